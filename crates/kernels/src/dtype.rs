@@ -1,0 +1,176 @@
+//! The four element types, and how their bytes become float64 and float64 becomes their bytes.
+
+use std::fmt;
+
+use crate::half::{Bf16, F16};
+
+/// An element type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// IEEE 754 binary32.
+    F32,
+    /// IEEE 754 binary64.
+    F64,
+    /// IEEE 754 binary16.
+    F16,
+    /// The upper half of a binary32.
+    Bf16,
+}
+
+impl DType {
+    /// Every dtype.
+    pub const ALL: [Self; 4] = [Self::F32, Self::F64, Self::F16, Self::Bf16];
+
+    /// The bytes of one element.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::F64 => 8,
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// The name NumPy and PyTorch use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F64 => "float64",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A Rust type of one of the dtypes.
+pub trait Element: Copy + Send + Sync + 'static + sealed::Sealed {
+    /// The dtype.
+    const DTYPE: DType;
+
+    /// The nearest element, ties to even; every NaN becomes the canonical quiet one, so that equal results have equal
+    /// bytes on every machine.
+    fn from_f64(x: f64) -> Self;
+
+    /// Exact.
+    fn to_f64(self) -> f64;
+
+    /// From exactly [`DType::size`] bytes.
+    ///
+    /// # Panics
+    /// If `bytes` has another length.
+    fn from_le_bytes(bytes: &[u8]) -> Self;
+
+    /// The bytes, little-endian.
+    fn to_le_bytes(self) -> impl IntoIterator<Item = u8>;
+
+    /// Decodes little-endian bytes; `values` has one place for each element.
+    fn decode(bytes: &[u8], values: &mut [f64]);
+
+    /// Rounds `values` and encodes them as little-endian bytes.
+    fn encode(values: &[f64], bytes: &mut [u8]);
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! element {
+    ($type:ty, $dtype:expr, $bits:ty, $from_bits:expr, $to_bits:expr, $from_f64:expr, $to_f64:expr) => {
+        impl sealed::Sealed for $type {}
+
+        impl Element for $type {
+            const DTYPE: DType = $dtype;
+
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                $from_f64(x)
+            }
+
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                $to_f64(self)
+            }
+
+            #[inline(always)]
+            fn from_le_bytes(bytes: &[u8]) -> Self {
+                $from_bits(<$bits>::from_le_bytes(bytes.try_into().expect("the bytes of one element")))
+            }
+
+            #[inline(always)]
+            fn to_le_bytes(self) -> impl IntoIterator<Item = u8> {
+                <$bits>::to_le_bytes($to_bits(self))
+            }
+
+            #[inline(always)]
+            fn decode(bytes: &[u8], values: &mut [f64]) {
+                let (elements, rest) = bytes.as_chunks::<{ size_of::<$bits>() }>();
+                debug_assert!(rest.is_empty() && elements.len() == values.len());
+                for (value, &element) in values.iter_mut().zip(elements) {
+                    *value = $to_f64($from_bits(<$bits>::from_le_bytes(element)));
+                }
+            }
+
+            #[inline(always)]
+            fn encode(values: &[f64], bytes: &mut [u8]) {
+                let (elements, rest) = bytes.as_chunks_mut::<{ size_of::<$bits>() }>();
+                debug_assert!(rest.is_empty() && elements.len() == values.len());
+                for (element, &value) in elements.iter_mut().zip(values) {
+                    *element = <$bits>::to_le_bytes($to_bits($from_f64(value)));
+                }
+            }
+        }
+    };
+}
+
+element!(
+    f32,
+    DType::F32,
+    u32,
+    f32::from_bits,
+    f32::to_bits,
+    |x: f64| if x.is_nan() { f32::NAN } else { x as f32 },
+    f64::from
+);
+element!(f64, DType::F64, u64, f64::from_bits, f64::to_bits, |x: f64| if x.is_nan() { f64::NAN } else { x }, |x| x);
+element!(F16, DType::F16, u16, F16, |x: F16| x.0, F16::from_f64, F16::to_f64);
+element!(Bf16, DType::Bf16, u16, Bf16, |x: Bf16| x.0, Bf16::from_f64, Bf16::to_f64);
+
+/// Runs `$body` with `$element` naming the Rust type of a dtype that is known only at run time.
+macro_rules! with_element {
+    ($dtype:expr, $element:ident => $body:expr) => {
+        match $dtype {
+            $crate::DType::F32 => {
+                type $element = f32;
+                $body
+            }
+            $crate::DType::F64 => {
+                type $element = f64;
+                $body
+            }
+            $crate::DType::F16 => {
+                type $element = $crate::half::F16;
+                $body
+            }
+            $crate::DType::Bf16 => {
+                type $element = $crate::half::Bf16;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_element;
+
+/// [`Element::encode`] for a dtype known at run time.
+pub fn encode(dtype: DType, values: &[f64], bytes: &mut [u8]) {
+    with_element!(dtype, E => E::encode(values, bytes));
+}
+
+/// [`Element::decode`] for a dtype known at run time.
+pub fn decode(dtype: DType, bytes: &[u8], values: &mut [f64]) {
+    with_element!(dtype, E => E::decode(bytes, values));
+}

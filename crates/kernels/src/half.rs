@@ -1,0 +1,143 @@
+//! IEEE binary16 and bfloat16 bit patterns, converted straight from and to float64.
+//!
+//! Going through float32 would round twice: 1 + 2^-11 + 2^-40 must round up to the next binary16, but its float32 is
+//! the tie 1 + 2^-11, which rounds down to even.
+
+/// An IEEE 754 binary16 number, as its bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct F16(pub u16);
+
+/// A bfloat16 number, as its bits: the upper half of a binary32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bf16(pub u16);
+
+impl F16 {
+    /// Rounds to nearest, ties to even; overflow gives infinity, every NaN the canonical quiet one.
+    #[inline(always)]
+    pub fn from_f64(x: f64) -> Self {
+        Self(round::<10, 5>(x))
+    }
+
+    /// Exact.
+    #[inline(always)]
+    pub fn to_f64(self) -> f64 {
+        // A binary16 shifted to binary32's fields, with its exponent still biased by 15, is the value times
+        // 2^(15 - 127); one exact multiplication mends the bias and normalizes subnormals on the way.
+        let magnitude = u32::from(self.0 & 0x7FFF);
+        let scaled = f32::from_bits(magnitude << 13) * f32::from_bits(0x7780_0000);
+        // Infinity and NaN have the exponent 31, which the multiplication takes for a number of 2^16 and above.
+        let special = f32::from_bits(magnitude << 13 | 0x7F80_0000);
+        let absolute = if magnitude >= 0x7C00 { special } else { scaled };
+        f64::from(f32::from_bits(absolute.to_bits() | u32::from(self.0 & 0x8000) << 16))
+    }
+}
+
+impl Bf16 {
+    /// Rounds to nearest, ties to even; overflow gives infinity, every NaN the canonical quiet one.
+    #[inline(always)]
+    pub fn from_f64(x: f64) -> Self {
+        Self(round::<7, 8>(x))
+    }
+
+    /// Exact.
+    #[inline(always)]
+    pub fn to_f64(self) -> f64 {
+        f64::from(f32::from_bits(u32::from(self.0) << 16))
+    }
+}
+
+/// The bits of the binary format with `M` mantissa and `E` exponent bits (16 in all, with the sign) nearest to `x`.
+#[inline(always)]
+fn round<const M: u32, const E: u32>(x: f64) -> u16 {
+    const MANTISSA: u32 = 52;
+    let bias = (1u64 << (E - 1)) - 1;
+    let infinity = ((1u64 << E) - 1) << M;
+
+    let bits = x.to_bits();
+    let sign = (bits >> 48) as u16 & 0x8000;
+    let magnitude = bits & !(1 << 63);
+
+    // Normal results: drop the low mantissa bits with the classic "add half, less one, plus the kept low bit"; a
+    // carry out of the mantissa runs into the exponent, where it belongs.
+    let drop = MANTISSA - M;
+    let rebased = magnitude.wrapping_sub((1023 - bias) << MANTISSA);
+    let half = (1u64 << (drop - 1)) - 1 + (rebased >> drop & 1);
+    let normal = rebased.wrapping_add(half) >> drop;
+
+    // Subnormal results: adding a number whose last mantissa bit is worth the format's smallest subnormal makes the
+    // hardware round at exactly that bit.
+    let magic = f64::from_bits((1023 - bias + 1 + u64::from(drop)) << MANTISSA);
+    let subnormal = (f64::from_bits(magnitude) + magic).to_bits().wrapping_sub(magic.to_bits());
+
+    let smallest_normal = (1023 - bias + 1) << MANTISSA;
+    let first_infinite = (1023 + bias + 1) << MANTISSA;
+    let nan = infinity | 1 << (M - 1);
+    let result = if magnitude > 0x7FF << MANTISSA {
+        return nan as u16; // canonical: no sign, no payload
+    } else if magnitude >= first_infinite {
+        infinity
+    } else if magnitude < smallest_normal {
+        subnormal
+    } else {
+        normal
+    };
+    sign | result as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_half_survives_the_round_trip() {
+        for bits in 0..=u16::MAX {
+            let theirs = half::f16::from_bits(bits).to_f64();
+            assert_eq!(F16(bits).to_f64().to_bits(), if theirs.is_nan() { F16(bits).to_f64().to_bits() } else { theirs.to_bits() });
+            assert_eq!(F16(bits).to_f64().is_nan(), theirs.is_nan());
+            let theirs_bf = half::bf16::from_bits(bits).to_f64();
+            assert!(Bf16(bits).to_f64() == theirs_bf || theirs_bf.is_nan() && Bf16(bits).to_f64().is_nan());
+            let expected = if theirs.is_nan() { 0x7E00 } else { bits };
+            assert_eq!(F16::from_f64(theirs).0, expected);
+            let expected = if theirs_bf.is_nan() { 0x7FC0 } else { bits };
+            assert_eq!(Bf16::from_f64(theirs_bf).0, expected);
+        }
+    }
+
+    /// Between every pair of neighbours: just below, at and just above the midpoint.
+    #[test]
+    fn midpoints_round_to_even() {
+        fn check(lower: u16, from: impl Fn(f64) -> u16, to: impl Fn(u16) -> f64) {
+            let middle = (to(lower) + to(lower + 1)) / 2.0;
+            let even = if lower % 2 == 0 { lower } else { lower + 1 };
+            assert_eq!(from(middle.next_down()), lower);
+            assert_eq!(from(middle), even);
+            assert_eq!(from(middle.next_up()), lower + 1);
+            assert_eq!(from(-middle.next_down()), lower | 0x8000);
+            assert_eq!(from(-middle), even | 0x8000);
+            assert_eq!(from(-middle.next_up()), lower + 1 | 0x8000);
+        }
+        for lower in 0..0x7BFF {
+            check(lower, |x| F16::from_f64(x).0, |b| F16(b).to_f64());
+        }
+        for lower in 0..0x7F7F {
+            check(lower, |x| Bf16::from_f64(x).0, |b| Bf16(b).to_f64());
+        }
+    }
+
+    #[test]
+    fn overflow_is_infinite_from_the_midpoint_on() {
+        assert_eq!(F16::from_f64(65520.0_f64.next_down()).0, 0x7BFF);
+        assert_eq!(F16::from_f64(65520.0).0, 0x7C00);
+        assert_eq!(F16::from_f64(f64::MAX).0, 0x7C00);
+        assert_eq!(F16::from_f64(f64::NEG_INFINITY).0, 0xFC00);
+        assert_eq!(Bf16::from_f64(f64::from(f32::MAX)).0, 0x7F80);
+        assert_eq!(Bf16::from_f64(-1e300).0, 0xFF80);
+    }
+
+    #[test]
+    fn a_double_rounding_is_not_made() {
+        let x = 1.0 + 2f64.powi(-11) + 2f64.powi(-40);
+        assert_eq!(F16::from_f64(x).0, 0x3C01);
+        assert_eq!(half::f16::from_f32(x as f32).to_bits(), 0x3C00);
+    }
+}

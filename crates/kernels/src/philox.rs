@@ -1,0 +1,1 @@
+//! NumPy's Philox4x64-10 stream.
