@@ -1,6 +1,13 @@
 //! Gradient clipping.
 
-use crate::{Checkpoint, Error, TensorRef};
+use rayon::prelude::*;
+
+use crate::{
+    Checkpoint, Element, Error, TensorRef,
+    dtype::with_element,
+    norm::{Norms, Order, norms},
+    parallel::{CHUNK, for_each_chunk},
+};
 
 /// How gradients are clipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,7 +25,7 @@ pub enum ClipMode {
 pub struct Clipping {
     /// How to clip.
     pub mode: ClipMode,
-    /// The largest norm, or the largest absolute value.
+    /// The largest norm, or the largest absolute value: not NaN, not negative.
     pub threshold: f64,
     /// The order of the norm: above 0, or infinity. Default 2.
     pub norm_type: Option<f64>,
@@ -35,7 +42,7 @@ pub struct Clipped {
     pub total_norm: f64,
     /// The factor that was applied; `Value`: 1; `NormPerTensor`: the smallest.
     pub scale: f64,
-    /// `Value`: how many elements were outside the threshold.
+    /// `Value`: how many elements were clamped.
     pub clipped_elements: u64,
     /// `NormPerTensor`: each tensor's norm before clipping.
     pub tensor_norms: Vec<f64>,
@@ -43,15 +50,141 @@ pub struct Clipped {
     pub data: Vec<Option<Vec<u8>>>,
 }
 
-/// Clips `gradients`.
+/// Clips `gradients`, which may be of different dtypes.
 ///
 /// # Errors
-/// [`Error::Invalid`] for arguments that do not fit, [`Error::NonFiniteNorm`], [`Error::Cancelled`].
+/// [`Error::Invalid`] for a `threshold`, `norm_type` or `total_norm` out of range, [`Error::NonFiniteNorm`],
+/// [`Error::Cancelled`].
 pub fn clip_gradients(
     spec: &Clipping,
     gradients: &[TensorRef<'_>],
     checkpoint: &dyn Checkpoint,
 ) -> Result<Clipped, Error> {
-    let _ = (spec, gradients, checkpoint);
-    todo!()
+    let order = validate(spec)?;
+    let Norms { total, per_tensor } = match spec.total_norm {
+        Some(total) => Norms { total, per_tensor: Vec::new() },
+        None => norms(gradients, order, checkpoint)?,
+    };
+    if spec.error_if_nonfinite && !total.is_finite() {
+        return Err(Error::NonFiniteNorm { total_norm: total });
+    }
+    let clipped =
+        Clipped { total_norm: total, scale: 1.0, clipped_elements: 0, tensor_norms: Vec::new(), data: Vec::new() };
+    match spec.mode {
+        ClipMode::Norm => {
+            let scale = scale(spec.threshold, total);
+            let data = scale_each(gradients, |_| scale, checkpoint)?;
+            Ok(Clipped { scale, data, ..clipped })
+        }
+        ClipMode::NormPerTensor => {
+            let scales: Vec<f64> = per_tensor.iter().map(|&norm| scale(spec.threshold, norm)).collect();
+            let data = scale_each(gradients, |tensor| scales[tensor], checkpoint)?;
+            // A NaN, which `f64::min` would hide, is the smallest: it did the most harm.
+            let smallest = scales.iter().fold(1.0, |least: f64, &s| if s.is_nan() || s < least { s } else { least });
+            Ok(Clipped { scale: smallest, tensor_norms: per_tensor, data, ..clipped })
+        }
+        ClipMode::Value => {
+            let clamp = |gradient: &TensorRef<'_>| with_element!(gradient.dtype(), E => clamp::<E>(gradient, spec.threshold, checkpoint));
+            let results = gradients.par_iter().map(clamp).collect::<Result<Vec<_>, _>>()?;
+            let (counts, data): (Vec<u64>, _) = results.into_iter().unzip();
+            Ok(Clipped { clipped_elements: counts.iter().sum(), data, ..clipped })
+        }
+    }
+}
+
+fn validate(spec: &Clipping) -> Result<Order, Error> {
+    if spec.threshold.is_nan() || spec.threshold < 0.0 {
+        return Err(Error::invalid("threshold", format!("expected a number not below 0, got {}", spec.threshold)));
+    }
+    let norm_type = spec.norm_type.unwrap_or(2.0);
+    if norm_type.is_nan() || norm_type <= 0.0 {
+        return Err(Error::invalid("norm_type", format!("expected a number above 0 or infinity, got {norm_type}")));
+    }
+    if let Some(total) = spec.total_norm {
+        if spec.mode != ClipMode::Norm {
+            return Err(Error::invalid("total_norm", "only mode NORM clips by a norm reduced elsewhere"));
+        }
+        if total < 0.0 {
+            return Err(Error::invalid("total_norm", format!("expected a norm not below 0, got {total}")));
+        }
+    }
+    Ok(Order::of(norm_type))
+}
+
+/// `clip_grad_norm_`'s factor. Its 1e-6, which keeps a zero norm from dividing, is not in Optax or TensorFlow.
+fn scale(threshold: f64, norm: f64) -> f64 {
+    let scale = threshold / (norm + 1e-6);
+    if scale > 1.0 { 1.0 } else { scale } // a NaN stays, where `f64::min` would hide it
+}
+
+/// Multiplies each tensor by its factor, in float64 and rounded once; a factor of 1 leaves the bytes alone.
+fn scale_each(
+    gradients: &[TensorRef<'_>],
+    factor: impl Fn(usize) -> f64 + Sync,
+    checkpoint: &dyn Checkpoint,
+) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    let clip = |(index, gradient): (usize, &TensorRef<'_>)| {
+        let factor = factor(index);
+        if factor == 1.0 {
+            return Ok(None);
+        }
+        let chunk = CHUNK * gradient.dtype().size();
+        let mut output = vec![0; gradient.data().len()];
+        for_each_chunk(&mut output, chunk, checkpoint, |index, output| {
+            let source = &gradient.data()[index * chunk..][..output.len()];
+            with_element!(gradient.dtype(), E => map_elements::<E>(source, output, |x| x * factor));
+        })?;
+        Ok(Some(output))
+    };
+    gradients.par_iter().enumerate().map(clip).collect()
+}
+
+fn map_elements<E: Element>(source: &[u8], output: &mut [u8], map: impl Fn(f64) -> f64) {
+    const BLOCK: usize = 256;
+    let size = E::DTYPE.size();
+    let mut values = [0.0; BLOCK];
+    for (source, output) in source.chunks(BLOCK * size).zip(output.chunks_mut(BLOCK * size)) {
+        let values = &mut values[..source.len() / size];
+        E::decode(source, values);
+        values.iter_mut().for_each(|value| *value = map(*value));
+        E::encode(values, output);
+    }
+}
+
+/// Clamps a tensor to the threshold, rounded to its dtype; with the number of elements that were outside.
+fn clamp<E: Element>(
+    gradient: &TensorRef<'_>,
+    threshold: f64,
+    checkpoint: &dyn Checkpoint,
+) -> Result<(u64, Option<Vec<u8>>), Error> {
+    let size = E::DTYPE.size();
+    let threshold = E::from_f64(threshold).to_f64();
+    let chunk = CHUNK * size;
+    let outside = |element: &[u8]| E::from_le_bytes(element).to_f64().abs() > threshold;
+    let count = gradient
+        .data()
+        .par_chunks(chunk)
+        .map(|source| {
+            checkpoint.check()?;
+            Ok(source.chunks_exact(size).filter(|element| outside(element)).count() as u64)
+        })
+        .try_reduce(|| 0, |a, b| Ok::<_, Error>(a + b))?;
+    if count == 0 {
+        return Ok((0, None));
+    }
+    let mut output = gradient.data().to_vec();
+    let (mut above, mut below) = ([0; 8], [0; 8]);
+    E::encode(&[threshold], &mut above[..size]);
+    E::encode(&[-threshold], &mut below[..size]);
+    for_each_chunk(&mut output, chunk, checkpoint, |_, output| {
+        for element in output.chunks_exact_mut(size) {
+            let x = E::from_le_bytes(element).to_f64();
+            if x > threshold {
+                element.copy_from_slice(&above[..size]);
+            } else if x < -threshold {
+                element.copy_from_slice(&below[..size]);
+            }
+        }
+    })?;
+    Ok((count, Some(output)))
 }

@@ -71,6 +71,13 @@ pub trait Element: Copy + Send + Sync + 'static + sealed::Sealed {
     /// Decodes little-endian bytes; `values` has one place for each element.
     fn decode(bytes: &[u8], values: &mut [f64]);
 
+    /// Decodes as many elements as `values` has places, from element `first` of `bytes` on.
+    #[inline(always)]
+    fn decode_from(bytes: &[u8], first: usize, values: &mut [f64]) {
+        let size = Self::DTYPE.size();
+        Self::decode(&bytes[first * size..(first + values.len()) * size], values);
+    }
+
     /// Rounds `values` and encodes them as little-endian bytes.
     fn encode(values: &[f64], bytes: &mut [u8]);
 }

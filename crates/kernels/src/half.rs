@@ -92,7 +92,10 @@ mod tests {
     fn every_half_survives_the_round_trip() {
         for bits in 0..=u16::MAX {
             let theirs = half::f16::from_bits(bits).to_f64();
-            assert_eq!(F16(bits).to_f64().to_bits(), if theirs.is_nan() { F16(bits).to_f64().to_bits() } else { theirs.to_bits() });
+            assert_eq!(
+                F16(bits).to_f64().to_bits(),
+                if theirs.is_nan() { F16(bits).to_f64().to_bits() } else { theirs.to_bits() }
+            );
             assert_eq!(F16(bits).to_f64().is_nan(), theirs.is_nan());
             let theirs_bf = half::bf16::from_bits(bits).to_f64();
             assert!(Bf16(bits).to_f64() == theirs_bf || theirs_bf.is_nan() && Bf16(bits).to_f64().is_nan());
@@ -108,13 +111,13 @@ mod tests {
     fn midpoints_round_to_even() {
         fn check(lower: u16, from: impl Fn(f64) -> u16, to: impl Fn(u16) -> f64) {
             let middle = (to(lower) + to(lower + 1)) / 2.0;
-            let even = if lower % 2 == 0 { lower } else { lower + 1 };
+            let even = if lower.is_multiple_of(2) { lower } else { lower + 1 };
             assert_eq!(from(middle.next_down()), lower);
             assert_eq!(from(middle), even);
             assert_eq!(from(middle.next_up()), lower + 1);
             assert_eq!(from(-middle.next_down()), lower | 0x8000);
             assert_eq!(from(-middle), even | 0x8000);
-            assert_eq!(from(-middle.next_up()), lower + 1 | 0x8000);
+            assert_eq!(from(-middle.next_up()), (lower + 1) | 0x8000);
         }
         for lower in 0..0x7BFF {
             check(lower, |x| F16::from_f64(x).0, |b| F16(b).to_f64());

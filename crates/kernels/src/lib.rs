@@ -7,6 +7,17 @@
 //!   combined along a fixed tree, so the number of threads changes nothing.
 //! - **Stoppable.** A [`Checkpoint`] is asked between chunks.
 //!
+//! ```
+//! use evenkeel_kernels::{NormKind, NormParameters, Normalization, Tensor, Uninterrupted, normalize};
+//!
+//! let x = Tensor::from_array(&ndarray::array![[40000f32, 40001.0, 40002.0, 40003.0]]);
+//! let spec = Normalization::new(NormKind::Layer);
+//! let y = normalize(&spec, &NormParameters::default(), x.view(), false, &Uninterrupted)?.output;
+//! let y = y.to_array::<f32>().expect("the input's dtype");
+//! assert_eq!(y, ndarray::array![[-1.3416355, -0.4472118, 0.4472118, 1.3416355]].into_dyn());
+//! # Ok::<(), evenkeel_kernels::Error>(())
+//! ```
+//!
 //! Operations run in parallel on the Rayon pool they are called in ([`rayon::ThreadPool::install`]).
 //!
 //! | module | holds |
@@ -22,9 +33,13 @@ mod clip;
 mod dropout;
 mod dtype;
 mod error;
+mod exact;
 pub mod half;
+mod lanes;
+mod norm;
 mod normalize;
-mod philox;
+mod parallel;
+pub mod philox;
 mod tensor;
 
 pub use checkpoint::{Cancelled, Checkpoint, Uninterrupted};

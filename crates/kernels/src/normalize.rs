@@ -1,6 +1,21 @@
 //! Batch, layer, RMS, instance and group normalization, forward and backward.
 
-use crate::{Checkpoint, Error, Tensor, TensorRef};
+mod affine;
+mod apply;
+mod backward;
+mod forward;
+mod layout;
+mod plan;
+mod reduce;
+mod statistics;
+mod values;
+
+use affine::Affine;
+use backward::Pair;
+use plan::{Plan, Source};
+use statistics::{Running, Statistics};
+
+use crate::{Checkpoint, Error, Tensor, TensorRef, dtype::with_element};
 
 /// Which elements are pooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,8 +110,29 @@ pub fn normalize(
     return_statistics: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Normalized, Error> {
-    let _ = (spec, parameters, input, return_statistics, checkpoint);
-    todo!()
+    let plan = Plan::new(spec, parameters, input)?;
+    let running = Running::of(parameters);
+    let (statistics, output, updated) = match &plan.layout {
+        None => (Statistics::of_nothing(plan.statistics_shape.iter().product()), Vec::new(), None),
+        Some(layout) => {
+            let affine = Affine::new(parameters, layout);
+            let (statistics, output) = with_element!(input.dtype(), E =>
+                forward::forward::<E>(&plan, layout, &affine, running.as_ref(), input.data(), checkpoint))?;
+            let updated = running.as_ref().map(|running| running.updated(&plan, layout, &statistics));
+            (statistics, output, updated)
+        }
+    };
+    let (mut mean, mut rstd) = (None, None);
+    if return_statistics {
+        let (means, rstds) = statistics.tensors(&plan, input.dtype());
+        (mean, rstd) = (means, Some(rstds));
+    }
+    let (running_mean, running_var) = match (plan.source, updated.or(running)) {
+        (Source::Input, Some(running)) => running.tensors(parameters),
+        (Source::Input, None) | (Source::Running, _) => (None, None),
+    };
+    let output = Tensor::from_parts(input.dtype(), input.shape().to_vec(), output);
+    Ok(Normalized { axes: plan.axes, mean, rstd, running_mean, running_var, output })
 }
 
 /// The gradients of [`normalize`].
@@ -110,6 +146,39 @@ pub fn normalize_backward(
     grad_output: TensorRef<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<NormGradients, Error> {
-    let _ = (spec, parameters, input, grad_output, checkpoint);
-    todo!()
+    let plan = Plan::new(spec, parameters, input)?;
+    if grad_output.shape() != input.shape() {
+        let reason = format!("expected the input's {:?}, got {:?}", input.shape(), grad_output.shape());
+        return Err(Error::invalid("grad_output.shape", reason));
+    }
+    if grad_output.dtype() != input.dtype() {
+        let reason = format!("expected the input's {}, got {}", input.dtype(), grad_output.dtype());
+        return Err(Error::invalid("grad_output.dtype", reason));
+    }
+    let wants_affine = parameters.weight.is_some() || parameters.bias.is_some();
+    let mut affine_sums = Vec::new();
+    let mut output = Vec::new();
+    if let Some(layout) = &plan.layout {
+        let affine = Affine::new(parameters, layout);
+        let running = Running::of(parameters);
+        let pair = Pair { input: input.data(), grad_output: grad_output.data() };
+        with_element!(input.dtype(), E => {
+            let statistics;
+            (statistics, output) =
+                backward::grad_input::<E>(&plan, layout, &affine, running.as_ref(), pair, checkpoint)?;
+            if wants_affine {
+                affine_sums = backward::grad_affine::<E>(layout, &affine, &statistics, pair, checkpoint)?;
+            }
+        });
+    }
+    let gradient = |like: TensorRef<'_>, which: usize| {
+        let mut values: Vec<f64> = affine_sums.iter().map(|sums| sums[which]).collect();
+        values.resize(like.len(), 0.0); // no elements, no gradient
+        Tensor::from_f64(like.dtype(), like.shape().to_vec(), &values)
+    };
+    Ok(NormGradients {
+        grad_weight: parameters.weight.map(|weight| gradient(weight, 0)),
+        grad_bias: parameters.bias.map(|bias| gradient(bias, 1)),
+        grad_input: Tensor::from_parts(input.dtype(), input.shape().to_vec(), output),
+    })
 }

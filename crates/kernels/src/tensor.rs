@@ -50,6 +50,13 @@ impl<'a> TensorRef<'a> {
         self.data
     }
 
+    /// The elements as float64, in row-major order.
+    pub fn to_f64(&self) -> Vec<f64> {
+        let mut values = vec![0.0; self.len()];
+        crate::decode(self.dtype, self.data, &mut values);
+        values
+    }
+
     /// The number of elements.
     pub fn len(&self) -> usize {
         self.data.len() / self.dtype.size()
@@ -81,6 +88,15 @@ impl Tensor {
         let mut data = vec![0; values.len() * dtype.size()];
         crate::dtype::encode(dtype, values, &mut data);
         Self::from_parts(dtype, shape, data)
+    }
+
+    /// Takes little-endian elements in row-major order.
+    ///
+    /// # Errors
+    /// [`LengthMismatch`] unless `data` is exactly `product(shape) * dtype.size()` bytes long.
+    pub fn from_bytes(dtype: DType, shape: Vec<usize>, data: Vec<u8>) -> Result<Self, LengthMismatch> {
+        TensorRef::new(dtype, &shape, &data)?;
+        Ok(Self { dtype, shape, data })
     }
 
     /// Copies an array, whatever its memory layout, in logical order.

@@ -259,7 +259,7 @@ pub struct ClipGradientsResponse {
     /// bit. VALUE: 1. NORM_PER_TENSOR: the smallest factor of any tensor.
     #[prost(double, tag = "2")]
     pub scale: f64,
-    /// VALUE: how many elements were outside \[-threshold, threshold\].
+    /// VALUE: how many elements were clamped. The threshold is rounded to each tensor's dtype first.
     #[prost(uint64, tag = "3")]
     pub clipped_elements: u64,
     /// NORM_PER_TENSOR: the norm of each tensor before clipping, in the order sent.

@@ -1,0 +1,20 @@
+//! Weight and bias.
+
+use super::{NormParameters, layout::Layout};
+
+/// Weight and bias as float64, one for each affine place of a layout (one in all if it has none).
+pub(super) struct Affine {
+    pub(super) weight: Vec<f64>,
+    pub(super) bias: Vec<f64>,
+}
+
+impl Affine {
+    pub(super) fn new(parameters: &NormParameters<'_>, layout: &Layout) -> Self {
+        let len = layout.affine_len();
+        Self {
+            weight: parameters.weight.map_or_else(|| vec![1.0; len], |weight| weight.to_f64()),
+            // Adding -0.0 changes no number, while +0.0 would make +0.0 of -0.0.
+            bias: parameters.bias.map_or_else(|| vec![-0.0; len], |bias| bias.to_f64()),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! y = (x - mean) * rstd * weight + bias.
+
+use std::marker::PhantomData;
+
+use rayon::prelude::*;
+
+use super::{
+    affine::Affine,
+    apply::{Map, apply},
+    layout::{Dim, Layout, Position},
+    plan::Plan,
+    statistics::{Running, Statistics},
+    values::{Each, Same, Values, by_variation},
+};
+use crate::{Checkpoint, Element, Error, parallel::CHUNK};
+
+/// Sets are normalized in parts of about this many elements, which stay in a core's cache between measuring and
+/// writing.
+pub(super) const PART: usize = 2 * CHUNK;
+
+/// The statistics and the normalized bytes of `input`.
+pub(super) fn forward<E: Element>(
+    plan: &Plan,
+    layout: &Layout,
+    affine: &Affine,
+    running: Option<&Running>,
+    input: &[u8],
+    checkpoint: &dyn Checkpoint,
+) -> Result<(Statistics, Vec<u8>), Error> {
+    let mut output = vec![0; input.len()];
+    let parts = layout.parts(PART);
+    let bytes = parts.len() * E::DTYPE.size();
+    let parts =
+        output.par_chunks_mut(bytes).zip(input.par_chunks(bytes)).enumerate().map(|(index, (output, input))| {
+            let (layout, first) = parts.part(index, output.len() / E::DTYPE.size());
+            let statistics = Statistics::of::<E>(plan, &layout, first, input, running, checkpoint)?;
+            let map =
+                Normalize { input, statistics: &statistics, affine, run: layout.run(), element: PhantomData::<E> };
+            apply::<E>(&layout, &map, output, checkpoint)?;
+            Ok(statistics)
+        });
+    let parts = parts.collect::<Result<Vec<_>, Error>>()?;
+    Ok((Statistics::concat(parts), output))
+}
+
+struct Normalize<'a, E> {
+    input: &'a [u8],
+    statistics: &'a Statistics,
+    affine: &'a Affine,
+    run: Dim,
+    element: PhantomData<E>,
+}
+
+impl<E: Element> Map for Normalize<'_, E> {
+    fn write(&self, at: Position, results: &mut [f64]) {
+        E::decode_from(self.input, at.offset, results);
+        by_variation!(self.run, self.normalize(at, results));
+    }
+}
+
+impl<'a, E> Normalize<'a, E> {
+    #[inline(always)]
+    fn normalize<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) {
+        let mean = S::take(&self.statistics.mean, at.set, x.len());
+        let tail = S::take(&self.statistics.tail, at.set, x.len());
+        let rstd = S::take(&self.statistics.rstd, at.set, x.len());
+        let weight = A::take(&self.affine.weight, at.affine, x.len());
+        let bias = A::take(&self.affine.bias, at.affine, x.len());
+        for (i, x) in x.iter_mut().enumerate() {
+            *x = (*x - mean.at(i) - tail.at(i)) * rstd.at(i) * weight.at(i) + bias.at(i);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Sums over the elements of a layout, along a fixed tree.
+//!
+//! The elements of a target, in memory order, are cut into pieces whose size depends on the layout alone; a piece is
+//! added in a fixed order, and pieces are added as a balanced tree. Threads take pieces; they do not change them.
+
+use rayon::prelude::*;
+
+use super::layout::{Dim, Layout, Position};
+use crate::{
+    Checkpoint, Error,
+    lanes::{BLOCK, Lanes, tree_sum},
+    parallel::CHUNK,
+};
+
+/// What is summed: `M` terms for each element.
+pub(super) trait Terms<const M: usize>: Sync {
+    /// Writes the terms of at most [`BLOCK`] elements of one run, the first at `at`: each kind of term to its own
+    /// slice, all of the same length.
+    fn write(&self, at: Position, terms: [&mut [f64]; M]);
+}
+
+/// What is summed over, and so what a target is.
+#[derive(Clone, Copy)]
+pub(super) enum Over {
+    /// The pooled dimensions: a target is a set that shares statistics.
+    Sets,
+    /// The dimensions along which weight and bias do not vary: a target is an element of the weight.
+    Repetitions,
+}
+
+impl Over {
+    /// Whether targets differ along the dimension.
+    fn keeps(self, dim: &Dim) -> bool {
+        match self {
+            Self::Sets => !dim.pooled,
+            Self::Repetitions => dim.affine,
+        }
+    }
+}
+
+/// The sums of each target, in the targets' row-major order.
+pub(super) fn sums<const M: usize>(
+    layout: &Layout,
+    over: Over,
+    terms: &impl Terms<M>,
+    checkpoint: &dyn Checkpoint,
+) -> Result<Vec<[f64; M]>, Error> {
+    let (kept, summed) = layout.outer().iter().partition(|dim| over.keeps(dim));
+    let walk = Walk { origin: layout.origin(), kept, summed, run: layout.run() };
+    if over.keeps(&walk.run) { walk.columns(terms, checkpoint) } else { walk.rows(terms, checkpoint) }
+}
+
+/// The way over a layout's elements, target by target.
+struct Walk {
+    origin: Position,
+    /// The outer dimensions that tell targets apart.
+    kept: Vec<Dim>,
+    /// The outer dimensions that are summed over.
+    summed: Vec<Dim>,
+    /// The innermost dimension.
+    run: Dim,
+}
+
+fn count(dims: &[Dim]) -> usize {
+    dims.iter().map(|dim| dim.len).product()
+}
+
+impl Walk {
+    /// Sums along the runs: each target has one accumulator.
+    fn rows<const M: usize>(&self, terms: &impl Terms<M>, checkpoint: &dyn Checkpoint) -> Result<Vec<[f64; M]>, Error> {
+        let len = count(&self.summed) * self.run.len;
+        let pieces = len.div_ceil(CHUNK);
+        let mut sums = vec![[0.0; M]; count(&self.kept) * pieces];
+        sums.par_iter_mut().with_min_len(CHUNK / len.min(CHUNK)).enumerate().try_for_each(|(index, sum)| {
+            checkpoint.check()?;
+            let target = self.origin.advance(&self.kept, index / pieces);
+            let from = index % pieces * CHUNK;
+            *sum = self.row_piece(terms, target, from, len.min(from + CHUNK));
+            Ok::<_, Error>(())
+        })?;
+        if pieces > 1 {
+            sums = sums.chunks(pieces).map(|pieces| add(pieces.len(), |piece| &pieces[piece])).collect();
+        }
+        Ok(sums)
+    }
+
+    /// Elements `from..to` of a target, counted along its runs. Which lane takes an element does not depend on where
+    /// runs begin and end.
+    fn row_piece<const M: usize>(&self, terms: &impl Terms<M>, target: Position, from: usize, to: usize) -> [f64; M] {
+        let mut lanes = [Lanes::new(); M];
+        let mut block = [[0.0; BLOCK]; M];
+        let (mut at, mut filled) = (from, 0);
+        while at < to {
+            let within = at % self.run.len;
+            let len = (self.run.len - within).min(to - at).min(BLOCK - filled);
+            let place = target.advance(&self.summed, at / self.run.len).along(&self.run, within);
+            terms.write(place, block.each_mut().map(|terms| &mut terms[filled..filled + len]));
+            at += len;
+            filled += len;
+            if filled == BLOCK || at == to {
+                lanes.iter_mut().zip(&block).for_each(|(lanes, terms)| lanes.add(&terms[..filled]));
+                filled = 0;
+            }
+        }
+        lanes.map(Lanes::total)
+    }
+
+    /// Sums across the runs: each place in a run is a target with an accumulator of its own.
+    fn columns<const M: usize>(
+        &self,
+        terms: &impl Terms<M>,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Vec<[f64; M]>, Error> {
+        let (width, runs) = (self.run.len, count(&self.summed));
+        let piece = CHUNK / width.min(BLOCK);
+        let pieces = runs.div_ceil(piece);
+        let mut sums = vec![[0.0; M]; count(&self.kept) * pieces * width];
+        sums.par_chunks_mut(width).enumerate().try_for_each(|(index, sums)| {
+            let target = self.origin.advance(&self.kept, index / pieces);
+            let first = index % pieces * piece;
+            sums.par_chunks_mut(BLOCK).enumerate().try_for_each(|(tile, sums)| {
+                checkpoint.check()?;
+                let target = target.along(&self.run, tile * BLOCK);
+                self.column_piece(terms, target, first, runs.min(first + piece), sums);
+                Ok::<_, Error>(())
+            })
+        })?;
+        if pieces > 1 {
+            sums = sums
+                .par_chunks(pieces * width)
+                .flat_map_iter(|sums| (0..width).map(move |column| add(pieces, |piece| &sums[piece * width + column])))
+                .collect();
+        }
+        Ok(sums)
+    }
+
+    /// Adds runs `from..to` of neighbouring targets, the first at `target`, run by run.
+    fn column_piece<const M: usize>(
+        &self,
+        terms: &impl Terms<M>,
+        target: Position,
+        from: usize,
+        to: usize,
+        sums: &mut [[f64; M]],
+    ) {
+        let mut columns = [[0.0; BLOCK]; M];
+        let mut block = [[0.0; BLOCK]; M];
+        for run in from..to {
+            let place = target.advance(&self.summed, run);
+            terms.write(place, block.each_mut().map(|terms| &mut terms[..sums.len()]));
+            for (columns, terms) in columns.iter_mut().zip(&block) {
+                columns[..sums.len()].iter_mut().zip(terms).for_each(|(column, term)| *column += term);
+            }
+        }
+        for (column, sum) in sums.iter_mut().enumerate() {
+            *sum = std::array::from_fn(|m| columns[m][column]);
+        }
+    }
+}
+
+/// The sum of pieces, each kind of term along its own balanced tree.
+fn add<'a, const M: usize>(pieces: usize, piece: impl Fn(usize) -> &'a [f64; M]) -> [f64; M] {
+    std::array::from_fn(|m| tree_sum(pieces, &|index| piece(index)[m]))
+}

@@ -1,0 +1,56 @@
+//! Numbers beside the elements of a run: the same for all of them, or one for each.
+
+/// A number for each element of a stretch of a run.
+pub(super) trait Values<'a>: Copy {
+    /// Those of `len` elements, the first of which has `table[first]`.
+    fn take(table: &'a [f64], first: usize, len: usize) -> Self;
+
+    /// That of element `index` of the stretch.
+    fn at(&self, index: usize) -> f64;
+}
+
+/// All elements have the same.
+#[derive(Clone, Copy)]
+pub(super) struct Same(f64);
+
+impl<'a> Values<'a> for Same {
+    #[inline(always)]
+    fn take(table: &'a [f64], first: usize, _: usize) -> Self {
+        Self(table[first])
+    }
+
+    #[inline(always)]
+    fn at(&self, _: usize) -> f64 {
+        self.0
+    }
+}
+
+/// Each element has its own, in order.
+#[derive(Clone, Copy)]
+pub(super) struct Each<'a>(&'a [f64]);
+
+impl<'a> Values<'a> for Each<'a> {
+    #[inline(always)]
+    fn take(table: &'a [f64], first: usize, len: usize) -> Self {
+        Self(&table[first..first + len])
+    }
+
+    #[inline(always)]
+    fn at(&self, index: usize) -> f64 {
+        self.0[index]
+    }
+}
+
+/// Calls a function that is generic over how set values and how affine values vary along `$run`, so that each of the
+/// four inner loops is compiled for what it meets.
+macro_rules! by_variation {
+    ($run:expr, $self:ident.$function:ident($($argument:expr),*)) => {
+        match ($run.set_stride == 0, $run.affine_stride == 0) {
+            (true, true) => $self.$function::<Same, Same>($($argument),*),
+            (true, false) => $self.$function::<Same, Each>($($argument),*),
+            (false, true) => $self.$function::<Each, Same>($($argument),*),
+            (false, false) => $self.$function::<Each, Each>($($argument),*),
+        }
+    };
+}
+pub(super) use by_variation;

@@ -1,0 +1,123 @@
+//! Random tensors and normalizations.
+
+use evenkeel_kernels::{DType, NormKind, NormParameters, Normalization, Tensor, encode};
+use ndarray::ArrayD;
+use proptest::prelude::*;
+
+/// A tensor of `dtype` whose elements are `values`, rounded.
+pub(crate) fn tensor(dtype: DType, shape: &[usize], values: &[f64]) -> Tensor {
+    let mut data = vec![0; values.len() * dtype.size()];
+    encode(dtype, values, &mut data);
+    Tensor::from_bytes(dtype, shape.to_vec(), data).expect("one value for each element")
+}
+
+/// The elements, as what they are worth.
+pub(crate) fn values(tensor: &Tensor) -> ArrayD<f64> {
+    ArrayD::from_shape_vec(tensor.shape(), tensor.view().to_f64()).expect("a tensor fills its shape")
+}
+
+pub(crate) fn dtypes() -> impl Strategy<Value = DType> {
+    prop::sample::select(DType::ALL.to_vec())
+}
+
+/// Numbers as tensors have them: of one scale, around some offset.
+pub(crate) fn numbers(len: usize) -> impl Strategy<Value = Vec<f64>> {
+    let number = (-1000i32..1000).prop_map(|n| f64::from(n) / 250.0);
+    (prop::collection::vec(number, len), prop::sample::select(vec![0.0, 3.0, -100.0]))
+        .prop_map(|(numbers, offset)| numbers.into_iter().map(|x| x + offset).collect())
+}
+
+pub(crate) fn tensors(shape: Vec<usize>) -> impl Strategy<Value = Tensor> {
+    let len = shape.iter().product();
+    (dtypes(), numbers(len)).prop_map(move |(dtype, values)| tensor(dtype, &shape, &values))
+}
+
+/// Everything that a normalization takes, fitting together.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) spec: Normalization,
+    pub(crate) input: Tensor,
+    pub(crate) grad_output: Tensor,
+    pub(crate) weight: Option<Tensor>,
+    pub(crate) bias: Option<Tensor>,
+    pub(crate) running: Option<(Tensor, Tensor)>,
+}
+
+impl Case {
+    pub(crate) fn parameters(&self) -> NormParameters<'_> {
+        NormParameters {
+            weight: self.weight.as_ref().map(Tensor::view),
+            bias: self.bias.as_ref().map(Tensor::view),
+            running_mean: self.running.as_ref().map(|(mean, _)| mean.view()),
+            running_var: self.running.as_ref().map(|(_, var)| var.view()),
+        }
+    }
+}
+
+pub(crate) fn cases() -> impl Strategy<Value = Case> {
+    let kinds = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
+    // Long and short runs, so that pieces and blocks are cut at every kind of boundary.
+    let dims = prop_oneof![8 => 1usize..6, 2 => 6usize..40, 1 => 250usize..600];
+    (prop::sample::select(kinds.to_vec()), prop::collection::vec(dims, 1..5))
+        .prop_filter("small enough to check by hand", |(_, shape)| shape.iter().product::<usize>() < 20_000)
+        .prop_flat_map(|(kind, shape)| {
+            let rank = shape.len();
+            let channel_axis = 0..rank;
+            let axes = prop_oneof![
+                Just(Vec::new()),
+                prop::sample::subsequence((0..rank as i32).collect::<Vec<_>>(), 1..=rank).prop_shuffle(),
+            ];
+            (Just(kind), Just(shape), channel_axis, axes, any::<[bool; 5]>(), 0usize..4)
+        })
+        .prop_filter_map("valid", |(kind, shape, channel_axis, axes, flags, divisor)| {
+            let rank = shape.len();
+            let mut spec = Normalization::new(kind);
+            let by_channel = matches!(kind, NormKind::Batch | NormKind::Instance | NormKind::Group);
+            if kind == NormKind::Instance && rank < 3 || by_channel && rank < 2 {
+                return None;
+            }
+            let from_end = |axis: i32| if flags[0] { axis - rank as i32 } else { axis };
+            spec.axes = axes.iter().map(|&axis| from_end(axis)).collect();
+            let channels = shape[channel_axis];
+            if by_channel {
+                spec.channel_axis = Some(from_end(channel_axis as i32));
+            }
+            if kind == NormKind::Group {
+                let divisors: Vec<usize> = (1..=channels).filter(|g| channels.is_multiple_of(*g)).collect();
+                spec.groups = divisors[divisor % divisors.len()];
+            }
+            spec.eps = Some(if flags[1] { 1e-5 } else { 0.25 });
+            spec.momentum = Some(if flags[2] { 0.1 } else { 0.75 });
+            let keeps_channels = !axes.contains(&(channel_axis as i32));
+            let running = flags[3] && keeps_channels && matches!(kind, NormKind::Batch | NormKind::Instance);
+            spec.training = running.then_some(flags[4]);
+            Some((spec, shape, channels, by_channel, running))
+        })
+        .prop_filter("own statistics of more than one value", |(spec, shape, ..)| {
+            super::oracle::set_len(spec, shape) > 1
+        })
+        .prop_flat_map(|(spec, shape, channels, by_channel, running)| {
+            let affine = if by_channel {
+                vec![channels]
+            } else {
+                super::oracle::pooled(&spec, &shape).iter().map(|&axis| shape[axis]).collect()
+            };
+            let len = shape.iter().product();
+            let variance = (dtypes(), prop::collection::vec(0.25f64..4.0, channels))
+                .prop_map(move |(dtype, values)| tensor(dtype, &[channels], &values));
+            (
+                (Just(spec), dtypes(), numbers(len), numbers(len), Just(shape)),
+                prop::option::of(tensors(affine.clone())),
+                prop::option::of(tensors(affine)),
+                (tensors(vec![channels]), variance).prop_map(move |pair| running.then_some(pair)),
+            )
+        })
+        .prop_map(|((spec, dtype, input, grad, shape), weight, bias, running)| Case {
+            spec,
+            input: tensor(dtype, &shape, &input),
+            grad_output: tensor(dtype, &shape, &grad),
+            weight,
+            bias,
+            running,
+        })
+}

@@ -1,0 +1,194 @@
+//! ClipGradients.
+
+use evenkeel_kernels::{ClipMode, Clipped, Clipping, DType, Error, Tensor, TensorRef, Uninterrupted, clip_gradients};
+use proptest::prelude::*;
+
+use super::case::{tensor, tensors};
+
+fn clipping(mode: ClipMode, threshold: f64) -> Clipping {
+    Clipping { mode, threshold, norm_type: None, error_if_nonfinite: false, total_norm: None }
+}
+
+fn clip(spec: &Clipping, gradients: &[Tensor]) -> Clipped {
+    let views: Vec<TensorRef<'_>> = gradients.iter().map(Tensor::view).collect();
+    clip_gradients(spec, &views, &Uninterrupted).expect("valid")
+}
+
+/// The bytes of each tensor after clipping.
+fn bytes(clipped: &Clipped, gradients: &[Tensor]) -> Vec<Vec<u8>> {
+    let of = |(data, gradient): (&Option<Vec<u8>>, &Tensor)| data.clone().unwrap_or_else(|| gradient.data().to_vec());
+    clipped.data.iter().zip(gradients).map(of).collect()
+}
+
+fn gradient_lists() -> impl Strategy<Value = Vec<Tensor>> {
+    let shape = prop::collection::vec(0usize..30, 0..3);
+    prop::collection::vec(shape.prop_flat_map(tensors), 0..8)
+}
+
+fn norm(values: impl Iterator<Item = f64>, p: f64) -> f64 {
+    if p == f64::INFINITY {
+        values.fold(0.0, |most, x| x.abs().max(most))
+    } else {
+        values.map(|x| x.abs().powf(p)).sum::<f64>().powf(1.0 / p)
+    }
+}
+
+fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
+}
+
+fn round(like: &Tensor, x: f64) -> f64 {
+    tensor(like.dtype(), &[], &[x]).view().to_f64()[0]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn norms_and_scales_are_their_definition(
+        gradients in gradient_lists(), threshold in 0.0..40.0,
+        p in prop::sample::select(vec![0.5, 1.0, 1.5, 2.0, 3.0, 100.0, f64::INFINITY]), per_tensor: bool,
+    ) {
+        let mode = if per_tensor { ClipMode::NormPerTensor } else { ClipMode::Norm };
+        let got = clip(&Clipping { norm_type: Some(p), ..clipping(mode, threshold) }, &gradients);
+        let all = gradients.iter().flat_map(|gradient| gradient.view().to_f64());
+        // A p-norm of large order overflows where it is computed without scaling; the largest value is then exact enough.
+        let expected = norm(all, if p == 100.0 { f64::INFINITY } else { p });
+        let is_norm = if p == 100.0 {
+            (expected..=expected * 1.1).contains(&got.total_norm)
+        } else {
+            near(got.total_norm, expected)
+        };
+        prop_assert!(is_norm, "got {:e}, expected {expected:e}", got.total_norm);
+        let factor = |norm: f64| (threshold / (norm + 1e-6)).min(1.0);
+        prop_assert_eq!(got.tensor_norms.len(), if per_tensor { gradients.len() } else { 0 });
+        let mut smallest = 1.0;
+        for (index, gradient) in gradients.iter().enumerate() {
+            let scale = if per_tensor { factor(got.tensor_norms[index]) } else { factor(got.total_norm) };
+            smallest = f64::min(smallest, scale);
+            let expected: Vec<f64> = gradient.view().to_f64().iter().map(|x| round(gradient, x * scale)).collect();
+            let expected = tensor(gradient.dtype(), gradient.shape(), &expected);
+            prop_assert_eq!(&bytes(&got, &gradients)[index], expected.data());
+            prop_assert_eq!(got.data[index].is_none(), scale == 1.0);
+        }
+        prop_assert_eq!(got.scale, if per_tensor { smallest } else { factor(got.total_norm) });
+        prop_assert_eq!(got.clipped_elements, 0);
+    }
+
+    #[test]
+    fn the_norm_does_not_depend_on_the_order(gradients in gradient_lists(), p in prop::sample::select(vec![1.0, 2.0, 3.0])) {
+        let spec = Clipping { norm_type: Some(p), ..clipping(ClipMode::Norm, 1.0) };
+        let mut reversed = gradients.clone();
+        reversed.reverse();
+        prop_assert_eq!(clip(&spec, &gradients).total_norm.to_bits(), clip(&spec, &reversed).total_norm.to_bits());
+    }
+
+    #[test]
+    fn values_are_clamped(gradients in gradient_lists(), threshold in 0.0..5.0) {
+        let got = clip(&clipping(ClipMode::Value, threshold), &gradients);
+        let mut outside = 0;
+        for (gradient, data) in gradients.iter().zip(bytes(&got, &gradients)) {
+            let limit = round(gradient, threshold);
+            let values = gradient.view().to_f64();
+            outside += values.iter().filter(|x| x.abs() > limit).count() as u64;
+            let clamped: Vec<f64> = values.iter().map(|x| x.clamp(-limit, limit)).collect();
+            let expected = tensor(gradient.dtype(), gradient.shape(), &clamped);
+            prop_assert_eq!(&data, expected.data());
+        }
+        prop_assert_eq!(got.clipped_elements, outside);
+        prop_assert_eq!(got.scale, 1.0);
+    }
+
+    /// Clipping what is clipped changes nothing, and no norm is left above the threshold but for the rounding.
+    #[test]
+    fn clipping_is_idempotent(gradients in gradient_lists(), threshold in 0.01..5.0) {
+        let spec = clipping(ClipMode::Value, threshold);
+        let once = bytes(&clip(&spec, &gradients), &gradients);
+        let again: Vec<Tensor> = gradients.iter().zip(&once).map(|(g, data)| {
+            Tensor::from_bytes(g.dtype(), g.shape().to_vec(), data.clone()).expect("the same length")
+        }).collect();
+        prop_assert!(clip(&spec, &again).data.iter().all(Option::is_none));
+    }
+}
+
+#[test]
+fn known_failures_of_others_come_out_right() {
+    // burn#5699: the square of 300 overflows in float16, and the gradient becomes 0.
+    let gradient = [tensor(DType::F16, &[1], &[300.0])];
+    let got = clip(&clipping(ClipMode::Norm, 1.0), &gradient);
+    assert_eq!(got.total_norm, 300.0);
+    assert_eq!(bytes(&got, &gradient)[0], tensor(DType::F16, &[1], &[1.0]).data());
+    // fairscale#263: a norm of 5000 in float16 becomes infinite.
+    let gradient = [tensor(DType::F16, &[25], &[1000.0; 25])];
+    assert_eq!(clip(&clipping(ClipMode::Norm, 1.0), &gradient).total_norm, 5000.0);
+}
+
+#[test]
+fn float64_norms_neither_overflow_nor_vanish() {
+    for x in [1e200, 1e-200, 5e-324, 1e308] {
+        let got = clip(
+            &clipping(ClipMode::NormPerTensor, 1.0),
+            &[tensor(DType::F64, &[4], &[x / 2.0; 4]), tensor(DType::F64, &[1], &[1.0])],
+        );
+        assert!(near(got.tensor_norms[0], x / 2.0 * 2.0), "{x:e}: {:e}", got.tensor_norms[0]);
+    }
+}
+
+#[test]
+fn norms_that_are_not_finite() {
+    let gradients = |x: f64| [tensor(DType::F32, &[3], &[1.0, x, -2.0])];
+    let spec = clipping(ClipMode::Norm, 1.0);
+    let nan = gradients(f64::NAN);
+    let got = clip(&spec, &nan);
+    assert!(got.total_norm.is_nan() && got.scale.is_nan());
+    assert_eq!(bytes(&got, &nan)[0], [f32::NAN.to_le_bytes(); 3].concat());
+    let infinite = gradients(f64::NEG_INFINITY);
+    let got = clip(&spec, &infinite);
+    assert_eq!((got.total_norm, got.scale), (f64::INFINITY, 0.0));
+    assert_eq!(bytes(&got, &infinite)[0], [0f32, f32::NAN, -0.0].map(f32::to_le_bytes).concat());
+    for mode in [ClipMode::Norm, ClipMode::Value, ClipMode::NormPerTensor] {
+        for p in [1.0, 2.0, 3.0, f64::INFINITY] {
+            for x in [f64::NAN, f64::INFINITY] {
+                let spec = Clipping { error_if_nonfinite: true, norm_type: Some(p), ..clipping(mode, 1.0) };
+                let error = clip_gradients(&spec, &[gradients(x)[0].view()], &Uninterrupted);
+                assert!(
+                    matches!(error, Err(Error::NonFiniteNorm { total_norm }) if !total_norm.is_finite()),
+                    "{mode:?} {p}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn values_that_are_not_finite() {
+    let input = [tensor(DType::F32, &[4], &[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0])];
+    let got = clip(&clipping(ClipMode::Value, 2.0), &input);
+    assert_eq!(got.clipped_elements, 2);
+    assert_eq!(bytes(&got, &input)[0], [f32::NAN, 2.0, -2.0, -0.0].map(f32::to_le_bytes).concat());
+}
+
+#[test]
+fn a_norm_from_elsewhere_takes_the_place_of_ours() {
+    let gradients = [tensor(DType::F32, &[2], &[3.0, 4.0])];
+    let got = clip(&Clipping { total_norm: Some(10.0), ..clipping(ClipMode::Norm, 5.0) }, &gradients);
+    assert_eq!((got.total_norm, got.scale), (10.0, 5.0 / (10.0 + 1e-6)));
+    let got = clip(&Clipping { total_norm: Some(0.0), ..clipping(ClipMode::Norm, 5.0) }, &gradients);
+    assert_eq!((got.scale, got.data), (1.0, vec![None]));
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let field = |spec: Clipping| match clip_gradients(&spec, &[], &Uninterrupted) {
+        Err(Error::Invalid { field, .. }) => field.into_owned(),
+        other => panic!("expected an invalid argument, got {other:?}"),
+    };
+    let norm = clipping(ClipMode::Norm, 1.0);
+    assert_eq!(field(clipping(ClipMode::Norm, -1.0)), "threshold");
+    assert_eq!(field(clipping(ClipMode::Value, f64::NAN)), "threshold");
+    for p in [0.0, -2.0, f64::NAN] {
+        assert_eq!(field(Clipping { norm_type: Some(p), ..norm }), "norm_type");
+    }
+    assert_eq!(field(Clipping { total_norm: Some(-1.0), ..norm }), "total_norm");
+    assert_eq!(field(Clipping { total_norm: Some(1.0), ..clipping(ClipMode::Value, 1.0) }), "total_norm");
+}

@@ -1,0 +1,227 @@
+//! Normalize and its gradients.
+
+use evenkeel_kernels::{
+    DType, Error, NormKind, NormParameters, Normalization, Tensor, Uninterrupted, normalize, normalize_backward,
+};
+use ndarray::ArrayD;
+use proptest::prelude::*;
+
+use super::{
+    case::{Case, cases, tensor, values},
+    oracle,
+};
+
+/// The distance of neighbouring numbers of the dtype at magnitude `x`.
+fn ulp(dtype: DType, x: f64) -> f64 {
+    let (digits, smallest) = match dtype {
+        DType::F32 => (23, -149),
+        DType::F64 => (52, -1074),
+        DType::F16 => (10, -24),
+        DType::Bf16 => (7, -133),
+    };
+    let exponent = x.abs().max(f64::MIN_POSITIVE).log2().floor() as i32;
+    2f64.powi((exponent - digits).max(smallest))
+}
+
+/// Within half a unit of the last place (the one rounding), and what float64 itself loses on terms of size `scale`.
+fn assert_close(
+    what: &str,
+    got: &Tensor,
+    expected: impl IntoIterator<Item = f64>,
+    scale: f64,
+) -> Result<(), TestCaseError> {
+    for (index, (got_value, expected)) in got.view().to_f64().into_iter().zip(expected).enumerate() {
+        let tolerance = 0.5000001 * ulp(got.dtype(), expected) + 1e-12 * (scale + expected.abs());
+        let overflows = tensor(got.dtype(), &[], &[expected]).view().to_f64()[0].is_infinite();
+        prop_assert!(
+            (got_value - expected).abs() <= tolerance || overflows && got_value == expected.signum() * f64::INFINITY,
+            "{what}[{index}]: got {got_value:e}, expected {expected:e} in {}",
+            got.dtype()
+        );
+    }
+    Ok(())
+}
+
+fn largest(array: &ArrayD<f64>) -> f64 {
+    array.iter().fold(1.0, |most, x| x.abs().max(most))
+}
+
+fn check(case: &Case) -> Result<(), TestCaseError> {
+    let expected = oracle::normalize(case);
+    let got = normalize(&case.spec, &case.parameters(), case.input.view(), true, &Uninterrupted)
+        .map_err(|error| TestCaseError::fail(format!("{error}")))?;
+    // A thin set makes rstd large, and what float64 loses in the mean with it.
+    let rstd = expected.rstd.iter().fold(1.0, |most: f64, r| r.max(most));
+    let inner = rstd * largest(&values(&case.input));
+    let weight = case.weight.as_ref().map_or(1.0, |w| largest(&values(w)));
+    let bias = case.bias.as_ref().map_or(0.0, |b| largest(&values(b)));
+    assert_close("output", &got.output, expected.output, inner * weight + bias)?;
+    prop_assert_eq!(got.mean.is_none(), case.spec.kind == NormKind::Rms);
+    if let Some(mean) = &got.mean {
+        assert_close("mean", mean, expected.mean, inner)?;
+    }
+    assert_close("rstd", &got.rstd.expect("asked for"), expected.rstd, rstd * inner)?;
+    prop_assert_eq!(got.running_mean.is_some(), expected.running.is_some());
+    if let (Some(mean), Some(var), Some((means, vars))) = (&got.running_mean, &got.running_var, expected.running) {
+        assert_close("running_mean", mean, means, inner)?;
+        assert_close("running_var", var, vars, inner * inner)?;
+    }
+
+    let got =
+        normalize_backward(&case.spec, &case.parameters(), case.input.view(), case.grad_output.view(), &Uninterrupted)
+            .map_err(|error| TestCaseError::fail(format!("{error}")))?;
+    let dy = largest(&values(&case.grad_output)) * values(&case.input).len() as f64;
+    assert_close("grad_input", &got.grad_input, expected.grad_input, rstd * dy * weight * inner * inner)?;
+    prop_assert_eq!(got.grad_weight.is_some(), expected.grad_weight.is_some());
+    prop_assert_eq!(got.grad_bias.is_some(), expected.grad_bias.is_some());
+    if let (Some(got), Some(expected)) = (&got.grad_weight, expected.grad_weight) {
+        assert_close("grad_weight", got, expected, dy * inner)?;
+    }
+    if let (Some(got), Some(expected)) = (&got.grad_bias, expected.grad_bias) {
+        assert_close("grad_bias", got, expected, dy)?;
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_kind_is_its_definition(case in cases()) {
+        check(&case)?;
+    }
+}
+
+/// Sets of more than one piece, both along and across the runs, against the same oracle.
+#[test]
+fn large_sets_are_added_piece_by_piece() {
+    for (kind, shape, axes) in [
+        (NormKind::Layer, vec![3, 40_000], vec![]),
+        (NormKind::Layer, vec![40_000, 3], vec![0]),
+        (NormKind::Batch, vec![2, 3, 25_000], vec![]),
+        (NormKind::Batch, vec![50_000, 2], vec![]),
+        (NormKind::Instance, vec![1, 300, 130], vec![2, 1]),
+        (NormKind::Rms, vec![90, 700], vec![0]),
+    ] {
+        let len: usize = shape.iter().product();
+        let wave = |step: f64| (0..len).map(|i| (i as f64 * step).sin() + 2.0).collect::<Vec<_>>();
+        let mut spec = Normalization { axes, eps: Some(1e-5), momentum: Some(0.1), ..Normalization::new(kind) };
+        spec.training = (kind == NormKind::Batch).then_some(true);
+        let channels = shape[1];
+        let running = (kind == NormKind::Batch).then(|| {
+            (
+                tensor(DType::F32, &[channels], &vec![0.0; channels]),
+                tensor(DType::F32, &[channels], &vec![1.0; channels]),
+            )
+        });
+        let case = Case {
+            spec,
+            input: tensor(DType::F32, &shape, &wave(0.7)),
+            grad_output: tensor(DType::F32, &shape, &wave(1.3)),
+            weight: None,
+            bias: None,
+            running,
+        };
+        check(&case).unwrap_or_else(|error| panic!("{kind:?} {shape:?}: {error}"));
+    }
+}
+
+fn field_of(result: Result<impl std::fmt::Debug, Error>) -> String {
+    match result {
+        Err(Error::Invalid { field, .. }) => field.into_owned(),
+        other => panic!("expected an invalid argument, got {other:?}"),
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let input = tensor(DType::F32, &[2, 4, 3], &[1.0; 24]);
+    let field = |change: &dyn Fn(&mut Normalization)| {
+        let mut spec = Normalization::new(NormKind::Group);
+        spec.groups = 2;
+        change(&mut spec);
+        field_of(normalize(&spec, &NormParameters::default(), input.view(), false, &Uninterrupted))
+    };
+    assert_eq!(field(&|spec| spec.groups = 0), "groups");
+    assert_eq!(field(&|spec| spec.groups = 3), "groups");
+    assert_eq!(field(&|spec| spec.groups = 8), "groups");
+    assert_eq!(field(&|spec| spec.axes = vec![2, 3]), "axes[1]");
+    assert_eq!(field(&|spec| spec.axes = vec![-1, 2]), "axes[1]");
+    assert_eq!(field(&|spec| spec.axes = vec![i32::MIN]), "axes[0]");
+    assert_eq!(field(&|spec| spec.channel_axis = Some(3)), "channel_axis");
+    assert_eq!(field(&|spec| spec.eps = Some(f64::NAN)), "eps");
+    assert_eq!(field(&|spec| spec.eps = Some(-1.0)), "eps");
+    assert_eq!(field(&|spec| spec.momentum = Some(1.5)), "momentum");
+    assert_eq!(field(&|spec| spec.kind = NormKind::Layer), "groups");
+    let layer = |spec: &mut Normalization| (spec.kind, spec.groups) = (NormKind::Layer, 0);
+    assert_eq!(field(&|spec| (layer(spec), spec.channel_axis = Some(1)).1), "channel_axis");
+    let batch = |spec: &mut Normalization| (spec.kind, spec.groups) = (NormKind::Batch, 0);
+    assert_eq!(field(&|spec| (batch(spec), spec.eps = Some(0.0)).1), "eps");
+    assert_eq!(field(&|spec| (batch(spec), spec.training = Some(false)).1), "running_mean");
+
+    let four = tensor(DType::F32, &[4], &[1.0; 4]);
+    let three = tensor(DType::F32, &[3], &[1.0; 3]);
+    let scalar = tensor(DType::F32, &[], &[1.0]);
+    let with = |spec: &Normalization, parameters, input: &Tensor| {
+        field_of(normalize(spec, &parameters, input.view(), false, &Uninterrupted))
+    };
+    let batch = Normalization::new(NormKind::Batch);
+    let none = NormParameters::default();
+    assert_eq!(with(&batch, NormParameters { weight: Some(three.view()), ..none }, &input), "weight.shape");
+    assert_eq!(with(&batch, NormParameters { bias: Some(three.view()), ..none }, &input), "bias.shape");
+    assert_eq!(with(&batch, NormParameters { running_mean: Some(four.view()), ..none }, &input), "running_var");
+    assert_eq!(with(&batch, NormParameters { running_var: Some(four.view()), ..none }, &input), "running_mean");
+    let running = NormParameters { running_mean: Some(three.view()), running_var: Some(four.view()), ..none };
+    assert_eq!(with(&batch, running, &input), "running_mean.shape");
+    let running = NormParameters { running_mean: Some(four.view()), running_var: Some(four.view()), ..none };
+    assert_eq!(with(&Normalization::new(NormKind::Rms), running, &input), "running_mean");
+    assert_eq!(with(&Normalization { axes: vec![0, 1], ..batch.clone() }, running, &input), "axes");
+    assert_eq!(with(&Normalization::new(NormKind::Layer), none, &scalar), "input.shape");
+    assert_eq!(with(&Normalization::new(NormKind::Instance), none, &four), "input.shape");
+    let single = tensor(DType::F32, &[1, 4], &[1.0; 4]);
+    assert_eq!(with(&batch, none, &single), "input.shape");
+
+    let layer = Normalization::new(NormKind::Layer);
+    let backward =
+        |grad: &Tensor| field_of(normalize_backward(&layer, &none, input.view(), grad.view(), &Uninterrupted));
+    assert_eq!(backward(&four), "grad_output.shape");
+    assert_eq!(backward(&tensor(DType::F64, &[2, 4, 3], &[1.0; 24])), "grad_output.dtype");
+}
+
+#[test]
+fn nothing_is_normalized_to_nothing() {
+    for shape in [&[0, 3][..], &[3, 0], &[2, 0, 4, 4], &[0, 0, 1]] {
+        for kind in [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group] {
+            if kind == NormKind::Instance && shape.len() < 3 {
+                continue;
+            }
+            let spec = Normalization { groups: usize::from(kind == NormKind::Group), ..Normalization::new(kind) };
+            let input = tensor(DType::F16, shape, &[]);
+            let none = NormParameters::default();
+            let got = normalize(&spec, &none, input.view(), true, &Uninterrupted).expect("empty is fine");
+            assert_eq!(got.output, input, "{kind:?}");
+            assert!(got.rstd.is_some_and(|rstd| rstd.view().to_f64().iter().all(|x| x.is_nan())));
+            let got =
+                normalize_backward(&spec, &none, input.view(), input.view(), &Uninterrupted).expect("empty is fine");
+            assert_eq!(got.grad_input, input);
+        }
+    }
+}
+
+#[test]
+fn an_empty_batch_leaves_the_running_statistics_alone() {
+    let (input, mean) = (tensor(DType::F32, &[0, 2], &[]), tensor(DType::F32, &[2], &[1.0, 2.0]));
+    let spec = Normalization { training: Some(true), ..Normalization::new(NormKind::Batch) };
+    let weight = tensor(DType::F32, &[2], &[1.0, 1.0]);
+    let parameters = NormParameters {
+        weight: Some(weight.view()),
+        running_mean: Some(mean.view()),
+        running_var: Some(mean.view()),
+        ..NormParameters::default()
+    };
+    let got = normalize(&spec, &parameters, input.view(), false, &Uninterrupted).expect("empty is fine");
+    assert_eq!((got.running_mean, got.running_var), (Some(mean.clone()), Some(mean.clone())));
+    let got =
+        normalize_backward(&spec, &parameters, input.view(), input.view(), &Uninterrupted).expect("empty is fine");
+    assert_eq!(got.grad_weight.expect("a weight was given").view().to_f64(), [0.0, 0.0]);
+}

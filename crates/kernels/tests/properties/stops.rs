@@ -1,0 +1,58 @@
+//! Every operation stops when its checkpoint says so, and asks it often enough.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use evenkeel_kernels::{
+    Cancelled, Checkpoint, ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, Error, NormKind,
+    NormParameters, Normalization, clip_gradients, dropout, dropout_backward, normalize, normalize_backward,
+};
+
+use super::case::tensor;
+
+type Operation<'a> = Box<dyn Fn(&dyn Checkpoint) -> Option<Error> + 'a>;
+
+/// Lets a number of chunks pass.
+struct After(AtomicUsize);
+
+impl Checkpoint for After {
+    fn check(&self) -> Result<(), Cancelled> {
+        let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left.map(|_| ()).map_err(|_| Cancelled)
+    }
+}
+
+#[test]
+fn stops_at_any_chunk() {
+    let shape = [4, 4, 10_000];
+    let input = tensor(DType::F32, &shape, &[1.5; 160_000]);
+    let view = input.view();
+    let none = NormParameters::default();
+    let drop = Dropout { p: 0.5, seed: 0, offset: 0, kind: DropoutKind::Element, scaling: DropoutScaling::Inverted };
+    let clipping =
+        |mode| Clipping { mode, threshold: 1.0, norm_type: None, error_if_nonfinite: false, total_norm: None };
+    let operations: [(&str, Operation<'_>); 7] = [
+        ("layer", Box::new(move |c| normalize(&Normalization::new(NormKind::Layer), &none, view, false, c).err())),
+        ("batch", Box::new(move |c| normalize(&Normalization::new(NormKind::Batch), &none, view, false, c).err())),
+        (
+            "layer backward",
+            Box::new(move |c| normalize_backward(&Normalization::new(NormKind::Layer), &none, view, view, c).err()),
+        ),
+        ("dropout", Box::new(move |c| dropout(&drop, view, false, c).err())),
+        ("dropout backward", Box::new(move |c| dropout_backward(&drop, view, c).err())),
+        ("norm", Box::new(move |c| clip_gradients(&clipping(ClipMode::Norm), &[view], c).err())),
+        ("value", Box::new(move |c| clip_gradients(&clipping(ClipMode::Value), &[view], c).err())),
+    ];
+    for (name, operation) in operations {
+        let asked = |allowed| {
+            let checkpoint = After(AtomicUsize::new(allowed));
+            let result = operation(&checkpoint);
+            (result, allowed - checkpoint.0.load(Ordering::Relaxed))
+        };
+        let (result, chunks) = asked(usize::MAX / 2);
+        assert_eq!(result, None, "{name}");
+        assert!(chunks >= 10, "{name} asks only {chunks} times for 160,000 elements");
+        for allowed in [0, 1, chunks / 2, chunks - 1] {
+            assert_eq!(asked(allowed).0, Some(Error::Cancelled), "{name} after {allowed} of {chunks} chunks");
+        }
+    }
+}
