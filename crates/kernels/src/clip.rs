@@ -1,12 +1,16 @@
 //! Gradient clipping.
 
+use std::marker::PhantomData;
+
 use rayon::prelude::*;
 
 use crate::{
     Checkpoint, Element, Error, TensorRef,
     dtype::with_element,
+    lanes::BLOCK,
     norm::{Norms, Order, norms},
     parallel::{CHUNK, for_each_chunk},
+    simd::{self, Kernel},
 };
 
 /// How gradients are clipped.
@@ -132,22 +136,34 @@ fn scale_each(
         let mut output = vec![0; gradient.data().len()];
         for_each_chunk(&mut output, chunk, checkpoint, |index, output| {
             let source = &gradient.data()[index * chunk..][..output.len()];
-            with_element!(gradient.dtype(), E => map_elements::<E>(source, output, |x| x * factor));
+            with_element!(gradient.dtype(), E => simd::run(Scale { source, output, factor, element: PhantomData::<E> }));
         })?;
         Ok(Some(output))
     };
     gradients.par_iter().enumerate().map(clip).collect()
 }
 
-fn map_elements<E: Element>(source: &[u8], output: &mut [u8], map: impl Fn(f64) -> f64) {
-    const BLOCK: usize = 256;
-    let size = E::DTYPE.size();
-    let mut values = [0.0; BLOCK];
-    for (source, output) in source.chunks(BLOCK * size).zip(output.chunks_mut(BLOCK * size)) {
-        let values = &mut values[..source.len() / size];
-        E::decode(source, values);
-        values.iter_mut().for_each(|value| *value = map(*value));
-        E::encode(values, output);
+/// Each element times a factor.
+struct Scale<'a, E> {
+    source: &'a [u8],
+    output: &'a mut [u8],
+    factor: f64,
+    element: PhantomData<E>,
+}
+
+impl<E: Element> Kernel for Scale<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let block = BLOCK * E::DTYPE.size();
+        let mut values = [0.0; BLOCK];
+        for (source, output) in self.source.chunks(block).zip(self.output.chunks_mut(block)) {
+            let values = &mut values[..source.len() / E::DTYPE.size()];
+            E::decode(source, values);
+            values.iter_mut().for_each(|value| *value *= self.factor);
+            E::encode(values, output);
+        }
     }
 }
 

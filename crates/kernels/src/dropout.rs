@@ -4,11 +4,15 @@
 //! infinity does not survive and no -0.0 appears. Bits cost 1/32 of float32 data; in return every kind, the mask that
 //! is returned and the backward call share one way to draw.
 
+use std::marker::PhantomData;
+
 use crate::{
-    Checkpoint, DType, Element, Error, Tensor, TensorRef,
+    Checkpoint, Element, Error, Tensor, TensorRef,
     dtype::with_element,
+    lanes::BLOCK,
     parallel::{CHUNK, for_each_chunk},
     philox,
+    simd::{self, Kernel},
 };
 
 /// What is dropped together, and what takes its place.
@@ -142,22 +146,43 @@ impl Draws {
 
 /// The mask of `count` draws, as bits.
 fn draw(spec: &Dropout, count: usize, checkpoint: &dyn Checkpoint) -> Result<Vec<u8>, Error> {
-    // p times a power of two is exact; the threshold 2^32, for p = 1, needs the 33rd bit.
-    let threshold = (spec.p * 2f64.powi(32)).ceil() as u64;
     let mut mask = vec![0; count.div_ceil(8)];
-    for_each_chunk(&mut mask, CHUNK / 8, checkpoint, |index, bytes| {
-        let first = index * CHUNK;
-        let mut words = [0; 1024];
-        for (step, bytes) in bytes.chunks_mut(words.len() / 8).enumerate() {
-            let first = first + step * words.len();
-            let words = &mut words[..(count - first).min(bytes.len() * 8)];
-            philox::fill(spec.seed, spec.offset + first as u64, words);
-            for (byte, draws) in bytes.iter_mut().zip(words.chunks(8)) {
-                *byte = draws.iter().rev().fold(0, |bits, &word| bits << 1 | u8::from(u64::from(word) >= threshold));
-            }
-        }
+    // p times a power of two is exact. The threshold of p = 1 has a 33rd bit, and no word reaches it.
+    let Ok(threshold) = u32::try_from((spec.p * 2f64.powi(32)).ceil() as u64) else { return Ok(mask) };
+    for_each_chunk(&mut mask, CHUNK / 8, checkpoint, |index, mask| {
+        let first = spec.offset + (index * CHUNK) as u64;
+        simd::run(Draw { seed: spec.seed, first, threshold, count: count - index * CHUNK, mask });
     })?;
     Ok(mask)
+}
+
+/// The draws from word `first` of the stream on: as many as `mask` has bits, but no more than `count`.
+struct Draw<'a> {
+    seed: u64,
+    first: u64,
+    threshold: u32,
+    count: usize,
+    mask: &'a mut [u8],
+}
+
+impl Kernel for Draw<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let mut words = [0; BLOCK];
+        for (block, bytes) in self.mask.chunks_mut(BLOCK / 8).enumerate() {
+            let done = block * BLOCK;
+            let drawn = (self.count - done).min(BLOCK);
+            philox::fill(self.seed, self.first + done as u64, &mut words[..drawn]);
+            for (byte, words) in bytes.iter_mut().zip(words.as_chunks::<8>().0) {
+                *byte = (0..8).fold(0, |bits, i| bits | u8::from(words[i] >= self.threshold) << i);
+            }
+            if let (Some(last), padded @ 1..) = (bytes.last_mut(), drawn % 8) {
+                *last &= (1 << padded) - 1;
+            }
+        }
+    }
 }
 
 /// What becomes of kept and of dropped elements.
@@ -221,7 +246,8 @@ fn select(
         let source = &input.data()[index * chunk..][..output.len()];
         if run == 1 {
             // Chunks start at a multiple of 8 elements, so every 8 of them share a byte of the mask.
-            select_by_bits(dtype, source, &mask[index * CHUNK / 8..], how, output);
+            let mask = Bits::Each(&mask[index * CHUNK / 8..]);
+            with_element!(dtype, E => simd::run(Masked { source, mask, how, output, element: PhantomData::<E> }));
             return;
         }
         let mut element = index * CHUNK;
@@ -229,55 +255,67 @@ fn select(
         while element < end {
             let draw = element / run;
             let stop = end.min((draw + 1) * run);
-            let bits = if mask[draw / 8] >> (draw % 8) & 1 == 1 { 0xFF } else { 0 };
+            let mask = Bits::Same(mask[draw / 8] >> (draw % 8) & 1 == 1);
             let place = (element - index * CHUNK) * dtype.size()..(stop - index * CHUNK) * dtype.size();
-            select_run(dtype, &source[place.clone()], bits, how, &mut output[place]);
+            let (source, output) = (&source[place.clone()], &mut output[place]);
+            with_element!(dtype, E => simd::run(Masked { source, mask, how, output, element: PhantomData::<E> }));
             element = stop;
         }
     })?;
     Ok(Tensor::from_parts(dtype, input.shape().to_vec(), output))
 }
 
-/// Every eight elements by their byte of the mask.
-fn select_by_bits(dtype: DType, source: &[u8], mask: &[u8], how: Select, output: &mut [u8]) {
-    let eight = 8 * dtype.size();
-    with_element!(dtype, E => {
-        for ((source, output), &bits) in source.chunks(eight).zip(output.chunks_mut(eight)).zip(mask) {
-            select_eight::<E>(source, bits, how, output);
-        }
-    });
+/// The draws of a stretch of elements.
+#[derive(Clone, Copy)]
+enum Bits<'a> {
+    /// One for each element, eight to a byte.
+    Each(&'a [u8]),
+    /// The same for all.
+    Same(bool),
 }
 
-/// All elements by one draw, given as a byte of eight equal bits.
-fn select_run(dtype: DType, source: &[u8], bits: u8, how: Select, output: &mut [u8]) {
-    let eight = 8 * dtype.size();
-    with_element!(dtype, E => {
-        for (source, output) in source.chunks(eight).zip(output.chunks_mut(eight)) {
-            select_eight::<E>(source, bits, how, output);
-        }
-    });
+/// A stretch of elements under its mask. `output` is all zero bits.
+struct Masked<'a, E> {
+    source: &'a [u8],
+    mask: Bits<'a>,
+    how: Select,
+    output: &'a mut [u8],
+    element: PhantomData<E>,
 }
 
-/// Up to eight elements.
-#[inline(always)]
-fn select_eight<E: Element>(source: &[u8], bits: u8, how: Select, output: &mut [u8]) {
-    let size = E::DTYPE.size();
-    match how {
-        Select::Bits => {
-            for (i, (source, output)) in source.chunks_exact(size).zip(output.chunks_exact_mut(size)).enumerate() {
-                if bits >> i & 1 == 1 {
-                    output.copy_from_slice(source);
+impl<E: Element> Kernel for Masked<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let size = E::DTYPE.size();
+        let blocks = self.source.chunks(BLOCK * size).zip(self.output.chunks_mut(BLOCK * size));
+        for (block, (source, output)) in blocks.enumerate() {
+            let bits = match self.mask {
+                Bits::Each(mask) => &mask[block * BLOCK / 8..],
+                Bits::Same(true) => &[0xFF; BLOCK / 8],
+                Bits::Same(false) => &[0; BLOCK / 8],
+            };
+            match self.how {
+                Select::Bits => {
+                    for (element, (x, y)) in source.chunks_exact(size).zip(output.chunks_exact_mut(size)).enumerate() {
+                        // 0xFF or 0: a branch on a random bit would be mispredicted half the time.
+                        let keep = (bits[element / 8] >> (element % 8) & 1).wrapping_neg();
+                        y.iter_mut().zip(x).for_each(|(y, x)| *y = x & keep);
+                    }
+                }
+                Select::Affine { scale, shift, fill } => {
+                    let mut values = [0.0; BLOCK];
+                    let count = source.len() / size;
+                    E::decode(source, &mut values[..count]);
+                    for (eight, bits) in values.as_chunks_mut::<8>().0.iter_mut().zip(bits) {
+                        for (i, value) in eight.iter_mut().enumerate() {
+                            *value = if bits >> i & 1 == 1 { *value * scale + shift } else { fill };
+                        }
+                    }
+                    E::encode(&values[..count], output);
                 }
             }
-        }
-        Select::Affine { scale, shift, fill } => {
-            let mut values = [0.0; 8];
-            let values = &mut values[..source.len() / size];
-            E::decode(source, values);
-            for (i, value) in values.iter_mut().enumerate() {
-                *value = if bits >> i & 1 == 1 { *value * scale + shift } else { fill };
-            }
-            E::encode(values, output);
         }
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! - **Right.** Float32, float16 and bfloat16 data is accumulated in float64 and rounded once, at the end.
 //! - **The same bits.** Work is cut into chunks whose size depends on the shape alone, and partial results are
-//!   combined along a fixed tree, so the number of threads changes nothing.
+//!   combined along a fixed tree, so neither the number of threads nor the instruction set changes anything.
 //! - **Stoppable.** A [`Checkpoint`] is asked between chunks.
 //!
 //! ```
@@ -27,6 +27,7 @@
 //! | [`clip_gradients`] | clipping by norm and by value |
 //! | [`Tensor`], [`TensorRef`], [`DType`], [`half`] | what they work on |
 //! | [`philox`] | the random stream |
+//! | [`simd`] | the choice of the instruction set |
 
 mod checkpoint;
 mod clip;
@@ -40,6 +41,7 @@ mod norm;
 mod normalize;
 mod parallel;
 pub mod philox;
+pub mod simd;
 mod tensor;
 
 pub use checkpoint::{Cancelled, Checkpoint, Uninterrupted};

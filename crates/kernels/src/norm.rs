@@ -3,6 +3,8 @@
 //! Each tensor is cut into fixed chunks, each chunk's terms are added in float64 in a fixed order, and the chunks' sums
 //! are added exactly; so the same tensors give the same bits in any order.
 
+use std::marker::PhantomData;
+
 use rayon::prelude::*;
 
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
     exact::ExactSum,
     lanes::{BLOCK, Lanes},
     parallel::CHUNK,
+    simd::{self, Kernel},
 };
 
 /// The order p of a norm.
@@ -103,8 +106,10 @@ impl<'a> Chunks<'a> {
 
     /// Each tensor's largest absolute value, NaN if it has one.
     fn largest(&self, checkpoint: &dyn Checkpoint) -> Result<Vec<f64>, Error> {
-        let values =
-            self.measure(checkpoint, |chunk| with_element!(chunk.dtype, E => largest_element::<E>(chunk.data)))?;
+        let values = self.measure(
+            checkpoint,
+            |chunk| with_element!(chunk.dtype, E => simd::run(Largest { data: chunk.data, element: PhantomData::<E> })),
+        )?;
         Ok(self.per_tensor(&values, |values| values.iter().copied().fold(0.0, larger)))
     }
 
@@ -116,7 +121,7 @@ impl<'a> Chunks<'a> {
         checkpoint: &dyn Checkpoint,
     ) -> Result<Norms, Error> {
         let sums =
-            self.measure(checkpoint, |chunk| with_element!(chunk.dtype, E => sum_terms::<E>(chunk.data, &term)))?;
+            self.measure(checkpoint, |chunk| with_element!(chunk.dtype, E => simd::run(Sum { data: chunk.data, term: &term, element: PhantomData::<E> })))?;
         Ok(Norms { total: norm(exact(&sums)), per_tensor: self.per_tensor(&sums, |sums| norm(exact(sums))) })
     }
 
@@ -148,7 +153,8 @@ impl<'a> Chunks<'a> {
             if unit == 0.0 || !unit.is_finite() {
                 return unit; // the norm is the largest value itself; see `relative_norm`
             }
-            with_element!(chunk.dtype, E => sum_terms::<E>(chunk.data, &|x| power(x.abs() / unit, p)))
+            let term = |x: f64| power(x.abs() / unit, p);
+            with_element!(chunk.dtype, E => simd::run(Sum { data: chunk.data, term: &term, element: PhantomData::<E> }))
         })?;
         let sums = self.per_tensor(&sums, exact);
         let per_tensor: Vec<f64> = largest.iter().zip(sums).map(|(&unit, sum)| relative_norm(unit, sum, p)).collect();
@@ -181,23 +187,53 @@ fn exact(terms: &[f64]) -> f64 {
 }
 
 /// The maximum, where NaN wins.
+#[inline(always)]
 fn larger(a: f64, b: f64) -> f64 {
     if a.is_nan() || a > b { a } else { b }
 }
 
-fn largest_element<E: Element>(data: &[u8]) -> f64 {
-    data.chunks_exact(E::DTYPE.size()).map(|x| E::from_le_bytes(x).to_f64().abs()).fold(0.0, larger)
+/// The largest absolute value, NaN if there is one.
+struct Largest<'a, E> {
+    data: &'a [u8],
+    element: PhantomData<E>,
 }
 
-fn sum_terms<E: Element>(data: &[u8], term: &impl Fn(f64) -> f64) -> f64 {
-    let size = E::DTYPE.size();
-    let mut sum = Lanes::new();
-    let mut values = [0.0; BLOCK];
-    for bytes in data.chunks(BLOCK * size) {
-        let values = &mut values[..bytes.len() / size];
-        E::decode(bytes, values);
-        values.iter_mut().for_each(|value| *value = term(*value));
-        sum.add(values);
+impl<E: Element> Kernel for Largest<'_, E> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        let mut lanes = [0.0; 16];
+        for elements in self.data.chunks(lanes.len() * E::DTYPE.size()) {
+            let mut values = [0.0; 16];
+            E::decode(elements, &mut values[..elements.len() / E::DTYPE.size()]);
+            lanes.iter_mut().zip(values).for_each(|(lane, x)| *lane = larger(*lane, x.abs()));
+        }
+        lanes.into_iter().fold(0.0, larger)
     }
-    sum.total()
+}
+
+/// The sum of a term of each element.
+struct Sum<'a, E, F> {
+    data: &'a [u8],
+    term: &'a F,
+    element: PhantomData<E>,
+}
+
+impl<E: Element, F: Fn(f64) -> f64> Kernel for Sum<'_, E, F> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        let size = E::DTYPE.size();
+        let mut sum = Lanes::new();
+        let mut values = [0.0; BLOCK];
+        for bytes in self.data.chunks(BLOCK * size) {
+            let values = &mut values[..bytes.len() / size];
+            E::decode(bytes, values);
+            values.iter_mut().for_each(|value| *value = (self.term)(*value));
+            sum.add(values);
+        }
+        sum.total()
+    }
 }

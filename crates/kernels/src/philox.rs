@@ -15,6 +15,7 @@ const BLOCK: usize = 8;
 ///
 /// # Panics
 /// If the last word's index would be above `u64::MAX`.
+#[inline]
 pub fn fill(seed: u64, first: u64, words: &mut [u32]) {
     let Some(last) = (words.len() as u64).checked_sub(1) else { return };
     assert!(first.checked_add(last).is_some(), "the stream ends at word u64::MAX");

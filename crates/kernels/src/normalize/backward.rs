@@ -77,6 +77,7 @@ struct Elements<'a, E> {
 
 impl<'a, E: Element> Elements<'a, E> {
     /// Writes dy and xh.
+    #[inline(always)]
     fn write(&self, at: Position, dy: &mut [f64], xh: &mut [f64]) {
         E::decode_from(self.pair.grad_output, at.offset, dy);
         E::decode_from(self.pair.input, at.offset, xh);
@@ -94,6 +95,7 @@ impl<'a, E: Element> Elements<'a, E> {
     }
 
     /// Multiplies dy by the weight.
+    #[inline(always)]
     fn weigh(&self, at: Position, dy: &mut [f64]) {
         if self.run.affine_stride == 0 {
             let weight = self.affine.weight[at.affine];
@@ -108,6 +110,7 @@ impl<'a, E: Element> Elements<'a, E> {
 struct AffineTerms<'a, E>(Elements<'a, E>);
 
 impl<E: Element> Terms<2> for AffineTerms<'_, E> {
+    #[inline(always)]
     fn write(&self, at: Position, [product, dy]: [&mut [f64]; 2]) {
         self.0.write(at, dy, product);
         product.iter_mut().zip(&*dy).for_each(|(product, dy)| *product *= dy);
@@ -118,6 +121,7 @@ impl<E: Element> Terms<2> for AffineTerms<'_, E> {
 struct SetTerms<'a, E>(Elements<'a, E>);
 
 impl<E: Element> Terms<2> for SetTerms<'_, E> {
+    #[inline(always)]
     fn write(&self, at: Position, [g, product]: [&mut [f64]; 2]) {
         self.0.write(at, g, product);
         self.0.weigh(at, g);
@@ -160,6 +164,7 @@ struct InputGradient<'a, E> {
 }
 
 impl<E: Element> Map for InputGradient<'_, E> {
+    #[inline(always)]
     fn write(&self, at: Position, g: &mut [f64]) {
         let mut xh = [0.0; BLOCK];
         let xh = &mut xh[..g.len()];

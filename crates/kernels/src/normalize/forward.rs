@@ -52,6 +52,7 @@ struct Normalize<'a, E> {
 }
 
 impl<E: Element> Map for Normalize<'_, E> {
+    #[inline(always)]
     fn write(&self, at: Position, results: &mut [f64]) {
         E::decode_from(self.input, at.offset, results);
         by_variation!(self.run, self.normalize(at, results));

@@ -10,6 +10,7 @@ use crate::{
     Checkpoint, Error,
     lanes::{BLOCK, Lanes, tree_sum},
     parallel::CHUNK,
+    simd::{self, Kernel},
 };
 
 /// What is summed: `M` terms for each element.
@@ -75,34 +76,13 @@ impl Walk {
             checkpoint.check()?;
             let target = self.origin.advance(&self.kept, index / pieces);
             let from = index % pieces * CHUNK;
-            *sum = self.row_piece(terms, target, from, len.min(from + CHUNK));
+            *sum = simd::run(RowPiece { walk: self, terms, target, from, to: len.min(from + CHUNK) });
             Ok::<_, Error>(())
         })?;
         if pieces > 1 {
             sums = sums.chunks(pieces).map(|pieces| add(pieces.len(), |piece| &pieces[piece])).collect();
         }
         Ok(sums)
-    }
-
-    /// Elements `from..to` of a target, counted along its runs. Which lane takes an element does not depend on where
-    /// runs begin and end.
-    fn row_piece<const M: usize>(&self, terms: &impl Terms<M>, target: Position, from: usize, to: usize) -> [f64; M] {
-        let mut lanes = [Lanes::new(); M];
-        let mut block = [[0.0; BLOCK]; M];
-        let (mut at, mut filled) = (from, 0);
-        while at < to {
-            let within = at % self.run.len;
-            let len = (self.run.len - within).min(to - at).min(BLOCK - filled);
-            let place = target.advance(&self.summed, at / self.run.len).along(&self.run, within);
-            terms.write(place, block.each_mut().map(|terms| &mut terms[filled..filled + len]));
-            at += len;
-            filled += len;
-            if filled == BLOCK || at == to {
-                lanes.iter_mut().zip(&block).for_each(|(lanes, terms)| lanes.add(&terms[..filled]));
-                filled = 0;
-            }
-        }
-        lanes.map(Lanes::total)
     }
 
     /// Sums across the runs: each place in a run is a target with an accumulator of its own.
@@ -121,7 +101,7 @@ impl Walk {
             sums.par_chunks_mut(BLOCK).enumerate().try_for_each(|(tile, sums)| {
                 checkpoint.check()?;
                 let target = target.along(&self.run, tile * BLOCK);
-                self.column_piece(terms, target, first, runs.min(first + piece), sums);
+                simd::run(ColumnPiece { walk: self, terms, target, from: first, to: runs.min(first + piece), sums });
                 Ok::<_, Error>(())
             })
         })?;
@@ -133,26 +113,69 @@ impl Walk {
         }
         Ok(sums)
     }
+}
 
-    /// Adds runs `from..to` of neighbouring targets, the first at `target`, run by run.
-    fn column_piece<const M: usize>(
-        &self,
-        terms: &impl Terms<M>,
-        target: Position,
-        from: usize,
-        to: usize,
-        sums: &mut [[f64; M]],
-    ) {
-        let mut columns = [[0.0; BLOCK]; M];
+/// Elements `from..to` of a target, counted along its runs. Which lane takes an element does not depend on where runs
+/// begin and end.
+struct RowPiece<'a, T, const M: usize> {
+    walk: &'a Walk,
+    terms: &'a T,
+    target: Position,
+    from: usize,
+    to: usize,
+}
+
+impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
+    type Output = [f64; M];
+
+    #[inline(always)]
+    fn run(self) -> [f64; M] {
+        let Walk { summed, run, .. } = self.walk;
+        let mut lanes = [Lanes::new(); M];
         let mut block = [[0.0; BLOCK]; M];
-        for run in from..to {
-            let place = target.advance(&self.summed, run);
-            terms.write(place, block.each_mut().map(|terms| &mut terms[..sums.len()]));
-            for (columns, terms) in columns.iter_mut().zip(&block) {
-                columns[..sums.len()].iter_mut().zip(terms).for_each(|(column, term)| *column += term);
+        let (mut at, mut filled) = (self.from, 0);
+        while at < self.to {
+            let within = at % run.len;
+            let len = (run.len - within).min(self.to - at).min(BLOCK - filled);
+            let place = self.target.advance(summed, at / run.len).along(run, within);
+            self.terms.write(place, block.each_mut().map(|terms| &mut terms[filled..filled + len]));
+            at += len;
+            filled += len;
+            if filled == BLOCK || at == self.to {
+                lanes.iter_mut().zip(&block).for_each(|(lanes, terms)| lanes.add(&terms[..filled]));
+                filled = 0;
             }
         }
-        for (column, sum) in sums.iter_mut().enumerate() {
+        lanes.map(Lanes::total)
+    }
+}
+
+/// Runs `from..to` of neighbouring targets, the first at `target`, added run by run into `sums`.
+struct ColumnPiece<'a, T, const M: usize> {
+    walk: &'a Walk,
+    terms: &'a T,
+    target: Position,
+    from: usize,
+    to: usize,
+    sums: &'a mut [[f64; M]],
+}
+
+impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let width = self.sums.len();
+        let mut columns = [[0.0; BLOCK]; M];
+        let mut block = [[0.0; BLOCK]; M];
+        for run in self.from..self.to {
+            let place = self.target.advance(&self.walk.summed, run);
+            self.terms.write(place, block.each_mut().map(|terms| &mut terms[..width]));
+            for (columns, terms) in columns.iter_mut().zip(&block) {
+                columns[..width].iter_mut().zip(terms).for_each(|(column, term)| *column += term);
+            }
+        }
+        for (column, sum) in self.sums.iter_mut().enumerate() {
             *sum = std::array::from_fn(|m| columns[m][column]);
         }
     }

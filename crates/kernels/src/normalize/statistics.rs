@@ -155,6 +155,7 @@ struct Plain<'a, E> {
 }
 
 impl<E: Element> Terms<1> for Plain<'_, E> {
+    #[inline(always)]
     fn write(&self, at: Position, [x]: [&mut [f64]; 1]) {
         E::decode_from(self.input, at.offset, x);
     }
@@ -167,6 +168,7 @@ struct Squares<'a, E> {
 }
 
 impl<E: Element> Terms<1> for Squares<'_, E> {
+    #[inline(always)]
     fn write(&self, at: Position, [squares]: [&mut [f64]; 1]) {
         E::decode_from(self.input, at.offset, squares);
         squares.iter_mut().for_each(|x| *x *= *x);
@@ -183,6 +185,7 @@ struct Centred<'a, E> {
 }
 
 impl<E: Element> Terms<2> for Centred<'_, E> {
+    #[inline(always)]
     fn write(&self, at: Position, [deviations, squares]: [&mut [f64]; 2]) {
         E::decode_from(self.input, at.offset, deviations);
         if self.along_run == 0 {

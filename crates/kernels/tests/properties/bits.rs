@@ -1,18 +1,30 @@
-//! The same bits on any number of threads.
+//! The same bits on any number of threads and with any instruction set.
+
+use std::sync::Mutex;
 
 use evenkeel_kernels::{
     ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization, Tensor,
     Uninterrupted, clip_gradients, dropout, normalize, normalize_backward,
+    simd::{self, InstructionSet},
 };
 use rayon::ThreadPoolBuilder;
 
 use super::case::tensor;
 
-fn on_each_pool<T: PartialEq + std::fmt::Debug + Send>(what: &str, work: impl Fn() -> T + Sync) {
+/// Held while a test forces an instruction set, which holds for the whole process.
+static FORCED: Mutex<()> = Mutex::new(());
+
+/// On 1, 2, 3 and 16 threads and with every instruction set that the machine has.
+fn everywhere<T: PartialEq + std::fmt::Debug + Send>(what: &str, work: impl Fn() -> T + Sync) {
     let run = |threads| ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(&work);
+    let _forced = FORCED.lock().expect("no test panics while it holds this, or all fail");
+    simd::force(InstructionSet::Baseline);
     let expected = run(1);
-    for threads in [2, 3, 16] {
-        assert_eq!(run(threads), expected, "{what} on {threads} threads");
+    for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+        for threads in [1, 2, 3, 16] {
+            simd::force(set);
+            assert!(run(threads) == expected, "{what} differs on {threads} threads with {set:?}");
+        }
     }
 }
 
@@ -44,7 +56,7 @@ fn normalization() {
             &[if matches!(kind, NormKind::Layer | NormKind::Rms) { shape[shape.len() - 1] } else { shape[1] }],
         );
         let parameters = NormParameters { weight: Some(weight.view()), ..NormParameters::default() };
-        on_each_pool(&format!("{kind:?} {shape:?}"), || {
+        everywhere(&format!("{kind:?} {shape:?}"), || {
             let forward = normalize(&spec, &parameters, input.view(), true, &Uninterrupted).expect("valid");
             let backward =
                 normalize_backward(&spec, &parameters, input.view(), grad.view(), &Uninterrupted).expect("valid");
@@ -58,7 +70,7 @@ fn dropout_and_clipping() {
     let input = noise(DType::F16, &[3, 5, 12_345]);
     for kind in [DropoutKind::Element, DropoutKind::Channel] {
         let spec = Dropout { p: 0.3, seed: 9, offset: 5, kind, scaling: DropoutScaling::Inverted };
-        on_each_pool("dropout", || dropout(&spec, input.view(), true, &Uninterrupted).expect("valid"));
+        everywhere("dropout", || dropout(&spec, input.view(), true, &Uninterrupted).expect("valid"));
     }
     let gradients = [noise(DType::F32, &[100_003]), noise(DType::Bf16, &[17]), noise(DType::F64, &[40_000])];
     let views = gradients.each_ref().map(Tensor::view);
@@ -70,7 +82,7 @@ fn dropout_and_clipping() {
             error_if_nonfinite: false,
             total_norm: None,
         };
-        on_each_pool("clipping", || clip_gradients(&spec, &views, &Uninterrupted).expect("valid"));
+        everywhere("clipping", || clip_gradients(&spec, &views, &Uninterrupted).expect("valid"));
     }
 }
 
