@@ -8,7 +8,7 @@ use crate::{
     Checkpoint, Element, Error, TensorRef,
     dtype::with_element,
     lanes::BLOCK,
-    norm::{Norms, Order, norms},
+    norm::{Norms, norms},
     parallel::{CHUNK, for_each_chunk},
     simd::{self, Kernel},
 };
@@ -64,10 +64,10 @@ pub fn clip_gradients(
     gradients: &[TensorRef<'_>],
     checkpoint: &dyn Checkpoint,
 ) -> Result<Clipped, Error> {
-    let order = validate(spec)?;
+    let norm_type = validate(spec)?;
     let Norms { total, per_tensor } = match spec.total_norm {
         Some(total) => Norms { total, per_tensor: Vec::new() },
-        None => norms(gradients, order, checkpoint)?,
+        None => norms(gradients, norm_type, checkpoint)?,
     };
     if spec.error_if_nonfinite && !total.is_finite() {
         return Err(Error::NonFiniteNorm { total_norm: total });
@@ -96,7 +96,8 @@ pub fn clip_gradients(
     }
 }
 
-fn validate(spec: &Clipping) -> Result<Order, Error> {
+/// The order of the norm, once all arguments are in range.
+fn validate(spec: &Clipping) -> Result<f64, Error> {
     if spec.threshold.is_nan() || spec.threshold < 0.0 {
         return Err(Error::invalid("threshold", format!("expected a number not below 0, got {}", spec.threshold)));
     }
@@ -112,7 +113,7 @@ fn validate(spec: &Clipping) -> Result<Order, Error> {
             return Err(Error::invalid("total_norm", format!("expected a norm not below 0, got {total}")));
         }
     }
-    Ok(Order::of(norm_type))
+    Ok(norm_type)
 }
 
 /// `clip_grad_norm_`'s factor. Its 1e-6, which keeps a zero norm from dividing, is not in Optax or TensorFlow.

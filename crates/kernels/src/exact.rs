@@ -46,6 +46,16 @@ impl ExactSum {
         }
     }
 
+    /// Adds another sum.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        if self.additions + other.additions >= ADDITIONS_BEFORE_CARRY {
+            self.carry();
+        }
+        self.digits.iter_mut().zip(&other.digits).for_each(|(digit, other)| *digit += other);
+        self.additions += other.additions + 1;
+        self.special += other.special;
+    }
+
     /// Brings every digit but the highest, which keeps the sign, into [0, 2^32).
     fn carry(&mut self) {
         let mut carry = 0;
@@ -72,6 +82,37 @@ impl ExactSum {
         }
         let magnitude = sum.magnitude();
         if negative { -magnitude } else { magnitude }
+    }
+
+    /// The square root of a sum that is not negative, rounded to nearest, ties to even.
+    pub(crate) fn sqrt(&self) -> f64 {
+        let root = self.to_f64().sqrt();
+        if root == 0.0 || !root.is_finite() {
+            return root;
+        }
+        // The root of the rounded sum is at most one step off. Which of the two neighbours is nearer, the exact sum
+        // tells: it lies above or below the square of the point between them.
+        let (below, above) = (root.next_down(), root.next_up());
+        if self.is_below_middle(below, root) {
+            below
+        } else if self.is_below_middle(root, above) {
+            root
+        } else {
+            above
+        }
+    }
+
+    /// Whether the square root is nearer to `low` than to `high`, its upper neighbour; between the two, if `low` is even.
+    fn is_below_middle(&self, low: f64, high: f64) -> bool {
+        let step = high - low;
+        let square = low * low;
+        let rest = low.mul_add(low, -square); // fused, so `square + rest` is the square exactly
+        let mut difference = self.clone();
+        for term in [square, rest, low * step, step * step / 4.0] {
+            difference.add(-term);
+        }
+        let difference = difference.to_f64();
+        difference < 0.0 || difference == 0.0 && low.to_bits() & 1 == 0
     }
 
     /// The value of carried, non-negative digits.
@@ -134,7 +175,47 @@ mod tests {
         assert!(sum(&[f64::NAN, 1.0]).is_nan());
     }
 
+    #[test]
+    fn merging_many_sums_carries_in_time() {
+        let mut part = ExactSum::new();
+        part.add(f64::from(u32::MAX));
+        part.additions = ADDITIONS_BEFORE_CARRY - 1; // as if it had been added to that often
+        let mut sum = ExactSum::new();
+        (0..8).for_each(|_| sum.merge(&part));
+        assert_eq!(sum.to_f64(), 8.0 * f64::from(u32::MAX));
+        assert!(sum.additions <= ADDITIONS_BEFORE_CARRY);
+    }
+
+    #[test]
+    fn roots_are_rounded_once() {
+        // 2^106 + 2^54 + 1 is the square of 2^53 + 1, which lies between 2^53 and 2^53 + 2: a tie, to even.
+        let tie = [2f64.powi(106), 2f64.powi(54), 1.0];
+        let root = |terms: &[f64]| {
+            let mut sum = ExactSum::new();
+            terms.iter().for_each(|&x| sum.add(x));
+            sum.sqrt()
+        };
+        assert_eq!(root(&tie), 2f64.powi(53));
+        assert_eq!(root(&[&tie[..], &[1e-9]].concat()), 2f64.powi(53) + 2.0);
+        assert_eq!(root(&[&tie[..], &[-1e-9]].concat()), 2f64.powi(53));
+        // (2^53 + 3)^2: a tie between 2^53 + 2 and 2^53 + 4, whose upper neighbour is even.
+        assert_eq!(root(&[2f64.powi(106), 6.0 * 2f64.powi(53), 9.0]), 2f64.powi(53) + 4.0);
+        assert_eq!(root(&[9.0, 16.0]), 5.0);
+        assert_eq!(root(&[]), 0.0);
+        assert_eq!(root(&[f64::INFINITY]), f64::INFINITY);
+    }
+
     proptest! {
+        /// The root is at least as near as its neighbours: (r - h)^2 <= sum <= (r + h)^2, h half a step.
+        #[test]
+        fn no_neighbour_of_a_root_is_nearer(values in prop::collection::vec(1e-100..1e100f64, 1..6)) {
+            let mut exact = ExactSum::new();
+            values.iter().for_each(|&x| exact.add(x));
+            let root = exact.sqrt();
+            prop_assert!(!exact.is_below_middle(root.next_down(), root) || root.to_bits() & 1 == 0);
+            prop_assert!(exact.is_below_middle(root, root.next_up()));
+        }
+
         /// The sum of two numbers is what the hardware, which rounds correctly, says it is.
         #[test]
         fn two_terms_round_as_the_hardware_does(a in any::<f64>(), b in any::<f64>()) {

@@ -1,4 +1,4 @@
-//! Adding many float64 terms in a fixed order that vector units like.
+//! Adding many float64 terms in a fixed order that vector units like, without losing what each addition rounds away.
 
 /// Terms are computed in blocks of this many, which stay in the first-level cache between computing and adding.
 pub(crate) const BLOCK: usize = 256;
@@ -6,40 +6,73 @@ pub(crate) const BLOCK: usize = 256;
 /// Independent accumulators: enough to hide the latency of additions, few enough to stay in registers.
 const LANES: usize = 16;
 
-/// A running sum: term `i` goes to lane `i % 16`, and the lanes are added as a tree. The order is part of the result's
-/// bits; it is the same whatever the vector width the compiler chooses.
+const _: () = assert!(BLOCK.is_multiple_of(LANES), "a full block fills every lane");
+
+/// A running sum: term `i` goes to lane `i % 16`, and the lanes are added in order. What is added in which order is part
+/// of the result's bits; it is the same whatever vector width the compiler chooses.
+///
+/// Within a block terms are simply added; from block to block what an addition rounds away is kept (Neumaier's sum,
+/// lane by lane). So the error is that of 16 additions, whatever the length.
 #[derive(Clone, Copy)]
-pub(crate) struct Lanes([f64; LANES]);
+pub(crate) struct Lanes {
+    sums: [f64; LANES],
+    rests: [f64; LANES],
+}
 
 impl Lanes {
     pub(crate) fn new() -> Self {
-        Self([0.0; LANES])
+        Self { sums: [0.0; LANES], rests: [0.0; LANES] }
     }
 
-    /// Adds terms. Every call but the last takes a multiple of 16 of them.
+    /// Adds a block of terms. Every call but the last takes [`BLOCK`] of them.
     #[inline(always)]
     pub(crate) fn add(&mut self, terms: &[f64]) {
+        let mut block = [0.0; LANES];
         let (whole, rest) = terms.as_chunks::<LANES>();
         for terms in whole {
-            for (lane, term) in self.0.iter_mut().zip(terms) {
+            for (lane, term) in block.iter_mut().zip(terms) {
                 *lane += term;
             }
         }
-        for (lane, term) in self.0.iter_mut().zip(rest) {
+        for (lane, term) in block.iter_mut().zip(rest) {
             *lane += term;
+        }
+        for (lane, term) in block.into_iter().enumerate() {
+            add_to(&mut self.sums[lane], &mut self.rests[lane], term);
         }
     }
 
-    pub(crate) fn total(mut self) -> f64 {
-        let mut width = LANES / 2;
-        while width > 0 {
-            for i in 0..width {
-                self.0[i] += self.0[i + width];
-            }
-            width /= 2;
+    #[inline(always)]
+    pub(crate) fn total(self) -> f64 {
+        let (mut sum, mut rest) = (self.sums[0], self.rests[0]);
+        for lane in 1..LANES {
+            add_to(&mut sum, &mut rest, self.sums[lane]);
+            rest += self.rests[lane];
         }
-        self.0[0]
+        compensated(sum, rest)
     }
+}
+
+/// The sum of two numbers, rounded, and what the rounding took. Knuth, The Art of Computer Programming 2, 4.2.2.
+#[inline(always)]
+pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    let b_part = sum - a;
+    (sum, (a - (sum - b_part)) + (b - b_part))
+}
+
+/// Adds `term` to a sum that is kept with what its roundings took.
+#[inline(always)]
+pub(crate) fn add_to(sum: &mut f64, rest: &mut f64, term: f64) {
+    let (rounded, lost) = two_sum(*sum, term);
+    *sum = rounded;
+    *rest += lost;
+}
+
+/// A sum together with what its roundings took. An infinite sum has taken NaN, which is not the sum's.
+#[inline(always)]
+pub(crate) fn compensated(sum: f64, rest: f64) -> f64 {
+    if sum.is_finite() { sum + rest } else { sum }
 }
 
 /// The sum of `count` terms along a balanced tree, whose error grows with the logarithm of their number.

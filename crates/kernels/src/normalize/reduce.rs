@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::layout::{Dim, Layout, Position};
 use crate::{
     Checkpoint, Error,
-    lanes::{BLOCK, Lanes, tree_sum},
+    lanes::{BLOCK, Lanes, add_to, compensated, tree_sum},
     parallel::CHUNK,
     simd::{self, Kernel},
 };
@@ -165,18 +165,28 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
 
     #[inline(always)]
     fn run(self) {
+        /// Runs that are simply added before what rounding takes is looked after, as in [`Lanes`].
+        const GROUP: usize = 16;
         let width = self.sums.len();
-        let mut columns = [[0.0; BLOCK]; M];
+        let (mut sums, mut rests) = ([[0.0; BLOCK]; M], [[0.0; BLOCK]; M]);
         let mut block = [[0.0; BLOCK]; M];
-        for run in self.from..self.to {
-            let place = self.target.advance(&self.walk.summed, run);
-            self.terms.write(place, block.each_mut().map(|terms| &mut terms[..width]));
-            for (columns, terms) in columns.iter_mut().zip(&block) {
-                columns[..width].iter_mut().zip(terms).for_each(|(column, term)| *column += term);
+        for first in (self.from..self.to).step_by(GROUP) {
+            let mut group = [[0.0; BLOCK]; M];
+            for run in first..self.to.min(first + GROUP) {
+                let place = self.target.advance(&self.walk.summed, run);
+                self.terms.write(place, block.each_mut().map(|terms| &mut terms[..width]));
+                for (group, terms) in group.iter_mut().zip(&block) {
+                    group[..width].iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+                }
+            }
+            for m in 0..M {
+                for column in 0..width {
+                    add_to(&mut sums[m][column], &mut rests[m][column], group[m][column]);
+                }
             }
         }
         for (column, sum) in self.sums.iter_mut().enumerate() {
-            *sum = std::array::from_fn(|m| columns[m][column]);
+            *sum = std::array::from_fn(|m| compensated(sums[m][column], rests[m][column]));
         }
     }
 }

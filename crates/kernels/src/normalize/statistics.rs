@@ -8,7 +8,7 @@ use super::{
     plan::{Channels, Plan, Source},
     reduce::{Over, Terms, sums},
 };
-use crate::{Checkpoint, DType, Element, Error, Tensor, TensorRef, lanes::BLOCK};
+use crate::{Checkpoint, DType, Element, Error, Tensor, TensorRef};
 
 /// The statistics of each set, as one list for each quantity.
 #[derive(Clone, Debug, Default)]
@@ -197,5 +197,3 @@ impl<E: Element> Terms<2> for Centred<'_, E> {
         squares.iter_mut().zip(&*deviations).for_each(|(square, x)| *square = x * x);
     }
 }
-
-const _: () = assert!(BLOCK.is_multiple_of(16), "blocks fill the lanes of a sum");
