@@ -1,1 +1,43 @@
-//! stub
+//! The evenkeel server: normalization, dropout and gradient clipping over gRPC.
+//!
+//! There is no arithmetic here; that is in [`evenkeel_kernels`]. Dependencies point one way:
+//! `main -> server -> service -> {wire, executor} -> kernels`.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`cli`] | the command line |
+//! | [`config`] | the server's settings, their flags and environment variables |
+//! | [`server`] | the listening server: transport, health, reflection, drain |
+//! | [`shutdown`] | the signals that end the process |
+//! | [`telemetry`] | logs |
+//! | `service` | the remote calls: decode, compute, encode |
+//! | `wire` | protobuf messages to operations and back |
+//! | `executor` | the bridge from tokio to the Rayon pool |
+//! | `error` | every way a call can fail, and its gRPC status |
+//!
+//! A program or a test that wants a server of its own starts one on a free port:
+//!
+//! ```
+//! use evenkeel::{config::ServerConfig, server::Running};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), evenkeel::server::Error> {
+//! let server = Running::start(ServerConfig::on_free_port()).await?;
+//! assert!(server.url().starts_with("http://127.0.0.1:"));
+//! server.shutdown_and_wait().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod cli;
+pub mod config;
+mod error;
+mod executor;
+pub mod server;
+mod service;
+pub mod shutdown;
+pub mod telemetry;
+mod wire;
+
+#[doc(hidden)]
+pub use executor::CheckpointHook;

@@ -1,0 +1,108 @@
+//! The command line.
+
+pub mod health;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ServeArgs;
+
+/// The training-stability operations of deep learning as a gRPC service.
+#[derive(Debug, Parser)]
+#[command(
+    name = "evenkeel",
+    version,
+    after_help = "Without a command, evenkeel serves: `evenkeel --listen ADDR` is `evenkeel serve --listen ADDR`."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve gRPC until SIGTERM or SIGINT (the default command).
+    Serve(ServeArgs),
+    /// Ask a server whether it serves; exits with 0 if it does.
+    Health(health::HealthArgs),
+}
+
+impl Cli {
+    /// Parses the arguments, the first of which is the program's name; without a command, `serve` is meant.
+    ///
+    /// The default command is put in before parsing rather than flattening the flags of `serve` into the top level:
+    /// there they would be read from the environment for every command, and a bad `EVENKEEL_LISTEN` would break
+    /// `evenkeel clip`.
+    ///
+    /// # Errors
+    /// What clap has to say, which includes the answers to `--help` and `--version`.
+    pub fn parse_or_serve(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+        let top_level = ["-h", "--help", "-V", "--version"];
+        let serves = match arguments.get(1) {
+            Some(first) => {
+                first.as_encoded_bytes().starts_with(b"-") && !top_level.iter().any(|flag| first.as_os_str() == *flag)
+            }
+            None => true,
+        };
+        if serves {
+            arguments.insert(1.min(arguments.len()), "serve".into());
+        }
+        Self::try_parse_from(arguments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::config::DEFAULT_MAX_MESSAGE_BYTES;
+
+    fn parse(arguments: &[&str]) -> Result<ServeArgs, clap::Error> {
+        let arguments = ["evenkeel"].iter().chain(arguments).map(OsString::from);
+        Cli::parse_or_serve(arguments).map(|Cli { command }| match command {
+            Command::Serve(arguments) => arguments,
+            Command::Health(arguments) => panic!("not `serve`: {arguments:?}"),
+        })
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_default_command() {
+        for arguments in [&["--listen", "127.0.0.1:0"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+            let serve = parse(arguments).expect("the flags are right");
+            assert_eq!(serve.listen, ([127, 0, 0, 1], 0).into());
+            assert_eq!(serve.max_message_bytes, DEFAULT_MAX_MESSAGE_BYTES);
+        }
+        parse(&[]).expect("every flag has a default");
+    }
+
+    #[test]
+    fn help_and_version_are_the_programs_own() {
+        use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+        for (flag, kind) in [("--help", DisplayHelp), ("-h", DisplayHelp), ("--version", DisplayVersion)] {
+            assert_eq!(parse(&[flag]).expect_err(flag).kind(), kind, "{flag}");
+        }
+    }
+
+    #[test]
+    fn every_flag_has_its_environment_variable() {
+        let cli = Cli::command();
+        let serve = cli.find_subcommand("serve").expect("there is a command serve");
+        let flags: Vec<_> = serve.get_arguments().filter(|flag| flag.get_id() != "help").collect();
+        assert_eq!(flags.len(), 6);
+        for flag in flags {
+            let name = flag.get_long().expect("flags are long");
+            let variable = format!("EVENKEEL_{}", name.replace('-', "_").to_uppercase());
+            assert_eq!(flag.get_env().and_then(|env| env.to_str()), Some(variable.as_str()), "--{name}");
+        }
+    }
+}

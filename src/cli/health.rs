@@ -1,0 +1,210 @@
+//! `evenkeel health`: asks a server whether it serves. A container's health check, which has no other program to run.
+
+use std::{
+    io::{self, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use clap::Args;
+use tonic::{Request, Status, transport::Endpoint};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+
+use crate::config::DEFAULT_LISTEN;
+
+/// How long the connection and the answer may take together, unless told otherwise: less than the timeout of the
+/// image's health check, so that the check can say what is wrong before it is killed.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The flags of `evenkeel health`.
+#[derive(Args, Clone, Debug)]
+pub struct HealthArgs {
+    /// The server, such as `http://127.0.0.1:50051`. Default: the address it was told to listen on.
+    #[arg(long, value_name = "URL", env = "EVENKEEL_SERVER")]
+    pub server: Option<String>,
+
+    /// Where a server on this machine listens, if `--server` is not given. A wildcard address is asked on loopback.
+    #[arg(long, value_name = "ADDR", env = "EVENKEEL_LISTEN", default_value_t = DEFAULT_LISTEN)]
+    pub listen: SocketAddr,
+
+    /// The gRPC service to ask about; empty: the server as a whole.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub service: String,
+
+    /// How long the answer may take, such as `3s` or `500ms`.
+    #[arg(long, value_name = "DURATION", default_value_t = DEFAULT_TIMEOUT.into())]
+    pub timeout: humantime::Duration,
+}
+
+/// Why a server is not known to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The URL cannot be read.
+    #[error("'{url}' is not a URL: {source}")]
+    Url {
+        /// As it was given.
+        url: String,
+        /// What is wrong with it.
+        source: tonic::transport::Error,
+    },
+    /// Nobody answers there.
+    #[error("{url}: cannot connect")]
+    Connect {
+        /// The server.
+        url: String,
+        /// What went wrong.
+        source: tonic::transport::Error,
+    },
+    /// The server does not answer in time.
+    #[error("{url}: no answer within {timeout}")]
+    Timeout {
+        /// The server.
+        url: String,
+        /// How long it was given.
+        timeout: humantime::Duration,
+    },
+    /// The server refuses the question: it does not know the service, or health is not served.
+    #[error("{url}: {}: {}", source.code(), source.message())]
+    Call {
+        /// The server.
+        url: String,
+        /// Its answer.
+        source: Box<Status>,
+    },
+    /// The server answers that it does not serve: it is shutting down.
+    #[error("{url}: {}", status.as_str_name())]
+    NotServing {
+        /// The server.
+        url: String,
+        /// Its answer.
+        status: ServingStatus,
+    },
+    /// The answer cannot be written to standard output.
+    #[error("standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl HealthArgs {
+    /// Asks once, and prints `SERVING` if that is the answer.
+    ///
+    /// # Errors
+    /// Any other answer, or none.
+    pub async fn run(self) -> Result<(), Error> {
+        let Self { server, listen, service, timeout } = self;
+        let url = server.unwrap_or_else(|| format!("http://{}", reachable(listen)));
+        match tokio::time::timeout(timeout.into(), ask(url.clone(), service)).await {
+            Ok(Ok(ServingStatus::Serving)) => Ok(writeln!(io::stdout(), "{}", ServingStatus::Serving.as_str_name())?),
+            Ok(Ok(status)) => Err(Error::NotServing { url, status }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::Timeout { url, timeout }),
+        }
+    }
+}
+
+/// The address at which a server that listens on `listen` can be reached from the same machine.
+fn reachable(mut listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(match listen.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    listen
+}
+
+async fn ask(url: String, service: String) -> Result<ServingStatus, Error> {
+    let endpoint = match Endpoint::from_shared(url.clone()) {
+        Ok(endpoint) => endpoint,
+        Err(source) => return Err(Error::Url { url, source }),
+    };
+    let channel = match endpoint.connect().await {
+        Ok(channel) => channel,
+        Err(source) => return Err(Error::Connect { url, source }),
+    };
+    match HealthClient::new(channel).check(Request::new(HealthCheckRequest { service })).await {
+        Ok(answer) => Ok(answer.into_inner().status()),
+        Err(source) => Err(Error::Call { url, source: Box::new(source) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error;
+
+    use clap::Parser as _;
+    use tonic::Code;
+
+    use super::*;
+    use crate::{
+        cli::{Cli, Command},
+        config::ServerConfig,
+        server::Running,
+    };
+
+    type Outcome = Result<(), Box<dyn error::Error>>;
+
+    fn arguments(flags: &[&str]) -> HealthArgs {
+        let Command::Health(arguments) =
+            Cli::try_parse_from(["evenkeel", "health"].iter().chain(flags)).expect("the flags are right").command
+        else {
+            panic!("`health` is parsed as another command");
+        };
+        arguments
+    }
+
+    #[tokio::test]
+    async fn a_server_is_found_by_its_url_and_by_its_address() -> Outcome {
+        let server = Running::start(ServerConfig::on_free_port()).await?;
+        arguments(&["--server", &server.url()]).run().await?;
+        arguments(&["--listen", &server.local_addr().to_string()]).run().await?;
+        arguments(&["--listen", &format!("0.0.0.0:{}", server.local_addr().port())]).run().await?;
+        arguments(&["--server", &server.url(), "--service", "evenkeel.v1.TensorOpsService"]).run().await?;
+        Ok(server.shutdown_and_wait().await?)
+    }
+
+    #[tokio::test]
+    async fn an_unknown_service_is_not_healthy() -> Outcome {
+        let server = Running::start(ServerConfig::on_free_port()).await?;
+        let answer = arguments(&["--server", &server.url(), "--service", "nobody"]).run().await;
+        assert!(matches!(&answer, Err(Error::Call { source, .. }) if source.code() == Code::NotFound), "{answer:?}");
+        Ok(server.shutdown_and_wait().await?)
+    }
+
+    #[tokio::test]
+    async fn a_server_that_was_stopped_is_not_healthy() -> Outcome {
+        let server = Running::start(ServerConfig::on_free_port()).await?;
+        let url = server.url();
+        server.shutdown_and_wait().await?;
+        let answer = arguments(&["--server", &url]).run().await;
+        assert!(matches!(answer, Err(Error::Connect { .. })), "{answer:?}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_never_answers_is_given_up() -> Outcome {
+        let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}", silent.local_addr()?);
+        let answer = arguments(&["--server", &url, "--timeout", "10ms"]).run().await;
+        assert!(matches!(answer, Err(Error::Timeout { .. })), "{answer:?}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_url_that_is_none_is_named() {
+        let answer = arguments(&["--server", "not a url"]).run().await;
+        assert!(matches!(&answer, Err(Error::Url { url, .. }) if url == "not a url"), "{answer:?}");
+    }
+
+    #[test]
+    fn wildcards_are_reached_on_loopback() {
+        for (listen, reached) in [
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:2", "[::1]:2"),
+            ("10.1.2.3:3", "10.1.2.3:3"),
+            ("[fe80::1]:4", "[fe80::1]:4"),
+        ] {
+            let listen: SocketAddr = listen.parse().expect("an address");
+            assert_eq!(reachable(listen).to_string(), reached);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The server's settings: flags, environment variables, defaults, and what is refused.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use clap::Args;
+
+use crate::{CheckpointHook, telemetry};
+
+/// Where the server listens unless told otherwise: loopback only, for there is no authentication.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
+/// The largest message, in bytes, unless told otherwise: 64 MiB.
+pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 64 << 20;
+/// Below this not even an error could be described.
+pub const MIN_MAX_MESSAGE_BYTES: usize = 1 << 10;
+/// A gRPC message is preceded by its length in four bytes.
+pub const MAX_MAX_MESSAGE_BYTES: usize = u32::MAX as usize;
+/// As many compute threads as there are cores.
+pub const DEFAULT_THREADS: usize = 0;
+/// More threads than any machine has cores for are taken for a slip of the keyboard.
+pub const MAX_THREADS: usize = 4096;
+/// How long calls in flight may take to finish after the signal to stop; below the 30 seconds after which Kubernetes
+/// kills a container.
+pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// The log directives unless told otherwise.
+pub const DEFAULT_LOG_LEVEL: &str = "info";
+
+/// A setting whose value cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid value for '--{key}' ({}): {reason}", variable(.key))]
+pub struct Error {
+    /// The setting, by its flag without the dashes: `max-message-bytes`.
+    pub key: &'static str,
+    /// What is wrong with the value.
+    pub reason: String,
+}
+
+/// The environment variable of a flag.
+fn variable(key: &str) -> String {
+    format!("EVENKEEL_{}", key.replace('-', "_").to_uppercase())
+}
+
+/// What a [`Server`](crate::server::Server) needs to know.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The largest message, in bytes, that is taken or sent.
+    pub max_message_bytes: usize,
+    /// Compute threads; 0: one for every core.
+    pub threads: usize,
+    /// How long calls in flight may take to finish after shutdown was asked for.
+    pub drain_timeout: Duration,
+    /// Called at every checkpoint of every operation: fault injection for tests.
+    #[doc(hidden)]
+    pub on_checkpoint: Option<CheckpointHook>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: DEFAULT_LISTEN,
+            max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
+            threads: DEFAULT_THREADS,
+            drain_timeout: DEFAULT_DRAIN_TIMEOUT,
+            on_checkpoint: None,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// The defaults, on a free port of the loopback interface: for tests and for a server inside another program.
+    pub fn on_free_port() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..Self::default() }
+    }
+
+    /// Checks every setting that can be wrong without looking at the machine.
+    ///
+    /// # Errors
+    /// The first setting that is out of range, by name.
+    pub fn validate(&self) -> Result<(), Error> {
+        let Self { listen: _, max_message_bytes, threads, drain_timeout: _, on_checkpoint: _ } = self;
+        if !(MIN_MAX_MESSAGE_BYTES..=MAX_MAX_MESSAGE_BYTES).contains(max_message_bytes) {
+            return Err(Error {
+                key: "max-message-bytes",
+                reason: format!(
+                    "{max_message_bytes} is not between {MIN_MAX_MESSAGE_BYTES} and {MAX_MAX_MESSAGE_BYTES}"
+                ),
+            });
+        }
+        if *threads > MAX_THREADS {
+            return Err(Error { key: "threads", reason: format!("{threads} is more than {MAX_THREADS}") });
+        }
+        Ok(())
+    }
+}
+
+/// The flags of `evenkeel serve`.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// The address to listen on; port 0 takes a free one. The bound address is the first line on standard output.
+    #[arg(long, value_name = "ADDR", env = "EVENKEEL_LISTEN", default_value_t = DEFAULT_LISTEN)]
+    pub listen: SocketAddr,
+
+    /// The largest message, in bytes, that is taken or sent.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "EVENKEEL_MAX_MESSAGE_BYTES",
+        default_value_t = DEFAULT_MAX_MESSAGE_BYTES
+    )]
+    pub max_message_bytes: usize,
+
+    /// Compute threads; 0 takes one for every core.
+    #[arg(long, value_name = "N", env = "EVENKEEL_THREADS", default_value_t = DEFAULT_THREADS)]
+    pub threads: usize,
+
+    /// How long calls in flight may take to finish after SIGTERM or SIGINT, such as `20s` or `500ms`.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "EVENKEEL_DRAIN_TIMEOUT",
+        default_value_t = DEFAULT_DRAIN_TIMEOUT.into()
+    )]
+    pub drain_timeout: humantime::Duration,
+
+    /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`, `off`), or directives such as
+    /// `warn,evenkeel=debug`.
+    #[arg(long, value_name = "DIRECTIVES", env = "EVENKEEL_LOG_LEVEL", default_value = DEFAULT_LOG_LEVEL)]
+    pub log_level: String,
+
+    /// How log lines look; they go to standard error.
+    #[arg(long, value_name = "FORMAT", env = "EVENKEEL_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: telemetry::Format,
+}
+
+impl ServeArgs {
+    /// The settings, checked.
+    ///
+    /// # Errors
+    /// As [`ServerConfig::validate`] and [`telemetry::Config::new`].
+    pub fn into_configs(self) -> Result<(ServerConfig, telemetry::Config), Error> {
+        let Self { listen, max_message_bytes, threads, drain_timeout, log_level, log_format } = self;
+        let server = ServerConfig {
+            listen,
+            max_message_bytes,
+            threads,
+            drain_timeout: drain_timeout.into(),
+            on_checkpoint: None,
+        };
+        server.validate()?;
+        Ok((server, telemetry::Config::new(&log_level, log_format)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(ServerConfig::default().validate(), Ok(()));
+        assert_eq!(ServerConfig::on_free_port().validate(), Ok(()));
+    }
+
+    #[test]
+    fn values_out_of_range_name_their_key() {
+        let default = ServerConfig::default;
+        for (config, key) in [
+            (ServerConfig { max_message_bytes: 0, ..default() }, "max-message-bytes"),
+            (ServerConfig { max_message_bytes: MIN_MAX_MESSAGE_BYTES - 1, ..default() }, "max-message-bytes"),
+            (ServerConfig { max_message_bytes: MAX_MAX_MESSAGE_BYTES + 1, ..default() }, "max-message-bytes"),
+            (ServerConfig { threads: MAX_THREADS + 1, ..default() }, "threads"),
+        ] {
+            assert_eq!(config.validate().expect_err(key).key, key);
+        }
+        for config in [
+            ServerConfig { max_message_bytes: MIN_MAX_MESSAGE_BYTES, ..default() },
+            ServerConfig { max_message_bytes: MAX_MAX_MESSAGE_BYTES, ..default() },
+            ServerConfig { threads: MAX_THREADS, ..default() },
+            ServerConfig { drain_timeout: Duration::ZERO, ..default() },
+        ] {
+            assert_eq!(config.validate(), Ok(()), "{config:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_flag_and_the_variable() {
+        let error = Error { key: "max-message-bytes", reason: "too small".to_owned() };
+        let text = "invalid value for '--max-message-bytes' (EVENKEEL_MAX_MESSAGE_BYTES): too small";
+        assert_eq!(error.to_string(), text);
+    }
+}

@@ -1,0 +1,255 @@
+//! Every way a call can fail, and the gRPC status it is answered with.
+
+use std::borrow::Cow;
+
+use evenkeel_kernels as kernels;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// The `domain` of every `google.rpc.ErrorInfo` of this service.
+const DOMAIN: &str = "evenkeel";
+
+/// The longest field path and reason, in bytes, that a status carries.
+///
+/// Clients drop the connection over response headers of more than 4 to 16 KiB. The message (path and reason) may grow
+/// threefold when it is percent-encoded, the details (message, path and reason again) by a third in base64: with these
+/// limits both together stay below 4 KiB on the wire.
+const MAX_FIELD: usize = 128;
+const MAX_REASON: usize = 512;
+
+/// Why a call was not answered with a result.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(crate) enum Error {
+    /// A field of the request does not fit.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// The field's path in the request: `gradients[3].shape[0]`.
+        field: Cow<'static, str>,
+        /// What is wrong with it; never tensor data.
+        reason: String,
+    },
+    /// A norm is NaN or infinite, and the request wants that to be an error.
+    #[error("the norm of the gradients is not finite: {total_norm}")]
+    NonFiniteNorm {
+        /// The norm.
+        total_norm: f64,
+    },
+    /// The request is longer than the server takes.
+    #[error("the request is larger than the limit of {limit} bytes")]
+    RequestTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The answer would be longer than the server sends.
+    #[error("the answer of {size} bytes would be larger than the limit of {limit} bytes")]
+    ResponseTooLarge {
+        /// The answer's length, in bytes.
+        size: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Nobody waits for the result.
+    #[error("the call was cancelled")]
+    Cancelled,
+    /// The time to drain ran out while the call was computed.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The operation panicked: a bug of ours.
+    #[error("internal error: the operation did not finish")]
+    Panicked,
+}
+
+impl Error {
+    pub(crate) fn invalid(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), reason: reason.into() }
+    }
+
+    /// Whether it is the server's fault and not the client's.
+    pub(crate) fn is_ours(&self) -> bool {
+        match self {
+            Self::Panicked => true,
+            Self::Invalid { .. }
+            | Self::NonFiniteNorm { .. }
+            | Self::RequestTooLarge { .. }
+            | Self::ResponseTooLarge { .. }
+            | Self::Cancelled
+            | Self::ShuttingDown => false,
+        }
+    }
+
+    /// The status code alone.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Invalid { .. } => Code::InvalidArgument,
+            Self::NonFiniteNorm { .. } => Code::FailedPrecondition,
+            Self::RequestTooLarge { .. } | Self::ResponseTooLarge { .. } => Code::ResourceExhausted,
+            Self::Cancelled => Code::Cancelled,
+            Self::ShuttingDown => Code::Unavailable,
+            Self::Panicked => Code::Internal,
+        }
+    }
+
+    fn details(&self) -> Option<ErrorDetails> {
+        match self {
+            Self::Invalid { field, reason } => {
+                Some(ErrorDetails::with_bad_request_violation(shorten(field, MAX_FIELD), shorten(reason, MAX_REASON)))
+            }
+            Self::NonFiniteNorm { total_norm } => {
+                info("NONFINITE_NORM", [("total_norm".to_owned(), total_norm.to_string())])
+            }
+            Self::RequestTooLarge { limit } => info("MESSAGE_TOO_LARGE", [limit_of(*limit)]),
+            Self::ResponseTooLarge { size, limit } => {
+                info("MESSAGE_TOO_LARGE", [limit_of(*limit), ("size_bytes".to_owned(), size.to_string())])
+            }
+            Self::Cancelled | Self::ShuttingDown | Self::Panicked => None,
+        }
+    }
+}
+
+impl From<kernels::Error> for Error {
+    fn from(error: kernels::Error) -> Self {
+        match error {
+            kernels::Error::Invalid { field, reason } => Self::Invalid { field, reason },
+            kernels::Error::NonFiniteNorm { total_norm } => Self::NonFiniteNorm { total_norm },
+            kernels::Error::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<kernels::Cancelled> for Error {
+    fn from(kernels::Cancelled: kernels::Cancelled) -> Self {
+        Self::Cancelled
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let message = match &error {
+            Error::Invalid { field, reason } => {
+                format!("{}: {}", shorten(field, MAX_FIELD), shorten(reason, MAX_REASON))
+            }
+            Error::NonFiniteNorm { .. }
+            | Error::RequestTooLarge { .. }
+            | Error::ResponseTooLarge { .. }
+            | Error::Cancelled
+            | Error::ShuttingDown
+            | Error::Panicked => error.to_string(),
+        };
+        match error.details() {
+            Some(details) => Self::with_error_details(error.code(), message, details),
+            None => Self::new(error.code(), message),
+        }
+    }
+}
+
+fn info<const N: usize>(reason: &str, metadata: [(String, String); N]) -> Option<ErrorDetails> {
+    Some(ErrorDetails::with_error_info(reason, DOMAIN, metadata))
+}
+
+fn limit_of(bytes: usize) -> (String, String) {
+    ("limit_bytes".to_owned(), bytes.to_string())
+}
+
+/// At most `limit` bytes of `text`, with a mark where something is missing.
+fn shorten(text: &str, limit: usize) -> String {
+    const MARK: &str = "...";
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let kept = (0..=limit - MARK.len()).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}{MARK}", &text[..kept])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One error of every variant, with the code and the reason that it must be answered with.
+    fn every_error() -> Vec<(Error, Code, Option<&'static str>)> {
+        let errors = vec![
+            (Error::invalid("axes[1]", "4 is out of range for rank 3"), Code::InvalidArgument, None),
+            (Error::NonFiniteNorm { total_norm: f64::NAN }, Code::FailedPrecondition, Some("NONFINITE_NORM")),
+            (Error::RequestTooLarge { limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
+            (Error::ResponseTooLarge { size: 2048, limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
+            (Error::Cancelled, Code::Cancelled, None),
+            (Error::ShuttingDown, Code::Unavailable, None),
+            (Error::Panicked, Code::Internal, None),
+        ];
+        for (index, (error, _, _)) in errors.iter().enumerate() {
+            // A new variant does not compile until it has a place here, and fails until it is in the table.
+            let place = match error {
+                Error::Invalid { .. } => 0,
+                Error::NonFiniteNorm { .. } => 1,
+                Error::RequestTooLarge { .. } => 2,
+                Error::ResponseTooLarge { .. } => 3,
+                Error::Cancelled => 4,
+                Error::ShuttingDown => 5,
+                Error::Panicked => 6,
+            };
+            assert_eq!(place, index);
+        }
+        assert_eq!(errors.len(), 7);
+        errors
+    }
+
+    #[test]
+    fn every_error_has_its_code_and_details() {
+        for (error, code, reason) in every_error() {
+            let status = Status::from(error.clone());
+            assert_eq!(status.code(), code, "{error:?}");
+            assert_eq!(error.code(), code, "{error:?}");
+            let details = status.get_error_details();
+            assert_eq!(details.error_info().map(|info| info.reason.as_str()), reason, "{error:?}");
+            assert!(details.error_info().is_none_or(|info| info.domain == DOMAIN), "{error:?}");
+            assert_eq!(details.bad_request().is_some(), code == Code::InvalidArgument, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn only_internal_errors_are_ours() {
+        for (error, code, _) in every_error() {
+            assert_eq!(error.is_ours(), code == Code::Internal, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_limit_and_the_norm_are_told() {
+        let metadata = |error: Error| {
+            let details = Status::from(error).get_error_details();
+            details.error_info().expect("it has an ErrorInfo").metadata.clone()
+        };
+        assert_eq!(metadata(Error::RequestTooLarge { limit: 1024 })["limit_bytes"], "1024");
+        assert_eq!(metadata(Error::ResponseTooLarge { size: 2048, limit: 1024 })["size_bytes"], "2048");
+        assert_eq!(metadata(Error::NonFiniteNorm { total_norm: f64::INFINITY })["total_norm"], "inf");
+    }
+
+    #[test]
+    fn a_violation_names_field_and_reason() {
+        let status = Status::from(Error::invalid("axes[1]", "4 is out of range for rank 3"));
+        assert_eq!(status.message(), "axes[1]: 4 is out of range for rank 3");
+        let details = status.get_error_details();
+        let violations = &details.bad_request().expect("it has a BadRequest").field_violations;
+        assert_eq!(violations.len(), 1);
+        assert_eq!(violations[0].field, "axes[1]");
+        assert_eq!(violations[0].description, "4 is out of range for rank 3");
+    }
+
+    #[test]
+    fn message_and_details_stay_below_4_kib_on_the_wire() {
+        // Three bytes in UTF-8, nine when percent-encoded.
+        for text in ["a", "%", "\u{20ac}", "\0"] {
+            let long = text.repeat(100_000);
+            let headers = Status::from(Error::invalid(long.clone(), long)).into_http::<()>().headers().clone();
+            let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+            assert!(size < 4096, "{size} bytes for {text:?}");
+            assert!(headers.contains_key("grpc-message") && headers.contains_key("grpc-status-details-bin"));
+        }
+    }
+
+    #[test]
+    fn shortening_keeps_what_fits_and_marks_what_is_missing() {
+        assert_eq!(shorten("abcdef", 6), "abcdef");
+        assert_eq!(shorten("abcdefg", 6), "abc...");
+        assert_eq!(shorten("ab\u{20ac}defg", 6), "ab...", "never in the middle of a character");
+    }
+}

@@ -1,0 +1,295 @@
+//! The one bridge between tokio and the Rayon pool that computes.
+//!
+//! Whatever an operation does, the bridge keeps four promises: a panic ends one call and nothing else; a call whose
+//! client has left is not started, or stops at its next checkpoint; after [`Executor::stop`] so does every call; and
+//! the time a call waited and the time it computed are on its span.
+
+use std::{
+    any::Any,
+    fmt,
+    panic::{self, AssertUnwindSafe},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use evenkeel_kernels::{Cancelled, Checkpoint};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use tokio::sync::oneshot;
+use tracing::Span;
+
+use crate::error::Error;
+
+/// Called at every checkpoint, before the checkpoint asks whether to go on; gets the checkpoint behind it. A test can
+/// panic in it, or wait in it, and so hold an operation at a known place.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct CheckpointHook(Arc<Hook>);
+
+type Hook = dyn Fn(&dyn Checkpoint) + Send + Sync;
+
+impl CheckpointHook {
+    /// A hook that calls `f`.
+    pub fn new(f: impl Fn(&dyn Checkpoint) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(f))
+    }
+}
+
+impl fmt::Debug for CheckpointHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CheckpointHook")
+    }
+}
+
+/// Runs operations on a Rayon pool of its own.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    pool: ThreadPool,
+    stopped: Arc<AtomicBool>,
+    in_flight: AtomicUsize,
+    hook: Option<CheckpointHook>,
+}
+
+impl Executor {
+    /// A pool of `threads` threads; 0: one for every core.
+    pub(crate) fn new(threads: usize, hook: Option<CheckpointHook>) -> Result<Self, ThreadPoolBuildError> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("compute-{index}"))
+            // The bridge catches the panics of operations. One that comes here is a bug of the bridge, and still no
+            // reason to end the process, which is what Rayon does without a handler.
+            .panic_handler(|_| tracing::error!("a panic escaped an operation"))
+            .build()?;
+        Ok(Self { pool, stopped: Arc::default(), in_flight: AtomicUsize::new(0), hook })
+    }
+
+    /// Runs `job` on the pool, where Rayon's parallel iterators use the pool's threads.
+    ///
+    /// Dropping the future abandons the job. Records `queue_us` and `compute_us` on the current span.
+    ///
+    /// While a job waits for its own parallel parts, its thread may take up another job, whose time then counts in
+    /// both.
+    pub(crate) async fn run<T, F>(&self, job: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let progress =
+            Progress { abandoned: Arc::default(), stopped: Arc::clone(&self.stopped), hook: self.hook.clone() };
+        let _waiting = Waiting::new(&self.in_flight, Arc::clone(&progress.abandoned));
+        let span = Span::current();
+        let queued = Instant::now();
+        self.pool.spawn(move || {
+            let started = Instant::now();
+            span.record("queue_us", micros(queued, started));
+            let result = span.in_scope(|| {
+                panic::catch_unwind(AssertUnwindSafe(|| {
+                    progress.check()?;
+                    job(&progress)
+                }))
+            });
+            span.record("compute_us", micros(started, Instant::now()));
+            let result = result.unwrap_or_else(|panic| {
+                span.in_scope(|| tracing::error!(panic = message(panic.as_ref()), "operation panicked"));
+                Err(Error::Panicked)
+            });
+            let stopped = progress.stopped.load(Ordering::Relaxed);
+            let result =
+                if stopped && matches!(result, Err(Error::Cancelled)) { Err(Error::ShuttingDown) } else { result };
+            // Nobody waits for the answer of an abandoned job.
+            let _ = answer.send(result);
+        });
+        answered.await.unwrap_or(Err(Error::Panicked))
+    }
+
+    /// Stops every job at its next checkpoint, also those that come later. Returns how many are waited for.
+    pub(crate) fn stop(&self) -> usize {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+/// What a job is asked at its checkpoints. The flags carry no data with them: relaxed order is enough.
+struct Progress {
+    abandoned: Arc<AtomicBool>,
+    stopped: Arc<AtomicBool>,
+    hook: Option<CheckpointHook>,
+}
+
+impl Checkpoint for Progress {
+    fn check(&self) -> Result<(), Cancelled> {
+        let flags = Flags { abandoned: &self.abandoned, stopped: &self.stopped };
+        if let Some(CheckpointHook(hook)) = &self.hook {
+            hook(&flags);
+        }
+        flags.check()
+    }
+}
+
+/// The checkpoint without the hook.
+struct Flags<'a> {
+    abandoned: &'a AtomicBool,
+    stopped: &'a AtomicBool,
+}
+
+impl Checkpoint for Flags<'_> {
+    fn check(&self) -> Result<(), Cancelled> {
+        if self.abandoned.load(Ordering::Relaxed) || self.stopped.load(Ordering::Relaxed) {
+            Err(Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Somebody waits for a job; when it is dropped, nobody does any more.
+struct Waiting<'a> {
+    in_flight: &'a AtomicUsize,
+    abandoned: Arc<AtomicBool>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(in_flight: &'a AtomicUsize, abandoned: Arc<AtomicBool>) -> Self {
+        in_flight.fetch_add(1, Ordering::Relaxed);
+        Self { in_flight, abandoned }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+fn micros(from: Instant, to: Instant) -> u64 {
+    u64::try_from(to.duration_since(from).as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The text of a panic, for the log; a client never sees it.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(not a text)")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::Pin,
+        sync::mpsc::{self, Receiver, Sender},
+        task::{Context, Poll, Waker},
+        thread,
+    };
+
+    use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+    use super::*;
+
+    fn one_thread() -> Executor {
+        Executor::new(1, None).expect("one thread can be started")
+    }
+
+    /// Occupies the only thread of `executor` until the sender is dropped.
+    async fn occupy(executor: &Executor) -> Sender<()> {
+        let (release, released): (_, Receiver<()>) = mpsc::channel();
+        let (begin, begun) = oneshot::channel();
+        executor.pool.spawn(move || {
+            begin.send(()).expect("the test waits");
+            released.recv().expect_err("nothing is sent, the sender is dropped");
+        });
+        begun.await.expect("the pool runs what it is given");
+        release
+    }
+
+    #[tokio::test]
+    async fn a_job_gives_its_result_and_its_error() {
+        let executor = one_thread();
+        assert_eq!(executor.run(|_| Ok(7)).await, Ok(7));
+        let refused = Error::invalid("input", "no");
+        assert_eq!(executor.run::<(), _>(|_| Err(Error::invalid("input", "no"))).await, Err(refused));
+    }
+
+    #[tokio::test]
+    async fn parallel_work_runs_on_the_pools_own_threads() {
+        let executor = one_thread();
+        let names = executor
+            .run(|_| {
+                Ok((0..64).into_par_iter().map(|_| thread::current().name().map(str::to_owned)).collect::<Vec<_>>())
+            })
+            .await;
+        assert_eq!(names, Ok(vec![Some("compute-0".to_owned()); 64]));
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_job_and_nothing_else() {
+        let executor = one_thread();
+        assert_eq!(executor.run::<(), _>(|_| panic!("on purpose")).await, Err(Error::Panicked));
+        let in_parallel = executor.run(|_| {
+            (0..64).into_par_iter().for_each(|i| assert_ne!(i, 63, "on purpose"));
+            Ok(())
+        });
+        assert_eq!(in_parallel.await, Err(Error::Panicked));
+        assert_eq!(executor.run(|_| Ok(7)).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_was_abandoned_in_the_queue_never_starts() {
+        let executor = one_thread();
+        let release = occupy(&executor).await;
+        let started = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&started);
+        let mut abandoned = Box::pin(executor.run(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }));
+        // The first poll puts the job into the queue.
+        assert!(poll_once(&mut abandoned).is_none());
+        drop(abandoned);
+        drop(release);
+        // The pool has one thread and takes jobs in order: when this one is done, so is the one before.
+        assert_eq!(executor.run(|_| Ok(())).await, Ok(()));
+        assert_eq!(started.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_runs_learns_that_it_was_abandoned() {
+        let executor = one_thread();
+        let (begin, begun) = oneshot::channel();
+        let (learn, learned) = oneshot::channel();
+        let mut abandoned = Box::pin(executor.run(move |checkpoint| {
+            begin.send(()).expect("the test waits");
+            while checkpoint.check().is_ok() {
+                thread::yield_now();
+            }
+            learn.send(()).expect("the test waits");
+            Ok(())
+        }));
+        assert!(poll_once(&mut abandoned).is_none());
+        begun.await.expect("the job starts");
+        assert_eq!(executor.in_flight.load(Ordering::Relaxed), 1);
+        drop(abandoned);
+        learned.await.expect("the job ends");
+        assert_eq!(executor.in_flight.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn after_stop_jobs_end_at_a_checkpoint() {
+        let executor = one_thread();
+        assert_eq!(executor.stop(), 0);
+        assert_eq!(executor.run(|_| Ok(7)).await, Err(Error::ShuttingDown));
+    }
+
+    /// One poll; `None` if the future is not done.
+    fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
+    }
+}

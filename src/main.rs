@@ -1,0 +1,74 @@
+//! The `evenkeel` binary.
+
+use std::{
+    env, error,
+    fmt::Display,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use evenkeel::{
+    cli::{Cli, Command, health::HealthArgs},
+    config::{ServeArgs, ServerConfig},
+    server::Server,
+    shutdown::Signals,
+};
+
+/// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
+const EXIT_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    match Cli::parse_or_serve(env::args_os()) {
+        Ok(Cli { command }) => match command {
+            Command::Serve(arguments) => serve(arguments),
+            Command::Health(arguments) => health(arguments),
+        },
+        Err(answer) => explain(&answer),
+    }
+}
+
+fn serve(arguments: ServeArgs) -> ExitCode {
+    let (config, telemetry) = match arguments.into_configs() {
+        Ok(configs) => configs,
+        Err(error) => return fail(EXIT_USAGE, error),
+    };
+    telemetry.install();
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, error),
+    }
+}
+
+fn run(config: ServerConfig) -> Result<(), Box<dyn error::Error>> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let signals = Signals::catch()?;
+        let server = Server::bind(config).await?;
+        writeln!(io::stdout(), "listening on {}", server.local_addr())?;
+        Ok(server.serve(signals.received()).await?)
+    })
+}
+
+fn health(arguments: HealthArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, error),
+    };
+    match runtime.block_on(arguments.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, error),
+    }
+}
+
+/// Prints what clap answers: help and version on standard output, errors on standard error.
+fn explain(answer: &clap::Error) -> ExitCode {
+    match answer.print() {
+        Ok(()) if !answer.use_stderr() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::from(EXIT_USAGE),
+        Err(error) => fail(1, error),
+    }
+}
+
+fn fail(code: u8, error: impl Display) -> ExitCode {
+    eprintln!("evenkeel: {error}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,132 @@
+//! The remote calls: each decodes its request, computes on the pool, and encodes the answer.
+
+mod rpc;
+
+use std::sync::Arc;
+
+use evenkeel_kernels::{
+    self as kernels, Checkpoint, clip_gradients, dropout, dropout_backward, normalize, normalize_backward,
+};
+use evenkeel_proto::v1 as pb;
+use prost::Message;
+use tonic::{Request, Response, Status};
+
+use crate::{error::Error, executor::Executor, wire};
+
+/// The implementation of `evenkeel.v1.TensorOpsService`.
+#[derive(Debug)]
+pub(crate) struct Service {
+    executor: Arc<Executor>,
+    max_message_bytes: usize,
+}
+
+impl Service {
+    /// Computes on `executor`; neither takes nor gives messages of more than `max_message_bytes`.
+    pub(crate) fn new(executor: Arc<Executor>, max_message_bytes: usize) -> Self {
+        Self { executor, max_message_bytes }
+    }
+
+    /// Runs a kernel on the pool. The decoded call goes there and comes back, for the answer reuses parts of it.
+    async fn compute<C, T>(
+        &self,
+        call: C,
+        kernel: impl FnOnce(&C, &dyn Checkpoint) -> Result<T, kernels::Error> + Send + 'static,
+    ) -> Result<(C, T), Error>
+    where
+        C: Send + 'static,
+        T: Send + 'static,
+    {
+        self.executor
+            .run(move |checkpoint| {
+                let result = kernel(&call, checkpoint)?;
+                Ok((call, result))
+            })
+            .await
+    }
+
+    /// Refuses an answer that the client, with the same limit, would not take.
+    fn within_limit<M: Message>(&self, answer: M) -> Result<M, Error> {
+        let (size, limit) = (answer.encoded_len(), self.max_message_bytes);
+        if size > limit { Err(Error::ResponseTooLarge { size, limit }) } else { Ok(answer) }
+    }
+}
+
+#[tonic::async_trait]
+impl pb::tensor_ops_service_server::TensorOpsService for Service {
+    async fn normalize(
+        &self,
+        request: Request<pb::NormalizeRequest>,
+    ) -> Result<Response<pb::NormalizeResponse>, Status> {
+        rpc::observe("Normalize", async {
+            let call = wire::Normalize::decode(request.into_inner(), self.max_message_bytes)?;
+            rpc::describe(call.spec.kind, &[call.input.view()]);
+            let (call, result) = self
+                .compute(call, |call, checkpoint| {
+                    let parameters = call.parameters.view();
+                    normalize(&call.spec, &parameters, call.input.view(), call.return_statistics, checkpoint)
+                })
+                .await?;
+            self.within_limit(call.encode(result))
+        })
+        .await
+    }
+
+    async fn normalize_backward(
+        &self,
+        request: Request<pb::NormalizeBackwardRequest>,
+    ) -> Result<Response<pb::NormalizeBackwardResponse>, Status> {
+        rpc::observe("NormalizeBackward", async {
+            let call = wire::NormalizeBackward::decode(request.into_inner(), self.max_message_bytes)?;
+            rpc::describe(call.spec.kind, &[call.input.view()]);
+            let (call, result) = self
+                .compute(call, |call, checkpoint| {
+                    let parameters = call.parameters.view();
+                    normalize_backward(&call.spec, &parameters, call.input.view(), call.grad_output.view(), checkpoint)
+                })
+                .await?;
+            self.within_limit(call.encode(result))
+        })
+        .await
+    }
+
+    async fn dropout(&self, request: Request<pb::DropoutRequest>) -> Result<Response<pb::DropoutResponse>, Status> {
+        rpc::observe("Dropout", async {
+            let call = wire::Dropout::decode(request.into_inner(), self.max_message_bytes)?;
+            rpc::describe(call.spec.kind, &[call.input.view()]);
+            let (call, result) = self
+                .compute(call, |call, checkpoint| dropout(&call.spec, call.input.view(), call.return_mask, checkpoint))
+                .await?;
+            self.within_limit(call.encode(result))
+        })
+        .await
+    }
+
+    async fn dropout_backward(
+        &self,
+        request: Request<pb::DropoutBackwardRequest>,
+    ) -> Result<Response<pb::DropoutBackwardResponse>, Status> {
+        rpc::observe("DropoutBackward", async {
+            let call = wire::DropoutBackward::decode(request.into_inner(), self.max_message_bytes)?;
+            rpc::describe(call.spec.kind, &[call.grad_output.view()]);
+            let (call, result) = self
+                .compute(call, |call, checkpoint| dropout_backward(&call.spec, call.grad_output.view(), checkpoint))
+                .await?;
+            self.within_limit(call.encode(result))
+        })
+        .await
+    }
+
+    async fn clip_gradients(
+        &self,
+        request: Request<pb::ClipGradientsRequest>,
+    ) -> Result<Response<pb::ClipGradientsResponse>, Status> {
+        rpc::observe("ClipGradients", async {
+            let call = wire::ClipGradients::decode(request.into_inner(), self.max_message_bytes)?;
+            rpc::describe(call.spec.mode, &call.views());
+            let (call, result) =
+                self.compute(call, |call, checkpoint| clip_gradients(&call.spec, &call.views(), checkpoint)).await?;
+            self.within_limit(call.encode(result))
+        })
+        .await
+    }
+}

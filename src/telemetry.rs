@@ -1,0 +1,85 @@
+//! Logs: text or JSON, on standard error.
+
+use std::io::{self, IsTerminal as _};
+
+use clap::ValueEnum;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+
+use crate::config;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One line for people.
+    #[default]
+    Text,
+    /// One JSON object on a line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug)]
+pub struct Config {
+    filter: EnvFilter,
+    format: Format,
+}
+
+impl Config {
+    /// `directives` are those of [`EnvFilter`]: a level, or a list such as `warn,evenkeel=debug`.
+    ///
+    /// # Errors
+    /// Names `log-level` when the directives cannot be read. A single word that is no level is refused too: to
+    /// [`EnvFilter`] it is the name of a crate, so a mistyped level would silence everything.
+    pub fn new(directives: &str, format: Format) -> Result<Self, config::Error> {
+        let refuse = |reason: String| config::Error { key: "log-level", reason };
+        let word = directives.split(',').map(str::trim).find(|word| {
+            !word.is_empty()
+                && word.chars().all(|c| c.is_alphanumeric() || c == '_')
+                && word.parse::<LevelFilter>().is_err()
+        });
+        if let Some(word) = word {
+            return Err(refuse(format!("'{word}' is not a level; for a crate, write '{word}=debug'")));
+        }
+        let filter = EnvFilter::builder().parse(directives).map_err(|error| refuse(error.to_string()))?;
+        Ok(Self { filter, format })
+    }
+
+    /// Makes these logs the process's logs.
+    ///
+    /// # Panics
+    /// If the process has logs already.
+    pub fn install(self) {
+        let Self { filter, format } = self;
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal());
+        match format {
+            Format::Text => builder.init(),
+            Format::Json => builder.json().init(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_directives_are_taken() {
+        for directives in
+            ["info", "off", "WARN", "", "warn,evenkeel=debug", "evenkeel::service=trace", "info,[rpc]=debug"]
+        {
+            Config::new(directives, Format::Text).unwrap_or_else(|error| panic!("{directives}: {error}"));
+        }
+    }
+
+    #[test]
+    fn bad_directives_name_the_key() {
+        for directives in ["debgu", "info,evenkeel", "evenkeel_kernels", "evenkeel=loud", "info,a=b=c"] {
+            let error = Config::new(directives, Format::Json).expect_err(directives);
+            assert_eq!(error.key, "log-level", "{directives}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Protobuf messages to operations and back.
+//!
+//! Decoding is total: it takes every message apart field by field, so that a new field is a compile error here, and
+//! refuses whatever does not describe tensors. Past it only the operations' own arguments can be wrong, and those the
+//! kernels check. Payloads are never copied: a decoded tensor holds the bytes of the received message, and an answer
+//! holds the bytes that the kernel wrote.
+
+mod clip;
+mod dropout;
+mod normalize;
+mod tensor;
+
+use crate::error::Error;
+
+pub(crate) use self::{
+    clip::ClipGradients,
+    dropout::{Dropout, DropoutBackward},
+    normalize::{Normalize, NormalizeBackward},
+    tensor::Tensor,
+};
+
+/// The path of a tensor in a request: `input`, `gradients[3]`.
+#[derive(Clone, Copy, Debug)]
+struct Path {
+    field: &'static str,
+    index: Option<usize>,
+}
+
+impl Path {
+    const fn new(field: &'static str) -> Self {
+        Self { field, index: None }
+    }
+
+    const fn item(field: &'static str, index: usize) -> Self {
+        Self { field, index: Some(index) }
+    }
+
+    /// The path of something inside the tensor: `input` and `.shape` make `input.shape`.
+    fn join(self, inner: &str) -> String {
+        let Self { field, index } = self;
+        match index {
+            Some(index) => format!("{field}[{index}]{inner}"),
+            None => format!("{field}{inner}"),
+        }
+    }
+}
+
+/// An enum's value of which the contract knows nothing.
+fn unknown(field: &'static str, value: i32) -> Error {
+    Error::invalid(field, format!("{value} is not a value of this enum"))
+}
+
+/// An enum without a default that was not set.
+fn unspecified(field: &'static str) -> Error {
+    Error::invalid(field, "is required")
+}

@@ -1,0 +1,83 @@
+//! Dropout and DropoutBackward.
+
+use bytes::Bytes;
+use evenkeel_kernels::{self as kernels, DropoutKind, DropoutScaling, Dropped};
+use evenkeel_proto::v1 as pb;
+
+use super::{Path, Tensor, unknown};
+use crate::error::Error;
+
+/// A decoded `DropoutRequest`.
+#[derive(Debug)]
+pub(crate) struct Dropout {
+    pub(crate) spec: kernels::Dropout,
+    pub(crate) return_mask: bool,
+    pub(crate) input: Tensor,
+}
+
+impl Dropout {
+    /// `limit`: the largest message, in bytes.
+    pub(crate) fn decode(request: pb::DropoutRequest, limit: usize) -> Result<Self, Error> {
+        let pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, input } = request;
+        Ok(Self {
+            spec: decode_spec(p, seed, offset, kind, scaling)?,
+            return_mask,
+            input: Tensor::required(input, Path::new("input"), limit)?,
+        })
+    }
+
+    pub(crate) fn encode(self, result: Dropped) -> pb::DropoutResponse {
+        let Self { spec: _, return_mask: _, input } = self;
+        let Dropped { kept, mask, output } = result;
+        pb::DropoutResponse {
+            kept,
+            mask: mask.map(Bytes::from).unwrap_or_default(),
+            output: Some(input.answer(output)),
+        }
+    }
+}
+
+/// A decoded `DropoutBackwardRequest`.
+#[derive(Debug)]
+pub(crate) struct DropoutBackward {
+    pub(crate) spec: kernels::Dropout,
+    pub(crate) grad_output: Tensor,
+}
+
+impl DropoutBackward {
+    /// `limit`: the largest message, in bytes.
+    pub(crate) fn decode(request: pb::DropoutBackwardRequest, limit: usize) -> Result<Self, Error> {
+        let pb::DropoutBackwardRequest {
+            p,
+            seed,
+            offset,
+            kind,
+            scaling,
+            return_mask: _, // no effect on gradients
+            grad_output,
+        } = request;
+        Ok(Self {
+            spec: decode_spec(p, seed, offset, kind, scaling)?,
+            grad_output: Tensor::required(grad_output, Path::new("grad_output"), limit)?,
+        })
+    }
+
+    pub(crate) fn encode(self, result: kernels::Tensor) -> pb::DropoutBackwardResponse {
+        let Self { spec: _, grad_output } = self;
+        pb::DropoutBackwardResponse { grad_input: Some(grad_output.answer(result)) }
+    }
+}
+
+fn decode_spec(p: f64, seed: u64, offset: u64, kind: i32, scaling: i32) -> Result<kernels::Dropout, Error> {
+    let kind = match pb::DropoutKind::try_from(kind).map_err(|_| unknown("kind", kind))? {
+        pb::DropoutKind::Unspecified | pb::DropoutKind::Element => DropoutKind::Element,
+        pb::DropoutKind::Channel => DropoutKind::Channel,
+        pb::DropoutKind::Alpha => DropoutKind::Alpha,
+        pb::DropoutKind::FeatureAlpha => DropoutKind::FeatureAlpha,
+    };
+    let scaling = match pb::DropoutScaling::try_from(scaling).map_err(|_| unknown("scaling", scaling))? {
+        pb::DropoutScaling::Unspecified | pb::DropoutScaling::Inverted => DropoutScaling::Inverted,
+        pb::DropoutScaling::None => DropoutScaling::None,
+    };
+    Ok(kernels::Dropout { p, seed, offset, kind, scaling })
+}

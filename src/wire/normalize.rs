@@ -1,0 +1,169 @@
+//! Normalize and NormalizeBackward.
+
+use evenkeel_kernels::{NormGradients, NormKind, NormParameters, Normalization, Normalized};
+use evenkeel_proto::v1 as pb;
+
+use super::{Path, Tensor, tensor, unknown, unspecified};
+use crate::error::Error;
+
+/// A decoded `NormalizeRequest`.
+#[derive(Debug)]
+pub(crate) struct Normalize {
+    pub(crate) spec: Normalization,
+    pub(crate) return_statistics: bool,
+    pub(crate) parameters: Parameters,
+    pub(crate) input: Tensor,
+}
+
+impl Normalize {
+    /// `limit`: the largest message, in bytes.
+    pub(crate) fn decode(request: pb::NormalizeRequest, limit: usize) -> Result<Self, Error> {
+        let pb::NormalizeRequest {
+            kind,
+            axes,
+            groups,
+            eps,
+            channel_axis,
+            training,
+            momentum,
+            return_statistics,
+            weight,
+            bias,
+            running_mean,
+            running_var,
+            input,
+        } = request;
+        Ok(Self {
+            spec: Normalization {
+                kind: decode_kind(kind)?,
+                axes,
+                groups: groups as usize,
+                eps,
+                channel_axis,
+                training,
+                momentum,
+            },
+            return_statistics,
+            parameters: Parameters::decode(weight, bias, running_mean, running_var, limit)?,
+            input: Tensor::required(input, Path::new("input"), limit)?,
+        })
+    }
+
+    pub(crate) fn encode(self, result: Normalized) -> pb::NormalizeResponse {
+        let Self { spec: _, return_statistics: _, parameters: _, input } = self;
+        let Normalized { axes, mean, rstd, running_mean, running_var, output } = result;
+        let form = input.form();
+        pb::NormalizeResponse {
+            axes: axes.into_iter().map(|axis| i32::try_from(axis).expect("the rank is at most 64")).collect(),
+            mean: mean.map(|mean| tensor::unnamed(mean, form)),
+            rstd: rstd.map(|rstd| tensor::unnamed(rstd, form)),
+            running_mean: running_mean.map(|mean| tensor::unnamed(mean, form)),
+            running_var: running_var.map(|var| tensor::unnamed(var, form)),
+            output: Some(input.answer(output)),
+        }
+    }
+}
+
+/// A decoded `NormalizeBackwardRequest`.
+#[derive(Debug)]
+pub(crate) struct NormalizeBackward {
+    pub(crate) spec: Normalization,
+    pub(crate) parameters: Parameters,
+    pub(crate) input: Tensor,
+    pub(crate) grad_output: Tensor,
+}
+
+impl NormalizeBackward {
+    /// `limit`: the largest message, in bytes.
+    pub(crate) fn decode(request: pb::NormalizeBackwardRequest, limit: usize) -> Result<Self, Error> {
+        let pb::NormalizeBackwardRequest {
+            kind,
+            axes,
+            groups,
+            eps,
+            channel_axis,
+            training,
+            momentum,
+            return_statistics: _, // no effect on gradients
+            weight,
+            bias,
+            running_mean,
+            running_var,
+            input,
+            grad_output,
+        } = request;
+        Ok(Self {
+            spec: Normalization {
+                kind: decode_kind(kind)?,
+                axes,
+                groups: groups as usize,
+                eps,
+                channel_axis,
+                training,
+                momentum,
+            },
+            parameters: Parameters::decode(weight, bias, running_mean, running_var, limit)?,
+            input: Tensor::required(input, Path::new("input"), limit)?,
+            grad_output: Tensor::required(grad_output, Path::new("grad_output"), limit)?,
+        })
+    }
+
+    pub(crate) fn encode(self, result: NormGradients) -> pb::NormalizeBackwardResponse {
+        let Self { spec: _, parameters: _, input, grad_output: _ } = self;
+        let NormGradients { grad_weight, grad_bias, grad_input } = result;
+        let form = input.form();
+        pb::NormalizeBackwardResponse {
+            grad_weight: grad_weight.map(|gradient| tensor::unnamed(gradient, form)),
+            grad_bias: grad_bias.map(|gradient| tensor::unnamed(gradient, form)),
+            grad_input: Some(input.answer(grad_input)),
+        }
+    }
+}
+
+/// The tensors beside the input.
+#[derive(Debug)]
+pub(crate) struct Parameters {
+    weight: Option<Tensor>,
+    bias: Option<Tensor>,
+    running_mean: Option<Tensor>,
+    running_var: Option<Tensor>,
+}
+
+impl Parameters {
+    fn decode(
+        weight: Option<pb::Tensor>,
+        bias: Option<pb::Tensor>,
+        running_mean: Option<pb::Tensor>,
+        running_var: Option<pb::Tensor>,
+        limit: usize,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            weight: Tensor::optional(weight, Path::new("weight"), limit)?,
+            bias: Tensor::optional(bias, Path::new("bias"), limit)?,
+            running_mean: Tensor::optional(running_mean, Path::new("running_mean"), limit)?,
+            running_var: Tensor::optional(running_var, Path::new("running_var"), limit)?,
+        })
+    }
+
+    /// What the kernels see.
+    pub(crate) fn view(&self) -> NormParameters<'_> {
+        let Self { weight, bias, running_mean, running_var } = self;
+        NormParameters {
+            weight: weight.as_ref().map(Tensor::view),
+            bias: bias.as_ref().map(Tensor::view),
+            running_mean: running_mean.as_ref().map(Tensor::view),
+            running_var: running_var.as_ref().map(Tensor::view),
+        }
+    }
+}
+
+fn decode_kind(value: i32) -> Result<NormKind, Error> {
+    match pb::NormKind::try_from(value).map_err(|_| unknown("kind", value))? {
+        pb::NormKind::Unspecified => Err(unspecified("kind")),
+        pb::NormKind::Batch => Ok(NormKind::Batch),
+        pb::NormKind::Layer => Ok(NormKind::Layer),
+        pb::NormKind::Rms => Ok(NormKind::Rms),
+        pb::NormKind::Instance => Ok(NormKind::Instance),
+        pb::NormKind::Group => Ok(NormKind::Group),
+    }
+}

@@ -1,0 +1,192 @@
+//! Tensors on the wire.
+
+use bytes::Bytes;
+use evenkeel_kernels::{self as kernels, DType, TensorRef};
+use evenkeel_proto::v1 as pb;
+
+use super::Path;
+use crate::error::Error;
+
+/// More dimensions than any tensor library has; a longer list is an attack.
+const MAX_RANK: usize = 64;
+
+/// Numbers typed by hand are converted through a buffer of this many float64, on the stack.
+const BLOCK: usize = 512;
+
+/// How a tensor's elements travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// In `data`.
+    Bytes,
+    /// In `float_data`.
+    Numbers,
+}
+
+/// A tensor of a request: its bytes fill its shape.
+#[derive(Clone, Debug)]
+pub(crate) struct Tensor {
+    name: String,
+    dtype: DType,
+    shape: Vec<usize>,
+    data: Bytes,
+    form: Form,
+}
+
+impl Tensor {
+    /// Decodes a tensor that must be there. `limit`: the largest message, in bytes.
+    pub(super) fn required(message: Option<pb::Tensor>, path: Path, limit: usize) -> Result<Self, Error> {
+        let message = message.ok_or_else(|| Error::invalid(path.join(""), "is required"))?;
+        Self::decode(message, path, limit)
+    }
+
+    /// Decodes a tensor that may be missing.
+    pub(super) fn optional(message: Option<pb::Tensor>, path: Path, limit: usize) -> Result<Option<Self>, Error> {
+        message.map(|message| Self::decode(message, path, limit)).transpose()
+    }
+
+    pub(super) fn decode(message: pb::Tensor, path: Path, limit: usize) -> Result<Self, Error> {
+        let pb::Tensor { name, dtype, shape, float_data, data } = message;
+        let form = if float_data.is_empty() { Form::Bytes } else { Form::Numbers };
+        if form == Form::Numbers && !data.is_empty() {
+            return Err(Error::invalid(path.join(".float_data"), "is sent beside data; only one of them may be"));
+        }
+        let dtype = decode_dtype(dtype, form, path)?;
+        let shape = decode_shape(&shape, dtype, path, limit)?;
+        let elements: usize = shape.iter().product();
+        let data = match form {
+            Form::Bytes => {
+                expect_length(path.join(".data"), "bytes", elements * dtype.size(), data.len(), dtype, &shape)?;
+                data
+            }
+            Form::Numbers => {
+                expect_length(path.join(".float_data"), "numbers", elements, float_data.len(), dtype, &shape)?;
+                encode_numbers(&float_data, dtype).into()
+            }
+        };
+        Ok(Self { name, dtype, shape, data, form })
+    }
+
+    /// What the kernels see.
+    pub(crate) fn view(&self) -> TensorRef<'_> {
+        TensorRef::new(self.dtype, &self.shape, &self.data).expect("the length was checked when it was decoded")
+    }
+
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The answer to this tensor, under its name.
+    pub(super) fn answer(self, tensor: kernels::Tensor) -> pb::Tensor {
+        let (dtype, shape, data) = tensor.into_parts();
+        encode(self.name, dtype, &shape, data.into(), self.form)
+    }
+
+    /// The answer to this tensor where only its elements may have changed; `None`: they have not, and the bytes that
+    /// came go back.
+    pub(super) fn answer_data(self, data: Option<Vec<u8>>) -> pb::Tensor {
+        let data = data.map_or(self.data, Bytes::from);
+        encode(self.name, self.dtype, &self.shape, data, self.form)
+    }
+}
+
+/// A tensor that the request has no counterpart of.
+pub(super) fn unnamed(tensor: kernels::Tensor, form: Form) -> pb::Tensor {
+    let (dtype, shape, data) = tensor.into_parts();
+    encode(String::new(), dtype, &shape, data.into(), form)
+}
+
+fn encode(name: String, dtype: DType, shape: &[usize], data: Bytes, form: Form) -> pb::Tensor {
+    let (float_data, data) = match form {
+        Form::Bytes => (Vec::new(), data),
+        Form::Numbers => (decode_numbers(&data, dtype), Bytes::new()),
+    };
+    let shape = shape.iter().map(|&dim| i64::try_from(dim).expect("dimensions come from int64")).collect();
+    pb::Tensor { name, dtype: encode_dtype(dtype).into(), shape, float_data, data }
+}
+
+fn decode_dtype(value: i32, form: Form, path: Path) -> Result<DType, Error> {
+    let refuse = |reason: String| Error::invalid(path.join(".dtype"), reason);
+    let dtype = pb::DataType::try_from(value).map_err(|_| refuse(format!("{value} is not a value of this enum")))?;
+    match (dtype, form) {
+        (pb::DataType::Unspecified, Form::Bytes) => Err(refuse("is required".to_owned())),
+        (pb::DataType::Unspecified, Form::Numbers) | (pb::DataType::Float32, _) => Ok(DType::F32),
+        (pb::DataType::Float64, _) => Ok(DType::F64),
+        (pb::DataType::Float16, _) => Ok(DType::F16),
+        (pb::DataType::Bfloat16, _) => Ok(DType::Bf16),
+    }
+}
+
+fn encode_dtype(dtype: DType) -> pb::DataType {
+    match dtype {
+        DType::F32 => pb::DataType::Float32,
+        DType::F64 => pb::DataType::Float64,
+        DType::F16 => pb::DataType::Float16,
+        DType::Bf16 => pb::DataType::Bfloat16,
+    }
+}
+
+/// The dimensions, if one message could carry them.
+///
+/// Zeros count as 1 here: [0, 2^63 - 1] has no elements, but a kernel that allocates for each row must not see it.
+fn decode_shape(dims: &[i64], dtype: DType, path: Path, limit: usize) -> Result<Vec<usize>, Error> {
+    if dims.len() > MAX_RANK {
+        return Err(Error::invalid(path.join(".shape"), format!("rank {} is more than {MAX_RANK}", dims.len())));
+    }
+    if let Some((index, dim)) = dims.iter().enumerate().find(|(_, dim)| dim.is_negative()) {
+        return Err(Error::invalid(path.join(&format!(".shape[{index}]")), format!("{dim} is negative")));
+    }
+    let bytes = dims.iter().try_fold(dtype.size(), |bytes, &dim| {
+        bytes.checked_mul(usize::try_from(dim.max(1)).ok()?).filter(|&bytes| bytes <= limit)
+    });
+    let shape = dims.iter().map(|&dim| usize::try_from(dim)).collect::<Result<Vec<_>, _>>();
+    match (bytes, shape) {
+        (Some(_), Ok(shape)) => Ok(shape),
+        (None, _) | (_, Err(_)) => Err(Error::invalid(
+            path.join(".shape"),
+            format!("{dims:?} of {dtype} is more than a message of {limit} bytes can carry"),
+        )),
+    }
+}
+
+fn expect_length(
+    field: String,
+    unit: &str,
+    expected: usize,
+    given: usize,
+    dtype: DType,
+    shape: &[usize],
+) -> Result<(), Error> {
+    if expected == given {
+        return Ok(());
+    }
+    Err(Error::invalid(field, format!("expected {expected} {unit} and got {given}, for {dtype} of shape {shape:?}")))
+}
+
+/// Rounds numbers to `dtype`.
+fn encode_numbers(numbers: &[f32], dtype: DType) -> Vec<u8> {
+    let mut data = vec![0; numbers.len() * dtype.size()];
+    let mut values = [0.0; BLOCK];
+    for (numbers, bytes) in numbers.chunks(BLOCK).zip(data.chunks_mut(BLOCK * dtype.size())) {
+        let values = &mut values[..numbers.len()];
+        for (value, &number) in values.iter_mut().zip(numbers) {
+            *value = number.into();
+        }
+        kernels::encode(dtype, values, bytes);
+    }
+    data
+}
+
+/// Rounds elements to float32.
+fn decode_numbers(data: &[u8], dtype: DType) -> Vec<f32> {
+    let mut numbers = Vec::with_capacity(data.len() / dtype.size());
+    let mut values = [0.0; BLOCK];
+    for bytes in data.chunks(BLOCK * dtype.size()) {
+        let values = &mut values[..bytes.len() / dtype.size()];
+        kernels::decode(dtype, bytes, values);
+        numbers.extend(values.iter().map(|&value| value as f32));
+    }
+    numbers
+}
+
+#[cfg(test)]
+mod tests;

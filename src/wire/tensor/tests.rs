@@ -1,0 +1,143 @@
+//! Decoding and encoding of tensors, without a server around it.
+
+use super::*;
+
+const LIMIT: usize = 1 << 20;
+const PATH: Path = Path::new("input");
+
+fn message(dtype: pb::DataType, shape: &[i64], data: &[u8]) -> pb::Tensor {
+    pb::Tensor {
+        name: "w".to_owned(),
+        dtype: dtype.into(),
+        shape: shape.to_vec(),
+        float_data: Vec::new(),
+        data: Bytes::copy_from_slice(data),
+    }
+}
+
+fn typed(dtype: pb::DataType, shape: &[i64], numbers: &[f32]) -> pb::Tensor {
+    pb::Tensor { float_data: numbers.to_vec(), data: Bytes::new(), ..message(dtype, shape, &[]) }
+}
+
+/// The field and the reason with which a tensor is refused.
+fn refusal(message: pb::Tensor) -> (String, String) {
+    let error = Tensor::decode(message, PATH, LIMIT).expect_err("it must be refused");
+    let Error::Invalid { field, reason } = error else { panic!("not a violation: {error:?}") };
+    (field.into_owned(), reason)
+}
+
+#[test]
+fn a_decoded_tensor_is_a_slice_of_the_message() {
+    let message = message(pb::DataType::Float32, &[2, 1], &[0, 0, 128, 63, 0, 0, 0, 64]);
+    let address = message.data.as_ptr();
+    let tensor = Tensor::decode(message, PATH, LIMIT).expect("it is right");
+    assert_eq!(tensor.view().data().as_ptr(), address);
+    assert_eq!((tensor.view().dtype(), tensor.view().shape()), (DType::F32, &[2, 1][..]));
+    let answer = tensor.answer_data(None);
+    assert_eq!(answer.data.as_ptr(), address, "unchanged bytes go back as they are");
+    assert_eq!((answer.name.as_str(), answer.shape), ("w", vec![2, 1]));
+}
+
+#[test]
+fn new_bytes_are_not_copied_either() {
+    let tensor = Tensor::decode(message(pb::DataType::Float16, &[1], &[0, 60]), PATH, LIMIT).expect("it is right");
+    let data = vec![1, 2];
+    let address = data.as_ptr();
+    let answer = tensor.answer_data(Some(data));
+    assert_eq!(answer.data.as_ptr(), address);
+    assert_eq!(answer.dtype(), pb::DataType::Float16);
+}
+
+#[test]
+fn an_empty_shape_is_a_scalar() {
+    let tensor = Tensor::decode(message(pb::DataType::Float64, &[], &[0; 8]), PATH, LIMIT).expect("it is right");
+    assert_eq!(tensor.view().len(), 1);
+    assert_eq!(refusal(message(pb::DataType::Float64, &[], &[])).0, "input.data");
+}
+
+#[test]
+fn typed_numbers_are_rounded_to_the_dtype_and_answered_as_numbers() {
+    let numbers = [1.0, -0.0, 1.0 + f32::powi(2.0, -11), f32::INFINITY];
+    for (dtype, bytes, back) in [
+        (pb::DataType::Unspecified, 4, numbers),
+        (pb::DataType::Float32, 4, numbers),
+        (pb::DataType::Float64, 8, numbers),
+        (pb::DataType::Float16, 2, [1.0, -0.0, 1.0, f32::INFINITY]),
+        (pb::DataType::Bfloat16, 2, [1.0, -0.0, 1.0, f32::INFINITY]),
+    ] {
+        let tensor = Tensor::decode(typed(dtype, &[4], &numbers), PATH, LIMIT).expect("it is right");
+        assert_eq!(tensor.view().data().len(), 4 * bytes);
+        let answer = tensor.answer_data(None);
+        assert!(answer.data.is_empty());
+        let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&answer.float_data), bits(&back), "{dtype:?}");
+        let said = if dtype == pb::DataType::Unspecified { pb::DataType::Float32 } else { dtype };
+        assert_eq!(answer.dtype(), said);
+    }
+}
+
+#[test]
+fn more_typed_numbers_than_a_block_keep_their_order() {
+    let numbers: Vec<f32> = (0..1200_u16).map(f32::from).collect();
+    let tensor = Tensor::decode(typed(pb::DataType::Float64, &[1200], &numbers), PATH, LIMIT).expect("it is right");
+    assert_eq!(tensor.answer_data(None).float_data, numbers);
+}
+
+#[test]
+fn data_and_numbers_together_are_refused() {
+    let both = pb::Tensor { float_data: vec![1.0], ..message(pb::DataType::Float32, &[1], &[0; 4]) };
+    assert_eq!(refusal(both).0, "input.float_data");
+}
+
+#[test]
+fn unknown_and_missing_dtypes_are_refused() {
+    assert_eq!(
+        refusal(message(pb::DataType::Unspecified, &[1], &[0; 4])),
+        ("input.dtype".into(), "is required".into())
+    );
+    let unknown = pb::Tensor { dtype: 99, ..message(pb::DataType::Float32, &[1], &[0; 4]) };
+    assert_eq!(refusal(unknown).0, "input.dtype");
+}
+
+#[test]
+fn a_length_that_does_not_fit_names_expected_and_given() {
+    for given in [23, 25, 0] {
+        let (field, reason) = refusal(message(pb::DataType::Float32, &[2, 3], &vec![0; given]));
+        assert_eq!(field, "input.data");
+        assert_eq!(reason, format!("expected 24 bytes and got {given}, for float32 of shape [2, 3]"));
+    }
+    let (field, reason) = refusal(typed(pb::DataType::Float16, &[3], &[1.0, 2.0]));
+    assert_eq!(field, "input.float_data");
+    assert_eq!(reason, "expected 3 numbers and got 2, for float16 of shape [3]");
+}
+
+#[test]
+fn dimensions_are_checked_before_anything_is_computed_from_them() {
+    for (shape, field) in [
+        (&[2, 3, -4][..], "input.shape[2]"),
+        (&[i64::MIN], "input.shape[0]"),
+        (&[0, -1], "input.shape[1]"),
+        (&[1 << 32, 1 << 32], "input.shape"),
+        (&[1 << 62], "input.shape"),
+        (&[0, i64::MAX], "input.shape"),
+        (&[i64::MAX, 0, i64::MAX], "input.shape"),
+        (&[1; 65], "input.shape"),
+    ] {
+        assert_eq!(refusal(message(pb::DataType::Float32, shape, &[])).0, field, "{shape:?}");
+    }
+}
+
+#[test]
+fn a_shape_may_fill_a_message_and_no_more() {
+    let dims = i64::try_from(LIMIT / 4).expect("it is small");
+    Tensor::decode(message(pb::DataType::Float32, &[0, dims], &[]), PATH, LIMIT).expect("it fits");
+    assert_eq!(refusal(message(pb::DataType::Float32, &[0, dims + 1], &[])).0, "input.shape");
+    Tensor::decode(message(pb::DataType::Float32, &[1; 64], &[0; 4]), PATH, LIMIT).expect("rank 64 is allowed");
+}
+
+#[test]
+fn items_have_their_index_in_the_path() {
+    let error = Tensor::decode(message(pb::DataType::Float32, &[-1], &[]), Path::item("gradients", 3), LIMIT);
+    let Err(Error::Invalid { field, .. }) = error else { panic!("it must be refused: {error:?}") };
+    assert_eq!(field, "gradients[3].shape[0]");
+}

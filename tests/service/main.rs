@@ -1,0 +1,14 @@
+//! A real server on a free port of the loopback interface, called with the generated client.
+
+mod harness;
+
+mod bad_arguments;
+mod bad_tensors;
+mod edge_values;
+mod faults;
+mod float_data;
+mod health;
+mod limits;
+mod process;
+mod reflection;
+mod shutdown;

@@ -1,0 +1,223 @@
+//! The binary: its first line, its signals, its exit codes, its logs.
+//!
+//! Waiting for the process blocks the test's thread; the clients need others to close their connections on.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    net::TcpListener,
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+};
+
+use evenkeel_proto::v1 as pb;
+use pb::NormKind;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Client, f32s, normalize};
+
+/// The binary with these arguments and variables, and no other `EVENKEEL_` variables.
+fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"EVENKEEL_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A serving process; killed when the test ends early.
+struct Process {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    url: String,
+}
+
+impl Process {
+    fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut child = evenkeel(arguments, variables).spawn().expect("the binary starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("the output is text");
+        let addr = line.strip_prefix("listening on ").and_then(|line| line.strip_suffix('\n'));
+        let url = format!("http://{}", addr.unwrap_or_else(|| panic!("the first line is {line:?}")));
+        Self { child, stdout, url }
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(self.url.clone()).await.expect("the address that was printed is served")
+    }
+
+    /// Sends `signal`; returns the exit status, the rest of standard output, and standard error.
+    fn stop(mut self, signal: Signal) -> (ExitStatus, String, String) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the process lives");
+        let (mut out, mut log) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut out).expect("the output is text");
+        self.child.stderr.take().expect("it is piped").read_to_string(&mut log).expect("the log is text");
+        (self.child.wait().expect("it was started"), out, log)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Fails where the process has ended, as it should have.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command line that must end by itself.
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    evenkeel(arguments, variables).output().expect("the binary starts")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_line_says_where_and_sigterm_ends_it_well() {
+    for arguments in [&["--listen", "127.0.0.1:0"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+        for signal in [Signal::TERM, Signal::INT] {
+            let process = Process::start(arguments, &[]);
+            let mut client = process.client().await;
+            client.normalize(normalize(NormKind::Layer, f32s(&[2], &[1.0, 2.0]))).await.expect("it serves");
+            let (status, out, _) = process.stop(signal);
+            assert_eq!(status.code(), Some(0), "{arguments:?} {signal:?}");
+            assert_eq!(out, "", "standard output has one line");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_setting_can_come_from_the_environment() {
+    let variables = [
+        ("EVENKEEL_LISTEN", "127.0.0.1:0"),
+        ("EVENKEEL_MAX_MESSAGE_BYTES", "2048"),
+        ("EVENKEEL_THREADS", "1"),
+        ("EVENKEEL_DRAIN_TIMEOUT", "1500ms"),
+        ("EVENKEEL_LOG_LEVEL", "info"),
+        ("EVENKEEL_LOG_FORMAT", "json"),
+    ];
+    let process = Process::start(&[], &variables);
+    let large = normalize(NormKind::Layer, f32s(&[1024], &[1.0; 1024]));
+    let status = process.client().await.normalize(large).await.expect_err("4 KiB are above the limit");
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+    let (status, _, log) = process.stop(Signal::TERM);
+    assert_eq!(status.code(), Some(0));
+    assert!(log.contains("1.5s"), "the drain timeout is logged: {log}");
+    assert!(log.lines().all(|line| line.starts_with('{')), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flag_wins_over_the_environment() {
+    let process = Process::start(&["--listen", "127.0.0.1:0"], &[("EVENKEEL_LISTEN", "not an address")]);
+    process.client().await;
+    assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
+}
+
+#[test]
+fn a_wrong_setting_exits_64_and_is_named() {
+    for (flag, value) in [
+        ("listen", "localhost"),
+        ("listen", "127.0.0.1:65536"),
+        ("max-message-bytes", "64MiB"),
+        ("max-message-bytes", "0"),
+        ("max-message-bytes", "4294967296"),
+        ("threads", "-1"),
+        ("threads", "100000"),
+        ("drain-timeout", "20"),
+        ("drain-timeout", "soon"),
+        ("log-level", "loud"),
+        ("log-level", "evenkeel=loud"),
+        ("log-format", "xml"),
+    ] {
+        let variable = format!("EVENKEEL_{}", flag.replace('-', "_").to_uppercase());
+        for output in [run(&[&format!("--{flag}={value}")], &[]), run(&["serve"], &[(&variable, value)])] {
+            assert_eq!(output.status.code(), Some(64), "{flag} {value}: {}", stderr(&output));
+            assert!(stderr(&output).contains(&format!("--{flag}")), "{flag} {value}: {}", stderr(&output));
+            assert!(output.stdout.is_empty(), "{flag} {value}");
+        }
+    }
+}
+
+#[test]
+fn unknown_commands_and_flags_exit_64() {
+    for arguments in [&["--bogus"][..], &["bogus"], &["serve", "--bogus"], &["serve", "bogus"]] {
+        let output = run(arguments, &[]);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(stderr(&output).contains("bogus"), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+/// The variables are read by `serve` alone: a wrong one does not break another command.
+#[test]
+fn the_variables_of_serve_break_no_other_command() {
+    for arguments in [&["help"][..], &["--help"], &["--version"], &["help", "serve"]] {
+        let output = run(arguments, &[("EVENKEEL_LISTEN", "not an address"), ("EVENKEEL_THREADS", "many")]);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
+        assert!(!output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_port_in_use_exits_1_and_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let addr = taken.local_addr().expect("it is bound").to_string();
+    let output = run(&["--listen", &addr], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(&format!("cannot listen on {addr}")), "{}", stderr(&output));
+    assert!(output.stdout.is_empty(), "nothing was announced");
+}
+
+/// Serves one call that is right and one that is not, and returns the log.
+async fn log_of_two_calls(format: &str) -> String {
+    let process = Process::start(&["--listen=127.0.0.1:0", "--log-format", format], &[]);
+    let mut client = process.client().await;
+    client.normalize(normalize(NormKind::Layer, f32s(&[2, 3], &[1.0; 6]))).await.expect("it is a good request");
+    let wrong = pb::NormalizeRequest { axes: vec![7], ..normalize(NormKind::Rms, f32s(&[2, 3], &[1.0; 6])) };
+    client.normalize(wrong).await.expect_err("there is no axis 7");
+    process.stop(Signal::TERM).2
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_log_has_one_event_for_each_call_with_the_fields_of_its_span() {
+    let log = log_of_two_calls("json").await;
+    let events: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect();
+    let ends: Vec<_> = events.iter().filter(|event| event["fields"]["message"] == "call ended").collect();
+    assert_eq!(ends.len(), 2, "{log}");
+    for (end, (status, kind)) in ends.iter().zip([("Ok", "Layer"), ("InvalidArgument", "Rms")]) {
+        assert_eq!(end["level"], "INFO");
+        assert_eq!(end["fields"]["status"], status);
+        assert!(end["fields"]["elapsed_us"].is_u64(), "{end}");
+        let span = &end["span"];
+        assert_eq!((&span["name"], &span["method"]), (&"rpc".into(), &"Normalize".into()));
+        assert_eq!(
+            (&span["kind"], &span["dtype"], &span["shape"]),
+            (&kind.into(), &"float32".into(), &"[2, 3]".into())
+        );
+        assert!(span["queue_us"].is_u64() && span["compute_us"].is_u64(), "{end}");
+    }
+    assert!(ends[1]["fields"]["error"].as_str().is_some_and(|error| error.starts_with("axes[0]: ")), "{}", ends[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_log_has_the_same_fields() {
+    let log = log_of_two_calls("text").await;
+    let ends: Vec<_> = log.lines().filter(|line| line.contains("call ended")).collect();
+    assert_eq!(ends.len(), 2, "{log}");
+    for field in ["method=\"Normalize\"", "kind=Layer", "dtype=\"float32\"", "shape=[2, 3]", "queue_us=", "compute_us="]
+    {
+        assert!(ends[0].contains(field), "{field} is not in {}", ends[0]);
+    }
+    assert!(ends[0].contains("status=Ok") && ends[0].contains("elapsed_us="), "{}", ends[0]);
+    assert!(ends[1].contains("status=InvalidArgument") && ends[1].contains("axes[0]"), "{}", ends[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_level_silences_what_is_below_it() {
+    let process = Process::start(&["--listen=127.0.0.1:0", "--log-level=error"], &[]);
+    let mut client = process.client().await;
+    client.normalize(normalize(NormKind::Layer, f32s(&[2], &[1.0; 2]))).await.expect("it is a good request");
+    assert_eq!(process.stop(Signal::TERM).2, "");
+}
