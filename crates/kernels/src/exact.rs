@@ -1,10 +1,14 @@
 //! Sums of float64 that do not round until they are read.
 
-/// The weight of the lowest digit's lowest bit is 2^-1074, the smallest subnormal.
+/// A sum is an integer in units of 2^-2304: below the smallest subnormal's square, 2^-2148, with room for the square of
+/// half a step of its root.
+pub(crate) const UNIT_EXPONENT: i32 = -2304;
+
 const DIGIT_BITS: u32 = 32;
 
-/// 2098 bits reach from 2^-1074 to 2^1024; two more digits hold the carries of 2^31 additions and the sign.
-const DIGITS: usize = 68;
+/// 4352 bits reach from the unit to 2^2048, above every square; two more digits hold the carries of 2^31 additions and
+/// the sign.
+const DIGITS: usize = 138;
 
 /// How often a digit can be added to before its carry must move on.
 const ADDITIONS_BEFORE_CARRY: u32 = 1 << 30;
@@ -19,29 +23,64 @@ pub(crate) struct ExactSum {
     special: f64,
 }
 
+/// A number `mantissa * 2^exponent` with 2^52 <= mantissa <= 2^53, or 0.
+#[derive(Clone, Copy, Debug)]
+struct Rounded {
+    mantissa: u64,
+    exponent: i32,
+}
+
 impl ExactSum {
     pub(crate) fn new() -> Self {
         Self { digits: [0; DIGITS], additions: 0, special: 0.0 }
     }
 
     pub(crate) fn add(&mut self, x: f64) {
+        self.add_scaled(x, 0);
+    }
+
+    /// Adds the square of `x`.
+    pub(crate) fn add_square(&mut self, x: f64) {
+        if !x.is_finite() {
+            self.special += x * x;
+            return;
+        }
+        // Brought into a range where neither square nor its rest leaves float64; a power of two rounds nothing.
+        let scale = if x.abs() > 1e100 {
+            -600
+        } else if x.abs() < 1e-100 {
+            600
+        } else {
+            0
+        };
+        let x = x * power_of_two(scale);
+        let square = x * x;
+        self.add_scaled(square, -2 * scale);
+        self.add_scaled(x.mul_add(x, -square), -2 * scale);
+    }
+
+    /// Adds `x * 2^exponent`.
+    fn add_scaled(&mut self, x: f64, exponent: i32) {
         if !x.is_finite() {
             self.special += x;
             return;
         }
         let bits = x.to_bits();
-        let exponent = (bits >> 52 & 0x7FF) as u32;
+        let biased = (bits >> 52 & 0x7FF) as i32;
         let fraction = bits & ((1 << 52) - 1);
         // A subnormal has the exponent of the smallest normal number, without the hidden bit.
-        let (mantissa, shift) = if exponent == 0 { (fraction, 0) } else { (fraction | 1 << 52, exponent - 1) };
-        let wide = u128::from(mantissa) << (shift % DIGIT_BITS);
-        let first = (shift / DIGIT_BITS) as usize;
-        for (place, digit) in self.digits[first..first + 3].iter_mut().enumerate() {
-            let part = i64::from((wide >> (DIGIT_BITS * place as u32)) as u32);
+        let (mantissa, biased) = if biased == 0 { (fraction, 1) } else { (fraction | 1 << 52, biased) };
+        let place = biased - 1075 + exponent - UNIT_EXPONENT;
+        // Where the lowest mantissa bits are below the unit they are zero; see `UNIT_EXPONENT`.
+        let (mantissa, place) = if place < 0 { (mantissa >> -place, 0) } else { (mantissa, place as u32) };
+        let wide = u128::from(mantissa) << (place % DIGIT_BITS);
+        let first = (place / DIGIT_BITS) as usize;
+        for (index, digit) in self.digits[first..first + 3].iter_mut().enumerate() {
+            let part = i64::from((wide >> (DIGIT_BITS * index as u32)) as u32);
             *digit += if x.is_sign_negative() { -part } else { part };
         }
         self.additions += 1;
-        if self.additions == ADDITIONS_BEFORE_CARRY {
+        if self.additions >= ADDITIONS_BEFORE_CARRY {
             self.carry();
         }
     }
@@ -68,11 +107,8 @@ impl ExactSum {
         self.additions = 0;
     }
 
-    /// The sum, rounded to nearest, ties to even.
-    pub(crate) fn to_f64(&self) -> f64 {
-        if self.special != 0.0 {
-            return self.special; // NaN is unequal to 0, too
-        }
+    /// The absolute value, carried, and whether it was negative.
+    fn magnitude(&self) -> (Self, bool) {
         let mut sum = self.clone();
         sum.carry();
         let negative = sum.digits[DIGITS - 1] < 0;
@@ -80,63 +116,95 @@ impl ExactSum {
             sum.digits.iter_mut().for_each(|digit| *digit = -*digit);
             sum.carry();
         }
-        let magnitude = sum.magnitude();
-        if negative { -magnitude } else { magnitude }
+        (sum, negative)
     }
 
-    /// The square root of a sum that is not negative, rounded to nearest, ties to even.
-    pub(crate) fn sqrt(&self) -> f64 {
-        let root = self.to_f64().sqrt();
-        if root == 0.0 || !root.is_finite() {
-            return root;
+    /// The sum, rounded to nearest, ties to even.
+    pub(crate) fn to_f64(&self) -> f64 {
+        if self.special != 0.0 {
+            return self.special; // NaN is unequal to 0, too
         }
-        // The root of the rounded sum is at most one step off. Which of the two neighbours is nearer, the exact sum
-        // tells: it lies above or below the square of the point between them.
+        let (magnitude, negative) = self.magnitude();
+        let Rounded { mantissa, exponent } = magnitude.round();
+        // The terms are multiples of the smallest subnormal, so a subnormal sum is exact and scaling does not round.
+        let value = scaled(mantissa as f64, exponent);
+        if negative { -value } else { value }
+    }
+
+    /// The square root of a sum that is not negative, rounded to nearest, ties to even (a subnormal root: rounded twice).
+    pub(crate) fn sqrt(&self) -> f64 {
+        if self.special != 0.0 {
+            return self.special.sqrt();
+        }
+        let (sum, _) = self.magnitude();
+        let Rounded { mantissa, exponent } = sum.round();
+        if mantissa == 0 {
+            return 0.0;
+        }
+        // The root is taken of a number near 1: of the sum times 4^-half.
+        let half = (exponent + 52).div_euclid(2);
+        let root = scaled(mantissa as f64, exponent - 2 * half).sqrt();
+        // The root of the rounded sum is at most one step off. Which neighbour is nearer, the exact sum tells: it lies
+        // above or below the square of the point between them.
         let (below, above) = (root.next_down(), root.next_up());
-        if self.is_below_middle(below, root) {
+        let nearest = if sum.is_below_middle(below, root, half) {
             below
-        } else if self.is_below_middle(root, above) {
+        } else if sum.is_below_middle(root, above, half) {
             root
         } else {
             above
-        }
+        };
+        scaled(nearest, half)
     }
 
-    /// Whether the square root is nearer to `low` than to `high`, its upper neighbour; between the two, if `low` is even.
-    fn is_below_middle(&self, low: f64, high: f64) -> bool {
+    /// Whether the square root of the sum times 4^-half is nearer to `low` than to `high`, its upper neighbour; in the
+    /// middle of the two, whether `low` is even.
+    fn is_below_middle(&self, low: f64, high: f64, half: i32) -> bool {
         let step = high - low;
         let square = low * low;
         let rest = low.mul_add(low, -square); // fused, so `square + rest` is the square exactly
         let mut difference = self.clone();
         for term in [square, rest, low * step, step * step / 4.0] {
-            difference.add(-term);
+            difference.add_scaled(-term, 2 * half);
         }
-        let difference = difference.to_f64();
-        difference < 0.0 || difference == 0.0 && low.to_bits() & 1 == 0
+        let (magnitude, negative) = difference.magnitude();
+        negative || magnitude.digits.iter().all(|&digit| digit == 0) && low.to_bits() & 1 == 0
     }
 
-    /// The value of carried, non-negative digits.
-    fn magnitude(&self) -> f64 {
-        let Some(highest) = self.digits.iter().rposition(|&digit| digit != 0) else { return 0.0 };
-        // Three digits hold at least the 65 highest bits, enough for 53 and the bit that decides the rounding.
+    /// The value of carried, non-negative digits, rounded to 53 bits.
+    fn round(&self) -> Rounded {
+        let Some(highest) = self.digits.iter().rposition(|&digit| digit != 0) else {
+            return Rounded { mantissa: 0, exponent: 0 };
+        };
+        // Three digits hold at least the 65 highest bits, enough for 53 and the bit that decides the rounding. There
+        // are always three: the lowest term lies above the lowest digits.
         let lowest = highest.saturating_sub(2);
         let window = self.digits[lowest..=highest].iter().rev().fold(0u128, |bits, &d| bits << DIGIT_BITS | d as u128);
         let below = self.digits[..lowest].iter().any(|&digit| digit != 0);
-        let top = lowest as u64 * u64::from(DIGIT_BITS) + u64::from(window.ilog2());
-        if top <= 52 {
-            return f64::from_bits(window as u64); // an exact multiple of 2^-1074 that needs no rounding
-        }
-        let drop = window.ilog2() - 52; // above 0: a narrower window would have had no digits below it
+        let drop = window.ilog2().saturating_sub(52);
         let kept = (window >> drop) as u64;
         let rest = window & ((1 << drop) - 1);
-        let half = 1 << (drop - 1);
-        let up = rest > half || rest == half && (below || kept & 1 == 1);
-        // The hidden bit adds one to the exponent; so does a carry out of the mantissa.
-        let bits = ((top - 52) << 52) + kept + u64::from(up);
-        if bits >= f64::INFINITY.to_bits() { f64::INFINITY } else { f64::from_bits(bits) }
+        let half = (1 << drop) >> 1;
+        let up = rest > half || rest == half && rest > 0 && (below || kept & 1 == 1);
+        let exponent = UNIT_EXPONENT + lowest as i32 * DIGIT_BITS as i32 + drop as i32;
+        Rounded { mantissa: kept + u64::from(up), exponent }
     }
 }
 
+/// 2^exponent, for an exponent of a normal number.
+fn power_of_two(exponent: i32) -> f64 {
+    f64::from_bits(u64::try_from(exponent + 1023).expect("a normal number's exponent") << 52)
+}
+
+/// `x * 2^exponent`; rounds only if the result is subnormal or infinite.
+fn scaled(mut x: f64, mut exponent: i32) -> f64 {
+    while !(-1000..=1000).contains(&exponent) {
+        let step = exponent.clamp(-1000, 1000);
+        x *= power_of_two(step);
+        exponent -= step;
+    }
+    x * power_of_two(exponent)
+}
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -206,14 +274,25 @@ mod tests {
     }
 
     proptest! {
-        /// The root is at least as near as its neighbours: (r - h)^2 <= sum <= (r + h)^2, h half a step.
+        /// r = m * 2^e is the root of n to 53 bits: ((2m - 1) * 2^(e-1))^2 <= n <= ((2m + 1) * 2^(e-1))^2.
         #[test]
-        fn no_neighbour_of_a_root_is_nearer(values in prop::collection::vec(1e-100..1e100f64, 1..6)) {
+        fn roots_of_integers_are_nearest(n in 1u64..1 << 60) {
             let mut exact = ExactSum::new();
-            values.iter().for_each(|&x| exact.add(x));
+            exact.add((n >> 30 << 30) as f64);
+            exact.add((n & ((1 << 30) - 1)) as f64);
             let root = exact.sqrt();
-            prop_assert!(!exact.is_below_middle(root.next_down(), root) || root.to_bits() & 1 == 0);
-            prop_assert!(exact.is_below_middle(root, root.next_up()));
+            let mantissa = u128::from(root.to_bits() & ((1 << 52) - 1) | 1 << 52);
+            let exponent = (root.to_bits() >> 52) as i32 - 1075;
+            let n = u128::from(n) << (2 - 2 * exponent);
+            prop_assert!((2 * mantissa - 1).pow(2) <= n && n <= (2 * mantissa + 1).pow(2));
+        }
+
+        /// x^2 and its root, for numbers of all scales.
+        #[test]
+        fn the_root_of_a_square_is_the_number(x in any::<f64>()) {
+            let mut square = ExactSum::new();
+            square.add_square(x);
+            prop_assert!(square.sqrt() == x.abs() || x.is_nan() && square.sqrt().is_nan(), "{:e}", square.sqrt());
         }
 
         /// The sum of two numbers is what the hardware, which rounds correctly, says it is.

@@ -19,8 +19,7 @@ pub(crate) struct Norms {
 /// The norms of order `p`, which is above 0 and may be infinite. A NaN anywhere makes a norm NaN, else an infinity makes
 /// it infinite; no elements have norm 0.
 ///
-/// Orders 1, 2 and infinity are rounded once: they are what exact arithmetic on the elements would give, for float64 of
-/// order 2 on their squares rounded to float64.
+/// Orders 1, 2 and infinity are what exact arithmetic on the elements would give, rounded once.
 pub(crate) fn norms(tensors: &[TensorRef<'_>], p: f64, checkpoint: &dyn Checkpoint) -> Result<Norms, Error> {
     if p == 1.0 {
         exact(tensors, ExactOrder::One, checkpoint)
@@ -44,7 +43,7 @@ fn exact(tensors: &[TensorRef<'_>], order: ExactOrder, checkpoint: &dyn Checkpoi
             *norm = sum.norm();
             Ok::<_, Error>(sum)
         })
-        .try_reduce(|| NormSum::new(order), |a, b| Ok(a.merge(b)))?;
+        .try_reduce(|| NormSum::new(order), |a, b| Ok(a.merge(&b)))?;
     Ok(Norms { total: total.norm(), per_tensor })
 }
 
@@ -60,7 +59,7 @@ fn measure(tensor: &TensorRef<'_>, order: ExactOrder, checkpoint: &dyn Checkpoin
                 Ok::<_, Error>(sum)
             },
         )
-        .try_reduce(|| NormSum::new(order), |a, b| Ok(a.merge(b)))
+        .try_reduce(|| NormSum::new(order), |a, b| Ok(a.merge(&b)))
 }
 
 fn exact_sum_of(terms: impl IntoIterator<Item = f64>) -> f64 {

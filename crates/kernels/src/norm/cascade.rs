@@ -1,9 +1,9 @@
-//! The exact sum of a chunk, at vector speed.
+//! The exact sum of a chunk's absolute values or squares, at vector speed.
 
 use std::marker::PhantomData;
 
 use crate::{
-    Element,
+    DType, Element,
     exact::ExactSum,
     lanes::{BLOCK, two_sum},
     simd::{self, Kernel},
@@ -11,59 +11,100 @@ use crate::{
 
 const LANES: usize = 16;
 
+/// What is added of each element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Term {
+    Absolute,
+    Square,
+}
+
 /// Adds a term of each element of `data` to `sum`, exactly.
 ///
-/// The terms go into two levels of float64 lanes: the second takes what the first rounds away. As long as the second
-/// rounds nothing away, the two levels hold the exact sum. They do for 106 bits from the largest partial sum to the
-/// lowest bit of the smallest term, that is for squares of float32 numbers that differ by up to some 2^20; a chunk with
-/// a wider range, or with an infinity or a NaN, is added again term by term.
-pub(super) fn add<E: Element>(sum: &mut ExactSum, data: &[u8], term: &(impl Fn(f64) -> f64 + Sync)) {
-    let Cascaded { first, second, lost } = simd::run(Cascade { data, term, element: PhantomData::<E> });
-    if lost == 0.0 {
-        first.into_iter().chain(second).for_each(|partial| sum.add(partial));
-    } else {
-        for element in data.chunks_exact(E::DTYPE.size()) {
-            sum.add(term(E::from_le_bytes(element).to_f64()));
+/// The terms go into levels of float64 lanes, each of which takes what the one before rounds away. As long as the last
+/// rounds nothing away, the levels hold the exact sum: two hold 106 bits from the largest partial sum to the lowest bit
+/// of the smallest term, which is enough for squares of float32 numbers that differ by up to some 2^20. A chunk with a
+/// wider range, or with an infinity or a NaN, is added again term by term.
+pub(super) fn add<E: Element>(sum: &mut ExactSum, data: &[u8], term: Term) {
+    let element = PhantomData::<E>;
+    let exact = match term {
+        Term::Absolute => simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x.abs()], element }).add_to(sum),
+        // The square of any other dtype fits float64.
+        Term::Square if E::DTYPE != DType::F64 => {
+            simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x * x], element }).add_to(sum)
+        }
+        Term::Square => simd::run(Cascade::<_, _, 4> { data, term: &square_and_rest, element }).add_to(sum),
+    };
+    if exact {
+        return;
+    }
+    for element in data.chunks_exact(E::DTYPE.size()) {
+        let x = E::from_le_bytes(element).to_f64();
+        match term {
+            Term::Absolute => sum.add(x.abs()),
+            Term::Square => sum.add_square(x),
         }
     }
 }
 
-struct Cascade<'a, E, F> {
+/// The square of a float64 number, rounded, and what the rounding took; NaN where that would leave the range.
+#[inline(always)]
+fn square_and_rest(x: f64) -> [f64; 2] {
+    let square = x * x;
+    let exact = x == 0.0 || (1e-250..1e300).contains(&square);
+    [if exact { square } else { f64::NAN }, x.mul_add(x, -square)]
+}
+
+struct Cascade<'a, E, F, const LEVELS: usize> {
     data: &'a [u8],
     term: &'a F,
     element: PhantomData<E>,
 }
 
-struct Cascaded {
-    first: [f64; LANES],
-    second: [f64; LANES],
+struct Cascaded<const LEVELS: usize> {
+    levels: [[f64; LANES]; LEVELS],
     /// 0 if nothing was; NaN if there are terms that are not finite.
     lost: f64,
 }
 
-impl<E: Element, F: Fn(f64) -> f64> Kernel for Cascade<'_, E, F> {
-    type Output = Cascaded;
+impl<const LEVELS: usize> Cascaded<LEVELS> {
+    /// Adds the levels to `sum` if they are exact, and says whether they are.
+    fn add_to(self, sum: &mut ExactSum) -> bool {
+        let exact = self.lost == 0.0;
+        if exact {
+            self.levels.into_iter().flatten().for_each(|partial| sum.add(partial));
+        }
+        exact
+    }
+}
+
+impl<E, F, const N: usize, const LEVELS: usize> Kernel for Cascade<'_, E, F, LEVELS>
+where
+    E: Element,
+    F: Fn(f64) -> [f64; N],
+{
+    type Output = Cascaded<LEVELS>;
 
     #[inline(always)]
-    fn run(self) -> Cascaded {
+    fn run(self) -> Cascaded<LEVELS> {
         let size = E::DTYPE.size();
-        let (mut first, mut second, mut lost) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+        let (mut levels, mut lost) = ([[0.0; LANES]; LEVELS], [0.0; LANES]);
         for bytes in self.data.chunks(BLOCK * size) {
             let mut values = [0.0; BLOCK];
             let count = bytes.len() / size;
             E::decode(bytes, &mut values[..count]);
-            values[..count].iter_mut().for_each(|value| *value = (self.term)(*value));
             // Beyond `count` there are zeros, which change no sum.
-            for terms in values[..count.next_multiple_of(LANES)].as_chunks::<LANES>().0 {
-                for lane in 0..LANES {
-                    let (sum, rest) = two_sum(first[lane], terms[lane]);
-                    let (sum_of_rests, rest) = two_sum(second[lane], rest);
-                    (first[lane], second[lane]) = (sum, sum_of_rests);
-                    lost[lane] += rest.abs();
+            for values in values[..count.next_multiple_of(LANES)].as_chunks::<LANES>().0 {
+                for (lane, terms) in values.map(self.term).into_iter().enumerate() {
+                    for mut term in terms {
+                        for level in &mut levels {
+                            (level[lane], term) = two_sum(level[lane], term);
+                        }
+                        lost[lane] += term.abs();
+                    }
                 }
             }
         }
-        Cascaded { first, second, lost: lost.into_iter().sum() }
+        Cascaded { levels, lost: lost.into_iter().sum() }
     }
 }
 
@@ -73,35 +114,45 @@ mod tests {
 
     use super::*;
 
-    fn bytes(values: &[f32]) -> Vec<u8> {
-        values.iter().flat_map(|x| x.to_le_bytes()).collect()
-    }
-
     proptest! {
         /// Both ways to add are exact, for numbers of one scale and of all scales.
         #[test]
         fn chunks_are_added_exactly(
             values in prop_oneof![
-                prop::collection::vec(-1f32..1.0, 0..600),
-                prop::collection::vec(any::<f32>(), 0..600),
+                prop::collection::vec(-1f64..1.0, 0..600),
+                prop::collection::vec(any::<f64>(), 0..600),
             ],
+            narrow: bool,
         ) {
-            let mut sum = ExactSum::new();
-            add::<f32>(&mut sum, &bytes(&values), &|x| x * x);
-            let mut expected = ExactSum::new();
-            values.iter().for_each(|&x| expected.add(f64::from(x) * f64::from(x)));
-            prop_assert!(sum.to_f64() == expected.to_f64() || sum.to_f64().is_nan() && expected.to_f64().is_nan());
-            prop_assert!(sum.sqrt() == expected.sqrt() || sum.sqrt().is_nan());
+            let values: Vec<f64> = values.into_iter().map(|x| if narrow { f64::from(x as f32) } else { x }).collect();
+            let (mut squares, mut absolutes) = (ExactSum::new(), ExactSum::new());
+            if narrow {
+                let data: Vec<u8> = values.iter().flat_map(|&x| (x as f32).to_le_bytes()).collect();
+                add::<f32>(&mut squares, &data, Term::Square);
+                add::<f32>(&mut absolutes, &data, Term::Absolute);
+            } else {
+                let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+                add::<f64>(&mut squares, &data, Term::Square);
+                add::<f64>(&mut absolutes, &data, Term::Absolute);
+            }
+            let (mut one_by_one, mut absolute) = (ExactSum::new(), 0.0);
+            values.iter().for_each(|&x| one_by_one.add_square(x));
+            values.iter().for_each(|&x| absolute += x.abs());
+            prop_assert!(squares.sqrt() == one_by_one.sqrt() || squares.sqrt().is_nan() && one_by_one.sqrt().is_nan());
+            let near = (absolutes.to_f64() - absolute).abs() <= 1e-12 * absolute;
+            prop_assert!(near || absolutes.to_f64() == absolute || absolute.is_nan() && absolutes.to_f64().is_nan());
         }
     }
 
     #[test]
     fn a_wide_range_is_noticed() {
         let values = [1e10f32, 1e-30, -1e10, 1e-38];
-        let cascaded = simd::run(Cascade { data: &bytes(&values), term: &|x| x, element: PhantomData::<f32> });
-        assert_eq!(cascaded.lost, 0.0, "one element in a lane loses nothing");
-        let spread: Vec<f32> = values.iter().flat_map(|&x| [x; 16]).collect();
-        let cascaded = simd::run(Cascade { data: &bytes(&spread), term: &|x| x * x, element: PhantomData::<f32> });
-        assert!(cascaded.lost > 0.0);
+        let lost = |values: &[f32]| {
+            let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            simd::run(Cascade::<_, _, 2> { data: &data, term: &|x: f64| [x * x], element: PhantomData::<f32> }).lost
+        };
+        assert_eq!(lost(&values), 0.0, "one element in a lane loses nothing");
+        let spread: Vec<f32> = values.iter().flat_map(|&x| [x; LANES]).collect();
+        assert!(lost(&spread) > 0.0);
     }
 }
