@@ -1,10 +1,21 @@
 //! The command line.
 
+mod arguments;
+pub mod clip;
+pub mod dropout;
+mod error;
+mod files;
 pub mod health;
+pub mod normalize;
+mod progress;
+mod summary;
+mod table;
 
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
+
+pub use error::Error;
 
 use crate::config::ServeArgs;
 
@@ -28,6 +39,12 @@ pub enum Command {
     Serve(ServeArgs),
     /// Ask a server whether it serves; exits with 0 if it does.
     Health(health::HealthArgs),
+    /// Normalize the tensors of a .npy or .safetensors file.
+    Normalize(Box<normalize::NormalizeArgs>),
+    /// Drop elements of the tensors of a .npy or .safetensors file.
+    Dropout(dropout::DropoutArgs),
+    /// Clip the gradients in a .npy or .safetensors file, all together.
+    Clip(clip::ClipArgs),
 }
 
 impl Cli {
@@ -66,7 +83,9 @@ mod tests {
         let arguments = ["evenkeel"].iter().chain(arguments).map(OsString::from);
         Cli::parse_or_serve(arguments).map(|Cli { command }| match command {
             Command::Serve(arguments) => arguments,
-            Command::Health(arguments) => panic!("not `serve`: {arguments:?}"),
+            other @ (Command::Health(_) | Command::Normalize(_) | Command::Dropout(_) | Command::Clip(_)) => {
+                panic!("not `serve`: {other:?}")
+            }
         })
     }
 

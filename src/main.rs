@@ -8,7 +8,7 @@ use std::{
 };
 
 use evenkeel::{
-    cli::{Cli, Command, health::HealthArgs},
+    cli::{self, Cli, Command, health::HealthArgs},
     config::{ServeArgs, ServerConfig},
     server::Server,
     shutdown::Signals,
@@ -22,6 +22,9 @@ fn main() -> ExitCode {
         Ok(Cli { command }) => match command {
             Command::Serve(arguments) => serve(arguments),
             Command::Health(arguments) => health(arguments),
+            Command::Normalize(arguments) => on_files(arguments.run()),
+            Command::Dropout(arguments) => on_files(arguments.run()),
+            Command::Clip(arguments) => on_files(arguments.run()),
         },
         Err(answer) => explain(&answer),
     }
@@ -55,6 +58,19 @@ fn health(arguments: HealthArgs) -> ExitCode {
     };
     match runtime.block_on(arguments.run()) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, error),
+    }
+}
+
+/// Runs a command on files, beside whose client its own server may run.
+fn on_files(command: impl Future<Output = Result<(), cli::Error>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, error),
+    };
+    match runtime.block_on(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_usage() => fail(EXIT_USAGE, error),
         Err(error) => fail(1, error),
     }
 }

@@ -1,1 +1,56 @@
-//! stub
+//! A client of evenkeel: normalization, dropout and gradient clipping on [`ndarray`] arrays, computed by a server.
+//!
+//! ```
+//! use evenkeel_client::{Client, NormKind};
+//! use ndarray::array;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+//! # let url = server.url();
+//! let client = Client::connect(url).await?; // http://127.0.0.1:50051
+//! let x = array![[1.0_f32, 2.0, 3.0], [10.0, 20.0, 30.0]];
+//! let normalized = client.normalize(&x).kind(NormKind::Layer).eps(1e-6).send().await?;
+//! assert_eq!(normalized.axes, [1]);
+//! assert!(normalized.output.row(0).sum().abs() < 1e-6);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Arrays of [`f32`], [`f64`], [`half::f16`] and [`half::bf16`] go in, of any number of dimensions and any memory
+//! layout, owned, borrowed or as views; an owned array in standard layout is sent without being copied first. What
+//! comes back has the type and the number of dimensions of what went in. Tensors beside the input (weights, running
+//! statistics, gradients to clip) may be of other element types: they are [`Tensor`]s, which every array turns into.
+//!
+//! Every call is a builder that ends in `send()`. Arguments that do not fit are refused by the server, and arrive as
+//! [`Error::InvalidArgument`] with the names of the fields.
+//!
+//! | call | does |
+//! |---|---|
+//! | [`Client::normalize`], [`Client::normalize_backward`] | batch, layer, RMS, instance, group normalization |
+//! | [`Client::dropout`], [`Client::dropout_backward`] | dropout by a mask that any program can make again |
+//! | [`Client::clip_gradients`] | clipping by global norm, by value, by each tensor's norm |
+
+mod builder;
+mod client;
+mod clip;
+mod codec;
+mod dropout;
+mod element;
+mod error;
+mod normalize;
+mod tensor;
+
+pub use builder::Builder;
+pub use client::Client;
+pub use clip::{ClipGradients, ClipInput, Clipped, Gradient};
+pub use dropout::{Dropout, DropoutBackward, DropoutKind, DropoutScaling, Dropped};
+pub use element::{DType, Element};
+pub use error::{Error, FieldViolation};
+pub use normalize::{
+    NormKind, Normalize, NormalizeBackward, NormalizeBackwardInput, NormalizeGradients, NormalizeInput, Normalized,
+};
+pub use tensor::{LengthMismatch, Mismatch, Tensor};
+
+pub use half;
+pub use ndarray;

@@ -1,0 +1,181 @@
+//! How a client connects.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{Client, Error};
+
+/// The largest message that is taken or sent, unless told otherwise: 64 MiB, which is also the server's default.
+const DEFAULT_MAX_MESSAGE_BYTES: usize = 64 << 20;
+/// Frames of 16 KiB, the protocol's default, cost a quarter to two fifths of the throughput of tensors of several MiB.
+const DEFAULT_MAX_FRAME_BYTES: u32 = 1 << 20;
+/// A few frames, so that the server never waits for a window update between two.
+const DEFAULT_STREAM_WINDOW_BYTES: u32 = 4 << 20;
+/// The same for all calls of a connection together.
+const DEFAULT_CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// A server that does not answer for this long is not there.
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a [`Client`] connects, and what it takes. The defaults suit tensors of some kilobytes to some megabytes.
+///
+/// ```
+/// use std::{num::NonZeroUsize, time::Duration};
+///
+/// use evenkeel_client::Client;
+/// # use evenkeel::{config::ServerConfig, server::Running};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = Running::start(ServerConfig::on_free_port()).await?;
+/// # let url = server.url();
+/// let client = Client::builder()
+///     .timeout(Duration::from_secs(30))
+///     .max_message_bytes(256 << 20)
+///     .connections(NonZeroUsize::new(4).expect("4 is not 0"))
+///     .connect(url) // http://127.0.0.1:50051
+///     .await?;
+/// # client.dropout(&ndarray::array![1.0_f32], 0.5, 1).send().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it connects"]
+pub struct Builder {
+    connect_timeout: Duration,
+    timeout: Option<Duration>,
+    max_message_bytes: usize,
+    user_agent: String,
+    tcp_nodelay: bool,
+    max_frame_bytes: u32,
+    stream_window_bytes: u32,
+    connection_window_bytes: u32,
+    connections: NonZeroUsize,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            timeout: None,
+            max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
+            user_agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
+            tcp_nodelay: true,
+            max_frame_bytes: DEFAULT_MAX_FRAME_BYTES,
+            stream_window_bytes: DEFAULT_STREAM_WINDOW_BYTES,
+            connection_window_bytes: DEFAULT_CONNECTION_WINDOW_BYTES,
+            connections: NonZeroUsize::MIN,
+        }
+    }
+}
+
+impl Builder {
+    /// How long a connection may take to be made. Default: 10 seconds.
+    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
+    /// How long a call may take, from `send` to the whole answer; the server is told, and stops working when the time
+    /// is over. Default: for ever. [`Client::with_timeout`] sets it for some calls only.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
+    /// The largest message, in bytes, that this client sends or takes. Default: 64 MiB, as the server's.
+    pub fn max_message_bytes(self, max_message_bytes: usize) -> Self {
+        Self { max_message_bytes, ..self }
+    }
+
+    /// What the client calls itself, before the name and version of the transport. Default: `evenkeel-client/VERSION`.
+    pub fn user_agent(self, user_agent: impl Into<String>) -> Self {
+        Self { user_agent: user_agent.into(), ..self }
+    }
+
+    /// Whether small packets go out at once (TCP_NODELAY). Default: true.
+    pub fn tcp_nodelay(self, tcp_nodelay: bool) -> Self {
+        Self { tcp_nodelay, ..self }
+    }
+
+    /// The largest HTTP/2 frame, in bytes, that the server may send; from 16,384 to 16,777,215. Default: 1 MiB.
+    pub fn max_frame_bytes(self, max_frame_bytes: u32) -> Self {
+        Self { max_frame_bytes, ..self }
+    }
+
+    /// How many bytes of one answer the server may send before this side has read them. Default: 4 MiB.
+    pub fn stream_window_bytes(self, stream_window_bytes: u32) -> Self {
+        Self { stream_window_bytes, ..self }
+    }
+
+    /// How many bytes of all answers on a connection the server may send before this side has read them. Default:
+    /// 16 MiB.
+    pub fn connection_window_bytes(self, connection_window_bytes: u32) -> Self {
+        Self { connection_window_bytes, ..self }
+    }
+
+    /// The number of connections that calls take turns on. One connection is driven by one task at each end, and does
+    /// not fill more than a few cores. Default: 1.
+    pub fn connections(self, connections: NonZeroUsize) -> Self {
+        Self { connections, ..self }
+    }
+
+    /// Connects, by all connections, to a URL such as `http://127.0.0.1:50051`. Connections that break later are made
+    /// anew by the next call.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] if the URL cannot be used or nobody answers.
+    pub async fn connect(self, url: impl Into<String>) -> Result<Client, Error> {
+        let url = url.into();
+        let endpoint = self.endpoint(&url)?;
+        let mut channels = Vec::with_capacity(self.connections.get());
+        for _ in 0..self.connections.get() {
+            let channel = endpoint.connect().await;
+            channels.push(channel.map_err(|source| Error::Connect { url: url.clone(), source })?);
+        }
+        Ok(self.over(channels))
+    }
+
+    /// As [`connect`](Self::connect), but the connections are made by the first calls that need them. Must be called
+    /// inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] if the URL cannot be used.
+    pub fn connect_lazy(self, url: impl Into<String>) -> Result<Client, Error> {
+        let endpoint = self.endpoint(&url.into())?;
+        let channels = (0..self.connections.get()).map(|_| endpoint.connect_lazy()).collect();
+        Ok(self.over(channels))
+    }
+
+    /// A client over a channel of one's own: other connectors, TLS, balancing. Of the settings, only those of calls
+    /// count: [`timeout`](Self::timeout) and [`max_message_bytes`](Self::max_message_bytes).
+    pub fn with_channel(self, channel: Channel) -> Client {
+        self.over(vec![channel])
+    }
+
+    fn over(self, channels: Vec<Channel>) -> Client {
+        Client::new(channels, self.max_message_bytes, self.timeout)
+    }
+
+    fn endpoint(&self, url: &str) -> Result<Endpoint, Error> {
+        let Self {
+            connect_timeout,
+            timeout: _,           // is set on each call
+            max_message_bytes: _, // is tested at each call
+            user_agent,
+            tcp_nodelay,
+            max_frame_bytes,
+            stream_window_bytes,
+            connection_window_bytes,
+            connections: _, // each is made from this endpoint
+        } = self;
+        let refuse = |source| Error::Connect { url: url.to_owned(), source };
+        Ok(Endpoint::from_shared(url.to_owned())
+            .map_err(refuse)?
+            .user_agent(user_agent.as_str())
+            .map_err(refuse)?
+            .connect_timeout(*connect_timeout)
+            .tcp_nodelay(*tcp_nodelay)
+            .max_frame_size(*max_frame_bytes)
+            .initial_stream_window_size(*stream_window_bytes)
+            .initial_connection_window_size(*connection_window_bytes))
+    }
+}

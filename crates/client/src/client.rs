@@ -1,0 +1,240 @@
+//! The client, and what every call has in common.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use evenkeel_proto::v1::tensor_ops_service_client::TensorOpsServiceClient;
+use ndarray::{CowArray, Dimension};
+use prost::Message;
+use tonic::{Request, Status, transport::Channel};
+
+use crate::{
+    Builder, ClipInput, Dropout, DropoutBackward, Element, Error, Gradient, NormalizeBackwardInput, NormalizeInput,
+    error::Deadline,
+};
+
+/// A client of an evenkeel server. Cheap to clone; clones share their connections, and many calls may be under way on
+/// each.
+///
+/// Arrays may be given borrowed, owned (then they are not copied, if they lie in standard layout) or as views. A call
+/// copies what it borrows when it is built, so it keeps no borrow: its future may be moved to another task.
+#[derive(Clone, Debug)]
+pub struct Client {
+    connections: Arc<Connections>,
+    max_message_bytes: usize,
+    timeout: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Connections {
+    stubs: Vec<TensorOpsServiceClient<Channel>>,
+    /// Counts the calls, and so tells whose turn it is.
+    calls: AtomicUsize,
+}
+
+impl Client {
+    /// Connects to a URL such as `http://127.0.0.1:50051`, with the settings that suit most.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] if the URL cannot be used or nobody answers.
+    pub async fn connect(url: impl Into<String>) -> Result<Self, Error> {
+        Self::builder().connect(url).await
+    }
+
+    /// Settings for another connection: time limits, message sizes, the number of connections.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The same connections, with another time limit for each call.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use evenkeel_client::{Client, Error};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+    /// # let client = Client::connect(server.url()).await?;
+    /// # let x = ndarray::array![1.0_f32];
+    /// let answer = client.with_timeout(Duration::ZERO).dropout(&x, 0.1, 7).send().await;
+    /// assert!(matches!(answer, Err(Error::DeadlineExceeded { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self.clone() }
+    }
+
+    /// Normalizes an array. The kind comes next: [`NormalizeInput::kind`].
+    ///
+    /// ```
+    /// use evenkeel_client::NormKind;
+    /// use ndarray::array;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+    /// # let client = evenkeel_client::Client::connect(server.url()).await?;
+    /// let x = array![[3.0_f32, 5.0], [-2.0, 2.0]];
+    /// let y = client.normalize(&x).kind(NormKind::Layer).weight(array![1.0_f32, 10.0]).eps(0.0).send().await?;
+    /// assert_eq!(y.output, array![[-1.0, 10.0], [-1.0, 10.0]]);
+    ///
+    /// let y = client.normalize(&x).kind(NormKind::Batch).return_statistics(true).send().await?;
+    /// assert_eq!(y.mean.map(|mean| mean.into_raw_vec_and_offset().0), Some(vec![0.5, 3.5]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn normalize<'a, A: Element, D: Dimension>(
+        &self,
+        input: impl Into<CowArray<'a, A, D>>,
+    ) -> NormalizeInput<A, D> {
+        NormalizeInput::new(self.clone(), input.into())
+    }
+
+    /// The gradients of a normalization, from the forward call's input and the gradient of its output, which has the
+    /// input's shape. The kind comes next: [`NormalizeBackwardInput::kind`].
+    ///
+    /// ```
+    /// use evenkeel_client::NormKind;
+    /// use ndarray::{Array1, array};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+    /// # let client = evenkeel_client::Client::connect(server.url()).await?;
+    /// let x = array![[3.0_f32, 5.0], [-2.0, 2.0]];
+    /// let bias = array![0.0_f32, 0.0];
+    /// let grad_output = array![[1.0_f32, 2.0], [3.0, 4.0]];
+    /// let gradients = client.normalize_backward(&x, &grad_output).kind(NormKind::Layer).bias(bias).send().await?;
+    /// let grad_bias: Array1<f32> = gradients.grad_bias.ok_or("no gradient")?.try_into()?;
+    /// assert_eq!(grad_bias, array![4.0, 6.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn normalize_backward<'a, 'b, A: Element, D: Dimension>(
+        &self,
+        input: impl Into<CowArray<'a, A, D>>,
+        grad_output: impl Into<CowArray<'b, A, D>>,
+    ) -> NormalizeBackwardInput<A, D> {
+        NormalizeBackwardInput::new(self.clone(), input.into(), grad_output.into())
+    }
+
+    /// Drops elements with probability `p`, which is in [0, 1]; the mask depends on `p`, `seed` and
+    /// [`offset`](Dropout::offset) alone.
+    ///
+    /// ```
+    /// use ndarray::Array1;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+    /// # let client = evenkeel_client::Client::connect(server.url()).await?;
+    /// let x = Array1::<f32>::ones(8);
+    /// let dropped = client.dropout(&x, 0.5, 42).send().await?;
+    /// // np.random.Philox(key=42).random_raw(4).view('<u4') >= np.uint64(2**31)
+    /// assert_eq!(dropped.output.to_vec(), [0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 0.0, 0.0]);
+    /// assert_eq!(dropped.kept, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dropout<'a, A: Element, D: Dimension>(
+        &self,
+        input: impl Into<CowArray<'a, A, D>>,
+        p: f64,
+        seed: u64,
+    ) -> Dropout<A, D> {
+        Dropout::new(self.clone(), input.into(), p, seed)
+    }
+
+    /// The gradient of a dropout's input, from the forward call's `p` and `seed` and the gradient of its output.
+    ///
+    /// ```
+    /// use ndarray::array;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+    /// # let client = evenkeel_client::Client::connect(server.url()).await?;
+    /// let grad_output = array![1.0_f64, 2.0, 3.0, 4.0, 5.0];
+    /// let grad_input = client.dropout_backward(&grad_output, 0.5, 42).send().await?;
+    /// assert_eq!(grad_input, array![0.0, 4.0, 0.0, 0.0, 10.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dropout_backward<'a, A: Element, D: Dimension>(
+        &self,
+        grad_output: impl Into<CowArray<'a, A, D>>,
+        p: f64,
+        seed: u64,
+    ) -> DropoutBackward<A, D> {
+        DropoutBackward::new(self.clone(), grad_output.into(), p, seed)
+    }
+
+    /// Clips gradients, of any types and shapes, each under a name. How comes next: [`ClipInput::by_norm`],
+    /// [`ClipInput::by_value`], [`ClipInput::by_norm_per_tensor`].
+    ///
+    /// ```
+    /// use evenkeel_client::{Tensor, half::bf16};
+    /// use ndarray::{Array1, array};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+    /// # let client = evenkeel_client::Client::connect(server.url()).await?;
+    /// let weight = Tensor::from(array![[3.0_f32, 0.0], [0.0, 0.0]]);
+    /// let bias = Tensor::from(array![bf16::from_f32(4.0)]);
+    /// let clipped = client.clip_gradients([("weight", weight), ("bias", bias)]).by_norm(1.0).send().await?;
+    /// assert_eq!(clipped.total_norm, 5.0);
+    /// assert_eq!(clipped.gradients[1].name, "bias");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn clip_gradients(&self, gradients: impl IntoIterator<Item = impl Into<Gradient>>) -> ClipInput {
+        ClipInput::new(self.clone(), gradients.into_iter().map(Into::into))
+    }
+
+    pub(crate) fn new(channels: Vec<Channel>, max_message_bytes: usize, timeout: Option<Duration>) -> Self {
+        let stub = |channel| {
+            TensorOpsServiceClient::new(channel)
+                .max_decoding_message_size(max_message_bytes)
+                .max_encoding_message_size(max_message_bytes)
+        };
+        let stubs = channels.into_iter().map(stub).collect();
+        let connections = Arc::new(Connections { stubs, calls: AtomicUsize::new(0) });
+        Self { connections, max_message_bytes, timeout }
+    }
+
+    /// Makes ready to send `message`.
+    pub(crate) fn call<M: Message>(&self, message: M) -> Result<(Call, Request<M>), Error> {
+        let (size, limit) = (message.encoded_len(), self.max_message_bytes);
+        if size > limit {
+            let message = format!("the request of {size} bytes is larger than this client's limit of {limit} bytes");
+            return Err(Error::TooLarge { message });
+        }
+        let Connections { stubs, calls } = &*self.connections;
+        let stub = stubs[calls.fetch_add(1, Ordering::Relaxed) % stubs.len()].clone();
+        let mut request = Request::new(message);
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
+        }
+        Ok((Call { stub, deadline: Deadline::after(self.timeout) }, request))
+    }
+}
+
+/// A call that is about to be made.
+pub(crate) struct Call {
+    pub(crate) stub: TensorOpsServiceClient<Channel>,
+    deadline: Deadline,
+}
+
+impl Call {
+    /// What went wrong with it.
+    pub(crate) fn error(&self, status: Status) -> Error {
+        Error::from_status(status, self.deadline)
+    }
+}

@@ -1,0 +1,208 @@
+//! Why a call has no result.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+/// The `domain` of the service's `google.rpc.ErrorInfo`; its reasons mean nothing under another one.
+const DOMAIN: &str = "evenkeel";
+
+/// Why a call has no result.
+///
+/// ```
+/// use evenkeel_client::{Client, Error, NormKind};
+/// use ndarray::Array2;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+/// # let client = Client::connect(server.url()).await?;
+/// let x = Array2::<f32>::zeros((4, 3));
+/// match client.normalize(&x).kind(NormKind::Layer).axes([2]).send().await {
+///     Err(Error::InvalidArgument { violations, .. }) => assert_eq!(violations[0].field, "axes[0]"),
+///     other => panic!("a tensor of two dimensions has no axis 2: {other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Arguments do not fit the call or each other.
+    #[error("invalid argument: {message}")]
+    InvalidArgument {
+        /// The server's words.
+        message: String,
+        /// The fields that are wrong, by their paths in the request.
+        violations: Vec<FieldViolation>,
+    },
+
+    /// A norm is NaN or infinite, and the call asked for an error then. Nothing was clipped.
+    #[error("the norm of the gradients is not finite: {total_norm}")]
+    NonFiniteNorm {
+        /// The norm.
+        total_norm: f64,
+    },
+
+    /// A message is larger than the server, or this client, takes. A larger
+    /// [`max_message_bytes`](crate::Builder::max_message_bytes) helps if the limit is the client's.
+    #[error("too large: {message}")]
+    TooLarge {
+        /// Which message is too large, and what the limit is.
+        message: String,
+    },
+
+    /// The server has too much to do; the call was refused at once and may be tried again.
+    #[error("the server is busy: {message}")]
+    Busy {
+        /// The server's words.
+        message: String,
+        /// How long the server asks to wait before the next try.
+        retry_after: Option<Duration>,
+    },
+
+    /// The call took longer than its [`timeout`](crate::Builder::timeout).
+    #[error("the deadline has passed: {message}")]
+    DeadlineExceeded {
+        /// Who gave up, and why.
+        message: String,
+    },
+
+    /// No connection, or it broke: the server is down, not there, or about to stop.
+    #[error("the server is unavailable: {message}")]
+    Unavailable {
+        /// What happened to the connection.
+        message: String,
+        /// The transport's error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// The URL or the connection's settings cannot be used.
+    #[error("cannot connect to {url}: {}", innermost(source))]
+    Connect {
+        /// Where to.
+        url: String,
+        /// What is wrong with it.
+        source: tonic::transport::Error,
+    },
+
+    /// The answer does not keep the contract: the other side is not evenkeel, or of another version.
+    #[error("the server's answer breaks the contract: {field} {reason}")]
+    Protocol {
+        /// The field's path in the answer.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// Any other gRPC status.
+    #[error("{:?}: {}", .0.code(), .0.message())]
+    Status(Box<Status>),
+}
+
+/// The cause behind all others: tonic's own words are "transport error".
+fn innermost(error: &tonic::transport::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// A field that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// The field's path in the request: `weight.shape`, `gradients[3].data`.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+impl fmt::Display for FieldViolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.description)
+    }
+}
+
+/// When a call must be done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// `timeout` from now; a time that the clock cannot tell is never.
+    pub(crate) fn after(timeout: Option<Duration>) -> Self {
+        Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
+    }
+
+    fn has_passed(self) -> bool {
+        self.0.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
+
+impl Error {
+    pub(crate) fn protocol(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Protocol { field: field.into(), reason: reason.into() }
+    }
+
+    /// What a status means.
+    pub(crate) fn from_status(status: Status, deadline: Deadline) -> Self {
+        let details = status.get_error_details();
+        let message = || status.message().to_owned();
+        let info = details.error_info().filter(|info| info.domain == DOMAIN);
+        match status.code() {
+            Code::InvalidArgument => Self::InvalidArgument {
+                message: message(),
+                violations: details.bad_request().map_or_else(Vec::new, |request| {
+                    let violations = request.field_violations.iter();
+                    violations
+                        .map(|violation| FieldViolation {
+                            field: violation.field.clone(),
+                            description: violation.description.clone(),
+                        })
+                        .collect()
+                }),
+            },
+            Code::FailedPrecondition => {
+                let norm = info.filter(|info| info.reason == "NONFINITE_NORM");
+                match norm.and_then(|info| info.metadata.get("total_norm")?.parse().ok()) {
+                    Some(total_norm) => Self::NonFiniteNorm { total_norm },
+                    None => Self::Status(Box::new(status)),
+                }
+            }
+            Code::ResourceExhausted => match (info.map(|info| info.reason.as_str()), details.retry_info()) {
+                (Some("MESSAGE_TOO_LARGE"), _) => Self::TooLarge { message: message() },
+                (Some("OVERLOADED"), retry) => {
+                    Self::Busy { message: message(), retry_after: retry.and_then(|retry| retry.retry_delay) }
+                }
+                (Some(_) | None, Some(retry)) => Self::Busy { message: message(), retry_after: retry.retry_delay },
+                (Some(_) | None, None) => Self::Status(Box::new(status)),
+            },
+            // What tonic says, on this side, of an answer above the limit. The service itself never answers it.
+            Code::OutOfRange => Self::TooLarge { message: message() },
+            Code::DeadlineExceeded => Self::DeadlineExceeded { message: message() },
+            // tonic's own timers say "cancelled", on either side. Whoever waits for the answer has not cancelled.
+            Code::Cancelled if deadline.has_passed() => Self::DeadlineExceeded { message: message() },
+            Code::Unavailable => Self::Unavailable { message: message(), source: Box::new(status) },
+            // A status with a source did not come over the wire: it tells of a connection that broke.
+            Code::Unknown | Code::Internal | Code::Cancelled if std::error::Error::source(&status).is_some() => {
+                Self::Unavailable { message: message(), source: Box::new(status) }
+            }
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::Aborted
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::DataLoss
+            | Code::Unauthenticated => Self::Status(Box::new(status)),
+        }
+    }
+}

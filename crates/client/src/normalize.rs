@@ -1,0 +1,40 @@
+//! Normalize and NormalizeBackward.
+
+mod backward;
+mod forward;
+mod options;
+
+use evenkeel_proto::v1 as pb;
+
+pub use backward::{NormalizeBackward, NormalizeBackwardInput, NormalizeGradients};
+pub use forward::{Normalize, NormalizeInput, Normalized};
+
+/// Which elements are pooled, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NormKind {
+    /// Per channel, over all axes but the channels'. `torch.nn.functional.batch_norm`.
+    Batch,
+    /// Over the last axis of up to three, over all but the first of four and more.
+    /// `torch.nn.functional.layer_norm`.
+    Layer,
+    /// As [`Layer`](Self::Layer), by the root of the mean square; no mean is subtracted.
+    /// `torch.nn.functional.rms_norm`.
+    Rms,
+    /// Per sample and channel, over all axes but 0 and the channels'; three dimensions and more.
+    /// `torch.nn.functional.instance_norm`.
+    Instance,
+    /// Per sample and group of channels, over all axes but 0; needs `groups`. `torch.nn.functional.group_norm`.
+    Group,
+}
+
+impl NormKind {
+    fn to_wire(self) -> pb::NormKind {
+        match self {
+            Self::Batch => pb::NormKind::Batch,
+            Self::Layer => pb::NormKind::Layer,
+            Self::Rms => pb::NormKind::Rms,
+            Self::Instance => pb::NormKind::Instance,
+            Self::Group => pb::NormKind::Group,
+        }
+    }
+}

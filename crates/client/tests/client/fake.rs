@@ -1,0 +1,88 @@
+//! A service that answers whatever a test wants.
+
+use std::{error::Error, net::Ipv4Addr};
+
+use evenkeel_client::Client;
+use evenkeel_proto::v1::{
+    self as pb,
+    tensor_ops_service_server::{TensorOpsService, TensorOpsServiceServer},
+};
+use tokio::net::TcpListener;
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
+
+/// How one call is answered.
+type Answer<Q, A> = Box<dyn Fn(Q) -> Result<A, Status> + Send + Sync>;
+
+/// How every call is answered.
+pub(crate) struct Fake {
+    pub(crate) normalize: Answer<pb::NormalizeRequest, pb::NormalizeResponse>,
+    pub(crate) normalize_backward: Answer<pb::NormalizeBackwardRequest, pb::NormalizeBackwardResponse>,
+    pub(crate) dropout: Answer<pb::DropoutRequest, pb::DropoutResponse>,
+    pub(crate) dropout_backward: Answer<pb::DropoutBackwardRequest, pb::DropoutBackwardResponse>,
+    pub(crate) clip_gradients: Answer<pb::ClipGradientsRequest, pb::ClipGradientsResponse>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            normalize: Box::new(unimplemented),
+            normalize_backward: Box::new(unimplemented),
+            dropout: Box::new(unimplemented),
+            dropout_backward: Box::new(unimplemented),
+            clip_gradients: Box::new(unimplemented),
+        }
+    }
+}
+
+fn unimplemented<Q, A>(_: Q) -> Result<A, Status> {
+    Err(Status::unimplemented("not this one"))
+}
+
+impl Fake {
+    /// A client of a server that answers so. The server lives as long as the test's runtime.
+    pub(crate) async fn start(self) -> Result<Client, Box<dyn Error>> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let service = TensorOpsServiceServer::new(self);
+        tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener)));
+        Ok(Client::connect(url).await?)
+    }
+}
+
+#[tonic::async_trait]
+impl TensorOpsService for Fake {
+    async fn normalize(
+        &self,
+        request: Request<pb::NormalizeRequest>,
+    ) -> Result<Response<pb::NormalizeResponse>, Status> {
+        (self.normalize)(request.into_inner()).map(Response::new)
+    }
+
+    async fn normalize_backward(
+        &self,
+        request: Request<pb::NormalizeBackwardRequest>,
+    ) -> Result<Response<pb::NormalizeBackwardResponse>, Status> {
+        (self.normalize_backward)(request.into_inner()).map(Response::new)
+    }
+
+    async fn dropout(&self, request: Request<pb::DropoutRequest>) -> Result<Response<pb::DropoutResponse>, Status> {
+        (self.dropout)(request.into_inner()).map(Response::new)
+    }
+
+    async fn dropout_backward(
+        &self,
+        request: Request<pb::DropoutBackwardRequest>,
+    ) -> Result<Response<pb::DropoutBackwardResponse>, Status> {
+        (self.dropout_backward)(request.into_inner()).map(Response::new)
+    }
+
+    async fn clip_gradients(
+        &self,
+        request: Request<pb::ClipGradientsRequest>,
+    ) -> Result<Response<pb::ClipGradientsResponse>, Status> {
+        (self.clip_gradients)(request.into_inner()).map(Response::new)
+    }
+}

@@ -1,0 +1,22 @@
+//! The client against a real server, and against fake ones that answer what no evenkeel would.
+
+mod calls;
+mod connections;
+mod fake;
+mod layouts;
+mod lies;
+mod statuses;
+
+use std::error::Error;
+
+use evenkeel::{config::ServerConfig, server::Running};
+use evenkeel_client::Client;
+
+type TestResult = Result<(), Box<dyn Error>>;
+
+/// A real server on a free port, and a client of it.
+async fn start() -> Result<(Running, Client), Box<dyn Error>> {
+    let server = Running::start(ServerConfig::on_free_port()).await?;
+    let client = Client::connect(server.url()).await?;
+    Ok((server, client))
+}

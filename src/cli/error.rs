@@ -1,0 +1,106 @@
+//! Why a command on files did not work, in words that name the flag or the file.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use evenkeel_client as client;
+
+use crate::server;
+
+/// Why a command on files did not work. No file was written or changed, unless it says so.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line asks for what cannot be.
+    #[error("{flag}: {reason}")]
+    Usage {
+        /// The flag, as it is written: `--axes`.
+        flag: String,
+        /// What is wrong with its value.
+        reason: String,
+    },
+    /// A file cannot be read, used or written.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There was no `--server`, and a server of the command's own did not start or did not end well.
+    #[error("the command's own server: {0}")]
+    Server(#[from] server::Error),
+    /// The server could not be reached, or did not answer with a result.
+    #[error(transparent)]
+    Call(client::Error),
+    /// The table cannot be written to standard output. The files are written.
+    #[error("standard output: {0}")]
+    Output(io::Error),
+}
+
+impl Error {
+    /// Whether the command line is at fault, rather than a file, a server or the machine.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Usage { .. } => true,
+            Self::File { .. } | Self::Server(_) | Self::Call(_) | Self::Output(_) => false,
+        }
+    }
+
+    pub(super) fn usage(flag: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Usage { flag: flag.into(), reason: reason.into() }
+    }
+
+    pub(super) fn file(path: &Path, reason: impl ToString) -> Self {
+        Self::File { path: path.to_owned(), reason: reason.to_string() }
+    }
+
+    /// What a call's error means to someone who gave flags and a file. `names` are those of the tensors of `input` that
+    /// the call sent.
+    pub(super) fn of_call(error: client::Error, input: &Path, names: &[&str]) -> Self {
+        if let client::Error::NonFiniteNorm { .. } = error {
+            return Self::file(input, error);
+        }
+        let client::Error::InvalidArgument { violations, message } = error else { return Self::Call(error) };
+        let Some(client::FieldViolation { field, description }) = violations.into_iter().next() else {
+            return Self::usage("arguments", message);
+        };
+        let (top, rest) = field.split_at(field.find(['.', '[']).unwrap_or(field.len()));
+        match top {
+            "input" | "gradients" => {
+                let index = rest.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<usize>().ok());
+                let name = names.get(index.unwrap_or(0)).copied().unwrap_or_default();
+                Self::file(input, format!("tensor '{name}': {description}"))
+            }
+            flag => Self::usage(format!("--{}", flag.replace('_', "-")), description),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn violation(field: &str) -> client::Error {
+        let violation = client::FieldViolation { field: field.to_owned(), description: "is wrong".to_owned() };
+        client::Error::InvalidArgument { message: "no".to_owned(), violations: vec![violation] }
+    }
+
+    #[test]
+    fn a_field_is_told_as_a_flag_or_as_a_tensor_of_the_file() {
+        for (field, told, usage) in [
+            ("eps", "--eps: is wrong", true),
+            ("axes[1]", "--axes: is wrong", true),
+            ("running_mean.shape", "--running-mean: is wrong", true),
+            ("input.shape[2]", "x.npy: tensor 'first': is wrong", false),
+            ("gradients[1].shape", "x.npy: tensor 'second': is wrong", false),
+            ("gradients[9].shape", "x.npy: tensor '': is wrong", false),
+        ] {
+            let error = Error::of_call(violation(field), Path::new("x.npy"), &["first", "second"]);
+            assert_eq!((error.to_string().as_str(), error.is_usage()), (told, usage));
+        }
+        let error = client::Error::InvalidArgument { message: "no".to_owned(), violations: Vec::new() };
+        assert_eq!(Error::of_call(error, Path::new("x.npy"), &[]).to_string(), "arguments: no");
+    }
+}

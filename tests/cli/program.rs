@@ -1,0 +1,160 @@
+//! Runs the program in a folder of its own, and reads what it prints.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    fs, io,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// A folder that is gone when the test ends.
+pub(crate) struct Folder(TempDir);
+
+/// What a run printed.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// The cells of the rows of a table, by the names of their columns.
+pub(crate) type Rows = Vec<HashMap<String, String>>;
+
+impl Folder {
+    pub(crate) fn new() -> Result<Self, io::Error> {
+        TempDir::new().map(Self)
+    }
+
+    /// With copies of shipped files.
+    pub(crate) fn with(shipped: &[&str]) -> Result<Self, io::Error> {
+        let folder = Self::new()?;
+        for name in shipped {
+            fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name), folder.path(name))?;
+        }
+        Ok(folder)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), io::Error> {
+        fs::write(self.path(name), bytes)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, io::Error> {
+        fs::read(self.path(name)).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
+    }
+
+    /// The names of all files, sorted.
+    pub(crate) fn list(&self) -> Result<Vec<String>, io::Error> {
+        let names = fs::read_dir(self.0.path())?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let mut names = names.collect::<Result<Vec<_>, io::Error>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+        command.current_dir(self.0.path()).env_remove("EVENKEEL_SERVER").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs with these arguments, separated by spaces.
+    pub(crate) fn run(&self, arguments: &str) -> Result<Run, io::Error> {
+        let Output { status, stdout, stderr } = self.command().args(arguments.split_whitespace()).output()?;
+        let text = |bytes| String::from_utf8(bytes).map_err(io::Error::other);
+        Ok(Run { code: status.code(), stdout: text(stdout)?, stderr: text(stderr)? })
+    }
+
+    /// Runs what must work, and returns the table.
+    #[track_caller]
+    pub(crate) fn table(&self, arguments: &str) -> Result<Rows, io::Error> {
+        self.run(arguments).map(|run| {
+            run.succeeded();
+            run.rows()
+        })
+    }
+}
+
+impl Run {
+    #[track_caller]
+    pub(crate) fn succeeded(&self) {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);
+    }
+
+    /// Failed with this code, and said all of this in one line on standard error and nothing on standard output.
+    #[track_caller]
+    pub(crate) fn failed(&self, code: i32, words: &[&str]) {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{}", self.stderr);
+        assert!(self.stderr.starts_with("evenkeel: ") && self.stderr.lines().count() == 1, "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "'{word}' is not in: {}", self.stderr);
+        }
+    }
+
+    /// The lines that are not of the table.
+    pub(crate) fn footer(&self) -> Vec<&str> {
+        self.stdout.lines().skip_while(|line| columns(line).len() > 1).collect()
+    }
+
+    pub(crate) fn rows(&self) -> Rows {
+        let mut lines = self.stdout.lines().map(columns).take_while(|columns| columns.len() > 1);
+        let header = lines.next().unwrap_or_default();
+        lines
+            .map(|cells| {
+                assert_eq!(cells.len(), header.len(), "{}", self.stdout);
+                header.iter().map(|&name| name.to_owned()).zip(cells.into_iter().map(str::to_owned)).collect()
+            })
+            .collect()
+    }
+}
+
+/// Columns are two or more spaces apart.
+fn columns(line: &str) -> Vec<&str> {
+    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
+}
+
+/// The number in a cell.
+pub(crate) fn number(row: &HashMap<String, String>, column: &str) -> Result<f64, Box<dyn Error>> {
+    let cell = row.get(column).ok_or_else(|| format!("there is no column {column}"))?;
+    match cell.strip_suffix('%') {
+        Some(percent) => Ok(percent.parse::<f64>()? / 100.0),
+        None => Ok(cell.parse()?),
+    }
+}
+
+/// A server process on a free port, stopped when the test ends.
+pub(crate) struct ServerProcess {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl ServerProcess {
+    pub(crate) fn start(flags: &[&str]) -> Result<Self, Box<dyn Error>> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "off"])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or("stdout is piped")?).read_line(&mut line)?;
+        let address = line.trim_end().strip_prefix("listening on ").ok_or_else(|| format!("'{line}' is no address"))?;
+        let url = format!("http://{address}");
+        Ok(Self { child, url })
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // A process that has ended already needs no more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

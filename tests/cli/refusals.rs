@@ -1,0 +1,158 @@
+//! Broken files and wrong flags: the error names the one or the other, and nothing is written.
+
+use crate::{TestResult, npy, program::Folder, stored};
+
+#[track_caller]
+fn refuses(folder: &Folder, command: &str, code: i32, words: &[&str]) -> TestResult {
+    let before = folder.list()?;
+    folder.run(command)?.failed(code, words);
+    assert_eq!(folder.list()?, before, "{command}");
+    Ok(())
+}
+
+#[test]
+fn broken_npy_files() -> TestResult {
+    let folder = Folder::new()?;
+    let good = npy::f32s("(2, 2)", [1.0, 2.0, 3.0, 4.0]);
+    let files: [(&str, &[u8], &str); 9] = [
+        ("empty", b"", "not a .npy file"),
+        ("text", b"1.0, 2.0, 3.0", "not a .npy file"),
+        ("cut_header", &good[..40], "not a .npy file"),
+        ("cut_data", &good[..good.len() - 1], "expected 16 bytes after the header and got 15"),
+        ("long_data", &[&good[..], &[0]].concat(), "expected 16 bytes after the header and got 17"),
+        ("no_shape", &npy::file("<f4", "False", "4", &[0; 16]), "shape"),
+        ("negative", &npy::file("<f4", "False", "(-4,)", &[0; 16]), "negative"),
+        ("wide", &npy::file("<f4", "False", "(4294967296, 4294967296)", &[0; 16]), "no memory holds"),
+        ("tall", &npy::file("<f4", "True", "(9223372036854775807, 0, 3)", &[]), "tall.npy: "),
+    ];
+    for (name, bytes, word) in files {
+        folder.write(&format!("{name}.npy"), bytes)?;
+        refuses(&folder, &format!("clip {name}.npy"), 1, &[&format!("{name}.npy: "), word])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn element_types_that_are_not_taken() -> TestResult {
+    let folder = Folder::new()?;
+    for (descr, size, name) in [
+        ("|u1", 1, "uint8"),
+        ("<i8", 8, "int64"),
+        ("|b1", 1, "bool"),
+        ("<c8", 8, "complex64"),
+        ("<f16", 16, "float128"),
+        ("<V2", 2, "bfloat16"),
+        ("<U3", 12, "<U3"),
+    ] {
+        folder.write("x.npy", &npy::file(descr, "False", "(2,)", &vec![0; 2 * size]))?;
+        refuses(&folder, "clip x.npy", 1, &["x.npy: elements of ", name, "float16, float32 and float64"])?;
+    }
+    folder.write("x.npy", &npy::file("|O", "False", "(2,)", b"a pickle"))?;
+    refuses(&folder, "clip x.npy", 1, &["x.npy: elements of ", "O"])?;
+    Ok(())
+}
+
+#[test]
+fn broken_safetensors_files() -> TestResult {
+    let folder = Folder::new()?;
+    let good = stored::file(&[("a", &[2], &[1.0, 2.0])], &[])?;
+    let integers = {
+        let header = br#"{"ids":{"dtype":"I64","shape":[1],"data_offsets":[0,8]},"x":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}"#;
+        [&(header.len() as u64).to_le_bytes()[..], header, &[0; 12]].concat()
+    };
+    let files: [(&str, &[u8], &str); 5] = [
+        ("empty", b"", "not a .safetensors file"),
+        ("text", b"not tensors at all", "not a .safetensors file"),
+        ("cut", &good[..good.len() - 1], "not a .safetensors file"),
+        ("huge", &[&u64::MAX.to_le_bytes()[..], b"{}"].concat(), "not a .safetensors file"),
+        ("integers", &integers, "tensor 'ids': elements of I64 are not taken"),
+    ];
+    for (name, bytes, word) in files {
+        folder.write(&format!("{name}.safetensors"), bytes)?;
+        refuses(&folder, &format!("clip {name}.safetensors"), 1, &[&format!("{name}.safetensors: "), word])?;
+    }
+    // The tensors that can be taken still can.
+    folder.table("clip integers.safetensors --tensor x")?;
+    refuses(&folder, "clip integers.safetensors --force --tensor y", 1, &["integers.safetensors: ", "'y'", "ids, x"])?;
+    Ok(())
+}
+
+#[test]
+fn files_that_cannot_be_used() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("x.npy", &npy::f32s("(2, 2)", [1.0, 2.0, 3.0, 4.0]))?;
+    folder.write("w.safetensors", &stored::file(&[("a", &[2], &[1.0, 2.0]), ("b", &[1], &[1.0])], &[])?)?;
+    for (command, code, words) in [
+        ("clip missing.npy", 1, ["missing.npy: ", "No such file"]),
+        ("clip x.txt", 64, ["INPUT: x.txt", ".npy"]),
+        ("clip x.npy -o y.txt", 64, ["--output: y.txt", ".safetensors"]),
+        ("clip x.npy --tensor a", 64, ["--tensor: ", "x.npy"]),
+        ("clip w.safetensors --tensor a --tensor a", 64, ["--tensor: ", "'a' is given twice"]),
+        ("dropout w.safetensors --mask m.npy", 64, ["--mask: m.npy", "one tensor"]),
+        ("normalize x.npy --kind layer --statistics s.npy", 64, ["--statistics: s.npy", "one tensor"]),
+        ("normalize x.npy --kind layer --weight missing.npy", 1, ["missing.npy: ", "No such file"]),
+        ("normalize x.npy --kind layer --weight w.safetensors", 64, ["--weight: ", "w.safetensors:NAME"]),
+        ("normalize x.npy --kind layer --bias w.safetensors:c", 1, ["w.safetensors: ", "no tensor 'c'"]),
+        ("normalize x.npy --kind layer --bias w.safetensors:b", 64, ["--bias: ", "[1]"]),
+    ] {
+        refuses(&folder, command, code, &words)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn flags_that_the_server_refuses() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("x.npy", &npy::f32s("(2, 2)", [1.0, 2.0, 3.0, 4.0]))?;
+    folder.write("v.npy", &npy::f32s("(2,)", [1.0, 1.0]))?;
+    for (command, flag) in [
+        ("normalize x.npy --kind layer --axes 2", "--axes: "),
+        ("normalize x.npy --kind layer --axes=-1,1", "--axes: "),
+        ("normalize x.npy --kind layer --groups 2", "--groups: "),
+        ("normalize x.npy --kind group", "--groups: "),
+        ("normalize x.npy --kind layer --eps -1", "--eps: "),
+        ("normalize x.npy --kind batch --channel-axis -3", "--channel-axis: "),
+        ("normalize x.npy --kind batch --training=false", "--"),
+        ("normalize x.npy --kind batch --momentum 2 --running-mean v.npy --running-var v.npy", "--momentum: "),
+        ("dropout x.npy --p 1.5", "--p: "),
+        ("dropout x.npy --p nan", "--p: "),
+        ("dropout x.npy --kind alpha --scaling none", "--scaling: "),
+        ("clip x.npy --threshold -1", "--threshold: "),
+        ("clip x.npy --norm-type 0", "--norm-type: "),
+        ("clip x.npy --mode value --total-norm 3", "--total-norm: "),
+    ] {
+        refuses(&folder, command, 64, &[flag])?;
+    }
+    // The tensor is at fault here, not a flag.
+    refuses(&folder, "normalize x.npy --kind instance", 1, &["x.npy: tensor 'x': "])?;
+    folder.write("one.npy", &npy::f32s("(2,)", [1.0, 2.0]))?;
+    refuses(&folder, "dropout one.npy --kind channel", 1, &["one.npy: tensor 'one': "])?;
+    Ok(())
+}
+
+/// These never reach the files: clap explains them, in more than one line.
+#[test]
+fn flags_that_cannot_be_read() -> TestResult {
+    let folder = Folder::new()?;
+    for command in [
+        "normalize x.npy",
+        "normalize x.npy --kind lay",
+        "normalize x.npy --kind batch --running-mean v.npy",
+        "normalize --kind layer",
+        "dropout x.npy --seed -1",
+        "clip x.npy --threshold much",
+        "clip x.npy --timeout soon",
+        "clip x.npy y.npy",
+        "clip x.npy --nonsense",
+    ] {
+        let run = folder.run(command)?;
+        assert_eq!((run.code, run.stdout.as_str()), (Some(64), ""), "{command}: {}", run.stderr);
+        assert!(run.stderr.starts_with("error: "), "{command}: {}", run.stderr);
+    }
+    for command in ["normalize --help", "dropout --help", "clip -h"] {
+        let run = folder.run(command)?;
+        run.succeeded();
+        assert!(run.stdout.contains("--server <URL>") && run.stdout.contains("digits.layer.npy"), "{}", run.stdout);
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! The same files, whoever computes; and servers that do not.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use crate::{
+    TestResult, npy,
+    program::{Folder, ServerProcess},
+};
+
+const SHIPPED: [&str; 3] = ["digits.npy", "gradients.safetensors", "activations_half.safetensors"];
+
+#[test]
+fn a_server_elsewhere_and_one_inside_give_the_same_bytes() -> TestResult {
+    let server = ServerProcess::start(&[])?;
+    let folder = Folder::with(&SHIPPED)?;
+    for (command, extension) in [
+        ("normalize digits.npy --kind instance", "npy"),
+        ("normalize activations_half.safetensors --kind layer", "safetensors"),
+        ("dropout digits.npy --p 0.25 --seed 3", "npy"),
+        ("clip gradients.safetensors", "safetensors"),
+    ] {
+        let inside = folder.run(&format!("{command} -o inside.{extension}"))?;
+        let elsewhere = folder.run(&format!("{command} -o elsewhere.{extension} --server {}", server.url))?;
+        inside.succeeded();
+        elsewhere.succeeded();
+        assert_eq!(inside.rows(), elsewhere.rows(), "{command}");
+        let (inside, elsewhere) = (format!("inside.{extension}"), format!("elsewhere.{extension}"));
+        assert!(folder.read(&inside)? == folder.read(&elsewhere)?, "{command}: the files differ");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_message_above_the_servers_limit() -> TestResult {
+    let server = ServerProcess::start(&["--max-message-bytes", "4096"])?;
+    let folder = Folder::with(&SHIPPED)?;
+    let run = folder.run(&format!("clip digits.npy --server {}", server.url))?;
+    run.failed(1, &["too large", "4096"]);
+    // The command's own server takes what the file needs, and so it takes more than the default.
+    let elements = 5 << 20;
+    folder.write("long.npy", &npy::f64s(&format!("({elements}, 2)"), (0..2 * elements).map(f64::from)))?;
+    folder.run("dropout long.npy --p 0 -o same.npy")?.succeeded();
+    assert!(folder.read("long.npy")?.len() > 64 << 20);
+    let same = npy::read_f64s(&folder.read("same.npy")?, &format!("({elements}, 2)"))?;
+    assert!(same.into_iter().eq((0..2 * elements).map(f64::from)));
+    Ok(())
+}
+
+#[test]
+fn nobody_there_and_nobody_answering() -> TestResult {
+    let folder = Folder::with(&["digits.npy"])?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let url = format!("http://{}", listener.local_addr()?);
+    // Connections are taken by the kernel, and never by a server.
+    folder.run(&format!("clip digits.npy --timeout 50ms --server {url}"))?.failed(1, &["deadline"]);
+    folder.run("clip digits.npy --server nonsense:")?.failed(1, &["nonsense:"]);
+    assert_eq!(folder.list()?, ["digits.npy"]);
+    Ok(())
+}
