@@ -1,0 +1,156 @@
+//! What the README shows is what happens.
+//!
+//! The commands on files are run and their output compared; the snippets must be the files that other tests run
+//! (the Rust one as an example here, the Python one in `clients/python/run.sh`); the typed call is made with the JSON
+//! that is printed. A command that no test knows of fails.
+
+mod blocks;
+
+use std::{error::Error, fs, path::Path, process::Command};
+
+use evenkeel::{config::ServerConfig, server::Running};
+use evenkeel_proto::v1::{NormKind, NormalizeRequest, Tensor, tensor_ops_service_client::TensorOpsServiceClient};
+use serde_json::Value;
+
+use blocks::{Block, Shell};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Commands that are checked elsewhere, by how they begin, and where.
+const ELSEWHERE: [(&str, &str); 8] = [
+    ("cargo run --release", "tests/service/process.rs: the first line"),
+    ("cargo test", ".ci/run"),
+    ("grpcurl ", "the typed call, below; .ci/readme runs it with grpcurl itself"),
+    ("pip install grpcio-tools", "clients/python/run.sh"),
+    ("python -m grpc_tools.protoc", "clients/python/run.sh"),
+    ("docker build", "deploy/prove.sh"),
+    ("docker run", "deploy/prove.sh"),
+    ("just load", ".ci/run"),
+];
+
+fn readme() -> String {
+    read("README.md")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A file from its first line that begins with `first` on.
+fn body(path: &str, first: &str) -> String {
+    let text = read(path);
+    let start = text.find(&format!("\n{first}")).unwrap_or_else(|| panic!("{path} has no line {first}"));
+    text[start + 1..].trim_end().to_owned()
+}
+
+#[test]
+fn the_snippets_are_the_files_that_are_run() {
+    let readme = readme();
+    let blocks = Block::all(&readme);
+    let with = |language| blocks.iter().filter(move |block| block.language == language).map(|block| block.text.trim_end());
+    assert!(with("rust").eq([body("crates/client/examples/first_call.rs", "use evenkeel_client")]));
+    let mut python = with("python");
+    assert_eq!(python.next(), Some(&*body("clients/python/first_call.py", "import grpc")));
+    let mask = python.next().expect("the line that makes a mask");
+    assert!(mask.starts_with("keep = np.random.Philox(key=seed)") && python.next().is_none());
+}
+
+#[tokio::test]
+async fn the_rust_snippet_prints_what_it_says() -> Result<(), Box<dyn Error>> {
+    let server = Running::start(ServerConfig::on_free_port()).await?;
+    // Cargo builds the examples of a workspace next to its tests.
+    let test = std::env::current_exe()?;
+    let example = test.ancestors().nth(2).ok_or("no target folder")?.join("examples/first_call");
+    if !example.exists() {
+        let cargo = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "evenkeel-client", "--example", "first_call"])
+            .current_dir(ROOT)
+            .status()?;
+        assert!(cargo.success(), "the example does not build");
+    }
+    let url = server.url();
+    let output = tokio::task::spawn_blocking(move || Command::new(example).arg(url).output()).await??;
+    let printed = String::from_utf8(output.stdout)?;
+    let promised = read("crates/client/examples/first_call.rs");
+    let promised = promised.lines().find_map(|line| line.split_once("println!(\"{}\", y.output); // ")).ok_or("no promise")?.1;
+    assert_eq!(printed.trim_end(), promised, "{}", String::from_utf8_lossy(&output.stderr));
+    server.shutdown_and_wait().await?;
+    Ok(())
+}
+
+#[test]
+fn commands_on_files_print_what_is_shown() -> Result<(), Box<dyn Error>> {
+    let readme = readme();
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("tests/data");
+    fs::create_dir_all(&data)?;
+    for file in fs::read_dir(Path::new(ROOT).join("tests/data"))? {
+        let file = file?;
+        fs::copy(file.path(), data.join(file.file_name()))?;
+    }
+    let mut run = 0;
+    for Shell { command, output } in Shell::all(&Block::all(&readme)) {
+        if let Some(arguments) = command.strip_prefix("evenkeel ") {
+            // Written by an earlier run of somebody's by hand, perhaps.
+            let written = output.lines().find_map(|line| line.strip_prefix("wrote ")).ok_or("nothing is written")?;
+            let _ = fs::remove_file(folder.path().join(written));
+            let got = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+                .args(arguments.split_whitespace())
+                .current_dir(folder.path())
+                .output()?;
+            assert_eq!(String::from_utf8(got.stdout)?, output, "{command}\n{}", String::from_utf8_lossy(&got.stderr));
+            assert!(got.status.success() && folder.path().join(written).exists(), "{command}");
+            run += 1;
+        } else {
+            let known = ELSEWHERE.iter().any(|(begin, _)| command.starts_with(begin));
+            assert!(known, "no test knows of `{command}`");
+        }
+    }
+    assert!(run >= 3, "the README shows normalize, dropout and clip");
+    Ok(())
+}
+
+/// The JSON of the grpcurl call, by its own field names, and the answer that is printed below it.
+#[tokio::test]
+async fn the_typed_call_is_answered_as_shown() -> Result<(), Box<dyn Error>> {
+    let readme = readme();
+    let shells = Shell::all(&Block::all(&readme));
+    let call = shells.iter().find(|shell| shell.command.starts_with("grpcurl ")).ok_or("no grpcurl call")?;
+    let request: Value = serde_json::from_str(call.command.split('\'').nth(1).ok_or("no JSON in quotes")?)?;
+    let shown: Value = serde_json::from_str(&call.output)?;
+
+    let numbers = |value: &Value| -> Option<Vec<f64>> {
+        value.as_array()?.iter().map(|x| x.as_f64().or_else(|| x.as_str()?.parse().ok())).collect()
+    };
+    let input = &request["input"];
+    let message = NormalizeRequest {
+        kind: request["kind"].as_str().and_then(NormKind::from_str_name).ok_or("no such kind")?.into(),
+        input: Some(Tensor {
+            shape: numbers(&input["shape"]).ok_or("no shape")?.into_iter().map(|dim| dim as i64).collect(),
+            float_data: numbers(&input["float_data"]).ok_or("no numbers")?.into_iter().map(|x| x as f32).collect(),
+            ..Tensor::default()
+        }),
+        ..NormalizeRequest::default()
+    };
+    let server = Running::start(ServerConfig::on_free_port()).await?;
+    let mut client = TensorOpsServiceClient::connect(server.url()).await?;
+    let answer = client.normalize(message).await?.into_inner();
+    let output = answer.output.ok_or("no output")?;
+    let as_f64 = |x: f32| x.to_string().parse::<f64>();
+    let got: Vec<f64> = output.float_data.into_iter().map(as_f64).collect::<Result<_, _>>()?;
+    assert_eq!(numbers(&shown["output"]["floatData"]), Some(got));
+    assert_eq!(numbers(&shown["axes"]), Some(answer.axes.into_iter().map(f64::from).collect()));
+    drop(client);
+    server.shutdown_and_wait().await?;
+    Ok(())
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let readme = readme();
+    let targets: Vec<&str> = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert!(targets.len() > 10);
+    for target in targets.iter().filter(|target| !target.starts_with("https://") && !target.starts_with('#')) {
+        assert!(Path::new(ROOT).join(target).exists(), "{target}");
+    }
+}
