@@ -51,6 +51,9 @@ pub(crate) enum Error {
     /// Nobody waits for the result.
     #[error("the call was cancelled")]
     Cancelled,
+    /// The time that the client gave the call is over.
+    #[error("the deadline of the call has passed")]
+    DeadlineExceeded,
     /// The time to drain ran out while the call was computed.
     #[error("the server is shutting down")]
     ShuttingDown,
@@ -73,6 +76,7 @@ impl Error {
             | Self::RequestTooLarge { .. }
             | Self::ResponseTooLarge { .. }
             | Self::Cancelled
+            | Self::DeadlineExceeded
             | Self::ShuttingDown => false,
         }
     }
@@ -84,6 +88,7 @@ impl Error {
             Self::NonFiniteNorm { .. } => Code::FailedPrecondition,
             Self::RequestTooLarge { .. } | Self::ResponseTooLarge { .. } => Code::ResourceExhausted,
             Self::Cancelled => Code::Cancelled,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::ShuttingDown => Code::Unavailable,
             Self::Panicked => Code::Internal,
         }
@@ -101,7 +106,7 @@ impl Error {
             Self::ResponseTooLarge { size, limit } => {
                 info("MESSAGE_TOO_LARGE", [limit_of(*limit), ("size_bytes".to_owned(), size.to_string())])
             }
-            Self::Cancelled | Self::ShuttingDown | Self::Panicked => None,
+            Self::Cancelled | Self::DeadlineExceeded | Self::ShuttingDown | Self::Panicked => None,
         }
     }
 }
@@ -132,6 +137,7 @@ impl From<Error> for Status {
             | Error::RequestTooLarge { .. }
             | Error::ResponseTooLarge { .. }
             | Error::Cancelled
+            | Error::DeadlineExceeded
             | Error::ShuttingDown
             | Error::Panicked => error.to_string(),
         };
@@ -172,6 +178,7 @@ mod tests {
             (Error::RequestTooLarge { limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
             (Error::ResponseTooLarge { size: 2048, limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
             (Error::Cancelled, Code::Cancelled, None),
+            (Error::DeadlineExceeded, Code::DeadlineExceeded, None),
             (Error::ShuttingDown, Code::Unavailable, None),
             (Error::Panicked, Code::Internal, None),
         ];
@@ -183,12 +190,13 @@ mod tests {
                 Error::RequestTooLarge { .. } => 2,
                 Error::ResponseTooLarge { .. } => 3,
                 Error::Cancelled => 4,
-                Error::ShuttingDown => 5,
-                Error::Panicked => 6,
+                Error::DeadlineExceeded => 5,
+                Error::ShuttingDown => 6,
+                Error::Panicked => 7,
             };
             assert_eq!(place, index);
         }
-        assert_eq!(errors.len(), 7);
+        assert_eq!(errors.len(), 8);
         errors
     }
 

@@ -1,5 +1,6 @@
 //! The listening server: transport settings, health, reflection, and a bounded drain.
 
+mod deadline;
 mod health;
 mod oversize;
 mod running;
@@ -11,14 +12,14 @@ use rayon::ThreadPoolBuildError;
 use tokio::{net::TcpListener, sync::oneshot};
 use tonic::{service::LayerExt as _, transport::server::TcpIncoming};
 use tonic_reflection::server::Builder as Reflection;
-use tower::util::MapResponseLayer;
+use tower::{layer::layer_fn, util::MapResponseLayer};
 
 pub use running::Running;
 
 use crate::{
     config::{self, ServerConfig},
     executor::Executor,
-    server::health::Health,
+    server::{deadline::Deadline, health::Health},
     service::Service,
 };
 
@@ -106,10 +107,11 @@ impl Server {
         let Self { config, listener, local_addr, executor } = self;
         let (health, health_service) = Health::serving().await;
         let limit = config.max_message_bytes;
-        let service = MapResponseLayer::new(move |response| oversize::answer_by_the_book(response, limit)).named_layer(
+        let by_the_book = MapResponseLayer::new(move |response| oversize::answer_by_the_book(response, limit));
+        let service = layer_fn(Deadline::new).named_layer(by_the_book.named_layer(
             // Answers above the limit the service refuses itself.
             TensorOpsServiceServer::new(Service::new(Arc::clone(&executor), limit)).max_decoding_message_size(limit),
-        );
+        ));
         let router = tonic::transport::Server::builder()
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

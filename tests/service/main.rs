@@ -4,6 +4,7 @@ mod harness;
 
 mod bad_arguments;
 mod bad_tensors;
+mod deadlines;
 mod edge_values;
 mod faults;
 mod float_data;

@@ -8,7 +8,7 @@ use super::{
     plan::{Channels, Plan, Source},
     reduce::{Over, Terms, sums},
 };
-use crate::{Checkpoint, DType, Element, Error, Tensor, TensorRef};
+use crate::{Checkpoint, DType, Element, Error, Tensor, TensorRef, lanes::compensated};
 
 /// The statistics of each set, as one list for each quantity.
 #[derive(Clone, Debug, Default)]
@@ -60,13 +60,22 @@ impl Statistics {
         let centred = Centred { input, mean: &mean, along_run, element };
         let deviations = sums(layout, Over::Sets, &centred, checkpoint)?;
         let tail = deviations.iter().map(|[sum, _]| sum / n).collect();
-        let var = deviations.iter().map(|[sum, squares]| ((squares - sum * sum / n) / n).max(0.0)).collect();
+        let biased = |[sum, squares]: &[f64; 2]| {
+            let var = (squares - sum * sum / n) / n;
+            if var < 0.0 { 0.0 } else { var } // `f64::max` would make 0 of NaN
+        };
+        let var = deviations.iter().map(biased).collect();
         Ok(Self { mean, tail, var, rstd: Vec::new() }.with_rstd(plan.eps))
     }
 
     fn with_rstd(mut self, eps: f64) -> Self {
         self.rstd = self.var.iter().map(|var| 1.0 / (var + eps).sqrt()).collect();
         self
+    }
+
+    /// The whole mean of a set. An infinite one has no tail to speak of.
+    fn mean_of(&self, set: usize) -> f64 {
+        compensated(self.mean[set], self.tail[set])
     }
 
     /// Statistics of parts, in order, as those of the whole.
@@ -94,7 +103,7 @@ impl Statistics {
         let dtype = if input == DType::F64 { DType::F64 } else { DType::F32 };
         let tensor = |values: &[f64]| Tensor::from_f64(dtype, plan.statistics_shape.clone(), values);
         let mean = plan.centred.then(|| {
-            let means: Vec<f64> = self.mean.iter().zip(&self.tail).map(|(mean, tail)| mean + tail).collect();
+            let means: Vec<f64> = (0..self.mean.len()).map(|set| self.mean_of(set)).collect();
             tensor(&means)
         });
         (mean, tensor(&self.rstd))
@@ -128,7 +137,7 @@ impl Running {
         let (mut mean, mut var) = (vec![0.0; count], vec![0.0; count]);
         for set in 0..statistics.mean.len() {
             let channel = plan.channels.of_set(set);
-            mean[channel] += statistics.mean[set] + statistics.tail[set];
+            mean[channel] += statistics.mean_of(set);
             var[channel] += statistics.var[set] * n / (n - 1.0);
         }
         let sets_per_channel = (statistics.mean.len() / count) as f64;

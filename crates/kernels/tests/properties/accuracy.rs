@@ -127,6 +127,20 @@ fn a_nan_or_an_infinity_makes_its_own_row_nan() {
     }
 }
 
+/// Statistics do not hide what their set holds.
+#[test]
+fn statistics_of_what_is_not_finite_are_not_finite() {
+    for (x, mean) in [(f64::NAN, f64::NAN), (f64::INFINITY, f64::INFINITY), (f64::NEG_INFINITY, f64::NEG_INFINITY)] {
+        let input = tensor(DType::F32, &[4], &[1.0, x, 2.0, 3.0]);
+        let spec = Normalization::new(NormKind::Layer);
+        let got = normalize(&spec, &NormParameters::default(), input.view(), true, &Uninterrupted).expect("valid");
+        let value = |tensor: Option<Tensor>| tensor.expect("asked for").view().to_f64()[0];
+        let got_mean = value(got.mean);
+        assert!(got_mean == mean || got_mean.is_nan() && mean.is_nan(), "{x}: {got_mean}");
+        assert!(value(got.rstd).is_nan(), "{x}");
+    }
+}
+
 #[test]
 fn the_sign_of_zero_survives_rms() {
     let got = run(&Normalization::new(NormKind::Rms), &tensor(DType::F32, &[2], &[-0.0, 1.0]));

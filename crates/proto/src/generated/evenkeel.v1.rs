@@ -229,7 +229,8 @@ pub struct ClipGradientsRequest {
     /// How to clip. Required.
     #[prost(enumeration = "ClipMode", tag = "1")]
     pub mode: i32,
-    /// The largest norm, or (VALUE) the largest absolute value. Not NaN, not negative; infinity clips nothing.
+    /// The largest norm, or (VALUE) the largest absolute value. Not NaN, not negative; infinity clips nothing, but
+    /// beside an infinite norm makes everything NaN, as in PyTorch.
     #[prost(double, tag = "2")]
     pub threshold: f64,
     /// The order of the norm: above 0, or infinity for the largest absolute value. Default 2. In VALUE mode it is the

@@ -1,0 +1,70 @@
+//! Deadlines: the server's own answer, which a client with a clock of its own never sees.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use evenkeel::{CheckpointHook, config::ServerConfig, server::Running};
+use evenkeel_proto::v1::{self as pb, tensor_ops_service_client::TensorOpsServiceClient};
+use hyper_util::{
+    client::legacy::{Client as Http, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tonic::{Code, Request, body::Body};
+
+use crate::harness::{dropout, f32s, refusal};
+
+/// A client that sends `grpc-timeout` and does not look at the clock: tonic's own transport would.
+fn without_a_clock(server: &Running) -> TensorOpsServiceClient<Http<HttpConnector, Body>> {
+    let http = Http::builder(TokioExecutor::new()).http2_only(true).build_http();
+    TensorOpsServiceClient::with_origin(http, server.url().parse().expect("the URL is one"))
+}
+
+fn with_timeout(timeout: &str) -> Request<pb::DropoutRequest> {
+    let mut request = Request::new(dropout(0.0, f32s(&[1], &[3.0])));
+    request.metadata_mut().insert("grpc-timeout", timeout.parse().expect("a header's value"));
+    request
+}
+
+#[tokio::test]
+async fn a_call_out_of_time_is_answered_by_the_book_and_stopped() {
+    let hold = Arc::new(AtomicBool::new(true));
+    let held = Arc::clone(&hold);
+    // Computes for as long as somebody waits.
+    let hook = CheckpointHook::new(move |checkpoint| {
+        while held.load(Ordering::Relaxed) && checkpoint.check().is_ok() {
+            thread::yield_now();
+        }
+    });
+    let config = ServerConfig { on_checkpoint: Some(hook), threads: 1, ..ServerConfig::on_free_port() };
+    let server = Running::start(config).await.expect("the server starts");
+    let mut client = without_a_clock(&server);
+
+    let status = refusal(client.dropout(with_timeout("100m")).await, Code::DeadlineExceeded);
+    assert_eq!(status.message(), "the deadline of the call has passed");
+    // The thread is free again: two calls that compute for ever would not both be answered by one.
+    refusal(client.dropout(with_timeout("100m")).await, Code::DeadlineExceeded);
+    hold.store(false, Ordering::Relaxed);
+    client.dropout(with_timeout("1H")).await.expect("in time");
+}
+
+#[tokio::test]
+async fn a_deadline_that_has_passed_already_is_answered() {
+    let server = Running::start(ServerConfig::on_free_port()).await.expect("the server starts");
+    refusal(without_a_clock(&server).dropout(with_timeout("0n")).await, Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn what_is_no_timeout_is_ignored() {
+    let server = Running::start(ServerConfig::on_free_port()).await.expect("the server starts");
+    for text in ["5", "soon", "123456789S"] {
+        without_a_clock(&server)
+            .dropout(with_timeout(text))
+            .await
+            .unwrap_or_else(|status| panic!("{text}: {status:?}"));
+    }
+}
