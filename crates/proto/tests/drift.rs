@@ -20,11 +20,7 @@ fn generate(out: &Path) {
         .unwrap_or_else(|error| panic!("the proto does not compile: {error:?}"))
         .file_descriptor_set();
     fs::write(out.join(FILES[1]), set.encode_to_vec()).expect("the output folder is writable");
-    tonic_prost_build::configure()
-        .bytes(".")
-        .out_dir(out)
-        .compile_fds(set)
-        .expect("the proto generates");
+    tonic_prost_build::configure().bytes(".").out_dir(out).compile_fds(set).expect("the proto generates");
 }
 
 #[test]

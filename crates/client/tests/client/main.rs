@@ -2,6 +2,7 @@
 
 mod calls;
 mod connections;
+mod examples;
 mod fake;
 mod layouts;
 mod lies;
