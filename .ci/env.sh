@@ -1,0 +1,9 @@
+# The environment that the scripts share; sourced. What `cargo install` and `go install` write is on the PATH, and
+# Python leaves no __pycache__ in the checkout.
+PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+if command -v go >/dev/null; then
+    gobin=$(go env GOBIN)
+    PATH=${gobin:-$(go env GOPATH)/bin}:$PATH
+    unset gobin
+fi
+export PATH PYTHONDONTWRITEBYTECODE=1

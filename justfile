@@ -1,0 +1,70 @@
+# The verbs of evenkeel. Each says what it needs besides Rust; `run`, `test`, `lint`, `docs`, `proto` need nothing more.
+
+export PYTHONDONTWRITEBYTECODE := "1"
+
+_default:
+    @just --list --unsorted
+
+# Serve on 127.0.0.1:50051; arguments are those of `evenkeel serve`
+run *arguments:
+    cargo run --release --locked -- serve {{ arguments }}
+
+# All tests of the workspace
+test:
+    cargo test
+
+# Formatting and clippy, warnings denied
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+# The API documentation, warnings denied
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Advisories, licences, bans, sources (installs cargo-deny)
+audit:
+    bash .ci/install cargo-deny
+    bash .ci/audit
+
+# Write the generated code again after a change to the proto
+proto:
+    EVENKEEL_WRITE_GENERATED=1 cargo test -p evenkeel-proto --test drift
+
+# Compute the golden vectors again (needs Python 3.11; installs PyTorch under target/)
+golden: (python "tests/golden/requirements.txt" "tests/golden/generate.py")
+
+# Make the real tensors of tests/data again (needs Python 3.11; installs PyTorch under target/)
+data: (python "tests/data/requirements.txt" "tests/data/make.py")
+
+# Run a Python script with its requirements in an environment of the project
+[private]
+python requirements script:
+    python3 -m venv target/python
+    target/python/bin/pip install --quiet --requirement {{ requirements }}
+    target/python/bin/python {{ script }}
+
+# Lint the proto and compare it with the last release (installs buf; needs Go)
+proto-lint:
+    bash .ci/install buf
+    bash .ci/proto
+
+# Call the service from Python with stubs made from the proto alone (needs Python 3.11)
+python-check:
+    bash clients/python/run.sh
+
+# Load the service with ghz and print a summary; fails on any failed call (installs ghz; needs Go and Python)
+load *arguments:
+    bash load/run.sh {{ arguments }}
+
+# The same, one second for each configuration
+load-short:
+    bash load/run.sh --short
+
+# Build the container image, run it, check it from Python (needs root, buildah, debootstrap, Python)
+container:
+    bash deploy/prove.sh
+
+# Everything that must pass before a merge (installs what it needs; needs Go and Python)
+ci:
+    bash .ci/run
