@@ -1,8 +1,8 @@
 //! One place that chooses the instruction set.
 //!
-//! Kernels are plain Rust, written once. [`run`] compiles the [`Kernel`] it is given for each instruction set below and
-//! picks the best that the machine has. Rust never fuses or reorders floating-point operations on its own, so all
-//! versions give the same bits; `tests/properties/bits.rs` compares them.
+//! Kernels are plain Rust, written once. Their loops are compiled for each [`InstructionSet`], and the best that the
+//! machine has is taken. Rust never fuses or reorders floating-point operations on its own, so all versions give the
+//! same bits; `tests/properties/bits.rs` compares them.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
