@@ -135,7 +135,9 @@ fn decode_shape(dims: &[i64], dtype: DType, path: Path, limit: usize) -> Result<
     if let Some((index, dim)) = dims.iter().enumerate().find(|(_, dim)| dim.is_negative()) {
         return Err(Error::invalid(path.join(&format!(".shape[{index}]")), format!("{dim} is negative")));
     }
-    let bytes = dims.iter().try_fold(dtype.size(), |bytes, &dim| {
+    // Without elements it is the statistics that take room, up to two float32 or one float64 for each place.
+    let place = if dims.contains(&0) { 8 } else { dtype.size() };
+    let bytes = dims.iter().try_fold(place, |bytes, &dim| {
         bytes.checked_mul(usize::try_from(dim.max(1)).ok()?).filter(|&bytes| bytes <= limit)
     });
     let shape = dims.iter().map(|&dim| usize::try_from(dim)).collect::<Result<Vec<_>, _>>();

@@ -111,23 +111,21 @@ pub fn normalize(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Normalized, Error> {
     let plan = Plan::new(spec, parameters, input)?;
-    let running = Running::of(parameters);
-    let (statistics, output, updated) = match &plan.layout {
-        None => (Statistics::of_nothing(plan.statistics_shape.iter().product()), Vec::new(), None),
-        Some(layout) => {
-            let affine = Affine::new(parameters, layout);
-            let (statistics, output) = with_element!(input.dtype(), E =>
-                forward::forward::<E>(&plan, layout, &affine, running.as_ref(), input.data(), checkpoint))?;
-            let updated = running.as_ref().map(|running| running.updated(&plan, layout, &statistics));
-            (statistics, output, updated)
+    let mut running = Running::of(parameters);
+    let (mut mean, mut rstd, mut output) = (None, None, Vec::new());
+    if let Some(layout) = &plan.layout {
+        let affine = Affine::new(parameters, layout);
+        let statistics;
+        (statistics, output) = with_element!(input.dtype(), E =>
+            forward::forward::<E>(&plan, layout, &affine, running.as_ref(), input.data(), checkpoint))?;
+        running = running.map(|running| running.updated(&plan, layout, &statistics));
+        if return_statistics {
+            (mean, rstd) = statistics.tensors(&plan, input.dtype());
         }
-    };
-    let (mut mean, mut rstd) = (None, None);
-    if return_statistics {
-        let (means, rstds) = statistics.tensors(&plan, input.dtype());
-        (mean, rstd) = (means, Some(rstds));
+    } else if return_statistics {
+        (mean, rstd) = Statistics::undefined(&plan, input.dtype());
     }
-    let (running_mean, running_var) = match (plan.source, updated.or(running)) {
+    let (running_mean, running_var) = match (plan.source, running) {
         (Source::Input, Some(running)) => running.tensors(parameters),
         (Source::Input, None) | (Source::Running, _) => (None, None),
     };

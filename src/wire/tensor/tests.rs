@@ -129,9 +129,13 @@ fn dimensions_are_checked_before_anything_is_computed_from_them() {
 
 #[test]
 fn a_shape_may_fill_a_message_and_no_more() {
-    let dims = i64::try_from(LIMIT / 4).expect("it is small");
-    Tensor::decode(message(pb::DataType::Float32, &[0, dims], &[]), PATH, LIMIT).expect("it fits");
-    assert_eq!(refusal(message(pb::DataType::Float32, &[0, dims + 1], &[])).0, "input.shape");
+    let dim = i64::try_from(LIMIT / 4).expect("it is small");
+    let full = vec![0; LIMIT];
+    Tensor::decode(message(pb::DataType::Float32, &[dim], &full), PATH, LIMIT).expect("it fits");
+    assert_eq!(refusal(message(pb::DataType::Float32, &[dim + 1], &full)).0, "input.shape");
+    // The statistics of 20 bytes of request must not take more than a message, either.
+    Tensor::decode(message(pb::DataType::Float16, &[0, dim / 2], &[]), PATH, LIMIT).expect("it fits");
+    assert_eq!(refusal(message(pb::DataType::Float16, &[0, dim / 2 + 1], &[])).0, "input.shape");
     Tensor::decode(message(pb::DataType::Float32, &[1; 64], &[0; 4]), PATH, LIMIT).expect("rank 64 is allowed");
 }
 

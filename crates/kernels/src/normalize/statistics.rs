@@ -92,22 +92,31 @@ impl Statistics {
         }
     }
 
-    /// What there is to say of sets without elements.
-    pub(super) fn of_nothing(sets: usize) -> Self {
-        let nan = vec![f64::NAN; sets];
-        Self { mean: nan.clone(), tail: nan.clone(), var: nan.clone(), rstd: nan }
-    }
-
     /// The mean and `1 / sqrt(var + eps)`, as tensors; no mean without centring.
-    pub(super) fn tensors(&self, plan: &Plan, input: DType) -> (Option<Tensor>, Tensor) {
-        let dtype = if input == DType::F64 { DType::F64 } else { DType::F32 };
-        let tensor = |values: &[f64]| Tensor::from_f64(dtype, plan.statistics_shape.clone(), values);
+    pub(super) fn tensors(&self, plan: &Plan, input: DType) -> (Option<Tensor>, Option<Tensor>) {
+        let tensor = |values: &[f64]| Tensor::from_f64(returned_dtype(input), plan.statistics_shape.clone(), values);
         let mean = plan.centred.then(|| {
             let means: Vec<f64> = (0..self.mean.len()).map(|set| self.mean_of(set)).collect();
             tensor(&means)
         });
-        (mean, tensor(&self.rstd))
+        (mean, Some(tensor(&self.rstd)))
     }
+
+    /// What there is to say of sets without elements: NaN. Written as bytes at once, for there may be many such sets in
+    /// a tensor that took no memory at all.
+    pub(super) fn undefined(plan: &Plan, input: DType) -> (Option<Tensor>, Option<Tensor>) {
+        let dtype = returned_dtype(input);
+        let mut nan = vec![0; dtype.size()];
+        crate::encode(dtype, &[f64::NAN], &mut nan);
+        let sets = plan.statistics_shape.iter().product();
+        let tensor = || Tensor::from_parts(dtype, plan.statistics_shape.clone(), nan.repeat(sets));
+        (plan.centred.then(tensor), Some(tensor()))
+    }
+}
+
+/// The dtype in which statistics of such input are returned.
+fn returned_dtype(input: DType) -> DType {
+    if input == DType::F64 { DType::F64 } else { DType::F32 }
 }
 
 /// The running mean and variance of each channel.
