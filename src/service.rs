@@ -4,12 +4,15 @@ mod rpc;
 
 use std::sync::Arc;
 
+use evenkeel_exact::{NormOrder, NormPartial};
 use evenkeel_kernels::{
-    self as kernels, Checkpoint, clip_gradients, dropout, dropout_backward, normalize, normalize_backward,
+    self as kernels, Checkpoint, clip_gradients, dropout, dropout_backward, measure_gradients, normalize,
+    normalize_backward,
 };
 use evenkeel_proto::v1 as pb;
 use prost::Message;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 
 use crate::{error::Error, executor::Executor, wire};
 
@@ -42,6 +45,26 @@ impl Service {
                 Ok((call, result))
             })
             .await
+    }
+
+    /// Measures message after message, so that a call of any length holds one of them at a time.
+    async fn measure(&self, mut messages: Streaming<pb::MeasureGradientsRequest>) -> Result<NormPartial, Error> {
+        let limit = self.max_message_bytes;
+        let mut total: Option<NormPartial> = None;
+        while let Some(message) = messages.message().await.map_err(|status| Error::receiving(&status, limit))? {
+            let call = wire::MeasureGradients::decode(message, total.as_ref().map(NormPartial::order), limit)?;
+            let before = total.take().unwrap_or_else(|| NormPartial::new(call.order));
+            let measure = self.compute(call, move |call, checkpoint| {
+                let measured = measure_gradients(call.order, &call.views(), checkpoint)?;
+                let add = |mut sum: NormPartial, partial| {
+                    sum.merge(partial).expect("decoding refuses a mixture of orders");
+                    sum
+                };
+                Ok(call.partials.iter().chain([&measured]).fold(before, add))
+            });
+            total = Some(measure.instrument(rpc::message()).await?.1);
+        }
+        Ok(total.unwrap_or_else(|| NormPartial::new(NormOrder::Two)))
     }
 
     /// Refuses an answer that the client, with the same limit, would not take.
@@ -126,6 +149,18 @@ impl pb::tensor_ops_service_server::TensorOpsService for Service {
             let (call, result) =
                 self.compute(call, |call, checkpoint| clip_gradients(&call.spec, &call.views(), checkpoint)).await?;
             self.within_limit(call.encode(result))
+        })
+        .await
+    }
+
+    async fn measure_gradients(
+        &self,
+        request: Request<Streaming<pb::MeasureGradientsRequest>>,
+    ) -> Result<Response<pb::MeasureGradientsResponse>, Status> {
+        rpc::observe("MeasureGradients", async {
+            let total = self.measure(request.into_inner()).await?;
+            rpc::describe_total(total.order(), total.elements());
+            Ok(wire::encode_norm(&total))
         })
         .await
     }

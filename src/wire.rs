@@ -7,6 +7,7 @@
 
 mod clip;
 mod dropout;
+mod measure;
 mod normalize;
 mod tensor;
 
@@ -15,6 +16,7 @@ use crate::error::Error;
 pub(crate) use self::{
     clip::ClipGradients,
     dropout::{Dropout, DropoutBackward},
+    measure::{MeasureGradients, encode_norm},
     normalize::{Normalize, NormalizeBackward},
     tensor::Tensor,
 };

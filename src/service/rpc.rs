@@ -44,6 +44,16 @@ pub(super) fn describe(kind: impl Debug, tensors: &[TensorRef<'_>]) {
     };
 }
 
+/// The same where the tensors have come and gone one by one.
+pub(super) fn describe_total(kind: impl Debug, elements: u64) {
+    Span::current().record("kind", tracing::field::debug(kind)).record("shape", format!("{elements} elements"));
+}
+
+/// A span for one message of a stream, which has its own times of waiting and computing.
+pub(super) fn message() -> Span {
+    info_span!("message", queue_us = Empty, compute_us = Empty)
+}
+
 /// Logs the end of a call when it is dropped, so that a call that the client gave up on, and whose future is dropped
 /// where it waits, is logged as well.
 struct Ending {

@@ -17,9 +17,10 @@ use blocks::{Block, Shell};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Commands that are checked elsewhere, by how they begin, and where.
-const ELSEWHERE: [(&str, &str); 8] = [
+const ELSEWHERE: [(&str, &str); 9] = [
     ("cargo run --release", "tests/service/process.rs: the first line"),
     ("cargo test", ".ci/run"),
+    ("cargo run --release -p evenkeel-client", "crates/client/tests/client/examples.rs"),
     ("grpcurl ", "the typed call, below; .ci/readme runs it with grpcurl itself"),
     ("pip install grpcio-tools", "clients/python/run.sh"),
     ("python -m grpc_tools.protoc", "clients/python/run.sh"),

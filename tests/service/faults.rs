@@ -32,7 +32,7 @@ async fn a_panic_in_a_kernel_fails_one_call_and_leaks_nothing() {
     let (_server, mut client) = start_with(config).await;
     let input = || f32s(&[2, 4], &[1.0; 8]);
 
-    for operation in 0..5 {
+    for operation in 0..6 {
         // The same call twice: once it panics, once it is answered.
         for panics in [true, false] {
             if panics {
@@ -55,7 +55,11 @@ async fn a_panic_in_a_kernel_fails_one_call_and_leaks_nothing() {
                         pb::DropoutBackwardRequest { p: 0.5, grad_output: Some(input()), ..Default::default() };
                     client.dropout_backward(request).await.map(drop)
                 }
-                _ => client.clip_gradients(clip(ClipMode::Norm, 1.0, vec![input()])).await.map(drop),
+                4 => client.clip_gradients(clip(ClipMode::Norm, 1.0, vec![input()])).await.map(drop),
+                _ => {
+                    let message = pb::MeasureGradientsRequest { gradients: vec![input()], ..Default::default() };
+                    client.measure_gradients(tokio_stream::once(message)).await.map(drop)
+                }
             };
             if panics {
                 let status = refusal(answer, Code::Internal);

@@ -10,6 +10,7 @@ mod faults;
 mod float_data;
 mod health;
 mod limits;
+mod measure;
 mod process;
 mod reflection;
 mod shutdown;

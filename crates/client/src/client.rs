@@ -14,8 +14,8 @@ use prost::Message;
 use tonic::{Request, Status, transport::Channel};
 
 use crate::{
-    Builder, ClipInput, Dropout, DropoutBackward, Element, Error, Gradient, NormalizeBackwardInput, NormalizeInput,
-    error::Deadline,
+    Builder, ClipInput, Dropout, DropoutBackward, Element, Error, Gradient, MeasureGradients, NormalizeBackwardInput,
+    NormalizeInput, error::Deadline,
 };
 
 /// A client of an evenkeel server. Cheap to clone; clones share their connections, and many calls may be under way on
@@ -198,6 +198,31 @@ impl Client {
         ClipInput::new(self.clone(), gradients.into_iter().map(Into::into))
     }
 
+    /// Measures the norm of gradients, of any types and shapes, in a form that merges with that of others: for gradients
+    /// that live on several machines, and are to be clipped by the norm of all. Names are ignored.
+    ///
+    /// ```
+    /// use ndarray::array;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+    /// # let here = evenkeel_client::Client::connect(server.url()).await?;
+    /// # let there = here.clone();
+    /// let mut norm = here.measure_gradients([("weight", array![3.0_f32])]).send().await?;
+    /// norm.merge(&there.measure_gradients([("weight", array![4.0_f32])]).send().await?)?;
+    /// assert_eq!(norm.total_norm(), 5.0);
+    ///
+    /// let part = [("weight", array![3.0_f32])];
+    /// let clipped = here.clip_gradients(part).by_norm(1.0).total_norm(norm.total_norm()).send().await?;
+    /// assert_eq!((clipped.total_norm, clipped.scale), (5.0, 1.0 / (5.0 + 1e-6)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn measure_gradients(&self, gradients: impl IntoIterator<Item = impl Into<Gradient>>) -> MeasureGradients {
+        MeasureGradients::new(self.clone(), gradients.into_iter().map(Into::into))
+    }
+
     pub(crate) fn new(channels: Vec<Channel>, max_message_bytes: usize, timeout: Option<Duration>) -> Self {
         let stub = |channel| {
             TensorOpsServiceClient::new(channel)
@@ -216,13 +241,22 @@ impl Client {
             let message = format!("the request of {size} bytes is larger than this client's limit of {limit} bytes");
             return Err(Error::TooLarge { message });
         }
+        Ok(self.stream(message))
+    }
+
+    /// Makes ready to send what is one message, or a stream of messages that are each within the limit.
+    pub(crate) fn stream<M>(&self, messages: M) -> (Call, Request<M>) {
         let Connections { stubs, calls } = &*self.connections;
         let stub = stubs[calls.fetch_add(1, Ordering::Relaxed) % stubs.len()].clone();
-        let mut request = Request::new(message);
+        let mut request = Request::new(messages);
         if let Some(timeout) = self.timeout {
             request.set_timeout(timeout);
         }
-        Ok((Call { stub, deadline: Deadline::after(self.timeout) }, request))
+        (Call { stub, deadline: Deadline::after(self.timeout) }, request)
+    }
+
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        self.max_message_bytes
     }
 }
 

@@ -30,6 +30,7 @@
 //! | [`Client::normalize`], [`Client::normalize_backward`] | batch, layer, RMS, instance, group normalization |
 //! | [`Client::dropout`], [`Client::dropout_backward`] | dropout by a mask that any program can make again |
 //! | [`Client::clip_gradients`] | clipping by global norm, by value, by each tensor's norm |
+//! | [`Client::measure_gradients`] | a norm of gradients that live on several machines |
 
 mod builder;
 mod client;
@@ -38,6 +39,7 @@ mod codec;
 mod dropout;
 mod element;
 mod error;
+mod measure;
 mod normalize;
 mod tensor;
 
@@ -47,6 +49,7 @@ pub use clip::{ClipGradients, ClipInput, Clipped, Gradient};
 pub use dropout::{Dropout, DropoutBackward, DropoutKind, DropoutScaling, Dropped};
 pub use element::{DType, Element};
 pub use error::{Error, FieldViolation};
+pub use measure::{InvalidNormPartial, MeasureGradients, NormPartial, OrderMismatch};
 pub use normalize::{
     NormKind, Normalize, NormalizeBackward, NormalizeBackwardInput, NormalizeGradients, NormalizeInput, Normalized,
 };

@@ -25,6 +25,7 @@
 //! | [`normalize()`], [`normalize_backward`] | batch, layer, RMS, instance, group normalization |
 //! | [`dropout()`], [`dropout_backward`] | dropout by NumPy's Philox stream |
 //! | [`clip_gradients`] | clipping by norm and by value |
+//! | [`measure_gradients`] | a global norm in parts that merge exactly |
 //! | [`Tensor`], [`TensorRef`], [`DType`], [`half`] | what they work on |
 //! | [`philox`] | the random stream |
 //! | [`simd`] | the choice of the instruction set |
@@ -34,7 +35,6 @@ mod clip;
 mod dropout;
 mod dtype;
 mod error;
-mod exact;
 pub mod half;
 mod lanes;
 mod norm;
@@ -49,7 +49,10 @@ pub use clip::{ClipMode, Clipped, Clipping, clip_gradients};
 pub use dropout::{Dropout, DropoutKind, DropoutScaling, Dropped, dropout, dropout_backward};
 pub use dtype::{DType, Element, decode, encode};
 pub use error::Error;
+pub use norm::measure_gradients;
 pub use normalize::{
     NormGradients, NormKind, NormParameters, Normalization, Normalized, normalize, normalize_backward,
 };
 pub use tensor::{LengthMismatch, Tensor, TensorRef};
+
+pub use evenkeel_exact::{NormOrder, NormPartial};

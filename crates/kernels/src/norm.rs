@@ -1,14 +1,14 @@
 //! The p-norm of many tensors: the same bits whatever their order, their grouping and the number of threads.
 
 mod cascade;
+mod chunk;
 mod largest;
 mod relative;
-mod sum;
 
+use evenkeel_exact::{ExactSum, NormOrder, NormPartial};
 use rayon::prelude::*;
 
-use self::sum::{ExactOrder, NormSum};
-use crate::{Checkpoint, Error, TensorRef, exact::ExactSum, parallel::CHUNK};
+use crate::{Checkpoint, Error, TensorRef, parallel::CHUNK};
 
 /// The norm over all tensors, and each tensor's own.
 pub(crate) struct Norms {
@@ -21,45 +21,58 @@ pub(crate) struct Norms {
 ///
 /// Orders 1, 2 and infinity are what exact arithmetic on the elements would give, rounded once.
 pub(crate) fn norms(tensors: &[TensorRef<'_>], p: f64, checkpoint: &dyn Checkpoint) -> Result<Norms, Error> {
-    if p == 1.0 {
-        exact(tensors, ExactOrder::One, checkpoint)
-    } else if p == 2.0 {
-        exact(tensors, ExactOrder::Two, checkpoint)
-    } else if p == f64::INFINITY {
-        exact(tensors, ExactOrder::Infinity, checkpoint)
-    } else {
-        relative::norms(tensors, p, checkpoint)
+    match NormOrder::from_norm_type(p) {
+        Some(order) => exact(tensors, order, checkpoint),
+        None => relative::norms(tensors, p, checkpoint),
     }
 }
 
-fn exact(tensors: &[TensorRef<'_>], order: ExactOrder, checkpoint: &dyn Checkpoint) -> Result<Norms, Error> {
+/// The norm over all tensors in a form that merges with that of others, exactly.
+///
+/// # Errors
+/// [`Error::Cancelled`].
+pub fn measure_gradients(
+    order: NormOrder,
+    gradients: &[TensorRef<'_>],
+    checkpoint: &dyn Checkpoint,
+) -> Result<NormPartial, Error> {
+    let partials = gradients.par_iter().map(|gradient| measure(gradient, order, checkpoint));
+    partials.try_reduce(|| NormPartial::new(order), merged)
+}
+
+fn exact(tensors: &[TensorRef<'_>], order: NormOrder, checkpoint: &dyn Checkpoint) -> Result<Norms, Error> {
     let mut per_tensor = vec![0.0; tensors.len()];
-    // Sums merge exactly, so Rayon may group tensors and chunks as it likes.
     let total = per_tensor
         .par_iter_mut()
         .zip(tensors)
         .map(|(norm, tensor)| {
-            let sum = measure(tensor, order, checkpoint)?;
-            *norm = sum.norm();
-            Ok::<_, Error>(sum)
+            let partial = measure(tensor, order, checkpoint)?;
+            *norm = partial.norm();
+            Ok::<_, Error>(partial)
         })
-        .try_reduce(|| NormSum::new(order), |a, b| Ok(a.merge(&b)))?;
+        .try_reduce(|| NormPartial::new(order), merged)?;
     Ok(Norms { total: total.norm(), per_tensor })
 }
 
-fn measure(tensor: &TensorRef<'_>, order: ExactOrder, checkpoint: &dyn Checkpoint) -> Result<NormSum, Error> {
+/// Partials merge exactly, so Rayon may group tensors and chunks as it likes.
+fn measure(tensor: &TensorRef<'_>, order: NormOrder, checkpoint: &dyn Checkpoint) -> Result<NormPartial, Error> {
     tensor
         .data()
         .par_chunks(CHUNK * tensor.dtype().size())
         .try_fold(
-            || NormSum::new(order),
-            |mut sum, chunk| {
+            || NormPartial::new(order),
+            |mut partial, data| {
                 checkpoint.check()?;
-                sum.add(tensor.dtype(), chunk);
-                Ok::<_, Error>(sum)
+                chunk::add(&mut partial, tensor.dtype(), data);
+                Ok::<_, Error>(partial)
             },
         )
-        .try_reduce(|| NormSum::new(order), |a, b| Ok(a.merge(&b)))
+        .try_reduce(|| NormPartial::new(order), merged)
+}
+
+fn merged(mut a: NormPartial, b: NormPartial) -> Result<NormPartial, Error> {
+    a.merge(&b).expect("both are of the order that was asked for");
+    Ok(a)
 }
 
 fn exact_sum_of(terms: impl IntoIterator<Item = f64>) -> f64 {

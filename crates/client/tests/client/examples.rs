@@ -8,16 +8,21 @@ use std::{
 
 use evenkeel::{config::ServerConfig, server::Running};
 
-/// Runs an example, which cargo builds beside the tests, and returns what it prints.
-async fn run(example: &str) -> String {
+/// Runs an example, which cargo builds beside the tests, against this many servers, and returns what it prints.
+async fn run(example: &str, servers: usize) -> String {
     let test = env::current_exe().expect("a test is a file");
     let binary: PathBuf = test.ancestors().nth(2).expect("target/debug").join("examples").join(example);
-    let server = Running::start(ServerConfig::on_free_port()).await.expect("the server starts");
-    let command = Command::new(&binary).arg(server.url()).output();
+    let mut running = Vec::new();
+    for _ in 0..servers {
+        running.push(Running::start(ServerConfig::on_free_port()).await.expect("the server starts"));
+    }
+    let command = Command::new(&binary).args(running.iter().map(Running::url)).output();
     // It blocked this thread; the server has another, by the attribute of the test.
     let output = command.unwrap_or_else(|error| panic!("{}: {error}; `cargo test` builds it", binary.display()));
     assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
-    server.shutdown_and_wait().await.expect("the server stops");
+    for server in running {
+        server.shutdown_and_wait().await.expect("the server stops");
+    }
     String::from_utf8(output.stdout).expect("an example prints text")
 }
 
@@ -28,11 +33,11 @@ async fn every_example_runs() {
     for file in folder.read_dir().expect("there are examples") {
         let path = file.expect("a readable folder").path();
         let name = path.file_stem().and_then(|name| name.to_str()).expect("a plain name");
-        let printed = run(name).await;
+        let printed = run(name, 1).await;
         assert!(!printed.trim().is_empty(), "{name} prints nothing");
         count += 1;
     }
-    assert!(count >= 6, "one for each call, and the README's");
+    assert!(count >= 7, "one for each call, and the README's");
 }
 
 /// The README shows this example; its comment says what it prints.
@@ -40,5 +45,12 @@ async fn every_example_runs() {
 async fn the_first_call_prints_what_it_says() {
     let source = include_str!("../../examples/first_call.rs");
     let promised = source.split_once("println!(\"{}\", y.output); // ").expect("it says what it prints").1;
-    assert_eq!(run("first_call").await.lines().next(), promised.lines().next());
+    assert_eq!(run("first_call", 1).await.lines().next(), promised.lines().next());
+}
+
+/// Gradients in parts on three servers are clipped as one server would clip them all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shards_on_three_servers_make_the_whole() {
+    let printed = run("sharded_clip", 3).await;
+    assert!(printed.ends_with("every byte is the same: true\n"), "{printed}");
 }

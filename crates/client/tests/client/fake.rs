@@ -9,7 +9,7 @@ use evenkeel_proto::v1::{
 };
 use tokio::net::TcpListener;
 use tonic::{
-    Request, Response, Status,
+    Request, Response, Status, Streaming,
     transport::{Server, server::TcpIncoming},
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Fake {
     pub(crate) dropout: Answer<pb::DropoutRequest, pb::DropoutResponse>,
     pub(crate) dropout_backward: Answer<pb::DropoutBackwardRequest, pb::DropoutBackwardResponse>,
     pub(crate) clip_gradients: Answer<pb::ClipGradientsRequest, pb::ClipGradientsResponse>,
+    /// Gets all messages of the call.
+    pub(crate) measure_gradients: Answer<Vec<pb::MeasureGradientsRequest>, pb::MeasureGradientsResponse>,
 }
 
 impl Default for Fake {
@@ -33,6 +35,7 @@ impl Default for Fake {
             dropout: Box::new(unimplemented),
             dropout_backward: Box::new(unimplemented),
             clip_gradients: Box::new(unimplemented),
+            measure_gradients: Box::new(unimplemented),
         }
     }
 }
@@ -84,5 +87,17 @@ impl TensorOpsService for Fake {
         request: Request<pb::ClipGradientsRequest>,
     ) -> Result<Response<pb::ClipGradientsResponse>, Status> {
         (self.clip_gradients)(request.into_inner()).map(Response::new)
+    }
+
+    async fn measure_gradients(
+        &self,
+        request: Request<Streaming<pb::MeasureGradientsRequest>>,
+    ) -> Result<Response<pb::MeasureGradientsResponse>, Status> {
+        let mut stream = request.into_inner();
+        let mut messages = Vec::new();
+        while let Some(message) = stream.message().await? {
+            messages.push(message);
+        }
+        (self.measure_gradients)(messages).map(Response::new)
     }
 }

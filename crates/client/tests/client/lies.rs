@@ -114,3 +114,22 @@ async fn clip_gradients() -> TestResult {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn measure_gradients() -> TestResult {
+    let partial = || pb::NormPartial { norm_type: 2.0, elements: 1, ..Default::default() };
+    let lies = [
+        ("partial", None),
+        ("partial.norm_type", Some(pb::NormPartial { norm_type: 3.0, ..partial() })),
+        ("partial.elements", Some(pb::NormPartial { nan_elements: 2, ..partial() })),
+        ("partial.largest", Some(pb::NormPartial { largest: f64::NAN, ..partial() })),
+        ("partial.sum", Some(pb::NormPartial { sum: vec![1; 533].into(), ..partial() })),
+    ];
+    for (field, partial) in lies {
+        let lie = pb::MeasureGradientsResponse { partial, ..Default::default() };
+        let answer = Box::new(move |_| Ok(lie.clone()));
+        let client = Fake { measure_gradients: answer, ..Fake::default() }.start().await?;
+        breaks(client.measure_gradients([("w", array![1.0_f32])]).send().await, field);
+    }
+    Ok(())
+}

@@ -6,6 +6,7 @@ mod examples;
 mod fake;
 mod layouts;
 mod lies;
+mod measure;
 mod statuses;
 
 use std::error::Error;

@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 
 use crate::{
     DType, Element,
-    exact::ExactSum,
     lanes::{BLOCK, two_sum},
     simd::{self, Kernel},
 };
@@ -18,31 +17,21 @@ pub(super) enum Term {
     Square,
 }
 
-/// Adds a term of each element of `data` to `sum`, exactly.
+/// Numbers whose sum is, exactly, that of a term of each element of `data`; `None` if they cannot be had this way.
 ///
 /// The terms go into levels of float64 lanes, each of which takes what the one before rounds away. As long as the last
 /// rounds nothing away, the levels hold the exact sum: two hold 106 bits from the largest partial sum to the lowest bit
-/// of the smallest term, which is enough for squares of float32 numbers that differ by up to some 2^20. A chunk with a
-/// wider range, or with an infinity or a NaN, is added again term by term.
-pub(super) fn add<E: Element>(sum: &mut ExactSum, data: &[u8], term: Term) {
+/// of the smallest term, which is enough for squares of float32 numbers that differ by up to some 2^20. A wider range, an
+/// infinity or a NaN is too much.
+pub(super) fn terms<E: Element>(data: &[u8], term: Term) -> Option<Vec<f64>> {
     let element = PhantomData::<E>;
-    let exact = match term {
-        Term::Absolute => simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x.abs()], element }).add_to(sum),
+    match term {
+        Term::Absolute => simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x.abs()], element }).exact(),
         // The square of any other dtype fits float64.
         Term::Square if E::DTYPE != DType::F64 => {
-            simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x * x], element }).add_to(sum)
+            simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x * x], element }).exact()
         }
-        Term::Square => simd::run(Cascade::<_, _, 4> { data, term: &square_and_rest, element }).add_to(sum),
-    };
-    if exact {
-        return;
-    }
-    for element in data.chunks_exact(E::DTYPE.size()) {
-        let x = E::from_le_bytes(element).to_f64();
-        match term {
-            Term::Absolute => sum.add(x.abs()),
-            Term::Square => sum.add_square(x),
-        }
+        Term::Square => simd::run(Cascade::<_, _, 4> { data, term: &square_and_rest, element }).exact(),
     }
 }
 
@@ -67,13 +56,8 @@ struct Cascaded<const LEVELS: usize> {
 }
 
 impl<const LEVELS: usize> Cascaded<LEVELS> {
-    /// Adds the levels to `sum` if they are exact, and says whether they are.
-    fn add_to(self, sum: &mut ExactSum) -> bool {
-        let exact = self.lost == 0.0;
-        if exact {
-            self.levels.into_iter().flatten().for_each(|partial| sum.add(partial));
-        }
-        exact
+    fn exact(self) -> Option<Vec<f64>> {
+        (self.lost == 0.0).then(|| self.levels.into_iter().flatten().collect())
     }
 }
 
@@ -110,37 +94,54 @@ where
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_exact::ExactSum;
     use proptest::prelude::*;
 
     use super::*;
 
+    fn sum(terms: impl IntoIterator<Item = f64>) -> ExactSum {
+        let mut sum = ExactSum::new();
+        terms.into_iter().for_each(|term| sum.add(term));
+        sum
+    }
+
     proptest! {
-        /// Both ways to add are exact, for numbers of one scale and of all scales.
+        /// Numbers of one scale are summed exactly; of all scales, exactly or not at all.
         #[test]
-        fn chunks_are_added_exactly(
-            values in prop_oneof![
-                prop::collection::vec(-1f64..1.0, 0..600),
-                prop::collection::vec(any::<f64>(), 0..600),
+        fn what_is_summed_is_exact(
+            (values, one_scale) in prop_oneof![
+                (prop::collection::vec(-1f32..1.0, 0..600), Just(true)),
+                (prop::collection::vec(any::<f32>(), 0..600), Just(false)),
             ],
-            narrow: bool,
+            wide: bool,
         ) {
-            let values: Vec<f64> = values.into_iter().map(|x| if narrow { f64::from(x as f32) } else { x }).collect();
-            let (mut squares, mut absolutes) = (ExactSum::new(), ExactSum::new());
-            if narrow {
-                let data: Vec<u8> = values.iter().flat_map(|&x| (x as f32).to_le_bytes()).collect();
-                add::<f32>(&mut squares, &data, Term::Square);
-                add::<f32>(&mut absolutes, &data, Term::Absolute);
+            let finite = values.iter().all(|x| x.is_finite());
+            let (squares, absolutes) = if wide {
+                let data: Vec<u8> = values.iter().flat_map(|&x| f64::from(x).to_le_bytes()).collect();
+                (terms::<f64>(&data, Term::Square), terms::<f64>(&data, Term::Absolute))
             } else {
                 let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-                add::<f64>(&mut squares, &data, Term::Square);
-                add::<f64>(&mut absolutes, &data, Term::Absolute);
+                (terms::<f32>(&data, Term::Square), terms::<f32>(&data, Term::Absolute))
+            };
+            prop_assert!(!one_scale || squares.is_some() && absolutes.is_some());
+            prop_assert!(finite || squares.is_none() && absolutes.is_none());
+            if let Some(squares) = squares {
+                prop_assert_eq!(sum(squares), sum(values.iter().map(|&x| f64::from(x) * f64::from(x))));
             }
-            let (mut one_by_one, mut absolute) = (ExactSum::new(), 0.0);
+            if let Some(absolutes) = absolutes {
+                prop_assert_eq!(sum(absolutes), sum(values.iter().map(|&x| f64::from(x.abs()))));
+            }
+        }
+
+        /// The square of a float64 number does not fit one.
+        #[test]
+        fn squares_of_float64_keep_what_rounding_takes(values in prop::collection::vec(-1f64..1.0, 0..600)) {
+            let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let mut one_by_one = ExactSum::new();
             values.iter().for_each(|&x| one_by_one.add_square(x));
-            values.iter().for_each(|&x| absolute += x.abs());
-            prop_assert!(squares.sqrt() == one_by_one.sqrt() || squares.sqrt().is_nan() && one_by_one.sqrt().is_nan());
-            let near = (absolutes.to_f64() - absolute).abs() <= 1e-12 * absolute;
-            prop_assert!(near || absolutes.to_f64() == absolute || absolute.is_nan() && absolutes.to_f64().is_nan());
+            if let Some(terms) = terms::<f64>(&data, Term::Square) {
+                prop_assert_eq!(sum(terms), one_by_one);
+            }
         }
     }
 

@@ -2,6 +2,9 @@
 //!
 //! No power overflows that way and none that matters vanishes. The terms of a tensor are added exactly, and so are the
 //! tensors' norms, so that order does not matter; but each power is rounded, and depends on the tensor it is in.
+//!
+//! Powers come from the `libm` crate: those of the machine's own library differ in their last bits from one system, and
+//! one CPU, to the next.
 
 use std::marker::PhantomData;
 
@@ -24,7 +27,7 @@ pub(super) fn norms(tensors: &[TensorRef<'_>], p: f64, checkpoint: &dyn Checkpoi
     let norm = |tensor: &TensorRef<'_>| with_element!(tensor.dtype(), E => norm::<E>(tensor.data(), p, checkpoint));
     let per_tensor = tensors.par_iter().map(norm).collect::<Result<Vec<_>, _>>()?;
     let unit = per_tensor.iter().copied().fold(0.0, larger);
-    let total = relative(unit, p, || Ok(exact_sum_of(per_tensor.iter().map(|norm| (norm / unit).powf(p)))))?;
+    let total = relative(unit, p, || Ok(exact_sum_of(per_tensor.iter().map(|norm| libm::pow(norm / unit, p)))))?;
     Ok(Norms { total, per_tensor })
 }
 
@@ -43,7 +46,7 @@ fn norm<E: Element>(data: &[u8], p: f64, checkpoint: &dyn Checkpoint) -> Result<
 
 /// `unit * sum^(1/p)`, where the sum's terms are relative to `unit`, the largest value.
 fn relative(unit: f64, p: f64, sum: impl FnOnce() -> Result<f64, Error>) -> Result<f64, Error> {
-    if unit == 0.0 || !unit.is_finite() { Ok(unit) } else { Ok(unit * sum()?.powf(1.0 / p)) }
+    if unit == 0.0 || !unit.is_finite() { Ok(unit) } else { Ok(unit * libm::pow(sum()?, 1.0 / p)) }
 }
 
 /// The sum of `(|x| / unit)^p` over a chunk.
@@ -65,7 +68,7 @@ impl<E: Element> Kernel for Powers<'_, E> {
         for bytes in self.data.chunks(BLOCK * size) {
             let values = &mut values[..bytes.len() / size];
             E::decode(bytes, values);
-            values.iter_mut().for_each(|value| *value = (value.abs() / self.unit).powf(self.p));
+            values.iter_mut().for_each(|value| *value = libm::pow(value.abs() / self.unit, self.p));
             sum.add(values);
         }
         sum.total()

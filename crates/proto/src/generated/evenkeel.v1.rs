@@ -270,6 +270,59 @@ pub struct ClipGradientsResponse {
     #[prost(message, repeated, tag = "15")]
     pub gradients: ::prost::alloc::vec::Vec<Tensor>,
 }
+/// A part of what MeasureGradients measures. A call has any number of these, or none; the norm of nothing is 0.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MeasureGradientsRequest {
+    /// The order of the norm: 1, 2 or infinity, whose terms add up exactly. The first message says it, later ones leave it
+    /// out or say the same. Default 2.
+    #[prost(double, optional, tag = "1")]
+    pub norm_type: ::core::option::Option<f64>,
+    /// Norms of the same order that were measured elsewhere, to be merged into this one, so that a program without
+    /// integers of any length can let a server merge for it.
+    #[prost(message, repeated, tag = "14")]
+    pub partials: ::prost::alloc::vec::Vec<NormPartial>,
+    /// Gradients, or pieces of them, of any dtypes. A tensor may be cut between any two elements, and its pieces sent in
+    /// any order; shapes do not matter beyond the number of elements. Names are ignored.
+    #[prost(message, repeated, tag = "15")]
+    pub gradients: ::prost::alloc::vec::Vec<Tensor>,
+}
+/// The norm over everything that the call has sent.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MeasureGradientsResponse {
+    /// In the form that merges.
+    #[prost(message, optional, tag = "1")]
+    pub partial: ::core::option::Option<NormPartial>,
+    /// Its value: the norm over all elements, rounded once. NaN if there is a NaN among them, else infinite if there is an
+    /// infinity.
+    #[prost(double, tag = "2")]
+    pub total_norm: f64,
+}
+/// What has to be known of some elements to know their norm, exactly. Two of the same order are merged by adding the
+/// counts, adding the sums as integers, and taking the larger `largest`. The norm of `sum` S is the square root of
+/// S * 2^-2148 (order 1: S * 2^-2148 itself), to be rounded once.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NormPartial {
+    /// The order of the norm: 1, 2 or infinity.
+    #[prost(double, tag = "1")]
+    pub norm_type: f64,
+    /// How many elements were measured, finite or not.
+    #[prost(uint64, tag = "2")]
+    pub elements: u64,
+    /// How many of them are NaN. If there is one, the norm is NaN.
+    #[prost(uint64, tag = "3")]
+    pub nan_elements: u64,
+    /// How many of them are infinite. If there is one, and no NaN, the norm is infinite.
+    #[prost(uint64, tag = "4")]
+    pub infinite_elements: u64,
+    /// Order infinity: the largest absolute value of the finite elements. Otherwise 0.
+    #[prost(double, tag = "5")]
+    pub largest: f64,
+    /// Orders 1 and 2: the exact sum of the absolute values, or of the squares, of the finite elements: an unsigned
+    /// little-endian integer in units of 2^-2148, the square of the smallest float64 above 0. Without zero bytes at its
+    /// end, so equal sums have equal bytes; at most 532 bytes. Order infinity: empty.
+    #[prost(bytes = "bytes", tag = "15")]
+    pub sum: ::prost::bytes::Bytes,
+}
 /// The element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -696,6 +749,37 @@ pub mod tensor_ops_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Measures a norm over gradients, or pieces of them, in a form that merges exactly: whatever the order, the messages
+        /// and the servers that the elements are spread over, the merged norm has the same bits. Sent as `total_norm` to
+        /// ClipGradients, it clips each part as one server that saw everything would.
+        pub async fn measure_gradients(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::MeasureGradientsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::MeasureGradientsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/evenkeel.v1.TensorOpsService/MeasureGradients",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("evenkeel.v1.TensorOpsService", "MeasureGradients"),
+                );
+            self.inner.client_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -749,6 +833,16 @@ pub mod tensor_ops_service_server {
             request: tonic::Request<super::ClipGradientsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ClipGradientsResponse>,
+            tonic::Status,
+        >;
+        /// Measures a norm over gradients, or pieces of them, in a form that merges exactly: whatever the order, the messages
+        /// and the servers that the elements are spread over, the merged norm has the same bits. Sent as `total_norm` to
+        /// ClipGradients, it clips each part as one server that saw everything would.
+        async fn measure_gradients(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::MeasureGradientsRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<super::MeasureGradientsResponse>,
             tonic::Status,
         >;
     }
@@ -1053,6 +1147,55 @@ pub mod tensor_ops_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/evenkeel.v1.TensorOpsService/MeasureGradients" => {
+                    #[allow(non_camel_case_types)]
+                    struct MeasureGradientsSvc<T: TensorOpsService>(pub Arc<T>);
+                    impl<
+                        T: TensorOpsService,
+                    > tonic::server::ClientStreamingService<
+                        super::MeasureGradientsRequest,
+                    > for MeasureGradientsSvc<T> {
+                        type Response = super::MeasureGradientsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::MeasureGradientsRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TensorOpsService>::measure_gradients(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MeasureGradientsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

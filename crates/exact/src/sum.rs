@@ -1,13 +1,17 @@
 //! Sums of float64 that do not round until they are read.
 
-/// A sum is an integer in units of 2^-2304: below the smallest subnormal's square, 2^-2148, with room for the square of
-/// half a step of its root.
-pub(crate) const UNIT_EXPONENT: i32 = -2304;
+use std::fmt;
 
 const DIGIT_BITS: u32 = 32;
 
-/// 4352 bits reach from the unit to 2^2048, above every square; two more digits hold the carries of 2^31 additions and
-/// the sign.
+/// Digits below the square of the smallest subnormal number. No sum has them; the square of half a step of its root does.
+const GUARD_DIGITS: usize = 5;
+
+/// A sum is an integer in units of 2^-2308: the square of the smallest subnormal, 2^-2148, and the guard digits.
+const UNIT_EXPONENT: i32 = 2 * -1074 - (GUARD_DIGITS as i32) * (DIGIT_BITS as i32);
+
+/// 4356 bits reach from the unit to 2^2048, above every square; 60 more, and what the last digit has beyond its 32 bits,
+/// hold the carries and the sign.
 const DIGITS: usize = 138;
 
 /// How often a digit can be added to before its carry must move on.
@@ -15,13 +19,28 @@ const ADDITIONS_BEFORE_CARRY: u32 = 1 << 30;
 
 /// An exact accumulator: adds any number of float64 values without rounding, so that neither order nor grouping
 /// matters. Kulisch's long accumulator, with digits of 32 bits in 64-bit places.
+///
+/// A sum takes finite values only: an infinity or a NaN is no number to add, and says more where it is counted.
 #[derive(Clone, Debug)]
-pub(crate) struct ExactSum {
+pub struct ExactSum {
     digits: [i64; DIGITS],
     additions: u32,
-    /// The sum of the infinities and NaNs among the values; 0 if there were none.
-    special: f64,
 }
+
+/// Bytes are no sum: there are more of them than any sum of squares of float64 numbers has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SumTooLong {
+    /// The bytes up to the last that is not 0.
+    pub given: usize,
+}
+
+impl fmt::Display for SumTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected at most {} bytes, got {}", ExactSum::MAX_BYTES, self.given)
+    }
+}
+
+impl std::error::Error for SumTooLong {}
 
 /// A number `mantissa * 2^exponent` with 2^52 <= mantissa <= 2^53, or 0.
 #[derive(Clone, Copy, Debug)]
@@ -31,20 +50,21 @@ struct Rounded {
 }
 
 impl ExactSum {
-    pub(crate) fn new() -> Self {
-        Self { digits: [0; DIGITS], additions: 0, special: 0.0 }
+    /// The most bytes that [`to_le_bytes`](Self::to_le_bytes) gives: up to 2^2108, enough for 2^60 squares.
+    pub const MAX_BYTES: usize = (DIGITS - GUARD_DIGITS) * 4;
+
+    /// The sum of nothing.
+    pub fn new() -> Self {
+        Self { digits: [0; DIGITS], additions: 0 }
     }
 
-    pub(crate) fn add(&mut self, x: f64) {
+    /// Adds `x`, which is finite.
+    pub fn add(&mut self, x: f64) {
         self.add_scaled(x, 0);
     }
 
-    /// Adds the square of `x`.
-    pub(crate) fn add_square(&mut self, x: f64) {
-        if !x.is_finite() {
-            self.special += x * x;
-            return;
-        }
+    /// Adds the square of `x`, which is finite.
+    pub fn add_square(&mut self, x: f64) {
         // Brought into a range where neither square nor its rest leaves float64; a power of two rounds nothing.
         let scale = if x.abs() > 1e100 {
             -600
@@ -61,10 +81,7 @@ impl ExactSum {
 
     /// Adds `x * 2^exponent`.
     fn add_scaled(&mut self, x: f64, exponent: i32) {
-        if !x.is_finite() {
-            self.special += x;
-            return;
-        }
+        debug_assert!(x.is_finite(), "what is not finite is counted, not added");
         let bits = x.to_bits();
         let biased = (bits >> 52 & 0x7FF) as i32;
         let fraction = bits & ((1 << 52) - 1);
@@ -86,13 +103,12 @@ impl ExactSum {
     }
 
     /// Adds another sum.
-    pub(crate) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         if self.additions + other.additions >= ADDITIONS_BEFORE_CARRY {
             self.carry();
         }
         self.digits.iter_mut().zip(&other.digits).for_each(|(digit, other)| *digit += other);
         self.additions += other.additions + 1;
-        self.special += other.special;
     }
 
     /// Brings every digit but the highest, which keeps the sign, into [0, 2^32).
@@ -119,11 +135,39 @@ impl ExactSum {
         (sum, negative)
     }
 
-    /// The sum, rounded to nearest, ties to even.
-    pub(crate) fn to_f64(&self) -> f64 {
-        if self.special != 0.0 {
-            return self.special; // NaN is unequal to 0, too
+    /// A sum that is not negative, as a little-endian integer in units of 2^-2148 without zeros at its end: equal sums
+    /// have equal bytes.
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        let mut sum = self.clone();
+        sum.carry();
+        let (top, digits) = sum.digits[GUARD_DIGITS..].split_last().expect("there are more digits than guard digits");
+        let top = u32::try_from(*top).expect("a sum of 2^60 squares or fewer, not negative");
+        let digits = digits.iter().map(|&digit| digit as u32); // carried: below 2^32
+        let mut bytes: Vec<u8> = digits.chain([top]).flat_map(u32::to_le_bytes).collect();
+        bytes.truncate(significant(&bytes));
+        bytes
+    }
+
+    /// The sum that has these bytes; zeros at the end do not matter.
+    ///
+    /// # Errors
+    /// [`SumTooLong`] above [`MAX_BYTES`](Self::MAX_BYTES).
+    pub fn from_le_bytes(bytes: &[u8]) -> Result<Self, SumTooLong> {
+        let given = significant(bytes);
+        if given > Self::MAX_BYTES {
+            return Err(SumTooLong { given });
         }
+        let mut sum = Self::new();
+        for (digit, bytes) in sum.digits[GUARD_DIGITS..].iter_mut().zip(bytes[..given].chunks(4)) {
+            let mut whole = [0; 4];
+            whole[..bytes.len()].copy_from_slice(bytes);
+            *digit = i64::from(u32::from_le_bytes(whole));
+        }
+        Ok(sum)
+    }
+
+    /// The sum, rounded to nearest, ties to even.
+    pub fn to_f64(&self) -> f64 {
         let (magnitude, negative) = self.magnitude();
         let Rounded { mantissa, exponent } = magnitude.round();
         // The terms are multiples of the smallest subnormal, so a subnormal sum is exact and scaling does not round.
@@ -132,10 +176,7 @@ impl ExactSum {
     }
 
     /// The square root of a sum that is not negative, rounded to nearest, ties to even (a subnormal root: rounded twice).
-    pub(crate) fn sqrt(&self) -> f64 {
-        if self.special != 0.0 {
-            return self.special.sqrt();
-        }
+    pub fn sqrt(&self) -> f64 {
         let (sum, _) = self.magnitude();
         let Rounded { mantissa, exponent } = sum.round();
         if mantissa == 0 {
@@ -191,6 +232,31 @@ impl ExactSum {
     }
 }
 
+impl Default for ExactSum {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Equal sums are equal, however they came about.
+impl PartialEq for ExactSum {
+    fn eq(&self, other: &Self) -> bool {
+        let carried = |sum: &Self| {
+            let mut sum = sum.clone();
+            sum.carry();
+            sum.digits
+        };
+        carried(self) == carried(other)
+    }
+}
+
+impl Eq for ExactSum {}
+
+/// The number of bytes up to the last that is not 0.
+fn significant(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
+}
+
 /// 2^exponent, for an exponent of a normal number.
 fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(u64::try_from(exponent + 1023).expect("a normal number's exponent") << 52)
@@ -205,6 +271,7 @@ fn scaled(mut x: f64, mut exponent: i32) -> f64 {
     }
     x * power_of_two(exponent)
 }
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -215,6 +282,10 @@ mod tests {
         let mut sum = ExactSum::new();
         values.iter().for_each(|&x| sum.add(x));
         sum.to_f64()
+    }
+
+    fn finite() -> impl Strategy<Value = f64> {
+        any::<f64>().prop_filter("finite", |x| x.is_finite())
     }
 
     #[test]
@@ -237,10 +308,30 @@ mod tests {
     }
 
     #[test]
-    fn infinities_and_nan_come_through() {
-        assert_eq!(sum(&[1.0, f64::INFINITY]), f64::INFINITY);
-        assert!(sum(&[f64::NEG_INFINITY, f64::INFINITY]).is_nan());
-        assert!(sum(&[f64::NAN, 1.0]).is_nan());
+    fn bytes_are_an_integer_of_the_smallest_squares() {
+        let bytes = |x: f64| {
+            let mut sum = ExactSum::new();
+            sum.add_square(x);
+            sum.to_le_bytes()
+        };
+        assert_eq!(bytes(0.0), []);
+        assert_eq!(bytes(2f64.powi(-1074)), [1]);
+        assert_eq!(bytes(3.0 * 2f64.powi(-1074)), [9]);
+        // 2^2148 of the unit: 268 bytes of 8 bits and four bits more.
+        assert_eq!(bytes(1.0), [&[0; 268][..], &[1 << 4]].concat());
+        assert_eq!(bytes(f64::MAX).len(), 525, "2^2048 and 2^-2148 are 4196 bits apart");
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        let most = vec![255; ExactSum::MAX_BYTES];
+        let mut sum = ExactSum::from_le_bytes(&most).expect("fits");
+        assert_eq!(sum.to_le_bytes(), most);
+        (0..1000).for_each(|_| sum.merge(&ExactSum::from_le_bytes(&most).expect("fits")));
+        assert_eq!(sum.to_f64(), f64::INFINITY);
+        let longer = [&most[..], &[1]].concat();
+        assert_eq!(ExactSum::from_le_bytes(&longer), Err(SumTooLong { given: ExactSum::MAX_BYTES + 1 }));
+        assert!(ExactSum::from_le_bytes(&[&most[..], &[0; 99]].concat()).is_ok(), "zeros do not count");
     }
 
     #[test]
@@ -270,7 +361,6 @@ mod tests {
         assert_eq!(root(&[2f64.powi(106), 6.0 * 2f64.powi(53), 9.0]), 2f64.powi(53) + 4.0);
         assert_eq!(root(&[9.0, 16.0]), 5.0);
         assert_eq!(root(&[]), 0.0);
-        assert_eq!(root(&[f64::INFINITY]), f64::INFINITY);
     }
 
     proptest! {
@@ -289,21 +379,22 @@ mod tests {
 
         /// x^2 and its root, for numbers of all scales.
         #[test]
-        fn the_root_of_a_square_is_the_number(x in any::<f64>()) {
+        fn the_root_of_a_square_is_the_number(x in finite()) {
             let mut square = ExactSum::new();
             square.add_square(x);
-            prop_assert!(square.sqrt() == x.abs() || x.is_nan() && square.sqrt().is_nan(), "{:e}", square.sqrt());
+            prop_assert_eq!(square.sqrt(), x.abs());
+            let read = ExactSum::from_le_bytes(&square.to_le_bytes());
+            prop_assert_eq!(read.as_ref(), Ok(&square));
         }
 
         /// The sum of two numbers is what the hardware, which rounds correctly, says it is.
         #[test]
-        fn two_terms_round_as_the_hardware_does(a in any::<f64>(), b in any::<f64>()) {
-            let (ours, theirs) = (sum(&[a, b]), a + b);
-            prop_assert!(ours == theirs || ours.is_nan() && theirs.is_nan(), "{ours:e} {theirs:e}");
+        fn two_terms_round_as_the_hardware_does(a in finite(), b in finite()) {
+            prop_assert_eq!(sum(&[a, b]), a + b);
         }
 
         #[test]
-        fn order_does_not_matter(mut values in prop::collection::vec(any::<f64>(), 0..20), by in 0usize..20) {
+        fn order_does_not_matter(mut values in prop::collection::vec(finite(), 0..20), by in 0usize..20) {
             let before = sum(&values);
             values.reverse();
             let turn = by % values.len().max(1);

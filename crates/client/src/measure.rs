@@ -1,0 +1,48 @@
+//! MeasureGradients.
+
+mod partial;
+mod pieces;
+
+use evenkeel_proto::v1 as pb;
+
+pub use self::partial::{InvalidNormPartial, NormPartial, OrderMismatch};
+use self::pieces::Pieces;
+use crate::{Client, Error, Gradient, codec};
+
+/// Gradients whose norm is measured; made by [`Client::measure_gradients`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before `send()`"]
+pub struct MeasureGradients {
+    client: Client,
+    gradients: Vec<pb::Tensor>,
+    norm_type: Option<f64>,
+}
+
+impl MeasureGradients {
+    pub(crate) fn new(client: Client, gradients: impl Iterator<Item = Gradient>) -> Self {
+        let gradients = gradients.map(|Gradient { name: _, tensor }| codec::encode_tensor(tensor)).collect();
+        Self { client, gradients, norm_type: None }
+    }
+
+    /// The order of the norm: 1, 2 or infinity, which are those that merge exactly. Default: 2.
+    pub fn norm_type(mut self, norm_type: f64) -> Self {
+        self.norm_type = Some(norm_type);
+        self
+    }
+
+    /// Makes the call. Gradients of any size travel in pieces that fit a message.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for another `norm_type`; any [`Error`] that has to do with the connection.
+    pub async fn send(self) -> Result<NormPartial, Error> {
+        let Self { client, gradients, norm_type } = self;
+        let messages = Pieces::new(gradients, norm_type, client.max_message_bytes());
+        let (mut call, request) = client.stream(tokio_stream::iter(messages));
+        let answer = call.stub.measure_gradients(request).await.map_err(|status| call.error(status))?.into_inner();
+
+        let pb::MeasureGradientsResponse { partial, total_norm: _ } = answer;
+        let partial = partial.ok_or_else(|| Error::protocol("partial", "is missing"))?;
+        NormPartial::from_wire(partial)
+            .map_err(|error| Error::protocol(format!("partial.{}", error.field()), error.to_string()))
+    }
+}

@@ -1,0 +1,89 @@
+//! Norms that merge.
+
+use std::fmt;
+
+use evenkeel_exact as exact;
+use evenkeel_proto::v1 as pb;
+use prost::Message as _;
+
+/// What has to be known of some gradients to know their norm, exactly. Partials merge without rounding: any order, any
+/// grouping and any split of the gradients over servers give the same norm, to the last bit.
+///
+/// Made by [`Client::measure_gradients`](crate::Client::measure_gradients). Programs pass it to each other with
+/// [`encode`](Self::encode) and [`decode`](Self::decode).
+#[derive(Clone, Debug, PartialEq)]
+pub struct NormPartial(exact::NormPartial);
+
+/// Partials of different orders do not merge.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("the norms are of different orders: {expected} and {given}")]
+pub struct OrderMismatch {
+    /// The order that is merged into: 1, 2 or infinity.
+    pub expected: f64,
+    /// The order of the other.
+    pub given: f64,
+}
+
+/// Bytes are not a [`NormPartial`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a norm partial: {0}")]
+pub struct InvalidNormPartial(String);
+
+impl NormPartial {
+    /// Adds everything that another partial of the same order has measured.
+    ///
+    /// # Errors
+    /// [`OrderMismatch`]; nothing is added then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), OrderMismatch> {
+        self.0.merge(&other.0).map_err(|exact::OrderMismatch { expected, given }| OrderMismatch {
+            expected: expected.norm_type(),
+            given: given.norm_type(),
+        })
+    }
+
+    /// The norm over everything measured, rounded once: what
+    /// [`ClipGradients::total_norm`](crate::ClipGradients::total_norm) takes. NaN if there is a NaN among the elements,
+    /// else infinite if there is an infinity.
+    pub fn total_norm(&self) -> f64 {
+        self.0.norm()
+    }
+
+    /// The order of the norm: 1, 2 or infinity.
+    pub fn norm_type(&self) -> f64 {
+        self.0.order().norm_type()
+    }
+
+    /// How many elements were measured, finite or not.
+    pub fn elements(&self) -> u64 {
+        self.0.elements()
+    }
+
+    /// How many of them are NaN.
+    pub fn nan_elements(&self) -> u64 {
+        self.0.nan_elements()
+    }
+
+    /// How many of them are infinite.
+    pub fn infinite_elements(&self) -> u64 {
+        self.0.infinite_elements()
+    }
+
+    /// The protobuf message `evenkeel.v1.NormPartial`, at most some 600 bytes, which a program in any language can read.
+    pub fn encode(&self) -> Vec<u8> {
+        pb::NormPartial::from(&self.0).encode_to_vec()
+    }
+
+    /// Reads what [`encode`](Self::encode) writes.
+    ///
+    /// # Errors
+    /// [`InvalidNormPartial`] for other bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, InvalidNormPartial> {
+        let invalid = |error: &dyn fmt::Display| InvalidNormPartial(error.to_string());
+        let message = pb::NormPartial::decode(bytes).map_err(|error| invalid(&error))?;
+        Self::from_wire(message).map_err(|error| invalid(&format!("{}: {error}", error.field())))
+    }
+
+    pub(super) fn from_wire(message: pb::NormPartial) -> Result<Self, exact::InvalidPartial> {
+        exact::NormPartial::try_from(message).map(Self)
+    }
+}

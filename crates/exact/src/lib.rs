@@ -1,0 +1,25 @@
+//! Exact sums, and norms that can be measured in parts and put together without rounding.
+//!
+//! The server measures with these, and the client merges what several servers measured: both have to agree to the last
+//! bit, so both use the same few lines.
+//!
+//! ```
+//! use evenkeel_exact::{NormOrder, NormPartial};
+//!
+//! let part = |values: &[f64]| {
+//!     let mut part = NormPartial::new(NormOrder::Two);
+//!     values.iter().for_each(|&x| part.add(x));
+//!     part
+//! };
+//! let mut there = part(&[4.0, 1e-200]);
+//! there.merge(&part(&[3.0]))?;
+//! assert_eq!(there, part(&[3.0, 4.0, 1e-200]));
+//! assert_eq!(there.norm(), 5.0);
+//! # Ok::<(), evenkeel_exact::OrderMismatch>(())
+//! ```
+
+mod partial;
+mod sum;
+
+pub use partial::{InvalidPartial, NormOrder, NormPartial, OrderMismatch, Parts};
+pub use sum::{ExactSum, SumTooLong};

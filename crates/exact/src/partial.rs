@@ -1,0 +1,353 @@
+//! A norm over some elements, in a form that merges.
+
+use std::fmt;
+
+use crate::{ExactSum, SumTooLong};
+
+/// The orders of norms whose terms are exact, so that their sums can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NormOrder {
+    /// The sum of the absolute values.
+    One,
+    /// The root of the sum of the squares.
+    Two,
+    /// The largest absolute value.
+    Infinity,
+}
+
+impl NormOrder {
+    /// The order that `norm_type` names; `None` for all but 1, 2 and infinity.
+    pub fn from_norm_type(norm_type: f64) -> Option<Self> {
+        [Self::One, Self::Two, Self::Infinity].into_iter().find(|order| order.norm_type() == norm_type)
+    }
+
+    /// 1, 2 or infinity.
+    pub fn norm_type(self) -> f64 {
+        match self {
+            Self::One => 1.0,
+            Self::Two => 2.0,
+            Self::Infinity => f64::INFINITY,
+        }
+    }
+}
+
+/// What has to be known of some elements to know their norm, exactly.
+///
+/// Partials of one order merge without rounding: it does not matter which elements were measured where, in which order,
+/// or how they were grouped. Equal elements give equal partials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NormPartial {
+    order: NormOrder,
+    counts: Counts,
+    /// Of order 1 the absolute values, of order 2 the squares of the finite elements.
+    sum: ExactSum,
+    /// Of order infinity the largest finite absolute value.
+    largest: f64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    elements: u64,
+    nan: u64,
+    infinite: u64,
+}
+
+/// A [`NormPartial`] taken apart, as it travels; the fields mean what those of the wire contract's `NormPartial` mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts {
+    /// 1, 2 or infinity.
+    pub norm_type: f64,
+    /// How many elements were measured, finite or not.
+    pub elements: u64,
+    /// How many of them are NaN.
+    pub nan_elements: u64,
+    /// How many of them are infinite.
+    pub infinite_elements: u64,
+    /// Order infinity: the largest finite absolute value; else 0.
+    pub largest: f64,
+    /// Orders 1 and 2: [`ExactSum::to_le_bytes`]; else empty.
+    pub sum: Vec<u8>,
+}
+
+/// No elements have these parts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InvalidPartial {
+    /// `norm_type` is not 1, 2 or infinity.
+    NormType(f64),
+    /// More elements are NaN or infinite than there are elements.
+    Counts,
+    /// `largest` is negative, infinite or NaN, or not 0 where the order is 1 or 2.
+    Largest(f64),
+    /// `sum` is too long.
+    SumTooLong(SumTooLong),
+    /// `sum` is not empty where the order is infinity.
+    SumOfInfinity,
+}
+
+impl InvalidPartial {
+    /// The name of the field that is wrong.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::NormType(_) => "norm_type",
+            Self::Counts => "elements",
+            Self::Largest(_) => "largest",
+            Self::SumTooLong(_) | Self::SumOfInfinity => "sum",
+        }
+    }
+}
+
+impl fmt::Display for InvalidPartial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NormType(given) => write!(f, "expected 1, 2 or infinity, whose sums are exact, got {given}"),
+            Self::Counts => f.write_str("expected at least as many as nan_elements and infinite_elements together"),
+            Self::Largest(given) => {
+                write!(f, "expected a finite number, above 0 only with norm_type infinity, got {given}")
+            }
+            Self::SumTooLong(error) => error.fmt(f),
+            Self::SumOfInfinity => f.write_str("expected none with norm_type infinity"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidPartial {}
+
+/// Partials of different orders do not merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderMismatch {
+    /// The order that is merged into.
+    pub expected: NormOrder,
+    /// The order of the other.
+    pub given: NormOrder,
+}
+
+impl fmt::Display for OrderMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, got {}", self.expected.norm_type(), self.given.norm_type())
+    }
+}
+
+impl std::error::Error for OrderMismatch {}
+
+impl NormPartial {
+    /// The norm of nothing, 0.
+    pub fn new(order: NormOrder) -> Self {
+        Self { order, counts: Counts::default(), sum: ExactSum::new(), largest: 0.0 }
+    }
+
+    /// Adds an element.
+    pub fn add(&mut self, x: f64) {
+        self.counts.elements += 1;
+        if x.is_nan() {
+            self.counts.nan += 1;
+        } else if x.is_infinite() {
+            self.counts.infinite += 1;
+        } else {
+            match self.order {
+                NormOrder::One => self.sum.add(x.abs()),
+                NormOrder::Two => self.sum.add_square(x),
+                NormOrder::Infinity => self.largest = self.largest.max(x.abs()),
+            }
+        }
+    }
+
+    /// Adds finite elements whose absolute values (order 1) or squares (order 2) have been added up by the caller, as
+    /// terms that need not be one for each element.
+    pub fn add_terms(&mut self, elements: u64, terms: impl IntoIterator<Item = f64>) {
+        debug_assert_ne!(self.order, NormOrder::Infinity, "it has no sum");
+        self.counts.elements += elements;
+        terms.into_iter().for_each(|term| self.sum.add(term));
+    }
+
+    /// Adds finite elements of which the largest absolute value is known (order infinity).
+    pub fn add_largest(&mut self, elements: u64, largest: f64) {
+        debug_assert_eq!(self.order, NormOrder::Infinity, "the others have no largest");
+        self.counts.elements += elements;
+        self.largest = self.largest.max(largest);
+    }
+
+    /// Adds everything that another partial has measured.
+    ///
+    /// # Errors
+    /// [`OrderMismatch`]; nothing is added then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), OrderMismatch> {
+        if self.order != other.order {
+            return Err(OrderMismatch { expected: self.order, given: other.order });
+        }
+        let Counts { elements, nan, infinite } = &mut self.counts;
+        // Counts that came over the wire may be anything.
+        *elements = elements.saturating_add(other.counts.elements);
+        *nan = nan.saturating_add(other.counts.nan);
+        *infinite = infinite.saturating_add(other.counts.infinite);
+        match self.order {
+            NormOrder::One | NormOrder::Two => self.sum.merge(&other.sum),
+            NormOrder::Infinity => self.largest = self.largest.max(other.largest),
+        }
+        Ok(())
+    }
+
+    /// The norm, rounded once to nearest even (a root below the normal numbers: twice). A NaN among the elements makes
+    /// it NaN, else an infinity makes it infinite.
+    pub fn norm(&self) -> f64 {
+        if self.counts.nan > 0 {
+            return f64::NAN;
+        }
+        if self.counts.infinite > 0 {
+            return f64::INFINITY;
+        }
+        match self.order {
+            NormOrder::One => self.sum.to_f64(),
+            NormOrder::Two => self.sum.sqrt(),
+            NormOrder::Infinity => self.largest,
+        }
+    }
+
+    /// The order.
+    pub fn order(&self) -> NormOrder {
+        self.order
+    }
+
+    /// How many elements were measured, finite or not.
+    pub fn elements(&self) -> u64 {
+        self.counts.elements
+    }
+
+    /// How many of them are NaN.
+    pub fn nan_elements(&self) -> u64 {
+        self.counts.nan
+    }
+
+    /// How many of them are infinite.
+    pub fn infinite_elements(&self) -> u64 {
+        self.counts.infinite
+    }
+
+    /// Takes it apart, to send it.
+    pub fn to_parts(&self) -> Parts {
+        let Counts { elements, nan, infinite } = self.counts;
+        Parts {
+            norm_type: self.order.norm_type(),
+            elements,
+            nan_elements: nan,
+            infinite_elements: infinite,
+            largest: self.largest,
+            sum: self.sum.to_le_bytes(),
+        }
+    }
+
+    /// Puts together what was sent.
+    ///
+    /// # Errors
+    /// [`InvalidPartial`] if no elements have these parts.
+    pub fn from_parts(parts: &Parts) -> Result<Self, InvalidPartial> {
+        let &Parts { norm_type, elements, nan_elements, infinite_elements, largest, ref sum } = parts;
+        let order = NormOrder::from_norm_type(norm_type).ok_or(InvalidPartial::NormType(norm_type))?;
+        if nan_elements.checked_add(infinite_elements).is_none_or(|special| special > elements) {
+            return Err(InvalidPartial::Counts);
+        }
+        let has_largest = order == NormOrder::Infinity;
+        if !largest.is_finite() || largest < 0.0 || largest > 0.0 && !has_largest {
+            return Err(InvalidPartial::Largest(largest));
+        }
+        let sum = ExactSum::from_le_bytes(sum).map_err(InvalidPartial::SumTooLong)?;
+        if has_largest && sum != ExactSum::new() {
+            return Err(InvalidPartial::SumOfInfinity);
+        }
+        let counts = Counts { elements, nan: nan_elements, infinite: infinite_elements };
+        Ok(Self { order, counts, sum, largest: largest.abs() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ORDERS: [NormOrder; 3] = [NormOrder::One, NormOrder::Two, NormOrder::Infinity];
+
+    fn measure(order: NormOrder, values: &[f64]) -> NormPartial {
+        let mut partial = NormPartial::new(order);
+        values.iter().for_each(|&x| partial.add(x));
+        partial
+    }
+
+    fn values() -> impl Strategy<Value = Vec<f64>> {
+        let special = prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 5e-324]);
+        prop::collection::vec(prop_oneof![20 => any::<f64>(), 1 => special], 0..40)
+    }
+
+    proptest! {
+        /// Whatever is measured apart, in whatever order, and sent in between, is what is measured together.
+        #[test]
+        fn parts_make_the_whole(
+            values in values(), order in prop::sample::select(ORDERS.to_vec()),
+            cuts in prop::collection::vec(0usize..40, 0..5), turn in 0usize..5, backwards: bool,
+        ) {
+            let whole = measure(order, &values);
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(values.len())).chain([0, values.len()]).collect();
+            cuts.sort_unstable();
+            let mut pieces: Vec<NormPartial> = cuts.windows(2).map(|cut| measure(order, &values[cut[0]..cut[1]])).collect();
+            let by = turn % pieces.len();
+            pieces.rotate_left(by);
+            if backwards {
+                pieces.reverse();
+            }
+            let mut merged = NormPartial::new(order);
+            for piece in &pieces {
+                let received = NormPartial::from_parts(&piece.to_parts()).expect("what is sent is valid");
+                merged.merge(&received).expect("one order");
+            }
+            prop_assert_eq!(&merged, &whole);
+            prop_assert_eq!(merged.norm().to_bits(), whole.norm().to_bits());
+            prop_assert_eq!(merged.to_parts(), whole.to_parts());
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_counted_and_seen_in_the_norm() {
+        for order in ORDERS {
+            let mut partial = measure(order, &[1.0, f64::INFINITY, f64::NEG_INFINITY]);
+            assert_eq!((partial.norm(), partial.infinite_elements(), partial.elements()), (f64::INFINITY, 2, 3));
+            partial.add(f64::NAN);
+            assert!(partial.norm().is_nan());
+            assert_eq!((partial.nan_elements(), partial.elements()), (1, 4));
+        }
+    }
+
+    #[test]
+    fn orders_do_not_mix() {
+        let mut partial = measure(NormOrder::One, &[1.0]);
+        let mismatch = OrderMismatch { expected: NormOrder::One, given: NormOrder::Infinity };
+        assert_eq!(partial.merge(&measure(NormOrder::Infinity, &[2.0])), Err(mismatch));
+        assert_eq!(partial.norm(), 1.0);
+        assert_eq!(mismatch.to_string(), "expected 1, got inf");
+        assert_eq!(NormOrder::from_norm_type(f64::NAN), None);
+    }
+
+    #[test]
+    fn parts_that_nothing_has_are_refused() {
+        let two = measure(NormOrder::Two, &[1.0, f64::NAN]).to_parts();
+        let infinity = measure(NormOrder::Infinity, &[1.0]).to_parts();
+        let refused =
+            |parts: Parts| NormPartial::from_parts(&parts).map_err(|error| error.field()).expect_err("invalid");
+        assert_eq!(refused(Parts { norm_type: 3.0, ..two.clone() }), "norm_type");
+        assert_eq!(refused(Parts { norm_type: f64::NAN, ..two.clone() }), "norm_type");
+        assert_eq!(refused(Parts { elements: 0, ..two.clone() }), "elements");
+        assert_eq!(refused(Parts { infinite_elements: u64::MAX, ..two.clone() }), "elements");
+        assert_eq!(refused(Parts { largest: 1.0, ..two.clone() }), "largest");
+        assert_eq!(refused(Parts { largest: -1.0, ..infinity.clone() }), "largest");
+        assert_eq!(refused(Parts { largest: f64::INFINITY, ..infinity.clone() }), "largest");
+        assert_eq!(refused(Parts { sum: vec![1; 600], ..two.clone() }), "sum");
+        assert_eq!(refused(Parts { sum: vec![1], ..infinity }), "sum");
+    }
+
+    #[test]
+    fn counts_from_elsewhere_do_not_overflow() {
+        let most = Parts { elements: u64::MAX, nan_elements: u64::MAX, ..NormPartial::new(NormOrder::One).to_parts() };
+        let most = NormPartial::from_parts(&most).expect("valid");
+        let mut merged = most.clone();
+        merged.merge(&most).expect("one order");
+        assert_eq!(merged, most);
+    }
+}

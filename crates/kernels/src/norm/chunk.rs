@@ -1,0 +1,74 @@
+//! Adding a chunk of a tensor to a norm.
+
+use std::marker::PhantomData;
+
+use evenkeel_exact::{NormOrder, NormPartial};
+
+use super::{
+    cascade::{self, Term},
+    largest::Largest,
+};
+use crate::{DType, Element, dtype::with_element, simd};
+
+/// Adds the elements of `data`, exactly.
+pub(super) fn add(partial: &mut NormPartial, dtype: DType, data: &[u8]) {
+    with_element!(dtype, E => add_elements::<E>(partial, data));
+}
+
+/// The vector code below knows nothing of what is not finite, or spans too many powers of two; it notices, and the chunk
+/// is added element by element.
+fn add_elements<E: Element>(partial: &mut NormPartial, data: &[u8]) {
+    if !add_fast::<E>(partial, data) {
+        data.chunks_exact(E::DTYPE.size()).for_each(|element| partial.add(E::from_le_bytes(element).to_f64()));
+    }
+}
+
+/// Adds the elements at vector speed, or adds nothing and returns false.
+fn add_fast<E: Element>(partial: &mut NormPartial, data: &[u8]) -> bool {
+    let elements = (data.len() / E::DTYPE.size()) as u64;
+    let terms = match partial.order() {
+        NormOrder::One => cascade::terms::<E>(data, Term::Absolute),
+        NormOrder::Two => cascade::terms::<E>(data, Term::Square),
+        NormOrder::Infinity => {
+            let largest = simd::run(Largest { data, element: PhantomData::<E> });
+            if largest.is_finite() {
+                partial.add_largest(elements, largest);
+            }
+            return largest.is_finite();
+        }
+    };
+    let exact = terms.is_some();
+    terms.into_iter().for_each(|terms| partial.add_terms(elements, terms));
+    exact
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Tensor, Uninterrupted, measure_gradients};
+
+    /// Numbers of one scale, for the fast way, or of all scales and kinds, for the slow one.
+    fn values() -> impl Strategy<Value = Vec<f64>> {
+        let special = prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0]);
+        prop_oneof![
+            prop::collection::vec(-1f64..1.0, 0..600),
+            prop::collection::vec(prop_oneof![50 => any::<f64>(), 1 => special], 0..600),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_tensor_is_measured_as_its_elements_are(
+            values in values(),
+            dtype in prop::sample::select(DType::ALL.to_vec()),
+            order in prop::sample::select(vec![NormOrder::One, NormOrder::Two, NormOrder::Infinity]),
+        ) {
+            let tensor = Tensor::from_f64(dtype, vec![values.len()], &values);
+            let mut expected = NormPartial::new(order);
+            tensor.view().to_f64().into_iter().for_each(|x| expected.add(x));
+            prop_assert_eq!(measure_gradients(order, &[tensor.view()], &Uninterrupted), Ok(expected));
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Norms that merge, to and from the wire.
+
+use evenkeel_exact::{InvalidPartial, NormPartial, Parts};
+
+use crate::v1 as pb;
+
+impl From<&NormPartial> for pb::NormPartial {
+    fn from(partial: &NormPartial) -> Self {
+        let Parts { norm_type, elements, nan_elements, infinite_elements, largest, sum } = partial.to_parts();
+        Self { norm_type, elements, nan_elements, infinite_elements, largest, sum: sum.into() }
+    }
+}
+
+impl TryFrom<pb::NormPartial> for NormPartial {
+    type Error = InvalidPartial;
+
+    fn try_from(partial: pb::NormPartial) -> Result<Self, InvalidPartial> {
+        let pb::NormPartial { norm_type, elements, nan_elements, infinite_elements, largest, sum } = partial;
+        Self::from_parts(&Parts { norm_type, elements, nan_elements, infinite_elements, largest, sum: sum.into() })
+    }
+}
