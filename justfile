@@ -53,6 +53,10 @@ proto-lint:
 python-check:
     bash clients/python/run.sh
 
+# Make masks and norms again in Python, Go and Java and compare with the service (needs Python 3.11, Go, Java 17)
+reproduce:
+    bash docs/reproduce/check.sh
+
 # Load the service with ghz and print a summary; fails on any failed call (installs ghz; needs Go and Python)
 load *arguments:
     bash load/run.sh {{ arguments }}
@@ -65,6 +69,6 @@ load-short:
 container:
     bash deploy/prove.sh
 
-# Everything that must pass before a merge (installs what it needs; needs Go and Python)
+# Everything that must pass before a merge (installs what it needs; needs Go, Java and Python)
 ci:
     bash .ci/run

@@ -186,8 +186,8 @@ impl NormPartial {
         Ok(())
     }
 
-    /// The norm, rounded once to nearest even (a root below the normal numbers: twice). A NaN among the elements makes
-    /// it NaN, else an infinity makes it infinite.
+    /// The norm, rounded once to nearest even. A NaN among the elements makes it NaN, else an infinity makes it
+    /// infinite.
     pub fn norm(&self) -> f64 {
         if self.counts.nan > 0 {
             return f64::NAN;

@@ -82,6 +82,9 @@ impl ExactSum {
     /// Adds `x * 2^exponent`.
     fn add_scaled(&mut self, x: f64, exponent: i32) {
         debug_assert!(x.is_finite(), "what is not finite is counted, not added");
+        if x == 0.0 {
+            return; // its exponent, scaled, may be below every place
+        }
         let bits = x.to_bits();
         let biased = (bits >> 52 & 0x7FF) as i32;
         let fraction = bits & ((1 << 52) - 1);
@@ -175,7 +178,7 @@ impl ExactSum {
         if negative { -value } else { value }
     }
 
-    /// The square root of a sum that is not negative, rounded to nearest, ties to even (a subnormal root: rounded twice).
+    /// The square root of a sum that is not negative, rounded to nearest, ties to even.
     pub fn sqrt(&self) -> f64 {
         let (sum, _) = self.magnitude();
         let Rounded { mantissa, exponent } = sum.round();
@@ -187,7 +190,7 @@ impl ExactSum {
         let root = scaled(mantissa as f64, exponent - 2 * half).sqrt();
         // The root of the rounded sum is at most one step off. Which neighbour is nearer, the exact sum tells: it lies
         // above or below the square of the point between them.
-        let (below, above) = (root.next_down(), root.next_up());
+        let (below, root, above) = neighbours(root, half);
         let nearest = if sum.is_below_middle(below, root, half) {
             below
         } else if sum.is_below_middle(root, above, half) {
@@ -255,6 +258,18 @@ impl Eq for ExactSum {}
 /// The number of bytes up to the last that is not 0.
 fn significant(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
+}
+
+/// The numbers of which one is nearest to a root that is close to `root`, where the result is to be scaled by 2^exponent:
+/// steps of float64, but none finer than the smallest subnormal after scaling.
+fn neighbours(root: f64, exponent: i32) -> (f64, f64, f64) {
+    let finest = power_of_two((-1074 - exponent).max(-200));
+    if root.next_up() - root >= finest {
+        (root.next_down(), root, root.next_up())
+    } else {
+        let root = (root / finest).floor() * finest;
+        (root - finest, root, root + finest)
+    }
 }
 
 /// 2^exponent, for an exponent of a normal number.
@@ -360,7 +375,32 @@ mod tests {
         // (2^53 + 3)^2: a tie between 2^53 + 2 and 2^53 + 4, whose upper neighbour is even.
         assert_eq!(root(&[2f64.powi(106), 6.0 * 2f64.powi(53), 9.0]), 2f64.powi(53) + 4.0);
         assert_eq!(root(&[9.0, 16.0]), 5.0);
+    }
+
+    #[test]
+    fn subnormal_roots_are_rounded_once() {
+        let root = |bits: &[u64]| {
+            let mut sum = ExactSum::new();
+            bits.iter().for_each(|&bits| sum.add_square(f64::from_bits(bits)));
+            sum.sqrt().to_bits()
+        };
+        // The root is a hair above the middle of two subnormal numbers; a root of 53 bits would lie on it.
+        assert_eq!(root(&[0x0004_0000_0000_0000, 0x0200_0000, 1]), 0x0004_0000_0000_0001);
+        assert_eq!(root(&[0x0004_0000_0000_0000, 0x0200_0000]), 0x0004_0000_0000_0000);
+        // 1.41, 1.73 and 2 of the smallest.
+        assert_eq!([root(&[1; 1]), root(&[1; 2]), root(&[1; 3]), root(&[1; 4])], [1, 1, 2, 2]);
+    }
+
+    #[test]
+    fn roots_of_nothing_and_of_everything() {
+        let root = |terms: &[f64]| {
+            let mut sum = ExactSum::new();
+            terms.iter().for_each(|&x| sum.add_square(x));
+            sum.sqrt()
+        };
         assert_eq!(root(&[]), 0.0);
+        assert_eq!(root(&[f64::MAX]), f64::MAX);
+        assert_eq!(root(&[f64::MAX; 2]), f64::INFINITY);
     }
 
     proptest! {

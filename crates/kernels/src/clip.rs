@@ -119,7 +119,11 @@ fn validate(spec: &Clipping) -> Result<f64, Error> {
 /// `clip_grad_norm_`'s factor. Its 1e-6, which keeps a zero norm from dividing, is not in Optax or TensorFlow.
 fn scale(threshold: f64, norm: f64) -> f64 {
     let scale = threshold / (norm + 1e-6);
-    if scale > 1.0 { 1.0 } else { scale } // a NaN stays, where `f64::min` would hide it
+    if scale.is_nan() {
+        f64::NAN // the canonical one: that of infinity / infinity has the sign that the CPU likes
+    } else {
+        scale.min(1.0)
+    }
 }
 
 /// Multiplies each tensor by its factor, in float64 and rounded once; a factor of 1 leaves the bytes alone.
@@ -204,4 +208,16 @@ fn clamp<E: Element>(
         }
     })?;
     Ok((count, Some(output)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factor_that_is_nan_is_the_canonical_one() {
+        assert_eq!(scale(f64::INFINITY, f64::INFINITY).to_bits(), f64::NAN.to_bits());
+        assert_eq!(scale(1.0, -f64::NAN).to_bits(), f64::NAN.to_bits());
+        assert_eq!((scale(2.0, 1.0), scale(1.0, 2.0), scale(0.0, 0.0)), (1.0, 1.0 / (2.0 + 1e-6), 0.0));
+    }
 }

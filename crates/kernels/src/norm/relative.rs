@@ -46,7 +46,13 @@ fn norm<E: Element>(data: &[u8], p: f64, checkpoint: &dyn Checkpoint) -> Result<
 
 /// `unit * sum^(1/p)`, where the sum's terms are relative to `unit`, the largest value.
 fn relative(unit: f64, p: f64, sum: impl FnOnce() -> Result<f64, Error>) -> Result<f64, Error> {
-    if unit == 0.0 || !unit.is_finite() { Ok(unit) } else { Ok(unit * libm::pow(sum()?, 1.0 / p)) }
+    if unit.is_nan() {
+        Ok(f64::NAN) // and not the one that came
+    } else if unit == 0.0 || unit.is_infinite() {
+        Ok(unit)
+    } else {
+        Ok(unit * libm::pow(sum()?, 1.0 / p))
+    }
 }
 
 /// The sum of `(|x| / unit)^p` over a chunk.
@@ -72,5 +78,20 @@ impl<E: Element> Kernel for Powers<'_, E> {
             sum.add(values);
         }
         sum.total()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Tensor, Uninterrupted};
+
+    #[test]
+    fn a_nan_is_the_canonical_one() {
+        let bytes = 0xFFC0_1234_u32.to_le_bytes().to_vec();
+        let odd = Tensor::from_bytes(crate::DType::F32, vec![], bytes).expect("one element");
+        let norms = norms(&[odd.view()], 3.0, &Uninterrupted).expect("nothing stops it");
+        assert_eq!(norms.total.to_bits(), f64::NAN.to_bits());
+        assert_eq!(norms.per_tensor[0].to_bits(), f64::NAN.to_bits());
     }
 }
