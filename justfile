@@ -53,6 +53,10 @@ proto-lint:
 python-check:
     bash clients/python/run.sh
 
+# Measure the accuracy beside PyTorch's; write docs/accuracy.md and its plots (needs Python 3.11; installs PyTorch)
+accuracy *arguments:
+    bash accuracy/run.sh {{ arguments }}
+
 # Make masks and norms again in Python, Go and Java and compare with the service (needs Python 3.11, Go, Java 17)
 reproduce:
     bash docs/reproduce/check.sh

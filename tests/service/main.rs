@@ -13,4 +13,5 @@ mod limits;
 mod measure;
 mod process;
 mod reflection;
+mod same_bits;
 mod shutdown;

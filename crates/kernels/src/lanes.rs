@@ -42,14 +42,34 @@ impl Lanes {
         }
     }
 
+    /// Adds a block of terms, keeping what every single addition rounds away.
+    #[inline(always)]
+    pub(crate) fn add_each(&mut self, terms: &[f64]) {
+        let (whole, rest) = terms.as_chunks::<LANES>();
+        for terms in whole {
+            for (lane, &term) in terms.iter().enumerate() {
+                add_to(&mut self.sums[lane], &mut self.rests[lane], term);
+            }
+        }
+        for (lane, &term) in rest.iter().enumerate() {
+            add_to(&mut self.sums[lane], &mut self.rests[lane], term);
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn total(self) -> f64 {
+        self.sum().value()
+    }
+
+    /// The total with what its rounding took.
+    #[inline(always)]
+    pub(crate) fn sum(self) -> Double {
         let (mut sum, mut rest) = (self.sums[0], self.rests[0]);
         for lane in 1..LANES {
             add_to(&mut sum, &mut rest, self.sums[lane]);
             rest += self.rests[lane];
         }
-        compensated(sum, rest)
+        Double { high: sum, low: rest }
     }
 }
 
@@ -69,20 +89,74 @@ pub(crate) fn add_to(sum: &mut f64, rest: &mut f64, term: f64) {
     *rest += lost;
 }
 
-/// A sum together with what its roundings took. An infinite sum has taken NaN, which is not the sum's.
-#[inline(always)]
-pub(crate) fn compensated(sum: f64, rest: f64) -> f64 {
-    if sum.is_finite() { sum + rest } else { sum }
-}
-
 /// The sum of `count` terms along a balanced tree, whose error grows with the logarithm of their number.
-pub(crate) fn tree_sum(count: usize, term: &impl Fn(usize) -> f64) -> f64 {
-    fn range(from: usize, to: usize, term: &impl Fn(usize) -> f64) -> f64 {
+pub(crate) fn tree_sum(count: usize, term: &impl Fn(usize) -> Double) -> Double {
+    fn range(from: usize, to: usize, term: &impl Fn(usize) -> Double) -> Double {
         match to - from {
-            0 => 0.0,
+            0 => Double::from(0.0),
             1 => term(from),
-            count => range(from, from + count / 2, term) + range(from + count / 2, to, term),
+            count => range(from, from + count / 2, term).plus(range(from + count / 2, to, term)),
         }
     }
     range(0, count, term)
+}
+
+/// A number of about twice float64's precision, as a sum of two. Sums and products are those of Dekker and Knuth, right
+/// to some 2^-102 of their terms. Where they leave float64's range, `low` is NaN and says nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Double {
+    pub(crate) high: f64,
+    pub(crate) low: f64,
+}
+
+impl From<f64> for Double {
+    #[inline(always)]
+    fn from(x: f64) -> Self {
+        Self { high: x, low: 0.0 }
+    }
+}
+
+impl Double {
+    /// `a * b`. The fused multiplication gives the same bits everywhere; a machine that has none computes it slowly.
+    #[inline(always)]
+    pub(crate) fn product(a: f64, b: f64) -> Self {
+        let high = a * b;
+        Self { high, low: a.mul_add(b, -high) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn plus(self, other: Self) -> Self {
+        let (high, lost) = two_sum(self.high, other.high);
+        Self { high, low: lost + (self.low + other.low) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn minus(self, other: Self) -> Self {
+        self.plus(Self { high: -other.high, low: -other.low })
+    }
+
+    #[inline(always)]
+    pub(crate) fn times(self, other: Self) -> Self {
+        let Self { high, low } = Self::product(self.high, other.high);
+        Self { high, low: low + (self.high * other.low + self.low * other.high) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn over(self, n: f64) -> Self {
+        let high = self.high / n;
+        Self { high, low: (n.mul_add(-high, self.high) + self.low) / n }
+    }
+
+    /// The same number, with `high` the nearest float64.
+    #[inline(always)]
+    pub(crate) fn normalized(self) -> Self {
+        let (high, low) = two_sum(self.high, self.low);
+        Self { high, low }
+    }
+
+    /// Rounded. A zero keeps its sign, and what is beyond float64's range stays there.
+    #[inline(always)]
+    pub(crate) fn value(self) -> f64 {
+        if self.low.abs() > 0.0 && self.low.is_finite() { self.high + self.low } else { self.high }
+    }
 }

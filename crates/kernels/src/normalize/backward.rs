@@ -4,6 +4,8 @@
 //! without centring the middle term is missing, and with running statistics, which are constants, both are.
 //! dweight = sum(dy * xh) and dbias = sum(dy), over all elements that share a weight.
 
+mod doubly;
+
 use std::marker::PhantomData;
 
 use rayon::prelude::*;
@@ -15,10 +17,13 @@ use super::{
     layout::{Dim, Layout, Position},
     plan::{Plan, Source},
     reduce::{Over, Terms, sums},
-    statistics::{Running, Statistics},
+    statistics::{Running, Statistics, with_rest},
     values::{Each, Same, Values},
 };
-use crate::{Checkpoint, Element, Error, lanes::BLOCK};
+use crate::{
+    Checkpoint, DType, Element, Error,
+    lanes::{BLOCK, Double},
+};
 
 /// Input and gradient, of one shape and dtype.
 #[derive(Clone, Copy)]
@@ -44,6 +49,12 @@ pub(super) fn grad_input<E: Element>(
         let place = index * bytes..index * bytes + output.len();
         let pair = Pair { input: &pair.input[place.clone()], grad_output: &pair.grad_output[place] };
         let statistics = Statistics::of::<E>(plan, &layout, first, pair.input, running, checkpoint)?;
+        if E::DTYPE == DType::F64 {
+            let elements = doubly::Elements { pair, statistics: &statistics, affine, run: layout.run() };
+            let slopes = doubly::Slopes::of(plan, &layout, elements, checkpoint)?;
+            apply::<E>(&layout, &doubly::InputGradient { elements, slopes }, output, checkpoint)?;
+            return Ok(statistics);
+        }
         let elements = Elements { pair, statistics: &statistics, affine, run: layout.run(), element: PhantomData::<E> };
         let means = Means::of(plan, &layout, &elements, checkpoint)?;
         apply::<E>(&layout, &InputGradient { elements, means }, output, checkpoint)?;
@@ -61,8 +72,14 @@ pub(super) fn grad_affine<E: Element>(
     pair: Pair<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<[f64; 2]>, Error> {
+    if E::DTYPE == DType::F64 {
+        let terms = doubly::AffineTerms(doubly::Elements { pair, statistics, affine, run: layout.run() });
+        let sums = sums(layout, Over::Repetitions, &terms, checkpoint)?;
+        return Ok(sums.iter().map(|&[product, dy, rest]| [with_rest(product, rest).value(), dy.value()]).collect());
+    }
     let elements = Elements { pair, statistics, affine, run: layout.run(), element: PhantomData::<E> };
-    sums(layout, Over::Repetitions, &AffineTerms(elements), checkpoint)
+    let sums = sums(layout, Over::Repetitions, &AffineTerms(elements), checkpoint)?;
+    Ok(sums.iter().map(|sums| sums.map(Double::value)).collect())
 }
 
 /// What the gradients of each element are made of.
@@ -151,11 +168,17 @@ impl Means {
             Source::Input => {
                 let n = layout.set_len() as f64;
                 let sums = sums(layout, Over::Sets, &SetTerms(*elements), checkpoint)?;
-                let g = sums.iter().map(|[g, _]| if plan.centred { g / n } else { 0.0 }).collect();
-                Ok(Self::OfSets { g, product: sums.iter().map(|[_, product]| product / n).collect() })
+                let g = sums.iter().map(|[g, _]| if plan.centred { mean(g.value(), n) } else { 0.0 }).collect();
+                Ok(Self::OfSets { g, product: sums.iter().map(|[_, product]| mean(product.value(), n)).collect() })
             }
         }
     }
+}
+
+/// Of a sum of n terms. What is not finite has no slope anywhere in its set: infinities of both signs would come and go
+/// with the signs of the elements.
+fn mean(sum: f64, n: f64) -> f64 {
+    if sum.is_finite() { sum / n } else { f64::NAN }
 }
 
 struct InputGradient<'a, E> {

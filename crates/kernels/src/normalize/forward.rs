@@ -12,7 +12,7 @@ use super::{
     statistics::{Running, Statistics},
     values::{Each, Same, Values, by_variation},
 };
-use crate::{Checkpoint, Element, Error, parallel::CHUNK};
+use crate::{Checkpoint, DType, Element, Error, lanes::Double, parallel::CHUNK};
 
 /// Sets are normalized in parts of about this many elements, which stay in a core's cache between measuring and
 /// writing.
@@ -55,7 +55,11 @@ impl<E: Element> Map for Normalize<'_, E> {
     #[inline(always)]
     fn write(&self, at: Position, results: &mut [f64]) {
         E::decode_from(self.input, at.offset, results);
-        by_variation!(self.run, self.normalize(at, results));
+        if E::DTYPE == DType::F64 {
+            by_variation!(self.run, self.normalize_doubly(at, results));
+        } else {
+            by_variation!(self.run, self.normalize(at, results));
+        }
     }
 }
 
@@ -69,6 +73,22 @@ impl<'a, E> Normalize<'a, E> {
         let bias = A::take(&self.affine.bias, at.affine, x.len());
         for (i, x) in x.iter_mut().enumerate() {
             *x = (*x - mean.at(i) - tail.at(i)) * rstd.at(i) * weight.at(i) + bias.at(i);
+        }
+    }
+    /// The same in twice the precision, for float64 elements.
+    #[inline(always)]
+    fn normalize_doubly<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) {
+        let mean = S::take(&self.statistics.mean, at.set, x.len());
+        let tail = S::take(&self.statistics.tail, at.set, x.len());
+        let rstd = S::take(&self.statistics.rstd, at.set, x.len());
+        let rstd_tail = S::take(&self.statistics.rstd_tail, at.set, x.len());
+        let weight = A::take(&self.affine.weight, at.affine, x.len());
+        let bias = A::take(&self.affine.bias, at.affine, x.len());
+        for (i, x) in x.iter_mut().enumerate() {
+            let mean = Double { high: mean.at(i), low: tail.at(i) };
+            let rstd = Double { high: rstd.at(i), low: rstd_tail.at(i) };
+            let scaled = Double::from(*x).minus(mean).times(rstd).times(Double::from(weight.at(i)));
+            *x = scaled.plus(Double::from(bias.at(i))).value();
         }
     }
 }

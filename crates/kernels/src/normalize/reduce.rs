@@ -8,13 +8,17 @@ use rayon::prelude::*;
 use super::layout::{Dim, Layout, Position};
 use crate::{
     Checkpoint, Error,
-    lanes::{BLOCK, Lanes, add_to, compensated, tree_sum},
+    lanes::{BLOCK, Double, Lanes, add_to, tree_sum},
     parallel::CHUNK,
     simd::{self, Kernel},
 };
 
 /// What is summed: `M` terms for each element.
 pub(super) trait Terms<const M: usize>: Sync {
+    /// Of so many kinds of terms, the first ones, the sum keeps what every single addition rounds away; of the others,
+    /// most of it.
+    const EACH: usize = 0;
+
     /// Writes the terms of at most [`BLOCK`] elements of one run, the first at `at`: each kind of term to its own
     /// slice, all of the same length.
     fn write(&self, at: Position, terms: [&mut [f64]; M]);
@@ -45,7 +49,7 @@ pub(super) fn sums<const M: usize>(
     over: Over,
     terms: &impl Terms<M>,
     checkpoint: &dyn Checkpoint,
-) -> Result<Vec<[f64; M]>, Error> {
+) -> Result<Vec<[Double; M]>, Error> {
     let (kept, summed) = layout.outer().iter().partition(|dim| over.keeps(dim));
     let walk = Walk { origin: layout.origin(), kept, summed, run: layout.run() };
     if over.keeps(&walk.run) { walk.columns(terms, checkpoint) } else { walk.rows(terms, checkpoint) }
@@ -68,10 +72,14 @@ fn count(dims: &[Dim]) -> usize {
 
 impl Walk {
     /// Sums along the runs: each target has one accumulator.
-    fn rows<const M: usize>(&self, terms: &impl Terms<M>, checkpoint: &dyn Checkpoint) -> Result<Vec<[f64; M]>, Error> {
+    fn rows<const M: usize>(
+        &self,
+        terms: &impl Terms<M>,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Vec<[Double; M]>, Error> {
         let len = count(&self.summed) * self.run.len;
         let pieces = len.div_ceil(CHUNK);
-        let mut sums = vec![[0.0; M]; count(&self.kept) * pieces];
+        let mut sums = vec![[Double::from(0.0); M]; count(&self.kept) * pieces];
         sums.par_iter_mut().with_min_len(CHUNK / len.min(CHUNK)).enumerate().try_for_each(|(index, sum)| {
             checkpoint.check()?;
             let target = self.origin.advance(&self.kept, index / pieces);
@@ -90,11 +98,11 @@ impl Walk {
         &self,
         terms: &impl Terms<M>,
         checkpoint: &dyn Checkpoint,
-    ) -> Result<Vec<[f64; M]>, Error> {
+    ) -> Result<Vec<[Double; M]>, Error> {
         let (width, runs) = (self.run.len, count(&self.summed));
         let piece = CHUNK / width.min(BLOCK);
         let pieces = runs.div_ceil(piece);
-        let mut sums = vec![[0.0; M]; count(&self.kept) * pieces * width];
+        let mut sums = vec![[Double::from(0.0); M]; count(&self.kept) * pieces * width];
         sums.par_chunks_mut(width).enumerate().try_for_each(|(index, sums)| {
             let target = self.origin.advance(&self.kept, index / pieces);
             let first = index % pieces * piece;
@@ -126,10 +134,10 @@ struct RowPiece<'a, T, const M: usize> {
 }
 
 impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
-    type Output = [f64; M];
+    type Output = [Double; M];
 
     #[inline(always)]
-    fn run(self) -> [f64; M] {
+    fn run(self) -> [Double; M] {
         let Walk { summed, run, .. } = self.walk;
         let mut lanes = [Lanes::new(); M];
         let mut block = [[0.0; BLOCK]; M];
@@ -142,11 +150,13 @@ impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
             at += len;
             filled += len;
             if filled == BLOCK || at == self.to {
-                lanes.iter_mut().zip(&block).for_each(|(lanes, terms)| lanes.add(&terms[..filled]));
+                for (m, (lanes, terms)) in lanes.iter_mut().zip(&block).enumerate() {
+                    if m < T::EACH { lanes.add_each(&terms[..filled]) } else { lanes.add(&terms[..filled]) }
+                }
                 filled = 0;
             }
         }
-        lanes.map(Lanes::total)
+        lanes.map(Lanes::sum)
     }
 }
 
@@ -157,7 +167,7 @@ struct ColumnPiece<'a, T, const M: usize> {
     target: Position,
     from: usize,
     to: usize,
-    sums: &'a mut [[f64; M]],
+    sums: &'a mut [[Double; M]],
 }
 
 impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
@@ -175,23 +185,28 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
             for run in first..self.to.min(first + GROUP) {
                 let place = self.target.advance(&self.walk.summed, run);
                 self.terms.write(place, block.each_mut().map(|terms| &mut terms[..width]));
-                for (group, terms) in group.iter_mut().zip(&block) {
-                    group[..width].iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+                for m in 0..T::EACH {
+                    for column in 0..width {
+                        add_to(&mut sums[m][column], &mut rests[m][column], block[m][column]);
+                    }
+                }
+                for m in T::EACH..M {
+                    group[m][..width].iter_mut().zip(&block[m]).for_each(|(sum, term)| *sum += term);
                 }
             }
-            for m in 0..M {
+            for m in T::EACH..M {
                 for column in 0..width {
                     add_to(&mut sums[m][column], &mut rests[m][column], group[m][column]);
                 }
             }
         }
         for (column, sum) in self.sums.iter_mut().enumerate() {
-            *sum = std::array::from_fn(|m| compensated(sums[m][column], rests[m][column]));
+            *sum = std::array::from_fn(|m| Double { high: sums[m][column], low: rests[m][column] });
         }
     }
 }
 
 /// The sum of pieces, each kind of term along its own balanced tree.
-fn add<'a, const M: usize>(pieces: usize, piece: impl Fn(usize) -> &'a [f64; M]) -> [f64; M] {
+fn add<'a, const M: usize>(pieces: usize, piece: impl Fn(usize) -> &'a [Double; M]) -> [Double; M] {
     std::array::from_fn(|m| tree_sum(pieces, &|index| piece(index)[m]))
 }

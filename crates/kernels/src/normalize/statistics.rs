@@ -8,7 +8,10 @@ use super::{
     plan::{Channels, Plan, Source},
     reduce::{Over, Terms, sums},
 };
-use crate::{Checkpoint, DType, Element, Error, Tensor, TensorRef, lanes::compensated};
+use crate::{
+    Checkpoint, DType, Element, Error, Tensor, TensorRef,
+    lanes::{Double, two_sum},
+};
 
 /// The statistics of each set, as one list for each quantity.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +25,8 @@ pub(super) struct Statistics {
     pub(super) var: Vec<f64>,
     /// `1 / sqrt(var + eps)`.
     pub(super) rstd: Vec<f64>,
+    /// What its rounding left over, for float64 elements; empty for others.
+    pub(super) rstd_tail: Vec<f64>,
 }
 
 impl Statistics {
@@ -35,7 +40,10 @@ impl Statistics {
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
         match (plan.source, running) {
-            (Source::Running, Some(running)) => Ok(running.statistics(plan, first, layout.sets())),
+            (Source::Running, Some(running)) => Ok(running.statistics::<E>(plan, first, layout.sets())),
+            (Source::Running, None) | (Source::Input, _) if E::DTYPE == DType::F64 => {
+                Self::measure_doubly(plan, layout, input, checkpoint)
+            }
             (Source::Running, None) | (Source::Input, _) => Self::measure::<E>(plan, layout, input, checkpoint),
         }
     }
@@ -50,22 +58,59 @@ impl Statistics {
         let element = PhantomData::<E>;
         if !plan.centred {
             let squares = sums(layout, Over::Sets, &Squares { input, element }, checkpoint)?;
-            let var = squares.iter().map(|[sum]| sum / n).collect();
+            let var = squares.iter().map(|[sum]| sum.value() / n).collect();
             let zeros = vec![0.0; squares.len()];
-            return Ok(Self { mean: zeros.clone(), tail: zeros, var, rstd: Vec::new() }.with_rstd(plan.eps));
+            return Ok(Self { mean: zeros.clone(), tail: zeros, var, ..Self::default() }.with_rstd(plan.eps));
         }
         let totals = sums(layout, Over::Sets, &Plain { input, element }, checkpoint)?;
-        let mean: Vec<f64> = totals.iter().map(|[sum]| sum / n).collect();
+        let means = totals.iter().map(|[sum]| {
+            // Of an infinite sum there is no rest.
+            if sum.high.is_finite() { sum.normalized().over(n).normalized() } else { Double::from(sum.high) }
+        });
+        let (mean, tail): (Vec<f64>, Vec<f64>) = means.map(|Double { high, low }| (high, low)).unzip();
         let along_run = layout.run().set_stride;
         let centred = Centred { input, mean: &mean, along_run, element };
-        let deviations = sums(layout, Over::Sets, &centred, checkpoint)?;
-        let tail = deviations.iter().map(|[sum, _]| sum / n).collect();
-        let biased = |[sum, squares]: &[f64; 2]| {
-            let var = (squares - sum * sum / n) / n;
+        let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
+        // The deviations are from the mean without its tail, which is what all of them have too much.
+        let biased = |([squares], tail): (&[Double; 1], &f64)| {
+            let var = squares.value() / n - tail * tail;
             if var < 0.0 { 0.0 } else { var } // `f64::max` would make 0 of NaN
         };
-        let var = deviations.iter().map(biased).collect();
-        Ok(Self { mean, tail, var, rstd: Vec::new() }.with_rstd(plan.eps))
+        let var = squares.iter().zip(&tail).map(biased).collect();
+        Ok(Self { mean, tail, var, ..Self::default() }.with_rstd(plan.eps))
+    }
+
+    /// Float64 elements have all the digits that float64 has: what is computed from them in float64 alone is some ten
+    /// roundings off, so that they take twice the precision.
+    fn measure_doubly(plan: &Plan, layout: &Layout, input: &[u8], checkpoint: &dyn Checkpoint) -> Result<Self, Error> {
+        let n = layout.set_len() as f64;
+        let sets = layout.sets();
+        let mut mean: Vec<f64> = if plan.centred {
+            let totals = sums(layout, Over::Sets, &Plain { input, element: PhantomData::<f64> }, checkpoint)?;
+            totals.iter().map(|[sum]| sum.value() / n).collect()
+        } else {
+            vec![0.0; sets]
+        };
+        let centred = CentredDoubly { input, mean: &mean, along_run: layout.run().set_stride };
+        let deviations = sums(layout, Over::Sets, &centred, checkpoint)?;
+        let (mut tail, mut var) = (vec![0.0; sets], vec![0.0; sets]);
+        let (mut rstd, mut rstd_tail) = (vec![0.0; sets], vec![0.0; sets]);
+        for (set, [sum, squares, sum_rest, squares_rest]) in deviations.into_iter().enumerate() {
+            let sum = with_rest(sum, sum_rest).value();
+            let mut squares = with_rest(squares, squares_rest);
+            if plan.centred {
+                // An infinite mean has no tail: the deviations from it are NaN.
+                (mean[set], tail[set]) = if sum.is_nan() { (mean[set], sum) } else { two_sum(mean[set], sum / n) };
+                squares = squares.minus(Double::from(sum * sum / n));
+                if squares.high < 0.0 {
+                    squares = Double::from(0.0);
+                }
+            }
+            let squares = squares.over(n);
+            let Double { high, low } = reciprocal_root(squares.plus(Double::from(plan.eps)));
+            (var[set], rstd[set], rstd_tail[set]) = (squares.value(), high, low);
+        }
+        Ok(Self { mean, tail, var, rstd, rstd_tail })
     }
 
     fn with_rstd(mut self, eps: f64) -> Self {
@@ -73,9 +118,9 @@ impl Statistics {
         self
     }
 
-    /// The whole mean of a set. An infinite one has no tail to speak of.
+    /// The whole mean of a set.
     fn mean_of(&self, set: usize) -> f64 {
-        compensated(self.mean[set], self.tail[set])
+        Double { high: self.mean[set], low: self.tail[set] }.value()
     }
 
     /// Statistics of parts, in order, as those of the whole.
@@ -89,6 +134,7 @@ impl Statistics {
             tail: list(|part| &part.tail),
             var: list(|part| &part.var),
             rstd: list(|part| &part.rstd),
+            rstd_tail: list(|part| &part.rstd_tail),
         }
     }
 
@@ -132,10 +178,16 @@ impl Running {
     }
 
     /// As the statistics of `sets` sets from `first` on.
-    fn statistics(&self, plan: &Plan, first: usize, sets: usize) -> Statistics {
+    fn statistics<E: Element>(&self, plan: &Plan, first: usize, sets: usize) -> Statistics {
         let of_set = |values: &[f64]| (first..first + sets).map(|set| values[plan.channels.of_set(set)]).collect();
-        Statistics { mean: of_set(&self.mean), tail: vec![0.0; sets], var: of_set(&self.var), rstd: Vec::new() }
-            .with_rstd(plan.eps)
+        let (mean, var): (Vec<f64>, Vec<f64>) = (of_set(&self.mean), of_set(&self.var));
+        let statistics = Statistics { mean, tail: vec![0.0; sets], var, ..Statistics::default() };
+        if E::DTYPE != DType::F64 {
+            return statistics.with_rstd(plan.eps);
+        }
+        let rstd = |&var: &f64| reciprocal_root(Double::from(var).plus(Double::from(plan.eps)));
+        let (rstd, rstd_tail) = statistics.var.iter().map(rstd).map(|Double { high, low }| (high, low)).unzip();
+        Statistics { rstd, rstd_tail, ..statistics }
     }
 
     /// The running statistics after these of the input, with the unbiased variance; a channel with several sets
@@ -143,16 +195,20 @@ impl Running {
     pub(super) fn updated(&self, plan: &Plan, layout: &Layout, statistics: &Statistics) -> Self {
         let n = layout.set_len() as f64;
         let Channels { count, .. } = plan.channels;
-        let (mut mean, mut var) = (vec![0.0; count], vec![0.0; count]);
+        let zero = Double::from(0.0);
+        let (mut mean, mut var) = (vec![zero; count], vec![zero; count]);
         for set in 0..statistics.mean.len() {
             let channel = plan.channels.of_set(set);
-            mean[channel] += statistics.mean_of(set);
-            var[channel] += statistics.var[set] * n / (n - 1.0);
+            mean[channel] = mean[channel].plus(Double { high: statistics.mean[set], low: statistics.tail[set] });
+            var[channel] = var[channel].plus(Double::product(statistics.var[set], n).over(n - 1.0));
         }
         let sets_per_channel = (statistics.mean.len() / count) as f64;
-        let blend = |old: &[f64], new: Vec<f64>| {
-            let blend =
-                |(old, new): (&f64, f64)| (1.0 - plan.momentum) * old + plan.momentum * (new / sets_per_channel);
+        let old_share = Double::from(1.0).minus(Double::from(plan.momentum));
+        let blend = |old: &[f64], new: Vec<Double>| {
+            let blend = |(&old, new): (&f64, Double)| {
+                let new = new.over(sets_per_channel).times(Double::from(plan.momentum));
+                Double::from(old).times(old_share).plus(new).value()
+            };
             old.iter().zip(new).map(blend).collect()
         };
         Self { mean: blend(&self.mean, mean), var: blend(&self.var, var) }
@@ -166,6 +222,24 @@ impl Running {
     }
 }
 
+/// A sum with the sum of what was rounded away from its terms; of an infinite one, that is NaN.
+pub(super) fn with_rest(sum: Double, rest: Double) -> Double {
+    if sum.high.is_finite() { sum.plus(rest).normalized() } else { Double::from(sum.high) }
+}
+
+/// `1 / sqrt(x)`.
+fn reciprocal_root(x: Double) -> Double {
+    let Double { high: x, low } = if x.high.is_finite() { x.normalized() } else { x };
+    let root = x.sqrt();
+    let high = 1.0 / root;
+    // Beyond these, what is rounded away may be below the smallest number; and 0, infinity and NaN have no more digits.
+    if !(1e-280..1e280).contains(&x) {
+        return Double::from(high);
+    }
+    let root_low = (root.mul_add(-root, x) + low) / (2.0 * root);
+    Double { high, low: high * (root.mul_add(-high, 1.0) - root_low * high) }.normalized()
+}
+
 /// The elements themselves.
 struct Plain<'a, E> {
     input: &'a [u8],
@@ -173,6 +247,9 @@ struct Plain<'a, E> {
 }
 
 impl<E: Element> Terms<1> for Plain<'_, E> {
+    /// So that an element next to the mean keeps its digits, however large the others are.
+    const EACH: usize = 1;
+
     #[inline(always)]
     fn write(&self, at: Position, [x]: [&mut [f64]; 1]) {
         E::decode_from(self.input, at.offset, x);
@@ -193,7 +270,7 @@ impl<E: Element> Terms<1> for Squares<'_, E> {
     }
 }
 
-/// Deviations from a first estimate of the mean, and their squares.
+/// Squares of the deviations from the mean.
 struct Centred<'a, E> {
     input: &'a [u8],
     mean: &'a [f64],
@@ -202,16 +279,39 @@ struct Centred<'a, E> {
     element: PhantomData<E>,
 }
 
-impl<E: Element> Terms<2> for Centred<'_, E> {
+impl<E: Element> Terms<1> for Centred<'_, E> {
     #[inline(always)]
-    fn write(&self, at: Position, [deviations, squares]: [&mut [f64]; 2]) {
-        E::decode_from(self.input, at.offset, deviations);
+    fn write(&self, at: Position, [x]: [&mut [f64]; 1]) {
+        E::decode_from(self.input, at.offset, x);
         if self.along_run == 0 {
             let mean = self.mean[at.set];
-            deviations.iter_mut().for_each(|x| *x -= mean);
+            x.iter_mut().for_each(|x| *x = (*x - mean) * (*x - mean));
         } else {
-            deviations.iter_mut().zip(&self.mean[at.set..]).for_each(|(x, mean)| *x -= mean);
+            x.iter_mut().zip(&self.mean[at.set..]).for_each(|(x, mean)| *x = (*x - mean) * (*x - mean));
         }
-        squares.iter_mut().zip(&*deviations).for_each(|(square, x)| *square = x * x);
+    }
+}
+
+/// Deviations from a first estimate of the mean and their squares, and then what rounding takes from each of them.
+struct CentredDoubly<'a> {
+    input: &'a [u8],
+    mean: &'a [f64],
+    /// The distance of neighbours of a run in `mean`: 0 or 1.
+    along_run: usize,
+}
+
+impl Terms<4> for CentredDoubly<'_> {
+    const EACH: usize = 2;
+
+    #[inline(always)]
+    fn write(&self, at: Position, [deviations, squares, deviation_rests, square_rests]: [&mut [f64]; 4]) {
+        f64::decode_from(self.input, at.offset, deviations);
+        for i in 0..deviations.len() {
+            let (high, low) = two_sum(deviations[i], -self.mean[at.set + i * self.along_run]);
+            let deviation = Double { high, low };
+            let square = deviation.times(deviation);
+            (deviations[i], deviation_rests[i]) = (high, low);
+            (squares[i], square_rests[i]) = (square.high, square.low);
+        }
     }
 }

@@ -1,21 +1,22 @@
-//! The same bits on any number of threads and with any instruction set.
+//! The same bits on any number of threads, with any instruction set, at any address, alone or beside others.
 
-use std::sync::Mutex;
+use std::{fmt::Debug, sync::Mutex};
 
 use evenkeel_kernels::{
     ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization, Tensor,
-    Uninterrupted, clip_gradients, dropout, normalize, normalize_backward,
+    TensorRef, Uninterrupted, clip_gradients, dropout, dropout_backward, normalize, normalize_backward,
     simd::{self, InstructionSet},
 };
+use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 
-use super::case::tensor;
+use super::case::{dtypes, tensor, wide_numbers};
 
 /// Held while a test forces an instruction set, which holds for the whole process.
 static FORCED: Mutex<()> = Mutex::new(());
 
 /// On 1, 2, 3 and 16 threads and with every instruction set that the machine has.
-fn everywhere<T: PartialEq + std::fmt::Debug + Send>(what: &str, work: impl Fn() -> T + Sync) {
+fn everywhere<T: PartialEq + Send>(what: &str, work: impl Fn() -> T + Sync) {
     let run = |threads| ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(&work);
     let _forced = FORCED.lock().expect("no test panics while it holds this, or all fail");
     simd::force(InstructionSet::Baseline);
@@ -28,75 +29,219 @@ fn everywhere<T: PartialEq + std::fmt::Debug + Send>(what: &str, work: impl Fn()
     }
 }
 
+/// Numbers that no two additions round alike.
 fn noise(dtype: DType, shape: &[usize]) -> Tensor {
-    let mut state = 1u64;
+    let mut state = shape.len() as u64;
     let mut next = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 33) as f64 / f64::from(1u32 << 28) - 4.0
+        (state >> 11) as f64 / 2f64.powi(50) - 4.0
     };
     let values: Vec<f64> = (0..shape.iter().product()).map(|_| next()).collect();
     tensor(dtype, shape, &values)
 }
 
+/// A shape for every way through the kernels: sets along and across the runs, smaller and larger than a piece, a part and
+/// a chunk.
+fn normalizations() -> Vec<(Normalization, Vec<usize>)> {
+    let of = |kind, shape: &[usize]| {
+        let groups = if kind == NormKind::Group { 4 } else { 0 };
+        (Normalization { groups, ..Normalization::new(kind) }, shape.to_vec())
+    };
+    vec![
+        of(NormKind::Layer, &[300, 301]),
+        of(NormKind::Layer, &[2, 50_001]),
+        of(NormKind::Rms, &[7, 20_001]),
+        of(NormKind::Batch, &[4, 12, 40, 41]),
+        of(NormKind::Batch, &[30_000, 3]),
+        of(NormKind::Batch, &[90, 700]),
+        of(NormKind::Instance, &[2, 4, 101, 103]),
+        of(NormKind::Group, &[2, 8, 71, 73]),
+    ]
+}
+
+/// Forward and backward, with everything that they return, in one number of bytes.
+fn normalize_both(
+    spec: &Normalization,
+    weight: TensorRef<'_>,
+    input: TensorRef<'_>,
+    grad: TensorRef<'_>,
+) -> impl PartialEq + Debug + Send + use<> {
+    let parameters = NormParameters { weight: Some(weight), bias: Some(weight), ..NormParameters::default() };
+    let forward = normalize(spec, &parameters, input, true, &Uninterrupted).expect("valid");
+    let backward = normalize_backward(spec, &parameters, input, grad, &Uninterrupted).expect("valid");
+    (forward, backward)
+}
+
+fn weight_of(spec: &Normalization, dtype: DType, shape: &[usize]) -> Tensor {
+    let trailing = matches!(spec.kind, NormKind::Layer | NormKind::Rms);
+    noise(dtype, &[if trailing { shape[shape.len() - 1] } else { shape[1] }])
+}
+
 #[test]
 fn normalization() {
-    for (kind, shape) in [
-        (NormKind::Layer, vec![300, 1000]),
-        (NormKind::Layer, vec![2, 200_000]),
-        (NormKind::Rms, vec![7, 50_001]),
-        (NormKind::Batch, vec![16, 12, 40, 41]),
-        (NormKind::Batch, vec![60_000, 5]),
-        (NormKind::Instance, vec![4, 8, 101, 103]),
-        (NormKind::Group, vec![4, 8, 101, 103]),
-    ] {
-        let spec = Normalization { groups: if kind == NormKind::Group { 4 } else { 0 }, ..Normalization::new(kind) };
-        let (input, grad) = (noise(DType::F32, &shape), noise(DType::F32, &shape));
-        let weight = noise(
-            DType::F32,
-            &[if matches!(kind, NormKind::Layer | NormKind::Rms) { shape[shape.len() - 1] } else { shape[1] }],
-        );
-        let parameters = NormParameters { weight: Some(weight.view()), ..NormParameters::default() };
-        everywhere(&format!("{kind:?} {shape:?}"), || {
-            let forward = normalize(&spec, &parameters, input.view(), true, &Uninterrupted).expect("valid");
-            let backward =
-                normalize_backward(&spec, &parameters, input.view(), grad.view(), &Uninterrupted).expect("valid");
-            (forward, backward)
-        });
+    for (spec, shape) in normalizations() {
+        for dtype in DType::ALL {
+            let (input, grad) = (noise(dtype, &shape), noise(dtype, &shape));
+            let weight = weight_of(&spec, dtype, &shape);
+            everywhere(&format!("{:?} {shape:?} {dtype}", spec.kind), || {
+                normalize_both(&spec, weight.view(), input.view(), grad.view())
+            });
+        }
     }
 }
 
 #[test]
-fn dropout_and_clipping() {
-    let input = noise(DType::F16, &[3, 5, 12_345]);
-    for kind in [DropoutKind::Element, DropoutKind::Channel] {
-        let spec = Dropout { p: 0.3, seed: 9, offset: 5, kind, scaling: DropoutScaling::Inverted };
-        everywhere("dropout", || dropout(&spec, input.view(), true, &Uninterrupted).expect("valid"));
-    }
-    let gradients = [noise(DType::F32, &[100_003]), noise(DType::Bf16, &[17]), noise(DType::F64, &[40_000])];
-    let views = gradients.each_ref().map(Tensor::view);
-    for norm_type in [1.0, 2.0, 2.5] {
-        let spec = Clipping {
-            mode: ClipMode::Norm,
-            threshold: 1.0,
-            norm_type: Some(norm_type),
-            error_if_nonfinite: false,
-            total_norm: None,
-        };
-        everywhere("clipping", || clip_gradients(&spec, &views, &Uninterrupted).expect("valid"));
+fn running_statistics() {
+    let (input, channels) = (noise(DType::F32, &[16, 5, 1001]), noise(DType::F32, &[5]));
+    let var = tensor(DType::F32, &[5], &[0.5, 1.0, 1.5, 2.0, 2.5]);
+    for kind in [NormKind::Batch, NormKind::Instance] {
+        for training in [false, true] {
+            let spec = Normalization { training: Some(training), ..Normalization::new(kind) };
+            let running = NormParameters {
+                running_mean: Some(channels.view()),
+                running_var: Some(var.view()),
+                ..NormParameters::default()
+            };
+            everywhere(&format!("{kind:?}, training {training}"), || {
+                let forward = normalize(&spec, &running, input.view(), true, &Uninterrupted).expect("valid");
+                let backward = normalize_backward(&spec, &running, input.view(), input.view(), &Uninterrupted);
+                (forward, backward.expect("valid"))
+            });
+        }
     }
 }
 
-/// A row does not change with the rows beside it.
+fn dropouts() -> impl Iterator<Item = Dropout> {
+    let kinds = [DropoutKind::Element, DropoutKind::Channel, DropoutKind::Alpha, DropoutKind::FeatureAlpha];
+    let inverted = kinds.map(|kind| Dropout { p: 0.3, seed: 9, offset: 5, kind, scaling: DropoutScaling::Inverted });
+    let plain = Dropout { scaling: DropoutScaling::None, ..inverted[0] };
+    inverted.into_iter().chain([plain])
+}
+
+fn dropout_both(spec: &Dropout, input: TensorRef<'_>) -> impl PartialEq + Debug + Send + use<> {
+    let forward = dropout(spec, input, true, &Uninterrupted).expect("valid");
+    (forward, dropout_backward(spec, input, &Uninterrupted).expect("valid"))
+}
+
 #[test]
-fn alone_and_in_a_batch() {
-    let batch = noise(DType::F32, &[64, 777]);
-    let spec = Normalization::new(NormKind::Layer);
-    let run = |input: &Tensor| {
-        normalize(&spec, &NormParameters::default(), input.view(), false, &Uninterrupted).expect("valid").output
+fn dropout_of_every_kind() {
+    for dtype in DType::ALL {
+        let input = noise(dtype, &[3, 5, 3_333]);
+        for spec in dropouts() {
+            everywhere(&format!("{spec:?} {dtype}"), || dropout_both(&spec, input.view()));
+        }
+    }
+}
+
+fn clippings() -> impl Iterator<Item = Clipping> {
+    let clipping = |(mode, norm_type)| Clipping {
+        mode,
+        threshold: 1.0,
+        norm_type: Some(norm_type),
+        error_if_nonfinite: false,
+        total_norm: None,
     };
-    let together = run(&batch);
-    for (row, bytes) in batch.data().chunks(777 * 4).enumerate() {
-        let alone = Tensor::from_bytes(DType::F32, vec![1, 777], bytes.to_vec()).expect("one row");
-        assert_eq!(run(&alone).data(), &together.data()[row * 777 * 4..(row + 1) * 777 * 4]);
+    let norms = [1.0, 2.0, 2.5, f64::INFINITY].into_iter();
+    let modes = norms.flat_map(|norm_type| [ClipMode::Norm, ClipMode::NormPerTensor].map(|mode| (mode, norm_type)));
+    modes.chain([(ClipMode::Value, 2.0)]).map(clipping)
+}
+
+#[test]
+fn clipping_in_every_mode() {
+    let len = [100_003, 17, 20_000, 0, 16_384];
+    let dtypes = [DType::F32, DType::Bf16, DType::F64, DType::F32, DType::F16];
+    let gradients: Vec<Tensor> = dtypes.iter().zip(len).map(|(&dtype, len)| noise(dtype, &[len])).collect();
+    let views: Vec<TensorRef<'_>> = gradients.iter().map(Tensor::view).collect();
+    for spec in clippings() {
+        everywhere(&format!("{spec:?}"), || clip_gradients(&spec, &views, &Uninterrupted).expect("valid"));
+    }
+}
+
+/// A tensor whose bytes start `offset` bytes into a buffer, whatever that is aligned to.
+struct Misaligned {
+    dtype: DType,
+    shape: Vec<usize>,
+    buffer: Vec<u8>,
+    offset: usize,
+}
+
+impl Misaligned {
+    fn new(tensor: &Tensor, offset: usize) -> Self {
+        let buffer = [&vec![0xA5; offset][..], tensor.data(), &[0x5A; 8]].concat();
+        Self { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), buffer, offset }
+    }
+
+    fn view(&self) -> TensorRef<'_> {
+        let data = &self.buffer[self.offset..self.buffer.len() - 8];
+        TensorRef::new(self.dtype, &self.shape, data).expect("the bytes of a tensor")
+    }
+}
+
+#[test]
+fn where_the_bytes_begin_changes_nothing() {
+    for dtype in DType::ALL {
+        for (spec, shape) in normalizations() {
+            let (input, grad, weight) = (noise(dtype, &shape), noise(dtype, &shape), weight_of(&spec, dtype, &shape));
+            let expected = normalize_both(&spec, weight.view(), input.view(), grad.view());
+            for offset in 0..8 {
+                let moved = [&weight, &input, &grad].map(|tensor| Misaligned::new(tensor, offset));
+                let [weight, input, grad] = moved.each_ref().map(Misaligned::view);
+                assert!(normalize_both(&spec, weight, input, grad) == expected, "{:?} {dtype} at {offset}", spec.kind);
+            }
+        }
+        let input = noise(dtype, &[2, 3, 2_777]);
+        for offset in 0..8 {
+            let moved = Misaligned::new(&input, offset);
+            for spec in dropouts() {
+                let expected = dropout_both(&spec, input.view());
+                assert!(dropout_both(&spec, moved.view()) == expected, "{spec:?} {dtype} at {offset}");
+            }
+            for spec in clippings() {
+                let clip = |gradient| clip_gradients(&spec, &[gradient], &Uninterrupted).expect("valid");
+                assert!(clip(moved.view()) == clip(input.view()), "{spec:?} {dtype} at {offset}");
+            }
+        }
+    }
+}
+
+/// Sets in memory order, each of which has its statistics to itself: of which kind, and how one row is shaped.
+fn row_wise() -> impl Strategy<Value = (Normalization, Vec<usize>)> {
+    let kinds = vec![NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
+    (prop::sample::select(kinds), 1usize..4, prop_oneof![2usize..9, 200usize..600]).prop_map(|(kind, channels, len)| {
+        let groups = if kind == NormKind::Group { channels } else { 0 };
+        (Normalization { groups, ..Normalization::new(kind) }, vec![channels, len])
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// Rows may be sent together, alone, or in any split; so may their gradients.
+    #[test]
+    fn rows_do_not_know_of_each_other(
+        ((spec, row), dtype, input, grad) in (row_wise(), dtypes()).prop_flat_map(|((spec, row), dtype)| {
+            let len = 40 * row.iter().product::<usize>();
+            (Just((spec, row)), Just(dtype), wide_numbers(dtype, len), wide_numbers(dtype, len))
+        }),
+        mut cuts in prop::collection::vec(0usize..=40, 0..50),
+    ) {
+        cuts.extend([0, 40]);
+        cuts.sort_unstable();
+        let run = |from: usize, to: usize| {
+            let shape = [&[to - from][..], &row].concat();
+            let len: usize = row.iter().product();
+            let slice = |values: &[f64]| tensor(dtype, &shape, &values[from * len..to * len]);
+            let (input, grad) = (slice(&input), slice(&grad));
+            let none = NormParameters::default();
+            let forward = normalize(&spec, &none, input.view(), true, &Uninterrupted).expect("valid");
+            let backward = normalize_backward(&spec, &none, input.view(), grad.view(), &Uninterrupted).expect("valid");
+            let bytes = |tensor: Option<Tensor>| tensor.map_or_else(Vec::new, |tensor| tensor.data().to_vec());
+            [bytes(Some(forward.output)), bytes(forward.mean), bytes(forward.rstd), bytes(Some(backward.grad_input))]
+        };
+        let mut joined = [const { Vec::new() }; 4];
+        for cut in cuts.windows(2) {
+            joined.iter_mut().zip(run(cut[0], cut[1])).for_each(|(joined, part)| joined.extend(part));
+        }
+        prop_assert!(joined == run(0, 40));
     }
 }

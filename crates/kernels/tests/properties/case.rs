@@ -1,5 +1,7 @@
 //! Random tensors and normalizations.
 
+use std::fmt;
+
 use evenkeel_kernels::{DType, NormKind, NormParameters, Normalization, Tensor, encode};
 use ndarray::ArrayD;
 use proptest::prelude::*;
@@ -27,13 +29,33 @@ pub(crate) fn numbers(len: usize) -> impl Strategy<Value = Vec<f64>> {
         .prop_map(|(numbers, offset)| numbers.into_iter().map(|x| x + offset).collect())
 }
 
+/// Numbers of any scale that the dtype has, from 1e-38 to 1e38, around an offset of up to a million spreads.
+pub(crate) fn wide_numbers(dtype: DType, len: usize) -> impl Strategy<Value = Vec<f64>> {
+    let (least, most) = match dtype {
+        DType::F32 | DType::F64 | DType::Bf16 => (-38, 38),
+        DType::F16 => (-7, 4),
+    };
+    let number = prop_oneof![
+        8 => -1.0..1.0,
+        1 => Just(1.0),
+        1 => prop::sample::select(vec![-1.0, 0.0, 1e-3, -1e-9, 1.0 / 3.0]),
+    ];
+    let offset = prop::sample::select(vec![0.0, 0.0, 1.0, -30.0, 1e3, 1e6, -1e6]);
+    (prop::collection::vec(number, len), offset, least..=most).prop_map(
+        move |(numbers, offset, decade): (Vec<f64>, f64, i32)| {
+            let spread = (2.9 * 10f64.powi(decade)).min(2.9 * 10f64.powi(most) / (offset.abs() + 1.0));
+            numbers.into_iter().map(|x| (x + offset) * spread).collect()
+        },
+    )
+}
+
 pub(crate) fn tensors(shape: Vec<usize>) -> impl Strategy<Value = Tensor> {
     let len = shape.iter().product();
     (dtypes(), numbers(len)).prop_map(move |(dtype, values)| tensor(dtype, &shape, &values))
 }
 
 /// Everything that a normalization takes, fitting together.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) spec: Normalization,
     pub(crate) input: Tensor,
@@ -41,6 +63,23 @@ pub(crate) struct Case {
     pub(crate) weight: Option<Tensor>,
     pub(crate) bias: Option<Tensor>,
     pub(crate) running: Option<(Tensor, Tensor)>,
+}
+
+/// Numbers, which say more about a failure than their bytes.
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { spec, input, grad_output, weight, bias, running } = self;
+        let show = |tensor: &Tensor| format!("{} {:?} {:?}", tensor.dtype(), tensor.shape(), tensor.view().to_f64());
+        let show_if = |tensor: &Option<Tensor>| tensor.as_ref().map(show);
+        f.debug_struct("Case")
+            .field("spec", spec)
+            .field("input", &show(input))
+            .field("grad_output", &show(grad_output))
+            .field("weight", &show_if(weight))
+            .field("bias", &show_if(bias))
+            .field("running", &running.as_ref().map(|(mean, var)| [show(mean), show(var)]))
+            .finish()
+    }
 }
 
 impl Case {
@@ -54,7 +93,13 @@ impl Case {
     }
 }
 
+/// Tensors of every dtype, of one scale and moderate offsets, as the inputs of layers are, or of any.
 pub(crate) fn cases() -> impl Strategy<Value = Case> {
+    any::<bool>().prop_flat_map(|wide| cases_of(DType::ALL.to_vec(), wide))
+}
+
+/// Cases whose input is of one of the dtypes; `wide`: of any scale and offset.
+pub(crate) fn cases_of(dtypes: Vec<DType>, wide: bool) -> impl Strategy<Value = Case> {
     let kinds = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
     // Long and short runs, so that pieces and blocks are cut at every kind of boundary.
     let dims = prop_oneof![8 => 1usize..6, 2 => 6usize..40, 1 => 250usize..600];
@@ -67,9 +112,9 @@ pub(crate) fn cases() -> impl Strategy<Value = Case> {
                 Just(Vec::new()),
                 prop::sample::subsequence((0..rank as i32).collect::<Vec<_>>(), 1..=rank).prop_shuffle(),
             ];
-            (Just(kind), Just(shape), channel_axis, axes, any::<[bool; 5]>(), 0usize..4)
+            (Just(kind), Just(shape), channel_axis, axes, any::<[bool; 5]>(), 0usize..4, 0u8..4)
         })
-        .prop_filter_map("valid", |(kind, shape, channel_axis, axes, flags, divisor)| {
+        .prop_filter_map("valid", |(kind, shape, channel_axis, axes, flags, divisor, eps)| {
             let rank = shape.len();
             let mut spec = Normalization::new(kind);
             let by_channel = matches!(kind, NormKind::Batch | NormKind::Instance | NormKind::Group);
@@ -86,7 +131,12 @@ pub(crate) fn cases() -> impl Strategy<Value = Case> {
                 let divisors: Vec<usize> = (1..=channels).filter(|g| channels.is_multiple_of(*g)).collect();
                 spec.groups = divisors[divisor % divisors.len()];
             }
-            spec.eps = Some(if flags[1] { 1e-5 } else { 0.25 });
+            spec.eps = Some(match (eps, kind) {
+                (0, NormKind::Batch | NormKind::Instance) => 1e-30,
+                (0, NormKind::Layer | NormKind::Rms | NormKind::Group) => 0.0,
+                (1, _) => 0.25,
+                _ => 1e-5,
+            });
             spec.momentum = Some(if flags[2] { 0.1 } else { 0.75 });
             let keeps_channels = !axes.contains(&(channel_axis as i32));
             let running = flags[3] && keeps_channels && matches!(kind, NormKind::Batch | NormKind::Instance);
@@ -96,23 +146,27 @@ pub(crate) fn cases() -> impl Strategy<Value = Case> {
         .prop_filter("own statistics of more than one value", |(spec, shape, ..)| {
             super::oracle::set_len(spec, shape) > 1
         })
-        .prop_flat_map(|(spec, shape, channels, by_channel, running)| {
+        .prop_flat_map(move |(spec, shape, channels, by_channel, running)| {
             let affine = if by_channel {
                 vec![channels]
             } else {
                 super::oracle::pooled(&spec, &shape).iter().map(|&axis| shape[axis]).collect()
             };
             let len = shape.iter().product();
-            let variance = (dtypes(), prop::collection::vec(0.25f64..4.0, channels))
+            let variance = (self::dtypes(), prop::collection::vec(0.25f64..4.0, channels))
                 .prop_map(move |(dtype, values)| tensor(dtype, &[channels], &values));
+            let input = prop::sample::select(dtypes.clone()).prop_flat_map(move |dtype| {
+                let numbers = || if wide { wide_numbers(dtype, len).boxed() } else { numbers(len).boxed() };
+                (Just(dtype), numbers(), numbers())
+            });
             (
-                (Just(spec), dtypes(), numbers(len), numbers(len), Just(shape)),
+                (Just(spec), input, Just(shape)),
                 prop::option::of(tensors(affine.clone())),
                 prop::option::of(tensors(affine)),
                 (tensors(vec![channels]), variance).prop_map(move |pair| running.then_some(pair)),
             )
         })
-        .prop_map(|((spec, dtype, input, grad, shape), weight, bias, running)| Case {
+        .prop_map(|((spec, (dtype, input, grad), shape), weight, bias, running)| Case {
             spec,
             input: tensor(dtype, &shape, &input),
             grad_output: tensor(dtype, &shape, &grad),

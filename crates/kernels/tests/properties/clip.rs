@@ -3,7 +3,11 @@
 use evenkeel_kernels::{ClipMode, Clipped, Clipping, DType, Error, Tensor, TensorRef, Uninterrupted, clip_gradients};
 use proptest::prelude::*;
 
-use super::case::{tensor, tensors};
+use super::{
+    big::Big,
+    case::{dtypes, tensor, tensors, wide_numbers},
+    ulp::{Exact, Limit, rounded, within},
+};
 
 fn clipping(mode: ClipMode, threshold: f64) -> Clipping {
     Clipping { mode, threshold, norm_type: None, error_if_nonfinite: false, total_norm: None }
@@ -18,6 +22,58 @@ fn clip(spec: &Clipping, gradients: &[Tensor]) -> Clipped {
 fn bytes(clipped: &Clipped, gradients: &[Tensor]) -> Vec<Vec<u8>> {
     let of = |(data, gradient): (&Option<Vec<u8>>, &Tensor)| data.clone().unwrap_or_else(|| gradient.data().to_vec());
     clipped.data.iter().zip(gradients).map(of).collect()
+}
+
+/// The gradients after clipping.
+fn clipped(spec: &Clipping, gradients: &[Tensor]) -> Vec<Tensor> {
+    let clipped = bytes(&clip(spec, gradients), gradients).into_iter().zip(gradients);
+    clipped
+        .map(|(data, like)| Tensor::from_bytes(like.dtype(), like.shape().to_vec(), data).expect("the same length"))
+        .collect()
+}
+
+/// The exact norm of order 1, 2 or infinity over all elements.
+fn exact_norm<'a>(gradients: impl IntoIterator<Item = &'a Tensor>, p: f64) -> Big {
+    let elements = gradients.into_iter().flat_map(|gradient| gradient.view().to_f64());
+    let magnitudes = elements.map(|x| Big::from(x.abs()));
+    if p == 1.0 {
+        Big::sum(magnitudes)
+    } else if p == 2.0 {
+        Big::sum(magnitudes.map(|x| x.square())).sqrt()
+    } else {
+        magnitudes.max().unwrap_or_else(Big::zero)
+    }
+}
+
+/// Gradients of any dtype and scale.
+fn wide_lists() -> impl Strategy<Value = Vec<Tensor>> {
+    let gradient = (dtypes(), 0usize..40).prop_flat_map(|(dtype, len)| {
+        wide_numbers(dtype, len).prop_map(move |values| tensor(dtype, &[values.len()], &values))
+    });
+    prop::collection::vec(gradient, 1..5)
+}
+
+fn exact_orders() -> impl Strategy<Value = f64> {
+    prop::sample::select(vec![1.0, 2.0, f64::INFINITY])
+}
+
+/// The most that the norm of clipped gradients can be: `threshold * (1 + u)`, where u is half a unit of the last place
+/// of 1 in the coarsest dtype, and what rounding to the smallest subnormal number adds to each element.
+///
+/// A clipped element is `x * scale * (1 + e)`, `|e| <= u`, or within half the smallest subnormal of it; and
+/// `norm * scale <= threshold` but for some roundings of float64.
+fn most_after_clipping(gradients: &[Tensor], threshold: f64, p: f64) -> f64 {
+    let units = gradients.iter().map(|gradient| match gradient.dtype() {
+        DType::F64 => (2f64.powi(-53), 0.0),
+        DType::F32 => (2f64.powi(-24), 2f64.powi(-150)),
+        DType::F16 => (2f64.powi(-11), 2f64.powi(-25)),
+        DType::Bf16 => (2f64.powi(-8), 2f64.powi(-134)),
+    });
+    let (unit, smallest) =
+        units.fold((0.0, 0.0), |(u, s), (unit, smallest)| (f64::max(u, unit), f64::max(s, smallest)));
+    let elements = gradients.iter().map(|gradient| gradient.view().len()).sum::<usize>() as f64;
+    let smallest = smallest * if p == f64::INFINITY { 1.0 } else { elements.powf(1.0 / p) };
+    threshold * (1.0 + unit) * (1.0 + 2f64.powi(-49)) + smallest * (1.0 + 2f64.powi(-49))
 }
 
 fn gradient_lists() -> impl Strategy<Value = Vec<Tensor>> {
@@ -38,7 +94,7 @@ fn near(a: f64, b: f64) -> bool {
 }
 
 fn round(like: &Tensor, x: f64) -> f64 {
-    tensor(like.dtype(), &[], &[x]).view().to_f64()[0]
+    rounded(like.dtype(), x)
 }
 
 proptest! {
@@ -99,15 +155,68 @@ proptest! {
         prop_assert_eq!(got.scale, 1.0);
     }
 
-    /// Clipping what is clipped changes nothing, and no norm is left above the threshold but for the rounding.
+    /// Norms of order 1, 2 and infinity are correctly rounded, and elements right to half a unit; float64, to four.
     #[test]
-    fn clipping_is_idempotent(gradients in gradient_lists(), threshold in 0.01..5.0) {
+    fn norms_and_elements_are_exact(gradients in wide_lists(), ratio in 1e-4..1.5f64, p in exact_orders()) {
+        let norm = exact_norm(&gradients, p);
+        let threshold = norm.to_f64() * ratio;
+        let got = clip(&Clipping { norm_type: Some(p), ..clipping(ClipMode::Norm, threshold) }, &gradients);
+        prop_assert_eq!(got.total_norm.to_bits(), norm.to_f64().to_bits());
+        let one = Big::from(1);
+        let scale = &Big::from(threshold) / &(&norm + &Big::from(1e-6));
+        let scale = if scale > one { one } else { scale };
+        for (gradient, data) in gradients.iter().zip(bytes(&got, &gradients)) {
+            let got = Tensor::from_bytes(gradient.dtype(), gradient.shape().to_vec(), data).expect("the same length");
+            let exact: Vec<Exact> = gradient.view().to_f64().iter().map(|&x| (&Big::from(x) * &scale).into()).collect();
+            let limit = match gradient.dtype() {
+                DType::F64 => Limit::FLOAT64,
+                dtype @ (DType::F32 | DType::F16 | DType::Bf16) => Limit::of(dtype),
+            };
+            within(limit, "gradient", &got, &exact)?;
+        }
+    }
+
+    /// No norm is left above the threshold but for the rounding to the dtype, and clipping again does not change that.
+    #[test]
+    fn the_threshold_holds(gradients in wide_lists(), ratio in 1e-4..1.5f64, p in exact_orders(), per_tensor: bool) {
+        let norms = gradients.iter().map(|gradient| exact_norm([gradient], p).to_f64());
+        let threshold = ratio * norms.fold(0.0, f64::max);
+        let mode = if per_tensor { ClipMode::NormPerTensor } else { ClipMode::Norm };
+        let spec = Clipping { norm_type: Some(p), ..clipping(mode, threshold) };
+        let once = clipped(&spec, &gradients);
+        let twice = clipped(&spec, &once);
+        for gradients in [once, twice] {
+            let groups = if per_tensor { gradients.iter().map(std::slice::from_ref).collect() } else { vec![&gradients[..]] };
+            for group in groups {
+                let (norm, most) = (exact_norm(group, p).to_f64(), most_after_clipping(group, threshold, p));
+                prop_assert!(norm <= most, "{norm:e} of at most {most:e}");
+            }
+        }
+    }
+
+    /// Clipping by norm twice is not the same as once: the first leaves a norm next to the threshold, and to that
+    /// PyTorch's formula adds 1e-6. The second factor is at least what the largest norm that can be left gives, and where
+    /// 1e-6 is room enough nothing changes at all.
+    #[test]
+    fn clipping_by_norm_again_changes_little(gradients in wide_lists(), ratio in 1e-4..1.5f64, p in exact_orders()) {
+        let threshold = ratio * exact_norm(&gradients, p).to_f64();
+        let spec = Clipping { norm_type: Some(p), ..clipping(ClipMode::Norm, threshold) };
+        let once = clipped(&spec, &gradients);
+        let again = clip(&spec, &once);
+        let least = threshold / (most_after_clipping(&once, threshold, p) + 1e-6);
+        prop_assert!(again.scale >= least * (1.0 - 2f64.powi(-51)) || threshold == 0.0, "{} is below {least}", again.scale);
+        if again.total_norm + 1e-6 <= threshold {
+            prop_assert!(again.data.iter().all(Option::is_none));
+        }
+    }
+
+    /// Clipping by value twice is exactly the same as once.
+    #[test]
+    fn clipping_by_value_is_idempotent(gradients in gradient_lists(), threshold in 0.0..5.0) {
         let spec = clipping(ClipMode::Value, threshold);
-        let once = bytes(&clip(&spec, &gradients), &gradients);
-        let again: Vec<Tensor> = gradients.iter().zip(&once).map(|(g, data)| {
-            Tensor::from_bytes(g.dtype(), g.shape().to_vec(), data.clone()).expect("the same length")
-        }).collect();
-        prop_assert!(clip(&spec, &again).data.iter().all(Option::is_none));
+        let again = clip(&spec, &clipped(&spec, &gradients));
+        prop_assert!(again.data.iter().all(Option::is_none));
+        prop_assert_eq!(again.clipped_elements, 0);
     }
 }
 

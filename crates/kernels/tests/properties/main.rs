@@ -1,10 +1,17 @@
 //! The kernels against naive oracles, over random shapes, axes, dtypes and options.
 
 mod accuracy;
+mod big;
 mod bits;
 mod case;
 mod clip;
+mod derivative;
 mod dropout;
+mod halves;
+mod invariants;
 mod normalize;
 mod oracle;
+mod philox;
+mod special;
 mod stops;
+mod ulp;

@@ -1,11 +1,15 @@
-//! Normalization as its definition says, element by element, without any thought of speed.
+//! Normalization as its definition says, element by element, in several hundred bits.
 
 use std::collections::BTreeMap;
 
-use evenkeel_kernels::{NormKind, Normalization};
+use evenkeel_kernels::{NormKind, Normalization, Tensor};
 use ndarray::{ArrayD, IxDyn};
 
-use super::case::{Case, values};
+use super::{
+    big::Big,
+    case::{Case, values},
+    ulp::Exact,
+};
 
 /// The pooled axes, sorted; for groups without the channel axis.
 pub(crate) fn pooled(spec: &Normalization, shape: &[usize]) -> Vec<usize> {
@@ -39,112 +43,158 @@ pub(crate) fn set_len(spec: &Normalization, shape: &[usize]) -> usize {
     pooled(spec, shape).iter().map(|&axis| shape[axis]).product::<usize>() * in_group
 }
 
-/// What the definition gives, in float64.
+/// What the definition gives, each list in row-major order.
 pub(crate) struct Expected {
-    pub(crate) output: ArrayD<f64>,
-    pub(crate) mean: Vec<f64>,
-    pub(crate) rstd: Vec<f64>,
-    pub(crate) running: Option<(Vec<f64>, Vec<f64>)>,
-    pub(crate) grad_input: ArrayD<f64>,
-    pub(crate) grad_weight: Option<ArrayD<f64>>,
-    pub(crate) grad_bias: Option<ArrayD<f64>>,
+    pub(crate) output: Vec<Exact>,
+    pub(crate) mean: Vec<Exact>,
+    pub(crate) rstd: Vec<Exact>,
+    pub(crate) running: Option<[Vec<Exact>; 2]>,
+    pub(crate) grad_input: Vec<Exact>,
+    pub(crate) grad_weight: Option<Vec<Exact>>,
+    pub(crate) grad_bias: Option<Vec<Exact>>,
 }
 
-/// The members of a set, in order, and where its statistics go.
+/// A set of elements that share their statistics.
 struct Set {
     members: Vec<IxDyn>,
-    mean: f64,
-    rstd: f64,
+    mean: Big,
+    /// The mean of the magnitudes.
+    magnitude: f64,
+    rstd: Big,
 }
 
-pub(crate) fn normalize(case: &Case) -> Expected {
-    let Case { spec, input, grad_output, weight, bias, running } = case;
-    let shape = input.shape();
-    let (x, dy) = (values(input), values(grad_output));
-    let channel = channel_axis(spec, shape);
-    let own = running.is_none() || spec.training == Some(true);
-    let eps = spec.eps.expect("the cases set it");
+/// The elements, exactly.
+fn exact(tensor: &Tensor) -> ArrayD<Big> {
+    values(tensor).mapv(Big::from)
+}
 
-    // A set is known by the coordinates that its members share; the map keeps them in row-major order.
+/// The sets in the order in which their statistics are returned. A set is known by the coordinates that its members
+/// share; the map keeps them in row-major order.
+fn members(spec: &Normalization, shape: &[usize]) -> Vec<Vec<IxDyn>> {
     let pooled = pooled(spec, shape);
-    let group = |axis: usize| spec.kind == NormKind::Group && axis == channel;
+    let group = |axis: usize| spec.kind == NormKind::Group && axis == channel_axis(spec, shape);
     let kept: Vec<usize> = (0..shape.len()).filter(|&axis| group(axis) || !pooled.contains(&axis)).collect();
     let mut members: BTreeMap<Vec<usize>, Vec<IxDyn>> = BTreeMap::new();
-    for index in ndarray::indices_of(&x) {
+    for index in ndarray::indices(shape) {
         let shared = |&axis: &usize| if group(axis) { index[axis] / (shape[axis] / spec.groups) } else { index[axis] };
         members.entry(kept.iter().map(shared).collect()).or_default().push(index);
     }
-    let set_count = members.len();
+    members.into_values().collect()
+}
 
-    let mut new_running = running.as_ref().map(|(mean, var)| {
-        let zeros = || vec![0.0; mean.shape()[0]];
-        (values(mean).into_raw_vec_and_offset().0, values(var).into_raw_vec_and_offset().0, zeros(), zeros())
-    });
-    let sets: Vec<Set> = members
-        .into_values()
-        .map(|members| {
-            let n = members.len() as f64;
-            let mut mean = members.iter().map(|index| x[index]).sum::<f64>() / n;
-            let mut var = members.iter().map(|index| (x[index] - mean).powi(2)).sum::<f64>() / n;
-            if spec.kind == NormKind::Rms {
-                mean = 0.0;
-                var = members.iter().map(|index| x[index] * x[index]).sum::<f64>() / n;
-            }
-            if let Some((means, vars, new_means, new_vars)) = &mut new_running {
-                let c = members[0][channel];
-                let sets_per_channel = (set_count / means.len()) as f64;
-                new_means[c] += mean / sets_per_channel;
-                new_vars[c] += var * n / (n - 1.0) / sets_per_channel;
-                if !own {
-                    (mean, var) = (means[c], vars[c]);
-                }
-            }
-            Set { members, mean, rstd: 1.0 / (var + eps).sqrt() }
-        })
-        .collect();
+/// The exact results of a case; `None` if a set has `var + eps` = 0.
+pub(crate) fn normalize(case: &Case) -> Option<Expected> {
+    let Case { spec, input, grad_output, weight, bias, running } = case;
+    let shape = input.shape();
+    let (x, dy) = (exact(input), exact(grad_output));
+    let channel = channel_axis(spec, shape);
+    let own = running.is_none() || spec.training == Some(true);
+    let eps = Big::from(spec.eps.expect("the cases set it"));
+    let centred = spec.kind != NormKind::Rms;
 
+    let given = running.as_ref().map(|(mean, var)| [exact(mean), exact(var)]);
+    let channels = given.as_ref().map_or(0, |[mean, _]| mean.len());
+    let mut measured = vec![[const { Vec::new() }; 2]; channels]; // each set's mean and unbiased variance
+    let mut sets = Vec::new();
+    for members in members(spec, shape) {
+        let n = Big::from(members.len());
+        let values = || members.iter().map(|index| &x[index]);
+        let mut mean = &Big::sum(values().cloned()) / &n;
+        let magnitude = (&Big::sum(values().map(Big::abs)) / &n).to_f64();
+        let zero = Big::zero();
+        let centre = if centred { &mean } else { &zero };
+        let squares = Big::sum(values().map(|x| (x - centre).square()));
+        let mut var = &squares / &n;
+        if let Some([means, vars]) = &given {
+            let c = members[0][channel];
+            let unbiased = &squares / &Big::from(members.len().max(2) - 1);
+            measured[c][0].push(Exact { value: mean.clone(), term: magnitude });
+            measured[c][1].push(unbiased.into());
+            if !own {
+                (mean, var) = (means[c].clone(), vars[c].clone());
+            }
+        }
+        if !centred {
+            mean = Big::zero();
+        }
+        let denominator = &var + &eps;
+        if denominator == Big::zero() {
+            return None;
+        }
+        let rstd = &Big::from(1) / &denominator.sqrt();
+        sets.push(Set { members, mean, magnitude, rstd });
+    }
+
+    let pooled = pooled(spec, shape);
     let affine_index = |index: &IxDyn| -> Vec<usize> {
         match spec.kind {
             NormKind::Layer | NormKind::Rms => pooled.iter().map(|&axis| index[axis]).collect(),
             NormKind::Batch | NormKind::Instance | NormKind::Group => vec![index[channel]],
         }
     };
-    let (w, b) = (weight.as_ref().map(values), bias.as_ref().map(values));
-    let mut output = ArrayD::zeros(shape);
-    let mut grad_input = ArrayD::zeros(shape);
-    let mut grad_weight = w.as_ref().map(|w| ArrayD::zeros(w.raw_dim()));
-    let mut grad_bias = b.as_ref().map(|b| ArrayD::zeros(b.raw_dim()));
+    let (w, b) = (weight.as_ref().map(exact), bias.as_ref().map(exact));
+    let one = Big::from(1);
+    let nothing = ArrayD::from_elem(shape, Exact::from(Big::zero()));
+    let (mut output, mut grad_input) = (nothing.clone(), nothing);
+    let sums = |affine: &ArrayD<Big>| ArrayD::from_elem(affine.raw_dim(), Exact::from(Big::zero()));
+    let (mut grad_weight, mut grad_bias) = (w.as_ref().map(sums), b.as_ref().map(sums));
     for set in &sets {
-        let n = set.members.len() as f64;
-        let xh = |index: &IxDyn| (x[index] - set.mean) * set.rstd;
-        let g = |index: &IxDyn| dy[index] * w.as_ref().map_or(1.0, |w| w[&*affine_index(index)]);
-        let mean_g = if spec.kind == NormKind::Rms { 0.0 } else { set.members.iter().map(g).sum::<f64>() / n };
-        let mean_gxh = set.members.iter().map(|index| g(index) * xh(index)).sum::<f64>() / n;
-        for index in &set.members {
+        let n = Big::from(set.members.len());
+        let weight_of = |index: &IxDyn| w.as_ref().map_or(&one, |w| &w[&*affine_index(index)]);
+        let xh: Vec<Big> = set.members.iter().map(|index| &(&x[index] - &set.mean) * &set.rstd).collect();
+        let g: Vec<Big> = set.members.iter().map(|index| &dy[index] * weight_of(index)).collect();
+        let products = || g.iter().zip(&xh).map(|(g, xh)| g * xh);
+        let mean = |terms: Vec<Big>| {
+            let magnitude = &Big::sum(terms.iter().map(Big::abs)) / &n;
+            (&Big::sum(terms) / &n, magnitude.to_f64())
+        };
+        let (mean_g, size_g) = if centred { mean(g.clone()) } else { (Big::zero(), 0.0) };
+        let (mean_gxh, size_gxh) = mean(products().collect());
+        let rstd = set.rstd.to_f64();
+        for (index, (xh, g)) in set.members.iter().zip(xh.iter().zip(&g)) {
             let place = affine_index(index);
-            let scaled = xh(index) * w.as_ref().map_or(1.0, |w| w[&*place]);
-            output[index] = scaled + b.as_ref().map_or(0.0, |b| b[&*place]);
-            let through_statistics = if own { mean_g + xh(index) * mean_gxh } else { 0.0 };
-            grad_input[index] = set.rstd * (g(index) - through_statistics);
+            let scaled = xh * weight_of(index);
+            let shift = b.as_ref().map_or_else(Big::zero, |b| b[&*place].clone());
+            let term = scaled.to_f64().abs().max(shift.to_f64().abs());
+            output[index] = Exact { value: &scaled + &shift, term };
+            let (through, terms) = if own {
+                (&mean_g + &(xh * &mean_gxh), size_g.max(xh.to_f64().abs() * size_gxh))
+            } else {
+                (Big::zero(), 0.0)
+            };
+            grad_input[index] = Exact { value: &set.rstd * &(g - &through), term: rstd * terms.max(g.to_f64().abs()) };
+            let add = |sum: &mut Exact, term: &Big, size: f64| {
+                *sum = Exact { value: &sum.value + term, term: sum.term + size };
+            };
+            let dy = &dy[index];
             if let Some(grad) = &mut grad_weight {
-                grad[&*place] += dy[index] * xh(index);
+                add(&mut grad[&*place], &(dy * xh), (xh.to_f64() * dy.to_f64()).abs());
             }
             if let Some(grad) = &mut grad_bias {
-                grad[&*place] += dy[index];
+                add(&mut grad[&*place], dy, dy.to_f64().abs());
             }
         }
     }
-    let momentum = spec.momentum.expect("the cases set it");
-    let blend = |old: Vec<f64>, new: Vec<f64>| {
-        old.into_iter().zip(new).map(|(old, new)| (1.0 - momentum) * old + momentum * new).collect()
+    let momentum = Big::from(spec.momentum.expect("the cases set it"));
+    let blend = |which: usize, old: &ArrayD<Big>| {
+        let blended = old.iter().zip(&measured).map(|(old, sets)| {
+            let sets = &sets[which];
+            let count = Big::from(sets.len());
+            let new = &(&Big::sum(sets.iter().map(|set| set.value.clone())) / &count) * &momentum;
+            let old = old * &(&one - &momentum);
+            let size = sets.iter().map(|set| set.term.max(set.value.to_f64().abs())).sum::<f64>() / count.to_f64();
+            Exact { value: &old + &new, term: old.to_f64().abs().max(size * momentum.to_f64()) }
+        });
+        blended.collect()
     };
-    Expected {
-        output,
-        mean: sets.iter().map(|set| set.mean).collect(),
-        rstd: sets.iter().map(|set| set.rstd).collect(),
-        running: new_running.filter(|_| own).map(|(m, v, nm, nv)| (blend(m, nm), blend(v, nv))),
-        grad_input,
-        grad_weight,
-        grad_bias,
-    }
+    let listed = |array: ArrayD<Exact>| array.into_raw_vec_and_offset().0;
+    Some(Expected {
+        output: listed(output),
+        mean: sets.iter().map(|set| Exact { value: set.mean.clone(), term: set.magnitude }).collect(),
+        rstd: sets.iter().map(|set| set.rstd.clone().into()).collect(),
+        running: given.filter(|_| own).map(|[mean, var]| [blend(0, &mean), blend(1, &var)]),
+        grad_input: listed(grad_input),
+        grad_weight: grad_weight.map(listed),
+        grad_bias: grad_bias.map(listed),
+    })
 }
