@@ -129,7 +129,21 @@ fn links_lead_somewhere() {
     let readme = readme();
     let targets: Vec<&str> = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
     assert!(targets.len() > 10);
-    for target in targets.iter().filter(|target| !target.starts_with("https://") && !target.starts_with('#')) {
-        assert!(Path::new(ROOT).join(target).exists(), "{target}");
+    for target in targets.iter().filter(|target| !target.starts_with("https://")) {
+        let (file, section) = target.split_once('#').unwrap_or((target, ""));
+        let file = if file.is_empty() { "README.md" } else { file };
+        assert!(Path::new(ROOT).join(file).exists(), "{target}");
+        let sections = || read(file).lines().filter(|line| line.starts_with('#')).map(anchor).collect::<Vec<_>>();
+        assert!(section.is_empty() || sections().iter().any(|it| it == section), "{target}");
     }
+}
+
+/// What a link to a heading is called.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    words
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
 }
