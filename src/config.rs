@@ -24,6 +24,8 @@ pub const MAX_THREADS: usize = 4096;
 /// How long calls in flight may take to finish after the signal to stop; below the 30 seconds after which Kubernetes
 /// kills a container.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// The most bytes of used buffers that are kept unless told otherwise: 256 MiB, two calls of 64 MiB with their answers.
+pub const DEFAULT_BUFFER_POOL_BYTES: usize = 256 << 20;
 /// The log directives unless told otherwise.
 pub const DEFAULT_LOG_LEVEL: &str = "info";
 
@@ -53,6 +55,11 @@ pub struct ServerConfig {
     pub threads: usize,
     /// How long calls in flight may take to finish after shutdown was asked for.
     pub drain_timeout: Duration,
+    /// The most bytes of used buffers that are kept for the next calls; 0: none.
+    pub buffer_pool_bytes: usize,
+    /// Sends every call through tonic's codec: what tests and benchmarks compare with.
+    #[doc(hidden)]
+    pub codec_path: bool,
     /// Called at every checkpoint of every operation: fault injection for tests.
     #[doc(hidden)]
     pub on_checkpoint: Option<CheckpointHook>,
@@ -65,6 +72,8 @@ impl Default for ServerConfig {
             max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
             threads: DEFAULT_THREADS,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
+            buffer_pool_bytes: DEFAULT_BUFFER_POOL_BYTES,
+            codec_path: false,
             on_checkpoint: None,
         }
     }
@@ -81,7 +90,15 @@ impl ServerConfig {
     /// # Errors
     /// The first setting that is out of range, by name.
     pub fn validate(&self) -> Result<(), Error> {
-        let Self { listen: _, max_message_bytes, threads, drain_timeout: _, on_checkpoint: _ } = self;
+        let Self {
+            listen: _,
+            max_message_bytes,
+            threads,
+            drain_timeout: _,
+            buffer_pool_bytes: _,
+            codec_path: _,
+            on_checkpoint: _,
+        } = self;
         if !(MIN_MAX_MESSAGE_BYTES..=MAX_MAX_MESSAGE_BYTES).contains(max_message_bytes) {
             return Err(Error {
                 key: "max-message-bytes",
@@ -126,6 +143,19 @@ pub struct ServeArgs {
     )]
     pub drain_timeout: humantime::Duration,
 
+    /// The most bytes of used buffers that are kept for the next calls; 0 keeps none.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "EVENKEEL_BUFFER_POOL_BYTES",
+        default_value_t = DEFAULT_BUFFER_POOL_BYTES
+    )]
+    pub buffer_pool_bytes: usize,
+
+    /// Sends every call through tonic's codec: the slower way, which the benchmarks compare with.
+    #[arg(long, env = "EVENKEEL_CODEC_PATH", hide = true)]
+    pub codec_path: bool,
+
     /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`, `off`), or directives such as
     /// `warn,evenkeel=debug`.
     #[arg(long, value_name = "DIRECTIVES", env = "EVENKEEL_LOG_LEVEL", default_value = DEFAULT_LOG_LEVEL)]
@@ -142,12 +172,23 @@ impl ServeArgs {
     /// # Errors
     /// As [`ServerConfig::validate`] and [`telemetry::Config::new`].
     pub fn into_configs(self) -> Result<(ServerConfig, telemetry::Config), Error> {
-        let Self { listen, max_message_bytes, threads, drain_timeout, log_level, log_format } = self;
+        let Self {
+            listen,
+            max_message_bytes,
+            threads,
+            drain_timeout,
+            buffer_pool_bytes,
+            codec_path,
+            log_level,
+            log_format,
+        } = self;
         let server = ServerConfig {
             listen,
             max_message_bytes,
             threads,
             drain_timeout: drain_timeout.into(),
+            buffer_pool_bytes,
+            codec_path,
             on_checkpoint: None,
         };
         server.validate()?;

@@ -4,6 +4,8 @@
 //! client has left is not started, or stops at its next checkpoint; after [`Executor::stop`] so does every call; and
 //! the time a call waited and the time it computed are on its span.
 
+mod inline;
+
 use std::{
     any::Any,
     fmt,
@@ -12,7 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use evenkeel_kernels::{Cancelled, Checkpoint};
@@ -20,7 +22,11 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 use tracing::Span;
 
-use crate::error::Error;
+use crate::{buffers::Buffers, error::Error};
+
+/// Work that is expected to take less is done where it is, on the thread that serves the call: handing it over, and
+/// waking two threads, takes some 20 us. More would hold up the other calls of that thread.
+const INLINE: Duration = Duration::from_micros(70);
 
 /// Called at every checkpoint, before the checkpoint asks whether to go on; gets the checkpoint behind it. A test can
 /// panic in it, or wait in it, and so hold an operation at a known place.
@@ -49,12 +55,17 @@ pub(crate) struct Executor {
     pool: ThreadPool,
     stopped: Arc<AtomicBool>,
     in_flight: AtomicUsize,
+    buffers: Buffers,
     hook: Option<CheckpointHook>,
 }
 
 impl Executor {
-    /// A pool of `threads` threads; 0: one for every core.
-    pub(crate) fn new(threads: usize, hook: Option<CheckpointHook>) -> Result<Self, ThreadPoolBuildError> {
+    /// A pool of `threads` threads; 0: one for every core. Results are written to `buffers`.
+    pub(crate) fn new(
+        threads: usize,
+        buffers: Buffers,
+        hook: Option<CheckpointHook>,
+    ) -> Result<Self, ThreadPoolBuildError> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("compute-{index}"))
@@ -62,27 +73,36 @@ impl Executor {
             // reason to end the process, which is what Rayon does without a handler.
             .panic_handler(|_| tracing::error!("a panic escaped an operation"))
             .build()?;
-        Ok(Self { pool, stopped: Arc::default(), in_flight: AtomicUsize::new(0), hook })
+        Ok(Self { pool, stopped: Arc::default(), in_flight: AtomicUsize::new(0), buffers, hook })
     }
 
-    /// Runs `job` on the pool, where Rayon's parallel iterators use the pool's threads.
+    /// Where results are written.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
+    /// Runs `job`, which is expected to take `estimate` on one thread: at once, on this thread, if that is little; else
+    /// on the pool, where Rayon's parallel iterators use the pool's threads.
     ///
     /// Dropping the future abandons the job. Records `queue_us` and `compute_us` on the current span.
     ///
     /// While a job waits for its own parallel parts, its thread may take up another job, whose time then counts in
     /// both.
-    pub(crate) async fn run<T, F>(&self, job: F) -> Result<T, Error>
+    pub(crate) async fn run<T, F>(&self, estimate: Duration, job: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let progress =
-            Progress { abandoned: Arc::default(), stopped: Arc::clone(&self.stopped), hook: self.hook.clone() };
+        let progress = Progress {
+            abandoned: Arc::default(),
+            stopped: Arc::clone(&self.stopped),
+            buffers: self.buffers.clone(),
+            hook: self.hook.clone(),
+        };
         let _waiting = Waiting::new(&self.in_flight, Arc::clone(&progress.abandoned));
         let span = Span::current();
         let queued = Instant::now();
-        self.pool.spawn(move || {
+        let work = move || {
             let started = Instant::now();
             span.record("queue_us", micros(queued, started));
             let result = span.in_scope(|| {
@@ -97,10 +117,21 @@ impl Executor {
                 Err(Error::Panicked)
             });
             let stopped = progress.stopped.load(Ordering::Relaxed);
-            let result =
-                if stopped && matches!(result, Err(Error::Cancelled)) { Err(Error::ShuttingDown) } else { result };
+            if stopped && matches!(result, Err(Error::Cancelled)) { Err(Error::ShuttingDown) } else { result }
+        };
+        // A hook may wait, and the thread that serves must not.
+        let work = if estimate < INLINE && self.hook.is_none() {
+            match inline::run(work) {
+                Ok(result) => return result,
+                Err(work) => work,
+            }
+        } else {
+            work
+        };
+        let (answer, answered) = oneshot::channel();
+        self.pool.spawn(move || {
             // Nobody waits for the answer of an abandoned job.
-            let _ = answer.send(result);
+            let _ = answer.send(work());
         });
         answered.await.unwrap_or(Err(Error::Panicked))
     }
@@ -116,10 +147,15 @@ impl Executor {
 struct Progress {
     abandoned: Arc<AtomicBool>,
     stopped: Arc<AtomicBool>,
+    buffers: Buffers,
     hook: Option<CheckpointHook>,
 }
 
 impl Checkpoint for Progress {
+    fn buffer(&self, len: usize) -> Vec<u8> {
+        self.buffers.take(len)
+    }
+
     fn check(&self) -> Result<(), Cancelled> {
         let flags = Flags { abandoned: &self.abandoned, stopped: &self.stopped };
         if let Some(CheckpointHook(hook)) = &self.hook {
@@ -192,8 +228,11 @@ mod tests {
     use super::*;
 
     fn one_thread() -> Executor {
-        Executor::new(1, None).expect("one thread can be started")
+        Executor::new(1, Buffers::new(0), None).expect("one thread can be started")
     }
+
+    /// An estimate that brings a job to the pool.
+    const LONG: Duration = INLINE;
 
     /// Occupies the only thread of `executor` until the sender is dropped.
     async fn occupy(executor: &Executor) -> Sender<()> {
@@ -210,16 +249,16 @@ mod tests {
     #[tokio::test]
     async fn a_job_gives_its_result_and_its_error() {
         let executor = one_thread();
-        assert_eq!(executor.run(|_| Ok(7)).await, Ok(7));
+        assert_eq!(executor.run(LONG, |_| Ok(7)).await, Ok(7));
         let refused = Error::invalid("input", "no");
-        assert_eq!(executor.run::<(), _>(|_| Err(Error::invalid("input", "no"))).await, Err(refused));
+        assert_eq!(executor.run::<(), _>(LONG, |_| Err(Error::invalid("input", "no"))).await, Err(refused));
     }
 
     #[tokio::test]
     async fn parallel_work_runs_on_the_pools_own_threads() {
         let executor = one_thread();
         let names = executor
-            .run(|_| {
+            .run(LONG, |_| {
                 Ok((0..64).into_par_iter().map(|_| thread::current().name().map(str::to_owned)).collect::<Vec<_>>())
             })
             .await;
@@ -229,13 +268,13 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_one_job_and_nothing_else() {
         let executor = one_thread();
-        assert_eq!(executor.run::<(), _>(|_| panic!("on purpose")).await, Err(Error::Panicked));
-        let in_parallel = executor.run(|_| {
+        assert_eq!(executor.run::<(), _>(LONG, |_| panic!("on purpose")).await, Err(Error::Panicked));
+        let in_parallel = executor.run(LONG, |_| {
             (0..64).into_par_iter().for_each(|i| assert_ne!(i, 63, "on purpose"));
             Ok(())
         });
         assert_eq!(in_parallel.await, Err(Error::Panicked));
-        assert_eq!(executor.run(|_| Ok(7)).await, Ok(7));
+        assert_eq!(executor.run(LONG, |_| Ok(7)).await, Ok(7));
     }
 
     #[tokio::test]
@@ -244,7 +283,7 @@ mod tests {
         let release = occupy(&executor).await;
         let started = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&started);
-        let mut abandoned = Box::pin(executor.run(move |_| {
+        let mut abandoned = Box::pin(executor.run(LONG, move |_| {
             count.fetch_add(1, Ordering::Relaxed);
             Ok(())
         }));
@@ -253,7 +292,7 @@ mod tests {
         drop(abandoned);
         drop(release);
         // The pool has one thread and takes jobs in order: when this one is done, so is the one before.
-        assert_eq!(executor.run(|_| Ok(())).await, Ok(()));
+        assert_eq!(executor.run(LONG, |_| Ok(())).await, Ok(()));
         assert_eq!(started.load(Ordering::Relaxed), 0);
     }
 
@@ -262,7 +301,7 @@ mod tests {
         let executor = one_thread();
         let (begin, begun) = oneshot::channel();
         let (learn, learned) = oneshot::channel();
-        let mut abandoned = Box::pin(executor.run(move |checkpoint| {
+        let mut abandoned = Box::pin(executor.run(LONG, move |checkpoint| {
             begin.send(()).expect("the test waits");
             while checkpoint.check().is_ok() {
                 thread::yield_now();
@@ -279,10 +318,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_short_job_runs_where_it_is_and_alone() {
+        let executor = one_thread();
+        let here = thread::current().id();
+        let all_here =
+            executor.run(Duration::ZERO, move |_| Ok((0..64).into_par_iter().all(|_| thread::current().id() == here)));
+        assert_eq!(all_here.await, Ok(true));
+        assert_eq!(executor.run::<(), _>(Duration::ZERO, |_| panic!("on purpose")).await, Err(Error::Panicked));
+        assert_eq!(executor.run(Duration::ZERO, |_| Ok(7)).await, Ok(7));
+        executor.stop();
+        assert_eq!(executor.run(Duration::ZERO, |_| Ok(7)).await, Err(Error::ShuttingDown));
+    }
+
+    #[tokio::test]
     async fn after_stop_jobs_end_at_a_checkpoint() {
         let executor = one_thread();
         assert_eq!(executor.stop(), 0);
-        assert_eq!(executor.run(|_| Ok(7)).await, Err(Error::ShuttingDown));
+        assert_eq!(executor.run(LONG, |_| Ok(7)).await, Err(Error::ShuttingDown));
     }
 
     /// One poll; `None` if the future is not done.

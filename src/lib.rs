@@ -1,7 +1,7 @@
 //! The evenkeel server: normalization, dropout and gradient clipping over gRPC.
 //!
 //! There is no arithmetic here; that is in [`evenkeel_kernels`]. Dependencies point one way:
-//! `main -> server -> service -> {wire, executor} -> kernels`.
+//! `main -> server -> direct -> service -> {wire, executor} -> kernels`.
 //!
 //! | module | holds |
 //! |---|---|
@@ -10,9 +10,11 @@
 //! | [`server`] | the listening server: transport, health, reflection, drain |
 //! | [`shutdown`] | the signals that end the process |
 //! | [`telemetry`] | logs |
+//! | `direct` | the unary calls, around tonic's codec |
 //! | `service` | the remote calls: decode, compute, encode |
 //! | `wire` | protobuf messages to operations and back |
-//! | `executor` | the bridge from tokio to the Rayon pool |
+//! | `executor`, `estimate` | the bridge from tokio to the kernels, and where a call runs |
+//! | `buffers` | large buffers that are used again |
 //! | `error` | every way a call can fail, and its gRPC status |
 //!
 //! A program or a test that wants a server of its own starts one on a free port:
@@ -29,9 +31,12 @@
 //! # }
 //! ```
 
+mod buffers;
 pub mod cli;
 pub mod config;
+mod direct;
 mod error;
+mod estimate;
 mod executor;
 pub mod server;
 mod service;

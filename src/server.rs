@@ -17,10 +17,12 @@ use tower::{layer::layer_fn, util::MapResponseLayer};
 pub use running::Running;
 
 use crate::{
+    buffers::{BufferMetrics, Buffers},
     config::{self, ServerConfig},
+    direct::Direct,
     executor::Executor,
     server::{deadline::Deadline, health::Health},
-    service::Service,
+    service::{Codec, Service},
 };
 
 /// The largest HTTP/2 frame that is taken. With the protocol's default of 16 KiB a tensor of 4 MiB is 256 frames, each
@@ -89,7 +91,8 @@ impl Server {
         let refused = |source| Error::Bind { addr: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
         let local_addr = listener.local_addr().map_err(refused)?;
-        let executor = Arc::new(Executor::new(config.threads, config.on_checkpoint.clone())?);
+        let buffers = Buffers::new(config.buffer_pool_bytes);
+        let executor = Arc::new(Executor::new(config.threads, buffers, config.on_checkpoint.clone())?);
         Ok(Self { config, listener, local_addr, executor })
     }
 
@@ -108,10 +111,14 @@ impl Server {
         let (health, health_service) = Health::serving().await;
         let limit = config.max_message_bytes;
         let by_the_book = MapResponseLayer::new(move |response| oversize::answer_by_the_book(response, limit));
-        let service = layer_fn(Deadline::new).named_layer(by_the_book.named_layer(
-            // Answers above the limit the service refuses itself.
-            TensorOpsServiceServer::new(Service::new(Arc::clone(&executor), limit)).max_decoding_message_size(limit),
-        ));
+        let service = Arc::new(Service::new(Arc::clone(&executor), limit));
+        // Answers above the limit the service refuses itself.
+        let codec = TensorOpsServiceServer::new(Codec(Arc::clone(&service))).max_decoding_message_size(limit);
+        let buffers = executor.buffers().clone();
+        let pool = buffers.clone();
+        let service = (!config.codec_path).then_some(service);
+        let direct = layer_fn(move |codec| Direct::new(codec, service.clone(), pool.clone(), limit));
+        let service = layer_fn(Deadline::new).named_layer(by_the_book.named_layer(direct.named_layer(codec)));
         let router = tonic::transport::Server::builder()
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -143,7 +150,8 @@ impl Server {
             biased;
             served = router.serve_with_incoming_shutdown(incoming, stop_accepting) => {
                 served?;
-                tracing::info!("drained");
+                let BufferMetrics { reused, made, dropped, kept_bytes } = buffers.metrics();
+                tracing::info!(reused, made, dropped, kept_bytes, "drained");
                 Ok(())
             }
             () = out_of_time => match executor.stop() {

@@ -2,7 +2,7 @@
 
 mod rpc;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use evenkeel_exact::{NormOrder, NormPartial};
 use evenkeel_kernels::{
@@ -14,9 +14,9 @@ use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
-use crate::{error::Error, executor::Executor, wire};
+use crate::{error::Error, estimate::Work, executor::Executor, wire};
 
-/// The implementation of `evenkeel.v1.TensorOpsService`.
+/// What `evenkeel.v1.TensorOpsService` does.
 #[derive(Debug)]
 pub(crate) struct Service {
     executor: Arc<Executor>,
@@ -29,9 +29,11 @@ impl Service {
         Self { executor, max_message_bytes }
     }
 
-    /// Runs a kernel on the pool. The decoded call goes there and comes back, for the answer reuses parts of it.
+    /// Runs a kernel that is expected to take `estimate`. The decoded call goes there and comes back, for the answer
+    /// reuses parts of it.
     async fn compute<C, T>(
         &self,
+        estimate: Duration,
         call: C,
         kernel: impl FnOnce(&C, &dyn Checkpoint) -> Result<T, kernels::Error> + Send + 'static,
     ) -> Result<(C, T), Error>
@@ -40,7 +42,7 @@ impl Service {
         T: Send + 'static,
     {
         self.executor
-            .run(move |checkpoint| {
+            .run(estimate, move |checkpoint| {
                 let result = kernel(&call, checkpoint)?;
                 Ok((call, result))
             })
@@ -54,7 +56,8 @@ impl Service {
         while let Some(message) = messages.message().await.map_err(|status| Error::receiving(&status, limit))? {
             let call = wire::MeasureGradients::decode(message, total.as_ref().map(NormPartial::order), limit)?;
             let before = total.take().unwrap_or_else(|| NormPartial::new(call.order));
-            let measure = self.compute(call, move |call, checkpoint| {
+            let estimate = Work::Measure.estimate(&call.views());
+            let measure = self.compute(estimate, call, move |call, checkpoint| {
                 let measured = measure_gradients(call.order, &call.views(), checkpoint)?;
                 let add = |mut sum: NormPartial, partial| {
                     sum.merge(partial).expect("decoding refuses a mixture of orders");
@@ -67,6 +70,18 @@ impl Service {
         Ok(total.unwrap_or_else(|| NormPartial::new(NormOrder::Two)))
     }
 
+    async fn measure_gradients(
+        &self,
+        messages: Streaming<pb::MeasureGradientsRequest>,
+    ) -> Result<pb::MeasureGradientsResponse, Status> {
+        rpc::observe("MeasureGradients", async {
+            let total = self.measure(messages).await?;
+            rpc::describe_total(total.order(), total.elements());
+            Ok(wire::encode_norm(&total))
+        })
+        .await
+    }
+
     /// Refuses an answer that the client, with the same limit, would not take.
     fn within_limit<M: Message>(&self, answer: M) -> Result<M, Error> {
         let (size, limit) = (answer.encoded_len(), self.max_message_bytes);
@@ -74,94 +89,135 @@ impl Service {
     }
 }
 
-#[tonic::async_trait]
-impl pb::tensor_ops_service_server::TensorOpsService for Service {
-    async fn normalize(
-        &self,
-        request: Request<pb::NormalizeRequest>,
-    ) -> Result<Response<pb::NormalizeResponse>, Status> {
+/// The unary calls, whichever way their messages came.
+impl Service {
+    pub(crate) async fn normalize(&self, request: pb::NormalizeRequest) -> Result<pb::NormalizeResponse, Status> {
         rpc::observe("Normalize", async {
-            let call = wire::Normalize::decode(request.into_inner(), self.max_message_bytes)?;
+            let call = wire::Normalize::decode(request, self.max_message_bytes)?;
             rpc::describe(call.spec.kind, &[call.input.view()]);
+            let estimate = Work::Normalize.estimate(&[call.input.view()]);
             let (call, result) = self
-                .compute(call, |call, checkpoint| {
+                .compute(estimate, call, |call, checkpoint| {
                     let parameters = call.parameters.view();
                     normalize(&call.spec, &parameters, call.input.view(), call.return_statistics, checkpoint)
                 })
                 .await?;
-            self.within_limit(call.encode(result))
+            self.within_limit(call.encode(result, self.executor.buffers()))
         })
         .await
+    }
+
+    pub(crate) async fn normalize_backward(
+        &self,
+        request: pb::NormalizeBackwardRequest,
+    ) -> Result<pb::NormalizeBackwardResponse, Status> {
+        rpc::observe("NormalizeBackward", async {
+            let call = wire::NormalizeBackward::decode(request, self.max_message_bytes)?;
+            rpc::describe(call.spec.kind, &[call.input.view()]);
+            let estimate = Work::NormalizeBackward.estimate(&[call.input.view()]);
+            let (call, result) = self
+                .compute(estimate, call, |call, checkpoint| {
+                    let parameters = call.parameters.view();
+                    normalize_backward(&call.spec, &parameters, call.input.view(), call.grad_output.view(), checkpoint)
+                })
+                .await?;
+            self.within_limit(call.encode(result, self.executor.buffers()))
+        })
+        .await
+    }
+
+    pub(crate) async fn dropout(&self, request: pb::DropoutRequest) -> Result<pb::DropoutResponse, Status> {
+        rpc::observe("Dropout", async {
+            let call = wire::Dropout::decode(request, self.max_message_bytes)?;
+            rpc::describe(call.spec.kind, &[call.input.view()]);
+            let estimate = Work::Dropout.estimate(&[call.input.view()]);
+            let (call, result) = self
+                .compute(estimate, call, |call, checkpoint| {
+                    dropout(&call.spec, call.input.view(), call.return_mask, checkpoint)
+                })
+                .await?;
+            self.within_limit(call.encode(result, self.executor.buffers()))
+        })
+        .await
+    }
+
+    pub(crate) async fn dropout_backward(
+        &self,
+        request: pb::DropoutBackwardRequest,
+    ) -> Result<pb::DropoutBackwardResponse, Status> {
+        rpc::observe("DropoutBackward", async {
+            let call = wire::DropoutBackward::decode(request, self.max_message_bytes)?;
+            rpc::describe(call.spec.kind, &[call.grad_output.view()]);
+            let estimate = Work::Dropout.estimate(&[call.grad_output.view()]);
+            let (call, result) = self
+                .compute(estimate, call, |call, checkpoint| {
+                    dropout_backward(&call.spec, call.grad_output.view(), checkpoint)
+                })
+                .await?;
+            self.within_limit(call.encode(result, self.executor.buffers()))
+        })
+        .await
+    }
+
+    pub(crate) async fn clip_gradients(
+        &self,
+        request: pb::ClipGradientsRequest,
+    ) -> Result<pb::ClipGradientsResponse, Status> {
+        rpc::observe("ClipGradients", async {
+            let call = wire::ClipGradients::decode(request, self.max_message_bytes)?;
+            rpc::describe(call.spec.mode, &call.views());
+            let estimate = Work::Clip.estimate(&call.views());
+            let (call, result) = self
+                .compute(estimate, call, |call, checkpoint| clip_gradients(&call.spec, &call.views(), checkpoint))
+                .await?;
+            self.within_limit(call.encode(result, self.executor.buffers()))
+        })
+        .await
+    }
+}
+
+/// The service behind tonic's own codec, which knows every way a message can come.
+#[derive(Clone, Debug)]
+pub(crate) struct Codec(pub(crate) Arc<Service>);
+
+#[tonic::async_trait]
+impl pb::tensor_ops_service_server::TensorOpsService for Codec {
+    async fn normalize(
+        &self,
+        request: Request<pb::NormalizeRequest>,
+    ) -> Result<Response<pb::NormalizeResponse>, Status> {
+        self.0.normalize(request.into_inner()).await.map(Response::new)
     }
 
     async fn normalize_backward(
         &self,
         request: Request<pb::NormalizeBackwardRequest>,
     ) -> Result<Response<pb::NormalizeBackwardResponse>, Status> {
-        rpc::observe("NormalizeBackward", async {
-            let call = wire::NormalizeBackward::decode(request.into_inner(), self.max_message_bytes)?;
-            rpc::describe(call.spec.kind, &[call.input.view()]);
-            let (call, result) = self
-                .compute(call, |call, checkpoint| {
-                    let parameters = call.parameters.view();
-                    normalize_backward(&call.spec, &parameters, call.input.view(), call.grad_output.view(), checkpoint)
-                })
-                .await?;
-            self.within_limit(call.encode(result))
-        })
-        .await
+        self.0.normalize_backward(request.into_inner()).await.map(Response::new)
     }
 
     async fn dropout(&self, request: Request<pb::DropoutRequest>) -> Result<Response<pb::DropoutResponse>, Status> {
-        rpc::observe("Dropout", async {
-            let call = wire::Dropout::decode(request.into_inner(), self.max_message_bytes)?;
-            rpc::describe(call.spec.kind, &[call.input.view()]);
-            let (call, result) = self
-                .compute(call, |call, checkpoint| dropout(&call.spec, call.input.view(), call.return_mask, checkpoint))
-                .await?;
-            self.within_limit(call.encode(result))
-        })
-        .await
+        self.0.dropout(request.into_inner()).await.map(Response::new)
     }
 
     async fn dropout_backward(
         &self,
         request: Request<pb::DropoutBackwardRequest>,
     ) -> Result<Response<pb::DropoutBackwardResponse>, Status> {
-        rpc::observe("DropoutBackward", async {
-            let call = wire::DropoutBackward::decode(request.into_inner(), self.max_message_bytes)?;
-            rpc::describe(call.spec.kind, &[call.grad_output.view()]);
-            let (call, result) = self
-                .compute(call, |call, checkpoint| dropout_backward(&call.spec, call.grad_output.view(), checkpoint))
-                .await?;
-            self.within_limit(call.encode(result))
-        })
-        .await
+        self.0.dropout_backward(request.into_inner()).await.map(Response::new)
     }
 
     async fn clip_gradients(
         &self,
         request: Request<pb::ClipGradientsRequest>,
     ) -> Result<Response<pb::ClipGradientsResponse>, Status> {
-        rpc::observe("ClipGradients", async {
-            let call = wire::ClipGradients::decode(request.into_inner(), self.max_message_bytes)?;
-            rpc::describe(call.spec.mode, &call.views());
-            let (call, result) =
-                self.compute(call, |call, checkpoint| clip_gradients(&call.spec, &call.views(), checkpoint)).await?;
-            self.within_limit(call.encode(result))
-        })
-        .await
+        self.0.clip_gradients(request.into_inner()).await.map(Response::new)
     }
 
     async fn measure_gradients(
         &self,
         request: Request<Streaming<pb::MeasureGradientsRequest>>,
     ) -> Result<Response<pb::MeasureGradientsResponse>, Status> {
-        rpc::observe("MeasureGradients", async {
-            let total = self.measure(request.into_inner()).await?;
-            rpc::describe_total(total.order(), total.elements());
-            Ok(wire::encode_norm(&total))
-        })
-        .await
+        self.0.measure_gradients(request.into_inner()).await.map(Response::new)
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt::Debug, time::Instant};
 
 use evenkeel_kernels::TensorRef;
-use tonic::{Code, Response, Status};
+use tonic::{Code, Status};
 use tracing::{Instrument as _, Span, field::Empty, info_span};
 
 use crate::error::Error;
@@ -12,14 +12,14 @@ use crate::error::Error;
 pub(super) async fn observe<T>(
     method: &'static str,
     call: impl Future<Output = Result<T, Error>>,
-) -> Result<Response<T>, Status> {
+) -> Result<T, Status> {
     let span =
         info_span!("rpc", method, kind = Empty, dtype = Empty, shape = Empty, queue_us = Empty, compute_us = Empty);
     async {
         let mut ending = Ending { began: Instant::now(), outcome: Err(Error::Cancelled) };
         let result = call.await;
         ending.outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
-        Ok(Response::new(result?))
+        Ok(result?)
     }
     .instrument(span)
     .await

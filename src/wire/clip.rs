@@ -4,7 +4,7 @@ use evenkeel_kernels::{ClipMode, Clipped, Clipping, TensorRef};
 use evenkeel_proto::v1 as pb;
 
 use super::{Path, Tensor, unknown, unspecified};
-use crate::error::Error;
+use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `ClipGradientsRequest`.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl ClipGradients {
         self.gradients.iter().map(Tensor::view).collect()
     }
 
-    pub(crate) fn encode(self, result: Clipped) -> pb::ClipGradientsResponse {
+    pub(crate) fn encode(self, result: Clipped, buffers: &Buffers) -> pb::ClipGradientsResponse {
         let Self { spec: _, gradients } = self;
         let Clipped { total_norm, scale, clipped_elements, tensor_norms, data } = result;
         pb::ClipGradientsResponse {
@@ -45,7 +45,11 @@ impl ClipGradients {
             scale,
             clipped_elements,
             tensor_norms,
-            gradients: gradients.into_iter().zip(data).map(|(gradient, data)| gradient.answer_data(data)).collect(),
+            gradients: gradients
+                .into_iter()
+                .zip(data)
+                .map(|(gradient, data)| gradient.answer_data(data, buffers))
+                .collect(),
         }
     }
 }

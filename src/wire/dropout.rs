@@ -5,7 +5,7 @@ use evenkeel_kernels::{self as kernels, DropoutKind, DropoutScaling, Dropped};
 use evenkeel_proto::v1 as pb;
 
 use super::{Path, Tensor, unknown};
-use crate::error::Error;
+use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `DropoutRequest`.
 #[derive(Debug)]
@@ -26,13 +26,13 @@ impl Dropout {
         })
     }
 
-    pub(crate) fn encode(self, result: Dropped) -> pb::DropoutResponse {
+    pub(crate) fn encode(self, result: Dropped, buffers: &Buffers) -> pb::DropoutResponse {
         let Self { spec: _, return_mask: _, input } = self;
         let Dropped { kept, mask, output } = result;
         pb::DropoutResponse {
             kept,
             mask: mask.map(Bytes::from).unwrap_or_default(),
-            output: Some(input.answer(output)),
+            output: Some(input.answer(output, buffers)),
         }
     }
 }
@@ -62,9 +62,9 @@ impl DropoutBackward {
         })
     }
 
-    pub(crate) fn encode(self, result: kernels::Tensor) -> pb::DropoutBackwardResponse {
+    pub(crate) fn encode(self, result: kernels::Tensor, buffers: &Buffers) -> pb::DropoutBackwardResponse {
         let Self { spec: _, grad_output } = self;
-        pb::DropoutBackwardResponse { grad_input: Some(grad_output.answer(result)) }
+        pb::DropoutBackwardResponse { grad_input: Some(grad_output.answer(result, buffers)) }
     }
 }
 

@@ -4,7 +4,7 @@ use evenkeel_kernels::{NormGradients, NormKind, NormParameters, Normalization, N
 use evenkeel_proto::v1 as pb;
 
 use super::{Path, Tensor, tensor, unknown, unspecified};
-use crate::error::Error;
+use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `NormalizeRequest`.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Normalize {
         })
     }
 
-    pub(crate) fn encode(self, result: Normalized) -> pb::NormalizeResponse {
+    pub(crate) fn encode(self, result: Normalized, buffers: &Buffers) -> pb::NormalizeResponse {
         let Self { spec: _, return_statistics: _, parameters: _, input } = self;
         let Normalized { axes, mean, rstd, running_mean, running_var, output } = result;
         let form = input.form();
@@ -59,7 +59,7 @@ impl Normalize {
             rstd: rstd.map(|rstd| tensor::unnamed(rstd, form)),
             running_mean: running_mean.map(|mean| tensor::unnamed(mean, form)),
             running_var: running_var.map(|var| tensor::unnamed(var, form)),
-            output: Some(input.answer(output)),
+            output: Some(input.answer(output, buffers)),
         }
     }
 }
@@ -108,14 +108,14 @@ impl NormalizeBackward {
         })
     }
 
-    pub(crate) fn encode(self, result: NormGradients) -> pb::NormalizeBackwardResponse {
+    pub(crate) fn encode(self, result: NormGradients, buffers: &Buffers) -> pb::NormalizeBackwardResponse {
         let Self { spec: _, parameters: _, input, grad_output: _ } = self;
         let NormGradients { grad_weight, grad_bias, grad_input } = result;
         let form = input.form();
         pb::NormalizeBackwardResponse {
             grad_weight: grad_weight.map(|gradient| tensor::unnamed(gradient, form)),
             grad_bias: grad_bias.map(|gradient| tensor::unnamed(gradient, form)),
-            grad_input: Some(input.answer(grad_input)),
+            grad_input: Some(input.answer(grad_input, buffers)),
         }
     }
 }

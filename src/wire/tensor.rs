@@ -5,7 +5,7 @@ use evenkeel_kernels::{self as kernels, DType, TensorRef};
 use evenkeel_proto::v1 as pb;
 
 use super::Path;
-use crate::error::Error;
+use crate::{buffers::Buffers, error::Error};
 
 /// More dimensions than any tensor library has; a longer list is an attack.
 const MAX_RANK: usize = 64;
@@ -76,15 +76,15 @@ impl Tensor {
     }
 
     /// The answer to this tensor, under its name.
-    pub(super) fn answer(self, tensor: kernels::Tensor) -> pb::Tensor {
+    pub(super) fn answer(self, tensor: kernels::Tensor, buffers: &Buffers) -> pb::Tensor {
         let (dtype, shape, data) = tensor.into_parts();
-        encode(self.name, dtype, &shape, data.into(), self.form)
+        encode(self.name, dtype, &shape, buffers.lend(data), self.form)
     }
 
     /// The answer to this tensor where only its elements may have changed; `None`: they have not, and the bytes that
     /// came go back.
-    pub(super) fn answer_data(self, data: Option<Vec<u8>>) -> pb::Tensor {
-        let data = data.map_or(self.data, Bytes::from);
+    pub(super) fn answer_data(self, data: Option<Vec<u8>>, buffers: &Buffers) -> pb::Tensor {
+        let data = data.map_or(self.data, |data| buffers.lend(data));
         encode(self.name, self.dtype, &self.shape, data, self.form)
     }
 }

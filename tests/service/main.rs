@@ -5,6 +5,7 @@ mod harness;
 mod bad_arguments;
 mod bad_tensors;
 mod deadlines;
+mod direct;
 mod edge_values;
 mod faults;
 mod float_data;

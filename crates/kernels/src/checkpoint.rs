@@ -1,4 +1,4 @@
-//! Stopping work that nobody waits for any more.
+//! What an operation asks of whoever runs it: whether to go on, and where to write.
 
 /// The operation was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,12 @@ pub trait Checkpoint: Sync {
     /// # Errors
     /// [`Cancelled`] when the result is no longer wanted.
     fn check(&self) -> Result<(), Cancelled>;
+
+    /// Memory for a result: exactly `len` bytes, all of which the operation writes. Touching fresh pages costs more than
+    /// most operations; whoever runs many of them keeps used buffers and hands them out again, whatever they hold.
+    fn buffer(&self, len: usize) -> Vec<u8> {
+        vec![0; len]
+    }
 }
 
 /// Never stops.

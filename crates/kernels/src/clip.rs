@@ -138,7 +138,7 @@ fn scale_each(
             return Ok(None);
         }
         let chunk = CHUNK * gradient.dtype().size();
-        let mut output = vec![0; gradient.data().len()];
+        let mut output = checkpoint.buffer(gradient.data().len());
         for_each_chunk(&mut output, chunk, checkpoint, |index, output| {
             let source = &gradient.data()[index * chunk..][..output.len()];
             with_element!(gradient.dtype(), E => simd::run(Scale { source, output, factor, element: PhantomData::<E> }));
@@ -193,7 +193,8 @@ fn clamp<E: Element>(
     if count == 0 {
         return Ok((0, None));
     }
-    let mut output = gradient.data().to_vec();
+    let mut output = checkpoint.buffer(gradient.data().len());
+    output.copy_from_slice(gradient.data());
     let (mut above, mut below) = ([0; 8], [0; 8]);
     E::encode(&[threshold], &mut above[..size]);
     E::encode(&[-threshold], &mut below[..size]);

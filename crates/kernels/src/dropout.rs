@@ -240,7 +240,7 @@ fn select(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Tensor, Error> {
     let dtype = input.dtype();
-    let mut output = vec![0; input.data().len()]; // dropped bits are all zero already
+    let mut output = checkpoint.buffer(input.data().len());
     let chunk = CHUNK * dtype.size();
     for_each_chunk(&mut output, chunk, checkpoint, |index, output| {
         let source = &input.data()[index * chunk..][..output.len()];
@@ -274,7 +274,7 @@ enum Bits<'a> {
     Same(bool),
 }
 
-/// A stretch of elements under its mask. `output` is all zero bits.
+/// A stretch of elements under its mask.
 struct Masked<'a, E> {
     source: &'a [u8],
     mask: Bits<'a>,

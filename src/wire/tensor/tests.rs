@@ -33,7 +33,7 @@ fn a_decoded_tensor_is_a_slice_of_the_message() {
     let tensor = Tensor::decode(message, PATH, LIMIT).expect("it is right");
     assert_eq!(tensor.view().data().as_ptr(), address);
     assert_eq!((tensor.view().dtype(), tensor.view().shape()), (DType::F32, &[2, 1][..]));
-    let answer = tensor.answer_data(None);
+    let answer = tensor.answer_data(None, &Buffers::new(0));
     assert_eq!(answer.data.as_ptr(), address, "unchanged bytes go back as they are");
     assert_eq!((answer.name.as_str(), answer.shape), ("w", vec![2, 1]));
 }
@@ -43,7 +43,7 @@ fn new_bytes_are_not_copied_either() {
     let tensor = Tensor::decode(message(pb::DataType::Float16, &[1], &[0, 60]), PATH, LIMIT).expect("it is right");
     let data = vec![1, 2];
     let address = data.as_ptr();
-    let answer = tensor.answer_data(Some(data));
+    let answer = tensor.answer_data(Some(data), &Buffers::new(0));
     assert_eq!(answer.data.as_ptr(), address);
     assert_eq!(answer.dtype(), pb::DataType::Float16);
 }
@@ -67,7 +67,7 @@ fn typed_numbers_are_rounded_to_the_dtype_and_answered_as_numbers() {
     ] {
         let tensor = Tensor::decode(typed(dtype, &[4], &numbers), PATH, LIMIT).expect("it is right");
         assert_eq!(tensor.view().data().len(), 4 * bytes);
-        let answer = tensor.answer_data(None);
+        let answer = tensor.answer_data(None, &Buffers::new(0));
         assert!(answer.data.is_empty());
         let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&answer.float_data), bits(&back), "{dtype:?}");
@@ -80,7 +80,7 @@ fn typed_numbers_are_rounded_to_the_dtype_and_answered_as_numbers() {
 fn more_typed_numbers_than_a_block_keep_their_order() {
     let numbers: Vec<f32> = (0..1200_u16).map(f32::from).collect();
     let tensor = Tensor::decode(typed(pb::DataType::Float64, &[1200], &numbers), PATH, LIMIT).expect("it is right");
-    assert_eq!(tensor.answer_data(None).float_data, numbers);
+    assert_eq!(tensor.answer_data(None, &Buffers::new(0)).float_data, numbers);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn grad_input<E: Element>(
     pair: Pair<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(Statistics, Vec<u8>), Error> {
-    let mut output = vec![0; pair.input.len()];
+    let mut output = checkpoint.buffer(pair.input.len());
     let parts = layout.parts(PART);
     let bytes = parts.len() * E::DTYPE.size();
     let parts = output.par_chunks_mut(bytes).enumerate().map(|(index, output)| {

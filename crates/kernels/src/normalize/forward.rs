@@ -27,7 +27,7 @@ pub(super) fn forward<E: Element>(
     input: &[u8],
     checkpoint: &dyn Checkpoint,
 ) -> Result<(Statistics, Vec<u8>), Error> {
-    let mut output = vec![0; input.len()];
+    let mut output = checkpoint.buffer(input.len());
     let parts = layout.parts(PART);
     let bytes = parts.len() * E::DTYPE.size();
     let parts =

@@ -1,0 +1,216 @@
+//! Buffers that are used again.
+//!
+//! Touching a page for the first time costs more than computing what is written to it: at 64 MiB a server that allocates
+//! each answer spends most of its time in page faults. So large buffers come from here, and come back when the last of
+//! their bytes has been sent.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+
+/// Smaller buffers are left to the allocator, which keeps them warm by itself.
+pub(crate) const SMALLEST: usize = 1 << 18;
+
+/// A pool of buffers, bounded by the bytes it keeps. Cheap to clone; clones are the same pool.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffers(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// The most bytes that are kept unused.
+    limit: usize,
+    kept: Mutex<Kept>,
+    reused: AtomicU64,
+    made: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// Unused buffers, by capacity.
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: usize,
+    buffers: BTreeMap<usize, Vec<Vec<u8>>>,
+}
+
+/// What a pool has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BufferMetrics {
+    /// Buffers that were handed out again.
+    pub(crate) reused: u64,
+    /// Buffers that had to be made.
+    pub(crate) made: u64,
+    /// Buffers that came back and were given up, for the pool was full.
+    pub(crate) dropped: u64,
+    /// The bytes that are kept unused now.
+    pub(crate) kept_bytes: usize,
+}
+
+impl Buffers {
+    /// A pool that keeps at most `limit` bytes unused; 0 keeps none.
+    pub(crate) fn new(limit: usize) -> Self {
+        let [reused, made, dropped] = [(); 3].map(|()| AtomicU64::new(0));
+        Self(Arc::new(Shared { limit, kept: Mutex::default(), reused, made, dropped }))
+    }
+
+    /// A buffer of exactly `len` bytes, of any content.
+    pub(crate) fn take(&self, len: usize) -> Vec<u8> {
+        if len < SMALLEST {
+            return vec![0; len];
+        }
+        match self.0.kept().take(class(len)) {
+            Some(mut buffer) => {
+                self.0.reused.fetch_add(1, Ordering::Relaxed);
+                // It had about this length; no more than the difference is cleared.
+                buffer.resize(len, 0);
+                buffer
+            }
+            None => {
+                self.0.made.fetch_add(1, Ordering::Relaxed);
+                let mut buffer = vec![0; class(len)];
+                buffer.truncate(len);
+                buffer
+            }
+        }
+    }
+
+    /// The buffer as bytes that bring it back when nobody holds them any more.
+    pub(crate) fn lend(&self, buffer: Vec<u8>) -> Bytes {
+        if buffer.capacity() < SMALLEST {
+            return Bytes::from(buffer);
+        }
+        Bytes::from_owner(Lent { buffer, pool: self.clone() })
+    }
+
+    /// What the pool has done so far.
+    pub(crate) fn metrics(&self) -> BufferMetrics {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Shared { limit: _, kept: _, reused, made, dropped } = &*self.0;
+        let kept_bytes = self.0.kept().bytes;
+        BufferMetrics { reused: count(reused), made: count(made), dropped: count(dropped), kept_bytes }
+    }
+
+    fn put(&self, buffer: Vec<u8>) {
+        let capacity = buffer.capacity();
+        let mut kept = self.0.kept();
+        // What the pool did not make would never be found again.
+        if capacity == class(capacity) && kept.make_room(capacity, self.0.limit) {
+            kept.bytes += capacity;
+            kept.buffers.entry(capacity).or_default().push(buffer);
+        } else {
+            drop(kept);
+            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Shared {
+    /// A panic while the lock is held leaves nothing half done.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// The buffer of this capacity that came back last: the one most likely to be in a cache.
+    fn take(&mut self, capacity: usize) -> Option<Vec<u8>> {
+        let buffer = self.buffers.get_mut(&capacity)?.pop()?;
+        self.bytes -= capacity;
+        Some(buffer)
+    }
+
+    /// Gives up buffers of other sizes, which nobody may ask for any more, until one of this capacity fits.
+    fn make_room(&mut self, capacity: usize, limit: usize) -> bool {
+        while self.bytes + capacity > limit {
+            let other = self.buffers.iter().find(|(size, buffers)| **size != capacity && !buffers.is_empty());
+            let Some(size) = other.map(|(&size, _)| size) else { return false };
+            self.take(size);
+        }
+        true
+    }
+}
+
+/// The capacity that serves `len` bytes: an eighth of a power of two more, at most, so that tensors of about one size
+/// share their buffers.
+fn class(len: usize) -> usize {
+    len.next_multiple_of((len.next_power_of_two() / 16).max(1))
+}
+
+/// Bytes on their way to a client.
+struct Lent {
+    buffer: Vec<u8>,
+    pool: Buffers,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.pool.put(std::mem::take(&mut self.buffer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: usize = 3 * SMALLEST + 500;
+
+    #[test]
+    fn a_buffer_comes_back_when_its_last_byte_is_sent() {
+        let pool = Buffers::new(8 * LEN);
+        let mut buffer = pool.take(LEN);
+        buffer.fill(7);
+        let bytes = pool.lend(buffer);
+        let tail = bytes.slice(LEN - 1..);
+        drop(bytes);
+        assert_eq!((pool.metrics().kept_bytes, tail[0]), (0, 7));
+        drop(tail);
+        assert_eq!(pool.metrics().kept_bytes, class(LEN));
+        // Another of about that size, longer and shorter, is the same memory.
+        for len in [LEN + 100, LEN - 100] {
+            let buffer = pool.take(len);
+            assert_eq!((buffer.len(), buffer[0]), (len, 7));
+            drop(pool.lend(buffer));
+        }
+        assert_eq!(pool.metrics(), BufferMetrics { reused: 2, made: 1, dropped: 0, kept_bytes: class(LEN) });
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_limit() {
+        let pool = Buffers::new(2 * class(LEN));
+        let many: Vec<Bytes> = (0..5).map(|_| pool.lend(pool.take(LEN))).collect();
+        drop(many);
+        assert_eq!(pool.metrics(), BufferMetrics { reused: 0, made: 5, dropped: 3, kept_bytes: 2 * class(LEN) });
+        // Another size takes the place of what is not asked for any more.
+        drop(pool.lend(pool.take(LEN / 2)));
+        assert_eq!(pool.metrics().kept_bytes, class(LEN) + class(LEN / 2));
+        // None is larger than the limit.
+        drop(pool.lend(pool.take(3 * LEN)));
+        assert!(pool.metrics().kept_bytes <= 2 * class(LEN));
+    }
+
+    #[test]
+    fn small_buffers_are_the_allocators() {
+        let pool = Buffers::new(usize::MAX);
+        drop(pool.lend(pool.take(SMALLEST - 1)));
+        assert_eq!(pool.metrics(), BufferMetrics::default());
+    }
+
+    #[test]
+    fn classes_are_close_and_stable() {
+        for len in (SMALLEST..SMALLEST * 9).step_by(1009) {
+            let class_of = class(len);
+            assert!(class_of >= len && class_of - len <= len / 7 && class(class_of) == class_of, "{len}");
+        }
+    }
+}

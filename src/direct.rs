@@ -1,0 +1,129 @@
+//! The unary calls without tonic's codec, which copies every payload once on its way in and once on its way out.
+//!
+//! The frames of a request are read as they are; a message that came in one frame is not copied at all. An answer goes
+//! out as a short header and then the payload, as segments. Whatever is not plain (compression, a message above the
+//! limit, none or two of them, bytes that are no message) is handed to the codec's path, frames and all, and answered
+//! there: it stays the one place that knows every way a message can come, and what to say to it.
+
+mod answer;
+mod receive;
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tonic::{
+    Status,
+    body::Body,
+    codegen::http::{HeaderMap, Request, Response},
+};
+use tower::Service as Tower;
+
+use self::{
+    answer::{Answer, respond},
+    receive::{Received, body_of, receive},
+};
+use crate::{buffers::Buffers, service::Service};
+
+type Boxed = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// Answers the unary calls; everything else the codec's path, `codec`, does.
+#[derive(Clone, Debug)]
+pub(crate) struct Direct<S> {
+    codec: S,
+    /// `None`: every call goes through the codec.
+    service: Option<Arc<Service>>,
+    buffers: Buffers,
+    limit: usize,
+}
+
+impl<S> Direct<S> {
+    /// `limit`: the largest message, in bytes. Requests in several frames are gathered in `buffers`.
+    pub(crate) fn new(codec: S, service: Option<Arc<Service>>, buffers: Buffers, limit: usize) -> Self {
+        Self { codec, service, buffers, limit }
+    }
+}
+
+impl<S> Tower<Request<Body>> for Direct<S>
+where
+    S: Tower<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Boxed;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.codec.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Boxed {
+        let Some(service) = self.service.clone().filter(|_| !is_compressed(request.headers())) else {
+            return Box::pin(self.codec.call(request));
+        };
+        let method = request.uri().path().strip_prefix("/evenkeel.v1.TensorOpsService/").unwrap_or_default();
+        match method {
+            "Normalize" => {
+                self.unary(service, request, |service, message| async move { service.normalize(message).await })
+            }
+            "NormalizeBackward" => self
+                .unary(service, request, |service, message| async move { service.normalize_backward(message).await }),
+            "Dropout" => self.unary(service, request, |service, message| async move { service.dropout(message).await }),
+            "DropoutBackward" => {
+                self.unary(service, request, |service, message| async move { service.dropout_backward(message).await })
+            }
+            "ClipGradients" => {
+                self.unary(service, request, |service, message| async move { service.clip_gradients(message).await })
+            }
+            _ => Box::pin(self.codec.call(request)),
+        }
+    }
+}
+
+impl<S> Direct<S>
+where
+    S: Tower<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    /// One message in, one message out.
+    fn unary<Q, A, F>(
+        &mut self,
+        service: Arc<Service>,
+        request: Request<Body>,
+        method: impl FnOnce(Arc<Service>, Q) -> F + Send + 'static,
+    ) -> Boxed
+    where
+        Q: prost::Message + Default,
+        A: Answer,
+        F: Future<Output = Result<A, Status>> + Send + 'static,
+    {
+        // The one that is ready stays with this call; the clone waits for its own turn.
+        let clone = self.codec.clone();
+        let mut codec = std::mem::replace(&mut self.codec, clone);
+        let (buffers, limit) = (self.buffers.clone(), self.limit);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let message = match receive(body, &buffers, limit).await {
+                Received::Message(message) => message,
+                Received::Other(body) => return codec.call(Request::from_parts(parts, body)).await,
+            };
+            let Ok(request) = Q::decode(message.clone()) else {
+                return codec.call(Request::from_parts(parts, body_of(message))).await;
+            };
+            // Only the request's tensors hold its bytes from here on.
+            drop(message);
+            Ok(match method(service, request).await {
+                Ok(answer) => respond(answer),
+                Err(status) => status.into_http(),
+            })
+        })
+    }
+}
+
+/// Whether the client says that it compresses; the codec's path knows what to answer.
+fn is_compressed(headers: &HeaderMap) -> bool {
+    headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity")
+}

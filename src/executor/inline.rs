@@ -1,0 +1,27 @@
+//! Running work on the thread that asks for it.
+//!
+//! The kernels are written with Rayon's parallel iterators, which look for threads wherever they are called. Here they
+//! find one: each thread that computes inline becomes the only member of a pool of its own.
+
+use std::{cell::OnceCell, mem::ManuallyDrop};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+thread_local! {
+    /// `None`: the thread is a member of another pool. Never dropped: a pool that ends waits for its members, and this one
+    /// would wait for itself.
+    static POOL: OnceCell<Option<ManuallyDrop<ThreadPool>>> = const { OnceCell::new() };
+}
+
+/// Runs `work` here, its parallel parts one after the other; gives it back if this thread belongs to a pool already.
+pub(super) fn run<T: Send, F: FnOnce() -> T + Send>(work: F) -> Result<T, F> {
+    POOL.with(|pool| {
+        let pool = pool.get_or_init(|| {
+            ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().ok().map(ManuallyDrop::new)
+        });
+        match pool {
+            Some(pool) => Ok(pool.install(work)),
+            None => Err(work),
+        }
+    })
+}

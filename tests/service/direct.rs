@@ -1,0 +1,233 @@
+//! The direct path answers every input, however its frames are cut, as tonic's codec does: the same bytes, the same
+//! status, the same details.
+
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use bytes::Bytes;
+use evenkeel::{config::ServerConfig, server::Running};
+use evenkeel_proto::v1 as pb;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper_util::{
+    client::legacy::{Client as Http, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use proptest::prelude::*;
+use prost::Message as _;
+use tokio::runtime::Runtime;
+use tonic::{
+    Status,
+    body::Body,
+    codegen::http::{HeaderMap, Request},
+};
+
+use crate::harness::{clip, dropout, f32s, normalize};
+
+/// Small, so that messages above it are.
+const LIMIT: usize = 1 << 16;
+
+/// Large enough for messages in several frames, that are gathered in buffers of the pool.
+const LARGE: usize = 1 << 23;
+
+/// An answer as it is on the wire.
+#[derive(Debug, PartialEq)]
+struct Answer {
+    status: u16,
+    headers: BTreeMap<String, Vec<u8>>,
+    data: Vec<u8>,
+    trailers: BTreeMap<String, Vec<u8>>,
+}
+
+/// A method, headers and frames.
+type Case = (&'static str, &'static [(&'static str, &'static str)], Vec<Bytes>);
+
+/// A server for each path, on a runtime that outlives the tests.
+struct Servers {
+    runtime: Runtime,
+    direct: Running,
+    codec: Running,
+}
+
+fn servers() -> &'static Servers {
+    static SERVERS: OnceLock<Servers> = OnceLock::new();
+    SERVERS.get_or_init(|| {
+        let runtime = Runtime::new().expect("a runtime");
+        let (direct, codec) = runtime.block_on(start(LIMIT));
+        Servers { runtime, direct, codec }
+    })
+}
+
+/// A server for each path.
+async fn start(max_message_bytes: usize) -> (Running, Running) {
+    let start = async |codec_path| {
+        let config = ServerConfig { codec_path, max_message_bytes, ..ServerConfig::on_free_port() };
+        Running::start(config).await.expect("the server starts")
+    };
+    (start(false).await, start(true).await)
+}
+
+fn sorted(headers: &HeaderMap) -> BTreeMap<String, Vec<u8>> {
+    let pairs = headers.iter().filter(|(name, _)| *name != "date");
+    pairs.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect()
+}
+
+/// Sends these frames to a method, and what comes back.
+async fn send(server: &Running, method: &str, headers: &[(&str, &str)], frames: Vec<Bytes>) -> Answer {
+    let http: Http<HttpConnector, Body> = Http::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let frames = frames.into_iter().map(|data| Ok::<_, Status>(http_body::Frame::data(data)));
+    let mut request = Request::post(format!("{}/evenkeel.v1.TensorOpsService/{method}", server.url()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::new(StreamBody::new(tokio_stream::iter(frames)))).expect("a request");
+    let response = http.request(request).await.expect("an answer");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("the whole of it");
+    let trailers = body.trailers().map(sorted).unwrap_or_default();
+    Answer { status: parts.status.as_u16(), headers: sorted(&parts.headers), data: body.to_bytes().to_vec(), trailers }
+}
+
+/// Both paths' answers to the same frames.
+fn both(method: &str, headers: &[(&str, &str)], frames: &[Bytes]) -> (Answer, Answer) {
+    let Servers { runtime, direct, codec } = servers();
+    runtime.block_on(async {
+        tokio::join!(send(direct, method, headers, frames.to_vec()), send(codec, method, headers, frames.to_vec()))
+    })
+}
+
+/// A message with its prefix.
+fn framed(message: &[u8]) -> Vec<u8> {
+    [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat()
+}
+
+/// `bytes`, cut at these places.
+fn cut(bytes: &[u8], places: &[prop::sample::Index]) -> Vec<Bytes> {
+    let mut places: Vec<usize> = places.iter().map(|place| place.index(bytes.len() + 1)).collect();
+    places.extend([0, bytes.len()]);
+    places.sort_unstable();
+    places.windows(2).map(|ends| Bytes::copy_from_slice(&bytes[ends[0]..ends[1]])).collect()
+}
+
+fn tensors() -> impl Strategy<Value = pb::Tensor> {
+    let named = (0usize..40, prop::sample::select(vec!["", "w"]));
+    let bytes = (named, 1usize..200).prop_map(|((rows, name), columns)| {
+        let values: Vec<f32> = (0..rows * columns).map(|i| (i * i % 97) as f32).collect();
+        pb::Tensor { name: name.to_owned(), ..f32s(&[rows as i64, columns as i64], &values) }
+    });
+    let typed = prop::collection::vec(any::<f32>(), 0..20).prop_map(|float_data| pb::Tensor {
+        shape: vec![float_data.len() as i64],
+        float_data,
+        ..Default::default()
+    });
+    prop_oneof![4 => bytes, 1 => typed]
+}
+
+/// A method and a message for it, most of them right.
+fn calls() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
+    let clipping = (prop::collection::vec(tensors(), 0..4), 0i32..5).prop_map(|(gradients, mode)| {
+        let request = pb::ClipGradientsRequest { mode, ..clip(pb::ClipMode::Norm, 1.0, gradients) };
+        ("ClipGradients", request.encode_to_vec())
+    });
+    let single = (tensors(), 0usize..4, any::<bool>()).prop_map(|(input, method, flag)| match method {
+        0 => {
+            let request = pb::NormalizeRequest { return_statistics: flag, ..normalize(pb::NormKind::Layer, input) };
+            ("Normalize", request.encode_to_vec())
+        }
+        1 => {
+            let request = pb::NormalizeBackwardRequest {
+                kind: pb::NormKind::Rms.into(),
+                weight: flag.then(|| f32s(&[1], &[2.0])),
+                input: Some(input.clone()),
+                grad_output: Some(input),
+                ..Default::default()
+            };
+            ("NormalizeBackward", request.encode_to_vec())
+        }
+        2 => ("Dropout", pb::DropoutRequest { return_mask: flag, ..dropout(0.5, input) }.encode_to_vec()),
+        _ => {
+            let request = pb::DropoutBackwardRequest { p: 0.5, grad_output: Some(input), ..Default::default() };
+            ("DropoutBackward", request.encode_to_vec())
+        }
+    });
+    prop_oneof![1 => clipping, 4 => single]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn messages_are_answered_alike(
+        (method, message) in calls(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let (direct, codec) = both(method, &[], &cut(&framed(&message), &cuts));
+        prop_assert_eq!(direct, codec);
+    }
+
+    /// Bytes changed, left out, added or repeated, in the message or in its prefix.
+    #[test]
+    fn broken_messages_are_answered_alike(
+        (method, message) in calls(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0usize..4), 1..4),
+    ) {
+        let mut bytes = framed(&message);
+        for (place, byte, change) in changes {
+            let place = place.index(bytes.len().max(1));
+            match change {
+                0 if !bytes.is_empty() => bytes[place] = byte,
+                1 => bytes.truncate(place),
+                2 => bytes.insert(place.min(bytes.len()), byte),
+                _ => bytes.extend_from_slice(&framed(&message)),
+            }
+        }
+        // A length that the rest of the stream does not have is waited for, by either path; that is not compared here.
+        let (direct, codec) = both(method, &[], &cut(&bytes, &cuts));
+        prop_assert_eq!(direct, codec);
+    }
+}
+
+/// Messages of megabytes, several times, so that buffers are used again: what the last call left in them does not show.
+#[tokio::test]
+async fn large_messages_are_answered_alike() {
+    let (direct, codec) = start(LARGE).await;
+    for (turn, columns) in [700_001usize, 500_000, 700_001, 80_000, 1_000_003].into_iter().enumerate() {
+        let values: Vec<f32> = (0..columns).map(|i| ((i * i + turn) % 1009) as f32).collect();
+        let input = || f32s(&[1, columns as i64], &values);
+        let messages = [
+            ("Normalize", normalize(pb::NormKind::Layer, input()).encode_to_vec()),
+            ("Dropout", pb::DropoutRequest { return_mask: true, ..dropout(0.3, input()) }.encode_to_vec()),
+            ("ClipGradients", clip(pb::ClipMode::Value, 500.0, vec![input()]).encode_to_vec()),
+        ];
+        for (method, message) in messages {
+            let frames: Vec<Bytes> = framed(&message).chunks(300_007).map(Bytes::copy_from_slice).collect();
+            let (direct, codec) =
+                tokio::join!(send(&direct, method, &[], frames.clone()), send(&codec, method, &[], frames));
+            assert!(direct == codec, "{method} of {columns}");
+            assert!(direct.data.len() > 4 * columns, "{method} of {columns}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_plain_is_answered_alike() {
+    let message = dropout(0.5, f32s(&[3], &[1.0, 2.0, 3.0])).encode_to_vec();
+    let whole = Bytes::from(framed(&message));
+    let mut flagged = framed(&message);
+    flagged[0] = 1;
+    let over = [&[0][..], &(LIMIT as u32 + 1).to_be_bytes()].concat();
+    let cases: [Case; 9] = [
+        ("Dropout", &[], vec![]),
+        ("Dropout", &[], vec![Bytes::new(), whole.clone(), Bytes::new()]),
+        ("Dropout", &[], vec![whole.clone(), whole.clone()]),
+        ("Dropout", &[], vec![flagged.into()]),
+        ("Dropout", &[("grpc-encoding", "gzip")], vec![whole.clone()]),
+        ("Dropout", &[("grpc-encoding", "identity")], vec![whole.clone()]),
+        ("Dropout", &[], vec![over.into()]),
+        ("NoSuchMethod", &[], vec![whole.clone()]),
+        ("Dropout", &[("grpc-timeout", "10S")], vec![whole]),
+    ];
+    for (index, (method, headers, frames)) in cases.into_iter().enumerate() {
+        let (direct, codec) = both(method, headers, &frames);
+        assert_eq!(direct, codec, "case {index}");
+    }
+}
