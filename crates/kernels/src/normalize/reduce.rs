@@ -186,24 +186,26 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
                 let place = self.target.advance(&self.walk.summed, run);
                 self.terms.write(place, block.each_mut().map(|terms| &mut terms[..width]));
                 for m in 0..T::EACH {
-                    for column in 0..width {
-                        add_to(&mut sums[m][column], &mut rests[m][column], block[m][column]);
-                    }
+                    add_columns(&mut sums[m][..width], &mut rests[m], &block[m]);
                 }
                 for m in T::EACH..M {
                     group[m][..width].iter_mut().zip(&block[m]).for_each(|(sum, term)| *sum += term);
                 }
             }
             for m in T::EACH..M {
-                for column in 0..width {
-                    add_to(&mut sums[m][column], &mut rests[m][column], group[m][column]);
-                }
+                add_columns(&mut sums[m][..width], &mut rests[m], &group[m]);
             }
         }
         for (column, sum) in self.sums.iter_mut().enumerate() {
             *sum = std::array::from_fn(|m| Double { high: sums[m][column], low: rests[m][column] });
         }
     }
+}
+
+/// Adds a term to each column's sum, which is kept with what its roundings took.
+#[inline(always)]
+fn add_columns(sums: &mut [f64], rests: &mut [f64; BLOCK], terms: &[f64; BLOCK]) {
+    sums.iter_mut().zip(rests).zip(terms).for_each(|((sum, rest), &term)| add_to(sum, rest, term));
 }
 
 /// The sum of pieces, each kind of term along its own balanced tree.

@@ -306,12 +306,18 @@ impl Terms<4> for CentredDoubly<'_> {
     #[inline(always)]
     fn write(&self, at: Position, [deviations, squares, deviation_rests, square_rests]: [&mut [f64]; 4]) {
         f64::decode_from(self.input, at.offset, deviations);
-        for i in 0..deviations.len() {
-            let (high, low) = two_sum(deviations[i], -self.mean[at.set + i * self.along_run]);
+        if self.along_run == 0 {
+            let mean = self.mean[at.set];
+            deviations.iter_mut().zip(&mut *deviation_rests).for_each(|(x, rest)| (*x, *rest) = two_sum(*x, -mean));
+        } else {
+            let means = &self.mean[at.set..];
+            let deviations = deviations.iter_mut().zip(&mut *deviation_rests);
+            deviations.zip(means).for_each(|((x, rest), mean)| (*x, *rest) = two_sum(*x, -mean));
+        }
+        let deviations = deviations.iter().zip(deviation_rests);
+        for ((square, square_rest), (&high, &mut low)) in squares.iter_mut().zip(square_rests).zip(deviations) {
             let deviation = Double { high, low };
-            let square = deviation.times(deviation);
-            (deviations[i], deviation_rests[i]) = (high, low);
-            (squares[i], square_rests[i]) = (square.high, square.low);
+            Double { high: *square, low: *square_rest } = deviation.times(deviation);
         }
     }
 }

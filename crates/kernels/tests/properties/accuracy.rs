@@ -61,6 +61,16 @@ fn an_offset_of_a_million_spreads() {
     is_right(&noise(10_000, |x| x + 1e6), 1e-5);
 }
 
+/// Elements that are a few 10^-5 spreads from a mean that is a million spreads from zero, and has no float64 of its own.
+#[test]
+fn elements_next_to_a_distant_mean() {
+    for pairs in 500..510 {
+        let mut input = vec![1e6, 1e6, 1e6 + 0.0625];
+        (0..pairs).for_each(|pair| input.extend([1.0, -1.0].map(|sign| 1e6 + sign * (f64::from(pair % 7) - 3.0) / 2.0)));
+        is_right(&input, 1e-5);
+    }
+}
+
 #[test]
 fn magnitudes_near_the_ends_of_float32() {
     is_right(&noise(4096, |x| x * 1e30), 1e-5); // pytorch#162489: zeros on CPU, NaN on CUDA

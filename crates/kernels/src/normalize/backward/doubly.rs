@@ -11,6 +11,7 @@ use super::{
         plan::{Plan, Source},
         reduce::{Over, Terms, sums},
         statistics::{Statistics, with_rest},
+        values::{Each, Same, Values, by_variation},
     },
     Pair,
 };
@@ -28,7 +29,26 @@ pub(super) struct Elements<'a> {
     pub(super) run: Dim,
 }
 
-impl Elements<'_> {
+/// Pairs beside the elements of a run.
+#[derive(Clone, Copy)]
+struct Doubles<V> {
+    high: V,
+    low: V,
+}
+
+impl<'a, V: Values<'a>> Doubles<V> {
+    #[inline(always)]
+    fn take(high: &'a [f64], low: &'a [f64], first: usize, len: usize) -> Self {
+        Self { high: V::take(high, first, len), low: V::take(low, first, len) }
+    }
+
+    #[inline(always)]
+    fn at(&self, index: usize) -> Double {
+        Double { high: self.high.at(index), low: self.low.at(index) }
+    }
+}
+
+impl<'a> Elements<'a> {
     /// Writes dy and x.
     #[inline(always)]
     fn write(&self, at: Position, dy: &mut [f64], x: &mut [f64]) {
@@ -36,25 +56,19 @@ impl Elements<'_> {
         f64::decode_from(self.pair.input, at.offset, x);
     }
 
-    /// The set of element `index` of a stretch.
     #[inline(always)]
-    fn set(&self, at: Position, index: usize) -> usize {
-        at.set + index * self.run.set_stride
+    fn means<S: Values<'a>>(&self, at: Position, len: usize) -> Doubles<S> {
+        Doubles::take(&self.statistics.mean, &self.statistics.tail, at.set, len)
     }
 
     #[inline(always)]
-    fn d(&self, set: usize, x: f64) -> Double {
-        Double::from(x).minus(Double { high: self.statistics.mean[set], low: self.statistics.tail[set] })
+    fn rstds<S: Values<'a>>(&self, at: Position, len: usize) -> Doubles<S> {
+        Doubles::take(&self.statistics.rstd, &self.statistics.rstd_tail, at.set, len)
     }
 
     #[inline(always)]
-    fn rstd(&self, set: usize) -> Double {
-        Double { high: self.statistics.rstd[set], low: self.statistics.rstd_tail[set] }
-    }
-
-    #[inline(always)]
-    fn g(&self, at: Position, index: usize, dy: f64) -> Double {
-        Double::product(dy, self.affine.weight[at.affine + index * self.run.affine_stride])
+    fn weights<A: Values<'a>>(&self, at: Position, len: usize) -> A {
+        A::take(&self.affine.weight, at.affine, len)
     }
 }
 
@@ -66,12 +80,22 @@ impl Terms<3> for AffineTerms<'_> {
 
     #[inline(always)]
     fn write(&self, at: Position, [product, dy, rest]: [&mut [f64]; 3]) {
-        let elements = &self.0;
-        elements.write(at, dy, product);
-        for i in 0..dy.len() {
-            let set = elements.set(at, i);
-            let exact = elements.d(set, product[i]).times(elements.rstd(set)).times(Double::from(dy[i]));
-            (product[i], rest[i]) = (exact.high, exact.low);
+        self.0.write(at, dy, product);
+        if self.0.run.set_stride == 0 {
+            self.multiply::<Same>(at, product, dy, rest);
+        } else {
+            self.multiply::<Each>(at, product, dy, rest);
+        }
+    }
+}
+
+impl<'a> AffineTerms<'a> {
+    #[inline(always)]
+    fn multiply<S: Values<'a>>(&self, at: Position, product: &mut [f64], dy: &[f64], rest: &mut [f64]) {
+        let (mean, rstd) = (self.0.means::<S>(at, dy.len()), self.0.rstds::<S>(at, dy.len()));
+        for (i, ((product, rest), &dy)) in product.iter_mut().zip(rest).zip(dy).enumerate() {
+            let d = Double::from(*product).minus(mean.at(i));
+            Double { high: *product, low: *rest } = d.times(rstd.at(i)).times(Double::from(dy));
         }
     }
 }
@@ -84,25 +108,34 @@ impl Terms<4> for SetTerms<'_> {
 
     #[inline(always)]
     fn write(&self, at: Position, [g, product, g_rest, product_rest]: [&mut [f64]; 4]) {
-        let elements = &self.0;
-        elements.write(at, g, product);
-        for i in 0..g.len() {
-            let exact = elements.g(at, i, g[i]);
-            let exact_product = elements.d(elements.set(at, i), product[i]).times(exact);
-            (g[i], g_rest[i]) = (exact.high, exact.low);
-            (product[i], product_rest[i]) = (exact_product.high, exact_product.low);
+        self.0.write(at, g, product);
+        by_variation!(self.0.run, self.multiply(at, [g, product], [g_rest, product_rest]));
+    }
+}
+
+impl<'a> SetTerms<'a> {
+    #[inline(always)]
+    fn multiply<S: Values<'a>, A: Values<'a>>(&self, at: Position, terms: [&mut [f64]; 2], rests: [&mut [f64]; 2]) {
+        let ([g, product], [g_rest, product_rest]) = (terms, rests);
+        let (mean, weight) = (self.0.means::<S>(at, g.len()), self.0.weights::<A>(at, g.len()));
+        let (terms, rests) = (g.iter_mut().zip(product), g_rest.iter_mut().zip(product_rest));
+        for (i, ((g, product), (g_rest, product_rest))) in terms.zip(rests).enumerate() {
+            let d = Double::from(*product).minus(mean.at(i));
+            let exact = Double::product(*g, weight.at(i));
+            Double { high: *g, low: *g_rest } = exact;
+            Double { high: *product, low: *product_rest } = d.times(exact);
         }
     }
 }
 
-/// How the statistics themselves depend on each input: the mean of g and the slope of each set; zeros for running
-/// statistics, which do not.
+/// How the statistics themselves depend on each input: the mean of g and the slope of each set, as pairs.
 pub(super) struct Slopes {
-    mean_g: Vec<Double>,
-    slope: Vec<Double>,
+    mean_g: [Vec<f64>; 2],
+    slope: [Vec<f64>; 2],
 }
 
 impl Slopes {
+    /// `None` for running statistics, which do not depend on the input.
     pub(super) fn of(
         plan: &Plan,
         layout: &Layout,
@@ -117,15 +150,17 @@ impl Slopes {
         let mean = |sum: Double, rest| {
             if sum.high.is_finite() { with_rest(sum, rest).over(n).normalized() } else { Double::from(f64::NAN) }
         };
-        let mean_g = |&[g, _, rest, _]: &[Double; 4]| if plan.centred { mean(g, rest) } else { Double::from(0.0) };
-        let slope = |(set, &[_, product, _, rest]): (usize, &[Double; 4])| {
-            let rstd = elements.rstd(set);
-            mean(product, rest).times(rstd).times(rstd).normalized()
+        let pairs = |pairs: &mut dyn Iterator<Item = Double>| -> [Vec<f64>; 2] {
+            let (high, low) = pairs.map(|Double { high, low }| (high, low)).unzip();
+            [high, low]
         };
-        Ok(Some(Self {
-            mean_g: sums.iter().map(mean_g).collect(),
-            slope: sums.iter().enumerate().map(slope).collect(),
-        }))
+        let mean_g = |&[g, _, rest, _]: &[Double; 4]| if plan.centred { mean(g, rest) } else { Double::from(0.0) };
+        let rstds = elements.rstds::<Each<'_>>(Position { offset: 0, set: 0, affine: 0 }, sums.len());
+        let slope = |(set, &[_, product, _, rest]): (usize, &[Double; 4])| {
+            mean(product, rest).times(rstds.at(set)).times(rstds.at(set)).normalized()
+        };
+        let (mean_g, slope) = (pairs(&mut sums.iter().map(mean_g)), pairs(&mut sums.iter().enumerate().map(slope)));
+        Ok(Some(Self { mean_g, slope }))
     }
 }
 
@@ -140,15 +175,29 @@ impl Map for InputGradient<'_> {
     fn write(&self, at: Position, g: &mut [f64]) {
         let mut x = [0.0; BLOCK];
         let x = &mut x[..g.len()];
-        let elements = &self.elements;
-        elements.write(at, g, x);
-        for (i, (g, &x)) in g.iter_mut().zip(&*x).enumerate() {
-            let set = elements.set(at, i);
-            let mut sum = elements.g(at, i, *g);
-            if let Some(Slopes { mean_g, slope }) = &self.slopes {
-                sum = sum.minus(mean_g[set]).minus(elements.d(set, x).times(slope[set]));
+        self.elements.write(at, g, x);
+        by_variation!(self.elements.run, self.combine(at, g, x));
+    }
+}
+
+impl InputGradient<'_> {
+    #[inline(always)]
+    fn combine<'m, S: Values<'m>, A: Values<'m>>(&'m self, at: Position, g: &mut [f64], x: &[f64]) {
+        let len = g.len();
+        let (rstd, weight) = (self.elements.rstds::<S>(at, len), self.elements.weights::<A>(at, len));
+        let Some(Slopes { mean_g: [mean_g, mean_g_low], slope: [slope, slope_low] }) = &self.slopes else {
+            for (i, g) in g.iter_mut().enumerate() {
+                *g = Double::product(*g, weight.at(i)).times(rstd.at(i)).value();
             }
-            *g = sum.times(elements.rstd(set)).value();
+            return;
+        };
+        let mean = self.elements.means::<S>(at, len);
+        let mean_g = Doubles::<S>::take(mean_g, mean_g_low, at.set, len);
+        let slope = Doubles::<S>::take(slope, slope_low, at.set, len);
+        for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
+            let d = Double::from(x).minus(mean.at(i));
+            let sum = Double::product(*g, weight.at(i)).minus(mean_g.at(i)).minus(d.times(slope.at(i)));
+            *g = sum.times(rstd.at(i)).value();
         }
     }
 }
