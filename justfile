@@ -69,6 +69,14 @@ load *arguments:
 load-short:
     bash load/run.sh --short
 
+# Measure speed and memory beside their goals, on two idle cores; write docs/benchmarks.md (needs Python 3.11)
+bench:
+    bash benches/run.sh
+
+# A part of it in two minutes; writes no document (needs Python 3.11)
+bench-short:
+    bash benches/run.sh --short
+
 # Build the container image, run it, check it from Python (needs root, buildah, debootstrap, Python)
 container:
     bash deploy/prove.sh

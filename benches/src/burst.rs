@@ -1,0 +1,154 @@
+//! The load: closed loops of one prepared call over some connections.
+//!
+//! The calls that count go through [`Connection`], which only counts answers. One call in each turn goes through h2, on
+//! a connection of its own, and its answer is compared with the reference.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use h2::{RecvStream, client::SendRequest};
+use http::{HeaderMap, Request, StatusCode};
+use tokio::{net::TcpStream, task::JoinSet};
+
+use crate::{Result, call::Call, connection::Connection};
+
+/// As large as the other connections have them.
+const MAX_FRAME: u32 = 1 << 20;
+const WINDOW: u32 = 1 << 30;
+
+/// Some connections to a server, and the call that is made over them.
+pub(crate) struct Load {
+    connections: Vec<Connection>,
+    checking: SendRequest<Bytes>,
+    call: Arc<Call>,
+    request: Request<()>,
+}
+
+/// When a closed loop ends; calls in flight are always waited for.
+#[derive(Clone, Debug)]
+pub(crate) enum Until {
+    Elapsed(Duration),
+    Calls(u64),
+    Stopped(Arc<AtomicBool>),
+}
+
+/// What a closed loop did.
+#[derive(Debug)]
+pub(crate) struct Burst {
+    pub(crate) calls: u64,
+    pub(crate) elapsed: Duration,
+    /// Of each call, in microseconds.
+    pub(crate) latencies: Vec<f64>,
+}
+
+impl Burst {
+    pub(crate) fn per_second(&self) -> f64 {
+        self.calls as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+impl Load {
+    /// Connects, and makes one call for the length that every answer must have.
+    pub(crate) async fn connect(address: SocketAddr, connections: usize, call: Arc<Call>) -> Result<Self> {
+        let request = Request::post(call.uri()?).header("content-type", "application/grpc").header("te", "trailers");
+        let (request, checking) = (request.body(())?, connect(address).await?);
+        let mut load = Self { connections: Vec::new(), checking, call, request };
+        let answer_len = load.collect().await?.len();
+        for _ in 0..connections {
+            let body = load.call.body.clone();
+            load.connections.push(Connection::connect(address, load.call.path, body, answer_len).await?);
+        }
+        Ok(load)
+    }
+
+    /// Makes one call and compares its answer with the reference.
+    pub(crate) async fn verify(&self) -> Result<()> {
+        self.call.check(&self.collect().await?)
+    }
+
+    /// Keeps `concurrency` calls in flight, spread over the connections.
+    pub(crate) async fn run(&mut self, concurrency: usize, until: Until) -> Result<Burst> {
+        let (started, begun) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+        let (mut loops, spread) = (JoinSet::new(), self.connections.len());
+        for (index, mut connection) in std::mem::take(&mut self.connections).into_iter().enumerate() {
+            let share = concurrency / spread + usize::from(index < concurrency % spread);
+            let (until, begun) = (until.clone(), Arc::clone(&begun));
+            loops.spawn(async move {
+                let latencies = connection.run(share, &until, started, &begun).await?;
+                Result::Ok((connection, latencies))
+            });
+        }
+        let mut latencies = Vec::new();
+        while let Some(ended) = loops.join_next().await {
+            let (connection, mut its) = ended??;
+            self.connections.push(connection);
+            latencies.append(&mut its);
+        }
+        Ok(Burst { calls: latencies.len() as u64, elapsed: started.elapsed(), latencies })
+    }
+
+    /// Makes a call through h2 and keeps its answer.
+    async fn collect(&self) -> Result<Vec<u8>> {
+        let (answer, mut body) = self.checking.clone().ready().await?.send_request(self.request.clone(), false)?;
+        body.send_data(self.call.body.clone(), true)?;
+        let answer = answer.await?;
+        if answer.status() != StatusCode::OK {
+            return Err(format!("HTTP status {}", answer.status()).into());
+        }
+        // An error without a message comes in the headers.
+        if answer.headers().contains_key("grpc-status") {
+            status(answer.headers())?;
+        }
+        let (mut body, mut collected) = (answer.into_body(), Vec::new());
+        while let Some(frame) = body.data().await {
+            let frame = frame?;
+            collected.extend_from_slice(&frame);
+            body.flow_control().release_capacity(frame.len())?;
+        }
+        ended_well(body).await?;
+        Ok(collected)
+    }
+}
+
+impl Until {
+    pub(crate) fn goes_on(&self, started: Instant, begun: &AtomicU64) -> bool {
+        match self {
+            Self::Elapsed(duration) => started.elapsed() < *duration,
+            Self::Calls(calls) => begun.fetch_add(1, Ordering::Relaxed) < *calls,
+            Self::Stopped(flag) => !flag.load(Ordering::Relaxed),
+        }
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>> {
+    let socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    let (send, connection) = h2::client::Builder::new()
+        .max_frame_size(MAX_FRAME)
+        .initial_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .enable_push(false)
+        .handshake(socket)
+        .await?;
+    // Its calls report how it ended.
+    tokio::spawn(async { _ = connection.await });
+    Ok(send)
+}
+
+async fn ended_well(mut body: RecvStream) -> Result<()> {
+    status(&body.trailers().await?.ok_or("the answer has no trailers")?)
+}
+
+fn status(headers: &HeaderMap) -> Result<()> {
+    match headers.get("grpc-status").map(|status| status.as_bytes()) {
+        Some(b"0") => Ok(()),
+        status => Err(format!("gRPC status {status:?}, message {:?}", headers.get("grpc-message")).into()),
+    }
+}

@@ -1,0 +1,153 @@
+//! HTTP/2 frames (RFC 9113) and header blocks (RFC 7541), as far as one prepared gRPC call needs them.
+
+use std::ops::Range;
+
+use crate::Result;
+
+/// A frame's header on the wire.
+pub(crate) const HEADER: usize = 9;
+/// What a frame may carry unless settings say more.
+pub(crate) const DEFAULT_MAX_FRAME: usize = 16_384;
+/// Windows before settings say otherwise.
+pub(crate) const DEFAULT_WINDOW: i64 = 65_535;
+/// The largest window there is.
+pub(crate) const MAX_WINDOW: i64 = (1 << 31) - 1;
+/// The largest frames that the load takes.
+const MAX_FRAME: u32 = 1 << 20;
+
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+
+/// On DATA and HEADERS.
+pub(crate) const END_STREAM: u8 = 1;
+/// On SETTINGS and PING.
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
+pub(crate) const PADDED: u8 = 8;
+pub(crate) const PRIORITY: u8 = 32;
+
+const HEADER_TABLE_SIZE: u16 = 1;
+const ENABLE_PUSH: u16 = 2;
+pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
+pub(crate) const MAX_FRAME_SIZE: u16 = 5;
+
+/// What comes before a frame's payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    pub(crate) len: usize,
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+}
+
+impl Header {
+    pub(crate) fn parse(bytes: &[u8; HEADER]) -> Self {
+        let &[a, b, c, kind, flags, stream @ ..] = bytes;
+        let len = u32::from_be_bytes([0, a, b, c]) as usize;
+        Self { len, kind, flags, stream: u32::from_be_bytes(stream) & 0x7FFF_FFFF }
+    }
+
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        let Self { len, kind, flags, stream } = self;
+        out.extend_from_slice(&(len as u32).to_be_bytes()[1..]);
+        out.extend_from_slice(&[kind, flags]);
+        out.extend_from_slice(&stream.to_be_bytes());
+    }
+}
+
+/// A whole frame.
+pub(crate) fn write(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    Header { len: payload.len(), kind, flags, stream }.write(out);
+    out.extend_from_slice(payload);
+}
+
+/// What a client sends first. Frames and windows as large as they go; no table of headers, so that the same headers
+/// always come as the same bytes.
+pub(crate) fn preface() -> Vec<u8> {
+    let settings = [
+        (HEADER_TABLE_SIZE, 0),
+        (ENABLE_PUSH, 0),
+        (INITIAL_WINDOW_SIZE, MAX_WINDOW as u32),
+        (MAX_FRAME_SIZE, MAX_FRAME),
+    ];
+    let payload: Vec<u8> = settings
+        .iter()
+        .flat_map(|(key, value)| key.to_be_bytes().into_iter().chain(u32::to_be_bytes(*value)))
+        .collect();
+    let mut out = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    write(&mut out, SETTINGS, 0, 0, &payload);
+    write(&mut out, WINDOW_UPDATE, 0, 0, &((MAX_WINDOW - DEFAULT_WINDOW) as u32).to_be_bytes());
+    out
+}
+
+/// The settings of a SETTINGS frame.
+pub(crate) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> {
+    let (settings, _) = payload.as_chunks::<6>();
+    settings.iter().map(|&[a, b, c, d, e, f]| (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])))
+}
+
+/// The header block of a gRPC request: static names, literal values, nothing that the server must remember.
+pub(crate) fn request_block(path: &str) -> Vec<u8> {
+    let mut block = vec![0x83, 0x86]; // :method POST, :scheme http
+    let mut literal = |name: &[u8], value: &str| {
+        block.extend_from_slice(name);
+        block.push(u8::try_from(value.len()).expect("values are short"));
+        block.extend_from_slice(value.as_bytes());
+    };
+    literal(&[0x04], path);
+    literal(&[0x01], "localhost"); // :authority
+    literal(&[0x0F, 0x10], "application/grpc"); // content-type
+    literal(b"\x00\x02te", "trailers");
+    block
+}
+
+/// Whether a block of trailers says that the call succeeded: `grpc-status: 0`, each plain or by HPACK's Huffman code.
+pub(crate) fn ended_well(trailers: &[u8]) -> Result<()> {
+    let names = [b"\x0Bgrpc-status".as_slice(), b"\x88\x9A\xCA\xC8\xB2\x12\x34\xDA\x8F"];
+    let values = [b"\x010".as_slice(), b"\x81\x07"];
+    let well = names.iter().filter_map(|name| Some(&trailers[find(trailers, name)?.end..])).any(|rest| {
+        // The value follows the name.
+        values.iter().any(|value| rest.starts_with(value))
+    });
+    if well { Ok(()) } else { Err(format!("the call failed: {:?}", String::from_utf8_lossy(trailers)).into()) }
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = bytes.windows(part.len()).position(|window| window == part)?;
+    Some(start..start + part.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_status_0_is_success() {
+        for name in [&b"\x0Bgrpc-status"[..], b"\x88\x9A\xCA\xC8\xB2\x12\x34\xDA\x8F"] {
+            for (value, well) in [(&b"\x010"[..], true), (b"\x81\x07", true), (b"\x018", false), (b"\x0213", false)] {
+                let block = [b"\x20\x40", name, value, b"\x00\x01a\x01b"].concat();
+                assert_eq!(ended_well(&block).is_ok(), well, "{block:?}");
+            }
+        }
+        assert!(ended_well(b"").is_err());
+    }
+
+    #[test]
+    fn a_header_is_read_as_it_is_written() {
+        let mut out = Vec::new();
+        Header { len: 0x01_02_03, kind: DATA, flags: END_STREAM, stream: 0x0405_0607 }.write(&mut out);
+        assert_eq!(out, [1, 2, 3, 0, 1, 4, 5, 6, 7]);
+        let Header { len, kind, flags, stream } = Header::parse(&out.try_into().expect("nine bytes"));
+        assert_eq!((len, kind, flags, stream), (0x01_02_03, DATA, END_STREAM, 0x0405_0607));
+    }
+
+    #[test]
+    fn a_setting_is_six_bytes() {
+        assert!(settings(&[0, 5, 0, 16, 0, 0]).eq([(MAX_FRAME_SIZE, 1 << 20)]));
+    }
+}

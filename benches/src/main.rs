@@ -1,0 +1,58 @@
+//! What evenkeel's speed and memory are, beside what they could be and what others do.
+//!
+//! Each benchmark starts the servers it compares, alternates between them in one run, checks what they answer, prints
+//! ratios next to their goals (`goals.json`) and leaves a record for `report.py`. `benches/README.md` says what each
+//! measures and how to read it.
+#![expect(clippy::print_stdout, reason = "a benchmark's output is its standard output")]
+
+mod alternate;
+mod burst;
+mod call;
+mod case;
+mod cli;
+mod connection;
+mod contender;
+mod data;
+mod echo;
+mod frame;
+mod goals;
+mod kernels;
+mod kserve;
+mod loopback;
+mod memory;
+mod mixed;
+mod peers;
+mod process;
+mod record;
+mod server;
+mod statistics;
+mod tcp;
+
+use std::{error::Error, process::ExitCode};
+
+use clap::Parser as _;
+
+use cli::{Bench, Cli};
+
+/// What stops a benchmark: a server that does not start, a call that fails, an answer that is wrong.
+type Failure = Box<dyn Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Failure>;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().bench {
+        Bench::Loopback(arguments) => loopback::run(&arguments),
+        Bench::Peers(arguments) => peers::run(&arguments),
+        Bench::Mixed(arguments) => mixed::run(&arguments),
+        Bench::Memory(arguments) => memory::run(&arguments),
+        Bench::Kernels => kernels::answer(),
+        Bench::EchoTonic => echo::serve(),
+        Bench::EchoTcp => tcp::serve(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("evenkeel-bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

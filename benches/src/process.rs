@@ -1,0 +1,56 @@
+//! What Linux knows of a process, and which cores a thread may use.
+
+use std::fs;
+
+use rustix::{
+    param::clock_ticks_per_second,
+    process::Pid,
+    thread::{CpuSet, sched_setaffinity},
+};
+
+use crate::Result;
+
+/// The core that servers are pinned to.
+pub(crate) const SERVER_CORE: &str = "0";
+/// The core that the load comes from.
+const LOAD_CORE: usize = 1;
+
+/// Pins this thread, and those it starts, to the core that the load comes from.
+pub(crate) fn pin_load() -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(LOAD_CORE);
+    Ok(sched_setaffinity(None, &cores).map_err(|error| format!("core {LOAD_CORE} is needed for the load: {error}"))?)
+}
+
+/// User and system time of a process so far, in seconds; it counts in steps of 10 ms.
+pub(crate) fn cpu_seconds(pid: Pid) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The program's name, in brackets, may hold spaces.
+    let (_, fields) = stat.rsplit_once(')').ok_or("/proc has no name of the process")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = |index: usize| -> Result<u64> { Ok(fields.get(index).ok_or("/proc is too short")?.parse()?) };
+    Ok((ticks(11)? + ticks(12)?) as f64 / clock_ticks_per_second() as f64)
+}
+
+/// The memory of a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Memory {
+    /// Resident now.
+    Resident,
+    /// The most that was ever resident.
+    Peak,
+}
+
+impl Memory {
+    /// In MiB.
+    pub(crate) fn of(self, pid: Pid) -> Result<f64> {
+        let key = match self {
+            Self::Resident => "VmRSS:",
+            Self::Peak => "VmHWM:",
+        };
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).ok_or("/proc does not say")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib / 1024.0)
+    }
+}

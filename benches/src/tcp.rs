@@ -1,0 +1,91 @@
+//! A raw TCP echo: what moving the bytes costs without any protocol.
+//!
+//! A message is its length, in eight little-endian bytes, and its bytes. The server reads all of it into one buffer,
+//! which it keeps from message to message, and then writes it back; blocking calls and one thread for each connection,
+//! which is the cheapest there is for one call at a time.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    thread,
+    time::Instant,
+};
+
+use bytes::Bytes;
+
+use crate::{
+    Result,
+    burst::{Burst, Until},
+};
+
+/// As much is read at a time as HTTP/2 frames hold for the others.
+const CHUNK: usize = 1 << 20;
+
+/// Serves until it is killed.
+pub(crate) fn serve() -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    println!("listening on {}", listener.local_addr()?);
+    for connection in listener.incoming() {
+        let connection = connection?;
+        // A connection ends when its client leaves; that is no error of the server's.
+        thread::spawn(move || echo(connection));
+    }
+    Ok(())
+}
+
+fn echo(mut connection: TcpStream) -> Result<()> {
+    connection.set_nodelay(true)?;
+    let mut message = vec![0; size_of::<u64>()];
+    loop {
+        let (len, _) = message.split_first_chunk_mut().expect("it begins with the length");
+        connection.read_exact(len)?;
+        let end = size_of::<u64>() + usize::try_from(u64::from_le_bytes(*len))?;
+        message.resize(end.max(message.len()), 0);
+        connection.read_exact(&mut message[size_of::<u64>()..end])?;
+        connection.write_all(&message[..end])?;
+    }
+}
+
+/// A client with one connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    connection: TcpStream,
+    message: Bytes,
+    chunk: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr, data: &[u8]) -> Result<Self> {
+        let connection = TcpStream::connect(address)?;
+        connection.set_nodelay(true)?;
+        let message = [&(data.len() as u64).to_le_bytes(), data].concat().into();
+        Ok(Self { connection, message, chunk: vec![0; CHUNK] })
+    }
+
+    /// Makes one call and compares its answer.
+    pub(crate) fn verify(&mut self) -> Result<()> {
+        self.connection.write_all(&self.message)?;
+        let mut answer = vec![0; self.message.len()];
+        self.connection.read_exact(&mut answer)?;
+        if answer == self.message { Ok(()) } else { Err("the echo is not what was sent".into()) }
+    }
+
+    /// Makes one call after the other.
+    pub(crate) fn run(&mut self, until: &Until) -> Result<Burst> {
+        let (started, mut latencies) = (Instant::now(), Vec::new());
+        while until.goes_on(started, &(latencies.len() as u64).into()) {
+            let sent = Instant::now();
+            self.connection.write_all(&self.message)?;
+            let mut missing = self.message.len();
+            while missing > 0 {
+                let read = self.connection.read(&mut self.chunk[..missing.min(CHUNK)])?;
+                if read == 0 {
+                    return Err("the echo ended".into());
+                }
+                missing -= read;
+            }
+            latencies.push(sent.elapsed().as_secs_f64() * 1e6);
+        }
+        Ok(Burst { calls: latencies.len() as u64, elapsed: started.elapsed(), latencies })
+    }
+}
