@@ -15,25 +15,8 @@ case "${1-}" in
 esac
 
 export PYTHONDONTWRITEBYTECODE=1
-venv=${EVENKEEL_PYTHON_VENV:-target/python}
-[[ -x $venv/bin/python ]] || python3 -m venv "$venv"
-python=$(cd "$venv" && pwd)/bin/python
-"$python" -m pip install --quiet --disable-pip-version-check --requirement accuracy/requirements.txt
-
-cargo build --release --locked --package evenkeel
-scratch=$(mktemp -d)
-server=
-cleanup() {
-    [[ -z $server ]] || kill "$server" 2>/dev/null || true
-    rm -rf "$scratch"
-}
-trap cleanup EXIT
-
+. clients/python/server.sh
+environment accuracy/requirements.txt
 # The longest rows are 10^7 float64 elements, beside a gradient of the same size; the largest group is 152 MB.
-mkfifo "$scratch/stdout"
-"${CARGO_TARGET_DIR:-target}/release/evenkeel" serve --listen 127.0.0.1:0 --log-level warn \
-    --max-message-bytes 536870912 >"$scratch/stdout" &
-server=$!
-read -r line <"$scratch/stdout" # no end of waiting but the server's own end
-
-"$python" accuracy/report.py --target "${line#listening on }" "$@"
+serve --max-message-bytes 536870912
+"$python" accuracy/report.py --target "$target" "$@"

@@ -16,28 +16,9 @@ case "${1-}" in
 esac
 
 here=clients/python
-venv=${EVENKEEL_PYTHON_VENV:-target/python}
-[[ -x $venv/bin/python ]] || python3 -m venv "$venv"
-python=$(cd "$venv" && pwd)/bin/python
-"$python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements-check.txt"
-
-scratch=$(mktemp -d)
-server=
-cleanup() {
-    [[ -z $server ]] || kill "$server" 2>/dev/null || true
-    rm -rf "$scratch"
-}
-trap cleanup EXIT
-
-if [[ -z $target ]]; then
-    cargo build --release --locked --package evenkeel
-    evenkeel=${CARGO_TARGET_DIR:-target}/release/evenkeel
-    mkfifo "$scratch/stdout"
-    "$evenkeel" serve --listen 127.0.0.1:0 --log-level warn >"$scratch/stdout" &
-    server=$!
-    read -r line <"$scratch/stdout" # no end of waiting but the server's own end
-    target=${line#listening on }
-fi
+. $here/server.sh
+environment "$here/requirements-check.txt"
+[[ -n $target ]] || serve
 
 echo "==> first_call.py"
 (
@@ -76,7 +57,5 @@ written clip $data/gradients.safetensors
 written clip $data/gradients.safetensors --mode norm-per-tensor --threshold 10 --norm-type 1
 written clip $data/gradients.safetensors --mode value --threshold 0.05
 
-kill -TERM "$server"
-wait "$server"
-server=
+stop
 echo "all checks passed"

@@ -21,34 +21,13 @@ done
 
 export PYTHONDONTWRITEBYTECODE=1
 here=docs/reproduce
-venv=${EVENKEEL_PYTHON_VENV:-target/python}
-[[ -x $venv/bin/python ]] || python3 -m venv "$venv"
-python=$(cd "$venv" && pwd)/bin/python
-"$python" -m pip install --quiet --disable-pip-version-check --requirement clients/python/requirements.txt
-
-scratch=$(mktemp -d)
-server=
-cleanup() {
-    [[ -z $server ]] || kill "$server" 2>/dev/null || true
-    rm -rf "$scratch"
-}
-trap cleanup EXIT
-
-if [[ -z $target ]]; then
-    cargo build --release --locked --package evenkeel
-    mkfifo "$scratch/stdout"
-    "${CARGO_TARGET_DIR:-target}/release/evenkeel" serve --listen 127.0.0.1:0 --log-level warn >"$scratch/stdout" &
-    server=$!
-    read -r line <"$scratch/stdout" # no end of waiting but the server's own end
-    target=${line#listening on }
-fi
+. clients/python/server.sh
+environment clients/python/requirements.txt
+[[ -n $target ]] || serve
 
 "$python" $here/reproduce.py $here/cases.txt >"$scratch/python"
 go run $here/reproduce.go $here/cases.txt >"$scratch/go"
 java $here/Reproduce.java $here/cases.txt >"$scratch/java"
 "$python" $here/compare.py --target "$target" $here/cases.txt "$scratch/python" "$scratch/go" "$scratch/java"
 
-[[ -n $server ]] || exit 0
-kill -TERM "$server"
-wait "$server"
-server=
+[[ -z $server ]] || stop

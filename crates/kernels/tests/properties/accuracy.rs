@@ -66,7 +66,8 @@ fn an_offset_of_a_million_spreads() {
 fn elements_next_to_a_distant_mean() {
     for pairs in 500..510 {
         let mut input = vec![1e6, 1e6, 1e6 + 0.0625];
-        (0..pairs).for_each(|pair| input.extend([1.0, -1.0].map(|sign| 1e6 + sign * (f64::from(pair % 7) - 3.0) / 2.0)));
+        (0..pairs)
+            .for_each(|pair| input.extend([1.0, -1.0].map(|sign| 1e6 + sign * (f64::from(pair % 7) - 3.0) / 2.0)));
         is_right(&input, 1e-5);
     }
 }

@@ -1,0 +1,32 @@
+# What the scripts that call a server from Python share; sourced, at the top of the checkout.
+
+scratch=$(mktemp -d)
+server=
+trap '[[ -z $server ]] || kill "$server" 2>/dev/null || true; rm -rf "$scratch"' EXIT
+
+# environment REQUIREMENTS: sets `python`, with what the file lists. It is in target/python, or EVENKEEL_PYTHON_VENV.
+environment() {
+    local venv=${EVENKEEL_PYTHON_VENV:-target/python}
+    [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
+    python=$(cd "$venv" && pwd)/bin/python
+    "$python" -m pip install --quiet --disable-pip-version-check --requirement "$1"
+}
+
+# serve [FLAG...]: builds a server and starts it on a free port; sets `evenkeel`, `server` and `target`.
+serve() {
+    cargo build --release --locked --package evenkeel
+    evenkeel=${CARGO_TARGET_DIR:-target}/release/evenkeel
+    mkfifo "$scratch/stdout"
+    "$evenkeel" serve --listen 127.0.0.1:0 --log-level warn "$@" >"$scratch/stdout" &
+    server=$!
+    local line
+    read -r line <"$scratch/stdout" # no end of waiting but the server's own end
+    target=${line#listening on }
+}
+
+# stop: ends the server as an operator would, and fails if it does not end well.
+stop() {
+    kill -TERM "$server"
+    wait "$server"
+    server=
+}
