@@ -31,30 +31,31 @@ pub(super) async fn receive(mut body: Body, buffers: &Buffers, limit: usize) -> 
         if let Some(prefix) = frames.prefix() {
             let message = usize::try_from(prefix.length).unwrap_or(usize::MAX);
             if prefix.compressed != 0 || message > limit || frames.len - PREFIX > message {
-                return frames.give_back(body);
+                return frames.give_back(body, buffers);
             }
             if frames.len - PREFIX == message && body.is_end_stream() {
                 return Received::Message(frames.message(buffers));
             }
+            frames.gather(message, buffers);
         }
         match body.frame().await {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => frames.push(data),
                 Err(trailers) => {
                     frames.end = Some(Ok(trailers));
-                    return frames.give_back(body);
+                    return frames.give_back(body, buffers);
                 }
             },
             Some(Err(status)) => {
                 frames.end = Some(Err(status));
-                return frames.give_back(body);
+                return frames.give_back(body, buffers);
             }
             None => {
                 let message = frames.prefix().map(|prefix| prefix.length as usize + PREFIX);
                 if message == Some(frames.len) {
                     return Received::Message(frames.message(buffers));
                 }
-                return frames.give_back(body);
+                return frames.give_back(body, buffers);
             }
         }
     }
@@ -63,21 +64,31 @@ pub(super) async fn receive(mut body: Body, buffers: &Buffers, limit: usize) -> 
 /// The body that a message would have come in.
 pub(super) fn body_of(message: Bytes) -> Body {
     let length = u32::try_from(message.len()).expect("it came with a length of four bytes");
-    let prefix = Bytes::from([&[0][..], &length.to_be_bytes()].concat());
-    Body::new(Replay { data: [prefix, message].into(), end: None, rest: Body::empty() })
+    let prefix = Prefix { compressed: 0, length };
+    Body::new(Replay { data: [prefix.to_bytes(), message].into(), end: None, rest: Body::empty() })
 }
 
+#[derive(Clone, Copy)]
 struct Prefix {
     compressed: u8,
     length: u32,
 }
 
+impl Prefix {
+    fn to_bytes(self) -> Bytes {
+        Bytes::from([&[self.compressed][..], &self.length.to_be_bytes()].concat())
+    }
+}
+
 /// The frames of a body, as they came.
 #[derive(Default)]
 struct Frames {
+    /// What the frames held, but for what was gathered.
     data: VecDeque<Bytes>,
-    /// Bytes in all of them.
+    /// Bytes in all of them, and in what was gathered.
     len: usize,
+    /// The prefix, and the message's bytes as far as they were gathered.
+    gathered: Option<Gathered>,
     /// What came after the data, if it was not simply the end.
     end: Option<Result<Frame<Bytes>, Status>>,
 }
@@ -92,6 +103,9 @@ impl Frames {
 
     /// The prefix, once it is there; it may be cut anywhere.
     fn prefix(&self) -> Option<Prefix> {
+        if let Some(gathered) = &self.gathered {
+            return Some(gathered.prefix);
+        }
         let mut bytes = [0; PREFIX];
         let mut filled = 0;
         for data in &self.data {
@@ -106,8 +120,23 @@ impl Frames {
         None
     }
 
-    /// Everything after the prefix, in one piece: not copied if it came in one.
-    fn message(mut self, buffers: &Buffers) -> Bytes {
+    /// Copies the frames of a message of `len` bytes to one buffer, if they are more than one, and gives them up: the
+    /// next ones to come find their memory warm. A buffer whose bytes never come takes address space and no memory.
+    fn gather(&mut self, len: usize, buffers: &Buffers) {
+        if self.gathered.is_none() {
+            let Some(prefix) = self.prefix().filter(|_| self.data.len() > 1) else { return };
+            self.skip_prefix();
+            self.gathered = Some(Gathered { prefix, buffer: buffers.take(len), filled: 0 });
+        }
+        if let Some(Gathered { buffer, filled, .. }) = &mut self.gathered {
+            for data in self.data.drain(..) {
+                buffer[*filled..*filled + data.len()].copy_from_slice(&data);
+                *filled += data.len();
+            }
+        }
+    }
+
+    fn skip_prefix(&mut self) {
         let mut skip = PREFIX;
         while let Some(first) = self.data.front_mut().filter(|_| skip > 0) {
             let part = skip.min(first.len());
@@ -117,25 +146,36 @@ impl Frames {
                 self.data.pop_front();
             }
         }
-        match self.data.len() {
-            0 => Bytes::new(),
-            1 => self.data.remove(0).expect("there is one"),
-            _ => {
-                let mut whole = buffers.take(self.len - PREFIX);
-                let mut at = 0;
-                // Each frame is given up as soon as it is copied, so that the next one to come finds its memory warm.
-                for data in self.data {
-                    whole[at..at + data.len()].copy_from_slice(&data);
-                    at += data.len();
-                }
-                buffers.lend(whole)
+    }
+
+    /// The whole message, in one piece: not copied if it came in one.
+    fn message(mut self, buffers: &Buffers) -> Bytes {
+        self.gather(self.len - PREFIX, buffers);
+        match self.gathered {
+            Some(Gathered { buffer, .. }) => buffers.lend(buffer),
+            None => {
+                self.skip_prefix();
+                self.data.pop_front().unwrap_or_default()
             }
         }
     }
 
-    fn give_back(self, rest: Body) -> Received {
-        Received::Other(Body::new(Replay { data: self.data, end: self.end, rest }))
+    fn give_back(self, rest: Body, buffers: &Buffers) -> Received {
+        let Self { mut data, gathered, end, .. } = self;
+        if let Some(Gathered { prefix, buffer, filled }) = gathered {
+            data.push_front(buffers.lend(buffer).slice(..filled));
+            data.push_front(prefix.to_bytes());
+        }
+        Received::Other(Body::new(Replay { data, end, rest }))
     }
+}
+
+/// A message that is being put together.
+struct Gathered {
+    prefix: Prefix,
+    /// As long as the message.
+    buffer: Vec<u8>,
+    filled: usize,
 }
 
 /// A body that was read in part, from its beginning.
