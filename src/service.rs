@@ -165,8 +165,9 @@ impl Service {
     ) -> Result<pb::ClipGradientsResponse, Status> {
         rpc::observe("ClipGradients", async {
             let call = wire::ClipGradients::decode(request, self.max_message_bytes)?;
-            rpc::describe(call.spec.mode, &call.views());
-            let estimate = Work::Clip.estimate(&call.views());
+            let views = call.views();
+            rpc::describe(call.spec.mode, &views);
+            let estimate = Work::Clip.estimate(&views);
             let (call, result) = self
                 .compute(estimate, call, |call, checkpoint| clip_gradients(&call.spec, &call.views(), checkpoint))
                 .await?;

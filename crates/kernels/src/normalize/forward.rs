@@ -75,6 +75,7 @@ impl<'a, E> Normalize<'a, E> {
             *x = (*x - mean.at(i) - tail.at(i)) * rstd.at(i) * weight.at(i) + bias.at(i);
         }
     }
+
     /// The same in twice the precision, for float64 elements.
     #[inline(always)]
     fn normalize_doubly<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) {
