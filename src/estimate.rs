@@ -35,10 +35,14 @@ impl Work {
             DType::F32 | DType::F16 | DType::Bf16 => 1,
         };
         match self {
-            Self::Normalize => 1200,
+            Self::Normalize => match dtype {
+                DType::F32 => 700,
+                DType::F64 => 1800,
+                DType::F16 | DType::Bf16 => 1400,
+            },
             Self::NormalizeBackward => 4000,
-            Self::Dropout => 2400,
-            Self::Clip => 1200 * wide,
+            Self::Dropout => 1900,
+            Self::Clip => 500 * wide,
             Self::Measure => 900 * wide,
         }
     }

@@ -7,7 +7,6 @@ use rayon::prelude::*;
 use crate::{
     Checkpoint, Element, Error, TensorRef,
     dtype::with_element,
-    lanes::BLOCK,
     norm::{Norms, norms},
     parallel::{CHUNK, for_each_chunk},
     simd::{self, Kernel},
@@ -161,14 +160,7 @@ impl<E: Element> Kernel for Scale<'_, E> {
 
     #[inline(always)]
     fn run(self) {
-        let block = BLOCK * E::DTYPE.size();
-        let mut values = [0.0; BLOCK];
-        for (source, output) in self.source.chunks(block).zip(self.output.chunks_mut(block)) {
-            let values = &mut values[..source.len() / E::DTYPE.size()];
-            E::decode(source, values);
-            values.iter_mut().for_each(|value| *value *= self.factor);
-            E::encode(values, output);
-        }
+        E::map(self.source, self.output, |_, x| x * self.factor);
     }
 }
 

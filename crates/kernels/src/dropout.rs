@@ -12,7 +12,7 @@ use crate::{
     lanes::BLOCK,
     parallel::{CHUNK, for_each_chunk},
     philox,
-    simd::{self, Kernel},
+    simd::{self, InstructionSet, Kernel},
 };
 
 /// What is dropped together, and what takes its place.
@@ -170,6 +170,11 @@ impl Kernel for Draw<'_> {
 
     #[inline(always)]
     fn run(self) {
+        if self.first.is_multiple_of(8) && simd::chosen() != InstructionSet::Baseline {
+            philox::fill_bits(self.seed, self.first / 8, self.threshold, self.mask);
+            pad(self.mask, self.count);
+            return;
+        }
         let mut words = [0; BLOCK];
         for (block, bytes) in self.mask.chunks_mut(BLOCK / 8).enumerate() {
             let done = block * BLOCK;
@@ -178,10 +183,15 @@ impl Kernel for Draw<'_> {
             for (byte, words) in bytes.iter_mut().zip(words.as_chunks::<8>().0) {
                 *byte = (0..8).fold(0, |bits, i| bits | u8::from(words[i] >= self.threshold) << i);
             }
-            if let (Some(last), padded @ 1..) = (bytes.last_mut(), drawn % 8) {
-                *last &= (1 << padded) - 1;
-            }
+            pad(bytes, drawn);
         }
+    }
+}
+
+/// Clears the bits of the last byte that are beyond `count` draws.
+fn pad(mask: &mut [u8], count: usize) {
+    if let Some(last) = mask.get_mut(count / 8) {
+        *last &= (1 << (count % 8)) - 1;
     }
 }
 

@@ -52,6 +52,15 @@ pub trait Element: Copy + Send + Sync + 'static + sealed::Sealed {
     /// The dtype.
     const DTYPE: DType;
 
+    /// Whether decoding takes so many steps that they are better done for many elements at once than between other work.
+    const DECODES_SLOWLY: bool = matches!(Self::DTYPE, DType::F16);
+
+    /// The bits behind the point of its numbers.
+    const MANTISSA: i32;
+
+    /// The power of two of a number is its exponent's bits less this.
+    const BIAS: i32;
+
     /// The nearest element, ties to even; every NaN becomes the canonical quiet one, so that equal results have equal
     /// bytes on every machine.
     fn from_f64(x: f64) -> Self;
@@ -80,6 +89,22 @@ pub trait Element: Copy + Send + Sync + 'static + sealed::Sealed {
 
     /// Rounds `values` and encodes them as little-endian bytes.
     fn encode(values: &[f64], bytes: &mut [u8]);
+
+    /// Writes what `f` makes of each element of `input` and its index, rounded, to `output`.
+    fn map(input: &[u8], output: &mut [u8], f: impl Fn(usize, f64) -> f64);
+
+    /// The exponents, as their bits are, of the largest of these elements and of the smallest that is not zero; the
+    /// latter may be less than that by one.
+    fn exponents(bytes: &[u8]) -> Exponents;
+}
+
+/// The exponents of some elements, as their bits are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exponents {
+    /// Of the largest; if not all are finite, the highest there is.
+    pub largest: i32,
+    /// Of the smallest that is not zero; above every exponent if all are.
+    pub smallest: i32,
 }
 
 mod sealed {
@@ -87,11 +112,13 @@ mod sealed {
 }
 
 macro_rules! element {
-    ($type:ty, $dtype:expr, $bits:ty, $from_bits:expr, $to_bits:expr, $from_f64:expr, $to_f64:expr) => {
+    ($type:ty, $dtype:expr, $bits:ty, $from_bits:expr, $to_bits:expr, $from_f64:expr, $to_f64:expr, $mantissa:expr) => {
         impl sealed::Sealed for $type {}
 
         impl Element for $type {
             const DTYPE: DType = $dtype;
+            const MANTISSA: i32 = $mantissa;
+            const BIAS: i32 = (1 << (<$bits>::BITS - 2 - $mantissa)) - 1;
 
             #[inline(always)]
             fn from_f64(x: f64) -> Self {
@@ -130,6 +157,30 @@ macro_rules! element {
                     *element = <$bits>::to_le_bytes($to_bits($from_f64(value)));
                 }
             }
+
+            #[inline(always)]
+            fn map(input: &[u8], output: &mut [u8], f: impl Fn(usize, f64) -> f64) {
+                let (input, _) = input.as_chunks::<{ size_of::<$bits>() }>();
+                let (output, _) = output.as_chunks_mut::<{ size_of::<$bits>() }>();
+                let len = output.len();
+                let input = &input[..len];
+                for i in 0..len {
+                    let x = $to_f64($from_bits(<$bits>::from_le_bytes(input[i])));
+                    output[i] = <$bits>::to_le_bytes($to_bits($from_f64(f(i, x))));
+                }
+            }
+
+            #[inline(always)]
+            fn exponents(bytes: &[u8]) -> Exponents {
+                let (elements, _) = bytes.as_chunks::<{ size_of::<$bits>() }>();
+                let (mut largest, mut smallest) = (0, <$bits>::MAX);
+                for &element in elements {
+                    let magnitude = <$bits>::from_le_bytes(element) & (<$bits>::MAX >> 1);
+                    largest = largest.max(magnitude);
+                    smallest = smallest.min(magnitude.wrapping_sub(1)); // of zero: the largest number
+                }
+                Exponents { largest: (largest >> $mantissa) as i32, smallest: (smallest >> $mantissa) as i32 }
+            }
         }
     };
 }
@@ -140,12 +191,16 @@ element!(
     u32,
     f32::from_bits,
     f32::to_bits,
-    |x: f64| if x.is_nan() { f32::NAN } else { x as f32 },
-    f64::from
+    |x: f64| {
+        let x = x as f32;
+        if x.is_nan() { f32::NAN } else { x }
+    },
+    f64::from,
+    23
 );
-element!(f64, DType::F64, u64, f64::from_bits, f64::to_bits, |x: f64| if x.is_nan() { f64::NAN } else { x }, |x| x);
-element!(F16, DType::F16, u16, F16, |x: F16| x.0, F16::from_f64, F16::to_f64);
-element!(Bf16, DType::Bf16, u16, Bf16, |x: Bf16| x.0, Bf16::from_f64, Bf16::to_f64);
+element!(f64, DType::F64, u64, f64::from_bits, f64::to_bits, |x: f64| if x.is_nan() { f64::NAN } else { x }, |x| x, 52);
+element!(F16, DType::F16, u16, F16, |x: F16| x.0, F16::from_f64, F16::to_f64, 10);
+element!(Bf16, DType::Bf16, u16, Bf16, |x: Bf16| x.0, Bf16::from_f64, Bf16::to_f64, 7);
 
 /// Runs `$body` with `$element` naming the Rust type of a dtype that is known only at run time.
 macro_rules! with_element {
@@ -180,4 +235,36 @@ pub fn encode(dtype: DType, values: &[f64], bytes: &mut [u8]) {
 /// [`Element::decode`] for a dtype known at run time.
 pub fn decode(dtype: DType, bytes: &[u8], values: &mut [f64]) {
     with_element!(dtype, E => E::decode(bytes, values));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::half::{Bf16, F16};
+
+    fn exponents<E: Element>(values: &[f64]) -> (i32, i32) {
+        let mut bytes = vec![0; values.len() * E::DTYPE.size()];
+        E::encode(values, &mut bytes);
+        let Exponents { largest, smallest } = E::exponents(&bytes);
+        (largest - E::BIAS, smallest - E::BIAS)
+    }
+
+    fn range<E: Element>() {
+        assert_eq!(exponents::<E>(&[3.0, -0.75, 0.0, 1.5]), (1, -1));
+        assert_eq!(exponents::<E>(&[-1.5]), (0, 0));
+        // A power of two may count as the number before it.
+        assert_eq!(exponents::<E>(&[1.0]), (0, -1));
+        assert!(exponents::<E>(&[0.0, -0.0]).1 > E::BIAS);
+        for special in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(exponents::<E>(&[1.5, special]), (E::BIAS + 1, 0));
+        }
+    }
+
+    #[test]
+    fn exponents_are_those_of_the_largest_and_the_smallest() {
+        range::<f32>();
+        range::<f64>();
+        range::<F16>();
+        range::<Bf16>();
+    }
 }

@@ -1,7 +1,8 @@
-//! IEEE binary16 and bfloat16 bit patterns, converted straight from and to float64.
+//! IEEE binary16 and bfloat16 bit patterns, converted from and to float64.
 //!
-//! Going through float32 would round twice: 1 + 2^-11 + 2^-40 must round up to the next binary16, but its float32 is
-//! the tie 1 + 2^-11, which rounds down to even.
+//! The nearest float32 must not be on the way, or numbers are rounded twice: 1 + 2^-11 + 2^-40 must round up to the next
+//! binary16, but its float32 is the tie 1 + 2^-11, which rounds down to even. Rounding to odd first is right: Boldo and
+//! Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008.
 
 /// An IEEE 754 binary16 number, as its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +16,19 @@ impl F16 {
     /// Rounds to nearest, ties to even; overflow gives infinity, every NaN the canonical quiet one.
     #[inline(always)]
     pub fn from_f64(x: f64) -> Self {
-        Self(round::<10, 5>(x))
+        let bits = odd(x).to_bits();
+        let magnitude = bits & (u32::MAX >> 1);
+        // Drop the low bits with the classic "add half, less one, plus the kept low bit"; a carry out of the mantissa
+        // runs into the exponent, where it belongs.
+        let rebased = magnitude.wrapping_sub((127 - 15) << 23);
+        let normal = rebased.wrapping_add(0xFFF + (rebased >> 13 & 1)) >> 13;
+        // A number whose last bit is worth the smallest subnormal, 2^-24, makes the hardware round at that bit.
+        let magic = 0.5f32;
+        let subnormal = (f32::from_bits(magnitude) + magic).to_bits().wrapping_sub(magic.to_bits());
+        let finite = if magnitude < (127 - 14) << 23 { subnormal } else { normal };
+        let result = if magnitude >= (127 + 16) << 23 { 0x7C00 } else { finite };
+        let signed = bits >> 16 & 0x8000 | result;
+        Self(if magnitude > 0xFF << 23 { 0x7E00 } else { signed } as u16)
     }
 
     /// Exact.
@@ -36,7 +49,14 @@ impl Bf16 {
     /// Rounds to nearest, ties to even; overflow gives infinity, every NaN the canonical quiet one.
     #[inline(always)]
     pub fn from_f64(x: f64) -> Self {
-        Self(round::<7, 8>(x))
+        // Subnormal numbers are float32's own, which it would round to a second time: a number whose last bit is worth the
+        // smallest one, 2^-133, makes the hardware round them first.
+        let magic = f64::from_bits((1023 - 133 + 52) << 52);
+        let subnormal = ((x.abs() + magic) - magic).copysign(x) as f32;
+        let number = if x.abs() < f64::from(f32::MIN_POSITIVE) { subnormal } else { odd(x) };
+        let bits = number.to_bits();
+        let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) >> 16;
+        Self(if number.is_nan() { 0x7FC0 } else { rounded } as u16)
     }
 
     /// Exact.
@@ -46,42 +66,14 @@ impl Bf16 {
     }
 }
 
-/// The bits of the binary format with `M` mantissa and `E` exponent bits (16 in all, with the sign) nearest to `x`.
+/// Rounded to odd: a float32 that is not `x` has an odd last bit, which is enough for a second rounding, to a type of at
+/// least two bits less, to know on which side of a tie `x` was. Below float32's normal numbers it is just near `x`.
 #[inline(always)]
-fn round<const M: u32, const E: u32>(x: f64) -> u16 {
-    const MANTISSA: u32 = 52;
-    let bias = (1u64 << (E - 1)) - 1;
-    let infinity = ((1u64 << E) - 1) << M;
-
+fn odd(x: f64) -> f32 {
+    const DROPPED: u64 = (1 << 29) - 1;
     let bits = x.to_bits();
-    let sign = (bits >> 48) as u16 & 0x8000;
-    let magnitude = bits & !(1 << 63);
-
-    // Normal results: drop the low mantissa bits with the classic "add half, less one, plus the kept low bit"; a
-    // carry out of the mantissa runs into the exponent, where it belongs.
-    let drop = MANTISSA - M;
-    let rebased = magnitude.wrapping_sub((1023 - bias) << MANTISSA);
-    let half = (1u64 << (drop - 1)) - 1 + (rebased >> drop & 1);
-    let normal = rebased.wrapping_add(half) >> drop;
-
-    // Subnormal results: adding a number whose last mantissa bit is worth the format's smallest subnormal makes the
-    // hardware round at exactly that bit.
-    let magic = f64::from_bits((1023 - bias + 1 + u64::from(drop)) << MANTISSA);
-    let subnormal = (f64::from_bits(magnitude) + magic).to_bits().wrapping_sub(magic.to_bits());
-
-    let smallest_normal = (1023 - bias + 1) << MANTISSA;
-    let first_infinite = (1023 + bias + 1) << MANTISSA;
-    let nan = infinity | 1 << (M - 1);
-    let result = if magnitude > 0x7FF << MANTISSA {
-        return nan as u16; // canonical: no sign, no payload
-    } else if magnitude >= first_infinite {
-        infinity
-    } else if magnitude < smallest_normal {
-        subnormal
-    } else {
-        normal
-    };
-    sign | result as u16
+    // The sum carries into the lowest bit that is kept if any that is dropped is set.
+    f64::from_bits((bits | ((bits & DROPPED) + DROPPED)) & !DROPPED) as f32
 }
 
 #[cfg(test)]

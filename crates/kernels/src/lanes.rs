@@ -1,10 +1,12 @@
 //! Adding many float64 terms in a fixed order that vector units like, without losing what each addition rounds away.
 
+use crate::{Element, dtype::Exponents};
+
 /// Terms are computed in blocks of this many, which stay in the first-level cache between computing and adding.
 pub(crate) const BLOCK: usize = 256;
 
 /// Independent accumulators: enough to hide the latency of additions, few enough to stay in registers.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 const _: () = assert!(BLOCK.is_multiple_of(LANES), "a full block fills every lane");
 
@@ -56,21 +58,73 @@ impl Lanes {
         }
     }
 
+    /// As [`add`](Self::add), of what `term` makes of a whole block of elements.
+    #[inline(always)]
+    pub(crate) fn add_terms<E: Element>(&mut self, elements: &[u8], term: impl Fn(f64) -> f64) {
+        if E::DECODES_SLOWLY {
+            let mut values = [0.0; BLOCK];
+            E::decode(elements, &mut values);
+            values.iter_mut().for_each(|x| *x = term(*x));
+            return self.add(&values);
+        }
+        let mut block = [0.0; LANES];
+        for bytes in elements.chunks_exact(LANES * E::DTYPE.size()) {
+            let mut values = [0.0; LANES];
+            E::decode(bytes, &mut values);
+            for (lane, x) in values.into_iter().enumerate() {
+                block[lane] += term(x);
+            }
+        }
+        for (lane, term) in block.into_iter().enumerate() {
+            add_to(&mut self.sums[lane], &mut self.rests[lane], term);
+        }
+    }
+
+    /// As [`add_each`](Self::add_each), of a whole block of elements. Where plain additions round nothing away, they are
+    /// what is done: it is the same sum at a third of the cost.
+    #[inline(always)]
+    pub(crate) fn add_elements<E: Element>(&mut self, elements: &[u8]) {
+        if sums_are_exact::<E>(elements) {
+            return self.add_terms::<E>(elements, |x| x);
+        }
+        let mut values = [0.0; BLOCK];
+        E::decode(elements, &mut values);
+        self.add_each(&values);
+    }
+
     #[inline(always)]
     pub(crate) fn total(self) -> f64 {
         self.sum().value()
     }
 
-    /// The total with what its rounding took.
-    #[inline(always)]
-    pub(crate) fn sum(self) -> Double {
-        let (mut sum, mut rest) = (self.sums[0], self.rests[0]);
-        for lane in 1..LANES {
-            add_to(&mut sum, &mut rest, self.sums[lane]);
-            rest += self.rests[lane];
+    /// The total with what its rounding took: lanes are added in pairs, and so are their sums.
+    ///
+    /// Not inlined: what it does to single lanes would make LLVM keep each in a register of its own while they are added
+    /// to.
+    #[inline(never)]
+    pub(crate) fn sum(mut self) -> Double {
+        let mut half = LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                let (other, other_rest) = (self.sums[lane + half], self.rests[lane + half]);
+                add_to(&mut self.sums[lane], &mut self.rests[lane], other);
+                self.rests[lane] += other_rest;
+            }
+            half /= 2;
         }
-        Double { high: sum, low: rest }
+        Double { high: self.sums[0], low: self.rests[0] }
     }
+}
+
+/// Whether a lane can take these elements, [`BLOCK`] of them, without rounding anything away: numbers with
+/// [`Element::MANTISSA`] bits behind the point are multiples of one unit, and the sums fit float64's 53 bits of it. May
+/// say no where they do.
+#[inline(always)]
+fn sums_are_exact<E: Element>(elements: &[u8]) -> bool {
+    const TERMS: i32 = (BLOCK / LANES).ilog2() as i32;
+    let reach = f64::MANTISSA_DIGITS as i32 - 1 - E::MANTISSA - TERMS;
+    let Exponents { largest, smallest } = E::exponents(elements);
+    largest <= smallest + reach
 }
 
 /// The sum of two numbers, rounded, and what the rounding took. Knuth, The Art of Computer Programming 2, 4.2.2.

@@ -52,7 +52,7 @@ pub(super) fn grad_input<E: Element>(
         if E::DTYPE == DType::F64 {
             let elements = doubly::Elements { pair, statistics: &statistics, affine, run: layout.run() };
             let slopes = doubly::Slopes::of(plan, &layout, elements, checkpoint)?;
-            apply::<E>(&layout, &doubly::InputGradient { elements, slopes }, output, checkpoint)?;
+            apply::<f64>(&layout, &doubly::InputGradient { elements, slopes }, output, checkpoint)?;
             return Ok(statistics);
         }
         let elements = Elements { pair, statistics: &statistics, affine, run: layout.run(), element: PhantomData::<E> };
@@ -186,7 +186,7 @@ struct InputGradient<'a, E> {
     means: Means,
 }
 
-impl<E: Element> Map for InputGradient<'_, E> {
+impl<E: Element> Map<E> for InputGradient<'_, E> {
     #[inline(always)]
     fn write(&self, at: Position, g: &mut [f64]) {
         let mut xh = [0.0; BLOCK];

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{
     affine::Affine,
-    apply::{Map, apply},
+    apply::{Map, apply, encode_blocks},
     layout::{Dim, Layout, Position},
     plan::Plan,
     statistics::{Running, Statistics},
@@ -51,7 +51,7 @@ struct Normalize<'a, E> {
     element: PhantomData<E>,
 }
 
-impl<E: Element> Map for Normalize<'_, E> {
+impl<E: Element> Map<E> for Normalize<'_, E> {
     #[inline(always)]
     fn write(&self, at: Position, results: &mut [f64]) {
         E::decode_from(self.input, at.offset, results);
@@ -61,9 +61,18 @@ impl<E: Element> Map for Normalize<'_, E> {
             by_variation!(self.run, self.normalize(at, results));
         }
     }
+
+    #[inline(always)]
+    fn encode(&self, at: Position, run: &Dim, output: &mut [u8]) {
+        if E::DTYPE == DType::F64 || E::DECODES_SLOWLY {
+            encode_blocks(self, at, run, output);
+        } else {
+            by_variation!(self.run, self.encode_normalized(at, output));
+        }
+    }
 }
 
-impl<'a, E> Normalize<'a, E> {
+impl<'a, E: Element> Normalize<'a, E> {
     #[inline(always)]
     fn normalize<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) {
         let mean = S::take(&self.statistics.mean, at.set, x.len());
@@ -74,6 +83,21 @@ impl<'a, E> Normalize<'a, E> {
         for (i, x) in x.iter_mut().enumerate() {
             *x = (*x - mean.at(i) - tail.at(i)) * rstd.at(i) * weight.at(i) + bias.at(i);
         }
+    }
+
+    /// The same from bytes to bytes: each number stays in a register.
+    #[inline(always)]
+    fn encode_normalized<S: Values<'a>, A: Values<'a>>(&self, at: Position, output: &mut [u8]) {
+        let size = E::DTYPE.size();
+        let len = output.len() / size;
+        let mean = S::take(&self.statistics.mean, at.set, len);
+        let tail = S::take(&self.statistics.tail, at.set, len);
+        let rstd = S::take(&self.statistics.rstd, at.set, len);
+        let weight = A::take(&self.affine.weight, at.affine, len);
+        let bias = A::take(&self.affine.bias, at.affine, len);
+        E::map(&self.input[at.offset * size..][..len * size], output, |i, x| {
+            (x - mean.at(i) - tail.at(i)) * rstd.at(i) * weight.at(i) + bias.at(i)
+        });
     }
 
     /// The same in twice the precision, for float64 elements.

@@ -22,6 +22,23 @@ pub(super) trait Terms<const M: usize>: Sync {
     /// Writes the terms of at most [`BLOCK`] elements of one run, the first at `at`: each kind of term to its own
     /// slice, all of the same length.
     fn write(&self, at: Position, terms: [&mut [f64]; M]);
+
+    /// Adds the terms of [`BLOCK`] elements of one run, the first at `at`, where a run has that many. What is added to
+    /// which lane must be what [`write`](Self::write) says; a faster way is worth having where it is most of the work.
+    #[inline(always)]
+    fn add_block(&self, at: Position, lanes: &mut [Lanes; M]) {
+        let mut block = [[0.0; BLOCK]; M];
+        self.write(at, block.each_mut().map(|terms| &mut terms[..]));
+        add_block::<Self, M>(lanes, &block, BLOCK);
+    }
+}
+
+/// Adds the first `filled` terms of each kind.
+#[inline(always)]
+fn add_block<T: Terms<M> + ?Sized, const M: usize>(lanes: &mut [Lanes; M], block: &[[f64; BLOCK]; M], filled: usize) {
+    for (m, (lanes, terms)) in lanes.iter_mut().zip(block).enumerate() {
+        if m < T::EACH { lanes.add_each(&terms[..filled]) } else { lanes.add(&terms[..filled]) }
+    }
 }
 
 /// What is summed over, and so what a target is.
@@ -140,8 +157,25 @@ impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
     fn run(self) -> [Double; M] {
         let Walk { summed, run, .. } = self.walk;
         let mut lanes = [Lanes::new(); M];
+        let mut at = self.from;
+        while at < self.to && (run.len - at % run.len).min(self.to - at) >= BLOCK {
+            self.terms.add_block(self.target.advance(summed, at / run.len).along(run, at % run.len), &mut lanes);
+            at += BLOCK;
+        }
+        if at < self.to {
+            self.add_rest(at, &mut lanes);
+        }
+        lanes.map(Lanes::sum)
+    }
+}
+
+impl<T: Terms<M>, const M: usize> RowPiece<'_, T, M> {
+    /// Adds the elements from `at` on, blocks of which are made of several runs.
+    #[inline(always)]
+    fn add_rest(&self, mut at: usize, lanes: &mut [Lanes; M]) {
+        let Walk { summed, run, .. } = self.walk;
         let mut block = [[0.0; BLOCK]; M];
-        let (mut at, mut filled) = (self.from, 0);
+        let mut filled = 0;
         while at < self.to {
             let within = at % run.len;
             let len = (run.len - within).min(self.to - at).min(BLOCK - filled);
@@ -150,13 +184,10 @@ impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
             at += len;
             filled += len;
             if filled == BLOCK || at == self.to {
-                for (m, (lanes, terms)) in lanes.iter_mut().zip(&block).enumerate() {
-                    if m < T::EACH { lanes.add_each(&terms[..filled]) } else { lanes.add(&terms[..filled]) }
-                }
+                add_block::<T, M>(lanes, &block, filled);
                 filled = 0;
             }
         }
-        lanes.map(Lanes::sum)
     }
 }
 

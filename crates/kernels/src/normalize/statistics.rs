@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Checkpoint, DType, Element, Error, Tensor, TensorRef,
-    lanes::{Double, two_sum},
+    lanes::{BLOCK, Double, Lanes, two_sum},
 };
 
 /// The statistics of each set, as one list for each quantity.
@@ -254,6 +254,17 @@ impl<E: Element> Terms<1> for Plain<'_, E> {
     fn write(&self, at: Position, [x]: [&mut [f64]; 1]) {
         E::decode_from(self.input, at.offset, x);
     }
+
+    #[inline(always)]
+    fn add_block(&self, at: Position, [lanes]: &mut [Lanes; 1]) {
+        lanes.add_elements::<E>(block_of::<E>(self.input, at));
+    }
+}
+
+/// The bytes of a whole block of elements.
+#[inline(always)]
+fn block_of<E: Element>(input: &[u8], at: Position) -> &[u8] {
+    &input[at.offset * E::DTYPE.size()..][..BLOCK * E::DTYPE.size()]
 }
 
 /// Their squares.
@@ -267,6 +278,11 @@ impl<E: Element> Terms<1> for Squares<'_, E> {
     fn write(&self, at: Position, [squares]: [&mut [f64]; 1]) {
         E::decode_from(self.input, at.offset, squares);
         squares.iter_mut().for_each(|x| *x *= *x);
+    }
+
+    #[inline(always)]
+    fn add_block(&self, at: Position, [lanes]: &mut [Lanes; 1]) {
+        lanes.add_terms::<E>(block_of::<E>(self.input, at), |x| x * x);
     }
 }
 
@@ -289,6 +305,13 @@ impl<E: Element> Terms<1> for Centred<'_, E> {
         } else {
             x.iter_mut().zip(&self.mean[at.set..]).for_each(|(x, mean)| *x = (*x - mean) * (*x - mean));
         }
+    }
+
+    #[inline(always)]
+    fn add_block(&self, at: Position, [lanes]: &mut [Lanes; 1]) {
+        // Sums along a run are those of one set.
+        let mean = self.mean[at.set];
+        lanes.add_terms::<E>(block_of::<E>(self.input, at), |x| (x - mean) * (x - mean));
     }
 }
 

@@ -170,7 +170,7 @@ pub(super) struct InputGradient<'a> {
     pub(super) slopes: Option<Slopes>,
 }
 
-impl Map for InputGradient<'_> {
+impl Map<f64> for InputGradient<'_> {
     #[inline(always)]
     fn write(&self, at: Position, g: &mut [f64]) {
         let mut x = [0.0; BLOCK];
