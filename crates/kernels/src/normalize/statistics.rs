@@ -96,11 +96,19 @@ impl Statistics {
         let (mut tail, mut var) = (vec![0.0; sets], vec![0.0; sets]);
         let (mut rstd, mut rstd_tail) = (vec![0.0; sets], vec![0.0; sets]);
         for (set, [sum, squares, sum_rest, squares_rest]) in deviations.into_iter().enumerate() {
-            let sum = with_rest(sum, sum_rest).value();
+            let sum = with_rest(sum, sum_rest);
             let mut squares = with_rest(squares, squares_rest);
             if plan.centred {
                 // An infinite mean has no tail: the deviations from it are NaN.
-                (mean[set], tail[set]) = if sum.is_nan() { (mean[set], sum) } else { two_sum(mean[set], sum / n) };
+                if sum.high.is_nan() {
+                    tail[set] = sum.high;
+                } else {
+                    // Rounded once: where all elements are within a few units of the last place, it is most of a result.
+                    let shift = sum.over(n);
+                    (mean[set], tail[set]) = two_sum(mean[set], shift.high);
+                    tail[set] += shift.low;
+                }
+                let sum = sum.value();
                 squares = squares.minus(Double::from(sum * sum / n));
                 if squares.high < 0.0 {
                     squares = Double::from(0.0);
