@@ -7,10 +7,10 @@ use std::{
 
 use clap::Args;
 
-use crate::{CheckpointHook, telemetry};
+use crate::{CheckpointHook, address::Address, telemetry};
 
 /// Where the server listens unless told otherwise: loopback only, for there is no authentication.
-pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
+pub const DEFAULT_LISTEN: Address = Address::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051));
 /// The largest message, in bytes, unless told otherwise: 64 MiB.
 pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// Below this not even an error could be described.
@@ -48,7 +48,7 @@ fn variable(key: &str) -> String {
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// The address to listen on; port 0 takes a free one.
-    pub listen: SocketAddr,
+    pub listen: Address,
     /// The largest message, in bytes, that is taken or sent.
     pub max_message_bytes: usize,
     /// Compute threads; 0: one for every core.
@@ -82,7 +82,7 @@ impl Default for ServerConfig {
 impl ServerConfig {
     /// The defaults, on a free port of the loopback interface: for tests and for a server inside another program.
     pub fn on_free_port() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..Self::default() }
+        Self { listen: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), ..Self::default() }
     }
 
     /// Checks every setting that can be wrong without looking at the machine.
@@ -117,9 +117,10 @@ impl ServerConfig {
 /// The flags of `evenkeel serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// The address to listen on; port 0 takes a free one. The bound address is the first line on standard output.
+    /// The address to listen on, IP:PORT or unix:PATH; port 0 takes a free one. The bound address is the first line on
+    /// standard output.
     #[arg(long, value_name = "ADDR", env = "EVENKEEL_LISTEN", default_value_t = DEFAULT_LISTEN)]
-    pub listen: SocketAddr,
+    pub listen: Address,
 
     /// The largest message, in bytes, that is taken or sent.
     #[arg(

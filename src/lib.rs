@@ -6,6 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`cli`] | the command line |
+//! | [`address`] | where a server listens |
 //! | [`config`] | the server's settings, their flags and environment variables |
 //! | [`server`] | the listening server: transport, health, reflection, drain |
 //! | [`shutdown`] | the signals that end the process |
@@ -31,6 +32,7 @@
 //! # }
 //! ```
 
+pub mod address;
 mod buffers;
 pub mod cli;
 pub mod config;

@@ -46,7 +46,7 @@ fn run(config: ServerConfig) -> Result<(), Box<dyn error::Error>> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let signals = Signals::catch()?;
         let server = Server::bind(config).await?;
-        writeln!(io::stdout(), "listening on {}", server.local_addr())?;
+        writeln!(io::stdout(), "listening on {}", server.address())?;
         Ok(server.serve(signals.received()).await?)
     })
 }

@@ -2,14 +2,16 @@
 
 mod deadline;
 mod health;
+mod listener;
 mod oversize;
 mod running;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use evenkeel_proto::v1::tensor_ops_service_server::TensorOpsServiceServer;
 use rayon::ThreadPoolBuildError;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::sync::oneshot;
+use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{service::LayerExt as _, transport::server::TcpIncoming};
 use tonic_reflection::server::Builder as Reflection;
 use tower::{layer::layer_fn, util::MapResponseLayer};
@@ -17,11 +19,12 @@ use tower::{layer::layer_fn, util::MapResponseLayer};
 pub use running::Running;
 
 use crate::{
+    address::Address,
     buffers::{BufferMetrics, Buffers},
     config::{self, ServerConfig},
     direct::Direct,
     executor::Executor,
-    server::{deadline::Deadline, health::Health},
+    server::{deadline::Deadline, health::Health, listener::Listener},
     service::{Codec, Service},
 };
 
@@ -46,7 +49,7 @@ pub enum Error {
     #[error("cannot listen on {addr}: {source}")]
     Bind {
         /// The address.
-        addr: SocketAddr,
+        addr: Address,
         /// Why.
         source: io::Error,
     },
@@ -76,8 +79,8 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    listener: Listener,
+    address: Address,
     executor: Arc<Executor>,
 }
 
@@ -88,17 +91,17 @@ impl Server {
     /// [`Error::Config`], [`Error::Bind`], [`Error::Threads`].
     pub async fn bind(config: ServerConfig) -> Result<Self, Error> {
         config.validate()?;
-        let refused = |source| Error::Bind { addr: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
-        let local_addr = listener.local_addr().map_err(refused)?;
+        let refused = |source| Error::Bind { addr: config.listen.clone(), source };
+        let listener = Listener::bind(&config.listen).await.map_err(refused)?;
+        let address = listener.address().map_err(refused)?;
         let buffers = Buffers::new(config.buffer_pool_bytes);
         let executor = Arc::new(Executor::new(config.threads, buffers, config.on_checkpoint.clone())?);
-        Ok(Self { config, listener, local_addr, executor })
+        Ok(Self { config, listener, address, executor })
     }
 
     /// The address that was bound, with the port that was taken if 0 was asked for.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Serves until `shutdown` completes, and then until the calls in flight are answered, but no longer than
@@ -107,7 +110,7 @@ impl Server {
     /// # Errors
     /// [`Error::Reflection`], [`Error::Transport`], [`Error::DrainTimeout`].
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { config, listener, local_addr, executor } = self;
+        let Self { config, listener, address, executor } = self;
         let (health, health_service) = Health::serving().await;
         let limit = config.max_message_bytes;
         let by_the_book = MapResponseLayer::new(move |response| oversize::answer_by_the_book(response, limit));
@@ -128,9 +131,7 @@ impl Server {
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?);
-        // Without TCP_NODELAY the last segment of an answer waits for the acknowledgement of the one before, 40 ms.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        tracing::info!(address = %local_addr, max_message_bytes = limit, "serving");
+        tracing::info!(%address, max_message_bytes = limit, "serving");
 
         let (draining, drain_began) = oneshot::channel();
         let stop_accepting = async {
@@ -146,9 +147,23 @@ impl Server {
                 Err(_) => std::future::pending().await,
             }
         };
+        let serving = async {
+            match listener {
+                Listener::Tcp(listener) => {
+                    // Without TCP_NODELAY the last segment of an answer waits for the acknowledgement of the one before,
+                    // 40 ms.
+                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                    router.serve_with_incoming_shutdown(incoming, stop_accepting).await
+                }
+                Listener::Unix(listener, _file) => {
+                    let incoming = UnixListenerStream::new(listener);
+                    router.serve_with_incoming_shutdown(incoming, stop_accepting).await
+                }
+            }
+        };
         tokio::select! {
             biased;
-            served = router.serve_with_incoming_shutdown(incoming, stop_accepting) => {
+            served = serving => {
                 served?;
                 let BufferMetrics { reused, made, dropped, kept_bytes } = buffers.metrics();
                 tracing::info!(reused, made, dropped, kept_bytes, "drained");

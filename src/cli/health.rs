@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use clap::Args;
 use tonic::{Request, Status, transport::Endpoint};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use crate::config::DEFAULT_LISTEN;
+use crate::{address::Address, config::DEFAULT_LISTEN};
 
 /// How long the connection and the answer may take together, unless told otherwise: less than the timeout of the
 /// image's health check, so that the check can say what is wrong before it is killed.
@@ -25,7 +25,7 @@ pub struct HealthArgs {
 
     /// Where a server on this machine listens, if `--server` is not given. A wildcard address is asked on loopback.
     #[arg(long, value_name = "ADDR", env = "EVENKEEL_LISTEN", default_value_t = DEFAULT_LISTEN)]
-    pub listen: SocketAddr,
+    pub listen: Address,
 
     /// The gRPC service to ask about; empty: the server as a whole.
     #[arg(long, value_name = "NAME", default_value = "")]
@@ -91,7 +91,7 @@ impl HealthArgs {
     /// Any other answer, or none.
     pub async fn run(self) -> Result<(), Error> {
         let Self { server, listen, service, timeout } = self;
-        let url = server.unwrap_or_else(|| format!("http://{}", reachable(listen)));
+        let url = server.unwrap_or_else(|| reachable(listen).url());
         match tokio::time::timeout(timeout.into(), ask(url.clone(), service)).await {
             Ok(Ok(ServingStatus::Serving)) => Ok(writeln!(io::stdout(), "{}", ServingStatus::Serving.as_str_name())?),
             Ok(Ok(status)) => Err(Error::NotServing { url, status }),
@@ -102,9 +102,11 @@ impl HealthArgs {
 }
 
 /// The address at which a server that listens on `listen` can be reached from the same machine.
-fn reachable(mut listen: SocketAddr) -> SocketAddr {
-    if listen.ip().is_unspecified() {
-        listen.set_ip(match listen.ip() {
+fn reachable(mut listen: Address) -> Address {
+    if let Address::Tcp(address) = &mut listen
+        && address.ip().is_unspecified()
+    {
+        address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
@@ -156,8 +158,9 @@ mod tests {
     async fn a_server_is_found_by_its_url_and_by_its_address() -> Outcome {
         let server = Running::start(ServerConfig::on_free_port()).await?;
         arguments(&["--server", &server.url()]).run().await?;
-        arguments(&["--listen", &server.local_addr().to_string()]).run().await?;
-        arguments(&["--listen", &format!("0.0.0.0:{}", server.local_addr().port())]).run().await?;
+        let address = server.local_addr().ok_or("it is no TCP port")?;
+        arguments(&["--listen", &address.to_string()]).run().await?;
+        arguments(&["--listen", &format!("0.0.0.0:{}", address.port())]).run().await?;
         arguments(&["--server", &server.url(), "--service", "evenkeel.v1.TensorOpsService"]).run().await?;
         Ok(server.shutdown_and_wait().await?)
     }
@@ -203,7 +206,7 @@ mod tests {
             ("10.1.2.3:3", "10.1.2.3:3"),
             ("[fe80::1]:4", "[fe80::1]:4"),
         ] {
-            let listen: SocketAddr = listen.parse().expect("an address");
+            let listen: Address = listen.parse().expect("an address");
             assert_eq!(reachable(listen).to_string(), reached);
         }
     }

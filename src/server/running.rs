@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{Error, Server};
-use crate::config::ServerConfig;
+use crate::{address::Address, config::ServerConfig};
 
 /// A server that serves in the background, on the runtime it was started on: for tests, examples and programs that
 /// carry their own. Dropping it begins the shutdown without waiting for it.
 #[derive(Debug)]
 pub struct Running {
-    local_addr: SocketAddr,
+    address: Address,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), Error>>,
 }
@@ -23,23 +23,23 @@ impl Running {
     /// As [`Server::bind`].
     pub async fn start(config: ServerConfig) -> Result<Self, Error> {
         let server = Server::bind(config).await?;
-        let local_addr = server.local_addr();
+        let address = server.address().clone();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(async {
             // An error says that `Running` was dropped: a reason to stop as well.
             let _ = stopped.await;
         }));
-        Ok(Self { local_addr, stop, serving })
+        Ok(Self { address, stop, serving })
     }
 
-    /// The address that was bound.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    /// The IP address and port that were bound; `None` for a Unix domain socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.address.tcp()
     }
 
-    /// Where a client connects: `http://127.0.0.1:PORT`.
+    /// Where a client connects: `http://127.0.0.1:PORT`, or `unix:PATH`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.local_addr)
+        self.address.url()
     }
 
     /// Stops accepting calls and waits until those in flight are answered.
@@ -47,7 +47,7 @@ impl Running {
     /// # Errors
     /// As [`Server::serve`], and [`Error::Task`].
     pub async fn shutdown_and_wait(self) -> Result<(), Error> {
-        let Self { local_addr: _, stop, serving } = self;
+        let Self { address: _, stop, serving } = self;
         // An error says that the server has ended already; waiting for it tells why.
         let _ = stop.send(());
         serving.await?

@@ -16,3 +16,4 @@ mod process;
 mod reflection;
 mod same_bits;
 mod shutdown;
+mod unix_socket;

@@ -27,9 +27,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 async fn port_0_takes_a_free_port_and_says_which() {
     let (one, mut client_of_one) = start().await;
     let (two, mut client_of_two) = start().await;
-    assert_ne!(one.local_addr().port(), 0);
+    assert_ne!(one.local_addr().expect("it is a TCP port").port(), 0);
     assert_ne!(one.local_addr(), two.local_addr());
-    assert_eq!(one.url(), format!("http://{}", one.local_addr()));
+    assert_eq!(one.url(), format!("http://{}", one.local_addr().expect("it is a TCP port")));
     for client in [&mut client_of_one, &mut client_of_two] {
         client.dropout(dropout(0.0, f32s(&[1], &[1.0]))).await.expect("both serve");
     }
@@ -38,10 +38,11 @@ async fn port_0_takes_a_free_port_and_says_which() {
 #[tokio::test]
 async fn a_port_in_use_is_an_error_that_names_it() {
     let (server, _client) = start().await;
-    let config = ServerConfig { listen: server.local_addr(), ..ServerConfig::default() };
+    let address = server.local_addr().expect("it is a TCP port");
+    let config = ServerConfig { listen: address.into(), ..ServerConfig::default() };
     let error = Running::start(config).await.expect_err("the port is taken");
-    assert!(matches!(error, Error::Bind { addr, .. } if addr == server.local_addr()), "{error:?}");
-    assert!(error.to_string().contains(&server.local_addr().to_string()), "{error}");
+    assert!(matches!(&error, Error::Bind { addr, .. } if *addr == address.into()), "{error:?}");
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
 }
 
 #[tokio::test]
@@ -54,7 +55,7 @@ async fn a_wrong_setting_is_refused_before_anything_is_bound() {
 #[tokio::test]
 async fn an_idle_server_stops_and_closes_its_port() {
     let (server, client) = start().await;
-    let addr = server.local_addr();
+    let addr = server.local_addr().expect("it is a TCP port");
     server.shutdown_and_wait().await.expect("nothing is in flight");
     drop(client);
     TcpStream::connect(addr).await.expect_err("nobody listens any more");
@@ -73,7 +74,7 @@ async fn a_call_in_flight_is_answered_before_the_server_ends() {
     });
     let config = ServerConfig { on_checkpoint: Some(hook), ..ServerConfig::on_free_port() };
     let (server, mut client) = start_with(config).await;
-    let addr = server.local_addr();
+    let addr = server.local_addr().expect("it is a TCP port");
     let call = tokio::spawn(async move { client.dropout(dropout(0.0, f32s(&[2], &[1.0, 2.0]))).await });
     reached.recv().await.expect("the kernel comes to its checkpoint");
 
@@ -121,7 +122,8 @@ async fn a_call_that_outlasts_the_drain_timeout_is_cut_off() {
 async fn a_connection_without_calls_does_not_spoil_the_end() {
     let config = ServerConfig { drain_timeout: Duration::from_millis(1), ..ServerConfig::on_free_port() };
     let (server, _client) = start_with(config).await;
-    let mut silent = TcpStream::connect(server.local_addr()).await.expect("the server accepts");
+    let mut silent =
+        TcpStream::connect(server.local_addr().expect("it is a TCP port")).await.expect("the server accepts");
     silent.write_all(PREFACE).await.expect("the server reads");
     // The server's own settings come back: the connection is one of HTTP/2 from here on.
     assert_ne!(silent.read(&mut [0; 64]).await.expect("the server answers"), 0);

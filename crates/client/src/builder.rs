@@ -118,8 +118,8 @@ impl Builder {
         Self { connections, ..self }
     }
 
-    /// Connects, by all connections, to a URL such as `http://127.0.0.1:50051`. Connections that break later are made
-    /// anew by the next call.
+    /// Connects, by all connections, to a URL such as `http://127.0.0.1:50051`, or to the Unix domain socket `unix:PATH`.
+    /// Connections that break later are made anew by the next call.
     ///
     /// # Errors
     /// [`Error::Connect`] if the URL cannot be used or nobody answers.

@@ -57,7 +57,7 @@ async fn a_call_after_the_server_went_away_is_unavailable() -> TestResult {
 async fn a_new_server_at_the_same_address_is_found() -> TestResult {
     let (server, client) = start().await?;
     client.dropout(array![1.0_f32], 0.0, 1).send().await?;
-    let listen = server.local_addr();
+    let listen = server.local_addr().ok_or("it is no TCP port")?.into();
     server.shutdown_and_wait().await?;
     let _server = Running::start(ServerConfig { listen, ..ServerConfig::default() }).await?;
     assert_eq!(client.dropout(array![1.0_f32], 0.0, 1).send().await?.kept, 1);
