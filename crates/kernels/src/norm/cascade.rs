@@ -63,6 +63,7 @@ impl<E: Element> Kernel for Squares<'_, E> {
     fn run(self) -> Option<Vec<f64>> {
         /// The most terms in a lane, as a power of two.
         const TERMS: i32 = (CHUNK / LANES).ilog2() as i32;
+        debug_assert!(self.data.len() <= CHUNK * E::DTYPE.size(), "more would not fit the lanes");
         let Exponents { largest, smallest } = E::exponents(self.data);
         let not_finite = 2 * E::BIAS + 1;
         // |x| < 2^(e + 1), so that a lane's sum is below 2^(2e + 2 + TERMS), and rounds away no more than 2^(2e + 2 - 53
