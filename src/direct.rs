@@ -1,11 +1,14 @@
 //! The unary calls without tonic's codec, which copies every payload once on its way in and once on its way out.
 //!
-//! The frames of a request are read as they are; a message that came in one frame is not copied at all. An answer goes
-//! out as a short header and then the payload, as segments. Whatever is not plain (compression, a message above the
+//! The frames of a request are read as they are; a message that came in one frame is not copied at all, and a tensor
+//! that is normalized in parts is so while it arrives. An answer goes out as a short header and then the payload, as
+//! segments. Whatever is not plain (compression, a message above the
 //! limit, none or two of them, bytes that are no message) is handed to the codec's path, frames and all, and answered
 //! there: it stays the one place that knows every way a message can come, and what to say to it.
 
 mod answer;
+mod arriving;
+mod head;
 mod receive;
 
 use std::{
@@ -18,13 +21,14 @@ use std::{
 use tonic::{
     Status,
     body::Body,
-    codegen::http::{HeaderMap, Request, Response},
+    codegen::http::{HeaderMap, Request, Response, request::Parts},
 };
 use tower::Service as Tower;
 
 use self::{
     answer::{Answer, respond},
-    receive::{Received, body_of, receive},
+    arriving::Outcome,
+    receive::{Incoming, Received, body_of},
 };
 use crate::{buffers::Buffers, service::Service};
 
@@ -66,9 +70,7 @@ where
         };
         let method = request.uri().path().strip_prefix("/evenkeel.v1.TensorOpsService/").unwrap_or_default();
         match method {
-            "Normalize" => {
-                self.unary(service, request, |service, message| async move { service.normalize(message).await })
-            }
+            "Normalize" => self.normalize(service, request),
             "NormalizeBackward" => self
                 .unary(service, request, |service, message| async move { service.normalize_backward(message).await }),
             "Dropout" => self.unary(service, request, |service, message| async move { service.dropout(message).await }),
@@ -96,31 +98,76 @@ where
         method: impl FnOnce(Arc<Service>, Q) -> F + Send + 'static,
     ) -> Boxed
     where
-        Q: prost::Message + Default,
-        A: Answer,
+        Q: prost::Message + Default + 'static,
+        A: Answer + 'static,
         F: Future<Output = Result<A, Status>> + Send + 'static,
     {
-        // The one that is ready stays with this call; the clone waits for its own turn.
-        let clone = self.codec.clone();
-        let mut codec = std::mem::replace(&mut self.codec, clone);
-        let (buffers, limit) = (self.buffers.clone(), self.limit);
+        let (parts, body) = request.into_parts();
+        let call = self.begin(parts);
+        Box::pin(call.answer(Incoming::new(body), |message| method(service, message)))
+    }
+
+    /// As [`unary`](Self::unary), computing while the message arrives where that can be done.
+    fn normalize(&mut self, service: Arc<Service>, request: Request<Body>) -> Boxed {
+        let (parts, body) = request.into_parts();
+        let mut call = self.begin(parts);
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            let message = match receive(body, &buffers, limit).await {
-                Received::Message(message) => message,
-                Received::Other(body) => return codec.call(Request::from_parts(parts, body)).await,
-            };
-            let Ok(request) = Q::decode(message.clone()) else {
-                return codec.call(Request::from_parts(parts, body_of(message))).await;
-            };
-            // Only the request's tensors hold its bytes from here on.
-            drop(message);
-            Ok(match method(service, request).await {
-                Ok(answer) => respond(answer),
-                Err(status) => status.into_http(),
-            })
+            match arriving::normalize(Incoming::new(body), &service, call.limit).await {
+                Outcome::Answered(answer) => Ok(into_http(answer)),
+                Outcome::Untouched(incoming) => {
+                    call.answer(incoming, |message| async move { service.normalize(message).await }).await
+                }
+                Outcome::Broken(body) => call.codec.call(Request::from_parts(call.parts, body)).await,
+            }
         })
     }
+
+    /// The one that is ready stays with this call; the clone waits for its own turn.
+    fn begin(&mut self, parts: Parts) -> Call<S> {
+        let clone = self.codec.clone();
+        let codec = std::mem::replace(&mut self.codec, clone);
+        Call { codec, buffers: self.buffers.clone(), limit: self.limit, parts }
+    }
+}
+
+/// A call whose message is still to be read.
+struct Call<S> {
+    codec: S,
+    buffers: Buffers,
+    limit: usize,
+    parts: Parts,
+}
+
+impl<S> Call<S>
+where
+    S: Tower<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    /// Reads the message and answers it with `method`, or leaves it to the codec's path.
+    async fn answer<Q, A, F>(
+        mut self,
+        incoming: Incoming,
+        method: impl FnOnce(Q) -> F,
+    ) -> Result<Response<Body>, Infallible>
+    where
+        Q: prost::Message + Default,
+        A: Answer,
+        F: Future<Output = Result<A, Status>>,
+    {
+        let message = match incoming.message(&self.buffers, self.limit).await {
+            Received::Message(message) => message,
+            Received::Other(body) => return self.codec.call(Request::from_parts(self.parts, body)).await,
+        };
+        let Ok(request) = Q::decode(message.clone()) else {
+            return self.codec.call(Request::from_parts(self.parts, body_of(message))).await;
+        };
+        // Only the request's tensors hold its bytes from here on.
+        drop(message);
+        Ok(into_http(method(request).await))
+    }
+}
+
+fn into_http(answer: Result<impl Answer, Status>) -> Response<Body> {
+    answer.map_or_else(Status::into_http, respond)
 }
 
 /// Whether the client says that it compresses; the codec's path knows what to answer.

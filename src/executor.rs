@@ -5,6 +5,7 @@
 //! the time a call waited and the time it computed are on its span.
 
 mod inline;
+mod pieces;
 
 use std::{
     any::Any,
@@ -21,6 +22,8 @@ use evenkeel_kernels::{Cancelled, Checkpoint};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 use tracing::Span;
+
+pub(crate) use pieces::Pieces;
 
 use crate::{buffers::Buffers, error::Error};
 
@@ -93,31 +96,16 @@ impl Executor {
         T: Send + 'static,
         F: FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send + 'static,
     {
-        let progress = Progress {
-            abandoned: Arc::default(),
-            stopped: Arc::clone(&self.stopped),
-            buffers: self.buffers.clone(),
-            hook: self.hook.clone(),
-        };
+        let progress = self.progress();
         let _waiting = Waiting::new(&self.in_flight, Arc::clone(&progress.abandoned));
         let span = Span::current();
         let queued = Instant::now();
         let work = move || {
             let started = Instant::now();
             span.record("queue_us", micros(queued, started));
-            let result = span.in_scope(|| {
-                panic::catch_unwind(AssertUnwindSafe(|| {
-                    progress.check()?;
-                    job(&progress)
-                }))
-            });
+            let result = span.in_scope(|| attempt(&progress, job));
             span.record("compute_us", micros(started, Instant::now()));
-            let result = result.unwrap_or_else(|panic| {
-                span.in_scope(|| tracing::error!(panic = message(panic.as_ref()), "operation panicked"));
-                Err(Error::Panicked)
-            });
-            let stopped = progress.stopped.load(Ordering::Relaxed);
-            if stopped && matches!(result, Err(Error::Cancelled)) { Err(Error::ShuttingDown) } else { result }
+            result
         };
         // A hook may wait, and the thread that serves must not.
         let work = if estimate < INLINE && self.hook.is_none() {
@@ -136,11 +124,35 @@ impl Executor {
         answered.await.unwrap_or(Err(Error::Panicked))
     }
 
+    /// The checkpoint of a new job.
+    fn progress(&self) -> Progress {
+        Progress {
+            abandoned: Arc::default(),
+            stopped: Arc::clone(&self.stopped),
+            buffers: self.buffers.clone(),
+            hook: self.hook.clone(),
+        }
+    }
+
     /// Stops every job at its next checkpoint, also those that come later. Returns how many are waited for.
     pub(crate) fn stop(&self) -> usize {
         self.stopped.store(true, Ordering::Relaxed);
         self.in_flight.load(Ordering::Relaxed)
     }
+}
+
+/// Runs a job, or a piece of one, under its checkpoint; a panic becomes its error.
+fn attempt<T>(progress: &Progress, job: impl FnOnce(&dyn Checkpoint) -> Result<T, Error>) -> Result<T, Error> {
+    let result = panic::catch_unwind(AssertUnwindSafe(|| {
+        progress.check()?;
+        job(progress)
+    }));
+    let result = result.unwrap_or_else(|panic| {
+        tracing::error!(panic = message(panic.as_ref()), "operation panicked");
+        Err(Error::Panicked)
+    });
+    let stopped = progress.stopped.load(Ordering::Relaxed);
+    if stopped && matches!(result, Err(Error::Cancelled)) { Err(Error::ShuttingDown) } else { result }
 }
 
 /// What a job is asked at its checkpoints. The flags carry no data with them: relaxed order is enough.

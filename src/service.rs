@@ -1,5 +1,6 @@
 //! The remote calls: each decodes its request, computes on the pool, and encodes the answer.
 
+mod arriving;
 mod rpc;
 
 use std::{sync::Arc, time::Duration};
@@ -13,6 +14,8 @@ use evenkeel_proto::v1 as pb;
 use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
+
+pub(crate) use arriving::Arriving;
 
 use crate::{error::Error, estimate::Work, executor::Executor, wire};
 

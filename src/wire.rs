@@ -18,7 +18,7 @@ pub(crate) use self::{
     dropout::{Dropout, DropoutBackward},
     measure::{MeasureGradients, encode_norm},
     normalize::{Normalize, NormalizeBackward},
-    tensor::Tensor,
+    tensor::{Description, Tensor},
 };
 
 /// The path of a tensor in a request: `input`, `gradients[3]`.

@@ -23,7 +23,7 @@ use tonic::{
 const SEGMENT: usize = 1 << 14;
 
 /// The number of `Tensor.data`.
-const DATA: u32 = 15;
+pub(super) const DATA: u32 = 15;
 
 /// A message that ends in one field of tensors.
 pub(super) trait Answer: Message {

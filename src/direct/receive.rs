@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tonic::{Status, body::Body};
@@ -14,7 +14,7 @@ use tonic::{Status, body::Body};
 use crate::buffers::Buffers;
 
 /// A message is preceded by a byte that says whether it is compressed, and its length in four bytes.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
 /// What came.
 pub(super) enum Received {
@@ -24,40 +24,122 @@ pub(super) enum Received {
     Other(Body),
 }
 
-/// Reads a body to its end, if it is one plain message of at most `limit` bytes.
-pub(super) async fn receive(mut body: Body, buffers: &Buffers, limit: usize) -> Received {
-    let mut frames = Frames::default();
-    loop {
-        if let Some(prefix) = frames.prefix() {
-            let message = usize::try_from(prefix.length).unwrap_or(usize::MAX);
-            if prefix.compressed != 0 || message > limit || frames.len - PREFIX > message {
-                return frames.give_back(body, buffers);
+/// A body that is being read.
+pub(super) struct Incoming {
+    body: Body,
+    frames: Frames,
+    /// Parts that lie in several frames are put together here.
+    scratch: BytesMut,
+}
+
+impl Incoming {
+    pub(super) fn new(body: Body) -> Self {
+        Self { body, frames: Frames::default(), scratch: BytesMut::new() }
+    }
+
+    /// Reads to the end, if what comes is one plain message of at most `limit` bytes.
+    pub(super) async fn message(mut self, buffers: &Buffers, limit: usize) -> Received {
+        loop {
+            let prefix = self.frames.prefix();
+            if let Some(prefix) = prefix {
+                let (message, here) = (prefix.len(), self.frames.len - PREFIX);
+                if prefix.is_compressed() || message > limit || here > message {
+                    return self.give_back(buffers);
+                }
+                if here == message && self.is_last() {
+                    return Received::Message(self.frames.message(buffers));
+                }
+                self.frames.gather(message, buffers);
             }
-            if frames.len - PREFIX == message && body.is_end_stream() {
-                return Received::Message(frames.message(buffers));
+            if !self.next().await {
+                let whole = prefix.is_some_and(|prefix| prefix.len() + PREFIX == self.frames.len);
+                if whole && self.frames.end.is_none() {
+                    return Received::Message(self.frames.message(buffers));
+                }
+                return self.give_back(buffers);
             }
-            frames.gather(message, buffers);
         }
-        match body.frame().await {
+    }
+
+    /// Waits for the next frame of data; false: there is none any more.
+    pub(super) async fn next(&mut self) -> bool {
+        if self.frames.end.is_some() {
+            return false;
+        }
+        match self.body.frame().await {
             Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => frames.push(data),
-                Err(trailers) => {
-                    frames.end = Some(Ok(trailers));
-                    return frames.give_back(body, buffers);
+                Ok(data) => {
+                    self.frames.push(data);
+                    return true;
                 }
+                Err(trailers) => self.frames.end = Some(Ok(trailers)),
             },
-            Some(Err(status)) => {
-                frames.end = Some(Err(status));
-                return frames.give_back(body, buffers);
+            Some(Err(status)) => self.frames.end = Some(Err(status)),
+            None => (),
+        }
+        false
+    }
+
+    /// The prefix, once it is there, and what has come of the message, put together.
+    pub(super) fn message_so_far(&mut self) -> Option<(Prefix, Bytes)> {
+        let prefix = self.frames.prefix()?;
+        if self.frames.data.len() > 1 {
+            let joined = self.frames.data.make_contiguous().concat();
+            self.frames.data = [joined.into()].into();
+        }
+        self.frames.data.front().map(|data| (prefix, data.slice(PREFIX..)))
+    }
+
+    /// Forgets so many bytes of what has come.
+    pub(super) fn skip(&mut self, len: usize) {
+        self.frames.skip(len);
+    }
+
+    /// The next `len` bytes, not copied if they are in one frame; `None` if they do not come. The bytes are forgotten, also
+    /// those that do not suffice.
+    pub(super) async fn take(&mut self, len: usize) -> Option<Bytes> {
+        if self.frames.data.front().is_some_and(|first| first.len() >= len) {
+            return self.frames.take_first(len);
+        }
+        self.scratch.reserve(len);
+        loop {
+            while self.scratch.len() < len
+                && let Some(bytes) = self.frames.take_first(len - self.scratch.len())
+            {
+                self.scratch.extend_from_slice(&bytes);
             }
-            None => {
-                let message = frames.prefix().map(|prefix| prefix.length as usize + PREFIX);
-                if message == Some(frames.len) {
-                    return Received::Message(frames.message(buffers));
-                }
-                return frames.give_back(body, buffers);
+            if self.scratch.len() == len {
+                return Some(self.scratch.split().freeze());
+            }
+            if !self.next().await {
+                return None;
             }
         }
+    }
+
+    /// Whether all was read and taken, and it is known that nothing follows.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.frames.data.is_empty() && self.is_last()
+    }
+
+    /// A body of these bytes, and then of what was not taken and not read.
+    pub(super) fn into_body(self, first: impl IntoIterator<Item = Bytes>) -> Body {
+        let Self { body: rest, frames: Frames { mut data, end, .. }, .. } = self;
+        for bytes in first.into_iter().collect::<Vec<_>>().into_iter().rev() {
+            data.push_front(bytes);
+        }
+        Body::new(Replay { data, end, rest })
+    }
+
+    fn is_last(&self) -> bool {
+        self.frames.end.is_none() && self.body.is_end_stream()
+    }
+
+    fn give_back(mut self, buffers: &Buffers) -> Received {
+        let gathered = self.frames.gathered.take();
+        let gathered = gathered
+            .map(|Gathered { prefix, buffer, filled }| [prefix.to_bytes(), buffers.lend(buffer).slice(..filled)]);
+        Received::Other(self.into_body(gathered.into_iter().flatten()))
     }
 }
 
@@ -68,14 +150,24 @@ pub(super) fn body_of(message: Bytes) -> Body {
     Body::new(Replay { data: [prefix.to_bytes(), message].into(), end: None, rest: Body::empty() })
 }
 
+/// What precedes a message.
 #[derive(Clone, Copy)]
-struct Prefix {
+pub(super) struct Prefix {
     compressed: u8,
     length: u32,
 }
 
 impl Prefix {
-    fn to_bytes(self) -> Bytes {
+    /// The bytes of the message.
+    pub(super) fn len(self) -> usize {
+        usize::try_from(self.length).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn is_compressed(self) -> bool {
+        self.compressed != 0
+    }
+
+    pub(super) fn to_bytes(self) -> Bytes {
         Bytes::from([&[self.compressed][..], &self.length.to_be_bytes()].concat())
     }
 }
@@ -125,7 +217,7 @@ impl Frames {
     fn gather(&mut self, len: usize, buffers: &Buffers) {
         if self.gathered.is_none() {
             let Some(prefix) = self.prefix().filter(|_| self.data.len() > 1) else { return };
-            self.skip_prefix();
+            self.skip(PREFIX);
             self.gathered = Some(Gathered { prefix, buffer: buffers.take(len), filled: 0 });
         }
         if let Some(Gathered { buffer, filled, .. }) = &mut self.gathered {
@@ -136,15 +228,21 @@ impl Frames {
         }
     }
 
-    fn skip_prefix(&mut self) {
-        let mut skip = PREFIX;
-        while let Some(first) = self.data.front_mut().filter(|_| skip > 0) {
-            let part = skip.min(first.len());
-            first.advance(part);
-            skip -= part;
-            if first.is_empty() {
-                self.data.pop_front();
-            }
+    /// Takes as many as `len` bytes of the first frame.
+    fn take_first(&mut self, len: usize) -> Option<Bytes> {
+        let first = self.data.front_mut()?;
+        if first.len() <= len {
+            return self.data.pop_front();
+        }
+        Some(first.split_to(len))
+    }
+
+    /// Forgets the first bytes.
+    fn skip(&mut self, mut skip: usize) {
+        while skip > 0
+            && let Some(bytes) = self.take_first(skip)
+        {
+            skip -= bytes.len();
         }
     }
 
@@ -154,19 +252,10 @@ impl Frames {
         match self.gathered {
             Some(Gathered { buffer, .. }) => buffers.lend(buffer),
             None => {
-                self.skip_prefix();
+                self.skip(PREFIX);
                 self.data.pop_front().unwrap_or_default()
             }
         }
-    }
-
-    fn give_back(self, rest: Body, buffers: &Buffers) -> Received {
-        let Self { mut data, gathered, end, .. } = self;
-        if let Some(Gathered { prefix, buffer, filled }) = gathered {
-            data.push_front(buffers.lend(buffer).slice(..filled));
-            data.push_front(prefix.to_bytes());
-        }
-        Received::Other(Body::new(Replay { data, end, rest }))
     }
 }
 

@@ -1,8 +1,11 @@
 //! What the logs say of a call: one span with what it was asked, one event with how it ended.
 
-use std::{fmt::Debug, time::Instant};
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
 
-use evenkeel_kernels::TensorRef;
+use evenkeel_kernels::{DType, TensorRef};
 use tonic::{Code, Status};
 use tracing::{Instrument as _, Span, field::Empty, info_span};
 
@@ -13,16 +16,57 @@ pub(super) async fn observe<T>(
     method: &'static str,
     call: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Status> {
-    let span =
-        info_span!("rpc", method, kind = Empty, dtype = Empty, shape = Empty, queue_us = Empty, compute_us = Empty);
-    async {
-        let mut ending = Ending { began: Instant::now(), outcome: Err(Error::Cancelled) };
-        let result = call.await;
-        ending.outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
-        Ok(result?)
+    Observed::begin(method).end(call).await
+}
+
+/// A call that has begun.
+pub(super) struct Observed {
+    span: Span,
+    began: Instant,
+}
+
+impl Observed {
+    pub(super) fn begin(method: &'static str) -> Self {
+        let span =
+            info_span!("rpc", method, kind = Empty, dtype = Empty, shape = Empty, queue_us = Empty, compute_us = Empty);
+        Self { span, began: Instant::now() }
     }
-    .instrument(span)
-    .await
+
+    pub(super) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Puts what is computed, on what, into the span.
+    pub(super) fn describe(&self, kind: impl Debug, dtype: DType, shape: &[usize]) {
+        describe_one(&self.span, kind, dtype, shape);
+    }
+
+    /// How long the call waited for a thread, and how long it computed, where the executor does not say so.
+    pub(super) fn times(&self, queued: Duration, computed: Duration) {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.span.record("queue_us", micros(queued)).record("compute_us", micros(computed));
+    }
+
+    /// Runs the rest of the call and turns its outcome into gRPC's.
+    pub(super) async fn end<T>(self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Status> {
+        let Self { span, began } = self;
+        async {
+            let mut ending = Ending { began, outcome: Err(Error::Cancelled) };
+            let result = call.await;
+            ending.outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
+            Ok(result?)
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+fn describe_one(span: &Span, kind: impl Debug, dtype: DType, shape: &[usize]) {
+    if !span.is_disabled() {
+        span.record("kind", tracing::field::debug(kind))
+            .record("shape", tracing::field::debug(shape))
+            .record("dtype", dtype.name());
+    }
 }
 
 /// Puts what is computed, on what, into the current span. Several tensors have a number and a sum instead of a shape.
@@ -31,10 +75,12 @@ pub(super) fn describe(kind: impl Debug, tensors: &[TensorRef<'_>]) {
     if span.is_disabled() {
         return;
     }
+    if let [tensor] = tensors {
+        return describe_one(&span, kind, tensor.dtype(), tensor.shape());
+    }
     span.record("kind", tracing::field::debug(kind));
     match tensors {
         [] => &span,
-        [tensor] => span.record("shape", tracing::field::debug(tensor.shape())).record("dtype", tensor.dtype().name()),
         [first, rest @ ..] => {
             let mixed = rest.iter().any(|tensor| tensor.dtype() != first.dtype());
             let elements: usize = tensors.iter().map(TensorRef::len).sum();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use evenkeel_kernels::{self as kernels, DropoutKind, DropoutScaling, Dropped};
 use evenkeel_proto::v1 as pb;
 
-use super::{Path, Tensor, unknown};
+use super::{Description, Path, Tensor, unknown};
 use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `DropoutRequest`.
@@ -32,7 +32,7 @@ impl Dropout {
         pb::DropoutResponse {
             kept,
             mask: mask.map(Bytes::from).unwrap_or_default(),
-            output: Some(input.answer(output, buffers)),
+            output: Some(Description::from(input).answer(output, buffers)),
         }
     }
 }
@@ -64,7 +64,7 @@ impl DropoutBackward {
 
     pub(crate) fn encode(self, result: kernels::Tensor, buffers: &Buffers) -> pb::DropoutBackwardResponse {
         let Self { spec: _, grad_output } = self;
-        pb::DropoutBackwardResponse { grad_input: Some(grad_output.answer(result, buffers)) }
+        pb::DropoutBackwardResponse { grad_input: Some(Description::from(grad_output).answer(result, buffers)) }
     }
 }
 

@@ -3,21 +3,38 @@
 use evenkeel_kernels::{NormGradients, NormKind, NormParameters, Normalization, Normalized};
 use evenkeel_proto::v1 as pb;
 
-use super::{Path, Tensor, tensor, unknown, unspecified};
+use super::{Description, Path, Tensor, tensor, unknown, unspecified};
 use crate::{buffers::Buffers, error::Error};
 
-/// A decoded `NormalizeRequest`.
+/// A decoded `NormalizeRequest`, whose input is there, or is only described yet.
 #[derive(Debug)]
-pub(crate) struct Normalize {
+pub(crate) struct Normalize<I = Tensor> {
     pub(crate) spec: Normalization,
     pub(crate) return_statistics: bool,
     pub(crate) parameters: Parameters,
-    pub(crate) input: Tensor,
+    pub(crate) input: I,
 }
 
 impl Normalize {
     /// `limit`: the largest message, in bytes.
     pub(crate) fn decode(request: pb::NormalizeRequest, limit: usize) -> Result<Self, Error> {
+        Self::decode_with(request, limit, |input| Tensor::required(input, Path::new("input"), limit))
+    }
+}
+
+impl Normalize<Description> {
+    /// Of a request whose input's `data_len` bytes are still on their way.
+    pub(crate) fn arriving(request: pb::NormalizeRequest, data_len: usize, limit: usize) -> Result<Self, Error> {
+        Self::decode_with(request, limit, |input| Description::arriving(input, data_len, Path::new("input"), limit))
+    }
+}
+
+impl<I> Normalize<I> {
+    fn decode_with(
+        request: pb::NormalizeRequest,
+        limit: usize,
+        decode_input: impl FnOnce(Option<pb::Tensor>) -> Result<I, Error>,
+    ) -> Result<Self, Error> {
         let pb::NormalizeRequest {
             kind,
             axes,
@@ -45,13 +62,17 @@ impl Normalize {
             },
             return_statistics,
             parameters: Parameters::decode(weight, bias, running_mean, running_var, limit)?,
-            input: Tensor::required(input, Path::new("input"), limit)?,
+            input: decode_input(input)?,
         })
     }
 
-    pub(crate) fn encode(self, result: Normalized, buffers: &Buffers) -> pb::NormalizeResponse {
+    pub(crate) fn encode(self, result: Normalized, buffers: &Buffers) -> pb::NormalizeResponse
+    where
+        Description: From<I>,
+    {
         let Self { spec: _, return_statistics: _, parameters: _, input } = self;
         let Normalized { axes, mean, rstd, running_mean, running_var, output } = result;
+        let input = Description::from(input);
         let form = input.form();
         pb::NormalizeResponse {
             axes: axes.into_iter().map(|axis| i32::try_from(axis).expect("the rank is at most 64")).collect(),
@@ -111,6 +132,7 @@ impl NormalizeBackward {
     pub(crate) fn encode(self, result: NormGradients, buffers: &Buffers) -> pb::NormalizeBackwardResponse {
         let Self { spec: _, parameters: _, input, grad_output: _ } = self;
         let NormGradients { grad_weight, grad_bias, grad_input } = result;
+        let input = Description::from(input);
         let form = input.form();
         pb::NormalizeBackwardResponse {
             grad_weight: grad_weight.map(|gradient| tensor::unnamed(gradient, form)),

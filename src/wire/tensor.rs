@@ -22,21 +22,73 @@ pub(super) enum Form {
     Numbers,
 }
 
-/// A tensor of a request: its bytes fill its shape.
+/// What a tensor of a request is, without its elements.
 #[derive(Clone, Debug)]
-pub(crate) struct Tensor {
+pub(crate) struct Description {
     name: String,
     dtype: DType,
     shape: Vec<usize>,
-    data: Bytes,
     form: Form,
+}
+
+/// A tensor of a request: its bytes fill its shape.
+#[derive(Clone, Debug)]
+pub(crate) struct Tensor {
+    description: Description,
+    data: Bytes,
+}
+
+impl Description {
+    /// Of a tensor whose `data_len` bytes of `data` are still on their way.
+    pub(super) fn arriving(
+        message: Option<pb::Tensor>,
+        data_len: usize,
+        path: Path,
+        limit: usize,
+    ) -> Result<Self, Error> {
+        let pb::Tensor { name, dtype, shape, float_data: _, data: _ } = present(message, path)?;
+        let description = Self::decode(name, dtype, &shape, Form::Bytes, path, limit)?;
+        description.expect_bytes(data_len, path)?;
+        Ok(description)
+    }
+
+    fn decode(name: String, dtype: i32, shape: &[i64], form: Form, path: Path, limit: usize) -> Result<Self, Error> {
+        let dtype = decode_dtype(dtype, form, path)?;
+        Ok(Self { name, dtype, shape: decode_shape(shape, dtype, path, limit)?, form })
+    }
+
+    fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    fn expect_bytes(&self, given: usize, path: Path) -> Result<(), Error> {
+        let expected = self.elements() * self.dtype.size();
+        expect_length(path.join(".data"), "bytes", expected, given, self.dtype, &self.shape)
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The answer to this tensor, under its name.
+    pub(super) fn answer(self, tensor: kernels::Tensor, buffers: &Buffers) -> pb::Tensor {
+        let (dtype, shape, data) = tensor.into_parts();
+        encode(self.name, dtype, &shape, buffers.lend(data), self.form)
+    }
 }
 
 impl Tensor {
     /// Decodes a tensor that must be there. `limit`: the largest message, in bytes.
     pub(super) fn required(message: Option<pb::Tensor>, path: Path, limit: usize) -> Result<Self, Error> {
-        let message = message.ok_or_else(|| Error::invalid(path.join(""), "is required"))?;
-        Self::decode(message, path, limit)
+        Self::decode(present(message, path)?, path, limit)
     }
 
     /// Decodes a tensor that may be missing.
@@ -50,43 +102,44 @@ impl Tensor {
         if form == Form::Numbers && !data.is_empty() {
             return Err(Error::invalid(path.join(".float_data"), "is sent beside data; only one of them may be"));
         }
-        let dtype = decode_dtype(dtype, form, path)?;
-        let shape = decode_shape(&shape, dtype, path, limit)?;
-        let elements: usize = shape.iter().product();
+        let description = Description::decode(name, dtype, &shape, form, path, limit)?;
         let data = match form {
             Form::Bytes => {
-                expect_length(path.join(".data"), "bytes", elements * dtype.size(), data.len(), dtype, &shape)?;
+                description.expect_bytes(data.len(), path)?;
                 data
             }
             Form::Numbers => {
-                expect_length(path.join(".float_data"), "numbers", elements, float_data.len(), dtype, &shape)?;
-                encode_numbers(&float_data, dtype).into()
+                let Description { dtype, shape, .. } = &description;
+                let (expected, given) = (description.elements(), float_data.len());
+                expect_length(path.join(".float_data"), "numbers", expected, given, *dtype, shape)?;
+                encode_numbers(&float_data, *dtype).into()
             }
         };
-        Ok(Self { name, dtype, shape, data, form })
+        Ok(Self { description, data })
     }
 
     /// What the kernels see.
     pub(crate) fn view(&self) -> TensorRef<'_> {
-        TensorRef::new(self.dtype, &self.shape, &self.data).expect("the length was checked when it was decoded")
-    }
-
-    pub(super) fn form(&self) -> Form {
-        self.form
-    }
-
-    /// The answer to this tensor, under its name.
-    pub(super) fn answer(self, tensor: kernels::Tensor, buffers: &Buffers) -> pb::Tensor {
-        let (dtype, shape, data) = tensor.into_parts();
-        encode(self.name, dtype, &shape, buffers.lend(data), self.form)
+        let Description { dtype, shape, .. } = &self.description;
+        TensorRef::new(*dtype, shape, &self.data).expect("the length was checked when it was decoded")
     }
 
     /// The answer to this tensor where only its elements may have changed; `None`: they have not, and the bytes that
     /// came go back.
     pub(super) fn answer_data(self, data: Option<Vec<u8>>, buffers: &Buffers) -> pb::Tensor {
-        let data = data.map_or(self.data, |data| buffers.lend(data));
-        encode(self.name, self.dtype, &self.shape, data, self.form)
+        let Self { description: Description { name, dtype, shape, form }, data: given } = self;
+        encode(name, dtype, &shape, data.map_or(given, |data| buffers.lend(data)), form)
     }
+}
+
+impl From<Tensor> for Description {
+    fn from(tensor: Tensor) -> Self {
+        tensor.description
+    }
+}
+
+fn present(message: Option<pb::Tensor>, path: Path) -> Result<pb::Tensor, Error> {
+    message.ok_or_else(|| Error::invalid(path.join(""), "is required"))
 }
 
 /// A tensor that the request has no counterpart of.

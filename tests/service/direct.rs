@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::OnceLock};
 use bytes::Bytes;
 use evenkeel::{config::ServerConfig, server::Running};
 use evenkeel_proto::v1 as pb;
+use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper_util::{
     client::legacy::{Client as Http, connect::HttpConnector},
@@ -17,7 +18,7 @@ use tokio::runtime::Runtime;
 use tonic::{
     Status,
     body::Body,
-    codegen::http::{HeaderMap, Request},
+    codegen::http::{HeaderMap, HeaderName, HeaderValue, Request},
 };
 
 use crate::harness::{clip, dropout, f32s, normalize};
@@ -45,6 +46,8 @@ struct Servers {
     runtime: Runtime,
     direct: Running,
     codec: Running,
+    /// The same for messages up to [`LARGE`].
+    large: (Running, Running),
 }
 
 fn servers() -> &'static Servers {
@@ -52,7 +55,8 @@ fn servers() -> &'static Servers {
     SERVERS.get_or_init(|| {
         let runtime = Runtime::new().expect("a runtime");
         let (direct, codec) = runtime.block_on(start(LIMIT));
-        Servers { runtime, direct, codec }
+        let large = runtime.block_on(start(LARGE));
+        Servers { runtime, direct, codec, large }
     })
 }
 
@@ -72,8 +76,12 @@ fn sorted(headers: &HeaderMap) -> BTreeMap<String, Vec<u8>> {
 
 /// Sends these frames to a method, and what comes back.
 async fn send(server: &Running, method: &str, headers: &[(&str, &str)], frames: Vec<Bytes>) -> Answer {
+    send_frames(server, method, headers, frames.into_iter().map(Frame::data).collect()).await
+}
+
+async fn send_frames(server: &Running, method: &str, headers: &[(&str, &str)], frames: Vec<Frame<Bytes>>) -> Answer {
     let http: Http<HttpConnector, Body> = Http::builder(TokioExecutor::new()).http2_only(true).build_http();
-    let frames = frames.into_iter().map(|data| Ok::<_, Status>(http_body::Frame::data(data)));
+    let frames = frames.into_iter().map(Ok::<_, Status>);
     let mut request = Request::post(format!("{}/evenkeel.v1.TensorOpsService/{method}", server.url()))
         .header("content-type", "application/grpc")
         .header("te", "trailers");
@@ -90,7 +98,7 @@ async fn send(server: &Running, method: &str, headers: &[(&str, &str)], frames: 
 
 /// Both paths' answers to the same frames.
 fn both(method: &str, headers: &[(&str, &str)], frames: &[Bytes]) -> (Answer, Answer) {
-    let Servers { runtime, direct, codec } = servers();
+    let Servers { runtime, direct, codec, .. } = servers();
     runtime.block_on(async {
         tokio::join!(send(direct, method, headers, frames.to_vec()), send(codec, method, headers, frames.to_vec()))
     })
@@ -183,6 +191,90 @@ proptest! {
         // A length that the rest of the stream does not have is waited for, by either path; that is not compared here.
         let (direct, codec) = both(method, &[], &cut(&bytes, &cuts));
         prop_assert_eq!(direct, codec);
+    }
+}
+
+/// Normalizations of several parts, which are computed while they arrive.
+fn large_normalizations() -> impl Strategy<Value = Vec<u8>> {
+    let kind = prop::sample::select(vec![
+        pb::NormKind::Layer,
+        pb::NormKind::Rms,
+        pb::NormKind::Group,
+        pb::NormKind::Instance,
+        pb::NormKind::Batch,
+    ]);
+    let dtype = prop::sample::select(vec![pb::DataType::Float32, pb::DataType::Bfloat16]);
+    let shape = (20i64..90, prop::sample::select(vec![2i64, 6]), 150i64..500);
+    (kind, dtype, shape, any::<[bool; 3]>()).prop_map(|(kind, dtype, (n, c, l), [statistics, weighted, late])| {
+        let bytes = n * c * l * if dtype == pb::DataType::Float32 { 4 } else { 2 };
+        // The high byte of every number is that of a number of moderate size.
+        let data: Vec<u8> = (0..bytes as usize).map(|i| if i % 2 == 1 { 0x3F } else { (i * i % 251) as u8 }).collect();
+        let input = pb::Tensor { dtype: dtype.into(), shape: vec![n, c, l], data: data.into(), ..Default::default() };
+        let affine = if matches!(kind, pb::NormKind::Layer | pb::NormKind::Rms) { l } else { c };
+        let weight = pb::NormalizeRequest {
+            weight: weighted.then(|| f32s(&[affine], &vec![1.5; affine as usize])),
+            ..Default::default()
+        };
+        let request = pb::NormalizeRequest {
+            groups: if kind == pb::NormKind::Group { 2 } else { 0 },
+            return_statistics: statistics,
+            ..normalize(kind, input)
+        };
+        // Fields may come in any order: what comes after the tensor is not known while it arrives.
+        let (request, weight) = (request.encode_to_vec(), weight.encode_to_vec());
+        if late { [request, weight].concat() } else { [weight, request].concat() }
+    })
+}
+
+/// How a body ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Well,
+    /// Without its last bytes.
+    Short(usize),
+    /// With bytes that are no message's.
+    Long(u8),
+    /// With another message.
+    Twice,
+    Trailers,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    #[test]
+    fn normalizations_are_answered_alike_while_they_arrive(
+        message in large_normalizations(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        end in prop_oneof![
+            4 => Just(End::Well), 1 => (1usize..200_000).prop_map(End::Short), 1 => any::<u8>().prop_map(End::Long),
+            1 => Just(End::Twice), 1 => Just(End::Trailers),
+        ],
+    ) {
+        let mut bytes = framed(&message);
+        match end {
+            End::Well | End::Trailers => (),
+            End::Short(missing) => bytes.truncate(bytes.len().saturating_sub(missing)),
+            End::Long(byte) => bytes.push(byte),
+            End::Twice => bytes.extend_from_slice(&framed(&message)),
+        }
+        let frames = || {
+            let mut frames: Vec<Frame<Bytes>> = cut(&bytes, &cuts).into_iter().map(Frame::data).collect();
+            if matches!(end, End::Trailers) {
+                frames.push(Frame::trailers([(HeaderName::from_static("x-end"), HeaderValue::from_static("1"))].into_iter().collect()));
+            }
+            frames
+        };
+        let Servers { runtime, large: (direct, codec), .. } = servers();
+        let (direct, codec) = runtime.block_on(async {
+            tokio::join!(
+                send_frames(direct, "Normalize", &[], frames()),
+                send_frames(codec, "Normalize", &[], frames()),
+            )
+        });
+        prop_assert!(direct == codec, "{:?} and {:?}", direct.trailers, codec.trailers);
+        if matches!(end, End::Well) {
+            prop_assert!(direct.data.len() > message.len() / 2, "{:?} {:?}", direct.headers, direct.trailers);
+        }
     }
 }
 

@@ -23,6 +23,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`normalize()`], [`normalize_backward`] | batch, layer, RMS, instance, group normalization |
+//! | [`NormalizationByParts`] | the same, while the tensor is still on its way |
 //! | [`dropout()`], [`dropout_backward`] | dropout by NumPy's Philox stream |
 //! | [`clip_gradients`] | clipping by norm and by value |
 //! | [`measure_gradients`] | a global norm in parts that merge exactly |
@@ -51,7 +52,8 @@ pub use dtype::{DType, Element, decode, encode};
 pub use error::Error;
 pub use norm::measure_gradients;
 pub use normalize::{
-    NormGradients, NormKind, NormParameters, Normalization, Normalized, normalize, normalize_backward,
+    NormGradients, NormKind, NormParameters, Normalization, NormalizationByParts, Normalized, PartStatistics,
+    normalize, normalize_backward,
 };
 pub use tensor::{LengthMismatch, Tensor, TensorRef};
 

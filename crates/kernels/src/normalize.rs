@@ -5,6 +5,7 @@ mod apply;
 mod backward;
 mod forward;
 mod layout;
+mod parts;
 mod plan;
 mod reduce;
 mod statistics;
@@ -12,8 +13,11 @@ mod values;
 
 use affine::Affine;
 use backward::Pair;
-use plan::{Plan, Source};
-use statistics::{Running, Statistics};
+use plan::Plan;
+use rayon::prelude::*;
+use statistics::Running;
+
+pub use parts::{NormalizationByParts, PartStatistics};
 
 use crate::{Checkpoint, Error, Tensor, TensorRef, dtype::with_element};
 
@@ -110,27 +114,14 @@ pub fn normalize(
     return_statistics: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Normalized, Error> {
-    let plan = Plan::new(spec, parameters, input)?;
-    let mut running = Running::of(parameters);
-    let (mut mean, mut rstd, mut output) = (None, None, Vec::new());
-    if let Some(layout) = &plan.layout {
-        let affine = Affine::new(parameters, layout);
-        let statistics;
-        (statistics, output) = with_element!(input.dtype(), E =>
-            forward::forward::<E>(&plan, layout, &affine, running.as_ref(), input.data(), checkpoint))?;
-        running = running.map(|running| running.updated(&plan, layout, &statistics));
-        if return_statistics {
-            (mean, rstd) = statistics.tensors(&plan, input.dtype());
-        }
-    } else if return_statistics {
-        (mean, rstd) = Statistics::undefined(&plan, input.dtype());
-    }
-    let (running_mean, running_var) = match (plan.source, running) {
-        (Source::Input, Some(running)) => running.tensors(parameters),
-        (Source::Input, None) | (Source::Running, _) => (None, None),
-    };
-    let output = Tensor::from_parts(input.dtype(), input.shape().to_vec(), output);
-    Ok(Normalized { axes: plan.axes, mean, rstd, running_mean, running_var, output })
+    let parts = NormalizationByParts::new(spec, parameters, input.dtype(), input.shape())?;
+    let mut output = checkpoint.buffer(input.data().len());
+    let pairs = output.par_chunks_mut(parts.part_len()).zip(input.data().par_chunks(parts.part_len()));
+    let statistics = pairs
+        .enumerate()
+        .map(|(index, (output, input))| parts.normalize(index, input, output, checkpoint))
+        .collect::<Result<Vec<_>, Error>>()?;
+    Ok(parts.finish(parameters, return_statistics, statistics, output))
 }
 
 /// The gradients of [`normalize`].
@@ -144,7 +135,7 @@ pub fn normalize_backward(
     grad_output: TensorRef<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<NormGradients, Error> {
-    let plan = Plan::new(spec, parameters, input)?;
+    let plan = Plan::new(spec, parameters, input.dtype(), input.shape())?;
     if grad_output.shape() != input.shape() {
         let reason = format!("expected the input's {:?}, got {:?}", input.shape(), grad_output.shape());
         return Err(Error::invalid("grad_output.shape", reason));

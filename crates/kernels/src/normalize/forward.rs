@@ -2,14 +2,12 @@
 
 use std::marker::PhantomData;
 
-use rayon::prelude::*;
-
 use super::{
     affine::Affine,
     apply::{Map, apply, encode_blocks},
-    layout::{Dim, Layout, Position},
-    plan::Plan,
-    statistics::{Running, Statistics},
+    layout::{Dim, Position},
+    parts::NormalizationByParts,
+    statistics::Statistics,
     values::{Each, Same, Values, by_variation},
 };
 use crate::{Checkpoint, DType, Element, Error, lanes::Double, parallel::CHUNK};
@@ -18,29 +16,20 @@ use crate::{Checkpoint, DType, Element, Error, lanes::Double, parallel::CHUNK};
 /// writing.
 pub(super) const PART: usize = 2 * CHUNK;
 
-/// The statistics and the normalized bytes of `input`.
+/// Writes part `index`, the elements `input`, normalized, to `output`; returns its statistics.
 pub(super) fn forward<E: Element>(
-    plan: &Plan,
-    layout: &Layout,
-    affine: &Affine,
-    running: Option<&Running>,
+    normalization: &NormalizationByParts,
+    index: usize,
     input: &[u8],
+    output: &mut [u8],
     checkpoint: &dyn Checkpoint,
-) -> Result<(Statistics, Vec<u8>), Error> {
-    let mut output = checkpoint.buffer(input.len());
-    let parts = layout.parts(PART);
-    let bytes = parts.len() * E::DTYPE.size();
-    let parts =
-        output.par_chunks_mut(bytes).zip(input.par_chunks(bytes)).enumerate().map(|(index, (output, input))| {
-            let (layout, first) = parts.part(index, output.len() / E::DTYPE.size());
-            let statistics = Statistics::of::<E>(plan, &layout, first, input, running, checkpoint)?;
-            let map =
-                Normalize { input, statistics: &statistics, affine, run: layout.run(), element: PhantomData::<E> };
-            apply::<E>(&layout, &map, output, checkpoint)?;
-            Ok(statistics)
-        });
-    let parts = parts.collect::<Result<Vec<_>, Error>>()?;
-    Ok((Statistics::concat(parts), output))
+) -> Result<Statistics, Error> {
+    let NormalizationByParts { plan, layout, affine, running, .. } = normalization;
+    let (layout, first) = layout.parts(PART).part(index, output.len() / E::DTYPE.size());
+    let statistics = Statistics::of::<E>(plan, &layout, first, input, running.as_ref(), checkpoint)?;
+    let map = Normalize { input, statistics: &statistics, affine, run: layout.run(), element: PhantomData::<E> };
+    apply::<E>(&layout, &map, output, checkpoint)?;
+    Ok(statistics)
 }
 
 struct Normalize<'a, E> {

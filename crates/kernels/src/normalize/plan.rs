@@ -40,17 +40,18 @@ impl Channels {
 }
 
 impl Plan {
+    /// For input of this dtype and shape.
     pub(super) fn new(
         spec: &Normalization,
         parameters: &NormParameters<'_>,
-        input: TensorRef<'_>,
+        dtype: DType,
+        shape: &[usize],
     ) -> Result<Self, Error> {
-        let shape = input.shape();
         let channel_axis = channel_axis(spec, shape)?;
         let groups = groups(spec, channel_axis.map_or(0, |axis| shape[axis]))?;
         let axes = pooled_axes(spec, shape.len(), channel_axis)?;
         let source = source(spec, parameters)?;
-        let eps = eps(spec, input.dtype(), source)?;
+        let eps = eps(spec, dtype, source)?;
         let momentum = momentum(spec)?;
 
         let pooled: Vec<bool> = (0..shape.len()).map(|axis| axes.contains(&axis)).collect();
@@ -95,7 +96,7 @@ impl Plan {
             }
             None => (0..shape.len()).filter(|&axis| !pooled[axis]).map(|axis| shape[axis]).collect(),
         };
-        let layout = (!input.is_empty()).then(|| Layout::new(dims.into_iter()));
+        let layout = (!shape.contains(&0)).then(|| Layout::new(dims.into_iter()));
         let plan = Self {
             axes,
             statistics_shape,

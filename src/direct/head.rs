@@ -1,0 +1,123 @@
+//! What a request says before the bytes of its tensor.
+
+use bytes::Bytes;
+use evenkeel_proto::v1 as pb;
+use prost::{
+    Message as _,
+    encoding::{WireType, decode_key, decode_varint},
+};
+
+use super::answer::DATA;
+
+/// The number of `NormalizeRequest.input`.
+const INPUT: u32 = 14;
+
+/// A `NormalizeRequest` up to its input's `data`, which ends the message.
+#[derive(Debug, PartialEq)]
+pub(super) struct Head {
+    /// Without the data.
+    pub(super) request: pb::NormalizeRequest,
+    /// The bytes before the data.
+    pub(super) len: usize,
+    /// The bytes of the data.
+    pub(super) data_len: usize,
+}
+
+impl Head {
+    /// From the first bytes of a message of `message_len` bytes. `None`: they are too few, or the message is written in
+    /// another order than the usual one, that of the fields' numbers.
+    pub(super) fn parse(bytes: &Bytes, message_len: usize) -> Option<Self> {
+        let input = last_field(bytes, message_len, INPUT)?;
+        let (tensor, tensor_len) = (bytes.slice(input.start..), message_len - input.start);
+        let data = last_field(&tensor, tensor_len, DATA)?;
+        let mut request = pb::NormalizeRequest::decode(bytes.slice(..input.key)).ok()?;
+        let tensor = pb::Tensor::decode(tensor.slice(..data.key)).ok()?;
+        // Fields that come twice are merged, or the last one counts.
+        if request.input.is_some() || !tensor.data.is_empty() || !tensor.float_data.is_empty() {
+            return None;
+        }
+        request.input = Some(tensor);
+        Some(Self { request, len: input.start + data.start, data_len: tensor_len - data.start })
+    }
+}
+
+/// Where a field is.
+struct Place {
+    key: usize,
+    start: usize,
+}
+
+/// The field `number` of a message of `len` bytes, of which these are the first, if nothing comes after it.
+fn last_field(bytes: &[u8], len: usize, number: u32) -> Option<Place> {
+    let mut rest = bytes;
+    loop {
+        let key = bytes.len() - rest.len();
+        let (tag, wire_type) = decode_key(&mut rest).ok()?;
+        let skip = match wire_type {
+            WireType::Varint => decode_varint(&mut rest).map(|_| 0).ok()?,
+            WireType::SixtyFourBit => 8,
+            WireType::ThirtyTwoBit => 4,
+            WireType::LengthDelimited => {
+                let field_len = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
+                let start = bytes.len() - rest.len();
+                if tag == number && start.checked_add(field_len) == Some(len) {
+                    return Some(Place { key, start });
+                }
+                field_len
+            }
+            WireType::StartGroup | WireType::EndGroup => return None,
+        };
+        rest = rest.get(skip..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> pb::NormalizeRequest {
+        let tensor = |name: &str, data: &[u8]| pb::Tensor {
+            name: name.to_owned(),
+            dtype: pb::DataType::Float32.into(),
+            shape: vec![data.len() as i64 / 4],
+            data: Bytes::copy_from_slice(data),
+            ..Default::default()
+        };
+        pb::NormalizeRequest {
+            kind: pb::NormKind::Layer.into(),
+            axes: vec![-1],
+            eps: Some(1e-3),
+            weight: Some(tensor("w", &[1; 40])),
+            input: Some(tensor("x", &[2; 40])),
+            ..Default::default()
+        }
+    }
+
+    fn without_data() -> pb::NormalizeRequest {
+        let mut request = request();
+        request.input.as_mut().expect("it has one").data = Bytes::new();
+        request
+    }
+
+    #[test]
+    fn a_head_is_found_once_it_is_there() {
+        let message = Bytes::from(request().encode_to_vec());
+        let head = message.len() - 40;
+        for len in 0..message.len() {
+            let parsed = Head::parse(&message.slice(..len), message.len());
+            let expected = (len >= head).then(|| Head { request: without_data(), len: head, data_len: 40 });
+            assert_eq!(parsed, expected, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn other_orders_are_left_alone() {
+        let twice = [request().encode_to_vec(), request().encode_to_vec()].concat();
+        let last = pb::NormalizeRequest { groups: 3, ..Default::default() };
+        let followed = [request().encode_to_vec(), last.encode_to_vec()].concat();
+        let no_data = without_data().encode_to_vec();
+        for message in [twice, followed, no_data, vec![0xFF; 30], Vec::new()] {
+            assert_eq!(Head::parse(&Bytes::from(message.clone()), message.len()), None, "{message:?}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Work that is done piece by piece, as its input comes.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use evenkeel_kernels::Checkpoint;
+use tracing::Span;
+
+use super::{Executor, INLINE, Progress, Waiting, attempt, inline};
+use crate::error::Error;
+
+/// A job in pieces, each of them short, on the thread that serves the call. Dropping it abandons the job.
+pub(crate) struct Pieces<'a> {
+    progress: Progress,
+    _waiting: Waiting<'a>,
+    span: Span,
+    computed: Duration,
+    /// For how long no other call had a turn.
+    held: Duration,
+}
+
+impl Executor {
+    /// Begins a job in pieces, whose span is `span`. `None`: there is a hook, which may wait, and the thread that serves
+    /// must not.
+    pub(crate) fn pieces(&self, span: Span) -> Option<Pieces<'_>> {
+        if self.hook.is_some() {
+            return None;
+        }
+        let progress = self.progress();
+        let waiting = Waiting::new(&self.in_flight, Arc::clone(&progress.abandoned));
+        Some(Pieces { progress, _waiting: waiting, span, computed: Duration::ZERO, held: Duration::ZERO })
+    }
+}
+
+impl Pieces<'_> {
+    /// Runs a piece, and lets the thread's other calls have a turn now and then.
+    pub(crate) async fn run<T: Send>(
+        &mut self,
+        piece: impl FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        let started = Instant::now();
+        let (progress, span) = (&self.progress, &self.span);
+        // A thread that is a member of some pool has its parallel parts run there.
+        let result = inline::run(|| span.in_scope(|| attempt(progress, piece))).unwrap_or_else(|piece| piece());
+        let took = started.elapsed();
+        self.computed += took;
+        self.held += took;
+        if self.held >= INLINE {
+            self.held = Duration::ZERO;
+            tokio::task::yield_now().await;
+        }
+        result
+    }
+
+    /// The time that all pieces took.
+    pub(crate) fn computed(&self) -> Duration {
+        self.computed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::buffers::Buffers;
+
+    fn executor() -> Executor {
+        Executor::new(1, Buffers::new(0), None).expect("one thread can be started")
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_piece_alone() {
+        let executor = executor();
+        let mut pieces = executor.pieces(Span::none()).expect("there is no hook");
+        assert_eq!(pieces.run(|_| Ok(7)).await, Ok(7));
+        assert_eq!(pieces.run::<()>(|_| panic!("on purpose")).await, Err(Error::Panicked));
+        assert_eq!(executor.in_flight.load(Ordering::Relaxed), 1);
+        drop(pieces);
+        assert_eq!(executor.in_flight.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn after_stop_no_piece_runs() {
+        let executor = executor();
+        let mut pieces = executor.pieces(Span::none()).expect("there is no hook");
+        assert_eq!(executor.stop(), 1);
+        assert_eq!(pieces.run(|_| Ok(7)).await, Err(Error::ShuttingDown));
+    }
+
+    #[tokio::test]
+    async fn others_have_a_turn_between_pieces() {
+        let executor = executor();
+        let mut pieces = executor.pieces(Span::none()).expect("there is no hook");
+        let other = tokio::spawn(async {});
+        let long = |_: &dyn Checkpoint| {
+            let started = Instant::now();
+            while started.elapsed() < INLINE {
+                std::hint::spin_loop();
+            }
+            Ok(())
+        };
+        assert_eq!(pieces.run(long).await, Ok(()));
+        assert!(other.is_finished());
+        assert!(pieces.computed() >= INLINE);
+    }
+}
