@@ -13,6 +13,12 @@ use evenkeel::{
     server::Server,
     shutdown::Signals,
 };
+use mimalloc::MiMalloc;
+
+/// Frames of a request are as large as the client makes them, and come and go with each call. The system's allocator
+/// returns such memory and takes it again, so that every page is touched for the first time over and over.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
 const EXIT_USAGE: u8 = 64;
