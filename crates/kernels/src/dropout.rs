@@ -284,6 +284,18 @@ enum Bits<'a> {
     Same(bool),
 }
 
+/// A byte for each bit of a block, 0 for 0: vector units compare bytes with 0, and do not like single bits.
+#[inline(always)]
+fn bytes_of(bits: &[u8]) -> [u8; BLOCK] {
+    /// Bit `i` of byte `i`.
+    const DIAGONAL: u64 = 0x8040_2010_0804_0201;
+    let mut bytes = [0; BLOCK];
+    for (eight, &bits) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(bits) {
+        *eight = ((u64::from(bits) * 0x0101_0101_0101_0101) & DIAGONAL).to_le_bytes();
+    }
+    bytes
+}
+
 /// A stretch of elements under its mask.
 struct Masked<'a, E> {
     source: &'a [u8],
@@ -315,15 +327,8 @@ impl<E: Element> Kernel for Masked<'_, E> {
                     }
                 }
                 Select::Affine { scale, shift, fill } => {
-                    let mut values = [0.0; BLOCK];
-                    let count = source.len() / size;
-                    E::decode(source, &mut values[..count]);
-                    for (eight, bits) in values.as_chunks_mut::<8>().0.iter_mut().zip(bits) {
-                        for (i, value) in eight.iter_mut().enumerate() {
-                            *value = if bits >> i & 1 == 1 { *value * scale + shift } else { fill };
-                        }
-                    }
-                    E::encode(&values[..count], output);
+                    let keep = bytes_of(bits);
+                    E::map(source, output, |i, x| if keep[i] == 0 { fill } else { x * scale + shift });
                 }
             }
         }
