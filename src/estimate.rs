@@ -36,12 +36,12 @@ impl Work {
         };
         match self {
             Self::Normalize => match dtype {
-                DType::F32 => 700,
+                DType::F32 => 600,
                 DType::F64 => 1800,
                 DType::F16 | DType::Bf16 => 1400,
             },
             Self::NormalizeBackward => 4000,
-            Self::Dropout => 1900,
+            Self::Dropout => 1200,
             Self::Clip => 500 * wide,
             Self::Measure => 900 * wide,
         }

@@ -7,6 +7,9 @@ pub(super) trait Values<'a>: Copy {
 
     /// That of element `index` of the stretch.
     fn at(&self, index: usize) -> f64;
+
+    /// Whether it is known that all elements have this one, with this sign if it is 0.
+    fn is_everywhere(&self, number: f64) -> bool;
 }
 
 /// All elements have the same.
@@ -23,6 +26,11 @@ impl<'a> Values<'a> for Same {
     fn at(&self, _: usize) -> f64 {
         self.0
     }
+
+    #[inline(always)]
+    fn is_everywhere(&self, number: f64) -> bool {
+        self.0.to_bits() == number.to_bits()
+    }
 }
 
 /// Each element has its own, in order.
@@ -38,6 +46,11 @@ impl<'a> Values<'a> for Each<'a> {
     #[inline(always)]
     fn at(&self, index: usize) -> f64 {
         self.0[index]
+    }
+
+    #[inline(always)]
+    fn is_everywhere(&self, _: f64) -> bool {
+        false
     }
 }
 

@@ -1,12 +1,13 @@
 //! What normalization must not depend on, and how it follows its input.
 
 use evenkeel_kernels::{
-    DType, NormGradients, NormKind, Normalization, Normalized, Tensor, Uninterrupted, normalize, normalize_backward,
+    DType, NormGradients, NormKind, NormParameters, Normalization, Normalized, Tensor, Uninterrupted, normalize,
+    normalize_backward,
 };
 use proptest::prelude::*;
 
 use super::{
-    case::{Case, cases_of, tensor},
+    case::{Case, cases_of, dtypes, tensor},
     ulp::ulp,
 };
 
@@ -65,6 +66,29 @@ fn permuted(whole: &Tensor, order: &[usize]) -> Tensor {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// A weight of ones and a bias of negative zeros are what is meant without them: for every number, and to the bit.
+    #[test]
+    fn parameters_that_change_nothing_change_no_bit(
+        kind in prop::sample::select(vec![NormKind::Layer, NormKind::Rms]), dtype in dtypes(),
+        values in prop::collection::vec(
+            prop_oneof![
+                30 => -2.0..2.0f64,
+                10 => prop::sample::select(vec![0.0, -0.0]),
+                1 => prop::sample::select(vec![f64::NAN, f64::INFINITY]),
+            ],
+            1..90,
+        ),
+    ) {
+        let (len, spec) = (values.len(), Normalization::new(kind));
+        let input = tensor(dtype, &[len], &values);
+        let [weight, bias] = [1.0, -0.0].map(|number| tensor(DType::F32, &[len], &vec![number; len]));
+        let given = NormParameters { weight: Some(weight.view()), bias: Some(bias.view()), ..Default::default() };
+        let output = |parameters| {
+            normalize(&spec, &parameters, input.view(), false, &Uninterrupted).map(|normalized| normalized.output)
+        };
+        prop_assert_eq!(output(given), output(NormParameters::default()));
+    }
 
     /// Without eps, an input of twice the size has the same normalization, and gradients of half the size: powers of two
     /// change no digit.
@@ -125,7 +149,7 @@ proptest! {
     #[test]
     fn permuted_rows_have_permuted_results(
         kind in prop::sample::select(vec![NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group]),
-        dtype in super::case::dtypes(), order in Just((0..7).collect::<Vec<usize>>()).prop_shuffle(),
+        dtype in dtypes(), order in Just((0..7).collect::<Vec<usize>>()).prop_shuffle(),
         (input, grad) in (super::case::numbers(7 * 4 * 19), super::case::numbers(7 * 4 * 19)),
     ) {
         let spec = Normalization { groups: if kind == NormKind::Group { 2 } else { 0 }, ..Normalization::new(kind) };
@@ -143,7 +167,7 @@ proptest! {
     /// columns of a table.
     #[test]
     fn permuted_channels_have_permuted_results(
-        dtype in super::case::dtypes(), order in Just((0..6).collect::<Vec<usize>>()).prop_shuffle(), table: bool,
+        dtype in dtypes(), order in Just((0..6).collect::<Vec<usize>>()).prop_shuffle(), table: bool,
         (input, grad) in (super::case::numbers(6 * 40), super::case::numbers(6 * 40)), weight in super::case::tensors(vec![6]),
     ) {
         // With the channels first, a channel is a slice of the first axis; a table is the transpose of that.
