@@ -1,5 +1,6 @@
 //! The listening server: transport settings, health, reflection, and a bounded drain.
 
+mod batched;
 mod deadline;
 mod health;
 mod listener;
@@ -11,7 +12,7 @@ use std::{io, sync::Arc, time::Duration};
 use evenkeel_proto::v1::tensor_ops_service_server::TensorOpsServiceServer;
 use rayon::ThreadPoolBuildError;
 use tokio::sync::oneshot;
-use tokio_stream::wrappers::UnixListenerStream;
+use tokio_stream::{StreamExt as _, wrappers::UnixListenerStream};
 use tonic::{service::LayerExt as _, transport::server::TcpIncoming};
 use tonic_reflection::server::Builder as Reflection;
 use tower::{layer::layer_fn, util::MapResponseLayer};
@@ -24,7 +25,7 @@ use crate::{
     config::{self, ServerConfig},
     direct::Direct,
     executor::Executor,
-    server::{deadline::Deadline, health::Health, listener::Listener},
+    server::{batched::Batched, deadline::Deadline, health::Health, listener::Listener},
     service::{Codec, Service},
 };
 
@@ -152,11 +153,11 @@ impl Server {
                 Listener::Tcp(listener) => {
                     // Without TCP_NODELAY the last segment of an answer waits for the acknowledgement of the one before,
                     // 40 ms.
-                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map(|io| io.map(Batched::new));
                     router.serve_with_incoming_shutdown(incoming, stop_accepting).await
                 }
                 Listener::Unix(listener, _file) => {
-                    let incoming = UnixListenerStream::new(listener);
+                    let incoming = UnixListenerStream::new(listener).map(|io| io.map(Batched::new));
                     router.serve_with_incoming_shutdown(incoming, stop_accepting).await
                 }
             }
