@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
 pub(crate) use arriving::Arriving;
+use rpc::Observed;
 
 use crate::{error::Error, estimate::Work, executor::Executor, wire};
 
@@ -34,22 +35,20 @@ impl Service {
 
     /// Runs a kernel that is expected to take `estimate`. The decoded call goes there and comes back, for the answer
     /// reuses parts of it.
-    async fn compute<C, T>(
+    fn compute<C, T>(
         &self,
         estimate: Duration,
-        call: C,
+        call: Box<C>,
         kernel: impl FnOnce(&C, &dyn Checkpoint) -> Result<T, kernels::Error> + Send + 'static,
-    ) -> Result<(C, T), Error>
+    ) -> impl Future<Output = Result<(Box<C>, T), Error>>
     where
         C: Send + 'static,
         T: Send + 'static,
     {
-        self.executor
-            .run(estimate, move |checkpoint| {
-                let result = kernel(&call, checkpoint)?;
-                Ok((call, result))
-            })
-            .await
+        self.executor.run(estimate, move |checkpoint| {
+            let result = kernel(&call, checkpoint)?;
+            Ok((call, result))
+        })
     }
 
     /// Measures message after message, so that a call of any length holds one of them at a time.
@@ -60,7 +59,7 @@ impl Service {
             let call = wire::MeasureGradients::decode(message, total.as_ref().map(NormPartial::order), limit)?;
             let before = total.take().unwrap_or_else(|| NormPartial::new(call.order));
             let estimate = Work::Measure.estimate(&call.views());
-            let measure = self.compute(estimate, call, move |call, checkpoint| {
+            let measure = self.compute(estimate, Box::new(call), move |call, checkpoint| {
                 let measured = measure_gradients(call.order, &call.views(), checkpoint)?;
                 let add = |mut sum: NormPartial, partial| {
                     sum.merge(partial).expect("decoding refuses a mixture of orders");
@@ -93,10 +92,18 @@ impl Service {
 }
 
 /// The unary calls, whichever way their messages came.
+///
+/// A request is decoded before the future is made, and into a box: a future that holds it by value would be some KiB that
+/// are copied whenever it is put into another one, more than a small call's arithmetic.
 impl Service {
-    pub(crate) async fn normalize(&self, request: pb::NormalizeRequest) -> Result<pb::NormalizeResponse, Status> {
-        rpc::observe("Normalize", async {
-            let call = wire::Normalize::decode(request, self.max_message_bytes)?;
+    pub(crate) fn normalize(
+        &self,
+        request: pb::NormalizeRequest,
+    ) -> impl Future<Output = Result<pb::NormalizeResponse, Status>> {
+        let observed = Observed::begin("Normalize");
+        let call = wire::Normalize::decode(request, self.max_message_bytes).map(Box::new);
+        observed.end(async {
+            let call = call?;
             rpc::describe(call.spec.kind, &[call.input.view()]);
             let estimate = Work::Normalize.estimate(&[call.input.view()]);
             let (call, result) = self
@@ -107,15 +114,16 @@ impl Service {
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
         })
-        .await
     }
 
-    pub(crate) async fn normalize_backward(
+    pub(crate) fn normalize_backward(
         &self,
         request: pb::NormalizeBackwardRequest,
-    ) -> Result<pb::NormalizeBackwardResponse, Status> {
-        rpc::observe("NormalizeBackward", async {
-            let call = wire::NormalizeBackward::decode(request, self.max_message_bytes)?;
+    ) -> impl Future<Output = Result<pb::NormalizeBackwardResponse, Status>> {
+        let observed = Observed::begin("NormalizeBackward");
+        let call = wire::NormalizeBackward::decode(request, self.max_message_bytes).map(Box::new);
+        observed.end(async {
+            let call = call?;
             rpc::describe(call.spec.kind, &[call.input.view()]);
             let estimate = Work::NormalizeBackward.estimate(&[call.input.view()]);
             let (call, result) = self
@@ -126,12 +134,16 @@ impl Service {
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
         })
-        .await
     }
 
-    pub(crate) async fn dropout(&self, request: pb::DropoutRequest) -> Result<pb::DropoutResponse, Status> {
-        rpc::observe("Dropout", async {
-            let call = wire::Dropout::decode(request, self.max_message_bytes)?;
+    pub(crate) fn dropout(
+        &self,
+        request: pb::DropoutRequest,
+    ) -> impl Future<Output = Result<pb::DropoutResponse, Status>> {
+        let observed = Observed::begin("Dropout");
+        let call = wire::Dropout::decode(request, self.max_message_bytes).map(Box::new);
+        observed.end(async {
+            let call = call?;
             rpc::describe(call.spec.kind, &[call.input.view()]);
             let estimate = Work::Dropout.estimate(&[call.input.view()]);
             let (call, result) = self
@@ -141,15 +153,16 @@ impl Service {
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
         })
-        .await
     }
 
-    pub(crate) async fn dropout_backward(
+    pub(crate) fn dropout_backward(
         &self,
         request: pb::DropoutBackwardRequest,
-    ) -> Result<pb::DropoutBackwardResponse, Status> {
-        rpc::observe("DropoutBackward", async {
-            let call = wire::DropoutBackward::decode(request, self.max_message_bytes)?;
+    ) -> impl Future<Output = Result<pb::DropoutBackwardResponse, Status>> {
+        let observed = Observed::begin("DropoutBackward");
+        let call = wire::DropoutBackward::decode(request, self.max_message_bytes).map(Box::new);
+        observed.end(async {
+            let call = call?;
             rpc::describe(call.spec.kind, &[call.grad_output.view()]);
             let estimate = Work::Dropout.estimate(&[call.grad_output.view()]);
             let (call, result) = self
@@ -159,15 +172,16 @@ impl Service {
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
         })
-        .await
     }
 
-    pub(crate) async fn clip_gradients(
+    pub(crate) fn clip_gradients(
         &self,
         request: pb::ClipGradientsRequest,
-    ) -> Result<pb::ClipGradientsResponse, Status> {
-        rpc::observe("ClipGradients", async {
-            let call = wire::ClipGradients::decode(request, self.max_message_bytes)?;
+    ) -> impl Future<Output = Result<pb::ClipGradientsResponse, Status>> {
+        let observed = Observed::begin("ClipGradients");
+        let call = wire::ClipGradients::decode(request, self.max_message_bytes).map(Box::new);
+        observed.end(async {
+            let call = call?;
             let views = call.views();
             rpc::describe(call.spec.mode, &views);
             let estimate = Work::Clip.estimate(&views);
@@ -176,7 +190,6 @@ impl Service {
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
         })
-        .await
     }
 }
 

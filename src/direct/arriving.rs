@@ -29,7 +29,7 @@ pub(super) enum Outcome {
     Broken(Body),
 }
 
-/// Answers a request while it arrives, if it is one that can be.
+/// Answers a request while it arrives, if it is one that can be; its first frame may have been read.
 pub(super) async fn normalize(mut incoming: Incoming, service: &Service, limit: usize) -> Outcome {
     let Some((prefix, mut arriving)) = begin(&mut incoming, service, limit).await else {
         return Outcome::Untouched(incoming);
@@ -57,18 +57,19 @@ pub(super) async fn normalize(mut incoming: Incoming, service: &Service, limit: 
 /// Reads what comes before the tensor's bytes.
 async fn begin<'a>(incoming: &mut Incoming, service: &'a Service, limit: usize) -> Option<(Prefix, Arriving<'a>)> {
     for _ in 0..HEAD_FRAMES {
+        if let Some((prefix, message)) = incoming.message_so_far() {
+            let len = prefix.len();
+            if prefix.is_compressed() || len > limit || message.len() >= len {
+                return None;
+            }
+            if let Some(head) = Head::parse(&message, len) {
+                let arriving = service.normalize_arriving(head.request, head.data_len)?;
+                incoming.skip(PREFIX + head.len);
+                return Some((prefix, arriving));
+            }
+        }
         if !incoming.next().await {
             return None;
-        }
-        let Some((prefix, message)) = incoming.message_so_far() else { continue };
-        let len = prefix.len();
-        if prefix.is_compressed() || len > limit || message.len() >= len {
-            return None;
-        }
-        if let Some(head) = Head::parse(&message, len) {
-            let arriving = service.normalize_arriving(head.request, head.data_len)?;
-            incoming.skip(PREFIX + head.len);
-            return Some((prefix, arriving));
         }
     }
     None

@@ -80,6 +80,11 @@ impl Incoming {
         false
     }
 
+    /// Whether all of the message is there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.frames.prefix().is_some_and(|prefix| self.frames.len - PREFIX >= prefix.len())
+    }
+
     /// The prefix, once it is there, and what has come of the message, put together.
     pub(super) fn message_so_far(&mut self) -> Option<(Prefix, Bytes)> {
         let prefix = self.frames.prefix()?;
