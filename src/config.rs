@@ -1,5 +1,7 @@
 //! The server's settings: flags, environment variables, defaults, and what is refused.
 
+pub mod transport;
+
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
@@ -7,6 +9,7 @@ use std::{
 
 use clap::Args;
 
+use self::transport::Transport;
 use crate::{CheckpointHook, address::Address, telemetry};
 
 /// Where the server listens unless told otherwise: loopback only, for there is no authentication.
@@ -19,6 +22,8 @@ pub const MIN_MAX_MESSAGE_BYTES: usize = 1 << 10;
 pub const MAX_MAX_MESSAGE_BYTES: usize = u32::MAX as usize;
 /// As many compute threads as there are cores.
 pub const DEFAULT_THREADS: usize = 0;
+/// As many serving threads as there are cores.
+pub const DEFAULT_SERVING_THREADS: usize = 0;
 /// More threads than any machine has cores for are taken for a slip of the keyboard.
 pub const MAX_THREADS: usize = 4096;
 /// How long calls in flight may take to finish after the signal to stop; below the 30 seconds after which Kubernetes
@@ -51,6 +56,8 @@ pub struct ServerConfig {
     pub listen: Address,
     /// The largest message, in bytes, that is taken or sent.
     pub max_message_bytes: usize,
+    /// How connections carry calls.
+    pub transport: Transport,
     /// Compute threads; 0: one for every core.
     pub threads: usize,
     /// How long calls in flight may take to finish after shutdown was asked for.
@@ -70,6 +77,7 @@ impl Default for ServerConfig {
         Self {
             listen: DEFAULT_LISTEN,
             max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
+            transport: Transport::default(),
             threads: DEFAULT_THREADS,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             buffer_pool_bytes: DEFAULT_BUFFER_POOL_BYTES,
@@ -93,6 +101,7 @@ impl ServerConfig {
         let Self {
             listen: _,
             max_message_bytes,
+            transport,
             threads,
             drain_timeout: _,
             buffer_pool_bytes: _,
@@ -107,11 +116,27 @@ impl ServerConfig {
                 ),
             });
         }
-        if *threads > MAX_THREADS {
-            return Err(Error { key: "threads", reason: format!("{threads} is more than {MAX_THREADS}") });
-        }
-        Ok(())
+        transport.validate()?;
+        check_threads("threads", *threads)
     }
+}
+
+fn check_threads(key: &'static str, threads: usize) -> Result<(), Error> {
+    if threads > MAX_THREADS {
+        return Err(Error { key, reason: format!("{threads} is more than {MAX_THREADS}") });
+    }
+    Ok(())
+}
+
+/// What `evenkeel serve` was asked for, checked.
+#[derive(Debug)]
+pub struct Configs {
+    /// The server's settings.
+    pub server: ServerConfig,
+    /// The threads of the runtime that serves; 0: one for every core.
+    pub serving_threads: usize,
+    /// What is logged, and how.
+    pub telemetry: telemetry::Config,
 }
 
 /// The flags of `evenkeel serve`.
@@ -130,6 +155,14 @@ pub struct ServeArgs {
         default_value_t = DEFAULT_MAX_MESSAGE_BYTES
     )]
     pub max_message_bytes: usize,
+
+    /// How connections carry calls.
+    #[command(flatten)]
+    pub transport: Transport,
+
+    /// Threads that serve connections and do short work in place; 0 takes one for every core.
+    #[arg(long, value_name = "N", env = "EVENKEEL_SERVING_THREADS", default_value_t = DEFAULT_SERVING_THREADS)]
+    pub serving_threads: usize,
 
     /// Compute threads; 0 takes one for every core.
     #[arg(long, value_name = "N", env = "EVENKEEL_THREADS", default_value_t = DEFAULT_THREADS)]
@@ -172,10 +205,12 @@ impl ServeArgs {
     ///
     /// # Errors
     /// As [`ServerConfig::validate`] and [`telemetry::Config::new`].
-    pub fn into_configs(self) -> Result<(ServerConfig, telemetry::Config), Error> {
+    pub fn into_configs(self) -> Result<Configs, Error> {
         let Self {
             listen,
             max_message_bytes,
+            transport,
+            serving_threads,
             threads,
             drain_timeout,
             buffer_pool_bytes,
@@ -186,6 +221,7 @@ impl ServeArgs {
         let server = ServerConfig {
             listen,
             max_message_bytes,
+            transport,
             threads,
             drain_timeout: drain_timeout.into(),
             buffer_pool_bytes,
@@ -193,7 +229,8 @@ impl ServeArgs {
             on_checkpoint: None,
         };
         server.validate()?;
-        Ok((server, telemetry::Config::new(&log_level, log_format)?))
+        check_threads("serving-threads", serving_threads)?;
+        Ok(Configs { server, serving_threads, telemetry: telemetry::Config::new(&log_level, log_format)? })
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use evenkeel::{
     cli::{self, Cli, Command, health::HealthArgs},
-    config::{ServeArgs, ServerConfig},
+    config::{Configs, ServeArgs, ServerConfig},
     server::Server,
     shutdown::Signals,
 };
@@ -37,19 +37,23 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: ServeArgs) -> ExitCode {
-    let (config, telemetry) = match arguments.into_configs() {
+    let Configs { server, serving_threads, telemetry } = match arguments.into_configs() {
         Ok(configs) => configs,
         Err(error) => return fail(EXIT_USAGE, error),
     };
     telemetry.install();
-    match run(config) {
+    match run(server, serving_threads) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, error),
     }
 }
 
-fn run(config: ServerConfig) -> Result<(), Box<dyn error::Error>> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+fn run(config: ServerConfig, serving_threads: usize) -> Result<(), Box<dyn error::Error>> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if serving_threads > 0 {
+        runtime.worker_threads(serving_threads);
+    }
+    runtime.enable_all().build()?.block_on(async {
         let signals = Signals::catch()?;
         let server = Server::bind(config).await?;
         writeln!(io::stdout(), "listening on {}", server.address())?;

@@ -29,17 +29,6 @@ use crate::{
     service::{Codec, Service},
 };
 
-/// The largest HTTP/2 frame that is taken. With the protocol's default of 16 KiB a tensor of 4 MiB is 256 frames, each
-/// with its own bookkeeping and copy.
-const MAX_FRAME_BYTES: u32 = 1 << 20;
-/// What a client may send on one stream before the server has read it: a few frames. On loopback it makes no
-/// difference; over a network a client waits whenever it is below bandwidth times delay, here 1.6 Gbit/s at 20 ms.
-const STREAM_WINDOW_BYTES: u32 = 4 << 20;
-/// The same for all streams of a connection together; it bounds what one connection can make the server hold unread.
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-/// Calls at the same time on one connection; more wait in the client. The protocol's advice is not to go below 100.
-const MAX_STREAMS_PER_CONNECTION: u32 = 256;
-
 /// Why a server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -113,7 +102,7 @@ impl Server {
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let Self { config, listener, address, executor } = self;
         let (health, health_service) = Health::serving().await;
-        let limit = config.max_message_bytes;
+        let (limit, transport) = (config.max_message_bytes, config.transport);
         let by_the_book = MapResponseLayer::new(move |response| oversize::answer_by_the_book(response, limit));
         let service = Arc::new(Service::new(Arc::clone(&executor), limit));
         // Answers above the limit the service refuses itself.
@@ -124,10 +113,10 @@ impl Server {
         let direct = layer_fn(move |codec| Direct::new(codec, service.clone(), pool.clone(), limit));
         let service = layer_fn(Deadline::new).named_layer(by_the_book.named_layer(direct.named_layer(codec)));
         let router = tonic::transport::Server::builder()
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .max_frame_size(MAX_FRAME_BYTES)
-            .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+            .initial_stream_window_size(transport.stream_window_bytes)
+            .initial_connection_window_size(transport.connection_window_bytes)
+            .max_frame_size(transport.max_frame_bytes)
+            .max_concurrent_streams(transport.max_streams_per_connection)
             .add_service(service)
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
