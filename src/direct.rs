@@ -8,8 +8,11 @@
 
 mod answer;
 mod arriving;
+mod following;
 mod head;
 mod receive;
+
+pub(crate) use self::answer::{DATA, trailers};
 
 use std::{
     convert::Infallible,
@@ -110,15 +113,14 @@ where
     /// As [`unary`](Self::unary), computing while the message arrives where that can be done.
     fn normalize(&mut self, service: Arc<Service>, request: Request<Body>) -> Boxed {
         let (parts, body) = request.into_parts();
-        let mut call = self.begin(parts);
+        let call = self.begin(parts);
         Box::pin(async move {
             let mut incoming = Incoming::new(body);
             if incoming.next().await && !incoming.is_whole() {
                 // In a box, for a call whose message comes in one frame is short, and would still carry the room for this.
                 match Box::pin(arriving::normalize(incoming, &service, call.limit)).await {
-                    Outcome::Answered(answer) => return Ok(into_http(answer)),
+                    Outcome::Answered(response) => return Ok(response),
                     Outcome::Untouched(untouched) => incoming = untouched,
-                    Outcome::Broken(body) => return call.codec.call(Request::from_parts(call.parts, body)).await,
                 }
             }
             call.answer(incoming, |message| async move { service.normalize(message).await }).await

@@ -57,7 +57,7 @@ impl fmt::Debug for CheckpointHook {
 pub(crate) struct Executor {
     pool: ThreadPool,
     stopped: Arc<AtomicBool>,
-    in_flight: AtomicUsize,
+    in_flight: Arc<AtomicUsize>,
     buffers: Buffers,
     hook: Option<CheckpointHook>,
 }
@@ -76,7 +76,7 @@ impl Executor {
             // reason to end the process, which is what Rayon does without a handler.
             .panic_handler(|_| tracing::error!("a panic escaped an operation"))
             .build()?;
-        Ok(Self { pool, stopped: Arc::default(), in_flight: AtomicUsize::new(0), buffers, hook })
+        Ok(Self { pool, stopped: Arc::default(), in_flight: Arc::default(), buffers, hook })
     }
 
     /// Where results are written.
@@ -194,19 +194,19 @@ impl Checkpoint for Flags<'_> {
 }
 
 /// Somebody waits for a job; when it is dropped, nobody does any more.
-struct Waiting<'a> {
-    in_flight: &'a AtomicUsize,
+struct Waiting {
+    in_flight: Arc<AtomicUsize>,
     abandoned: Arc<AtomicBool>,
 }
 
-impl<'a> Waiting<'a> {
-    fn new(in_flight: &'a AtomicUsize, abandoned: Arc<AtomicBool>) -> Self {
+impl Waiting {
+    fn new(in_flight: &Arc<AtomicUsize>, abandoned: Arc<AtomicBool>) -> Self {
         in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { in_flight, abandoned }
+        Self { in_flight: Arc::clone(in_flight), abandoned }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.abandoned.store(true, Ordering::Relaxed);

@@ -17,6 +17,7 @@ use tonic::{service::LayerExt as _, transport::server::TcpIncoming};
 use tonic_reflection::server::Builder as Reflection;
 use tower::{layer::layer_fn, util::MapResponseLayer};
 
+pub(crate) use deadline::Unfinished;
 pub use running::Running;
 
 use crate::{

@@ -86,8 +86,13 @@ impl Service {
 
     /// Refuses an answer that the client, with the same limit, would not take.
     fn within_limit<M: Message>(&self, answer: M) -> Result<M, Error> {
-        let (size, limit) = (answer.encoded_len(), self.max_message_bytes);
-        if size > limit { Err(Error::ResponseTooLarge { size, limit }) } else { Ok(answer) }
+        let size = answer.encoded_len();
+        self.check_size(size).map(|()| answer)
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), Error> {
+        let limit = self.max_message_bytes;
+        if size > limit { Err(Error::ResponseTooLarge { size, limit }) } else { Ok(()) }
     }
 }
 
@@ -112,7 +117,8 @@ impl Service {
                     normalize(&call.spec, &parameters, call.input.view(), call.return_statistics, checkpoint)
                 })
                 .await?;
-            self.within_limit(call.encode(result, self.executor.buffers()))
+            let buffers = self.executor.buffers();
+            self.within_limit(call.encode(result.map_output(|output| buffers.lend(output.into_parts().2))))
         })
     }
 

@@ -23,7 +23,7 @@ use tonic::{
 const SEGMENT: usize = 1 << 14;
 
 /// The number of `Tensor.data`.
-pub(super) const DATA: u32 = 15;
+pub(crate) const DATA: u32 = 15;
 
 /// A message that ends in one field of tensors.
 pub(super) trait Answer: Message {
@@ -56,10 +56,60 @@ answer! {
 
 /// The response that carries this answer: the bytes are those of prost's encoding.
 pub(super) fn respond(answer: impl Answer) -> Response<Body> {
-    let body = Segments { segments: segments(answer).into(), ended: false };
+    into_response(Segments { segments: segments(answer).into(), ended: false })
+}
+
+/// A gRPC response with this body.
+pub(super) fn into_response(body: impl HttpBody<Data = Bytes, Error = Status> + Send + 'static) -> Response<Body> {
     let mut response = Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
+}
+
+/// The response that carries this answer, whose one tensor has `parts` for elements.
+pub(super) fn respond_in_parts(answer: impl Answer, parts: Vec<Bytes>) -> Response<Body> {
+    let mut segments = VecDeque::from(parts);
+    segments.push_front(opening(answer, segments.iter().map(Bytes::len).sum()));
+    into_response(Segments { segments, ended: false })
+}
+
+/// What comes before the elements, `data_len` bytes and not none, of an answer whose one tensor is here without them.
+pub(super) fn opening<A: Answer>(mut answer: A, data_len: usize) -> Bytes {
+    let tensors = answer.take_tensors();
+    let tensor_len = |tensor: &pb::Tensor| tensor.encoded_len() + field_len(DATA, data_len);
+    let body: usize = tensors.iter().map(|tensor| nested_len(A::TENSORS, tensor_len(tensor))).sum();
+    let total = answer.encoded_len() + body;
+    let mut text = begin_message(total, total - data_len);
+    answer.encode(&mut text).expect("the buffer grows");
+    for tensor in &tensors {
+        begin_tensor::<A>(tensor, data_len, &mut text);
+    }
+    text.freeze()
+}
+
+/// A buffer that begins with the prefix of a message of `len` bytes, with room for `here` of them.
+fn begin_message(len: usize, here: usize) -> BytesMut {
+    let mut text = BytesMut::with_capacity(5 + here);
+    text.put_u8(0);
+    text.put_u32(u32::try_from(len).expect("the service holds answers to its limit, which fits"));
+    text
+}
+
+/// Writes a tensor up to its data, which are `data_len` bytes.
+fn begin_tensor<A: Answer>(tensor: &pb::Tensor, data_len: usize, text: &mut BytesMut) {
+    encode_key(A::TENSORS, WireType::LengthDelimited, text);
+    encode_varint((tensor.encoded_len() + field_len(DATA, data_len)) as u64, text);
+    tensor.encode(text).expect("the buffer grows");
+    // No data, no field, as with any field that has its default.
+    if data_len > 0 {
+        encode_key(DATA, WireType::LengthDelimited, text);
+        encode_varint(data_len as u64, text);
+    }
+}
+
+/// The length of a message of `len` bytes as a field.
+fn nested_len(number: u32, len: usize) -> usize {
+    key_len(number) + encoded_len_varint(len as u64) + len
 }
 
 fn segments<A: Answer>(mut answer: A) -> Vec<Bytes> {
@@ -72,26 +122,16 @@ fn segments<A: Answer>(mut answer: A) -> Vec<Bytes> {
         })
         .collect();
     let tensor_len = |tensor: &pb::Tensor, data: &Bytes| tensor.encoded_len() + field_len(DATA, data.len());
-    let lengths: Vec<usize> = tensors.iter().map(|(tensor, data)| tensor_len(tensor, data)).collect();
-    let total = answer.encoded_len()
-        + lengths.iter().map(|&len| key_len(A::TENSORS) + encoded_len_varint(len as u64) + len).sum::<usize>();
+    let body: usize = tensors.iter().map(|(tensor, data)| nested_len(A::TENSORS, tensor_len(tensor, data))).sum();
+    let total = answer.encoded_len() + body;
 
     let mut done = Vec::new();
     let copied: usize = tensors.iter().map(|(_, data)| data.len()).filter(|&len| len < SEGMENT).sum();
     let headers = total - tensors.iter().map(|(_, data)| data.len()).sum::<usize>();
-    let mut text = BytesMut::with_capacity(5 + headers + copied);
-    text.put_u8(0);
-    text.put_u32(u32::try_from(total).expect("the service holds answers to its limit, which fits"));
+    let mut text = begin_message(total, headers + copied);
     answer.encode(&mut text).expect("the buffer grows");
-    for ((tensor, data), len) in tensors.into_iter().zip(lengths) {
-        encode_key(A::TENSORS, WireType::LengthDelimited, &mut text);
-        encode_varint(len as u64, &mut text);
-        tensor.encode(&mut text).expect("the buffer grows");
-        if data.is_empty() {
-            continue; // as any field that has its default
-        }
-        encode_key(DATA, WireType::LengthDelimited, &mut text);
-        encode_varint(data.len() as u64, &mut text);
+    for (tensor, data) in tensors {
+        begin_tensor::<A>(&tensor, data.len(), &mut text);
         if data.len() < SEGMENT {
             text.put(data);
         } else {
@@ -105,9 +145,19 @@ fn segments<A: Answer>(mut answer: A) -> Vec<Bytes> {
     done
 }
 
+/// What ends a response.
+pub(crate) fn trailers(outcome: &Result<(), Status>) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    match outcome {
+        Ok(()) => _ = trailers.insert("grpc-status", HeaderValue::from_static("0")),
+        Err(status) => status.add_header(&mut trailers).expect("our own messages and details fit into headers"),
+    }
+    trailers
+}
+
 /// The length of a field of bytes; a field without bytes is left out.
 fn field_len(number: u32, len: usize) -> usize {
-    if len == 0 { 0 } else { key_len(number) + encoded_len_varint(len as u64) + len }
+    if len == 0 { 0 } else { nested_len(number, len) }
 }
 
 /// A body of these segments that ends well.
@@ -127,9 +177,7 @@ impl HttpBody for Segments {
         if std::mem::replace(&mut self.ended, true) {
             return Poll::Ready(None);
         }
-        let mut trailers = HeaderMap::new();
-        trailers.insert("grpc-status", HeaderValue::from_static("0"));
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+        Poll::Ready(Some(Ok(Frame::trailers(trailers(&Ok(()))))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -95,6 +95,11 @@ impl Incoming {
         self.frames.data.front().map(|data| (prefix, data.slice(PREFIX..)))
     }
 
+    /// How many bytes the first frame has that was not taken.
+    pub(super) fn here(&self) -> usize {
+        self.frames.data.front().map_or(0, Bytes::len)
+    }
+
     /// Forgets so many bytes of what has come.
     pub(super) fn skip(&mut self, len: usize) {
         self.frames.skip(len);

@@ -12,9 +12,9 @@ use super::{Executor, INLINE, Progress, Waiting, attempt, inline};
 use crate::error::Error;
 
 /// A job in pieces, each of them short, on the thread that serves the call. Dropping it abandons the job.
-pub(crate) struct Pieces<'a> {
+pub(crate) struct Pieces {
     progress: Progress,
-    _waiting: Waiting<'a>,
+    _waiting: Waiting,
     span: Span,
     computed: Duration,
     /// For how long no other call had a turn.
@@ -24,7 +24,7 @@ pub(crate) struct Pieces<'a> {
 impl Executor {
     /// Begins a job in pieces, whose span is `span`. `None`: there is a hook, which may wait, and the thread that serves
     /// must not.
-    pub(crate) fn pieces(&self, span: Span) -> Option<Pieces<'_>> {
+    pub(crate) fn pieces(&self, span: Span) -> Option<Pieces> {
         if self.hook.is_some() {
             return None;
         }
@@ -34,7 +34,7 @@ impl Executor {
     }
 }
 
-impl Pieces<'_> {
+impl Pieces {
     /// Runs a piece, and lets the thread's other calls have a turn now and then.
     pub(crate) async fn run<T: Send>(
         &mut self,

@@ -10,6 +10,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{
     Status,
     body::Body,
@@ -17,7 +20,7 @@ use tonic::{
 };
 use tower::Service;
 
-use crate::error::Error;
+use crate::{direct::trailers, error::Error};
 
 /// How much earlier this clock ends, at most; shorter timeouts are cut by an eighth.
 const AHEAD: Duration = Duration::from_millis(1);
@@ -53,15 +56,55 @@ where
         }
         let call = self.0.call(request);
         Box::pin(async move {
-            let answer = tokio::time::timeout(timeout - AHEAD.min(timeout / 8), call).await;
-            answer.unwrap_or_else(|_| Ok(out_of_time(timeout)))
+            let end = Instant::now() + (timeout - AHEAD.min(timeout / 8));
+            match tokio::time::timeout_at(end, call).await {
+                Ok(Ok(answer)) if answer.extensions().get::<Unfinished>().is_some() => {
+                    Ok(answer.map(|body| Body::new(Until { body, end: Box::pin(sleep_until(end)), timeout })))
+                }
+                Ok(answer) => answer,
+                Err(_) => Ok(out_of_time(timeout)),
+            }
         })
     }
 }
 
+/// Marks a response whose body is still being computed: the deadline holds for it, too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unfinished;
+
+/// A body that must end in time; what there is of it then is dropped, and trailers say why.
+struct Until {
+    body: Body,
+    end: Pin<Box<Sleep>>,
+    timeout: Duration,
+}
+
+impl HttpBody for Until {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_ready() || self.end.as_mut().poll(cx).is_pending() {
+            return frame;
+        }
+        self.body = Body::empty();
+        let status = expired(self.timeout);
+        Poll::Ready(Some(Ok(Frame::trailers(trailers(&Err(status))))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
 fn out_of_time(timeout: Duration) -> Response<Body> {
+    expired(timeout).into_http()
+}
+
+fn expired(timeout: Duration) -> Status {
     tracing::info!(status = ?Error::DeadlineExceeded.code(), ?timeout, "call out of time");
-    Status::from(Error::DeadlineExceeded).into_http()
+    Error::DeadlineExceeded.into()
 }
 
 /// The `grpc-timeout` of a call: up to eight digits and a unit. What is not one is no timeout, as in tonic.

@@ -1,35 +1,50 @@
 //! A normalization that is computed while its tensor arrives.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use evenkeel_kernels::{NormalizationByParts, PartStatistics};
+use bytes::Bytes;
+use evenkeel_kernels::{NormalizationByParts, Normalized, PartStatistics};
 use evenkeel_proto::v1 as pb;
+use prost::{
+    Message,
+    encoding::{encoded_len_varint, key_len},
+};
 use tonic::Status;
 
 use super::{Service, rpc::Observed};
 use crate::{
+    direct::DATA,
     error::Error,
     executor::Pieces,
     wire::{self, Description},
 };
 
+/// Where frames are small, so many bytes of them are put together before anything is computed.
+const WORTH_A_CALL: usize = 1 << 15;
+
 /// A call of which everything is known but the elements of its input.
-pub(crate) struct Arriving<'a> {
-    service: &'a Service,
+pub(crate) struct Arriving {
+    service: Arc<Service>,
     call: wire::Normalize<Description>,
     parts: NormalizationByParts,
-    pieces: Pieces<'a>,
+    pieces: Pieces,
     observed: Observed,
+    /// Those that the answer is made of; empty if it gives none.
     statistics: Vec<PartStatistics>,
-    output: Vec<u8>,
-    /// The bytes of `output` that are written.
-    written: usize,
+    /// The bytes of the input that were taken.
+    taken: usize,
+    /// The last part lay within a frame: frames are large.
+    in_place: bool,
 }
 
 impl Service {
     /// Begins a call whose input's `data_len` bytes are still on their way. `None`: it cannot be computed in parts, or is
     /// not right. What is wrong is found again when all of it is there.
-    pub(crate) fn normalize_arriving(&self, request: pb::NormalizeRequest, data_len: usize) -> Option<Arriving<'_>> {
+    pub(crate) fn normalize_arriving(
+        self: &Arc<Self>,
+        request: pb::NormalizeRequest,
+        data_len: usize,
+    ) -> Option<Arriving> {
         let call = wire::Normalize::arriving(request, data_len, self.max_message_bytes).ok()?;
         let (dtype, shape) = (call.input.dtype(), call.input.shape());
         let parts = NormalizationByParts::new(&call.spec, &call.parameters.view(), dtype, shape).ok()?;
@@ -39,37 +54,77 @@ impl Service {
         let observed = Observed::begin("Normalize");
         let pieces = self.executor.pieces(observed.span().clone())?;
         observed.describe(call.spec.kind, dtype, shape);
-        let output = self.executor.buffers().take(parts.total_len());
-        Some(Arriving { service: self, call, parts, pieces, observed, statistics: Vec::new(), output, written: 0 })
+        let service = Arc::clone(self);
+        Some(Arriving { service, call, parts, pieces, observed, statistics: Vec::new(), taken: 0, in_place: true })
     }
 }
 
-impl Arriving<'_> {
-    /// The bytes of the next part; `None`: there was the last.
-    pub(crate) fn wants(&self) -> Option<usize> {
-        let missing = self.output.len() - self.written;
-        (missing > 0).then(|| missing.min(self.parts.part_len()))
+impl Arriving {
+    /// The bytes of the output, and of the input.
+    pub(crate) fn data_len(&self) -> usize {
+        self.parts.total_len()
     }
 
-    /// Normalizes the next part, as many bytes as are [wanted](Self::wants).
-    pub(crate) async fn take(&mut self, part: &[u8]) -> Result<(), Error> {
-        let Self { parts, pieces, statistics, output, written, .. } = self;
-        let (index, output) = (statistics.len(), &mut output[*written..][..part.len()]);
-        let of_part = pieces.run(|checkpoint| Ok(parts.normalize(index, part, output, checkpoint)?)).await?;
-        statistics.push(of_part);
-        *written += part.len();
-        Ok(())
+    /// The answer without its elements, if nothing of it depends on them and it is not too large: they may follow it as they
+    /// are computed.
+    pub(crate) fn foreseen(&self) -> Option<pb::NormalizeResponse> {
+        if self.gives_statistics() {
+            return None;
+        }
+        let axes = self.parts.axes().to_vec();
+        let output = Bytes::new();
+        let result = Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output };
+        let answer = self.call.encode(result);
+        self.service.check_size(len_with_data(&answer, self.data_len())).ok().map(|()| answer)
     }
 
-    /// The answer: an error if taking a part has failed.
+    /// The bytes of the next part, where `here` bytes lie in one frame; `None`: there was the last.
+    pub(crate) fn wants(&self, here: usize) -> Option<usize> {
+        let (unit, missing) = (self.parts.unit_len(), self.data_len() - self.taken);
+        let most = self.parts.part_len().min(missing);
+        let in_place = here.min(most) / unit * unit;
+        let gathered = if self.in_place { unit } else { WORTH_A_CALL.next_multiple_of(unit) };
+        (missing > 0).then(|| if in_place < gathered { gathered.min(missing) } else { in_place })
+    }
+
+    /// Normalizes the next part, as many bytes as are [wanted](Self::wants), of which `here` lay in one frame.
+    pub(crate) async fn take(&mut self, part: &[u8], here: usize) -> Result<Bytes, Error> {
+        let keeps = self.gives_statistics();
+        let Self { service, parts, pieces, statistics, taken, in_place, .. } = self;
+        let buffers = service.executor.buffers();
+        let mut output = buffers.take(part.len());
+        let of_part = pieces.run(|checkpoint| Ok(parts.normalize(*taken, part, &mut output, checkpoint)?)).await?;
+        if keeps {
+            statistics.push(of_part);
+        }
+        *taken += part.len();
+        *in_place = here >= part.len();
+        Ok(buffers.lend(output))
+    }
+
+    /// The answer without its elements: an error if the input did not come, or taking it has failed.
     pub(crate) async fn finish(self, taken: Result<(), Error>) -> Result<pb::NormalizeResponse, Status> {
-        let Self { service, call, parts, pieces, observed, statistics, output, written: _ } = self;
+        let Self { service, call, parts, pieces, observed, statistics, .. } = self;
         observed.times(Duration::ZERO, pieces.computed());
         let answer = async {
             taken?;
-            let result = parts.finish(&call.parameters.view(), call.return_statistics, statistics, output);
-            service.within_limit(call.encode(result, service.executor.buffers()))
+            let data_len = parts.total_len();
+            let result = parts.finish(&call.parameters.view(), call.return_statistics, statistics);
+            let answer = call.encode(result.map_output(|()| Bytes::new()));
+            service.check_size(len_with_data(&answer, data_len)).map(|()| answer)
         };
         observed.end(answer).await
     }
+
+    fn gives_statistics(&self) -> bool {
+        self.parts.gives_statistics(self.call.return_statistics)
+    }
+}
+
+/// The length of an answer that is here without its elements, `data_len` bytes.
+fn len_with_data(answer: &pb::NormalizeResponse, data_len: usize) -> usize {
+    let tensor = answer.output.as_ref().map_or(0, Message::encoded_len);
+    let data = key_len(DATA) + encoded_len_varint(data_len as u64) + data_len;
+    let prefix = |len: usize| encoded_len_varint(len as u64);
+    answer.encoded_len() - prefix(tensor) + prefix(tensor + data) + data
 }

@@ -22,14 +22,15 @@ pub(super) async fn observe<T>(
 /// A call that has begun.
 pub(super) struct Observed {
     span: Span,
-    began: Instant,
+    ending: Ending,
 }
 
 impl Observed {
     pub(super) fn begin(method: &'static str) -> Self {
         let span =
             info_span!("rpc", method, kind = Empty, dtype = Empty, shape = Empty, queue_us = Empty, compute_us = Empty);
-        Self { span, began: Instant::now() }
+        let ending = Ending { span: span.clone(), began: Instant::now(), outcome: Err(Error::Cancelled) };
+        Self { span, ending }
     }
 
     pub(super) fn span(&self) -> &Span {
@@ -49,9 +50,9 @@ impl Observed {
 
     /// Runs the rest of the call and turns its outcome into gRPC's.
     pub(super) async fn end<T>(self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Status> {
-        let Self { span, began } = self;
-        async {
-            let mut ending = Ending { began, outcome: Err(Error::Cancelled) };
+        let Self { span, ending } = self;
+        async move {
+            let mut ending = ending;
             let result = call.await;
             ending.outcome = result.as_ref().map(|_| ()).map_err(Clone::clone);
             Ok(result?)
@@ -103,12 +104,14 @@ pub(super) fn message() -> Span {
 /// Logs the end of a call when it is dropped, so that a call that the client gave up on, and whose future is dropped
 /// where it waits, is logged as well.
 struct Ending {
+    span: Span,
     began: Instant,
     outcome: Result<(), Error>,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
+        let _in_span = self.span.enter();
         let elapsed_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         match &self.outcome {
             Ok(()) => tracing::info!(status = ?Code::Ok, elapsed_us, "call ended"),

@@ -1,5 +1,6 @@
 //! Normalize and NormalizeBackward.
 
+use bytes::Bytes;
 use evenkeel_kernels::{NormGradients, NormKind, NormParameters, Normalization, Normalized};
 use evenkeel_proto::v1 as pb;
 
@@ -66,13 +67,14 @@ impl<I> Normalize<I> {
         })
     }
 
-    pub(crate) fn encode(self, result: Normalized, buffers: &Buffers) -> pb::NormalizeResponse
+    /// `result`: with the output's bytes.
+    pub(crate) fn encode(&self, result: Normalized<Bytes>) -> pb::NormalizeResponse
     where
-        Description: From<I>,
+        I: AsRef<Description>,
     {
         let Self { spec: _, return_statistics: _, parameters: _, input } = self;
         let Normalized { axes, mean, rstd, running_mean, running_var, output } = result;
-        let input = Description::from(input);
+        let input = input.as_ref();
         let form = input.form();
         pb::NormalizeResponse {
             axes: axes.into_iter().map(|axis| i32::try_from(axis).expect("the rank is at most 64")).collect(),
@@ -80,7 +82,7 @@ impl<I> Normalize<I> {
             rstd: rstd.map(|rstd| tensor::unnamed(rstd, form)),
             running_mean: running_mean.map(|mean| tensor::unnamed(mean, form)),
             running_var: running_var.map(|var| tensor::unnamed(var, form)),
-            output: Some(input.answer(output, buffers)),
+            output: Some(input.answer_bytes(output)),
         }
     }
 }

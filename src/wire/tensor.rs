@@ -83,6 +83,11 @@ impl Description {
         let (dtype, shape, data) = tensor.into_parts();
         encode(self.name, dtype, &shape, buffers.lend(data), self.form)
     }
+
+    /// The answer to this tensor of the same dtype and shape, under its name.
+    pub(super) fn answer_bytes(&self, data: Bytes) -> pb::Tensor {
+        encode(self.name.clone(), self.dtype, &self.shape, data, self.form)
+    }
 }
 
 impl Tensor {
@@ -129,6 +134,18 @@ impl Tensor {
     pub(super) fn answer_data(self, data: Option<Vec<u8>>, buffers: &Buffers) -> pb::Tensor {
         let Self { description: Description { name, dtype, shape, form }, data: given } = self;
         encode(name, dtype, &shape, data.map_or(given, |data| buffers.lend(data)), form)
+    }
+}
+
+impl AsRef<Description> for Tensor {
+    fn as_ref(&self) -> &Description {
+        &self.description
+    }
+}
+
+impl AsRef<Description> for Description {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 

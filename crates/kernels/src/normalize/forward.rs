@@ -16,16 +16,16 @@ use crate::{Checkpoint, DType, Element, Error, lanes::Double, parallel::CHUNK};
 /// writing.
 pub(super) const PART: usize = 2 * CHUNK;
 
-/// Writes part `index`, the elements `input`, normalized, to `output`; returns its statistics.
+/// Writes a part, the elements `input` from element `from` on, normalized, to `output`; returns its statistics.
 pub(super) fn forward<E: Element>(
     normalization: &NormalizationByParts,
-    index: usize,
+    from: usize,
     input: &[u8],
     output: &mut [u8],
     checkpoint: &dyn Checkpoint,
 ) -> Result<Statistics, Error> {
     let NormalizationByParts { plan, layout, affine, running, .. } = normalization;
-    let (layout, first) = layout.parts(PART).part(index, output.len() / E::DTYPE.size());
+    let (layout, first) = layout.stretch(from, output.len() / E::DTYPE.size());
     let statistics = Statistics::of::<E>(plan, &layout, first, input, running.as_ref(), checkpoint)?;
     let map = Normalize { input, statistics: &statistics, affine, run: layout.run(), element: PhantomData::<E> };
     apply::<E>(&layout, &map, output, checkpoint)?;

@@ -137,12 +137,24 @@ impl Parts<'_> {
         self.indices * self.whole.dims[0].stride
     }
 
-    /// The layout of part `index`, which has `len` elements, with elements and sets counted from its own first, and
-    /// the number of that first set in the whole.
+    /// The layout of part `index`, which has `len` elements, and the number of its first set in the whole.
     pub(super) fn part(&self, index: usize, len: usize) -> (Layout, usize) {
-        let outermost = self.whole.dims[0];
-        let first = index * self.indices;
-        let mut part = self.whole.clone();
+        self.whole.stretch(index * self.len(), len)
+    }
+}
+
+impl Layout {
+    /// The elements of the smallest part: all, if the tensor cannot be parted.
+    pub(super) fn unit(&self) -> usize {
+        self.parts(1).len()
+    }
+
+    /// The layout of `len` elements from element `from` on, whole [units](Self::unit), with elements and sets counted from
+    /// its own first, and the number of that first set in the whole.
+    pub(super) fn stretch(&self, from: usize, len: usize) -> (Layout, usize) {
+        let outermost = self.dims[0];
+        let first = from / outermost.stride;
+        let mut part = self.clone();
         part.dims[0].len = len / outermost.stride;
         part.affine_base += first * outermost.affine_stride;
         (part, first * outermost.set_stride)

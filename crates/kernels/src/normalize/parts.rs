@@ -1,7 +1,7 @@
 //! Normalization part by part.
 //!
 //! A tensor is cut where no statistic reaches across, so that each part can be normalized as soon as it is there, and
-//! while it is in a core's cache. Which parts there are depends on the shape alone, and no part's bits on another.
+//! while it is in a core's cache. No part's bits depend on another, nor on where the cuts are.
 
 use super::{
     NormParameters, Normalization, Normalized,
@@ -11,7 +11,7 @@ use super::{
     plan::{Plan, Source},
     statistics::{Running, Statistics},
 };
-use crate::{Checkpoint, DType, Error, Tensor, dtype::with_element};
+use crate::{Checkpoint, DType, Error, dtype::with_element};
 
 /// A normalization of a tensor of known shape whose elements come part by part. [`normalize`](super::normalize()) is
 /// this, over all parts at once.
@@ -25,13 +25,15 @@ use crate::{Checkpoint, DType, Error, Tensor, dtype::with_element};
 /// let (spec, none) = (Normalization::new(NormKind::Layer), NormParameters::default());
 /// let parts = NormalizationByParts::new(&spec, &none, DType::F32, x.shape())?;
 /// let mut output = vec![0; x.data().len()];
-/// let pieces = x.data().chunks(parts.part_len()).zip(output.chunks_mut(parts.part_len()));
-/// let statistics = pieces
-///     .enumerate()
-///     .map(|(index, (input, output))| parts.normalize(index, input, output, &Uninterrupted))
-///     .collect::<Result<Vec<_>, _>>()?;
-/// let by_parts = parts.finish(&none, false, statistics, output);
-/// assert_eq!(by_parts, normalize(&spec, &none, x.view(), false, &Uninterrupted)?);
+/// let (len, mut from) = (3 * parts.unit_len(), 0);
+/// let mut statistics = Vec::new();
+/// for (input, output) in x.data().chunks(len).zip(output.chunks_mut(len)) {
+///     statistics.push(parts.normalize(from, input, output, &Uninterrupted)?);
+///     from += input.len();
+/// }
+/// let whole = normalize(&spec, &none, x.view(), true, &Uninterrupted)?;
+/// assert_eq!(output, whole.output.data());
+/// assert_eq!(parts.finish(&none, true, statistics), whole.map_output(|_| ()));
 /// # Ok::<(), evenkeel_kernels::Error>(())
 /// ```
 pub struct NormalizationByParts {
@@ -65,7 +67,12 @@ impl NormalizationByParts {
         Ok(Self { plan, layout, affine, running, dtype, shape: shape.to_vec() })
     }
 
-    /// The bytes of each part but the last, which may have fewer. A tensor that cannot be cut is one part.
+    /// The bytes of the smallest part; a part is any number of these. A tensor that cannot be cut is one.
+    pub fn unit_len(&self) -> usize {
+        self.layout.unit() * self.dtype.size()
+    }
+
+    /// The bytes of parts that stay in a core's cache and are worth a call, a multiple of [`unit_len`](Self::unit_len).
     pub fn part_len(&self) -> usize {
         self.layout.parts(PART).len() * self.dtype.size()
     }
@@ -75,30 +82,41 @@ impl NormalizationByParts {
         self.shape.iter().product::<usize>() * self.dtype.size()
     }
 
-    /// Writes part `index`, whose bytes are `input`, normalized, to `output`. Parts may come in any order.
+    /// Writes a part, whose bytes are `input`, the first of them byte `from` of the tensor's, normalized, to `output`. Parts
+    /// may come in any order.
     ///
     /// # Errors
     /// [`Error::Cancelled`].
     pub fn normalize(
         &self,
-        index: usize,
+        from: usize,
         input: &[u8],
         output: &mut [u8],
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartStatistics, Error> {
-        with_element!(self.dtype, E => forward::<E>(self, index, input, output, checkpoint)).map(PartStatistics)
+        let from = from / self.dtype.size();
+        with_element!(self.dtype, E => forward::<E>(self, from, input, output, checkpoint)).map(PartStatistics)
     }
 
-    /// The result, from the `parameters` that were given to [`new`](Self::new), the statistics of all parts in their
-    /// order, and what was written.
+    /// Whether [`finish`](Self::finish) gives anything that is computed from the parts' statistics.
+    pub fn gives_statistics(&self, return_statistics: bool) -> bool {
+        return_statistics || (matches!(self.plan.source, Source::Input) && self.running.is_some())
+    }
+
+    /// The axes that are pooled, as in [`Normalized::axes`].
+    pub fn axes(&self) -> &[usize] {
+        &self.plan.axes
+    }
+
+    /// The result without the output, from the `parameters` that were given to [`new`](Self::new) and the statistics of all
+    /// parts in their order.
     pub fn finish(
         self,
         parameters: &NormParameters<'_>,
         return_statistics: bool,
         statistics: Vec<PartStatistics>,
-        output: Vec<u8>,
-    ) -> Normalized {
-        let Self { plan, layout, affine: _, mut running, dtype, shape } = self;
+    ) -> Normalized<()> {
+        let Self { plan, layout, affine: _, mut running, dtype, shape: _ } = self;
         let (mut mean, mut rstd) = (None, None);
         if plan.layout.is_some() {
             let statistics = Statistics::concat(statistics.into_iter().map(|part| part.0).collect());
@@ -113,7 +131,6 @@ impl NormalizationByParts {
             (Source::Input, Some(running)) => running.tensors(parameters),
             (Source::Input, None) | (Source::Running, _) => (None, None),
         };
-        let output = Tensor::from_parts(dtype, shape, output);
-        Normalized { axes: plan.axes, mean, rstd, running_mean, running_var, output }
+        Normalized { axes: plan.axes, mean, rstd, running_mean, running_var, output: () }
     }
 }

@@ -1,0 +1,155 @@
+//! What becomes of bodies of every kind.
+
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use prost::Message as _;
+use tonic::{Code, codegen::http::HeaderMap};
+
+use super::*;
+use crate::{buffers::Buffers, executor::Executor};
+
+const LIMIT: usize = 1 << 22;
+
+fn service() -> Arc<Service> {
+    let executor = Executor::new(1, Buffers::new(0), None).expect("one thread can be started");
+    Arc::new(Service::new(Arc::new(executor), LIMIT))
+}
+
+/// With statistics the answer is sent when all of it is there, without them its parts are sent as they are computed.
+fn request(rows: usize, return_statistics: bool) -> pb::NormalizeRequest {
+    let data: Vec<u8> = (0..rows * 1000).flat_map(|i| ((i * i % 1013) as f32).to_le_bytes()).collect();
+    pb::NormalizeRequest {
+        kind: pb::NormKind::Layer.into(),
+        return_statistics,
+        input: Some(pb::Tensor {
+            dtype: pb::DataType::Float32.into(),
+            shape: vec![rows as i64, 1000],
+            data: data.into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn framed(request: &pb::NormalizeRequest) -> Vec<u8> {
+    let message = request.encode_to_vec();
+    [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat()
+}
+
+fn incoming(frames: impl IntoIterator<Item = Result<Frame<Bytes>, Status>>) -> Incoming {
+    let frames: Vec<_> = frames.into_iter().collect();
+    Incoming::new(Body::new(StreamBody::new(tokio_stream::iter(frames))))
+}
+
+fn data(bytes: &[u8]) -> Result<Frame<Bytes>, Status> {
+    Ok(Frame::data(Bytes::copy_from_slice(bytes)))
+}
+
+/// How a response ended, and the message if it ended well.
+async fn read(outcome: Outcome) -> Result<pb::NormalizeResponse, Code> {
+    let Outcome::Answered(response) = outcome else { panic!("it was not answered") };
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a body of ours does not fail");
+    let code = |headers: &HeaderMap| headers.get("grpc-status").map(|status| Code::from_bytes(status.as_bytes()));
+    let code = body.trailers().and_then(code).or_else(|| code(&parts.headers)).expect("there is a status");
+    if code == Code::Ok {
+        Ok(pb::NormalizeResponse::decode(&body.to_bytes()[PREFIX..]).expect("a message"))
+    } else {
+        Err(code)
+    }
+}
+
+#[tokio::test]
+async fn a_tensor_of_several_parts_is_answered_as_it_arrives() {
+    let service = service();
+    for statistics in [false, true] {
+        let request = request(100, statistics);
+        let whole = service.normalize(request.clone()).await.expect("it is right");
+        for frame in [700, 1 << 12, 40_000, 131_072, 399_990] {
+            let frames = incoming(framed(&request).chunks(frame).map(data));
+            let answer = read(normalize(frames, &service, LIMIT).await).await;
+            assert!(answer.as_ref() == Ok(&whole), "{statistics}, frames of {frame} bytes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn parts_are_sent_before_all_has_come() {
+    let service = service();
+    let bytes = framed(&request(100, false));
+    let (sender, frames) = tokio::sync::mpsc::unbounded_channel();
+    let frames = tokio_stream::wrappers::UnboundedReceiverStream::new(frames);
+    sender.send(data(&bytes[..200_000])).expect("it is read");
+    let incoming = Incoming::new(Body::new(StreamBody::new(frames)));
+    let Outcome::Answered(mut response) = normalize(incoming, &service, LIMIT).await else { panic!("not answered") };
+    let mut received = 0;
+    while received < 150_000 {
+        let frame = response.body_mut().frame().await.expect("there is more").expect("a frame");
+        received += frame.into_data().expect("of data").len();
+    }
+    sender.send(data(&bytes[200_000..])).expect("it is read");
+    drop(sender);
+    let rest = response.into_body().collect().await.expect("all of it");
+    assert_eq!(rest.trailers().expect("an end")["grpc-status"], "0");
+    assert!(received + rest.to_bytes().len() > 400_000);
+}
+
+#[tokio::test]
+async fn what_is_whole_small_or_wrong_stays_as_it_came() {
+    let service = service();
+    let wrong = pb::NormalizeRequest { eps: Some(-1.0), ..request(100, true) };
+    let cases = [(framed(&request(100, true)), usize::MAX), (framed(&request(3, true)), 999), (framed(&wrong), 9999)];
+    for (bytes, frame) in cases {
+        let frames = incoming(bytes.chunks(frame.min(bytes.len())).map(data));
+        let Outcome::Untouched(rest) = normalize(frames, &service, LIMIT).await else {
+            panic!("{} bytes in frames of {frame} were touched", bytes.len());
+        };
+        let read = rest.into_body([]).collect().await.expect("all of it").to_bytes();
+        assert!(read == bytes, "{} bytes in frames of {frame} changed", bytes.len());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_above_the_limit_is_refused() {
+    let bytes = framed(&request(100, false));
+    let len = service().normalize(request(100, false)).await.expect("it is right").encoded_len();
+    for (limit, refused) in [(len, None), (len - 1, Some(Code::ResourceExhausted))] {
+        let executor = Executor::new(1, Buffers::new(0), None).expect("one thread can be started");
+        let service = Arc::new(Service::new(Arc::new(executor), limit));
+        let outcome = normalize(incoming(bytes.chunks(1 << 14).map(data)), &service, LIMIT).await;
+        assert_eq!(read(outcome).await.err(), refused, "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_body_is_kept() {
+    let service = service();
+    let lost = || Err(Status::data_loss("on purpose"));
+    for statistics in [false, true] {
+        let bytes = framed(&request(100, statistics));
+        // In the first part, and after it.
+        for end in [60_000, 300_000] {
+            let frames = incoming(bytes[..end].chunks(50_000).map(data).chain([lost()]));
+            assert_eq!(read(normalize(frames, &service, LIMIT).await).await, Err(Code::DataLoss));
+            let frames = incoming(bytes[..end].chunks(50_000).map(data));
+            assert_eq!(read(normalize(frames, &service, LIMIT).await).await, Err(Code::Internal));
+        }
+        // After the message, the error is the answer, as it is tonic's.
+        let frames = incoming(bytes.chunks(100_000).map(data).chain([lost()]));
+        assert_eq!(read(normalize(frames, &service, LIMIT).await).await, Err(Code::DataLoss));
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_answer_gives_up_the_call() {
+    let service = service();
+    let bytes = framed(&request(100, false));
+    let (sender, frames) = tokio::sync::mpsc::unbounded_channel();
+    let frames = tokio_stream::wrappers::UnboundedReceiverStream::new(frames);
+    sender.send(data(&bytes[..200_000])).expect("it is read");
+    let incoming = Incoming::new(Body::new(StreamBody::new(frames)));
+    let Outcome::Answered(response) = normalize(incoming, &service, LIMIT).await else { panic!("not answered") };
+    drop(response);
+    // The body is dropped with the task that reads it.
+    sender.closed().await;
+}
