@@ -45,21 +45,29 @@ const ABREAST: usize = 32;
 #[inline(always)]
 pub(crate) fn fill_bits(seed: u64, number: u64, threshold: u32, bytes: &mut [u8]) {
     let threshold = u64::from(threshold);
+    let keys = keys(seed);
+    let steps: [(u64, u64); ABREAST] = std::array::from_fn(|i| wide_product(MULTIPLIERS[0], i as u64));
+    // Three of a block's four counters are 0, so that the first round makes one product, the next counter's is that of the
+    // last plus the multiplier, and one of the second round's two is the same for all blocks.
+    let (seed_high, seed_low) = wide_product(MULTIPLIERS[0], seed);
     for (index, bytes) in bytes.chunks_mut(ABREAST).enumerate() {
-        let first = number + (index * ABREAST) as u64;
+        let first = number.wrapping_add(1 + (index * ABREAST) as u64);
+        let (first_high, first_low) = wide_product(MULTIPLIERS[0], first);
         let mut c = [[0; ABREAST]; 4];
-        for (i, counter) in c[0].iter_mut().enumerate() {
-            *counter = first.wrapping_add(1 + i as u64);
+        let [c0, c1, c2, c3] = &mut c;
+        for (i, (step_high, step_low)) in steps.into_iter().enumerate() {
+            let low = first_low.wrapping_add(step_low);
+            let high = first_high.wrapping_add(step_high).wrapping_add(u64::from(low < first_low));
+            let (high1, low1) = product_of_halves(MULTIPLIERS[1], high);
+            (c0[i], c1[i], c2[i], c3[i]) = (high1 ^ keys[1][0], low1, seed_high ^ low ^ keys[1][1], seed_low);
         }
-        let mut key = [seed, 0];
-        for _ in 0..ROUNDS {
+        for key in &keys[2..] {
             let [c0, c1, c2, c3] = &mut c;
             for i in 0..ABREAST {
                 let (high0, low0) = product_of_halves(MULTIPLIERS[0], c0[i]);
                 let (high1, low1) = product_of_halves(MULTIPLIERS[1], c2[i]);
                 (c0[i], c1[i], c2[i], c3[i]) = (high1 ^ c1[i] ^ key[0], low1, high0 ^ c3[i] ^ key[1], low0);
             }
-            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
         }
         let mut bits = [0u64; ABREAST];
         for (pair, words) in c.iter().enumerate() {
@@ -72,18 +80,23 @@ pub(crate) fn fill_bits(seed: u64, number: u64, threshold: u32, bytes: &mut [u8]
     }
 }
 
+/// The keys of the rounds.
+#[inline(always)]
+fn keys(seed: u64) -> [[u64; 2]; ROUNDS] {
+    std::array::from_fn(|round| WEYL.map(|step| step.wrapping_mul(round as u64)))
+        .map(|[a, b]| [a.wrapping_add(seed), b])
+}
+
 /// Words `8 * number` to `8 * number + 7`.
 #[inline(always)]
 fn block(seed: u64, number: u64) -> [u32; BLOCK] {
     // NumPy increments the counter before it makes a block, so the first one has counter 1. Word numbers are 64-bit,
     // so block numbers stay below 2^61 and never carry into the counter's other three words.
     let mut c = [number + 1, 0, 0, 0];
-    let mut key = [seed, 0];
-    for _ in 0..ROUNDS {
+    for key in keys(seed) {
         let (high0, low0) = wide_product(MULTIPLIERS[0], c[0]);
         let (high1, low1) = wide_product(MULTIPLIERS[1], c[2]);
         c = [high1 ^ c[1] ^ key[0], low1, high0 ^ c[3] ^ key[1], low0];
-        key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
     }
     std::array::from_fn(|word| (c[word / 2] >> (32 * (word % 2))) as u32)
 }
