@@ -1,19 +1,25 @@
 //! Dropout by NumPy's Philox stream.
 //!
-//! The mask is made first, as bits, and then selects: a dropped element is never multiplied, so that a NaN or an
+//! The mask of a part is made first, as bits, and then selects: a dropped element is never multiplied, so that a NaN or an
 //! infinity does not survive and no -0.0 appears. Bits cost 1/32 of float32 data; in return every kind, the mask that
 //! is returned and the backward call share one way to draw.
 
+mod parts;
+
 use std::marker::PhantomData;
 
+use rayon::prelude::*;
+
 use crate::{
-    Checkpoint, Element, Error, Tensor, TensorRef,
+    Checkpoint, DType, Element, Error, Tensor, TensorRef,
     dtype::with_element,
     lanes::BLOCK,
     parallel::{CHUNK, for_each_chunk},
     philox,
     simd::{self, InstructionSet, Kernel},
 };
+
+pub use parts::{DropoutByParts, PartMask};
 
 /// What is dropped together, and what takes its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -92,11 +98,9 @@ pub fn dropout(
     return_mask: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Dropped, Error> {
-    let draws = Draws::of(spec, "input.shape", input.shape())?;
-    let mask = draw(spec, draws.count, checkpoint)?;
-    let output = select(input, &mask, draws.run, Select::forward(spec), checkpoint)?;
-    let kept = mask.iter().map(|bits| u64::from(bits.count_ones())).sum::<u64>() * draws.run as u64;
-    Ok(Dropped { kept, mask: return_mask.then_some(mask), output })
+    let parts = DropoutByParts::new(spec, input.dtype(), input.shape(), checkpoint)?;
+    let (masks, output) = all_parts(&parts, input, checkpoint)?;
+    Ok(parts.finish(return_mask, masks, output))
 }
 
 /// The gradient of [`dropout()`]'s input; gradients of dropped elements are +0.0.
@@ -108,9 +112,24 @@ pub fn dropout_backward(
     grad_output: TensorRef<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Tensor, Error> {
-    let draws = Draws::of(spec, "grad_output.shape", grad_output.shape())?;
-    let mask = draw(spec, draws.count, checkpoint)?;
-    select(grad_output, &mask, draws.run, Select::backward(spec), checkpoint)
+    let (dtype, shape) = (grad_output.dtype(), grad_output.shape());
+    let parts = DropoutByParts::of(spec, "grad_output.shape", dtype, shape, Select::backward(spec), checkpoint)?;
+    let (_, output) = all_parts(&parts, grad_output, checkpoint)?;
+    Ok(Tensor::from_parts(dtype, shape.to_vec(), output))
+}
+
+/// The draws and the bytes of every part.
+fn all_parts(
+    parts: &DropoutByParts,
+    input: TensorRef<'_>,
+    checkpoint: &dyn Checkpoint,
+) -> Result<(Vec<PartMask>, Vec<u8>), Error> {
+    let mut output = checkpoint.buffer(input.data().len());
+    let len = parts.part_len();
+    let pieces = input.data().par_chunks(len).zip(output.par_chunks_mut(len)).enumerate();
+    let drop = |(index, (input, output))| parts.drop_elements(index, input, output, checkpoint);
+    let masks = pieces.map(drop).collect::<Result<_, _>>()?;
+    Ok((masks, output))
 }
 
 /// How a tensor is covered by draws.
@@ -144,13 +163,13 @@ impl Draws {
     }
 }
 
-/// The mask of `count` draws, as bits.
-fn draw(spec: &Dropout, count: usize, checkpoint: &dyn Checkpoint) -> Result<Vec<u8>, Error> {
+/// The mask of `count` draws from draw `first` on, as bits.
+fn draw(spec: &Dropout, first: u64, count: usize, checkpoint: &dyn Checkpoint) -> Result<Vec<u8>, Error> {
     let mut mask = vec![0; count.div_ceil(8)];
     // p times a power of two is exact. The threshold of p = 1 has a 33rd bit, and no word reaches it.
     let Ok(threshold) = u32::try_from((spec.p * 2f64.powi(32)).ceil() as u64) else { return Ok(mask) };
     for_each_chunk(&mut mask, CHUNK / 8, checkpoint, |index, mask| {
-        let first = spec.offset + (index * CHUNK) as u64;
+        let first = spec.offset + first + (index * CHUNK) as u64;
         simd::run(Draw { seed: spec.seed, first, threshold, count: count - index * CHUNK, mask });
     })?;
     Ok(mask)
@@ -241,38 +260,27 @@ fn alpha_scale(p: f64) -> f64 {
     1.0 / ((NEGATIVE_SATURATION * NEGATIVE_SATURATION * p + 1.0) * (1.0 - p)).sqrt()
 }
 
-/// Applies the mask; draw `i` covers the `run` elements from `i * run` on.
-fn select(
-    input: TensorRef<'_>,
-    mask: &[u8],
-    run: usize,
-    how: Select,
-    checkpoint: &dyn Checkpoint,
-) -> Result<Tensor, Error> {
-    let dtype = input.dtype();
-    let mut output = checkpoint.buffer(input.data().len());
-    let chunk = CHUNK * dtype.size();
-    for_each_chunk(&mut output, chunk, checkpoint, |index, output| {
-        let source = &input.data()[index * chunk..][..output.len()];
-        if run == 1 {
-            // Chunks start at a multiple of 8 elements, so every 8 of them share a byte of the mask.
-            let mask = Bits::Each(&mask[index * CHUNK / 8..]);
-            with_element!(dtype, E => simd::run(Masked { source, mask, how, output, element: PhantomData::<E> }));
-            return;
-        }
-        let mut element = index * CHUNK;
-        let end = element + output.len() / dtype.size();
-        while element < end {
-            let draw = element / run;
-            let stop = end.min((draw + 1) * run);
-            let mask = Bits::Same(mask[draw / 8] >> (draw % 8) & 1 == 1);
-            let place = (element - index * CHUNK) * dtype.size()..(stop - index * CHUNK) * dtype.size();
-            let (source, output) = (&source[place.clone()], &mut output[place]);
-            with_element!(dtype, E => simd::run(Masked { source, mask, how, output, element: PhantomData::<E> }));
-            element = stop;
-        }
-    })?;
-    Ok(Tensor::from_parts(dtype, input.shape().to_vec(), output))
+/// Applies the mask to a part whose first element is element `first` of what the mask is of; draw `i` covers the `run`
+/// elements from `i * run` on.
+fn select(dtype: DType, input: &[u8], mask: &[u8], first: usize, run: usize, how: Select, output: &mut [u8]) {
+    let size = dtype.size();
+    if run == 1 {
+        // Parts start at a multiple of 8 elements, so every 8 of them share a byte of the mask.
+        let mask = Bits::Each(&mask[first / 8..]);
+        with_element!(dtype, E => simd::run(Masked { source: input, mask, how, output, element: PhantomData::<E> }));
+        return;
+    }
+    let end = first + input.len() / size;
+    let mut element = first;
+    while element < end {
+        let draw = element / run;
+        let stop = end.min((draw + 1) * run);
+        let mask = Bits::Same(mask[draw / 8] >> (draw % 8) & 1 == 1);
+        let place = (element - first) * size..(stop - first) * size;
+        let (source, output) = (&input[place.clone()], &mut output[place]);
+        with_element!(dtype, E => simd::run(Masked { source, mask, how, output, element: PhantomData::<E> }));
+        element = stop;
+    }
 }
 
 /// The draws of a stretch of elements.

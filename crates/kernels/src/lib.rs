@@ -25,6 +25,7 @@
 //! | [`normalize()`], [`normalize_backward`] | batch, layer, RMS, instance, group normalization |
 //! | [`NormalizationByParts`] | the same, while the tensor is still on its way |
 //! | [`dropout()`], [`dropout_backward`] | dropout by NumPy's Philox stream |
+//! | [`DropoutByParts`] | the same, while the tensor is still on its way |
 //! | [`clip_gradients`] | clipping by norm and by value |
 //! | [`measure_gradients`] | a global norm in parts that merge exactly |
 //! | [`Tensor`], [`TensorRef`], [`DType`], [`half`] | what they work on |
@@ -47,7 +48,7 @@ mod tensor;
 
 pub use checkpoint::{Cancelled, Checkpoint, Uninterrupted};
 pub use clip::{ClipMode, Clipped, Clipping, clip_gradients};
-pub use dropout::{Dropout, DropoutKind, DropoutScaling, Dropped, dropout, dropout_backward};
+pub use dropout::{Dropout, DropoutByParts, DropoutKind, DropoutScaling, Dropped, PartMask, dropout, dropout_backward};
 pub use dtype::{DType, Element, decode, encode};
 pub use error::Error;
 pub use norm::measure_gradients;

@@ -1,7 +1,8 @@
 //! Dropout and its gradient.
 
 use evenkeel_kernels::{
-    DType, Dropout, DropoutKind, DropoutScaling, Error, Tensor, Uninterrupted, dropout, dropout_backward, philox,
+    DType, Dropout, DropoutByParts, DropoutKind, DropoutScaling, Error, Tensor, Uninterrupted, dropout,
+    dropout_backward, philox,
 };
 use proptest::prelude::*;
 
@@ -132,6 +133,29 @@ proptest! {
             prop_assert_eq!(mask[draw / 8] >> (draw % 8) & 1 == 1, expected, "draw {}", draw);
         }
         prop_assert_eq!(got.kept, kept.iter().filter(|&&kept| kept).count() as u64);
+    }
+
+    /// Parts may come in any order, and say what was kept and the mask.
+    #[test]
+    fn parts_make_the_whole(
+        (input, _) in pairs(), order in any::<prop::sample::Index>(), p in probabilities(), seed: u64,
+        offset in offsets(), kind in prop::sample::select(KINDS.to_vec()), return_mask: bool,
+    ) {
+        let spec = spec(p, seed, offset, kind);
+        let parts = DropoutByParts::new(&spec, input.dtype(), input.shape(), &Uninterrupted).expect("valid");
+        prop_assert_eq!(parts.total_len(), input.data().len());
+        let mut output = vec![0xAA; parts.total_len()];
+        let pieces = input.data().chunks(parts.part_len()).zip(output.chunks_mut(parts.part_len()));
+        let mut pieces: Vec<_> = pieces.enumerate().collect();
+        let by = order.index(pieces.len());
+        pieces.rotate_left(by);
+        let mut masks: Vec<_> = pieces
+            .into_iter()
+            .map(|(index, (input, output))| (index, parts.drop_elements(index, input, output, &Uninterrupted).expect("valid")))
+            .collect();
+        masks.sort_by_key(|&(index, _)| index);
+        let got = parts.finish(return_mask, masks.into_iter().map(|(_, mask)| mask).collect(), output);
+        prop_assert_eq!(got, dropout(&spec, input.view(), return_mask, &Uninterrupted).expect("valid"));
     }
 
     /// A tensor processed in slices, each with its offset, joins to the same bytes, whatever the kind; so do its gradients,

@@ -1,0 +1,105 @@
+//! Dropout part by part.
+//!
+//! An element's draw depends on its position alone, so that each part can be drawn and written as soon as it is there.
+
+use super::{Draws, Dropout, Dropped, Select, draw, select};
+use crate::{Checkpoint, DType, Error, Tensor, parallel::CHUNK};
+
+/// A dropout of a tensor of known shape whose elements come part by part. [`dropout`](super::dropout()) is this, over all
+/// parts at once.
+///
+/// ```
+/// use evenkeel_kernels::{
+///     DType, Dropout, DropoutByParts, DropoutKind, DropoutScaling, Tensor, Uninterrupted, dropout,
+/// };
+///
+/// let x = Tensor::from_array(&ndarray::Array::from_shape_fn((100, 1000), |(i, j)| (i * j % 7) as f32));
+/// let spec =
+///     Dropout { p: 0.1, seed: 42, offset: 0, kind: DropoutKind::Element, scaling: DropoutScaling::Inverted };
+/// let parts = DropoutByParts::new(&spec, DType::F32, x.shape(), &Uninterrupted)?;
+/// let mut output = vec![0; x.data().len()];
+/// let pieces = x.data().chunks(parts.part_len()).zip(output.chunks_mut(parts.part_len()));
+/// let masks = pieces
+///     .enumerate()
+///     .map(|(index, (input, output))| parts.drop_elements(index, input, output, &Uninterrupted))
+///     .collect::<Result<Vec<_>, _>>()?;
+/// let by_parts = parts.finish(true, masks, output);
+/// assert_eq!(by_parts, dropout(&spec, x.view(), true, &Uninterrupted)?);
+/// # Ok::<(), evenkeel_kernels::Error>(())
+/// ```
+pub struct DropoutByParts {
+    spec: Dropout,
+    draws: Draws,
+    how: Select,
+    /// The channel kinds': a channel may lie in many parts, and a part in many channels.
+    channels: Option<Vec<u8>>,
+    dtype: DType,
+    shape: Vec<usize>,
+}
+
+/// The draws of a part.
+pub struct PartMask(Vec<u8>);
+
+impl DropoutByParts {
+    /// Of a tensor of this dtype and shape. The channel kinds draw here, which is what `checkpoint` is asked about.
+    ///
+    /// # Errors
+    /// As [`dropout`](super::dropout()).
+    pub fn new(spec: &Dropout, dtype: DType, shape: &[usize], checkpoint: &dyn Checkpoint) -> Result<Self, Error> {
+        Self::of(spec, "input.shape", dtype, shape, Select::forward(spec), checkpoint)
+    }
+
+    pub(super) fn of(
+        spec: &Dropout,
+        shape_field: &'static str,
+        dtype: DType,
+        shape: &[usize],
+        how: Select,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Self, Error> {
+        let draws = Draws::of(spec, shape_field, shape)?;
+        let channels = spec.kind.by_channel().then(|| draw(spec, 0, draws.count, checkpoint)).transpose()?;
+        Ok(Self { spec: *spec, draws, how, channels, dtype, shape: shape.to_vec() })
+    }
+
+    /// The bytes of each part but the last, which may have fewer.
+    pub fn part_len(&self) -> usize {
+        CHUNK * self.dtype.size()
+    }
+
+    /// The bytes of all parts.
+    pub fn total_len(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.dtype.size()
+    }
+
+    /// Writes part `index`, whose bytes are `input`, after dropout, to `output`. Parts may come in any order.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub fn drop_elements(
+        &self,
+        index: usize,
+        input: &[u8],
+        output: &mut [u8],
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<PartMask, Error> {
+        checkpoint.check()?; // with p = 1 there is nothing to draw
+        let first = index * CHUNK;
+        if let Some(mask) = &self.channels {
+            select(self.dtype, input, mask, first, self.draws.run, self.how, output);
+            return Ok(PartMask(Vec::new()));
+        }
+        let mask = draw(&self.spec, first as u64, input.len() / self.dtype.size(), checkpoint)?;
+        select(self.dtype, input, &mask, 0, self.draws.run, self.how, output);
+        Ok(PartMask(mask))
+    }
+
+    /// The result, from the masks of all parts in their order and what was written.
+    pub fn finish(self, return_mask: bool, masks: Vec<PartMask>, output: Vec<u8>) -> Dropped {
+        let Self { spec: _, draws, how: _, channels, dtype, shape } = self;
+        let masks: Vec<Vec<u8>> = channels.into_iter().chain(masks.into_iter().map(|part| part.0)).collect();
+        let kept = masks.iter().flatten().map(|bits| u64::from(bits.count_ones())).sum::<u64>() * draws.run as u64;
+        let mask = return_mask.then(|| masks.concat());
+        Dropped { kept, mask, output: Tensor::from_parts(dtype, shape, output) }
+    }
+}
