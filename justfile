@@ -49,6 +49,10 @@ proto-lint:
     bash .ci/install buf
     bash .ci/proto
 
+# Have the metrics read by promtool and Prometheus (installs Debian's package `prometheus`)
+metrics:
+    bash .ci/metrics
+
 # Call the service from Python with stubs made from the proto alone (needs Python 3.11)
 python-check:
     bash clients/python/run.sh

@@ -64,6 +64,8 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
     /// The most bytes of used buffers that are kept for the next calls; 0: none.
     pub buffer_pool_bytes: usize,
+    /// Where Prometheus finds the metrics, over HTTP; port 0 takes a free one. `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// Sends every call through tonic's codec: what tests and benchmarks compare with.
     #[doc(hidden)]
     pub codec_path: bool,
@@ -81,6 +83,7 @@ impl Default for ServerConfig {
             threads: DEFAULT_THREADS,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             buffer_pool_bytes: DEFAULT_BUFFER_POOL_BYTES,
+            metrics_listen: None,
             codec_path: false,
             on_checkpoint: None,
         }
@@ -105,6 +108,7 @@ impl ServerConfig {
             threads,
             drain_timeout: _,
             buffer_pool_bytes: _,
+            metrics_listen: _,
             codec_path: _,
             on_checkpoint: _,
         } = self;
@@ -186,6 +190,11 @@ pub struct ServeArgs {
     )]
     pub buffer_pool_bytes: usize,
 
+    /// The address to serve metrics on, IP:PORT, for Prometheus at `/metrics`; port 0 takes a free one, which is logged.
+    /// Without it there are none.
+    #[arg(long, value_name = "ADDR", env = "EVENKEEL_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// Sends every call through tonic's codec: the slower way, which the benchmarks compare with.
     #[arg(long, env = "EVENKEEL_CODEC_PATH", hide = true)]
     pub codec_path: bool,
@@ -214,6 +223,7 @@ impl ServeArgs {
             threads,
             drain_timeout,
             buffer_pool_bytes,
+            metrics_listen,
             codec_path,
             log_level,
             log_format,
@@ -225,6 +235,7 @@ impl ServeArgs {
             threads,
             drain_timeout: drain_timeout.into(),
             buffer_pool_bytes,
+            metrics_listen,
             codec_path,
             on_checkpoint: None,
         };

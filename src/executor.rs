@@ -84,6 +84,11 @@ impl Executor {
         &self.buffers
     }
 
+    /// How many threads the pool has.
+    pub(crate) fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
     /// Runs `job`, which is expected to take `estimate` on one thread: at once, on this thread, if that is little; else
     /// on the pool, where Rayon's parallel iterators use the pool's threads.
     ///

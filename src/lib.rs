@@ -15,6 +15,7 @@
 //! | `service` | the remote calls: decode, compute, encode |
 //! | `wire` | protobuf messages to operations and back |
 //! | `executor`, `estimate` | the bridge from tokio to the kernels, and where a call runs |
+//! | `metrics` | what the server counts of itself, and the port that Prometheus asks |
 //! | `buffers` | large buffers that are used again |
 //! | `error` | every way a call can fail, and its gRPC status |
 //!
@@ -40,6 +41,7 @@ mod direct;
 mod error;
 mod estimate;
 mod executor;
+mod metrics;
 pub mod server;
 mod service;
 pub mod shutdown;

@@ -7,11 +7,11 @@ mod listener;
 mod oversize;
 mod running;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use evenkeel_proto::v1::tensor_ops_service_server::TensorOpsServiceServer;
 use rayon::ThreadPoolBuildError;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinSet};
 use tokio_stream::{StreamExt as _, wrappers::UnixListenerStream};
 use tonic::{service::LayerExt as _, transport::server::TcpIncoming};
 use tonic_reflection::server::Builder as Reflection;
@@ -26,6 +26,7 @@ use crate::{
     config::{self, ServerConfig},
     direct::Direct,
     executor::Executor,
+    metrics::{Endpoint, Exposition, Metrics, Observe},
     server::{batched::Batched, deadline::Deadline, health::Health, listener::Listener},
     service::{Codec, Service},
 };
@@ -73,6 +74,8 @@ pub struct Server {
     listener: Listener,
     address: Address,
     executor: Arc<Executor>,
+    metrics: Arc<Metrics>,
+    endpoint: Option<Endpoint>,
 }
 
 impl Server {
@@ -87,12 +90,24 @@ impl Server {
         let address = listener.address().map_err(refused)?;
         let buffers = Buffers::new(config.buffer_pool_bytes);
         let executor = Arc::new(Executor::new(config.threads, buffers, config.on_checkpoint.clone())?);
-        Ok(Self { config, listener, address, executor })
+        let endpoint = match config.metrics_listen {
+            Some(address) => {
+                let refused = |source| Error::Bind { addr: address.into(), source };
+                Some(Endpoint::bind(address).await.map_err(refused)?)
+            }
+            None => None,
+        };
+        Ok(Self { config, listener, address, executor, metrics: Arc::default(), endpoint })
     }
 
     /// The address that was bound, with the port that was taken if 0 was asked for.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// The address of the metrics, with the port that was taken if 0 was asked for; `None`: they are not served.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.endpoint.as_ref().map(Endpoint::address)
     }
 
     /// Serves until `shutdown` completes, and then until the calls in flight are answered, but no longer than
@@ -101,23 +116,36 @@ impl Server {
     /// # Errors
     /// [`Error::Reflection`], [`Error::Transport`], [`Error::DrainTimeout`].
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { config, listener, address, executor } = self;
+        let Self { config, listener, address, executor, metrics, endpoint } = self;
+        // Also while calls are drained; ends when this function does.
+        let mut beside = JoinSet::new();
+        if let Some(endpoint) = endpoint {
+            tracing::info!(address = %endpoint.address(), "serving metrics");
+            beside.spawn(endpoint.serve(Exposition::new(Arc::clone(&metrics), Arc::clone(&executor)).into()));
+        }
         let (health, health_service) = Health::serving().await;
         let (limit, transport) = (config.max_message_bytes, config.transport);
-        let by_the_book = MapResponseLayer::new(move |response| oversize::answer_by_the_book(response, limit));
-        let service = Arc::new(Service::new(Arc::clone(&executor), limit));
+        let counted = Arc::clone(&metrics);
+        let by_the_book =
+            MapResponseLayer::new(move |response| oversize::answer_by_the_book(response, limit, &counted));
+        let service = Arc::new(Service::new(Arc::clone(&executor), Arc::clone(&metrics), limit));
         // Answers above the limit the service refuses itself.
         let codec = TensorOpsServiceServer::new(Codec(Arc::clone(&service))).max_decoding_message_size(limit);
         let buffers = executor.buffers().clone();
         let pool = buffers.clone();
         let service = (!config.codec_path).then_some(service);
         let direct = layer_fn(move |codec| Direct::new(codec, service.clone(), pool.clone(), limit));
-        let service = layer_fn(Deadline::new).named_layer(by_the_book.named_layer(direct.named_layer(codec)));
+        let counted = Arc::clone(&metrics);
+        let deadline = layer_fn(move |service| Deadline::new(service, Arc::clone(&counted)));
+        let counted = Arc::clone(&metrics);
+        let observe = layer_fn(move |service| Observe::new(service, Arc::clone(&counted)));
+        let service = deadline.named_layer(by_the_book.named_layer(direct.named_layer(codec)));
         let router = tonic::transport::Server::builder()
             .initial_stream_window_size(transport.stream_window_bytes)
             .initial_connection_window_size(transport.connection_window_bytes)
             .max_frame_size(transport.max_frame_bytes)
             .max_concurrent_streams(transport.max_streams_per_connection)
+            .layer(observe)
             .add_service(service)
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
@@ -143,11 +171,15 @@ impl Server {
                 Listener::Tcp(listener) => {
                     // Without TCP_NODELAY the last segment of an answer waits for the acknowledgement of the one before,
                     // 40 ms.
-                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map(|io| io.map(Batched::new));
+                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                    let incoming = incoming
+                        .map(move |stream| Ok::<_, io::Error>(metrics.open_connection().of(Batched::new(stream?))));
                     router.serve_with_incoming_shutdown(incoming, stop_accepting).await
                 }
                 Listener::Unix(listener, _file) => {
-                    let incoming = UnixListenerStream::new(listener).map(|io| io.map(Batched::new));
+                    let incoming = UnixListenerStream::new(listener);
+                    let incoming = incoming
+                        .map(move |stream| Ok::<_, io::Error>(metrics.open_connection().of(Batched::new(stream?))));
                     router.serve_with_incoming_shutdown(incoming, stop_accepting).await
                 }
             }

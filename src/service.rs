@@ -3,11 +3,11 @@
 mod arriving;
 mod rpc;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use evenkeel_exact::{NormOrder, NormPartial};
 use evenkeel_kernels::{
-    self as kernels, Checkpoint, clip_gradients, dropout, dropout_backward, measure_gradients, normalize,
+    self as kernels, Checkpoint, TensorRef, clip_gradients, dropout, dropout_backward, measure_gradients, normalize,
     normalize_backward,
 };
 use evenkeel_proto::v1 as pb;
@@ -18,25 +18,39 @@ use tracing::Instrument as _;
 pub(crate) use arriving::Arriving;
 use rpc::Observed;
 
-use crate::{error::Error, estimate::Work, executor::Executor, wire};
+use crate::{
+    error::Error,
+    estimate::Work,
+    executor::Executor,
+    metrics::{Elements, Kind, Method, Metrics},
+    wire,
+};
 
 /// What `evenkeel.v1.TensorOpsService` does.
 #[derive(Debug)]
 pub(crate) struct Service {
     executor: Arc<Executor>,
+    metrics: Arc<Metrics>,
     max_message_bytes: usize,
 }
 
 impl Service {
     /// Computes on `executor`; neither takes nor gives messages of more than `max_message_bytes`.
-    pub(crate) fn new(executor: Arc<Executor>, max_message_bytes: usize) -> Self {
-        Self { executor, max_message_bytes }
+    pub(crate) fn new(executor: Arc<Executor>, metrics: Arc<Metrics>, max_message_bytes: usize) -> Self {
+        Self { executor, metrics, max_message_bytes }
+    }
+
+    /// Notes what a call computes, on what.
+    fn describe(&self, method: Method, kind: impl Debug + Copy + Into<Kind>, tensors: &[TensorRef<'_>]) {
+        self.metrics.operation(method, kind.into(), Elements::of(tensors));
+        rpc::describe(kind, tensors);
     }
 
     /// Runs a kernel that is expected to take `estimate`. The decoded call goes there and comes back, for the answer
     /// reuses parts of it.
     fn compute<C, T>(
         &self,
+        method: Method,
         estimate: Duration,
         call: Box<C>,
         kernel: impl FnOnce(&C, &dyn Checkpoint) -> Result<T, kernels::Error> + Send + 'static,
@@ -45,21 +59,28 @@ impl Service {
         C: Send + 'static,
         T: Send + 'static,
     {
+        let queued = self.metrics.queue(method);
         self.executor.run(estimate, move |checkpoint| {
+            let _running = queued.start();
             let result = kernel(&call, checkpoint)?;
             Ok((call, result))
         })
     }
 
     /// Measures message after message, so that a call of any length holds one of them at a time.
-    async fn measure(&self, mut messages: Streaming<pb::MeasureGradientsRequest>) -> Result<NormPartial, Error> {
+    async fn measure(
+        &self,
+        mut messages: Streaming<pb::MeasureGradientsRequest>,
+    ) -> Result<(NormPartial, Elements), Error> {
         let limit = self.max_message_bytes;
+        let mut elements = Elements::None;
         let mut total: Option<NormPartial> = None;
         while let Some(message) = messages.message().await.map_err(|status| Error::receiving(&status, limit))? {
             let call = wire::MeasureGradients::decode(message, total.as_ref().map(NormPartial::order), limit)?;
             let before = total.take().unwrap_or_else(|| NormPartial::new(call.order));
+            elements = elements.join(Elements::of(&call.views()));
             let estimate = Work::Measure.estimate(&call.views());
-            let measure = self.compute(estimate, Box::new(call), move |call, checkpoint| {
+            let measure = self.compute(Method::MeasureGradients, estimate, Box::new(call), move |call, checkpoint| {
                 let measured = measure_gradients(call.order, &call.views(), checkpoint)?;
                 let add = |mut sum: NormPartial, partial| {
                     sum.merge(partial).expect("decoding refuses a mixture of orders");
@@ -69,15 +90,16 @@ impl Service {
             });
             total = Some(measure.instrument(rpc::message()).await?.1);
         }
-        Ok(total.unwrap_or_else(|| NormPartial::new(NormOrder::Two)))
+        Ok((total.unwrap_or_else(|| NormPartial::new(NormOrder::Two)), elements))
     }
 
     async fn measure_gradients(
         &self,
         messages: Streaming<pb::MeasureGradientsRequest>,
     ) -> Result<pb::MeasureGradientsResponse, Status> {
-        rpc::observe("MeasureGradients", async {
-            let total = self.measure(messages).await?;
+        rpc::observe(&self.metrics, Method::MeasureGradients, async {
+            let (total, elements) = self.measure(messages).await?;
+            self.metrics.operation(Method::MeasureGradients, total.order().into(), elements);
             rpc::describe_total(total.order(), total.elements());
             Ok(wire::encode_norm(&total))
         })
@@ -105,14 +127,14 @@ impl Service {
         &self,
         request: pb::NormalizeRequest,
     ) -> impl Future<Output = Result<pb::NormalizeResponse, Status>> {
-        let observed = Observed::begin("Normalize");
+        let observed = Observed::begin(&self.metrics, Method::Normalize);
         let call = wire::Normalize::decode(request, self.max_message_bytes).map(Box::new);
         observed.end(async {
             let call = call?;
-            rpc::describe(call.spec.kind, &[call.input.view()]);
+            self.describe(Method::Normalize, call.spec.kind, &[call.input.view()]);
             let estimate = Work::Normalize.estimate(&[call.input.view()]);
             let (call, result) = self
-                .compute(estimate, call, |call, checkpoint| {
+                .compute(Method::Normalize, estimate, call, |call, checkpoint| {
                     let parameters = call.parameters.view();
                     normalize(&call.spec, &parameters, call.input.view(), call.return_statistics, checkpoint)
                 })
@@ -126,14 +148,14 @@ impl Service {
         &self,
         request: pb::NormalizeBackwardRequest,
     ) -> impl Future<Output = Result<pb::NormalizeBackwardResponse, Status>> {
-        let observed = Observed::begin("NormalizeBackward");
+        let observed = Observed::begin(&self.metrics, Method::NormalizeBackward);
         let call = wire::NormalizeBackward::decode(request, self.max_message_bytes).map(Box::new);
         observed.end(async {
             let call = call?;
-            rpc::describe(call.spec.kind, &[call.input.view()]);
+            self.describe(Method::NormalizeBackward, call.spec.kind, &[call.input.view()]);
             let estimate = Work::NormalizeBackward.estimate(&[call.input.view()]);
             let (call, result) = self
-                .compute(estimate, call, |call, checkpoint| {
+                .compute(Method::NormalizeBackward, estimate, call, |call, checkpoint| {
                     let parameters = call.parameters.view();
                     normalize_backward(&call.spec, &parameters, call.input.view(), call.grad_output.view(), checkpoint)
                 })
@@ -146,14 +168,14 @@ impl Service {
         &self,
         request: pb::DropoutRequest,
     ) -> impl Future<Output = Result<pb::DropoutResponse, Status>> {
-        let observed = Observed::begin("Dropout");
+        let observed = Observed::begin(&self.metrics, Method::Dropout);
         let call = wire::Dropout::decode(request, self.max_message_bytes).map(Box::new);
         observed.end(async {
             let call = call?;
-            rpc::describe(call.spec.kind, &[call.input.view()]);
+            self.describe(Method::Dropout, call.spec.kind, &[call.input.view()]);
             let estimate = Work::Dropout.estimate(&[call.input.view()]);
             let (call, result) = self
-                .compute(estimate, call, |call, checkpoint| {
+                .compute(Method::Dropout, estimate, call, |call, checkpoint| {
                     dropout(&call.spec, call.input.view(), call.return_mask, checkpoint)
                 })
                 .await?;
@@ -165,14 +187,14 @@ impl Service {
         &self,
         request: pb::DropoutBackwardRequest,
     ) -> impl Future<Output = Result<pb::DropoutBackwardResponse, Status>> {
-        let observed = Observed::begin("DropoutBackward");
+        let observed = Observed::begin(&self.metrics, Method::DropoutBackward);
         let call = wire::DropoutBackward::decode(request, self.max_message_bytes).map(Box::new);
         observed.end(async {
             let call = call?;
-            rpc::describe(call.spec.kind, &[call.grad_output.view()]);
+            self.describe(Method::DropoutBackward, call.spec.kind, &[call.grad_output.view()]);
             let estimate = Work::Dropout.estimate(&[call.grad_output.view()]);
             let (call, result) = self
-                .compute(estimate, call, |call, checkpoint| {
+                .compute(Method::DropoutBackward, estimate, call, |call, checkpoint| {
                     dropout_backward(&call.spec, call.grad_output.view(), checkpoint)
                 })
                 .await?;
@@ -184,15 +206,17 @@ impl Service {
         &self,
         request: pb::ClipGradientsRequest,
     ) -> impl Future<Output = Result<pb::ClipGradientsResponse, Status>> {
-        let observed = Observed::begin("ClipGradients");
+        let observed = Observed::begin(&self.metrics, Method::ClipGradients);
         let call = wire::ClipGradients::decode(request, self.max_message_bytes).map(Box::new);
         observed.end(async {
             let call = call?;
             let views = call.views();
-            rpc::describe(call.spec.mode, &views);
+            self.describe(Method::ClipGradients, call.spec.mode, &views);
             let estimate = Work::Clip.estimate(&views);
             let (call, result) = self
-                .compute(estimate, call, |call, checkpoint| clip_gradients(&call.spec, &call.views(), checkpoint))
+                .compute(Method::ClipGradients, estimate, call, |call, checkpoint| {
+                    clip_gradients(&call.spec, &call.views(), checkpoint)
+                })
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
         })

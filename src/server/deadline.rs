@@ -6,6 +6,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,18 +21,21 @@ use tonic::{
 };
 use tower::Service;
 
-use crate::{direct::trailers, error::Error};
+use crate::{direct::trailers, error::Error, metrics::Metrics};
 
 /// How much earlier this clock ends, at most; shorter timeouts are cut by an eighth.
 const AHEAD: Duration = Duration::from_millis(1);
 
 /// Ends calls at the deadline their client gave them. What they wait for is dropped, and so told to stop.
 #[derive(Clone, Debug)]
-pub(super) struct Deadline<S>(S);
+pub(super) struct Deadline<S> {
+    service: S,
+    metrics: Arc<Metrics>,
+}
 
 impl<S> Deadline<S> {
-    pub(super) fn new(service: S) -> Self {
-        Self(service)
+    pub(super) fn new(service: S, metrics: Arc<Metrics>) -> Self {
+        Self { service, metrics }
     }
 }
 
@@ -45,24 +49,26 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
+        self.service.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(timeout) = timeout(request.headers()) else { return Box::pin(self.0.call(request)) };
+        let Some(timeout) = timeout(request.headers()) else { return Box::pin(self.service.call(request)) };
         if timeout.is_zero() {
             // A short call could still be done when its clock is first looked at.
-            return Box::pin(async move { Ok(out_of_time(timeout)) });
+            let answer = out_of_time(timeout, &self.metrics);
+            return Box::pin(async move { Ok(answer) });
         }
-        let call = self.0.call(request);
+        let call = self.service.call(request);
+        let metrics = Arc::clone(&self.metrics);
         Box::pin(async move {
             let end = Instant::now() + (timeout - AHEAD.min(timeout / 8));
             match tokio::time::timeout_at(end, call).await {
                 Ok(Ok(answer)) if answer.extensions().get::<Unfinished>().is_some() => {
-                    Ok(answer.map(|body| Body::new(Until { body, end: Box::pin(sleep_until(end)), timeout })))
+                    Ok(answer.map(|body| Body::new(Until { body, end: Box::pin(sleep_until(end)), timeout, metrics })))
                 }
                 Ok(answer) => answer,
-                Err(_) => Ok(out_of_time(timeout)),
+                Err(_) => Ok(out_of_time(timeout, &metrics)),
             }
         })
     }
@@ -77,6 +83,7 @@ struct Until {
     body: Body,
     end: Pin<Box<Sleep>>,
     timeout: Duration,
+    metrics: Arc<Metrics>,
 }
 
 impl HttpBody for Until {
@@ -89,7 +96,7 @@ impl HttpBody for Until {
             return frame;
         }
         self.body = Body::empty();
-        let status = expired(self.timeout);
+        let status = expired(self.timeout, &self.metrics);
         Poll::Ready(Some(Ok(Frame::trailers(trailers(&Err(status))))))
     }
 
@@ -98,11 +105,12 @@ impl HttpBody for Until {
     }
 }
 
-fn out_of_time(timeout: Duration) -> Response<Body> {
-    expired(timeout).into_http()
+fn out_of_time(timeout: Duration, metrics: &Metrics) -> Response<Body> {
+    expired(timeout, metrics).into_http()
 }
 
-fn expired(timeout: Duration) -> Status {
+fn expired(timeout: Duration, metrics: &Metrics) -> Status {
+    metrics.failed(&Error::DeadlineExceeded);
     tracing::info!(status = ?Error::DeadlineExceeded.code(), ?timeout, "call out of time");
     Error::DeadlineExceeded.into()
 }

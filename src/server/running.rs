@@ -12,6 +12,7 @@ use crate::{address::Address, config::ServerConfig};
 #[derive(Debug)]
 pub struct Running {
     address: Address,
+    metrics: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), Error>>,
 }
@@ -24,17 +25,23 @@ impl Running {
     pub async fn start(config: ServerConfig) -> Result<Self, Error> {
         let server = Server::bind(config).await?;
         let address = server.address().clone();
+        let metrics = server.metrics_address();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(async {
             // An error says that `Running` was dropped: a reason to stop as well.
             let _ = stopped.await;
         }));
-        Ok(Self { address, stop, serving })
+        Ok(Self { address, metrics, stop, serving })
     }
 
     /// The IP address and port that were bound; `None` for a Unix domain socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.address.tcp()
+    }
+
+    /// Where the metrics are served; `None`: they are not.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Where a client connects: `http://127.0.0.1:PORT`, or `unix:PATH`.
@@ -47,7 +54,7 @@ impl Running {
     /// # Errors
     /// As [`Server::serve`], and [`Error::Task`].
     pub async fn shutdown_and_wait(self) -> Result<(), Error> {
-        let Self { address: _, stop, serving } = self;
+        let Self { address: _, metrics: _, stop, serving } = self;
         // An error says that the server has ended already; waiting for it tells why.
         let _ = stop.send(());
         serving.await?

@@ -16,6 +16,7 @@ use crate::{
     direct::DATA,
     error::Error,
     executor::Pieces,
+    metrics::Method,
     wire::{self, Description},
 };
 
@@ -51,7 +52,7 @@ impl Service {
         if parts.part_len() >= parts.total_len() {
             return None;
         }
-        let observed = Observed::begin("Normalize");
+        let observed = Observed::begin(&self.metrics, Method::Normalize);
         let pieces = self.executor.pieces(observed.span().clone())?;
         observed.describe(call.spec.kind, dtype, shape);
         let service = Arc::clone(self);

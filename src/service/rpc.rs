@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Debug,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -9,48 +10,64 @@ use evenkeel_kernels::{DType, TensorRef};
 use tonic::{Code, Status};
 use tracing::{Instrument as _, Span, field::Empty, info_span};
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    metrics::{Kind, Method, Metrics},
+};
 
 /// Runs a call in a span of its own and turns its outcome into gRPC's. [`describe`] and the executor fill the span.
 pub(super) async fn observe<T>(
-    method: &'static str,
+    metrics: &Arc<Metrics>,
+    method: Method,
     call: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Status> {
-    Observed::begin(method).end(call).await
+    Observed::begin(metrics, method).end(call).await
 }
 
 /// A call that has begun.
 pub(super) struct Observed {
-    span: Span,
+    method: Method,
     ending: Ending,
 }
 
 impl Observed {
-    pub(super) fn begin(method: &'static str) -> Self {
-        let span =
-            info_span!("rpc", method, kind = Empty, dtype = Empty, shape = Empty, queue_us = Empty, compute_us = Empty);
-        let ending = Ending { span: span.clone(), began: Instant::now(), outcome: Err(Error::Cancelled) };
-        Self { span, ending }
+    pub(super) fn begin(metrics: &Arc<Metrics>, method: Method) -> Self {
+        let name = method.name();
+        let span = info_span!(
+            "rpc",
+            method = name,
+            kind = Empty,
+            dtype = Empty,
+            shape = Empty,
+            queue_us = Empty,
+            compute_us = Empty
+        );
+        let metrics = Arc::clone(metrics);
+        let ending = Ending { metrics, span, began: Instant::now(), outcome: Err(Error::Cancelled) };
+        Self { method, ending }
     }
 
     pub(super) fn span(&self) -> &Span {
-        &self.span
+        &self.ending.span
     }
 
     /// Puts what is computed, on what, into the span.
-    pub(super) fn describe(&self, kind: impl Debug, dtype: DType, shape: &[usize]) {
-        describe_one(&self.span, kind, dtype, shape);
+    pub(super) fn describe(&self, kind: impl Debug + Copy + Into<Kind>, dtype: DType, shape: &[usize]) {
+        self.ending.metrics.operation(self.method, kind.into(), dtype.into());
+        describe_one(&self.ending.span, kind, dtype, shape);
     }
 
     /// How long the call waited for a thread, and how long it computed, where the executor does not say so.
     pub(super) fn times(&self, queued: Duration, computed: Duration) {
+        self.ending.metrics.computed(self.method, queued, computed);
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.span.record("queue_us", micros(queued)).record("compute_us", micros(computed));
+        self.ending.span.record("queue_us", micros(queued)).record("compute_us", micros(computed));
     }
 
     /// Runs the rest of the call and turns its outcome into gRPC's.
     pub(super) async fn end<T>(self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Status> {
-        let Self { span, ending } = self;
+        let Self { method: _, ending } = self;
+        let span = ending.span.clone();
         async move {
             let mut ending = ending;
             let result = call.await;
@@ -104,6 +121,7 @@ pub(super) fn message() -> Span {
 /// Logs the end of a call when it is dropped, so that a call that the client gave up on, and whose future is dropped
 /// where it waits, is logged as well.
 struct Ending {
+    metrics: Arc<Metrics>,
     span: Span,
     began: Instant,
     outcome: Result<(), Error>,
@@ -111,6 +129,9 @@ struct Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
+        if let Err(error) = &self.outcome {
+            self.metrics.failed(error);
+        }
         let _in_span = self.span.enter();
         let elapsed_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         match &self.outcome {

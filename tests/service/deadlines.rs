@@ -19,7 +19,7 @@ use tonic::{Code, Request, body::Body};
 use crate::harness::{dropout, f32s, refusal};
 
 /// A client that sends `grpc-timeout` and does not look at the clock: tonic's own transport would.
-fn without_a_clock(server: &Running) -> TensorOpsServiceClient<Http<HttpConnector, Body>> {
+pub(crate) fn without_a_clock(server: &Running) -> TensorOpsServiceClient<Http<HttpConnector, Body>> {
     let http = Http::builder(TokioExecutor::new()).http2_only(true).build_http();
     TensorOpsServiceClient::with_origin(http, server.url().parse().expect("the URL is one"))
 }

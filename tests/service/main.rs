@@ -12,6 +12,7 @@ mod float_data;
 mod health;
 mod limits;
 mod measure;
+mod metrics;
 mod process;
 mod reflection;
 mod same_bits;

@@ -12,7 +12,7 @@ const LIMIT: usize = 1 << 22;
 
 fn service() -> Arc<Service> {
     let executor = Executor::new(1, Buffers::new(0), None).expect("one thread can be started");
-    Arc::new(Service::new(Arc::new(executor), LIMIT))
+    Arc::new(Service::new(Arc::new(executor), Arc::default(), LIMIT))
 }
 
 /// With statistics the answer is sent when all of it is there, without them its parts are sent as they are computed.
@@ -115,7 +115,7 @@ async fn an_answer_above_the_limit_is_refused() {
     let len = service().normalize(request(100, false)).await.expect("it is right").encoded_len();
     for (limit, refused) in [(len, None), (len - 1, Some(Code::ResourceExhausted))] {
         let executor = Executor::new(1, Buffers::new(0), None).expect("one thread can be started");
-        let service = Arc::new(Service::new(Arc::new(executor), limit));
+        let service = Arc::new(Service::new(Arc::new(executor), Arc::default(), limit));
         let outcome = normalize(incoming(bytes.chunks(1 << 14).map(data)), &service, LIMIT).await;
         assert_eq!(read(outcome).await.err(), refused, "{limit}");
     }

@@ -1,0 +1,146 @@
+//! What the server counts of itself.
+//!
+//! Everything is an atomic number in an array, found by the place of its labels in closed sets: counting takes no lock, no map
+//! and no string, and nothing that a client sends makes a new series. What it all means is in `docs/operations.md`.
+
+mod calls;
+mod connection;
+mod endpoint;
+mod exposition;
+mod histogram;
+mod labels;
+mod layer;
+mod process;
+mod work;
+
+pub(crate) use calls::Call;
+pub(crate) use connection::Connection;
+pub(crate) use endpoint::Endpoint;
+pub(crate) use exposition::Exposition;
+pub(crate) use labels::{Elements, Kind, Method, Reason};
+pub(crate) use layer::Observe;
+pub(crate) use work::Queued;
+
+use std::{
+    array,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use self::{calls::Calls, work::Work};
+use crate::error::Error;
+
+/// Counts up; wraps after some 10^19.
+#[derive(Debug, Default)]
+struct Counter(AtomicU64);
+
+impl Counter {
+    fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Something that is there for a while, counted as long as this is.
+#[derive(Debug, Default)]
+struct Level(AtomicU64);
+
+impl Level {
+    fn rise(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn fall(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The numbers of one server.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    calls: [Calls; Method::COUNT],
+    work: [Work; Method::TENSOR_OPS],
+    /// Jobs that wait for a thread.
+    queued: Level,
+    /// Jobs that are computed.
+    running: Level,
+    refused: [Counter; Reason::COUNT],
+    panics: Counter,
+    connections: Level,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            calls: array::from_fn(|_| Calls::default()),
+            work: array::from_fn(|_| Work::default()),
+            queued: Level::default(),
+            running: Level::default(),
+            refused: array::from_fn(|_| Counter::default()),
+            panics: Counter::default(),
+            connections: Level::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// A call has come; it is counted as cancelled unless its end is told.
+    pub(crate) fn begin_call(self: &Arc<Self>, method: Method) -> Call {
+        Call::begin(Arc::clone(self), method)
+    }
+
+    /// A job of a call waits for a thread.
+    pub(crate) fn queue(self: &Arc<Self>, method: Method) -> Queued {
+        Queued::new(Arc::clone(self), method)
+    }
+
+    /// A job whose time was measured elsewhere has ended.
+    pub(crate) fn computed(&self, method: Method, queued: Duration, computed: Duration) {
+        if let Some(work) = self.work.get(method.index()) {
+            work.queue.observe(queued);
+            work.compute.observe(computed);
+        }
+    }
+
+    /// A request was understood: what is computed, on elements of which dtype.
+    pub(crate) fn operation(&self, method: Method, kind: Kind, elements: Elements) {
+        if let Some(work) = self.work.get(method.index()) {
+            work.operations[kind as usize][elements as usize].add(1);
+        }
+    }
+
+    /// A call was refused.
+    pub(crate) fn refuse(&self, reason: Reason) {
+        self.refused[reason as usize].add(1);
+    }
+
+    /// A call of the tensor service ended with an error.
+    pub(crate) fn failed(&self, error: &Error) {
+        match error {
+            Error::Invalid { .. } => self.refuse(Reason::InvalidArgument),
+            Error::NonFiniteNorm { .. } => self.refuse(Reason::NonfiniteNorm),
+            Error::RequestTooLarge { .. } | Error::ResponseTooLarge { .. } => self.refuse(Reason::MessageTooLarge),
+            Error::Unreadable { .. } => self.refuse(Reason::Unreadable),
+            Error::DeadlineExceeded => self.refuse(Reason::DeadlineExceeded),
+            Error::ShuttingDown => self.refuse(Reason::ShuttingDown),
+            Error::Panicked => self.panics.add(1),
+            // Nobody was refused anything; the call's code tells.
+            Error::Cancelled => {}
+        }
+    }
+
+    /// A connection was accepted; it is open as long as what this returns is there.
+    pub(crate) fn open_connection(self: &Arc<Self>) -> Connection {
+        Connection::open(Arc::clone(self))
+    }
+}

@@ -1,0 +1,117 @@
+//! The port that Prometheus asks: `GET /metrics`, and nothing else.
+//!
+//! Whoever connects has a few seconds for a request and its answer, and the connection is closed behind it: nobody can keep
+//! a connection, nor all of them, for long.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+};
+
+use super::{Exposition, exposition};
+
+/// A scraper has its request in the first segment.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
+/// From the connection to the end of the answer: less than Prometheus' own default of 10 seconds.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// A request has a few headers; what is larger is refused.
+const BUFFER_BYTES: usize = 16 << 10;
+/// Connections at a time; more wait in the system's queue.
+const CONNECTIONS: usize = 16;
+/// After an error of `accept`, which is mostly that there are no descriptors left: time for some to come back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A port that is listened on.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Endpoint {
+    pub(crate) async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// With the port that was taken if 0 was asked for.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until it is dropped, and with it whoever is being answered.
+    pub(crate) async fn serve(self, exposition: Arc<Exposition>) {
+        let free = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut answering = JoinSet::new();
+        loop {
+            let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
+            while answering.try_join_next().is_some() {}
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "no connection to the metrics");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let exposition = Arc::clone(&exposition);
+            answering.spawn(async move {
+                if tokio::time::timeout(CONNECTION_TIMEOUT, answer(stream, exposition)).await.is_err() {
+                    tracing::debug!("a connection to the metrics took too long");
+                }
+                drop(place);
+            });
+        }
+    }
+}
+
+async fn answer(stream: TcpStream, exposition: Arc<Exposition>) {
+    let service = service_fn(|request| {
+        let response = respond(&request, &exposition);
+        async { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .keep_alive(false)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection to the metrics broke");
+    }
+}
+
+fn respond(request: &Request<Incoming>, exposition: &Exposition) -> Response<Full<Bytes>> {
+    if request.uri().path() != "/metrics" {
+        return refuse(StatusCode::NOT_FOUND, "the metrics are at /metrics\n");
+    }
+    // To HEAD, hyper sends the headers alone.
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "the metrics can be read\n");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    let mut response = Response::new(Full::from(exposition.text()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(exposition::CONTENT_TYPE));
+    response
+}
+
+fn refuse(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response
+}

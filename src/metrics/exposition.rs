@@ -1,0 +1,210 @@
+//! The numbers as Prometheus reads them.
+
+use std::{fmt, sync::Arc};
+
+use evenkeel_kernels::simd::{self, InstructionSet};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, NoLabelSet, prometheus_text},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
+use tonic::Code;
+
+use super::{Elements, Method, Metrics, Reason, calls::CODES, histogram::Histogram, process};
+use crate::{buffers::BufferMetrics, executor::Executor};
+
+/// What `Content-Type` says of it.
+pub(super) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
+
+/// Writes the numbers of a server.
+#[derive(Debug)]
+pub(crate) struct Exposition(Registry);
+
+impl Exposition {
+    pub(crate) fn new(metrics: Arc<Metrics>, executor: Arc<Executor>) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Server { metrics, executor }));
+        Self(registry)
+    }
+
+    /// All of them, as text in version 0.0.4 of the format.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        prometheus_text::encode(&mut text, &self.0).expect("a string takes whatever is written");
+        text
+    }
+}
+
+#[derive(Debug)]
+struct Server {
+    metrics: Arc<Metrics>,
+    executor: Arc<Executor>,
+}
+
+impl Collector for Server {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self { metrics, executor } = self;
+        calls(&mut encoder, metrics)?;
+        work(&mut encoder, metrics)?;
+        server(&mut encoder, metrics, executor)?;
+        process::encode(&mut encoder)
+    }
+}
+
+fn calls(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result {
+    let methods = || Method::ALL.into_iter().zip(&metrics.calls);
+    let mut family = counters(encoder, "grpc_server_started", "Calls that have come.")?;
+    for (method, calls) in methods() {
+        count(&mut family, &of(method), calls.started.get())?;
+    }
+    let mut family = counters(encoder, "grpc_server_handled", "Calls that have ended, by their status.")?;
+    for (method, calls) in methods() {
+        let [service, name, kind] = of(method);
+        for (code, handled) in calls.handled.iter().enumerate() {
+            count(&mut family, &[service, name, kind, ("grpc_code", code_name(code))], handled.get())?;
+        }
+    }
+    let help = "Time from a call's headers to the end of its answer.";
+    let mut family = encoder.encode_descriptor("grpc_server_handling_seconds", help, None, MetricType::Histogram)?;
+    for (method, calls) in methods() {
+        histogram(&mut family, &of(method), &calls.handling)?;
+    }
+    let help = "Bytes of requests that were read, with gRPC's five before each message.";
+    let mut family = counters(encoder, "evenkeel_received_bytes", help)?;
+    for (method, calls) in methods() {
+        count(&mut family, &called(method), calls.received_bytes.get())?;
+    }
+    let help = "Bytes of answers that were handed to the transport.";
+    let mut family = counters(encoder, "evenkeel_sent_bytes", help)?;
+    for (method, calls) in methods() {
+        count(&mut family, &called(method), calls.sent_bytes.get())?;
+    }
+    let in_flight = methods().map(|(_, calls)| {
+        let ended: u64 = calls.handled.iter().map(super::Counter::get).sum();
+        calls.started.get().saturating_sub(ended)
+    });
+    gauge(encoder, "evenkeel_calls_in_flight", "Calls that have come and not ended.", in_flight.sum())
+}
+
+fn work(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result {
+    let methods = || Method::ALL.into_iter().zip(&metrics.work);
+    let help = "Calls whose request was understood, by what they compute and the dtype of their tensors.";
+    let mut family = counters(encoder, "evenkeel_operations", help)?;
+    for (method, work) in methods() {
+        for &kind in method.kinds() {
+            for elements in Elements::ALL.into_iter().filter(|elements| elements.occurs_in(method)) {
+                let labels = [("grpc_method", method.name()), ("kind", kind.name()), ("dtype", elements.name())];
+                count(&mut family, &labels, work.operations[kind as usize][elements as usize].get())?;
+            }
+        }
+    }
+    let help = "Time that work waited for a thread.";
+    let mut family = encoder.encode_descriptor("evenkeel_queue_seconds", help, None, MetricType::Histogram)?;
+    for (method, work) in methods() {
+        histogram(&mut family, &[("grpc_method", method.name())], &work.queue)?;
+    }
+    let help = "Time that work was computed.";
+    let mut family = encoder.encode_descriptor("evenkeel_compute_seconds", help, None, MetricType::Histogram)?;
+    for (method, work) in methods() {
+        histogram(&mut family, &[("grpc_method", method.name())], &work.compute)?;
+    }
+    Ok(())
+}
+
+fn server(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, executor: &Executor) -> fmt::Result {
+    let mut family = counters(encoder, "evenkeel_refused", "Calls that were refused, by the reason.")?;
+    for (reason, refused) in Reason::ALL.into_iter().zip(&metrics.refused) {
+        count(&mut family, &[("reason", reason.name())], refused.get())?;
+    }
+    let BufferMetrics { reused, made, dropped, kept_bytes } = executor.buffers().metrics();
+    for (name, help, value) in [
+        ("evenkeel_panics", "Operations that panicked: bugs.", metrics.panics.get()),
+        ("evenkeel_buffers_reused", "Buffers of the pool that were handed out again.", reused),
+        ("evenkeel_buffers_made", "Buffers that had to be made.", made),
+        ("evenkeel_buffers_dropped", "Buffers that came back to a full pool and were given up.", dropped),
+    ] {
+        ConstCounter::new(value).encode(counters(encoder, name, help)?)?;
+    }
+    for (name, help, value) in [
+        ("evenkeel_buffers_kept_bytes", "Bytes of buffers that are kept for the next calls.", kept_bytes as u64),
+        ("evenkeel_compute_threads", "Threads of the compute pool.", executor.threads() as u64),
+        ("evenkeel_jobs_queued", "Work that waits for a thread.", metrics.queued.get()),
+        ("evenkeel_jobs_running", "Work that is computed, on whatever thread.", metrics.running.get()),
+        ("evenkeel_connections_open", "Connections that are open.", metrics.connections.get()),
+    ] {
+        gauge(encoder, name, help, value)?;
+    }
+    let instructions = match simd::chosen() {
+        InstructionSet::Baseline => "baseline",
+        InstructionSet::Avx2 => "avx2",
+        InstructionSet::Avx512 => "avx512",
+    };
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("instruction_set", instructions)];
+    let help = "Always 1; its labels say what runs.";
+    let mut family = encoder.encode_descriptor("evenkeel_build_info", help, None, MetricType::Gauge)?;
+    ConstGauge::new(1_u64).encode(family.encode_family(&labels)?)
+}
+
+/// The labels that say which call.
+fn of(method: Method) -> [(&'static str, &'static str); 3] {
+    [("grpc_service", method.service()), ("grpc_method", method.name()), ("grpc_type", method.kind())]
+}
+
+/// The same without the type.
+fn called(method: Method) -> [(&'static str, &'static str); 2] {
+    [("grpc_service", method.service()), ("grpc_method", method.name())]
+}
+
+fn counters<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    name: &'a str,
+    help: &str,
+) -> Result<MetricEncoder<'a>, fmt::Error> {
+    encoder.encode_descriptor(name, help, None, MetricType::Counter)
+}
+
+fn count<const N: usize>(
+    family: &mut MetricEncoder<'_>,
+    labels: &[(&'static str, &'static str); N],
+    value: u64,
+) -> fmt::Result {
+    ConstCounter::new(value).encode(family.encode_family(labels)?)
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+fn histogram<const N: usize>(
+    family: &mut MetricEncoder<'_>,
+    labels: &[(&'static str, &'static str); N],
+    histogram: &Histogram,
+) -> fmt::Result {
+    let (sum, count, buckets) = histogram.read();
+    family.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+}
+
+/// As `google.rpc.Code` has it.
+fn code_name(code: usize) -> &'static str {
+    const _: () = assert!(CODES == Code::Unauthenticated as usize + 1);
+    match Code::from_i32(i32::try_from(code).unwrap_or(i32::MAX)) {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,343 @@
+//! The values that labels take. They are closed sets: what a client makes up never becomes a series.
+
+use evenkeel_kernels::{ClipMode, DType, DropoutKind, NormKind, NormOrder, TensorRef};
+
+/// What is said of a service or method that this server does not have.
+const OTHER: &str = "_OTHER";
+
+/// A remote call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Normalize,
+    NormalizeBackward,
+    Dropout,
+    DropoutBackward,
+    ClipGradients,
+    MeasureGradients,
+    HealthCheck,
+    HealthWatch,
+    ReflectionV1,
+    ReflectionV1Alpha,
+    /// Every other path.
+    Other,
+}
+
+impl Method {
+    pub(crate) const COUNT: usize = 11;
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::Normalize,
+        Self::NormalizeBackward,
+        Self::Dropout,
+        Self::DropoutBackward,
+        Self::ClipGradients,
+        Self::MeasureGradients,
+        Self::HealthCheck,
+        Self::HealthWatch,
+        Self::ReflectionV1,
+        Self::ReflectionV1Alpha,
+        Self::Other,
+    ];
+    /// Those of the tensor service: the first ones, by whose index the kernels' numbers are kept.
+    pub(crate) const TENSOR_OPS: usize = 6;
+
+    /// The call that the path of a request asks for.
+    pub(crate) fn of_path(path: &str) -> Self {
+        match path {
+            "/evenkeel.v1.TensorOpsService/Normalize" => Self::Normalize,
+            "/evenkeel.v1.TensorOpsService/NormalizeBackward" => Self::NormalizeBackward,
+            "/evenkeel.v1.TensorOpsService/Dropout" => Self::Dropout,
+            "/evenkeel.v1.TensorOpsService/DropoutBackward" => Self::DropoutBackward,
+            "/evenkeel.v1.TensorOpsService/ClipGradients" => Self::ClipGradients,
+            "/evenkeel.v1.TensorOpsService/MeasureGradients" => Self::MeasureGradients,
+            "/grpc.health.v1.Health/Check" => Self::HealthCheck,
+            "/grpc.health.v1.Health/Watch" => Self::HealthWatch,
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" => Self::ReflectionV1,
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Self::ReflectionV1Alpha,
+            _ => Self::Other,
+        }
+    }
+
+    /// Its place in [`ALL`](Self::ALL).
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The label `grpc_service`.
+    pub(crate) fn service(self) -> &'static str {
+        match self {
+            Self::Normalize
+            | Self::NormalizeBackward
+            | Self::Dropout
+            | Self::DropoutBackward
+            | Self::ClipGradients
+            | Self::MeasureGradients => "evenkeel.v1.TensorOpsService",
+            Self::HealthCheck | Self::HealthWatch => "grpc.health.v1.Health",
+            Self::ReflectionV1 => "grpc.reflection.v1.ServerReflection",
+            Self::ReflectionV1Alpha => "grpc.reflection.v1alpha.ServerReflection",
+            Self::Other => OTHER,
+        }
+    }
+
+    /// The label `grpc_method`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Normalize => "Normalize",
+            Self::NormalizeBackward => "NormalizeBackward",
+            Self::Dropout => "Dropout",
+            Self::DropoutBackward => "DropoutBackward",
+            Self::ClipGradients => "ClipGradients",
+            Self::MeasureGradients => "MeasureGradients",
+            Self::HealthCheck => "Check",
+            Self::HealthWatch => "Watch",
+            Self::ReflectionV1 | Self::ReflectionV1Alpha => "ServerReflectionInfo",
+            Self::Other => OTHER,
+        }
+    }
+
+    /// The label `grpc_type`.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Normalize
+            | Self::NormalizeBackward
+            | Self::Dropout
+            | Self::DropoutBackward
+            | Self::ClipGradients
+            | Self::HealthCheck => "unary",
+            Self::MeasureGradients => "client_stream",
+            Self::HealthWatch => "server_stream",
+            Self::ReflectionV1 | Self::ReflectionV1Alpha => "bidi_stream",
+            Self::Other => OTHER,
+        }
+    }
+
+    /// What it can be asked to compute.
+    pub(crate) fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::Normalize | Self::NormalizeBackward => {
+                &[Kind::Batch, Kind::Layer, Kind::Rms, Kind::Instance, Kind::Group]
+            }
+            Self::Dropout | Self::DropoutBackward => &[Kind::Element, Kind::Channel, Kind::Alpha, Kind::FeatureAlpha],
+            Self::ClipGradients => &[Kind::Norm, Kind::Value, Kind::NormPerTensor],
+            Self::MeasureGradients => &[Kind::One, Kind::Two, Kind::Infinity],
+            Self::HealthCheck | Self::HealthWatch | Self::ReflectionV1 | Self::ReflectionV1Alpha | Self::Other => &[],
+        }
+    }
+}
+
+/// What is computed: the label `kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Batch,
+    Layer,
+    Rms,
+    Instance,
+    Group,
+    Element,
+    Channel,
+    Alpha,
+    FeatureAlpha,
+    Norm,
+    Value,
+    NormPerTensor,
+    One,
+    Two,
+    Infinity,
+}
+
+impl Kind {
+    pub(crate) const COUNT: usize = 15;
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Layer => "layer",
+            Self::Rms => "rms",
+            Self::Instance => "instance",
+            Self::Group => "group",
+            Self::Element => "element",
+            Self::Channel => "channel",
+            Self::Alpha => "alpha",
+            Self::FeatureAlpha => "feature_alpha",
+            Self::Norm => "norm",
+            Self::Value => "value",
+            Self::NormPerTensor => "norm_per_tensor",
+            Self::One => "1",
+            Self::Two => "2",
+            Self::Infinity => "inf",
+        }
+    }
+}
+
+impl From<NormKind> for Kind {
+    fn from(kind: NormKind) -> Self {
+        match kind {
+            NormKind::Batch => Self::Batch,
+            NormKind::Layer => Self::Layer,
+            NormKind::Rms => Self::Rms,
+            NormKind::Instance => Self::Instance,
+            NormKind::Group => Self::Group,
+        }
+    }
+}
+
+impl From<DropoutKind> for Kind {
+    fn from(kind: DropoutKind) -> Self {
+        match kind {
+            DropoutKind::Element => Self::Element,
+            DropoutKind::Channel => Self::Channel,
+            DropoutKind::Alpha => Self::Alpha,
+            DropoutKind::FeatureAlpha => Self::FeatureAlpha,
+        }
+    }
+}
+
+impl From<ClipMode> for Kind {
+    fn from(mode: ClipMode) -> Self {
+        match mode {
+            ClipMode::Norm => Self::Norm,
+            ClipMode::Value => Self::Value,
+            ClipMode::NormPerTensor => Self::NormPerTensor,
+        }
+    }
+}
+
+impl From<NormOrder> for Kind {
+    fn from(order: NormOrder) -> Self {
+        match order {
+            NormOrder::One => Self::One,
+            NormOrder::Two => Self::Two,
+            NormOrder::Infinity => Self::Infinity,
+        }
+    }
+}
+
+/// The dtype of all tensors of a call: the label `dtype`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Elements {
+    /// There are no tensors.
+    #[default]
+    None,
+    Float32,
+    Float64,
+    Float16,
+    Bfloat16,
+    /// They differ.
+    Mixed,
+}
+
+impl Elements {
+    pub(crate) const COUNT: usize = 6;
+    pub(crate) const ALL: [Self; Self::COUNT] =
+        [Self::None, Self::Float32, Self::Float64, Self::Float16, Self::Bfloat16, Self::Mixed];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Float32 => DType::F32.name(),
+            Self::Float64 => DType::F64.name(),
+            Self::Float16 => DType::F16.name(),
+            Self::Bfloat16 => DType::Bf16.name(),
+            Self::Mixed => "mixed",
+        }
+    }
+
+    /// Of these tensors together.
+    pub(crate) fn of(tensors: &[TensorRef<'_>]) -> Self {
+        tensors.iter().map(|tensor| Self::from(tensor.dtype())).fold(Self::None, Self::join)
+    }
+
+    /// Of both together.
+    pub(crate) fn join(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::None, one) | (one, Self::None) => one,
+            (one, another) if one == another => one,
+            (_, _) => Self::Mixed,
+        }
+    }
+
+    /// Whether a call of this method can have it: where one tensor is computed on, it has a dtype.
+    pub(crate) fn occurs_in(self, method: Method) -> bool {
+        let several = matches!(method, Method::ClipGradients | Method::MeasureGradients);
+        several || !matches!(self, Self::None | Self::Mixed)
+    }
+}
+
+impl From<DType> for Elements {
+    fn from(dtype: DType) -> Self {
+        match dtype {
+            DType::F32 => Self::Float32,
+            DType::F64 => Self::Float64,
+            DType::F16 => Self::Float16,
+            DType::Bf16 => Self::Bfloat16,
+        }
+    }
+}
+
+/// Why a call was refused: the label `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    InvalidArgument,
+    NonfiniteNorm,
+    MessageTooLarge,
+    Unreadable,
+    DeadlineExceeded,
+    ShuttingDown,
+}
+
+impl Reason {
+    pub(crate) const COUNT: usize = 6;
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::InvalidArgument,
+        Self::NonfiniteNorm,
+        Self::MessageTooLarge,
+        Self::Unreadable,
+        Self::DeadlineExceeded,
+        Self::ShuttingDown,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::NonfiniteNorm => "NONFINITE_NORM",
+            Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::Unreadable => "UNREADABLE",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_are_places() {
+        assert!(Method::ALL.iter().enumerate().all(|(place, method)| method.index() == place));
+        assert!(Elements::ALL.iter().enumerate().all(|(place, &elements)| elements as usize == place));
+        assert!(Reason::ALL.iter().enumerate().all(|(place, &reason)| reason as usize == place));
+        assert_eq!(Kind::Infinity as usize + 1, Kind::COUNT);
+        let with_kinds = Method::ALL.iter().take_while(|method| !method.kinds().is_empty());
+        assert_eq!(with_kinds.count(), Method::TENSOR_OPS);
+    }
+
+    #[test]
+    fn a_path_is_its_own_method_or_other() {
+        for method in Method::ALL {
+            assert_eq!(Method::of_path(&format!("/{}/{}", method.service(), method.name())), method);
+        }
+        for path in ["", "/", "/evenkeel.v1.TensorOpsService/normalize", "/evenkeel.v1.TensorOpsService/Normalize/"] {
+            assert_eq!(Method::of_path(path), Method::Other, "{path}");
+        }
+    }
+
+    #[test]
+    fn dtypes_join() {
+        use Elements::{Float16, Float32, Mixed, None};
+        assert_eq!(None.join(Float32), Float32);
+        assert_eq!(Float32.join(None), Float32);
+        assert_eq!(Float32.join(Float32), Float32);
+        assert_eq!(Float32.join(Float16), Mixed);
+        assert_eq!(Mixed.join(Float16), Mixed);
+    }
+}
