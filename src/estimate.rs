@@ -41,8 +41,12 @@ impl Work {
                 DType::F16 | DType::Bf16 => 1400,
             },
             Self::NormalizeBackward => 4000,
-            Self::Dropout => 1200,
-            Self::Clip => 500 * wide,
+            Self::Dropout => 1100,
+            Self::Clip => match dtype {
+                DType::F32 => 400,
+                DType::F64 => 2000,
+                DType::F16 | DType::Bf16 => 800,
+            },
             Self::Measure => 900 * wide,
         }
     }
