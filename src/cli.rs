@@ -13,11 +13,11 @@ mod table;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use error::Error;
 
-use crate::config::ServeArgs;
+use crate::config::{ServeArgs, layers};
 
 /// The training-stability operations of deep learning as a gRPC service.
 #[derive(Debug, Parser)]
@@ -37,6 +37,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve gRPC until SIGTERM or SIGINT (the default command).
     Serve(ServeArgs),
+    /// Print the settings that `serve` would have, as a configuration file, and where each comes from.
+    Config(ServeArgs),
     /// Ask a server whether it serves; exits with 0 if it does.
     Health(health::HealthArgs),
     /// Normalize the tensors of a .npy or .safetensors file.
@@ -68,14 +70,19 @@ impl Cli {
         if serves {
             arguments.insert(1.min(arguments.len()), "serve".into());
         }
-        Self::try_parse_from(arguments)
+        let definition = Self::command();
+        let (matches, effective) = layers::parse(&definition, arguments)?;
+        let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut Self::command()))?;
+        match &mut cli.command {
+            Command::Serve(arguments) | Command::Config(arguments) => arguments.effective = effective,
+            Command::Health(_) | Command::Normalize(_) | Command::Dropout(_) | Command::Clip(_) => {}
+        }
+        Ok(cli)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
     use crate::config::DEFAULT_MAX_MESSAGE_BYTES;
 
@@ -83,7 +90,11 @@ mod tests {
         let arguments = ["evenkeel"].iter().chain(arguments).map(OsString::from);
         Cli::parse_or_serve(arguments).map(|Cli { command }| match command {
             Command::Serve(arguments) => arguments,
-            other @ (Command::Health(_) | Command::Normalize(_) | Command::Dropout(_) | Command::Clip(_)) => {
+            other @ (Command::Config(_)
+            | Command::Health(_)
+            | Command::Normalize(_)
+            | Command::Dropout(_)
+            | Command::Clip(_)) => {
                 panic!("not `serve`: {other:?}")
             }
         })

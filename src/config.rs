@@ -1,13 +1,21 @@
-//! The server's settings: flags, environment variables, defaults, and what is refused.
+//! The server's settings: flags, environment variables, a file, defaults, and what is refused.
+//!
+//! A setting is a field of [`ServeArgs`] and nothing else; the file and `evenkeel config` know it by its flag.
 
+mod file;
+pub(crate) mod layers;
 pub mod transport;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
 use clap::Args;
+
+pub use file::Error as FileError;
+pub use layers::{Effective, Source};
 
 use self::transport::Transport;
 use crate::{CheckpointHook, address::Address, telemetry};
@@ -146,6 +154,11 @@ pub struct Configs {
 /// The flags of `evenkeel serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
+    /// A file of settings, in TOML: each key is one of these flags, without its dashes. Flags and environment variables
+    /// count for more.
+    #[arg(long, value_name = "FILE", env = "EVENKEEL_CONFIG")]
+    pub config: Option<PathBuf>,
+
     /// The address to listen on, IP:PORT or unix:PATH; port 0 takes a free one. The bound address is the first line on
     /// standard output.
     #[arg(long, value_name = "ADDR", env = "EVENKEEL_LISTEN", default_value_t = DEFAULT_LISTEN)]
@@ -207,6 +220,10 @@ pub struct ServeArgs {
     /// How log lines look; they go to standard error.
     #[arg(long, value_name = "FORMAT", env = "EVENKEEL_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: telemetry::Format,
+
+    /// Where each setting comes from.
+    #[arg(skip)]
+    pub effective: Effective,
 }
 
 impl ServeArgs {
@@ -216,6 +233,8 @@ impl ServeArgs {
     /// As [`ServerConfig::validate`] and [`telemetry::Config::new`].
     pub fn into_configs(self) -> Result<Configs, Error> {
         let Self {
+            config: _,
+            effective: _,
             listen,
             max_message_bytes,
             transport,

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     match Cli::parse_or_serve(env::args_os()) {
         Ok(Cli { command }) => match command {
             Command::Serve(arguments) => serve(arguments),
+            Command::Config(arguments) => print_config(arguments),
             Command::Health(arguments) => health(arguments),
             Command::Normalize(arguments) => on_files(arguments.run()),
             Command::Dropout(arguments) => on_files(arguments.run()),
@@ -37,12 +38,24 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: ServeArgs) -> ExitCode {
+    let effective = arguments.effective.clone();
     let Configs { server, serving_threads, telemetry } = match arguments.into_configs() {
         Ok(configs) => configs,
-        Err(error) => return fail(EXIT_USAGE, error),
+        Err(error) => return fail(EXIT_USAGE, effective.explain(&error)),
     };
     telemetry.install();
     match run(server, serving_threads) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, error),
+    }
+}
+
+fn print_config(arguments: ServeArgs) -> ExitCode {
+    let effective = arguments.effective.clone();
+    if let Err(error) = arguments.into_configs() {
+        return fail(EXIT_USAGE, effective.explain(&error));
+    }
+    match write!(io::stdout(), "{effective}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, error),
     }

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -26,6 +27,10 @@ pub struct HealthArgs {
     /// Where a server on this machine listens, if `--server` is not given. A wildcard address is asked on loopback.
     #[arg(long, value_name = "ADDR", env = "EVENKEEL_LISTEN", default_value_t = DEFAULT_LISTEN)]
     pub listen: Address,
+
+    /// The server's file of settings, of which `listen` counts here.
+    #[arg(long, value_name = "FILE", env = "EVENKEEL_CONFIG")]
+    pub config: Option<PathBuf>,
 
     /// The gRPC service to ask about; empty: the server as a whole.
     #[arg(long, value_name = "NAME", default_value = "")]
@@ -90,7 +95,7 @@ impl HealthArgs {
     /// # Errors
     /// Any other answer, or none.
     pub async fn run(self) -> Result<(), Error> {
-        let Self { server, listen, service, timeout } = self;
+        let Self { server, listen, config: _, service, timeout } = self;
         let url = server.unwrap_or_else(|| reachable(listen).url());
         match tokio::time::timeout(timeout.into(), ask(url.clone(), service)).await {
             Ok(Ok(ServingStatus::Serving)) => Ok(writeln!(io::stdout(), "{}", ServingStatus::Serving.as_str_name())?),

@@ -16,5 +16,6 @@ mod metrics;
 mod process;
 mod reflection;
 mod same_bits;
+mod settings;
 mod shutdown;
 mod unix_socket;

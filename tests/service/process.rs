@@ -26,14 +26,14 @@ fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
 }
 
 /// A serving process; killed when the test ends early.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     stdout: BufReader<ChildStdout>,
     url: String,
 }
 
 impl Process {
-    fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = evenkeel(arguments, variables).spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut line = String::new();
@@ -43,12 +43,17 @@ impl Process {
         Self { child, stdout, url }
     }
 
-    async fn client(&self) -> Client {
+    /// `http://` and the address that was printed.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) async fn client(&self) -> Client {
         Client::connect(self.url.clone()).await.expect("the address that was printed is served")
     }
 
     /// Sends `signal`; returns the exit status, the rest of standard output, and standard error.
-    fn stop(mut self, signal: Signal) -> (ExitStatus, String, String) {
+    pub(crate) fn stop(mut self, signal: Signal) -> (ExitStatus, String, String) {
         kill_process(Pid::from_child(&self.child), signal).expect("the process lives");
         let (mut out, mut log) = (String::new(), String::new());
         self.stdout.read_to_string(&mut out).expect("the output is text");
@@ -66,11 +71,11 @@ impl Drop for Process {
 }
 
 /// Runs a command line that must end by itself.
-fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+pub(crate) fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     evenkeel(arguments, variables).output().expect("the binary starts")
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

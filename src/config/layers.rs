@@ -1,0 +1,186 @@
+//! Settings by flag, environment variable, file and default, in this order.
+//!
+//! The file's keys are the flags' own names, and its values become flags before the command line is parsed: a flag that is
+//! added can be set in a file, is checked in one place, and is shown by `evenkeel config`, with nothing more to be done.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind, parser::ValueSource};
+use toml::Value;
+
+use super::file::{self, File};
+
+/// The flag that names the file.
+const CONFIG: &str = "config";
+/// The command whose flags the file sets.
+const SERVE: &str = "serve";
+
+/// Where the value of a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The command line.
+    Flag,
+    /// This environment variable.
+    Environment(String),
+    /// The configuration file at this path.
+    File(PathBuf),
+    /// Nobody said anything.
+    Default,
+}
+
+/// One setting.
+#[derive(Clone, Debug)]
+struct Setting {
+    key: String,
+    /// `None`: it has no value, nor a default.
+    value: Option<Value>,
+    source: Source,
+    hidden: bool,
+}
+
+/// The settings in effect, and where each comes from; their text is a configuration file that says the same.
+#[derive(Clone, Debug, Default)]
+pub struct Effective {
+    settings: Vec<Setting>,
+}
+
+/// Parses the arguments, the first of which is the program's name and the second the command's, after the file that they
+/// name has been added to them.
+pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(ArgMatches, Effective), clap::Error> {
+    let given = command.clone().try_get_matches_from(&arguments)?;
+    let Some((name, of_command)) = given.subcommand() else { return Ok((given, Effective::default())) };
+    let (Some(serve), Some(flags)) = (command.find_subcommand(SERVE), command.find_subcommand(name)) else {
+        return Ok((given, Effective::default()));
+    };
+    let path = of_command.try_get_one::<PathBuf>(CONFIG).ok().flatten();
+    let Some(path) = path else {
+        let effective = Effective::new(flags, of_command, of_command, None);
+        return Ok((given, effective));
+    };
+    let file = File::read(path).map_err(usage)?;
+    let mut from_file = Vec::new();
+    for key in file.keys() {
+        let Some(flag) = settings(serve).find(|flag| flag.get_long() == Some(key)) else {
+            let known = settings(serve).find_map(Arg::get_long).unwrap_or_default();
+            return Err(usage(file.unknown(key, known)));
+        };
+        let values = file.flags(key, flag).map_err(usage)?;
+        // By itself, so that an error can only be the file's: also of a value that does not count.
+        let alone = [OsString::from(command.get_name()), SERVE.into()].into_iter().chain(values.iter().map(Into::into));
+        if let Err(error) = command.clone().try_get_matches_from(alone) {
+            return Err(usage(file.refuse(key, reason(&error))));
+        }
+        let Some(flag) = settings(flags).find(|flag| flag.get_long() == Some(key)) else { continue };
+        if !is_given(of_command, flag) {
+            from_file.extend(values.into_iter().map(OsString::from));
+        }
+    }
+    arguments.extend(from_file);
+    let all = command.clone().try_get_matches_from(&arguments)?;
+    let effective = match all.subcommand() {
+        Some((_, all)) => Effective::new(flags, of_command, all, Some((path, &file))),
+        None => Effective::default(),
+    };
+    Ok((all, effective))
+}
+
+/// The flags that a file can set.
+fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
+    command
+        .get_arguments()
+        .filter(|flag| flag.get_long().is_some() && !["help", CONFIG].contains(&flag.get_id().as_str()))
+}
+
+/// Whether the command line or the environment sets it.
+fn is_given(matches: &ArgMatches, flag: &Arg) -> bool {
+    matches!(matches.value_source(flag.get_id().as_str()), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+}
+
+/// What clap has to say about a value, without its advice.
+fn reason(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+fn usage(error: file::Error) -> clap::Error {
+    clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n"))
+}
+
+impl Effective {
+    /// `given`: without the file; `all`: with it.
+    fn new(command: &Command, given: &ArgMatches, all: &ArgMatches, file: Option<(&Path, &File)>) -> Self {
+        let settings = settings(command).map(|flag| {
+            let (id, key) = (flag.get_id().as_str(), flag.get_long().unwrap_or_default());
+            let source = match (given.value_source(id), file) {
+                (Some(ValueSource::CommandLine), _) => Source::Flag,
+                (Some(ValueSource::EnvVariable), _) => {
+                    Source::Environment(flag.get_env().unwrap_or_default().to_string_lossy().into_owned())
+                }
+                (_, Some((path, file))) if file.keys().any(|name| name == key) => Source::File(path.to_owned()),
+                (_, _) => Source::Default,
+            };
+            Setting { key: key.to_owned(), value: value(flag, all), source, hidden: flag.is_hide_set() }
+        });
+        Self { settings: settings.collect() }
+    }
+
+    /// Where the value of a setting comes from, by its flag without the dashes.
+    pub fn source(&self, key: &str) -> Source {
+        let setting = self.settings.iter().find(|setting| setting.key == key);
+        setting.map_or(Source::Default, |setting| setting.source.clone())
+    }
+
+    /// An error of a setting, with the file if its value is from there.
+    pub fn explain(&self, error: &super::Error) -> String {
+        match self.source(error.key) {
+            Source::File(path) => format!("{}: {error}", path.display()),
+            Source::Flag | Source::Environment(_) | Source::Default => error.to_string(),
+        }
+    }
+}
+
+/// The value as TOML has it; it becomes the same flag again.
+fn value(flag: &Arg, matches: &ArgMatches) -> Option<Value> {
+    let id = flag.get_id().as_str();
+    if matches!(flag.get_action(), ArgAction::SetTrue) {
+        return Some(Value::Boolean(matches.get_flag(id)));
+    }
+    let mut values = matches.get_raw(id)?.map(|raw| {
+        let text = raw.to_string_lossy().into_owned();
+        match text.parse::<i64>() {
+            Ok(number) if number.to_string() == text => Value::Integer(number),
+            Ok(_) | Err(_) => Value::String(text),
+        }
+    });
+    if matches!(flag.get_action(), ArgAction::Append) { Some(Value::Array(values.collect())) } else { values.next() }
+}
+
+impl fmt::Display for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "# The settings in effect, and where each comes from.")?;
+        let shown = |setting: &&Setting| !setting.hidden || setting.source != Source::Default;
+        for Setting { key, value, source, hidden: _ } in self.settings.iter().filter(shown) {
+            match value {
+                Some(value) => writeln!(f, "{key} = {value} # {source}")?,
+                None => writeln!(f, "# {key} is not set")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("flag"),
+            Self::Environment(name) => f.write_str(name),
+            Self::File(path) => write!(f, "file {path:?}"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
