@@ -9,6 +9,7 @@
 //! | [`address`] | where a server listens |
 //! | [`config`] | the server's settings, their flags and environment variables |
 //! | [`server`] | the listening server: transport, health, reflection, drain |
+//! | [`reload`] | the log level, read again at SIGHUP |
 //! | [`shutdown`] | the signals that end the process |
 //! | [`telemetry`] | logs |
 //! | `direct` | the unary calls, around tonic's codec |
@@ -42,6 +43,7 @@ mod error;
 mod estimate;
 mod executor;
 mod metrics;
+pub mod reload;
 pub mod server;
 mod service;
 pub mod shutdown;

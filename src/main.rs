@@ -4,14 +4,17 @@ use std::{
     env, error,
     fmt::Display,
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use evenkeel::{
     cli::{self, Cli, Command, health::HealthArgs},
-    config::{Configs, ServeArgs, ServerConfig},
+    config::{Configs, Effective, ServeArgs, ServerConfig},
+    reload::Reload,
     server::Server,
     shutdown::Signals,
+    telemetry::Level,
 };
 use mimalloc::MiMalloc;
 
@@ -38,13 +41,13 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: ServeArgs) -> ExitCode {
-    let effective = arguments.effective.clone();
+    let (effective, file) = (arguments.effective.clone(), arguments.config.clone());
     let Configs { server, serving_threads, telemetry } = match arguments.into_configs() {
         Ok(configs) => configs,
         Err(error) => return fail(EXIT_USAGE, effective.explain(&error)),
     };
-    telemetry.install();
-    match run(server, serving_threads) {
+    let level = telemetry.install();
+    match run(server, serving_threads, file.map(|path| (path, effective, level))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, error),
     }
@@ -61,13 +64,21 @@ fn print_config(arguments: ServeArgs) -> ExitCode {
     }
 }
 
-fn run(config: ServerConfig, serving_threads: usize) -> Result<(), Box<dyn error::Error>> {
+/// `file`: what is read again at SIGHUP.
+fn run(
+    config: ServerConfig,
+    serving_threads: usize,
+    file: Option<(PathBuf, Effective, Level)>,
+) -> Result<(), Box<dyn error::Error>> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if serving_threads > 0 {
         runtime.worker_threads(serving_threads);
     }
     runtime.enable_all().build()?.block_on(async {
         let signals = Signals::catch()?;
+        if let Some((path, effective, level)) = file {
+            tokio::spawn(Reload::catch(path, effective, level)?.run());
+        }
         let server = Server::bind(config).await?;
         writeln!(io::stdout(), "listening on {}", server.address())?;
         Ok(server.serve(signals.received()).await?)

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
 
 use crate::config;
 
@@ -49,16 +49,32 @@ impl Config {
     ///
     /// # Panics
     /// If the process has logs already.
-    pub fn install(self) {
+    pub fn install(self) -> Level {
         let Self { filter, format } = self;
-        let builder = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal());
+        let (filter, level) = reload::Layer::new(filter);
+        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+        let subscriber = tracing_subscriber::registry().with(filter);
         match format {
-            Format::Text => builder.init(),
-            Format::Json => builder.json().init(),
+            Format::Text => subscriber.with(lines).init(),
+            Format::Json => subscriber.with(lines.json()).init(),
         }
+        Level(level)
+    }
+}
+
+/// What the installed logs let through, to be changed while the process runs.
+#[derive(Debug)]
+pub struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Lets through what `directives` say from here on; they are those of [`Config::new`].
+    ///
+    /// # Errors
+    /// As [`Config::new`]; nothing changes then.
+    pub fn change(&self, directives: &str) -> Result<(), config::Error> {
+        let Config { filter, format: _ } = Config::new(directives, Format::default())?;
+        let gone = |error: reload::Error| config::Error { key: "log-level", reason: error.to_string() };
+        self.0.reload(filter).map_err(gone)
     }
 }
 

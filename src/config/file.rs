@@ -92,6 +92,11 @@ impl File {
         values.iter().map(|value| Ok(format!("--{key}={}", self.text(key, value)?))).collect()
     }
 
+    /// The text of a key that is one; `None`: the file does not set it.
+    pub(super) fn string(&self, key: &str) -> Result<Option<String>, Error> {
+        self.table.get(key).map(|value| self.text(key, value)).transpose()
+    }
+
     fn text(&self, key: &str, value: &Value) -> Result<String, Error> {
         match value {
             Value::String(text) => Ok(text.clone()),

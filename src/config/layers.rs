@@ -135,6 +135,14 @@ impl Effective {
         setting.map_or(Source::Default, |setting| setting.source.clone())
     }
 
+    /// Reads a key again from the file that set it, or that could have: as text, or the default if the file has none.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or has no text there.
+    pub fn read_again(&self, path: &Path, key: &str, default: &str) -> Result<String, file::Error> {
+        Ok(File::read(path)?.string(key)?.unwrap_or_else(|| default.to_owned()))
+    }
+
     /// An error of a setting, with the file if its value is from there.
     pub fn explain(&self, error: &super::Error) -> String {
         match self.source(error.key) {

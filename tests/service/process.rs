@@ -5,7 +5,7 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::TcpListener,
-    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
 };
 
 use evenkeel_proto::v1 as pb;
@@ -52,12 +52,23 @@ impl Process {
         Client::connect(self.url.clone()).await.expect("the address that was printed is served")
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the process lives");
+    }
+
+    /// The log, line by line as it is written; [`stop`](Self::stop) does not have it any more.
+    pub(crate) fn log(&mut self) -> BufReader<ChildStderr> {
+        BufReader::new(self.child.stderr.take().expect("it is piped, and taken once"))
+    }
+
     /// Sends `signal`; returns the exit status, the rest of standard output, and standard error.
     pub(crate) fn stop(mut self, signal: Signal) -> (ExitStatus, String, String) {
-        kill_process(Pid::from_child(&self.child), signal).expect("the process lives");
+        self.signal(signal);
         let (mut out, mut log) = (String::new(), String::new());
         self.stdout.read_to_string(&mut out).expect("the output is text");
-        self.child.stderr.take().expect("it is piped").read_to_string(&mut log).expect("the log is text");
+        if let Some(mut rest) = self.child.stderr.take() {
+            rest.read_to_string(&mut log).expect("the log is text");
+        }
         (self.child.wait().expect("it was started"), out, log)
     }
 }

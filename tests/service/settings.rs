@@ -1,6 +1,6 @@
 //! Settings of the binary by flag, environment variable, file and default.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::BufRead, path::PathBuf};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -131,5 +131,56 @@ async fn the_health_check_asks_where_the_file_says() {
     let (_folder, path) = file(&format!("listen = {address:?}\nthreads = 1\n"));
     let output = run(&["health"], &[("EVENKEEL_CONFIG", &path)]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
+}
+
+/// Reads the log up to a line with this text; returns that line.
+fn log_until(log: &mut impl BufRead, text: &str) -> String {
+    let mut line = String::new();
+    while log.read_line(&mut line).expect("the log is text") > 0 {
+        if line.contains(text) {
+            return line;
+        }
+        line.clear();
+    }
+    panic!("the log ends without {text:?}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_reads_the_log_level_again() {
+    let (_folder, path) = file("log-level = \"warn\"\n");
+    let mut process = Process::start(&["--listen=127.0.0.1:0", "--config", &path], &[]);
+    let mut log = process.log();
+    let mut client = process.client().await;
+    let mut call = async || {
+        let request = normalize(evenkeel_proto::v1::NormKind::Layer, f32s(&[2], &[1.0; 2]));
+        client.normalize(request).await.expect("it is right");
+    };
+    call().await;
+    fs::write(&path, "log-level = \"info\"\n").expect("it can be written");
+    process.signal(Signal::HUP);
+    // The first line of all: what was at info before is not there.
+    let mut first = String::new();
+    log.read_line(&mut first).expect("the log is text");
+    assert!(first.contains("read the log level again"), "{first}");
+    call().await;
+    log_until(&mut log, "call ended");
+    // What is wrong changes nothing.
+    fs::write(&path, "log-level = \"loud\"\n").expect("it can be written");
+    process.signal(Signal::HUP);
+    let line = log_until(&mut log, "stays as it was");
+    assert!(line.contains("loud") && line.contains(&path), "{line}");
+    call().await;
+    log_until(&mut log, "call ended");
+    assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_changes_no_level_that_a_flag_has_set() {
+    let (_folder, path) = file("log-level = \"off\"\n");
+    let mut process = Process::start(&["--listen=127.0.0.1:0", "--log-level=info", "--config", &path], &[]);
+    let mut log = process.log();
+    process.signal(Signal::HUP);
+    assert!(log_until(&mut log, "stays").contains("flag"));
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }
