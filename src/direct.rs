@@ -12,7 +12,7 @@ mod following;
 mod head;
 mod receive;
 
-pub(crate) use self::answer::{DATA, trailers};
+pub(crate) use self::answer::trailers;
 
 use std::{
     convert::Infallible,

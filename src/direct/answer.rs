@@ -6,24 +6,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use evenkeel_proto::v1 as pb;
-use http_body::{Body as HttpBody, Frame};
-use prost::{
-    Message,
-    encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len},
+use bytes::Bytes;
+use evenkeel_proto::{
+    bulk::{self, segments},
+    v1 as pb,
 };
+use http_body::{Body as HttpBody, Frame};
+use prost::Message;
 use tonic::{
     Status,
     body::Body,
     codegen::http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE},
 };
-
-/// Elements of less are copied: a frame of their own costs more.
-const SEGMENT: usize = 1 << 14;
-
-/// The number of `Tensor.data`.
-pub(crate) const DATA: u32 = 15;
 
 /// A message that ends in one field of tensors.
 pub(super) trait Answer: Message {
@@ -55,8 +49,9 @@ answer! {
 }
 
 /// The response that carries this answer: the bytes are those of prost's encoding.
-pub(super) fn respond(answer: impl Answer) -> Response<Body> {
-    into_response(Segments { segments: segments(answer).into(), ended: false })
+pub(super) fn respond<A: Answer>(mut answer: A) -> Response<Body> {
+    let tensors = answer.take_tensors().into_iter().map(|tensor| (A::TENSORS, tensor));
+    into_response(Segments { segments: segments(&answer, tensors).into(), ended: false })
 }
 
 /// A gRPC response with this body.
@@ -73,76 +68,11 @@ pub(super) fn respond_in_parts(answer: impl Answer, parts: Vec<Bytes>) -> Respon
     into_response(Segments { segments, ended: false })
 }
 
-/// What comes before the elements, `data_len` bytes and not none, of an answer whose one tensor is here without them.
+/// What comes before the elements, `data_len` bytes, of an answer whose one tensor is here without them.
 pub(super) fn opening<A: Answer>(mut answer: A, data_len: usize) -> Bytes {
     let tensors = answer.take_tensors();
-    let tensor_len = |tensor: &pb::Tensor| tensor.encoded_len() + field_len(DATA, data_len);
-    let body: usize = tensors.iter().map(|tensor| nested_len(A::TENSORS, tensor_len(tensor))).sum();
-    let total = answer.encoded_len() + body;
-    let mut text = begin_message(total, total - data_len);
-    answer.encode(&mut text).expect("the buffer grows");
-    for tensor in &tensors {
-        begin_tensor::<A>(tensor, data_len, &mut text);
-    }
-    text.freeze()
-}
-
-/// A buffer that begins with the prefix of a message of `len` bytes, with room for `here` of them.
-fn begin_message(len: usize, here: usize) -> BytesMut {
-    let mut text = BytesMut::with_capacity(5 + here);
-    text.put_u8(0);
-    text.put_u32(u32::try_from(len).expect("the service holds answers to its limit, which fits"));
-    text
-}
-
-/// Writes a tensor up to its data, which are `data_len` bytes.
-fn begin_tensor<A: Answer>(tensor: &pb::Tensor, data_len: usize, text: &mut BytesMut) {
-    encode_key(A::TENSORS, WireType::LengthDelimited, text);
-    encode_varint((tensor.encoded_len() + field_len(DATA, data_len)) as u64, text);
-    tensor.encode(text).expect("the buffer grows");
-    // No data, no field, as with any field that has its default.
-    if data_len > 0 {
-        encode_key(DATA, WireType::LengthDelimited, text);
-        encode_varint(data_len as u64, text);
-    }
-}
-
-/// The length of a message of `len` bytes as a field.
-fn nested_len(number: u32, len: usize) -> usize {
-    key_len(number) + encoded_len_varint(len as u64) + len
-}
-
-fn segments<A: Answer>(mut answer: A) -> Vec<Bytes> {
-    let tensors: Vec<(pb::Tensor, Bytes)> = answer
-        .take_tensors()
-        .into_iter()
-        .map(|mut tensor| {
-            let data = std::mem::take(&mut tensor.data);
-            (tensor, data)
-        })
-        .collect();
-    let tensor_len = |tensor: &pb::Tensor, data: &Bytes| tensor.encoded_len() + field_len(DATA, data.len());
-    let body: usize = tensors.iter().map(|(tensor, data)| nested_len(A::TENSORS, tensor_len(tensor, data))).sum();
-    let total = answer.encoded_len() + body;
-
-    let mut done = Vec::new();
-    let copied: usize = tensors.iter().map(|(_, data)| data.len()).filter(|&len| len < SEGMENT).sum();
-    let headers = total - tensors.iter().map(|(_, data)| data.len()).sum::<usize>();
-    let mut text = begin_message(total, headers + copied);
-    answer.encode(&mut text).expect("the buffer grows");
-    for (tensor, data) in tensors {
-        begin_tensor::<A>(&tensor, data.len(), &mut text);
-        if data.len() < SEGMENT {
-            text.put(data);
-        } else {
-            done.push(text.split().freeze());
-            done.push(data);
-        }
-    }
-    if !text.is_empty() {
-        done.push(text.freeze());
-    }
-    done
+    let [tensor] = &tensors[..] else { unreachable!("an answer with elements to come has one tensor") };
+    bulk::opening(&answer, (A::TENSORS, tensor), data_len)
 }
 
 /// What ends a response.
@@ -153,11 +83,6 @@ pub(crate) fn trailers(outcome: &Result<(), Status>) -> HeaderMap {
         Err(status) => status.add_header(&mut trailers).expect("our own messages and details fit into headers"),
     }
     trailers
-}
-
-/// The length of a field of bytes; a field without bytes is left out.
-fn field_len(number: u32, len: usize) -> usize {
-    if len == 0 { 0 } else { nested_len(number, len) }
 }
 
 /// A body of these segments that ends well.

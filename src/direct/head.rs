@@ -1,13 +1,11 @@
 //! What a request says before the bytes of its tensor.
 
 use bytes::Bytes;
-use evenkeel_proto::v1 as pb;
-use prost::{
-    Message as _,
-    encoding::{WireType, decode_key, decode_varint},
+use evenkeel_proto::{
+    bulk::{DATA, last_field},
+    v1 as pb,
 };
-
-use super::answer::DATA;
+use prost::Message as _;
 
 /// The number of `NormalizeRequest.input`.
 const INPUT: u32 = 14;
@@ -38,36 +36,6 @@ impl Head {
         }
         request.input = Some(tensor);
         Some(Self { request, len: input.start + data.start, data_len: tensor_len - data.start })
-    }
-}
-
-/// Where a field is.
-struct Place {
-    key: usize,
-    start: usize,
-}
-
-/// The field `number` of a message of `len` bytes, of which these are the first, if nothing comes after it.
-fn last_field(bytes: &[u8], len: usize, number: u32) -> Option<Place> {
-    let mut rest = bytes;
-    loop {
-        let key = bytes.len() - rest.len();
-        let (tag, wire_type) = decode_key(&mut rest).ok()?;
-        let skip = match wire_type {
-            WireType::Varint => decode_varint(&mut rest).map(|_| 0).ok()?,
-            WireType::SixtyFourBit => 8,
-            WireType::ThirtyTwoBit => 4,
-            WireType::LengthDelimited => {
-                let field_len = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
-                let start = bytes.len() - rest.len();
-                if tag == number && start.checked_add(field_len) == Some(len) {
-                    return Some(Place { key, start });
-                }
-                field_len
-            }
-            WireType::StartGroup | WireType::EndGroup => return None,
-        };
-        rest = rest.get(skip..)?;
     }
 }
 

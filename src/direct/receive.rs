@@ -13,8 +13,7 @@ use tonic::{Status, body::Body};
 
 use crate::buffers::Buffers;
 
-/// A message is preceded by a byte that says whether it is compressed, and its length in four bytes.
-pub(super) const PREFIX: usize = 5;
+pub(super) use evenkeel_proto::bulk::PREFIX;
 
 /// What came.
 pub(super) enum Received {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use evenkeel_kernels::{NormalizationByParts, Normalized, PartStatistics};
-use evenkeel_proto::v1 as pb;
+use evenkeel_proto::{bulk::DATA, v1 as pb};
 use prost::{
     Message,
     encoding::{encoded_len_varint, key_len},
@@ -13,7 +13,6 @@ use tonic::Status;
 
 use super::{Service, rpc::Observed};
 use crate::{
-    direct::DATA,
     error::Error,
     executor::Pieces,
     metrics::Method,

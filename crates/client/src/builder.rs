@@ -51,6 +51,7 @@ pub struct Builder {
     stream_window_bytes: u32,
     connection_window_bytes: u32,
     connections: NonZeroUsize,
+    codec_path: bool,
 }
 
 impl Default for Builder {
@@ -65,6 +66,7 @@ impl Default for Builder {
             stream_window_bytes: DEFAULT_STREAM_WINDOW_BYTES,
             connection_window_bytes: DEFAULT_CONNECTION_WINDOW_BYTES,
             connections: NonZeroUsize::MIN,
+            codec_path: false,
         }
     }
 }
@@ -118,6 +120,12 @@ impl Builder {
         Self { connections, ..self }
     }
 
+    /// Whether calls go through tonic's codec, which copies more: what the other way is tested against.
+    #[doc(hidden)]
+    pub fn codec_path(self, codec_path: bool) -> Self {
+        Self { codec_path, ..self }
+    }
+
     /// Connects, by all connections, to a URL such as `http://127.0.0.1:50051`, or to the Unix domain socket `unix:PATH`.
     /// Connections that break later are made anew by the next call.
     ///
@@ -152,7 +160,7 @@ impl Builder {
     }
 
     fn over(self, channels: Vec<Channel>) -> Client {
-        Client::new(channels, self.max_message_bytes, self.timeout)
+        Client::new(channels, self.max_message_bytes, self.timeout, self.codec_path)
     }
 
     fn endpoint(&self, url: &str) -> Result<Endpoint, Error> {
@@ -166,6 +174,7 @@ impl Builder {
             stream_window_bytes,
             connection_window_bytes,
             connections: _, // each is made from this endpoint
+            codec_path: _,  // is asked at each call
         } = self;
         let refuse = |source| Error::Connect { url: url.to_owned(), source };
         Ok(Endpoint::from_shared(url.to_owned())

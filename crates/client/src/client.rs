@@ -10,12 +10,13 @@ use std::{
 
 use evenkeel_proto::v1::tensor_ops_service_client::TensorOpsServiceClient;
 use ndarray::{CowArray, Dimension};
-use prost::Message;
 use tonic::{Request, Status, transport::Channel};
 
 use crate::{
     Builder, ClipInput, Dropout, DropoutBackward, Element, Error, Gradient, MeasureGradients, NormalizeBackwardInput,
-    NormalizeInput, error::Deadline,
+    NormalizeInput,
+    direct::{self, Answer, Method},
+    error::Deadline,
 };
 
 /// A client of an evenkeel server. Cheap to clone; clones share their connections, and many calls may be under way on
@@ -28,11 +29,12 @@ pub struct Client {
     connections: Arc<Connections>,
     max_message_bytes: usize,
     timeout: Option<Duration>,
+    codec_path: bool,
 }
 
 #[derive(Debug)]
 struct Connections {
-    stubs: Vec<TensorOpsServiceClient<Channel>>,
+    channels: Vec<Channel>,
     /// Counts the calls, and so tells whose turn it is.
     calls: AtomicUsize,
 }
@@ -223,36 +225,50 @@ impl Client {
         MeasureGradients::new(self.clone(), gradients.into_iter().map(Into::into))
     }
 
-    pub(crate) fn new(channels: Vec<Channel>, max_message_bytes: usize, timeout: Option<Duration>) -> Self {
-        let stub = |channel| {
-            TensorOpsServiceClient::new(channel)
-                .max_decoding_message_size(max_message_bytes)
-                .max_encoding_message_size(max_message_bytes)
-        };
-        let stubs = channels.into_iter().map(stub).collect();
-        let connections = Arc::new(Connections { stubs, calls: AtomicUsize::new(0) });
-        Self { connections, max_message_bytes, timeout }
+    pub(crate) fn new(
+        channels: Vec<Channel>,
+        max_message_bytes: usize,
+        timeout: Option<Duration>,
+        codec_path: bool,
+    ) -> Self {
+        let connections = Arc::new(Connections { channels, calls: AtomicUsize::new(0) });
+        Self { connections, max_message_bytes, timeout, codec_path }
     }
 
-    /// Makes ready to send `message`.
-    pub(crate) fn call<M: Message>(&self, message: M) -> Result<(Call, Request<M>), Error> {
+    /// Sends one message and waits for one.
+    pub(crate) async fn unary<M: Method>(&self, message: M) -> Result<Answer<M::Answer>, Error> {
         let (size, limit) = (message.encoded_len(), self.max_message_bytes);
         if size > limit {
             let message = format!("the request of {size} bytes is larger than this client's limit of {limit} bytes");
             return Err(Error::TooLarge { message });
         }
-        Ok(self.stream(message))
+        let (channel, deadline, request) = self.begin(message);
+        let answer = if self.codec_path {
+            direct::by_codec(channel, limit, request).await
+        } else {
+            direct::unary(channel, limit, request).await
+        };
+        answer.map_err(|status| Error::from_status(status, deadline))
     }
 
-    /// Makes ready to send what is one message, or a stream of messages that are each within the limit.
+    /// Makes ready to send a stream of messages that are each within the limit.
     pub(crate) fn stream<M>(&self, messages: M) -> (Call, Request<M>) {
-        let Connections { stubs, calls } = &*self.connections;
-        let stub = stubs[calls.fetch_add(1, Ordering::Relaxed) % stubs.len()].clone();
-        let mut request = Request::new(messages);
+        let limit = self.max_message_bytes;
+        let (channel, deadline, request) = self.begin(messages);
+        let stub =
+            TensorOpsServiceClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit);
+        (Call { stub, deadline }, request)
+    }
+
+    /// Whose turn it is, and a request that has the time limit.
+    fn begin<M>(&self, message: M) -> (Channel, Deadline, Request<M>) {
+        let Connections { channels, calls } = &*self.connections;
+        let channel = channels[calls.fetch_add(1, Ordering::Relaxed) % channels.len()].clone();
+        let mut request = Request::new(message);
         if let Some(timeout) = self.timeout {
             request.set_timeout(timeout);
         }
-        (Call { stub, deadline: Deadline::after(self.timeout) }, request)
+        (channel, Deadline::after(self.timeout), request)
     }
 
     pub(crate) fn max_message_bytes(&self) -> usize {
@@ -260,7 +276,7 @@ impl Client {
     }
 }
 
-/// A call that is about to be made.
+/// A stream that is about to be sent.
 pub(crate) struct Call {
     pub(crate) stub: TensorOpsServiceClient<Channel>,
     deadline: Deadline,

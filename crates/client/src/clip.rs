@@ -2,7 +2,11 @@
 
 use evenkeel_proto::v1 as pb;
 
-use crate::{Client, Error, Tensor, codec, codec::Form};
+use crate::{
+    Client, Error, Tensor, codec,
+    codec::{Form, Received},
+    direct::Answer,
+};
 
 /// A gradient and the name of what it is the gradient of. A pair of the two turns into one.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,30 +117,34 @@ impl ClipGradients {
     pub async fn send(self) -> Result<Clipped, Error> {
         let Self { input: ClipInput { client, gradients, forms }, request } = self;
         let names: Vec<String> = gradients.iter().map(|gradient| gradient.name.clone()).collect();
-        let (mut call, request) = client.call(pb::ClipGradientsRequest { gradients, ..request })?;
-        let answer = call.stub.clip_gradients(request).await.map_err(|status| call.error(status))?.into_inner();
-
-        let pb::ClipGradientsResponse { total_norm, scale, clipped_elements, tensor_norms, gradients } = answer;
+        let answer = client.unary(pb::ClipGradientsRequest { gradients, ..request });
+        let Answer { message, mut landed } = answer.await?;
+        let pb::ClipGradientsResponse { total_norm, scale, clipped_elements, tensor_norms, gradients } = message;
         if gradients.len() != forms.len() {
             let reason = format!("are {} where {} were sent", gradients.len(), forms.len());
             return Err(Error::protocol("gradients", reason));
         }
+        let last = gradients.len().wrapping_sub(1);
         let gradients = names
             .into_iter()
             .zip(forms)
             .zip(gradients)
             .enumerate()
-            .map(|(index, ((name, form), tensor))| decode(index, name, form, tensor))
+            .map(|(index, ((name, form), tensor))| {
+                let landed = if index == last { landed.take() } else { None };
+                decode(index, name, form, Received { tensor, landed })
+            })
             .collect::<Result<_, _>>()?;
         Ok(Clipped { gradients, total_norm, scale, clipped_elements, tensor_norms })
     }
 }
 
 /// The answer to the gradient that was sent at this index, with this name and form.
-fn decode(index: usize, name: String, form: Form, tensor: pb::Tensor) -> Result<Gradient, Error> {
+fn decode(index: usize, name: String, form: Form, tensor: Received) -> Result<Gradient, Error> {
     let field = format!("gradients[{index}]");
-    if tensor.name != name {
-        return Err(Error::protocol(field + ".name", format!("is {:?} where {name:?} was sent", tensor.name)));
+    let given = &tensor.tensor.name;
+    if *given != name {
+        return Err(Error::protocol(field + ".name", format!("is {given:?} where {name:?} was sent")));
     }
     let tensor = form.decode(&field, Some(tensor))?;
     Ok(Gradient { name, tensor })

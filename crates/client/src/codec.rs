@@ -1,17 +1,20 @@
 //! Arrays to tensors of the wire and back.
 
+mod elements;
+
 use bytemuck::allocation::pod_collect_to_vec;
 use bytes::Bytes;
 use evenkeel_proto::v1 as pb;
 use half::{bf16, f16};
 use ndarray::{Array, ArrayD, CowArray, Dimension, IxDyn};
 
+pub(crate) use self::elements::Elements;
 use crate::{DType, Element, Error, LengthMismatch, Tensor};
 
 /// The elements of an array, lent to [`Bytes`] as they lie in memory.
-struct Elements<A>(Vec<A>);
+struct Lent<A>(Vec<A>);
 
-impl<A: Element> AsRef<[u8]> for Elements<A> {
+impl<A: Element> AsRef<[u8]> for Lent<A> {
     fn as_ref(&self) -> &[u8] {
         bytemuck::must_cast_slice(&self.0)
     }
@@ -54,29 +57,50 @@ pub(crate) fn to_bytes<A: Element, D: Dimension>(array: CowArray<'_, A, D>) -> B
     if cfg!(target_endian = "big") {
         elements.iter_mut().for_each(|element| *element = element.swap_on_big_endian());
     }
-    Bytes::from_owner(Elements(elements))
+    Bytes::from_owner(Lent(elements))
 }
 
 /// The array of this shape whose elements are these bytes.
 pub(crate) fn from_bytes<A: Element>(shape: &[usize], bytes: &[u8]) -> Result<ArrayD<A>, LengthMismatch> {
     let expected = shape.iter().try_fold(A::DTYPE.size(), |bytes, &dim| bytes.checked_mul(dim));
-    let mismatch = |expected| LengthMismatch { expected, given: bytes.len() };
     if expected != Some(bytes.len()) {
-        return Err(mismatch(expected));
+        return Err(LengthMismatch { expected, given: bytes.len() });
     }
     // Bytes of a message or a file start anywhere, so they cannot be used where they lie.
     let mut elements: Vec<A> = pod_collect_to_vec(bytes);
     if cfg!(target_endian = "big") {
         elements.iter_mut().for_each(|element| *element = element.swap_on_big_endian());
     }
+    with_shape(shape, elements)
+}
+
+/// The array of this shape that has these elements.
+fn with_shape<A: Element>(shape: &[usize], elements: Vec<A>) -> Result<ArrayD<A>, LengthMismatch> {
+    let given = elements.len() * A::DTYPE.size();
+    let expected = shape.iter().try_fold(A::DTYPE.size(), |bytes, &dim| bytes.checked_mul(dim));
+    if expected != Some(given) {
+        return Err(LengthMismatch { expected, given });
+    }
     // ndarray refuses dimensions whose product, leaving out zeros, is beyond any memory.
-    ArrayD::from_shape_vec(IxDyn(shape), elements).map_err(|_| mismatch(None))
+    ArrayD::from_shape_vec(IxDyn(shape), elements).map_err(|_| LengthMismatch { expected: None, given })
+}
+
+/// A tensor of an answer. If its elements have landed, they take the place of its `data`.
+pub(crate) struct Received {
+    pub(crate) tensor: pb::Tensor,
+    pub(crate) landed: Option<Tensor>,
+}
+
+impl From<pb::Tensor> for Received {
+    fn from(tensor: pb::Tensor) -> Self {
+        Self { tensor, landed: None }
+    }
 }
 
 /// An answer's tensor with the type and the shape of what was sent.
 pub(crate) fn decode<A: Element, D: Dimension>(
     field: &str,
-    tensor: Option<pb::Tensor>,
+    tensor: Option<impl Into<Received>>,
     dim: &D,
 ) -> Result<Array<A, D>, Error> {
     let tensor = tensor.ok_or_else(|| Error::protocol(field, "is missing"))?;
@@ -92,8 +116,8 @@ pub(crate) fn decode<A: Element, D: Dimension>(
 }
 
 /// An answer's tensor of a known type and any shape.
-pub(crate) fn decode_any_shape<A: Element>(field: &str, tensor: pb::Tensor) -> Result<ArrayD<A>, Error> {
-    let pb::Tensor { name: _, dtype, shape, float_data, data } = tensor;
+pub(crate) fn decode_any_shape<A: Element>(field: &str, tensor: impl Into<Received>) -> Result<ArrayD<A>, Error> {
+    let Received { tensor: pb::Tensor { name: _, dtype, shape, float_data, data }, landed } = tensor.into();
     if DType::from_wire(dtype) != Some(A::DTYPE) {
         let given = pb::DataType::try_from(dtype).map_or_else(|_| dtype.to_string(), |it| it.as_str_name().to_owned());
         return Err(Error::protocol(format!("{field}.dtype"), format!("is {given} where {} is due", A::DTYPE)));
@@ -104,7 +128,12 @@ pub(crate) fn decode_any_shape<A: Element>(field: &str, tensor: pb::Tensor) -> R
     let Ok(dims) = shape.iter().map(|&dim| usize::try_from(dim)).collect::<Result<Vec<_>, _>>() else {
         return Err(Error::protocol(format!("{field}.shape"), format!("is {shape:?}, which no array has")));
     };
-    from_bytes(&dims, &data).map_err(|mismatch| {
+    // They have landed as the dtype says.
+    let array = match landed.and_then(|landed| A::from_tensor(landed).ok()) {
+        Some(landed) => with_shape(&dims, landed.into_raw_vec_and_offset().0),
+        None => from_bytes(&dims, &data),
+    };
+    array.map_err(|mismatch| {
         Error::protocol(format!("{field}.data"), format!("does not fill {} of shape {shape:?}: {mismatch}", A::DTYPE))
     })
 }
@@ -122,7 +151,7 @@ impl Form {
     }
 
     /// An answer's tensor of this form.
-    pub(crate) fn decode(self, field: &str, tensor: Option<pb::Tensor>) -> Result<Tensor, Error> {
+    pub(crate) fn decode(self, field: &str, tensor: Option<impl Into<Received>>) -> Result<Tensor, Error> {
         let dim = IxDyn(&self.shape);
         Ok(match self.dtype {
             DType::F32 => Tensor::F32(decode::<f32, _>(field, tensor, &dim)?),

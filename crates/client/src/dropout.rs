@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use evenkeel_proto::v1 as pb;
 use ndarray::{Array, ArrayD, CowArray, Dimension};
 
-use crate::{Client, Element, Error, codec};
+use crate::{Client, Element, Error, codec, codec::Received, direct::Answer};
 
 /// What is dropped together, and what takes its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -161,7 +161,7 @@ impl<A: Element, D: Dimension> Dropout<A, D> {
     pub async fn send(self) -> Result<Dropped<A, D>, Error> {
         let Self { client, options, return_mask, input, dim, element: _ } = self;
         let Options { p, seed, offset, kind, scaling } = options;
-        let (mut call, request) = client.call(pb::DropoutRequest {
+        let answer = client.unary(pb::DropoutRequest {
             p,
             seed,
             offset,
@@ -169,10 +169,9 @@ impl<A: Element, D: Dimension> Dropout<A, D> {
             scaling: scaling.to_wire().into(),
             return_mask,
             input: Some(input),
-        })?;
-        let answer = call.stub.dropout(request).await.map_err(|status| call.error(status))?.into_inner();
-
-        let pb::DropoutResponse { kept, mask, output } = answer;
+        });
+        let Answer { message: pb::DropoutResponse { kept, mask, output }, landed } = answer.await?;
+        let output = output.map(|tensor| Received { tensor, landed });
         let mask = return_mask.then(|| mask::decode(&mask, kind.draws(dim.slice()))).transpose()?;
         Ok(Dropped { output: codec::decode("output", output, &dim)?, kept, mask })
     }
@@ -191,7 +190,7 @@ impl<A: Element, D: Dimension> DropoutBackward<A, D> {
     pub async fn send(self) -> Result<Array<A, D>, Error> {
         let Self { client, options, grad_output, dim, element: _ } = self;
         let Options { p, seed, offset, kind, scaling } = options;
-        let (mut call, request) = client.call(pb::DropoutBackwardRequest {
+        let answer = client.unary(pb::DropoutBackwardRequest {
             p,
             seed,
             offset,
@@ -199,10 +198,9 @@ impl<A: Element, D: Dimension> DropoutBackward<A, D> {
             scaling: scaling.to_wire().into(),
             return_mask: false,
             grad_output: Some(grad_output),
-        })?;
-        let answer = call.stub.dropout_backward(request).await.map_err(|status| call.error(status))?.into_inner();
-
-        let pb::DropoutBackwardResponse { grad_input } = answer;
+        });
+        let Answer { message: pb::DropoutBackwardResponse { grad_input }, landed } = answer.await?;
+        let grad_input = grad_input.map(|tensor| Received { tensor, landed });
         codec::decode("grad_input", grad_input, &dim)
     }
 }

@@ -36,6 +36,7 @@ mod builder;
 mod client;
 mod clip;
 mod codec;
+mod direct;
 mod dropout;
 mod element;
 mod error;

@@ -7,7 +7,7 @@ use super::{
     NormKind,
     options::{Options, setters},
 };
-use crate::{Client, Element, Error, Tensor, codec};
+use crate::{Client, Element, Error, Tensor, codec, codec::Received, direct::Answer};
 
 /// The input of a normalization and the gradient of its output; made by [`Client::normalize_backward`].
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ impl<A: Element, D: Dimension> NormalizeBackward<A, D> {
             running_var,
             input: _, // comes last
         } = request;
-        let (mut call, request) = client.call(pb::NormalizeBackwardRequest {
+        let answer = client.unary(pb::NormalizeBackwardRequest {
             kind,
             axes,
             groups,
@@ -92,10 +92,10 @@ impl<A: Element, D: Dimension> NormalizeBackward<A, D> {
             running_var,
             input: Some(input),
             grad_output: Some(grad_output),
-        })?;
-        let answer = call.stub.normalize_backward(request).await.map_err(|status| call.error(status))?.into_inner();
-
-        let pb::NormalizeBackwardResponse { grad_weight, grad_bias, grad_input } = answer;
+        });
+        let Answer { message, landed } = answer.await?;
+        let pb::NormalizeBackwardResponse { grad_weight, grad_bias, grad_input } = message;
+        let grad_input = grad_input.map(|tensor| Received { tensor, landed });
         Ok(NormalizeGradients {
             grad_input: codec::decode("grad_input", grad_input, &dim)?,
             grad_weight: weight_form.map(|form| form.decode("grad_weight", grad_weight)).transpose()?,

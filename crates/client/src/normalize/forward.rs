@@ -7,7 +7,11 @@ use super::{
     NormKind,
     options::{Options, setters},
 };
-use crate::{Client, Element, Error, Tensor, codec, codec::Form};
+use crate::{
+    Client, Element, Error, Tensor, codec,
+    codec::{Form, Received},
+    direct::Answer,
+};
 
 /// An array to normalize; made by [`Client::normalize`].
 #[derive(Clone, Debug)]
@@ -80,10 +84,10 @@ impl<A: Element, D: Dimension> Normalize<A, D> {
     pub async fn send(self) -> Result<Normalized<A, D>, Error> {
         let Self { input: NormalizeInput { client, input, dim, element: _ }, options } = self;
         let Options { request, weight: _, bias: _, running_mean: mean_form, running_var: var_form } = options;
-        let (mut call, request) = client.call(pb::NormalizeRequest { input: Some(input), ..request })?;
-        let answer = call.stub.normalize(request).await.map_err(|status| call.error(status))?.into_inner();
-
-        let pb::NormalizeResponse { axes, mean, rstd, running_mean, running_var, output } = answer;
+        let answer = client.unary(pb::NormalizeRequest { input: Some(input), ..request });
+        let Answer { message, landed } = answer.await?;
+        let pb::NormalizeResponse { axes, mean, rstd, running_mean, running_var, output } = message;
+        let output = output.map(|tensor| Received { tensor, landed });
         let axis = |axis| match usize::try_from(axis) {
             Ok(axis) if axis < dim.ndim() => Ok(axis),
             Ok(_) | Err(_) => {

@@ -1,0 +1,249 @@
+//! An answer's message, lifted out of its frames.
+
+use std::{
+    collections::VecDeque,
+    fmt, mem,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use evenkeel_proto::{
+    bulk::{DATA, last_field},
+    v1 as pb,
+};
+use http_body::{Body as HttpBody, Frame};
+use prost::{
+    Message as _,
+    encoding::{WireType, encode_key, encode_varint},
+};
+use tonic::{Status, body::Body};
+
+use super::{Answer, Method};
+use crate::{DType, codec::Elements};
+
+/// A message is preceded by a byte that says whether it is compressed, and its length in four bytes.
+const PREFIX: usize = 5;
+
+/// What stands for a message that was lifted out: one without bytes.
+const EMPTY: &[u8] = &[0; PREFIX];
+
+/// What comes before the tensor's bytes must be in the first frames, or the message is put together as a whole.
+const HEAD_FRAMES: usize = 4;
+
+/// Where a message goes on its way around tonic.
+pub(super) struct Slot<A>(Arc<Mutex<Option<Answer<A>>>>);
+
+impl<A> Slot<A> {
+    pub(super) fn take(&self) -> Option<Answer<A>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, answer: Answer<A>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+}
+
+impl<A> Clone for Slot<A> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<A> Default for Slot<A> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+/// The body of an answer. If its first message is a plain one, the message goes to the slot and an empty one takes its
+/// place; all else stays as it comes.
+pub(super) struct Landing<M: Method> {
+    body: Body,
+    slot: Slot<M::Answer>,
+    limit: usize,
+    state: State<M::Answer>,
+    /// What goes on, before what `body` still has.
+    ready: VecDeque<Result<Frame<Bytes>, Status>>,
+}
+
+/// How much of the message is there.
+enum State<A> {
+    /// Frames, as they came, prefix and all; and how many of them.
+    Begun(BytesMut, usize),
+    /// All but some elements.
+    Elements { prefix: [u8; PREFIX], message: A, elements: Elements },
+    /// It is not, or no longer, of interest.
+    Through,
+}
+
+impl<M: Method> Landing<M> {
+    pub(super) fn new(body: Body, slot: Slot<M::Answer>, limit: usize) -> Self {
+        Self { body, slot, limit, state: State::Begun(BytesMut::new(), 0), ready: VecDeque::new() }
+    }
+
+    /// Takes a frame's bytes.
+    fn take(&mut self, mut data: Bytes) {
+        self.state = match mem::replace(&mut self.state, State::Through) {
+            State::Through => {
+                self.pass(data);
+                State::Through
+            }
+            State::Begun(begun, _) if begun.is_empty() => self.begin(data),
+            State::Begun(mut begun, frames) => {
+                begun.extend_from_slice(&data);
+                // Room for all of it at once; the prefix may come in parts.
+                if let Some((_, len)) = prefix(&begun)
+                    && len <= self.limit
+                {
+                    begun.reserve((PREFIX + len).saturating_sub(begun.len()));
+                }
+                self.more(begun, frames + 1)
+            }
+            State::Elements { prefix, message, mut elements } => {
+                elements.fill(&mut data);
+                if elements.is_full() {
+                    self.finish(message, elements, data)
+                } else {
+                    State::Elements { prefix, message, elements }
+                }
+            }
+        };
+    }
+
+    /// Takes the first frame: a message that is whole in it is not copied.
+    fn begin(&mut self, data: Bytes) -> State<M::Answer> {
+        if let Some((0, len)) = prefix(&data)
+            && len <= self.limit
+            && data.len() >= PREFIX + len
+        {
+            return self.whole(data, len);
+        }
+        self.more(BytesMut::from(data), 1)
+    }
+
+    /// Looks at all that has come.
+    fn more(&mut self, begun: BytesMut, frames: usize) -> State<M::Answer> {
+        let Some((compressed, len)) = prefix(&begun) else { return State::Begun(begun, frames) };
+        if compressed != 0 || len > self.limit {
+            self.pass(begun.freeze());
+            return State::Through;
+        }
+        if begun.len() >= PREFIX + len {
+            return self.whole(begun.freeze(), len);
+        }
+        if frames <= HEAD_FRAMES
+            && let Some((message, mut elements, start)) = head::<M>(&begun[PREFIX..], len)
+        {
+            let mut prefix = [0; PREFIX];
+            prefix.copy_from_slice(&begun[..PREFIX]);
+            elements.fill(&mut &begun[PREFIX + start..]);
+            return State::Elements { prefix, message, elements };
+        }
+        State::Begun(begun, frames)
+    }
+
+    /// The whole message, of `len` bytes, is there, with its prefix and maybe more.
+    fn whole(&mut self, mut data: Bytes, len: usize) -> State<M::Answer> {
+        match M::Answer::decode(data.slice(PREFIX..PREFIX + len)) {
+            Ok(message) => {
+                self.slot.put(Answer { message, landed: None });
+                self.pass(Bytes::from_static(EMPTY));
+                self.pass(data.split_off(PREFIX + len));
+            }
+            // tonic knows what to say.
+            Err(_) => self.pass(data),
+        }
+        State::Through
+    }
+
+    fn finish(&mut self, message: M::Answer, elements: Elements, rest: Bytes) -> State<M::Answer> {
+        self.slot.put(Answer { message, landed: Some(elements.into_tensor()) });
+        self.pass(Bytes::from_static(EMPTY));
+        self.pass(rest);
+        State::Through
+    }
+
+    fn pass(&mut self, data: Bytes) {
+        if !data.is_empty() {
+            self.ready.push_back(Ok(Frame::data(data)));
+        }
+    }
+
+    /// Gives back what has come of a message that comes no further.
+    fn give_back(&mut self) {
+        match mem::replace(&mut self.state, State::Through) {
+            State::Through => {}
+            State::Begun(begun, _) => self.pass(begun.freeze()),
+            // That the message is not whole is all that matters of it, and a byte says so.
+            State::Elements { prefix, .. } => {
+                self.pass(Bytes::copy_from_slice(&prefix));
+                self.pass(Bytes::from_static(&[0]));
+            }
+        }
+    }
+}
+
+/// The prefix, once it is there.
+fn prefix(bytes: &[u8]) -> Option<(u8, usize)> {
+    let (&[compressed, ref length @ ..], _) = bytes.split_first_chunk::<PREFIX>()?;
+    Some((compressed, usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX)))
+}
+
+/// The message without the elements that end it, room for them, and where they start; if `bytes`, the first of `len`,
+/// tell.
+fn head<M: Method>(bytes: &[u8], len: usize) -> Option<(M::Answer, Elements, usize)> {
+    let output = last_field(bytes, len, M::OUTPUT)?;
+    let (tensor, tensor_len) = (&bytes[output.start..], len - output.start);
+    let data = last_field(tensor, tensor_len, DATA)?;
+    let described = &tensor[..data.key];
+    let dtype = DType::from_wire(pb::Tensor::decode(described).ok()?.dtype)?;
+    let elements = Elements::with_capacity(dtype, tensor_len - data.start)?;
+    let mut without = BytesMut::from(&bytes[..output.key]);
+    encode_key(M::OUTPUT, WireType::LengthDelimited, &mut without);
+    encode_varint(described.len() as u64, &mut without);
+    without.extend_from_slice(described);
+    Some((M::Answer::decode(without).ok()?, elements, output.start + data.start))
+}
+
+/// Nothing in it is pinned.
+impl<M: Method> Unpin for Landing<M> {}
+
+impl<M: Method> HttpBody for Landing<M> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Poll::Ready(Some(frame));
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.take(data),
+                    Err(trailers) => {
+                        self.give_back();
+                        self.ready.push_back(Ok(trailers));
+                    }
+                },
+                Some(Err(status)) => {
+                    self.give_back();
+                    self.ready.push_back(Err(status));
+                }
+                None => {
+                    self.give_back();
+                    if self.ready.is_empty() {
+                        return Poll::Ready(None);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<M: Method> fmt::Debug for Landing<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Landing").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,40 @@
+//! The unary methods.
+
+use evenkeel_proto::v1 as pb;
+use prost::Message;
+
+/// A request, and what its method's call needs to know.
+pub(crate) trait Method: Message + Default + 'static {
+    /// What is answered.
+    type Answer: Message + Default + 'static;
+    /// Where the call goes.
+    const PATH: &'static str;
+    /// The number of the answer's last field, which is of tensors.
+    const OUTPUT: u32;
+
+    /// Takes out the tensors that end the request, with the numbers of their fields.
+    fn take_tensors(&mut self) -> Vec<(u32, pb::Tensor)>;
+}
+
+macro_rules! method {
+    ($name:literal: $request:ident { $($field:ident = $number:literal),+ } => $answer:ident = $output:literal) => {
+        impl Method for pb::$request {
+            type Answer = pb::$answer;
+            const PATH: &'static str = concat!("/evenkeel.v1.TensorOpsService/", $name);
+            const OUTPUT: u32 = $output;
+
+            fn take_tensors(&mut self) -> Vec<(u32, pb::Tensor)> {
+                let mut tensors = Vec::new();
+                $(tensors.extend(std::mem::take(&mut self.$field).into_iter().map(|tensor| ($number, tensor)));)+
+                tensors
+            }
+        }
+    };
+}
+
+method!("Normalize": NormalizeRequest { input = 14 } => NormalizeResponse = 14);
+method!("NormalizeBackward":
+    NormalizeBackwardRequest { input = 14, grad_output = 15 } => NormalizeBackwardResponse = 12);
+method!("Dropout": DropoutRequest { input = 15 } => DropoutResponse = 15);
+method!("DropoutBackward": DropoutBackwardRequest { grad_output = 15 } => DropoutBackwardResponse = 15);
+method!("ClipGradients": ClipGradientsRequest { gradients = 15 } => ClipGradientsResponse = 15);
