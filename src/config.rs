@@ -2,8 +2,11 @@
 //!
 //! A setting is a field of [`ServeArgs`] and nothing else; the file and `evenkeel config` know it by its flag.
 
+mod admission;
+mod connections;
 mod file;
 pub(crate) mod layers;
+mod security;
 pub mod transport;
 
 use std::{
@@ -14,13 +17,22 @@ use std::{
 
 use clap::Args;
 
+pub(crate) use admission::HELD_PER_REQUEST_BYTE;
+pub use admission::{AdmissionArgs, AdmissionConfig, DEFAULT_MAX_BYTES_IN_FLIGHT, DEFAULT_MAX_QUEUED};
+pub use connections::{
+    ConnectionArgs, ConnectionConfig, DEFAULT_BODY_TIMEOUT, DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_IDLE_TIMEOUT,
+    DEFAULT_KEEP_ALIVE_INTERVAL, DEFAULT_KEEP_ALIVE_TIMEOUT, DEFAULT_MAX_CONNECTION_AGE,
+    DEFAULT_MAX_CONNECTION_AGE_GRACE, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_CONNECTIONS_PER_PEER, MAX_DURATION,
+};
 pub use file::Error as FileError;
 pub use layers::{Effective, Source};
+pub use security::{DEFAULT_AUTH_OPEN_METHODS, SecurityArgs, SecurityConfig};
 
 use self::transport::Transport;
+
 use crate::{CheckpointHook, address::Address, telemetry};
 
-/// Where the server listens unless told otherwise: loopback only, for there is no authentication.
+/// Where the server listens unless told otherwise: loopback only.
 pub const DEFAULT_LISTEN: Address = Address::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051));
 /// The largest message, in bytes, unless told otherwise: 64 MiB.
 pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 64 << 20;
@@ -74,6 +86,12 @@ pub struct ServerConfig {
     pub buffer_pool_bytes: usize,
     /// Where Prometheus finds the metrics, over HTTP; port 0 takes a free one. `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// The bounds on connections.
+    pub connections: ConnectionConfig,
+    /// The bounds on work.
+    pub admission: AdmissionConfig,
+    /// Encryption and authentication.
+    pub security: SecurityConfig,
     /// Sends every call through tonic's codec: what tests and benchmarks compare with.
     #[doc(hidden)]
     pub codec_path: bool,
@@ -92,6 +110,9 @@ impl Default for ServerConfig {
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             buffer_pool_bytes: DEFAULT_BUFFER_POOL_BYTES,
             metrics_listen: None,
+            connections: ConnectionConfig::default(),
+            admission: AdmissionConfig::default(),
+            security: SecurityConfig::default(),
             codec_path: false,
             on_checkpoint: None,
         }
@@ -110,13 +131,16 @@ impl ServerConfig {
     /// The first setting that is out of range, by name.
     pub fn validate(&self) -> Result<(), Error> {
         let Self {
-            listen: _,
+            listen,
             max_message_bytes,
             transport,
             threads,
             drain_timeout: _,
             buffer_pool_bytes: _,
             metrics_listen: _,
+            connections,
+            admission,
+            security,
             codec_path: _,
             on_checkpoint: _,
         } = self;
@@ -129,7 +153,10 @@ impl ServerConfig {
             });
         }
         transport.validate()?;
-        check_threads("threads", *threads)
+        check_threads("threads", *threads)?;
+        connections.validate()?;
+        admission.validate(*max_message_bytes)?;
+        security.validate(listen)
     }
 }
 
@@ -208,6 +235,18 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", env = "EVENKEEL_METRICS_LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
 
+    /// The bounds on connections.
+    #[command(flatten)]
+    pub connections: ConnectionArgs,
+
+    /// The bounds on work.
+    #[command(flatten)]
+    pub admission: AdmissionArgs,
+
+    /// Encryption and authentication.
+    #[command(flatten)]
+    pub security: SecurityArgs,
+
     /// Sends every call through tonic's codec: the slower way, which the benchmarks compare with.
     #[arg(long, env = "EVENKEEL_CODEC_PATH", hide = true)]
     pub codec_path: bool,
@@ -243,6 +282,9 @@ impl ServeArgs {
             drain_timeout,
             buffer_pool_bytes,
             metrics_listen,
+            connections,
+            admission,
+            security,
             codec_path,
             log_level,
             log_format,
@@ -255,6 +297,9 @@ impl ServeArgs {
             drain_timeout: drain_timeout.into(),
             buffer_pool_bytes,
             metrics_listen,
+            connections: connections.into(),
+            admission: admission.into(),
+            security: security.into(),
             codec_path,
             on_checkpoint: None,
         };

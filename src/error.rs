@@ -1,6 +1,6 @@
 //! Every way a call can fail, and the gRPC status it is answered with.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, time::Duration};
 
 use evenkeel_kernels as kernels;
 use tonic::{Code, Status};
@@ -8,6 +8,9 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// The `domain` of every `google.rpc.ErrorInfo` of this service.
 const DOMAIN: &str = "evenkeel";
+
+/// When a client that was refused may try again: a few of the longest calls later.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The longest field path and reason, in bytes, that a status carries.
 ///
@@ -56,18 +59,64 @@ pub(crate) enum Error {
         /// The transport's words.
         reason: String,
     },
+    /// A call that has one message has none, or several.
+    #[error("the method takes one message, and this call has {found}")]
+    NotOneMessage {
+        /// How many it has, in words.
+        found: &'static str,
+    },
+    /// The server has as much to do as it takes.
+    #[error("the server has too much to do: {scarce}")]
+    Overloaded {
+        /// What there is no more of.
+        scarce: Scarce,
+    },
+    /// The call has no token, or none that is known.
+    #[error("the call needs a token: authorization: Bearer TOKEN")]
+    Unauthenticated,
     /// Nobody waits for the result.
     #[error("the call was cancelled")]
     Cancelled,
     /// The time that the client gave the call is over.
     #[error("the deadline of the call has passed")]
     DeadlineExceeded,
+    /// The client sent nothing for too long.
+    #[error("the client sent too little for too long")]
+    Stalled,
     /// The time to drain ran out while the call was computed.
     #[error("the server is shutting down")]
     ShuttingDown,
     /// The operation panicked: a bug of ours.
     #[error("internal error: the operation did not finish")]
     Panicked,
+}
+
+/// What an overloaded server has no more of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scarce {
+    /// Memory for calls.
+    Bytes,
+    /// Places where a call waits for a thread.
+    Places,
+}
+
+impl Scarce {
+    /// The setting that says how much there is.
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Bytes => "max-bytes-in-flight",
+            Self::Places => "max-queued",
+        }
+    }
+}
+
+impl fmt::Display for Scarce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bytes => "as many bytes are in flight as may be",
+            Self::Places => "as many calls wait as may",
+        })
+    }
 }
 
 impl Error {
@@ -77,11 +126,18 @@ impl Error {
 
     /// Why the next message of a stream did not come. `limit`: the largest message, in bytes.
     pub(crate) fn receiving(status: &Status, limit: usize) -> Self {
-        // What tonic says to a message above the limit.
-        if status.code() == Code::OutOfRange {
+        let code = status.code();
+        if code == Code::OutOfRange {
+            // What tonic says to a message above the limit.
             Self::RequestTooLarge { limit }
+        } else if code == Code::ResourceExhausted {
+            // What a request's body says that is not admitted.
+            Self::Overloaded { scarce: Scarce::Bytes }
+        } else if code == Code::DeadlineExceeded {
+            // What it says when nothing more comes.
+            Self::Stalled
         } else {
-            Self::Unreadable { code: status.code(), reason: status.message().to_owned() }
+            Self::Unreadable { code, reason: status.message().to_owned() }
         }
     }
 
@@ -94,8 +150,12 @@ impl Error {
             | Self::RequestTooLarge { .. }
             | Self::ResponseTooLarge { .. }
             | Self::Unreadable { .. }
+            | Self::NotOneMessage { .. }
+            | Self::Overloaded { .. }
+            | Self::Unauthenticated
             | Self::Cancelled
             | Self::DeadlineExceeded
+            | Self::Stalled
             | Self::ShuttingDown => false,
         }
     }
@@ -105,10 +165,14 @@ impl Error {
         match self {
             Self::Invalid { .. } => Code::InvalidArgument,
             Self::NonFiniteNorm { .. } => Code::FailedPrecondition,
-            Self::RequestTooLarge { .. } | Self::ResponseTooLarge { .. } => Code::ResourceExhausted,
+            Self::RequestTooLarge { .. } | Self::ResponseTooLarge { .. } | Self::Overloaded { .. } => {
+                Code::ResourceExhausted
+            }
             Self::Unreadable { code, .. } => *code,
+            Self::NotOneMessage { .. } => Code::Unimplemented,
+            Self::Unauthenticated => Code::Unauthenticated,
             Self::Cancelled => Code::Cancelled,
-            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::DeadlineExceeded | Self::Stalled => Code::DeadlineExceeded,
             Self::ShuttingDown => Code::Unavailable,
             Self::Panicked => Code::Internal,
         }
@@ -126,9 +190,17 @@ impl Error {
             Self::ResponseTooLarge { size, limit } => {
                 info("MESSAGE_TOO_LARGE", [limit_of(*limit), ("size_bytes".to_owned(), size.to_string())])
             }
+            Self::Overloaded { scarce } => {
+                let mut details = info("OVERLOADED", [("setting".to_owned(), scarce.setting().to_owned())])?;
+                details.set_retry_info(Some(RETRY_DELAY));
+                Some(details)
+            }
             Self::Unreadable { .. }
+            | Self::NotOneMessage { .. }
+            | Self::Unauthenticated
             | Self::Cancelled
             | Self::DeadlineExceeded
+            | Self::Stalled
             | Self::ShuttingDown
             | Self::Panicked => None,
         }
@@ -161,8 +233,12 @@ impl From<Error> for Status {
             Error::NonFiniteNorm { .. }
             | Error::RequestTooLarge { .. }
             | Error::ResponseTooLarge { .. }
+            | Error::NotOneMessage { .. }
+            | Error::Overloaded { .. }
+            | Error::Unauthenticated
             | Error::Cancelled
             | Error::DeadlineExceeded
+            | Error::Stalled
             | Error::ShuttingDown
             | Error::Panicked => error.to_string(),
         };
@@ -206,8 +282,13 @@ mod tests {
             (Error::ResponseTooLarge { size: 2048, limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
             (Error::receiving(&Status::internal("no protobuf"), 1024), Code::Internal, None),
             (Error::receiving(&Status::out_of_range("long"), 1024), Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
+            (Error::Overloaded { scarce: Scarce::Bytes }, Code::ResourceExhausted, Some("OVERLOADED")),
+            (Error::Overloaded { scarce: Scarce::Places }, Code::ResourceExhausted, Some("OVERLOADED")),
+            (Error::NotOneMessage { found: "none" }, Code::Unimplemented, None),
+            (Error::Unauthenticated, Code::Unauthenticated, None),
             (Error::Cancelled, Code::Cancelled, None),
             (Error::DeadlineExceeded, Code::DeadlineExceeded, None),
+            (Error::Stalled, Code::DeadlineExceeded, None),
             (Error::ShuttingDown, Code::Unavailable, None),
             (Error::Panicked, Code::Internal, None),
         ];
@@ -224,10 +305,14 @@ mod tests {
                 Error::DeadlineExceeded => 6,
                 Error::ShuttingDown => 7,
                 Error::Panicked => 8,
+                Error::Stalled => 9,
+                Error::Overloaded { .. } => 10,
+                Error::Unauthenticated => 11,
+                Error::NotOneMessage { .. } => 12,
             };
             seen.insert(place);
         }
-        assert!(seen.into_iter().eq(0..9), "every variant is in the table");
+        assert!(seen.into_iter().eq(0..13), "every variant is in the table");
         errors
     }
 
@@ -240,6 +325,7 @@ mod tests {
             let details = status.get_error_details();
             assert_eq!(details.error_info().map(|info| info.reason.as_str()), reason, "{error:?}");
             assert!(details.error_info().is_none_or(|info| info.domain == DOMAIN), "{error:?}");
+            assert_eq!(details.retry_info().is_some(), reason == Some("OVERLOADED"), "{error:?}");
             assert_eq!(details.bad_request().is_some(), code == Code::InvalidArgument, "{error:?}");
         }
     }

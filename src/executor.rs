@@ -25,7 +25,11 @@ use tracing::Span;
 
 pub(crate) use pieces::Pieces;
 
-use crate::{buffers::Buffers, error::Error};
+use crate::{
+    buffers::Buffers,
+    counters::Counters,
+    error::{Error, Scarce},
+};
 
 /// Work that is expected to take less is done where it is, on the thread that serves the call: handing it over, and
 /// waking two threads, takes some 20 us. More would hold up the other calls of that thread.
@@ -58,6 +62,10 @@ pub(crate) struct Executor {
     pool: ThreadPool,
     stopped: Arc<AtomicBool>,
     in_flight: Arc<AtomicUsize>,
+    /// Jobs that wait for a thread, and how many may.
+    queued: Arc<AtomicUsize>,
+    max_queued: usize,
+    counters: Arc<Counters>,
     buffers: Buffers,
     hook: Option<CheckpointHook>,
 }
@@ -76,7 +84,21 @@ impl Executor {
             // reason to end the process, which is what Rayon does without a handler.
             .panic_handler(|_| tracing::error!("a panic escaped an operation"))
             .build()?;
-        Ok(Self { pool, stopped: Arc::default(), in_flight: Arc::default(), buffers, hook })
+        Ok(Self {
+            pool,
+            stopped: Arc::default(),
+            in_flight: Arc::default(),
+            queued: Arc::default(),
+            max_queued: usize::MAX,
+            counters: Arc::default(),
+            buffers,
+            hook,
+        })
+    }
+
+    /// Lets at most `max_queued` jobs wait for a thread; more are refused, and counted.
+    pub(crate) fn with_max_queued(self, max_queued: usize, counters: Arc<Counters>) -> Self {
+        Self { max_queued, counters, ..self }
     }
 
     /// Where results are written.
@@ -121,8 +143,13 @@ impl Executor {
         } else {
             work
         };
+        let Some(place) = Place::take(&self.queued, self.max_queued) else {
+            self.counters.refused_for_queue.add_one();
+            return Err(Error::Overloaded { scarce: Scarce::Places });
+        };
         let (answer, answered) = oneshot::channel();
         self.pool.spawn(move || {
+            drop(place);
             // Nobody waits for the answer of an abandoned job.
             let _ = answer.send(work());
         });
@@ -215,6 +242,23 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The place of a job that waits for a thread.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(queued: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let add = |now: usize| (now < limit).then(|| now + 1);
+        queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
+        Some(Self(Arc::clone(queued)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -311,6 +355,22 @@ mod tests {
         // The pool has one thread and takes jobs in order: when this one is done, so is the one before.
         assert_eq!(executor.run(LONG, |_| Ok(())).await, Ok(()));
         assert_eq!(started.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn no_more_jobs_wait_than_may() {
+        let counters = Arc::default();
+        let executor = one_thread().with_max_queued(1, Arc::clone(&counters));
+        let release = occupy(&executor).await;
+        let mut waits = Box::pin(executor.run(LONG, |_| Ok(7)));
+        assert!(poll_once(&mut waits).is_none());
+        assert_eq!(executor.run(LONG, |_| Ok(8)).await, Err(Error::Overloaded { scarce: Scarce::Places }));
+        assert_eq!(counters.refused_for_queue.get(), 1);
+        // What needs no thread of the pool is done.
+        assert_eq!(executor.run(Duration::ZERO, |_| Ok(9)).await, Ok(9));
+        drop(release);
+        assert_eq!(waits.await, Ok(7));
+        assert_eq!(executor.run(LONG, |_| Ok(10)).await, Ok(10));
     }
 
     #[tokio::test]

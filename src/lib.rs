@@ -18,6 +18,7 @@
 //! | `executor`, `estimate` | the bridge from tokio to the kernels, and where a call runs |
 //! | `metrics` | what the server counts of itself, and the port that Prometheus asks |
 //! | `buffers` | large buffers that are used again |
+//! | `counters` | what the server has done, in numbers |
 //! | `error` | every way a call can fail, and its gRPC status |
 //!
 //! A program or a test that wants a server of its own starts one on a free port:
@@ -38,6 +39,7 @@ pub mod address;
 mod buffers;
 pub mod cli;
 pub mod config;
+mod counters;
 mod direct;
 mod error;
 mod estimate;

@@ -12,7 +12,7 @@ use evenkeel::{
     cli::{self, Cli, Command, health::HealthArgs},
     config::{Configs, Effective, ServeArgs, ServerConfig},
     reload::Reload,
-    server::Server,
+    server::{self, Server},
     shutdown::Signals,
     telemetry::Level,
 };
@@ -29,8 +29,8 @@ const EXIT_USAGE: u8 = 64;
 fn main() -> ExitCode {
     match Cli::parse_or_serve(env::args_os()) {
         Ok(Cli { command }) => match command {
-            Command::Serve(arguments) => serve(arguments),
-            Command::Config(arguments) => print_config(arguments),
+            Command::Serve(arguments) => serve(*arguments),
+            Command::Config(arguments) => print_config(*arguments),
             Command::Health(arguments) => health(arguments),
             Command::Normalize(arguments) => on_files(arguments.run()),
             Command::Dropout(arguments) => on_files(arguments.run()),
@@ -49,7 +49,11 @@ fn serve(arguments: ServeArgs) -> ExitCode {
     let level = telemetry.install();
     match run(server, serving_threads, file.map(|path| (path, effective, level))) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, error),
+        Err(error) => {
+            // What is in a file is a part of the configuration.
+            let is_config = matches!(error.downcast_ref(), Some(server::Error::Config(_)));
+            fail(if is_config { EXIT_USAGE } else { 1 }, error)
+        }
     }
 }
 

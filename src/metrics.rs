@@ -4,7 +4,6 @@
 //! and no string, and nothing that a client sends makes a new series. What it all means is in `docs/operations.md`.
 
 mod calls;
-mod connection;
 mod endpoint;
 mod exposition;
 mod histogram;
@@ -14,7 +13,6 @@ mod process;
 mod work;
 
 pub(crate) use calls::Call;
-pub(crate) use connection::Connection;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use exposition::Exposition;
 pub(crate) use labels::{Elements, Kind, Method, Reason};
@@ -76,7 +74,6 @@ pub(crate) struct Metrics {
     running: Level,
     refused: [Counter; Reason::COUNT],
     panics: Counter,
-    connections: Level,
 }
 
 impl Default for Metrics {
@@ -88,7 +85,6 @@ impl Default for Metrics {
             running: Level::default(),
             refused: array::from_fn(|_| Counter::default()),
             panics: Counter::default(),
-            connections: Level::default(),
         }
     }
 }
@@ -133,14 +129,13 @@ impl Metrics {
             Error::Unreadable { .. } => self.refuse(Reason::Unreadable),
             Error::DeadlineExceeded => self.refuse(Reason::DeadlineExceeded),
             Error::ShuttingDown => self.refuse(Reason::ShuttingDown),
+            Error::NotOneMessage { .. } => self.refuse(Reason::NotOneMessage),
+            Error::Overloaded { .. } => self.refuse(Reason::Overloaded),
+            Error::Unauthenticated => self.refuse(Reason::Unauthenticated),
+            Error::Stalled => self.refuse(Reason::Stalled),
             Error::Panicked => self.panics.add(1),
             // Nobody was refused anything; the call's code tells.
             Error::Cancelled => {}
         }
-    }
-
-    /// A connection was accepted; it is open as long as what this returns is there.
-    pub(crate) fn open_connection(self: &Arc<Self>) -> Connection {
-        Connection::open(Arc::clone(self))
     }
 }

@@ -1,19 +1,32 @@
 //! The listening server: transport settings, health, reflection, and a bounded drain.
 
+mod accept;
+mod admission;
 mod batched;
+mod calls;
+mod connection;
 mod deadline;
 mod health;
 mod listener;
 mod oversize;
+mod patience;
+mod places;
+mod protocol;
+mod reload;
 mod running;
+mod sending;
+mod stream;
+mod tls;
+mod tokens;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use evenkeel_proto::v1::tensor_ops_service_server::TensorOpsServiceServer;
+use hyper::server::conn::http2;
+use hyper_util::rt::TokioTimer;
 use rayon::ThreadPoolBuildError;
-use tokio::{sync::oneshot, task::JoinSet};
-use tokio_stream::{StreamExt as _, wrappers::UnixListenerStream};
-use tonic::{service::LayerExt as _, transport::server::TcpIncoming};
+use tokio::task::JoinSet;
+use tonic::service::{LayerExt as _, Routes};
 use tonic_reflection::server::Builder as Reflection;
 use tower::{layer::layer_fn, util::MapResponseLayer};
 
@@ -23,13 +36,32 @@ pub use running::Running;
 use crate::{
     address::Address,
     buffers::{BufferMetrics, Buffers},
-    config::{self, ServerConfig},
+    config::{self, ConnectionConfig, ServerConfig, transport::Transport},
+    counters::Counters,
     direct::Direct,
     executor::Executor,
     metrics::{Endpoint, Exposition, Metrics, Observe},
-    server::{batched::Batched, deadline::Deadline, health::Health, listener::Listener},
+    server::{
+        accept::Connections,
+        admission::Budget,
+        connection::Shared,
+        deadline::Deadline,
+        health::Health,
+        listener::Listener,
+        protocol::OnlyGrpc,
+        sending::Sending,
+        tls::Tls,
+        tokens::{Authorize, Tokens},
+    },
     service::{Codec, Service},
 };
+
+/// The largest message to health and reflection, which are asked for names.
+const MAX_QUESTION_BYTES: usize = 16 << 10;
+/// The names and values of a request's headers together.
+const MAX_HEADER_BYTES: u32 = 16 << 10;
+/// Streams that the server has reset because of what the client did wrong; one more ends the connection.
+const MAX_RESETS_FOR_ERRORS: usize = 256;
 
 /// Why a server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +83,6 @@ pub enum Error {
     /// The descriptors that reflection serves cannot be read.
     #[error("cannot serve reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The transport failed.
-    #[error("the transport failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
     /// Calls were still in flight when the time to drain was over; they were cut off.
     #[error("{calls} calls were still in flight {after:?} after the signal to stop; they were cut off")]
     DrainTimeout {
@@ -74,8 +103,13 @@ pub struct Server {
     listener: Listener,
     address: Address,
     executor: Arc<Executor>,
+    counters: Arc<Counters>,
     metrics: Arc<Metrics>,
     endpoint: Option<Endpoint>,
+    tls: Option<Tls>,
+    tokens: Option<Tokens>,
+    /// What keeps certificates and tokens up to date.
+    reloads: JoinSet<()>,
 }
 
 impl Server {
@@ -88,8 +122,6 @@ impl Server {
         let refused = |source| Error::Bind { addr: config.listen.clone(), source };
         let listener = Listener::bind(&config.listen).await.map_err(refused)?;
         let address = listener.address().map_err(refused)?;
-        let buffers = Buffers::new(config.buffer_pool_bytes);
-        let executor = Arc::new(Executor::new(config.threads, buffers, config.on_checkpoint.clone())?);
         let endpoint = match config.metrics_listen {
             Some(address) => {
                 let refused = |source| Error::Bind { addr: address.into(), source };
@@ -97,7 +129,21 @@ impl Server {
             }
             None => None,
         };
-        Ok(Self { config, listener, address, executor, metrics: Arc::default(), endpoint })
+        let buffers = Buffers::new(config.buffer_pool_bytes);
+        let mut reloads = JoinSet::new();
+        let tls = Tls::new(&config.security)?.map(|(tls, reload)| {
+            reloads.spawn(reload.run());
+            tls
+        });
+        let tokens = Tokens::new(&config.security)?.map(|(tokens, reload)| {
+            reloads.spawn(reload.run());
+            tokens
+        });
+        let counters = Arc::<Counters>::default();
+        let executor = Executor::new(config.threads, buffers, config.on_checkpoint.clone())?;
+        let executor = Arc::new(executor.with_max_queued(config.admission.queued(), Arc::clone(&counters)));
+        let metrics = Arc::default();
+        Ok(Self { config, listener, address, executor, counters, metrics, endpoint, tls, tokens, reloads })
     }
 
     /// The address that was bound, with the port that was taken if 0 was asked for.
@@ -114,17 +160,18 @@ impl Server {
     /// `config.drain_timeout`.
     ///
     /// # Errors
-    /// [`Error::Reflection`], [`Error::Transport`], [`Error::DrainTimeout`].
+    /// [`Error::Reflection`], [`Error::DrainTimeout`].
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { config, listener, address, executor, metrics, endpoint } = self;
+        let Self { config, listener, address, executor, counters, metrics, endpoint, tls, tokens, reloads } = self;
         // Also while calls are drained; ends when this function does.
-        let mut beside = JoinSet::new();
+        let mut beside = reloads;
         if let Some(endpoint) = endpoint {
             tracing::info!(address = %endpoint.address(), "serving metrics");
-            beside.spawn(endpoint.serve(Exposition::new(Arc::clone(&metrics), Arc::clone(&executor)).into()));
+            let exposition = Exposition::new(Arc::clone(&metrics), Arc::clone(&counters), Arc::clone(&executor));
+            beside.spawn(endpoint.serve(exposition.into()));
         }
-        let (health, health_service) = Health::serving().await;
-        let (limit, transport) = (config.max_message_bytes, config.transport);
+        let (health, health_service) = Health::serving();
+        let limit = config.max_message_bytes;
         let counted = Arc::clone(&metrics);
         let by_the_book =
             MapResponseLayer::new(move |response| oversize::answer_by_the_book(response, limit, &counted));
@@ -135,73 +182,68 @@ impl Server {
         let pool = buffers.clone();
         let service = (!config.codec_path).then_some(service);
         let direct = layer_fn(move |codec| Direct::new(codec, service.clone(), pool.clone(), limit));
-        let counted = Arc::clone(&metrics);
-        let deadline = layer_fn(move |service| Deadline::new(service, Arc::clone(&counted)));
-        let counted = Arc::clone(&metrics);
-        let observe = layer_fn(move |service| Observe::new(service, Arc::clone(&counted)));
-        let service = deadline.named_layer(by_the_book.named_layer(direct.named_layer(codec)));
-        let router = tonic::transport::Server::builder()
-            .initial_stream_window_size(transport.stream_window_bytes)
-            .initial_connection_window_size(transport.connection_window_bytes)
-            .max_frame_size(transport.max_frame_bytes)
-            .max_concurrent_streams(transport.max_streams_per_connection)
-            .layer(observe)
-            .add_service(service)
-            .add_service(health_service)
-            .add_service(reflection().build_v1()?)
-            .add_service(reflection().build_v1alpha()?);
+        let routes = Routes::new(by_the_book.named_layer(direct.named_layer(codec)))
+            .add_service(health_service.max_decoding_message_size(MAX_QUESTION_BYTES))
+            .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION_BYTES))
+            .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION_BYTES))
+            .prepare();
+        let (mut connections, draining) = Connections::new(Arc::clone(&counters));
+        let deadline = Deadline::new(routes, Arc::clone(&metrics));
+        let shared = Shared {
+            service: Observe::new(
+                OnlyGrpc::new(Authorize::new(deadline, tokens, Arc::clone(&metrics))),
+                Arc::clone(&metrics),
+            ),
+            http2: http2_settings(&config.connections, &config.transport, &counters),
+            config: Arc::new(config.connections),
+            counters: Arc::clone(&counters),
+            metrics,
+            budget: Budget { limit: config.admission.bytes_in_flight(limit), max_message: limit },
+            tls,
+            draining,
+        };
         tracing::info!(%address, max_message_bytes = limit, "serving");
 
-        let (draining, drain_began) = oneshot::channel();
-        let stop_accepting = async {
-            shutdown.await;
-            tracing::info!(drain_timeout = ?config.drain_timeout, "draining");
-            health.end().await;
-            // The receiver lives as long as the future that this is a part of.
-            let _ = draining.send(());
+        connections.accept(listener, &shared, shutdown).await;
+        tracing::info!(drain_timeout = ?config.drain_timeout, "draining");
+        health.end();
+        counters.log();
+        let Err(calls) = connections.drain(config.drain_timeout).await else {
+            let BufferMetrics { reused, made, dropped, kept_bytes } = buffers.metrics();
+            tracing::info!(reused, made, dropped, kept_bytes, "drained");
+            return Ok(());
         };
-        let out_of_time = async {
-            match drain_began.await {
-                Ok(()) => tokio::time::sleep(config.drain_timeout).await,
-                Err(_) => std::future::pending().await,
-            }
-        };
-        let serving = async {
-            match listener {
-                Listener::Tcp(listener) => {
-                    // Without TCP_NODELAY the last segment of an answer waits for the acknowledgement of the one before,
-                    // 40 ms.
-                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-                    let incoming = incoming
-                        .map(move |stream| Ok::<_, io::Error>(metrics.open_connection().of(Batched::new(stream?))));
-                    router.serve_with_incoming_shutdown(incoming, stop_accepting).await
-                }
-                Listener::Unix(listener, _file) => {
-                    let incoming = UnixListenerStream::new(listener);
-                    let incoming = incoming
-                        .map(move |stream| Ok::<_, io::Error>(metrics.open_connection().of(Batched::new(stream?))));
-                    router.serve_with_incoming_shutdown(incoming, stop_accepting).await
-                }
-            }
-        };
-        tokio::select! {
-            biased;
-            served = serving => {
-                served?;
-                let BufferMetrics { reused, made, dropped, kept_bytes } = buffers.metrics();
-                tracing::info!(reused, made, dropped, kept_bytes, "drained");
-                Ok(())
-            }
-            () = out_of_time => match executor.stop() {
-                0 => {
-                    // Clients that hang, or whose machine is gone, never close theirs, nor read their last answer.
-                    tracing::warn!("connections without calls were still open and are cut off");
-                    Ok(())
-                }
-                calls => Err(Error::DrainTimeout { calls, after: config.drain_timeout }),
-            }
+        executor.stop();
+        connections.cut(calls).await;
+        if calls == 0 {
+            // Clients that hang, or whose machine is gone, never close theirs, nor read their last answer.
+            tracing::warn!("connections without calls were still open and are cut off");
+            return Ok(());
         }
+        Err(Error::DrainTimeout { calls, after: config.drain_timeout })
     }
+}
+
+/// What HTTP/2 is told, for every connection.
+fn http2_settings(
+    config: &ConnectionConfig,
+    transport: &Transport,
+    counters: &Arc<Counters>,
+) -> http2::Builder<Sending> {
+    let mut http2 = http2::Builder::new(Sending::new(config.body_timeout, Arc::clone(counters)));
+    http2
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(transport.stream_window_bytes)
+        .initial_connection_window_size(transport.connection_window_bytes)
+        .max_frame_size(transport.max_frame_bytes)
+        .max_concurrent_streams(transport.max_streams_per_connection)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        // A client that gives up every call it may have at once does not reach it; one more ends the connection.
+        .max_pending_accept_reset_streams(usize::try_from(transport.max_streams_per_connection).unwrap_or(usize::MAX))
+        .max_local_error_reset_streams(MAX_RESETS_FOR_ERRORS)
+        .keep_alive_interval((!config.keep_alive_interval.is_zero()).then_some(config.keep_alive_interval))
+        .keep_alive_timeout(config.keep_alive_timeout);
+    http2
 }
 
 /// Reflection that knows every service of this server, itself included, and the details of errors.

@@ -12,7 +12,7 @@ use prometheus_client::{
 use tonic::Code;
 
 use super::{Elements, Method, Metrics, Reason, calls::CODES, histogram::Histogram, process};
-use crate::{buffers::BufferMetrics, executor::Executor};
+use crate::{buffers::BufferMetrics, counters::Counters, executor::Executor};
 
 /// What `Content-Type` says of it.
 pub(super) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
@@ -22,9 +22,9 @@ pub(super) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 pub(crate) struct Exposition(Registry);
 
 impl Exposition {
-    pub(crate) fn new(metrics: Arc<Metrics>, executor: Arc<Executor>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, counters: Arc<Counters>, executor: Arc<Executor>) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Server { metrics, executor }));
+        registry.register_collector(Box::new(Server { metrics, counters, executor }));
         Self(registry)
     }
 
@@ -39,15 +39,17 @@ impl Exposition {
 #[derive(Debug)]
 struct Server {
     metrics: Arc<Metrics>,
+    counters: Arc<Counters>,
     executor: Arc<Executor>,
 }
 
 impl Collector for Server {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Self { metrics, executor } = self;
+        let Self { metrics, counters, executor } = self;
         calls(&mut encoder, metrics)?;
         work(&mut encoder, metrics)?;
         server(&mut encoder, metrics, executor)?;
+        connections(&mut encoder, counters)?;
         process::encode(&mut encoder)
     }
 }
@@ -131,7 +133,6 @@ fn server(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, executor: &Exe
         ("evenkeel_compute_threads", "Threads of the compute pool.", executor.threads() as u64),
         ("evenkeel_jobs_queued", "Work that waits for a thread.", metrics.queued.get()),
         ("evenkeel_jobs_running", "Work that is computed, on whatever thread.", metrics.running.get()),
-        ("evenkeel_connections_open", "Connections that are open.", metrics.connections.get()),
     ] {
         gauge(encoder, name, help, value)?;
     }
@@ -144,6 +145,39 @@ fn server(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, executor: &Exe
     let help = "Always 1; its labels say what runs.";
     let mut family = encoder.encode_descriptor("evenkeel_build_info", help, None, MetricType::Gauge)?;
     ConstGauge::new(1_u64).encode(family.encode_family(&labels)?)
+}
+
+fn connections(encoder: &mut DescriptorEncoder<'_>, counted: &Counters) -> fmt::Result {
+    for (name, help, value) in [
+        ("evenkeel_connections_accepted", "Connections that were taken.", &counted.connections_accepted),
+        ("evenkeel_accept_errors", "Times that no connection could be accepted.", &counted.accept_errors),
+    ] {
+        ConstCounter::new(value.get()).encode(counters(encoder, name, help)?)?;
+    }
+    let mut family = counters(encoder, "evenkeel_connections_refused", "Connections above a bound, by the bound.")?;
+    count(&mut family, &[("bound", "total")], counted.connections_refused_total.get())?;
+    count(&mut family, &[("bound", "peer")], counted.connections_refused_peer.get())?;
+    let mut family = counters(encoder, "evenkeel_connections_ended", "Connections that the server ended, and why.")?;
+    for (why, value) in [
+        ("handshake_timeout", &counted.handshakes_timed_out),
+        ("handshake_failed", &counted.handshakes_failed),
+        ("idle", &counted.connections_idle),
+        ("age", &counted.connections_aged),
+        ("cut", &counted.connections_cut),
+    ] {
+        count(&mut family, &[("why", why)], value.get())?;
+    }
+    let mut family = counters(encoder, "evenkeel_stalled", "Calls whose client did not send, or take, in time.")?;
+    count(&mut family, &[("way", "receive")], counted.receives_timed_out.get())?;
+    count(&mut family, &[("way", "send")], counted.sends_timed_out.get())?;
+    for (name, help, value) in [
+        ("evenkeel_connections_open", "Connections that are open.", &counted.connections_open),
+        ("evenkeel_calls_unanswered", "Calls that have no answer yet.", &counted.calls_unanswered),
+        ("evenkeel_bytes_in_flight", "Bytes that calls hold.", &counted.bytes_in_flight),
+    ] {
+        gauge(encoder, name, help, value.get() as u64)?;
+    }
+    Ok(())
 }
 
 /// The labels that say which call.

@@ -282,10 +282,14 @@ pub(crate) enum Reason {
     Unreadable,
     DeadlineExceeded,
     ShuttingDown,
+    NotOneMessage,
+    Overloaded,
+    Unauthenticated,
+    Stalled,
 }
 
 impl Reason {
-    pub(crate) const COUNT: usize = 6;
+    pub(crate) const COUNT: usize = 10;
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::InvalidArgument,
         Self::NonfiniteNorm,
@@ -293,6 +297,10 @@ impl Reason {
         Self::Unreadable,
         Self::DeadlineExceeded,
         Self::ShuttingDown,
+        Self::NotOneMessage,
+        Self::Overloaded,
+        Self::Unauthenticated,
+        Self::Stalled,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -303,6 +311,10 @@ impl Reason {
             Self::Unreadable => "UNREADABLE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::NotOneMessage => "NOT_ONE_MESSAGE",
+            Self::Overloaded => "OVERLOADED",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Stalled => "STALLED",
         }
     }
 }

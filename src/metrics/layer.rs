@@ -34,9 +34,9 @@ impl<S> Observe<S> {
 
 impl<S> Service<Request<Body>> for Observe<S>
 where
-    S: Service<Request<Received>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    type Response = Response<Sent>;
+    type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answering<S::Future>;
 
@@ -48,14 +48,14 @@ where
         let method = Method::of_path(request.uri().path());
         let call = self.metrics.begin_call(method);
         let metrics = Arc::clone(&self.metrics);
-        let answer = self.service.call(request.map(|body| Received { body, metrics, method }));
+        let answer = self.service.call(request.map(|body| Body::new(Received { body, metrics, method })));
         Answering { answer, call: Some(call) }
     }
 }
 
 /// A request's body, whose bytes are counted as they come.
 #[derive(Debug)]
-pub(crate) struct Received {
+struct Received {
     body: Body,
     metrics: Arc<Metrics>,
     method: Method,
@@ -94,7 +94,7 @@ pin_project! {
 }
 
 impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Answering<F> {
-    type Output = Result<Response<Sent>, Infallible>;
+    type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -109,13 +109,17 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Answerin
         {
             call.end(code);
         }
-        Poll::Ready(Ok(response.map(|body| Sent { body, call: this.call.take() })))
+        // A call that has ended has a body without anything in it.
+        Poll::Ready(Ok(match this.call.take() {
+            Some(call) => response.map(|body| Body::new(Sent { body, call: Some(call) })),
+            None => response,
+        }))
     }
 }
 
 /// An answer's body, which ends with the call's status.
 #[derive(Debug)]
-pub(crate) struct Sent {
+struct Sent {
     body: Body,
     /// `None`: the call has ended.
     call: Option<Call>,

@@ -13,7 +13,6 @@ use std::{
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tonic::transport::server::Connected;
 
 /// A write of more is not copied.
 const SMALL: usize = 1 << 14;
@@ -139,14 +138,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Batched<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send_kept(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-impl<T: Connected> Connected for Batched<T> {
-    type ConnectInfo = T::ConnectInfo;
-
-    fn connect_info(&self) -> T::ConnectInfo {
-        self.io.connect_info()
     }
 }
 

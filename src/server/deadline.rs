@@ -1,7 +1,4 @@
-//! The status of a call whose time is over.
-//!
-//! tonic reads `grpc-timeout` too, but answers CANCELLED, where gRPC says DEADLINE_EXCEEDED. It looks at its own clock
-//! only after the service inside has said that it is not ready, so a clock in here that is a little ahead answers first.
+//! The status of a call whose time is over: DEADLINE_EXCEEDED, as gRPC says.
 
 use std::{
     convert::Infallible,
@@ -22,9 +19,6 @@ use tonic::{
 use tower::Service;
 
 use crate::{direct::trailers, error::Error, metrics::Metrics};
-
-/// How much earlier this clock ends, at most; shorter timeouts are cut by an eighth.
-const AHEAD: Duration = Duration::from_millis(1);
 
 /// Ends calls at the deadline their client gave them. What they wait for is dropped, and so told to stop.
 #[derive(Clone, Debug)]
@@ -62,7 +56,7 @@ where
         let call = self.service.call(request);
         let metrics = Arc::clone(&self.metrics);
         Box::pin(async move {
-            let end = Instant::now() + (timeout - AHEAD.min(timeout / 8));
+            let end = Instant::now() + timeout;
             match tokio::time::timeout_at(end, call).await {
                 Ok(Ok(answer)) if answer.extensions().get::<Unfinished>().is_some() => {
                     Ok(answer.map(|body| Body::new(Until { body, end: Box::pin(sleep_until(end)), timeout, metrics })))

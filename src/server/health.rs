@@ -1,33 +1,66 @@
 //! Health v1: for the whole server (`""`) and for the tensor service.
 
+use std::pin::Pin;
+
 use evenkeel_proto::v1::tensor_ops_service_server::SERVICE_NAME;
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::{self, HealthServer},
-    server::{HealthReporter, health_reporter},
+use tokio::sync::watch;
+use tokio_stream::{Stream, StreamExt as _, wrappers::WatchStream};
+use tonic::{Request, Response, Status};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse,
+    health_check_response::ServingStatus,
+    health_server::{self, HealthServer},
 };
 
-/// What health says, for whom.
+/// What health says. tonic's own service answers NOT_FOUND to those who watch a name that nobody has, where gRPC says
+/// SERVICE_UNKNOWN on a stream that stays open.
 #[derive(Debug)]
-pub(super) struct Health(HealthReporter);
+pub(super) struct Health(watch::Sender<ServingStatus>);
 
 impl Health {
-    const NAMES: [&str; 2] = ["", SERVICE_NAME];
-
     /// SERVING for every name, and the service that says so.
-    pub(super) async fn serving() -> (Self, HealthServer<impl health_server::Health>) {
-        let (reporter, service) = health_reporter();
-        for name in Self::NAMES {
-            reporter.set_service_status(name, ServingStatus::Serving).await;
-        }
-        (Self(reporter), service)
+    pub(super) fn serving() -> (Self, HealthServer<impl health_server::Health>) {
+        let (status, told) = watch::channel(ServingStatus::Serving);
+        (Self(status), HealthServer::new(Told(told)))
     }
 
     /// Tells watchers NOT_SERVING and ends their streams, which would otherwise keep the server from draining.
-    pub(super) async fn end(mut self) {
-        for name in Self::NAMES {
-            self.0.set_service_status(name, ServingStatus::NotServing).await;
-            self.0.clear_service_status(name).await;
+    pub(super) fn end(self) {
+        self.0.send_replace(ServingStatus::NotServing);
+    }
+}
+
+/// Answers with what it is told; a stream ends when nothing more will be.
+#[derive(Debug)]
+struct Told(watch::Receiver<ServingStatus>);
+
+fn is_known(name: &str) -> bool {
+    ["", SERVICE_NAME].contains(&name)
+}
+
+fn answer(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status.into() }
+}
+
+#[tonic::async_trait]
+impl health_server::Health for Told {
+    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        if !is_known(&request.get_ref().service) {
+            return Err(Status::not_found("there is no service of this name"));
         }
+        Ok(Response::new(answer(*self.0.borrow())))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let told = self.0.clone();
+        Ok(Response::new(if is_known(&request.get_ref().service) {
+            Box::pin(WatchStream::new(told).map(|status| Ok(answer(status))))
+        } else {
+            let unknown = tokio_stream::once(Ok(answer(ServingStatus::ServiceUnknown)));
+            let end = WatchStream::from_changes(told).filter(|_| false).map(|status| Ok(answer(status)));
+            Box::pin(unknown.chain(end))
+        }))
     }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use tokio::net::{TcpListener, UnixListener};
 
+use super::stream::Stream;
 use crate::address::Address;
 
 /// Only programs of the server's own user connect; who wants more gives the file other permissions.
@@ -35,6 +36,19 @@ impl Listener {
                 fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
                 Ok(Self::Unix(listener, file))
             }
+        }
+    }
+
+    /// The next connection.
+    pub(super) async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Else the last segment of an answer waits for the acknowledgement of the one before, 40 ms.
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
 

@@ -28,6 +28,21 @@ async fn the_health_of_an_unknown_service_is_not_found() {
     }
 }
 
+/// By the book: the stream stays open, for the service may come.
+#[tokio::test]
+async fn who_watches_an_unknown_service_is_told_so_and_waits() {
+    let (server, _client) = start().await;
+    let mut health = HealthClient::new(connect(&server).await);
+    let mut watch = health.watch(named("nobody")).await.expect("any name can be watched").into_inner();
+    let now = watch.message().await.expect("the stream is open").expect("it begins with the status");
+    assert_eq!(now.status(), ServingStatus::ServiceUnknown);
+    let more = tokio::spawn(async move { watch.message().await });
+    health.check(named("")).await.expect("it serves");
+    assert!(!more.is_finished(), "the stream stays open");
+    server.shutdown_and_wait().await.expect("nothing is in flight");
+    assert_eq!(more.await.expect("no panic").expect("the stream ends well"), None);
+}
+
 #[tokio::test]
 async fn watchers_are_told_of_the_shutdown_and_do_not_delay_it() {
     let (server, _client) = start().await;

@@ -1,21 +1,30 @@
 //! A real server on a free port of the loopback interface, called with the generated client.
 
 mod harness;
+mod peer;
 
+mod admission;
 mod bad_arguments;
 mod bad_tensors;
+mod connections;
 mod deadlines;
 mod direct;
 mod edge_values;
 mod faults;
 mod float_data;
 mod health;
+mod hostile;
 mod limits;
 mod measure;
+mod memory;
 mod metrics;
+mod overload;
 mod process;
 mod reflection;
 mod same_bits;
 mod settings;
 mod shutdown;
+mod stalled;
+mod tls;
+mod tokens;
 mod unix_socket;

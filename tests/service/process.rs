@@ -3,8 +3,9 @@
 //! Waiting for the process blocks the test's thread; the clients need others to close their connections on.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read as _},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
 };
 
@@ -29,12 +30,16 @@ fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
 pub(crate) struct Process {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Process {
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = evenkeel(arguments, variables).spawn().expect("the binary starts");
+        Self::spawn(evenkeel(arguments, variables))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("the output is text");
@@ -46,6 +51,19 @@ impl Process {
     /// `http://` and the address that was printed.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The address that it printed.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("http://").parse().expect("an address")
+    }
+
+    /// The memory it has now, or had at most (`VmRSS`, `VmHWM`), in bytes.
+    pub(crate) fn memory(&self, which: &str) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process lives");
+        let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("Linux says so");
+        let kib: usize = line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().expect("a number");
+        kib << 10
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -146,6 +164,23 @@ fn a_wrong_setting_exits_64_and_is_named() {
         ("stream-window-bytes", "4294967296"),
         ("drain-timeout", "20"),
         ("drain-timeout", "soon"),
+        ("max-connections", "-1"),
+        ("max-connections-per-peer", "many"),
+        ("handshake-timeout", "0s"),
+        ("idle-timeout", "5"),
+        ("body-timeout", "never"),
+        ("keep-alive-interval", "400days"),
+        ("keep-alive-timeout", "0s"),
+        ("max-connection-age", "-1s"),
+        ("max-connection-age-grace", "1000years"),
+        ("max-bytes-in-flight", "100000"),
+        ("max-queued", "-1"),
+        ("tls-cert", "cert.pem"),
+        ("tls-key", "key.pem"),
+        ("tls-client-ca", "ca.pem"),
+        ("auth-token-file", "/nowhere/tokens"),
+        ("auth-open-methods", "Health"),
+        ("listen", "0.0.0.0:0"),
         ("log-level", "loud"),
         ("log-level", "evenkeel=loud"),
         ("log-format", "xml"),
@@ -239,4 +274,29 @@ async fn the_log_level_silences_what_is_below_it() {
     let mut client = process.client().await;
     client.normalize(normalize(NormKind::Layer, f32s(&[2], &[1.0; 2]))).await.expect("it is a good request");
     assert_eq!(process.stop(Signal::TERM).2, "");
+}
+
+/// A server that has no file descriptor left for a connection goes on when it has one again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_want_of_file_descriptors_passes() {
+    const FILES: usize = 40;
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n {FILES}; exec \"$0\" --listen=127.0.0.1:0 --log-level=warn");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_evenkeel")]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process::spawn(command);
+    let address = process.address();
+    // The kernel accepts as many as wait to be accepted; the server gets no more than it may open, and says so.
+    let many: Vec<_> = (0..2 * FILES).map(|_| TcpStream::connect(address).expect("the kernel accepts")).collect();
+    let mut log = BufReader::new(process.child.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    while !line.contains("no connection can be accepted") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).expect("the log is text"), 0, "the server has ended");
+    }
+    process.child.stderr = Some(log.into_inner());
+    drop(many);
+    let mut client = process.client().await;
+    client.normalize(normalize(NormKind::Layer, f32s(&[2], &[1.0, 2.0]))).await.expect("it serves");
+    assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }

@@ -1,0 +1,246 @@
+//! What a call holds in memory, known before it is there.
+//!
+//! A message is preceded by its length. The bytes it will take are taken from a budget when that is read, and the call
+//! is refused if they are not there; so that memory is bounded by what was granted, not by what clients send.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use crate::{
+    config::HELD_PER_REQUEST_BYTE,
+    counters::Counters,
+    error::{Error, Scarce},
+};
+
+/// The path of every method that computes; health and reflection are always answered.
+const METHODS: &str = "/evenkeel.";
+
+/// The bytes that all calls hold together.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    pub(super) limit: usize,
+    /// The largest message: a longer one is refused for that, by others.
+    pub(super) max_message: usize,
+}
+
+impl Budget {
+    /// What is known of a call's messages before any has come; `None`: it holds next to nothing.
+    pub(super) fn messages(&self, path: &str) -> Option<Messages> {
+        let method = path.strip_prefix(METHODS)?;
+        let kind = if method.ends_with("/MeasureGradients") { Kind::OneByOne } else { Kind::Whole };
+        Some(Messages {
+            kind,
+            max_message: self.max_message,
+            begun: 0,
+            current: 0,
+            missing: 0,
+            prefix: [0; 5],
+            filled: 0,
+        })
+    }
+}
+
+/// How many of a call's messages are in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// All of them, until the answer is sent, which is about as long.
+    Whole,
+    /// Those that are being read: what came before is forgotten by then, and the answer is short.
+    OneByOne,
+}
+
+/// Follows the frames of a request and knows where its messages begin.
+#[derive(Debug)]
+pub(super) struct Messages {
+    kind: Kind,
+    max_message: usize,
+    /// How many have begun.
+    begun: usize,
+    /// The length of the message that has begun, and what is still to come of it.
+    current: usize,
+    missing: usize,
+    prefix: [u8; 5],
+    filled: usize,
+}
+
+impl Messages {
+    /// The next frame: `held` grows by the messages that begin in it.
+    ///
+    /// # Errors
+    /// The budget has not so many bytes, or the call has more messages than one, which is all that it takes.
+    pub(super) fn frame(&mut self, frame: &[u8], held: &Held) -> Result<(), Error> {
+        let (before, touched) = (self.current, self.touch(frame));
+        match self.kind {
+            Kind::Whole if self.begun > 1 => Err(Error::NotOneMessage { found: "several" }),
+            Kind::Whole => held.set(held.bytes() + HELD_PER_REQUEST_BYTE * (touched - before)),
+            // A frame is asked for when all messages before the one that has begun are done with.
+            Kind::OneByOne => held.set(touched),
+        }
+    }
+
+    /// Whether a message must come, and none has begun.
+    pub(super) fn lack_one(&self) -> bool {
+        self.kind == Kind::Whole && self.begun == 0 && self.filled == 0
+    }
+
+    /// The bytes of all messages that this frame has a part of.
+    fn touch(&mut self, mut frame: &[u8]) -> usize {
+        let mut touched = self.current;
+        while !frame.is_empty() {
+            if self.missing > 0 {
+                let here = self.missing.min(frame.len());
+                self.missing -= here;
+                frame = &frame[here..];
+            } else {
+                let here = (self.prefix.len() - self.filled).min(frame.len());
+                self.prefix[self.filled..self.filled + here].copy_from_slice(&frame[..here]);
+                self.filled += here;
+                frame = &frame[here..];
+                if self.filled < self.prefix.len() {
+                    break;
+                }
+                self.filled = 0;
+                self.begun += 1;
+                let [_, length @ ..] = self.prefix;
+                let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+                if length > self.max_message {
+                    // Nothing is read of it, nor of what comes after.
+                    (self.current, self.missing) = (0, usize::MAX);
+                    return touched;
+                }
+                (self.current, self.missing) = (length, length);
+                touched += length;
+            }
+            if self.missing == 0 {
+                self.current = 0;
+            }
+        }
+        touched
+    }
+}
+
+/// The bytes of the budget that one call has, given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    counters: Arc<Counters>,
+    limit: usize,
+    bytes: AtomicUsize,
+}
+
+impl Held {
+    /// None yet.
+    pub(super) fn new(counters: &Arc<Counters>, limit: usize) -> Self {
+        Self { counters: Arc::clone(counters), limit, bytes: AtomicUsize::new(0) }
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes what is missing to so many bytes, or gives back what is too many. Only one thread does so at a time: the
+    /// one that reads the request.
+    fn set(&self, bytes: usize) -> Result<(), Error> {
+        let (gauge, now) = (&self.counters.bytes_in_flight, self.bytes());
+        if bytes > now {
+            if !gauge.try_add(bytes - now, self.limit) {
+                self.counters.refused_for_bytes.add_one();
+                return Err(Error::Overloaded { scarce: Scarce::Bytes });
+            }
+        } else {
+            gauge.subtract(now - bytes);
+        }
+        self.bytes.store(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.counters.bytes_in_flight.subtract(*self.bytes.get_mut());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1000;
+
+    fn messages(method: &str) -> Messages {
+        let budget = Budget { limit: LIMIT, max_message: 400 };
+        budget.messages(&format!("/evenkeel.v1.TensorOpsService/{method}")).expect("it computes")
+    }
+
+    fn framed(lengths: &[usize]) -> Vec<u8> {
+        let framed =
+            |&len: &usize| [&[0][..], &u32::try_from(len).expect("small").to_be_bytes(), &vec![7; len]].concat();
+        lengths.iter().flat_map(framed).collect()
+    }
+
+    #[test]
+    fn a_message_counts_from_its_prefix_however_it_is_cut() {
+        let bytes = framed(&[300]);
+        for cut in 1..bytes.len() {
+            let counters = Arc::default();
+            let (mut messages, held) = (messages("Dropout"), Held::new(&counters, LIMIT));
+            for (index, frame) in bytes.chunks(cut).enumerate() {
+                messages.frame(frame, &held).expect("there is room");
+                let read = bytes.len().min((index + 1) * cut);
+                assert_eq!(counters.bytes_in_flight.get(), if read < 5 { 0 } else { 600 }, "{read} of {cut}");
+            }
+            drop(held);
+            assert_eq!(counters.bytes_in_flight.get(), 0);
+        }
+    }
+
+    #[test]
+    fn of_a_stream_only_what_is_being_read_counts() {
+        let counters = Arc::default();
+        let (mut messages, held) = (messages("MeasureGradients"), Held::new(&counters, LIMIT));
+        let bytes = framed(&[100, 200, 300, 50]);
+        // Within the third message; to its end; the rest.
+        for (end, expected) in [(400, 600), (620, 350), (bytes.len(), 50)] {
+            let begin = if end == 400 {
+                0
+            } else if end == 620 {
+                400
+            } else {
+                620
+            };
+            messages.frame(&bytes[begin..end], &held).expect("there is room");
+            assert_eq!(counters.bytes_in_flight.get(), expected, "{begin}..{end}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused_and_nothing_is_held_for_it() {
+        let counters = Arc::default();
+        let [first, second] = [(); 2].map(|()| Held::new(&counters, LIMIT));
+        messages("Dropout").frame(&framed(&[400])[..5], &first).expect("there is room");
+        let refused = messages("Dropout").frame(&framed(&[101])[..5], &second);
+        assert_eq!(refused, Err(Error::Overloaded { scarce: Scarce::Bytes }));
+        assert_eq!((counters.bytes_in_flight.get(), counters.refused_for_bytes.get()), (800, 1));
+        messages("Dropout").frame(&framed(&[100])[..5], &second).expect("there is room for that");
+        drop([first, second]);
+        assert_eq!(counters.bytes_in_flight.get(), 0);
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_left_to_others() {
+        let counters = Arc::default();
+        let (mut messages, held) = (messages("Dropout"), Held::new(&counters, LIMIT));
+        messages.frame(&framed(&[401]), &held).expect("it is not read");
+        messages.frame(&framed(&[400]), &held).expect("nor is this");
+        assert_eq!(counters.bytes_in_flight.get(), 0);
+    }
+
+    #[test]
+    fn health_and_reflection_are_not_bounded() {
+        let budget = Budget { limit: 0, max_message: 400 };
+        for path in ["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/"] {
+            assert!(budget.messages(path).is_none(), "{path}");
+        }
+    }
+}

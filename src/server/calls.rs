@@ -1,0 +1,248 @@
+//! The calls of one connection: how many there are, what they hold, and for how long each waits for its client.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tonic::{
+    Status,
+    body::Body,
+    codegen::http::{Request, Response},
+};
+use tower::Service;
+
+use super::{
+    admission::{Budget, Held, Messages},
+    patience::Patience,
+    sending,
+    stream::Beginning,
+};
+use crate::{
+    counters::{Counted, Counters},
+    error::Error,
+    metrics::Metrics,
+};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What happens on a connection.
+#[derive(Debug)]
+pub(super) struct Activity {
+    began: Instant,
+    /// Whether the client has begun to speak HTTP/2.
+    pub(super) beginning: Arc<Beginning>,
+    open: AtomicUsize,
+    /// When the last call ended, in milliseconds after `began`.
+    quiet_since: AtomicU64,
+}
+
+impl Activity {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            beginning: Arc::default(),
+            open: AtomicUsize::new(0),
+            quiet_since: AtomicU64::new(0),
+        })
+    }
+
+    /// Since when there has been no call; `None`: there is one.
+    pub(super) fn quiet_since(&self) -> Option<Instant> {
+        (self.open.load(Ordering::Acquire) == 0)
+            .then(|| self.began + Duration::from_millis(self.quiet_since.load(Ordering::Relaxed)))
+    }
+}
+
+/// A call, from its headers to the end of its answer, with the memory it holds.
+#[derive(Debug)]
+struct OpenCall {
+    activity: Arc<Activity>,
+    held: Held,
+}
+
+impl OpenCall {
+    fn new(activity: &Arc<Activity>, held: Held) -> Arc<Self> {
+        activity.open.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { activity: Arc::clone(activity), held })
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        let now = u64::try_from(self.activity.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.activity.quiet_since.store(now, Ordering::Relaxed);
+        self.activity.open.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// What answers the calls of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Calls<S> {
+    service: S,
+    activity: Arc<Activity>,
+    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
+    budget: Budget,
+    body_timeout: Duration,
+}
+
+impl<S> Calls<S> {
+    /// `body_timeout`: how long a call waits for its client to send; zero: for ever.
+    pub(super) fn new(
+        service: S,
+        activity: Arc<Activity>,
+        counters: Arc<Counters>,
+        metrics: Arc<Metrics>,
+        budget: Budget,
+        body_timeout: Duration,
+    ) -> Self {
+        Self { service, activity, counters, metrics, budget, body_timeout }
+    }
+}
+
+impl<S> hyper::service::Service<Request<Incoming>> for Calls<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+    S::Future: Unpin,
+{
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Call<S::Future>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let open = OpenCall::new(&self.activity, Held::new(&self.counters, self.budget.limit));
+        let messages = self.budget.messages(request.uri().path());
+        let request = request.map(|body| {
+            let (open, counters) = (Arc::clone(&open), Arc::clone(&self.counters));
+            let metrics = Arc::clone(&self.metrics);
+            let patience = Patience::new(self.body_timeout);
+            Body::new(RequestBody { body, patience, messages, open, counters, metrics, over: false })
+        });
+        // What is behind it is a router, which is always ready.
+        let answer = self.service.clone().call(request);
+        let unanswered = Counted::new(&self.counters, |counters| &counters.calls_unanswered);
+        Call { answer, _unanswered: unanswered, open: Some(open) }
+    }
+}
+
+/// A call that has no answer yet.
+#[derive(Debug)]
+pub(super) struct Call<F> {
+    answer: F,
+    _unanswered: Counted,
+    open: Option<Arc<OpenCall>>,
+}
+
+impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for Call<F> {
+    type Output = Result<Response<Answer>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Ok(answer) = ready!(Pin::new(&mut self.answer).poll(cx));
+        sending::gave(0);
+        let open = self.open.take();
+        Poll::Ready(Ok(answer.map(|body| Answer { body, _open: open })))
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    body: Body,
+    _open: Option<Arc<OpenCall>>,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => sending::gave(frame.data_ref().map_or(0, Bytes::len)),
+            Poll::Ready(Some(Err(_)) | None) => (),
+            Poll::Pending => sending::has_none(),
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a request: its client is not waited for for ever, and what it announces is admitted or not.
+#[derive(Debug)]
+struct RequestBody {
+    body: Incoming,
+    patience: Patience,
+    /// `None`: the call holds next to nothing.
+    messages: Option<Messages>,
+    open: Arc<OpenCall>,
+    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
+    over: bool,
+}
+
+impl RequestBody {
+    /// Ends the body; the error becomes the answer.
+    fn refuse(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.over = true;
+        self.metrics.failed(&error);
+        Poll::Ready(Some(Err(Status::from(error).into())))
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Self { body, patience, messages, open, counters, metrics: _, over } = &mut *self;
+        if *over {
+            return Poll::Ready(None);
+        }
+        let frame = match Pin::new(body).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                ready!(patience.poll_over(cx));
+                counters.receives_timed_out.add_one();
+                return self.refuse(Error::Stalled);
+            }
+        };
+        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
+            patience.moved(data.len());
+            if let Some(messages) = messages
+                && let Err(error) = messages.frame(data, &open.held)
+            {
+                return self.refuse(error);
+            }
+        } else if !matches!(frame, Some(Err(_))) && messages.as_ref().is_some_and(Messages::lack_one) {
+            return self.refuse(Error::NotOneMessage { found: "none" });
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // A call without its message is told so where the message would be.
+        self.over || self.body.is_end_stream() && !self.messages.as_ref().is_some_and(Messages::lack_one)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,128 @@
+//! Files that are read again when they change.
+
+use std::{
+    fmt, fs, io,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use crate::config::Error;
+
+/// How often the files are looked at. They are small, and their content tells more than their times: Kubernetes changes
+/// a link to a folder.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// A file that a setting names.
+#[derive(Clone, Debug)]
+pub(super) struct File {
+    /// The setting.
+    pub(super) key: &'static str,
+    pub(super) path: PathBuf,
+}
+
+impl File {
+    /// An error in what it contains.
+    pub(super) fn error(&self, reason: impl fmt::Display) -> Error {
+        Error { key: self.key, reason: format!("{}: {reason}", self.path.display()) }
+    }
+}
+
+/// What makes a value from what the files contain, in their order.
+type Parse<T> = fn(&[File], &[Vec<u8>]) -> Result<T, Error>;
+
+/// A value that is made from files, and again when they change.
+#[derive(Debug)]
+pub(super) struct Reloaded<T>(Arc<RwLock<Arc<T>>>);
+
+impl<T> Clone for Reloaded<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Reloaded<T> {
+    /// Reads the files; the second value keeps the first up to date.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or used.
+    pub(super) fn load(files: Vec<File>, parse: Parse<T>) -> Result<(Self, Reload<T>), Error> {
+        let contents = files.iter().map(|file| fs::read(&file.path).map_err(|error| file.error(error)));
+        let contents = contents.collect::<Result<Vec<_>, _>>()?;
+        let value = Self(Arc::new(RwLock::new(Arc::new(parse(&files, &contents)?))));
+        let seen = contents.into_iter().map(Ok).collect();
+        Ok((value.clone(), Reload { value, files, parse, seen }))
+    }
+
+    /// The value as it is now.
+    pub(super) fn get(&self) -> Arc<T> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Looks at the files. What is in them may be secret: there is no `Debug`.
+pub(super) struct Reload<T> {
+    value: Reloaded<T>,
+    files: Vec<File>,
+    parse: Parse<T>,
+    /// What the files contained, or why they could not be read, when they were looked at last.
+    seen: Vec<Result<Vec<u8>, io::ErrorKind>>,
+}
+
+impl<T> Reload<T> {
+    /// Looks for changes until it is dropped.
+    pub(super) async fn run(mut self) {
+        loop {
+            tokio::time::sleep(PERIOD).await;
+            self.look();
+        }
+    }
+
+    /// What cannot be used changes nothing, and is said once.
+    fn look(&mut self) {
+        let now: Vec<_> = self.files.iter().map(|file| fs::read(&file.path).map_err(|error| error.kind())).collect();
+        if now == self.seen {
+            return;
+        }
+        self.seen = now;
+        let contents =
+            self.files.iter().zip(&self.seen).map(|(file, content)| content.clone().map_err(|e| file.error(e)));
+        let value = contents.collect::<Result<Vec<_>, _>>().and_then(|contents| (self.parse)(&self.files, &contents));
+        match value {
+            Ok(value) => {
+                *self.value.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
+                tracing::info!(setting = self.files[0].key, "files have changed and are used");
+            }
+            Err(error) => tracing::error!(%error, "files have changed and cannot be used; the old ones stay in use"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_used_and_what_cannot_be_is_not() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let path = folder.path().join("number");
+        let file = || vec![File { key: "number", path: path.clone() }];
+        let parse: Parse<u32> = |files, contents| {
+            let text = String::from_utf8_lossy(&contents[0]);
+            text.parse().map_err(|error| files[0].error(error))
+        };
+        let missing = Reloaded::load(file(), parse).err().expect("there is none").to_string();
+        assert!(missing.contains("--number") && missing.contains(&path.display().to_string()), "{missing}");
+        fs::write(&path, "1").expect("it can be written");
+        let (number, mut reload) = Reloaded::load(file(), parse).expect("it is a number");
+        assert_eq!(*number.get(), 1);
+        for (content, expected) in [("2", 2), ("none", 2), ("3", 3)] {
+            fs::write(&path, content).expect("it can be written");
+            reload.look();
+            assert_eq!(*number.get(), expected, "{content}");
+        }
+        fs::remove_file(&path).expect("it is there");
+        reload.look();
+        assert_eq!(*number.get(), 3);
+    }
+}

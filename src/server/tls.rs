@@ -1,0 +1,78 @@
+//! TLS: the server's certificate, and who may present one.
+
+use std::{fmt, io, sync::Arc};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::reload::{File, Reload, Reloaded};
+use crate::config::{Error, SecurityConfig};
+
+/// What gRPC speaks inside of TLS.
+const ALPN: &[u8] = b"h2";
+
+/// Makes connections of TLS.
+#[derive(Clone)]
+pub(super) struct Tls(Reloaded<ServerConfig>);
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl Tls {
+    /// `None`: there is no certificate. The second value keeps the first up to date.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or has not what it must.
+    pub(super) fn new(config: &SecurityConfig) -> Result<Option<(Self, Reload<ServerConfig>)>, Error> {
+        let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else { return Ok(None) };
+        let files =
+            [("tls-cert", Some(cert)), ("tls-key", Some(key)), ("tls-client-ca", config.tls_client_ca.as_ref())];
+        let files = files.into_iter().filter_map(|(key, path)| Some(File { key, path: path?.clone() })).collect();
+        let (settings, reload) = Reloaded::load(files, settings)?;
+        Ok(Some((Self(settings), reload)))
+    }
+
+    /// Shakes hands, with the certificate as it is now.
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        TlsAcceptor::from(self.0.get()).accept(stream).await
+    }
+}
+
+/// The settings that these files make: the certificates, their key, and who signs those of clients, if they need one.
+fn settings(files: &[File], contents: &[Vec<u8>]) -> Result<ServerConfig, Error> {
+    let cert = certificates(&files[0], &contents[0])?;
+    let key = PrivateKeyDer::from_pem_slice(&contents[1]).map_err(|error| files[1].error(error))?;
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| files[0].error(error))?;
+    let builder = match (files.get(2), contents.get(2)) {
+        (Some(file), Some(content)) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(file, content)? {
+                roots.add(certificate).map_err(|error| file.error(error))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(verifier.map_err(|error| file.error(error))?)
+        }
+        (None, _) | (_, None) => builder.with_no_client_auth(),
+    };
+    let mut settings = builder.with_single_cert(cert, key).map_err(|error| files[1].error(error))?;
+    settings.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(settings)
+}
+
+fn certificates(file: &File, content: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates = CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|error| file.error(error))?;
+    if certificates.is_empty() { Err(file.error("there is no certificate in it")) } else { Ok(certificates) }
+}

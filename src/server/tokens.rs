@@ -1,0 +1,149 @@
+//! Tokens: who may call.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::ready,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use subtle::{Choice, ConstantTimeEq as _};
+use tonic::{
+    Status,
+    body::Body,
+    codegen::http::{HeaderMap, Request, Response, header::AUTHORIZATION},
+};
+use tower::Service;
+
+use super::reload::{File, Reload, Reloaded};
+use crate::{
+    config::{self, SecurityConfig},
+    error::Error,
+    metrics::Metrics,
+};
+
+/// A file of tokens. Its content is in no log, and no `Debug` shows it.
+pub(super) struct List(Vec<Vec<u8>>);
+
+/// Who may call what.
+#[derive(Clone)]
+pub(super) struct Tokens {
+    list: Reloaded<List>,
+    open: Arc<[String]>,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("open", &self.open).finish_non_exhaustive()
+    }
+}
+
+impl Tokens {
+    /// `None`: nobody needs a token. The second value keeps the first up to date.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no token.
+    pub(super) fn new(config: &SecurityConfig) -> Result<Option<(Self, Reload<List>)>, config::Error> {
+        let Some(path) = config.auth_token_file.clone() else { return Ok(None) };
+        let (list, reload) = Reloaded::load(vec![File { key: "auth-token-file", path }], parse)?;
+        Ok(Some((Self { list, open: config.auth_open_methods.clone().into() }, reload)))
+    }
+
+    fn admit(&self, path: &str, headers: &HeaderMap) -> bool {
+        let is_open = |open: &String| if open.ends_with('/') { path.starts_with(open) } else { path == open };
+        self.open.iter().any(is_open) || token(headers).is_some_and(|token| self.list.get().has(token))
+    }
+}
+
+impl List {
+    /// Compares with all of them, and all of their bytes: how long that takes tells nothing but their lengths.
+    fn has(&self, token: &[u8]) -> bool {
+        self.0.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(token)).into()
+    }
+}
+
+/// The token of `authorization: Bearer TOKEN`.
+fn token(headers: &HeaderMap) -> Option<&[u8]> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked("bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(token.trim_ascii())
+}
+
+fn parse(files: &[File], contents: &[Vec<u8>]) -> Result<List, config::Error> {
+    let lines = contents[0].split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let tokens: Vec<_> = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
+    if tokens.is_empty() { Err(files[0].error("there is no token in it")) } else { Ok(List(tokens)) }
+}
+
+/// Answers calls without a token, before anything of them is read; the others `service` does.
+#[derive(Clone)]
+pub(super) struct Authorize<S> {
+    service: S,
+    /// `None`: nobody needs one.
+    tokens: Option<Tokens>,
+    metrics: Arc<Metrics>,
+}
+
+impl<S> Authorize<S> {
+    pub(super) fn new(service: S, tokens: Option<Tokens>, metrics: Arc<Metrics>) -> Self {
+        Self { service, tokens, metrics }
+    }
+}
+
+type Boxed = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<S> Service<Request<Body>> for Authorize<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Boxed>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Boxed;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Boxed {
+        match &self.tokens {
+            Some(tokens) if !tokens.admit(request.uri().path(), request.headers()) => {
+                self.metrics.failed(&Error::Unauthenticated);
+                Box::pin(ready(Ok(Status::from(Error::Unauthenticated).into_http())))
+            }
+            Some(_) | None => self.service.call(request),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(value: &str) -> HeaderMap {
+        [(AUTHORIZATION, value.parse().expect("a header's value"))].into_iter().collect()
+    }
+
+    #[test]
+    fn tokens_are_lines_and_every_one_is_known() {
+        let file = [File { key: "auth-token-file", path: "tokens".into() }];
+        let list = parse(&file, &[b"one\n\n two \r\nthree".to_vec()]).expect("there are three");
+        for known in ["one", "two", "three"] {
+            assert!(list.has(known.as_bytes()), "{known}");
+        }
+        for unknown in ["", "on", "onee", "One", "one\ntwo"] {
+            assert!(!list.has(unknown.as_bytes()), "{unknown}");
+        }
+        let empty = parse(&file, &[b" \n\n".to_vec()]).err().expect("there is none");
+        assert_eq!(empty.key, "auth-token-file");
+    }
+
+    #[test]
+    fn a_token_is_what_follows_bearer() {
+        assert_eq!(token(&headers("Bearer abc")), Some(&b"abc"[..]));
+        assert_eq!(token(&headers("bearer  abc")), Some(&b"abc"[..]));
+        for other in ["abc", "Basic abc", "Bearer", "Bearerabc"] {
+            assert_eq!(token(&headers(other)), None, "{other}");
+        }
+    }
+}

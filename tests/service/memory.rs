@@ -1,0 +1,132 @@
+//! The memory of the process, whatever comes in.
+
+use bytes::Bytes;
+use prost::Message as _;
+use tonic::Code;
+
+use crate::{
+    harness::{dropout, f32s},
+    peer::{Peer, framed, prefix, status},
+    process::Process,
+};
+
+const MIB: usize = 1 << 20;
+/// The largest message, in bytes.
+const LIMIT: usize = 8 * MIB;
+/// The budget for calls.
+const BUDGET: usize = 4 * LIMIT;
+/// What the process may take beside the budget: unused buffers, windows, stacks and what the allocator keeps.
+const BESIDE: usize = 96 * MIB;
+
+/// Connections, in the test of overload.
+const CALLERS: usize = 40;
+/// What a connection may have read that nobody has looked at yet.
+const READ: usize = 2 * MIB;
+
+fn start(body_timeout: &str) -> Process {
+    let (limit, budget) = (LIMIT.to_string(), BUDGET.to_string());
+    Process::start(
+        &[
+            "--listen=127.0.0.1:0",
+            "--log-level=warn",
+            &format!("--max-message-bytes={limit}"),
+            &format!("--max-bytes-in-flight={budget}"),
+            &format!("--buffer-pool-bytes={limit}"),
+            &format!("--body-timeout={body_timeout}"),
+        ],
+        &[],
+    )
+}
+
+fn large() -> Bytes {
+    let elements = LIMIT / 4 - 100;
+    framed(&dropout(0.0, f32s(&[elements as i64], &vec![1.0; elements])).encode_to_vec())
+}
+
+/// Row 20.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_length_that_is_too_large_takes_no_memory() {
+    let process = start("10s");
+    let peer = Peer::connect(process.address()).await;
+    let before = process.memory("VmRSS");
+    for _ in 0..200 {
+        let (answer, mut body) = peer.begin("Dropout").await;
+        body.send_data(prefix(u32::MAX), false).expect("the connection is open");
+        assert_eq!(status(answer).await.expect("an answer").code(), Code::ResourceExhausted);
+    }
+    let grown = process.memory("VmHWM").saturating_sub(before);
+    assert!(grown < 16 * MIB, "{grown} bytes");
+}
+
+/// Row 21: a thousand streams announce the largest message, send a part of it, and fall silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn announcements_take_no_more_than_the_budget() {
+    let process = start("500ms");
+    let before = process.memory("VmRSS");
+    let large = large();
+    let mut calls = Vec::new();
+    for _ in 0..5 {
+        let peer = Peer::connect(process.address()).await;
+        for _ in 0..200 {
+            let (answer, mut body) = peer.begin("Dropout").await;
+            body.send_data(large.slice(..50_000), false).expect("the connection is open");
+            calls.push((answer, body));
+        }
+    }
+    let (mut refused, mut silent) = (0, 0);
+    for (answer, _body) in calls {
+        let code = status(answer).await.expect("an answer").code();
+        if code == Code::ResourceExhausted {
+            refused += 1;
+        } else {
+            assert_eq!(code, Code::DeadlineExceeded);
+            silent += 1;
+        }
+    }
+    assert!(silent >= 2 && refused + silent == 1000, "{refused} {silent}");
+    let grown = process.memory("VmHWM").saturating_sub(before);
+    assert!(grown < BUDGET + BESIDE, "{grown} bytes");
+    // All of it has come back.
+    let peer = Peer::connect(process.address()).await;
+    let (answer, mut body) = peer.begin("Dropout").await;
+    body.send_data(large, true).expect("the connection is open");
+    assert_eq!(status(answer).await.expect("an answer").code(), Code::Ok);
+}
+
+/// Row 32: forty callers, each with the largest message, where two are served at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_times_the_load_takes_no_more_than_the_budget() {
+    let process = start("30s");
+    let before = process.memory("VmRSS");
+    let large = large();
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let (large, address) = (large.clone(), process.address());
+            tokio::spawn(async move {
+                let peer = Peer::connect(address).await;
+                let (mut served, mut refused) = (0, 0);
+                for _ in 0..5 {
+                    let (answer, mut body) = peer.begin("Dropout").await;
+                    // An error says that the call has been refused; its answer tells.
+                    let _ = body.send_data(large.clone(), true);
+                    let code = status(answer).await.expect("an answer").code();
+                    if code == Code::Ok {
+                        served += 1;
+                    } else {
+                        assert_eq!(code, Code::ResourceExhausted);
+                        refused += 1;
+                    }
+                }
+                (served, refused)
+            })
+        })
+        .collect();
+    let (mut served, mut refused) = (0, 0);
+    for caller in callers {
+        let counts = caller.await.expect("no panic");
+        (served, refused) = (served + counts.0, refused + counts.1);
+    }
+    assert!(served > 0 && refused > 0, "{served} {refused}");
+    let grown = process.memory("VmHWM").saturating_sub(before);
+    assert!(grown < BUDGET + BESIDE + CALLERS * READ, "{grown} bytes after {served} served and {refused} refused");
+}

@@ -1,0 +1,111 @@
+//! Ten times the load that can be served.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use evenkeel::{
+    CheckpointHook,
+    config::{AdmissionConfig, ServerConfig},
+};
+use evenkeel_proto::v1 as pb;
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+use crate::harness::{Client, connect, dropout, f32s, start_with};
+
+/// What a step of a call takes of its thread, but not of the processor, which the callers share.
+const WORK: Duration = Duration::from_millis(8);
+/// As many as keep the thread busy.
+const FEW: usize = 12;
+/// With the delay of a tenth of a second that they are told to wait, they offer ten times what is served.
+const MANY: usize = 80;
+
+fn request() -> pb::DropoutRequest {
+    dropout(0.0, f32s(&[1], &[1.0]))
+}
+
+/// What happens to calls.
+#[derive(Debug, Default)]
+struct Counts {
+    stop: AtomicBool,
+    served: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+/// Calls again and again; when it is refused, it waits as long as it is told to.
+async fn call(mut client: Client, counts: Arc<Counts>) {
+    while !counts.stop.load(Ordering::Relaxed) {
+        match client.dropout(request()).await {
+            Ok(_) => {
+                counts.served.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(status) => {
+                assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+                let details = status.get_error_details();
+                assert_eq!(details.error_info().expect("it has one").metadata["setting"], "max-queued");
+                counts.refused.fetch_add(1, Ordering::Relaxed);
+                let delay = details.retry_info().and_then(|retry| retry.retry_delay).expect("it says when");
+                tokio::time::sleep(delay).await;
+            }
+        }
+    }
+}
+
+/// Calls that are served, and refused, each second, with so many callers.
+async fn rates(clients: &[Client], callers: usize) -> (f64, f64) {
+    let counts = Arc::<Counts>::default();
+    let clients = clients.iter().cycle().take(callers);
+    let tasks: Vec<_> = clients.map(|client| tokio::spawn(call(client.clone(), Arc::clone(&counts)))).collect();
+    // Until the load is there.
+    while counts.served.load(Ordering::Relaxed) < 20 {
+        tokio::task::yield_now().await;
+    }
+    let read = || (counts.served.load(Ordering::Relaxed), counts.refused.load(Ordering::Relaxed));
+    let (began, before) = (Instant::now(), read());
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let (seconds, after) = (began.elapsed().as_secs_f64(), read());
+    counts.stop.store(true, Ordering::Relaxed);
+    for task in tasks {
+        task.await.expect("no call fails otherwise");
+    }
+    ((after.0 - before.0) as f64 / seconds, (after.1 - before.1) as f64 / seconds)
+}
+
+/// Row 32.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_served_stays_when_ten_times_as_much_is_asked_for() {
+    #[expect(clippy::disallowed_methods, reason = "it stands for work on a thread that is there to be held")]
+    let hook = CheckpointHook::new(|_| thread::sleep(WORK));
+    let config = ServerConfig {
+        threads: 1,
+        admission: AdmissionConfig { max_queued: 16, ..Default::default() },
+        on_checkpoint: Some(hook),
+        ..ServerConfig::on_free_port()
+    };
+    let (server, client) = start_with(config).await;
+    let mut clients = vec![client];
+    for _ in 0..3 {
+        clients.push(Client::new(connect(&server).await));
+    }
+    let mut best: f64 = 0.0;
+    // The machine may have something else to do for a while; what is promised is seen in one of a few rounds.
+    for _ in 0..4 {
+        let (peak, refused) = rates(&clients, FEW).await;
+        assert!(refused < 1.0, "{refused}: all of them fit into the queue");
+        let (goodput, refused) = rates(&clients, MANY).await;
+        let offered = (goodput + refused) / peak;
+        assert!(refused > 0.0, "too few callers");
+        best = best.max(goodput / peak);
+        if goodput > 0.9 * peak && offered >= 10.0 {
+            return;
+        }
+        eprintln!("peak {peak:.0}, served {goodput:.0}, offered {offered:.1} times as much");
+    }
+    panic!("at best {best:.2} of the peak");
+}

@@ -1,0 +1,205 @@
+//! TLS and mutual TLS, with certificates made here.
+
+use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use evenkeel::{
+    config::{ConnectionConfig, SecurityConfig, ServerConfig},
+    server::{Error, Running},
+};
+use prost::Message as _;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+use tonic::Code;
+
+use crate::{
+    harness::{dropout, f32s},
+    peer::{Peer, address},
+};
+
+/// Who signs certificates.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new([]).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
+    }
+
+    /// A certificate for this machine and its key, in PEM.
+    fn sign(&self) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        (params.signed_by(&key, &self.0).expect("a certificate").pem(), key.serialize_pem())
+    }
+
+    /// Settings of a client that trusts it, and has this certificate.
+    fn client(&self, certificate: Option<(String, String)>, alpn: &[u8]) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).expect("it is a certificate");
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has them")
+            .with_root_certificates(roots);
+        let mut settings = match certificate {
+            Some((cert, key)) => {
+                let cert = CertificateDer::from_pem_slice(cert.as_bytes()).expect("PEM");
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
+                builder.with_client_auth_cert(vec![cert], key).expect("they belong together")
+            }
+            None => builder.with_no_client_auth(),
+        };
+        settings.alpn_protocols = vec![alpn.to_vec()];
+        settings
+    }
+}
+
+/// The files of a server, and its settings.
+fn files(authority: &Authority, client_ca: Option<&Authority>) -> (TempDir, ServerConfig) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let [cert, key, ca] = ["cert.pem", "key.pem", "ca.pem"].map(|name| folder.path().join(name));
+    write(folder.path(), authority.sign());
+    if let Some(client_ca) = client_ca {
+        fs::write(&ca, client_ca.0.pem()).expect("it can be written");
+    }
+    let security = SecurityConfig {
+        tls_cert: Some(cert),
+        tls_key: Some(key),
+        tls_client_ca: client_ca.map(|_| ca),
+        ..Default::default()
+    };
+    (folder, ServerConfig { security, ..ServerConfig::on_free_port() })
+}
+
+fn write(folder: &Path, (cert, key): (String, String)) {
+    fs::write(folder.join("cert.pem"), cert).expect("it can be written");
+    fs::write(folder.join("key.pem"), key).expect("it can be written");
+}
+
+async fn start(config: ServerConfig) -> Running {
+    Running::start(config).await.expect("the server starts")
+}
+
+/// Shakes hands and speaks HTTP/2.
+async fn connect(settings: ClientConfig, server: SocketAddr) -> io::Result<Peer> {
+    let stream = TcpStream::connect(server).await?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    let stream = TlsConnector::from(Arc::new(settings)).connect(name, stream).await?;
+    let peer = Peer::over(&h2::client::Builder::new(), stream).await.map_err(io::Error::other)?;
+    Ok(peer)
+}
+
+/// Whether a call is answered; a server that refuses a client's certificate says so only after its handshake.
+async fn serves(peer: &Peer) -> bool {
+    let message = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
+    peer.call("Dropout", &message).await.is_ok_and(|status| status.code() == Code::Ok)
+}
+
+#[tokio::test]
+async fn calls_are_answered_over_tls_and_in_no_other_way() {
+    let authority = Authority::new();
+    let (_folder, config) = files(&authority, None);
+    let server = start(config).await;
+    let peer = connect(authority.client(None, b"h2"), address(&server)).await.expect("it is trusted");
+    assert!(serves(&peer).await);
+    // Plain text, another protocol, a client that does not trust it.
+    let mut plain = TcpStream::connect(address(&server)).await.expect("the server listens");
+    plain.write_all(crate::peer::PREFACE).await.expect("the server reads");
+    let mut said = Vec::new();
+    // What comes is an alert of TLS, or nothing.
+    let _ = plain.read_to_end(&mut said).await;
+    assert!(said.is_empty() || said[0] == 21, "{said:?}");
+    connect(authority.client(None, b"http/1.1"), address(&server)).await.expect_err("only HTTP/2 is spoken");
+    connect(Authority::new().client(None, b"h2"), address(&server)).await.expect_err("another one has signed it");
+    assert!(serves(&peer).await);
+    drop(peer);
+    server.shutdown_and_wait().await.expect("nothing is in flight");
+}
+
+/// Row 30.
+#[tokio::test]
+async fn a_client_needs_a_certificate_of_the_authority() {
+    let (authority, of_clients) = (Authority::new(), Authority::new());
+    let (_folder, config) = files(&authority, Some(&of_clients));
+    let server = start(config).await;
+    let good = connect(authority.client(Some(of_clients.sign()), b"h2"), address(&server)).await.expect("it has one");
+    assert!(serves(&good).await);
+    for certificate in [None, Some(authority.sign()), Some(Authority::new().sign())] {
+        let peer = connect(authority.client(certificate, b"h2"), address(&server)).await;
+        assert!(match peer {
+            Ok(peer) => !serves(&peer).await,
+            Err(_) => true,
+        });
+    }
+    assert!(serves(&good).await);
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_used_and_a_bad_one_is_not() {
+    let [first, second] = [Authority::new(), Authority::new()];
+    let (folder, config) = files(&first, None);
+    let server = start(config).await;
+    let old = connect(first.client(None, b"h2"), address(&server)).await.expect("it is trusted");
+    // A key that does not belong to the certificate, which is also what a half-done change looks like.
+    fs::write(folder.path().join("key.pem"), second.sign().1).expect("it can be written");
+    let until = tokio::time::Instant::now() + Duration::from_millis(1500);
+    while tokio::time::Instant::now() < until {
+        connect(first.client(None, b"h2"), address(&server)).await.expect("the old one is in use");
+    }
+    write(folder.path(), second.sign());
+    while connect(second.client(None, b"h2"), address(&server)).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    connect(first.client(None, b"h2"), address(&server)).await.expect_err("another one has signed it now");
+    assert!(serves(&old).await, "connections stay");
+}
+
+/// Row 29.
+#[tokio::test]
+async fn half_a_handshake_is_closed() {
+    let authority = Authority::new();
+    let (_folder, config) = files(&authority, None);
+    let connections = ConnectionConfig { handshake_timeout: Duration::from_millis(200), ..Default::default() };
+    let server = start(ServerConfig { connections, ..config }).await;
+    let peer = connect(authority.client(None, b"h2"), address(&server)).await.expect("it is trusted");
+    // The beginning of a ClientHello of 512 bytes.
+    for begins in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
+        let mut half = TcpStream::connect(address(&server)).await.expect("the server listens");
+        half.write_all(begins).await.expect("the server reads");
+        let _ = half.read_to_end(&mut Vec::new()).await;
+    }
+    // A handshake and then nothing.
+    let stream = TcpStream::connect(address(&server)).await.expect("the server listens");
+    let connector = TlsConnector::from(Arc::new(authority.client(None, b"h2")));
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut silent = connector.connect(name, stream).await.expect("it is trusted");
+    let _ = silent.read_to_end(&mut Vec::new()).await;
+    assert!(serves(&peer).await);
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_named_by_their_setting() {
+    let authority = Authority::new();
+    for (name, key) in [("cert.pem", "tls-cert"), ("key.pem", "tls-key"), ("ca.pem", "tls-client-ca")] {
+        for content in [None, Some(""), Some("not PEM")] {
+            let (folder, config) = files(&authority, Some(&authority));
+            match content {
+                Some(content) => fs::write(folder.path().join(name), content).expect("it can be written"),
+                None => fs::remove_file(folder.path().join(name)).expect("it is there"),
+            }
+            let error = Running::start(config).await.expect_err("it is needed");
+            assert!(matches!(&error, Error::Config(error) if error.key == key), "{name} {content:?}: {error}");
+        }
+    }
+}
