@@ -16,6 +16,7 @@ use std::{
 };
 
 use clap::Args;
+use tonic::codegen::http::Uri;
 
 pub(crate) use admission::HELD_PER_REQUEST_BYTE;
 pub use admission::{AdmissionArgs, AdmissionConfig, DEFAULT_MAX_BYTES_IN_FLIGHT, DEFAULT_MAX_QUEUED};
@@ -86,6 +87,8 @@ pub struct ServerConfig {
     pub buffer_pool_bytes: usize,
     /// Where Prometheus finds the metrics, over HTTP; port 0 takes a free one. `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// The OpenTelemetry collector that takes traces and metrics over OTLP with gRPC, `http://HOST:PORT`. `None`: nobody.
+    pub otlp_endpoint: Option<String>,
     /// The bounds on connections.
     pub connections: ConnectionConfig,
     /// The bounds on work.
@@ -110,6 +113,7 @@ impl Default for ServerConfig {
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             buffer_pool_bytes: DEFAULT_BUFFER_POOL_BYTES,
             metrics_listen: None,
+            otlp_endpoint: None,
             connections: ConnectionConfig::default(),
             admission: AdmissionConfig::default(),
             security: SecurityConfig::default(),
@@ -138,6 +142,7 @@ impl ServerConfig {
             drain_timeout: _,
             buffer_pool_bytes: _,
             metrics_listen: _,
+            otlp_endpoint,
             connections,
             admission,
             security,
@@ -154,6 +159,12 @@ impl ServerConfig {
         }
         transport.validate()?;
         check_threads("threads", *threads)?;
+        if let Some(endpoint) = otlp_endpoint {
+            let uri = endpoint.parse::<Uri>().ok();
+            if !uri.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
+                return Err(Error { key: "otlp-endpoint", reason: format!("'{endpoint}' is not http://HOST:PORT") });
+            }
+        }
         connections.validate()?;
         admission.validate(*max_message_bytes)?;
         security.validate(listen)
@@ -235,6 +246,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", env = "EVENKEEL_METRICS_LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
 
+    /// The OpenTelemetry collector that takes traces and metrics over OTLP with gRPC, such as `http://127.0.0.1:4317`.
+    /// Without it, `OTEL_EXPORTER_OTLP_ENDPOINT` says where, or nothing is sent.
+    #[arg(long, value_name = "URL", env = "EVENKEEL_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+
     /// The bounds on connections.
     #[command(flatten)]
     pub connections: ConnectionArgs,
@@ -282,6 +298,7 @@ impl ServeArgs {
             drain_timeout,
             buffer_pool_bytes,
             metrics_listen,
+            otlp_endpoint,
             connections,
             admission,
             security,
@@ -297,6 +314,7 @@ impl ServeArgs {
             drain_timeout: drain_timeout.into(),
             buffer_pool_bytes,
             metrics_listen,
+            otlp_endpoint: otlp_endpoint.or_else(otel_endpoint),
             connections: connections.into(),
             admission: admission.into(),
             security: security.into(),
@@ -307,6 +325,11 @@ impl ServeArgs {
         check_threads("serving-threads", serving_threads)?;
         Ok(Configs { server, serving_threads, telemetry: telemetry::Config::new(&log_level, log_format)? })
     }
+}
+
+/// The collector that OpenTelemetry's own variable names.
+fn otel_endpoint() -> Option<String> {
+    std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty())
 }
 
 #[cfg(test)]

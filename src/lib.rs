@@ -17,6 +17,7 @@
 //! | `wire` | protobuf messages to operations and back |
 //! | `executor`, `estimate` | the bridge from tokio to the kernels, and where a call runs |
 //! | `metrics` | what the server counts of itself, and the port that Prometheus asks |
+//! | `otlp` | traces and metrics for a collector |
 //! | `buffers` | large buffers that are used again |
 //! | `counters` | what the server has done, in numbers |
 //! | `error` | every way a call can fail, and its gRPC status |
@@ -45,6 +46,7 @@ mod error;
 mod estimate;
 mod executor;
 mod metrics;
+mod otlp;
 pub mod reload;
 pub mod server;
 mod service;

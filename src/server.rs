@@ -41,6 +41,7 @@ use crate::{
     direct::Direct,
     executor::Executor,
     metrics::{Endpoint, Exposition, Metrics, Observe},
+    otlp::{Otlp, Recorder},
     server::{
         accept::Connections,
         admission::Budget,
@@ -83,6 +84,9 @@ pub enum Error {
     /// The descriptors that reflection serves cannot be read.
     #[error("cannot serve reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// Traces and metrics cannot be sent to the collector's address.
+    #[error("cannot send to the OpenTelemetry collector: {0}")]
+    Otlp(#[from] opentelemetry_otlp::ExporterBuildError),
     /// Calls were still in flight when the time to drain was over; they were cut off.
     #[error("{calls} calls were still in flight {after:?} after the signal to stop; they were cut off")]
     DrainTimeout {
@@ -106,6 +110,7 @@ pub struct Server {
     counters: Arc<Counters>,
     metrics: Arc<Metrics>,
     endpoint: Option<Endpoint>,
+    otlp: Option<Otlp>,
     tls: Option<Tls>,
     tokens: Option<Tokens>,
     /// What keeps certificates and tokens up to date.
@@ -116,7 +121,7 @@ impl Server {
     /// Listens on `config.listen` and starts the compute threads.
     ///
     /// # Errors
-    /// [`Error::Config`], [`Error::Bind`], [`Error::Threads`].
+    /// [`Error::Config`], [`Error::Bind`], [`Error::Threads`], [`Error::Otlp`].
     pub async fn bind(config: ServerConfig) -> Result<Self, Error> {
         config.validate()?;
         let refused = |source| Error::Bind { addr: config.listen.clone(), source };
@@ -142,8 +147,9 @@ impl Server {
         let counters = Arc::<Counters>::default();
         let executor = Executor::new(config.threads, buffers, config.on_checkpoint.clone())?;
         let executor = Arc::new(executor.with_max_queued(config.admission.queued(), Arc::clone(&counters)));
+        let otlp = config.otlp_endpoint.as_deref().map(Otlp::new).transpose()?;
         let metrics = Arc::default();
-        Ok(Self { config, listener, address, executor, counters, metrics, endpoint, tls, tokens, reloads })
+        Ok(Self { config, listener, address, executor, counters, metrics, endpoint, otlp, tls, tokens, reloads })
     }
 
     /// The address that was bound, with the port that was taken if 0 was asked for.
@@ -161,8 +167,22 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Reflection`], [`Error::DrainTimeout`].
-    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { config, listener, address, executor, counters, metrics, endpoint, tls, tokens, reloads } = self;
+    pub async fn serve(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let otlp = self.otlp.take();
+        let served = self.serve_calls(shutdown, otlp.as_ref().map(Otlp::recorder)).await;
+        if let Some(otlp) = otlp {
+            otlp.flush().await;
+        }
+        served
+    }
+
+    async fn serve_calls(
+        self,
+        shutdown: impl Future<Output = ()> + Send,
+        recorder: Option<Recorder>,
+    ) -> Result<(), Error> {
+        let Self { config, listener, address, executor, counters, metrics, endpoint, otlp: _, tls, tokens, reloads } =
+            self;
         // Also while calls are drained; ends when this function does.
         let mut beside = reloads;
         if let Some(endpoint) = endpoint {
@@ -193,6 +213,7 @@ impl Server {
             service: Observe::new(
                 OnlyGrpc::new(Authorize::new(deadline, tokens, Arc::clone(&metrics))),
                 Arc::clone(&metrics),
+                recorder,
             ),
             http2: http2_settings(&config.connections, &config.transport, &counters),
             config: Arc::new(config.connections),

@@ -5,6 +5,7 @@ use std::{array, sync::Arc, time::Instant};
 use tonic::Code;
 
 use super::{Counter, Method, Metrics, histogram::Histogram};
+use crate::otlp::Trace;
 
 /// gRPC's status codes, 0 to 16.
 pub(super) const CODES: usize = 17;
@@ -38,12 +39,19 @@ pub(crate) struct Call {
     method: Method,
     began: Instant,
     code: Code,
+    trace: Option<Trace>,
 }
 
 impl Call {
     pub(super) fn begin(metrics: Arc<Metrics>, method: Method) -> Self {
         metrics.calls[method.index()].started.add(1);
-        Self { metrics, method, began: Instant::now(), code: Code::Cancelled }
+        Self { metrics, method, began: Instant::now(), code: Code::Cancelled, trace: None }
+    }
+
+    /// Records the call elsewhere, too.
+    pub(super) fn trace(mut self, trace: Option<Trace>) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// The call was answered.
@@ -62,8 +70,12 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        let took = self.began.elapsed();
         let calls = self.calls();
         calls.handled[self.code as usize].add(1);
-        calls.handling.observe(self.began.elapsed());
+        calls.handling.observe(took);
+        if let Some(trace) = self.trace.take() {
+            trace.end(self.code, took);
+        }
     }
 }

@@ -18,17 +18,19 @@ use tonic::{
 use tower::Service;
 
 use super::{Call, Method, Metrics};
+use crate::otlp::Recorder;
 
 /// Counts the calls of the service inside.
 #[derive(Clone, Debug)]
 pub(crate) struct Observe<S> {
     service: S,
     metrics: Arc<Metrics>,
+    recorder: Option<Recorder>,
 }
 
 impl<S> Observe<S> {
-    pub(crate) fn new(service: S, metrics: Arc<Metrics>) -> Self {
-        Self { service, metrics }
+    pub(crate) fn new(service: S, metrics: Arc<Metrics>, recorder: Option<Recorder>) -> Self {
+        Self { service, metrics, recorder }
     }
 }
 
@@ -46,7 +48,8 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let method = Method::of_path(request.uri().path());
-        let call = self.metrics.begin_call(method);
+        let trace = self.recorder.as_ref().map(|recorder| recorder.begin(method, request.headers()));
+        let call = self.metrics.begin_call(method).trace(trace);
         let metrics = Arc::clone(&self.metrics);
         let answer = self.service.call(request.map(|body| Body::new(Received { body, metrics, method })));
         Answering { answer, call: Some(call) }

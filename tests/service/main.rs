@@ -18,6 +18,7 @@ mod limits;
 mod measure;
 mod memory;
 mod metrics;
+mod otlp;
 mod overload;
 mod process;
 mod reflection;

@@ -1,0 +1,159 @@
+//! Traces and metrics for an OpenTelemetry collector, over OTLP.
+//!
+//! A call ends by putting its span in a bounded queue; a thread of the SDK sends what is in it. A collector that is slow or
+//! not there costs spans, which are dropped when the queue is full, and never a call.
+
+use std::{env, thread, time::Duration};
+
+use opentelemetry::{
+    KeyValue,
+    metrics::{Histogram, MeterProvider as _},
+    propagation::{Extractor, TextMapPropagator as _},
+    trace::{Span as _, SpanKind, Status, Tracer as _, TracerProvider as _},
+};
+use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    metrics::SdkMeterProvider,
+    propagation::TraceContextPropagator,
+    trace::{SdkTracer, SdkTracerProvider, Span},
+};
+use tokio::sync::oneshot;
+use tonic::{Code, codegen::http::HeaderMap};
+
+use crate::metrics::Method;
+
+/// How long the collector has for one request.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the end of the process waits for what is still to be sent.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// What the instruments and spans say they are from.
+const SCOPE: &str = "evenkeel";
+/// Upper bounds of the buckets, in milliseconds.
+const BOUNDS: [f64; 16] =
+    [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0, 5000.0, 10_000.0];
+
+/// What sends to a collector.
+#[derive(Debug)]
+pub(crate) struct Otlp {
+    traces: SdkTracerProvider,
+    metrics: SdkMeterProvider,
+}
+
+impl Otlp {
+    /// Connects when there is something to send. Must be called on the runtime.
+    pub(crate) fn new(endpoint: &str) -> Result<Self, ExporterBuildError> {
+        let spans =
+            SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()?;
+        let numbers = MetricExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT);
+        let mut resource =
+            Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        if env::var_os("OTEL_SERVICE_NAME").is_none() {
+            resource = resource.with_service_name(SCOPE);
+        }
+        let resource = resource.build();
+        let traces = SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(spans).build();
+        let metrics =
+            SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(numbers.build()?).build();
+        Ok(Self { traces, metrics })
+    }
+
+    /// What calls are recorded with.
+    pub(crate) fn recorder(&self) -> Recorder {
+        let meter = self.metrics.meter(SCOPE);
+        let duration = meter.f64_histogram("rpc.server.duration");
+        let duration = duration.with_unit("ms").with_description("The duration of calls.");
+        Recorder { tracer: self.traces.tracer(SCOPE), duration: duration.with_boundaries(BOUNDS.to_vec()).build() }
+    }
+
+    /// Sends what is left, for a few seconds at most.
+    pub(crate) async fn flush(self) {
+        let (done, flushed) = oneshot::channel();
+        // The SDK waits in the thread that asks; the process does not wait for a thread of its own.
+        thread::spawn(move || {
+            let Self { traces, metrics } = self;
+            let sent = metrics.shutdown().is_ok() & traces.shutdown_with_timeout(FLUSH_TIMEOUT).is_ok();
+            // Nobody waits any more if it took too long.
+            let _ = done.send(sent);
+        });
+        match tokio::time::timeout(FLUSH_TIMEOUT, flushed).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false) | Err(_)) | Err(_) => {
+                tracing::warn!("the last traces and metrics did not reach the collector")
+            }
+        }
+    }
+}
+
+/// Records calls. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder {
+    tracer: SdkTracer,
+    duration: Histogram<f64>,
+}
+
+impl Recorder {
+    /// A call has come; its span is a child of that which its headers name, as W3C's Trace Context has it.
+    pub(crate) fn begin(&self, method: Method, headers: &HeaderMap) -> Trace {
+        let parent = TraceContextPropagator::new().extract(&Headers(headers));
+        let attributes = [
+            KeyValue::new("rpc.system", "grpc"),
+            KeyValue::new("rpc.service", method.service()),
+            KeyValue::new("rpc.method", method.name()),
+        ];
+        let span = self
+            .tracer
+            .span_builder(format!("{}/{}", method.service(), method.name()))
+            .with_kind(SpanKind::Server)
+            .with_attributes(attributes.clone())
+            .start_with_context(&self.tracer, &parent);
+        Trace { span, attributes, duration: self.duration.clone() }
+    }
+}
+
+/// The record of a call that has begun.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    span: Span,
+    attributes: [KeyValue; 3],
+    duration: Histogram<f64>,
+}
+
+impl Trace {
+    /// The call has ended.
+    pub(crate) fn end(self, code: Code, took: Duration) {
+        let Self { mut span, attributes: [system, service, method], duration } = self;
+        let status = KeyValue::new("rpc.grpc.status_code", code as i64);
+        span.set_attribute(status.clone());
+        if is_error(code) {
+            span.set_status(Status::error(code.description()));
+        }
+        span.end();
+        duration.record(took.as_secs_f64() * 1e3, &[system, service, method, status]);
+    }
+}
+
+/// The codes that are the server's failure, by the semantic conventions for gRPC.
+fn is_error(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(|name| name.as_str()).collect()
+    }
+}
