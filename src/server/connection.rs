@@ -5,8 +5,9 @@ use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::{
+    io::AsyncReadExt as _,
     sync::watch,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tonic::{
     body::Body,
@@ -26,6 +27,9 @@ use crate::{config::ConnectionConfig, counters::Counters, metrics::Metrics};
 
 /// How long a client without calls has to close its connection once it was told to.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// How long a client may take to read the last of what was sent.
+const LINGERING: Duration = Duration::from_secs(1);
 
 /// What all connections share.
 #[derive(Clone, Debug)]
@@ -134,14 +138,45 @@ where
     };
     let activity = Activity::new();
     let calls = Calls::new(service, Arc::clone(&activity), Arc::clone(&counters), metrics, budget, config.body_timeout);
-    let stream = Spoken::new(Batched::new(stream), Arc::clone(&activity.beginning));
-    let mut connection = pin!(http2.serve_connection(TokioIo::new(stream), calls));
+    let (stream, given_back) = Spoken::new(Batched::new(stream), Arc::clone(&activity.beginning));
+    let connection = http2.serve_connection(TokioIo::new(stream), calls);
+    if drive(connection, &activity, &config, &counters, draining, began).await {
+        // The client has all that was sent, but may not have read it: a socket that is closed while the client writes to
+        // it resets the connection, and what was not read is lost.
+        if let Ok(stream) = given_back.await {
+            linger(stream).await;
+        }
+    }
+}
+
+/// Reads until the client closes as well.
+async fn linger(mut stream: Batched<Stream>) {
+    let mut bytes = [0; 4096];
+    let closed = async { while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {} };
+    // Whoever does not close has had the time to read.
+    let _ = timeout(LINGERING, closed).await;
+}
+
+/// Lets HTTP/2 run until either side ends it; true: it has ended well.
+async fn drive<S>(
+    connection: http2::Connection<TokioIo<Spoken<Batched<Stream>>>, Calls<S>, Sending>,
+    activity: &Activity,
+    config: &ConnectionConfig,
+    counters: &Counters,
+    mut draining: watch::Receiver<bool>,
+    began: Instant,
+) -> bool
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Unpin + Send + 'static,
+{
+    let mut connection = pin!(connection);
     let age = (!config.max_connection_age.is_zero()).then(|| spread(config.max_connection_age));
     let mut state = State { began, age, told: None };
     let mut drains = false;
     loop {
         let now = Instant::now();
-        let wake = match state.next(&activity, &config, now) {
+        let wake = match state.next(activity, config, now) {
             Step::Wait(wake) => wake,
             Step::Go(why) => {
                 let grace = match why {
@@ -161,26 +196,26 @@ where
             Step::Cut => {
                 counters.connections_cut.add_one();
                 tracing::debug!("cut off a connection that was told to go");
-                return;
+                return false;
             }
             Step::Silent => {
                 counters.handshakes_timed_out.add_one();
-                return;
+                return false;
             }
         };
         tokio::select! {
             biased;
             served = &mut connection => {
-                if let Err(error) = served {
-                    tracing::debug!(%error, source = ?std::error::Error::source(&error), "a connection failed");
+                if let Err(error) = &served {
+                    tracing::debug!(%error, source = ?std::error::Error::source(error), "a connection failed");
                 }
-                return;
+                return served.is_ok();
             }
             // An error says that the server is gone altogether.
             _ = draining.wait_for(|&draining| draining), if !drains => {
                 drains = true;
                 if !activity.beginning.is_seen() {
-                    return;
+                    return false;
                 }
                 state.told.get_or_insert((now, None));
                 connection.as_mut().graceful_shutdown();

@@ -14,7 +14,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
-    sync::Notify,
+    sync::{Notify, oneshot},
 };
 use tokio_rustls::server::TlsStream;
 
@@ -115,25 +115,43 @@ impl Beginning {
     }
 }
 
-/// A stream that notes whether its client has begun to speak.
+/// A stream that notes whether its client has begun to speak, and is given back when HTTP/2 is done with it.
 #[derive(Debug)]
 pub(super) struct Spoken<S> {
-    stream: S,
+    /// There until this is dropped.
+    stream: Option<S>,
+    back: Option<oneshot::Sender<S>>,
     read: usize,
     beginning: Arc<Beginning>,
 }
 
 impl<S> Spoken<S> {
     /// `beginning` is seen once the client has sent what every connection begins with.
-    pub(super) fn new(stream: S, beginning: Arc<Beginning>) -> Self {
-        Self { stream, read: 0, beginning }
+    pub(super) fn new(stream: S, beginning: Arc<Beginning>) -> (Self, oneshot::Receiver<S>) {
+        let (back, given_back) = oneshot::channel();
+        (Self { stream: Some(stream), back: Some(back), read: 0, beginning }, given_back)
+    }
+}
+
+impl<S: Unpin> Spoken<S> {
+    fn stream(&mut self) -> Pin<&mut S> {
+        Pin::new(self.stream.as_mut().expect("it is there until this is dropped"))
+    }
+}
+
+impl<S> Drop for Spoken<S> {
+    fn drop(&mut self) {
+        if let (Some(stream), Some(back)) = (self.stream.take(), self.back.take()) {
+            // Nobody waits for one that is cut off.
+            let _ = back.send(stream);
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Spoken<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = self.stream().poll_read(cx, buf);
         if self.read < BEGINNING_BYTES {
             self.read += buf.filled().len() - before;
             if self.read >= BEGINNING_BYTES {
@@ -147,15 +165,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Spoken<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Spoken<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        self.stream().poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.stream().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.stream().poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -163,10 +181,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Spoken<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        self.stream().poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 }

@@ -7,13 +7,21 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use evenkeel_proto::v1 as pb;
 use pb::NormKind;
+use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Client, f32s, normalize};
+use crate::{
+    harness::{Client, f32s, normalize},
+    peer::Peer,
+};
 
 /// The binary with these arguments and variables, and no other `EVENKEEL_` variables.
 fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
@@ -299,4 +307,38 @@ async fn a_want_of_file_descriptors_passes() {
     let mut client = process.client().await;
     client.normalize(normalize(NormKind::Layer, f32s(&[2], &[1.0, 2.0]))).await.expect("it serves");
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
+}
+
+/// Row 31: what the server has begun it answers; what it has not, it says so, and another server can be asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_under_load_loses_no_call() {
+    let process = Process::start(&["--listen=127.0.0.1:0", "--log-level=warn"], &[]);
+    let message = normalize(NormKind::Layer, f32s(&[64, 64], &[1.0; 4096])).encode_to_vec();
+    let served = Arc::new(AtomicUsize::new(0));
+    let mut callers = Vec::new();
+    for _ in 0..4 {
+        let peer = Arc::new(Peer::connect(process.address()).await);
+        for _ in 0..8 {
+            let (peer, message, served) = (Arc::clone(&peer), message.clone(), Arc::clone(&served));
+            callers.push(tokio::spawn(async move {
+                loop {
+                    match peer.call("Normalize", &message).await {
+                        Ok(status) => assert_eq!(status.code(), tonic::Code::Ok, "{status:?}"),
+                        Err(error) => break error,
+                    }
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+            }));
+        }
+    }
+    while served.load(Ordering::Relaxed) < 500 {
+        tokio::task::yield_now().await;
+    }
+    let (status, _, log) = tokio::task::spawn_blocking(|| process.stop(Signal::TERM)).await.expect("no panic");
+    assert_eq!((status.code(), log.as_str()), (Some(0), ""));
+    for caller in callers {
+        let error = caller.await.expect("every answer is good");
+        // Not begun: the connection was told to go, and this stream came after.
+        assert!(error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR), "{error:?}");
+    }
 }
