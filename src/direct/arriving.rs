@@ -83,7 +83,7 @@ impl Reading {
                 .await;
             };
             match arriving.take(&part, here).await {
-                Ok(output) => give(output),
+                Ok(output) => output.into_iter().for_each(&mut give),
                 Err(error) => return arriving.finish(Err(error)).await,
             }
         }

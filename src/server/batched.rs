@@ -20,9 +20,6 @@ const SMALL: usize = 1 << 14;
 const ENOUGH: usize = 1 << 16;
 /// How often what is kept may wait for more: each time all other tasks that are ready have their turn.
 const TURNS: u8 = 4;
-/// When so much was read the other tasks have their turn, the ones that compute with it among them: it is still in a
-/// core's cache.
-const MUCH: usize = 1 << 17;
 /// HTTP/2 writes its own buffer and one payload; with what is kept these are three.
 const SLICES: usize = 4;
 
@@ -39,13 +36,11 @@ pub(super) struct Batched<T> {
     grew: bool,
     /// How often the kept bytes may still wait.
     turns: u8,
-    /// The bytes that were read since others had their turn.
-    read: usize,
 }
 
 impl<T: AsyncWrite + Unpin> Batched<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, kept: BytesMut::new(), grew: false, turns: TURNS, read: 0 }
+        Self { io, kept: BytesMut::new(), grew: false, turns: TURNS }
     }
 
     fn keep(&mut self, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> usize {
@@ -95,15 +90,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Batched<T> {
                 return Poll::Ready(Err(error));
             }
         }
-        if self.read >= MUCH {
-            self.read = 0;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.read = if polled.is_ready() { self.read + buf.filled().len() - before } else { 0 };
-        polled
+        Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 

@@ -22,6 +22,10 @@ use crate::{
 /// Where frames are small, so many bytes of them are put together before anything is computed.
 const WORTH_A_CALL: usize = 1 << 15;
 
+/// The bytes of the output that are handed on at once: few enough to be in a core's cache still when they are sent, enough
+/// to be worth a system call and a buffer of the pool.
+const SHEET: usize = 1 << 19;
+
 /// A call of which everything is known but the elements of its input.
 pub(crate) struct Arriving {
     service: Arc<Service>,
@@ -33,6 +37,9 @@ pub(crate) struct Arriving {
     statistics: Vec<PartStatistics>,
     /// The bytes of the input that were taken.
     taken: usize,
+    /// Where the next parts are written, and how much of it is.
+    sheet: Vec<u8>,
+    written: usize,
     /// The last part lay within a frame: frames are large.
     in_place: bool,
 }
@@ -55,7 +62,18 @@ impl Service {
         let pieces = self.executor.pieces(observed.span().clone())?;
         observed.describe(call.spec.kind, dtype, shape);
         let service = Arc::clone(self);
-        Some(Arriving { service, call, parts, pieces, observed, statistics: Vec::new(), taken: 0, in_place: true })
+        Some(Arriving {
+            service,
+            call,
+            parts,
+            pieces,
+            observed,
+            statistics: Vec::new(),
+            taken: 0,
+            sheet: Vec::new(),
+            written: 0,
+            in_place: true,
+        })
     }
 }
 
@@ -81,25 +99,38 @@ impl Arriving {
     /// The bytes of the next part, where `here` bytes lie in one frame; `None`: there was the last.
     pub(crate) fn wants(&self, here: usize) -> Option<usize> {
         let (unit, missing) = (self.parts.unit_len(), self.data_len() - self.taken);
-        let most = self.parts.part_len().min(missing);
+        // A sheet has room for whole units alone.
+        let room = if self.written < self.sheet.len() { self.sheet.len() - self.written } else { missing };
+        let most = self.parts.part_len().min(room);
         let in_place = here.min(most) / unit * unit;
         let gathered = if self.in_place { unit } else { WORTH_A_CALL.next_multiple_of(unit) };
-        (missing > 0).then(|| if in_place < gathered { gathered.min(missing) } else { in_place })
+        (missing > 0).then(|| if in_place < gathered { gathered.min(most) } else { in_place })
     }
 
-    /// Normalizes the next part, as many bytes as are [wanted](Self::wants), of which `here` lay in one frame.
-    pub(crate) async fn take(&mut self, part: &[u8], here: usize) -> Result<Bytes, Error> {
+    /// Normalizes the next part, as many bytes as are [wanted](Self::wants), of which `here` lay in one frame. Returns the
+    /// next stretch of the output, if it is written.
+    pub(crate) async fn take(&mut self, part: &[u8], here: usize) -> Result<Option<Bytes>, Error> {
         let keeps = self.gives_statistics();
-        let Self { service, parts, pieces, statistics, taken, in_place, .. } = self;
+        let Self { service, parts, pieces, statistics, taken, sheet, written, in_place, .. } = self;
         let buffers = service.executor.buffers();
-        let mut output = buffers.take(part.len());
-        let of_part = pieces.run(|checkpoint| Ok(parts.normalize(*taken, part, &mut output, checkpoint)?)).await?;
+        if sheet.is_empty() {
+            let unit = parts.unit_len();
+            let len = (SHEET / unit * unit).max(parts.part_len());
+            *sheet = buffers.take(len.min(parts.total_len() - *taken));
+        }
+        let output = &mut sheet[*written..][..part.len()];
+        let of_part = pieces.run(|checkpoint| Ok(parts.normalize(*taken, part, output, checkpoint)?)).await?;
         if keeps {
             statistics.push(of_part);
         }
         *taken += part.len();
         *in_place = here >= part.len();
-        Ok(buffers.lend(output))
+        *written += part.len();
+        let full = *written == sheet.len();
+        Ok(full.then(|| {
+            *written = 0;
+            buffers.lend(std::mem::take(sheet))
+        }))
     }
 
     /// The answer without its elements: an error if the input did not come, or taking it has failed.

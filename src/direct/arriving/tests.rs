@@ -76,22 +76,22 @@ async fn a_tensor_of_several_parts_is_answered_as_it_arrives() {
 #[tokio::test]
 async fn parts_are_sent_before_all_has_come() {
     let service = service();
-    let bytes = framed(&request(100, false));
+    let bytes = framed(&request(600, false));
     let (sender, frames) = tokio::sync::mpsc::unbounded_channel();
     let frames = tokio_stream::wrappers::UnboundedReceiverStream::new(frames);
-    sender.send(data(&bytes[..200_000])).expect("it is read");
+    sender.send(data(&bytes[..1_300_000])).expect("it is read");
     let incoming = Incoming::new(Body::new(StreamBody::new(frames)));
     let Outcome::Answered(mut response) = normalize(incoming, &service, LIMIT).await else { panic!("not answered") };
     let mut received = 0;
-    while received < 150_000 {
+    while received < 1_000_000 {
         let frame = response.body_mut().frame().await.expect("there is more").expect("a frame");
         received += frame.into_data().expect("of data").len();
     }
-    sender.send(data(&bytes[200_000..])).expect("it is read");
+    sender.send(data(&bytes[1_300_000..])).expect("it is read");
     drop(sender);
     let rest = response.into_body().collect().await.expect("all of it");
     assert_eq!(rest.trailers().expect("an end")["grpc-status"], "0");
-    assert!(received + rest.to_bytes().len() > 400_000);
+    assert!(received + rest.to_bytes().len() > 2_400_000);
 }
 
 #[tokio::test]
@@ -126,9 +126,9 @@ async fn an_error_of_the_body_is_kept() {
     let service = service();
     let lost = || Err(Status::data_loss("on purpose"));
     for statistics in [false, true] {
-        let bytes = framed(&request(100, statistics));
+        let bytes = framed(&request(600, statistics));
         // In the first part, and after it.
-        for end in [60_000, 300_000] {
+        for end in [60_000, 1_500_000] {
             let frames = incoming(bytes[..end].chunks(50_000).map(data).chain([lost()]));
             assert_eq!(read(normalize(frames, &service, LIMIT).await).await, Err(Code::DataLoss));
             let frames = incoming(bytes[..end].chunks(50_000).map(data));
@@ -143,10 +143,10 @@ async fn an_error_of_the_body_is_kept() {
 #[tokio::test]
 async fn dropping_the_answer_gives_up_the_call() {
     let service = service();
-    let bytes = framed(&request(100, false));
+    let bytes = framed(&request(600, false));
     let (sender, frames) = tokio::sync::mpsc::unbounded_channel();
     let frames = tokio_stream::wrappers::UnboundedReceiverStream::new(frames);
-    sender.send(data(&bytes[..200_000])).expect("it is read");
+    sender.send(data(&bytes[..1_300_000])).expect("it is read");
     let incoming = Incoming::new(Body::new(StreamBody::new(frames)));
     let Outcome::Answered(response) = normalize(incoming, &service, LIMIT).await else { panic!("not answered") };
     drop(response);
