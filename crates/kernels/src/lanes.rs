@@ -39,6 +39,12 @@ impl Lanes {
         for (lane, term) in block.iter_mut().zip(rest) {
             *lane += term;
         }
+        self.fold(block);
+    }
+
+    /// Adds to each lane the plain sum of its terms of a block.
+    #[inline(always)]
+    pub(crate) fn fold(&mut self, block: [f64; LANES]) {
         for (lane, term) in block.into_iter().enumerate() {
             add_to(&mut self.sums[lane], &mut self.rests[lane], term);
         }
@@ -75,9 +81,7 @@ impl Lanes {
                 block[lane] += term(x);
             }
         }
-        for (lane, term) in block.into_iter().enumerate() {
-            add_to(&mut self.sums[lane], &mut self.rests[lane], term);
-        }
+        self.fold(block);
     }
 
     /// As [`add_each`](Self::add_each), of a whole block of elements. Where plain additions round nothing away, they are
@@ -95,6 +99,24 @@ impl Lanes {
     #[inline(always)]
     pub(crate) fn total(self) -> f64 {
         self.sum().value()
+    }
+
+    /// The total, with a rounding at each of the additions that make one lane of all: fewer steps than [`sum`](Self::sum)
+    /// takes, and the same number where they have nothing to round.
+    ///
+    /// Not inlined, as [`sum`](Self::sum) is not.
+    #[inline(never)]
+    pub(crate) fn plain_total(&self) -> f64 {
+        // Of an infinite sum there is no rest.
+        let total = |lane: usize| self.sums[lane] + if self.rests[lane].is_finite() { self.rests[lane] } else { 0.0 };
+        let mut totals: [f64; LANES] = std::array::from_fn(total);
+        let mut half = LANES / 2;
+        while half > 0 {
+            let (low, high) = totals.split_at_mut(half);
+            low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
+            half /= 2;
+        }
+        totals[0]
     }
 
     /// The total with what its rounding took: lanes are added in pairs, and so are their sums.

@@ -8,6 +8,7 @@ mod layout;
 mod parts;
 mod plan;
 mod reduce;
+mod rows;
 mod statistics;
 mod values;
 

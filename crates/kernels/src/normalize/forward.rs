@@ -7,6 +7,7 @@ use super::{
     apply::{Map, apply, encode_blocks},
     layout::{Dim, Position},
     parts::NormalizationByParts,
+    rows,
     statistics::Statistics,
     values::{Each, Same, Values, by_variation},
 };
@@ -26,6 +27,9 @@ pub(super) fn forward<E: Element>(
 ) -> Result<Statistics, Error> {
     let NormalizationByParts { plan, layout, affine, running, .. } = normalization;
     let (layout, first) = layout.stretch(from, output.len() / E::DTYPE.size());
+    if rows::apply_to::<E>(normalization, &layout) {
+        return rows::forward::<E>(normalization, &layout, input, output, checkpoint);
+    }
     let statistics = Statistics::of::<E>(plan, &layout, first, input, running.as_ref(), checkpoint)?;
     let map = Normalize { input, statistics: &statistics, affine, run: layout.run(), element: PhantomData::<E> };
     apply::<E>(&layout, &map, output, checkpoint)?;

@@ -103,6 +103,11 @@ impl Layout {
         self.dims.iter().filter(|dim| dim.pooled).map(|dim| dim.len).product()
     }
 
+    /// Whether the elements of each set are neighbours in memory: the dimensions that tell sets apart are the outer ones.
+    pub(super) fn sets_are_contiguous(&self) -> bool {
+        self.run().pooled && self.dims.is_sorted_by_key(|dim| dim.pooled)
+    }
+
     /// How many places weight and bias have; 1 if they do not vary.
     pub(super) fn affine_len(&self) -> usize {
         self.dims.iter().filter(|dim| dim.affine).map(|dim| dim.len).product()

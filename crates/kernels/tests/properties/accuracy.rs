@@ -85,6 +85,45 @@ fn rows_around_1449() {
     is_right(&[1448.0, 1449.0, 1450.0], 1e-5);
 }
 
+/// Sets that end before, at and after what the loops take at once, up to those that are taken in pieces.
+#[test]
+fn rows_of_every_kind_of_length() {
+    for len in [1, 15, 16, 17, 255, 256, 257, 1023, 1024, 1025, 16_383, 16_384, 16_385] {
+        layer_is_right(DType::F32, &noise(len, |x| x + 3.0), 1e-5);
+    }
+}
+
+/// The first element is what the squares are measured from.
+#[test]
+fn a_first_element_far_from_the_others() {
+    for distance in [0.5, 7.9, 8.1, 100.0, 1e6, 1e30, -3e38] {
+        let mut input = noise(1000, |x| x);
+        input[0] = distance;
+        layer_is_right(DType::F32, &input, 1e-5);
+        layer_is_right(DType::F32, &noise(1000, |x| x / distance + distance), 1e-5);
+    }
+}
+
+/// Powers of two so far apart that their sum has as many bits as float64, or a few more or less.
+#[test]
+fn ranges_at_the_end_of_plain_sums() {
+    for len in [300, 1024] {
+        for power in 17..23 {
+            let small = 2f64.powi(-power) * (1.0 + 2f64.powi(-23));
+            let mut input = noise(len, |x| x);
+            input[len / 2] = small;
+            input[len - 1] = -1.99;
+            layer_is_right(DType::F32, &input, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn subnormal_rows() {
+    layer_is_right(DType::F32, &noise(300, |x| x * 1e-41), 0.0);
+    layer_is_right(DType::F32, &noise(300, |x| if x > 1.0 { x } else { x * 1e-42 }), 1e-5);
+}
+
 #[test]
 fn a_group_of_many_uniform_numbers() {
     // pytorch#54293: 3.8e7 numbers in [0, 1) in one group; the float32 mean and variance drift.

@@ -50,7 +50,10 @@ fn normalizations() -> Vec<(Normalization, Vec<usize>)> {
     vec![
         of(NormKind::Layer, &[300, 301]),
         of(NormKind::Layer, &[2, 50_001]),
+        of(NormKind::Layer, &[2, 16_384]),
         of(NormKind::Rms, &[7, 20_001]),
+        of(NormKind::Rms, &[70, 1025]),
+        of(NormKind::Instance, &[3, 5, 29, 31]),
         of(NormKind::Batch, &[4, 12, 40, 41]),
         of(NormKind::Batch, &[30_000, 3]),
         of(NormKind::Batch, &[90, 700]),

@@ -81,6 +81,23 @@ fn what_is_not_finite_spoils_its_own_set() {
 }
 
 #[test]
+fn wherever_it_is_in_its_row() {
+    let row: Vec<f64> = (0..300).map(|i| f64::from(i % 17) - 7.5).collect();
+    for dtype in DType::ALL {
+        let alone = forward(&spec(NormKind::Layer), &NormParameters::default(), &two_rows(dtype, &row, &row)).output;
+        for special in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for place in [0, 15, 16, 255, 256, 298, 299] {
+                let mut spoilt = row.clone();
+                spoilt[place] = special;
+                let input = two_rows(dtype, &spoilt, &row);
+                let got = forward(&spec(NormKind::Layer), &NormParameters::default(), &input).output;
+                assert_first_row(&format!("{special} at {place}, {dtype}"), &got, &[f64::NAN; 300], &alone);
+            }
+        }
+    }
+}
+
+#[test]
 fn with_running_statistics_it_spoils_itself_alone() {
     for dtype in DType::ALL {
         for bad in NOT_FINITE {
