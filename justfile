@@ -85,6 +85,10 @@ bench-short:
 container:
     bash deploy/prove.sh
 
+# Fuzz every target for so many seconds, or those named (needs a C++ compiler)
+fuzz seconds="60" *targets:
+    bash fuzz/run.sh {{ seconds }} {{ targets }}
+
 # Everything that must pass before a merge (installs what it needs; needs Go, Java and Python)
 ci:
     bash .ci/run

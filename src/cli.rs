@@ -16,6 +16,8 @@ use std::ffi::OsString;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use error::Error;
+#[doc(hidden)]
+pub use files::{count_npy, count_safetensors};
 
 use crate::config::{ServeArgs, layers};
 

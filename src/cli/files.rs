@@ -91,6 +91,25 @@ pub(super) fn read(flag: &str, path: &Path, only: &[String]) -> Result<Contents,
     }
 }
 
+/// The number of elements in the bytes of a `.npy` file, or why it is none. Only for `fuzz/`.
+///
+/// # Errors
+/// What the command line would say of the file.
+#[doc(hidden)]
+pub fn count_npy(bytes: &[u8]) -> Result<usize, String> {
+    npy::read(bytes).map(|tensor| tensor.len())
+}
+
+/// As [`count_npy`], of a `.safetensors` file.
+///
+/// # Errors
+/// What the command line would say of the file.
+#[doc(hidden)]
+pub fn count_safetensors(bytes: &[u8]) -> Result<usize, String> {
+    let contents = safetensors::read(bytes, &[])?;
+    Ok(contents.tensors.iter().map(|Named { name: _, tensor }| tensor.len()).sum())
+}
+
 /// Writes tensors in a format that can hold them: see [`Target::expect`].
 fn write(
     format: Format,

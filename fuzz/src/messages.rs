@@ -1,0 +1,138 @@
+//! Request messages, most of them right.
+
+use arbitrary::{Result, Unstructured};
+use evenkeel_kernels::DType;
+use evenkeel_proto::v1 as pb;
+use prost::Message as _;
+
+use crate::tensors::{dtype, message, shape};
+
+/// The methods that take one message and answer with one.
+pub const METHODS: [&str; 6] =
+    ["Normalize", "NormalizeBackward", "Dropout", "DropoutBackward", "ClipGradients", "MeasureGradients"];
+
+/// A method and a message for it.
+pub fn call(u: &mut Unstructured<'_>) -> Result<(&'static str, Vec<u8>)> {
+    let method = *u.choose(&METHODS)?;
+    let message = match method {
+        "Normalize" => normalize(u)?.encode_to_vec(),
+        "NormalizeBackward" => backward(u)?.encode_to_vec(),
+        "Dropout" => dropout(u)?.encode_to_vec(),
+        "DropoutBackward" => {
+            let pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, input } = dropout(u)?;
+            pb::DropoutBackwardRequest { p, seed, offset, kind, scaling, return_mask, grad_output: input }
+                .encode_to_vec()
+        }
+        "ClipGradients" => pb::ClipGradientsRequest {
+            mode: u.int_in_range(0..=4)?,
+            threshold: number(u)?,
+            norm_type: maybe(u, number)?,
+            error_if_nonfinite: u.arbitrary()?,
+            total_norm: maybe(u, number)?,
+            gradients: gradients(u)?,
+        }
+        .encode_to_vec(),
+        _ => {
+            pb::MeasureGradientsRequest { norm_type: maybe(u, number)?, gradients: gradients(u)?, ..Default::default() }
+                .encode_to_vec()
+        }
+    };
+    Ok((method, message))
+}
+
+fn normalize(u: &mut Unstructured<'_>) -> Result<pb::NormalizeRequest> {
+    let (kind, dtype, shape) = (u.int_in_range(0..=6)?, dtype(u)?, shape(u)?);
+    let affine = |u: &mut Unstructured<'_>| affine(u, kind, &shape);
+    Ok(pb::NormalizeRequest {
+        kind,
+        axes: if u.ratio(1, 4)? { vec![u.int_in_range(-5..=5)?; u.int_in_range(0..=2)?] } else { vec![] },
+        groups: if kind == 5 { u.int_in_range(0..=4)? } else { 0 },
+        eps: maybe(u, number)?,
+        channel_axis: if u.ratio(1, 8)? { Some(u.int_in_range(-5..=5)?) } else { None },
+        training: if u.ratio(1, 4)? { Some(u.arbitrary()?) } else { None },
+        momentum: maybe(u, number)?,
+        return_statistics: u.arbitrary()?,
+        weight: maybe(u, affine)?,
+        bias: maybe(u, affine)?,
+        running_mean: maybe(u, affine)?,
+        running_var: maybe(u, affine)?,
+        input: if u.ratio(31, 32)? { Some(message(u, dtype, &shape)?) } else { None },
+    })
+}
+
+/// The weight that the kind expects by default.
+fn affine(u: &mut Unstructured<'_>, kind: i32, shape: &[usize]) -> Result<pb::Tensor> {
+    let expected = match kind {
+        2 | 3 if shape.len() > 3 => shape[1..].to_vec(),
+        2 | 3 => shape.last().copied().into_iter().collect(),
+        _ => shape.get(1).copied().into_iter().collect(),
+    };
+    let dtype = if u.ratio(1, 2)? { DType::F32 } else { dtype(u)? };
+    message(u, dtype, &expected)
+}
+
+fn backward(u: &mut Unstructured<'_>) -> Result<pb::NormalizeBackwardRequest> {
+    let pb::NormalizeRequest {
+        kind,
+        axes,
+        groups,
+        eps,
+        channel_axis,
+        training,
+        weight,
+        bias,
+        running_mean,
+        running_var,
+        input,
+        momentum: _,
+        return_statistics: _,
+    } = normalize(u)?;
+    let grad_output = if u.ratio(15, 16)? { input.clone() } else { Some(any(u)?) };
+    Ok(pb::NormalizeBackwardRequest {
+        kind,
+        axes,
+        groups,
+        eps,
+        channel_axis,
+        training,
+        weight,
+        bias,
+        running_mean,
+        running_var,
+        input,
+        grad_output,
+        ..Default::default() // what is refused
+    })
+}
+
+fn dropout(u: &mut Unstructured<'_>) -> Result<pb::DropoutRequest> {
+    Ok(pb::DropoutRequest {
+        p: number(u)?,
+        seed: u.arbitrary()?,
+        offset: if u.ratio(1, 4)? { u.arbitrary()? } else { u.int_in_range(0..=9)? },
+        kind: u.int_in_range(0..=5)?,
+        scaling: u.int_in_range(0..=3)?,
+        return_mask: u.arbitrary()?,
+        input: Some(any(u)?),
+    })
+}
+
+/// A tensor that has nothing to do with others.
+fn any(u: &mut Unstructured<'_>) -> Result<pb::Tensor> {
+    let (dtype, shape) = (dtype(u)?, shape(u)?);
+    message(u, dtype, &shape)
+}
+
+fn gradients(u: &mut Unstructured<'_>) -> Result<Vec<pb::Tensor>> {
+    (0..u.int_in_range(0..=3)?).map(|_| any(u)).collect()
+}
+
+/// A number that makes sense somewhere, or any.
+pub fn number(u: &mut Unstructured<'_>) -> Result<f64> {
+    if u.ratio(1, 4)? { u.arbitrary() } else { u.choose(&[0.5, 0.1, 1.0, 0.0, 1e-5, 2.0, f64::INFINITY]).copied() }
+}
+
+/// In one case of four there is one.
+pub fn maybe<T>(u: &mut Unstructured<'_>, make: impl FnOnce(&mut Unstructured<'_>) -> Result<T>) -> Result<Option<T>> {
+    if u.ratio(1, 4)? { make(u).map(Some) } else { Ok(None) }
+}

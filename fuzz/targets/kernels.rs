@@ -1,0 +1,156 @@
+//! The operations on small tensors: no panic, and the same bytes however a tensor is cut in parts.
+
+#![no_main]
+
+use arbitrary::{Result, Unstructured};
+use evenkeel_fuzz::{
+    messages::{maybe, number},
+    tensors::{dtype, shape, tensor},
+};
+use evenkeel_kernels::{
+    ClipMode, Clipping, DType, Dropout, DropoutByParts, DropoutKind, DropoutScaling, NormKind, NormParameters,
+    Normalization, NormalizationByParts, Tensor, Uninterrupted, clip_gradients, dropout, dropout_backward, normalize,
+    normalize_backward,
+};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let mut u = Unstructured::new(data);
+    // What runs out of bytes is no case.
+    let _ = case(&mut u);
+});
+
+fn case(u: &mut Unstructured<'_>) -> Result<()> {
+    match u.int_in_range(0..=3)? {
+        0 => clipped(u),
+        1 => dropped(u),
+        _ => normalized(u),
+    }
+}
+
+fn normalized(u: &mut Unstructured<'_>) -> Result<()> {
+    let kinds = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
+    let kind = *u.choose(&kinds)?;
+    let (dtype, shape) = (dtype(u)?, shape(u)?);
+    let rank = shape.len() as i32;
+    let spec = Normalization {
+        axes: if u.ratio(1, 3)? { (u.int_in_range(0..=rank)?..rank).collect() } else { Vec::new() },
+        groups: if kind == NormKind::Group { u.int_in_range(0..=4)? } else { 0 },
+        eps: maybe(u, number)?,
+        channel_axis: maybe(u, |u| u.int_in_range(-rank - 1..=rank))?,
+        training: maybe(u, |u| u.arbitrary())?,
+        momentum: maybe(u, number)?,
+        ..Normalization::new(kind)
+    };
+    let affine_shape = match kind {
+        NormKind::Layer | NormKind::Rms if !spec.axes.is_empty() => shape[spec.axes[0] as usize..].to_vec(),
+        NormKind::Layer | NormKind::Rms if rank > 3 => shape[1..].to_vec(),
+        NormKind::Layer | NormKind::Rms => shape.last().copied().into_iter().collect(),
+        NormKind::Batch | NormKind::Instance | NormKind::Group => {
+            let axis = spec.channel_axis.unwrap_or(1);
+            let axis = if axis < 0 { axis + rank } else { axis };
+            usize::try_from(axis).ok().and_then(|axis| shape.get(axis)).copied().into_iter().collect()
+        }
+    };
+    let affine = |u: &mut Unstructured<'_>| maybe(u, |u| tensor(u, DType::F32, &affine_shape));
+    let (weight, bias, mean, var) = (affine(u)?, affine(u)?, affine(u)?, affine(u)?);
+    let parameters = NormParameters {
+        weight: weight.as_ref().map(Tensor::view),
+        bias: bias.as_ref().map(Tensor::view),
+        running_mean: mean.as_ref().map(Tensor::view),
+        running_var: var.as_ref().map(Tensor::view),
+    };
+    let input = tensor(u, dtype, &shape)?;
+    let return_statistics = u.arbitrary()?;
+    let grad_output = tensor(u, dtype, &shape)?;
+    let _ = normalize_backward(&spec, &parameters, input.view(), grad_output.view(), &Uninterrupted);
+
+    let whole = normalize(&spec, &parameters, input.view(), return_statistics, &Uninterrupted);
+    let parts = NormalizationByParts::new(&spec, &parameters, dtype, &shape);
+    let (whole, parts) = match (whole, parts) {
+        (Ok(whole), Ok(parts)) => (whole, parts),
+        (Err(whole), Err(parts)) => {
+            assert_eq!(whole, parts);
+            return Ok(());
+        }
+        (whole, parts) => panic!("{whole:?} and {:?}", parts.err()),
+    };
+    let (unit, total) = (parts.unit_len(), parts.total_len());
+    let mut output = vec![0; total];
+    let (mut from, mut statistics) = (0, Vec::new());
+    while from < total {
+        let units = (total - from) / unit;
+        // Few at a time, or what the input says; no more than some hundred parts.
+        let len = unit * u.int_in_range(1..=units)?.max(units / 100).max(1);
+        let to = (from + len).min(total);
+        let part = parts.normalize(from, &input.data()[from..to], &mut output[from..to], &Uninterrupted);
+        statistics.push(part.expect("nothing cancels it"));
+        from = to;
+    }
+    assert!(output == whole.output.data(), "{spec:?} {dtype} {shape:?}: other bytes in parts");
+    let by_parts = parts.finish(&parameters, return_statistics, statistics);
+    let whole = whole.map_output(|_| ());
+    // By their bytes, for there may be NaNs.
+    assert!(by_parts == whole, "{spec:?} {dtype} {shape:?}: {by_parts:?} and {whole:?}");
+    Ok(())
+}
+
+fn dropped(u: &mut Unstructured<'_>) -> Result<()> {
+    let kinds = [DropoutKind::Element, DropoutKind::Channel, DropoutKind::Alpha, DropoutKind::FeatureAlpha];
+    let spec = Dropout {
+        p: number(u)?,
+        seed: u.arbitrary()?,
+        offset: if u.ratio(1, 2)? { u.arbitrary()? } else { u.int_in_range(0..=9)? },
+        kind: *u.choose(&kinds)?,
+        scaling: *u.choose(&[DropoutScaling::Inverted, DropoutScaling::None])?,
+    };
+    let (dtype, shape, return_mask) = (dtype(u)?, shape(u)?, u.arbitrary()?);
+    let input = tensor(u, dtype, &shape)?;
+    let backward = dropout_backward(&spec, input.view(), &Uninterrupted);
+    let whole = dropout(&spec, input.view(), return_mask, &Uninterrupted);
+    assert_eq!(whole.is_ok(), backward.is_ok());
+    let parts = DropoutByParts::new(&spec, dtype, &shape, &Uninterrupted);
+    let (whole, parts) = match (whole, parts) {
+        (Ok(whole), Ok(parts)) => (whole, parts),
+        (Err(whole), Err(parts)) => {
+            assert_eq!(whole, parts);
+            return Ok(());
+        }
+        (whole, parts) => panic!("{whole:?} and {:?}", parts.err()),
+    };
+    // Every part has its length; what is free is their order: here from the last to the first.
+    let len = parts.part_len();
+    let mut output = vec![0; parts.total_len()];
+    let pieces = input.data().chunks(len).zip(output.chunks_mut(len)).enumerate().rev();
+    let mut masks: Vec<_> = pieces
+        .map(|(index, (input, output))| {
+            parts.drop_elements(index, input, output, &Uninterrupted).expect("nothing cancels it")
+        })
+        .collect();
+    masks.reverse();
+    assert!(parts.finish(return_mask, masks, output) == whole, "{spec:?} {dtype} {shape:?}: other bytes in parts");
+    Ok(())
+}
+
+fn clipped(u: &mut Unstructured<'_>) -> Result<()> {
+    let spec = Clipping {
+        mode: *u.choose(&[ClipMode::Norm, ClipMode::Value, ClipMode::NormPerTensor])?,
+        threshold: number(u)?,
+        norm_type: maybe(u, number)?,
+        error_if_nonfinite: u.arbitrary()?,
+        total_norm: maybe(u, number)?,
+    };
+    let mut gradients = Vec::new();
+    for _ in 0..u.int_in_range(0..=3)? {
+        let (dtype, shape) = (dtype(u)?, shape(u)?);
+        gradients.push(tensor(u, dtype, &shape)?);
+    }
+    let views: Vec<_> = gradients.iter().map(Tensor::view).collect();
+    if let Ok(clipped) = clip_gradients(&spec, &views, &Uninterrupted) {
+        assert_eq!(clipped.data.len(), gradients.len());
+        for (data, gradient) in clipped.data.iter().zip(&gradients) {
+            assert!(data.as_ref().is_none_or(|data| data.len() == gradient.data().len()), "{spec:?}: other lengths");
+        }
+    }
+    Ok(())
+}
