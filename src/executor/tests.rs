@@ -1,0 +1,146 @@
+//! What becomes of jobs.
+
+use std::{
+    pin::Pin,
+    sync::mpsc::{self, Receiver, Sender},
+    task::{Context, Poll, Waker},
+    thread,
+};
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use super::*;
+
+fn one_thread() -> Executor {
+    Executor::new(1, Buffers::new(0), None).expect("one thread can be started")
+}
+
+/// An estimate that brings a job to the pool.
+const LONG: Duration = INLINE;
+
+/// Occupies the only thread of `executor` until the sender is dropped.
+async fn occupy(executor: &Executor) -> Sender<()> {
+    let (release, released): (_, Receiver<()>) = mpsc::channel();
+    let (begin, begun) = oneshot::channel();
+    executor.pool.spawn(move || {
+        begin.send(()).expect("the test waits");
+        released.recv().expect_err("nothing is sent, the sender is dropped");
+    });
+    begun.await.expect("the pool runs what it is given");
+    release
+}
+
+#[tokio::test]
+async fn a_job_gives_its_result_and_its_error() {
+    let executor = one_thread();
+    assert_eq!(executor.run(LONG, |_| Ok(7)).await, Ok(7));
+    let refused = Error::invalid("input", "no");
+    assert_eq!(executor.run::<(), _>(LONG, |_| Err(Error::invalid("input", "no"))).await, Err(refused));
+}
+
+#[tokio::test]
+async fn parallel_work_runs_on_the_pools_own_threads() {
+    let executor = one_thread();
+    let names = executor
+        .run(LONG, |_| {
+            Ok((0..64).into_par_iter().map(|_| thread::current().name().map(str::to_owned)).collect::<Vec<_>>())
+        })
+        .await;
+    assert_eq!(names, Ok(vec![Some("compute-0".to_owned()); 64]));
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_job_and_nothing_else() {
+    let executor = one_thread();
+    assert_eq!(executor.run::<(), _>(LONG, |_| panic!("on purpose")).await, Err(Error::Panicked));
+    let in_parallel = executor.run(LONG, |_| {
+        (0..64).into_par_iter().for_each(|i| assert_ne!(i, 63, "on purpose"));
+        Ok(())
+    });
+    assert_eq!(in_parallel.await, Err(Error::Panicked));
+    assert_eq!(executor.run(LONG, |_| Ok(7)).await, Ok(7));
+}
+
+#[tokio::test]
+async fn a_job_that_was_abandoned_in_the_queue_never_starts() {
+    let executor = one_thread();
+    let release = occupy(&executor).await;
+    let started = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&started);
+    let mut abandoned = Box::pin(executor.run(LONG, move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }));
+    // The first poll puts the job into the queue.
+    assert!(poll_once(&mut abandoned).is_none());
+    drop(abandoned);
+    drop(release);
+    // The pool has one thread and takes jobs in order: when this one is done, so is the one before.
+    assert_eq!(executor.run(LONG, |_| Ok(())).await, Ok(()));
+    assert_eq!(started.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn no_more_jobs_wait_than_may() {
+    let counters = Arc::default();
+    let executor = one_thread().with_max_queued(1, Arc::clone(&counters));
+    let release = occupy(&executor).await;
+    let mut waits = Box::pin(executor.run(LONG, |_| Ok(7)));
+    assert!(poll_once(&mut waits).is_none());
+    assert_eq!(executor.run(LONG, |_| Ok(8)).await, Err(Error::Overloaded { scarce: Scarce::Places }));
+    assert_eq!(counters.refused_for_queue.get(), 1);
+    // What needs no thread of the pool is done.
+    assert_eq!(executor.run(Duration::ZERO, |_| Ok(9)).await, Ok(9));
+    drop(release);
+    assert_eq!(waits.await, Ok(7));
+    assert_eq!(executor.run(LONG, |_| Ok(10)).await, Ok(10));
+}
+
+#[tokio::test]
+async fn a_job_that_runs_learns_that_it_was_abandoned() {
+    let executor = one_thread();
+    let (begin, begun) = oneshot::channel();
+    let (learn, learned) = oneshot::channel();
+    let mut abandoned = Box::pin(executor.run(LONG, move |checkpoint| {
+        begin.send(()).expect("the test waits");
+        while checkpoint.check().is_ok() {
+            thread::yield_now();
+        }
+        learn.send(()).expect("the test waits");
+        Ok(())
+    }));
+    assert!(poll_once(&mut abandoned).is_none());
+    begun.await.expect("the job starts");
+    assert_eq!(executor.in_flight.load(Ordering::Relaxed), 1);
+    drop(abandoned);
+    learned.await.expect("the job ends");
+    assert_eq!(executor.in_flight.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_short_job_runs_where_it_is_and_alone() {
+    let executor = one_thread();
+    let here = thread::current().id();
+    let all_here =
+        executor.run(Duration::ZERO, move |_| Ok((0..64).into_par_iter().all(|_| thread::current().id() == here)));
+    assert_eq!(all_here.await, Ok(true));
+    assert_eq!(executor.run::<(), _>(Duration::ZERO, |_| panic!("on purpose")).await, Err(Error::Panicked));
+    assert_eq!(executor.run(Duration::ZERO, |_| Ok(7)).await, Ok(7));
+    executor.stop();
+    assert_eq!(executor.run(Duration::ZERO, |_| Ok(7)).await, Err(Error::ShuttingDown));
+}
+
+#[tokio::test]
+async fn after_stop_jobs_end_at_a_checkpoint() {
+    let executor = one_thread();
+    assert_eq!(executor.stop(), 0);
+    assert_eq!(executor.run(LONG, |_| Ok(7)).await, Err(Error::ShuttingDown));
+}
+
+/// One poll; `None` if the future is not done.
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
