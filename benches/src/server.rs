@@ -57,8 +57,10 @@ impl Server {
             Some(program) => program.clone(),
             None => beside("evenkeel")?,
         };
-        let always = ["--listen", "127.0.0.1:0", "--log-level", "warn", "--max-message-bytes", MAX_MESSAGE_BYTES];
-        Self::start(name, cores, &program, &[&always, flags].concat(), &common.records)
+        let mut always = vec!["--listen", "127.0.0.1:0", "--log-level", "warn"];
+        // Eight calls of 64 MiB at a time are more than the budget's default.
+        always.extend(["--max-message-bytes", MAX_MESSAGE_BYTES, "--max-bytes-in-flight", "0"]);
+        Self::start(name, cores, &program, &[&always[..], flags].concat(), &common.records)
     }
 
     /// A server that is part of this program.
