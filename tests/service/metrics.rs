@@ -16,8 +16,10 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_prost::ProstCodec;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_client::ServerReflectionClient};
 
-use crate::deadlines::without_a_clock;
-use crate::harness::{Client, clip, connect, dropout, f32s, normalize, refusal, start_with, tensor};
+use crate::{
+    deadlines::without_a_clock,
+    harness::{Client, clip, connect, dropout, f32s, normalize, refusal, start_with, tensor},
+};
 
 fn config() -> ServerConfig {
     ServerConfig { metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..ServerConfig::on_free_port() }

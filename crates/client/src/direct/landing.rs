@@ -10,7 +10,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use evenkeel_proto::{
-    bulk::{DATA, last_field},
+    bulk::{DATA, PREFIX, last_field},
     v1 as pb,
 };
 use http_body::{Body as HttpBody, Frame};
@@ -22,9 +22,6 @@ use tonic::{Status, body::Body};
 
 use super::{Answer, Method};
 use crate::{DType, codec::Elements};
-
-/// A message is preceded by a byte that says whether it is compressed, and its length in four bytes.
-const PREFIX: usize = 5;
 
 /// What stands for a message that was lifted out: one without bytes.
 const EMPTY: &[u8] = &[0; PREFIX];
