@@ -47,6 +47,10 @@ pub const DEFAULT_THREADS: usize = 0;
 pub const DEFAULT_SERVING_THREADS: usize = 0;
 /// More threads than any machine has cores for are taken for a slip of the keyboard.
 pub const MAX_THREADS: usize = 4096;
+/// A tenth of the processor for computing, where there is not enough for both it and connections.
+pub const DEFAULT_COMPUTE_NICE: u8 = 10;
+/// Linux's largest nice value.
+pub const MAX_NICE: u8 = 19;
 /// How long calls in flight may take to finish after the signal to stop; below the 30 seconds after which Kubernetes
 /// kills a container.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -81,6 +85,9 @@ pub struct ServerConfig {
     pub transport: Transport,
     /// Compute threads; 0: one for every core.
     pub threads: usize,
+    /// How far the compute threads give way to the threads that serve, from 0 to 19: Linux's nice value. Elsewhere it is
+    /// not used.
+    pub compute_nice: u8,
     /// How long calls in flight may take to finish after shutdown was asked for.
     pub drain_timeout: Duration,
     /// The most bytes of used buffers that are kept for the next calls; 0: none.
@@ -110,6 +117,7 @@ impl Default for ServerConfig {
             max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
             transport: Transport::default(),
             threads: DEFAULT_THREADS,
+            compute_nice: DEFAULT_COMPUTE_NICE,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             buffer_pool_bytes: DEFAULT_BUFFER_POOL_BYTES,
             metrics_listen: None,
@@ -139,6 +147,7 @@ impl ServerConfig {
             max_message_bytes,
             transport,
             threads,
+            compute_nice,
             drain_timeout: _,
             buffer_pool_bytes: _,
             metrics_listen: _,
@@ -159,6 +168,9 @@ impl ServerConfig {
         }
         transport.validate()?;
         check_threads("threads", *threads)?;
+        if *compute_nice > MAX_NICE {
+            return Err(Error { key: "compute-nice", reason: format!("{compute_nice} is more than {MAX_NICE}") });
+        }
         if let Some(endpoint) = otlp_endpoint {
             let uri = endpoint.parse::<Uri>().ok();
             if !uri.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
@@ -222,6 +234,11 @@ pub struct ServeArgs {
     /// Compute threads; 0 takes one for every core.
     #[arg(long, value_name = "N", env = "EVENKEEL_THREADS", default_value_t = DEFAULT_THREADS)]
     pub threads: usize,
+
+    /// How far compute threads give way to the threads that serve, from 0 to 19: Linux's nice value, which counts among
+    /// the threads of a container or service. Elsewhere it is not used.
+    #[arg(long, value_name = "NICE", env = "EVENKEEL_COMPUTE_NICE", default_value_t = DEFAULT_COMPUTE_NICE)]
+    pub compute_nice: u8,
 
     /// How long calls in flight may take to finish after SIGTERM or SIGINT, such as `20s` or `500ms`.
     #[arg(
@@ -295,6 +312,7 @@ impl ServeArgs {
             transport,
             serving_threads,
             threads,
+            compute_nice,
             drain_timeout,
             buffer_pool_bytes,
             metrics_listen,
@@ -311,6 +329,7 @@ impl ServeArgs {
             max_message_bytes,
             transport,
             threads,
+            compute_nice,
             drain_timeout: drain_timeout.into(),
             buffer_pool_bytes,
             metrics_listen,
@@ -350,6 +369,7 @@ mod tests {
             (ServerConfig { max_message_bytes: MIN_MAX_MESSAGE_BYTES - 1, ..default() }, "max-message-bytes"),
             (ServerConfig { max_message_bytes: MAX_MAX_MESSAGE_BYTES + 1, ..default() }, "max-message-bytes"),
             (ServerConfig { threads: MAX_THREADS + 1, ..default() }, "threads"),
+            (ServerConfig { compute_nice: MAX_NICE + 1, ..default() }, "compute-nice"),
         ] {
             assert_eq!(config.validate().expect_err(key).key, key);
         }
@@ -357,6 +377,7 @@ mod tests {
             ServerConfig { max_message_bytes: MIN_MAX_MESSAGE_BYTES, ..default() },
             ServerConfig { max_message_bytes: MAX_MAX_MESSAGE_BYTES, ..default() },
             ServerConfig { threads: MAX_THREADS, ..default() },
+            ServerConfig { compute_nice: MAX_NICE, ..default() },
             ServerConfig { drain_timeout: Duration::ZERO, ..default() },
         ] {
             assert_eq!(config.validate(), Ok(()), "{config:?}");

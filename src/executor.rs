@@ -29,6 +29,7 @@ use crate::{
     buffers::Buffers,
     counters::Counters,
     error::{Error, Scarce},
+    priority,
 };
 
 /// Work that is expected to take less is done where it is, on the thread that serves the call: handing it over, and
@@ -71,15 +72,18 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// A pool of `threads` threads; 0: one for every core. Results are written to `buffers`.
+    /// A pool of `threads` threads; 0: one for every core. They give way to others by `nice`. Results are written to
+    /// `buffers`.
     pub(crate) fn new(
         threads: usize,
+        nice: u8,
         buffers: Buffers,
         hook: Option<CheckpointHook>,
     ) -> Result<Self, ThreadPoolBuildError> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("compute-{index}"))
+            .start_handler(move |_| priority::give_way(nice))
             // The bridge catches the panics of operations. One that comes here is a bug of the bridge, and still no
             // reason to end the process, which is what Rayon does without a handler.
             .panic_handler(|_| tracing::error!("a panic escaped an operation"))

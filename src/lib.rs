@@ -47,6 +47,7 @@ mod estimate;
 mod executor;
 mod metrics;
 mod otlp;
+mod priority;
 pub mod reload;
 pub mod server;
 mod service;

@@ -18,6 +18,7 @@ mod sending;
 mod stream;
 mod tls;
 mod tokens;
+mod turns;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -145,7 +146,7 @@ impl Server {
             tokens
         });
         let counters = Arc::<Counters>::default();
-        let executor = Executor::new(config.threads, buffers, config.on_checkpoint.clone())?;
+        let executor = Executor::new(config.threads, config.compute_nice, buffers, config.on_checkpoint.clone())?;
         let executor = Arc::new(executor.with_max_queued(config.admission.queued(), Arc::clone(&counters)));
         let otlp = config.otlp_endpoint.as_deref().map(Otlp::new).transpose()?;
         let metrics = Arc::default();

@@ -1,7 +1,8 @@
 //! Small calls beside large ones: whether a tensor of 64 MiB holds up everybody else.
 //!
 //! Small calls are measured alone and beside saturating 64 MiB traffic, in turns. Each kind of load has a thread and
-//! connections of its own, so that the load does not wait for itself.
+//! connections of its own, so that the load does not wait for itself; the large calls' gives way to the small calls', for
+//! two clients do not share a machine with the server and with each other.
 
 use std::{
     net::SocketAddr,
@@ -23,7 +24,7 @@ use crate::{
     cli::MixedArgs,
     data::Tolerance,
     goals::Measured,
-    process::{SERVER_CORE, pin_load},
+    process::{SERVER_CORE, give_way, pin_load},
     record::Record,
     server::Server,
     statistics::{Summary, percentile},
@@ -146,6 +147,7 @@ fn bulk(
     running: mpsc::Sender<()>,
 ) -> Result<Burst> {
     layout.place()?;
+    give_way()?;
     runtime()?.block_on(async {
         let mut load = Load::connect(server, BULK.connections, Arc::clone(&calls.large)).await?;
         load.verify().await?;

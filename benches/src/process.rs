@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::{
     param::clock_ticks_per_second,
-    process::Pid,
+    process::{Pid, setpriority_process},
     thread::{CpuSet, sched_setaffinity},
 };
 
@@ -20,6 +20,11 @@ pub(crate) fn pin_load() -> Result<()> {
     let mut cores = CpuSet::new();
     cores.set(LOAD_CORE);
     Ok(sched_setaffinity(None, &cores).map_err(|error| format!("core {LOAD_CORE} is needed for the load: {error}"))?)
+}
+
+/// Lets other threads run before this one.
+pub(crate) fn give_way() -> Result<()> {
+    Ok(setpriority_process(None, 10)?)
 }
 
 /// User and system time of a process so far, in seconds; it counts in steps of 10 ms.

@@ -68,7 +68,7 @@ mod tests {
     use crate::buffers::Buffers;
 
     fn executor() -> Executor {
-        Executor::new(1, Buffers::new(0), None).expect("one thread can be started")
+        Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started")
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use super::*;
 
 fn one_thread() -> Executor {
-    Executor::new(1, Buffers::new(0), None).expect("one thread can be started")
+    Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started")
 }
 
 /// An estimate that brings a job to the pool.

@@ -22,6 +22,7 @@ use super::{
     sending::Sending,
     stream::{Spoken, Stream},
     tls::Tls,
+    turns::Turns,
 };
 use crate::{config::ConnectionConfig, counters::Counters, metrics::Metrics};
 
@@ -138,7 +139,7 @@ where
     };
     let activity = Activity::new();
     let calls = Calls::new(service, Arc::clone(&activity), Arc::clone(&counters), metrics, budget, config.body_timeout);
-    let (stream, given_back) = Spoken::new(Batched::new(stream), Arc::clone(&activity.beginning));
+    let (stream, given_back) = Spoken::new(Batched::new(Turns::new(stream)), Arc::clone(&activity.beginning));
     let connection = http2.serve_connection(TokioIo::new(stream), calls);
     if drive(connection, &activity, &config, &counters, draining, began).await {
         // The client has all that was sent, but may not have read it: a socket that is closed while the client writes to
@@ -150,7 +151,7 @@ where
 }
 
 /// Reads until the client closes as well.
-async fn linger(mut stream: Batched<Stream>) {
+async fn linger(mut stream: Batched<Turns<Stream>>) {
     let mut bytes = [0; 4096];
     let closed = async { while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {} };
     // Whoever does not close has had the time to read.
@@ -159,7 +160,7 @@ async fn linger(mut stream: Batched<Stream>) {
 
 /// Lets HTTP/2 run until either side ends it; true: it has ended well.
 async fn drive<S>(
-    connection: http2::Connection<TokioIo<Spoken<Batched<Stream>>>, Calls<S>, Sending>,
+    connection: http2::Connection<TokioIo<Spoken<Batched<Turns<Stream>>>>, Calls<S>, Sending>,
     activity: &Activity,
     config: &ConnectionConfig,
     counters: &Counters,

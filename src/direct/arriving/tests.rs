@@ -11,7 +11,7 @@ use crate::{buffers::Buffers, executor::Executor};
 const LIMIT: usize = 1 << 22;
 
 fn service() -> Arc<Service> {
-    let executor = Executor::new(1, Buffers::new(0), None).expect("one thread can be started");
+    let executor = Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started");
     Arc::new(Service::new(Arc::new(executor), Arc::default(), LIMIT))
 }
 
@@ -114,7 +114,7 @@ async fn an_answer_above_the_limit_is_refused() {
     let bytes = framed(&request(100, false));
     let len = service().normalize(request(100, false)).await.expect("it is right").encoded_len();
     for (limit, refused) in [(len, None), (len - 1, Some(Code::ResourceExhausted))] {
-        let executor = Executor::new(1, Buffers::new(0), None).expect("one thread can be started");
+        let executor = Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started");
         let service = Arc::new(Service::new(Arc::new(executor), Arc::default(), limit));
         let outcome = normalize(incoming(bytes.chunks(1 << 14).map(data)), &service, LIMIT).await;
         assert_eq!(read(outcome).await.err(), refused, "{limit}");

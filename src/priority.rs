@@ -1,0 +1,47 @@
+//! Who goes first where there are more threads to run than cores.
+//!
+//! A thread that serves has many calls to answer; one that computes has one, which takes as long as it takes. With the
+//! same priority the scheduler lets each run for milliseconds, and small calls wait so long for those that were never
+//! in a hurry.
+
+#[cfg(target_os = "linux")]
+use rustix::process::{getpriority_process, setpriority_process};
+
+/// Linux's largest nice value.
+pub(crate) const LOWEST: i32 = 19;
+
+/// Lets other threads of this process run before this one; `nice` says by how much, from 0 to 19.
+///
+/// Only Linux has this for threads; elsewhere it would be for the whole process, and nothing is done.
+pub(crate) fn give_way(nice: u8) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = lower(nice.into()) {
+        // A sandbox may forbid it. All is right without it, only later.
+        tracing::warn!(%error, nice, "a compute thread keeps its priority");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = nice;
+}
+
+/// Lowers the priority of the calling thread, from what the process was started with.
+#[cfg(target_os = "linux")]
+fn lower(nice: i32) -> rustix::io::Result<()> {
+    let now = getpriority_process(None)?;
+    setpriority_process(None, (now + nice).min(LOWEST))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_gives_way_and_the_others_do_not() {
+        let before = getpriority_process(None).expect("everyone may ask");
+        let own = std::thread::spawn(|| {
+            give_way(19);
+            getpriority_process(None).expect("everyone may ask")
+        });
+        assert_eq!(own.join().expect("it does not panic"), LOWEST);
+        assert_eq!(getpriority_process(None).expect("everyone may ask"), before);
+    }
+}

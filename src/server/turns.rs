@@ -1,0 +1,176 @@
+//! Connections that take turns.
+//!
+//! The task of a connection goes on for as long as there is something to read, or room to write. A client that sends or
+//! takes tensors without a pause so keeps its thread for milliseconds, and the calls of others wait. Here a connection
+//! that has moved many bytes lets the others of its thread go first.
+
+use std::{
+    io::{self, IoSlice},
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::yield_now,
+};
+
+/// What a connection moves before others have their turn: a tenth of a millisecond or two.
+const TURN_BYTES: usize = 1 << 19;
+
+/// A stream that moves so many bytes at a time.
+#[derive(Debug)]
+pub(super) struct Turns<T> {
+    io: T,
+    /// What was moved in this turn.
+    moved: usize,
+}
+
+impl<T> Turns<T> {
+    pub(super) fn new(io: T) -> Self {
+        Self { io, moved: 0 }
+    }
+
+    /// Pending when the turn is over; the next one comes after those of the tasks, and of the sockets, that are ready.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.moved < TURN_BYTES {
+            return Poll::Ready(());
+        }
+        self.moved = 0;
+        // Its first poll is what sees to it that this task is woken.
+        pin!(yield_now()).poll(cx)
+    }
+
+    /// What the stream said to a request to move bytes; `bytes`: how many it moved.
+    fn note<R>(&mut self, said: Poll<R>, bytes: impl FnOnce(&R) -> usize) -> Poll<R> {
+        match &said {
+            Poll::Ready(result) => self.moved += bytes(result),
+            // The task waits for its client, and others go on anyway.
+            Poll::Pending => self.moved = 0,
+        }
+        said
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Turns<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_turn(cx));
+        let before = buf.filled().len();
+        let said = Pin::new(&mut self.io).poll_read(cx, buf);
+        self.note(said, |_| buf.filled().len() - before)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Turns<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_turn(cx));
+        let said = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.note(said, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_turn(cx));
+        let said = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.note(said, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+fn written(result: &io::Result<usize>) -> usize {
+    result.as_ref().map_or(0, |written| *written)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Never has to wait, for either.
+    struct Endless;
+
+    impl AsyncRead for Endless {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let len = buf.remaining();
+            buf.initialize_unfilled();
+            buf.advance(len);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// How often another task has its turn while `busy` runs on the same thread.
+    async fn turns_of_others(busy: impl Future<Output = ()>) -> usize {
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&turns);
+        let other = tokio::spawn(async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                yield_now().await;
+            }
+        });
+        busy.await;
+        other.abort();
+        turns.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turn_beside_one_that_always_can() {
+        let reads = async {
+            let (mut stream, mut bytes) = (Turns::new(Endless), vec![0; TURN_BYTES]);
+            for _ in 0..10 {
+                stream.read_exact(&mut bytes).await.expect("it has no end");
+            }
+        };
+        assert_eq!(turns_of_others(reads).await, 9);
+        let writes = async {
+            let (mut stream, bytes) = (Turns::new(Endless), vec![0; TURN_BYTES]);
+            for _ in 0..10 {
+                stream.write_all(&bytes).await.expect("it takes everything");
+            }
+        };
+        assert_eq!(turns_of_others(writes).await, 9);
+    }
+
+    #[tokio::test]
+    async fn what_is_small_is_not_held_up() {
+        let small = async {
+            let mut stream = Turns::new(Endless);
+            stream.write_all(&vec![0; TURN_BYTES]).await.expect("it takes everything");
+        };
+        assert_eq!(turns_of_others(small).await, 0);
+    }
+}
