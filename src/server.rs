@@ -6,6 +6,7 @@ mod batched;
 mod calls;
 mod connection;
 mod deadline;
+mod front;
 mod health;
 mod listener;
 mod oversize;
@@ -27,9 +28,9 @@ use hyper::server::conn::http2;
 use hyper_util::rt::TokioTimer;
 use rayon::ThreadPoolBuildError;
 use tokio::task::JoinSet;
-use tonic::service::{LayerExt as _, Routes};
+use tonic::service::Routes;
 use tonic_reflection::server::Builder as Reflection;
-use tower::{layer::layer_fn, util::MapResponseLayer};
+use tower::{Layer as _, util::MapResponseLayer};
 
 pub(crate) use deadline::Unfinished;
 pub use running::Running;
@@ -48,6 +49,7 @@ use crate::{
         admission::Budget,
         connection::Shared,
         deadline::Deadline,
+        front::Front,
         health::Health,
         listener::Listener,
         protocol::OnlyGrpc,
@@ -202,14 +204,14 @@ impl Server {
         let buffers = executor.buffers().clone();
         let pool = buffers.clone();
         let service = (!config.codec_path).then_some(service);
-        let direct = layer_fn(move |codec| Direct::new(codec, service.clone(), pool.clone(), limit));
-        let routes = Routes::new(by_the_book.named_layer(direct.named_layer(codec)))
+        let tensors = Direct::new(by_the_book.layer(codec), service, pool, limit);
+        let others = Routes::default()
             .add_service(health_service.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .prepare();
         let (mut connections, draining) = Connections::new(Arc::clone(&counters));
-        let deadline = Deadline::new(routes, Arc::clone(&metrics));
+        let deadline = Deadline::new(Front::new(tensors, others), Arc::clone(&metrics));
         let shared = Shared {
             service: Observe::new(
                 OnlyGrpc::new(Authorize::new(deadline, tokens, Arc::clone(&metrics))),

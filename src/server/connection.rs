@@ -5,7 +5,7 @@ use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::AsyncReadExt as _,
+    io::{AsyncRead, AsyncReadExt as _},
     sync::watch,
     time::{Instant, sleep_until, timeout, timeout_at},
 };
@@ -31,6 +31,9 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 /// How long a client may take to read the last of what was sent.
 const LINGERING: Duration = Duration::from_secs(1);
+
+/// What HTTP/2 reads from and writes to.
+type Io = Spoken<Batched<Turns<Stream>>>;
 
 /// What all connections share.
 #[derive(Clone, Debug)]
@@ -151,7 +154,7 @@ where
 }
 
 /// Reads until the client closes as well.
-async fn linger(mut stream: Batched<Turns<Stream>>) {
+async fn linger(mut stream: impl AsyncRead + Unpin) {
     let mut bytes = [0; 4096];
     let closed = async { while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {} };
     // Whoever does not close has had the time to read.
@@ -160,7 +163,7 @@ async fn linger(mut stream: Batched<Turns<Stream>>) {
 
 /// Lets HTTP/2 run until either side ends it; true: it has ended well.
 async fn drive<S>(
-    connection: http2::Connection<TokioIo<Spoken<Batched<Turns<Stream>>>>, Calls<S>, Sending>,
+    connection: http2::Connection<TokioIo<Io>, Calls<S>, Sending>,
     activity: &Activity,
     config: &ConnectionConfig,
     counters: &Counters,

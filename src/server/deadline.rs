@@ -33,21 +33,22 @@ impl<S> Deadline<S> {
     }
 }
 
+type Boxed = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
 impl<S> Service<Request<Body>> for Deadline<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Boxed>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Boxed;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.service.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(timeout) = timeout(request.headers()) else { return Box::pin(self.service.call(request)) };
+        let Some(timeout) = timeout(request.headers()) else { return self.service.call(request) };
         if timeout.is_zero() {
             // A short call could still be done when its clock is first looked at.
             let answer = out_of_time(timeout, &self.metrics);
