@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 BENCHES = {
     "loopback": "Loopback: against what moving the bytes costs",
+    "client": "The Rust client: against its path through tonic's codec",
     "peers": "Peers: against what is usual",
     "mixed": "Mixed load: small calls beside large ones",
     "memory": "Memory",

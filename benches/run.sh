@@ -48,6 +48,7 @@ fi
 
 mlserver=$(installed target/mlserver requirements-mlserver.txt)
 run "$bench" loopback
+run "$bench" client
 run "$bench" peers --python "$python" --mlserver-python "$mlserver" --rounds 5
 run "$bench" mixed --seconds 2
 run "$bench" memory --python "$python" --rounds 3

@@ -17,6 +17,8 @@ pub(crate) struct Cli {
 pub(crate) enum Bench {
     /// Normalize against tonic's default echo, a raw TCP echo, and evenkeel's own path through tonic's codec.
     Loopback(LoopbackArgs),
+    /// The Rust client against itself with its path through tonic's codec.
+    Client(LoopbackArgs),
     /// Normalize against grpcio with torch, and MLServer.
     Peers(PeersArgs),
     /// The latency of small calls, alone and beside large ones.

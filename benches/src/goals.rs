@@ -29,6 +29,9 @@ impl Measured {
 
 /// Prints what was measured next to the goals.
 pub(crate) fn print(measured: &[Measured]) -> Result<()> {
+    if measured.is_empty() {
+        return Ok(());
+    }
     let goals: Vec<Goal> = serde_json::from_str(include_str!("../goals.json"))?;
     println!("\n{:72} {:>8} {:>8} {:>18}", "", "goal", "median", "min .. max");
     for Measured { id, ratio } in measured {

@@ -10,6 +10,7 @@ mod burst;
 mod call;
 mod case;
 mod cli;
+mod client;
 mod connection;
 mod contender;
 mod data;
@@ -41,6 +42,7 @@ type Result<T> = std::result::Result<T, Failure>;
 fn main() -> ExitCode {
     let done = match Cli::parse().bench {
         Bench::Loopback(arguments) => loopback::run(&arguments),
+        Bench::Client(arguments) => client::run(&arguments),
         Bench::Peers(arguments) => peers::run(&arguments),
         Bench::Mixed(arguments) => mixed::run(&arguments),
         Bench::Memory(arguments) => memory::run(&arguments),
