@@ -336,7 +336,12 @@ impl<E: Element> Kernel for Masked<'_, E> {
                 }
                 Select::Affine { scale, shift, fill } => {
                     let keep = bytes_of(bits);
-                    E::map(source, output, |i, x| if keep[i] == 0 { fill } else { x * scale + shift });
+                    E::map_beside(
+                        source,
+                        output,
+                        &keep[..],
+                        |x, keep| if keep == 0 { fill } else { x * scale + shift },
+                    );
                 }
             }
         }

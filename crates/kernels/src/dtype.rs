@@ -1,7 +1,10 @@
 //! The four element types, and how their bytes become float64 and float64 becomes their bytes.
 
+mod coded;
+
 use std::fmt;
 
+pub(crate) use self::coded::{Beside, Coded};
 use crate::half::{Bf16, F16};
 
 /// An element type.
@@ -48,7 +51,7 @@ impl fmt::Display for DType {
 }
 
 /// A Rust type of one of the dtypes.
-pub trait Element: Copy + Send + Sync + 'static + sealed::Sealed {
+pub trait Element: Copy + Send + Sync + 'static + Coded + sealed::Sealed {
     /// The dtype.
     const DTYPE: DType;
 
@@ -77,21 +80,12 @@ pub trait Element: Copy + Send + Sync + 'static + sealed::Sealed {
     /// The bytes, little-endian.
     fn to_le_bytes(self) -> impl IntoIterator<Item = u8>;
 
-    /// Decodes little-endian bytes; `values` has one place for each element.
-    fn decode(bytes: &[u8], values: &mut [f64]);
-
     /// Decodes as many elements as `values` has places, from element `first` of `bytes` on.
     #[inline(always)]
     fn decode_from(bytes: &[u8], first: usize, values: &mut [f64]) {
         let size = Self::DTYPE.size();
         Self::decode(&bytes[first * size..(first + values.len()) * size], values);
     }
-
-    /// Rounds `values` and encodes them as little-endian bytes.
-    fn encode(values: &[f64], bytes: &mut [u8]);
-
-    /// Writes what `f` makes of each element of `input` and its index, rounded, to `output`.
-    fn map(input: &[u8], output: &mut [u8], f: impl Fn(usize, f64) -> f64);
 
     /// The exponents, as their bits are, of the largest of these elements and of the smallest that is not zero; the
     /// latter may be less than that by one.
@@ -138,36 +132,6 @@ macro_rules! element {
             #[inline(always)]
             fn to_le_bytes(self) -> impl IntoIterator<Item = u8> {
                 <$bits>::to_le_bytes($to_bits(self))
-            }
-
-            #[inline(always)]
-            fn decode(bytes: &[u8], values: &mut [f64]) {
-                let (elements, rest) = bytes.as_chunks::<{ size_of::<$bits>() }>();
-                debug_assert!(rest.is_empty() && elements.len() == values.len());
-                for (value, &element) in values.iter_mut().zip(elements) {
-                    *value = $to_f64($from_bits(<$bits>::from_le_bytes(element)));
-                }
-            }
-
-            #[inline(always)]
-            fn encode(values: &[f64], bytes: &mut [u8]) {
-                let (elements, rest) = bytes.as_chunks_mut::<{ size_of::<$bits>() }>();
-                debug_assert!(rest.is_empty() && elements.len() == values.len());
-                for (element, &value) in elements.iter_mut().zip(values) {
-                    *element = <$bits>::to_le_bytes($to_bits($from_f64(value)));
-                }
-            }
-
-            #[inline(always)]
-            fn map(input: &[u8], output: &mut [u8], f: impl Fn(usize, f64) -> f64) {
-                let (input, _) = input.as_chunks::<{ size_of::<$bits>() }>();
-                let (output, _) = output.as_chunks_mut::<{ size_of::<$bits>() }>();
-                let len = output.len();
-                let input = &input[..len];
-                for i in 0..len {
-                    let x = $to_f64($from_bits(<$bits>::from_le_bytes(input[i])));
-                    output[i] = <$bits>::to_le_bytes($to_bits($from_f64(f(i, x))));
-                }
             }
 
             #[inline(always)]

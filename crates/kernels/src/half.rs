@@ -4,6 +4,8 @@
 //! binary16, but its float32 is the tie 1 + 2^-11, which rounds down to even. Rounding to odd first is right: Boldo and
 //! Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008.
 
+mod blocks;
+
 /// An IEEE 754 binary16 number, as its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct F16(pub u16);
@@ -16,7 +18,13 @@ impl F16 {
     /// Rounds to nearest, ties to even; overflow gives infinity, every NaN the canonical quiet one.
     #[inline(always)]
     pub fn from_f64(x: f64) -> Self {
-        let bits = odd(x).to_bits();
+        Self::from_odd(odd(x))
+    }
+
+    /// As [`from_f64`](Self::from_f64), of what [`odd`] made of a number.
+    #[inline(always)]
+    fn from_odd(x: f32) -> Self {
+        let bits = x.to_bits();
         let magnitude = bits & (u32::MAX >> 1);
         // Drop the low bits with the classic "add half, less one, plus the kept low bit"; a carry out of the mantissa
         // runs into the exponent, where it belongs.
@@ -34,6 +42,12 @@ impl F16 {
     /// Exact.
     #[inline(always)]
     pub fn to_f64(self) -> f64 {
+        f64::from(self.to_f32())
+    }
+
+    /// Exact.
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
         // A binary16 shifted to binary32's fields, with its exponent still biased by 15, is the value times
         // 2^(15 - 127); one exact multiplication mends the bias and normalizes subnormals on the way.
         let magnitude = u32::from(self.0 & 0x7FFF);
@@ -41,7 +55,7 @@ impl F16 {
         // Infinity and NaN have the exponent 31, which the multiplication takes for a number of 2^16 and above.
         let special = f32::from_bits(magnitude << 13 | 0x7F80_0000);
         let absolute = if magnitude >= 0x7C00 { special } else { scaled };
-        f64::from(f32::from_bits(absolute.to_bits() | u32::from(self.0 & 0x8000) << 16))
+        f32::from_bits(absolute.to_bits() | u32::from(self.0 & 0x8000) << 16)
     }
 }
 
@@ -62,7 +76,13 @@ impl Bf16 {
     /// Exact.
     #[inline(always)]
     pub fn to_f64(self) -> f64 {
-        f64::from(f32::from_bits(u32::from(self.0) << 16))
+        f64::from(self.to_f32())
+    }
+
+    /// Exact.
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        f32::from_bits(u32::from(self.0) << 16)
     }
 }
 

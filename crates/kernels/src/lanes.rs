@@ -10,6 +10,18 @@ pub(crate) const LANES: usize = 16;
 
 const _: () = assert!(BLOCK.is_multiple_of(LANES), "a full block fills every lane");
 
+/// Numbers on their way from one loop to the next. They begin where a vector may, so that none crosses two cache lines.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct Scratch<T, const N: usize>(pub(crate) [T; N]);
+
+impl<T: Copy + Default, const N: usize> Scratch<T, N> {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self([T::default(); N])
+    }
+}
+
 /// A running sum: term `i` goes to lane `i % 16`, and the lanes are added in order. What is added in which order is part
 /// of the result's bits; it is the same whatever vector width the compiler chooses.
 ///

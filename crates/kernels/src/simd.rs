@@ -5,6 +5,11 @@
 //! same bits; `tests/properties/bits.rs` compares them.
 
 use std::sync::atomic::{AtomicU8, Ordering};
+#[cfg(target_arch = "x86_64")]
+use std::{
+    arch::x86_64::{__m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _mm256_cvtph_ps, _mm256_cvtps_ph},
+    mem::transmute,
+};
 
 /// An instruction set that loops are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,4 +112,82 @@ fn avx2<K: Kernel>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 fn avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
+}
+
+/// Float16 numbers, as their bytes, to float32, as many as both slices have; false, and nothing done, where the instruction
+/// set in use has no conversion.
+#[inline(always)]
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calling code for instructions that were detected"))]
+pub(crate) fn widen_f16(halves: &[[u8; 2]], values: &mut [f32]) -> bool {
+    match chosen() {
+        InstructionSet::Baseline => false,
+        InstructionSet::Avx2 | InstructionSet::Avx512 => {
+            // SAFETY: `chosen` names only instruction sets that `is_available` found on this machine.
+            #[cfg(target_arch = "x86_64")]
+            unsafe {
+                widen_by_f16c(halves, values);
+            }
+            cfg!(target_arch = "x86_64")
+        }
+    }
+}
+
+/// Float32 numbers to float16, as their bytes, rounded to nearest, ties to even, every NaN to the canonical one; as
+/// [`widen_f16`] otherwise.
+#[inline(always)]
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calling code for instructions that were detected"))]
+pub(crate) fn narrow_f16(values: &[f32], halves: &mut [[u8; 2]]) -> bool {
+    match chosen() {
+        InstructionSet::Baseline => false,
+        InstructionSet::Avx2 | InstructionSet::Avx512 => {
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            unsafe {
+                narrow_by_f16c(values, halves);
+            }
+            cfg!(target_arch = "x86_64")
+        }
+    }
+}
+
+/// The numbers that F16C converts at a time.
+#[cfg(target_arch = "x86_64")]
+const F16C_LANES: usize = 8;
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx,f16c")]
+#[expect(unsafe_code, reason = "vectors are arrays")]
+fn widen_by_f16c(halves: &[[u8; 2]], values: &mut [f32]) {
+    let widen = |halves: [[u8; 2]; F16C_LANES]| -> [f32; F16C_LANES] {
+        // SAFETY: both types are 16, and both are 32 bytes, any of which are valid.
+        unsafe { transmute(_mm256_cvtph_ps(transmute::<[[u8; 2]; F16C_LANES], __m128i>(halves))) }
+    };
+    let (whole_halves, halves) = halves.as_chunks();
+    let (whole_values, values) = values.as_chunks_mut();
+    whole_values.iter_mut().zip(whole_halves).for_each(|(values, halves)| *values = widen(*halves));
+    let mut padded = [[0; 2]; F16C_LANES];
+    padded[..halves.len()].copy_from_slice(halves);
+    values.copy_from_slice(&widen(padded)[..values.len()]);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx,f16c")]
+#[expect(unsafe_code, reason = "vectors are arrays")]
+fn narrow_by_f16c(values: &[f32], halves: &mut [[u8; 2]]) {
+    let narrow = |values: [f32; F16C_LANES]| -> [[u8; 2]; F16C_LANES] {
+        let canonical = values.map(|x| if x.is_nan() { f32::NAN } else { x });
+        // SAFETY: both types are 32, and both are 16 bytes, any of which are valid.
+        unsafe {
+            let vector = transmute::<[f32; F16C_LANES], __m256>(canonical);
+            transmute(_mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(vector))
+        }
+    };
+    let (whole_values, values) = values.as_chunks();
+    let (whole_halves, halves) = halves.as_chunks_mut();
+    whole_halves.iter_mut().zip(whole_values).for_each(|(halves, values)| *halves = narrow(*values));
+    let mut padded = [0.0; F16C_LANES];
+    padded[..values.len()].copy_from_slice(values);
+    halves.copy_from_slice(&narrow(padded)[..halves.len()]);
 }

@@ -57,7 +57,7 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
 
     #[inline(always)]
     fn encode(&self, at: Position, run: &Dim, output: &mut [u8]) {
-        if E::DTYPE == DType::F64 || E::DECODES_SLOWLY {
+        if E::DTYPE == DType::F64 {
             encode_blocks(self, at, run, output);
         } else {
             by_variation!(self.run, self.encode_normalized(at, output));
@@ -92,11 +92,14 @@ impl<'a, E: Element> Normalize<'a, E> {
         // What changes no number is left out where the same holds for all: the bits do not depend on it.
         let no_affine = weight.is_everywhere(1.0) && bias.is_everywhere(-0.0);
         if no_affine && mean.is_everywhere(0.0) && tail.is_everywhere(0.0) {
-            E::map(input, output, |i, x| x * rstd.at(i));
+            E::map_beside(input, output, rstd, |x, rstd| x * rstd);
         } else if no_affine {
-            E::map(input, output, |i, x| (x - mean.at(i) - tail.at(i)) * rstd.at(i));
+            E::map_beside(input, output, ((mean, tail), rstd), |x, ((mean, tail), rstd)| (x - mean - tail) * rstd);
         } else {
-            E::map(input, output, |i, x| (x - mean.at(i) - tail.at(i)) * rstd.at(i) * weight.at(i) + bias.at(i));
+            let beside = (((mean, tail), rstd), (weight, bias));
+            E::map_beside(input, output, beside, |x, (((mean, tail), rstd), (weight, bias))| {
+                (x - mean - tail) * rstd * weight + bias
+            });
         }
     }
 

@@ -1,5 +1,6 @@
 //! Sets whose elements lie side by side: each is measured and written in one go, while it is in the first-level cache.
 
+mod halves;
 mod moments;
 
 use std::marker::PhantomData;
@@ -27,7 +28,7 @@ pub(super) fn apply_to<E: Element>(normalization: &NormalizationByParts, layout:
     let NormalizationByParts { plan, running, .. } = normalization;
     // Running statistics may be float64, which takes a variance of twice the precision.
     let measured = plan.source == Source::Input && running.is_none();
-    E::DTYPE == DType::F32 && measured && layout.set_len() <= CHUNK && layout.sets_are_contiguous()
+    E::DTYPE != DType::F64 && measured && layout.set_len() <= CHUNK && layout.sets_are_contiguous()
 }
 
 /// Writes the elements `input`, which are those of the layout, normalized, to `output`; returns their statistics.
@@ -85,7 +86,11 @@ impl<E: Element> Kernel for Rows<'_, E> {
         let affine = self.affine;
         let sets = self.input.chunks_exact(set * size).zip(self.output.chunks_exact_mut(set * size));
         for (index, ((input, output), moments)) in sets.zip(self.moments).enumerate() {
-            *moments = Moments::of(self.plan, input);
+            *moments = if E::DTYPE == DType::F32 {
+                Moments::of(self.plan, input)
+            } else {
+                halves::moments::<E>(self.plan, input)
+            };
             let first = (self.first + index) * runs;
             let stretches = input.chunks_exact(run.len * size).zip(output.chunks_exact_mut(run.len * size));
             for (index, (input, output)) in stretches.enumerate() {
@@ -123,6 +128,6 @@ fn write<'a, E: Element, A: Values<'a>>(
     } else if no_affine {
         E::map(input, output, |_, x| (x - mean - tail) * rstd);
     } else {
-        E::map(input, output, |i, x| (x - mean - tail) * rstd * weight.at(i) + bias.at(i));
+        E::map_beside(input, output, (weight, bias), |x, (weight, bias)| (x - mean - tail) * rstd * weight + bias);
     }
 }

@@ -1,12 +1,11 @@
 //! Numbers beside the elements of a run: the same for all of them, or one for each.
 
+use crate::dtype::Beside;
+
 /// A number for each element of a stretch of a run.
-pub(super) trait Values<'a>: Copy {
+pub(super) trait Values<'a>: Beside<Item = f64> {
     /// Those of `len` elements, the first of which has `table[first]`.
     fn take(table: &'a [f64], first: usize, len: usize) -> Self;
-
-    /// That of element `index` of the stretch.
-    fn at(&self, index: usize) -> f64;
 
     /// Whether it is known that all elements have this one, with this sign if it is 0.
     fn is_everywhere(&self, number: f64) -> bool;
@@ -23,13 +22,22 @@ impl<'a> Values<'a> for Same {
     }
 
     #[inline(always)]
-    fn at(&self, _: usize) -> f64 {
-        self.0
+    fn is_everywhere(&self, number: f64) -> bool {
+        self.0.to_bits() == number.to_bits()
+    }
+}
+
+impl Beside for Same {
+    type Item = f64;
+
+    #[inline(always)]
+    fn part(self, _: usize, _: usize) -> Self {
+        self
     }
 
     #[inline(always)]
-    fn is_everywhere(&self, number: f64) -> bool {
-        self.0.to_bits() == number.to_bits()
+    fn at(&self, _: usize) -> f64 {
+        self.0
     }
 }
 
@@ -44,13 +52,22 @@ impl<'a> Values<'a> for Each<'a> {
     }
 
     #[inline(always)]
-    fn at(&self, index: usize) -> f64 {
-        self.0[index]
+    fn is_everywhere(&self, _: f64) -> bool {
+        false
+    }
+}
+
+impl Beside for Each<'_> {
+    type Item = f64;
+
+    #[inline(always)]
+    fn part(self, first: usize, len: usize) -> Self {
+        Self(self.0.part(first, len))
     }
 
     #[inline(always)]
-    fn is_everywhere(&self, _: f64) -> bool {
-        false
+    fn at(&self, index: usize) -> f64 {
+        self.0[index]
     }
 }
 

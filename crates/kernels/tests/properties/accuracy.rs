@@ -89,7 +89,9 @@ fn rows_around_1449() {
 #[test]
 fn rows_of_every_kind_of_length() {
     for len in [1, 15, 16, 17, 255, 256, 257, 1023, 1024, 1025, 16_383, 16_384, 16_385] {
-        layer_is_right(DType::F32, &noise(len, |x| x + 3.0), 1e-5);
+        for dtype in [DType::F32, DType::F16, DType::Bf16] {
+            layer_is_right(dtype, &noise(len, |x| x + 3.0), 1e-5);
+        }
     }
 }
 
@@ -101,6 +103,8 @@ fn a_first_element_far_from_the_others() {
         input[0] = distance;
         layer_is_right(DType::F32, &input, 1e-5);
         layer_is_right(DType::F32, &noise(1000, |x| x / distance + distance), 1e-5);
+        layer_is_right(DType::Bf16, &input, 1e-5);
+        layer_is_right(DType::Bf16, &noise(1000, |x| x / distance + distance), 1e-5);
     }
 }
 

@@ -4,7 +4,9 @@ use std::{fmt::Debug, sync::Mutex};
 
 use evenkeel_kernels::{
     ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization, Tensor,
-    TensorRef, Uninterrupted, clip_gradients, dropout, dropout_backward, normalize, normalize_backward,
+    TensorRef, Uninterrupted, clip_gradients, dropout, dropout_backward,
+    half::{Bf16, F16},
+    normalize, normalize_backward,
     simd::{self, InstructionSet},
 };
 use proptest::prelude::*;
@@ -247,5 +249,33 @@ proptest! {
             joined.iter_mut().zip(run(cut[0], cut[1])).for_each(|(joined, part)| joined.extend(part));
         }
         prop_assert!(joined == run(0, 40));
+    }
+}
+
+/// Every half number, multiplied by a number just below 1.5 and by one above: many results are right beside the middle
+/// between two half numbers, which is what their nearest float32 is.
+#[test]
+fn half_numbers_are_rounded_once() {
+    let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+    for dtype in [DType::F16, DType::Bf16] {
+        let input = TensorRef::new(dtype, &[1 << 16], &all).expect("two bytes for each");
+        let expected = |factor: f64| -> Vec<u8> {
+            let rounded = input.to_f64().into_iter().flat_map(|x| match dtype {
+                DType::F16 => F16::from_f64(x * factor).0.to_le_bytes(),
+                DType::Bf16 => Bf16::from_f64(x * factor).0.to_le_bytes(),
+                DType::F32 | DType::F64 => unreachable!("not a half type"),
+            });
+            rounded.collect()
+        };
+        for p in [1.0 / 3.0, (1.0f64 / 3.0).next_up()] {
+            let spec = Dropout { p, seed: 3, offset: 0, kind: DropoutKind::Channel, scaling: DropoutScaling::Inverted };
+            // A single channel, which the first draw of this seed keeps.
+            let gradient = TensorRef::new(dtype, &[1, 1, 1 << 16], &all).expect("two bytes for each");
+            let factor = 1.0 / (1.0 - p);
+            everywhere("a half number times a factor", || {
+                let got = dropout_backward(&spec, gradient, &Uninterrupted).expect("valid");
+                assert!(got.data() == expected(factor), "{dtype} times {factor}");
+            });
+        }
     }
 }

@@ -1,0 +1,140 @@
+//! Elements as little-endian bytes, many at a time.
+
+use super::Element;
+
+/// How the bytes of many elements become numbers, and numbers their bytes.
+pub trait Coded: Sized {
+    /// The smaller one of float32 and float64 that holds every element.
+    type Wide: Copy + Default + Into<f64>;
+
+    /// Decodes little-endian bytes; `values` has one place for each element.
+    fn widen(bytes: &[u8], values: &mut [Self::Wide]);
+
+    /// As [`widen`](Self::widen), to float64.
+    fn decode(bytes: &[u8], values: &mut [f64]);
+
+    /// Rounds `values` and encodes them as little-endian bytes.
+    fn encode(values: &[f64], bytes: &mut [u8]);
+
+    /// Writes what `f` makes of each element of `input` and of what is beside it, rounded, to `output`. May call `f` more
+    /// than once.
+    fn map_beside<B: Beside>(input: &[u8], output: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> f64);
+
+    /// As [`map_beside`](Self::map_beside), with the index of each element beside it.
+    #[inline(always)]
+    fn map(input: &[u8], output: &mut [u8], f: impl Fn(usize, f64) -> f64) {
+        Self::map_beside(input, output, Indices(0), |x, index| f(index, x));
+    }
+}
+
+/// Something for each element of a stretch.
+///
+/// It is not an index into a list that a closure holds: stretches are taken in parts, and only of a list that is exactly as
+/// long as its part LLVM knows that no index is out of bounds.
+pub trait Beside: Copy {
+    /// What there is for one element.
+    type Item;
+
+    /// That of `len` elements from element `first` on.
+    fn part(self, first: usize, len: usize) -> Self;
+
+    /// That of element `index`.
+    fn at(&self, index: usize) -> Self::Item;
+}
+
+/// Consecutive numbers from this one on.
+#[derive(Clone, Copy)]
+struct Indices(usize);
+
+impl Beside for Indices {
+    type Item = usize;
+
+    #[inline(always)]
+    fn part(self, first: usize, _: usize) -> Self {
+        Self(self.0 + first)
+    }
+
+    #[inline(always)]
+    fn at(&self, index: usize) -> usize {
+        self.0 + index
+    }
+}
+
+impl<T: Copy> Beside for &[T] {
+    type Item = T;
+
+    #[inline(always)]
+    fn part(self, first: usize, len: usize) -> Self {
+        &self[first..first + len]
+    }
+
+    #[inline(always)]
+    fn at(&self, index: usize) -> T {
+        self[index]
+    }
+}
+
+impl<A: Beside, B: Beside> Beside for (A, B) {
+    type Item = (A::Item, B::Item);
+
+    #[inline(always)]
+    fn part(self, first: usize, len: usize) -> Self {
+        (self.0.part(first, len), self.1.part(first, len))
+    }
+
+    #[inline(always)]
+    fn at(&self, index: usize) -> Self::Item {
+        (self.0.at(index), self.1.at(index))
+    }
+}
+
+/// One by one: from bytes to bytes each number stays in a register.
+macro_rules! coded_one_by_one {
+    ($type:ty) => {
+        impl Coded for $type {
+            type Wide = Self;
+
+            #[inline(always)]
+            fn widen(bytes: &[u8], values: &mut [Self]) {
+                let (elements, rest) = bytes.as_chunks();
+                debug_assert!(rest.is_empty() && elements.len() == values.len());
+                for (value, &element) in values.iter_mut().zip(elements) {
+                    *value = Self::from_le_bytes(element);
+                }
+            }
+
+            #[inline(always)]
+            fn decode(bytes: &[u8], values: &mut [f64]) {
+                let (elements, rest) = bytes.as_chunks();
+                debug_assert!(rest.is_empty() && elements.len() == values.len());
+                for (value, &element) in values.iter_mut().zip(elements) {
+                    *value = f64::from(Self::from_le_bytes(element));
+                }
+            }
+
+            #[inline(always)]
+            fn encode(values: &[f64], bytes: &mut [u8]) {
+                let (elements, rest) = bytes.as_chunks_mut();
+                debug_assert!(rest.is_empty() && elements.len() == values.len());
+                for (element, &value) in elements.iter_mut().zip(values) {
+                    *element = Self::to_le_bytes(Self::from_f64(value));
+                }
+            }
+
+            #[inline(always)]
+            fn map_beside<B: Beside>(input: &[u8], output: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> f64) {
+                let (input, _) = input.as_chunks();
+                let (output, _) = output.as_chunks_mut();
+                let len = output.len();
+                let (input, beside) = (&input[..len], beside.part(0, len));
+                for i in 0..len {
+                    let x = f64::from(Self::from_le_bytes(input[i]));
+                    output[i] = Self::to_le_bytes(Self::from_f64(f(x, beside.at(i))));
+                }
+            }
+        }
+    };
+}
+
+coded_one_by_one!(f32);
+coded_one_by_one!(f64);

@@ -1,0 +1,171 @@
+//! Many half numbers at a time.
+//!
+//! Float32 is on the way, in blocks that stay in the first-level cache: every step is a loop of its own, over numbers of
+//! one size, that LLVM makes vectors of.
+
+use super::{Bf16, F16, odd};
+use crate::{
+    dtype::{Beside, Coded},
+    lanes::Scratch,
+    simd,
+};
+
+/// Few enough that a block which is rounded twice costs little; its loops have no more than some vectors each.
+const BLOCK: usize = 64;
+
+/// A half number, as its little-endian bytes.
+type Bytes = [u8; 2];
+
+/// Where a block is between two steps.
+struct Steps {
+    wide: Scratch<f32, BLOCK>,
+    odd: Scratch<f32, BLOCK>,
+}
+
+impl Steps {
+    #[inline(always)]
+    fn new() -> Self {
+        Self { wide: Scratch::new(), odd: Scratch::new() }
+    }
+}
+
+/// How at most a block of numbers is converted.
+trait Blockwise: Sized {
+    /// To float32, exactly.
+    fn widen_block(halves: &[Bytes], values: &mut [f32]);
+
+    /// To float64, exactly.
+    fn decode_block(halves: &[Bytes], steps: &mut Steps, values: &mut [f64]);
+
+    /// Writes number `i` rounded, for each; may ask for one twice.
+    fn round_block(halves: &mut [Bytes], steps: &mut Steps, number: impl Fn(usize) -> f64);
+
+    /// Writes `f(i, x)` of each number x rounded; may ask for one twice.
+    fn map_block(halves: &[Bytes], results: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64);
+}
+
+impl Blockwise for F16 {
+    #[inline(always)]
+    fn widen_block(halves: &[Bytes], values: &mut [f32]) {
+        if !simd::widen_f16(halves, values) {
+            values.iter_mut().zip(halves).for_each(|(x, &half)| *x = Self(u16::from_le_bytes(half)).to_f32());
+        }
+    }
+
+    #[inline(always)]
+    fn decode_block(halves: &[Bytes], steps: &mut Steps, values: &mut [f64]) {
+        let wide = &mut steps.wide.0[..values.len()];
+        Self::widen_block(halves, wide);
+        values.iter_mut().zip(wide).for_each(|(value, x)| *value = f64::from(*x));
+    }
+
+    #[inline(always)]
+    fn round_block(halves: &mut [Bytes], steps: &mut Steps, number: impl Fn(usize) -> f64) {
+        round_odd(halves, &mut steps.odd.0, number);
+    }
+
+    #[inline(always)]
+    fn map_block(halves: &[Bytes], results: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64) {
+        let wide = &mut steps.wide.0[..results.len()];
+        Self::widen_block(halves, wide);
+        round_odd(results, &mut steps.odd.0, |i| f(i, f64::from(wide[i])));
+    }
+}
+
+#[inline(always)]
+fn round_odd(halves: &mut [Bytes], scratch: &mut [f32; BLOCK], number: impl Fn(usize) -> f64) {
+    let values = &mut scratch[..halves.len()];
+    for (i, x) in values.iter_mut().enumerate() {
+        *x = odd(number(i));
+    }
+    if !simd::narrow_f16(values, halves) {
+        halves.iter_mut().zip(values).for_each(|(half, x)| *half = F16::from_odd(*x).0.to_le_bytes());
+    }
+}
+
+impl Blockwise for Bf16 {
+    #[inline(always)]
+    fn widen_block(halves: &[Bytes], values: &mut [f32]) {
+        values.iter_mut().zip(halves).for_each(|(x, &half)| *x = Self(u16::from_le_bytes(half)).to_f32());
+    }
+
+    #[inline(always)]
+    fn decode_block(halves: &[Bytes], _: &mut Steps, values: &mut [f64]) {
+        values.iter_mut().zip(halves).for_each(|(x, &half)| *x = Self(u16::from_le_bytes(half)).to_f64());
+    }
+
+    #[inline(always)]
+    fn round_block(halves: &mut [Bytes], _: &mut Steps, number: impl Fn(usize) -> f64) {
+        /// Half of what the last bit that is kept is worth: what is not between two numbers is rounded by adding it.
+        const HALF: u32 = 0x8000;
+        // The nearest float32 is rounded again. That is wrong only where it lies right between two bfloat16 numbers,
+        // whichever side the number was on, as one of 65,536 float32 numbers does.
+        let mut wrong = false;
+        for (i, half) in halves.iter_mut().enumerate() {
+            let x = number(i) as f32;
+            let rounded = x.to_bits().wrapping_add(HALF);
+            wrong |= (rounded & (2 * HALF - 1) == 0) | x.is_nan();
+            *half = ((rounded >> 16) as u16).to_le_bytes();
+        }
+        if wrong {
+            halves.iter_mut().enumerate().for_each(|(i, half)| *half = Self::from_f64(number(i)).0.to_le_bytes());
+        }
+    }
+
+    #[inline(always)]
+    fn map_block(halves: &[Bytes], results: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64) {
+        let halves = &halves[..results.len()];
+        Self::round_block(results, steps, |i| f(i, Self(u16::from_le_bytes(halves[i])).to_f64()));
+    }
+}
+
+impl<H: Blockwise> Coded for H {
+    type Wide = f32;
+
+    #[inline(always)]
+    fn widen(bytes: &[u8], values: &mut [f32]) {
+        let (halves, rest) = bytes.as_chunks();
+        debug_assert!(rest.is_empty() && halves.len() == values.len());
+        H::widen_block(halves, values);
+    }
+
+    #[inline(always)]
+    fn decode(bytes: &[u8], values: &mut [f64]) {
+        let (halves, rest) = bytes.as_chunks();
+        debug_assert!(rest.is_empty() && halves.len() == values.len());
+        let mut steps = Steps::new();
+        for (halves, values) in halves.chunks(BLOCK).zip(values.chunks_mut(BLOCK)) {
+            H::decode_block(halves, &mut steps, values);
+        }
+    }
+
+    #[inline(always)]
+    fn encode(values: &[f64], bytes: &mut [u8]) {
+        let (halves, rest) = bytes.as_chunks_mut();
+        debug_assert!(rest.is_empty() && halves.len() == values.len());
+        let mut steps = Steps::new();
+        let (whole_values, values) = values.as_chunks::<BLOCK>();
+        let (whole_halves, halves) = halves.as_chunks_mut::<BLOCK>();
+        for (values, halves) in whole_values.iter().zip(whole_halves) {
+            H::round_block(halves, &mut steps, |i| values[i]);
+        }
+        let values = &values[..halves.len()];
+        H::round_block(halves, &mut steps, |i| values[i]);
+    }
+
+    #[inline(always)]
+    fn map_beside<B: Beside>(input: &[u8], output: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> f64) {
+        let (halves, _) = input.as_chunks();
+        let (results, _) = output.as_chunks_mut();
+        let mut steps = Steps::new();
+        let (whole_halves, halves) = halves[..results.len()].as_chunks::<BLOCK>();
+        let (whole_results, results) = results.as_chunks_mut::<BLOCK>();
+        let done = whole_results.len() * BLOCK;
+        for (block, (halves, results)) in whole_halves.iter().zip(whole_results).enumerate() {
+            let beside = beside.part(block * BLOCK, BLOCK);
+            H::map_block(halves, results, &mut steps, |i, x| f(x, beside.at(i)));
+        }
+        let beside = beside.part(done, results.len());
+        H::map_block(halves, results, &mut steps, |i, x| f(x, beside.at(i)));
+    }
+}
