@@ -57,6 +57,10 @@ metrics:
 python-check:
     bash clients/python/run.sh
 
+# Call the service as a page in a browser would (needs Node 20)
+web-check:
+    bash clients/web/run.sh
+
 # Measure the accuracy beside PyTorch's; write docs/accuracy.md and its plots (needs Python 3.11; installs PyTorch)
 accuracy *arguments:
     bash accuracy/run.sh {{ arguments }}
@@ -89,6 +93,6 @@ container:
 fuzz seconds="60" *targets:
     bash fuzz/run.sh {{ seconds }} {{ targets }}
 
-# Everything that must pass before a merge (installs what it needs; needs Go, Java and Python)
+# Everything that must pass before a merge (installs what it needs; needs Go, Java, Node and Python)
 ci:
     bash .ci/run

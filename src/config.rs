@@ -8,6 +8,7 @@ mod file;
 pub(crate) mod layers;
 mod security;
 pub mod transport;
+mod web;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -28,6 +29,7 @@ pub use connections::{
 pub use file::Error as FileError;
 pub use layers::{Effective, Source};
 pub use security::{DEFAULT_AUTH_OPEN_METHODS, SecurityArgs, SecurityConfig};
+pub use web::{ANY_ORIGIN, WebConfig};
 
 use self::transport::Transport;
 
@@ -102,6 +104,8 @@ pub struct ServerConfig {
     pub admission: AdmissionConfig,
     /// Encryption and authentication.
     pub security: SecurityConfig,
+    /// Calls from browsers.
+    pub web: WebConfig,
     /// Sends every call through tonic's codec: what tests and benchmarks compare with.
     #[doc(hidden)]
     pub codec_path: bool,
@@ -125,6 +129,7 @@ impl Default for ServerConfig {
             connections: ConnectionConfig::default(),
             admission: AdmissionConfig::default(),
             security: SecurityConfig::default(),
+            web: WebConfig::default(),
             codec_path: false,
             on_checkpoint: None,
         }
@@ -155,6 +160,7 @@ impl ServerConfig {
             connections,
             admission,
             security,
+            web,
             codec_path: _,
             on_checkpoint: _,
         } = self;
@@ -179,6 +185,7 @@ impl ServerConfig {
         }
         connections.validate()?;
         admission.validate(*max_message_bytes)?;
+        web.validate()?;
         security.validate(listen)
     }
 }
@@ -280,6 +287,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub security: SecurityArgs,
 
+    /// Calls from browsers.
+    #[command(flatten)]
+    pub web: WebConfig,
+
     /// Sends every call through tonic's codec: the slower way, which the benchmarks compare with.
     #[arg(long, env = "EVENKEEL_CODEC_PATH", hide = true)]
     pub codec_path: bool,
@@ -320,6 +331,7 @@ impl ServeArgs {
             connections,
             admission,
             security,
+            web,
             codec_path,
             log_level,
             log_format,
@@ -337,6 +349,7 @@ impl ServeArgs {
             connections: connections.into(),
             admission: admission.into(),
             security: security.into(),
+            web,
             codec_path,
             on_checkpoint: None,
         };

@@ -20,6 +20,8 @@ mod stream;
 mod tls;
 mod tokens;
 mod turns;
+mod version;
+mod web;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -56,6 +58,7 @@ use crate::{
         sending::Sending,
         tls::Tls,
         tokens::{Authorize, Tokens},
+        web::Web,
     },
     service::{Codec, Service},
 };
@@ -139,7 +142,7 @@ impl Server {
         };
         let buffers = Buffers::new(config.buffer_pool_bytes);
         let mut reloads = JoinSet::new();
-        let tls = Tls::new(&config.security)?.map(|(tls, reload)| {
+        let tls = Tls::new(&config.security, config.web.grpc_web)?.map(|(tls, reload)| {
             reloads.spawn(reload.run());
             tls
         });
@@ -212,13 +215,16 @@ impl Server {
             .prepare();
         let (mut connections, draining) = Connections::new(Arc::clone(&counters));
         let deadline = Deadline::new(Front::new(tensors, others), Arc::clone(&metrics));
+        let sending = Sending::new(config.connections.body_timeout, Arc::clone(&counters));
         let shared = Shared {
             service: Observe::new(
                 OnlyGrpc::new(Authorize::new(deadline, tokens, Arc::clone(&metrics))),
                 Arc::clone(&metrics),
                 recorder,
             ),
-            http2: http2_settings(&config.connections, &config.transport, &counters),
+            http2: http2_settings(&config.connections, &config.transport, &sending),
+            sending,
+            web: Web::new(&config.web, &config.connections),
             config: Arc::new(config.connections),
             counters: Arc::clone(&counters),
             metrics,
@@ -249,12 +255,8 @@ impl Server {
 }
 
 /// What HTTP/2 is told, for every connection.
-fn http2_settings(
-    config: &ConnectionConfig,
-    transport: &Transport,
-    counters: &Arc<Counters>,
-) -> http2::Builder<Sending> {
-    let mut http2 = http2::Builder::new(Sending::new(config.body_timeout, Arc::clone(counters)));
+fn http2_settings(config: &ConnectionConfig, transport: &Transport, sending: &Sending) -> http2::Builder<Sending> {
+    let mut http2 = http2::Builder::new(sending.clone());
     http2
         .timer(TokioTimer::new())
         .initial_stream_window_size(transport.stream_window_bytes)

@@ -121,6 +121,20 @@ where
     type Future = Call<S::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.begin(request)
+    }
+}
+
+impl<S> Calls<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+{
+    /// Has a request answered, whose body is gRPC's.
+    pub(super) fn begin<B>(&self, request: Request<B>) -> Call<S::Future>
+    where
+        B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let open = OpenCall::new(&self.activity, Held::new(&self.counters, self.budget.limit));
         let messages = self.budget.messages(request.uri().path());
         let request = request.map(|body| {
@@ -162,6 +176,13 @@ pub(super) struct Answer {
     _open: Option<Arc<OpenCall>>,
 }
 
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // A connection of HTTP/1.1 goes on, and waits for its client's next request, if any.
+        sending::has_none();
+    }
+}
+
 impl HttpBody for Answer {
     type Data = Bytes;
     type Error = Status;
@@ -187,8 +208,8 @@ impl HttpBody for Answer {
 
 /// The body of a request: its client is not waited for for ever, and what it announces is admitted or not.
 #[derive(Debug)]
-struct RequestBody {
-    body: Incoming,
+struct RequestBody<B> {
+    body: B,
     patience: Patience,
     /// `None`: the call holds next to nothing.
     messages: Option<Messages>,
@@ -198,7 +219,7 @@ struct RequestBody {
     over: bool,
 }
 
-impl RequestBody {
+impl<B> RequestBody<B> {
     /// Ends the body; the error becomes the answer.
     fn refuse(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.over = true;
@@ -207,7 +228,11 @@ impl RequestBody {
     }
 }
 
-impl HttpBody for RequestBody {
+impl<B> HttpBody for RequestBody<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
     type Error = BoxError;
 

@@ -2,11 +2,11 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use hyper::server::conn::http2;
-use hyper_util::rt::TokioIo;
+use hyper::{Error, server::conn::http2};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulConnection};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
-    sync::watch,
+    sync::{oneshot, watch},
     time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tonic::{
@@ -19,10 +19,12 @@ use super::{
     admission::Budget,
     batched::Batched,
     calls::{Activity, Calls},
-    sending::Sending,
+    sending::{Sending, Watched},
     stream::{Spoken, Stream},
     tls::Tls,
     turns::Turns,
+    version::{Rewound, Version, recognize},
+    web::Web,
 };
 use crate::{config::ConnectionConfig, counters::Counters, metrics::Metrics};
 
@@ -32,14 +34,14 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// How long a client may take to read the last of what was sent.
 const LINGERING: Duration = Duration::from_secs(1);
 
-/// What HTTP/2 reads from and writes to.
-type Io = Spoken<Batched<Turns<Stream>>>;
-
 /// What all connections share.
 #[derive(Clone, Debug)]
 pub(super) struct Shared<S> {
     pub(super) service: S,
     pub(super) http2: http2::Builder<Sending>,
+    pub(super) sending: Sending,
+    /// `None`: nothing but gRPC is spoken.
+    pub(super) web: Option<Web>,
     pub(super) config: Arc<ConnectionConfig>,
     pub(super) counters: Arc<Counters>,
     pub(super) metrics: Arc<Metrics>,
@@ -118,38 +120,74 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Unpin + Send + 'static,
 {
-    let Shared { service, http2, config, counters, metrics, budget, tls, mut draining } = shared;
+    let Shared { service, http2, sending, web, config, counters, metrics, budget, tls, mut draining } = shared;
     let began = Instant::now();
-    let stream = match (stream, tls) {
-        (Stream::Tcp(tcp), Some(tls)) => tokio::select! {
-            biased;
-            shaken = timeout_at(began + config.handshake_timeout, tls.accept(tcp)) => match shaken {
-                Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
-                Ok(Err(error)) => {
+    let limit = began + config.handshake_timeout;
+    let opening = async {
+        let stream = match (stream, tls) {
+            (Stream::Tcp(tcp), Some(tls)) => match tls.accept(tcp).await {
+                Ok(stream) => Stream::Tls(Box::new(stream)),
+                Err(error) => {
                     counters.handshakes_failed.add_one();
                     tracing::debug!(%error, "a handshake failed");
-                    return;
-                }
-                Err(_) => {
-                    counters.handshakes_timed_out.add_one();
-                    return;
+                    return None;
                 }
             },
-            _ = draining.wait_for(|&draining| draining) => return,
-        },
-        // A Unix domain socket does not leave the machine.
-        (stream, _) => stream,
+            // A Unix domain socket does not leave the machine.
+            (stream, _) => stream,
+        };
+        match web {
+            // Who ends before it has said anything has said all.
+            Some(web) => recognize(stream).await.ok().map(|(version, stream)| (version, stream, Some(web))),
+            None => Some((Version::Http2, Rewound::new(stream), None)),
+        }
+    };
+    let opened = tokio::select! {
+        biased;
+        opened = timeout_at(limit, opening) => opened,
+        _ = draining.wait_for(|&draining| draining) => return,
+    };
+    let (version, stream, web) = match opened {
+        Ok(Some(opened)) => opened,
+        Ok(None) => return,
+        Err(_) => {
+            counters.handshakes_timed_out.add_one();
+            return;
+        }
     };
     let activity = Activity::new();
+    let beginning = Arc::clone(&activity.beginning);
     let calls = Calls::new(service, Arc::clone(&activity), Arc::clone(&counters), metrics, budget, config.body_timeout);
-    let (stream, given_back) = Spoken::new(Batched::new(Turns::new(stream)), Arc::clone(&activity.beginning));
-    let connection = http2.serve_connection(TokioIo::new(stream), calls);
-    if drive(connection, &activity, &config, &counters, draining, began).await {
-        // The client has all that was sent, but may not have read it: a socket that is closed while the client writes to
-        // it resets the connection, and what was not read is lost.
-        if let Ok(stream) = given_back.await {
-            linger(stream).await;
+    let driver = Driver { activity, config, counters, draining, began };
+    match (version, web) {
+        (Version::Http2, None) => {
+            let (stream, given_back) = Spoken::new(Batched::new(Turns::new(stream)), beginning);
+            let connection = sending.watch(http2.serve_connection(TokioIo::new(stream), calls));
+            finish(driver.drive(connection).await, given_back).await;
         }
+        (Version::Http2, Some(web)) => {
+            let (stream, given_back) = Spoken::new(Batched::new(Turns::new(stream)), beginning);
+            let connection = sending.watch(http2.serve_connection(TokioIo::new(stream), web.around(calls)));
+            finish(driver.drive(connection).await, given_back).await;
+        }
+        (Version::Http1, web) => {
+            let Some(web) = web else { unreachable!("without gRPC-Web no other version is recognized") };
+            // How long the headers may take is HTTP/1.1's own to watch.
+            beginning.see();
+            // Its answers come one after another: there is nothing to send together.
+            let (stream, given_back) = Spoken::new(Turns::new(stream), beginning);
+            let connection = web.http1().serve_connection(TokioIo::new(stream), web.around(calls));
+            finish(driver.drive(sending.watch(connection)).await, given_back).await;
+        }
+    }
+}
+
+/// Waits a moment for a client whose connection has ended well to read what was sent, and closes it.
+async fn finish<T: AsyncRead + Unpin>(ended_well: bool, given_back: oneshot::Receiver<T>) {
+    // The client has all that was sent, but may not have read it: a socket that is closed while the client writes to it
+    // resets the connection, and what was not read is lost.
+    if ended_well && let Ok(stream) = given_back.await {
+        linger(stream).await;
     }
 }
 
@@ -161,72 +199,73 @@ async fn linger(mut stream: impl AsyncRead + Unpin) {
     let _ = timeout(LINGERING, closed).await;
 }
 
-/// Lets HTTP/2 run until either side ends it; true: it has ended well.
-async fn drive<S>(
-    connection: http2::Connection<TokioIo<Io>, Calls<S>, Sending>,
-    activity: &Activity,
-    config: &ConnectionConfig,
-    counters: &Counters,
-    mut draining: watch::Receiver<bool>,
+/// What decides when a connection ends.
+struct Driver {
+    activity: Arc<Activity>,
+    config: Arc<ConnectionConfig>,
+    counters: Arc<Counters>,
+    draining: watch::Receiver<bool>,
     began: Instant,
-) -> bool
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Unpin + Send + 'static,
-{
-    let mut connection = pin!(connection);
-    let age = (!config.max_connection_age.is_zero()).then(|| spread(config.max_connection_age));
-    let mut state = State { began, age, told: None };
-    let mut drains = false;
-    loop {
-        let now = Instant::now();
-        let wake = match state.next(activity, config, now) {
-            Step::Wait(wake) => wake,
-            Step::Go(why) => {
-                let grace = match why {
-                    Why::Age => {
-                        counters.connections_aged.add_one();
-                        config.max_connection_age_grace
-                    }
-                    Why::Idle => {
-                        counters.connections_idle.add_one();
-                        Duration::ZERO
-                    }
-                };
-                state.told = Some((now, (!grace.is_zero()).then(|| now + grace)));
-                connection.as_mut().graceful_shutdown();
-                continue;
-            }
-            Step::Cut => {
-                counters.connections_cut.add_one();
-                tracing::debug!("cut off a connection that was told to go");
-                return false;
-            }
-            Step::Silent => {
-                counters.handshakes_timed_out.add_one();
-                return false;
-            }
-        };
-        tokio::select! {
-            biased;
-            served = &mut connection => {
-                if let Err(error) = &served {
-                    tracing::debug!(%error, source = ?std::error::Error::source(error), "a connection failed");
+}
+
+impl Driver {
+    /// Lets HTTP run until either side ends it; true: it has ended well.
+    async fn drive<C: GracefulConnection<Error = Error>>(self, connection: Watched<C>) -> bool {
+        let Self { activity, config, counters, mut draining, began } = self;
+        let mut connection = pin!(connection);
+        let age = (!config.max_connection_age.is_zero()).then(|| spread(config.max_connection_age));
+        let mut state = State { began, age, told: None };
+        let mut drains = false;
+        loop {
+            let now = Instant::now();
+            let wake = match state.next(&activity, &config, now) {
+                Step::Wait(wake) => wake,
+                Step::Go(why) => {
+                    let grace = match why {
+                        Why::Age => {
+                            counters.connections_aged.add_one();
+                            config.max_connection_age_grace
+                        }
+                        Why::Idle => {
+                            counters.connections_idle.add_one();
+                            Duration::ZERO
+                        }
+                    };
+                    state.told = Some((now, (!grace.is_zero()).then(|| now + grace)));
+                    connection.as_mut().task().graceful_shutdown();
+                    continue;
                 }
-                return served.is_ok();
-            }
-            // An error says that the server is gone altogether.
-            _ = draining.wait_for(|&draining| draining), if !drains => {
-                drains = true;
-                if !activity.beginning.is_seen() {
+                Step::Cut => {
+                    counters.connections_cut.add_one();
+                    tracing::debug!("cut off a connection that was told to go");
                     return false;
                 }
-                state.told.get_or_insert((now, None));
-                connection.as_mut().graceful_shutdown();
+                Step::Silent => {
+                    counters.handshakes_timed_out.add_one();
+                    return false;
+                }
+            };
+            tokio::select! {
+                biased;
+                served = &mut connection => {
+                    if let Some(Err(error)) = &served {
+                        tracing::debug!(%error, source = ?std::error::Error::source(error), "a connection failed");
+                    }
+                    return matches!(served, Some(Ok(())));
+                }
+                // An error says that the server is gone altogether.
+                _ = draining.wait_for(|&draining| draining), if !drains => {
+                    drains = true;
+                    if !activity.beginning.is_seen() {
+                        return false;
+                    }
+                    state.told.get_or_insert((now, None));
+                    connection.as_mut().task().graceful_shutdown();
+                }
+                // Other moments count from here on.
+                () = activity.beginning.come(), if !activity.beginning.is_seen() => (),
+                () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => (),
             }
-            // Other moments count from here on.
-            () = activity.beginning.come(), if !activity.beginning.is_seen() => (),
-            () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => (),
         }
     }
 }

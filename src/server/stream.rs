@@ -97,7 +97,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Whether a client has begun to speak HTTP/2.
+/// Whether a client has begun to speak HTTP.
 #[derive(Debug, Default)]
 pub(super) struct Beginning {
     seen: AtomicBool,
@@ -107,6 +107,12 @@ pub(super) struct Beginning {
 impl Beginning {
     pub(super) fn is_seen(&self) -> bool {
         self.seen.load(Ordering::Relaxed)
+    }
+
+    /// It has.
+    pub(super) fn see(&self) {
+        self.seen.store(true, Ordering::Relaxed);
+        self.came.notify_one();
     }
 
     /// Waits for it.
@@ -155,8 +161,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Spoken<S> {
         if self.read < BEGINNING_BYTES {
             self.read += buf.filled().len() - before;
             if self.read >= BEGINNING_BYTES {
-                self.beginning.seen.store(true, Ordering::Relaxed);
-                self.beginning.came.notify_one();
+                self.beginning.see();
             }
         }
         read

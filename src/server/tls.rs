@@ -15,7 +15,9 @@ use super::reload::{File, Reload, Reloaded};
 use crate::config::{Error, SecurityConfig};
 
 /// What gRPC speaks inside of TLS.
-const ALPN: &[u8] = b"h2";
+const HTTP_2: &[u8] = b"h2";
+/// What gRPC-Web can speak as well.
+const HTTP_1: &[u8] = b"http/1.1";
 
 /// Makes connections of TLS.
 #[derive(Clone)]
@@ -28,16 +30,20 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// `None`: there is no certificate. The second value keeps the first up to date.
+    /// `None`: there is no certificate. The second value keeps the first up to date. `web`: clients may choose HTTP/1.1.
     ///
     /// # Errors
     /// A file that cannot be read, or has not what it must.
-    pub(super) fn new(config: &SecurityConfig) -> Result<Option<(Self, Reload<ServerConfig>)>, Error> {
+    pub(super) fn new(config: &SecurityConfig, web: bool) -> Result<Option<(Self, Reload<ServerConfig>)>, Error> {
         let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else { return Ok(None) };
         let files =
             [("tls-cert", Some(cert)), ("tls-key", Some(key)), ("tls-client-ca", config.tls_client_ca.as_ref())];
         let files = files.into_iter().filter_map(|(key, path)| Some(File { key, path: path?.clone() })).collect();
-        let (settings, reload) = Reloaded::load(files, settings)?;
+        let (settings, reload) = if web {
+            Reloaded::load(files, |files, contents| settings(files, contents, &[HTTP_2, HTTP_1]))?
+        } else {
+            Reloaded::load(files, |files, contents| settings(files, contents, &[HTTP_2]))?
+        };
         Ok(Some((Self(settings), reload)))
     }
 
@@ -48,7 +54,8 @@ impl Tls {
 }
 
 /// The settings that these files make: the certificates, their key, and who signs those of clients, if they need one.
-fn settings(files: &[File], contents: &[Vec<u8>]) -> Result<ServerConfig, Error> {
+/// `protocols`: what may be spoken, the best first.
+fn settings(files: &[File], contents: &[Vec<u8>], protocols: &[&[u8]]) -> Result<ServerConfig, Error> {
     let cert = certificates(&files[0], &contents[0])?;
     let key = PrivateKeyDer::from_pem_slice(&contents[1]).map_err(|error| files[1].error(error))?;
     let provider = Arc::new(ring::default_provider());
@@ -67,7 +74,7 @@ fn settings(files: &[File], contents: &[Vec<u8>]) -> Result<ServerConfig, Error>
         (None, _) | (_, None) => builder.with_no_client_auth(),
     };
     let mut settings = builder.with_single_cert(cert, key).map_err(|error| files[1].error(error))?;
-    settings.alpn_protocols = vec![ALPN.to_vec()];
+    settings.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(settings)
 }
 

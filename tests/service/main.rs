@@ -29,3 +29,4 @@ mod stalled;
 mod tls;
 mod tokens;
 mod unix_socket;
+mod web;

@@ -36,7 +36,7 @@ async fn http(server: &Running, request: &str) -> String {
 }
 
 /// Every series and its value.
-async fn scrape(server: &Running) -> BTreeMap<String, f64> {
+pub(crate) async fn scrape(server: &Running) -> BTreeMap<String, f64> {
     let answer = http(server, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("headers end");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
@@ -52,7 +52,8 @@ async fn scrape(server: &Running) -> BTreeMap<String, f64> {
     map
 }
 
-fn handled(method: &str, kind: &str, code: &str) -> String {
+/// The series of calls that ended like this.
+pub(crate) fn handled(method: &str, kind: &str, code: &str) -> String {
     let service = "evenkeel.v1.TensorOpsService";
     format!(
         "grpc_server_handled_total{{grpc_service=\"{service}\",grpc_method=\"{method}\",grpc_type=\"{kind}\",grpc_code=\"{code}\"}}"

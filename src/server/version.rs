@@ -1,0 +1,139 @@
+//! Which version of HTTP a client speaks, told by its first bytes.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+
+/// The line that HTTP/2 begins with, and no other.
+const HTTP_2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+}
+
+/// Reads until it is certain which version is spoken; what was read is read again.
+///
+/// # Errors
+/// The client ends before that, or the connection fails.
+pub(super) async fn recognize<T: AsyncRead + Unpin>(mut stream: T) -> io::Result<(Version, Rewound<T>)> {
+    let mut bytes = [0; HTTP_2.len()];
+    let mut read = 0;
+    let version = loop {
+        match stream.read(&mut bytes[read..]).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            more => read += more,
+        }
+        if bytes[..read] != HTTP_2[..read] {
+            break Version::Http1;
+        }
+        if read == bytes.len() {
+            break Version::Http2;
+        }
+    };
+    Ok((version, Rewound { bytes, next: 0, read, stream }))
+}
+
+/// A stream, some of whose bytes were read and come again.
+#[derive(Debug)]
+pub(super) struct Rewound<T> {
+    bytes: [u8; HTTP_2.len()],
+    next: usize,
+    read: usize,
+    stream: T,
+}
+
+impl<T> Rewound<T> {
+    /// A stream that nobody has read from.
+    pub(super) fn new(stream: T) -> Self {
+        Self { bytes: [0; HTTP_2.len()], next: 0, read: 0, stream }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Rewound<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.next == self.read {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let end = self.read.min(self.next + buf.remaining());
+        buf.put_slice(&self.bytes[self.next..end]);
+        self.next = end;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Rewound<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    /// What is recognized of these bytes, which come in pieces of so many, and what is read of them after that.
+    async fn recognized(bytes: &[u8], piece: usize) -> io::Result<(Version, Vec<u8>)> {
+        let (mut client, server) = tokio::io::duplex(piece);
+        let bytes = bytes.to_vec();
+        // The client writes more only when the server has read.
+        let writing = tokio::spawn(async move { client.write_all(&bytes).await });
+        let (version, mut stream) = recognize(server).await?;
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await?;
+        writing.await.expect("no panic")?;
+        Ok((version, all))
+    }
+
+    #[tokio::test]
+    async fn versions_are_told_apart_and_no_byte_is_lost() {
+        let http_2 = [&HTTP_2[..], b"\0\0\0\x04\0\0\0\0\0"].concat();
+        for piece in [1, 2, 3, 23, 24, 25, 100] {
+            for (bytes, version) in [
+                (&http_2[..], Version::Http2),
+                (b"POST / HTTP/1.1\r\n\r\n", Version::Http1),
+                (b"PRI * HTTP/1.1\r\n\r\n and more of it", Version::Http1),
+                (b"x", Version::Http1),
+            ] {
+                let (recognized, all) = recognized(bytes, piece).await.expect("it is one");
+                assert_eq!((recognized, &all[..]), (version, bytes), "{piece}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_ends_too_early_is_nobody() {
+        for bytes in [&b""[..], &HTTP_2[..1], &HTTP_2[..23]] {
+            let error = recognized(bytes, 100).await.expect_err("it could be either");
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+}

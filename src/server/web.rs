@@ -1,0 +1,125 @@
+//! Calls from browsers: gRPC-Web, in front of everything that knows gRPC, and CORS, in front of that.
+//!
+//! tonic-web makes a call of gRPC of a request before its bytes are counted, admitted and waited for, so that all of that
+//! holds for it, too: of a body in base64 a frame is decoded at a time.
+
+mod pieces;
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioTimer, service::TowerToHyperService};
+use tonic::{
+    body::Body,
+    codegen::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header},
+};
+use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tower::{Layer as _, Service};
+use tower_http::cors::{AllowOrigin, Any, Cors, CorsLayer};
+
+use self::pieces::Pieces;
+use super::{MAX_HEADER_BYTES, calls::Calls};
+use crate::config::{ANY_ORIGIN, ConnectionConfig, WebConfig};
+
+/// What a page may send: what clients of gRPC-Web do send, tokens, and the names of traces.
+const REQUEST_HEADERS: [&str; 9] = [
+    "authorization",
+    "content-type",
+    "grpc-accept-encoding",
+    "grpc-encoding",
+    "grpc-timeout",
+    "traceparent",
+    "tracestate",
+    "x-grpc-web",
+    "x-user-agent",
+];
+/// What a page may read: how a call ended, where it did so without a body.
+const ANSWER_HEADERS: [&str; 4] = ["grpc-encoding", "grpc-message", "grpc-status", "grpc-status-details-bin"];
+/// How long a browser need not ask again; none keeps it longer.
+const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
+/// What HTTP/1.1 reads ahead of a body, and keeps of an answer for its client to take.
+const MAX_BUFFER_BYTES: usize = 128 << 10;
+
+/// What speaks with browsers.
+#[derive(Clone, Debug)]
+pub(super) struct Web {
+    cors: CorsLayer,
+    http1: http1::Builder,
+}
+
+impl Web {
+    /// `None`: nothing does.
+    pub(super) fn new(config: &WebConfig, connections: &ConnectionConfig) -> Option<Self> {
+        let WebConfig { grpc_web, cors_origins } = config;
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(connections.handshake_timeout)
+            .max_buf_size(MAX_BUFFER_BYTES)
+            .max_header_size(MAX_HEADER_BYTES as usize);
+        grpc_web.then(|| Self { cors: cors(cors_origins), http1 })
+    }
+
+    /// How HTTP/1.1 is spoken.
+    pub(super) fn http1(&self) -> &http1::Builder {
+        &self.http1
+    }
+
+    /// Answers preflights, and has `calls` answer what gRPC-Web and gRPC ask.
+    pub(super) fn around<S>(&self, calls: Calls<S>) -> TowerToHyperService<Cors<GrpcWebService<Translated<S>>>> {
+        TowerToHyperService::new(self.cors.layer(GrpcWebLayer::new().layer(Translated(calls))))
+    }
+}
+
+/// What browsers are told of whose pages may call.
+fn cors(origins: &[String]) -> CorsLayer {
+    let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
+    let cors = CorsLayer::new()
+        .allow_methods([Method::POST])
+        .allow_headers(names(&REQUEST_HEADERS))
+        .expose_headers(names(&ANSWER_HEADERS))
+        .max_age(MAX_AGE);
+    if origins.iter().any(|origin| origin == ANY_ORIGIN) {
+        return cors.allow_origin(Any);
+    }
+    let origins = origins.iter().map(|origin| HeaderValue::from_str(origin).expect("the configuration is checked"));
+    cors.allow_origin(AllowOrigin::list(origins))
+}
+
+/// The calls behind gRPC-Web.
+#[derive(Clone, Debug)]
+pub(super) struct Translated<S>(Calls<S>);
+
+impl<S> Service<Request<Body>> for Translated<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+    S::Future: Unpin + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let wants_text = wants_text(request.headers());
+        let answer = self.0.begin(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(answer.map(|body| if wants_text { Body::new(Pieces::new(body)) } else { Body::new(body) }))
+        })
+    }
+}
+
+/// Whether the answer is written in base64.
+fn wants_text(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
+    accept.is_some_and(|accept| accept.starts_with(b"application/grpc-web-text"))
+}
