@@ -85,6 +85,14 @@ bench:
 bench-short:
     bash benches/run.sh --short
 
+# Ten minutes of mixed traffic, two cores; fails on growth or a wrong answer; writes docs/soak.md (needs Python 3.11)
+soak:
+    bash benches/soak.sh
+
+# One minute of it; writes no document
+soak-short:
+    bash benches/soak.sh --short
+
 # Build the container image, run it, check it from Python (needs root, buildah, debootstrap, Python)
 container:
     bash deploy/prove.sh

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::case::Size;
+use crate::{case::Size, soak::Fault};
 
 #[derive(Debug, Parser)]
 #[command(about = "The benchmarks of evenkeel; benches/run.sh runs them all.")]
@@ -25,6 +25,8 @@ pub(crate) enum Bench {
     Mixed(MixedArgs),
     /// The peak under concurrent calls, and whether memory stays flat over many.
     Memory(MemoryArgs),
+    /// Mixed traffic for minutes: whether anything grows, whether any answer is wrong.
+    Soak(SoakArgs),
     /// Times kernels on request: one command a line on standard input. `kernels.py` drives it.
     Kernels,
     /// Serves tonic's default echo on a free port.
@@ -33,15 +35,22 @@ pub(crate) enum Bench {
     EchoTcp,
 }
 
-/// What every benchmark takes.
+/// The server, and where records go.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Common {
+pub(crate) struct Place {
     /// The server to measure. Default: `evenkeel` beside this program.
     #[arg(long, value_name = "FILE")]
     pub(crate) server: Option<PathBuf>,
     /// Where records and the servers' logs are written.
     #[arg(long, value_name = "DIR", default_value = "target/benchmarks")]
     pub(crate) records: PathBuf,
+}
+
+/// What every benchmark takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// How often the contenders take turns.
     #[arg(long, default_value_t = 7)]
     pub(crate) rounds: usize,
@@ -105,4 +114,16 @@ pub(crate) struct MemoryArgs {
     /// How many 4 KiB requests memory must stay flat over.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) requests: u64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SoakArgs {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// How long the traffic lasts.
+    #[arg(long, default_value_t = 600)]
+    pub(crate) seconds: u64,
+    /// Makes something go wrong, to see that it is found.
+    #[arg(long, value_enum)]
+    pub(crate) fault: Option<Fault>,
 }

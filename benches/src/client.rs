@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &LoopbackArgs) -> Result<()> {
             Result::Ok(())
         })?;
     }
-    record.finish(&common.records)
+    record.finish(&common.place.records)
 }
 
 impl Contender {

@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &LoopbackArgs) -> Result<()> {
             against_tcp(size, &servers, arguments, &runtime, &mut record)?;
         }
     }
-    record.finish(&common.records)
+    record.finish(&common.place.records)
 }
 
 /// The echo and the codec path.

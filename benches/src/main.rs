@@ -26,6 +26,7 @@ mod peers;
 mod process;
 mod record;
 mod server;
+mod soak;
 mod statistics;
 mod tcp;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Bench::Peers(arguments) => peers::run(&arguments),
         Bench::Mixed(arguments) => mixed::run(&arguments),
         Bench::Memory(arguments) => memory::run(&arguments),
+        Bench::Soak(arguments) => soak::run(&arguments),
         Bench::Kernels => kernels::answer(),
         Bench::EchoTonic => echo::serve(),
         Bench::EchoTcp => tcp::serve(),

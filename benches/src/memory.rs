@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &MemoryArgs) -> Result<()> {
     let runtime = runtime()?;
     peaks(arguments, &runtime, &mut record)?;
     flat(arguments.requests, common, &runtime, &mut record)?;
-    record.finish(&common.records)
+    record.finish(&common.place.records)
 }
 
 /// Each turn has new processes, for a peak is never forgotten.

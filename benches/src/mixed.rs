@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &MixedArgs) -> Result<()> {
     for case in [&format!("{case}, alone"), &format!("{case}, beside"), &BULK.to_string(), &case] {
         record.print(case);
     }
-    record.finish(&common.records)
+    record.finish(&common.place.records)
 }
 
 struct Calls {

@@ -35,21 +35,21 @@ pub(crate) fn run(arguments: &PeersArgs) -> Result<()> {
         evenkeel: Server::evenkeel("evenkeel", SERVER_CORE, &[], common)?,
         sync: grpcio("sync", &arguments.python, common)?,
         aio: grpcio("aio", &arguments.python, common)?,
-        mlserver: Server::start("mlserver", SERVER_CORE, &arguments.mlserver_python, &mlserver, &common.records)?,
+        mlserver: Server::start("mlserver", SERVER_CORE, &arguments.mlserver_python, &mlserver, &common.place.records)?,
     };
     let mut record = Record::begin("peers", common.rounds, common.seconds);
     let runtime = runtime()?;
     for &size in &arguments.sizes {
         compare(size, &servers, common, &runtime, &mut record)?;
     }
-    record.finish(&common.records)
+    record.finish(&common.place.records)
 }
 
 /// The Python server with grpcio and torch: its `sync` or its `aio` variant.
 pub(crate) fn grpcio(variant: &str, python: &Python, common: &Common) -> Result<Server> {
     let script = python.peers.join("peer_grpcio.py").display().to_string();
     let name = format!("grpcio-{variant}");
-    Server::start(&name, SERVER_CORE, &python.python, &[&script, variant], &common.records)
+    Server::start(&name, SERVER_CORE, &python.python, &[&script, variant], &common.place.records)
 }
 
 fn compare(size: Size, servers: &Servers, common: &Common, runtime: &Runtime, record: &mut Record) -> Result<()> {

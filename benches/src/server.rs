@@ -5,12 +5,15 @@ use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
 };
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Result, cli::Common};
+use crate::{
+    Result,
+    cli::{Common, Place},
+};
 
 /// A tensor of 64 MiB, its header, and room to spare.
 const MAX_MESSAGE_BYTES: &str = "268435456";
@@ -51,25 +54,36 @@ impl Server {
         }
     }
 
-    /// The server that this project is about.
+    /// The server that this project is about, with limits that no benchmark reaches.
     pub(crate) fn evenkeel(name: &str, cores: &str, flags: &[&str], common: &Common) -> Result<Self> {
-        let program = match &common.server {
-            Some(program) => program.clone(),
-            None => beside("evenkeel")?,
-        };
         let mut always = vec!["--listen", "127.0.0.1:0", "--log-level", "warn"];
         // Eight calls of 64 MiB at a time are more than the budget's default.
         always.extend(["--max-message-bytes", MAX_MESSAGE_BYTES, "--max-bytes-in-flight", "0"]);
-        Self::start(name, cores, &program, &[&always[..], flags].concat(), &common.records)
+        Self::evenkeel_with(name, cores, &[&always[..], flags].concat(), &common.place)
+    }
+
+    /// The same with these flags alone.
+    pub(crate) fn evenkeel_with(name: &str, cores: &str, flags: &[&str], place: &Place) -> Result<Self> {
+        let program = match &place.server {
+            Some(program) => program.clone(),
+            None => beside("evenkeel")?,
+        };
+        Self::start(name, cores, &program, flags, &place.records)
     }
 
     /// A server that is part of this program.
     pub(crate) fn own(name: &str, cores: &str, command: &str, common: &Common) -> Result<Self> {
-        Self::start(name, cores, &std::env::current_exe()?, &[command], &common.records)
+        Self::start(name, cores, &std::env::current_exe()?, &[command], &common.place.records)
     }
 
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) -> Result<ExitStatus> {
+        kill_process(self.pid(), Signal::TERM)?;
+        Ok(self.child.wait()?)
     }
 }
 

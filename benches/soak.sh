@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Mixed traffic against a server; fails on growth, on a wrong answer, on an end that a call must not have.
+#
+#   soak.sh            ten minutes; writes docs/soak.md and its plots (needs Python 3.11)
+#   soak.sh --short    one minute, and a shorter run with a fault that must be found; writes no document
+#
+# Needs Rust, and Linux with two cores. Builds beside it change the times, not the rest.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+short=
+case "${1-}" in
+    --short) short=1 ;;
+    '') ;;
+    *) echo "usage: $0 [--short]" >&2 && exit 64 ;;
+esac
+
+# One after the other, so that the server is built with its own features and not with the benchmarks'.
+cargo build --release --locked --package evenkeel --bin evenkeel
+cargo build --release --locked --package evenkeel-bench
+bench=${CARGO_TARGET_DIR:-target}/release/evenkeel-bench
+
+if [[ -z $short ]]; then
+    "$bench" soak --seconds 600
+    PYTHONDONTWRITEBYTECODE=1 python3 benches/soak.py
+    exit
+fi
+
+cargo test --release --locked --package evenkeel-bench
+"$bench" soak --seconds 60 --records target/benchmarks/short
+# A check that cannot fail is none.
+if found=$("$bench" soak --seconds 12 --fault hoard --records target/benchmarks/fault 2>&1); then
+    echo "FAILED: descriptors were hoarded and nobody noticed" && exit 1
+fi
+grep --quiet '^FAILED open descriptors' <<<"$found" || { echo "$found"; echo "FAILED: the hoard was not found"; exit 1; }
+echo "a client that hoards connections is found"

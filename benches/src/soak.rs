@@ -1,0 +1,141 @@
+//! Mixed traffic for minutes: whether anything grows, whether any answer is wrong.
+//!
+//! One server gives every answer once, on one thread, through tonic's codec. The other is soaked: callers come and go,
+//! are in a hurry, leave, stall, send what is wrong, and ask for more than there is room for; what they are answered is
+//! compared with the first server's bits. Once a second memory, descriptors, threads and the metrics are looked at.
+
+mod catalogue;
+mod growth;
+mod known;
+mod peer;
+mod tally;
+mod traffic;
+mod verdict;
+mod watch;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use clap::ValueEnum;
+use serde::Serialize;
+use tokio::time::{MissedTickBehavior, interval};
+
+use self::{
+    catalogue::MAX_MESSAGE_BYTES,
+    known::Answered,
+    tally::{Outcome, Tally},
+    traffic::Traffic,
+    verdict::Verdict,
+    watch::{Sample, Watch},
+};
+use crate::{Result, cli::SoakArgs, server::Server};
+
+/// What calls may hold: three large ones, and small ones beside them.
+const BUDGET: usize = 4 * MAX_MESSAGE_BYTES;
+/// What the pool may keep.
+const POOL: usize = 2 * MAX_MESSAGE_BYTES;
+/// As an operator would run it; the callers are on the same.
+const CORES: &str = "0,1";
+
+/// What can be made to go wrong, to see that it is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fault {
+    /// A client opens more and more connections and keeps them, as a server would that forgets to close them.
+    Hoard,
+    /// A bit of a reference is another one, as if the server's answer had changed.
+    Flip,
+}
+
+/// What is left for the report.
+#[derive(Debug, Serialize)]
+struct SoakRecord {
+    seconds: u64,
+    warm_up_seconds: u64,
+    cores: usize,
+    requests: usize,
+    calls: Vec<(Outcome, u64)>,
+    verdict: Verdict,
+    samples: Vec<Sample>,
+}
+
+pub(crate) fn run(arguments: &SoakArgs) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(soak(arguments))
+}
+
+async fn soak(arguments: &SoakArgs) -> Result<()> {
+    let SoakArgs { place, seconds, fault } = arguments;
+    let limit = format!("--max-message-bytes={MAX_MESSAGE_BYTES}");
+    let reference = ["--listen=127.0.0.1:0", "--log-level=warn", "--threads=1", "--codec-path", &limit];
+    let reference = Server::evenkeel_with("soak-reference", CORES, &reference, place)?;
+    let mut answered = Answered::by(reference.address).await?;
+    drop(reference);
+    if *fault == Some(Fault::Flip) {
+        answered.spoil();
+    }
+    let requests = answered.len();
+
+    let [budget, pool] = [format!("--max-bytes-in-flight={BUDGET}"), format!("--buffer-pool-bytes={POOL}")];
+    let flags = ["--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--body-timeout=10s", "--log-format=json"];
+    // A line for each call would fill the disk, and nobody reads it.
+    let flags = [&flags[..], &["--log-level=warn,evenkeel::server=info", &limit, &budget, &pool]].concat();
+    let server = Server::evenkeel_with("soak", CORES, &flags, place)?;
+    let watch = Watch::find(server.pid(), &place.records.join("soak.log")).await?;
+    let (descriptors, before) = (watch.descriptors()?, watch.series().await?);
+
+    let traffic = Traffic { server: server.address, answered, tally: Tally::default(), stop: AtomicBool::new(false) };
+    let traffic = Arc::new(traffic);
+    let mut callers = traffic.start();
+    let hoard =
+        (*fault == Some(Fault::Hoard)).then(|| tokio::spawn(traffic::hoard(server.address, Arc::clone(&traffic))));
+    println!("soaking for {seconds} s: {requests} requests, answers compared bit by bit");
+    let (begun, mut samples, mut labels) = (Instant::now(), Vec::new(), BTreeSet::new());
+    let mut ticks = interval(Duration::from_secs(1));
+    // After a pause of the machine no second is made up for.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    while begun.elapsed() < Duration::from_secs(*seconds) {
+        ticks.tick().await;
+        samples.push(watch.sample(begun.elapsed().as_secs_f64(), &traffic.tally, &mut labels).await?);
+    }
+    traffic.stop.store(true, Ordering::Relaxed);
+    while callers.join_next().await.is_some() {}
+    let left = watch.rest(descriptors).await?;
+    let after = watch.series().await?;
+    // Had it been stopped before, there would be nothing to find.
+    if let Some(hoard) = hoard {
+        hoard.abort();
+    }
+    let ended = server.stop()?;
+
+    let outcomes = traffic.tally.outcomes();
+    let warm_up_seconds = (seconds / 4).min(60);
+    let new_labels = labels.into_iter().filter(|series| !before.contains_key(series)).collect();
+    let verdict = Verdict::new()
+        .failures(traffic.tally.failures())
+        .outcomes(&outcomes)
+        .growth(samples.iter().filter(|sample| sample.second > warm_up_seconds as f64))
+        .labels(new_labels)
+        .rest(left)
+        .numbers(&after, POOL)?
+        .exit(ended);
+    let record = SoakRecord {
+        seconds: *seconds,
+        warm_up_seconds,
+        cores: std::thread::available_parallelism()?.get(),
+        requests,
+        calls: outcomes.into_iter().collect(),
+        verdict,
+        samples,
+    };
+    fs::write(place.records.join("soak.json"), serde_json::to_vec_pretty(&record)?)?;
+    record.verdict.print();
+    if record.verdict.is_good() { Ok(()) } else { Err("the server did not stay as it was".into()) }
+}

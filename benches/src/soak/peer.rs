@@ -1,0 +1,115 @@
+//! A client that can also do what clients should not: leave in the middle, stall, announce what it does not send.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use h2::{RecvStream, SendStream, client, client::ResponseFuture};
+use http::{HeaderMap, StatusCode};
+use tokio::{net::TcpStream, task::JoinHandle};
+use tonic::Status;
+
+use super::catalogue::Request;
+use crate::{Failure, Result};
+
+/// How much a client lets the server send ahead, and in what pieces.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Taking {
+    /// Frames of 1 MiB, as evenkeel's client has them.
+    Much,
+    /// Frames of 16 KiB and the protocol's smallest window: answers wait for their reader.
+    Little,
+}
+
+/// A connection. When it is dropped, it is closed at once, with whatever is on it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    requests: client::SendRequest<Bytes>,
+    driver: JoinHandle<()>,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) status: Status,
+    /// Bytes of the answer, prefix included.
+    pub(super) bytes: usize,
+}
+
+impl Peer {
+    pub(super) async fn connect(address: SocketAddr, taking: Taking) -> Result<Self> {
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        let mut settings = client::Builder::new();
+        settings.enable_push(false);
+        if let Taking::Much = taking {
+            settings.max_frame_size(1 << 20).initial_window_size(4 << 20).initial_connection_window_size(16 << 20);
+        }
+        let (requests, connection) = settings.handshake(socket).await?;
+        // Its calls report how it ended.
+        let driver = tokio::spawn(async { _ = connection.await });
+        Ok(Self { requests, driver })
+    }
+
+    /// Sends the headers of a call; `timeout` as `grpc-timeout` has it.
+    pub(super) async fn begin(&self, path: &str, timeout: Option<&str>) -> Result<(ResponseFuture, SendStream<Bytes>)> {
+        let mut request = http::Request::post(format!("http://localhost{path}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        if let Some(timeout) = timeout {
+            request = request.header("grpc-timeout", timeout);
+        }
+        Ok(self.requests.clone().ready().await?.send_request(request.body(())?, false)?)
+    }
+
+    /// Makes a call; `take` gets the answer's bytes as they come.
+    pub(super) async fn call(
+        &self,
+        request: &Request,
+        timeout: Option<&str>,
+        take: impl FnMut(&[u8]),
+    ) -> Result<Ended> {
+        let (answer, mut body) = self.begin(&request.path, timeout).await?;
+        let last = request.messages.len().saturating_sub(1);
+        for (index, message) in request.messages.iter().enumerate() {
+            // An error says that the call has ended early; its answer tells why.
+            if body.send_data(message.clone(), index == last).is_err() {
+                break;
+            }
+        }
+        end(answer, take).await
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Reads an answer to its end.
+pub(super) async fn end(answer: ResponseFuture, mut take: impl FnMut(&[u8])) -> Result<Ended> {
+    let (head, mut body) = answer.await?.into_parts();
+    if head.status != StatusCode::OK {
+        return Err(format!("HTTP status {}", head.status).into());
+    }
+    // An error without a message comes in the headers.
+    if let Some(status) = Status::from_header_map(&head.headers) {
+        return Ok(Ended { status, bytes: 0 });
+    }
+    let mut bytes = 0;
+    while let Some(frame) = body.data().await {
+        let frame = frame?;
+        take(&frame);
+        bytes += frame.len();
+        body.flow_control().release_capacity(frame.len())?;
+    }
+    Ok(Ended { status: status(&trailers(&mut body).await?)?, bytes })
+}
+
+async fn trailers(body: &mut RecvStream) -> Result<HeaderMap> {
+    Ok(body.trailers().await?.ok_or("the answer has no trailers")?)
+}
+
+fn status(trailers: &HeaderMap) -> Result<Status> {
+    Status::from_header_map(trailers).ok_or_else(|| Failure::from("the trailers have no grpc-status"))
+}
