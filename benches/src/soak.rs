@@ -83,7 +83,7 @@ async fn soak(arguments: &SoakArgs) -> Result<()> {
     let requests = answered.len();
 
     let [budget, pool] = [format!("--max-bytes-in-flight={BUDGET}"), format!("--buffer-pool-bytes={POOL}")];
-    let flags = ["--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--body-timeout=10s", "--log-format=json"];
+    let flags = ["--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--log-format=json"];
     // A line for each call would fill the disk, and nobody reads it.
     let flags = [&flags[..], &["--log-level=warn,evenkeel::server=info", &limit, &budget, &pool]].concat();
     let server = Server::evenkeel_with("soak", CORES, &flags, place)?;
@@ -92,7 +92,7 @@ async fn soak(arguments: &SoakArgs) -> Result<()> {
 
     let traffic = Traffic { server: server.address, answered, tally: Tally::default(), stop: AtomicBool::new(false) };
     let traffic = Arc::new(traffic);
-    let mut callers = traffic.start();
+    let (mut callers, stalling) = traffic.start();
     let hoard =
         (*fault == Some(Fault::Hoard)).then(|| tokio::spawn(traffic::hoard(server.address, Arc::clone(&traffic))));
     println!("soaking for {seconds} s: {requests} requests, answers compared bit by bit");
@@ -106,6 +106,7 @@ async fn soak(arguments: &SoakArgs) -> Result<()> {
         samples.push(watch.sample(begun.elapsed().as_secs_f64(), &traffic.tally, &mut labels).await?);
     }
     traffic.stop.store(true, Ordering::Relaxed);
+    stalling.abort();
     while callers.join_next().await.is_some() {}
     let left = watch.rest(descriptors).await?;
     let after = watch.series().await?;

@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::sleep,
 };
 use tonic::{Code, Status};
@@ -44,8 +44,8 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// Starts everybody; those that would never end by themselves end when the set is dropped.
-    pub(super) fn start(self: &Arc<Self>) -> JoinSet<()> {
+    /// Starts everybody; the one who stalls has to be told to leave at the end.
+    pub(super) fn start(self: &Arc<Self>) -> (JoinSet<()>, AbortHandle) {
         let mut tasks = JoinSet::new();
         for seed in 0..CALLERS {
             let traffic = Arc::clone(self);
@@ -54,10 +54,10 @@ impl Traffic {
         let traffic = Arc::clone(self);
         tasks.spawn(async move { traffic.crowds().await });
         let traffic = Arc::clone(self);
-        tasks.spawn(async move { traffic.stalls().await });
+        let stalling = tasks.spawn(async move { traffic.stalls().await });
         let traffic = Arc::clone(self);
         tasks.spawn(async move { traffic.says_nothing_good().await });
-        tasks
+        (tasks, stalling)
     }
 
     fn goes_on(&self) -> bool {
