@@ -148,7 +148,8 @@ def report(records: dict[str, dict], goals: dict[str, dict], plots: dict[str, pl
     ]
     for bench, title in BENCHES.items():
         lines += [f"## {title}", ""]
-        lines += table(["", "goal", "median", "min .. max", ""], rows[bench], 1)
+        if rows[bench]:
+            lines += table(["", "goal", "median", "min .. max", ""], rows[bench], 1)
         for name, drawn in plots.items():
             if name.endswith(bench):
                 lines += picture(name, drawn.title)
