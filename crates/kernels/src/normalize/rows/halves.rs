@@ -66,28 +66,44 @@ fn one_pass<E: Element>(elements: &[u8]) -> Pass {
 fn add_up<E: Element, const FUSED: bool>(elements: &[u8]) -> Pass {
     let (mut sums, mut squares) = ([0.0; LANES], Lanes::new());
     let mut scratch = Scratch::<E::Wide, BLOCK>::new();
-    for elements in elements.chunks(BLOCK * E::DTYPE.size()) {
-        let values = &mut scratch.0[..elements.len() / E::DTYPE.size()];
-        E::widen(elements, values);
-        let mut block = [0.0; LANES];
-        let (whole, rest) = values.as_chunks::<LANES>();
-        for values in whole {
-            for lane in 0..LANES {
-                let x: f64 = values[lane].into();
-                sums[lane] += x;
-                block[lane] = plus_square::<FUSED>(x, block[lane]);
-            }
-        }
-        if !rest.is_empty() {
-            let rest = differences(rest, 0.0);
-            for lane in 0..LANES {
-                sums[lane] += rest[lane];
-                block[lane] = plus_square::<FUSED>(rest[lane], block[lane]);
-            }
-        }
-        squares.fold(block);
+    // The length of a whole block is known when this is compiled, which saves what looks after other lengths.
+    let blocks = elements.chunks_exact(BLOCK * E::DTYPE.size());
+    let rest = blocks.remainder();
+    for block in blocks {
+        squares.fold(add_block::<E, FUSED>(block, &mut scratch.0, &mut sums));
+    }
+    if !rest.is_empty() {
+        let values = &mut scratch.0[..rest.len() / E::DTYPE.size()];
+        squares.fold(add_block::<E, FUSED>(rest, values, &mut sums));
     }
     Pass { sum: total(&sums), squares: squares.plain_total() }
+}
+
+/// Adds at most a block of elements to the sums; returns those of their squares. There is a value for each.
+#[inline(always)]
+fn add_block<E: Element, const FUSED: bool>(
+    elements: &[u8],
+    values: &mut [E::Wide],
+    sums: &mut [f64; LANES],
+) -> [f64; LANES] {
+    E::widen(elements, values);
+    let mut squares = [0.0; LANES];
+    let (whole, rest) = values.as_chunks::<LANES>();
+    for values in whole {
+        for lane in 0..LANES {
+            let x: f64 = values[lane].into();
+            sums[lane] += x;
+            squares[lane] = plus_square::<FUSED>(x, squares[lane]);
+        }
+    }
+    if !rest.is_empty() {
+        let rest = differences(rest, 0.0);
+        for lane in 0..LANES {
+            sums[lane] += rest[lane];
+            squares[lane] = plus_square::<FUSED>(rest[lane], squares[lane]);
+        }
+    }
+    squares
 }
 
 /// Squares are exact in float64, so that both ways to add one give the same bits; the fused one is a call where it is not
@@ -108,26 +124,37 @@ fn total(sums: &[f64; LANES]) -> f64 {
 fn squared_differences<E: Element>(elements: &[u8], origin: f64) -> f64 {
     let mut squares = Lanes::new();
     let mut scratch = Scratch::<E::Wide, BLOCK>::new();
-    for elements in elements.chunks(BLOCK * E::DTYPE.size()) {
-        let values = &mut scratch.0[..elements.len() / E::DTYPE.size()];
-        E::widen(elements, values);
-        let mut block = [0.0; LANES];
-        let (whole, rest) = values.as_chunks::<LANES>();
-        for values in whole {
-            for lane in 0..LANES {
-                let difference = values[lane].into() - origin;
-                block[lane] += difference * difference;
-            }
-        }
-        if !rest.is_empty() {
-            let rest = differences(rest, origin);
-            for lane in 0..LANES {
-                block[lane] += rest[lane] * rest[lane];
-            }
-        }
-        squares.fold(block);
+    let blocks = elements.chunks_exact(BLOCK * E::DTYPE.size());
+    let rest = blocks.remainder();
+    for block in blocks {
+        squares.fold(square_block::<E>(block, &mut scratch.0, origin));
+    }
+    if !rest.is_empty() {
+        let values = &mut scratch.0[..rest.len() / E::DTYPE.size()];
+        squares.fold(square_block::<E>(rest, values, origin));
     }
     squares.plain_total()
+}
+
+/// The same of at most a block, lane by lane. There is a value for each element.
+#[inline(always)]
+fn square_block<E: Element>(elements: &[u8], values: &mut [E::Wide], origin: f64) -> [f64; LANES] {
+    E::widen(elements, values);
+    let mut squares = [0.0; LANES];
+    let (whole, rest) = values.as_chunks::<LANES>();
+    for values in whole {
+        for lane in 0..LANES {
+            let difference = values[lane].into() - origin;
+            squares[lane] += difference * difference;
+        }
+    }
+    if !rest.is_empty() {
+        let rest = differences(rest, origin);
+        for lane in 0..LANES {
+            squares[lane] += rest[lane] * rest[lane];
+        }
+    }
+    squares
 }
 
 /// The differences from an origin of elements that fill no lanes, followed by zeros.
