@@ -3,6 +3,7 @@
 //! A setting is a field of [`ServeArgs`] and nothing else; the file and `evenkeel config` know it by its flag.
 
 mod admission;
+mod compression;
 mod connections;
 mod file;
 pub(crate) mod layers;
@@ -21,6 +22,7 @@ use tonic::codegen::http::Uri;
 
 pub(crate) use admission::HELD_PER_REQUEST_BYTE;
 pub use admission::{AdmissionArgs, AdmissionConfig, DEFAULT_MAX_BYTES_IN_FLIGHT, DEFAULT_MAX_QUEUED};
+pub use compression::Encoding;
 pub use connections::{
     ConnectionArgs, ConnectionConfig, DEFAULT_BODY_TIMEOUT, DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_IDLE_TIMEOUT,
     DEFAULT_KEEP_ALIVE_INTERVAL, DEFAULT_KEEP_ALIVE_TIMEOUT, DEFAULT_MAX_CONNECTION_AGE,
@@ -106,6 +108,8 @@ pub struct ServerConfig {
     pub security: SecurityConfig,
     /// Calls from browsers.
     pub web: WebConfig,
+    /// How messages may be compressed; none: not at all.
+    pub compression: Vec<Encoding>,
     /// Sends every call through tonic's codec: what tests and benchmarks compare with.
     #[doc(hidden)]
     pub codec_path: bool,
@@ -130,6 +134,7 @@ impl Default for ServerConfig {
             admission: AdmissionConfig::default(),
             security: SecurityConfig::default(),
             web: WebConfig::default(),
+            compression: Vec::new(),
             codec_path: false,
             on_checkpoint: None,
         }
@@ -161,6 +166,7 @@ impl ServerConfig {
             admission,
             security,
             web,
+            compression: _,
             codec_path: _,
             on_checkpoint: _,
         } = self;
@@ -291,6 +297,11 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub web: WebConfig,
 
+    /// How messages may be compressed, `gzip`, `zstd` or both with a comma; answers are if their requests were. Not at all
+    /// unless told otherwise: tensors of floating-point numbers hardly get shorter.
+    #[arg(long, value_name = "ENCODINGS", env = "EVENKEEL_COMPRESSION", value_delimiter = ',', value_enum)]
+    pub compression: Vec<Encoding>,
+
     /// Sends every call through tonic's codec: the slower way, which the benchmarks compare with.
     #[arg(long, env = "EVENKEEL_CODEC_PATH", hide = true)]
     pub codec_path: bool,
@@ -332,6 +343,7 @@ impl ServeArgs {
             admission,
             security,
             web,
+            compression,
             codec_path,
             log_level,
             log_format,
@@ -350,6 +362,7 @@ impl ServeArgs {
             admission: admission.into(),
             security: security.into(),
             web,
+            compression,
             codec_path,
             on_checkpoint: None,
         };

@@ -4,6 +4,7 @@ mod accept;
 mod admission;
 mod batched;
 mod calls;
+mod compression;
 mod connection;
 mod deadline;
 mod front;
@@ -49,6 +50,7 @@ use crate::{
     server::{
         accept::Connections,
         admission::Budget,
+        compression::Compression,
         connection::Shared,
         deadline::Deadline,
         front::Front,
@@ -229,6 +231,7 @@ impl Server {
             counters: Arc::clone(&counters),
             metrics,
             budget: Budget { limit: config.admission.bytes_in_flight(limit), max_message: limit },
+            compression: Compression::new(&config.compression),
             tls,
             draining,
         };

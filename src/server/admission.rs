@@ -27,12 +27,14 @@ pub(super) struct Budget {
 
 impl Budget {
     /// What is known of a call's messages before any has come; `None`: it holds next to nothing.
-    pub(super) fn messages(&self, path: &str) -> Option<Messages> {
+    /// `are_decompressed`: those that are compressed are counted by what becomes of them, elsewhere.
+    pub(super) fn messages(&self, path: &str, are_decompressed: bool) -> Option<Messages> {
         let method = path.strip_prefix(METHODS)?;
         let kind = if method.ends_with("/MeasureGradients") { Kind::OneByOne } else { Kind::Whole };
         Some(Messages {
             kind,
             max_message: self.max_message,
+            are_decompressed,
             begun: 0,
             current: 0,
             missing: 0,
@@ -56,6 +58,7 @@ enum Kind {
 pub(super) struct Messages {
     kind: Kind,
     max_message: usize,
+    are_decompressed: bool,
     /// How many have begun.
     begun: usize,
     /// The length of the message that has begun, and what is still to come of it.
@@ -77,6 +80,14 @@ impl Messages {
             Kind::Whole => held.set(held.bytes() + HELD_PER_REQUEST_BYTE * (touched - before)),
             // A frame is asked for when all messages before the one that has begun are done with.
             Kind::OneByOne => held.set(touched),
+        }
+    }
+
+    /// How often each byte of a message counts.
+    pub(super) fn times(&self) -> usize {
+        match self.kind {
+            Kind::Whole => HELD_PER_REQUEST_BYTE,
+            Kind::OneByOne => 1,
         }
     }
 
@@ -110,8 +121,9 @@ impl Messages {
                     (self.current, self.missing) = (0, usize::MAX);
                     return touched;
                 }
-                (self.current, self.missing) = (length, length);
-                touched += length;
+                let counted = if self.are_decompressed && self.prefix[0] == 1 { 0 } else { length };
+                (self.current, self.missing) = (counted, length);
+                touched += counted;
             }
             if self.missing == 0 {
                 self.current = 0;
@@ -141,7 +153,7 @@ impl Held {
 
     /// Takes what is missing to so many bytes, or gives back what is too many. Only one thread does so at a time: the
     /// one that reads the request.
-    fn set(&self, bytes: usize) -> Result<(), Error> {
+    pub(super) fn set(&self, bytes: usize) -> Result<(), Error> {
         let (gauge, now) = (&self.counters.bytes_in_flight, self.bytes());
         if bytes > now {
             if !gauge.try_add(bytes - now, self.limit) {
@@ -170,7 +182,7 @@ mod tests {
 
     fn messages(method: &str) -> Messages {
         let budget = Budget { limit: LIMIT, max_message: 400 };
-        budget.messages(&format!("/evenkeel.v1.TensorOpsService/{method}")).expect("it computes")
+        budget.messages(&format!("/evenkeel.v1.TensorOpsService/{method}"), false).expect("it computes")
     }
 
     fn framed(lengths: &[usize]) -> Vec<u8> {
@@ -240,7 +252,7 @@ mod tests {
     fn health_and_reflection_are_not_bounded() {
         let budget = Budget { limit: 0, max_message: 400 };
         for path in ["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/"] {
-            assert!(budget.messages(path).is_none(), "{path}");
+            assert!(budget.messages(path, false).is_none(), "{path}");
         }
     }
 }

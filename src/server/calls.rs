@@ -23,18 +23,21 @@ use tonic::{
 use tower::Service;
 
 use super::{
+    MAX_QUESTION_BYTES,
     admission::{Budget, Held, Messages},
+    compression::{Account, Compressed, Compression, Decompressed, is_accepted},
     patience::Patience,
     sending,
     stream::Beginning,
 };
 use crate::{
+    config::Encoding,
     counters::{Counted, Counters},
     error::Error,
     metrics::Metrics,
 };
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What happens on a connection.
 #[derive(Debug)]
@@ -69,12 +72,23 @@ impl Activity {
 struct OpenCall {
     activity: Arc<Activity>,
     held: Held,
+    /// The same for messages that came compressed.
+    decompressed: Held,
 }
 
 impl OpenCall {
-    fn new(activity: &Arc<Activity>, held: Held) -> Arc<Self> {
+    fn new(activity: &Arc<Activity>, [held, decompressed]: [Held; 2]) -> Arc<Self> {
         activity.open.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { activity: Arc::clone(activity), held })
+        Arc::new(Self { activity: Arc::clone(activity), held, decompressed })
+    }
+}
+
+/// What messages that came compressed hold.
+struct DecompressedOf(Arc<OpenCall>);
+
+impl AsRef<Held> for DecompressedOf {
+    fn as_ref(&self) -> &Held {
+        &self.0.decompressed
     }
 }
 
@@ -94,6 +108,8 @@ pub(super) struct Calls<S> {
     counters: Arc<Counters>,
     metrics: Arc<Metrics>,
     budget: Budget,
+    /// `None`: messages are plain.
+    compression: Option<Compression>,
     body_timeout: Duration,
 }
 
@@ -105,9 +121,10 @@ impl<S> Calls<S> {
         counters: Arc<Counters>,
         metrics: Arc<Metrics>,
         budget: Budget,
+        compression: Option<Compression>,
         body_timeout: Duration,
     ) -> Self {
-        Self { service, activity, counters, metrics, budget, body_timeout }
+        Self { service, activity, counters, metrics, budget, compression, body_timeout }
     }
 }
 
@@ -135,18 +152,38 @@ where
         B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let open = OpenCall::new(&self.activity, Held::new(&self.counters, self.budget.limit));
-        let messages = self.budget.messages(request.uri().path());
-        let request = request.map(|body| {
+        let (mut head, body) = request.into_parts();
+        let encoding = self.compression.as_ref().and_then(|compression| compression.take(&mut head.headers));
+        let held = [(); 2].map(|()| Held::new(&self.counters, self.budget.limit));
+        let open = OpenCall::new(&self.activity, held);
+        let messages = self.budget.messages(head.uri.path(), encoding.is_some());
+        let times = messages.as_ref().map(Messages::times);
+        let body = {
             let (open, counters) = (Arc::clone(&open), Arc::clone(&self.counters));
             let metrics = Arc::clone(&self.metrics);
             let patience = Patience::new(self.body_timeout);
-            Body::new(RequestBody { body, patience, messages, open, counters, metrics, over: false })
-        });
+            RequestBody { body, patience, messages, open, counters, metrics, over: false }
+        };
+        let body = match encoding {
+            Some(encoding) => {
+                let account = Account {
+                    held: DecompressedOf(Arc::clone(&open)),
+                    times: times.unwrap_or(1),
+                    limit: if times.is_some() { self.budget.max_message } else { MAX_QUESTION_BYTES },
+                    metrics: Arc::clone(&self.metrics),
+                };
+                Body::new(Decompressed::new(body, encoding, account))
+            }
+            None => Body::new(body),
+        };
+        // Health and reflection have next to nothing to say.
+        let encoding = encoding.filter(|&encoding| times.is_some() && is_accepted(&head.headers, encoding));
+        let request = Request::from_parts(head, body);
         // What is behind it is a router, which is always ready.
         let answer = self.service.clone().call(request);
         let unanswered = Counted::new(&self.counters, |counters| &counters.calls_unanswered);
-        Call { answer, _unanswered: unanswered, open: Some(open) }
+        let compression = self.compression.clone().map(|compression| (compression, encoding));
+        Call { answer, compression, _unanswered: unanswered, open: Some(open) }
     }
 }
 
@@ -154,6 +191,8 @@ where
 #[derive(Debug)]
 pub(super) struct Call<F> {
     answer: F,
+    /// What the server understands, and how the answer is compressed, if it is.
+    compression: Option<(Compression, Option<Encoding>)>,
     _unanswered: Counted,
     open: Option<Arc<OpenCall>>,
 }
@@ -165,7 +204,21 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for 
         let Ok(answer) = ready!(Pin::new(&mut self.answer).poll(cx));
         sending::gave(0);
         let open = self.open.take();
+        let answer = match self.compression.take() {
+            Some((compression, encoding)) => compress(answer, &compression, encoding),
+            None => answer,
+        };
         Poll::Ready(Ok(answer.map(|body| Answer { body, _open: open })))
+    }
+}
+
+/// Compresses an answer's message; one that has its status in the headers has none.
+fn compress(mut answer: Response<Body>, compression: &Compression, encoding: Option<Encoding>) -> Response<Body> {
+    let encoding = encoding.filter(|_| !answer.headers().contains_key("grpc-status") && !answer.body().is_end_stream());
+    compression.say(answer.headers_mut(), encoding);
+    match encoding {
+        Some(encoding) => answer.map(|body| Body::new(Compressed::new(body, encoding))),
+        None => answer,
     }
 }
 

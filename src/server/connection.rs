@@ -19,6 +19,7 @@ use super::{
     admission::Budget,
     batched::Batched,
     calls::{Activity, Calls},
+    compression::Compression,
     sending::{Sending, Watched},
     stream::{Spoken, Stream},
     tls::Tls,
@@ -46,6 +47,8 @@ pub(super) struct Shared<S> {
     pub(super) counters: Arc<Counters>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) budget: Budget,
+    /// `None`: messages are plain.
+    pub(super) compression: Option<Compression>,
     /// `None`: nothing is encrypted.
     pub(super) tls: Option<Tls>,
     /// True: calls in flight are the last ones.
@@ -120,7 +123,8 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Unpin + Send + 'static,
 {
-    let Shared { service, http2, sending, web, config, counters, metrics, budget, tls, mut draining } = shared;
+    let Shared { service, http2, sending, web, config, counters, metrics, budget, compression, tls, mut draining } =
+        shared;
     let began = Instant::now();
     let limit = began + config.handshake_timeout;
     let opening = async {
@@ -157,7 +161,15 @@ where
     };
     let activity = Activity::new();
     let beginning = Arc::clone(&activity.beginning);
-    let calls = Calls::new(service, Arc::clone(&activity), Arc::clone(&counters), metrics, budget, config.body_timeout);
+    let calls = Calls::new(
+        service,
+        Arc::clone(&activity),
+        Arc::clone(&counters),
+        metrics,
+        budget,
+        compression,
+        config.body_timeout,
+    );
     let driver = Driver { activity, config, counters, draining, began };
     match (version, web) {
         (Version::Http2, None) => {

@@ -31,11 +31,11 @@ const LARGE: usize = 1 << 23;
 
 /// An answer as it is on the wire.
 #[derive(Debug, PartialEq)]
-struct Answer {
-    status: u16,
-    headers: BTreeMap<String, Vec<u8>>,
-    data: Vec<u8>,
-    trailers: BTreeMap<String, Vec<u8>>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, Vec<u8>>,
+    pub(crate) data: Vec<u8>,
+    pub(crate) trailers: BTreeMap<String, Vec<u8>>,
 }
 
 impl Answer {
@@ -84,7 +84,7 @@ fn sorted(headers: &HeaderMap) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Sends these frames to a method, and what comes back.
-async fn send(server: &Running, method: &str, headers: &[(&str, &str)], frames: Vec<Bytes>) -> Answer {
+pub(crate) async fn send(server: &Running, method: &str, headers: &[(&str, &str)], frames: Vec<Bytes>) -> Answer {
     send_frames(server, method, headers, frames.into_iter().map(Frame::data).collect()).await
 }
 

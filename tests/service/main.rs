@@ -6,6 +6,7 @@ mod peer;
 mod admission;
 mod bad_arguments;
 mod bad_tensors;
+mod compression;
 mod connections;
 mod deadlines;
 mod direct;

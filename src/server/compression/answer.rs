@@ -1,0 +1,111 @@
+//! An answer's message, compressed while it is made.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame};
+
+use super::{
+    PIECES_IN_A_ROW,
+    coder::{Encoder, Step},
+};
+use crate::config::Encoding;
+
+/// A body whose messages are compressed. The length of a message precedes it: it is kept until all of it is there.
+pub(in crate::server) struct Compressed<B> {
+    body: B,
+    encoding: Encoding,
+    prefix: [u8; 5],
+    filled: usize,
+    /// The message, and what is still to come of it.
+    message: Option<(Encoder, usize)>,
+    pieces: VecDeque<Bytes>,
+    input: Bytes,
+    ready: VecDeque<Bytes>,
+    in_a_row: usize,
+}
+
+impl<B> Compressed<B> {
+    pub(in crate::server) fn new(body: B, encoding: Encoding) -> Self {
+        let (pieces, ready, input) = (VecDeque::new(), VecDeque::new(), Bytes::new());
+        Self { body, encoding, prefix: [0; 5], filled: 0, message: None, pieces, input, ready, in_a_row: 0 }
+    }
+
+    /// Goes on in what has come, by a piece at most.
+    fn advance(&mut self) {
+        let Some((encoder, missing)) = &mut self.message else {
+            let here = self.input.split_to(self.input.len().min(self.prefix.len() - self.filled));
+            self.prefix[self.filled..self.filled + here.len()].copy_from_slice(&here);
+            self.filled += here.len();
+            if self.filled == self.prefix.len() {
+                self.filled = 0;
+                let [_, length @ ..] = self.prefix;
+                let missing = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+                self.message = Some((Encoder::new(self.encoding), missing));
+            }
+            return;
+        };
+        // Not more than a piece's worth at a time, for it may be written to much less.
+        let mut here = self.input.slice(..self.input.len().min(*missing).min(super::PIECE));
+        let before = here.len();
+        let Step { output, ended } = encoder.step(&mut here, before == *missing);
+        let read = before - here.len();
+        *missing -= read;
+        let _ = self.input.split_to(read);
+        if !output.is_empty() {
+            self.pieces.push_back(output.into());
+        }
+        if ended {
+            let len: usize = self.pieces.iter().map(Bytes::len).sum();
+            // What hardly gets shorter may get a little longer, and then not fit into four bytes: nobody sends that.
+            let length = u32::try_from(len).unwrap_or(u32::MAX);
+            self.ready.push_back([&[1][..], &length.to_be_bytes()].concat().into());
+            self.ready.append(&mut self.pieces);
+            self.message = None;
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.input.is_empty() || self.message.as_ref().is_some_and(|(_, missing)| *missing == 0)
+    }
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Compressed<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(bytes) = this.ready.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if this.has_work() {
+                if this.in_a_row == PIECES_IN_A_ROW {
+                    this.in_a_row = 0;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                this.in_a_row += 1;
+                this.advance();
+                continue;
+            }
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => this.input = data,
+                    // An answer that fails midway has no message.
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        !self.has_work() && self.ready.is_empty() && self.body.is_end_stream()
+    }
+}

@@ -1,0 +1,236 @@
+//! The codecs, a step at a time.
+
+use std::fmt;
+
+use bytes::{Buf as _, Bytes};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer};
+
+use super::PIECE;
+use crate::config::Encoding;
+
+/// The largest window of gzip: 32 KiB, in bits.
+const GZIP_WINDOW: u8 = 15;
+/// The largest window of zstd that is accepted: 8 MiB, in bits, which every decoder should take (RFC 8878).
+const ZSTD_WINDOW: u32 = 23;
+/// Of either: the fastest that is named by a number. What more does, it does not do to tensors.
+const LEVEL: i32 = 1;
+
+/// The bytes are not what they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Corrupt;
+
+/// What a step has made.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) output: Vec<u8>,
+    /// Nothing more follows.
+    pub(super) ended: bool,
+}
+
+/// Decompresses one message.
+pub(super) enum Decoder {
+    Gzip(Box<Decompress>),
+    Zstd(DCtx<'static>),
+}
+
+impl Decoder {
+    pub(super) fn new(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Gzip => Self::Gzip(Box::new(Decompress::new_gzip(GZIP_WINDOW))),
+            Encoding::Zstd => {
+                let mut decoder = DCtx::create();
+                decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW)).expect("zstd has such a window");
+                Self::Zstd(decoder)
+            }
+        }
+    }
+
+    /// Reads of `input` what makes a piece; less was made where it has no more.
+    pub(super) fn step(&mut self, input: &mut Bytes) -> Result<Step, Corrupt> {
+        let mut output = vec![0; PIECE];
+        let (read, written, ended) = match self {
+            Self::Gzip(decoder) => {
+                let before = (decoder.total_in(), decoder.total_out());
+                let status = decoder.decompress(input, &mut output, FlushDecompress::None).map_err(|_| Corrupt)?;
+                let ended = status == Status::StreamEnd;
+                (since(decoder.total_in(), before.0), since(decoder.total_out(), before.1), ended)
+            }
+            Self::Zstd(decoder) => {
+                let (mut from, mut to) = (InBuffer::around(input), OutBuffer::around(&mut output[..]));
+                let hint = decoder.decompress_stream(&mut to, &mut from).map_err(|_| Corrupt)?;
+                (from.pos(), to.pos(), hint == 0)
+            }
+        };
+        input.advance(read);
+        Ok(Step { output: cut(output, written), ended })
+    }
+
+    /// What the codec itself holds, in bytes, where that is worth counting.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Gzip(_) => 0,
+            Self::Zstd(decoder) => decoder.sizeof(),
+        }
+    }
+}
+
+/// Compresses one message.
+pub(super) enum Encoder {
+    Gzip(Box<Compress>),
+    Zstd(CCtx<'static>),
+}
+
+impl Encoder {
+    pub(super) fn new(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Gzip => {
+                Self::Gzip(Box::new(Compress::new_gzip(Compression::new(LEVEL.unsigned_abs()), GZIP_WINDOW)))
+            }
+            Encoding::Zstd => {
+                let mut encoder = CCtx::create();
+                encoder.set_parameter(CParameter::CompressionLevel(LEVEL)).expect("zstd has such a level");
+                Self::Zstd(encoder)
+            }
+        }
+    }
+
+    /// Reads of `input`, and writes a piece at most. `is_last`: nothing follows that.
+    pub(super) fn step(&mut self, input: &mut Bytes, is_last: bool) -> Step {
+        let mut output = vec![0; PIECE];
+        let (read, written, ended) = match self {
+            Self::Gzip(encoder) => {
+                let before = (encoder.total_in(), encoder.total_out());
+                let flush = if is_last { FlushCompress::Finish } else { FlushCompress::None };
+                let status = encoder.compress(input, &mut output, flush).expect("it is fed in order");
+                let ended = status == Status::StreamEnd;
+                (since(encoder.total_in(), before.0), since(encoder.total_out(), before.1), ended)
+            }
+            Self::Zstd(encoder) => {
+                let (mut from, mut to) = (InBuffer::around(input), OutBuffer::around(&mut output[..]));
+                // What has begun to end must not be fed.
+                if !input.is_empty() {
+                    encoder.compress_stream(&mut to, &mut from).expect("it is fed in order");
+                }
+                let all = is_last && from.pos() == input.len();
+                let ended = all && encoder.end_stream(&mut to).expect("it is fed in order") == 0;
+                (from.pos(), to.pos(), ended)
+            }
+        };
+        input.advance(read);
+        Step { output: cut(output, written), ended }
+    }
+}
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decoder")
+    }
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Encoder")
+    }
+}
+
+fn since(now: u64, before: u64) -> usize {
+    usize::try_from(now - before).expect("a step is short")
+}
+
+/// The bytes that were written; a piece that is hardly filled gives its memory back.
+fn cut(mut piece: Vec<u8>, written: usize) -> Vec<u8> {
+    piece.truncate(written);
+    if written < PIECE / 2 {
+        piece.shrink_to_fit();
+    }
+    piece
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [Encoding; 2] = [Encoding::Gzip, Encoding::Zstd];
+
+    /// Numbers that follow a rule, and some that do not seem to.
+    fn bytes(len: usize) -> Vec<u8> {
+        (0..len as u64)
+            .map(|i| if i % 3 == 0 { 7 } else { ((i * i).wrapping_mul(2_654_435_761) >> 13) as u8 })
+            .collect()
+    }
+
+    fn compressed(encoding: Encoding, bytes: &[u8], feed: usize) -> Vec<u8> {
+        let (mut encoder, mut all) = (Encoder::new(encoding), Vec::new());
+        let mut rest = Bytes::copy_from_slice(bytes);
+        loop {
+            let mut input = rest.split_to(rest.len().min(feed));
+            loop {
+                let Step { output, ended } = encoder.step(&mut input, rest.is_empty());
+                assert!(output.len() <= PIECE);
+                all.extend_from_slice(&output);
+                if ended {
+                    return all;
+                }
+                if input.is_empty() && !rest.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// What is decompressed, whether it ended, and what was not read.
+    fn decompressed(encoding: Encoding, bytes: &[u8]) -> Result<(Vec<u8>, bool, usize), Corrupt> {
+        let (mut decoder, mut all, mut rest) = (Decoder::new(encoding), Vec::new(), Bytes::copy_from_slice(bytes));
+        loop {
+            let Step { output, ended } = decoder.step(&mut rest)?;
+            all.extend_from_slice(&output);
+            if ended || rest.is_empty() && output.len() < PIECE {
+                return Ok((all, ended, rest.len()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_compressed_comes_back() {
+        for encoding in BOTH {
+            for len in [0, 1, 100, PIECE - 1, PIECE, PIECE + 1, 1_000_003] {
+                for feed in [7000, PIECE, usize::MAX] {
+                    let (plain, packed) = (bytes(len), compressed(encoding, &bytes(len), feed));
+                    assert!(decompressed(encoding, &packed) == Ok((plain, true, 0)), "{encoding:?} {len} {feed}");
+                }
+            }
+            let zeros = vec![0; 10_000_000];
+            let packed = compressed(encoding, &zeros, usize::MAX);
+            assert!(packed.len() < 100_000 && decompressed(encoding, &packed) == Ok((zeros, true, 0)));
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_has_not_ended_and_what_is_changed_is_corrupt() {
+        for encoding in BOTH {
+            let packed = compressed(encoding, &bytes(200_000), PIECE);
+            for end in [0, 1, 5, packed.len() / 2, packed.len() - 1] {
+                let ended = decompressed(encoding, &packed[..end]).map(|(_, ended, _)| ended);
+                assert_eq!(ended, Ok(false), "{encoding:?} {end}");
+            }
+            assert_eq!(decompressed(encoding, &[&packed[..], b"more"].concat()).map(|(.., rest)| rest), Ok(4));
+            let magic = [&[packed[0] ^ 0xFF][..], &packed[1..]].concat();
+            assert_eq!(decompressed(encoding, &magic), Err(Corrupt), "{encoding:?}");
+        }
+        // gzip has a checksum at its end.
+        let mut packed = compressed(Encoding::Gzip, &bytes(1000), PIECE);
+        let checksum = packed.len() - 6;
+        packed[checksum] ^= 1;
+        assert_eq!(decompressed(Encoding::Gzip, &packed), Err(Corrupt));
+    }
+
+    /// A frame of zstd that asks for a window of 128 MiB, which is not taken.
+    #[test]
+    fn windows_have_a_largest_size() {
+        let frame = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 17 << 3, 0x01, 0x00, 0x00];
+        assert_eq!(decompressed(Encoding::Zstd, &frame), Err(Corrupt));
+        let frame = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 13 << 3, 0x01, 0x00, 0x00];
+        assert_eq!(decompressed(Encoding::Zstd, &frame), Ok((Vec::new(), true, 0)));
+    }
+}

@@ -1,0 +1,246 @@
+//! A request's messages, decompressed while they come.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame};
+use tonic::Status;
+
+use super::{
+    PIECES_IN_A_ROW,
+    coder::{Decoder, Step},
+};
+use crate::{
+    config::Encoding,
+    error::Error,
+    metrics::Metrics,
+    server::{admission::Held, calls::BoxError},
+};
+
+/// What the bytes of messages that were decompressed are taken from.
+pub(in crate::server) struct Account<H> {
+    /// Where the budget is.
+    pub(in crate::server) held: H,
+    /// How often each byte counts, once it is there.
+    pub(in crate::server) times: usize,
+    /// The largest message, in bytes.
+    pub(in crate::server) limit: usize,
+    pub(in crate::server) metrics: Arc<Metrics>,
+}
+
+/// Where in a body it is.
+enum Place {
+    Prefix {
+        bytes: [u8; 5],
+        filled: usize,
+    },
+    /// In a message that is not compressed, with so many bytes to come.
+    Plain(usize),
+    Compressed {
+        missing: usize,
+        message: Message,
+    },
+}
+
+/// A message that is being decompressed.
+struct Message {
+    decoder: Decoder,
+    pieces: VecDeque<Bytes>,
+    len: usize,
+    ended: bool,
+    /// All that has come was read, and all that it makes was written.
+    is_starved: bool,
+}
+
+const BEGIN: Place = Place::Prefix { bytes: [0; 5], filled: 0 };
+
+/// A body whose messages are plain.
+pub(in crate::server) struct Decompressed<B, H> {
+    body: B,
+    encoding: Encoding,
+    account: Account<H>,
+    place: Place,
+    /// What has come and was not read.
+    input: Bytes,
+    /// What was decompressed and not taken.
+    ready: VecDeque<Bytes>,
+    in_a_row: usize,
+    over: bool,
+}
+
+impl<B, H: AsRef<Held>> Decompressed<B, H> {
+    pub(in crate::server) fn new(body: B, encoding: Encoding, account: Account<H>) -> Self {
+        let (input, ready) = (Bytes::new(), VecDeque::new());
+        Self { body, encoding, account, place: BEGIN, input, ready, in_a_row: 0, over: false }
+    }
+
+    /// Goes on in what has come, by a piece at most.
+    fn advance(&mut self) -> Result<(), Status> {
+        match &mut self.place {
+            Place::Prefix { bytes, filled } => {
+                let here = self.input.split_to(self.input.len().min(bytes.len() - *filled));
+                bytes[*filled..*filled + here.len()].copy_from_slice(&here);
+                *filled += here.len();
+                if *filled == bytes.len() {
+                    let bytes = *bytes;
+                    self.place = self.begin(bytes)?;
+                }
+            }
+            Place::Plain(missing) => {
+                let here = self.input.split_to(self.input.len().min(*missing));
+                *missing -= here.len();
+                self.ready.push_back(here);
+                if *missing == 0 {
+                    self.place = BEGIN;
+                }
+            }
+            Place::Compressed { missing, message } => {
+                let mut here = self.input.slice(..self.input.len().min(*missing));
+                let before = here.len();
+                message.advance(&mut here, &self.account)?;
+                let read = before - here.len();
+                *missing -= read;
+                let _ = self.input.split_to(read);
+                if message.ended && *missing == 0 {
+                    self.account.set(message.len, 0)?;
+                    self.ready.push_back(prefix(message.len));
+                    self.ready.append(&mut message.pieces);
+                    self.place = BEGIN;
+                } else if message.ended {
+                    return Err(corrupt("bytes follow its end"));
+                } else if *missing == 0 && message.is_starved {
+                    return Err(corrupt("it ends too early"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows a prefix.
+    fn begin(&mut self, bytes: [u8; 5]) -> Result<Place, Status> {
+        let [flag, length @ ..] = bytes;
+        let missing = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        if flag != 1 {
+            self.ready.push_back(Bytes::copy_from_slice(&bytes));
+            return Ok(if missing == 0 { BEGIN } else { Place::Plain(missing) });
+        }
+        if missing > self.account.limit {
+            return Err(self.account.too_large());
+        }
+        self.account.set(0, 0)?;
+        let decoder = Decoder::new(self.encoding);
+        let message = Message { decoder, pieces: VecDeque::new(), len: 0, ended: false, is_starved: false };
+        Ok(Place::Compressed { missing, message })
+    }
+
+    /// Whether there is something to be done before more comes.
+    fn has_work(&self) -> bool {
+        match &self.place {
+            Place::Prefix { .. } | Place::Plain(_) => !self.input.is_empty(),
+            Place::Compressed { missing, message } => !self.input.is_empty() || *missing == 0 || !message.is_starved,
+        }
+    }
+}
+
+impl Message {
+    /// Decompresses a piece, which is taken from the budget first.
+    fn advance<H: AsRef<Held>>(&mut self, input: &mut Bytes, account: &Account<H>) -> Result<(), Status> {
+        account.set(self.len + super::PIECE.min(account.limit - self.len), self.decoder.memory())?;
+        let Step { output, ended } = self.decoder.step(input).map_err(|_| corrupt("it is not what it should be"))?;
+        // What is not full had nothing more to read.
+        self.is_starved = input.is_empty() && output.len() < super::PIECE;
+        self.ended = ended;
+        self.len += output.len();
+        if self.len > account.limit {
+            return Err(account.too_large());
+        }
+        account.set(self.len, self.decoder.memory())?;
+        if !output.is_empty() {
+            self.pieces.push_back(output.into());
+        }
+        Ok(())
+    }
+}
+
+impl<H: AsRef<Held>> Account<H> {
+    /// Takes what a message of `len` bytes holds, beside which the codec holds `memory`: while there is one, there is no
+    /// answer.
+    fn set(&self, len: usize, memory: usize) -> Result<(), Status> {
+        self.held.as_ref().set((self.times * len).max(len + memory)).map_err(|error| {
+            self.metrics.failed(&error);
+            error.into()
+        })
+    }
+
+    /// tonic's words for it, which others turn into gRPC's.
+    fn too_large(&self) -> Status {
+        Status::out_of_range(Error::RequestTooLarge { limit: self.limit }.to_string())
+    }
+}
+
+fn corrupt(reason: &str) -> Status {
+    Status::internal(format!("the message cannot be decompressed: {reason}"))
+}
+
+/// What precedes a plain message.
+fn prefix(len: usize) -> Bytes {
+    let length = u32::try_from(len).expect("the limit is no larger");
+    [&[0][..], &length.to_be_bytes()].concat().into()
+}
+
+impl<B, H> HttpBody for Decompressed<B, H>
+where
+    B: HttpBody<Data = Bytes, Error = BoxError> + Unpin,
+    H: AsRef<Held> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        loop {
+            if this.over {
+                return Poll::Ready(None);
+            }
+            if let Some(bytes) = this.ready.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if this.has_work() {
+                if this.in_a_row == PIECES_IN_A_ROW {
+                    this.in_a_row = 0;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                this.in_a_row += 1;
+                if let Err(status) = this.advance() {
+                    this.over = true;
+                    return Poll::Ready(Some(Err(status.into())));
+                }
+                continue;
+            }
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => this.input = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
+                    this.over = true;
+                    let whole = matches!(this.place, Place::Prefix { filled: 0, .. } | Place::Plain(_));
+                    let early = || Some(Err(corrupt("the call ends within it").into()));
+                    return Poll::Ready(if whole { None } else { early() });
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let between = matches!(self.place, Place::Prefix { filled: 0, .. } | Place::Plain(_));
+        self.over || self.ready.is_empty() && self.input.is_empty() && between && self.body.is_end_stream()
+    }
+}

@@ -1,0 +1,155 @@
+//! Row 23: messages that are short, and become long.
+
+use evenkeel::{
+    config::{AdmissionConfig, Encoding, ServerConfig},
+    server::Running,
+};
+use prost::Message as _;
+use tonic::{Code, Status, codegen::http::Request, transport::Endpoint};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use super::{BOTH, compress, flagged, name};
+use crate::{
+    harness::{dropout, error_info, f32s},
+    metrics::scrape,
+    peer::{Peer, address, prefix, status},
+    process::Process,
+};
+
+const MIB: usize = 1 << 20;
+
+/// A mebibyte of gzip that becomes 166: one byte, and then 258 times the one before, in 13 bits each.
+fn gzip_bomb() -> Vec<u8> {
+    let header = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255];
+    let begin = "1 10 00110000".chars();
+    let again = "11000101 00000".chars().cycle();
+    let mut bits = begin.chain(again).filter(|bit| *bit != ' ').map(|bit| u8::from(bit == '1'));
+    let mut byte = || (0..8).fold(0, |byte, place| byte | bits.next().expect("it goes on") << place);
+    header.into_iter().chain((0..MIB - header.len()).map(|_| byte())).collect()
+}
+
+/// 128 KiB of zstd that become 4 GiB: blocks of one byte each, 128 KiB times.
+fn zstd_bomb() -> Vec<u8> {
+    let [low, middle, high, _] = (0x20000u32 << 3 | 1 << 1).to_le_bytes();
+    let begin = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 7 << 3];
+    [&begin[..], &[low, middle, high, 0].repeat(32 << 10)].concat()
+}
+
+fn bomb(encoding: Encoding) -> Vec<u8> {
+    match encoding {
+        Encoding::Gzip => gzip_bomb(),
+        Encoding::Zstd => zstd_bomb(),
+    }
+}
+
+/// A call whose message is compressed.
+async fn call(peer: &Peer, method: &str, encoding: Encoding, message: &[u8]) -> Status {
+    let request = Request::post(format!("http://evenkeel/evenkeel.v1.TensorOpsService/{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-encoding", name(encoding))
+        .body(())
+        .expect("a request");
+    let (answer, mut body) = peer.send(request).await.expect("the connection is open");
+    // An error says that it has been answered already.
+    let _ = body.send_data(flagged(message).into(), true);
+    status(answer).await.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bomb_takes_no_more_than_the_largest_message() {
+    const LIMIT: usize = 8 * MIB;
+    const BUDGET: usize = 4 * LIMIT;
+    /// Windows of HTTP/2 and of codecs, buffers, stacks, and what the allocator keeps.
+    const BESIDE: usize = 96 * MIB;
+    for codec_path in [false, true] {
+        let mut arguments = vec![
+            "--listen=127.0.0.1:0".to_owned(),
+            "--log-level=warn".to_owned(),
+            "--compression=gzip,zstd".to_owned(),
+            format!("--max-message-bytes={LIMIT}"),
+            format!("--max-bytes-in-flight={BUDGET}"),
+        ];
+        arguments.extend(codec_path.then(|| "--codec-path".to_owned()));
+        let process = Process::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+        let before = process.memory("VmRSS");
+        let bombs: Vec<_> = (0..12)
+            .map(|index| {
+                let (address, encoding) = (process.address(), BOTH[index % 2]);
+                tokio::spawn(async move {
+                    let peer = Peer::connect(address).await;
+                    let mut too_large = 0;
+                    for method in ["Normalize", "Dropout", "ClipGradients", "MeasureGradients"] {
+                        let status = call(&peer, method, encoding, &bomb(encoding)).await;
+                        assert_eq!(status.code(), Code::ResourceExhausted, "{method} {encoding:?}: {status:?}");
+                        // Beside others it may be the budget that ends first.
+                        too_large += usize::from(error_info(&status).reason == "MESSAGE_TOO_LARGE");
+                    }
+                    too_large
+                })
+            })
+            .collect();
+        // Others are answered meanwhile.
+        let channel = Endpoint::from_shared(process.url().to_owned()).expect("the URL is one");
+        let mut health = HealthClient::new(channel.connect().await.expect("it is served"));
+        let mut asked = 0;
+        let mut too_large = 0;
+        for bomb in bombs {
+            while !bomb.is_finished() {
+                health.check(HealthCheckRequest::default()).await.expect("health is always answered");
+                asked += 1;
+            }
+            too_large += bomb.await.expect("no panic");
+        }
+        assert!(asked > 0 && too_large > 0, "{asked} {too_large}");
+        let grown = process.memory("VmHWM").saturating_sub(before);
+        assert!(grown < BUDGET + BESIDE, "{grown} bytes");
+
+        let peer = Peer::connect(process.address()).await;
+        let message = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
+        assert_eq!(peer.call("Dropout", &message).await.expect("an answer").code(), Code::Ok);
+        for encoding in BOTH {
+            let alone = call(&peer, "Dropout", encoding, &bomb(encoding)).await;
+            assert_eq!(error_info(&alone).reason, "MESSAGE_TOO_LARGE", "{encoding:?}");
+        }
+    }
+}
+
+/// What a message becomes is taken from the budget as it grows, and comes back.
+#[tokio::test]
+async fn what_a_message_becomes_counts() {
+    const LIMIT: usize = 16 * MIB;
+    let admission = AdmissionConfig { max_bytes_in_flight: Some(2 * LIMIT), ..Default::default() };
+    let config = ServerConfig {
+        max_message_bytes: LIMIT,
+        admission,
+        compression: BOTH.to_vec(),
+        metrics_listen: Some(([127, 0, 0, 1], 0).into()),
+        ..ServerConfig::on_free_port()
+    };
+    let server = Running::start(config).await.expect("the server starts");
+    // Some 14 MiB: alone it fits.
+    let elements = (14 << 20) / 4;
+    let large = dropout(0.0, f32s(&[elements], &vec![1.0; elements as usize])).encode_to_vec();
+    let peer = Peer::connect(address(&server)).await;
+    for encoding in BOTH {
+        let packed = compress(encoding, &large);
+        assert!(packed.len() < MIB);
+        assert_eq!(call(&peer, "Dropout", encoding, &packed).await.code(), Code::Ok, "{encoding:?}");
+
+        let (held, mut body) = peer.begin("Dropout").await;
+        body.send_data(prefix(8 << 20), false).expect("the connection is open");
+        while scrape(&server).await["evenkeel_bytes_in_flight"] < (16 << 20) as f64 {
+            tokio::task::yield_now().await;
+        }
+        let refused = call(&peer, "Dropout", encoding, &packed).await;
+        assert_eq!(error_info(&refused).reason, "OVERLOADED", "{encoding:?}");
+        let small = compress(encoding, &dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec());
+        assert_eq!(call(&peer, "Dropout", encoding, &small).await.code(), Code::Ok, "{encoding:?}");
+        drop(body);
+        drop(held);
+        while scrape(&server).await["evenkeel_bytes_in_flight"] > 0.0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
