@@ -271,7 +271,7 @@ fn micros(from: Instant, to: Instant) -> u64 {
 }
 
 /// The text of a panic, for the log; a client never sees it.
-fn message(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

@@ -46,9 +46,13 @@ fn serve(arguments: ServeArgs) -> ExitCode {
         Ok(configs) => configs,
         Err(error) => return fail(EXIT_USAGE, effective.explain(&error)),
     };
-    let level = telemetry.install();
-    match run(server, serving_threads, file.map(|path| (path, effective, level))) {
+    let (level, lines) = telemetry.install();
+    let served = run(server, serving_threads, file.map(|path| (path, effective, level)));
+    let log_is_read = lines.finish();
+    match served {
         Ok(()) => ExitCode::SUCCESS,
+        // Nobody would see it, and it could never be written.
+        Err(_) if !log_is_read => ExitCode::FAILURE,
         Err(error) => {
             // What is in a file is a part of the configuration.
             let is_config = matches!(error.downcast_ref(), Some(server::Error::Config(_)));
@@ -84,7 +88,9 @@ fn run(
             tokio::spawn(Reload::catch(path, effective, level)?.run());
         }
         let server = Server::bind(config).await?;
-        writeln!(io::stdout(), "listening on {}", server.address())?;
+        if let Err(error) = writeln!(io::stdout(), "listening on {}", server.address()) {
+            tracing::warn!(%error, "standard output cannot be told where the server listens");
+        }
         Ok(server.serve(signals.received()).await?)
     })
 }
@@ -115,14 +121,19 @@ fn on_files(command: impl Future<Output = Result<(), cli::Error>>) -> ExitCode {
 
 /// Prints what clap answers: help and version on standard output, errors on standard error.
 fn explain(answer: &clap::Error) -> ExitCode {
-    match answer.print() {
-        Ok(()) if !answer.use_stderr() => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::from(EXIT_USAGE),
+    let printed = answer.print();
+    if answer.use_stderr() {
+        // Also where nothing can be printed.
+        return ExitCode::from(EXIT_USAGE);
+    }
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, error),
     }
 }
 
 fn fail(code: u8, error: impl Display) -> ExitCode {
-    eprintln!("evenkeel: {error}");
+    // `eprintln` would panic where standard error is closed or full, and the code be another.
+    let _ = writeln!(io::stderr(), "evenkeel: {error}");
     ExitCode::from(code)
 }

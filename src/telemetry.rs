@@ -1,12 +1,22 @@
 //! Logs: text or JSON, on standard error.
 
-use std::io::{self, IsTerminal as _};
+mod lines;
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::{self, IsTerminal as _},
+    panic::{self, PanicHookInfo},
+    thread,
+};
 
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
 
-use crate::config;
+pub use lines::Lines;
+pub(crate) use lines::lost;
+
+use crate::{config, executor};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -45,21 +55,34 @@ impl Config {
         Ok(Self { filter, format })
     }
 
-    /// Makes these logs the process's logs.
+    /// Makes these logs the process's logs. Panics are logged from here on, and no longer written by the thread that
+    /// panicked.
     ///
     /// # Panics
     /// If the process has logs already.
-    pub fn install(self) -> Level {
+    pub fn install(self) -> (Level, Lines) {
         let Self { filter, format } = self;
         let (filter, level) = reload::Layer::new(filter);
-        let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+        let (writer, waiting) = Lines::start();
+        let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(io::stderr().is_terminal());
         let subscriber = tracing_subscriber::registry().with(filter);
         match format {
             Format::Text => subscriber.with(lines).init(),
             Format::Json => subscriber.with(lines.json()).init(),
         }
-        Level(level)
+        panic::set_hook(Box::new(log_panic));
+        (Level(level), waiting)
     }
+}
+
+/// The default hook writes to standard error itself, and waits for whoever reads that.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let message = executor::message(panic.payload());
+    let (thread, location) = (thread::current(), panic.location().map(ToString::to_string));
+    // Only where RUST_BACKTRACE asks for one.
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(panic = message, location, thread = thread.name(), backtrace, "panicked");
 }
 
 /// What the installed logs let through, to be changed while the process runs.

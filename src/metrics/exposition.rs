@@ -12,7 +12,7 @@ use prometheus_client::{
 use tonic::Code;
 
 use super::{Elements, Method, Metrics, Reason, calls::CODES, histogram::Histogram, process};
-use crate::{buffers::BufferMetrics, counters::Counters, executor::Executor};
+use crate::{buffers::BufferMetrics, counters::Counters, executor::Executor, telemetry};
 
 /// What `Content-Type` says of it.
 pub(super) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
@@ -122,6 +122,11 @@ fn server(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, executor: &Exe
     let BufferMetrics { reused, made, dropped, kept_bytes } = executor.buffers().metrics();
     for (name, help, value) in [
         ("evenkeel_panics", "Operations that panicked: bugs.", metrics.panics.get()),
+        (
+            "evenkeel_log_lines_lost",
+            "Lines of the log that could not be written in time, or at all.",
+            telemetry::lost(),
+        ),
         ("evenkeel_buffers_reused", "Buffers of the pool that were handed out again.", reused),
         ("evenkeel_buffers_made", "Buffers that had to be made.", made),
         ("evenkeel_buffers_dropped", "Buffers that came back to a full pool and were given up.", dropped),

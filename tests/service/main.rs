@@ -16,6 +16,7 @@ mod float_data;
 mod health;
 mod hostile;
 mod limits;
+mod logs;
 mod measure;
 mod memory;
 mod metrics;

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The binary with these arguments and variables, and no other `EVENKEEL_` variables.
-fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+pub(crate) fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"EVENKEEL_")) {
         command.env_remove(name);
@@ -46,7 +46,8 @@ impl Process {
         Self::spawn(evenkeel(arguments, variables))
     }
 
-    fn spawn(mut command: Command) -> Self {
+    /// Starts a command that serves; its standard output is piped.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut line = String::new();

@@ -1,0 +1,142 @@
+//! A log that cannot be written: the server serves on, says how many lines are lost, and ends well.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use evenkeel_proto::v1::NormKind;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::{
+    harness::{Client, f32s, normalize},
+    process::{Process, evenkeel},
+};
+
+/// Long enough for a machine that hangs; a server that waits for its log never answers.
+const NEVER: Duration = Duration::from_secs(60);
+/// More lines than a pipe and the queue before it hold: each call has one.
+const MANY: usize = 10_000;
+
+/// A port that was free a moment ago; the log, which would tell it, is what is broken.
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free")
+}
+
+fn serving(metrics: SocketAddr) -> Command {
+    evenkeel(&["--listen=127.0.0.1:0", &format!("--metrics-listen={metrics}"), "--log-level=info"], &[])
+}
+
+/// A device on which there is never room.
+fn full_disk() -> File {
+    OpenOptions::new().write(true).open("/dev/full").expect("Linux has it")
+}
+
+/// Calls, several at a time; each must be answered.
+async fn call(client: &Client, calls: usize) {
+    const AT_A_TIME: usize = 16;
+    let mut callers = JoinSet::new();
+    for _ in 0..AT_A_TIME {
+        let mut client = client.clone();
+        callers.spawn(async move {
+            for _ in 0..calls.div_ceil(AT_A_TIME) {
+                let request = normalize(NormKind::Layer, f32s(&[2], &[1.0, 2.0]));
+                timeout(NEVER, client.normalize(request)).await.expect("an answer").expect("a good one");
+            }
+        });
+    }
+    while let Some(ended) = callers.join_next().await {
+        ended.expect("every call is answered");
+    }
+}
+
+fn lost(metrics: SocketAddr) -> u64 {
+    let mut stream = TcpStream::connect(metrics).expect("the metrics are served");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the request is taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    let value = answer.lines().find_map(|line| line.strip_prefix("evenkeel_log_lines_lost_total "));
+    value.expect("the series is there").parse().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_costs_lines_and_nothing_else() {
+    let metrics = free_port();
+    let mut command = serving(metrics);
+    command.stderr(full_disk());
+    let process = Process::spawn(command);
+    call(&process.client().await, 100).await;
+    // They are written beside the calls, so the last of them may still come.
+    let written_beside = async {
+        while lost(metrics) < 100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(NEVER, written_beside).await.expect("every call has a line, and each is lost");
+    assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_gone_costs_lines_and_nothing_else() {
+    let metrics = free_port();
+    let mut process = Process::spawn(serving(metrics));
+    drop(process.log());
+    call(&process.client().await, 100).await;
+    let written_beside = async {
+        while lost(metrics) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(NEVER, written_beside).await.expect("lines are lost");
+    assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
+}
+
+/// Nobody reads the pipe: whoever wrote to it would wait for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_hangs_holds_up_no_call_and_not_the_end() {
+    let metrics = free_port();
+    let mut process = Process::spawn(serving(metrics));
+    let unread = process.log();
+    call(&process.client().await, MANY).await;
+    assert!(lost(metrics) > 0, "{MANY} lines fit nowhere");
+    let ended = tokio::task::spawn_blocking(move || process.stop(Signal::TERM));
+    let (status, _, _) = timeout(NEVER, ended).await.expect("it ends").expect("no panic");
+    assert_eq!(status.code(), Some(0));
+    drop(unread);
+}
+
+/// Not even the first line can be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_print_its_address_serves() {
+    let folder = TempDir::new().expect("a folder");
+    let socket = folder.path().join("socket");
+    let url = format!("unix:{}", socket.display());
+    let mut command = evenkeel(&["--listen", &url], &[]);
+    let mut child = command.stdout(full_disk()).stderr(full_disk()).stdin(Stdio::null()).spawn().expect("it starts");
+    let connected = async {
+        loop {
+            match Client::connect(url.clone()).await {
+                Ok(client) => break client,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let client = timeout(NEVER, connected).await.expect("it listens");
+    call(&client, 100).await;
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it lives");
+    let status = tokio::task::spawn_blocking(move || child.wait()).await.expect("no panic").expect("it was started");
+    assert_eq!(status.code(), Some(0));
+}
+
+/// What is wrong with the settings cannot be said, but the code says that something is.
+#[test]
+fn the_exit_code_is_the_same_where_nothing_can_be_printed() {
+    let mut command = evenkeel(&["--listen=nowhere"], &[]);
+    let status = command.stdout(full_disk()).stderr(full_disk()).status().expect("it starts");
+    assert_eq!(status.code(), Some(64));
+}
