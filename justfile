@@ -61,6 +61,10 @@ python-check:
 web-check:
     bash clients/web/run.sh
 
+# gRPC's interop cases that apply to any server, from grpcio (needs Python 3.11)
+interop:
+    bash clients/interop/run.sh
+
 # Measure the accuracy beside PyTorch's; write docs/accuracy.md and its plots (needs Python 3.11; installs PyTorch)
 accuracy *arguments:
     bash accuracy/run.sh {{ arguments }}

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs gRPC's interop cases that apply to any server from grpcio.
+#
+#   run.sh                       builds and starts a server on a free port, and stops it
+#   run.sh --target HOST:PORT    asks the server that listens there
+#
+# Needs Python 3.11. Installs NumPy and grpcio into target/python, or into EVENKEEL_PYTHON_VENV.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+target=
+case "${1-}" in
+    --target) target=${2:?--target needs HOST:PORT} ;;
+    '') ;;
+    *) echo "usage: $0 [--target HOST:PORT]" >&2 && exit 64 ;;
+esac
+
+. clients/python/server.sh
+environment clients/python/requirements.txt
+[[ -n $target ]] || serve
+"$python" clients/interop/cases.py --target "$target"
+[[ -z $server ]] || stop
