@@ -28,7 +28,7 @@ fn name(encoding: Encoding) -> &'static str {
     }
 }
 
-fn compress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn compress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
     match encoding {
         Encoding::Gzip => {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -39,7 +39,7 @@ fn compress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-fn decompress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn decompress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
     let mut all = Vec::new();
     match encoding {
         Encoding::Gzip => std::io::copy(&mut GzDecoder::new(bytes), &mut all).expect("it is whole"),
@@ -51,7 +51,7 @@ fn decompress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A message with its prefix, which says that it is compressed.
-fn flagged(message: &[u8]) -> Vec<u8> {
+pub(crate) fn flagged(message: &[u8]) -> Vec<u8> {
     let mut framed = framed(message).to_vec();
     framed[0] = 1;
     framed

@@ -58,6 +58,30 @@ fn what_is_printed_says_the_same_when_it_is_read_again() {
     assert!(again.lines().skip(1).all(|line| line.starts_with("# ") || line.contains(" # file ")), "{again}");
 }
 
+#[test]
+fn lists_come_from_the_file_and_the_environment() {
+    let (_folder, path) = file(
+        "grpc-web = true\ncors-origin = [\"https://a.example\", \"http://localhost:1\"]\ncompression = [\"gzip\"]\n",
+    );
+    let text = config(&["--config", &path], &[("EVENKEEL_COMPRESSION", "gzip,zstd")]);
+    for line in [
+        format!("grpc-web = true # file {path:?}"),
+        format!("cors-origin = [\"https://a.example\", \"http://localhost:1\"] # file {path:?}"),
+        "compression = [\"gzip\", \"zstd\"] # EVENKEEL_COMPRESSION".to_owned(),
+    ] {
+        assert!(text.lines().any(|given| given == line), "{line} is not in\n{text}");
+    }
+    for (arguments, key) in [
+        (&["--cors-origin=https://a.example"][..], "grpc-web"),
+        (&["--grpc-web", "--cors-origin=https://a.example/"], "cors-origin"),
+        (&["--compression=brotli"], "compression"),
+    ] {
+        let output = run(&[&["config"], arguments].concat(), &[]);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(stderr(&output).contains(key), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_takes_its_file() {
     let text = "listen = \"127.0.0.1:0\"\nmax-message-bytes = 2048\nlog-format = \"json\"\ncodec-path = false\n";

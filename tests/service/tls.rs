@@ -3,7 +3,7 @@
 use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use evenkeel::{
-    config::{ConnectionConfig, SecurityConfig, ServerConfig},
+    config::{ConnectionConfig, SecurityConfig, ServerConfig, WebConfig},
     server::{Error, Running},
 };
 use prost::Message as _;
@@ -18,12 +18,12 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::Code;
 
 use crate::{
     harness::{dropout, f32s},
-    peer::{Peer, address},
+    peer::{Peer, address, framed},
 };
 
 /// Who signs certificates.
@@ -91,11 +91,16 @@ async fn start(config: ServerConfig) -> Running {
     Running::start(config).await.expect("the server starts")
 }
 
-/// Shakes hands and speaks HTTP/2.
-async fn connect(settings: ClientConfig, server: SocketAddr) -> io::Result<Peer> {
+/// Shakes hands.
+async fn shake(settings: ClientConfig, server: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(server).await?;
     let name = ServerName::try_from("localhost").expect("a name");
-    let stream = TlsConnector::from(Arc::new(settings)).connect(name, stream).await?;
+    TlsConnector::from(Arc::new(settings)).connect(name, stream).await
+}
+
+/// Shakes hands and speaks HTTP/2.
+async fn connect(settings: ClientConfig, server: SocketAddr) -> io::Result<Peer> {
+    let stream = shake(settings, server).await?;
     let peer = Peer::over(&h2::client::Builder::new(), stream).await.map_err(io::Error::other)?;
     Ok(peer)
 }
@@ -125,6 +130,28 @@ async fn calls_are_answered_over_tls_and_in_no_other_way() {
     assert!(serves(&peer).await);
     drop(peer);
     server.shutdown_and_wait().await.expect("nothing is in flight");
+}
+
+/// With gRPC-Web a client may choose, and speaks what it has chosen.
+#[tokio::test]
+async fn browsers_may_speak_http_1_over_tls() {
+    let authority = Authority::new();
+    let (_folder, config) = files(&authority, None);
+    let web = WebConfig { grpc_web: true, ..Default::default() };
+    let server = start(ServerConfig { web, ..config }).await;
+    let peer = connect(authority.client(None, b"h2"), address(&server)).await.expect("it is trusted");
+    assert!(serves(&peer).await);
+    let mut stream = shake(authority.client(None, b"http/1.1"), address(&server)).await.expect("it is trusted");
+    let message = framed(&dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec());
+    let head = format!(
+        "POST /evenkeel.v1.TensorOpsService/Dropout HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         content-type: application/grpc-web\r\ncontent-length: {}\r\n\r\n",
+        message.len()
+    );
+    stream.write_all(&[head.as_bytes(), &message].concat()).await.expect("the server reads");
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).await.expect("it ends well");
+    assert!(String::from_utf8_lossy(&said).contains("grpc-status:0"), "{}", String::from_utf8_lossy(&said));
 }
 
 /// Row 30.

@@ -6,7 +6,7 @@ mod limits;
 mod slow;
 
 use evenkeel::{
-    config::{SecurityConfig, ServerConfig, WebConfig},
+    config::{Encoding, SecurityConfig, ServerConfig, WebConfig},
     server::Running,
 };
 use evenkeel_proto::v1 as pb;
@@ -17,6 +17,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use self::client::{ALL, Answer, Kind, Version, Way, grpc};
 use crate::{
+    compression::{compress, decompress, flagged},
     harness::{clip, dropout, error_info, f32s, normalize, tensor},
     metrics::{handled, scrape},
     peer::framed,
@@ -185,6 +186,21 @@ async fn what_is_no_call_gets_an_answer_of_http() {
         });
         let answer = Answer::of(way, way.http().request(request).await.expect("an answer")).await;
         assert_eq!(answer.code(), Code::Internal, "{version:?}");
+    }
+}
+
+/// A message that a page has compressed, and its answer.
+#[tokio::test]
+async fn messages_may_be_compressed() {
+    let server = start(ServerConfig { compression: vec![Encoding::Gzip], ..any_origin() }).await;
+    let message = dropout(0.3, f32s(&[1000], &[1.5; 1000])).encode_to_vec();
+    let plain = grpc(&server, SERVICE, "Dropout", framed(&message)).await;
+    let headers = [("grpc-encoding", "gzip"), ("grpc-accept-encoding", "gzip")];
+    for way in ALL {
+        let body = flagged(&compress(Encoding::Gzip, &message)).into();
+        let answer = Answer::of(way, way.send(&server, SERVICE, "Dropout", &headers, body).await).await;
+        assert_eq!((answer.code(), answer.messages[0]), (Code::Ok, 1), "{way:?}");
+        assert!(decompress(Encoding::Gzip, &answer.messages[5..]) == plain.messages[5..], "{way:?}");
     }
 }
 
