@@ -12,7 +12,7 @@ use std::{
 };
 
 /// An instruction set that loops are compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum InstructionSet {
     /// What every machine of the compiled target has.
@@ -82,15 +82,30 @@ pub fn chosen() -> InstructionSet {
 pub(crate) trait Kernel {
     type Output;
 
+    /// The best it is compiled for. Where loops spend their time in conversions between float32 and float64, vectors of
+    /// 256 bits are as many elements a cycle as those of 512, or more.
+    const WIDEST: InstructionSet = InstructionSet::Avx512;
+
     /// Implementations, and what they call in their loops, are `#[inline(always)]`.
     fn run(self) -> Self::Output;
+
+    /// [`run`](Self::run) where a fused multiplication and addition is one instruction. Whoever uses it sees to it that the
+    /// bits are the same.
+    #[inline(always)]
+    fn run_fused(self) -> Self::Output
+    where
+        Self: Sized,
+    {
+        self.run()
+    }
 }
 
 /// Runs a kernel, compiled for the instruction set in use.
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calling code for instructions that were detected"))]
 pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
-    match chosen() {
-        // SAFETY: `chosen` names only instruction sets that `is_available` found on this machine.
+    match chosen().min(K::WIDEST) {
+        // SAFETY: `chosen` names only instruction sets that `is_available` found on this machine, which has those below
+        // them, too.
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx512 => unsafe { avx512(kernel) },
         // SAFETY: as above.
@@ -105,13 +120,13 @@ pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn avx2<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run()
+    kernel.run_fused()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 fn avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run()
+    kernel.run_fused()
 }
 
 /// Float16 numbers, as their bytes, to float32, as many as both slices have; false, and nothing done, where the instruction

@@ -53,6 +53,15 @@ impl Position {
             affine: self.affine + steps * dim.affine_stride,
         }
     }
+
+    /// `steps` back along one dimension.
+    fn back(self, dim: &Dim, steps: usize) -> Self {
+        Self {
+            offset: self.offset - steps * dim.stride,
+            set: self.set - steps * dim.set_stride,
+            affine: self.affine - steps * dim.affine_stride,
+        }
+    }
 }
 
 impl Layout {
@@ -113,6 +122,17 @@ impl Layout {
         self.dims.iter().filter(|dim| dim.affine).map(|dim| dim.len).product()
     }
 
+    /// The positions of the runs, in order, from run `first` on.
+    pub(super) fn runs_from(&self, first: usize) -> Runs<'_> {
+        let outer = self.outer();
+        let mut indices = vec![0; outer.len()];
+        let mut index = first;
+        for (place, dim) in indices.iter_mut().zip(outer).rev() {
+            (*place, index) = (index % dim.len, index / dim.len);
+        }
+        Runs { outer, indices, next: self.origin().advance(outer, first) }
+    }
+
     /// The position of this layout's first element.
     pub(super) fn origin(&self) -> Position {
         Position { offset: 0, set: 0, affine: self.affine_base }
@@ -125,6 +145,31 @@ impl Layout {
         let indices =
             if outermost.pooled { outermost.len } else { (elements / outermost.stride).clamp(1, outermost.len) };
         Parts { whole: self, indices }
+    }
+}
+
+/// Positions of runs, one after the other, without a division for each.
+pub(super) struct Runs<'a> {
+    outer: &'a [Dim],
+    indices: Vec<usize>,
+    next: Position,
+}
+
+impl Runs<'_> {
+    /// That of the next run. Past the last it begins again.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> Position {
+        let position = self.next;
+        for (index, dim) in self.indices.iter_mut().zip(self.outer).rev() {
+            *index += 1;
+            if *index < dim.len {
+                self.next = self.next.along(dim, 1);
+                break;
+            }
+            self.next = self.next.back(dim, dim.len - 1);
+            *index = 0;
+        }
+        position
     }
 }
 
@@ -199,5 +244,9 @@ mod tests {
         assert!(
             places.iter().enumerate().all(|(index, place)| place.set == index / 4 % 3 && place.affine == place.set)
         );
+        for first in 0..6 {
+            let mut runs = layout.runs_from(first);
+            (first..6).for_each(|run| assert_eq!(runs.next(), places[run * 4]));
+        }
     }
 }

@@ -42,6 +42,33 @@ fn noise(dtype: DType, shape: &[usize]) -> Tensor {
     tensor(dtype, shape, &values)
 }
 
+/// Tensors that are larger than a cache take another way through memory.
+#[test]
+fn of_a_row_in_a_large_tensor_and_in_a_small_one() {
+    const ROWS: usize = 1200;
+    const ROW: usize = 1025;
+    let input = noise(DType::F32, &[ROWS, ROW]);
+    let weight = noise(DType::F32, &[ROW]);
+    for kind in [NormKind::Layer, NormKind::Rms] {
+        for weight in [None, Some(weight.view())] {
+            let parameters = NormParameters { weight, ..NormParameters::default() };
+            let run = |data: &[u8]| {
+                let shape = [data.len() / 4 / ROW, ROW];
+                let input = TensorRef::new(DType::F32, &shape, data).expect("whole rows");
+                let result = normalize(&Normalization::new(kind), &parameters, input, true, &Uninterrupted);
+                let result = result.expect("valid");
+                [result.output, result.rstd.expect("asked for")].map(|tensor| tensor.data().to_vec())
+            };
+            everywhere(&format!("{kind:?}"), || run(input.data()));
+            let mut joined = [Vec::new(), Vec::new()];
+            for rows in input.data().chunks(100 * ROW * 4) {
+                joined.iter_mut().zip(run(rows)).for_each(|(joined, part)| joined.extend(part));
+            }
+            assert!(joined == run(input.data()), "{kind:?}");
+        }
+    }
+}
+
 /// A shape for every way through the kernels: sets along and across the runs, smaller and larger than a piece, a part and
 /// a chunk.
 fn normalizations() -> Vec<(Normalization, Vec<usize>)> {

@@ -1,25 +1,101 @@
-//! Mean and variance of one set of half numbers, in one pass over its elements where their mean can be had so.
+//! Sets of half numbers: each is measured and written in one go, while it is in the first-level cache. Mean and variance are
+//! had in one pass over its elements where the mean can be.
 
-use super::{super::plan::Plan, moments::Moments};
+use std::marker::PhantomData;
+
+use super::{
+    super::{
+        affine::Affine,
+        layout::{Dim, Position, Runs},
+        values::{Each, Same, Values},
+    },
+    moments::Moments,
+};
 use crate::{
     Element,
     dtype::Exponents,
     lanes::{BLOCK, Double, LANES, Lanes, Scratch},
-    simd::{self, InstructionSet},
+    simd::{self, InstructionSet, Kernel},
 };
 
-/// Those of half numbers: not none, and not more than a chunk.
+/// Neighbouring sets.
+pub(super) struct Rows<'a, 'l, E> {
+    pub(super) centred: bool,
+    pub(super) eps: f64,
+    pub(super) run: Dim,
+    pub(super) affine: &'a Affine,
+    /// The elements of a set.
+    pub(super) set: usize,
+    /// Those of the runs, from the first of these sets on.
+    pub(super) places: &'a mut Runs<'l>,
+    pub(super) moments: &'a mut [Moments],
+    pub(super) input: &'a [u8],
+    pub(super) output: &'a mut [u8],
+    pub(super) element: PhantomData<E>,
+}
+
+impl<E: Element> Kernel for Rows<'_, '_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { centred, eps, run, affine, set, places, .. } = self;
+        let size = E::DTYPE.size();
+        let sets = self.input.chunks_exact(set * size).zip(self.output.chunks_exact_mut(set * size));
+        for ((input, output), moments) in sets.zip(self.moments) {
+            *moments = measure::<E>(centred, eps, input);
+            let stretches = input.chunks_exact(run.len * size).zip(output.chunks_exact_mut(run.len * size));
+            for (input, output) in stretches {
+                let at = places.next();
+                if run.affine {
+                    write::<E, Each<'_>>(*moments, affine, at, input, output);
+                } else {
+                    write::<E, Same>(*moments, affine, at, input, output);
+                }
+            }
+        }
+    }
+}
+
+/// Writes a run of a set, whose weight and bias begin at the position, normalized.
 #[inline(always)]
-pub(super) fn moments<E: Element>(plan: &Plan, elements: &[u8]) -> Moments {
+fn write<'a, E: Element, A: Values<'a>>(
+    moments: Moments,
+    affine: &'a Affine,
+    at: Position,
+    input: &[u8],
+    output: &mut [u8],
+) {
+    let Moments { mean, tail, rstd, .. } = moments;
+    let len = output.len() / E::DTYPE.size();
+    let weight = A::take(&affine.weight, at.affine, len);
+    let bias = A::take(&affine.bias, at.affine, len);
+    // What changes no number is left out: the bits do not depend on it.
+    let no_affine = weight.is_everywhere(1.0) && bias.is_everywhere(-0.0);
+    let is_zero = |number: f64| number.to_bits() == 0;
+    if no_affine && is_zero(mean) && is_zero(tail) {
+        E::map(input, output, |_, x| x * rstd);
+    } else if no_affine && is_zero(tail) {
+        E::map(input, output, |_, x| (x - mean) * rstd);
+    } else if no_affine {
+        E::map(input, output, |_, x| (x - mean - tail) * rstd);
+    } else {
+        E::map_beside(input, output, (weight, bias), |x, (weight, bias)| (x - mean - tail) * rstd * weight + bias);
+    }
+}
+
+/// The moments of half numbers: not none, and not more than a chunk.
+#[inline(always)]
+fn measure<E: Element>(is_centred: bool, eps: f64, elements: &[u8]) -> Moments {
     let n = (elements.len() / E::DTYPE.size()) as f64;
-    let (mean, var) = if !plan.centred {
+    let (mean, var) = if !is_centred {
         (Double::from(0.0), squared_differences::<E>(elements, 0.0) / n)
     } else if sums_are_exact::<E>(elements) {
         centred::<E>(elements, n)
     } else {
-        return wide_moments::<E>(plan, elements);
+        return wide_moments::<E>(is_centred, eps, elements);
     };
-    Moments { mean: mean.high, tail: mean.low, var, rstd: 1.0 / (var + plan.eps).sqrt() }
+    Moments::new(mean, var, eps)
 }
 
 /// Whether plain sums of these elements round nothing away: they are multiples of one unit, and the sums fit float64's 53
@@ -169,9 +245,9 @@ fn differences<T: Copy + Into<f64>>(rest: &[T], origin: f64) -> [f64; LANES] {
 
 /// Those of elements between which there are too many powers of two for plain sums, or which are not all finite.
 #[inline(never)]
-fn wide_moments<E: Element>(plan: &Plan, elements: &[u8]) -> Moments {
+fn wide_moments<E: Element>(is_centred: bool, eps: f64, elements: &[u8]) -> Moments {
     let mut values = vec![0.0; elements.len() / E::DTYPE.size()];
     E::decode(elements, &mut values);
-    let float32: Vec<u8> = values.into_iter().flat_map(|x| (x as f32).to_le_bytes()).collect();
-    Moments::of(plan, &float32)
+    let float32: Vec<_> = values.into_iter().map(|x| (x as f32).to_le_bytes()).collect();
+    Moments::of(is_centred, &float32, eps)
 }

@@ -1,6 +1,5 @@
 //! Mean and variance of one set, in one pass over its elements where their mean can be had so.
 
-use super::super::plan::Plan;
 use crate::lanes::{BLOCK, Double, LANES, Lanes};
 
 /// The statistics of a set, as [`Statistics`](super::Statistics) has them.
@@ -13,25 +12,41 @@ pub(super) struct Moments {
 }
 
 /// A float32, as its bytes are.
-type Bytes = [u8; 4];
+pub(super) type Bytes = [u8; 4];
 
 impl Moments {
     /// Those of float32 elements: not none, and not more than a chunk.
     #[inline(always)]
-    pub(super) fn of(plan: &Plan, elements: &[u8]) -> Self {
-        let (elements, _) = elements.as_chunks();
-        let (mean, var) = if plan.centred {
+    pub(super) fn of(is_centred: bool, elements: &[Bytes], eps: f64) -> Self {
+        let (mean, var) = if is_centred {
             centred(elements)
         } else {
-            let squares = sum_of_squares(elements, 0.0);
-            (Double::from(0.0), squares / elements.len() as f64)
+            (Double::from(0.0), sum_of_squares(elements, 0.0) / elements.len() as f64)
         };
-        Self { mean: mean.high, tail: mean.low, var, rstd: 1.0 / (var + plan.eps).sqrt() }
+        Self::new(mean, var, eps)
+    }
+
+    /// Those with centring, and nothing else that the compiler could mix with it.
+    #[inline(always)]
+    pub(super) fn centred(elements: &[Bytes], eps: f64) -> Self {
+        let (mean, var) = centred(elements);
+        Self::new(mean, var, eps)
+    }
+
+    /// Those without centring, whose blocks are read two at a time.
+    #[inline(always)]
+    pub(super) fn uncentred<const FUSED: bool>(elements: &[Bytes], eps: f64) -> Self {
+        Self::new(Double::from(0.0), sum_of_own_squares::<FUSED>(elements) / elements.len() as f64, eps)
+    }
+
+    #[inline(always)]
+    pub(super) fn new(mean: Double, var: f64, eps: f64) -> Self {
+        Self { mean: mean.high, tail: mean.low, var, rstd: 1.0 / (var + eps).sqrt() }
     }
 }
 
 #[inline(always)]
-fn number(bytes: Bytes) -> f64 {
+pub(super) fn number(bytes: Bytes) -> f64 {
     f64::from(f32::from_le_bytes(bytes))
 }
 
@@ -88,7 +103,7 @@ fn one_pass(elements: &[Bytes], origin: f64) -> Pass {
             }
             magnitudes.add(&elements);
         }
-        sums.fold(block);
+        sums.add_plainly(block); // used only where it is exact
         squares.fold(block_squares);
     }
     let reach = magnitudes.reach();
@@ -132,6 +147,43 @@ fn sum_of_each(elements: &[Bytes]) -> Double {
     block.iter_mut().zip(rest).for_each(|(x, &bytes)| *x = number(bytes));
     lanes.add_each(&block[..rest.len()]);
     lanes.sum()
+}
+
+/// The sum of the squares. They are exact, so that a fused addition gives the same. Two blocks at a time are as many
+/// additions as can be on their way.
+#[inline(always)]
+fn sum_of_own_squares<const FUSED: bool>(elements: &[Bytes]) -> f64 {
+    let add = |sum: &mut f64, element: Bytes| {
+        let x = number(element);
+        *sum = if FUSED { x.mul_add(x, *sum) } else { *sum + x * x };
+    };
+    let mut squares = Lanes::new();
+    let (pairs, rest) = elements.as_chunks::<{ 2 * BLOCK }>();
+    for pair in pairs {
+        let mut blocks = [[0.0; LANES]; 2];
+        let (first, second) = pair.split_at(BLOCK);
+        for (first, second) in first.as_chunks::<LANES>().0.iter().zip(second.as_chunks::<LANES>().0) {
+            for lane in 0..LANES {
+                add(&mut blocks[0][lane], first[lane]);
+                add(&mut blocks[1][lane], second[lane]);
+            }
+        }
+        blocks.into_iter().for_each(|block| squares.fold(block));
+    }
+    for elements in rest.chunks(BLOCK) {
+        let mut block = [0.0; LANES];
+        let (whole, rest) = elements.as_chunks::<LANES>();
+        for elements in whole {
+            for lane in 0..LANES {
+                add(&mut block[lane], elements[lane]);
+            }
+        }
+        for (lane, &element) in block.iter_mut().zip(rest) {
+            add(lane, element);
+        }
+        squares.fold(block);
+    }
+    squares.plain_total()
 }
 
 /// The sum of the squares of the differences from `origin`.
