@@ -54,20 +54,22 @@ fn exact(tensors: &[TensorRef<'_>], order: NormOrder, checkpoint: &dyn Checkpoin
     Ok(Norms { total: total.norm(), per_tensor })
 }
 
-/// Partials merge exactly, so Rayon may group tensors and chunks as it likes.
+/// Partials merge exactly, so Rayon may group tensors and chunks as it likes. They are over a kilobyte, which Rayon would
+/// copy from chunk to chunk if they were not in boxes.
 fn measure(tensor: &TensorRef<'_>, order: NormOrder, checkpoint: &dyn Checkpoint) -> Result<NormPartial, Error> {
-    tensor
-        .data()
-        .par_chunks(CHUNK * tensor.dtype().size())
-        .try_fold(
-            || NormPartial::new(order),
-            |mut partial, data| {
-                checkpoint.check()?;
-                chunk::add(&mut partial, tensor.dtype(), data);
-                Ok::<_, Error>(partial)
-            },
-        )
-        .try_reduce(|| NormPartial::new(order), merged)
+    let partials = tensor.data().par_chunks(CHUNK * tensor.dtype().size()).try_fold(
+        || Box::new(NormPartial::new(order)),
+        |mut partial, data| {
+            checkpoint.check()?;
+            chunk::add(&mut partial, tensor.dtype(), data);
+            Ok::<_, Error>(partial)
+        },
+    );
+    let merged = |mut a: Box<NormPartial>, b: Box<NormPartial>| {
+        a.merge(&b).expect("both are of the order that was asked for");
+        Ok(a)
+    };
+    partials.try_reduce(|| Box::new(NormPartial::new(order)), merged).map(|partial| *partial)
 }
 
 fn merged(mut a: NormPartial, b: NormPartial) -> Result<NormPartial, Error> {
