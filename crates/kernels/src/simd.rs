@@ -131,38 +131,50 @@ fn avx512<K: Kernel>(kernel: K) -> K::Output {
 
 /// Float16 numbers, as their bytes, to float32, as many as both slices have; false, and nothing done, where the instruction
 /// set in use has no conversion.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calling code for instructions that were detected"))]
+#[expect(unsafe_code, reason = "calling code for instructions that were detected")]
 pub(crate) fn widen_f16(halves: &[[u8; 2]], values: &mut [f32]) -> bool {
     match chosen() {
         InstructionSet::Baseline => false,
         InstructionSet::Avx2 | InstructionSet::Avx512 => {
             // SAFETY: `chosen` names only instruction sets that `is_available` found on this machine.
-            #[cfg(target_arch = "x86_64")]
             unsafe {
                 widen_by_f16c(halves, values);
             }
-            cfg!(target_arch = "x86_64")
+            true
         }
     }
 }
 
+/// There is none.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn widen_f16(_: &[[u8; 2]], _: &mut [f32]) -> bool {
+    false
+}
+
 /// Float32 numbers to float16, as their bytes, rounded to nearest, ties to even, every NaN to the canonical one; as
 /// [`widen_f16`] otherwise.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calling code for instructions that were detected"))]
+#[expect(unsafe_code, reason = "calling code for instructions that were detected")]
 pub(crate) fn narrow_f16(values: &[f32], halves: &mut [[u8; 2]]) -> bool {
     match chosen() {
         InstructionSet::Baseline => false,
         InstructionSet::Avx2 | InstructionSet::Avx512 => {
             // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
             unsafe {
                 narrow_by_f16c(values, halves);
             }
-            cfg!(target_arch = "x86_64")
+            true
         }
     }
+}
+
+/// There is none.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn narrow_f16(_: &[f32], _: &mut [[u8; 2]]) -> bool {
+    false
 }
 
 /// The numbers that F16C converts at a time.
