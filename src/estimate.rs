@@ -36,16 +36,16 @@ impl Work {
         };
         match self {
             Self::Normalize => match dtype {
-                DType::F32 => 600,
+                DType::F32 => 400,
                 DType::F64 => 1800,
-                DType::F16 | DType::Bf16 => 1400,
+                DType::F16 | DType::Bf16 => 550,
             },
             Self::NormalizeBackward => 4000,
             Self::Dropout => 1100,
             Self::Clip => match dtype {
                 DType::F32 => 400,
                 DType::F64 => 2000,
-                DType::F16 | DType::Bf16 => 800,
+                DType::F16 | DType::Bf16 => 500,
             },
             Self::Measure => 900 * wide,
         }
