@@ -1,0 +1,55 @@
+//! Kernels that panic under load, on whichever thread, in two servers of this process: there is no way to make a server
+//! panic from outside.
+
+use std::{
+    panic,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use evenkeel::{CheckpointHook, config::ServerConfig, server::Running};
+use tokio::time::timeout;
+
+use crate::{balancer::Balancer, load::Load};
+
+/// Every so many checkpoints one panics: a call has from two to some hundred.
+const EVERY: usize = 97;
+const NEVER: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn panics_cost_one_call_each_and_spoil_no_other() {
+    timeout(NEVER, panics()).await.expect("every call has its answer in the end");
+}
+
+async fn panics() {
+    let (asked, panicked) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let counted = Arc::clone(&panicked);
+    let hook = CheckpointHook::new(move |_| {
+        if asked.fetch_add(1, Ordering::Relaxed) % EVERY == EVERY - 1 {
+            counted.fetch_add(1, Ordering::Relaxed);
+            // A panic like others, but that nothing is printed of it: with backtraces that would take longer than all calls.
+            panic::resume_unwind(Box::new("as if a kernel were wrong"));
+        }
+    });
+    let balancer = Balancer::start().await;
+    let mut servers = Vec::new();
+    for place in 0..2 {
+        let config = ServerConfig { on_checkpoint: Some(hook.clone()), threads: 2, ..ServerConfig::on_free_port() };
+        let server = Running::start(config).await.expect("it starts");
+        balancer.places.set(place, server.local_addr());
+        servers.push(server);
+    }
+    let load = Load::start(balancer.address);
+    load.counts.more(300).await;
+    let counts = load.stop().await;
+    assert!(counts.panicked() > 0, "no kernel has panicked");
+    // Two parts of one call may panic at the same time, and an answer that has begun may be cut off for it.
+    assert!(counts.panicked() <= panicked.load(Ordering::Relaxed), "more calls failed than kernels panicked");
+    assert_eq!(counts.unavailable(), 0, "no connection minds a panic");
+    for server in servers {
+        server.shutdown_and_wait().await.expect("nothing is left");
+    }
+}

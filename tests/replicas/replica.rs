@@ -1,0 +1,54 @@
+//! A server process that can be stopped, killed, held and started again.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    child: Child,
+    /// Kept open, so that it can print.
+    _stdout: BufReader<ChildStdout>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Replica {
+    /// On a free port, when it listens.
+    pub(crate) fn start() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"EVENKEEL_")) {
+            command.env_remove(name);
+        }
+        command.args(["--listen=127.0.0.1:0", "--log-level=warn", "--threads=2"]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("text");
+        let address = line.trim_end().strip_prefix("listening on ").expect("the first line says where");
+        let address = address.parse().expect("an address");
+        Self { child, _stdout: stdout, address }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the process lives");
+    }
+
+    /// Waits until it has ended, on a thread that may wait.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
+        let wait = move || self.child.wait().expect("it was started");
+        tokio::task::spawn_blocking(wait).await.expect("no panic")
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        // Fails where the process has ended, as it should have.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,79 @@
+//! SIGTERM, SIGKILL and SIGSTOP to one of two replicas under load.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::timeout;
+use tonic::transport::Endpoint;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+
+use crate::{balancer::Balancer, load::Load, replica::Replica};
+
+/// Long enough for a machine that hangs: whatever is waited for comes, or never does.
+const NEVER: Duration = Duration::from_secs(300);
+/// Calls between two events: enough for every caller to have made several, and several connections.
+const SOME: usize = 300;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_lost_or_wrong_whatever_happens_to_one_of_two_replicas() {
+    timeout(NEVER, turns()).await.expect("every call has its answer in the end");
+}
+
+async fn turns() {
+    let balancer = Balancer::start().await;
+    let mut replicas = [Replica::start(), Replica::start()];
+    for (place, replica) in replicas.iter().enumerate() {
+        balancer.places.set(place, Some(replica.address));
+    }
+    let load = Load::start(balancer.address);
+    let counts = &load.counts;
+    counts.more(SOME).await;
+    assert_eq!((counts.unavailable(), counts.panicked()), (0, 0), "nothing has happened yet");
+
+    for (place, replica) in replicas.iter_mut().enumerate() {
+        // Asked to stop: who watches its health is told, and what it has begun it answers, so that it ends with 0.
+        let mut health = HealthClient::new(channel(replica).await);
+        let mut watch = health.watch(HealthCheckRequest::default()).await.expect("it can be watched").into_inner();
+        let mut status = async || watch.message().await.expect("the stream is open").map(|answer| answer.status());
+        assert_eq!(status().await, Some(ServingStatus::Serving));
+        replica.signal(Signal::TERM);
+        assert_eq!(status().await, Some(ServingStatus::NotServing));
+        balancer.places.set(place, None);
+        let gone = std::mem::replace(replica, Replica::start());
+        assert_eq!(gone.ended().await.code(), Some(0), "a call was cut off");
+        counts.more(SOME).await;
+        balancer.places.set(place, Some(replica.address));
+        counts.more(SOME).await;
+
+        // Killed: the balancer still has its address, as it would for a while, and calls in flight break.
+        let before = counts.unavailable();
+        replica.signal(Signal::KILL);
+        counts.above(before, |counts| counts.unavailable()).await;
+        counts.more(SOME).await;
+        let dead = std::mem::replace(replica, Replica::start());
+        assert!(!dead.ended().await.success());
+        balancer.places.set(place, Some(replica.address));
+        counts.more(SOME).await;
+    }
+
+    // Held: it takes connections, and answers nothing, until it goes on.
+    let before = counts.out_of_time();
+    replicas[0].signal(Signal::STOP);
+    counts.above(before, |counts| counts.out_of_time()).await;
+    counts.more(SOME / 5).await;
+    replicas[0].signal(Signal::CONT);
+    counts.more(SOME).await;
+
+    let counts = load.stop().await;
+    assert_eq!(counts.panicked(), 0);
+    for replica in replicas {
+        replica.signal(Signal::TERM);
+        assert_eq!(replica.ended().await.code(), Some(0));
+    }
+}
+
+/// To the replica itself, past the balancer.
+async fn channel(replica: &Replica) -> tonic::transport::Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{}", replica.address)).expect("the URL is one");
+    endpoint.connect().await.expect("it listens")
+}
