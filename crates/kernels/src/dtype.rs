@@ -191,12 +191,12 @@ macro_rules! with_element {
 }
 pub(crate) use with_element;
 
-/// [`Element::encode`] for a dtype known at run time.
+/// Writes numbers as elements of a dtype, each rounded once, to nearest and ties to even; `bytes` has room for just these.
 pub fn encode(dtype: DType, values: &[f64], bytes: &mut [u8]) {
     with_element!(dtype, E => E::encode(values, bytes));
 }
 
-/// [`Element::decode`] for a dtype known at run time.
+/// Reads elements of a dtype as numbers, which is exact; `bytes` are those of just as many.
 pub fn decode(dtype: DType, bytes: &[u8], values: &mut [f64]) {
     with_element!(dtype, E => E::decode(bytes, values));
 }
