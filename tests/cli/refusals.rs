@@ -14,7 +14,10 @@ fn refuses(folder: &Folder, command: &str, code: i32, words: &[&str]) -> TestRes
 fn broken_npy_files() -> TestResult {
     let folder = Folder::new()?;
     let good = npy::f32s("(2, 2)", [1.0, 2.0, 3.0, 4.0]);
-    let files: [(&str, &[u8], &str); 9] = [
+    // A hundred brackets within each other: to parse them would take longer than anybody waits.
+    let nested = [&b"\x93NUMPY\x01\x00\x78\x00{'descr':"[..], &[b'{'; 100], b"'<f4'"].concat();
+    let files: [(&str, &[u8], &str); 10] = [
+        ("nested", &nested, "opens more than 16 brackets"),
         ("empty", b"", "not a .npy file"),
         ("text", b"1.0, 2.0, 3.0", "not a .npy file"),
         ("cut_header", &good[..40], "not a .npy file"),

@@ -8,8 +8,15 @@ use npyz::{AutoSerialize, DType, Deserialize, NpyFile, NpyHeader, Order, TypeCha
 
 use super::Payload;
 
+/// Brackets that a header may open. That of an array opens two, of its dictionary and of its shape; types that are made of
+/// others open more, and are not taken.
+const MAX_BRACKETS: usize = 16;
+
 /// The tensor of a file, whatever its order and endianness; or why not.
 pub(super) fn read(mut bytes: &[u8]) -> Result<Tensor, String> {
+    if brackets(bytes) > MAX_BRACKETS {
+        return Err(format!("not a .npy file of numbers: its header opens more than {MAX_BRACKETS} brackets"));
+    }
     let header = NpyHeader::from_reader(&mut bytes).map_err(|error| format!("not a .npy file: {error}"))?;
     match element(&header.dtype()) {
         Ok(2) => elements::<f16>(header, bytes).map(Tensor::F16),
@@ -18,6 +25,20 @@ pub(super) fn read(mut bytes: &[u8]) -> Result<Tensor, String> {
         Ok(size) => Err(refusal(&format!("float{}", 8 * size))),
         Err(name) => Err(refusal(&name)),
     }
+}
+
+/// How many brackets the header opens. npyz's parser takes twice as long for each that is within another.
+fn brackets(bytes: &[u8]) -> usize {
+    let (begin, len) = match bytes {
+        [_, _, _, _, _, _, 1, _, low, high, ..] => (10, usize::from(u16::from_le_bytes([*low, *high]))),
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => {
+            (12, usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX))
+        }
+        // Not even that: npyz says so.
+        _ => return 0,
+    };
+    let header = bytes[begin..].iter().take(len);
+    header.filter(|byte| matches!(byte, b'{' | b'[' | b'(')).count()
 }
 
 fn refusal(dtype: &str) -> String {
