@@ -9,6 +9,7 @@
 //! | [`address`] | where a server listens |
 //! | [`config`] | the server's settings, their flags and environment variables |
 //! | [`server`] | the listening server: transport, health, reflection, drain |
+//! | [`descriptors`] | the limit on open files, and how many connections it lets in |
 //! | [`reload`] | the log level, read again at SIGHUP |
 //! | [`shutdown`] | the signals that end the process |
 //! | [`telemetry`] | logs |
@@ -41,6 +42,7 @@ mod buffers;
 pub mod cli;
 pub mod config;
 mod counters;
+pub mod descriptors;
 mod direct;
 mod error;
 mod estimate;

@@ -11,6 +11,7 @@ use std::{
 use evenkeel::{
     cli::{self, Cli, Command, health::HealthArgs},
     config::{Configs, Effective, ServeArgs, ServerConfig},
+    descriptors,
     reload::Reload,
     server::{self, Server},
     shutdown::Signals,
@@ -42,11 +43,13 @@ fn main() -> ExitCode {
 
 fn serve(arguments: ServeArgs) -> ExitCode {
     let (effective, file) = (arguments.effective.clone(), arguments.config.clone());
-    let Configs { server, serving_threads, telemetry } = match arguments.into_configs() {
+    let Configs { mut server, serving_threads, telemetry } = match arguments.into_configs() {
         Ok(configs) => configs,
         Err(error) => return fail(EXIT_USAGE, effective.explain(&error)),
     };
     let (level, lines) = telemetry.install();
+    let max_connections = &mut server.connections.max_connections;
+    *max_connections = descriptors::fit(*max_connections);
     let served = run(server, serving_threads, file.map(|path| (path, effective, level)));
     let log_is_read = lines.finish();
     match served {

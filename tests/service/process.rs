@@ -285,12 +285,34 @@ async fn the_log_level_silences_what_is_below_it() {
     assert_eq!(process.stop(Signal::TERM).2, "");
 }
 
+/// A limit on open files that is too low for as many connections as there may be is raised, or said.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_on_open_files_is_raised_or_said() {
+    let start = |limits: &str| {
+        let mut command = Command::new("sh");
+        let script = format!("{limits}; exec \"$0\" --listen=127.0.0.1:0 --max-connections=150 --log-level=warn");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_evenkeel")]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Process::spawn(command)
+    };
+    let raised = start("ulimit -S -n 100; ulimit -H -n 400");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", raised.child.id())).expect("the process lives");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("Linux says so");
+    assert_eq!(files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["400", "400"]);
+    assert_eq!(raised.stop(Signal::TERM).2, "", "there is nothing to be said");
+
+    let (status, _, log) = start("ulimit -n 100").stop(Signal::TERM);
+    assert_eq!(status.code(), Some(0));
+    let said = ["open_files=100", "max_connections=150", "fitting=36"];
+    assert!(said.iter().all(|part| log.contains(part)), "{log}");
+}
+
 /// A server that has no file descriptor left for a connection goes on when it has one again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_want_of_file_descriptors_passes() {
     const FILES: usize = 40;
     let mut command = Command::new("sh");
-    let script = format!("ulimit -n {FILES}; exec \"$0\" --listen=127.0.0.1:0 --log-level=warn");
+    let script = format!("ulimit -n {FILES}; exec \"$0\" --listen=127.0.0.1:0 --max-connections=0 --log-level=warn");
     command.args(["-c", &script, env!("CARGO_BIN_EXE_evenkeel")]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = Process::spawn(command);
