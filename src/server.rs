@@ -133,7 +133,7 @@ impl Server {
     pub async fn bind(config: ServerConfig) -> Result<Self, Error> {
         config.validate()?;
         let refused = |source| Error::Bind { addr: config.listen.clone(), source };
-        let listener = Listener::bind(&config.listen).await.map_err(refused)?;
+        let listener = Listener::bind(&config.listen).map_err(refused)?;
         let address = listener.address().map_err(refused)?;
         let endpoint = match config.metrics_listen {
             Some(address) => {

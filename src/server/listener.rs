@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    net::SocketAddr,
     os::unix::{
         fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
         net::UnixStream,
@@ -9,13 +10,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::stream::Stream;
 use crate::address::Address;
 
 /// Only programs of the server's own user connect; who wants more gives the file other permissions.
 const SOCKET_MODE: u32 = 0o600;
+
+/// Connections that the kernel keeps until they are accepted; `net.core.somaxconn` may be less. What does not fit it drops
+/// without a word, and a client that does not speak first waits for ever.
+const BACKLOG: u32 = 4096;
 
 /// A socket that clients connect to.
 #[derive(Debug)]
@@ -26,9 +31,9 @@ pub(super) enum Listener {
 
 impl Listener {
     /// Binds; the file of a server that has died is in nobody's way.
-    pub(super) async fn bind(address: &Address) -> io::Result<Self> {
+    pub(super) fn bind(address: &Address) -> io::Result<Self> {
         match address {
-            Address::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
+            Address::Tcp(address) => listen(*address).map(Self::Tcp),
             Address::Unix(path) => {
                 remove_stale(path)?;
                 let listener = UnixListener::bind(path)?;
@@ -59,6 +64,14 @@ impl Listener {
             Self::Unix(_, file) => Ok(Address::Unix(file.path.clone())),
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A server that has just ended leaves connections that wait for their last packets, and is in nobody's way.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Removes a socket that nobody listens on. A file that is no socket is left for `bind` to complain of.

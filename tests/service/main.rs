@@ -27,6 +27,7 @@ mod reflection;
 mod same_bits;
 mod settings;
 mod shutdown;
+mod silent;
 mod stalled;
 mod tls;
 mod tokens;

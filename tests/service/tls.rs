@@ -27,10 +27,10 @@ use crate::{
 };
 
 /// Who signs certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -38,7 +38,7 @@ impl Authority {
     }
 
     /// A certificate for this machine and its key, in PEM.
-    fn sign(&self) -> (String, String) {
+    pub(crate) fn sign(&self) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
         (params.signed_by(&key, &self.0).expect("a certificate").pem(), key.serialize_pem())
@@ -82,7 +82,8 @@ fn files(authority: &Authority, client_ca: Option<&Authority>) -> (TempDir, Serv
     (folder, ServerConfig { security, ..ServerConfig::on_free_port() })
 }
 
-fn write(folder: &Path, (cert, key): (String, String)) {
+/// Writes a certificate and its key to `cert.pem` and `key.pem`.
+pub(crate) fn write(folder: &Path, (cert, key): (String, String)) {
     fs::write(folder.join("cert.pem"), cert).expect("it can be written");
     fs::write(folder.join("key.pem"), key).expect("it can be written");
 }
