@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets on the toolchain of the workspace: fuzz/run.sh SECONDS [TARGET...]; without targets, every one.
+# FUZZ_SEED makes the order of cases the same each time; without it no two runs are.
 # Starts from fuzz/corpus/TARGET and keeps what it finds in target/fuzz-corpus/TARGET. Needs a C++ compiler.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -32,7 +33,7 @@ for target in "${targets[@]}"; do
     printf '%s: %s s\n' "$target" "$seconds"
     # A case of 25 s is a fault as well as a panic is.
     if ! "target/fuzz/$host/release/$target" -max_total_time="$seconds" -timeout=25 -rss_limit_mb=4096 -max_len=4096 \
-        -print_final_stats=1 -artifact_prefix="$crashes/" "$found" "fuzz/corpus/$target" >"$log" 2>&1; then
+        -seed="${FUZZ_SEED:-0}" -print_final_stats=1 -artifact_prefix="$crashes/" "$found" "fuzz/corpus/$target" >"$log" 2>&1; then
         tail -n 60 "$log"
         printf 'FAILED: %s; the input is in %s, all of the output in %s\n' "$target" "$crashes" "$log"
         exit 1
