@@ -7,8 +7,8 @@
 #[cfg(target_os = "linux")]
 use rustix::process::{getpriority_process, setpriority_process};
 
-/// Linux's largest nice value.
-pub(crate) const LOWEST: i32 = 19;
+#[cfg(target_os = "linux")]
+use crate::config::MAX_NICE;
 
 /// Lets other threads of this process run before this one; `nice` says by how much, from 0 to 19.
 ///
@@ -27,7 +27,7 @@ pub(crate) fn give_way(nice: u8) {
 #[cfg(target_os = "linux")]
 fn lower(nice: i32) -> rustix::io::Result<()> {
     let now = getpriority_process(None)?;
-    setpriority_process(None, (now + nice).min(LOWEST))
+    setpriority_process(None, (now + nice).min(i32::from(MAX_NICE)))
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -38,10 +38,10 @@ mod tests {
     fn a_thread_gives_way_and_the_others_do_not() {
         let before = getpriority_process(None).expect("everyone may ask");
         let own = std::thread::spawn(|| {
-            give_way(19);
+            give_way(MAX_NICE);
             getpriority_process(None).expect("everyone may ask")
         });
-        assert_eq!(own.join().expect("it does not panic"), LOWEST);
+        assert_eq!(own.join().expect("it does not panic"), i32::from(MAX_NICE));
         assert_eq!(getpriority_process(None).expect("everyone may ask"), before);
     }
 }
