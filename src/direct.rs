@@ -16,7 +16,6 @@ pub(crate) use self::answer::trailers;
 
 use std::{
     convert::Infallible,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -33,9 +32,7 @@ use self::{
     arriving::Outcome,
     receive::{Incoming, Received, body_of},
 };
-use crate::{buffers::Buffers, service::Service};
-
-type Boxed = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+use crate::{buffers::Buffers, server::BoxedAnswer, service::Service};
 
 /// Answers the unary calls; everything else the codec's path, `codec`, does.
 #[derive(Clone, Debug)]
@@ -61,13 +58,13 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Boxed;
+    type Future = BoxedAnswer;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.codec.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Boxed {
+    fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
         let Some(service) = self.service.clone().filter(|_| !is_compressed(request.headers())) else {
             return Box::pin(self.codec.call(request));
         };
@@ -99,7 +96,7 @@ where
         service: Arc<Service>,
         request: Request<Body>,
         method: impl FnOnce(Arc<Service>, Q) -> F + Send + 'static,
-    ) -> Boxed
+    ) -> BoxedAnswer
     where
         Q: prost::Message + Default + 'static,
         A: Answer + 'static,
@@ -111,7 +108,7 @@ where
     }
 
     /// As [`unary`](Self::unary), computing while the message arrives where that can be done.
-    fn normalize(&mut self, service: Arc<Service>, request: Request<Body>) -> Boxed {
+    fn normalize(&mut self, service: Arc<Service>, request: Request<Body>) -> BoxedAnswer {
         let (parts, body) = request.into_parts();
         let call = self.begin(parts);
         Box::pin(async move {

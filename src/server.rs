@@ -13,6 +13,7 @@ mod listener;
 mod oversize;
 mod patience;
 mod places;
+mod prefix;
 mod protocol;
 mod reload;
 mod running;
@@ -24,14 +25,14 @@ mod turns;
 mod version;
 mod web;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use evenkeel_proto::v1::tensor_ops_service_server::TensorOpsServiceServer;
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioTimer;
 use rayon::ThreadPoolBuildError;
 use tokio::task::JoinSet;
-use tonic::service::Routes;
+use tonic::{body::Body, codegen::http::Response, service::Routes};
 use tonic_reflection::server::Builder as Reflection;
 use tower::{Layer as _, util::MapResponseLayer};
 
@@ -64,6 +65,9 @@ use crate::{
     },
     service::{Codec, Service},
 };
+
+/// An answer that is waited for.
+pub(crate) type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// The largest message to health and reflection, which are asked for names.
 const MAX_QUESTION_BYTES: usize = 16 << 10;
@@ -207,9 +211,8 @@ impl Server {
         // Answers above the limit the service refuses itself.
         let codec = TensorOpsServiceServer::new(Codec(Arc::clone(&service))).max_decoding_message_size(limit);
         let buffers = executor.buffers().clone();
-        let pool = buffers.clone();
         let service = (!config.codec_path).then_some(service);
-        let tensors = Direct::new(by_the_book.layer(codec), service, pool, limit);
+        let tensors = Direct::new(by_the_book.layer(codec), service, buffers.clone(), limit);
         let others = Routes::default()
             .add_service(health_service.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION_BYTES))

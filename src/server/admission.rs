@@ -8,6 +8,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use super::prefix::Prefix;
 use crate::{
     config::HELD_PER_REQUEST_BYTE,
     counters::Counters,
@@ -38,8 +39,7 @@ impl Budget {
             begun: 0,
             current: 0,
             missing: 0,
-            prefix: [0; 5],
-            filled: 0,
+            prefix: Prefix::new(),
         })
     }
 }
@@ -64,8 +64,7 @@ pub(super) struct Messages {
     /// The length of the message that has begun, and what is still to come of it.
     current: usize,
     missing: usize,
-    prefix: [u8; 5],
-    filled: usize,
+    prefix: Prefix,
 }
 
 impl Messages {
@@ -93,7 +92,7 @@ impl Messages {
 
     /// Whether a message must come, and none has begun.
     pub(super) fn lack_one(&self) -> bool {
-        self.kind == Kind::Whole && self.begun == 0 && self.filled == 0
+        self.kind == Kind::Whole && self.begun == 0 && self.prefix.is_empty()
     }
 
     /// The bytes of all messages that this frame has a part of.
@@ -105,23 +104,15 @@ impl Messages {
                 self.missing -= here;
                 frame = &frame[here..];
             } else {
-                let here = (self.prefix.len() - self.filled).min(frame.len());
-                self.prefix[self.filled..self.filled + here].copy_from_slice(&frame[..here]);
-                self.filled += here;
-                frame = &frame[here..];
-                if self.filled < self.prefix.len() {
-                    break;
-                }
-                self.filled = 0;
+                let Some(announced) = self.prefix.take(&mut frame) else { break };
                 self.begun += 1;
-                let [_, length @ ..] = self.prefix;
-                let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+                let length = announced.len();
                 if length > self.max_message {
                     // Nothing is read of it, nor of what comes after.
                     (self.current, self.missing) = (0, usize::MAX);
                     return touched;
                 }
-                let counted = if self.are_decompressed && self.prefix[0] == 1 { 0 } else { length };
+                let counted = if self.are_decompressed && announced.flag == 1 { 0 } else { length };
                 (self.current, self.missing) = (counted, length);
                 touched += counted;
             }

@@ -18,6 +18,7 @@ use tonic::{
 };
 use tower::Service;
 
+use super::BoxedAnswer;
 use crate::{direct::trailers, error::Error, metrics::Metrics};
 
 /// Ends calls at the deadline their client gave them. What they wait for is dropped, and so told to stop.
@@ -33,15 +34,13 @@ impl<S> Deadline<S> {
     }
 }
 
-type Boxed = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
 impl<S> Service<Request<Body>> for Deadline<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Boxed>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedAnswer>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Boxed;
+    type Future = BoxedAnswer;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.service.poll_ready(cx)

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    pin::Pin,
     task::{Context, Poll, ready},
 };
 
@@ -14,7 +13,7 @@ use tonic::{
 };
 use tower::Service;
 
-type Boxed = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+use super::BoxedAnswer;
 
 /// Sends the calls of the tensor service straight to it, the others through tonic's router, whose way costs as much as
 /// the shortest calls do.
@@ -32,18 +31,18 @@ impl<T> Front<T> {
 
 impl<T> Service<Request<Body>> for Front<T>
 where
-    T: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Boxed>,
+    T: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedAnswer>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Boxed;
+    type Future = BoxedAnswer;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         ready!(self.tensors.poll_ready(cx))?;
         Service::<Request<Body>>::poll_ready(&mut self.others, cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Boxed {
+    fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
         if is_of(SERVICE_NAME, request.uri().path()) {
             self.tensors.call(request)
         } else {

@@ -3,7 +3,6 @@
 use std::{
     convert::Infallible,
     future::ready,
-    pin::Pin,
     task::{Context, Poll},
 };
 
@@ -12,6 +11,8 @@ use tonic::{
     codegen::http::{Method, Request, Response, StatusCode, header},
 };
 use tower::Service;
+
+use super::BoxedAnswer;
 
 /// Lets calls of gRPC through to `service`.
 #[derive(Clone, Debug)]
@@ -23,21 +24,19 @@ impl<S> OnlyGrpc<S> {
     }
 }
 
-type Boxed = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
 impl<S> Service<Request<Body>> for OnlyGrpc<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Boxed>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedAnswer>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Boxed;
+    type Future = BoxedAnswer;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Boxed {
+    fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
         match refusal(&request) {
             Some(status) => {
                 let mut response = Response::new(Body::empty());

@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     fmt,
     future::ready,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -17,7 +16,10 @@ use tonic::{
 };
 use tower::Service;
 
-use super::reload::{File, Reload, Reloaded};
+use super::{
+    BoxedAnswer,
+    reload::{File, Reload, Reloaded},
+};
 use crate::{
     config::{self, SecurityConfig},
     error::Error,
@@ -91,21 +93,19 @@ impl<S> Authorize<S> {
     }
 }
 
-type Boxed = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
 impl<S> Service<Request<Body>> for Authorize<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Boxed>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedAnswer>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Boxed;
+    type Future = BoxedAnswer;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.service.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Boxed {
+    fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
         match &self.tokens {
             Some(tokens) if !tokens.admit(request.uri().path(), request.headers()) => {
                 self.metrics.failed(&Error::Unauthenticated);

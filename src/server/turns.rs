@@ -1,4 +1,7 @@
-//! Connections that take turns.
+//! Tasks that take turns.
+//!
+//! What can always go on keeps its thread, and all others of that thread wait. A [`Turn`] ends after a while and lets them
+//! go first.
 //!
 //! The task of a connection goes on for as long as there is something to read, or room to write. A client that sends or
 //! takes tensors without a pause so keeps its thread for milliseconds, and the calls of others wait. Here a connection
@@ -18,35 +21,57 @@ use tokio::{
 /// What a connection moves before others have their turn: a tenth of a millisecond or two.
 const TURN_BYTES: usize = 1 << 19;
 
+/// What a task does before others go first.
+#[derive(Debug)]
+pub(super) struct Turn {
+    done: usize,
+    most: usize,
+}
+
+impl Turn {
+    /// A turn is over when so much, of whatever is counted, is done.
+    pub(super) fn new(most: usize) -> Self {
+        Self { done: 0, most }
+    }
+
+    /// So much of it was done.
+    pub(super) fn did(&mut self, more: usize) {
+        self.done += more;
+    }
+
+    /// The task waits for something else, and others go on anyway.
+    pub(super) fn waits(&mut self) {
+        self.done = 0;
+    }
+
+    /// Pending when the turn is over; the next one comes after those of the tasks, and of the sockets, that are ready.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.done < self.most {
+            return Poll::Ready(());
+        }
+        self.done = 0;
+        // Its first poll is what sees to it that this task is woken.
+        pin!(yield_now()).poll(cx)
+    }
+}
+
 /// A stream that moves so many bytes at a time.
 #[derive(Debug)]
 pub(super) struct Turns<T> {
     io: T,
-    /// What was moved in this turn.
-    moved: usize,
+    turn: Turn,
 }
 
 impl<T> Turns<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, moved: 0 }
-    }
-
-    /// Pending when the turn is over; the next one comes after those of the tasks, and of the sockets, that are ready.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.moved < TURN_BYTES {
-            return Poll::Ready(());
-        }
-        self.moved = 0;
-        // Its first poll is what sees to it that this task is woken.
-        pin!(yield_now()).poll(cx)
+        Self { io, turn: Turn::new(TURN_BYTES) }
     }
 
     /// What the stream said to a request to move bytes; `bytes`: how many it moved.
     fn note<R>(&mut self, said: Poll<R>, bytes: impl FnOnce(&R) -> usize) -> Poll<R> {
         match &said {
-            Poll::Ready(result) => self.moved += bytes(result),
-            // The task waits for its client, and others go on anyway.
-            Poll::Pending => self.moved = 0,
+            Poll::Ready(result) => self.turn.did(bytes(result)),
+            Poll::Pending => self.turn.waits(),
         }
         said
     }
@@ -54,7 +79,7 @@ impl<T> Turns<T> {
 
 impl<T: AsyncRead + Unpin> AsyncRead for Turns<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_turn(cx));
+        ready!(self.turn.poll(cx));
         let before = buf.filled().len();
         let said = Pin::new(&mut self.io).poll_read(cx, buf);
         self.note(said, |_| buf.filled().len() - before)
@@ -63,7 +88,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Turns<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Turns<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_turn(cx));
+        ready!(self.turn.poll(cx));
         let said = Pin::new(&mut self.io).poll_write(cx, buf);
         self.note(said, written)
     }
@@ -81,7 +106,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Turns<T> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_turn(cx));
+        ready!(self.turn.poll(cx));
         let said = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
         self.note(said, written)
     }

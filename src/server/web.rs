@@ -7,7 +7,6 @@ mod pieces;
 
 use std::{
     convert::Infallible,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -23,7 +22,7 @@ use tower::{Layer as _, Service};
 use tower_http::cors::{AllowOrigin, Any, Cors, CorsLayer};
 
 use self::pieces::Pieces;
-use super::{MAX_HEADER_BYTES, calls::Calls};
+use super::{BoxedAnswer, MAX_HEADER_BYTES, calls::Calls};
 use crate::config::{ANY_ORIGIN, ConnectionConfig, WebConfig};
 
 /// What a page may send: what clients of gRPC-Web do send, tokens, and the names of traces.
@@ -102,7 +101,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = BoxedAnswer;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

@@ -13,39 +13,47 @@ use super::{
     PIECES_IN_A_ROW,
     coder::{Encoder, Step},
 };
-use crate::config::Encoding;
+use crate::{
+    config::Encoding,
+    server::{
+        prefix::{Announced, Prefix},
+        turns::Turn,
+    },
+};
 
 /// A body whose messages are compressed. The length of a message precedes it: it is kept until all of it is there.
 pub(in crate::server) struct Compressed<B> {
     body: B,
     encoding: Encoding,
-    prefix: [u8; 5],
-    filled: usize,
+    prefix: Prefix,
     /// The message, and what is still to come of it.
     message: Option<(Encoder, usize)>,
     pieces: VecDeque<Bytes>,
     input: Bytes,
     ready: VecDeque<Bytes>,
-    in_a_row: usize,
+    turn: Turn,
 }
 
 impl<B> Compressed<B> {
     pub(in crate::server) fn new(body: B, encoding: Encoding) -> Self {
         let (pieces, ready, input) = (VecDeque::new(), VecDeque::new(), Bytes::new());
-        Self { body, encoding, prefix: [0; 5], filled: 0, message: None, pieces, input, ready, in_a_row: 0 }
+        Self {
+            body,
+            encoding,
+            prefix: Prefix::new(),
+            message: None,
+            pieces,
+            input,
+            ready,
+            turn: Turn::new(PIECES_IN_A_ROW),
+        }
     }
 
     /// Goes on in what has come, by a piece at most.
     fn advance(&mut self) {
         let Some((encoder, missing)) = &mut self.message else {
-            let here = self.input.split_to(self.input.len().min(self.prefix.len() - self.filled));
-            self.prefix[self.filled..self.filled + here.len()].copy_from_slice(&here);
-            self.filled += here.len();
-            if self.filled == self.prefix.len() {
-                self.filled = 0;
-                let [_, length @ ..] = self.prefix;
-                let missing = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-                self.message = Some((Encoder::new(self.encoding), missing));
+            if let Some(announced) = self.prefix.take(&mut self.input) {
+                self.message = Some((Encoder::new(self.encoding), announced.len()));
             }
             return;
         };
@@ -63,7 +71,7 @@ impl<B> Compressed<B> {
             let len: usize = self.pieces.iter().map(Bytes::len).sum();
             // What hardly gets shorter may get a little longer, and then not fit into four bytes: nobody sends that.
             let length = u32::try_from(len).unwrap_or(u32::MAX);
-            self.ready.push_back([&[1][..], &length.to_be_bytes()].concat().into());
+            self.ready.push_back(Announced { flag: 1, length }.to_bytes());
             self.ready.append(&mut self.pieces);
             self.message = None;
         }
@@ -85,12 +93,8 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Compressed<B> {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             if this.has_work() {
-                if this.in_a_row == PIECES_IN_A_ROW {
-                    this.in_a_row = 0;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                this.in_a_row += 1;
+                ready!(this.turn.poll(cx));
+                this.turn.did(1);
                 this.advance();
                 continue;
             }

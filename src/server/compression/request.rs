@@ -19,7 +19,12 @@ use crate::{
     config::Encoding,
     error::Error,
     metrics::Metrics,
-    server::{admission::Held, calls::BoxError},
+    server::{
+        admission::Held,
+        calls::BoxError,
+        prefix::{Announced, Prefix},
+        turns::Turn,
+    },
 };
 
 /// What the bytes of messages that were decompressed are taken from.
@@ -35,10 +40,7 @@ pub(in crate::server) struct Account<H> {
 
 /// Where in a body it is.
 enum Place {
-    Prefix {
-        bytes: [u8; 5],
-        filled: usize,
-    },
+    Prefix(Prefix),
     /// In a message that is not compressed, with so many bytes to come.
     Plain(usize),
     Compressed {
@@ -57,7 +59,7 @@ struct Message {
     is_starved: bool,
 }
 
-const BEGIN: Place = Place::Prefix { bytes: [0; 5], filled: 0 };
+const BEGIN: Place = Place::Prefix(Prefix::new());
 
 /// A body whose messages are plain.
 pub(in crate::server) struct Decompressed<B, H> {
@@ -69,26 +71,22 @@ pub(in crate::server) struct Decompressed<B, H> {
     input: Bytes,
     /// What was decompressed and not taken.
     ready: VecDeque<Bytes>,
-    in_a_row: usize,
+    turn: Turn,
     over: bool,
 }
 
 impl<B, H: AsRef<Held>> Decompressed<B, H> {
     pub(in crate::server) fn new(body: B, encoding: Encoding, account: Account<H>) -> Self {
         let (input, ready) = (Bytes::new(), VecDeque::new());
-        Self { body, encoding, account, place: BEGIN, input, ready, in_a_row: 0, over: false }
+        Self { body, encoding, account, place: BEGIN, input, ready, turn: Turn::new(PIECES_IN_A_ROW), over: false }
     }
 
     /// Goes on in what has come, by a piece at most.
     fn advance(&mut self) -> Result<(), Status> {
         match &mut self.place {
-            Place::Prefix { bytes, filled } => {
-                let here = self.input.split_to(self.input.len().min(bytes.len() - *filled));
-                bytes[*filled..*filled + here.len()].copy_from_slice(&here);
-                *filled += here.len();
-                if *filled == bytes.len() {
-                    let bytes = *bytes;
-                    self.place = self.begin(bytes)?;
+            Place::Prefix(prefix) => {
+                if let Some(announced) = prefix.take(&mut self.input) {
+                    self.place = self.begin(announced)?;
                 }
             }
             Place::Plain(missing) => {
@@ -108,7 +106,8 @@ impl<B, H: AsRef<Held>> Decompressed<B, H> {
                 let _ = self.input.split_to(read);
                 if message.ended && *missing == 0 {
                     self.account.set(message.len, 0)?;
-                    self.ready.push_back(prefix(message.len));
+                    let length = u32::try_from(message.len).expect("the limit is no larger");
+                    self.ready.push_back(Announced { flag: 0, length }.to_bytes());
                     self.ready.append(&mut message.pieces);
                     self.place = BEGIN;
                 } else if message.ended {
@@ -122,11 +121,10 @@ impl<B, H: AsRef<Held>> Decompressed<B, H> {
     }
 
     /// What follows a prefix.
-    fn begin(&mut self, bytes: [u8; 5]) -> Result<Place, Status> {
-        let [flag, length @ ..] = bytes;
-        let missing = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-        if flag != 1 {
-            self.ready.push_back(Bytes::copy_from_slice(&bytes));
+    fn begin(&mut self, announced: Announced) -> Result<Place, Status> {
+        let missing = announced.len();
+        if announced.flag != 1 {
+            self.ready.push_back(announced.to_bytes());
             return Ok(if missing == 0 { BEGIN } else { Place::Plain(missing) });
         }
         if missing > self.account.limit {
@@ -138,10 +136,19 @@ impl<B, H: AsRef<Held>> Decompressed<B, H> {
         Ok(Place::Compressed { missing, message })
     }
 
+    /// Whether no compressed message, nor a prefix, has begun and not ended. What is plain others look after.
+    fn is_between(&self) -> bool {
+        match &self.place {
+            Place::Prefix(prefix) => prefix.is_empty(),
+            Place::Plain(_) => true,
+            Place::Compressed { .. } => false,
+        }
+    }
+
     /// Whether there is something to be done before more comes.
     fn has_work(&self) -> bool {
         match &self.place {
-            Place::Prefix { .. } | Place::Plain(_) => !self.input.is_empty(),
+            Place::Prefix(_) | Place::Plain(_) => !self.input.is_empty(),
             Place::Compressed { missing, message } => !self.input.is_empty() || *missing == 0 || !message.is_starved,
         }
     }
@@ -187,12 +194,6 @@ fn corrupt(reason: &str) -> Status {
     Status::internal(format!("the message cannot be decompressed: {reason}"))
 }
 
-/// What precedes a plain message.
-fn prefix(len: usize) -> Bytes {
-    let length = u32::try_from(len).expect("the limit is no larger");
-    [&[0][..], &length.to_be_bytes()].concat().into()
-}
-
 impl<B, H> HttpBody for Decompressed<B, H>
 where
     B: HttpBody<Data = Bytes, Error = BoxError> + Unpin,
@@ -211,12 +212,8 @@ where
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             if this.has_work() {
-                if this.in_a_row == PIECES_IN_A_ROW {
-                    this.in_a_row = 0;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                this.in_a_row += 1;
+                ready!(this.turn.poll(cx));
+                this.turn.did(1);
                 if let Err(status) = this.advance() {
                     this.over = true;
                     return Poll::Ready(Some(Err(status.into())));
@@ -231,7 +228,7 @@ where
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
                     this.over = true;
-                    let whole = matches!(this.place, Place::Prefix { filled: 0, .. } | Place::Plain(_));
+                    let whole = this.is_between();
                     let early = || Some(Err(corrupt("the call ends within it").into()));
                     return Poll::Ready(if whole { None } else { early() });
                 }
@@ -240,7 +237,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        let between = matches!(self.place, Place::Prefix { filled: 0, .. } | Place::Plain(_));
+        let between = self.is_between();
         self.over || self.ready.is_empty() && self.input.is_empty() && between && self.body.is_end_stream()
     }
 }
