@@ -4,6 +4,7 @@ mod cascade;
 mod chunk;
 mod largest;
 mod relative;
+mod squares;
 
 use evenkeel_exact::{ExactSum, NormOrder, NormPartial};
 use rayon::prelude::*;
@@ -37,7 +38,7 @@ pub fn measure_gradients(
     checkpoint: &dyn Checkpoint,
 ) -> Result<NormPartial, Error> {
     let partials = gradients.par_iter().map(|gradient| measure(gradient, order, checkpoint));
-    partials.try_reduce(|| NormPartial::new(order), merged)
+    partials.try_reduce(|| Box::new(NormPartial::new(order)), merged).map(|partial| *partial)
 }
 
 fn exact(tensors: &[TensorRef<'_>], order: NormOrder, checkpoint: &dyn Checkpoint) -> Result<Norms, Error> {
@@ -50,13 +51,13 @@ fn exact(tensors: &[TensorRef<'_>], order: NormOrder, checkpoint: &dyn Checkpoin
             *norm = partial.norm();
             Ok::<_, Error>(partial)
         })
-        .try_reduce(|| NormPartial::new(order), merged)?;
+        .try_reduce(|| Box::new(NormPartial::new(order)), merged)?;
     Ok(Norms { total: total.norm(), per_tensor })
 }
 
 /// Partials merge exactly, so Rayon may group tensors and chunks as it likes. They are over a kilobyte, which Rayon would
 /// copy from chunk to chunk if they were not in boxes.
-fn measure(tensor: &TensorRef<'_>, order: NormOrder, checkpoint: &dyn Checkpoint) -> Result<NormPartial, Error> {
+fn measure(tensor: &TensorRef<'_>, order: NormOrder, checkpoint: &dyn Checkpoint) -> Result<Box<NormPartial>, Error> {
     let partials = tensor.data().par_chunks(CHUNK * tensor.dtype().size()).try_fold(
         || Box::new(NormPartial::new(order)),
         |mut partial, data| {
@@ -65,14 +66,10 @@ fn measure(tensor: &TensorRef<'_>, order: NormOrder, checkpoint: &dyn Checkpoint
             Ok::<_, Error>(partial)
         },
     );
-    let merged = |mut a: Box<NormPartial>, b: Box<NormPartial>| {
-        a.merge(&b).expect("both are of the order that was asked for");
-        Ok(a)
-    };
-    partials.try_reduce(|| Box::new(NormPartial::new(order)), merged).map(|partial| *partial)
+    partials.try_reduce(|| Box::new(NormPartial::new(order)), merged)
 }
 
-fn merged(mut a: NormPartial, b: NormPartial) -> Result<NormPartial, Error> {
+fn merged(mut a: Box<NormPartial>, b: Box<NormPartial>) -> Result<Box<NormPartial>, Error> {
     a.merge(&b).expect("both are of the order that was asked for");
     Ok(a)
 }

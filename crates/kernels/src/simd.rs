@@ -7,7 +7,9 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 #[cfg(target_arch = "x86_64")]
 use std::{
-    arch::x86_64::{__m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _mm256_cvtph_ps, _mm256_cvtps_ph},
+    arch::x86_64::{
+        __m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_cvtph_ps, _mm256_cvtps_ph,
+    },
     mem::transmute,
 };
 
@@ -128,6 +130,24 @@ fn avx2<K: Kernel>(kernel: K) -> K::Output {
 fn avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run_fused()
 }
+
+/// Asks for the bytes that are `ahead` of these, so that they are in the cache when they are wanted. Where there are none,
+/// nothing happens.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[expect(unsafe_code, reason = "an instruction that has no other name")]
+pub(crate) fn prefetch(bytes: &[u8], ahead: usize) {
+    /// Those of a cache line.
+    const LINE: usize = 64;
+    for line in bytes.chunks(LINE) {
+        // SAFETY: every x86-64 machine has this instruction. It reads nothing, whatever the address is.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().wrapping_add(ahead).cast()) };
+    }
+}
+
+/// There is no such instruction that is known here.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn prefetch(_: &[u8], _: usize) {}
 
 /// Float16 numbers, as their bytes, to float32, as many as both slices have; false, and nothing done, where the instruction
 /// set in use has no conversion.

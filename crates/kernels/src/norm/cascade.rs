@@ -4,10 +4,8 @@ use std::marker::PhantomData;
 
 use crate::{
     DType, Element,
-    dtype::Exponents,
     lanes::{BLOCK, LANES, two_sum},
-    parallel::CHUNK,
-    simd::{self, InstructionSet, Kernel},
+    simd::{self, Kernel},
 };
 
 /// What is added of each element.
@@ -29,9 +27,6 @@ pub(super) fn terms<E: Element>(data: &[u8], term: Term) -> Option<Vec<f64>> {
         Term::Absolute => simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x.abs()], element }).exact(),
         // The square of any other dtype fits float64.
         Term::Square if E::DTYPE != DType::F64 => {
-            if let Some(terms) = simd::run(Squares { data, element }) {
-                return Some(terms);
-            }
             simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x * x], element }).exact()
         }
         Term::Square => simd::run(Cascade::<_, _, 4> { data, term: &square_and_rest, element }).exact(),
@@ -44,80 +39,6 @@ fn square_and_rest(x: f64) -> [f64; 2] {
     let square = x * x;
     let exact = x == 0.0 || (1e-250..1e300).contains(&square);
     [if exact { square } else { f64::NAN }, x.mul_add(x, -square)]
-}
-
-/// Squares that span few powers of two, as those of most gradients do, without the second level's cost.
-///
-/// A lane's sum begins with a power of two above all it will come to, and so stays within one binade: its last bit is
-/// always worth the same. What an addition rounds away is half of that at most, and a multiple of the unit that all
-/// squares are multiples of; its sum is exact as long as it fits 53 bits of that unit.
-struct Squares<'a, E> {
-    data: &'a [u8],
-    element: PhantomData<E>,
-}
-
-/// Twice as many lanes as elsewhere: LLVM shuffles fewer as if they were single numbers, at four times the cost.
-const WIDE: usize = 2 * LANES;
-
-impl<E: Element> Kernel for Squares<'_, E> {
-    type Output = Option<Vec<f64>>;
-
-    #[inline(always)]
-    fn run(self) -> Option<Vec<f64>> {
-        /// The most terms in a lane, as a power of two.
-        const TERMS: i32 = (CHUNK / WIDE).ilog2() as i32;
-        debug_assert!(self.data.len() <= CHUNK * E::DTYPE.size(), "more would not fit the lanes");
-        let Exponents { largest, smallest } = E::exponents(self.data);
-        let not_finite = 2 * E::BIAS + 1;
-        // |x| < 2^(e + 1), so that a lane's sum is below 2^(2e + 2 + TERMS), and rounds away no more than 2^(2e + 2 - 53
-        // + TERMS) each time; units are 2^(2 (smallest - MANTISSA)).
-        let rests = 2 * (largest - smallest) + 2 + 2 * TERMS + 2 * E::MANTISSA - 53;
-        if largest == not_finite || rests > 53 {
-            return None;
-        }
-        let start = f64::from_bits(((1023 + 2 * (largest - E::BIAS) + 2 + TERMS) as u64) << 52);
-        // Squares are exact in float64, so that both ways to add one give the same bits; the fused one is a call where it
-        // is not an instruction.
-        if simd::chosen() == InstructionSet::Baseline {
-            Some(self.sum(start, |x, y| x * x + y))
-        } else {
-            Some(self.sum(start, |x, y| x.mul_add(x, y)))
-        }
-    }
-}
-
-impl<E: Element> Squares<'_, E> {
-    /// `plus_square(x, y)` is x² + y.
-    #[inline(always)]
-    fn sum(self, start: f64, plus_square: impl Fn(f64, f64) -> f64) -> Vec<f64> {
-        let (mut sums, mut rests) = ([start; WIDE], [0.0; WIDE]);
-        let mut add = |values: &[f64; WIDE]| {
-            for (lane, &x) in values.iter().enumerate() {
-                let sum = plus_square(x, sums[lane]);
-                rests[lane] += plus_square(x, sums[lane] - sum);
-                sums[lane] = sum;
-            }
-        };
-        let step = if E::DECODES_SLOWLY { BLOCK } else { WIDE };
-        let whole = self.data.chunks_exact(step * E::DTYPE.size());
-        let rest = whole.remainder();
-        let mut block = [0.0; BLOCK];
-        for bytes in whole {
-            if E::DECODES_SLOWLY {
-                E::decode(bytes, &mut block);
-                block.as_chunks::<WIDE>().0.iter().for_each(&mut add);
-            } else {
-                let mut values = [0.0; WIDE];
-                E::decode(bytes, &mut values);
-                add(&values);
-            }
-        }
-        let count = rest.len() / E::DTYPE.size();
-        E::decode(rest, &mut block[..count]);
-        block[count..].fill(0.0); // zeros change no sum
-        block.as_chunks::<WIDE>().0.iter().for_each(&mut add);
-        sums.into_iter().map(|sum| sum - start).chain(rests).collect()
-    }
 }
 
 struct Cascade<'a, E, F, const LEVELS: usize> {
@@ -220,24 +141,6 @@ mod tests {
                 prop_assert_eq!(sum(terms), one_by_one);
             }
         }
-    }
-
-    /// As many elements as a chunk has, all bits of which count, as far apart as is allowed and one power of two more.
-    #[test]
-    fn squares_of_a_few_powers_of_two_are_exact() {
-        let squares = |powers: i32| {
-            let element =
-                |i: usize| if i.is_multiple_of(3) { 1.999_999_9f32 } else { (-powers as f32).exp2() * 1.999_999_5 };
-            let values: Vec<f32> = (0..CHUNK).map(element).collect();
-            let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-            let exact = sum(values.iter().map(|&x| f64::from(x) * f64::from(x)));
-            (simd::run(Squares { data: &data, element: PhantomData::<f32> }).map(sum), exact)
-        };
-        for powers in 0..=20 {
-            let (squares, exact) = squares(powers);
-            assert_eq!(squares, Some(exact), "{powers}");
-        }
-        assert_eq!(squares(21).0, None);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Adding a chunk of a tensor to a norm.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Range};
 
 use evenkeel_exact::{NormOrder, NormPartial};
 
 use super::{
     cascade::{self, Term},
     largest::Largest,
+    squares::{Squares, Sum},
 };
 use crate::{DType, Element, dtype::with_element, simd};
 
@@ -15,31 +16,44 @@ pub(super) fn add(partial: &mut NormPartial, dtype: DType, data: &[u8]) {
     with_element!(dtype, E => add_elements::<E>(partial, data));
 }
 
-/// The vector code below knows nothing of what is not finite, or spans too many powers of two; it notices, and the chunk
-/// is added element by element.
+/// The vector code below knows nothing of what is not finite, or spans too many powers of two; it notices, and the elements
+/// are added one by one.
 fn add_elements<E: Element>(partial: &mut NormPartial, data: &[u8]) {
-    if !add_fast::<E>(partial, data) {
-        data.chunks_exact(E::DTYPE.size()).for_each(|element| partial.add(E::from_le_bytes(element).to_f64()));
+    let element = PhantomData::<E>;
+    match partial.order() {
+        NormOrder::One => add_terms::<E>(partial, data, Term::Absolute),
+        NormOrder::Two if E::DTYPE != DType::F64 => {
+            let Sum { terms, left } = simd::run(Squares { data, element });
+            let left_len: usize = left.iter().map(Range::len).sum();
+            partial.add_terms(elements::<E>(data.len() - left_len), terms);
+            left.into_iter().for_each(|range| add_terms::<E>(partial, &data[range], Term::Square));
+        }
+        NormOrder::Two => add_terms::<E>(partial, data, Term::Square),
+        NormOrder::Infinity => {
+            let largest = simd::run(Largest { data, element });
+            if largest.is_finite() {
+                partial.add_largest(elements::<E>(data.len()), largest);
+            } else {
+                add_each::<E>(partial, data);
+            }
+        }
     }
 }
 
-/// Adds the elements at vector speed, or adds nothing and returns false.
-fn add_fast<E: Element>(partial: &mut NormPartial, data: &[u8]) -> bool {
-    let elements = (data.len() / E::DTYPE.size()) as u64;
-    let terms = match partial.order() {
-        NormOrder::One => cascade::terms::<E>(data, Term::Absolute),
-        NormOrder::Two => cascade::terms::<E>(data, Term::Square),
-        NormOrder::Infinity => {
-            let largest = simd::run(Largest { data, element: PhantomData::<E> });
-            if largest.is_finite() {
-                partial.add_largest(elements, largest);
-            }
-            return largest.is_finite();
-        }
-    };
-    let exact = terms.is_some();
-    terms.into_iter().for_each(|terms| partial.add_terms(elements, terms));
-    exact
+fn add_terms<E: Element>(partial: &mut NormPartial, data: &[u8], term: Term) {
+    match cascade::terms::<E>(data, term) {
+        Some(terms) => partial.add_terms(elements::<E>(data.len()), terms),
+        None => add_each::<E>(partial, data),
+    }
+}
+
+fn add_each<E: Element>(partial: &mut NormPartial, data: &[u8]) {
+    data.chunks_exact(E::DTYPE.size()).for_each(|element| partial.add(E::from_le_bytes(element).to_f64()));
+}
+
+/// The elements in so many bytes.
+fn elements<E: Element>(bytes: usize) -> u64 {
+    (bytes / E::DTYPE.size()) as u64
 }
 
 #[cfg(test)]

@@ -1,0 +1,252 @@
+//! The exact sum of a chunk's squares, where they span few powers of two.
+
+use std::{marker::PhantomData, ops::Range};
+
+use crate::{
+    Element,
+    dtype::Exponents,
+    lanes::{BLOCK, LANES},
+    parallel::CHUNK,
+    simd::{self, Kernel},
+};
+
+/// Elements that are looked at, and then added: few enough to be in the first-level cache in between.
+const STRETCH: usize = CHUNK / 4;
+
+/// Twice as many lanes as elsewhere: LLVM shuffles fewer as if they were single numbers, at four times the cost.
+const WIDE: usize = 2 * LANES;
+
+/// The most terms in a lane, as a power of two.
+const TERMS: i32 = (CHUNK / WIDE).ilog2() as i32;
+
+/// Squares that span few powers of two, as those of most gradients do, without the second level's cost. Not for float64.
+///
+/// A lane's sum begins with a power of two above all it will come to, and so stays within one binade: its last bit is
+/// always worth the same. What an addition rounds away is half of that at most, and a multiple of the unit that all
+/// squares are multiples of; its sum is exact as long as it fits 53 bits of that unit.
+pub(super) struct Squares<'a, E> {
+    /// Those of a chunk at most.
+    pub(super) data: &'a [u8],
+    pub(super) element: PhantomData<E>,
+}
+
+/// The sum of some squares.
+pub(super) struct Sum {
+    /// Numbers of which it is the sum, exactly: to add each of them to a long accumulator takes as long as some dozen squares.
+    pub(super) terms: [f64; 4],
+    /// The bytes that are not in it: too large beside the others, too small, or not finite.
+    pub(super) left: Vec<Range<usize>>,
+}
+
+impl<E: Element> Kernel for Squares<'_, E> {
+    type Output = Sum;
+
+    /// Squares are exact in float64, so that both ways to add one give the same bits.
+    #[inline(always)]
+    fn run(self) -> Sum {
+        self.sum(|x, y| x * x + y)
+    }
+
+    #[inline(always)]
+    fn run_fused(self) -> Sum {
+        self.sum(|x, y| x.mul_add(x, y))
+    }
+}
+
+impl<E: Element> Squares<'_, E> {
+    /// `plus_square(x, y)` is x² + y.
+    #[inline(always)]
+    fn sum(self, plus_square: impl Fn(f64, f64) -> f64 + Copy) -> Sum {
+        debug_assert!(self.data.len() <= CHUNK * E::DTYPE.size(), "more would not fit the lanes");
+        let (mut lanes, mut left) = (Lanes::new(), Vec::new());
+        let stretch = STRETCH * E::DTYPE.size();
+        for (index, data) in self.data.chunks(stretch).enumerate() {
+            if lanes.make_room::<E>(E::exponents(data)) {
+                lanes.add::<E>(data, stretch, plus_square);
+            } else {
+                left.push(index * stretch..index * stretch + data.len());
+            }
+        }
+        Sum { terms: lanes.terms::<E>(), left }
+    }
+}
+
+struct Lanes {
+    /// What each sum began with.
+    start: f64,
+    sums: [f64; WIDE],
+    rests: [f64; WIDE],
+    /// Of what was added.
+    range: Option<Exponents>,
+}
+
+impl Lanes {
+    fn new() -> Self {
+        Self { start: 0.0, sums: [0.0; WIDE], rests: [0.0; WIDE], range: None }
+    }
+
+    /// Makes room for squares of elements of this range; false: it would be too wide, and nothing was done.
+    fn make_room<E: Element>(&mut self, range: Exponents) -> bool {
+        let before = self.range.unwrap_or(range);
+        let largest = range.largest.max(before.largest);
+        let smallest = range.smallest.min(before.smallest);
+        let not_finite = 2 * E::BIAS + 1;
+        // |x| < 2^(e + 1), so that a lane's sum is below 2^(2e + 2 + TERMS), and rounds away no more than 2^(2e + 2 - 53
+        // + TERMS) each time; units are 2^(2 (smallest - MANTISSA)).
+        let rests = 2 * (largest - smallest) + 2 + 2 * TERMS + 2 * E::MANTISSA - 53;
+        if largest == not_finite || rests > 53 {
+            return false;
+        }
+        if self.range.is_none() || largest > before.largest {
+            self.begin_with(power_of_two(begin::<E>(largest)));
+        }
+        self.range = Some(Exponents { largest, smallest });
+        true
+    }
+
+    /// Begins the sums with a larger number. What they were fits float64, and what it rounds away goes where all of that
+    /// goes.
+    fn begin_with(&mut self, start: f64) {
+        for (sum, rest) in self.sums.iter_mut().zip(&mut self.rests) {
+            let so_far = *sum - self.start;
+            *sum = start + so_far;
+            *rest += so_far - (*sum - start);
+        }
+        self.start = start;
+    }
+
+    /// Adds squares that there is room for. `ahead`: how many bytes from each element to one that will be wanted next; they
+    /// are asked for, and come while this computes.
+    #[inline(always)]
+    fn add<E: Element>(&mut self, data: &[u8], ahead: usize, plus_square: impl Fn(f64, f64) -> f64) {
+        let (mut sums, mut rests) = (self.sums, self.rests);
+        let mut add = |values: &[f64; WIDE]| {
+            for (lane, &x) in values.iter().enumerate() {
+                let sum = plus_square(x, sums[lane]);
+                rests[lane] += plus_square(x, sums[lane] - sum);
+                sums[lane] = sum;
+            }
+        };
+        let step = if E::DECODES_SLOWLY { BLOCK } else { WIDE };
+        let whole = data.chunks_exact(step * E::DTYPE.size());
+        let rest = whole.remainder();
+        let mut block = [0.0; BLOCK];
+        for bytes in whole {
+            simd::prefetch(bytes, ahead);
+            if E::DECODES_SLOWLY {
+                E::decode(bytes, &mut block);
+                block.as_chunks::<WIDE>().0.iter().for_each(&mut add);
+            } else {
+                let mut values = [0.0; WIDE];
+                E::decode(bytes, &mut values);
+                add(&values);
+            }
+        }
+        let count = rest.len() / E::DTYPE.size();
+        E::decode(rest, &mut block[..count]);
+        block[count..].fill(0.0); // zeros change no sum
+        block.as_chunks::<WIDE>().0.iter().for_each(&mut add);
+        (self.sums, self.rests) = (sums, rests);
+    }
+
+    /// The sum, as [`Sum`] has it.
+    fn terms<E: Element>(&self) -> [f64; 4] {
+        let Some(Exponents { largest, smallest }) = self.range else { return [0.0; 4] };
+        // All sums are in the binade of what they began with, so that their bits count in units of its last one.
+        let sums = self.sums.iter().map(|sum| (sum.to_bits() - self.start.to_bits()) as i64).sum();
+        let rest_unit = power_of_two(2 * (smallest - E::BIAS - E::MANTISSA));
+        let per_unit = 1.0 / rest_unit;
+        let rests = self.rests.iter().map(|rest| (rest * per_unit) as i64).sum();
+        let [sums, more_sums] = halves(sums, power_of_two(begin::<E>(largest) - 52));
+        let [rests, more_rests] = halves(rests, rest_unit);
+        [sums, more_sums, rests, more_rests]
+    }
+}
+
+/// The power of two that a sum begins with.
+fn begin<E: Element>(largest: i32) -> i32 {
+    2 * (largest - E::BIAS) + 2 + TERMS
+}
+
+fn power_of_two(exponent: i32) -> f64 {
+    f64::from_bits(((1023 + exponent) as u64) << 52)
+}
+
+/// A number of units as two numbers that fit float64.
+fn halves(count: i64, unit: f64) -> [f64; 2] {
+    const HALF: i64 = 1 << 32;
+    [(count / HALF * HALF) as f64 * unit, (count % HALF) as f64 * unit]
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_exact::ExactSum;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn exact(terms: impl IntoIterator<Item = f64>) -> ExactSum {
+        let mut sum = ExactSum::new();
+        terms.into_iter().for_each(|term| sum.add(term));
+        sum
+    }
+
+    /// What is summed of `values`, and what is left.
+    fn squares(values: &[f32]) -> (ExactSum, Vec<Range<usize>>) {
+        let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let Sum { terms, left } = simd::run(Squares { data: &data, element: PhantomData::<f32> });
+        (exact(terms), left)
+    }
+
+    fn one_by_one(values: &[f32]) -> ExactSum {
+        exact(values.iter().map(|&x| f64::from(x) * f64::from(x)))
+    }
+
+    /// As many elements as a chunk has, all bits of which count, as far apart as is allowed and one power of two more.
+    #[test]
+    fn squares_of_a_few_powers_of_two_are_exact() {
+        for powers in 0..=21 {
+            let small = (-powers as f32).exp2() * 1.999_999_5;
+            let element = |i: usize| if i.is_multiple_of(3) { 1.999_999_9f32 } else { small };
+            let values: Vec<f32> = (0..CHUNK).map(element).collect();
+            let (sum, left) = squares(&values);
+            if powers <= 20 {
+                assert_eq!((sum, left), (one_by_one(&values), vec![]), "{powers}");
+            } else {
+                assert_eq!((sum, left.len()), (ExactSum::new(), CHUNK / STRETCH), "{powers}");
+            }
+        }
+    }
+
+    /// Each stretch is of another scale: the sums begin again, and what does not fit is left.
+    #[test]
+    fn stretches_of_other_scales_are_summed_or_left() {
+        for scales in
+            [[0, 6, 3, 9], [9, 6, 3, 0], [0, 12, 0, 18], [0, 24, 0, 23], [30, 0, 30, 12], [-140, -130, 120, 120]]
+        {
+            let element = |i: usize| (scales[i / STRETCH] as f32).exp2() * (1.0 + i as f32 / (2 * CHUNK) as f32);
+            let values: Vec<f32> = (0..CHUNK - 5).map(element).collect();
+            let (sum, left) = squares(&values);
+            let mut taken = values.clone();
+            left.iter().for_each(|range| taken[range.start / 4..range.end / 4].fill(0.0));
+            assert_eq!(sum, one_by_one(&taken), "{scales:?}");
+            let are_close = scales.iter().all(|scale: &i32| scale.abs_diff(scales[0]) < 19);
+            assert_eq!(left.is_empty(), are_close, "{scales:?}: {left:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_not_left_is_summed_exactly(
+            values in prop_oneof![
+                prop::collection::vec(-1f32..1.0, 0..2 * STRETCH),
+                prop::collection::vec(prop_oneof![99 => -1f32..1.0, 1 => any::<f32>()], 0..3 * STRETCH),
+            ],
+        ) {
+            let (sum, left) = squares(&values);
+            let mut taken = values.clone();
+            left.iter().for_each(|range| taken[range.start / 4..range.end / 4].fill(0.0));
+            prop_assert_eq!(sum, one_by_one(&taken));
+        }
+    }
+}
