@@ -5,7 +5,8 @@
 //! - `run OPERATION DTYPE BYTES ITERATIONS`: the median time of a call, in nanoseconds;
 //! - `save OPERATION DTYPE BYTES FILE`: writes the result's bytes.
 //!
-//! Results are written to buffers that are used again, as the server does.
+//! Results are written to buffers that are used again, as the server does. Gradients are clipped where they are, as PyTorch
+//! does, and are there anew before each call, outside of the time.
 
 use std::{
     collections::HashMap,
@@ -17,7 +18,7 @@ use std::{
 
 use evenkeel_kernels::{
     Cancelled, Checkpoint, ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters,
-    Normalization, TensorRef, clip_gradients, dropout, encode, normalize,
+    Normalization, TensorMut, TensorRef, clip_gradients_in_place, dropout, encode, normalize,
 };
 
 use crate::{
@@ -46,7 +47,7 @@ pub(crate) fn answer() -> Result<()> {
         match verb {
             "run" => println!("{:.0}", pool.install(|| input.time(operation, last.parse()?))?),
             "save" => {
-                fs::write(last, pool.install(|| input.compute(operation))?)?;
+                fs::write(last, pool.install(|| input.compute(operation, input.gradient(operation)))?)?;
                 println!("saved");
             }
             _ => return Err(format!("not a command: {line:?}").into()),
@@ -123,24 +124,38 @@ impl Input {
     fn time(&self, operation: Operation, iterations: usize) -> Result<f64> {
         let mut nanos = Vec::with_capacity(iterations);
         for _ in 0..iterations {
+            let gradient = self.gradient(operation);
             let started = Instant::now();
-            let result = self.compute(operation)?;
+            let result = self.compute(operation, gradient)?;
             self.buffers.put(result);
             nanos.push(started.elapsed().as_nanos() as f64);
         }
         Ok(Summary::of(nanos).median)
     }
 
-    fn compute(&self, operation: Operation) -> Result<Vec<u8>> {
-        let input = TensorRef::new(self.dtype, &self.shape, &self.data).map_err(|_| "the size is not a whole shape")?;
+    /// What is replaced by the result, if the operation does that.
+    fn gradient(&self, operation: Operation) -> Vec<u8> {
+        match operation {
+            Operation::Norm(_) | Operation::Dropout => Vec::new(),
+            Operation::Clip => {
+                let mut gradient = self.buffers.buffer(self.data.len());
+                gradient.copy_from_slice(&self.data);
+                gradient
+            }
+        }
+    }
+
+    fn compute(&self, operation: Operation, mut gradient: Vec<u8>) -> Result<Vec<u8>> {
+        let whole = "the size is not a whole shape";
+        let input = || TensorRef::new(self.dtype, &self.shape, &self.data).map_err(|_| whole);
         match operation {
             Operation::Norm(kind) => {
                 let groups = if kind == NormKind::Group { GROUPS } else { 0 };
                 let spec = Normalization { groups, ..Normalization::new(kind) };
-                let result = normalize(&spec, &NormParameters::default(), input, false, &self.buffers)?;
+                let result = normalize(&spec, &NormParameters::default(), input()?, false, &self.buffers)?;
                 Ok(result.output.into_parts().2)
             }
-            Operation::Dropout => Ok(dropout(&DROPOUT, input, false, &self.buffers)?.output.into_parts().2),
+            Operation::Dropout => Ok(dropout(&DROPOUT, input()?, false, &self.buffers)?.output.into_parts().2),
             Operation::Clip => {
                 let spec = Clipping {
                     mode: ClipMode::Norm,
@@ -149,8 +164,9 @@ impl Input {
                     error_if_nonfinite: false,
                     total_norm: None,
                 };
-                let mut clipped = clip_gradients(&spec, &[input], &self.buffers)?;
-                Ok(clipped.data.pop().flatten().ok_or("nothing was clipped")?)
+                let view = TensorMut::new(self.dtype, &self.shape, &mut gradient).map_err(|_| whole)?;
+                clip_gradients_in_place(&spec, &mut [view], &self.buffers)?;
+                Ok(gradient)
             }
         }
     }

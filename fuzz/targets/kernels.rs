@@ -9,8 +9,8 @@ use evenkeel_fuzz::{
 };
 use evenkeel_kernels::{
     ClipMode, Clipping, DType, Dropout, DropoutByParts, DropoutKind, DropoutScaling, NormKind, NormParameters,
-    Normalization, NormalizationByParts, Tensor, Uninterrupted, clip_gradients, dropout, dropout_backward, normalize,
-    normalize_backward,
+    Normalization, NormalizationByParts, Tensor, TensorMut, Uninterrupted, clip_gradients, clip_gradients_in_place,
+    dropout, dropout_backward, normalize, normalize_backward,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -150,6 +150,18 @@ fn clipped(u: &mut Unstructured<'_>) -> Result<()> {
         assert_eq!(clipped.data.len(), gradients.len());
         for (data, gradient) in clipped.data.iter().zip(&gradients) {
             assert!(data.as_ref().is_none_or(|data| data.len() == gradient.data().len()), "{spec:?}: other lengths");
+        }
+        let mut copies: Vec<_> = gradients.iter().map(|gradient| gradient.data().to_vec()).collect();
+        let mut in_place: Vec<_> = copies
+            .iter_mut()
+            .zip(&gradients)
+            .map(|(copy, gradient)| {
+                TensorMut::new(gradient.dtype(), gradient.shape(), copy).expect("a copy is as long")
+            })
+            .collect();
+        clip_gradients_in_place(&spec, &mut in_place, &Uninterrupted).expect("it can be clipped");
+        for ((copy, data), gradient) in copies.iter().zip(&clipped.data).zip(&gradients) {
+            assert!(copy == data.as_deref().unwrap_or(gradient.data()), "{spec:?}: other bytes in place");
         }
     }
     Ok(())

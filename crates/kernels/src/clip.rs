@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 use crate::{
-    Checkpoint, Element, Error, TensorRef,
-    dtype::with_element,
+    Checkpoint, DType, Element, Error, TensorMut, TensorRef,
+    dtype::{Number, with_element},
     norm::{Norms, norms},
-    parallel::{CHUNK, for_each_chunk},
-    simd::{self, Kernel},
+    parallel::CHUNK,
+    simd::{self, InstructionSet, Kernel},
+    stretch::Stretch,
 };
 
 /// How gradients are clipped.
@@ -49,7 +50,7 @@ pub struct Clipped {
     pub clipped_elements: u64,
     /// `NormPerTensor`: each tensor's norm before clipping.
     pub tensor_norms: Vec<f64>,
-    /// Each tensor's new bytes, in order; `None` where they are what they were.
+    /// Each tensor's new bytes, in order; `None` where they are what they were. Empty where they were replaced.
     pub data: Vec<Option<Vec<u8>>>,
 }
 
@@ -63,6 +64,42 @@ pub fn clip_gradients(
     gradients: &[TensorRef<'_>],
     checkpoint: &dyn Checkpoint,
 ) -> Result<Clipped, Error> {
+    let (clipped, changes) = decide(spec, gradients, checkpoint)?;
+    let change = |(change, gradient): (Option<Change>, &TensorRef<'_>)| {
+        let Some(change) = change else { return Ok(None) };
+        let mut output = checkpoint.buffer(gradient.data().len());
+        change.apply(gradient.dtype(), Stretch::Apart { input: gradient.data(), output: &mut output }, checkpoint)?;
+        Ok(Some(output))
+    };
+    let data = changes.into_par_iter().zip(gradients).map(change).collect::<Result<_, Error>>()?;
+    Ok(Clipped { data, ..clipped })
+}
+
+/// As [`clip_gradients`], to where the gradients are: `data` is empty. After [`Error::Cancelled`] they may hold anything,
+/// after other errors they hold what they did.
+///
+/// # Errors
+/// As [`clip_gradients`].
+pub fn clip_gradients_in_place(
+    spec: &Clipping,
+    gradients: &mut [TensorMut<'_>],
+    checkpoint: &dyn Checkpoint,
+) -> Result<Clipped, Error> {
+    let views: Vec<_> = gradients.iter().map(TensorMut::view).collect();
+    let (clipped, changes) = decide(spec, &views, checkpoint)?;
+    changes.into_par_iter().zip(gradients).try_for_each(|(change, gradient)| match change {
+        Some(change) => change.apply(gradient.dtype(), Stretch::InPlace(gradient.data_mut()), checkpoint),
+        None => Ok(()),
+    })?;
+    Ok(clipped)
+}
+
+/// What is to be done to each gradient, `None` where it stays as it is, and all of the answer but the new bytes.
+fn decide(
+    spec: &Clipping,
+    gradients: &[TensorRef<'_>],
+    checkpoint: &dyn Checkpoint,
+) -> Result<(Clipped, Vec<Option<Change>>), Error> {
     let norm_type = validate(spec)?;
     let Norms { total, per_tensor } = match spec.total_norm {
         Some(total) => Norms { total, per_tensor: Vec::new() },
@@ -76,21 +113,24 @@ pub fn clip_gradients(
     match spec.mode {
         ClipMode::Norm => {
             let scale = scale(spec.threshold, total);
-            let data = scale_each(gradients, |_| scale, checkpoint)?;
-            Ok(Clipped { scale, data, ..clipped })
+            // A norm that was reduced elsewhere says nothing of these elements.
+            let change = Change::scale(scale, spec.total_norm.is_none() && total.is_finite());
+            Ok((Clipped { scale, ..clipped }, vec![change; gradients.len()]))
         }
         ClipMode::NormPerTensor => {
             let scales: Vec<f64> = per_tensor.iter().map(|&norm| scale(spec.threshold, norm)).collect();
-            let data = scale_each(gradients, |tensor| scales[tensor], checkpoint)?;
             // A NaN, which `f64::min` would hide, is the smallest: it did the most harm.
             let smallest = scales.iter().fold(1.0, |least: f64, &s| if s.is_nan() || s < least { s } else { least });
-            Ok(Clipped { scale: smallest, tensor_norms: per_tensor, data, ..clipped })
+            let change = |(&scale, norm): (&f64, &f64)| Change::scale(scale, norm.is_finite());
+            let changes = scales.iter().zip(&per_tensor).map(change).collect();
+            Ok((Clipped { scale: smallest, tensor_norms: per_tensor, ..clipped }, changes))
         }
         ClipMode::Value => {
-            let clamp = |gradient: &TensorRef<'_>| with_element!(gradient.dtype(), E => clamp::<E>(gradient, spec.threshold, checkpoint));
-            let results = gradients.par_iter().map(clamp).collect::<Result<Vec<_>, _>>()?;
-            let (counts, data): (Vec<u64>, _) = results.into_iter().unzip();
-            Ok(Clipped { clipped_elements: counts.iter().sum(), data, ..clipped })
+            let count = |gradient: &TensorRef<'_>| count_outside(gradient, spec.threshold, checkpoint);
+            let counts = gradients.par_iter().map(count).collect::<Result<Vec<_>, _>>()?;
+            let clamp = Change::Clamp { threshold: spec.threshold };
+            let changes = counts.iter().map(|&count| (count > 0).then_some(clamp)).collect();
+            Ok((Clipped { clipped_elements: counts.iter().sum(), ..clipped }, changes))
         }
     }
 }
@@ -125,82 +165,93 @@ fn scale(threshold: f64, norm: f64) -> f64 {
     }
 }
 
-/// Multiplies each tensor by its factor, in float64 and rounded once; a factor of 1 leaves the bytes alone.
-fn scale_each(
-    gradients: &[TensorRef<'_>],
-    factor: impl Fn(usize) -> f64 + Sync,
-    checkpoint: &dyn Checkpoint,
-) -> Result<Vec<Option<Vec<u8>>>, Error> {
-    let clip = |(index, gradient): (usize, &TensorRef<'_>)| {
-        let factor = factor(index);
-        if factor == 1.0 {
-            return Ok(None);
-        }
-        let chunk = CHUNK * gradient.dtype().size();
-        let mut output = checkpoint.buffer(gradient.data().len());
-        for_each_chunk(&mut output, chunk, checkpoint, |index, output| {
-            let source = &gradient.data()[index * chunk..][..output.len()];
-            with_element!(gradient.dtype(), E => simd::run(Scale { source, output, factor, element: PhantomData::<E> }));
-        })?;
-        Ok(Some(output))
-    };
-    gradients.par_iter().enumerate().map(clip).collect()
+/// What is done to a tensor.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    /// Each element is multiplied by the factor, in float64, and rounded once.
+    Scale {
+        factor: f64,
+        /// Neither the factor nor any element is NaN or infinite, so that no product is NaN.
+        all_finite: bool,
+    },
+    /// Each element is clamped to the threshold, rounded to its dtype.
+    Clamp { threshold: f64 },
+}
+
+impl Change {
+    /// A factor of 1 leaves the bytes alone, also those of a NaN.
+    fn scale(factor: f64, all_finite: bool) -> Option<Self> {
+        (factor != 1.0).then_some(Self::Scale { factor, all_finite })
+    }
+
+    fn apply(self, dtype: DType, elements: Stretch<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+        elements.par_chunks(CHUNK * dtype.size()).try_for_each(|part| {
+            checkpoint.check()?;
+            with_element!(dtype, E => match self {
+                Self::Scale { factor, all_finite } => {
+                    simd::run(Scale { part, factor, all_finite, element: PhantomData::<E> });
+                }
+                Self::Clamp { threshold } => clamp::<E>(part, threshold),
+            });
+            Ok(())
+        })
+    }
 }
 
 /// Each element times a factor.
 struct Scale<'a, E> {
-    source: &'a [u8],
-    output: &'a mut [u8],
+    part: Stretch<'a>,
     factor: f64,
+    all_finite: bool,
     element: PhantomData<E>,
 }
 
 impl<E: Element> Kernel for Scale<'_, E> {
     type Output = ();
 
+    const WIDEST: InstructionSet = InstructionSet::Avx2;
+
     #[inline(always)]
     fn run(self) {
-        E::map(self.source, self.output, |_, x| x * self.factor);
+        let Self { part, factor, .. } = self;
+        if self.all_finite {
+            part.map::<E, _>(|x| Number(x * factor));
+        } else {
+            part.map::<E, _>(|x| x * factor);
+        }
     }
 }
 
-/// Clamps a tensor to the threshold, rounded to its dtype; with the number of elements that were outside.
-fn clamp<E: Element>(
-    gradient: &TensorRef<'_>,
-    threshold: f64,
-    checkpoint: &dyn Checkpoint,
-) -> Result<(u64, Option<Vec<u8>>), Error> {
+/// How many elements are beyond the threshold, rounded to their dtype.
+fn count_outside(gradient: &TensorRef<'_>, threshold: f64, checkpoint: &dyn Checkpoint) -> Result<u64, Error> {
+    fn outside<E: Element>(elements: &[u8], threshold: f64) -> usize {
+        let threshold = E::from_f64(threshold).to_f64();
+        let is_outside = |element: &&[u8]| E::from_le_bytes(element).to_f64().abs() > threshold;
+        elements.chunks_exact(E::DTYPE.size()).filter(is_outside).count()
+    }
+    let dtype = gradient.dtype();
+    let counts = gradient.data().par_chunks(CHUNK * dtype.size()).map(|elements| {
+        checkpoint.check()?;
+        Ok(with_element!(dtype, E => outside::<E>(elements, threshold)) as u64)
+    });
+    counts.try_reduce(|| 0, |a, b| Ok(a + b))
+}
+
+/// Clamps elements to the threshold, rounded to their dtype.
+fn clamp<E: Element>(elements: Stretch<'_>, threshold: f64) {
     let size = E::DTYPE.size();
     let threshold = E::from_f64(threshold).to_f64();
-    let chunk = CHUNK * size;
-    let outside = |element: &[u8]| E::from_le_bytes(element).to_f64().abs() > threshold;
-    let count = gradient
-        .data()
-        .par_chunks(chunk)
-        .map(|source| {
-            checkpoint.check()?;
-            Ok(source.chunks_exact(size).filter(|element| outside(element)).count() as u64)
-        })
-        .try_reduce(|| 0, |a, b| Ok::<_, Error>(a + b))?;
-    if count == 0 {
-        return Ok((0, None));
-    }
-    let mut output = checkpoint.buffer(gradient.data().len());
-    output.copy_from_slice(gradient.data());
     let (mut above, mut below) = ([0; 8], [0; 8]);
     E::encode(&[threshold], &mut above[..size]);
     E::encode(&[-threshold], &mut below[..size]);
-    for_each_chunk(&mut output, chunk, checkpoint, |_, output| {
-        for element in output.chunks_exact_mut(size) {
-            let x = E::from_le_bytes(element).to_f64();
-            if x > threshold {
-                element.copy_from_slice(&above[..size]);
-            } else if x < -threshold {
-                element.copy_from_slice(&below[..size]);
-            }
+    for element in elements.copied().chunks_exact_mut(size) {
+        let x = E::from_le_bytes(element).to_f64();
+        if x > threshold {
+            element.copy_from_slice(&above[..size]);
+        } else if x < -threshold {
+            element.copy_from_slice(&below[..size]);
         }
-    })?;
-    Ok((count, Some(output)))
+    }
 }
 
 #[cfg(test)]

@@ -11,12 +11,13 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 use crate::{
-    Checkpoint, DType, Element, Error, Tensor, TensorRef,
+    Checkpoint, DType, Element, Error, Tensor, TensorMut, TensorRef,
     dtype::with_element,
     lanes::BLOCK,
     parallel::{CHUNK, for_each_chunk},
     philox,
     simd::{self, InstructionSet, Kernel},
+    stretch::Stretch,
 };
 
 pub use parts::{DropoutByParts, PartMask};
@@ -87,6 +88,15 @@ pub struct Dropped {
     pub output: Tensor,
 }
 
+/// The result of [`dropout_in_place`]; the fields are those of [`Dropped`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// How many elements were kept.
+    pub kept: u64,
+    /// If asked: the draws.
+    pub mask: Option<Vec<u8>>,
+}
+
 /// Drops elements of `input`. Draw `i` keeps iff word `offset + i` of the stream is at least `ceil(p * 2^32)`.
 ///
 /// # Errors
@@ -99,8 +109,24 @@ pub fn dropout(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Dropped, Error> {
     let parts = DropoutByParts::new(spec, input.dtype(), input.shape(), checkpoint)?;
-    let (masks, output) = all_parts(&parts, input, checkpoint)?;
+    let mut output = checkpoint.buffer(input.data().len());
+    let masks = all_parts(&parts, Stretch::Apart { input: input.data(), output: &mut output }, checkpoint)?;
     Ok(parts.finish(return_mask, masks, output))
+}
+
+/// As [`dropout()`], to where the input is. After an error that may hold anything.
+///
+/// # Errors
+/// As [`dropout()`].
+pub fn dropout_in_place(
+    spec: &Dropout,
+    input: TensorMut<'_>,
+    return_mask: bool,
+    checkpoint: &dyn Checkpoint,
+) -> Result<Drawn, Error> {
+    let parts = DropoutByParts::new(spec, input.dtype(), input.shape(), checkpoint)?;
+    let masks = all_parts(&parts, Stretch::InPlace(input.into_data()), checkpoint)?;
+    Ok(parts.drawn(return_mask, masks))
 }
 
 /// The gradient of [`dropout()`]'s input; gradients of dropped elements are +0.0.
@@ -113,23 +139,33 @@ pub fn dropout_backward(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Tensor, Error> {
     let (dtype, shape) = (grad_output.dtype(), grad_output.shape());
-    let parts = DropoutByParts::of(spec, "grad_output.shape", dtype, shape, Select::backward(spec), checkpoint)?;
-    let (_, output) = all_parts(&parts, grad_output, checkpoint)?;
+    let parts = DropoutByParts::backward(spec, dtype, shape, checkpoint)?;
+    let mut output = checkpoint.buffer(grad_output.data().len());
+    all_parts(&parts, Stretch::Apart { input: grad_output.data(), output: &mut output }, checkpoint)?;
     Ok(Tensor::from_parts(dtype, shape.to_vec(), output))
 }
 
-/// The draws and the bytes of every part.
+/// As [`dropout_backward`], to where the gradient is. After an error that may hold anything.
+///
+/// # Errors
+/// As [`dropout()`].
+pub fn dropout_backward_in_place(
+    spec: &Dropout,
+    grad_output: TensorMut<'_>,
+    checkpoint: &dyn Checkpoint,
+) -> Result<(), Error> {
+    let parts = DropoutByParts::backward(spec, grad_output.dtype(), grad_output.shape(), checkpoint)?;
+    all_parts(&parts, Stretch::InPlace(grad_output.into_data()), checkpoint).map(drop)
+}
+
+/// Drops elements of every part; returns the draws.
 fn all_parts(
     parts: &DropoutByParts,
-    input: TensorRef<'_>,
+    elements: Stretch<'_>,
     checkpoint: &dyn Checkpoint,
-) -> Result<(Vec<PartMask>, Vec<u8>), Error> {
-    let mut output = checkpoint.buffer(input.data().len());
-    let len = parts.part_len();
-    let pieces = input.data().par_chunks(len).zip(output.par_chunks_mut(len)).enumerate();
-    let drop = |(index, (input, output))| parts.drop_elements(index, input, output, checkpoint);
-    let masks = pieces.map(drop).collect::<Result<_, _>>()?;
-    Ok((masks, output))
+) -> Result<Vec<PartMask>, Error> {
+    let pieces = elements.par_chunks(parts.part_len()).enumerate();
+    pieces.map(|(index, part)| parts.drop_from(index, part, checkpoint)).collect()
 }
 
 /// How a tensor is covered by draws.
@@ -262,24 +298,21 @@ fn alpha_scale(p: f64) -> f64 {
 
 /// Applies the mask to a part whose first element is element `first` of what the mask is of; draw `i` covers the `run`
 /// elements from `i * run` on.
-fn select(dtype: DType, input: &[u8], mask: &[u8], first: usize, run: usize, how: Select, output: &mut [u8]) {
-    let size = dtype.size();
+fn select(dtype: DType, mut part: Stretch<'_>, mask: &[u8], first: usize, run: usize, how: Select) {
     if run == 1 {
         // Parts start at a multiple of 8 elements, so every 8 of them share a byte of the mask.
         let mask = Bits::Each(&mask[first / 8..]);
-        with_element!(dtype, E => simd::run(Masked { source: input, mask, how, output, element: PhantomData::<E> }));
+        with_element!(dtype, E => simd::run(Masked { part, mask, how, element: PhantomData::<E> }));
         return;
     }
-    let end = first + input.len() / size;
     let mut element = first;
-    while element < end {
+    while part.len() > 0 {
         let draw = element / run;
-        let stop = end.min((draw + 1) * run);
+        let end = (draw + 1) * run;
         let mask = Bits::Same(mask[draw / 8] >> (draw % 8) & 1 == 1);
-        let place = (element - first) * size..(stop - first) * size;
-        let (source, output) = (&input[place.clone()], &mut output[place]);
-        with_element!(dtype, E => simd::run(Masked { source, mask, how, output, element: PhantomData::<E> }));
-        element = stop;
+        let (same, others) = part.split_at((end - element) * dtype.size());
+        with_element!(dtype, E => simd::run(Masked { part: same, mask, how, element: PhantomData::<E> }));
+        (part, element) = (others, end);
     }
 }
 
@@ -306,10 +339,9 @@ fn bytes_of(bits: &[u8]) -> [u8; BLOCK] {
 
 /// A stretch of elements under its mask.
 struct Masked<'a, E> {
-    source: &'a [u8],
+    part: Stretch<'a>,
     mask: Bits<'a>,
     how: Select,
-    output: &'a mut [u8],
     element: PhantomData<E>,
 }
 
@@ -319,31 +351,29 @@ impl<E: Element> Kernel for Masked<'_, E> {
     #[inline(always)]
     fn run(self) {
         let size = E::DTYPE.size();
-        let blocks = self.source.chunks(BLOCK * size).zip(self.output.chunks_mut(BLOCK * size));
-        for (block, (source, output)) in blocks.enumerate() {
+        let (mut block, mut rest) = self.part.split_at(BLOCK * size);
+        let mut done = 0;
+        while block.len() > 0 {
             let bits = match self.mask {
-                Bits::Each(mask) => &mask[block * BLOCK / 8..],
+                Bits::Each(mask) => &mask[done / 8..],
                 Bits::Same(true) => &[0xFF; BLOCK / 8],
                 Bits::Same(false) => &[0; BLOCK / 8],
             };
             match self.how {
                 Select::Bits => {
-                    for (element, (x, y)) in source.chunks_exact(size).zip(output.chunks_exact_mut(size)).enumerate() {
+                    for (element, bytes) in block.copied().chunks_exact_mut(size).enumerate() {
                         // 0xFF or 0: a branch on a random bit would be mispredicted half the time.
                         let keep = (bits[element / 8] >> (element % 8) & 1).wrapping_neg();
-                        y.iter_mut().zip(x).for_each(|(y, x)| *y = x & keep);
+                        bytes.iter_mut().for_each(|byte| *byte &= keep);
                     }
                 }
                 Select::Affine { scale, shift, fill } => {
                     let keep = bytes_of(bits);
-                    E::map_beside(
-                        source,
-                        output,
-                        &keep[..],
-                        |x, keep| if keep == 0 { fill } else { x * scale + shift },
-                    );
+                    block.map_beside::<E, _, _>(&keep[..], |x, keep| if keep == 0 { fill } else { x * scale + shift });
                 }
             }
+            done += BLOCK;
+            (block, rest) = rest.split_at(BLOCK * size);
         }
     }
 }

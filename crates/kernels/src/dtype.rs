@@ -4,7 +4,7 @@ mod coded;
 
 use std::fmt;
 
-pub(crate) use self::coded::{Beside, Coded};
+pub(crate) use self::coded::{Beside, Coded, Number, Real};
 use crate::half::{Bf16, F16};
 
 /// An element type.

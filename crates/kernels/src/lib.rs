@@ -25,10 +25,11 @@
 //! | [`normalize()`], [`normalize_backward`] | batch, layer, RMS, instance, group normalization |
 //! | [`NormalizationByParts`] | the same, while the tensor is still on its way |
 //! | [`dropout()`], [`dropout_backward`] | dropout by NumPy's Philox stream |
+//! | [`dropout_in_place`], [`dropout_backward_in_place`] | the same, to where the tensor is |
 //! | [`DropoutByParts`] | the same, while the tensor is still on its way |
-//! | [`clip_gradients`] | clipping by norm and by value |
+//! | [`clip_gradients`], [`clip_gradients_in_place`] | clipping by norm and by value |
 //! | [`measure_gradients`] | a global norm in parts that merge exactly |
-//! | [`Tensor`], [`TensorRef`], [`DType`], [`half`] | what they work on |
+//! | [`Tensor`], [`TensorRef`], [`TensorMut`], [`DType`], [`half`] | what they work on |
 //! | [`philox`] | the random stream |
 //! | [`simd`] | the choice of the instruction set |
 
@@ -44,11 +45,15 @@ mod normalize;
 mod parallel;
 pub mod philox;
 pub mod simd;
+mod stretch;
 mod tensor;
 
 pub use checkpoint::{Cancelled, Checkpoint, Uninterrupted};
-pub use clip::{ClipMode, Clipped, Clipping, clip_gradients};
-pub use dropout::{Dropout, DropoutByParts, DropoutKind, DropoutScaling, Dropped, PartMask, dropout, dropout_backward};
+pub use clip::{ClipMode, Clipped, Clipping, clip_gradients, clip_gradients_in_place};
+pub use dropout::{
+    Drawn, Dropout, DropoutByParts, DropoutKind, DropoutScaling, Dropped, PartMask, dropout, dropout_backward,
+    dropout_backward_in_place, dropout_in_place,
+};
 pub use dtype::{DType, Element, decode, encode};
 pub use error::Error;
 pub use norm::measure_gradients;
@@ -56,6 +61,6 @@ pub use normalize::{
     NormGradients, NormKind, NormParameters, Normalization, NormalizationByParts, Normalized, PartStatistics,
     normalize, normalize_backward,
 };
-pub use tensor::{LengthMismatch, Tensor, TensorRef};
+pub use tensor::{LengthMismatch, Tensor, TensorMut, TensorRef};
 
 pub use evenkeel_exact::{NormOrder, NormPartial};

@@ -68,6 +68,48 @@ impl<'a> TensorRef<'a> {
     }
 }
 
+/// A borrowed tensor whose elements may be replaced.
+#[derive(Debug)]
+pub struct TensorMut<'a> {
+    dtype: DType,
+    shape: &'a [usize],
+    data: &'a mut [u8],
+}
+
+impl<'a> TensorMut<'a> {
+    /// As [`TensorRef::new`].
+    ///
+    /// # Errors
+    /// [`LengthMismatch`] unless `data` is exactly `product(shape) * dtype.size()` bytes long.
+    pub fn new(dtype: DType, shape: &'a [usize], data: &'a mut [u8]) -> Result<Self, LengthMismatch> {
+        TensorRef::new(dtype, shape, data)?;
+        Ok(Self { dtype, shape, data })
+    }
+
+    /// A view of what it holds now.
+    pub fn view(&self) -> TensorRef<'_> {
+        TensorRef { dtype: self.dtype, shape: self.shape, data: self.data }
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The dimensions, outermost first.
+    pub fn shape(&self) -> &'a [usize] {
+        self.shape
+    }
+
+    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
+        self.data
+    }
+
+    pub(crate) fn into_data(self) -> &'a mut [u8] {
+        self.data
+    }
+}
+
 /// An owned tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {

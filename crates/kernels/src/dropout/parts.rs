@@ -2,8 +2,8 @@
 //!
 //! An element's draw depends on its position alone, so that each part can be drawn and written as soon as it is there.
 
-use super::{Draws, Dropout, Dropped, Select, draw, select};
-use crate::{Checkpoint, DType, Error, Tensor, parallel::CHUNK};
+use super::{Drawn, Draws, Dropout, Dropped, Select, draw, select};
+use crate::{Checkpoint, DType, Error, Tensor, parallel::CHUNK, stretch::Stretch};
 
 /// A dropout of a tensor of known shape whose elements come part by part. [`dropout`](super::dropout()) is this, over all
 /// parts at once.
@@ -49,7 +49,17 @@ impl DropoutByParts {
         Self::of(spec, "input.shape", dtype, shape, Select::forward(spec), checkpoint)
     }
 
-    pub(super) fn of(
+    /// As [`new`](Self::new), of a gradient.
+    pub(super) fn backward(
+        spec: &Dropout,
+        dtype: DType,
+        shape: &[usize],
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Self, Error> {
+        Self::of(spec, "grad_output.shape", dtype, shape, Select::backward(spec), checkpoint)
+    }
+
+    fn of(
         spec: &Dropout,
         shape_field: &'static str,
         dtype: DType,
@@ -83,23 +93,37 @@ impl DropoutByParts {
         output: &mut [u8],
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartMask, Error> {
+        self.drop_from(index, Stretch::Apart { input, output }, checkpoint)
+    }
+
+    pub(super) fn drop_from(
+        &self,
+        index: usize,
+        part: Stretch<'_>,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<PartMask, Error> {
         checkpoint.check()?; // with p = 1 there is nothing to draw
         let first = index * CHUNK;
         if let Some(mask) = &self.channels {
-            select(self.dtype, input, mask, first, self.draws.run, self.how, output);
+            select(self.dtype, part, mask, first, self.draws.run, self.how);
             return Ok(PartMask(Vec::new()));
         }
-        let mask = draw(&self.spec, first as u64, input.len() / self.dtype.size(), checkpoint)?;
-        select(self.dtype, input, &mask, 0, self.draws.run, self.how, output);
+        let mask = draw(&self.spec, first as u64, part.len() / self.dtype.size(), checkpoint)?;
+        select(self.dtype, part, &mask, 0, self.draws.run, self.how);
         Ok(PartMask(mask))
     }
 
     /// The result, from the masks of all parts in their order and what was written.
-    pub fn finish(self, return_mask: bool, masks: Vec<PartMask>, output: Vec<u8>) -> Dropped {
-        let Self { spec: _, draws, how: _, channels, dtype, shape } = self;
-        let masks: Vec<Vec<u8>> = channels.into_iter().chain(masks.into_iter().map(|part| part.0)).collect();
-        let kept = masks.iter().flatten().map(|bits| u64::from(bits.count_ones())).sum::<u64>() * draws.run as u64;
-        let mask = return_mask.then(|| masks.concat());
+    pub fn finish(mut self, return_mask: bool, masks: Vec<PartMask>, output: Vec<u8>) -> Dropped {
+        let (dtype, shape) = (self.dtype, std::mem::take(&mut self.shape));
+        let Drawn { kept, mask } = self.drawn(return_mask, masks);
         Dropped { kept, mask, output: Tensor::from_parts(dtype, shape, output) }
+    }
+
+    /// What was drawn, from the masks of all parts in their order.
+    pub(super) fn drawn(self, return_mask: bool, masks: Vec<PartMask>) -> Drawn {
+        let masks: Vec<Vec<u8>> = self.channels.into_iter().chain(masks.into_iter().map(|part| part.0)).collect();
+        let kept = masks.iter().flatten().map(|bits| u64::from(bits.count_ones())).sum::<u64>() * self.draws.run as u64;
+        Drawn { kept, mask: return_mask.then(|| masks.concat()) }
     }
 }

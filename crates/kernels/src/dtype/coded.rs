@@ -18,13 +18,58 @@ pub trait Coded: Sized {
 
     /// Writes what `f` makes of each element of `input` and of what is beside it, rounded, to `output`. May call `f` more
     /// than once.
-    fn map_beside<B: Beside>(input: &[u8], output: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> f64);
+    fn map_beside<B: Beside, R: Real>(input: &[u8], output: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> R);
+
+    /// As [`map_beside`](Self::map_beside), to where the elements are.
+    fn map_in_place<B: Beside, R: Real>(data: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> R);
 
     /// As [`map_beside`](Self::map_beside), with the index of each element beside it.
     #[inline(always)]
-    fn map(input: &[u8], output: &mut [u8], f: impl Fn(usize, f64) -> f64) {
+    fn map<R: Real>(input: &[u8], output: &mut [u8], f: impl Fn(usize, f64) -> R) {
         Self::map_beside(input, output, Indices(0), |x, index| f(index, x));
     }
+}
+
+/// What is rounded to an element.
+pub trait Real: Copy {
+    /// Every NaN is made the canonical one, which takes time.
+    const MAY_BE_NAN: bool;
+
+    /// Before it is rounded.
+    fn value(self) -> f64;
+}
+
+impl Real for f64 {
+    const MAY_BE_NAN: bool = true;
+
+    #[inline(always)]
+    fn value(self) -> f64 {
+        self
+    }
+}
+
+/// A number that is not NaN.
+#[derive(Clone, Copy)]
+pub(crate) struct Number(pub(crate) f64);
+
+impl Real for Number {
+    const MAY_BE_NAN: bool = false;
+
+    #[inline(always)]
+    fn value(self) -> f64 {
+        self.0
+    }
+}
+
+/// Nothing, for each element.
+impl Beside for () {
+    type Item = ();
+
+    #[inline(always)]
+    fn part(self, _: usize, _: usize) -> Self {}
+
+    #[inline(always)]
+    fn at(&self, _: usize) -> Self::Item {}
 }
 
 /// Something for each element of a stretch.
@@ -88,6 +133,11 @@ impl<A: Beside, B: Beside> Beside for (A, B) {
     }
 }
 
+/// An element that is rounded to by one instruction, and a few more where NaN is possible.
+trait Rounded {
+    fn rounded<R: Real>(real: R) -> Self;
+}
+
 /// One by one: from bytes to bytes each number stays in a register.
 macro_rules! coded_one_by_one {
     ($type:ty) => {
@@ -122,15 +172,37 @@ macro_rules! coded_one_by_one {
             }
 
             #[inline(always)]
-            fn map_beside<B: Beside>(input: &[u8], output: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> f64) {
+            fn map_beside<B: Beside, R: Real>(
+                input: &[u8],
+                output: &mut [u8],
+                beside: B,
+                f: impl Fn(f64, B::Item) -> R,
+            ) {
                 let (input, _) = input.as_chunks();
                 let (output, _) = output.as_chunks_mut();
                 let len = output.len();
                 let (input, beside) = (&input[..len], beside.part(0, len));
                 for i in 0..len {
                     let x = f64::from(Self::from_le_bytes(input[i]));
-                    output[i] = Self::to_le_bytes(Self::from_f64(f(x, beside.at(i))));
+                    output[i] = Self::to_le_bytes(<Self as Rounded>::rounded(f(x, beside.at(i))));
                 }
+            }
+
+            #[inline(always)]
+            fn map_in_place<B: Beside, R: Real>(data: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> R) {
+                let (elements, _) = data.as_chunks_mut();
+                let beside = beside.part(0, elements.len());
+                for (i, element) in elements.iter_mut().enumerate() {
+                    let x = f64::from(Self::from_le_bytes(*element));
+                    *element = Self::to_le_bytes(<Self as Rounded>::rounded(f(x, beside.at(i))));
+                }
+            }
+        }
+
+        impl Rounded for $type {
+            #[inline(always)]
+            fn rounded<R: Real>(real: R) -> Self {
+                if R::MAY_BE_NAN { Self::from_f64(real.value()) } else { real.value() as Self }
             }
         }
     };

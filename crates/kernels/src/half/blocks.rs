@@ -5,7 +5,7 @@
 
 use super::{Bf16, F16, odd};
 use crate::{
-    dtype::{Beside, Coded},
+    dtype::{Beside, Coded, Real},
     lanes::Scratch,
     simd,
 };
@@ -154,7 +154,7 @@ impl<H: Blockwise> Coded for H {
     }
 
     #[inline(always)]
-    fn map_beside<B: Beside>(input: &[u8], output: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> f64) {
+    fn map_beside<B: Beside, R: Real>(input: &[u8], output: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> R) {
         let (halves, _) = input.as_chunks();
         let (results, _) = output.as_chunks_mut();
         let mut steps = Steps::new();
@@ -163,9 +163,21 @@ impl<H: Blockwise> Coded for H {
         let done = whole_results.len() * BLOCK;
         for (block, (halves, results)) in whole_halves.iter().zip(whole_results).enumerate() {
             let beside = beside.part(block * BLOCK, BLOCK);
-            H::map_block(halves, results, &mut steps, |i, x| f(x, beside.at(i)));
+            H::map_block(halves, results, &mut steps, |i, x| f(x, beside.at(i)).value());
         }
         let beside = beside.part(done, results.len());
-        H::map_block(halves, results, &mut steps, |i, x| f(x, beside.at(i)));
+        H::map_block(halves, results, &mut steps, |i, x| f(x, beside.at(i)).value());
+    }
+    #[inline(always)]
+    fn map_in_place<B: Beside, R: Real>(data: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> R) {
+        let (halves, _) = data.as_chunks_mut();
+        let mut steps = Steps::new();
+        let mut given = Scratch::<Bytes, BLOCK>::new();
+        for (block, halves) in halves.chunks_mut(BLOCK).enumerate() {
+            let beside = beside.part(block * BLOCK, halves.len());
+            let given = &mut given.0[..halves.len()];
+            given.copy_from_slice(halves);
+            H::map_block(given, halves, &mut steps, |i, x| f(x, beside.at(i)).value());
+        }
     }
 }

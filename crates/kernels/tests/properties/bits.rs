@@ -4,7 +4,7 @@ use std::{fmt::Debug, sync::Mutex};
 
 use evenkeel_kernels::{
     ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization, Tensor,
-    TensorRef, Uninterrupted, clip_gradients, dropout, dropout_backward,
+    TensorRef, Uninterrupted, dropout_backward,
     half::{Bf16, F16},
     normalize, normalize_backward,
     simd::{self, InstructionSet},
@@ -12,7 +12,10 @@ use evenkeel_kernels::{
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 
-use super::case::{dtypes, tensor, wide_numbers};
+use super::{
+    case::{dtypes, tensor, wide_numbers},
+    in_place::{self, clip_both},
+};
 
 /// Held while a test forces an instruction set, which holds for the whole process.
 static FORCED: Mutex<()> = Mutex::new(());
@@ -152,8 +155,8 @@ fn dropouts() -> impl Iterator<Item = Dropout> {
 }
 
 fn dropout_both(spec: &Dropout, input: TensorRef<'_>) -> impl PartialEq + Debug + Send + use<> {
-    let forward = dropout(spec, input, true, &Uninterrupted).expect("valid");
-    (forward, dropout_backward(spec, input, &Uninterrupted).expect("valid"))
+    let forward = in_place::dropout_both(spec, input).expect("valid");
+    (forward, in_place::dropout_backward_both(spec, input).expect("valid"))
 }
 
 #[test]
@@ -186,7 +189,7 @@ fn clipping_in_every_mode() {
     let gradients: Vec<Tensor> = dtypes.iter().zip(len).map(|(&dtype, len)| noise(dtype, &[len])).collect();
     let views: Vec<TensorRef<'_>> = gradients.iter().map(Tensor::view).collect();
     for spec in clippings() {
-        everywhere(&format!("{spec:?}"), || clip_gradients(&spec, &views, &Uninterrupted).expect("valid"));
+        everywhere(&format!("{spec:?}"), || clip_both(&spec, &views).expect("valid"));
     }
 }
 
@@ -230,7 +233,7 @@ fn where_the_bytes_begin_changes_nothing() {
                 assert!(dropout_both(&spec, moved.view()) == expected, "{spec:?} {dtype} at {offset}");
             }
             for spec in clippings() {
-                let clip = |gradient| clip_gradients(&spec, &[gradient], &Uninterrupted).expect("valid");
+                let clip = |gradient| clip_both(&spec, &[gradient]).expect("valid");
                 assert!(clip(moved.view()) == clip(input.view()), "{spec:?} {dtype} at {offset}");
             }
         }

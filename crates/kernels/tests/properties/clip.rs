@@ -1,11 +1,12 @@
 //! ClipGradients.
 
-use evenkeel_kernels::{ClipMode, Clipped, Clipping, DType, Error, Tensor, TensorRef, Uninterrupted, clip_gradients};
+use evenkeel_kernels::{ClipMode, Clipped, Clipping, DType, Error, Tensor, TensorRef};
 use proptest::prelude::*;
 
 use super::{
     big::Big,
     case::{dtypes, tensor, tensors, wide_numbers},
+    in_place::clip_both,
     ulp::{Exact, Limit, rounded, within},
 };
 
@@ -15,7 +16,7 @@ fn clipping(mode: ClipMode, threshold: f64) -> Clipping {
 
 fn clip(spec: &Clipping, gradients: &[Tensor]) -> Clipped {
     let views: Vec<TensorRef<'_>> = gradients.iter().map(Tensor::view).collect();
-    clip_gradients(spec, &views, &Uninterrupted).expect("valid")
+    clip_both(spec, &views).expect("valid")
 }
 
 /// The bytes of each tensor after clipping.
@@ -259,7 +260,7 @@ fn norms_that_are_not_finite() {
         for p in [1.0, 2.0, 3.0, f64::INFINITY] {
             for x in [f64::NAN, f64::INFINITY] {
                 let spec = Clipping { error_if_nonfinite: true, norm_type: Some(p), ..clipping(mode, 1.0) };
-                let error = clip_gradients(&spec, &[gradients(x)[0].view()], &Uninterrupted);
+                let error = clip_both(&spec, &[gradients(x)[0].view()]);
                 assert!(
                     matches!(error, Err(Error::NonFiniteNorm { total_norm }) if !total_norm.is_finite()),
                     "{mode:?} {p}"
@@ -288,7 +289,7 @@ fn a_norm_from_elsewhere_takes_the_place_of_ours() {
 
 #[test]
 fn what_does_not_fit_is_named() {
-    let field = |spec: Clipping| match clip_gradients(&spec, &[], &Uninterrupted) {
+    let field = |spec: Clipping| match clip_both(&spec, &[]) {
         Err(Error::Invalid { field, .. }) => field.into_owned(),
         other => panic!("expected an invalid argument, got {other:?}"),
     };

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::{
     big::Big,
     case::{dtypes, numbers, tensor, wide_numbers},
+    in_place::{dropout_backward_both, dropout_both},
     ulp::{Exact, Limit, within},
 };
 
@@ -20,7 +21,7 @@ fn spec(p: f64, seed: u64, offset: u64, kind: DropoutKind) -> Dropout {
 }
 
 fn forward(spec: &Dropout, input: &Tensor) -> Tensor {
-    dropout(spec, input.view(), true, &Uninterrupted).expect("valid").output
+    dropout_both(spec, input.view()).expect("valid").output
 }
 
 /// Shapes of rank 2 and up, some longer than a chunk, with draws that straddle chunks.
@@ -109,8 +110,8 @@ proptest! {
         philox::fill(seed, offset, &mut words);
         let kept: Vec<bool> = (0..input.view().len()).map(|i| f64::from(words[i / run]) >= (p * 4294967296.0).ceil()).collect();
 
-        let got = dropout(&spec, input.view(), true, &Uninterrupted).expect("valid");
-        let back = dropout_backward(&spec, grad.view(), &Uninterrupted).expect("valid");
+        let got = dropout_both(&spec, input.view()).expect("valid");
+        let back = dropout_backward_both(&spec, grad.view()).expect("valid");
         let constants = Constants::of(p, kind, scaling);
         let expected = |tensor: &Tensor, shift: &Big, fill: &Exact| -> Vec<Exact> {
             let result = |(x, &kept): (f64, &bool)| if kept { constants.kept(x, shift) } else { fill.clone() };
@@ -252,7 +253,7 @@ fn unscaled_keeps_the_bits() {
 #[test]
 fn what_does_not_fit_is_named() {
     let input = tensor(DType::F32, &[8], &[1.0; 8]);
-    let field = |spec: Dropout| match dropout(&spec, input.view(), false, &Uninterrupted) {
+    let field = |spec: Dropout| match dropout_both(&spec, input.view()) {
         Err(Error::Invalid { field, .. }) => field.into_owned(),
         other => panic!("expected an invalid argument, got {other:?}"),
     };
@@ -270,7 +271,7 @@ fn what_does_not_fit_is_named() {
 fn nothing_drops_to_nothing() {
     for kind in KINDS {
         let input = tensor(DType::F64, &[0, 3, 2], &[]);
-        let got = dropout(&spec(0.5, 0, u64::MAX, kind), input.view(), true, &Uninterrupted).expect("empty is fine");
+        let got = dropout_both(&spec(0.5, 0, u64::MAX, kind), input.view()).expect("empty is fine");
         assert_eq!((got.kept, got.mask, &got.output), (0, Some(vec![]), &input));
         let shared = tensor(DType::F64, &[2, 3, 0], &[]);
         assert_eq!(forward(&spec(0.5, 0, 0, kind), &shared), shared);

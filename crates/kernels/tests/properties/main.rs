@@ -8,6 +8,7 @@ mod clip;
 mod derivative;
 mod dropout;
 mod halves;
+mod in_place;
 mod invariants;
 mod normalize;
 mod oracle;

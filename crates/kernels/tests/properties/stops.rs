@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use evenkeel_kernels::{
     Cancelled, Checkpoint, ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, Error, NormKind,
-    NormParameters, Normalization, clip_gradients, dropout, dropout_backward, normalize, normalize_backward,
+    NormParameters, Normalization, TensorMut, clip_gradients, clip_gradients_in_place, dropout, dropout_backward,
+    dropout_in_place, normalize, normalize_backward,
 };
 
 use super::case::tensor;
@@ -30,7 +31,7 @@ fn stops_at_any_chunk() {
     let drop = Dropout { p: 0.5, seed: 0, offset: 0, kind: DropoutKind::Element, scaling: DropoutScaling::Inverted };
     let clipping =
         |mode| Clipping { mode, threshold: 1.0, norm_type: None, error_if_nonfinite: false, total_norm: None };
-    let operations: [(&str, Operation<'_>); 7] = [
+    let operations: [(&str, Operation<'_>); 9] = [
         ("layer", Box::new(move |c| normalize(&Normalization::new(NormKind::Layer), &none, view, false, c).err())),
         ("batch", Box::new(move |c| normalize(&Normalization::new(NormKind::Batch), &none, view, false, c).err())),
         (
@@ -40,6 +41,22 @@ fn stops_at_any_chunk() {
         ("dropout", Box::new(move |c| dropout(&drop, view, false, c).err())),
         ("dropout backward", Box::new(move |c| dropout_backward(&drop, view, c).err())),
         ("norm", Box::new(move |c| clip_gradients(&clipping(ClipMode::Norm), &[view], c).err())),
+        (
+            "norm in place",
+            Box::new(move |c| {
+                let mut data = view.data().to_vec();
+                let gradient = TensorMut::new(view.dtype(), view.shape(), &mut data).expect("a copy is as long");
+                clip_gradients_in_place(&clipping(ClipMode::Norm), &mut [gradient], c).err()
+            }),
+        ),
+        (
+            "dropout in place",
+            Box::new(move |c| {
+                let mut data = view.data().to_vec();
+                let input = TensorMut::new(view.dtype(), view.shape(), &mut data).expect("a copy is as long");
+                dropout_in_place(&drop, input, false, c).err()
+            }),
+        ),
         ("value", Box::new(move |c| clip_gradients(&clipping(ClipMode::Value), &[view], c).err())),
     ];
     for (name, operation) in operations {

@@ -1,0 +1,86 @@
+//! Where elements are read, and where their results are written: to another place, or to where they are.
+
+use rayon::{iter::Either, prelude::*};
+
+use crate::{
+    Element,
+    dtype::{Beside, Real},
+};
+
+/// A stretch of elements, as bytes, and where their results go.
+pub(crate) enum Stretch<'a> {
+    /// To `output`, which has room for just them.
+    Apart { input: &'a [u8], output: &'a mut [u8] },
+    /// To where they are.
+    InPlace(&'a mut [u8]),
+}
+
+impl<'a> Stretch<'a> {
+    /// The bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.input().len()
+    }
+
+    /// The elements, before anything is written.
+    pub(crate) fn input(&self) -> &[u8] {
+        match self {
+            Self::Apart { input, .. } => input,
+            Self::InPlace(data) => data,
+        }
+    }
+
+    /// Where the results go, with the elements in it.
+    pub(crate) fn copied(self) -> &'a mut [u8] {
+        match self {
+            Self::Apart { input, output } => {
+                output.copy_from_slice(input);
+                output
+            }
+            Self::InPlace(data) => data,
+        }
+    }
+
+    /// Consecutive pieces of `len` bytes; the last may have fewer.
+    pub(crate) fn par_chunks(self, len: usize) -> impl IndexedParallelIterator<Item = Self> {
+        match self {
+            Self::Apart { input, output } => Either::Left(
+                input
+                    .par_chunks(len)
+                    .zip(output.par_chunks_mut(len))
+                    .map(|(input, output)| Self::Apart { input, output }),
+            ),
+            Self::InPlace(data) => Either::Right(data.par_chunks_mut(len).map(Self::InPlace)),
+        }
+    }
+
+    /// The first `len` bytes, or as many as there are, and the others.
+    #[inline(always)]
+    pub(crate) fn split_at(self, len: usize) -> (Self, Self) {
+        let len = len.min(self.len());
+        match self {
+            Self::Apart { input, output } => {
+                let ((input, inputs), (output, outputs)) = (input.split_at(len), output.split_at_mut(len));
+                (Self::Apart { input, output }, Self::Apart { input: inputs, output: outputs })
+            }
+            Self::InPlace(data) => {
+                let (first, others) = data.split_at_mut(len);
+                (Self::InPlace(first), Self::InPlace(others))
+            }
+        }
+    }
+
+    /// Writes what `f` makes of each element and of what is beside it, rounded. May call `f` more than once.
+    #[inline(always)]
+    pub(crate) fn map_beside<E: Element, B: Beside, R: Real>(self, beside: B, f: impl Fn(f64, B::Item) -> R) {
+        match self {
+            Self::Apart { input, output } => E::map_beside(input, output, beside, f),
+            Self::InPlace(data) => E::map_in_place(data, beside, f),
+        }
+    }
+
+    /// As [`map_beside`](Self::map_beside), with nothing beside it.
+    #[inline(always)]
+    pub(crate) fn map<E: Element, R: Real>(self, f: impl Fn(f64) -> R) {
+        self.map_beside::<E, _, _>((), |x, ()| f(x));
+    }
+}
