@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -87,6 +88,15 @@ impl Buffers {
         Bytes::from_owner(Lent { buffer, pool: self.clone() })
     }
 
+    /// As [`lend`](Self::lend), with the right to have the buffer back before, unless it is a small one.
+    pub(crate) fn lend_until(&self, buffer: Vec<u8>) -> (Bytes, Option<Loan>) {
+        if buffer.capacity() < SMALLEST {
+            return (Bytes::from(buffer), None);
+        }
+        let lent = Arc::new(Lent { buffer, pool: self.clone() });
+        (Bytes::from_owner(SharedLent(Arc::clone(&lent))), Some(Loan(lent)))
+    }
+
     /// What the pool has done so far.
     pub(crate) fn metrics(&self) -> BufferMetrics {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -155,7 +165,40 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.pool.put(std::mem::take(&mut self.buffer));
+        // A buffer that was taken back is not here any more.
+        if !self.buffer.is_empty() {
+            self.pool.put(std::mem::take(&mut self.buffer));
+        }
+    }
+}
+
+/// Bytes that somebody may want to have back.
+struct SharedLent(Arc<Lent>);
+
+impl AsRef<[u8]> for SharedLent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.buffer
+    }
+}
+
+/// The right to have a buffer back that was lent.
+pub(crate) struct Loan(Arc<Lent>);
+
+impl Loan {
+    /// Where in the buffer these bytes are; `None` if they are elsewhere.
+    pub(crate) fn place_of(&self, bytes: &Bytes) -> Option<Range<usize>> {
+        let Lent { buffer, .. } = &*self.0;
+        let start = bytes.as_ptr().addr().checked_sub(buffer.as_ptr().addr())?;
+        let place = start..start + bytes.len();
+        (place.end <= buffer.len()).then_some(place)
+    }
+
+    /// The buffer and its pool, if nobody holds bytes of it any more; else all of its bytes.
+    pub(crate) fn end(self) -> Result<(Buffers, Vec<u8>), Bytes> {
+        match Arc::try_unwrap(self.0) {
+            Ok(mut lent) => Ok((lent.pool.clone(), std::mem::take(&mut lent.buffer))),
+            Err(held) => Err(Bytes::from_owner(SharedLent(held))),
+        }
     }
 }
 
@@ -183,6 +226,28 @@ mod tests {
             drop(pool.lend(buffer));
         }
         assert_eq!(pool.metrics(), BufferMetrics { reused: 2, made: 1, dropped: 0, kept_bytes: class(LEN) });
+    }
+
+    #[test]
+    fn a_buffer_can_be_taken_back_once_nobody_holds_it() {
+        let pool = Buffers::new(8 * LEN);
+        let (bytes, loan) = pool.lend_until(pool.take(LEN));
+        let loan = loan.expect("it is large");
+        let (address, part) = (bytes.as_ptr(), bytes.slice(7..20));
+        assert_eq!(loan.place_of(&part), Some(7..20));
+        let elsewhere = [Bytes::from(vec![0; 9]), pool.lend(pool.take(2 * LEN))];
+        assert_eq!(elsewhere.each_ref().map(|bytes| loan.place_of(bytes)), [None, None]);
+        drop(bytes);
+        let bytes = loan.end().map(drop).expect_err("a part is held");
+        assert_eq!((bytes.as_ptr(), bytes.len()), (address, LEN));
+        drop((bytes, part));
+        assert_eq!(pool.metrics().kept_bytes, class(LEN), "it comes back as any other");
+
+        let (bytes, loan) = pool.lend_until(pool.take(LEN));
+        drop(bytes);
+        let (_, buffer) = loan.expect("it is large").end().expect("nobody holds it");
+        assert_eq!((buffer.as_ptr(), buffer.len(), pool.metrics().kept_bytes), (address, LEN, 0));
+        assert!(pool.lend_until(vec![0; 9]).1.is_none(), "a small one is the allocator's");
     }
 
     #[test]

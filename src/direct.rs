@@ -32,7 +32,11 @@ use self::{
     arriving::Outcome,
     receive::{Incoming, Received, body_of},
 };
-use crate::{buffers::Buffers, server::BoxedAnswer, service::Service};
+use crate::{
+    buffers::{Buffers, Loan},
+    server::BoxedAnswer,
+    service::Service,
+};
 
 /// Answers the unary calls; everything else the codec's path, `codec`, does.
 #[derive(Clone, Debug)]
@@ -71,15 +75,21 @@ where
         let method = request.uri().path().strip_prefix("/evenkeel.v1.TensorOpsService/").unwrap_or_default();
         match method {
             "Normalize" => self.normalize(service, request),
-            "NormalizeBackward" => self
-                .unary(service, request, |service, message| async move { service.normalize_backward(message).await }),
-            "Dropout" => self.unary(service, request, |service, message| async move { service.dropout(message).await }),
-            "DropoutBackward" => {
-                self.unary(service, request, |service, message| async move { service.dropout_backward(message).await })
+            "NormalizeBackward" => {
+                self.unary(
+                    service,
+                    request,
+                    |service, message, _| async move { service.normalize_backward(message).await },
+                )
             }
-            "ClipGradients" => {
-                self.unary(service, request, |service, message| async move { service.clip_gradients(message).await })
-            }
+            "Dropout" => self
+                .unary(service, request, |service, message, loan| async move { service.dropout(message, loan).await }),
+            "DropoutBackward" => self.unary(service, request, |service, message, loan| async move {
+                service.dropout_backward(message, loan).await
+            }),
+            "ClipGradients" => self.unary(service, request, |service, message, loan| async move {
+                service.clip_gradients(message, loan).await
+            }),
             _ => Box::pin(self.codec.call(request)),
         }
     }
@@ -95,7 +105,7 @@ where
         &mut self,
         service: Arc<Service>,
         request: Request<Body>,
-        method: impl FnOnce(Arc<Service>, Q) -> F + Send + 'static,
+        method: impl FnOnce(Arc<Service>, Q, Option<Loan>) -> F + Send + 'static,
     ) -> BoxedAnswer
     where
         Q: prost::Message + Default + 'static,
@@ -104,7 +114,7 @@ where
     {
         let (parts, body) = request.into_parts();
         let call = self.begin(parts);
-        Box::pin(call.answer(Incoming::new(body), |message| method(service, message)))
+        Box::pin(call.answer(Incoming::new(body), |message, loan| method(service, message, loan)))
     }
 
     /// As [`unary`](Self::unary), computing while the message arrives where that can be done.
@@ -120,7 +130,7 @@ where
                     Outcome::Untouched(untouched) => incoming = untouched,
                 }
             }
-            call.answer(incoming, |message| async move { service.normalize(message).await }).await
+            call.answer(incoming, |message, _| async move { service.normalize(message).await }).await
         })
     }
 
@@ -148,18 +158,18 @@ where
     async fn answer<Q, A, F>(
         mut self,
         incoming: Incoming,
-        method: impl FnOnce(Q) -> F,
+        method: impl FnOnce(Q, Option<Loan>) -> F,
     ) -> Result<Response<Body>, Infallible>
     where
         Q: prost::Message + Default,
         A: Answer,
         F: Future<Output = Result<A, Status>>,
     {
-        let message = match incoming.message(&self.buffers, self.limit).await {
-            Received::Message(message) => message,
+        let (message, loan) = match incoming.message(&self.buffers, self.limit).await {
+            Received::Message(message, loan) => (message, loan),
             Received::Other(body) => return self.codec.call(Request::from_parts(self.parts, body)).await,
         };
-        let Ok(answer) = Q::decode(message.clone()).map(method) else {
+        let Ok(answer) = Q::decode(message.clone()).map(|request| method(request, loan)) else {
             return self.codec.call(Request::from_parts(self.parts, body_of(message))).await;
         };
         // Only the request's tensors hold its bytes from here on.

@@ -3,12 +3,12 @@
 mod arriving;
 mod rpc;
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, slice, sync::Arc, time::Duration};
 
 use evenkeel_exact::{NormOrder, NormPartial};
 use evenkeel_kernels::{
-    self as kernels, Checkpoint, TensorRef, clip_gradients, dropout, dropout_backward, measure_gradients, normalize,
-    normalize_backward,
+    self as kernels, Checkpoint, Drawn, Dropped, TensorRef, clip_gradients, clip_gradients_in_place, dropout,
+    dropout_backward, dropout_backward_in_place, dropout_in_place, measure_gradients, normalize, normalize_backward,
 };
 use evenkeel_proto::v1 as pb;
 use prost::Message;
@@ -19,6 +19,7 @@ pub(crate) use arriving::Arriving;
 use rpc::Observed;
 
 use crate::{
+    buffers::Loan,
     error::Error,
     estimate::Work,
     executor::Executor,
@@ -52,8 +53,8 @@ impl Service {
         &self,
         method: Method,
         estimate: Duration,
-        call: Box<C>,
-        kernel: impl FnOnce(&C, &dyn Checkpoint) -> Result<T, kernels::Error> + Send + 'static,
+        mut call: Box<C>,
+        kernel: impl FnOnce(&mut C, &dyn Checkpoint) -> Result<T, kernels::Error> + Send + 'static,
     ) -> impl Future<Output = Result<(Box<C>, T), Error>>
     where
         C: Send + 'static,
@@ -62,7 +63,7 @@ impl Service {
         let queued = self.metrics.queue(method);
         self.executor.run(estimate, move |checkpoint| {
             let _running = queued.start();
-            let result = kernel(&call, checkpoint)?;
+            let result = kernel(&mut call, checkpoint)?;
             Ok((call, result))
         })
     }
@@ -164,9 +165,11 @@ impl Service {
         })
     }
 
+    /// `loan`: the buffer of the message, if it was put together in one.
     pub(crate) fn dropout(
         &self,
         request: pb::DropoutRequest,
+        loan: Option<Loan>,
     ) -> impl Future<Output = Result<pb::DropoutResponse, Status>> {
         let observed = Observed::begin(&self.metrics, Method::Dropout);
         let call = wire::Dropout::decode(request, self.max_message_bytes).map(Box::new);
@@ -174,18 +177,30 @@ impl Service {
             let call = call?;
             self.describe(Method::Dropout, call.spec.kind, &[call.input.view()]);
             let estimate = Work::Dropout.estimate(&[call.input.view()]);
-            let (call, result) = self
+            let (call, (drawn, output)) = self
                 .compute(Method::Dropout, estimate, call, |call, checkpoint| {
-                    dropout(&call.spec, call.input.view(), call.return_mask, checkpoint)
+                    let wire::Dropout { spec, return_mask, input } = call;
+                    let drawn = wire::in_place(loan, slice::from_mut(input), |input| {
+                        dropout_in_place(spec, &mut input[0], *return_mask, checkpoint)
+                    });
+                    match drawn {
+                        Some(drawn) => Ok((drawn?, None)),
+                        None => {
+                            let Dropped { kept, mask, output } = dropout(spec, input.view(), *return_mask, checkpoint)?;
+                            Ok((Drawn { kept, mask }, Some(output)))
+                        }
+                    }
                 })
                 .await?;
-            self.within_limit(call.encode(result, self.executor.buffers()))
+            self.within_limit(call.encode(drawn, output, self.executor.buffers()))
         })
     }
 
+    /// `loan`: as for [`dropout`](Self::dropout).
     pub(crate) fn dropout_backward(
         &self,
         request: pb::DropoutBackwardRequest,
+        loan: Option<Loan>,
     ) -> impl Future<Output = Result<pb::DropoutBackwardResponse, Status>> {
         let observed = Observed::begin(&self.metrics, Method::DropoutBackward);
         let call = wire::DropoutBackward::decode(request, self.max_message_bytes).map(Box::new);
@@ -195,16 +210,25 @@ impl Service {
             let estimate = Work::Dropout.estimate(&[call.grad_output.view()]);
             let (call, result) = self
                 .compute(Method::DropoutBackward, estimate, call, |call, checkpoint| {
-                    dropout_backward(&call.spec, call.grad_output.view(), checkpoint)
+                    let wire::DropoutBackward { spec, grad_output } = call;
+                    let replaced = wire::in_place(loan, slice::from_mut(grad_output), |grad_output| {
+                        dropout_backward_in_place(spec, &mut grad_output[0], checkpoint)
+                    });
+                    match replaced {
+                        Some(replaced) => replaced.map(|()| None),
+                        None => dropout_backward(spec, grad_output.view(), checkpoint).map(Some),
+                    }
                 })
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
         })
     }
 
+    /// `loan`: as for [`dropout`](Self::dropout).
     pub(crate) fn clip_gradients(
         &self,
         request: pb::ClipGradientsRequest,
+        loan: Option<Loan>,
     ) -> impl Future<Output = Result<pb::ClipGradientsResponse, Status>> {
         let observed = Observed::begin(&self.metrics, Method::ClipGradients);
         let call = wire::ClipGradients::decode(request, self.max_message_bytes).map(Box::new);
@@ -215,7 +239,11 @@ impl Service {
             let estimate = Work::Clip.estimate(&views);
             let (call, result) = self
                 .compute(Method::ClipGradients, estimate, call, |call, checkpoint| {
-                    clip_gradients(&call.spec, &call.views(), checkpoint)
+                    let wire::ClipGradients { spec, gradients } = call;
+                    let clipped = wire::in_place(loan, gradients, |gradients| {
+                        clip_gradients_in_place(spec, gradients, checkpoint)
+                    });
+                    clipped.unwrap_or_else(|| clip_gradients(&call.spec, &call.views(), checkpoint))
                 })
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
@@ -244,21 +272,21 @@ impl pb::tensor_ops_service_server::TensorOpsService for Codec {
     }
 
     async fn dropout(&self, request: Request<pb::DropoutRequest>) -> Result<Response<pb::DropoutResponse>, Status> {
-        self.0.dropout(request.into_inner()).await.map(Response::new)
+        self.0.dropout(request.into_inner(), None).await.map(Response::new)
     }
 
     async fn dropout_backward(
         &self,
         request: Request<pb::DropoutBackwardRequest>,
     ) -> Result<Response<pb::DropoutBackwardResponse>, Status> {
-        self.0.dropout_backward(request.into_inner()).await.map(Response::new)
+        self.0.dropout_backward(request.into_inner(), None).await.map(Response::new)
     }
 
     async fn clip_gradients(
         &self,
         request: Request<pb::ClipGradientsRequest>,
     ) -> Result<Response<pb::ClipGradientsResponse>, Status> {
-        self.0.clip_gradients(request.into_inner()).await.map(Response::new)
+        self.0.clip_gradients(request.into_inner(), None).await.map(Response::new)
     }
 
     async fn measure_gradients(

@@ -7,6 +7,7 @@
 
 mod clip;
 mod dropout;
+mod in_place;
 mod measure;
 mod normalize;
 mod tensor;
@@ -16,6 +17,7 @@ use crate::error::Error;
 pub(crate) use self::{
     clip::ClipGradients,
     dropout::{Dropout, DropoutBackward},
+    in_place::in_place,
     measure::{MeasureGradients, encode_norm},
     normalize::{Normalize, NormalizeBackward},
     tensor::{Description, Tensor},

@@ -11,14 +11,14 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tonic::{Status, body::Body};
 
-use crate::buffers::Buffers;
+use crate::buffers::{Buffers, Loan};
 
 pub(super) use evenkeel_proto::bulk::PREFIX;
 
 /// What came.
 pub(super) enum Received {
-    /// One plain message, and nothing after it.
-    Message(Bytes),
+    /// One plain message, and nothing after it; and the right to have its buffer back, if it was put together in one.
+    Message(Bytes, Option<Loan>),
     /// Something else: the body as it came, to be read again.
     Other(Body),
 }
@@ -46,14 +46,14 @@ impl Incoming {
                     return self.give_back(buffers);
                 }
                 if here == message && self.is_last() {
-                    return Received::Message(self.frames.message(buffers));
+                    return self.frames.message(buffers);
                 }
                 self.frames.gather(message, buffers);
             }
             if !self.next().await {
                 let whole = prefix.is_some_and(|prefix| prefix.len() + PREFIX == self.frames.len);
                 if whole && self.frames.end.is_none() {
-                    return Received::Message(self.frames.message(buffers));
+                    return self.frames.message(buffers);
                 }
                 return self.give_back(buffers);
             }
@@ -256,15 +256,14 @@ impl Frames {
     }
 
     /// The whole message, in one piece: not copied if it came in one.
-    fn message(mut self, buffers: &Buffers) -> Bytes {
+    fn message(mut self, buffers: &Buffers) -> Received {
         self.gather(self.len - PREFIX, buffers);
-        match self.gathered {
-            Some(Gathered { buffer, .. }) => buffers.lend(buffer),
-            None => {
-                self.skip(PREFIX);
-                self.data.pop_front().unwrap_or_default()
-            }
+        if let Some(Gathered { buffer, .. }) = self.gathered {
+            let (message, loan) = buffers.lend_until(buffer);
+            return Received::Message(message, loan);
         }
+        self.skip(PREFIX);
+        Received::Message(self.data.pop_front().unwrap_or_default(), None)
     }
 }
 

@@ -1,5 +1,7 @@
 //! ClipGradients.
 
+use std::iter;
+
 use evenkeel_kernels::{ClipMode, Clipped, Clipping, TensorRef};
 use evenkeel_proto::v1 as pb;
 
@@ -10,7 +12,7 @@ use crate::{buffers::Buffers, error::Error};
 #[derive(Debug)]
 pub(crate) struct ClipGradients {
     pub(crate) spec: Clipping,
-    gradients: Vec<Tensor>,
+    pub(crate) gradients: Vec<Tensor>,
 }
 
 impl ClipGradients {
@@ -37,6 +39,7 @@ impl ClipGradients {
         self.gradients.iter().map(Tensor::view).collect()
     }
 
+    /// Gradients that `result` has no bytes for have theirs.
     pub(crate) fn encode(self, result: Clipped, buffers: &Buffers) -> pb::ClipGradientsResponse {
         let Self { spec: _, gradients } = self;
         let Clipped { total_norm, scale, clipped_elements, tensor_norms, data } = result;
@@ -47,7 +50,7 @@ impl ClipGradients {
             tensor_norms,
             gradients: gradients
                 .into_iter()
-                .zip(data)
+                .zip(data.into_iter().chain(iter::repeat(None)))
                 .map(|(gradient, data)| gradient.answer_data(data, buffers))
                 .collect(),
         }

@@ -1,10 +1,10 @@
 //! Dropout and DropoutBackward.
 
 use bytes::Bytes;
-use evenkeel_kernels::{self as kernels, DropoutKind, DropoutScaling, Dropped};
+use evenkeel_kernels::{self as kernels, Drawn, DropoutKind, DropoutScaling};
 use evenkeel_proto::v1 as pb;
 
-use super::{Description, Path, Tensor, unknown};
+use super::{Path, Tensor, unknown};
 use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `DropoutRequest`.
@@ -26,13 +26,19 @@ impl Dropout {
         })
     }
 
-    pub(crate) fn encode(self, result: Dropped, buffers: &Buffers) -> pb::DropoutResponse {
+    /// `output`: `None` if it is where the input was.
+    pub(crate) fn encode(
+        self,
+        drawn: Drawn,
+        output: Option<kernels::Tensor>,
+        buffers: &Buffers,
+    ) -> pb::DropoutResponse {
         let Self { spec: _, return_mask: _, input } = self;
-        let Dropped { kept, mask, output } = result;
+        let Drawn { kept, mask } = drawn;
         pb::DropoutResponse {
             kept,
             mask: mask.map(Bytes::from).unwrap_or_default(),
-            output: Some(Description::from(input).answer(output, buffers)),
+            output: Some(input.answer_data(output.map(bytes_of), buffers)),
         }
     }
 }
@@ -62,10 +68,15 @@ impl DropoutBackward {
         })
     }
 
-    pub(crate) fn encode(self, result: kernels::Tensor, buffers: &Buffers) -> pb::DropoutBackwardResponse {
+    /// `grad_input`: `None` if it is where the gradient of the output was.
+    pub(crate) fn encode(self, grad_input: Option<kernels::Tensor>, buffers: &Buffers) -> pb::DropoutBackwardResponse {
         let Self { spec: _, grad_output } = self;
-        pb::DropoutBackwardResponse { grad_input: Some(Description::from(grad_output).answer(result, buffers)) }
+        pb::DropoutBackwardResponse { grad_input: Some(grad_output.answer_data(grad_input.map(bytes_of), buffers)) }
     }
+}
+
+fn bytes_of(tensor: kernels::Tensor) -> Vec<u8> {
+    tensor.into_parts().2
 }
 
 fn decode_spec(p: f64, seed: u64, offset: u64, kind: i32, scaling: i32) -> Result<kernels::Dropout, Error> {

@@ -26,16 +26,16 @@ pub(super) enum Form {
 #[derive(Clone, Debug)]
 pub(crate) struct Description {
     name: String,
-    dtype: DType,
-    shape: Vec<usize>,
+    pub(super) dtype: DType,
+    pub(super) shape: Vec<usize>,
     form: Form,
 }
 
 /// A tensor of a request: its bytes fill its shape.
 #[derive(Clone, Debug)]
 pub(crate) struct Tensor {
-    description: Description,
-    data: Bytes,
+    pub(super) description: Description,
+    pub(super) data: Bytes,
 }
 
 impl Description {

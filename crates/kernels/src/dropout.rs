@@ -120,12 +120,12 @@ pub fn dropout(
 /// As [`dropout()`].
 pub fn dropout_in_place(
     spec: &Dropout,
-    input: TensorMut<'_>,
+    input: &mut TensorMut<'_>,
     return_mask: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Drawn, Error> {
     let parts = DropoutByParts::new(spec, input.dtype(), input.shape(), checkpoint)?;
-    let masks = all_parts(&parts, Stretch::InPlace(input.into_data()), checkpoint)?;
+    let masks = all_parts(&parts, Stretch::InPlace(input.data_mut()), checkpoint)?;
     Ok(parts.drawn(return_mask, masks))
 }
 
@@ -151,11 +151,11 @@ pub fn dropout_backward(
 /// As [`dropout()`].
 pub fn dropout_backward_in_place(
     spec: &Dropout,
-    grad_output: TensorMut<'_>,
+    grad_output: &mut TensorMut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
     let parts = DropoutByParts::backward(spec, grad_output.dtype(), grad_output.shape(), checkpoint)?;
-    all_parts(&parts, Stretch::InPlace(grad_output.into_data()), checkpoint).map(drop)
+    all_parts(&parts, Stretch::InPlace(grad_output.data_mut()), checkpoint).map(drop)
 }
 
 /// Drops elements of every part; returns the draws.

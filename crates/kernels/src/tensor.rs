@@ -101,11 +101,8 @@ impl<'a> TensorMut<'a> {
         self.shape
     }
 
-    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
-        self.data
-    }
-
-    pub(crate) fn into_data(self) -> &'a mut [u8] {
+    /// The elements' bytes, to be replaced.
+    pub fn data_mut(&mut self) -> &mut [u8] {
         self.data
     }
 }

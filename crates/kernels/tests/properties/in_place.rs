@@ -34,8 +34,7 @@ pub(crate) fn clip_both(spec: &Clipping, gradients: &[TensorRef<'_>]) -> Result<
 /// [`dropout()`], compared with itself in place.
 pub(crate) fn dropout_both(spec: &Dropout, input: TensorRef<'_>) -> Result<Dropped, Error> {
     let apart = dropout(spec, input, true, &Uninterrupted);
-    let (in_place, copies) =
-        replaced(&[input], |mut copy| dropout_in_place(spec, copy.remove(0), true, &Uninterrupted));
+    let (in_place, copies) = replaced(&[input], |mut copy| dropout_in_place(spec, &mut copy[0], true, &Uninterrupted));
     let expected = apart.clone().map(|Dropped { kept, mask, output: _ }| Drawn { kept, mask });
     assert_eq!(in_place, expected, "{spec:?}");
     let expected = apart.as_ref().map_or(input.data(), |dropped| dropped.output.data());
@@ -47,7 +46,7 @@ pub(crate) fn dropout_both(spec: &Dropout, input: TensorRef<'_>) -> Result<Dropp
 pub(crate) fn dropout_backward_both(spec: &Dropout, grad_output: TensorRef<'_>) -> Result<Tensor, Error> {
     let apart = dropout_backward(spec, grad_output, &Uninterrupted);
     let (in_place, copies) =
-        replaced(&[grad_output], |mut copy| dropout_backward_in_place(spec, copy.remove(0), &Uninterrupted));
+        replaced(&[grad_output], |mut copy| dropout_backward_in_place(spec, &mut copy[0], &Uninterrupted));
     assert_eq!(in_place, apart.as_ref().map(|_| ()).map_err(Clone::clone), "{spec:?}");
     assert!(copies[0] == apart.as_ref().map_or(grad_output.data(), Tensor::data), "{spec:?}: differs in place");
     apart
