@@ -89,7 +89,7 @@ fn write<'a, E: Element, A: Values<'a>>(
 fn measure<E: Element>(is_centred: bool, eps: f64, elements: &[u8]) -> Moments {
     let n = (elements.len() / E::DTYPE.size()) as f64;
     let (mean, var) = if !is_centred {
-        (Double::from(0.0), squared_differences::<E>(elements, 0.0) / n)
+        (Double::from(0.0), one_pass::<E>(elements).squares / n)
     } else if sums_are_exact::<E>(elements) {
         centred::<E>(elements, n)
     } else {
