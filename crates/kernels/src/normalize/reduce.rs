@@ -25,8 +25,9 @@ pub(super) trait Terms<const M: usize>: Sync {
 
     /// Adds the terms of [`BLOCK`] elements of one run, the first at `at`, where a run has that many. What is added to
     /// which lane must be what [`write`](Self::write) says; a faster way is worth having where it is most of the work.
+    /// `ahead`: how many elements further one is wanted next.
     #[inline(always)]
-    fn add_block(&self, at: Position, lanes: &mut [Lanes; M]) {
+    fn add_block(&self, at: Position, _ahead: usize, lanes: &mut [Lanes; M]) {
         let mut block = [[0.0; BLOCK]; M];
         self.write(at, block.each_mut().map(|terms| &mut terms[..]));
         add_block::<Self, M>(lanes, &block, BLOCK);
@@ -156,10 +157,13 @@ impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
     #[inline(always)]
     fn run(self) -> [Double; M] {
         let Walk { summed, run, .. } = self.walk;
+        // Where runs lie far apart the machine does not guess that the next one will be wanted.
+        let ahead = summed.last().map_or(run.len, |dim| dim.stride);
         let mut lanes = [Lanes::new(); M];
         let mut at = self.from;
         while at < self.to && (run.len - at % run.len).min(self.to - at) >= BLOCK {
-            self.terms.add_block(self.target.advance(summed, at / run.len).along(run, at % run.len), &mut lanes);
+            let place = self.target.advance(summed, at / run.len).along(run, at % run.len);
+            self.terms.add_block(place, ahead, &mut lanes);
             at += BLOCK;
         }
         if at < self.to {

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Checkpoint, DType, Element, Error, Tensor, TensorRef,
     lanes::{BLOCK, Double, Lanes, two_sum},
+    simd,
 };
 
 /// The statistics of each set, as one list for each quantity.
@@ -264,15 +265,18 @@ impl<E: Element> Terms<1> for Plain<'_, E> {
     }
 
     #[inline(always)]
-    fn add_block(&self, at: Position, [lanes]: &mut [Lanes; 1]) {
-        lanes.add_elements::<E>(block_of::<E>(self.input, at));
+    fn add_block(&self, at: Position, ahead: usize, [lanes]: &mut [Lanes; 1]) {
+        lanes.add_elements::<E>(block_of::<E>(self.input, at, ahead));
     }
 }
 
-/// The bytes of a whole block of elements.
+/// The bytes of a whole block of elements. Those of the block `ahead` elements further are asked for.
 #[inline(always)]
-fn block_of<E: Element>(input: &[u8], at: Position) -> &[u8] {
-    &input[at.offset * E::DTYPE.size()..][..BLOCK * E::DTYPE.size()]
+fn block_of<E: Element>(input: &[u8], at: Position, ahead: usize) -> &[u8] {
+    let size = E::DTYPE.size();
+    let block = &input[at.offset * size..][..BLOCK * size];
+    simd::prefetch(block, ahead * size);
+    block
 }
 
 /// Their squares.
@@ -289,8 +293,8 @@ impl<E: Element> Terms<1> for Squares<'_, E> {
     }
 
     #[inline(always)]
-    fn add_block(&self, at: Position, [lanes]: &mut [Lanes; 1]) {
-        lanes.add_terms::<E>(block_of::<E>(self.input, at), |x| x * x);
+    fn add_block(&self, at: Position, ahead: usize, [lanes]: &mut [Lanes; 1]) {
+        lanes.add_terms::<E>(block_of::<E>(self.input, at, ahead), |x| x * x);
     }
 }
 
@@ -316,10 +320,10 @@ impl<E: Element> Terms<1> for Centred<'_, E> {
     }
 
     #[inline(always)]
-    fn add_block(&self, at: Position, [lanes]: &mut [Lanes; 1]) {
+    fn add_block(&self, at: Position, ahead: usize, [lanes]: &mut [Lanes; 1]) {
         // Sums along a run are those of one set.
         let mean = self.mean[at.set];
-        lanes.add_terms::<E>(block_of::<E>(self.input, at), |x| (x - mean) * (x - mean));
+        lanes.add_terms::<E>(block_of::<E>(self.input, at, ahead), |x| (x - mean) * (x - mean));
     }
 }
 
