@@ -7,6 +7,7 @@ mod compression;
 mod connections;
 mod file;
 pub(crate) mod layers;
+mod otlp;
 mod security;
 pub mod transport;
 mod web;
@@ -18,7 +19,6 @@ use std::{
 };
 
 use clap::Args;
-use tonic::codegen::http::Uri;
 
 pub(crate) use admission::HELD_PER_REQUEST_BYTE;
 pub use admission::{AdmissionArgs, AdmissionConfig, DEFAULT_MAX_BYTES_IN_FLIGHT, DEFAULT_MAX_QUEUED};
@@ -30,6 +30,7 @@ pub use connections::{
 };
 pub use file::Error as FileError;
 pub use layers::{Effective, Source};
+pub use otlp::OtlpConfig;
 pub use security::{DEFAULT_AUTH_OPEN_METHODS, SecurityArgs, SecurityConfig};
 pub use web::{ANY_ORIGIN, WebConfig};
 
@@ -98,8 +99,8 @@ pub struct ServerConfig {
     pub buffer_pool_bytes: usize,
     /// Where Prometheus finds the metrics, over HTTP; port 0 takes a free one. `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
-    /// The OpenTelemetry collector that takes traces and metrics over OTLP with gRPC, `http://HOST:PORT`. `None`: nobody.
-    pub otlp_endpoint: Option<String>,
+    /// The collector that takes traces and metrics.
+    pub otlp: OtlpConfig,
     /// The bounds on connections.
     pub connections: ConnectionConfig,
     /// The bounds on work.
@@ -129,7 +130,7 @@ impl Default for ServerConfig {
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             buffer_pool_bytes: DEFAULT_BUFFER_POOL_BYTES,
             metrics_listen: None,
-            otlp_endpoint: None,
+            otlp: OtlpConfig::default(),
             connections: ConnectionConfig::default(),
             admission: AdmissionConfig::default(),
             security: SecurityConfig::default(),
@@ -161,7 +162,7 @@ impl ServerConfig {
             drain_timeout: _,
             buffer_pool_bytes: _,
             metrics_listen: _,
-            otlp_endpoint,
+            otlp,
             connections,
             admission,
             security,
@@ -183,12 +184,7 @@ impl ServerConfig {
         if *compute_nice > MAX_NICE {
             return Err(Error { key: "compute-nice", reason: format!("{compute_nice} is more than {MAX_NICE}") });
         }
-        if let Some(endpoint) = otlp_endpoint {
-            let uri = endpoint.parse::<Uri>().ok();
-            if !uri.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
-                return Err(Error { key: "otlp-endpoint", reason: format!("'{endpoint}' is not http://HOST:PORT") });
-            }
-        }
+        otlp.validate()?;
         connections.validate()?;
         admission.validate(*max_message_bytes)?;
         web.validate()?;
@@ -276,10 +272,9 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", env = "EVENKEEL_METRICS_LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// The OpenTelemetry collector that takes traces and metrics over OTLP with gRPC, such as `http://127.0.0.1:4317`.
-    /// Without it, `OTEL_EXPORTER_OTLP_ENDPOINT` says where, or nothing is sent.
-    #[arg(long, value_name = "URL", env = "EVENKEEL_OTLP_ENDPOINT")]
-    pub otlp_endpoint: Option<String>,
+    /// The OpenTelemetry collector.
+    #[command(flatten)]
+    pub otlp: OtlpConfig,
 
     /// The bounds on connections.
     #[command(flatten)]
@@ -338,7 +333,7 @@ impl ServeArgs {
             drain_timeout,
             buffer_pool_bytes,
             metrics_listen,
-            otlp_endpoint,
+            otlp,
             connections,
             admission,
             security,
@@ -357,7 +352,7 @@ impl ServeArgs {
             drain_timeout: drain_timeout.into(),
             buffer_pool_bytes,
             metrics_listen,
-            otlp_endpoint: otlp_endpoint.or_else(otel_endpoint),
+            otlp: otlp.or_from_environment(),
             connections: connections.into(),
             admission: admission.into(),
             security: security.into(),
@@ -370,11 +365,6 @@ impl ServeArgs {
         check_threads("serving-threads", serving_threads)?;
         Ok(Configs { server, serving_threads, telemetry: telemetry::Config::new(&log_level, log_format)? })
     }
-}
-
-/// The collector that OpenTelemetry's own variable names.
-fn otel_endpoint() -> Option<String> {
-    std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty())
 }
 
 #[cfg(test)]

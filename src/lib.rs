@@ -19,6 +19,7 @@
 //! | `executor`, `estimate` | the bridge from tokio to the kernels, and where a call runs |
 //! | `metrics` | what the server counts of itself, and the port that Prometheus asks |
 //! | `otlp` | traces and metrics for a collector |
+//! | `watched`, `pem` | files that are read again when they change, and certificates in them |
 //! | `buffers` | large buffers that are used again |
 //! | `counters` | what the server has done, in numbers |
 //! | `error` | every way a call can fail, and its gRPC status |
@@ -49,12 +50,14 @@ mod estimate;
 mod executor;
 mod metrics;
 mod otlp;
+mod pem;
 mod priority;
 pub mod reload;
 pub mod server;
 mod service;
 pub mod shutdown;
 pub mod telemetry;
+mod watched;
 mod wire;
 
 #[doc(hidden)]

@@ -3,6 +3,10 @@
 //! A call ends by putting its span in a bounded queue; a thread of the SDK sends what is in it. A collector that is slow or
 //! not there costs spans, which are dropped when the queue is full, and never a call.
 
+mod channel;
+mod headers;
+mod outcome;
+
 use std::{env, thread, time::Duration};
 
 use opentelemetry::{
@@ -11,17 +15,23 @@ use opentelemetry::{
     propagation::{Extractor, TextMapPropagator as _},
     trace::{Span as _, SpanKind, Status, Tracer as _, TracerProvider as _},
 };
-use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{
+    ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _, WithTonicConfig as _,
+};
 use opentelemetry_sdk::{
     Resource,
     metrics::SdkMeterProvider,
     propagation::TraceContextPropagator,
     trace::{SdkTracer, SdkTracerProvider, Span},
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinSet};
 use tonic::{Code, codegen::http::HeaderMap};
 
-use crate::metrics::Method;
+use self::{headers::CollectorHeaders, outcome::Outcomes};
+use crate::{
+    config::{self, OtlpConfig},
+    metrics::Method,
+};
 
 /// How long the collector has for one request.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -40,12 +50,30 @@ pub(crate) struct Otlp {
     metrics: SdkMeterProvider,
 }
 
+/// Why there is nothing that sends to the collector.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A setting, or what is in a file that it names, cannot be used.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// OpenTelemetry's own settings cannot be used.
+    #[error(transparent)]
+    Exporter(#[from] ExporterBuildError),
+}
+
 impl Otlp {
-    /// Connects when there is something to send. Must be called on the runtime.
-    pub(crate) fn new(endpoint: &str) -> Result<Self, ExporterBuildError> {
-        let spans =
-            SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT).build()?;
-        let numbers = MetricExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT);
+    /// Connects when there is something to send. `None`: there is no collector. What keeps the headers up to date is put
+    /// in `reloads`. Must be called on the runtime.
+    ///
+    /// # Errors
+    /// A file that cannot be read or used, by its setting, or a variable of OpenTelemetry's that cannot be used.
+    pub(crate) fn new(config: &OtlpConfig, reloads: &mut JoinSet<()>) -> Result<Option<Self>, Error> {
+        let Some(channel) = channel::connect(config)? else { return Ok(None) };
+        let headers = CollectorHeaders::new(config, reloads)?;
+        let spans = SpanExporter::builder().with_tonic().with_channel(channel.clone()).with_timeout(EXPORT_TIMEOUT);
+        let numbers = MetricExporter::builder().with_tonic().with_channel(channel).with_timeout(EXPORT_TIMEOUT);
+        let spans = Outcomes::of("traces", spans.with_interceptor(headers.clone()).build()?);
+        let numbers = Outcomes::of("metrics", numbers.with_interceptor(headers).build()?);
         let mut resource =
             Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
         if env::var_os("OTEL_SERVICE_NAME").is_none() {
@@ -53,9 +81,8 @@ impl Otlp {
         }
         let resource = resource.build();
         let traces = SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(spans).build();
-        let metrics =
-            SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(numbers.build()?).build();
-        Ok(Self { traces, metrics })
+        let metrics = SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(numbers).build();
+        Ok(Some(Self { traces, metrics }))
     }
 
     /// What calls are recorded with.

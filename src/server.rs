@@ -15,7 +15,6 @@ mod patience;
 mod places;
 mod prefix;
 mod protocol;
-mod reload;
 mod running;
 mod sending;
 mod stream;
@@ -47,7 +46,7 @@ use crate::{
     direct::Direct,
     executor::Executor,
     metrics::{Endpoint, Exposition, Metrics, Observe},
-    otlp::{Otlp, Recorder},
+    otlp::{self, Otlp, Recorder},
     server::{
         accept::Connections,
         admission::Budget,
@@ -98,7 +97,7 @@ pub enum Error {
     Reflection(#[from] tonic_reflection::server::Error),
     /// Traces and metrics cannot be sent to the collector's address.
     #[error("cannot send to the OpenTelemetry collector: {0}")]
-    Otlp(#[from] opentelemetry_otlp::ExporterBuildError),
+    Otlp(opentelemetry_otlp::ExporterBuildError),
     /// Calls were still in flight when the time to drain was over; they were cut off.
     #[error("{calls} calls were still in flight {after:?} after the signal to stop; they were cut off")]
     DrainTimeout {
@@ -110,6 +109,15 @@ pub enum Error {
     /// The task that served panicked or was aborted.
     #[error("the serving task did not finish: {0}")]
     Task(#[from] tokio::task::JoinError),
+}
+
+impl From<otlp::Error> for Error {
+    fn from(error: otlp::Error) -> Self {
+        match error {
+            otlp::Error::Config(error) => Self::Config(error),
+            otlp::Error::Exporter(error) => Self::Otlp(error),
+        }
+    }
 }
 
 /// A server that listens, and serves once [`Server::serve`] is called.
@@ -125,7 +133,7 @@ pub struct Server {
     otlp: Option<Otlp>,
     tls: Option<Tls>,
     tokens: Option<Tokens>,
-    /// What keeps certificates and tokens up to date.
+    /// What keeps certificates, tokens and headers up to date.
     reloads: JoinSet<()>,
 }
 
@@ -159,7 +167,7 @@ impl Server {
         let counters = Arc::<Counters>::default();
         let executor = Executor::new(config.threads, config.compute_nice, buffers, config.on_checkpoint.clone())?;
         let executor = Arc::new(executor.with_max_queued(config.admission.queued(), Arc::clone(&counters)));
-        let otlp = config.otlp_endpoint.as_deref().map(Otlp::new).transpose()?;
+        let otlp = Otlp::new(&config.otlp, &mut reloads)?;
         let metrics = Arc::default();
         Ok(Self { config, listener, address, executor, counters, metrics, endpoint, otlp, tls, tokens, reloads })
     }

@@ -5,14 +5,17 @@ use std::{fmt, io, sync::Arc};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{PrivateKeyDer, pem::PemObject as _},
     server::WebPkiClientVerifier,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::reload::{File, Reload, Reloaded};
-use crate::config::{Error, SecurityConfig};
+use crate::{
+    config::{Error, SecurityConfig},
+    pem::certificates,
+    watched::{File, Reload, Reloaded},
+};
 
 /// What gRPC speaks inside of TLS.
 const HTTP_2: &[u8] = b"h2";
@@ -76,10 +79,4 @@ fn settings(files: &[File], contents: &[Vec<u8>], protocols: &[&[u8]]) -> Result
     let mut settings = builder.with_single_cert(cert, key).map_err(|error| files[1].error(error))?;
     settings.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(settings)
-}
-
-fn certificates(file: &File, content: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates = CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>();
-    let certificates = certificates.map_err(|error| file.error(error))?;
-    if certificates.is_empty() { Err(file.error("there is no certificate in it")) } else { Ok(certificates) }
 }

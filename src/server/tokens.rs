@@ -16,14 +16,12 @@ use tonic::{
 };
 use tower::Service;
 
-use super::{
-    BoxedAnswer,
-    reload::{File, Reload, Reloaded},
-};
+use super::BoxedAnswer;
 use crate::{
     config::{self, SecurityConfig},
     error::Error,
     metrics::Metrics,
+    watched::{File, Reload, Reloaded},
 };
 
 /// A file of tokens. Its content is in no log, and no `Debug` shows it.

@@ -1,60 +1,26 @@
 //! Traces and metrics as a collector gets them: one of the test's own decodes what arrives.
 
+mod collector;
+mod tls;
+mod trouble;
+
 use std::net::SocketAddr;
 
-use evenkeel::{config::ServerConfig, server::Running};
+use evenkeel::config::{OtlpConfig, ServerConfig};
 use evenkeel_proto::v1 as pb;
 use opentelemetry_proto::tonic::{
-    collector::{
-        metrics::v1::{
-            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-            metrics_service_server::{MetricsService, MetricsServiceServer},
-        },
-        trace::v1::{
-            ExportTraceServiceRequest, ExportTraceServiceResponse,
-            trace_service_server::{TraceService, TraceServiceServer},
-        },
-    },
     common::v1::{KeyValue, any_value::Value},
     metrics::v1::metric::Data,
     trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
-use tonic::{Code, Request, Response, Status, transport::server::TcpIncoming};
+use tonic::{Code, Request};
 
+use self::collector::{Collector, spans};
 use crate::harness::{f32s, normalize, refusal, start_with};
 
-/// A collector that hands on what it gets.
-#[derive(Clone)]
-struct Collector {
-    traces: mpsc::UnboundedSender<ExportTraceServiceRequest>,
-    metrics: mpsc::UnboundedSender<ExportMetricsServiceRequest>,
-}
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.traces.send(request.into_inner()).map_err(|_| Status::unavailable("the test has ended"))?;
-        Ok(Response::new(Default::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl MetricsService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportMetricsServiceRequest>,
-    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        self.metrics.send(request.into_inner()).map_err(|_| Status::unavailable("the test has ended"))?;
-        Ok(Response::new(Default::default()))
-    }
-}
-
 fn sending_to(address: SocketAddr) -> ServerConfig {
-    ServerConfig { otlp_endpoint: Some(format!("http://{address}")), ..ServerConfig::on_free_port() }
+    let otlp = OtlpConfig { endpoint: Some(format!("http://{address}")), ..Default::default() };
+    ServerConfig { otlp, ..ServerConfig::on_free_port() }
 }
 
 fn attribute<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
@@ -70,20 +36,8 @@ fn text(attributes: &[KeyValue], key: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_gets_spans_with_their_parents_and_the_durations() {
-    let (traces, mut spans) = mpsc::unbounded_channel();
-    let (metrics, mut numbers) = mpsc::unbounded_channel();
-    let collector = Collector { traces, metrics };
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let address = listener.local_addr().expect("it is bound");
-    let mut collecting = JoinSet::new();
-    collecting.spawn(
-        tonic::transport::Server::builder()
-            .add_service(TraceServiceServer::new(collector.clone()))
-            .add_service(MetricsServiceServer::new(collector))
-            .serve_with_incoming(TcpIncoming::from(listener)),
-    );
-
-    let (server, mut client) = start_with(sending_to(address)).await;
+    let mut collector = Collector::start(None).await;
+    let (server, mut client) = start_with(sending_to(collector.address)).await;
     let (trace_id, parent_id) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
     let mut request = Request::new(normalize(pb::NormKind::Layer, f32s(&[2], &[1.0, 2.0])));
     let parent = format!("00-{trace_id}-{parent_id}-01").parse().expect("a value");
@@ -95,12 +49,8 @@ async fn a_collector_gets_spans_with_their_parents_and_the_durations() {
     server.shutdown_and_wait().await.expect("it ends well");
 
     let mut all: Vec<Span> = Vec::new();
-    while let Ok(request) = spans.try_recv() {
-        for resource in request.resource_spans {
-            let attributes = resource.resource.expect("it says what it is from").attributes;
-            assert_eq!(text(&attributes, "service.name"), "evenkeel");
-            all.extend(resource.scope_spans.into_iter().flat_map(|scope| scope.spans));
-        }
+    while let Ok(request) = collector.traces.try_recv() {
+        all.extend(spans(request.into_inner()));
     }
     assert_eq!(all.len(), 2, "{all:?}");
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -122,8 +72,8 @@ async fn a_collector_gets_spans_with_their_parents_and_the_durations() {
     // The client was wrong, not the server.
     assert!(root.status.as_ref().is_none_or(|status| status.code() == StatusCode::Unset), "{:?}", root.status);
 
-    let numbers = numbers.try_recv().expect("metrics were sent");
-    let metrics = numbers.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
+    let numbers = collector.metrics.try_recv().expect("metrics were sent");
+    let metrics = numbers.into_inner().resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
     let duration = metrics.flat_map(|scope| scope.metrics).find(|metric| metric.name == "rpc.server.duration");
     let duration = duration.expect("there is the duration");
     assert_eq!(duration.unit, "ms");
@@ -139,22 +89,4 @@ async fn a_collector_gets_spans_with_their_parents_and_the_durations() {
     points.sort_by(|one, another| one.0.cmp(&another.0));
     let (wrong, right) = (Value::IntValue(3), Value::IntValue(0));
     assert_eq!(points, [("Dropout".to_owned(), Some(&wrong), 1), ("Normalize".to_owned(), Some(&right), 1)]);
-}
-
-/// More calls than the queue has places, to a collector that takes connections and never answers, and to none.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_does_not_answer_stops_nothing() {
-    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let gone = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let addresses = [&silent, &gone].map(|listener| listener.local_addr().expect("it is bound"));
-    drop(gone);
-    for address in addresses {
-        let (server, mut client): (Running, _) = start_with(sending_to(address)).await;
-        for _ in 0..3000 {
-            let request = normalize(pb::NormKind::Layer, f32s(&[2], &[1.0, 2.0]));
-            client.normalize(request).await.expect("it is answered all the same");
-        }
-        drop(client);
-        server.shutdown_and_wait().await.expect("the wait for the collector has a bound");
-    }
 }

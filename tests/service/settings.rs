@@ -159,7 +159,7 @@ async fn the_health_check_asks_where_the_file_says() {
 }
 
 /// Reads the log up to a line with this text; returns that line.
-fn log_until(log: &mut impl BufRead, text: &str) -> String {
+pub(crate) fn log_until(log: &mut impl BufRead, text: &str) -> String {
     let mut line = String::new();
     while log.read_line(&mut line).expect("the log is text") > 0 {
         if line.contains(text) {

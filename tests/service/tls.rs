@@ -37,6 +37,11 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
 
+    /// Its own certificate, in PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A certificate for this machine and its key, in PEM.
     pub(crate) fn sign(&self) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
@@ -71,7 +76,7 @@ fn files(authority: &Authority, client_ca: Option<&Authority>) -> (TempDir, Serv
     let [cert, key, ca] = ["cert.pem", "key.pem", "ca.pem"].map(|name| folder.path().join(name));
     write(folder.path(), authority.sign());
     if let Some(client_ca) = client_ca {
-        fs::write(&ca, client_ca.0.pem()).expect("it can be written");
+        fs::write(&ca, client_ca.pem()).expect("it can be written");
     }
     let security = SecurityConfig {
         tls_cert: Some(cert),

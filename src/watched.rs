@@ -15,15 +15,23 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// A file that a setting names.
 #[derive(Clone, Debug)]
-pub(super) struct File {
+pub(crate) struct File {
     /// The setting.
-    pub(super) key: &'static str,
-    pub(super) path: PathBuf,
+    pub(crate) key: &'static str,
+    pub(crate) path: PathBuf,
 }
 
 impl File {
+    /// What it contains.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn read(&self) -> Result<Vec<u8>, Error> {
+        fs::read(&self.path).map_err(|error| self.error(error))
+    }
+
     /// An error in what it contains.
-    pub(super) fn error(&self, reason: impl fmt::Display) -> Error {
+    pub(crate) fn error(&self, reason: impl fmt::Display) -> Error {
         Error { key: self.key, reason: format!("{}: {reason}", self.path.display()) }
     }
 }
@@ -33,7 +41,7 @@ type Parse<T> = fn(&[File], &[Vec<u8>]) -> Result<T, Error>;
 
 /// A value that is made from files, and again when they change.
 #[derive(Debug)]
-pub(super) struct Reloaded<T>(Arc<RwLock<Arc<T>>>);
+pub(crate) struct Reloaded<T>(Arc<RwLock<Arc<T>>>);
 
 impl<T> Clone for Reloaded<T> {
     fn clone(&self) -> Self {
@@ -46,22 +54,21 @@ impl<T> Reloaded<T> {
     ///
     /// # Errors
     /// A file that cannot be read, or used.
-    pub(super) fn load(files: Vec<File>, parse: Parse<T>) -> Result<(Self, Reload<T>), Error> {
-        let contents = files.iter().map(|file| fs::read(&file.path).map_err(|error| file.error(error)));
-        let contents = contents.collect::<Result<Vec<_>, _>>()?;
+    pub(crate) fn load(files: Vec<File>, parse: Parse<T>) -> Result<(Self, Reload<T>), Error> {
+        let contents = files.iter().map(File::read).collect::<Result<Vec<_>, _>>()?;
         let value = Self(Arc::new(RwLock::new(Arc::new(parse(&files, &contents)?))));
         let seen = contents.into_iter().map(Ok).collect();
         Ok((value.clone(), Reload { value, files, parse, seen }))
     }
 
     /// The value as it is now.
-    pub(super) fn get(&self) -> Arc<T> {
+    pub(crate) fn get(&self) -> Arc<T> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// Looks at the files. What is in them may be secret: there is no `Debug`.
-pub(super) struct Reload<T> {
+pub(crate) struct Reload<T> {
     value: Reloaded<T>,
     files: Vec<File>,
     parse: Parse<T>,
@@ -71,7 +78,7 @@ pub(super) struct Reload<T> {
 
 impl<T> Reload<T> {
     /// Looks for changes until it is dropped.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
             tokio::time::sleep(PERIOD).await;
             self.look();

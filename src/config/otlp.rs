@@ -1,0 +1,124 @@
+//! The collector that takes traces and metrics.
+
+use std::{env, path::PathBuf};
+
+use clap::Args;
+use tonic::codegen::http::{Uri, uri::Scheme};
+
+use super::Error;
+
+/// The OpenTelemetry collector, and what sends to it.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtlpConfig {
+    /// The OpenTelemetry collector that takes traces and metrics over OTLP with gRPC, such as `http://127.0.0.1:4317`, or
+    /// with TLS `https://collector.example.com:4317`. Without it, `OTEL_EXPORTER_OTLP_ENDPOINT` says where, or nothing is
+    /// sent.
+    #[arg(id = "otlp_endpoint", long = "otlp-endpoint", value_name = "URL", env = "EVENKEEL_OTLP_ENDPOINT")]
+    pub endpoint: Option<String>,
+
+    /// Certificates in PEM: one of these must have signed the collector's. Without it, `OTEL_EXPORTER_OTLP_CERTIFICATE`
+    /// names the file, or the authorities that browsers trust count.
+    #[arg(id = "otlp_ca", long = "otlp-ca", value_name = "FILE", env = "EVENKEEL_OTLP_CA")]
+    pub ca: Option<PathBuf>,
+
+    /// Headers for the collector, `name: value`, one a line, such as a token. Read again when it changes. They count more
+    /// than those of `OTEL_EXPORTER_OTLP_HEADERS`.
+    #[arg(
+        id = "otlp_headers_file",
+        long = "otlp-headers-file",
+        value_name = "FILE",
+        env = "EVENKEEL_OTLP_HEADERS_FILE"
+    )]
+    pub headers_file: Option<PathBuf>,
+}
+
+impl OtlpConfig {
+    /// What OpenTelemetry's own variables say, where nothing else does.
+    pub(super) fn or_from_environment(mut self) -> Self {
+        let variable = |name| env::var(name).ok().filter(|value: &String| !value.is_empty());
+        self.endpoint = self.endpoint.or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT"));
+        if self.is_https() {
+            self.ca = self.ca.or_else(|| variable("OTEL_EXPORTER_OTLP_CERTIFICATE").map(PathBuf::from));
+        }
+        self
+    }
+
+    /// Whether what is sent is encrypted.
+    pub(crate) fn is_https(&self) -> bool {
+        let uri = self.endpoint.as_ref().and_then(|endpoint| endpoint.parse::<Uri>().ok());
+        uri.is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS))
+    }
+
+    /// Checks the settings, but for what is in the files.
+    ///
+    /// # Errors
+    /// The first that cannot be used, by name.
+    pub fn validate(&self) -> Result<(), Error> {
+        let error = |key, reason: String| Err(Error { key, reason });
+        let Some(endpoint) = &self.endpoint else {
+            let missing = || "'--otlp-endpoint' is missing".to_owned();
+            return match (&self.ca, &self.headers_file) {
+                (Some(_), _) => error("otlp-ca", missing()),
+                (None, Some(_)) => error("otlp-headers-file", missing()),
+                (None, None) => Ok(()),
+            };
+        };
+        let uri = endpoint.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
+        // A password there would be sent nowhere, and be shown by `evenkeel config`: it is not repeated here, either.
+        if endpoint.contains('@') {
+            return error(
+                "otlp-endpoint",
+                "a URL with a name or a password; put those in --otlp-headers-file".to_owned(),
+            );
+        }
+        if !uri.is_some_and(|uri| [Some("http"), Some("https")].contains(&uri.scheme_str())) {
+            return error("otlp-endpoint", format!("'{endpoint}' is not http://HOST:PORT or https://HOST:PORT"));
+        }
+        if self.ca.is_some() && !self.is_https() {
+            return error("otlp-ca", format!("'{endpoint}' is not https://HOST:PORT"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(endpoint: &str) -> OtlpConfig {
+        OtlpConfig { endpoint: Some(endpoint.to_owned()), ..OtlpConfig::default() }
+    }
+
+    #[test]
+    fn what_can_be_sent_to_is_taken() {
+        let file = || Some("pem".into());
+        for config in [
+            OtlpConfig::default(),
+            at("http://127.0.0.1:4317"),
+            at("http://collector"),
+            OtlpConfig { headers_file: file(), ..at("http://[::1]:4317") },
+            OtlpConfig { ca: file(), headers_file: file(), ..at("https://collector.example.com:4317") },
+        ] {
+            assert_eq!(config.validate(), Ok(()), "{config:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_is_named() {
+        let file = || Some("pem".into());
+        for (config, key) in [
+            (at(""), "otlp-endpoint"),
+            (at("127.0.0.1:4317"), "otlp-endpoint"),
+            (at("grpc://collector:4317"), "otlp-endpoint"),
+            (at("https://"), "otlp-endpoint"),
+            (at("https://user:secret@collector:4317"), "otlp-endpoint"),
+            (OtlpConfig { ca: file(), ..at("http://collector:4317") }, "otlp-ca"),
+            (OtlpConfig { ca: file(), ..OtlpConfig::default() }, "otlp-ca"),
+            (OtlpConfig { headers_file: file(), ..OtlpConfig::default() }, "otlp-headers-file"),
+        ] {
+            let error = config.validate().expect_err(key);
+            assert_eq!(error.key, key, "{config:?}");
+            assert!(!error.reason.contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Certificates in files.
+
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
+use crate::{config::Error, watched::File};
+
+/// The certificates in what the file contains.
+///
+/// # Errors
+/// It is not PEM, or holds no certificate.
+pub(crate) fn certificates(file: &File, content: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates = CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.map_err(|error| file.error(error))?;
+    if certificates.is_empty() { Err(file.error("there is no certificate in it")) } else { Ok(certificates) }
+}

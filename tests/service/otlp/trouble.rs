@@ -1,0 +1,96 @@
+//! A collector that is away, silent, not to be trusted, or does not want what it gets: calls are answered all the same.
+
+use std::io::BufRead as _;
+
+use evenkeel::config::{OtlpConfig, ServerConfig};
+use rustix::process::Signal;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use super::{
+    collector::Collector,
+    tls::{AT_ONCE, call, sending, trusting},
+};
+use crate::{harness::start_with, process::Process, settings::log_until, tls::Authority};
+
+/// What is said when the collector begins to take nothing.
+const LOST: &str = "the collector does not take what is sent";
+/// And when it takes something again.
+const AGAIN: &str = "the collector takes what is sent again";
+
+/// More calls than the queue has places, to a collector that takes connections and never answers, and to none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_does_not_answer_stops_nothing() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let gone = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let addresses = [&silent, &gone].map(|listener| listener.local_addr().expect("it is bound"));
+    drop(gone);
+    let mut served = JoinSet::new();
+    for (scheme, address) in addresses.into_iter().flat_map(|address| ["http", "https"].map(|it| (it, address))) {
+        let otlp = OtlpConfig { endpoint: Some(format!("{scheme}://{address}")), ..Default::default() };
+        served.spawn(async {
+            let (server, mut client) = start_with(ServerConfig { otlp, ..ServerConfig::on_free_port() }).await;
+            for _ in 0..3000 {
+                call(&mut client).await;
+            }
+            drop(client);
+            server.shutdown_and_wait().await.expect("the wait for the collector has a bound");
+        });
+    }
+    served.join_all().await;
+}
+
+/// Who has signed the collector's certificate is not in the file: nothing is sent to it, which is said once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_not_trusted_gets_nothing() {
+    let (authority, another) = (Authority::new(), Authority::new());
+    let (folder, mut collector) = (trusting(&authority), Collector::start(Some(another.sign())).await);
+    let flags = sending(collector.address.port(), folder.path());
+    let mut process = Process::start(&flags.each_ref().map(String::as_str), &[AT_ONCE]);
+    let mut log = process.log();
+    let mut client = process.client().await;
+    call(&mut client).await;
+    let line = log_until(&mut log, LOST);
+    assert!(line.contains("traces") && line.contains("certificate"), "{line}");
+    for _ in 0..100 {
+        call(&mut client).await;
+    }
+    drop(client);
+    assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
+    let rest: Vec<_> = log.lines().map(|line| line.expect("the log is text")).collect();
+    // The metrics go at the end, for the first time.
+    let said: Vec<_> = rest.iter().filter(|line| line.contains(LOST)).collect();
+    assert!(said.iter().all(|line| line.contains("metrics")) && said.len() <= 1, "{said:?}");
+    assert!(collector.traces.try_recv().is_err() && collector.metrics.try_recv().is_err(), "nothing was sent");
+}
+
+/// Each change is said, and nothing between them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_collector_does_is_said_when_it_changes() {
+    let mut collector = Collector::start(None).await;
+    let endpoint = format!("--otlp-endpoint=http://{}", collector.address);
+    let mut process = Process::start(&["--listen=127.0.0.1:0", &endpoint], &[AT_ONCE]);
+    let mut log = process.log();
+    let mut client = process.client().await;
+    for _ in 0..2 {
+        collector.refuse(true);
+        // A span that came and was refused; what was sent before is answered by then.
+        for _ in 0..4 {
+            call(&mut client).await;
+            collector.traces.recv().await.expect("the collector serves");
+        }
+        collector.refuse(false);
+        call(&mut client).await;
+        let mut lost = 0;
+        let mut line = String::new();
+        while !line.contains(AGAIN) {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).expect("the log is text"), 0, "the server has ended");
+            lost += usize::from(line.contains(LOST));
+            assert!(!line.contains("who are you?"), "a collector could repeat what it was told: {line}");
+        }
+        assert_eq!(lost, 1, "four were refused");
+        while collector.traces.try_recv().is_ok() {}
+    }
+    drop(client);
+    assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
+}
