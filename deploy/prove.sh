@@ -91,8 +91,12 @@ mapfile -t health < <(setting Healthcheck.Test)
 
 say "container: ${entrypoint[*]} ${command[*]}"
 container=$(store from --pull-never "$image")
+# As deploy/compose.yaml runs it, but for the addresses: this machine's network is the container's as well.
+mapfile -t settings < <(sed -n 's/^ *\(EVENKEEL_[A-Z_]*\): *"\{0,1\}\([^"# ]*\).*/--env=\1=\2/p' deploy/compose.yaml)
+[[ ${settings[*]} == *EVENKEEL_METRICS_LISTEN* ]] || fail "deploy/compose.yaml does not serve metrics: ${settings[*]}"
 inside() { # inside ADDRESS COMMAND...: runs a command in the container, as the image's user
-    store run --isolation chroot --env "EVENKEEL_LISTEN=$1" "$container" -- "${@:2}"
+    store run --isolation chroot "${settings[@]}" --env "EVENKEEL_LISTEN=$1" \
+        --env EVENKEEL_METRICS_LISTEN=127.0.0.1:0 "$container" -- "${@:2}"
 }
 inside 127.0.0.1:0 "${entrypoint[@]}" "${command[@]}" >"$state/stdout" 2>"$state/stderr" &
 runner=$!
@@ -130,14 +134,28 @@ echo "healthy at $address, process $service, user $uid"
 say "a Python client calls it"
 bash clients/python/run.sh --target "$address"
 
+say "its metrics"
+metrics=$(sed -n 's/.*"message":"serving metrics","address":"\([^"]*\)".*/\1/p' "$state/stderr")
+[[ -n $metrics ]] || fail "the log does not say where the metrics are: $(cat "$state/stderr")"
+python3 -c '
+import sys, urllib.request
+text = urllib.request.urlopen(f"http://{sys.argv[1]}/metrics", timeout=10).read().decode()
+series = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+calls = sum(float(value) for name, value in series.items()
+            if name.startswith("grpc_server_handled_total{") and "Normalize\"" in name and "\"OK\"" in name)
+assert calls > 0, "no call of Normalize was counted"
+resident = float(series["process_resident_memory_bytes"]) / 2**20
+print(f"{len(series)} series, {calls:.0f} calls of Normalize, {resident:.0f} MiB resident")' "$metrics"
+
 say "SIGTERM"
+stopping=$SECONDS
 kill -TERM "$service"
 status=0
 wait "$runner" || status=$?
 [[ $status == 0 ]] || fail "the service exited with $status: $(cat "$state/stderr")"
 grep -q drained "$state/stderr" || fail "the service did not drain: $(cat "$state/stderr")"
 ! inside "$address" "${health[@]:1}" 2>/dev/null || fail "the health check passes without a service"
-echo "drained and exited with 0; the health check fails now"
+echo "drained and exited with 0 within $((SECONDS - stopping + 1)) s; the health check fails now"
 
 say "passed"
 store images "$image"

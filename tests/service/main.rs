@@ -9,6 +9,7 @@ mod bad_tensors;
 mod compression;
 mod connections;
 mod deadlines;
+mod deploy;
 mod direct;
 mod edge_values;
 mod faults;
