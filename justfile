@@ -65,6 +65,10 @@ web-check:
 interop:
     bash clients/interop/run.sh
 
+# Send traces and metrics to an OpenTelemetry Collector and look at what it got (builds it; needs Go and Python 3.11)
+collector:
+    bash clients/collector/run.sh
+
 # Measure the accuracy beside PyTorch's; write docs/accuracy.md and its plots (needs Python 3.11; installs PyTorch)
 accuracy *arguments:
     bash accuracy/run.sh {{ arguments }}

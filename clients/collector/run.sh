@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Has an OpenTelemetry Collector take the traces and metrics of the release build, in plain text and over TLS, and looks
+# at what it makes of them.
+#
+# Needs Go and Python 3.11. Installs the collector (.ci/install otelcol), and NumPy and grpcio into target/python, or
+# into EVENKEEL_PYTHON_VENV.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. .ci/env.sh
+. clients/python/server.sh
+
+bash .ci/install otelcol
+environment clients/python/requirements.txt
+cargo build --release --locked --package evenkeel
+# Go's own program makes the certificate: cert.pem, which has signed itself, and key.pem.
+generate=$(go env GOROOT)/src/crypto/tls/generate_cert.go
+(cd "$scratch" && go run "$generate" --host localhost --ecdsa-curve P256 2>/dev/null)
+"$python" clients/collector/check.py --evenkeel "${CARGO_TARGET_DIR:-target}/release/evenkeel" \
+    --collector evenkeel-otelcol --certificates "$scratch"
