@@ -69,6 +69,10 @@ interop:
 collector:
     bash clients/collector/run.sh
 
+# Set the server's clock forward and back by a day, under load (installs Debian's package `libfaketime`; needs Go, Python 3.11)
+clock:
+    bash clients/clock/run.sh
+
 # Measure the accuracy beside PyTorch's; write docs/accuracy.md and its plots (needs Python 3.11; installs PyTorch)
 accuracy *arguments:
     bash accuracy/run.sh {{ arguments }}

@@ -6,8 +6,13 @@
 mod channel;
 mod headers;
 mod outcome;
+#[cfg(test)]
+mod tests;
 
-use std::{env, thread, time::Duration};
+use std::{
+    env, thread,
+    time::{Duration, SystemTime},
+};
 
 use opentelemetry::{
     KeyValue,
@@ -128,13 +133,16 @@ impl Recorder {
             KeyValue::new("rpc.service", method.service()),
             KeyValue::new("rpc.method", method.name()),
         ];
+        #[expect(clippy::disallowed_methods, reason = "a collector wants to know when a call came, beside others'")]
+        let came = SystemTime::now();
         let span = self
             .tracer
             .span_builder(format!("{}/{}", method.service(), method.name()))
             .with_kind(SpanKind::Server)
+            .with_start_time(came)
             .with_attributes(attributes.clone())
             .start_with_context(&self.tracer, &parent);
-        Trace { span, attributes, duration: self.duration.clone() }
+        Trace { span, came, attributes, duration: self.duration.clone() }
     }
 }
 
@@ -142,20 +150,21 @@ impl Recorder {
 #[derive(Debug)]
 pub(crate) struct Trace {
     span: Span,
+    came: SystemTime,
     attributes: [KeyValue; 3],
     duration: Histogram<f64>,
 }
 
 impl Trace {
-    /// The call has ended.
+    /// The call has ended. The span is as long as the call took, also if the machine's clock was set meanwhile.
     pub(crate) fn end(self, code: Code, took: Duration) {
-        let Self { mut span, attributes: [system, service, method], duration } = self;
+        let Self { mut span, came, attributes: [system, service, method], duration } = self;
         let status = KeyValue::new("rpc.grpc.status_code", code as i64);
         span.set_attribute(status.clone());
         if is_error(code) {
             span.set_status(Status::error(code.description()));
         }
-        span.end();
+        span.end_with_timestamp(came + took);
         duration.record(took.as_secs_f64() * 1e3, &[system, service, method, status]);
     }
 }

@@ -40,6 +40,7 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn begin(bench: &'static str, rounds: usize, turn_seconds: f64) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a record says on which day it was made")]
         let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (goals, figures, clock) = (Vec::new(), Vec::new(), Instant::now());
         Self { bench, began, seconds: 0.0, rounds, turn_seconds, goals, figures, clock }

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Sets the clock of a serving evenkeel forward and back by a day, under load, and looks whether anything but the log sees
+# it. The machine's own clock stays as it is: libfaketime tells the server another time, as the kernel would.
+#
+# Needs Debian's package `libfaketime`, which it installs as root where it is not there, Go and Python 3.11. Installs
+# NumPy and grpcio into target/python, or into EVENKEEL_PYTHON_VENV.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. .ci/env.sh
+. clients/python/server.sh
+
+library() {
+    local found
+    found=$(ls /usr/lib/*/faketime/libfaketimeMT.so.1 2>/dev/null | head -n 1)
+    [[ -n $found ]] && echo "$found"
+}
+
+if ! faketime=$(library); then
+    if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+        echo "FAILED: libfaketimeMT.so.1 is not there (Debian: apt-get install libfaketime)" >&2
+        exit 1
+    fi
+    if ! { apt-get update && apt-get install --yes --no-install-recommends libfaketime; } >"$scratch/apt" 2>&1; then
+        tail -n 5 "$scratch/apt" >&2
+        exit 1
+    fi
+    faketime=$(library)
+fi
+
+environment clients/python/requirements.txt
+cargo build --release --locked --package evenkeel
+# Go's own program makes the certificates, which have signed themselves.
+for name in first second; do
+    mkdir "$scratch/$name"
+    (cd "$scratch/$name" && go run "$(go env GOROOT)/src/crypto/tls/generate_cert.go" --host localhost --ecdsa-curve P256 2>/dev/null)
+done
+"$python" clients/clock/check.py --evenkeel "${CARGO_TARGET_DIR:-target}/release/evenkeel" --faketime "$faketime" \
+    --folder "$scratch"
