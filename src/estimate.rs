@@ -30,10 +30,6 @@ impl Work {
     }
 
     fn per_1024(self, dtype: DType) -> u64 {
-        let wide = match dtype {
-            DType::F64 => 4,
-            DType::F32 | DType::F16 | DType::Bf16 => 1,
-        };
         match self {
             Self::Normalize => match dtype {
                 DType::F32 => 400,
@@ -43,11 +39,15 @@ impl Work {
             Self::NormalizeBackward => 4000,
             Self::Dropout => 1100,
             Self::Clip => match dtype {
-                DType::F32 => 400,
-                DType::F64 => 2000,
-                DType::F16 | DType::Bf16 => 500,
+                DType::F32 => 350,
+                DType::F64 => 5700,
+                DType::F16 | DType::Bf16 => 600,
             },
-            Self::Measure => 900 * wide,
+            // Of order 2, which most are.
+            Self::Measure => match dtype {
+                DType::F32 | DType::F16 | DType::Bf16 => 200,
+                DType::F64 => 5500,
+            },
         }
     }
 }

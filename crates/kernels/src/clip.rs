@@ -126,7 +126,7 @@ fn decide(
             Ok((Clipped { scale: smallest, tensor_norms: per_tensor, ..clipped }, changes))
         }
         ClipMode::Value => {
-            let count = |gradient: &TensorRef<'_>| count_outside(gradient, spec.threshold, checkpoint);
+            let count = |gradient: &TensorRef<'_>| count_beyond(gradient, spec.threshold, checkpoint);
             let counts = gradients.par_iter().map(count).collect::<Result<Vec<_>, _>>()?;
             let clamp = Change::Clamp { threshold: spec.threshold };
             let changes = counts.iter().map(|&count| (count > 0).then_some(clamp)).collect();
@@ -191,7 +191,7 @@ impl Change {
                 Self::Scale { factor, all_finite } => {
                     simd::run(Scale { part, factor, all_finite, element: PhantomData::<E> });
                 }
-                Self::Clamp { threshold } => clamp::<E>(part, threshold),
+                Self::Clamp { threshold } => simd::run(Clamp { part, threshold: E::from_f64(threshold) }),
             });
             Ok(())
         })
@@ -223,34 +223,42 @@ impl<E: Element> Kernel for Scale<'_, E> {
 }
 
 /// How many elements are beyond the threshold, rounded to their dtype.
-fn count_outside(gradient: &TensorRef<'_>, threshold: f64, checkpoint: &dyn Checkpoint) -> Result<u64, Error> {
-    fn outside<E: Element>(elements: &[u8], threshold: f64) -> usize {
-        let threshold = E::from_f64(threshold).to_f64();
-        let is_outside = |element: &&[u8]| E::from_le_bytes(element).to_f64().abs() > threshold;
-        elements.chunks_exact(E::DTYPE.size()).filter(is_outside).count()
-    }
+fn count_beyond(gradient: &TensorRef<'_>, threshold: f64, checkpoint: &dyn Checkpoint) -> Result<u64, Error> {
     let dtype = gradient.dtype();
     let counts = gradient.data().par_chunks(CHUNK * dtype.size()).map(|elements| {
         checkpoint.check()?;
-        Ok(with_element!(dtype, E => outside::<E>(elements, threshold)) as u64)
+        Ok(with_element!(dtype, E => simd::run(Count { elements, threshold: E::from_f64(threshold) })) as u64)
     });
     counts.try_reduce(|| 0, |a, b| Ok(a + b))
 }
 
-/// Clamps elements to the threshold, rounded to their dtype.
-fn clamp<E: Element>(elements: Stretch<'_>, threshold: f64) {
-    let size = E::DTYPE.size();
-    let threshold = E::from_f64(threshold).to_f64();
-    let (mut above, mut below) = ([0; 8], [0; 8]);
-    E::encode(&[threshold], &mut above[..size]);
-    E::encode(&[-threshold], &mut below[..size]);
-    for element in elements.copied().chunks_exact_mut(size) {
-        let x = E::from_le_bytes(element).to_f64();
-        if x > threshold {
-            element.copy_from_slice(&above[..size]);
-        } else if x < -threshold {
-            element.copy_from_slice(&below[..size]);
-        }
+/// How many elements are beyond the threshold.
+struct Count<'a, E> {
+    elements: &'a [u8],
+    threshold: E,
+}
+
+impl<E: Element> Kernel for Count<'_, E> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        E::count_beyond(self.elements, self.threshold)
+    }
+}
+
+/// Clamps elements to the threshold.
+struct Clamp<'a, E> {
+    part: Stretch<'a>,
+    threshold: E,
+}
+
+impl<E: Element> Kernel for Clamp<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        E::clamp(self.part.copied(), self.threshold);
     }
 }
 

@@ -1,10 +1,14 @@
 //! The four element types, and how their bytes become float64 and float64 becomes their bytes.
 
+mod bitwise;
 mod coded;
 
 use std::fmt;
 
-pub(crate) use self::coded::{Beside, Coded, Number, Real};
+pub(crate) use self::{
+    bitwise::{Bitwise, Exponents},
+    coded::{Beside, Coded, Number, Real},
+};
 use crate::half::{Bf16, F16};
 
 /// An element type.
@@ -51,7 +55,7 @@ impl fmt::Display for DType {
 }
 
 /// A Rust type of one of the dtypes.
-pub trait Element: Copy + Send + Sync + 'static + Coded + sealed::Sealed {
+pub trait Element: Copy + Send + Sync + 'static + Bitwise + Coded + sealed::Sealed {
     /// The dtype.
     const DTYPE: DType;
 
@@ -86,19 +90,6 @@ pub trait Element: Copy + Send + Sync + 'static + Coded + sealed::Sealed {
         let size = Self::DTYPE.size();
         Self::decode(&bytes[first * size..(first + values.len()) * size], values);
     }
-
-    /// The exponents, as their bits are, of the largest of these elements and of the smallest that is not zero; the
-    /// latter may be less than that by one.
-    fn exponents(bytes: &[u8]) -> Exponents;
-}
-
-/// The exponents of some elements, as their bits are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exponents {
-    /// Of the largest; if not all are finite, the highest there is.
-    pub largest: i32,
-    /// Of the smallest that is not zero; above every exponent if all are.
-    pub smallest: i32,
 }
 
 mod sealed {
@@ -132,18 +123,6 @@ macro_rules! element {
             #[inline(always)]
             fn to_le_bytes(self) -> impl IntoIterator<Item = u8> {
                 <$bits>::to_le_bytes($to_bits(self))
-            }
-
-            #[inline(always)]
-            fn exponents(bytes: &[u8]) -> Exponents {
-                let (elements, _) = bytes.as_chunks::<{ size_of::<$bits>() }>();
-                let (mut largest, mut smallest) = (0, <$bits>::MAX);
-                for &element in elements {
-                    let magnitude = <$bits>::from_le_bytes(element) & (<$bits>::MAX >> 1);
-                    largest = largest.max(magnitude);
-                    smallest = smallest.min(magnitude.wrapping_sub(1)); // of zero: the largest number
-                }
-                Exponents { largest: (largest >> $mantissa) as i32, smallest: (smallest >> $mantissa) as i32 }
             }
         }
     };
@@ -199,36 +178,4 @@ pub fn encode(dtype: DType, values: &[f64], bytes: &mut [u8]) {
 /// Reads elements of a dtype as numbers, which is exact; `bytes` are those of just as many.
 pub fn decode(dtype: DType, bytes: &[u8], values: &mut [f64]) {
     with_element!(dtype, E => E::decode(bytes, values));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::half::{Bf16, F16};
-
-    fn exponents<E: Element>(values: &[f64]) -> (i32, i32) {
-        let mut bytes = vec![0; values.len() * E::DTYPE.size()];
-        E::encode(values, &mut bytes);
-        let Exponents { largest, smallest } = E::exponents(&bytes);
-        (largest - E::BIAS, smallest - E::BIAS)
-    }
-
-    fn range<E: Element>() {
-        assert_eq!(exponents::<E>(&[3.0, -0.75, 0.0, 1.5]), (1, -1));
-        assert_eq!(exponents::<E>(&[-1.5]), (0, 0));
-        // A power of two may count as the number before it.
-        assert_eq!(exponents::<E>(&[1.0]), (0, -1));
-        assert!(exponents::<E>(&[0.0, -0.0]).1 > E::BIAS);
-        for special in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert_eq!(exponents::<E>(&[1.5, special]), (E::BIAS + 1, 0));
-        }
-    }
-
-    #[test]
-    fn exponents_are_those_of_the_largest_and_the_smallest() {
-        range::<f32>();
-        range::<f64>();
-        range::<F16>();
-        range::<Bf16>();
-    }
 }

@@ -172,12 +172,16 @@ impl<H: Blockwise> Coded for H {
     fn map_in_place<B: Beside, R: Real>(data: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> R) {
         let (halves, _) = data.as_chunks_mut();
         let mut steps = Steps::new();
-        let mut given = Scratch::<Bytes, BLOCK>::new();
-        for (block, halves) in halves.chunks_mut(BLOCK).enumerate() {
-            let beside = beside.part(block * BLOCK, halves.len());
-            let given = &mut given.0[..halves.len()];
-            given.copy_from_slice(halves);
-            H::map_block(given, halves, &mut steps, |i, x| f(x, beside.at(i)).value());
+        let (whole, rest) = halves.as_chunks_mut::<BLOCK>();
+        let done = whole.len() * BLOCK;
+        for (block, halves) in whole.iter_mut().enumerate() {
+            let beside = beside.part(block * BLOCK, BLOCK);
+            let given = *halves;
+            H::map_block(&given, halves, &mut steps, |i, x| f(x, beside.at(i)).value());
         }
+        let beside = beside.part(done, rest.len());
+        let mut given = [[0; 2]; BLOCK];
+        given[..rest.len()].copy_from_slice(rest);
+        H::map_block(&given[..rest.len()], rest, &mut steps, |i, x| f(x, beside.at(i)).value());
     }
 }

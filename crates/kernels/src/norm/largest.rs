@@ -21,12 +21,6 @@ impl<E: Element> Kernel for Largest<'_, E> {
 
     #[inline(always)]
     fn run(self) -> f64 {
-        let mut lanes = [0.0; 16];
-        for elements in self.data.chunks(lanes.len() * E::DTYPE.size()) {
-            let mut values = [0.0; 16];
-            E::decode(elements, &mut values[..elements.len() / E::DTYPE.size()]);
-            lanes.iter_mut().zip(values).for_each(|(lane, x)| *lane = larger(*lane, x.abs()));
-        }
-        lanes.into_iter().fold(0.0, larger)
+        E::largest(self.data).to_f64()
     }
 }
