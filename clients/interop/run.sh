@@ -8,14 +8,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-target=
-case "${1-}" in
-    --target) target=${2:?--target needs HOST:PORT} ;;
-    '') ;;
-    *) echo "usage: $0 [--target HOST:PORT]" >&2 && exit 64 ;;
-esac
-
 . clients/python/server.sh
+arguments "$@"
 environment clients/python/requirements.txt
 [[ -n $target ]] || serve
 "$python" clients/interop/cases.py --target "$target"

@@ -8,15 +8,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-target=
-case "${1-}" in
-    --target) target=${2:?--target needs HOST:PORT} ;;
-    '') ;;
-    *) echo "usage: $0 [--target HOST:PORT]" >&2 && exit 64 ;;
-esac
-
 here=clients/python
 . $here/server.sh
+arguments "$@"
 environment "$here/requirements-check.txt"
 [[ -n $target ]] || serve
 

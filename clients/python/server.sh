@@ -4,6 +4,16 @@ scratch=$(mktemp -d)
 server=
 trap '[[ -z $server ]] || kill "$server" 2>/dev/null || true; rm -rf "$scratch"' EXIT
 
+# arguments [--target HOST:PORT]: sets `target` to what a script was told to call; empty: a server of its own.
+arguments() {
+    target=
+    case "${1-}" in
+        --target) target=${2:?--target needs HOST:PORT} ;;
+        '') ;;
+        *) echo "usage: $0 [--target HOST:PORT]" >&2 && exit 64 ;;
+    esac
+}
+
 # environment REQUIREMENTS: sets `python`, with what the file lists. It is in target/python, or EVENKEEL_PYTHON_VENV.
 environment() {
     local venv=${EVENKEEL_PYTHON_VENV:-target/python}

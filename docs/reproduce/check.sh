@@ -8,13 +8,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-target=
-case "${1-}" in
-    --target) target=${2:?--target needs HOST:PORT} ;;
-    '') ;;
-    *) echo "usage: $0 [--target HOST:PORT]" >&2 && exit 64 ;;
-esac
-
 for tool in python3 go java; do
     command -v "$tool" >/dev/null || { echo "$0 needs $tool" >&2 && exit 1; }
 done
@@ -22,6 +15,7 @@ done
 export PYTHONDONTWRITEBYTECODE=1
 here=docs/reproduce
 . clients/python/server.sh
+arguments "$@"
 environment clients/python/requirements.txt
 [[ -n $target ]] || serve
 
