@@ -17,6 +17,7 @@ test:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+    cargo clippy --package evenkeel-client --lib --locked -- -D warnings
 
 # The API documentation, warnings denied
 docs:

@@ -1,5 +1,6 @@
 //! A real server on a free port of the loopback interface, called with the generated client.
 
+mod authority;
 mod harness;
 mod peer;
 

@@ -13,9 +13,9 @@ use tokio::{
 };
 
 use crate::{
+    authority::{Authority, write},
     harness::{f32s, normalize},
     process::Process,
-    tls::{Authority, write},
 };
 
 /// As many as come.

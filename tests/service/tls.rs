@@ -1,13 +1,12 @@
 //! TLS and mutual TLS, with certificates made here.
 
-use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use evenkeel::{
     config::{ConnectionConfig, SecurityConfig, ServerConfig, WebConfig},
     server::{Error, Running},
 };
 use prost::Message as _;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -22,37 +21,17 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::Code;
 
 use crate::{
+    authority::{Authority, write},
     harness::{dropout, f32s},
     peer::{Peer, address, framed},
 };
 
-/// Who signs certificates.
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
-
 impl Authority {
-    pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::new([]).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
-    }
-
-    /// Its own certificate, in PEM.
-    pub(crate) fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// A certificate for this machine and its key, in PEM.
-    pub(crate) fn sign(&self) -> (String, String) {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
-        (params.signed_by(&key, &self.0).expect("a certificate").pem(), key.serialize_pem())
-    }
-
     /// Settings of a client that trusts it, and has this certificate.
     fn client(&self, certificate: Option<(String, String)>, alpn: &[u8]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).expect("it is a certificate");
+        let own = CertificateDer::from_pem_slice(self.pem().as_bytes()).expect("PEM");
+        roots.add(own).expect("it is a certificate");
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring has them")
@@ -85,12 +64,6 @@ fn files(authority: &Authority, client_ca: Option<&Authority>) -> (TempDir, Serv
         ..Default::default()
     };
     (folder, ServerConfig { security, ..ServerConfig::on_free_port() })
-}
-
-/// Writes a certificate and its key to `cert.pem` and `key.pem`.
-pub(crate) fn write(folder: &Path, (cert, key): (String, String)) {
-    fs::write(folder.join("cert.pem"), cert).expect("it can be written");
-    fs::write(folder.join("key.pem"), key).expect("it can be written");
 }
 
 async fn start(config: ServerConfig) -> Running {

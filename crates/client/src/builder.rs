@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use tonic::transport::{Channel, Endpoint};
 
-use crate::{Client, Error};
+use crate::{Client, Error, security::Security};
 
 /// The largest message that is taken or sent, unless told otherwise: 64 MiB, which is also the server's default.
 const DEFAULT_MAX_MESSAGE_BYTES: usize = 64 << 20;
@@ -51,6 +51,7 @@ pub struct Builder {
     stream_window_bytes: u32,
     connection_window_bytes: u32,
     connections: NonZeroUsize,
+    pub(crate) security: Security,
     codec_path: bool,
 }
 
@@ -66,13 +67,14 @@ impl Default for Builder {
             stream_window_bytes: DEFAULT_STREAM_WINDOW_BYTES,
             connection_window_bytes: DEFAULT_CONNECTION_WINDOW_BYTES,
             connections: NonZeroUsize::MIN,
+            security: Security::default(),
             codec_path: false,
         }
     }
 }
 
 impl Builder {
-    /// How long a connection may take to be made. Default: 10 seconds.
+    /// How long a connection may take to be made, and then as long again to be encrypted. Default: 10 seconds.
     pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
     }
@@ -126,11 +128,12 @@ impl Builder {
         Self { codec_path, ..self }
     }
 
-    /// Connects, by all connections, to a URL such as `http://127.0.0.1:50051`, or to the Unix domain socket `unix:PATH`.
-    /// Connections that break later are made anew by the next call.
+    /// Connects, by all connections, to a URL such as `http://127.0.0.1:50051`, or `https://` for TLS, or to the Unix
+    /// domain socket `unix:PATH`. Connections that break later are made anew by the next call.
     ///
     /// # Errors
-    /// [`Error::Connect`] if the URL cannot be used or nobody answers.
+    /// [`Error::Setting`] if a setting cannot be used, or not with this URL; [`Error::Connect`] if the URL is none, nobody
+    /// answers, or the server is not who it should be.
     pub async fn connect(self, url: impl Into<String>) -> Result<Client, Error> {
         let url = url.into();
         let endpoint = self.endpoint(&url)?;
@@ -139,28 +142,33 @@ impl Builder {
             let channel = endpoint.connect().await;
             channels.push(channel.map_err(|source| Error::Connect { url: url.clone(), source })?);
         }
-        Ok(self.over(channels))
+        self.over(channels)
     }
 
     /// As [`connect`](Self::connect), but the connections are made by the first calls that need them. Must be called
     /// inside a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::Connect`] if the URL cannot be used.
+    /// [`Error::Setting`] if a setting cannot be used, or not with this URL; [`Error::Connect`] if the URL is none.
     pub fn connect_lazy(self, url: impl Into<String>) -> Result<Client, Error> {
         let endpoint = self.endpoint(&url.into())?;
         let channels = (0..self.connections.get()).map(|_| endpoint.connect_lazy()).collect();
-        Ok(self.over(channels))
+        self.over(channels)
     }
 
-    /// A client over a channel of one's own: other connectors, TLS, balancing. Of the settings, only those of calls
-    /// count: [`timeout`](Self::timeout) and [`max_message_bytes`](Self::max_message_bytes).
-    pub fn with_channel(self, channel: Channel) -> Client {
+    /// A client over a channel of one's own: other connectors, balancing. Of the settings, only those of calls count:
+    /// [`timeout`](Self::timeout), [`max_message_bytes`](Self::max_message_bytes), and [`token`](Self::token), which goes
+    /// wherever the channel leads.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the token cannot be one.
+    pub fn with_channel(self, channel: Channel) -> Result<Client, Error> {
         self.over(vec![channel])
     }
 
-    fn over(self, channels: Vec<Channel>) -> Client {
-        Client::new(channels, self.max_message_bytes, self.timeout, self.codec_path)
+    fn over(self, channels: Vec<Channel>) -> Result<Client, Error> {
+        let authorization = self.security.authorization()?;
+        Ok(Client::new(channels, self.max_message_bytes, self.timeout, authorization, self.codec_path))
     }
 
     fn endpoint(&self, url: &str) -> Result<Endpoint, Error> {
@@ -174,10 +182,11 @@ impl Builder {
             stream_window_bytes,
             connection_window_bytes,
             connections: _, // each is made from this endpoint
-            codec_path: _,  // is asked at each call
+            security,
+            codec_path: _, // is asked at each call
         } = self;
         let refuse = |source| Error::Connect { url: url.to_owned(), source };
-        Ok(Endpoint::from_shared(url.to_owned())
+        let endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(refuse)?
             .user_agent(user_agent.as_str())
             .map_err(refuse)?
@@ -185,6 +194,7 @@ impl Builder {
             .tcp_nodelay(*tcp_nodelay)
             .max_frame_size(*max_frame_bytes)
             .initial_stream_window_size(*stream_window_bytes)
-            .initial_connection_window_size(*connection_window_bytes))
+            .initial_connection_window_size(*connection_window_bytes);
+        security.secure(url, endpoint, *connect_timeout)
     }
 }

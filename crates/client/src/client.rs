@@ -10,7 +10,11 @@ use std::{
 
 use evenkeel_proto::v1::tensor_ops_service_client::TensorOpsServiceClient;
 use ndarray::{CowArray, Dimension};
-use tonic::{Request, Status, transport::Channel};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
 
 use crate::{
     Builder, ClipInput, Dropout, DropoutBackward, Element, Error, Gradient, MeasureGradients, NormalizeBackwardInput,
@@ -29,6 +33,8 @@ pub struct Client {
     connections: Arc<Connections>,
     max_message_bytes: usize,
     timeout: Option<Duration>,
+    /// Marked as sensitive, so that neither `Debug` nor the compression of headers keeps it.
+    authorization: Option<MetadataValue<Ascii>>,
     codec_path: bool,
 }
 
@@ -43,12 +49,12 @@ impl Client {
     /// Connects to a URL such as `http://127.0.0.1:50051`, with the settings that suit most.
     ///
     /// # Errors
-    /// [`Error::Connect`] if the URL cannot be used or nobody answers.
+    /// As [`Builder::connect`].
     pub async fn connect(url: impl Into<String>) -> Result<Self, Error> {
         Self::builder().connect(url).await
     }
 
-    /// Settings for another connection: time limits, message sizes, the number of connections.
+    /// Settings for another connection: time limits, message sizes, the number of connections, TLS, a token.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -225,14 +231,44 @@ impl Client {
         MeasureGradients::new(self.clone(), gradients.into_iter().map(Into::into))
     }
 
+    /// The connection whose turn it is, and a request with the time limit and the token: what the generated client of
+    /// another service needs that the server has, such as health.
+    ///
+    /// ```
+    /// use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+    /// # let client = evenkeel_client::Client::connect(server.url()).await?;
+    /// let (channel, request) = client.request(HealthCheckRequest::default());
+    /// let answer = HealthClient::new(channel).check(request).await?.into_inner();
+    /// assert_eq!(answer.status(), ServingStatus::Serving);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request<M>(&self, message: M) -> (Channel, Request<M>) {
+        let Connections { channels, calls } = &*self.connections;
+        let channel = channels[calls.fetch_add(1, Ordering::Relaxed) % channels.len()].clone();
+        let mut request = Request::new(message);
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
+        }
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        (channel, request)
+    }
+
     pub(crate) fn new(
         channels: Vec<Channel>,
         max_message_bytes: usize,
         timeout: Option<Duration>,
+        authorization: Option<MetadataValue<Ascii>>,
         codec_path: bool,
     ) -> Self {
         let connections = Arc::new(Connections { channels, calls: AtomicUsize::new(0) });
-        Self { connections, max_message_bytes, timeout, codec_path }
+        Self { connections, max_message_bytes, timeout, authorization, codec_path }
     }
 
     /// Sends one message and waits for one.
@@ -242,7 +278,8 @@ impl Client {
             let message = format!("the request of {size} bytes is larger than this client's limit of {limit} bytes");
             return Err(Error::TooLarge { message });
         }
-        let (channel, deadline, request) = self.begin(message);
+        let (channel, request) = self.request(message);
+        let deadline = Deadline::after(self.timeout);
         let answer = if self.codec_path {
             direct::by_codec(channel, limit, request).await
         } else {
@@ -254,21 +291,11 @@ impl Client {
     /// Makes ready to send a stream of messages that are each within the limit.
     pub(crate) fn stream<M>(&self, messages: M) -> (Call, Request<M>) {
         let limit = self.max_message_bytes;
-        let (channel, deadline, request) = self.begin(messages);
+        let (channel, request) = self.request(messages);
+        let deadline = Deadline::after(self.timeout);
         let stub =
             TensorOpsServiceClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit);
         (Call { stub, deadline }, request)
-    }
-
-    /// Whose turn it is, and a request that has the time limit.
-    fn begin<M>(&self, message: M) -> (Channel, Deadline, Request<M>) {
-        let Connections { channels, calls } = &*self.connections;
-        let channel = channels[calls.fetch_add(1, Ordering::Relaxed) % channels.len()].clone();
-        let mut request = Request::new(message);
-        if let Some(timeout) = self.timeout {
-            request.set_timeout(timeout);
-        }
-        (channel, Deadline::after(self.timeout), request)
     }
 
     pub(crate) fn max_message_bytes(&self) -> usize {

@@ -82,7 +82,16 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
-    /// The URL or the connection's settings cannot be used.
+    /// A setting of the [`Builder`](crate::Builder) cannot be used, or not with this URL. Nothing was sent.
+    #[error("{setting}: {reason}")]
+    Setting {
+        /// The name of the builder's method; `url` for the URL.
+        setting: &'static str,
+        /// What is wrong with it. No secret is repeated.
+        reason: String,
+    },
+
+    /// The URL cannot be used, nobody answers there, or the server is not who it should be.
     #[error("cannot connect to {url}: {}", innermost(source))]
     Connect {
         /// Where to.
@@ -106,12 +115,19 @@ pub enum Error {
 }
 
 /// The cause behind all others: tonic's own words are "transport error".
-fn innermost(error: &tonic::transport::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
     cause.to_string()
+}
+
+/// What a status says, and the cause behind it if it did not come over the wire.
+fn with_cause(status: &Status) -> String {
+    let (message, cause) = (status.message(), innermost(status));
+    let is_said = std::error::Error::source(status).is_none() || message.contains(&cause);
+    if is_said { message.to_owned() } else { format!("{message}: {cause}") }
 }
 
 /// A field that does not fit.
@@ -145,6 +161,10 @@ impl Deadline {
 }
 
 impl Error {
+    pub(crate) fn setting(setting: &'static str, reason: impl Into<String>) -> Self {
+        Self::Setting { setting, reason: reason.into() }
+    }
+
     pub(crate) fn protocol(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Protocol { field: field.into(), reason: reason.into() }
     }
@@ -187,10 +207,10 @@ impl Error {
             Code::DeadlineExceeded => Self::DeadlineExceeded { message: message() },
             // tonic's own timers say "cancelled", on either side. Whoever waits for the answer has not cancelled.
             Code::Cancelled if deadline.has_passed() => Self::DeadlineExceeded { message: message() },
-            Code::Unavailable => Self::Unavailable { message: message(), source: Box::new(status) },
+            Code::Unavailable => Self::Unavailable { message: with_cause(&status), source: Box::new(status) },
             // A status with a source did not come over the wire: it tells of a connection that broke.
             Code::Unknown | Code::Internal | Code::Cancelled if std::error::Error::source(&status).is_some() => {
-                Self::Unavailable { message: message(), source: Box::new(status) }
+                Self::Unavailable { message: with_cause(&status), source: Box::new(status) }
             }
             Code::Ok
             | Code::Cancelled

@@ -25,6 +25,10 @@
 //! Every call is a builder that ends in `send()`. Arguments that do not fit are refused by the server, and arrive as
 //! [`Error::InvalidArgument`] with the names of the fields.
 //!
+//! `https://` addresses need the feature `tls`. [`Client::builder`] takes certificates, which are those that the system
+//! trusts unless told otherwise ([`tls_ca`](Builder::tls_ca)), and a [token](Builder::token), which goes to another machine
+//! only encrypted.
+//!
 //! | call | does |
 //! |---|---|
 //! | [`Client::normalize`], [`Client::normalize_backward`] | batch, layer, RMS, instance, group normalization |
@@ -42,6 +46,7 @@ mod element;
 mod error;
 mod measure;
 mod normalize;
+mod security;
 mod tensor;
 
 pub use builder::Builder;

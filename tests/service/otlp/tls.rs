@@ -12,9 +12,9 @@ use tempfile::TempDir;
 
 use super::collector::{Collector, spans};
 use crate::{
+    authority::Authority,
     harness::{Client, f32s, normalize},
     process::{Process, run, stderr},
-    tls::Authority,
 };
 
 /// Spans are sent at once.

@@ -10,7 +10,7 @@ use super::{
     collector::Collector,
     tls::{AT_ONCE, call, sending, trusting},
 };
-use crate::{harness::start_with, process::Process, settings::log_until, tls::Authority};
+use crate::{authority::Authority, harness::start_with, process::Process, settings::log_until};
 
 /// What is said when the collector begins to take nothing.
 const LOST: &str = "the collector does not take what is sent";

@@ -1,5 +1,7 @@
 //! The client against a real server, and against fake ones that answer what no evenkeel would.
 
+#[path = "../../../../tests/service/authority.rs"]
+mod authority;
 mod calls;
 mod connections;
 mod examples;
@@ -8,6 +10,8 @@ mod layouts;
 mod lies;
 mod measure;
 mod statuses;
+mod tls;
+mod tokens;
 
 use std::error::Error;
 
