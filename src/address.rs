@@ -21,10 +21,11 @@ pub enum Address {
 }
 
 impl Address {
-    /// Where a client connects: `http://127.0.0.1:50051`, or `unix:PATH`, as gRPC has it in every language.
-    pub fn url(&self) -> String {
+    /// Where a client connects: `http://127.0.0.1:50051`, `https://` if what listens there speaks TLS, or `unix:PATH`, as
+    /// gRPC has it in every language; there is no TLS.
+    pub fn url(&self, tls: bool) -> String {
         match self {
-            Self::Tcp(address) => format!("http://{address}"),
+            Self::Tcp(address) => format!("{}://{address}", if tls { "https" } else { "http" }),
             Self::Unix(_) => self.to_string(),
         }
     }
@@ -92,9 +93,14 @@ mod tests {
 
     #[test]
     fn clients_get_a_url() {
-        let url = |text: &str| text.parse::<Address>().map(|address| address.url());
-        assert_eq!(url("127.0.0.1:1"), Ok("http://127.0.0.1:1".to_owned()));
-        assert_eq!(url("unix:/run/a"), Ok("unix:/run/a".to_owned()));
+        for (text, plain, encrypted) in [
+            ("127.0.0.1:1", "http://127.0.0.1:1", "https://127.0.0.1:1"),
+            ("[::1]:1", "http://[::1]:1", "https://[::1]:1"),
+            ("unix:/run/a", "unix:/run/a", "unix:/run/a"),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!((address.url(false).as_str(), address.url(true).as_str()), (plain, encrypted));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod files;
 pub mod health;
 pub mod normalize;
 mod progress;
+pub mod security;
 mod summary;
 mod table;
 

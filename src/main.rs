@@ -105,6 +105,7 @@ fn health(arguments: HealthArgs) -> ExitCode {
     };
     match runtime.block_on(arguments.run()) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_usage() => fail(EXIT_USAGE, error),
         Err(error) => fail(1, error),
     }
 }

@@ -177,6 +177,11 @@ impl Server {
         &self.address
     }
 
+    /// Where a client connects, as [`Address::url`].
+    pub fn url(&self) -> String {
+        self.address.url(self.tls.is_some())
+    }
+
     /// The address of the metrics, with the port that was taken if 0 was asked for; `None`: they are not served.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.endpoint.as_ref().map(Endpoint::address)

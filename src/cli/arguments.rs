@@ -8,6 +8,7 @@ use evenkeel_client::Client;
 use super::{
     error::Error,
     files::{self, Contents, Target},
+    security::SecurityArgs,
 };
 use crate::{
     config::{DEFAULT_MAX_MESSAGE_BYTES, MAX_MAX_MESSAGE_BYTES, ServerConfig},
@@ -64,6 +65,10 @@ pub(super) struct ServerArgs {
     /// How long each call may take, such as `30s`. Default: for ever.
     #[arg(long, value_name = "DURATION")]
     timeout: Option<humantime::Duration>,
+
+    /// What the server of `--server` wants; the command's own has neither TLS nor tokens.
+    #[command(flatten)]
+    security: SecurityArgs,
 }
 
 /// A client, and the server behind it if it is the command's own.
@@ -76,21 +81,25 @@ pub(super) struct Session {
 impl ServerArgs {
     /// Connects. `bytes`: the length of all files that are read.
     pub(super) async fn connect(&self, bytes: usize) -> Result<Session, Error> {
-        let Self { server, timeout } = self;
+        let Self { server, timeout, security } = self;
         let max_message_bytes = message_limit(bytes);
+        let mut builder = Client::builder().max_message_bytes(max_message_bytes);
         let (own, url) = match server {
-            Some(url) => (None, url.clone()),
+            Some(url) => {
+                builder = security.apply(builder)?;
+                (None, url.clone())
+            }
             None => {
                 let own = Running::start(ServerConfig { max_message_bytes, ..ServerConfig::on_free_port() }).await?;
                 let url = own.url();
                 (Some(own), url)
             }
         };
-        let mut builder = Client::builder().max_message_bytes(max_message_bytes);
         if let Some(timeout) = timeout {
             builder = builder.timeout(Duration::from(*timeout));
         }
-        Ok(Session { client: builder.connect(url).await.map_err(Error::Call)?, own })
+        let client = builder.connect(url).await.map_err(|error| Error::of_connection(security.explain(error)))?;
+        Ok(Session { client, own })
     }
 }
 

@@ -1,12 +1,13 @@
 //! Why a command on files did not work, in words that name the flag or the file.
 
 use std::{
-    io,
+    error, io,
     path::{Path, PathBuf},
 };
 
 use evenkeel_client as client;
 
+use super::security::Refused;
 use crate::server;
 
 /// Why a command on files did not work. No file was written or changed, unless it says so.
@@ -48,6 +49,11 @@ impl Error {
         }
     }
 
+    /// A connection that was not made.
+    pub(super) fn of_connection(error: Result<Refused, client::Error>) -> Self {
+        error.map_or_else(Self::Call, Self::from)
+    }
+
     pub(super) fn usage(flag: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Usage { flag: flag.into(), reason: reason.into() }
     }
@@ -76,6 +82,26 @@ impl Error {
             flag => Self::usage(format!("--{}", flag.replace('_', "-")), description),
         }
     }
+}
+
+impl From<Refused> for Error {
+    fn from(Refused { flag, reason }: Refused) -> Self {
+        Self::Usage { flag, reason }
+    }
+}
+
+/// All that led to an error, or its own words if nothing did. What repeats what was said is left out.
+pub(super) fn causes(error: &dyn error::Error) -> String {
+    let mut next = error.source();
+    let mut said: Vec<String> = Vec::new();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !said.last().is_some_and(|last| last.ends_with(&words)) {
+            said.push(words);
+        }
+        next = cause.source();
+    }
+    if said.is_empty() { error.to_string() } else { said.join(": ") }
 }
 
 #[cfg(test)]

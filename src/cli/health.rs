@@ -1,6 +1,7 @@
 //! `evenkeel health`: asks a server whether it serves. A container's health check, which has no other program to run.
 
 use std::{
+    error,
     io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::PathBuf,
@@ -8,9 +9,14 @@ use std::{
 };
 
 use clap::Args;
-use tonic::{Request, Status, transport::Endpoint};
+use evenkeel_client::{self as client, Client};
+use tonic::{Status, transport::Endpoint};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
+use super::{
+    error::causes,
+    security::{Refused, SecurityArgs},
+};
 use crate::{address::Address, config::DEFAULT_LISTEN};
 
 /// How long the connection and the answer may take together, unless told otherwise: less than the timeout of the
@@ -20,7 +26,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The flags of `evenkeel health`.
 #[derive(Args, Clone, Debug)]
 pub struct HealthArgs {
-    /// The server, such as `http://127.0.0.1:50051`. Default: the address it was told to listen on.
+    /// The server, such as `http://127.0.0.1:50051`. Default: the address it was told to listen on, with TLS if one of the
+    /// flags for it is given.
     #[arg(long, value_name = "URL", env = "EVENKEEL_SERVER")]
     pub server: Option<String>,
 
@@ -39,11 +46,18 @@ pub struct HealthArgs {
     /// How long the answer may take, such as `3s` or `500ms`.
     #[arg(long, value_name = "DURATION", default_value_t = DEFAULT_TIMEOUT.into())]
     pub timeout: humantime::Duration,
+
+    /// What a server with TLS or tokens wants.
+    #[command(flatten)]
+    pub security: SecurityArgs,
 }
 
 /// Why a server is not known to serve.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A flag for TLS or the token cannot be used, or not with this server.
+    #[error(transparent)]
+    Usage(#[from] Refused),
     /// The URL cannot be read.
     #[error("'{url}' is not a URL: {source}")]
     Url {
@@ -52,13 +66,13 @@ pub enum Error {
         /// What is wrong with it.
         source: tonic::transport::Error,
     },
-    /// Nobody answers there.
-    #[error("{url}: cannot connect")]
+    /// Nobody answers there, or not the one that should.
+    #[error("{url}: cannot connect: {}", causes(source))]
     Connect {
         /// The server.
         url: String,
         /// What went wrong.
-        source: tonic::transport::Error,
+        source: client::Error,
     },
     /// The server does not answer in time.
     #[error("{url}: no answer within {timeout}")]
@@ -68,8 +82,9 @@ pub enum Error {
         /// How long it was given.
         timeout: humantime::Duration,
     },
-    /// The server refuses the question: it does not know the service, or health is not served.
-    #[error("{url}: {}: {}", source.code(), source.message())]
+    /// The server refuses the question: it does not know the service, wants a token, or does not serve health; or the
+    /// connection broke, as it does if the server wants a certificate.
+    #[error("{url}: {}", of_status(source))]
     Call {
         /// The server.
         url: String,
@@ -89,15 +104,36 @@ pub enum Error {
     Output(#[from] io::Error),
 }
 
+impl Error {
+    /// Whether the command line is at fault.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Usage(_) => true,
+            Self::Url { .. }
+            | Self::Connect { .. }
+            | Self::Timeout { .. }
+            | Self::Call { .. }
+            | Self::NotServing { .. }
+            | Self::Output(_) => false,
+        }
+    }
+}
+
+/// A status, with its causes if it did not come over the wire.
+fn of_status(status: &Status) -> String {
+    let said = format!("{}: {}", status.code(), status.message());
+    if error::Error::source(status).is_none() { said } else { format!("{said}: {}", causes(status)) }
+}
+
 impl HealthArgs {
     /// Asks once, and prints `SERVING` if that is the answer.
     ///
     /// # Errors
     /// Any other answer, or none.
     pub async fn run(self) -> Result<(), Error> {
-        let Self { server, listen, config: _, service, timeout } = self;
-        let url = server.unwrap_or_else(|| reachable(listen).url());
-        match tokio::time::timeout(timeout.into(), ask(url.clone(), service)).await {
+        let Self { server, listen, config: _, service, timeout, security } = self;
+        let url = server.unwrap_or_else(|| reachable(listen).url(security.is_tls()));
+        match tokio::time::timeout(timeout.into(), ask(url.clone(), service, security)).await {
             Ok(Ok(ServingStatus::Serving)) => Ok(writeln!(io::stdout(), "{}", ServingStatus::Serving.as_str_name())?),
             Ok(Ok(status)) => Err(Error::NotServing { url, status }),
             Ok(Err(error)) => Err(error),
@@ -119,16 +155,21 @@ fn reachable(mut listen: Address) -> Address {
     listen
 }
 
-async fn ask(url: String, service: String) -> Result<ServingStatus, Error> {
-    let endpoint = match Endpoint::from_shared(url.clone()) {
-        Ok(endpoint) => endpoint,
-        Err(source) => return Err(Error::Url { url, source }),
+async fn ask(url: String, service: String, security: SecurityArgs) -> Result<ServingStatus, Error> {
+    if let Err(source) = Endpoint::from_shared(url.clone()) {
+        return Err(Error::Url { url, source });
+    }
+    let client = match security.apply(Client::builder())?.connect(&url).await {
+        Ok(client) => client,
+        Err(error) => {
+            return Err(match security.explain(error) {
+                Ok(refused) => refused.into(),
+                Err(source) => Error::Connect { url, source },
+            });
+        }
     };
-    let channel = match endpoint.connect().await {
-        Ok(channel) => channel,
-        Err(source) => return Err(Error::Connect { url, source }),
-    };
-    match HealthClient::new(channel).check(Request::new(HealthCheckRequest { service })).await {
+    let (channel, request) = client.request(HealthCheckRequest { service });
+    match HealthClient::new(channel).check(request).await {
         Ok(answer) => Ok(answer.into_inner().status()),
         Err(source) => Err(Error::Call { url, source: Box::new(source) }),
     }
@@ -136,8 +177,6 @@ async fn ask(url: String, service: String) -> Result<ServingStatus, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::error;
-
     use clap::Parser as _;
     use tonic::Code;
 

@@ -74,7 +74,9 @@ pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(
         if let Err(error) = command.clone().try_get_matches_from(alone) {
             return Err(usage(file.refuse(key, reason(&error))));
         }
-        let Some(flag) = settings(flags).find(|flag| flag.get_long() == Some(key)) else { continue };
+        // Another command's flag of the same name may mean something else: it has another variable then.
+        let is_same = |other: &&Arg| other.get_long() == flag.get_long() && other.get_env() == flag.get_env();
+        let Some(flag) = settings(flags).find(is_same) else { continue };
         if !is_given(of_command, flag) {
             from_file.extend(values.into_iter().map(OsString::from));
         }

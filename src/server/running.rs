@@ -12,6 +12,7 @@ use crate::{address::Address, config::ServerConfig};
 #[derive(Debug)]
 pub struct Running {
     address: Address,
+    url: String,
     metrics: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), Error>>,
@@ -24,14 +25,14 @@ impl Running {
     /// As [`Server::bind`].
     pub async fn start(config: ServerConfig) -> Result<Self, Error> {
         let server = Server::bind(config).await?;
-        let address = server.address().clone();
+        let (address, url) = (server.address().clone(), server.url());
         let metrics = server.metrics_address();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(async {
             // An error says that `Running` was dropped: a reason to stop as well.
             let _ = stopped.await;
         }));
-        Ok(Self { address, metrics, stop, serving })
+        Ok(Self { address, url, metrics, stop, serving })
     }
 
     /// The IP address and port that were bound; `None` for a Unix domain socket.
@@ -44,9 +45,9 @@ impl Running {
         self.metrics
     }
 
-    /// Where a client connects: `http://127.0.0.1:PORT`, or `unix:PATH`.
+    /// Where a client connects: `http://127.0.0.1:PORT`, `https://` with TLS, or `unix:PATH`.
     pub fn url(&self) -> String {
-        self.address.url()
+        self.url.clone()
     }
 
     /// Stops accepting calls and waits until those in flight are answered.
@@ -54,7 +55,7 @@ impl Running {
     /// # Errors
     /// As [`Server::serve`], and [`Error::Task`].
     pub async fn shutdown_and_wait(self) -> Result<(), Error> {
-        let Self { address: _, metrics: _, stop, serving } = self;
+        let Self { address: _, url: _, metrics: _, stop, serving } = self;
         // An error says that the server has ended already; waiting for it tells why.
         let _ = stop.send(());
         serving.await?

@@ -1,5 +1,8 @@
-//! The commands on files: the real program, on the shipped tensors and on files that each test writes.
+//! The commands on files: the real program, on the shipped tensors and on files that each test writes. And how it reaches a
+//! server that has TLS or tokens, for which the health check stands.
 
+#[path = "../service/authority.rs"]
+mod authority;
 mod clip;
 mod dropout;
 mod files;
@@ -7,6 +10,7 @@ mod normalize;
 mod npy;
 mod program;
 mod refusals;
+mod security;
 mod servers;
 mod stored;
 

@@ -67,7 +67,14 @@ impl Folder {
 
     /// Runs with these arguments, separated by spaces.
     pub(crate) fn run(&self, arguments: &str) -> Result<Run, io::Error> {
-        let Output { status, stdout, stderr } = self.command().args(arguments.split_whitespace()).output()?;
+        self.run_with(&[], arguments)
+    }
+
+    /// The same, with these environment variables.
+    pub(crate) fn run_with(&self, variables: &[(&str, &str)], arguments: &str) -> Result<Run, io::Error> {
+        let mut command = self.command();
+        command.envs(variables.iter().copied()).args(arguments.split_whitespace());
+        let Output { status, stdout, stderr } = command.output()?;
         let text = |bytes| String::from_utf8(bytes).map_err(io::Error::other);
         Ok(Run { code: status.code(), stdout: text(stdout)?, stderr: text(stderr)? })
     }

@@ -62,7 +62,7 @@ impl fmt::Debug for Pem {
 /// #     ..Default::default()
 /// # };
 /// # let server = Running::start(ServerConfig { security, ..ServerConfig::on_free_port() }).await?;
-/// # let url = format!("https://{}", server.local_addr().ok_or("it is a TCP port")?);
+/// # let url = server.url();
 /// let client = Client::builder()
 ///     .tls_ca(fs::read(file("ca.pem"))?)
 ///     .tls_cert(fs::read(file("client.pem"))?) // if the server asks for one

@@ -43,10 +43,6 @@ async fn serve(certificate: (String, String), client_ca: Option<&Authority>) -> 
     (folder, server.expect("the server starts"))
 }
 
-fn url(server: &Running) -> String {
-    format!("https://{}", server.local_addr().expect("it is a TCP port"))
-}
-
 /// Makes a unary call whose message comes in several frames, and one that is a stream.
 async fn call(client: &Client) -> Result<(), Error> {
     let x = Array1::from_iter((0..1 << 20).map(|i| i as f32));
@@ -69,13 +65,13 @@ async fn calls_are_answered_over_tls() -> TestResult {
     let authority = Authority::new();
     let (_folder, server) = serve(authority.sign(), None).await;
     let builder = || Client::builder().tls_ca(authority.pem());
-    let client = builder().connections(2.try_into()?).connect(url(&server)).await?;
+    let client = builder().connections(2.try_into()?).connect(server.url()).await?;
     call(&client).await?;
-    call(&builder().codec_path(true).connect(url(&server)).await?).await?;
-    call(&builder().connect_lazy(url(&server))?).await?;
+    call(&builder().codec_path(true).connect(server.url()).await?).await?;
+    call(&builder().connect_lazy(server.url())?).await?;
     // Several authorities, as in a bundle.
     let bundle = format!("{}{}", Authority::new().pem(), authority.pem());
-    call(&Client::builder().tls_ca(bundle).connect(url(&server)).await?).await?;
+    call(&Client::builder().tls_ca(bundle).connect(server.url()).await?).await?;
     drop(client);
     Ok(server.shutdown_and_wait().await?)
 }
@@ -90,15 +86,15 @@ async fn a_server_must_be_who_it_should_be() {
         (builder(), "certificate not valid for name"),
         (builder().tls_server_name("other.example"), "certificate not valid for name \"other.example\""),
     ] {
-        let error = builder.connect(url(&server)).await.expect_err(reason);
+        let error = builder.connect(server.url()).await.expect_err(reason);
         assert!(matches!(error, Error::Connect { .. }), "{error:?}");
-        assert!(error.to_string().contains(reason) && error.to_string().contains(&url(&server)), "{error}");
+        assert!(error.to_string().contains(reason) && error.to_string().contains(&server.url()), "{error}");
     }
-    let client = builder().tls_server_name("evenkeel.example").connect(url(&server)).await.expect("it is this one");
+    let client = builder().tls_server_name("evenkeel.example").connect(server.url()).await.expect("it is this one");
     call(&client).await.expect("it is trusted");
     // A lazy client learns it from its first call.
     let client =
-        Client::builder().tls_ca(Authority::new().pem()).connect_lazy(url(&server)).expect("all is well-formed");
+        Client::builder().tls_ca(Authority::new().pem()).connect_lazy(server.url()).expect("all is well-formed");
     let error = call(&client).await.expect_err("it is not trusted");
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
     assert!(error.to_string().contains("UnknownIssuer"), "{error}");
@@ -110,7 +106,7 @@ async fn a_client_shows_its_certificate() {
     let (_folder, server) = serve(authority.sign(), Some(&of_clients)).await;
     let builder = || Client::builder().tls_ca(authority.pem());
     let (cert, key) = of_clients.sign();
-    let client = builder().tls_cert(cert).tls_key(key).connect(url(&server)).await.expect("it has one");
+    let client = builder().tls_cert(cert).tls_key(key).connect(server.url()).await.expect("it has one");
     call(&client).await.expect("it is of the authority");
 
     let (cert, key) = Authority::new().sign();
@@ -119,7 +115,7 @@ async fn a_client_shows_its_certificate() {
         let mut said = Vec::new();
         while !said.iter().any(|words: &String| words.contains(alert)) {
             assert!(said.len() < 100, "{said:?}");
-            said.push(failure(builder.clone(), &url(&server)).await.to_string());
+            said.push(failure(builder.clone(), &server.url()).await.to_string());
         }
     }
 }
@@ -128,12 +124,13 @@ async fn a_client_shows_its_certificate() {
 async fn plain_text_and_tls_do_not_meet() -> TestResult {
     let authority = Authority::new();
     let (_folder, encrypted) = serve(authority.sign(), None).await;
-    let plain = url(&encrypted).replace("https", "http");
+    let plain = encrypted.url().replace("https", "http");
     let error = failure(Client::builder(), &plain).await;
     assert!(matches!(error, Error::Unavailable { .. } | Error::Connect { .. }), "{error:?}");
 
     let (server, _) = start().await?;
-    let error = failure(Client::builder().tls_ca(authority.pem()), &url(&server)).await;
+    let encrypted = server.url().replace("http", "https");
+    let error = failure(Client::builder().tls_ca(authority.pem()), &encrypted).await;
     assert!(matches!(error, Error::Connect { .. }), "{error:?}");
     Ok(())
 }

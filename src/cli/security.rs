@@ -1,0 +1,115 @@
+//! The flags of every command that connects: TLS, and a token.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use evenkeel_client::{self as client, Builder};
+
+/// What these flags are shown under.
+const HEADING: &str = "TLS and tokens, to reach a server";
+
+/// Encryption and authentication towards a server. Their variables begin with `EVENKEEL_CLIENT_`, since a container's
+/// environment has those of the server as well.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SecurityArgs {
+    /// Certificates in PEM, one of which must have signed the server's. Default: those that the system trusts.
+    #[arg(long, value_name = "FILE", help_heading = HEADING, env = "EVENKEEL_CLIENT_TLS_CA")]
+    pub tls_ca: Option<PathBuf>,
+
+    /// A certificate in PEM, followed by those that it was signed with, for a server that asks for one.
+    #[arg(long, value_name = "FILE", help_heading = HEADING, env = "EVENKEEL_CLIENT_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, in PEM.
+    #[arg(long, value_name = "FILE", help_heading = HEADING, env = "EVENKEEL_CLIENT_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+
+    /// The DNS name or IP address that must be in the server's certificate. Default: the host that is connected to.
+    #[arg(long, value_name = "NAME", help_heading = HEADING, env = "EVENKEEL_CLIENT_TLS_SERVER_NAME")]
+    pub tls_server_name: Option<String>,
+
+    /// A file whose first line is the token to send. It goes to another machine only over TLS.
+    #[arg(long, value_name = "FILE", help_heading = HEADING, env = "EVENKEEL_CLIENT_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Sends the token to another machine without TLS, too.
+    #[arg(long, help_heading = HEADING, env = "EVENKEEL_CLIENT_ALLOW_PLAINTEXT")]
+    pub allow_plaintext: bool,
+}
+
+/// A flag that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{flag}: {reason}")]
+pub struct Refused {
+    /// The flag, as it is written: `--tls-ca`.
+    pub flag: String,
+    /// What is wrong with its value.
+    pub reason: String,
+}
+
+impl SecurityArgs {
+    /// Whether an address without a scheme is one of TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        let Self { tls_ca, tls_cert, tls_key, tls_server_name, token_file: _, allow_plaintext: _ } = self;
+        tls_ca.is_some() || tls_cert.is_some() || tls_key.is_some() || tls_server_name.is_some()
+    }
+
+    /// Gives a client these settings; their files are read.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(super) fn apply(&self, mut builder: Builder) -> Result<Builder, Refused> {
+        let Self { tls_ca, tls_cert, tls_key, tls_server_name, token_file, allow_plaintext } = self;
+        if let Some(path) = tls_ca {
+            builder = builder.tls_ca(read("--tls-ca", path)?);
+        }
+        if let Some(path) = tls_cert {
+            builder = builder.tls_cert(read("--tls-cert", path)?);
+        }
+        if let Some(path) = tls_key {
+            builder = builder.tls_key(read("--tls-key", path)?);
+        }
+        if let Some(name) = tls_server_name {
+            builder = builder.tls_server_name(name);
+        }
+        if let Some(path) = token_file {
+            let content = read("--token-file", path)?;
+            // The server's own file of tokens has one in each line.
+            let first = content.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii();
+            builder = builder.token(String::from_utf8_lossy(first));
+        }
+        Ok(builder.allow_plaintext(*allow_plaintext))
+    }
+
+    /// What a client that was given these settings says of them, in the words of the command line; other errors are as
+    /// they were.
+    pub(super) fn explain(&self, error: client::Error) -> Result<Refused, client::Error> {
+        let client::Error::Setting { setting, reason } = error else { return Err(error) };
+        let (flag, path) = match setting {
+            "tls_ca" => ("--tls-ca", &self.tls_ca),
+            "tls_cert" => ("--tls-cert", &self.tls_cert),
+            "tls_key" => ("--tls-key", &self.tls_key),
+            "tls_server_name" => ("--tls-server-name", &None),
+            "token" => ("--token-file", &self.token_file),
+            _ => ("--server", &None),
+        };
+        let mut reason = reason;
+        for (setting, flag) in
+            [("tls_cert", "--tls-cert"), ("tls_key", "--tls-key"), ("allow_plaintext", "--allow-plaintext")]
+        {
+            reason = reason.replace(setting, flag);
+        }
+        if let Some(path) = path {
+            reason = format!("{}: {reason}", path.display());
+        }
+        Ok(Refused { flag: flag.to_owned(), reason })
+    }
+}
+
+fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Refused> {
+    fs::read(path)
+        .map_err(|error| Refused { flag: flag.to_owned(), reason: format!("cannot read {}: {error}", path.display()) })
+}

@@ -1,0 +1,163 @@
+//! Servers with TLS and tokens, reached from the command line.
+
+use std::error::Error;
+
+use crate::{
+    TestResult,
+    authority::{Authority, write},
+    program::{Folder, ServerProcess},
+};
+
+/// What a client needs to be served.
+const ALL: &str = "--tls-ca ca.pem --tls-cert client.pem --tls-key client.key --token-file token";
+
+/// A folder with everything that servers and clients need, and some that is wrong.
+fn files() -> Result<Folder, Box<dyn Error>> {
+    let (authority, of_clients, other) = (Authority::new(), Authority::new(), Authority::new());
+    let folder = Folder::with(&["digits.npy"])?;
+    write(&folder.path(""), authority.sign_for(&["127.0.0.1", "evenkeel.example"]));
+    for (name, pem) in [("ca.pem", &authority), ("clients.pem", &of_clients), ("other.pem", &other)] {
+        folder.write(name, pem.pem().as_bytes())?;
+    }
+    for (name, authority) in [("client", &of_clients), ("stranger", &other)] {
+        let (cert, key) = authority.sign();
+        folder.write(&format!("{name}.pem"), cert.as_bytes())?;
+        folder.write(&format!("{name}.key"), key.as_bytes())?;
+    }
+    folder.write("tokens", b"first\nsecond\n")?;
+    folder.write("token", b"second\n")?;
+    folder.write("bad-token", b"third\n")?;
+    folder.write("no-token", b"\n")?;
+    Ok(folder)
+}
+
+/// A server that wants these files of the folder, and a token for every method, health too, if it wants one for any.
+fn serve(folder: &Folder, flags: &[(&str, &str)]) -> Result<ServerProcess, Box<dyn Error>> {
+    let path = |name| folder.path(name).to_string_lossy().into_owned();
+    let flags: Vec<_> = flags.iter().map(|(flag, name)| format!("{flag}={}", path(name))).collect();
+    let all: Vec<_> = flags.iter().map(String::as_str).chain(["--auth-open-methods="]).collect();
+    ServerProcess::start(&all)
+}
+
+const TLS: [(&str, &str); 2] = [("--tls-cert", "cert.pem"), ("--tls-key", "key.pem")];
+
+#[test]
+fn a_server_must_be_who_it_should_be() -> TestResult {
+    let folder = files()?;
+    let server = serve(&folder, &TLS)?;
+    let url = server.url.replace("http", "https");
+    let address = url.trim_start_matches("https://");
+    let health = |flags: &str| folder.run(&format!("health {flags}"));
+    for flags in [
+        format!("--server {url} --tls-ca ca.pem"),
+        format!("--listen {address} --tls-ca ca.pem"),
+        format!("--server {url} --tls-ca ca.pem --tls-server-name evenkeel.example"),
+    ] {
+        let run = health(&flags)?;
+        run.succeeded();
+        assert_eq!(run.stdout, "SERVING\n");
+    }
+    // Those that the system trusts, which this variable names.
+    let trusted = folder.path("ca.pem");
+    let variables = [("SSL_CERT_FILE", trusted.to_str().ok_or("no text")?)];
+    folder.run_with(&variables, &format!("health --server {url}"))?.succeeded();
+
+    health(&format!("--server {url} --tls-ca other.pem"))?
+        .failed(1, &[&url, "invalid peer certificate: UnknownIssuer"]);
+    health(&format!("--server {url} --tls-ca ca.pem --tls-server-name other.example"))?
+        .failed(1, &["certificate not valid for name \"other.example\""]);
+    health(&format!("--server {}", server.url))?.failed(1, &[&server.url]);
+    let nothing = folder.path("nothing").to_string_lossy().into_owned();
+    let variables = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", &nothing)];
+    folder.run_with(&variables, &format!("health --server {url}"))?.failed(64, &["--tls-ca: ", "no native certs"]);
+    Ok(())
+}
+
+#[test]
+fn a_server_gets_a_certificate_and_a_token() -> TestResult {
+    let folder = files()?;
+    let wants = [TLS[0], TLS[1], ("--tls-client-ca", "clients.pem"), ("--auth-token-file", "tokens")];
+    let server = serve(&folder, &wants)?;
+    let url = server.url.replace("http", "https");
+    let run = |flags: &str| folder.run(&format!("health --server {url} {flags}"));
+    run(ALL)?.succeeded();
+    run(&ALL.replace("--token-file token", "--token-file tokens"))?.succeeded();
+    run(&ALL.replace("--token-file token", ""))?.failed(1, &["the call needs a token"]);
+    run(&ALL.replace("--token-file token", "--token-file bad-token"))?.failed(1, &["the call needs a token"]);
+    // With the commands on files, too, whose own server wants nothing of this.
+    folder.run(&format!("normalize digits.npy --kind layer -o there.npy --server {url} {ALL}"))?.succeeded();
+    folder.run(&format!("normalize digits.npy --kind layer -o here.npy {ALL}"))?.succeeded();
+    assert!(folder.read("there.npy")? == folder.read("here.npy")?);
+    let denied = folder.run(&format!("clip digits.npy --server {url} {}", ALL.replace("ca.pem", "other.pem")))?;
+    denied.failed(1, &["UnknownIssuer"]);
+    let denied =
+        folder.run(&format!("clip digits.npy --server {url} {}", ALL.replace("file token", "file bad-token")))?;
+    denied.failed(1, &["the call needs a token"]);
+
+    for (flags, alert) in [
+        ("--tls-ca ca.pem --token-file token".to_owned(), "CertificateRequired"),
+        (ALL.replace("client.", "stranger."), "UnknownCA"),
+    ] {
+        // The server hangs up when it has said why: now and then the connection breaks before that is read.
+        let mut said = Vec::new();
+        while !said.iter().any(|words: &String| words.contains(alert)) {
+            assert!(said.len() < 100, "{said:?}");
+            let run = run(&flags)?;
+            run.failed(1, &[&url]);
+            said.push(run.stderr);
+        }
+    }
+    Ok(())
+}
+
+/// The server's file of settings, and its environment, have keys of the same names.
+#[test]
+fn the_servers_settings_are_not_the_clients() -> TestResult {
+    let folder = files()?;
+    let server = serve(&folder, &TLS)?;
+    let listen = server.url.trim_start_matches("http://");
+    let settings = format!(
+        "listen = \"{listen}\"\ntls-cert = \"missing\"\ntls-key = \"missing\"\ntls-client-ca = \"missing\"\n\
+         auth-token-file = \"missing\"\nallow-plaintext = true\n"
+    );
+    folder.write("evenkeel.toml", settings.as_bytes())?;
+    folder.run("health --config evenkeel.toml --tls-ca ca.pem")?.succeeded();
+    let mine =
+        [("EVENKEEL_CONFIG", "evenkeel.toml"), ("EVENKEEL_TLS_CERT", "missing"), ("EVENKEEL_TLS_KEY", "missing")];
+    let with = |more: &[(&'static str, &'static str)]| folder.run_with(&[&mine[..], more].concat(), "health");
+    with(&[("EVENKEEL_CLIENT_TLS_CA", "ca.pem"), ("EVENKEEL_CLIENT_TOKEN_FILE", "token")])?.succeeded();
+    with(&[("EVENKEEL_CLIENT_TLS_SERVER_NAME", "evenkeel.example"), ("SSL_CERT_FILE", "ca.pem")])?.succeeded();
+    with(&[("EVENKEEL_CLIENT_TLS_CERT", "missing")])?.failed(64, &["--tls-cert: cannot read missing: "]);
+    let folders = [("EVENKEEL_CLIENT_TLS_CA", "missing"), ("EVENKEEL_CLIENT_TOKEN_FILE", "missing")];
+    folder.run_with(&folders, "normalize digits.npy --kind layer")?.succeeded();
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_used_is_named_by_its_flag() -> TestResult {
+    let folder = files()?;
+    const ENCRYPTED: &str = "--server https://127.0.0.1:1";
+    for (flags, words) in [
+        ("--tls-ca missing", &["--tls-ca: cannot read missing: "][..]),
+        ("--tls-ca token", &["--tls-ca: token: there is no certificate"]),
+        ("--tls-ca ca.pem --tls-cert client.pem", &["--tls-cert: client.pem: --tls-key is missing"]),
+        ("--tls-ca ca.pem --tls-key client.key", &["--tls-key: client.key: --tls-cert is missing"]),
+        (
+            "--tls-ca ca.pem --tls-cert client.pem --tls-key stranger.key",
+            &["--tls-key: stranger.key: it is not the key of --tls-cert"],
+        ),
+        ("--tls-ca ca.pem --tls-server-name a_b:c", &["--tls-server-name: 'a_b:c'"]),
+        ("--tls-ca ca.pem --token-file no-token", &["--token-file: no-token: ", "ASCII"]),
+    ] {
+        for command in ["health", "clip digits.npy"] {
+            folder.run(&format!("{command} {ENCRYPTED} {flags}"))?.failed(64, words);
+        }
+    }
+    // Nobody is called: it is another machine.
+    let run = folder.run("health --server http://192.0.2.1:1 --token-file token")?;
+    run.failed(64, &["--token-file: token: http://192.0.2.1:1", "--allow-plaintext"]);
+    folder.run("health --listen 127.0.0.1:1 --token-file token")?.failed(1, &["http://127.0.0.1:1: cannot connect"]);
+    folder.run("health --server http://127.0.0.1:1 --tls-ca ca.pem")?.failed(64, &["--tls-ca: ca.pem: ", "https://"]);
+    folder.run("health --listen unix:evenkeel.sock --tls-ca ca.pem")?.failed(64, &["--tls-ca: ca.pem: unix:"]);
+    Ok(())
+}
