@@ -74,6 +74,10 @@ collector:
 clock:
     bash clients/clock/run.sh
 
+# TLS, mutual TLS and tokens as OpenSSL and grpcio see them (needs openssl, Python 3.11)
+tls:
+    bash clients/tls/run.sh
+
 # Measure the accuracy beside PyTorch's; write docs/accuracy.md and its plots (needs Python 3.11; installs PyTorch)
 accuracy *arguments:
     bash accuracy/run.sh {{ arguments }}

@@ -26,7 +26,7 @@ environment() {
 serve() {
     cargo build --release --locked --package evenkeel
     evenkeel=${CARGO_TARGET_DIR:-target}/release/evenkeel
-    mkfifo "$scratch/stdout"
+    [[ -p $scratch/stdout ]] || mkfifo "$scratch/stdout"
     "$evenkeel" serve --listen 127.0.0.1:0 --log-level warn "$@" >"$scratch/stdout" &
     server=$!
     local line
