@@ -1,7 +1,6 @@
 //! `evenkeel health`: asks a server whether it serves. A container's health check, which has no other program to run.
 
 use std::{
-    error,
     io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::PathBuf,
@@ -10,7 +9,7 @@ use std::{
 
 use clap::Args;
 use evenkeel_client::{self as client, Client};
-use tonic::{Status, transport::Endpoint};
+use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use super::{
@@ -84,12 +83,12 @@ pub enum Error {
     },
     /// The server refuses the question: it does not know the service, wants a token, or does not serve health; or the
     /// connection broke, as it does if the server wants a certificate.
-    #[error("{url}: {}", of_status(source))]
+    #[error("{url}: {source}")]
     Call {
         /// The server.
         url: String,
         /// Its answer.
-        source: Box<Status>,
+        source: client::Error,
     },
     /// The server answers that it does not serve: it is shutting down.
     #[error("{url}: {}", status.as_str_name())]
@@ -117,12 +116,6 @@ impl Error {
             | Self::Output(_) => false,
         }
     }
-}
-
-/// A status, with its causes if it did not come over the wire.
-fn of_status(status: &Status) -> String {
-    let said = format!("{}: {}", status.code(), status.message());
-    if error::Error::source(status).is_none() { said } else { format!("{said}: {}", causes(status)) }
 }
 
 impl HealthArgs {
@@ -171,7 +164,7 @@ async fn ask(url: String, service: String, security: SecurityArgs) -> Result<Ser
     let (channel, request) = client.request(HealthCheckRequest { service });
     match HealthClient::new(channel).check(request).await {
         Ok(answer) => Ok(answer.into_inner().status()),
-        Err(source) => Err(Error::Call { url, source: Box::new(source) }),
+        Err(status) => Err(Error::Call { url, source: client.explain(status) }),
     }
 }
 
@@ -187,7 +180,7 @@ mod tests {
         server::Running,
     };
 
-    type Outcome = Result<(), Box<dyn error::Error>>;
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
 
     fn arguments(flags: &[&str]) -> HealthArgs {
         let Command::Health(arguments) =
@@ -213,7 +206,8 @@ mod tests {
     async fn an_unknown_service_is_not_healthy() -> Outcome {
         let server = Running::start(ServerConfig::on_free_port()).await?;
         let answer = arguments(&["--server", &server.url(), "--service", "nobody"]).run().await;
-        assert!(matches!(&answer, Err(Error::Call { source, .. }) if source.code() == Code::NotFound), "{answer:?}");
+        let Err(Error::Call { source: client::Error::Status(status), .. }) = &answer else { panic!("{answer:?}") };
+        assert_eq!(status.code(), Code::NotFound);
         Ok(server.shutdown_and_wait().await?)
     }
 

@@ -4,7 +4,10 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use tonic::transport::{Channel, Endpoint};
 
-use crate::{Client, Error, security::Security};
+use crate::{
+    Client, Error,
+    security::{LastWords, Route, Security},
+};
 
 /// The largest message that is taken or sent, unless told otherwise: 64 MiB, which is also the server's default.
 const DEFAULT_MAX_MESSAGE_BYTES: usize = 64 << 20;
@@ -74,7 +77,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// How long a connection may take to be made, and then as long again to be encrypted. Default: 10 seconds.
+    /// How long a connection may take to be made, with the handshake of TLS. Default: 10 seconds.
     pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
     }
@@ -136,13 +139,13 @@ impl Builder {
     /// answers, or the server is not who it should be.
     pub async fn connect(self, url: impl Into<String>) -> Result<Client, Error> {
         let url = url.into();
-        let endpoint = self.endpoint(&url)?;
+        let route = self.route(&url)?;
         let mut channels = Vec::with_capacity(self.connections.get());
         for _ in 0..self.connections.get() {
-            let channel = endpoint.connect().await;
+            let channel = route.connect().await;
             channels.push(channel.map_err(|source| Error::Connect { url: url.clone(), source })?);
         }
-        self.over(channels)
+        self.over(channels, route.last_words)
     }
 
     /// As [`connect`](Self::connect), but the connections are made by the first calls that need them. Must be called
@@ -151,9 +154,9 @@ impl Builder {
     /// # Errors
     /// [`Error::Setting`] if a setting cannot be used, or not with this URL; [`Error::Connect`] if the URL is none.
     pub fn connect_lazy(self, url: impl Into<String>) -> Result<Client, Error> {
-        let endpoint = self.endpoint(&url.into())?;
-        let channels = (0..self.connections.get()).map(|_| endpoint.connect_lazy()).collect();
-        self.over(channels)
+        let route = self.route(&url.into())?;
+        let channels = (0..self.connections.get()).map(|_| route.connect_lazy()).collect();
+        self.over(channels, route.last_words)
     }
 
     /// A client over a channel of one's own: other connectors, balancing. Of the settings, only those of calls count:
@@ -163,15 +166,16 @@ impl Builder {
     /// # Errors
     /// [`Error::Setting`] if the token cannot be one.
     pub fn with_channel(self, channel: Channel) -> Result<Client, Error> {
-        self.over(vec![channel])
+        self.over(vec![channel], LastWords::default())
     }
 
-    fn over(self, channels: Vec<Channel>) -> Result<Client, Error> {
+    fn over(self, channels: Vec<Channel>, last_words: LastWords) -> Result<Client, Error> {
         let authorization = self.security.authorization()?;
-        Ok(Client::new(channels, self.max_message_bytes, self.timeout, authorization, self.codec_path))
+        let Self { max_message_bytes, timeout, codec_path, .. } = self;
+        Ok(Client::new(channels, last_words, max_message_bytes, timeout, authorization, codec_path))
     }
 
-    fn endpoint(&self, url: &str) -> Result<Endpoint, Error> {
+    fn route(&self, url: &str) -> Result<Route, Error> {
         let Self {
             connect_timeout,
             timeout: _,           // is set on each call
@@ -181,20 +185,21 @@ impl Builder {
             max_frame_bytes,
             stream_window_bytes,
             connection_window_bytes,
-            connections: _, // each is made from this endpoint
+            connections: _, // each is made by this route
             security,
             codec_path: _, // is asked at each call
         } = self;
         let refuse = |source| Error::Connect { url: url.to_owned(), source };
-        let endpoint = Endpoint::from_shared(url.to_owned())
-            .map_err(refuse)?
-            .user_agent(user_agent.as_str())
-            .map_err(refuse)?
-            .connect_timeout(*connect_timeout)
-            .tcp_nodelay(*tcp_nodelay)
-            .max_frame_size(*max_frame_bytes)
-            .initial_stream_window_size(*stream_window_bytes)
-            .initial_connection_window_size(*connection_window_bytes);
-        security.secure(url, endpoint, *connect_timeout)
+        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(refuse)?;
+        security.route(url, endpoint, |endpoint| {
+            Ok(endpoint
+                .user_agent(user_agent.as_str())
+                .map_err(refuse)?
+                .connect_timeout(*connect_timeout)
+                .tcp_nodelay(*tcp_nodelay)
+                .max_frame_size(*max_frame_bytes)
+                .initial_stream_window_size(*stream_window_bytes)
+                .initial_connection_window_size(*connection_window_bytes))
+        })
     }
 }

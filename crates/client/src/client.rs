@@ -21,6 +21,7 @@ use crate::{
     NormalizeInput,
     direct::{self, Answer, Method},
     error::Deadline,
+    security::LastWords,
 };
 
 /// A client of an evenkeel server. Cheap to clone; clones share their connections, and many calls may be under way on
@@ -41,6 +42,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Connections {
     channels: Vec<Channel>,
+    last_words: LastWords,
     /// Counts the calls, and so tells whose turn it is.
     calls: AtomicUsize,
 }
@@ -247,8 +249,10 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// [`explain`](Self::explain) says what a status of such a call means.
     pub fn request<M>(&self, message: M) -> (Channel, Request<M>) {
-        let Connections { channels, calls } = &*self.connections;
+        let Connections { channels, last_words: _, calls } = &*self.connections;
         let channel = channels[calls.fetch_add(1, Ordering::Relaxed) % channels.len()].clone();
         let mut request = Request::new(message);
         if let Some(timeout) = self.timeout {
@@ -260,14 +264,21 @@ impl Client {
         (channel, request)
     }
 
+    /// What the status of a call means whose connection is from [`request`](Self::request); if the connection broke, also
+    /// why.
+    pub fn explain(&self, status: Status) -> Error {
+        self.error(status, Deadline::after(None))
+    }
+
     pub(crate) fn new(
         channels: Vec<Channel>,
+        last_words: LastWords,
         max_message_bytes: usize,
         timeout: Option<Duration>,
         authorization: Option<MetadataValue<Ascii>>,
         codec_path: bool,
     ) -> Self {
-        let connections = Arc::new(Connections { channels, calls: AtomicUsize::new(0) });
+        let connections = Arc::new(Connections { channels, last_words, calls: AtomicUsize::new(0) });
         Self { connections, max_message_bytes, timeout, authorization, codec_path }
     }
 
@@ -285,7 +296,7 @@ impl Client {
         } else {
             direct::unary(channel, limit, request).await
         };
-        answer.map_err(|status| Error::from_status(status, deadline))
+        answer.map_err(|status| self.error(status, deadline))
     }
 
     /// Makes ready to send a stream of messages that are each within the limit.
@@ -295,7 +306,11 @@ impl Client {
         let deadline = Deadline::after(self.timeout);
         let stub =
             TensorOpsServiceClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit);
-        (Call { stub, deadline }, request)
+        (Call { stub, client: self.clone(), deadline }, request)
+    }
+
+    fn error(&self, status: Status, deadline: Deadline) -> Error {
+        Error::from_status(status, deadline, self.connections.last_words.get())
     }
 
     pub(crate) fn max_message_bytes(&self) -> usize {
@@ -306,12 +321,13 @@ impl Client {
 /// A stream that is about to be sent.
 pub(crate) struct Call {
     pub(crate) stub: TensorOpsServiceClient<Channel>,
+    client: Client,
     deadline: Deadline,
 }
 
 impl Call {
     /// What went wrong with it.
     pub(crate) fn error(&self, status: Status) -> Error {
-        Error::from_status(status, self.deadline)
+        self.client.error(status, self.deadline)
     }
 }

@@ -115,7 +115,7 @@ pub enum Error {
 }
 
 /// The cause behind all others: tonic's own words are "transport error".
-pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
@@ -123,11 +123,17 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-/// What a status says, and the cause behind it if it did not come over the wire.
-fn with_cause(status: &Status) -> String {
-    let (message, cause) = (status.message(), innermost(status));
-    let is_said = std::error::Error::source(status).is_none() || message.contains(&cause);
-    if is_said { message.to_owned() } else { format!("{message}: {cause}") }
+/// What a status says. If it did not come over the wire also the cause behind it, and why the connection broke.
+fn with_cause(status: &Status, last_words: Option<String>) -> String {
+    let mut message = status.message().to_owned();
+    if std::error::Error::source(status).is_some() {
+        for cause in [Some(innermost(status)), last_words].into_iter().flatten() {
+            if !message.contains(&cause) {
+                message = format!("{message}: {cause}");
+            }
+        }
+    }
+    message
 }
 
 /// A field that does not fit.
@@ -169,8 +175,8 @@ impl Error {
         Self::Protocol { field: field.into(), reason: reason.into() }
     }
 
-    /// What a status means.
-    pub(crate) fn from_status(status: Status, deadline: Deadline) -> Self {
+    /// What a status means. `last_words`: why the connection broke, if it was that.
+    pub(crate) fn from_status(status: Status, deadline: Deadline, last_words: Option<String>) -> Self {
         let details = status.get_error_details();
         let message = || status.message().to_owned();
         let info = details.error_info().filter(|info| info.domain == DOMAIN);
@@ -207,10 +213,12 @@ impl Error {
             Code::DeadlineExceeded => Self::DeadlineExceeded { message: message() },
             // tonic's own timers say "cancelled", on either side. Whoever waits for the answer has not cancelled.
             Code::Cancelled if deadline.has_passed() => Self::DeadlineExceeded { message: message() },
-            Code::Unavailable => Self::Unavailable { message: with_cause(&status), source: Box::new(status) },
+            Code::Unavailable => {
+                Self::Unavailable { message: with_cause(&status, last_words), source: Box::new(status) }
+            }
             // A status with a source did not come over the wire: it tells of a connection that broke.
             Code::Unknown | Code::Internal | Code::Cancelled if std::error::Error::source(&status).is_some() => {
-                Self::Unavailable { message: with_cause(&status), source: Box::new(status) }
+                Self::Unavailable { message: with_cause(&status, last_words), source: Box::new(status) }
             }
             Code::Ok
             | Code::Cancelled

@@ -1,9 +1,12 @@
 //! What a connection is encrypted with, and what the client says of itself.
 
 #[cfg(feature = "tls")]
+mod connector;
+mod route;
+#[cfg(feature = "tls")]
 mod tls;
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr};
 
 use tonic::{
     codegen::http::Uri,
@@ -11,6 +14,7 @@ use tonic::{
     transport::Endpoint,
 };
 
+pub(crate) use self::route::{LastWords, Route};
 use crate::{Builder, Error};
 
 /// The settings of a [`Builder`] that concern who may read and who may call.
@@ -81,11 +85,16 @@ impl Way {
 }
 
 impl Security {
-    /// The endpoint with TLS, if the URL asks for it. `handshake`: how long that may take to begin.
+    /// The way to a URL, of which the endpoint is, with the settings that `configure` gives; encrypted if the URL asks for it.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting cannot be used, or not with this URL.
-    pub(crate) fn secure(&self, url: &str, endpoint: Endpoint, handshake: Duration) -> Result<Endpoint, Error> {
+    pub(crate) fn route(
+        &self,
+        url: &str,
+        endpoint: Endpoint,
+        configure: impl FnOnce(Endpoint) -> Result<Endpoint, Error>,
+    ) -> Result<Route, Error> {
         self.authorization()?;
         let way = Way::to(url);
         if way == Way::Plain && self.token.is_some() && !self.allow_plaintext {
@@ -95,29 +104,50 @@ impl Security {
             );
             return Err(Error::setting("token", reason));
         }
-        self.encrypt(way, url, endpoint, handshake)
+        match way {
+            Way::Encrypted => self.encrypted(url, endpoint, configure),
+            Way::Local | Way::Plain => self.plain(url, configure(endpoint)?),
+        }
     }
 
     #[cfg(feature = "tls")]
-    fn encrypt(&self, way: Way, url: &str, endpoint: Endpoint, handshake: Duration) -> Result<Endpoint, Error> {
-        match (way, self.tls.any()) {
-            (Way::Encrypted, _) => self.tls.encrypt(endpoint, handshake),
-            (Way::Local | Way::Plain, None) => Ok(endpoint),
-            (Way::Local | Way::Plain, Some(setting)) => {
+    fn encrypted(
+        &self,
+        _: &str,
+        endpoint: Endpoint,
+        configure: impl FnOnce(Endpoint) -> Result<Endpoint, Error>,
+    ) -> Result<Route, Error> {
+        let last_words = LastWords::default();
+        let connector = self.tls.connector(endpoint.uri().clone(), last_words.clone())?;
+        let endpoint = configure(connector::stand_in(endpoint))?;
+        let tls = connector.tcp(endpoint.get_tcp_nodelay(), endpoint.get_connect_timeout());
+        Ok(Route { endpoint, tls: Some(tls), last_words })
+    }
+
+    /// Without the feature tonic would speak plain text to an https:// address.
+    #[cfg(not(feature = "tls"))]
+    fn encrypted(
+        &self,
+        url: &str,
+        _: Endpoint,
+        _: impl FnOnce(Endpoint) -> Result<Endpoint, Error>,
+    ) -> Result<Route, Error> {
+        Err(Error::setting("url", format!("{url} needs the feature `tls` of the crate evenkeel-client")))
+    }
+
+    #[cfg(feature = "tls")]
+    fn plain(&self, url: &str, endpoint: Endpoint) -> Result<Route, Error> {
+        match self.tls.any() {
+            None => Ok(Route { endpoint, tls: None, last_words: LastWords::default() }),
+            Some(setting) => {
                 Err(Error::setting(setting, format!("{url} is not encrypted: TLS needs an https:// address")))
             }
         }
     }
 
-    /// Without the feature tonic would speak plain text to an https:// address.
     #[cfg(not(feature = "tls"))]
-    fn encrypt(&self, way: Way, url: &str, endpoint: Endpoint, _: Duration) -> Result<Endpoint, Error> {
-        match way {
-            Way::Encrypted => {
-                Err(Error::setting("url", format!("{url} needs the feature `tls` of the crate evenkeel-client")))
-            }
-            Way::Local | Way::Plain => Ok(endpoint),
-        }
+    fn plain(&self, _: &str, endpoint: Endpoint) -> Result<Route, Error> {
+        Ok(Route { endpoint, last_words: LastWords::default() })
     }
 
     /// The value of `authorization`, marked as sensitive; `None`: there is no token.

@@ -1,20 +1,23 @@
 //! TLS: whom the client trusts, and what it presents.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc};
 
 use rustls::{
-    RootCertStore,
+    ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{
         CertificateDer, PrivateKeyDer, ServerName,
         pem::{self, PemObject as _},
     },
     server::ParsedCertificate,
-    sign::CertifiedKey,
 };
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic::codegen::http::Uri;
 
-use crate::{Builder, Error, error::innermost};
+use super::{
+    LastWords,
+    connector::{Connector, HTTP_2},
+};
+use crate::{Builder, Error};
 
 /// The settings of a [`Builder`] for `https://` addresses.
 #[derive(Clone, Debug, Default)]
@@ -115,53 +118,73 @@ impl Tls {
         .find_map(|(name, is_set)| is_set.then_some(name))
     }
 
-    /// The endpoint with TLS. What tonic would pass over, or not name, is looked at here.
-    pub(super) fn encrypt(&self, endpoint: Endpoint, handshake: Duration) -> Result<Endpoint, Error> {
-        let Self { ca, cert, key, server_name } = self;
-        let host = endpoint.uri().host().unwrap_or_default();
-        let name = server_name.as_deref().unwrap_or(host.trim_start_matches('[').trim_end_matches(']'));
-        if ServerName::try_from(name).is_err() {
+    /// What makes connections to the server at `uri`.
+    pub(super) fn connector(&self, uri: Uri, last_words: LastWords) -> Result<Connector, Error> {
+        let host = uri.host().unwrap_or_default();
+        let name = self.server_name.as_deref().unwrap_or(host.trim_start_matches('[').trim_end_matches(']'));
+        let Ok(name) = ServerName::try_from(name.to_owned()) else {
             return Err(Error::setting("tls_server_name", format!("'{name}' is neither a DNS name nor an IP address")));
-        }
-        let mut config = ClientTlsConfig::new().domain_name(name).timeout(handshake);
-        config = match ca {
-            Some(Pem(pem)) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates("tls_ca", pem)? {
-                    roots.add(certificate).map_err(|error| Error::setting("tls_ca", error.to_string()))?;
-                }
-                config.ca_certificate(Certificate::from_pem(pem))
-            }
-            None => config.with_native_roots(),
         };
-        config = match (cert, key) {
+        Ok(Connector::new(uri, name, self.config()?, last_words))
+    }
+
+    fn config(&self) -> Result<ClientConfig, Error> {
+        let Self { ca, cert, key, server_name: _ } = self;
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::setting("tls_ca", error.to_string()))?
+            .with_root_certificates(match ca {
+                Some(Pem(pem)) => roots(pem)?,
+                None => system()?,
+            });
+        let mut config = match (cert, key) {
             (Some(Pem(cert)), Some(Pem(key))) => {
-                check(cert, key)?;
-                config.identity(Identity::from_pem(cert, key))
+                let (chain, key) = identity(cert, key)?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| {
+                    let is_another = matches!(error, rustls::Error::InconsistentKeys(_));
+                    let reason =
+                        if is_another { "it is not the key of tls_cert".to_owned() } else { error.to_string() };
+                    Error::setting("tls_key", reason)
+                })?
             }
             (Some(_), None) => return Err(Error::setting("tls_cert", "tls_key is missing")),
             (None, Some(_)) => return Err(Error::setting("tls_key", "tls_cert is missing")),
-            (None, None) => config,
+            (None, None) => builder.with_no_client_auth(),
         };
-        // What is left to go wrong: the system has no certificates.
-        endpoint.tls_config(config).map_err(|error| {
-            Error::setting("tls_ca", format!("there is none, and the system's cannot be used: {}", innermost(&error)))
-        })
+        config.alpn_protocols = vec![HTTP_2.to_vec()];
+        Ok(config)
     }
 }
 
-/// Looks whether a certificate and a key can be read and belong together.
-fn check(cert: &[u8], key: &[u8]) -> Result<(), Error> {
+/// The authorities that were given.
+fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("tls_ca", pem)? {
+        roots.add(certificate).map_err(|error| Error::setting("tls_ca", error.to_string()))?;
+    }
+    Ok(roots)
+}
+
+/// The authorities of the system, but for those that cannot be read, of which there are always some.
+fn system() -> Result<RootCertStore, Error> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (usable, _) = roots.add_parsable_certificates(found.certs);
+    if usable > 0 {
+        return Ok(roots);
+    }
+    let reasons: String = found.errors.iter().map(|error| format!(": {error}")).collect();
+    Err(Error::setting("tls_ca", format!("it is not given, and the system has no certificates{reasons}")))
+}
+
+/// A certificate, with those that it was signed with, and its key.
+fn identity(cert: &[u8], key: &[u8]) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
     let chain = certificates("tls_cert", cert)?;
     for certificate in &chain {
         ParsedCertificate::try_from(certificate).map_err(|error| Error::setting("tls_cert", error.to_string()))?;
     }
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| refuse("tls_key", &error, "private key"))?;
-    match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
-        Ok(_) => Ok(()),
-        Err(rustls::Error::InconsistentKeys(_)) => Err(Error::setting("tls_key", "it is not the key of tls_cert")),
-        Err(error) => Err(Error::setting("tls_key", error.to_string())),
-    }
+    Ok((chain, key))
 }
 
 fn certificates(setting: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {

@@ -110,12 +110,12 @@ async fn a_client_shows_its_certificate() {
     call(&client).await.expect("it is of the authority");
 
     let (cert, key) = Authority::new().sign();
-    for (builder, alert) in [(builder(), "CertificateRequired"), (builder().tls_cert(cert).tls_key(key), "UnknownCA")] {
-        // The server hangs up when it has said why: now and then the connection breaks before that is read.
-        let mut said = Vec::new();
-        while !said.iter().any(|words: &String| words.contains(alert)) {
-            assert!(said.len() < 100, "{said:?}");
-            said.push(failure(builder.clone(), &server.url()).await.to_string());
+    let stranger = builder().tls_cert(cert).tls_key(key);
+    for (builder, alert) in [(builder(), "CertificateRequired"), (stranger, "UnknownCA")] {
+        // However the connection breaks: the server hangs up as soon as it has said why.
+        for _ in 0..30 {
+            let error = failure(builder.clone(), &server.url()).await;
+            assert!(error.to_string().contains(&format!("received fatal alert: {alert}")), "{error}: {error:?}");
         }
     }
 }
@@ -142,7 +142,7 @@ async fn a_handshake_that_never_ends_is_given_up() -> TestResult {
     let url = format!("https://{}", silent.local_addr()?);
     let builder = Client::builder().tls_ca(Authority::new().pem()).connect_timeout(Duration::from_millis(50));
     match builder.connect(url).await {
-        Err(error @ Error::Connect { .. }) => assert!(error.to_string().contains("timeout"), "{error}"),
+        Err(error @ Error::Connect { .. }) => assert!(error.to_string().contains("elapsed"), "{error}"),
         other => panic!("{other:?}"),
     }
     Ok(())

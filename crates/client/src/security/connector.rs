@@ -1,0 +1,178 @@
+//! Connections of TLS, and what was said when one broke.
+//!
+//! tonic's own TLS would do but for one thing: from TLS 1.3 on a server refuses a client's certificate after the handshake,
+//! when HTTP/2 has begun, and most calls then fail with "connection closed". Here the reason is kept.
+
+use std::{
+    error::Error,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tonic::{
+    codegen::{
+        Service,
+        http::{Uri, uri::Scheme},
+    },
+    transport::Endpoint,
+};
+
+use super::LastWords;
+
+/// What gRPC speaks inside of TLS.
+pub(super) const HTTP_2: &[u8] = b"h2";
+
+/// Makes connections to one server.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    tcp: HttpConnector,
+    tls: TlsConnector,
+    uri: Uri,
+    name: ServerName<'static>,
+    last_words: LastWords,
+}
+
+impl Connector {
+    pub(super) fn new(uri: Uri, name: ServerName<'static>, config: ClientConfig, last_words: LastWords) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        Self { tcp, tls: Arc::new(config).into(), uri, name, last_words }
+    }
+
+    /// As tonic sets up its own.
+    pub(super) fn tcp(mut self, nodelay: bool, connect_timeout: Option<Duration>) -> Self {
+        self.tcp.set_nodelay(nodelay);
+        self.tcp.set_connect_timeout(connect_timeout);
+        self
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Told>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.tcp.poll_ready(cx).map_err(Into::into)
+    }
+
+    /// The address is the connector's own: tonic knows it as one of plain text.
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let connecting = self.tcp.call(self.uri.clone());
+        let (tls, name, last_words) = (self.tls.clone(), self.name.clone(), self.last_words.clone());
+        Box::pin(async move {
+            let stream = tls.connect(name, connecting.await?.into_inner()).await?;
+            if stream.get_ref().1.alpn_protocol() != Some(HTTP_2) {
+                return Err("the server does not speak HTTP/2".into());
+            }
+            Ok(TokioIo::new(Told { stream, last_words, has_read: false, broken: None }))
+        })
+    }
+}
+
+/// An endpoint of plain text for one of TLS: if tonic is built with TLS of its own, it lets no other connector go to https://.
+/// Requests have the scheme that they should.
+pub(super) fn stand_in(endpoint: Endpoint) -> Endpoint {
+    let uri = endpoint.uri().clone();
+    let mut parts = uri.clone().into_parts();
+    parts.scheme = Some(Scheme::HTTP);
+    Uri::from_parts(parts).map_or(endpoint, Endpoint::from).origin(uri)
+}
+
+/// A connection that keeps why it broke, if it did before the server said anything.
+pub(crate) struct Told {
+    stream: TlsStream<TcpStream>,
+    last_words: LastWords,
+    has_read: bool,
+    /// Why nothing can be written any more, while the reason for that is on its way.
+    broken: Option<io::Error>,
+}
+
+impl Told {
+    fn has_broken(&self, error: io::Error) -> io::Error {
+        if !self.has_read {
+            self.last_words.set(error.to_string());
+        }
+        error
+    }
+
+    /// Writes, and if that fails because the server has hung up, waits for what it said before. What it said is here, or it
+    /// could not have hung up, but the runtime may not know yet.
+    fn poll_writing<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut TlsStream<TcpStream>>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let error = match self.broken.take() {
+            Some(error) => error,
+            None => match ready!(write(Pin::new(&mut self.stream), cx)) {
+                Ok(written) => return Poll::Ready(Ok(written)),
+                Err(error) => error,
+            },
+        };
+        if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
+            return Poll::Ready(Err(self.has_broken(error)));
+        }
+        loop {
+            let mut byte = [0];
+            let mut buf = ReadBuf::new(&mut byte);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if buf.filled().is_empty() => return Poll::Ready(Err(self.has_broken(error))),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(reason)) => return Poll::Ready(Err(self.has_broken(reason))),
+                Poll::Pending => {
+                    self.broken = Some(error);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl AsyncRead for Told {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf)).map_err(|error| self.has_broken(error))?;
+        if !self.has_read && buf.filled().len() > before {
+            self.has_read = true;
+            self.last_words.clear();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Told {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_writing(cx, |stream, cx| stream.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_writing(cx, |stream, cx| stream.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_writing(cx, TlsStream::poll_flush)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
