@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tonic::{
     Code, Status,
     body::Body,
-    codegen::http::{HeaderMap, Request, Response},
+    codegen::http::{HeaderMap, Request, Response, StatusCode},
 };
 use tower::Service;
 
@@ -105,9 +105,9 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Answerin
             Ok(response) => response,
             Err(never) => match never {},
         };
-        // An error without a body has its status in the headers; without both there is none.
-        let no_body = || response.body().is_end_stream().then_some(Code::Unknown);
-        if let Some(code) = code(response.headers()).or_else(no_body)
+        // An error without a body has its status in the headers; without both there is none, nor in an answer of HTTP.
+        let has_none = || response.status() != StatusCode::OK || response.body().is_end_stream();
+        if let Some(code) = code(response.headers()).or_else(|| has_none().then_some(Code::Unknown))
             && let Some(call) = this.call.take()
         {
             call.end(code);

@@ -27,6 +27,7 @@ use super::{
     admission::{Budget, Held, Messages},
     compression::{Account, Compressed, Compression, Decompressed, is_accepted},
     patience::Patience,
+    protocol::NoCall,
     sending,
     stream::Beginning,
 };
@@ -153,10 +154,19 @@ where
         B::Error: Into<BoxError>,
     {
         let (mut head, body) = request.into_parts();
-        let encoding = self.compression.as_ref().and_then(|compression| compression.take(&mut head.headers));
+        let no_call = NoCall::of(&head.method, &head.headers);
+        if let Some(no_call) = no_call {
+            head.extensions.insert(no_call);
+        }
+        let compression = self.compression.as_ref().filter(|_| no_call.is_none());
+        let encoding = compression.and_then(|compression| compression.take(&mut head.headers));
         let held = [(); 2].map(|()| Held::new(&self.counters, self.budget.limit));
         let open = OpenCall::new(&self.activity, held);
-        let messages = self.budget.messages(head.uri.path(), encoding.is_some());
+        let messages = match no_call {
+            None => self.budget.messages(head.uri.path(), encoding.is_some()),
+            // There are no messages in it.
+            Some(NoCall::Method | NoCall::ContentType) => None,
+        };
         let times = messages.as_ref().map(Messages::times);
         let body = {
             let (open, counters) = (Arc::clone(&open), Arc::clone(&self.counters));

@@ -1,20 +1,71 @@
-//! Requests that are no calls of gRPC: answered by HTTP's means, before anything of them is read.
+//! Requests that are no calls of gRPC: answered by HTTP's means.
 
 use std::{
     convert::Infallible,
-    future::ready,
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt as _, Full};
 use tonic::{
     body::Body,
-    codegen::http::{Method, Request, Response, StatusCode, header},
+    codegen::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use tower::Service;
 
 use super::BoxedAnswer;
 
-/// Lets calls of gRPC through to `service`.
+/// What is read of a request before it is answered, in bytes. Some clients only listen once all is sent; and what is
+/// wrong with a request of HTTP/2 is said to its client only while it has no answer.
+const MOST_READ: usize = 16 << 10;
+
+/// Why a request is no call of gRPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoCall {
+    /// Calls are POST.
+    Method,
+    /// Calls have gRPC's type.
+    ContentType,
+}
+
+impl NoCall {
+    /// `None`: it is one.
+    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Option<Self> {
+        if method != Method::POST {
+            return Some(Self::Method);
+        }
+        let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
+        // `application/grpc-web` is another protocol.
+        match rest {
+            Some([] | [b'+' | b';' | b' ', ..]) => None,
+            Some(_) | None => Some(Self::ContentType),
+        }
+    }
+
+    /// What gRPC says that it is answered with, and words for who has asked by hand.
+    fn answer(self, method: &Method) -> Response<Body> {
+        let (status, words) = match self {
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "calls of gRPC are made with POST\n"),
+            Self::ContentType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "calls of gRPC have the content-type application/grpc\n")
+            }
+        };
+        // HTTP/2's library would send it to HEAD as well.
+        let body = if method == Method::HEAD { Body::empty() } else { Body::new(Full::from(words)) };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        if self == Self::Method {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
+        response
+    }
+}
+
+/// Lets calls of gRPC through to `service`; what is none has its [`NoCall`] among its extensions.
 #[derive(Clone, Debug)]
 pub(super) struct OnlyGrpc<S>(S);
 
@@ -37,55 +88,68 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
-        match refusal(&request) {
-            Some(status) => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = status;
-                if status == StatusCode::METHOD_NOT_ALLOWED {
-                    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
-                }
-                Box::pin(ready(Ok(response)))
-            }
-            None => self.0.call(request),
-        }
+        let Some(&no_call) = request.extensions().get::<NoCall>() else { return self.0.call(request) };
+        let (head, body) = request.into_parts();
+        Box::pin(async move {
+            read(body).await;
+            Ok(no_call.answer(&head.method))
+        })
     }
 }
 
-/// What gRPC says that a request is answered with which does not have its method or its type.
-fn refusal<B>(request: &Request<B>) -> Option<StatusCode> {
-    if request.method() != Method::POST {
-        return Some(StatusCode::METHOD_NOT_ALLOWED);
-    }
-    let content_type = request.headers().get(header::CONTENT_TYPE).map(header::HeaderValue::as_bytes);
-    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
-    // `application/grpc-web` is another protocol.
-    match rest {
-        Some([] | [b'+' | b';' | b' ', ..]) => None,
-        Some(_) | None => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+/// Reads a body to its end, or so far; it is waited for as long as that of a call.
+async fn read(mut body: impl HttpBody<Data = Bytes> + Unpin) {
+    let mut read = 0;
+    while read < MOST_READ {
+        // One that fails, or was waited for in vain, has ended.
+        let Some(Ok(frame)) = body.frame().await else { break };
+        read += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, io};
+
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
     use super::*;
 
     #[test]
     fn calls_are_told_from_other_requests() {
-        let refused = |method: &str, content_type: Option<&str>| {
-            let mut request = Request::builder().method(method);
-            if let Some(content_type) = content_type {
-                request = request.header("content-type", content_type);
-            }
-            refusal(&request.body(()).expect("a request")).map(|status| status.as_u16())
+        let no_call = |method: &str, content_type: Option<&'static str>| {
+            let content_type = content_type.map(|value| (header::CONTENT_TYPE, HeaderValue::from_static(value)));
+            NoCall::of(&method.parse().expect("a method"), &content_type.into_iter().collect())
         };
         for content_type in ["application/grpc", "application/grpc+proto", "application/grpc; charset=utf-8"] {
-            assert_eq!(refused("POST", Some(content_type)), None, "{content_type}");
+            assert_eq!(no_call("POST", Some(content_type)), None, "{content_type}");
         }
         for other in [None, Some("application/json"), Some("application/grpc-web"), Some("text/application/grpc")] {
-            assert_eq!(refused("POST", other), Some(415), "{other:?}");
+            assert_eq!(no_call("POST", other), Some(NoCall::ContentType), "{other:?}");
         }
         for method in ["GET", "PUT", "HEAD", "CONNECT", "BREW"] {
-            assert_eq!(refused(method, Some("application/grpc")), Some(405), "{method}");
+            assert_eq!(no_call(method, Some("application/grpc")), Some(NoCall::Method), "{method}");
         }
+    }
+
+    /// How many frames are read of these.
+    async fn frames_read(frames: Vec<io::Result<Frame<Bytes>>>) -> usize {
+        let taken = Cell::new(0);
+        let frames = frames.into_iter().inspect(|_| taken.set(taken.get() + 1));
+        read(StreamBody::new(tokio_stream::iter(frames))).await;
+        taken.get()
+    }
+
+    #[tokio::test]
+    async fn a_request_is_read_to_its_end_or_so_far() {
+        let data = |len| Ok(Frame::data(Bytes::from(vec![0; len])));
+        let trailers = || Ok(Frame::trailers(HeaderMap::new()));
+        let failed = || Err(io::ErrorKind::ConnectionReset.into());
+        assert_eq!(frames_read(vec![]).await, 0);
+        assert_eq!(frames_read(vec![data(10), data(0), trailers()]).await, 3);
+        assert_eq!(frames_read(vec![data(MOST_READ - 1), data(1), data(1)]).await, 2);
+        assert_eq!(frames_read(vec![data(10 * MOST_READ), data(1)]).await, 1);
+        assert_eq!(frames_read(vec![data(1), failed(), data(1)]).await, 2);
     }
 }

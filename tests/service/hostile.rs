@@ -1,4 +1,4 @@
-//! What is no call of gRPC, and floods of what costs a server more than a client.
+//! Messages that are none, and floods of what costs a server more than a client.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use tonic::{Code, codegen::http::Request};
+use tonic::Code;
 
 use crate::{
     harness::{Client, connect, dropout, f32s, start},
@@ -66,28 +66,6 @@ async fn none_or_two_messages_where_there_is_one_are_not_implemented() {
             assert_eq!(status.code(), code, "{} frames: {status:?}", frames.len());
         }
     }
-}
-
-/// Row 26: other methods and types get an answer of HTTP.
-#[tokio::test]
-async fn what_is_no_call_gets_an_answer_of_http() {
-    let (server, _client) = start().await;
-    let peer = Peer::connect(address(&server)).await;
-    let uri = "http://evenkeel/evenkeel.v1.TensorOpsService/Dropout";
-    for (request, expected) in [
-        (Request::get(uri).header("content-type", "application/grpc"), 405),
-        (Request::get("http://evenkeel/"), 405),
-        (Request::post(uri).header("content-type", "application/json"), 415),
-        (Request::post(uri), 415),
-        (Request::post("http://evenkeel/nothing").header("content-type", "application/grpc"), 200),
-    ] {
-        let (answer, mut body) = peer.send(request.body(()).expect("a request")).await.expect("it is open");
-        // An error says that it has been answered already.
-        let _ = body.send_data(Bytes::from_static(b"{}"), false);
-        assert_eq!(answer.await.expect("an answer").status(), expected);
-    }
-    let message = prost::Message::encode_to_vec(&dropout(0.0, f32s(&[1], &[1.0])));
-    assert_eq!(peer.call("Dropout", &message).await.expect("an answer").code(), Code::Ok);
 }
 
 /// A frame: its type, its flags, its stream and its payload.

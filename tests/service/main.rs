@@ -22,6 +22,7 @@ mod logs;
 mod measure;
 mod memory;
 mod metrics;
+mod no_calls;
 mod otlp;
 mod overload;
 mod process;

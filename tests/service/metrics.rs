@@ -21,7 +21,8 @@ use crate::{
     harness::{Client, clip, connect, dropout, f32s, normalize, refusal, start_with, tensor},
 };
 
-fn config() -> ServerConfig {
+/// With metrics.
+pub(crate) fn config() -> ServerConfig {
     ServerConfig { metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..ServerConfig::on_free_port() }
 }
 
@@ -62,7 +63,7 @@ pub(crate) fn handled(method: &str, kind: &str, code: &str) -> String {
 
 /// The value of the one series whose name begins so and whose labels are among others.
 #[track_caller]
-fn value(series: &BTreeMap<String, f64>, name: &str, labels: &[(&str, &str)]) -> f64 {
+pub(crate) fn value(series: &BTreeMap<String, f64>, name: &str, labels: &[(&str, &str)]) -> f64 {
     let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     let found: Vec<f64> = series
         .iter()

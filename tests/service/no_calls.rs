@@ -1,0 +1,96 @@
+//! Requests that are no calls of gRPC.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use evenkeel::{
+    config::{ConnectionConfig, ServerConfig},
+    server::Running,
+};
+use h2::{Reason, RecvStream, client::ResponseFuture};
+use prost::Message as _;
+use tonic::{
+    Code,
+    codegen::http::{Request, Response, request::Builder},
+};
+
+use crate::{
+    harness::{dropout, f32s, start},
+    metrics::{config, handled, scrape, value},
+    peer::{Peer, address},
+};
+
+const DROPOUT: &str = "http://evenkeel/evenkeel.v1.TensorOpsService/Dropout";
+
+/// An answer with the whole of its body.
+async fn whole(answer: ResponseFuture) -> Result<Response<Vec<u8>>, h2::Error> {
+    let (head, mut body): (_, RecvStream) = answer.await?.into_parts();
+    let mut bytes = Vec::new();
+    while let Some(data) = body.data().await {
+        bytes.extend_from_slice(&data?);
+    }
+    Ok(Response::from_parts(head, bytes))
+}
+
+/// Sends a request with this body, and ends it or not.
+async fn answer(peer: &Peer, request: Builder, body: Bytes, ends: bool) -> Result<Response<Vec<u8>>, h2::Error> {
+    let (answer, mut sending) = peer.send(request.body(()).expect("a request")).await?;
+    sending.send_data(body, ends)?;
+    whole(answer).await
+}
+
+/// Row 26: other methods and types get an answer of HTTP, in words where they may have some, and hold nothing.
+#[tokio::test]
+async fn what_is_no_call_gets_an_answer_of_http() {
+    let server = Running::start(config()).await.expect("the server starts");
+    let peer = Peer::connect(address(&server)).await;
+    for (method, uri, content_type, status, words) in [
+        ("GET", DROPOUT, "application/grpc", 405, "POST"),
+        ("GET", "http://evenkeel/", "", 405, "POST"),
+        ("HEAD", DROPOUT, "application/grpc", 405, ""),
+        ("POST", DROPOUT, "application/json", 415, "application/grpc"),
+        ("POST", DROPOUT, "", 415, "application/grpc"),
+    ] {
+        // What calls are refused for: no message, and two of them.
+        for body in [Bytes::new(), Bytes::from_static(&[0; 10])] {
+            let request = Request::builder().method(method).uri(uri).header("content-type", content_type);
+            let answer = answer(&peer, request, body, true).await.expect("an answer");
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers().get("allow").map(|allowed| allowed == "POST"), (status == 405).then_some(true));
+            assert_eq!(answer.headers()["content-type"], "text/plain");
+            let text = std::str::from_utf8(answer.body()).expect("it is text");
+            assert!(text.contains(words) && text.is_empty() == words.is_empty(), "{text:?}");
+        }
+    }
+    let message = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
+    assert_eq!(peer.call("Dropout", &message).await.expect("an answer").code(), Code::Ok);
+    let series = scrape(&server).await;
+    assert_eq!(series[&handled("Dropout", "unary", "UNKNOWN")], 8.0);
+    assert_eq!(value(&series, "evenkeel_refused_total", &[("reason", "NOT_ONE_MESSAGE")]), 0.0);
+}
+
+/// While it has no answer, a client is told what is wrong with its request as HTTP/2 has it.
+#[tokio::test]
+async fn what_is_no_call_is_read_before_it_is_answered() {
+    let (server, _client) = start().await;
+    let peer = Peer::connect(address(&server)).await;
+    for request in [Request::get("http://evenkeel/"), Request::post(DROPOUT)] {
+        let request = request.header("content-length", "1");
+        let error = answer(&peer, request, Bytes::from_static(b"four"), true).await.expect_err("these are four bytes");
+        assert_eq!(error.reason(), Some(Reason::PROTOCOL_ERROR), "{error:?}");
+    }
+}
+
+/// Nobody can send for ever what is no call, nor stop within it.
+#[tokio::test]
+async fn what_is_no_call_and_does_not_end_is_answered() {
+    let connections = ConnectionConfig { body_timeout: Duration::from_millis(100), ..Default::default() };
+    let config = ServerConfig { connections, ..ServerConfig::on_free_port() };
+    let in_time = Running::start(config).await.expect("the server starts");
+    let (patient, _client) = start().await;
+    for (server, sent) in [(&in_time, 0), (&in_time, 1000), (&patient, 16 << 10)] {
+        let peer = Peer::connect(address(server)).await;
+        let answer = answer(&peer, Request::post(DROPOUT), vec![b' '; sent].into(), false).await;
+        assert_eq!(answer.expect("an answer").status(), 415, "after {sent} bytes");
+    }
+}
