@@ -1,11 +1,11 @@
 //! One connection, from its first byte to its last.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{Error, server::conn::http2};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulConnection};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::{oneshot, watch},
     time::{Instant, sleep_until, timeout, timeout_at},
 };
@@ -27,13 +27,19 @@ use super::{
     version::{Rewound, Version, recognize},
     web::Web,
 };
-use crate::{config::ConnectionConfig, counters::Counters, metrics::Metrics};
+use crate::{
+    config::{ConnectionConfig, transport::DEFAULT_CONNECTION_WINDOW_BYTES},
+    counters::Counters,
+    metrics::Metrics,
+};
 
 /// How long a client without calls has to close its connection once it was told to.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// How long a client may take to read the last of what was sent.
+/// How long a client may take to read the last of what was sent, and how much it may send meanwhile: as much as may be on
+/// its way when it is told to stop.
 const LINGERING: Duration = Duration::from_secs(1);
+const LINGERING_BYTES: usize = DEFAULT_CONNECTION_WINDOW_BYTES as usize;
 
 /// What all connections share.
 #[derive(Clone, Debug)]
@@ -194,20 +200,42 @@ where
     }
 }
 
-/// Waits a moment for a client whose connection has ended well to read what was sent, and closes it.
-async fn finish<T: AsyncRead + Unpin>(ended_well: bool, given_back: oneshot::Receiver<T>) {
-    // The client has all that was sent, but may not have read it: a socket that is closed while the client writes to it
-    // resets the connection, and what was not read is lost.
-    if ended_well && let Ok(stream) = given_back.await {
+/// How HTTP has ended on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All is said, be it what the client did wrong.
+    Said,
+    /// It was cut off.
+    Cut,
+}
+
+/// Waits a moment for a client that was told all there is to say to read it, and closes its connection.
+async fn finish<T: AsyncRead + AsyncWrite + Unpin>(end: End, given_back: oneshot::Receiver<T>) {
+    // The client has all that was sent, but may not have read it: a socket that is closed while the client writes to it,
+    // or with something in it that nobody has read, resets the connection, and what the client has not read is lost.
+    if end == End::Said
+        && let Ok(stream) = given_back.await
+    {
         linger(stream).await;
     }
 }
 
-/// Reads until the client closes as well.
-async fn linger(mut stream: impl AsyncRead + Unpin) {
-    let mut bytes = [0; 4096];
-    let closed = async { while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {} };
-    // Whoever does not close has had the time to read.
+/// Ends what is sent, and reads until the client closes as well.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let closed = async {
+        // Not all that has failed has ended this.
+        stream.shutdown().await?;
+        let mut bytes = [0; 4096];
+        let mut read = 0;
+        while read < LINGERING_BYTES {
+            match stream.read(&mut bytes).await? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        Ok::<_, io::Error>(())
+    };
+    // Whoever does not close has had the time to read; where the connection has failed nobody does.
     let _ = timeout(LINGERING, closed).await;
 }
 
@@ -221,8 +249,8 @@ struct Driver {
 }
 
 impl Driver {
-    /// Lets HTTP run until either side ends it; true: it has ended well.
-    async fn drive<C: GracefulConnection<Error = Error>>(self, connection: Watched<C>) -> bool {
+    /// Lets HTTP run until either side ends it.
+    async fn drive<C: GracefulConnection<Error = Error>>(self, connection: Watched<C>) -> End {
         let Self { activity, config, counters, mut draining, began } = self;
         let mut connection = pin!(connection);
         let age = (!config.max_connection_age.is_zero()).then(|| spread(config.max_connection_age));
@@ -250,11 +278,11 @@ impl Driver {
                 Step::Cut => {
                     counters.connections_cut.add_one();
                     tracing::debug!("cut off a connection that was told to go");
-                    return false;
+                    return End::Cut;
                 }
                 Step::Silent => {
                     counters.handshakes_timed_out.add_one();
-                    return false;
+                    return End::Cut;
                 }
             };
             tokio::select! {
@@ -263,13 +291,14 @@ impl Driver {
                     if let Some(Err(error)) = &served {
                         tracing::debug!(%error, source = ?std::error::Error::source(error), "a connection failed");
                     }
-                    return matches!(served, Some(Ok(())));
+                    // One whose client takes nothing is given up.
+                    return if served.is_some() { End::Said } else { End::Cut };
                 }
                 // An error says that the server is gone altogether.
                 _ = draining.wait_for(|&draining| draining), if !drains => {
                     drains = true;
                     if !activity.beginning.is_seen() {
-                        return false;
+                        return End::Cut;
                     }
                     state.told.get_or_insert((now, None));
                     connection.as_mut().task().graceful_shutdown();

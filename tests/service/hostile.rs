@@ -69,12 +69,12 @@ async fn none_or_two_messages_where_there_is_one_are_not_implemented() {
 }
 
 /// A frame: its type, its flags, its stream and its payload.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [_, length @ ..] = u32::try_from(payload.len()).expect("it is small").to_be_bytes();
     [&length[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-const DATA: u8 = 0;
+pub(crate) const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -119,7 +119,7 @@ async fn flood(server: SocketAddr, reads: bool, mut next: impl FnMut(u32) -> Vec
 }
 
 /// Whether the server said GOAWAY, and why: the error code of the last one.
-fn goaway(said: &[u8]) -> Option<u32> {
+pub(crate) fn goaway(said: &[u8]) -> Option<u32> {
     let mut rest = said;
     let mut code = None;
     while let [a, b, c, kind, _, _, _, _, _, tail @ ..] = rest {

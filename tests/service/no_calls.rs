@@ -1,4 +1,4 @@
-//! Requests that are no calls of gRPC.
+//! Requests that are no calls of gRPC, and bytes that are no HTTP/2.
 
 use std::time::Duration;
 
@@ -9,6 +9,10 @@ use evenkeel::{
 };
 use h2::{Reason, RecvStream, client::ResponseFuture};
 use prost::Message as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tonic::{
     Code,
     codegen::http::{Request, Response, request::Builder},
@@ -16,8 +20,9 @@ use tonic::{
 
 use crate::{
     harness::{dropout, f32s, start},
+    hostile::{DATA, frame, goaway},
     metrics::{config, handled, scrape, value},
-    peer::{Peer, address},
+    peer::{PREFACE, Peer, address},
 };
 
 const DROPOUT: &str = "http://evenkeel/evenkeel.v1.TensorOpsService/Dropout";
@@ -92,5 +97,24 @@ async fn what_is_no_call_and_does_not_end_is_answered() {
         let peer = Peer::connect(address(server)).await;
         let answer = answer(&peer, Request::post(DROPOUT), vec![b' '; sent].into(), false).await;
         assert_eq!(answer.expect("an answer").status(), 415, "after {sent} bytes");
+    }
+}
+
+/// What a client is told is not lost for what it has still sent: the connection is not reset before it has read.
+#[tokio::test]
+async fn who_speaks_no_http_2_can_read_to_the_end() {
+    const PROTOCOL_ERROR: u32 = 1;
+    let (server, _client) = start().await;
+    let much = vec![b'.'; 1 << 20];
+    let of_nothing = [PREFACE, &frame(DATA, 0, 0, b"data of no stream")].concat();
+    for (begins, reason) in
+        [(&b"GET / HTTP/1.1\r\nhost: evenkeel\r\n\r\n"[..], None), (&of_nothing, Some(PROTOCOL_ERROR))]
+    {
+        let mut stream = TcpStream::connect(address(&server)).await.expect("the server listens");
+        stream.write_all(begins).await.expect("the server reads");
+        stream.write_all(&much).await.expect("the server reads on");
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).await.expect("the connection ends, and is not reset");
+        assert_eq!(goaway(&said), reason, "{said:?}");
     }
 }
