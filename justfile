@@ -78,6 +78,10 @@ clock:
 tls:
     bash clients/tls/run.sh
 
+# The rules of HTTP/2 and HPACK as tests, in plain text and over TLS (installs h2spec; needs Go)
+h2spec:
+    bash clients/h2spec/run.sh
+
 # Measure the accuracy beside PyTorch's; write docs/accuracy.md and its plots (needs Python 3.11; installs PyTorch)
 accuracy *arguments:
     bash accuracy/run.sh {{ arguments }}

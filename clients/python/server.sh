@@ -39,4 +39,5 @@ stop() {
     kill -TERM "$server"
     wait "$server"
     server=
+    rm "$scratch/stdout"
 }

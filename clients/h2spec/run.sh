@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Runs all of h2spec, cases for the rules of HTTP/2 and HPACK, against a server that it builds: in plain text and over TLS.
+# Each case must pass; none may be skipped, and none be missing.
+#
+# The server's largest frame is the protocol's own: h2spec takes 20 KiB for more than any server reads.
+#
+# Needs Go, which also makes the certificate. Installs h2spec.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. .ci/env.sh
+. clients/python/server.sh
+
+# What h2spec 2.2.1 has, with what it calls strict.
+cases=146
+# In seconds, for an answer: a case that passes is over in milliseconds, but on a machine that hangs.
+patience=30
+
+# conforms WHAT FLAG...: runs the cases with these flags of h2spec.
+conforms() {
+    local what=$1 log=$scratch/h2spec status=0 summary
+    shift
+    h2spec --strict --timeout "$patience" --host "${target%:*}" --port "${target##*:}" "$@" >"$log" 2>&1 || status=$?
+    summary=$(tail -n 1 "$log")
+    printf 'h2spec, %s: %s\n' "$what" "$summary"
+    if [[ $status != 0 || $summary != "$cases tests, $cases passed, 0 skipped, 0 failed" ]]; then
+        sed -n '/^Failures:/,$p' "$log"
+        printf 'FAILED: not %d cases that pass (exit code %d)\n' "$cases" "$status"
+        exit 1
+    fi
+}
+
+bash .ci/install h2spec
+
+serve --max-frame-bytes 16384
+conforms 'plain text'
+stop
+
+certificates=$(go env GOROOT)/src/crypto/tls/generate_cert.go
+(cd "$scratch" && go run "$certificates" --host 127.0.0.1 --ecdsa-curve P256 2>/dev/null)
+serve --max-frame-bytes 16384 --tls-cert "$scratch/cert.pem" --tls-key "$scratch/key.pem"
+conforms TLS --tls --insecure
+stop
