@@ -2,6 +2,8 @@
 
 #![no_main]
 
+use std::fmt::Debug;
+
 use arbitrary::{Result, Unstructured};
 use evenkeel_fuzz::{
     messages::{maybe, number},
@@ -25,6 +27,18 @@ fn case(u: &mut Unstructured<'_>) -> Result<()> {
         0 => clipped(u),
         1 => dropped(u),
         _ => normalized(u),
+    }
+}
+
+/// What both ways of doing the same have given. `None`: both have refused, in the same words.
+fn both<W: Debug, P, E: Debug + PartialEq>(whole: Result<W, E>, parts: Result<P, E>) -> Option<(W, P)> {
+    match (whole, parts) {
+        (Ok(whole), Ok(parts)) => Some((whole, parts)),
+        (Err(whole), Err(parts)) => {
+            assert_eq!(whole, parts);
+            None
+        }
+        (whole, parts) => panic!("{whole:?} and {:?}", parts.err()),
     }
 }
 
@@ -67,14 +81,7 @@ fn normalized(u: &mut Unstructured<'_>) -> Result<()> {
 
     let whole = normalize(&spec, &parameters, input.view(), return_statistics, &Uninterrupted);
     let parts = NormalizationByParts::new(&spec, &parameters, dtype, &shape);
-    let (whole, parts) = match (whole, parts) {
-        (Ok(whole), Ok(parts)) => (whole, parts),
-        (Err(whole), Err(parts)) => {
-            assert_eq!(whole, parts);
-            return Ok(());
-        }
-        (whole, parts) => panic!("{whole:?} and {:?}", parts.err()),
-    };
+    let Some((whole, parts)) = both(whole, parts) else { return Ok(()) };
     let (unit, total) = (parts.unit_len(), parts.total_len());
     let mut output = vec![0; total];
     let (mut from, mut statistics) = (0, Vec::new());
@@ -110,14 +117,7 @@ fn dropped(u: &mut Unstructured<'_>) -> Result<()> {
     let whole = dropout(&spec, input.view(), return_mask, &Uninterrupted);
     assert_eq!(whole.is_ok(), backward.is_ok());
     let parts = DropoutByParts::new(&spec, dtype, &shape, &Uninterrupted);
-    let (whole, parts) = match (whole, parts) {
-        (Ok(whole), Ok(parts)) => (whole, parts),
-        (Err(whole), Err(parts)) => {
-            assert_eq!(whole, parts);
-            return Ok(());
-        }
-        (whole, parts) => panic!("{whole:?} and {:?}", parts.err()),
-    };
+    let Some((whole, parts)) = both(whole, parts) else { return Ok(()) };
     // Every part has its length; what is free is their order: here from the last to the first.
     let len = parts.part_len();
     let mut output = vec![0; parts.total_len()];
