@@ -17,7 +17,7 @@ USER 65532:65532
 # certificates and set EVENKEEL_TLS_CERT and EVENKEEL_TLS_KEY where that is not enough.
 ENV EVENKEEL_LISTEN=0.0.0.0:50051 EVENKEEL_ALLOW_PLAINTEXT=true
 EXPOSE 50051
-# Asks the server at EVENKEEL_LISTEN through gRPC's health service.
+# Asks the server at EVENKEEL_LISTEN through gRPC's health service; one with TLS needs EVENKEEL_CLIENT_TLS_CA here.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 CMD ["evenkeel", "health"]
 ENTRYPOINT ["evenkeel"]
 CMD ["serve"]

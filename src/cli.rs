@@ -138,4 +138,21 @@ mod tests {
             assert_eq!(flag.get_env().and_then(|env| env.to_str()), Some(variable.as_str()), "--{name}");
         }
     }
+    /// Where a container has the server's variables, and `health` reads the server's file.
+    #[test]
+    fn flags_towards_a_server_have_variables_of_their_own() {
+        let cli = Cli::command();
+        for command in ["health", "normalize", "dropout", "clip"] {
+            let command = cli.find_subcommand(command).expect("there is such a command");
+            let flags = command.get_arguments().filter(|flag| flag.get_help_heading() == Some(security::HEADING));
+            let mut count = 0;
+            for flag in flags {
+                let name = flag.get_long().expect("flags are long");
+                let variable = format!("EVENKEEL_CLIENT_{}", name.replace('-', "_").to_uppercase());
+                assert_eq!(flag.get_env().and_then(|env| env.to_str()), Some(variable.as_str()), "--{name}");
+                count += 1;
+            }
+            assert_eq!(count, 6, "{command}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use evenkeel_client::{self as client, Builder};
 
 /// What these flags are shown under.
-const HEADING: &str = "TLS and tokens, to reach a server";
+pub(super) const HEADING: &str = "TLS and tokens, to reach a server";
 
 /// Encryption and authentication towards a server. Their variables begin with `EVENKEEL_CLIENT_`, since a container's
 /// environment has those of the server as well.
