@@ -106,8 +106,8 @@ impl Told {
         error
     }
 
-    /// Writes, and if that fails because the server has hung up, waits for what it said before. What it said is here, or it
-    /// could not have hung up, but the runtime may not know yet.
+    /// Writes, and if that fails because the server has hung up without a word of HTTP/2, waits for what it said of TLS. That
+    /// is here, or it could not have hung up, but the runtime may not know yet.
     fn poll_writing<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -120,7 +120,8 @@ impl Told {
                 Err(error) => error,
             },
         };
-        if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
+        let has_hung_up = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        if self.has_read || !has_hung_up {
             return Poll::Ready(Err(self.has_broken(error)));
         }
         loop {
