@@ -7,7 +7,7 @@ use std::fmt;
 
 pub(crate) use self::{
     bitwise::{Bitwise, Exponents},
-    coded::{Beside, Coded, Number, Real},
+    coded::{Beside, Coded, NEAR, Number, Real},
 };
 use crate::half::{Bf16, F16};
 

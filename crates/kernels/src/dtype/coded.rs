@@ -23,12 +23,30 @@ pub trait Coded: Sized {
     /// As [`map_beside`](Self::map_beside), to where the elements are.
     fn map_in_place<B: Beside, R: Real>(data: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> R);
 
+    /// As [`map_beside`](Self::map_beside) with `exact`, by `near` where that suffices to know what the number is rounded to.
+    /// Between what `near` gives and the number there are less than [`NEAR`] units of a float32's last place, and both are
+    /// zeros of the same sign if one is.
+    #[inline(always)]
+    fn map_near<N: Beside, B: Beside>(
+        input: &[u8],
+        output: &mut [u8],
+        _: N,
+        _: impl Fn(f32, N::Item) -> f32,
+        beside: B,
+        exact: impl Fn(f64, B::Item) -> f64,
+    ) {
+        Self::map_beside(input, output, beside, exact);
+    }
+
     /// As [`map_beside`](Self::map_beside), with the index of each element beside it.
     #[inline(always)]
     fn map<R: Real>(input: &[u8], output: &mut [u8], f: impl Fn(usize, f64) -> R) {
         Self::map_beside(input, output, Indices(0), |x, index| f(index, x));
     }
 }
+
+/// How far off an estimate may be, in units of the last place.
+pub(crate) const NEAR: u32 = 8;
 
 /// What is rounded to an element.
 pub trait Real: Copy {

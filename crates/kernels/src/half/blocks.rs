@@ -5,7 +5,7 @@
 
 use super::{Bf16, F16, odd};
 use crate::{
-    dtype::{Beside, Coded, Real},
+    dtype::{Beside, Coded, NEAR, Real},
     lanes::Scratch,
     simd,
 };
@@ -40,6 +40,10 @@ trait Blockwise: Sized {
     /// Writes number `i` rounded, for each; may ask for one twice.
     fn round_block(halves: &mut [Bytes], steps: &mut Steps, number: impl Fn(usize) -> f64);
 
+    /// Writes what number `i` is rounded to, of which `near` gives an estimate, for each number of a block; false if there is
+    /// one of which that is not enough.
+    fn round_near(halves: &mut [Bytes; BLOCK], steps: &mut Steps, near: impl Fn(usize) -> f32) -> bool;
+
     /// Writes `f(i, x)` of each number x rounded; may ask for one twice.
     fn map_block(halves: &[Bytes], results: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64);
 }
@@ -65,6 +69,19 @@ impl Blockwise for F16 {
     }
 
     #[inline(always)]
+    fn round_near(halves: &mut [Bytes; BLOCK], steps: &mut Steps, near: impl Fn(usize) -> f32) -> bool {
+        /// The smallest normal float16. Below it there are fewer bits, and other ties.
+        const NORMAL: u32 = 1.0f32.to_bits() - (14 << (f32::MANTISSA_DIGITS - 1));
+        let mut doubtful = false;
+        for (i, x) in steps.odd.0.iter_mut().enumerate() {
+            *x = near(i);
+            let magnitude = x.to_bits() & (u32::MAX >> 1);
+            doubtful |= is_near_tie::<13>(magnitude) | (magnitude.wrapping_sub(1) < NORMAL - 1);
+        }
+        !doubtful && simd::narrow_f16(&steps.odd.0, halves)
+    }
+
+    #[inline(always)]
     fn map_block(halves: &[Bytes], results: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64) {
         let wide = &mut steps.wide.0[..results.len()];
         Self::widen_block(halves, wide);
@@ -83,6 +100,17 @@ fn round_odd(halves: &mut [Bytes], scratch: &mut [f32; BLOCK], number: impl Fn(u
     }
 }
 
+/// Half of what the last bit of a bfloat16 is worth in a float32: what is not between two numbers is rounded by adding it.
+const HALF: u32 = 0x8000;
+
+/// Whether a float32 whose last `DROPPED` bits are to be rounded away is so near to a tie that a number which it is an
+/// estimate of may be on the other side of it, or on it.
+#[inline(always)]
+fn is_near_tie<const DROPPED: u32>(bits: u32) -> bool {
+    let from_tie = bits.wrapping_sub((1 << (DROPPED - 1)) - NEAR);
+    from_tie << (u32::BITS - DROPPED) <= (2 * NEAR) << (u32::BITS - DROPPED)
+}
+
 impl Blockwise for Bf16 {
     #[inline(always)]
     fn widen_block(halves: &[Bytes], values: &mut [f32]) {
@@ -96,8 +124,6 @@ impl Blockwise for Bf16 {
 
     #[inline(always)]
     fn round_block(halves: &mut [Bytes], _: &mut Steps, number: impl Fn(usize) -> f64) {
-        /// Half of what the last bit that is kept is worth: what is not between two numbers is rounded by adding it.
-        const HALF: u32 = 0x8000;
         // The nearest float32 is rounded again. That is wrong only where it lies right between two bfloat16 numbers,
         // whichever side the number was on, as one of 65,536 float32 numbers does.
         let mut wrong = false;
@@ -110,6 +136,17 @@ impl Blockwise for Bf16 {
         if wrong {
             halves.iter_mut().enumerate().for_each(|(i, half)| *half = Self::from_f64(number(i)).0.to_le_bytes());
         }
+    }
+
+    #[inline(always)]
+    fn round_near(halves: &mut [Bytes; BLOCK], _: &mut Steps, near: impl Fn(usize) -> f32) -> bool {
+        let mut doubtful = false;
+        for (i, half) in halves.iter_mut().enumerate() {
+            let bits = near(i).to_bits();
+            doubtful |= is_near_tie::<16>(bits);
+            *half = ((bits.wrapping_add(HALF) >> 16) as u16).to_le_bytes();
+        }
+        !doubtful
     }
 
     #[inline(always)]
@@ -168,6 +205,35 @@ impl<H: Blockwise> Coded for H {
         let beside = beside.part(done, results.len());
         H::map_block(halves, results, &mut steps, |i, x| f(x, beside.at(i)).value());
     }
+    #[inline(always)]
+    fn map_near<N: Beside, B: Beside>(
+        input: &[u8],
+        output: &mut [u8],
+        near_beside: N,
+        near: impl Fn(f32, N::Item) -> f32,
+        beside: B,
+        exact: impl Fn(f64, B::Item) -> f64,
+    ) {
+        let (halves, _) = input.as_chunks();
+        let (results, _) = output.as_chunks_mut();
+        let mut steps = Steps::new();
+        let mut wide = Scratch::<f32, BLOCK>::new();
+        let (whole_halves, halves) = halves[..results.len()].as_chunks::<BLOCK>();
+        let (whole_results, results) = results.as_chunks_mut::<BLOCK>();
+        let done = whole_results.len() * BLOCK;
+        for (block, (halves, results)) in whole_halves.iter().zip(whole_results).enumerate() {
+            let first = block * BLOCK;
+            H::widen_block(halves, &mut wide.0);
+            let near_beside = near_beside.part(first, BLOCK);
+            if !H::round_near(results, &mut steps, |i| near(wide.0[i], near_beside.at(i))) {
+                let beside = beside.part(first, BLOCK);
+                H::map_block(halves, results, &mut steps, |i, x| exact(x, beside.at(i)));
+            }
+        }
+        let beside = beside.part(done, results.len());
+        H::map_block(halves, results, &mut steps, |i, x| exact(x, beside.at(i)));
+    }
+
     #[inline(always)]
     fn map_in_place<B: Beside, R: Real>(data: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> R) {
         let (halves, _) = data.as_chunks_mut();

@@ -62,7 +62,7 @@ impl NormalizationByParts {
     ) -> Result<Self, Error> {
         let plan = Plan::new(spec, parameters, dtype, shape)?;
         let layout = plan.layout.clone().unwrap_or_else(|| Layout::new([].into_iter()));
-        let affine = Affine::new(parameters, &layout);
+        let affine = Affine::new(parameters, &layout).with_estimates(dtype);
         let running = Running::of(parameters);
         Ok(Self { plan, layout, affine, running, dtype, shape: shape.to_vec() })
     }
