@@ -90,7 +90,10 @@ impl Servers {
             .body(BodyExt::boxed(StreamBody::new(frames)))
             .expect("a request");
         // A connection for each call: a server ends one on which much was wrong, and the next case would suffer for it.
-        let http: Http = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let mut connector = HttpConnector::new();
+        // Else what is sent after the first packet waits 40 ms for the acknowledgement of that.
+        connector.set_nodelay(true);
+        let http: Http = Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
         let response = http.request(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("the whole of it");
