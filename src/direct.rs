@@ -13,6 +13,7 @@ mod head;
 mod receive;
 
 pub(crate) use self::answer::trailers;
+pub use self::head::normalize_head;
 
 use std::{
     convert::Infallible,

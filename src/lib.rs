@@ -61,4 +61,6 @@ mod watched;
 mod wire;
 
 #[doc(hidden)]
+pub use direct::normalize_head;
+#[doc(hidden)]
 pub use executor::CheckpointHook;

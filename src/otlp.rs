@@ -15,7 +15,7 @@ use std::{
 };
 
 use opentelemetry::{
-    KeyValue,
+    Context, KeyValue,
     metrics::{Histogram, MeterProvider as _},
     propagation::{Extractor, TextMapPropagator as _},
     trace::{Span as _, SpanKind, Status, Tracer as _, TracerProvider as _},
@@ -125,9 +125,9 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// A call has come; its span is a child of that which its headers name, as W3C's Trace Context has it.
+    /// A call has come; its span is a child of that which its headers name.
     pub(crate) fn begin(&self, method: Method, headers: &HeaderMap) -> Trace {
-        let parent = TraceContextPropagator::new().extract(&Headers(headers));
+        let parent = parent(headers);
         let attributes = [
             KeyValue::new("rpc.system", "grpc"),
             KeyValue::new("rpc.service", method.service()),
@@ -180,6 +180,11 @@ fn is_error(code: Code) -> bool {
             | Code::Unavailable
             | Code::DataLoss
     )
+}
+
+/// The span that headers name, as W3C's Trace Context has it.
+pub(crate) fn parent(headers: &HeaderMap) -> Context {
+    TraceContextPropagator::new().extract(&Headers(headers))
 }
 
 struct Headers<'a>(&'a HeaderMap);

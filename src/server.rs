@@ -10,6 +10,7 @@ mod deadline;
 mod front;
 mod health;
 mod listener;
+mod metadata;
 mod oversize;
 mod patience;
 mod places;
@@ -36,6 +37,8 @@ use tonic_reflection::server::Builder as Reflection;
 use tower::{Layer as _, util::MapResponseLayer};
 
 pub(crate) use deadline::Unfinished;
+#[doc(hidden)]
+pub use metadata::Metadata;
 pub use running::Running;
 
 use crate::{

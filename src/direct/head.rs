@@ -39,6 +39,13 @@ impl Head {
     }
 }
 
+/// What is found at the beginning of a `NormalizeRequest` of `message_len` bytes: the request without its input's data,
+/// the bytes before the data, and those of the data. Only for `fuzz/`.
+#[doc(hidden)]
+pub fn normalize_head(bytes: &Bytes, message_len: usize) -> Option<(pb::NormalizeRequest, usize, usize)> {
+    Head::parse(bytes, message_len).map(|Head { request, len, data_len }| (request, len, data_len))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -110,7 +110,7 @@ fn expired(timeout: Duration, metrics: &Metrics) -> Status {
 }
 
 /// The `grpc-timeout` of a call: up to eight digits and a unit. What is not one is no timeout, as in tonic.
-fn timeout(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -65,7 +65,7 @@ impl List {
 }
 
 /// The token of `authorization: Bearer TOKEN`.
-fn token(headers: &HeaderMap) -> Option<&[u8]> {
+pub(super) fn token(headers: &HeaderMap) -> Option<&[u8]> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked("bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token.trim_ascii())
 }

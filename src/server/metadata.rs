@@ -1,0 +1,48 @@
+//! What the server reads of a request's headers, together. Only for `fuzz/`.
+
+use std::time::Duration;
+
+use opentelemetry::trace::TraceContextExt as _;
+use tonic::codegen::http::{HeaderMap, Method};
+
+use super::{
+    compression::{Compression, is_accepted},
+    deadline::timeout,
+    protocol::NoCall,
+    tokens::token,
+};
+use crate::{config::Encoding, otlp::parent};
+
+/// What the server understands of a request's headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// Whether it is a call of gRPC.
+    pub is_call: bool,
+    /// How long the call may take. `None`: as long as it takes.
+    pub timeout: Option<Duration>,
+    /// The bearer token. `None`: there is none.
+    pub token: Option<Vec<u8>>,
+    /// How the messages are compressed, if that is known.
+    pub encoding: Option<Encoding>,
+    /// How those of the answer may be.
+    pub accepted: Vec<Encoding>,
+    /// The trace and the span that the call belongs to, in hexadecimal. `None`: it has no parent.
+    pub parent: Option<(String, String)>,
+}
+
+impl Metadata {
+    /// As a server with all of its settings reads them.
+    pub fn read(method: &Method, mut headers: HeaderMap) -> Self {
+        const ALL: [Encoding; 2] = [Encoding::Gzip, Encoding::Zstd];
+        let parent = parent(&headers);
+        let parent = parent.has_active_span().then(|| parent.span().span_context().clone());
+        Self {
+            is_call: NoCall::of(method, &headers).is_none(),
+            timeout: timeout(&headers),
+            token: token(&headers).map(<[u8]>::to_vec),
+            accepted: ALL.into_iter().filter(|&encoding| is_accepted(&headers, encoding)).collect(),
+            encoding: Compression::new(&ALL).and_then(|compression| compression.take(&mut headers)),
+            parent: parent.map(|span| (span.trace_id().to_string(), span.span_id().to_string())),
+        }
+    }
+}
