@@ -25,12 +25,25 @@ use crate::{
 
 /// The binary with these arguments and variables, and no other `EVENKEEL_` variables.
 pub(crate) fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    let mut command = piped(env!("CARGO_BIN_EXE_evenkeel"));
+    command.args(arguments).envs(variables.iter().copied());
+    command
+}
+
+/// The binary with these arguments, within the limits that a shell sets before, as in `ulimit -n 100`.
+fn evenkeel_within(limits: &str, arguments: &[&str]) -> Command {
+    let mut command = piped("sh");
+    command.args(["-c", &format!("{limits}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_evenkeel")]).args(arguments);
+    command
+}
+
+/// A program without `EVENKEEL_` variables, whose output is read.
+fn piped(program: &str) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"EVENKEEL_")) {
         command.env_remove(name);
     }
-    command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -291,12 +304,9 @@ async fn the_log_level_silences_what_is_below_it() {
 /// A limit on open files that is too low for as many connections as there may be is raised, or said.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_on_open_files_is_raised_or_said() {
-    let start = |limits: &str| {
-        let mut command = Command::new("sh");
-        let script = format!("{limits}; exec \"$0\" --listen=127.0.0.1:0 --max-connections=150 --log-level=warn");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_evenkeel")]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Process::spawn(command)
+    let start = |limits| {
+        let arguments = ["--listen=127.0.0.1:0", "--max-connections=150", "--log-level=warn"];
+        Process::spawn(evenkeel_within(limits, &arguments))
     };
     let raised = start("ulimit -S -n 100; ulimit -H -n 400");
     let limits = fs::read_to_string(format!("/proc/{}/limits", raised.child.id())).expect("the process lives");
@@ -314,11 +324,8 @@ async fn the_limit_on_open_files_is_raised_or_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_want_of_file_descriptors_passes() {
     const FILES: usize = 40;
-    let mut command = Command::new("sh");
-    let script = format!("ulimit -n {FILES}; exec \"$0\" --listen=127.0.0.1:0 --max-connections=0 --log-level=warn");
-    command.args(["-c", &script, env!("CARGO_BIN_EXE_evenkeel")]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = Process::spawn(command);
+    let arguments = ["--listen=127.0.0.1:0", "--max-connections=0", "--log-level=warn"];
+    let mut process = Process::spawn(evenkeel_within(&format!("ulimit -n {FILES}"), &arguments));
     let address = process.address();
     // The kernel accepts as many as wait to be accepted; the server gets no more than it may open, and says so.
     let many: Vec<_> = (0..2 * FILES).map(|_| TcpStream::connect(address).expect("the kernel accepts")).collect();
