@@ -43,6 +43,14 @@ pub(crate) enum Error {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The request becomes more than the server has, when it is taken apart.
+    #[error(
+        "taken apart, the request is larger than the {limit} bytes that all calls have: too many tensors or numbers"
+    )]
+    TooManyParts {
+        /// What all calls have together, in bytes.
+        limit: usize,
+    },
     /// The answer would be longer than the server sends.
     #[error("the answer of {size} bytes would be larger than the limit of {limit} bytes")]
     ResponseTooLarge {
@@ -131,8 +139,10 @@ impl Error {
             // What tonic says to a message above the limit.
             Self::RequestTooLarge { limit }
         } else if code == Code::ResourceExhausted {
-            // What a request's body says that is not admitted.
-            Self::Overloaded { scarce: Scarce::Bytes }
+            // What a request's body says that is not admitted; with a limit, if it never will be.
+            let details = status.get_error_details();
+            let limit = details.error_info().and_then(|info| info.metadata.get(LIMIT)?.parse().ok());
+            limit.map_or(Self::Overloaded { scarce: Scarce::Bytes }, |limit| Self::TooManyParts { limit })
         } else if code == Code::DeadlineExceeded {
             // What it says when nothing more comes.
             Self::Stalled
@@ -148,6 +158,7 @@ impl Error {
             Self::Invalid { .. }
             | Self::NonFiniteNorm { .. }
             | Self::RequestTooLarge { .. }
+            | Self::TooManyParts { .. }
             | Self::ResponseTooLarge { .. }
             | Self::Unreadable { .. }
             | Self::NotOneMessage { .. }
@@ -165,9 +176,10 @@ impl Error {
         match self {
             Self::Invalid { .. } => Code::InvalidArgument,
             Self::NonFiniteNorm { .. } => Code::FailedPrecondition,
-            Self::RequestTooLarge { .. } | Self::ResponseTooLarge { .. } | Self::Overloaded { .. } => {
-                Code::ResourceExhausted
-            }
+            Self::RequestTooLarge { .. }
+            | Self::TooManyParts { .. }
+            | Self::ResponseTooLarge { .. }
+            | Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::Unreadable { code, .. } => *code,
             Self::NotOneMessage { .. } => Code::Unimplemented,
             Self::Unauthenticated => Code::Unauthenticated,
@@ -186,7 +198,9 @@ impl Error {
             Self::NonFiniteNorm { total_norm } => {
                 info("NONFINITE_NORM", [("total_norm".to_owned(), total_norm.to_string())])
             }
-            Self::RequestTooLarge { limit } => info("MESSAGE_TOO_LARGE", [limit_of(*limit)]),
+            Self::RequestTooLarge { limit } | Self::TooManyParts { limit } => {
+                info("MESSAGE_TOO_LARGE", [limit_of(*limit)])
+            }
             Self::ResponseTooLarge { size, limit } => {
                 info("MESSAGE_TOO_LARGE", [limit_of(*limit), ("size_bytes".to_owned(), size.to_string())])
             }
@@ -232,6 +246,7 @@ impl From<Error> for Status {
             Error::Unreadable { reason, .. } => shorten(reason, MAX_REASON),
             Error::NonFiniteNorm { .. }
             | Error::RequestTooLarge { .. }
+            | Error::TooManyParts { .. }
             | Error::ResponseTooLarge { .. }
             | Error::NotOneMessage { .. }
             | Error::Overloaded { .. }
@@ -253,8 +268,11 @@ fn info<const N: usize>(reason: &str, metadata: [(String, String); N]) -> Option
     Some(ErrorDetails::with_error_info(reason, DOMAIN, metadata))
 }
 
+/// Where details say which limit it is.
+const LIMIT: &str = "limit_bytes";
+
 fn limit_of(bytes: usize) -> (String, String) {
-    ("limit_bytes".to_owned(), bytes.to_string())
+    (LIMIT.to_owned(), bytes.to_string())
 }
 
 /// At most `limit` bytes of `text`, with a mark where something is missing.
@@ -279,6 +297,12 @@ mod tests {
             (Error::invalid("axes[1]", "4 is out of range for rank 3"), Code::InvalidArgument, None),
             (Error::NonFiniteNorm { total_norm: f64::NAN }, Code::FailedPrecondition, Some("NONFINITE_NORM")),
             (Error::RequestTooLarge { limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
+            (Error::TooManyParts { limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
+            (
+                Error::receiving(&Error::TooManyParts { limit: 2048 }.into(), 1024),
+                Code::ResourceExhausted,
+                Some("MESSAGE_TOO_LARGE"),
+            ),
             (Error::ResponseTooLarge { size: 2048, limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
             (Error::receiving(&Status::internal("no protobuf"), 1024), Code::Internal, None),
             (Error::receiving(&Status::out_of_range("long"), 1024), Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
@@ -309,10 +333,11 @@ mod tests {
                 Error::Overloaded { .. } => 10,
                 Error::Unauthenticated => 11,
                 Error::NotOneMessage { .. } => 12,
+                Error::TooManyParts { .. } => 13,
             };
             seen.insert(place);
         }
-        assert!(seen.into_iter().eq(0..13), "every variant is in the table");
+        assert!(seen.into_iter().eq(0..14), "every variant is in the table");
         errors
     }
 

@@ -125,7 +125,9 @@ impl Metrics {
         match error {
             Error::Invalid { .. } => self.refuse(Reason::InvalidArgument),
             Error::NonFiniteNorm { .. } => self.refuse(Reason::NonfiniteNorm),
-            Error::RequestTooLarge { .. } | Error::ResponseTooLarge { .. } => self.refuse(Reason::MessageTooLarge),
+            Error::RequestTooLarge { .. } | Error::TooManyParts { .. } | Error::ResponseTooLarge { .. } => {
+                self.refuse(Reason::MessageTooLarge)
+            }
             Error::Unreadable { .. } => self.refuse(Reason::Unreadable),
             Error::DeadlineExceeded => self.refuse(Reason::DeadlineExceeded),
             Error::ShuttingDown => self.refuse(Reason::ShuttingDown),

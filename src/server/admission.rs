@@ -1,13 +1,17 @@
 //! What a call holds in memory, known before it is there.
 //!
 //! A message is preceded by its length. The bytes it will take are taken from a budget when that is read, and the call
-//! is refused if they are not there; so that memory is bounded by what was granted, not by what clients send.
+//! is refused if they are not there; so that memory is bounded by what was granted, not by what clients send. What it
+//! becomes beyond that, when it is taken apart, is taken from the budget while it comes.
+
+mod parts;
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
+pub(super) use self::parts::Parts;
 use super::prefix::Prefix;
 use crate::{
     config::HELD_PER_REQUEST_BYTE,
@@ -39,6 +43,7 @@ impl Budget {
             begun: 0,
             current: 0,
             missing: 0,
+            parts: Parts::new(),
             prefix: Prefix::new(),
         })
     }
@@ -64,6 +69,8 @@ pub(super) struct Messages {
     /// The length of the message that has begun, and what is still to come of it.
     current: usize,
     missing: usize,
+    /// What it becomes; of one that comes compressed, others know.
+    parts: Parts,
     prefix: Prefix,
 }
 
@@ -71,14 +78,17 @@ impl Messages {
     /// The next frame: `held` grows by the messages that begin in it.
     ///
     /// # Errors
-    /// The budget has not so many bytes, or the call has more messages than one, which is all that it takes.
+    /// The budget has not so many bytes, or never will, or the call has more messages than one, which is all that it takes.
     pub(super) fn frame(&mut self, frame: &[u8], held: &Held) -> Result<(), Error> {
-        let (before, touched) = (self.current, self.touch(frame));
+        let (before, before_apart) = (self.current, self.parts.bytes());
+        let (touched, apart) = self.touch(frame);
         match self.kind {
             Kind::Whole if self.begun > 1 => Err(Error::NotOneMessage { found: "several" }),
-            Kind::Whole => held.set(held.bytes() + HELD_PER_REQUEST_BYTE * (touched - before)),
+            Kind::Whole => {
+                held.set_apart(held.bytes() + HELD_PER_REQUEST_BYTE * (touched - before), apart - before_apart)
+            }
             // A frame is asked for when all messages before the one that has begun are done with.
-            Kind::OneByOne => held.set(touched),
+            Kind::OneByOne => held.set_apart(touched, apart),
         }
     }
 
@@ -95,22 +105,27 @@ impl Messages {
         self.kind == Kind::Whole && self.begun == 0 && self.prefix.is_empty()
     }
 
-    /// The bytes of all messages that this frame has a part of.
-    fn touch(&mut self, mut frame: &[u8]) -> usize {
-        let mut touched = self.current;
+    /// The bytes of all messages that this frame has a part of, and those of what they become.
+    fn touch(&mut self, mut frame: &[u8]) -> (usize, usize) {
+        let (mut touched, mut apart_before) = (self.current, 0);
         while !frame.is_empty() {
             if self.missing > 0 {
                 let here = self.missing.min(frame.len());
                 self.missing -= here;
+                if self.current > 0 {
+                    self.parts.read(&frame[..here]);
+                }
                 frame = &frame[here..];
             } else {
                 let Some(announced) = self.prefix.take(&mut frame) else { break };
                 self.begun += 1;
+                apart_before += self.parts.bytes();
+                self.parts = Parts::new();
                 let length = announced.len();
                 if length > self.max_message {
                     // Nothing is read of it, nor of what comes after.
                     (self.current, self.missing) = (0, usize::MAX);
-                    return touched;
+                    return (touched, apart_before);
                 }
                 let counted = if self.are_decompressed && announced.flag == 1 { 0 } else { length };
                 (self.current, self.missing) = (counted, length);
@@ -120,7 +135,7 @@ impl Messages {
                 self.current = 0;
             }
         }
-        touched
+        (touched, apart_before + self.parts.bytes())
     }
 }
 
@@ -156,6 +171,15 @@ impl Held {
         }
         self.bytes.store(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// As [`set`](Self::set), of `bytes` and what they become when they are taken apart.
+    ///
+    /// # Errors
+    /// It is more than all calls together have: to come again would not help.
+    pub(super) fn set_apart(&self, bytes: usize, apart: usize) -> Result<(), Error> {
+        let all = bytes.saturating_add(apart);
+        if apart > 0 && all > self.limit { Err(Error::TooManyParts { limit: self.limit }) } else { self.set(all) }
     }
 }
 
@@ -236,6 +260,38 @@ mod tests {
         let (mut messages, held) = (messages("Dropout"), Held::new(&counters, LIMIT));
         messages.frame(&framed(&[401]), &held).expect("it is not read");
         messages.frame(&framed(&[400]), &held).expect("nor is this");
+        assert_eq!(counters.bytes_in_flight.get(), 0);
+    }
+
+    #[test]
+    fn what_messages_become_counts_as_long_as_they_are_there() {
+        const ROOM: usize = 10 << 20;
+        let many = b"\x7A\x00".repeat(1000);
+        let message = [&[0, 0, 0][..], &[7, 0xD0], &many].concat();
+        let becomes = 1000 * 512 - (64 << 10);
+        for (method, held_bytes) in [("Dropout", 4000), ("MeasureGradients", 2000)] {
+            let budget = Budget { limit: ROOM, max_message: 4000 };
+            let mut messages =
+                budget.messages(&format!("/evenkeel.v1.TensorOpsService/{method}"), false).expect("it does");
+            let (counters, small) = (Arc::default(), framed(&[1]));
+            let held = Held::new(&counters, ROOM);
+            for frame in message.chunks(300) {
+                messages.frame(frame, &held).expect("there is room");
+            }
+            assert_eq!(counters.bytes_in_flight.get(), held_bytes + becomes, "{method}");
+            if method == "MeasureGradients" {
+                messages.frame(&small, &held).expect("there is room");
+                messages.frame(&small, &held).expect("there is room");
+                assert_eq!(counters.bytes_in_flight.get(), 1, "it is done with");
+            }
+        }
+        let (counters, limit) = (Arc::default(), 100_000);
+        let refused = messages("Dropout").frame(&message[..1000], &Held::new(&counters, limit));
+        assert_eq!(refused, Ok(()), "it is too long, which others say");
+        let budget = Budget { limit, max_message: 4000 };
+        let mut messages = budget.messages("/evenkeel.v1.TensorOpsService/Dropout", false).expect("it computes");
+        let refused = messages.frame(&message, &Held::new(&counters, limit));
+        assert_eq!(refused, Err(Error::TooManyParts { limit }));
         assert_eq!(counters.bytes_in_flight.get(), 0);
     }
 

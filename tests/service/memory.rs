@@ -5,7 +5,7 @@ use prost::Message as _;
 use tonic::Code;
 
 use crate::{
-    harness::{dropout, f32s},
+    harness::{dropout, error_info, f32s},
     peer::{Peer, framed, prefix, status},
     process::Process,
 };
@@ -129,4 +129,50 @@ async fn ten_times_the_load_takes_no_more_than_the_budget() {
     assert!(served > 0 && refused > 0, "{served} {refused}");
     let grown = process.memory("VmHWM").saturating_sub(before);
     assert!(grown < BUDGET + BESIDE + CALLERS * READ, "{grown} bytes after {served} served and {refused} refused");
+}
+
+/// A field of a message, with this number and these bytes.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut field = vec![number << 3 | 2];
+    prost::encode_length_delimiter(bytes.len(), &mut field).expect("a vector grows");
+    [&field, bytes].concat()
+}
+
+/// Messages within the limit that become many times as much when they are decoded: tensors of two bytes, numbers of one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_messages_become_takes_no_more_than_the_budget() {
+    const TENSORS: u8 = 15;
+    const PARTIALS: u8 = 14;
+    let nothing = |number| field(number, b"").repeat(LIMIT / 2);
+    let numbers = vec![1; LIMIT - 20];
+    let hostile = [
+        ("ClipGradients", nothing(TENSORS)),
+        ("MeasureGradients", nothing(TENSORS)),
+        ("MeasureGradients", nothing(PARTIALS)),
+        ("ClipGradients", field(TENSORS, &field(3, &numbers))),
+        ("Dropout", field(TENSORS, &field(3, &numbers))),
+        ("Normalize", field(2, &numbers)),
+        ("Normalize", field(14, &field(3, &numbers))),
+    ];
+    for codec_path in [false, true] {
+        let mut arguments = vec![
+            "--listen=127.0.0.1:0".to_owned(),
+            "--log-level=warn".to_owned(),
+            format!("--max-message-bytes={LIMIT}"),
+            format!("--max-bytes-in-flight={BUDGET}"),
+        ];
+        arguments.extend(codec_path.then(|| "--codec-path".to_owned()));
+        let process = Process::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+        let before = process.memory("VmRSS");
+        let (peer, other) = (Peer::connect(process.address()).await, Peer::connect(process.address()).await);
+        for (method, message) in &hostile {
+            let status = peer.call(method, message).await.expect("an answer");
+            assert_eq!(status.code(), Code::ResourceExhausted, "{method} {codec_path}: {status:?}");
+            assert_eq!(error_info(&status).reason, "MESSAGE_TOO_LARGE", "{method} {codec_path}");
+            let small = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
+            assert_eq!(other.call("Dropout", &small).await.expect("others are served").code(), Code::Ok);
+        }
+        let grown = process.memory("VmHWM").saturating_sub(before);
+        assert!(grown < BUDGET + BESIDE, "{grown} bytes, {codec_path}");
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     metrics::Metrics,
     server::{
-        admission::Held,
+        admission::{Held, Parts},
         calls::BoxError,
         prefix::{Announced, Prefix},
         turns::Turn,
@@ -53,6 +53,7 @@ enum Place {
 struct Message {
     decoder: Decoder,
     pieces: VecDeque<Bytes>,
+    parts: Parts,
     len: usize,
     ended: bool,
     /// All that has come was read, and all that it makes was written.
@@ -105,7 +106,7 @@ impl<B, H: AsRef<Held>> Decompressed<B, H> {
                 *missing -= read;
                 let _ = self.input.split_to(read);
                 if message.ended && *missing == 0 {
-                    self.account.set(message.len, 0)?;
+                    self.account.set(message.len, 0, message.parts.bytes())?;
                     let length = u32::try_from(message.len).expect("the limit is no larger");
                     self.ready.push_back(Announced { flag: 0, length }.to_bytes());
                     self.ready.append(&mut message.pieces);
@@ -130,9 +131,10 @@ impl<B, H: AsRef<Held>> Decompressed<B, H> {
         if missing > self.account.limit {
             return Err(self.account.too_large());
         }
-        self.account.set(0, 0)?;
+        self.account.set(0, 0, 0)?;
         let decoder = Decoder::new(self.encoding);
-        let message = Message { decoder, pieces: VecDeque::new(), len: 0, ended: false, is_starved: false };
+        let (pieces, parts) = (VecDeque::new(), Parts::new());
+        let message = Message { decoder, pieces, parts, len: 0, ended: false, is_starved: false };
         Ok(Place::Compressed { missing, message })
     }
 
@@ -157,7 +159,8 @@ impl<B, H: AsRef<Held>> Decompressed<B, H> {
 impl Message {
     /// Decompresses a piece, which is taken from the budget first.
     fn advance<H: AsRef<Held>>(&mut self, input: &mut Bytes, account: &Account<H>) -> Result<(), Status> {
-        account.set(self.len + super::PIECE.min(account.limit - self.len), self.decoder.memory())?;
+        let apart = self.parts.bytes();
+        account.set(self.len + super::PIECE.min(account.limit - self.len), self.decoder.memory(), apart)?;
         let Step { output, ended } = self.decoder.step(input).map_err(|_| corrupt("it is not what it should be"))?;
         // What is not full had nothing more to read.
         self.is_starved = input.is_empty() && output.len() < super::PIECE;
@@ -166,7 +169,8 @@ impl Message {
         if self.len > account.limit {
             return Err(account.too_large());
         }
-        account.set(self.len, self.decoder.memory())?;
+        self.parts.read(&output);
+        account.set(self.len, self.decoder.memory(), self.parts.bytes())?;
         if !output.is_empty() {
             self.pieces.push_back(output.into());
         }
@@ -176,9 +180,9 @@ impl Message {
 
 impl<H: AsRef<Held>> Account<H> {
     /// Takes what a message of `len` bytes holds, beside which the codec holds `memory`: while there is one, there is no
-    /// answer.
-    fn set(&self, len: usize, memory: usize) -> Result<(), Status> {
-        self.held.as_ref().set((self.times * len).max(len + memory)).map_err(|error| {
+    /// answer. `apart`: what it becomes beyond that when it is taken apart.
+    fn set(&self, len: usize, memory: usize, apart: usize) -> Result<(), Status> {
+        self.held.as_ref().set_apart((self.times * len).max(len + memory), apart).map_err(|error| {
             self.metrics.failed(&error);
             error.into()
         })

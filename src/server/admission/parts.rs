@@ -1,0 +1,210 @@
+//! What a message becomes when it is taken apart: two bytes on the wire are a tensor in memory, one is a dimension.
+//!
+//! The bytes of a message are looked at as they come, before any of it is decoded. Only what the budget has to know is
+//! understood: where tensors begin, and the lists that grow. What is not protobuf is refused by those who decode it, and
+//! get no further than this does.
+
+/// A tensor or a partial norm in a list, with its result and what the allocator adds.
+const PER_MESSAGE: usize = 512;
+/// A dimension or an axis: 8 bytes, in a list that doubles when it is full.
+const PER_NUMBER: usize = 16;
+/// A byte of `float_data`: the list that doubles, the elements as bytes, and the answer's list.
+const PER_FLOAT_BYTE: usize = 4;
+/// What every call may have: some hundred tensors.
+const FREE: usize = 64 << 10;
+
+/// The lowest number of a field that is a message, in any request.
+const FIRST_MESSAGE: u64 = 10;
+/// `axes` of a request.
+const AXES: u64 = 2;
+/// `name`, `shape` and `float_data` of a tensor.
+const NAME: u64 = 1;
+const SHAPE: u64 = 3;
+const FLOAT_DATA: u64 = 14;
+
+/// Follows the bytes of one message.
+#[derive(Debug)]
+pub(in crate::server) struct Parts {
+    place: Place,
+    /// The number that is being read, and how many of its bits have come.
+    number: u64,
+    bits: u32,
+    /// The field that is being read.
+    field: u64,
+    /// How much is to come of the tensor that is being read; 0: none is.
+    inner: usize,
+    counted: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A field's number and type.
+    Key,
+    /// A field that is a number.
+    Number,
+    Length,
+    /// A field's bytes, so many of them.
+    Skip(usize),
+    /// After what nobody can decode.
+    Unreadable,
+}
+
+impl Parts {
+    pub(in crate::server) const fn new() -> Self {
+        Self { place: Place::Key, number: 0, bits: 0, field: 0, inner: 0, counted: 0 }
+    }
+
+    /// The bytes of memory beyond those that every call may have.
+    pub(in crate::server) fn bytes(&self) -> usize {
+        self.counted.saturating_sub(FREE)
+    }
+
+    /// The next bytes of the message.
+    pub(in crate::server) fn read(&mut self, mut bytes: &[u8]) {
+        while let [first, ..] = bytes {
+            let within = self.inner > 0;
+            let read = match self.place {
+                Place::Skip(missing) => missing.min(bytes.len()),
+                Place::Key | Place::Number | Place::Length | Place::Unreadable => 1,
+            };
+            bytes = &bytes[read..];
+            self.inner = self.inner.saturating_sub(read);
+            match self.place {
+                Place::Skip(missing) if read < missing => self.place = Place::Skip(missing - read),
+                Place::Skip(_) => self.place = Place::Key,
+                Place::Unreadable => return,
+                Place::Key => {
+                    if self.takes(*first) {
+                        self.key(within);
+                    }
+                }
+                Place::Number => {
+                    if self.takes(*first) {
+                        self.place = Place::Key;
+                    }
+                }
+                Place::Length => {
+                    if self.takes(*first) {
+                        self.length(within);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a byte of a number; whether it was the last one.
+    fn takes(&mut self, byte: u8) -> bool {
+        if self.bits == 0 {
+            self.number = 0;
+        }
+        self.number |= u64::from(byte & 0x7F).checked_shl(self.bits).unwrap_or_default();
+        let ends = byte < 0x80;
+        self.bits = if ends { 0 } else { self.bits + 7 };
+        if self.bits > 63 {
+            self.place = Place::Unreadable;
+            return false;
+        }
+        ends
+    }
+
+    fn key(&mut self, within: bool) {
+        self.field = self.number >> 3;
+        self.place = match self.number & 7 {
+            0 => {
+                if self.field == if within { SHAPE } else { AXES } {
+                    self.count(PER_NUMBER);
+                }
+                Place::Number
+            }
+            1 => Place::Skip(8),
+            2 => Place::Length,
+            // Groups, which nobody has: what is in them is counted as if it was not.
+            3 | 4 => Place::Key,
+            5 => Place::Skip(4),
+            6.. => Place::Unreadable,
+        };
+    }
+
+    fn length(&mut self, within: bool) {
+        let length = usize::try_from(self.number).unwrap_or(usize::MAX);
+        let times = match (within, self.field) {
+            (false, FIRST_MESSAGE..) => {
+                self.count(PER_MESSAGE);
+                self.inner = length;
+                self.place = Place::Key;
+                return;
+            }
+            (false, AXES) | (true, SHAPE) => PER_NUMBER,
+            (true, NAME) => 1,
+            (true, FLOAT_DATA) => PER_FLOAT_BYTE,
+            (false | true, _) => 0,
+        };
+        self.count(length.saturating_mul(times));
+        self.place = if length == 0 { Place::Key } else { Place::Skip(length) };
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.counted = self.counted.saturating_add(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_proto::v1 as pb;
+    use prost::Message as _;
+
+    use super::*;
+
+    fn counted(message: &[u8], cut: usize) -> usize {
+        let mut parts = Parts::new();
+        message.chunks(cut).for_each(|bytes| parts.read(bytes));
+        parts.counted
+    }
+
+    fn tensor(elements: usize) -> pb::Tensor {
+        let data = vec![0x7A; 4 * elements].into();
+        pb::Tensor { name: "weight".to_owned(), dtype: 1, shape: vec![elements as i64, 1], data, ..Default::default() }
+    }
+
+    #[test]
+    fn tensors_and_lists_are_counted_and_what_they_hold_is_not() {
+        let shape_and_name = 3 * PER_NUMBER + "weight".len();
+        let gradients = vec![tensor(1000), pb::Tensor::default(), tensor(1000)];
+        let clip = pb::ClipGradientsRequest { mode: 1, threshold: 1.0, gradients, ..Default::default() };
+        let typed = pb::Tensor { float_data: vec![1.0; 10], shape: vec![10], ..Default::default() };
+        let (weight, input) = (Some(tensor(1000)), Some(typed));
+        let normalize = pb::NormalizeRequest { axes: vec![1, 2], eps: Some(1.0), weight, input, ..Default::default() };
+        for (message, expected) in [
+            (clip.encode_to_vec(), 3 * PER_MESSAGE + 2 * shape_and_name),
+            (
+                normalize.encode_to_vec(),
+                2 * PER_NUMBER + 2 * PER_MESSAGE + shape_and_name + PER_NUMBER + 40 * PER_FLOAT_BYTE,
+            ),
+            // A dimension and an axis that are not packed.
+            (b"\x10\x05\x7A\x02\x18\x05\x10\x05".to_vec(), 3 * PER_NUMBER + PER_MESSAGE),
+            (b"\x7A\x00".repeat(1000), 1000 * PER_MESSAGE),
+        ] {
+            for cut in [1, 2, 3, 7, 1000, message.len()] {
+                assert_eq!(counted(&message, cut), expected, "{cut} of {}", message.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_unreadable_is_followed_no_further() {
+        for bad in [&b"\x0E"[..], &[0xFF; 11], b"\x7A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"] {
+            let message = [bad, &b"\x7A\x00".repeat(1000)].concat();
+            assert!(counted(&message, 1) <= 1001 * PER_MESSAGE);
+        }
+        assert_eq!(counted(&b"\x0E\x7A\x00".repeat(10), 4), 0);
+    }
+
+    #[test]
+    fn what_every_call_may_have_costs_nothing() {
+        let mut parts = Parts::new();
+        parts.read(&b"\x7A\x00".repeat(FREE / PER_MESSAGE));
+        assert_eq!(parts.bytes(), 0);
+        parts.read(b"\x7A\x00");
+        assert_eq!(parts.bytes(), PER_MESSAGE);
+    }
+}
