@@ -12,6 +12,7 @@ mod connections;
 mod deadlines;
 mod deploy;
 mod direct;
+mod documented;
 mod edge_values;
 mod faults;
 mod float_data;

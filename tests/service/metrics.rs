@@ -27,7 +27,7 @@ pub(crate) fn config() -> ServerConfig {
 }
 
 /// The whole answer to a request.
-async fn http(server: &Running, request: &str) -> String {
+pub(crate) async fn http(server: &Running, request: &str) -> String {
     let address = server.metrics_addr().expect("metrics are served");
     let mut stream = TcpStream::connect(address).await.expect("somebody listens");
     stream.write_all(request.as_bytes()).await.expect("the request is taken");

@@ -1,0 +1,125 @@
+//! What is served as metrics is what `docs/operations.md` says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use crate::{
+    harness::start_with,
+    metrics::{config, http},
+};
+
+/// Labels whose values the table lists, in the cell that says what the family means.
+const LISTED: [&str; 4] = ["reason", "bound", "why", "way"];
+
+/// A family: its type, and its labels with their values.
+#[derive(Debug, Default)]
+struct Family {
+    kind: String,
+    labels: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// A row of the table: its type, its labels, and its last cell.
+#[derive(Debug)]
+struct Row {
+    kind: String,
+    labels: BTreeSet<String>,
+    words: String,
+}
+
+/// The family of a series' name, or of one that a query has.
+fn family<'a>(name: &'a str, families: &BTreeMap<String, Family>) -> &'a str {
+    let is_histogram = |name: &&str| families.get(*name).is_some_and(|family| family.kind == "histogram");
+    let mut shorter = ["_bucket", "_sum", "_count"].into_iter().filter_map(|suffix| name.strip_suffix(suffix));
+    shorter.find(is_histogram).unwrap_or(name)
+}
+
+fn served(text: &str) -> BTreeMap<String, Family> {
+    let mut families = BTreeMap::<String, Family>::new();
+    for line in text.lines() {
+        if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').expect("a type");
+            families.entry(name.to_owned()).or_default().kind = kind.to_owned();
+        } else if !line.starts_with('#') {
+            let (series, _) = line.rsplit_once(' ').expect("a value");
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let name = family(name, &families).to_owned();
+            let family = families.get_mut(&name).unwrap_or_else(|| panic!("{name} has no type"));
+            for label in labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()) {
+                let (label, value) = label.split_once('=').expect("a label");
+                family.labels.entry(label.to_owned()).or_default().insert(value.trim_matches('"').to_owned());
+            }
+        }
+    }
+    families
+}
+
+/// What stands between backticks.
+fn code(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+/// The rows of the table of families, by name.
+fn documented(text: &str) -> BTreeMap<String, Row> {
+    let table = text.lines().skip_while(|line| !line.starts_with("| family |")).skip(2);
+    let mut rows = BTreeMap::new();
+    let mut labels = BTreeSet::new();
+    for line in table.take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [names, kind, of, words] = cells[..] else { panic!("not four cells: {line}") };
+        if !of.starts_with("the same") {
+            labels = BTreeSet::new();
+        }
+        let all: BTreeSet<String> = labels.iter().cloned().chain(code(of).map(str::to_owned)).collect();
+        labels = all.clone();
+        for name in code(names) {
+            let row = Row { kind: kind.to_owned(), labels: all.clone(), words: words.to_owned() };
+            assert!(rows.insert(name.to_owned(), row).is_none(), "{name} is there twice");
+        }
+    }
+    rows
+}
+
+#[tokio::test]
+async fn every_metric_is_documented_and_every_documented_one_is_there() {
+    let (server, _client) = start_with(config()).await;
+    let answer = http(&server, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let (_, body) = answer.split_once("\r\n\r\n").expect("headers end");
+    let families = served(body);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let text = fs::read_to_string(path).expect("it is in the repository");
+    let rows = documented(&text);
+
+    let [in_code, in_docs] = [families.keys().collect::<BTreeSet<_>>(), rows.keys().collect()];
+    assert_eq!(in_code, in_docs, "families that are served, and those of the table");
+    for (name, Family { kind, labels }) in &families {
+        let row = &rows[name];
+        if row.kind.is_empty() {
+            assert!(name.starts_with("process_"), "{name} has no type");
+        } else {
+            assert_eq!(&row.kind, kind, "{name}");
+        }
+        let names: BTreeSet<&String> = labels.keys().filter(|label| *label != "le").collect();
+        assert_eq!(names, row.labels.iter().collect(), "the labels of {name}");
+        for value in LISTED.iter().filter_map(|label| labels.get(*label)).flatten() {
+            assert!(code(&row.words).any(|word| word == value), "{name}: nothing is said of {value}");
+        }
+    }
+
+    // Queries, too, ask for nothing that is not there.
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c| !is_name(c));
+    let asked = words.filter(|word| ["evenkeel_", "grpc_server_", "process_"].iter().any(|of| word.starts_with(of)));
+    for name in asked.filter(|word| !word.ends_with('_')) {
+        assert!(families.contains_key(family(name, &families)), "{name} is in the text and not served");
+    }
+    for (label, value) in text.split('{').skip(1).filter_map(|rest| rest.split_once('}')?.0.split_once('=')) {
+        let known = families.values().filter_map(|family| family.labels.get(label)).flatten();
+        let known: BTreeSet<&str> = known.map(String::as_str).collect();
+        for value in value.trim_start_matches('~').trim_matches('"').split("\\|") {
+            assert!(known.contains(value), "no {label} is {value}");
+        }
+    }
+}
