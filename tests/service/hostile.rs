@@ -75,15 +75,15 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 pub(crate) const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const CONTINUATION: u8 = 9;
-const END_HEADERS: u8 = 4;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const CONTINUATION: u8 = 9;
+pub(crate) const END_HEADERS: u8 = 4;
 
 /// The headers of a call, as literals without indexing.
-fn headers() -> Vec<u8> {
+pub(crate) fn headers() -> Vec<u8> {
     let fields = [
         (":method", "POST"),
         (":scheme", "http"),
@@ -97,7 +97,7 @@ fn headers() -> Vec<u8> {
 }
 
 /// Sends this again and again, and reads nothing, until the server has closed the connection; or reads as well.
-async fn flood(server: SocketAddr, reads: bool, mut next: impl FnMut(u32) -> Vec<u8>) -> Vec<u8> {
+pub(crate) async fn flood(server: SocketAddr, reads: bool, mut next: impl FnMut(u32) -> Vec<u8>) -> Vec<u8> {
     let stream = TcpStream::connect(server).await.expect("the server listens");
     let (mut read, mut write) = stream.into_split();
     let reader = tokio::spawn(async move {

@@ -36,4 +36,5 @@ mod stalled;
 mod tls;
 mod tokens;
 mod unix_socket;
+mod watched;
 mod web;

@@ -1,0 +1,222 @@
+//! Hostile clients, and beside each of them a caller that must be served and the memory of the process.
+
+use std::{pin::pin, time::Duration};
+
+use bytes::Bytes;
+use evenkeel_proto::v1::NormKind;
+use prost::Message as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tonic::{Code, codegen::http::Request};
+
+use crate::{
+    harness::{dropout, f32s, normalize},
+    hostile::{CONTINUATION, DATA, END_HEADERS, HEADERS, PING, RST_STREAM, SETTINGS, flood, frame, headers},
+    peer::{PREFACE, Peer, framed, prefix, status},
+    process::Process,
+};
+
+const MIB: usize = 1 << 20;
+/// What the process may take for what holds nothing: connections, streams, and what the allocator keeps.
+const LITTLE: usize = 48 * MIB;
+/// Whatever is waited for comes by then, or never does.
+const NEVER: Duration = Duration::from_secs(60);
+
+fn start(more: &[&str]) -> Process {
+    Process::start(&[&["--listen=127.0.0.1:0", "--log-level=error"], more].concat(), &[])
+}
+
+/// Lets the attack go on, and serves another caller until it ends, and after it; the process may grow by so many bytes.
+async fn beside<T>(process: &Process, most: usize, attack: impl Future<Output = T>) -> T {
+    let mut client = process.client().await;
+    let request = normalize(NormKind::Layer, f32s(&[2, 3], &[1.0, 2.0, 3.0, 1e6, 1e-6, 0.0]));
+    let expected = client.normalize(request.clone()).await.expect("it serves").into_inner();
+    let before = process.memory("VmRSS");
+    let mut attack = pin!(timeout(NEVER, attack));
+    let mut result = None;
+    loop {
+        let answer = timeout(NEVER, client.normalize(request.clone())).await.expect("it answers beside them");
+        assert_eq!(answer.expect("it serves beside them").into_inner(), expected);
+        let grown = process.memory("VmHWM").saturating_sub(before);
+        assert!(grown < most, "{grown} bytes");
+        if let Some(result) = result {
+            return result;
+        }
+        tokio::select! {
+            ended = &mut attack => result = Some(ended.expect("the attack ends")),
+            () = sleep(Duration::from_millis(1)) => (),
+        }
+    }
+}
+
+/// Row 22: a hundred calls whose messages come byte after byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_trickle() {
+    let process = start(&["--body-timeout=500ms"]);
+    let address = process.address();
+    let trickle = move |method| async move {
+        let peer = Peer::connect(address).await;
+        let (answer, mut body) = peer.begin(method).await;
+        // What is announced is granted; it shall not hide what the bytes themselves take.
+        body.send_data(prefix(100_000), false).expect("the connection is open");
+        let mut answer = pin!(status(answer));
+        loop {
+            tokio::select! {
+                status = &mut answer => return status.expect("an answer").code(),
+                () = sleep(Duration::from_millis(20)) => {
+                    // An error says that the call has ended; its answer tells how.
+                    let _ = body.send_data(Bytes::from_static(&[0]), false);
+                }
+            }
+        }
+    };
+    let mut all = JoinSet::new();
+    for _ in 0..25 {
+        for method in ["Normalize", "Dropout", "ClipGradients", "MeasureGradients"] {
+            all.spawn(trickle(method));
+        }
+    }
+    let codes = beside(&process, LITTLE, all.join_all()).await;
+    assert_eq!(codes, [Code::DeadlineExceeded; 100]);
+}
+
+/// Row 24: what is no message, and what ends within one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_message() {
+    let process = start(&[]);
+    let address = process.address();
+    let attack = tokio::spawn(async move {
+        let peer = Peer::connect(address).await;
+        for turn in 0..1000 {
+            let method = ["Normalize", "Dropout", "ClipGradients", "MeasureGradients"][turn % 4];
+            let (answer, mut body) = peer.begin(method).await;
+            let bytes = match turn % 3 {
+                0 => framed(&[0x7A, 0xFF, 0x01]),
+                1 => framed(&[0x0B; 1000]),
+                // It ends within the message.
+                _ => framed(&[0; 1000]).slice(..500),
+            };
+            body.send_data(bytes, true).expect("the connection is open");
+            assert_eq!(status(answer).await.expect("an answer").code(), Code::Internal, "{turn} {method}");
+        }
+    });
+    beside(&process, LITTLE, attack).await.expect("each is answered");
+}
+
+/// Row 25: names that are made up, beside metrics and logs that would have them.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_are_made_up() {
+    let process = start(&["--metrics-listen=127.0.0.1:0"]);
+    let address = process.address();
+    let attack = tokio::spawn(async move {
+        let peer = Peer::connect(address).await;
+        for turn in 0..5000_u32 {
+            let name = format!("{:x}{}", turn.wrapping_mul(2_654_435_761), "x".repeat(1000));
+            let (answer, mut body) = peer.begin(&name).await;
+            // An error says that it has been answered.
+            let _ = body.send_data(Bytes::new(), true);
+            assert_eq!(status(answer).await.expect("an answer").code(), Code::Unimplemented);
+        }
+    });
+    beside(&process, LITTLE, attack).await.expect("each is answered");
+}
+
+/// Row 26: HTTP/1.1, and requests of HTTP/2 that are no calls.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_call() {
+    let process = start(&[]);
+    let address = process.address();
+    let attack = tokio::spawn(async move {
+        for _ in 0..500 {
+            let mut stream = TcpStream::connect(address).await.expect("the server listens");
+            // An error is a close.
+            let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: evenkeel\r\n\r\n").await;
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+        let peer = Peer::connect(address).await;
+        for (method, content_type, expected) in [("GET", "application/grpc", 405), ("POST", "application/json", 415)] {
+            for _ in 0..500 {
+                let uri = "http://evenkeel/evenkeel.v1.TensorOpsService/Dropout";
+                let request = Request::builder().method(method).uri(uri).header("content-type", content_type);
+                let (answer, mut body) = peer.send(request.body(()).expect("a request")).await.expect("it is open");
+                // An error says that it has been answered.
+                let _ = body.send_data(Bytes::from_static(b"{}"), true);
+                assert_eq!(answer.await.expect("an answer").status().as_u16(), expected);
+            }
+        }
+    });
+    beside(&process, LITTLE, attack).await.expect("nothing hangs");
+}
+
+/// Row 27: calls that are given up as soon as they are sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_given_up() {
+    const LIMIT: usize = 4 * MIB;
+    let arguments = [format!("--max-message-bytes={LIMIT}"), format!("--max-bytes-in-flight={}", 4 * LIMIT)];
+    let pool = format!("--buffer-pool-bytes={LIMIT}");
+    let process = start(&[&arguments[0], &arguments[1], &pool]);
+    let address = process.address();
+    let elements = LIMIT / 4 - 100;
+    let large = framed(&dropout(0.5, f32s(&[elements as i64], &vec![1.0; elements])).encode_to_vec());
+    let attack = tokio::spawn(async move {
+        for turn in 0..200 {
+            let peer = Peer::connect(address).await;
+            let (answer, mut body) = peer.begin("Dropout").await;
+            body.send_data(large.clone(), true).expect("the connection is open");
+            // Some leave at once, some with the answer on its way.
+            if turn % 2 == 0 {
+                answer.await.expect("it begins");
+            }
+        }
+    });
+    beside(&process, 4 * LIMIT + LIMIT + LITTLE, attack).await.expect("the server takes them");
+}
+
+/// Row 28: floods of what costs a server more than a client, on eight connections each.
+#[tokio::test(flavor = "multi_thread")]
+async fn floods() {
+    let process = start(&[]);
+    let address = process.address();
+    let mut all = JoinSet::new();
+    let headers = headers();
+    let name = [&[0, 100][..], &[b'x'; 100], &[100], &[b'y'; 100]].concat();
+    for _ in 0..8 {
+        let (first, name) = (headers.clone(), name.clone());
+        all.spawn(flood(address, true, move |turn| {
+            let streams = (0..500).map(|index| (turn * 500 + index) * 2 + 1);
+            let reset = |stream| frame(RST_STREAM, 0, stream, &8u32.to_be_bytes());
+            streams.flat_map(|stream| [frame(HEADERS, END_HEADERS, stream, &first), reset(stream)].concat()).collect()
+        }));
+        let first = headers.clone();
+        all.spawn(flood(address, true, move |turn| match turn {
+            0 => frame(HEADERS, 0, 1, &first),
+            _ => frame(CONTINUATION, 0, 1, &name.repeat(50)),
+        }));
+        let first = headers.clone();
+        all.spawn(flood(address, true, move |turn| match turn {
+            0 => frame(HEADERS, END_HEADERS, 1, &first),
+            1 => frame(DATA, 0, 1, &framed(&[0; 5])[..7]),
+            _ => frame(DATA, 0, 1, b"").repeat(1000),
+        }));
+        // These two read nothing, and write until the server reads no more, or has taken what is a lot.
+        for (kind, payload) in [(PING, &[7; 8][..]), (SETTINGS, &[0, 5, 0, 0, 0x40, 0])] {
+            all.spawn(async move {
+                let mut stream = TcpStream::connect(address).await.expect("the server listens");
+                stream.write_all(PREFACE).await.expect("the server reads");
+                let many = frame(kind, 0, 0, payload).repeat(1000);
+                for _ in 0..2000 {
+                    let wrote = timeout(Duration::from_secs(2), stream.write_all(&many)).await;
+                    if !matches!(wrote, Ok(Ok(()))) {
+                        break;
+                    }
+                }
+                Vec::new()
+            });
+        }
+    }
+    beside(&process, LITTLE, all.join_all()).await;
+}
