@@ -173,7 +173,7 @@ async fn a_flag_wins_over_the_environment() {
 
 #[test]
 fn a_wrong_setting_exits_64_and_is_named() {
-    for (flag, value) in [
+    let wrong = [
         ("listen", "localhost"),
         ("listen", "127.0.0.1:65536"),
         ("max-message-bytes", "64MiB"),
@@ -209,7 +209,22 @@ fn a_wrong_setting_exits_64_and_is_named() {
         ("log-level", "loud"),
         ("log-level", "evenkeel=loud"),
         ("log-format", "xml"),
-    ] {
+        ("connection-window-bytes", "4294967296"),
+        ("max-streams-per-connection", "0"),
+        ("compute-nice", "20"),
+        ("buffer-pool-bytes", "-1"),
+        ("metrics-listen", "9464"),
+        ("allow-plaintext", "maybe"),
+        ("grpc-web", "maybe"),
+        ("cors-origin", "app.example.com"),
+        ("compression", "brotli"),
+    ];
+    let all = String::from_utf8(run(&["config"], &[]).stdout).expect("it is text");
+    for line in all.lines().skip(1) {
+        let key = line.trim_start_matches("# ").split(' ').next().expect("a line has words");
+        assert!(wrong.iter().any(|(flag, _)| *flag == key), "nothing is tried with {key}");
+    }
+    for (flag, value) in wrong {
         let variable = format!("EVENKEEL_{}", flag.replace('-', "_").to_uppercase());
         for output in [run(&[&format!("--{flag}={value}")], &[]), run(&["serve"], &[(&variable, value)])] {
             assert_eq!(output.status.code(), Some(64), "{flag} {value}: {}", stderr(&output));
