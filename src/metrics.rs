@@ -17,7 +17,7 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use exposition::Exposition;
 pub(crate) use labels::{Elements, Kind, Method, Reason};
 pub(crate) use layer::Observe;
-pub(crate) use work::Queued;
+pub(crate) use work::{InPieces, Queued};
 
 use std::{
     array,
@@ -25,7 +25,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use self::{calls::Calls, work::Work};
@@ -100,12 +99,9 @@ impl Metrics {
         Queued::new(Arc::clone(self), method)
     }
 
-    /// A job whose time was measured elsewhere has ended.
-    pub(crate) fn computed(&self, method: Method, queued: Duration, computed: Duration) {
-        if let Some(work) = self.work.get(method.index()) {
-            work.queue.observe(queued);
-            work.compute.observe(computed);
-        }
+    /// A job of a call is computed piece by piece, as its input comes.
+    pub(crate) fn in_pieces(self: &Arc<Self>, method: Method) -> InPieces {
+        InPieces::new(Arc::clone(self), method)
     }
 
     /// A request was understood: what is computed, on elements of which dtype.

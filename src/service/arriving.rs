@@ -15,7 +15,7 @@ use super::{Service, rpc::Observed};
 use crate::{
     error::Error,
     executor::Pieces,
-    metrics::Method,
+    metrics::{InPieces, Method},
     wire::{self, Description},
 };
 
@@ -32,6 +32,7 @@ pub(crate) struct Arriving {
     call: wire::Normalize<Description>,
     parts: NormalizationByParts,
     pieces: Pieces,
+    work: InPieces,
     observed: Observed,
     /// Those that the answer is made of; empty if it gives none.
     statistics: Vec<PartStatistics>,
@@ -61,12 +62,14 @@ impl Service {
         let observed = Observed::begin(&self.metrics, Method::Normalize);
         let pieces = self.executor.pieces(observed.span().clone())?;
         observed.describe(call.spec.kind, dtype, shape);
+        let work = self.metrics.in_pieces(Method::Normalize);
         let service = Arc::clone(self);
         Some(Arriving {
             service,
             call,
             parts,
             pieces,
+            work,
             observed,
             statistics: Vec::new(),
             taken: 0,
@@ -111,7 +114,7 @@ impl Arriving {
     /// next stretch of the output, if it is written.
     pub(crate) async fn take(&mut self, part: &[u8], here: usize) -> Result<Option<Bytes>, Error> {
         let keeps = self.gives_statistics();
-        let Self { service, parts, pieces, statistics, taken, sheet, written, in_place, .. } = self;
+        let Self { service, parts, pieces, work, statistics, taken, sheet, written, in_place, .. } = self;
         let buffers = service.executor.buffers();
         if sheet.is_empty() {
             let unit = parts.unit_len();
@@ -119,7 +122,11 @@ impl Arriving {
             *sheet = buffers.take(len.min(parts.total_len() - *taken));
         }
         let output = &mut sheet[*written..][..part.len()];
-        let of_part = pieces.run(|checkpoint| Ok(parts.normalize(*taken, part, output, checkpoint)?)).await?;
+        let of_part = pieces.run(|checkpoint| {
+            let _running = work.start();
+            Ok(parts.normalize(*taken, part, output, checkpoint)?)
+        });
+        let of_part = of_part.await?;
         if keeps {
             statistics.push(of_part);
         }
@@ -135,7 +142,9 @@ impl Arriving {
 
     /// The answer without its elements: an error if the input did not come, or taking it has failed.
     pub(crate) async fn finish(self, taken: Result<(), Error>) -> Result<pb::NormalizeResponse, Status> {
-        let Self { service, call, parts, pieces, observed, statistics, .. } = self;
+        let Self { service, call, parts, pieces, work, observed, statistics, .. } = self;
+        // It has run, whatever becomes of the answer: whoever sees that finds it counted.
+        drop(work);
         observed.times(Duration::ZERO, pieces.computed());
         let answer = async {
             taken?;

@@ -59,7 +59,6 @@ impl Observed {
 
     /// How long the call waited for a thread, and how long it computed, where the executor does not say so.
     pub(super) fn times(&self, queued: Duration, computed: Duration) {
-        self.ending.metrics.computed(self.method, queued, computed);
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.ending.span.record("queue_us", micros(queued)).record("compute_us", micros(computed));
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, thread};
 use evenkeel::{CheckpointHook, config::ServerConfig, server::Running};
 use evenkeel_proto::v1 as pb;
 use pb::{ClipMode, DataType, NormKind};
+use prost::Message as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -19,6 +20,7 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_client
 use crate::{
     deadlines::without_a_clock,
     harness::{Client, clip, connect, dropout, f32s, normalize, refusal, start_with, tensor},
+    peer::{Peer, address, framed},
 };
 
 /// With metrics.
@@ -148,6 +150,40 @@ async fn a_tensor_that_is_computed_as_it_arrives_is_counted() {
         let number = value(&series, bytes, &labels);
         assert!((4_194_304.0..4_195_000.0).contains(&number), "{bytes} {number}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tensor_that_is_computed_as_it_arrives_is_a_running_job() {
+    let (server, mut client) = start_with(config()).await;
+    let request = normalize(NormKind::Layer, f32s(&[1 << 10, 1 << 10], &vec![1.0; 1 << 20]));
+    let calls = tokio::spawn(async move {
+        loop {
+            client.normalize(request.clone()).await.expect("it is right");
+        }
+    });
+    // Frames are waited for most of the time.
+    while value(&scrape(&server).await, "evenkeel_jobs_running", &[]) == 0.0 {
+        assert!(!calls.is_finished());
+    }
+    calls.abort();
+    while value(&scrape(&server).await, "evenkeel_jobs_running", &[]) > 0.0 {}
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_its_tensor_arrives_has_had_it_computed() {
+    let (server, _client) = start_with(config()).await;
+    let peer = Peer::connect(address(&server)).await;
+    let request = normalize(NormKind::Layer, f32s(&[1 << 10, 1 << 10], &vec![1.0; 1 << 20]));
+    let message = framed(&request.encode_to_vec());
+    let (answer, mut body) = peer.begin("Normalize").await;
+    body.send_data(message[..message.len() / 2].to_vec().into(), false).expect("the connection is open");
+    let compute = [("grpc_method", "Normalize")];
+    let mut answer = answer.await.expect("it begins before the rest has come").into_body();
+    assert!(answer.data().await.is_some());
+    assert_eq!(value(&scrape(&server).await, "evenkeel_compute_seconds_count", &compute), 0.0);
+    drop((answer, body));
+    while value(&scrape(&server).await, "evenkeel_compute_seconds_count", &compute) < 1.0 {}
+    assert_eq!(value(&scrape(&server).await, "evenkeel_queue_seconds_count", &compute), 1.0);
 }
 
 #[tokio::test]
