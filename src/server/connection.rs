@@ -137,10 +137,10 @@ where
         let stream = match (stream, tls) {
             (Stream::Tcp(tcp), Some(tls)) => match tls.accept(tcp).await {
                 Ok(stream) => Stream::Tls(Box::new(stream)),
-                Err(error) => {
+                Err((error, tcp)) => {
                     counters.handshakes_failed.add_one();
                     tracing::debug!(%error, "a handshake failed");
-                    return None;
+                    return Err(Some(tcp));
                 }
             },
             // A Unix domain socket does not leave the machine.
@@ -148,8 +148,11 @@ where
         };
         match web {
             // Who ends before it has said anything has said all.
-            Some(web) => recognize(stream).await.ok().map(|(version, stream)| (version, stream, Some(web))),
-            None => Some((Version::Http2, Rewound::new(stream), None)),
+            Some(web) => match recognize(stream).await {
+                Ok((version, stream)) => Ok((version, stream, Some(web))),
+                Err(_) => Err(None),
+            },
+            None => Ok((Version::Http2, Rewound::new(stream), None)),
         }
     };
     let opened = tokio::select! {
@@ -158,8 +161,17 @@ where
         _ = draining.wait_for(|&draining| draining) => return,
     };
     let (version, stream, web) = match opened {
-        Ok(Some(opened)) => opened,
-        Ok(None) => return,
+        Ok(Ok(opened)) => opened,
+        Ok(Err(refused)) => {
+            // The alert that says why is on its way, and perhaps the client's first call.
+            if let Some(tcp) = refused {
+                tokio::select! {
+                    () = linger(tcp) => (),
+                    _ = draining.wait_for(|&draining| draining) => (),
+                }
+            }
+            return;
+        }
         Err(_) => {
             counters.handshakes_timed_out.add_one();
             return;

@@ -51,8 +51,11 @@ impl Tls {
     }
 
     /// Shakes hands, with the certificate as it is now.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        TlsAcceptor::from(self.0.get()).accept(stream).await
+    ///
+    /// # Errors
+    /// Why there is no agreement, of which the client was told, and its connection.
+    pub(super) async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, (io::Error, TcpStream)> {
+        TlsAcceptor::from(self.0.get()).accept(stream).into_fallible().await
     }
 }
 

@@ -8,7 +8,7 @@ use evenkeel::{
 };
 use prost::Message as _;
 use rustls::{
-    ClientConfig, RootCertStore,
+    AlertDescription, ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
@@ -23,6 +23,7 @@ use tonic::Code;
 use crate::{
     authority::{Authority, write},
     harness::{dropout, f32s},
+    metrics::scrape,
     peer::{Peer, address, framed},
 };
 
@@ -149,6 +150,53 @@ async fn a_client_needs_a_certificate_of_the_authority() {
         });
     }
     assert!(serves(&good).await);
+}
+
+/// What a client that is refused is told, if it writes before it reads, as those of HTTP/2 do.
+async fn told(settings: ClientConfig, server: SocketAddr) -> io::Error {
+    let mut stream = match shake(settings, server).await {
+        Ok(stream) => stream,
+        Err(error) => return error,
+    };
+    let many = [crate::peer::PREFACE, &[0; 40 << 10]].concat();
+    stream.write_all(&many).await.expect("the server reads on");
+    stream.read(&mut [0]).await.expect_err("it is refused")
+}
+
+#[tokio::test]
+async fn whoever_is_refused_can_read_why() {
+    let (authority, of_clients) = (Authority::new(), Authority::new());
+    let (_folder, config) = files(&authority, Some(&of_clients));
+    let server = start(config).await;
+    for _ in 0..50 {
+        for (certificate, why) in
+            [(None, AlertDescription::CertificateRequired), (Some(authority.sign()), AlertDescription::UnknownCA)]
+        {
+            let error = told(authority.client(certificate, b"h2"), address(&server)).await;
+            let alert = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+            assert_eq!(alert, Some(&rustls::Error::AlertReceived(why)), "{error:?}");
+        }
+    }
+}
+
+/// Whoever has been refused has a place for a moment, and no longer, be it silent or not.
+#[tokio::test]
+async fn who_is_refused_and_stays_is_closed() {
+    let authority = Authority::new();
+    let (_folder, config) = files(&authority, None);
+    let server = start(ServerConfig { metrics_listen: Some(([127, 0, 0, 1], 0).into()), ..config }).await;
+    for goes_on in [false, true] {
+        let mut stream = TcpStream::connect(address(&server)).await.expect("the server listens");
+        stream.write_all(b"no TLS").await.expect("the server reads");
+        let mut alert = Vec::new();
+        stream.read_to_end(&mut alert).await.expect("it is closed and not reset");
+        assert_eq!(alert[..1], [21], "{alert:?}");
+        while goes_on && stream.write_all(&[0; 4096]).await.is_ok() {}
+        while scrape(&server).await["evenkeel_connections_open"] > 0.0 {}
+    }
+    let failed = scrape(&server).await["evenkeel_connections_ended_total{why=\"handshake_failed\"}"];
+    assert_eq!(failed, 2.0);
+    server.shutdown_and_wait().await.expect("nothing is in flight");
 }
 
 #[tokio::test]
