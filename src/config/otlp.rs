@@ -21,6 +21,15 @@ pub struct OtlpConfig {
     #[arg(id = "otlp_ca", long = "otlp-ca", value_name = "FILE", env = "EVENKEEL_OTLP_CA")]
     pub ca: Option<PathBuf>,
 
+    /// The certificate that the collector is shown, in PEM, followed by those that it was signed with. Without it and its
+    /// key, `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` and `OTEL_EXPORTER_OTLP_CLIENT_KEY` name the files, or none is shown.
+    #[arg(id = "otlp_cert", long = "otlp-cert", value_name = "FILE", env = "EVENKEEL_OTLP_CERT")]
+    pub cert: Option<PathBuf>,
+
+    /// The private key of --otlp-cert, in PEM.
+    #[arg(id = "otlp_key", long = "otlp-key", value_name = "FILE", env = "EVENKEEL_OTLP_KEY")]
+    pub key: Option<PathBuf>,
+
     /// Headers for the collector, `name: value`, one a line, such as a token. Read again when it changes. They count more
     /// than those of `OTEL_EXPORTER_OTLP_HEADERS`.
     #[arg(
@@ -39,6 +48,11 @@ impl OtlpConfig {
         self.endpoint = self.endpoint.or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT"));
         if self.is_https() {
             self.ca = self.ca.or_else(|| variable("OTEL_EXPORTER_OTLP_CERTIFICATE").map(PathBuf::from));
+            // A pair comes from one place.
+            if self.cert.is_none() && self.key.is_none() {
+                self.cert = variable("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE").map(PathBuf::from);
+                self.key = variable("OTEL_EXPORTER_OTLP_CLIENT_KEY").map(PathBuf::from);
+            }
         }
         self
     }
@@ -55,12 +69,12 @@ impl OtlpConfig {
     /// The first that cannot be used, by name.
     pub fn validate(&self) -> Result<(), Error> {
         let error = |key, reason: String| Err(Error { key, reason });
+        let of_tls = [("otlp-ca", &self.ca), ("otlp-cert", &self.cert), ("otlp-key", &self.key)];
         let Some(endpoint) = &self.endpoint else {
-            let missing = || "'--otlp-endpoint' is missing".to_owned();
-            return match (&self.ca, &self.headers_file) {
-                (Some(_), _) => error("otlp-ca", missing()),
-                (None, Some(_)) => error("otlp-headers-file", missing()),
-                (None, None) => Ok(()),
+            let mut files = of_tls.into_iter().chain([("otlp-headers-file", &self.headers_file)]);
+            return match files.find(|(_, file)| file.is_some()) {
+                Some((key, _)) => error(key, "'--otlp-endpoint' is missing".to_owned()),
+                None => Ok(()),
             };
         };
         let uri = endpoint.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
@@ -74,10 +88,14 @@ impl OtlpConfig {
         if !uri.is_some_and(|uri| [Some("http"), Some("https")].contains(&uri.scheme_str())) {
             return error("otlp-endpoint", format!("'{endpoint}' is not http://HOST:PORT or https://HOST:PORT"));
         }
-        if self.ca.is_some() && !self.is_https() {
-            return error("otlp-ca", format!("'{endpoint}' is not https://HOST:PORT"));
+        if let Some((key, _)) = of_tls.into_iter().find(|(_, file)| file.is_some() && !self.is_https()) {
+            return error(key, format!("'{endpoint}' is not https://HOST:PORT"));
         }
-        Ok(())
+        match (&self.cert, &self.key) {
+            (Some(_), None) => error("otlp-cert", "'--otlp-key' is missing".to_owned()),
+            (None, Some(_)) => error("otlp-key", "'--otlp-cert' is missing".to_owned()),
+            (Some(_), Some(_)) | (None, None) => Ok(()),
+        }
     }
 }
 
@@ -98,6 +116,7 @@ mod tests {
             at("http://collector"),
             OtlpConfig { headers_file: file(), ..at("http://[::1]:4317") },
             OtlpConfig { ca: file(), headers_file: file(), ..at("https://collector.example.com:4317") },
+            OtlpConfig { cert: file(), key: file(), ..at("https://collector.example.com:4317") },
         ] {
             assert_eq!(config.validate(), Ok(()), "{config:?}");
         }
@@ -114,6 +133,10 @@ mod tests {
             (at("https://user:secret@collector:4317"), "otlp-endpoint"),
             (OtlpConfig { ca: file(), ..at("http://collector:4317") }, "otlp-ca"),
             (OtlpConfig { ca: file(), ..OtlpConfig::default() }, "otlp-ca"),
+            (OtlpConfig { cert: file(), key: file(), ..at("http://collector:4317") }, "otlp-cert"),
+            (OtlpConfig { cert: file(), key: file(), ..OtlpConfig::default() }, "otlp-cert"),
+            (OtlpConfig { cert: file(), ..at("https://collector:4317") }, "otlp-cert"),
+            (OtlpConfig { key: file(), ..at("https://collector:4317") }, "otlp-key"),
             (OtlpConfig { headers_file: file(), ..OtlpConfig::default() }, "otlp-headers-file"),
         ] {
             let error = config.validate().expect_err(key);

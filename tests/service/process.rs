@@ -204,6 +204,8 @@ fn a_wrong_setting_exits_64_and_is_named() {
         ("auth-open-methods", "Health"),
         ("otlp-endpoint", "127.0.0.1:4317"),
         ("otlp-ca", "ca.pem"),
+        ("otlp-cert", "cert.pem"),
+        ("otlp-key", "key.pem"),
         ("otlp-headers-file", "headers"),
         ("listen", "0.0.0.0:0"),
         ("log-level", "loud"),

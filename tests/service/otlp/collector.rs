@@ -24,7 +24,7 @@ use opentelemetry_proto::tonic::{
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tonic::{
     Request, Response, Status,
-    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
+    transport::{Certificate, Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
 
 use super::text;
@@ -49,14 +49,24 @@ struct Services {
 impl Collector {
     /// `identity`: a certificate for `localhost` and its key, in PEM, with which it speaks TLS.
     pub(super) async fn start(identity: Option<(String, String)>) -> Self {
+        let settings = identity.map(|(cert, key)| ServerTlsConfig::new().identity(Identity::from_pem(cert, key)));
+        Self::start_with(settings).await
+    }
+
+    /// As [`start`](Self::start), and whoever sends must have a certificate that this one, in PEM, has signed.
+    pub(super) async fn start_mutual((cert, key): (String, String), client_ca: String) -> Self {
+        let settings = ServerTlsConfig::new().identity(Identity::from_pem(cert, key));
+        Self::start_with(Some(settings.client_ca_root(Certificate::from_pem(client_ca)))).await
+    }
+
+    async fn start_with(tls: Option<ServerTlsConfig>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let ((traces, traces_seen), (metrics, metrics_seen)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let refuses = Arc::<AtomicBool>::default();
         let services = Services { traces, metrics, refuses: Arc::clone(&refuses) };
         let mut server = Server::builder();
-        if let Some((cert, key)) = identity {
-            let settings = ServerTlsConfig::new().identity(Identity::from_pem(cert, key));
+        if let Some(settings) = tls {
             server = server.tls_config(settings).expect("they belong together");
         }
         let mut serving = JoinSet::new();

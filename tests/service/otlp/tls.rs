@@ -8,11 +8,12 @@ use evenkeel::{
 };
 use evenkeel_proto::v1 as pb;
 use rustix::process::Signal;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tempfile::TempDir;
 
 use super::collector::{Collector, spans};
 use crate::{
-    authority::Authority,
+    authority::{Authority, write},
     harness::{Client, f32s, normalize},
     process::{Process, run, stderr},
 };
@@ -102,6 +103,65 @@ async fn the_variables_of_opentelemetry_name_the_collector_and_its_authority() {
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }
 
+/// By the flags, and by OpenTelemetry's own variables.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_asks_for_a_certificate_is_shown_it() {
+    let (authority, of_clients) = (Authority::new(), Authority::new());
+    let folder = trusting(&authority);
+    write(folder.path(), of_clients.sign());
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name).display().to_string());
+    for by_flags in [true, false] {
+        let mut collector = Collector::start_mutual(authority.sign(), of_clients.pem()).await;
+        let mut flags = sending(collector.address.port(), folder.path()).to_vec();
+        let mut variables = vec![AT_ONCE];
+        if by_flags {
+            flags.extend([format!("--otlp-cert={cert}"), format!("--otlp-key={key}")]);
+        } else {
+            variables.push(("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &cert));
+            variables.push(("OTEL_EXPORTER_OTLP_CLIENT_KEY", &key));
+        }
+        let process = Process::start(&flags.iter().map(String::as_str).collect::<Vec<_>>(), &variables);
+        call(&mut process.client().await).await;
+        let request = collector.traces.recv().await.expect("the collector serves");
+        let shown = request.peer_certs().expect("it has seen a certificate");
+        let own = CertificateDer::from_pem_file(&cert).expect("PEM");
+        assert_eq!(shown[..], [own]);
+        assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
+    }
+}
+
+/// A pair that is none, in every way: the one that is wrong is named.
+#[test]
+fn a_certificate_that_cannot_be_shown_is_named_by_its_setting() {
+    let authority = Authority::new();
+    let folder = trusting(&authority);
+    write(folder.path(), authority.sign());
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).expect("it can be written");
+        path.display().to_string()
+    };
+    let [cert, key, nowhere] =
+        ["cert.pem", "key.pem", "nowhere"].map(|name| folder.path().join(name).display().to_string());
+    let (empty, another) = (file("empty", ""), file("another", &authority.sign().1));
+    for (cert, key, named) in [
+        (&nowhere, &key, "otlp-cert"),
+        (&empty, &key, "otlp-cert"),
+        (&key, &key, "otlp-cert"),
+        (&cert, &nowhere, "otlp-key"),
+        (&cert, &empty, "otlp-key"),
+        (&cert, &cert, "otlp-key"),
+        (&cert, &another, "otlp-key"),
+    ] {
+        let [cert, key] = [format!("--otlp-cert={cert}"), format!("--otlp-key={key}")];
+        let output = run(&["--listen=127.0.0.1:0", "--otlp-endpoint=https://127.0.0.1:1", &cert, &key], &[]);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(64), "{cert} {key}: {said}");
+        assert!(said.contains(&format!("--{named}")), "{cert} {key}: {said}");
+        assert!(!said.contains("PRIVATE KEY"), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn files_that_cannot_be_used_are_named_by_their_setting() {
     for (key, contents) in [
@@ -116,8 +176,8 @@ async fn files_that_cannot_be_used_are_named_by_their_setting() {
             }
             let endpoint = Some("https://127.0.0.1:1".to_owned());
             let otlp = match key {
-                "otlp-ca" => OtlpConfig { endpoint, ca: Some(path.clone()), headers_file: None },
-                _ => OtlpConfig { endpoint, ca: None, headers_file: Some(path.clone()) },
+                "otlp-ca" => OtlpConfig { endpoint, ca: Some(path.clone()), ..Default::default() },
+                _ => OtlpConfig { endpoint, headers_file: Some(path.clone()), ..Default::default() },
             };
             let config = ServerConfig { otlp, ..ServerConfig::on_free_port() };
             let error = Running::start(config).await.expect_err("it is needed");
