@@ -15,33 +15,33 @@ use crate::error::Error;
 pub(crate) struct Pieces {
     progress: Progress,
     _waiting: Waiting,
-    span: Span,
     computed: Duration,
     /// For how long no other call had a turn.
     held: Duration,
 }
 
 impl Executor {
-    /// Begins a job in pieces, whose span is `span`. `None`: there is a hook, which may wait, and the thread that serves
+    /// Begins a job in pieces. `None`: there is a hook, which may wait, and the thread that serves
     /// must not.
-    pub(crate) fn pieces(&self, span: Span) -> Option<Pieces> {
+    pub(crate) fn pieces(&self) -> Option<Pieces> {
         if self.hook.is_some() {
             return None;
         }
         let progress = self.progress();
         let waiting = Waiting::new(&self.in_flight, Arc::clone(&progress.abandoned));
-        Some(Pieces { progress, _waiting: waiting, span, computed: Duration::ZERO, held: Duration::ZERO })
+        Some(Pieces { progress, _waiting: waiting, computed: Duration::ZERO, held: Duration::ZERO })
     }
 }
 
 impl Pieces {
-    /// Runs a piece, and lets the thread's other calls have a turn now and then.
+    /// Runs a piece in this span, and lets the thread's other calls have a turn now and then.
     pub(crate) async fn run<T: Send>(
         &mut self,
+        span: &Span,
         piece: impl FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send,
     ) -> Result<T, Error> {
         let started = Instant::now();
-        let (progress, span) = (&self.progress, &self.span);
+        let progress = &self.progress;
         // A thread that is a member of some pool has its parallel parts run there.
         let result = inline::run(|| span.in_scope(|| attempt(progress, piece))).unwrap_or_else(|piece| piece());
         let took = started.elapsed();
@@ -74,9 +74,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_the_piece_alone() {
         let executor = executor();
-        let mut pieces = executor.pieces(Span::none()).expect("there is no hook");
-        assert_eq!(pieces.run(|_| Ok(7)).await, Ok(7));
-        assert_eq!(pieces.run::<()>(|_| panic!("on purpose")).await, Err(Error::Panicked));
+        let mut pieces = executor.pieces().expect("there is no hook");
+        assert_eq!(pieces.run(&Span::none(), |_| Ok(7)).await, Ok(7));
+        assert_eq!(pieces.run::<()>(&Span::none(), |_| panic!("on purpose")).await, Err(Error::Panicked));
         assert_eq!(executor.in_flight.load(Ordering::Relaxed), 1);
         drop(pieces);
         assert_eq!(executor.in_flight.load(Ordering::Relaxed), 0);
@@ -85,15 +85,15 @@ mod tests {
     #[tokio::test]
     async fn after_stop_no_piece_runs() {
         let executor = executor();
-        let mut pieces = executor.pieces(Span::none()).expect("there is no hook");
+        let mut pieces = executor.pieces().expect("there is no hook");
         assert_eq!(executor.stop(), 1);
-        assert_eq!(pieces.run(|_| Ok(7)).await, Err(Error::ShuttingDown));
+        assert_eq!(pieces.run(&Span::none(), |_| Ok(7)).await, Err(Error::ShuttingDown));
     }
 
     #[tokio::test]
     async fn others_have_a_turn_between_pieces() {
         let executor = executor();
-        let mut pieces = executor.pieces(Span::none()).expect("there is no hook");
+        let mut pieces = executor.pieces().expect("there is no hook");
         let other = tokio::spawn(async {});
         let long = |_: &dyn Checkpoint| {
             let started = Instant::now();
@@ -102,7 +102,7 @@ mod tests {
             }
             Ok(())
         };
-        assert_eq!(pieces.run(long).await, Ok(()));
+        assert_eq!(pieces.run(&Span::none(), long).await, Ok(()));
         assert!(other.is_finished());
         assert!(pieces.computed() >= INLINE);
     }

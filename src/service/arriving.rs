@@ -59,8 +59,9 @@ impl Service {
         if parts.part_len() >= parts.total_len() {
             return None;
         }
+        let pieces = self.executor.pieces()?;
+        // A call that is observed has ended when this is dropped: from here on it does not go another way.
         let observed = Observed::begin(&self.metrics, Method::Normalize);
-        let pieces = self.executor.pieces(observed.span().clone())?;
         observed.describe(call.spec.kind, dtype, shape);
         let work = self.metrics.in_pieces(Method::Normalize);
         let service = Arc::clone(self);
@@ -114,7 +115,7 @@ impl Arriving {
     /// next stretch of the output, if it is written.
     pub(crate) async fn take(&mut self, part: &[u8], here: usize) -> Result<Option<Bytes>, Error> {
         let keeps = self.gives_statistics();
-        let Self { service, parts, pieces, work, statistics, taken, sheet, written, in_place, .. } = self;
+        let Self { service, parts, pieces, work, observed, statistics, taken, sheet, written, in_place, .. } = self;
         let buffers = service.executor.buffers();
         if sheet.is_empty() {
             let unit = parts.unit_len();
@@ -122,7 +123,7 @@ impl Arriving {
             *sheet = buffers.take(len.min(parts.total_len() - *taken));
         }
         let output = &mut sheet[*written..][..part.len()];
-        let of_part = pieces.run(|checkpoint| {
+        let of_part = pieces.run(observed.span(), |checkpoint| {
             let _running = work.start();
             Ok(parts.normalize(*taken, part, output, checkpoint)?)
         });

@@ -1,12 +1,18 @@
 //! What becomes of bodies of every kind.
 
+use std::{
+    io::{self, Write},
+    sync::Mutex,
+};
+
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use prost::Message as _;
 use tonic::{Code, codegen::http::HeaderMap};
+use tracing::{Dispatch, subscriber::NoSubscriber};
 
 use super::*;
-use crate::{buffers::Buffers, executor::Executor};
+use crate::{CheckpointHook, buffers::Buffers, executor::Executor};
 
 const LIMIT: usize = 1 << 22;
 
@@ -107,6 +113,41 @@ async fn what_is_whole_small_or_wrong_stays_as_it_came() {
         let read = rest.into_body([]).collect().await.expect("all of it").to_bytes();
         assert!(read == bytes, "{} bytes in frames of {frame} changed", bytes.len());
     }
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("nobody panics with it").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// With a hook, which may wait, nothing is computed on the thread that serves.
+#[tokio::test]
+async fn a_call_that_goes_another_way_has_not_ended_before() {
+    let hook = CheckpointHook::new(|_| ());
+    let executor = Executor::new(1, 0, Buffers::new(0), Some(hook)).expect("one thread can be started");
+    let service = Arc::new(Service::new(Arc::new(executor), Arc::default(), LIMIT));
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    // Of one subscriber alone, other threads do not know when they log something first, and switch it off for all.
+    let _another = Dispatch::new(NoSubscriber::new());
+    let _logged = tracing::subscriber::set_default(lines);
+    let request = request(100, false);
+    let frames = incoming(framed(&request).chunks(1 << 12).map(data));
+    assert!(matches!(normalize(frames, &service, LIMIT).await, Outcome::Untouched(_)));
+    service.normalize(request).await.expect("it is right");
+    let log = String::from_utf8(log.0.lock().expect("nobody panics with it").clone()).expect("text");
+    assert_eq!(log.matches("call ended").count(), 1, "{log}");
+    assert!(log.contains("call ended status=Ok"), "{log}");
 }
 
 #[tokio::test]
