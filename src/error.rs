@@ -151,6 +151,11 @@ impl Error {
         }
     }
 
+    /// Whether the request's body has ended with it, and counted it.
+    pub(crate) fn is_of_the_body(&self) -> bool {
+        matches!(self, Self::Stalled | Self::Overloaded { scarce: Scarce::Bytes })
+    }
+
     /// Whether it is the server's fault and not the client's.
     pub(crate) fn is_ours(&self) -> bool {
         match self {

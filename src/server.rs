@@ -11,7 +11,6 @@ mod front;
 mod health;
 mod listener;
 mod metadata;
-mod oversize;
 mod patience;
 mod places;
 mod prefix;
@@ -22,6 +21,7 @@ mod stream;
 mod tls;
 mod tokens;
 mod turns;
+mod unread;
 mod version;
 mod web;
 
@@ -34,7 +34,6 @@ use rayon::ThreadPoolBuildError;
 use tokio::task::JoinSet;
 use tonic::{body::Body, codegen::http::Response, service::Routes};
 use tonic_reflection::server::Builder as Reflection;
-use tower::{Layer as _, util::MapResponseLayer};
 
 pub(crate) use deadline::Unfinished;
 #[doc(hidden)]
@@ -63,6 +62,7 @@ use crate::{
         sending::Sending,
         tls::Tls,
         tokens::{Authorize, Tokens},
+        unread::Unread,
         web::Web,
     },
     service::{Codec, Service},
@@ -220,15 +220,12 @@ impl Server {
         }
         let (health, health_service) = Health::serving();
         let limit = config.max_message_bytes;
-        let counted = Arc::clone(&metrics);
-        let by_the_book =
-            MapResponseLayer::new(move |response| oversize::answer_by_the_book(response, limit, &counted));
         let service = Arc::new(Service::new(Arc::clone(&executor), Arc::clone(&metrics), limit));
         // Answers above the limit the service refuses itself.
         let codec = TensorOpsServiceServer::new(Codec(Arc::clone(&service))).max_decoding_message_size(limit);
         let buffers = executor.buffers().clone();
         let service = (!config.codec_path).then_some(service);
-        let tensors = Direct::new(by_the_book.layer(codec), service, buffers.clone(), limit);
+        let tensors = Direct::new(Unread::new(codec, limit, Arc::clone(&metrics)), service, buffers.clone(), limit);
         let others = Routes::default()
             .add_service(health_service.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION_BYTES))

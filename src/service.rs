@@ -1,6 +1,7 @@
 //! The remote calls: each decodes its request, computes on the pool, and encodes the answer.
 
 mod arriving;
+mod codec;
 mod rpc;
 
 use std::{fmt::Debug, slice, sync::Arc, time::Duration};
@@ -12,10 +13,11 @@ use evenkeel_kernels::{
 };
 use evenkeel_proto::v1 as pb;
 use prost::Message;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Status, Streaming};
 use tracing::Instrument as _;
 
 pub(crate) use arriving::Arriving;
+pub(crate) use codec::{Codec, Seen};
 use rpc::Observed;
 
 use crate::{
@@ -248,51 +250,5 @@ impl Service {
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
         })
-    }
-}
-
-/// The service behind tonic's own codec, which knows every way a message can come.
-#[derive(Clone, Debug)]
-pub(crate) struct Codec(pub(crate) Arc<Service>);
-
-#[tonic::async_trait]
-impl pb::tensor_ops_service_server::TensorOpsService for Codec {
-    async fn normalize(
-        &self,
-        request: Request<pb::NormalizeRequest>,
-    ) -> Result<Response<pb::NormalizeResponse>, Status> {
-        self.0.normalize(request.into_inner()).await.map(Response::new)
-    }
-
-    async fn normalize_backward(
-        &self,
-        request: Request<pb::NormalizeBackwardRequest>,
-    ) -> Result<Response<pb::NormalizeBackwardResponse>, Status> {
-        self.0.normalize_backward(request.into_inner()).await.map(Response::new)
-    }
-
-    async fn dropout(&self, request: Request<pb::DropoutRequest>) -> Result<Response<pb::DropoutResponse>, Status> {
-        self.0.dropout(request.into_inner(), None).await.map(Response::new)
-    }
-
-    async fn dropout_backward(
-        &self,
-        request: Request<pb::DropoutBackwardRequest>,
-    ) -> Result<Response<pb::DropoutBackwardResponse>, Status> {
-        self.0.dropout_backward(request.into_inner(), None).await.map(Response::new)
-    }
-
-    async fn clip_gradients(
-        &self,
-        request: Request<pb::ClipGradientsRequest>,
-    ) -> Result<Response<pb::ClipGradientsResponse>, Status> {
-        self.0.clip_gradients(request.into_inner(), None).await.map(Response::new)
-    }
-
-    async fn measure_gradients(
-        &self,
-        request: Request<Streaming<pb::MeasureGradientsRequest>>,
-    ) -> Result<Response<pb::MeasureGradientsResponse>, Status> {
-        self.0.measure_gradients(request.into_inner()).await.map(Response::new)
     }
 }

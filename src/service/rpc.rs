@@ -128,7 +128,9 @@ struct Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if let Err(error) = &self.outcome {
+        if let Err(error) = &self.outcome
+            && !error.is_of_the_body()
+        {
             self.metrics.failed(error);
         }
         let _in_span = self.span.enter();

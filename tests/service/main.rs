@@ -28,6 +28,7 @@ mod otlp;
 mod overload;
 mod process;
 mod reflection;
+mod refused;
 mod same_bits;
 mod settings;
 mod shutdown;
