@@ -18,6 +18,8 @@ use crate::harness::{clip, dropout, f32s, normalize, refusal, start_with};
 
 /// The bridge asks once before it starts an operation; from then on it is the kernels that ask.
 const FIRST_OF_THE_KERNEL: usize = 2;
+/// How often a call with one element asks, at most.
+const TINY: usize = 3;
 
 /// Row 33: in every operation, and inside the kernel rather than around it.
 #[tokio::test]
@@ -108,5 +110,6 @@ async fn a_kernel_stops_when_its_client_has_left() {
     let answer = client.dropout(dropout(0.0, f32s(&[1], &[3.0]))).await.expect("the thread is free again");
     assert_eq!(answer.into_inner().kept, 1);
     let stopped = asked.load(Ordering::Relaxed);
-    assert!(stopped < whole, "{stopped} checks of an abandoned call and a tiny one, {whole} of a whole one");
+    // The one that held it, one more at most, and the few of the tiny call: nothing was computed after the client left.
+    assert!(stopped <= FIRST_OF_THE_KERNEL + 1 + TINY, "{stopped} checks of both, {whole} of a whole call");
 }
