@@ -207,4 +207,38 @@ mod tests {
         parts.read(b"\x7A\x00");
         assert_eq!(parts.bytes(), PER_MESSAGE);
     }
+
+    /// What a message of the contract has that is a message, a list or a text.
+    #[test]
+    fn the_contract_has_no_list_that_is_not_counted() {
+        use prost_types::{
+            FileDescriptorSet,
+            field_descriptor_proto::{Label, Type},
+        };
+        let files = FileDescriptorSet::decode(evenkeel_proto::FILE_DESCRIPTOR_SET).expect("the set is right").file;
+        let messages = files.iter().flat_map(|file| &file.message_type);
+        let read: Vec<_> =
+            messages.filter(|message| message.name() == "Tensor" || message.name().ends_with("Request")).collect();
+        assert_eq!(read.len(), 7, "the requests, and tensors");
+        for message in read {
+            let is_tensor = message.name() == "Tensor";
+            for field in &message.field {
+                let number = u64::try_from(field.number()).expect("it is positive");
+                let name = format!("{}.{}", message.name(), field.name());
+                let is_list = field.label() == Label::Repeated;
+                let kind = field.r#type();
+                if kind == Type::Message {
+                    assert!(!is_tensor && number >= FIRST_MESSAGE, "{name}");
+                } else if kind == Type::String {
+                    assert!(is_tensor && number == NAME, "{name}");
+                } else if is_list && kind == Type::Float {
+                    assert!(is_tensor && number == FLOAT_DATA, "{name}");
+                } else if is_list {
+                    assert_eq!(number, if is_tensor { SHAPE } else { AXES }, "{name}");
+                } else {
+                    assert!(is_tensor || number < FIRST_MESSAGE, "{name}");
+                }
+            }
+        }
+    }
 }
