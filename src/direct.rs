@@ -131,7 +131,7 @@ where
                     Outcome::Untouched(untouched) => incoming = untouched,
                 }
             }
-            call.answer(incoming, |message, _| async move { service.normalize(message).await }).await
+            call.answer(incoming, |message, loan| async move { service.normalize(message, loan).await }).await
         })
     }
 

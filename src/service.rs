@@ -10,6 +10,7 @@ use evenkeel_exact::{NormOrder, NormPartial};
 use evenkeel_kernels::{
     self as kernels, Checkpoint, Drawn, Dropped, TensorRef, clip_gradients, clip_gradients_in_place, dropout,
     dropout_backward, dropout_backward_in_place, dropout_in_place, measure_gradients, normalize, normalize_backward,
+    normalize_in_place,
 };
 use evenkeel_proto::v1 as pb;
 use prost::Message;
@@ -126,9 +127,11 @@ impl Service {
 /// A request is decoded before the future is made, and into a box: a future that holds it by value would be some KiB that
 /// are copied whenever it is put into another one, more than a small call's arithmetic.
 impl Service {
+    /// `loan`: the buffer of the message, if it was put together in one.
     pub(crate) fn normalize(
         &self,
         request: pb::NormalizeRequest,
+        loan: Option<Loan>,
     ) -> impl Future<Output = Result<pb::NormalizeResponse, Status>> {
         let observed = Observed::begin(&self.metrics, Method::Normalize);
         let call = wire::Normalize::decode(request, self.max_message_bytes).map(Box::new);
@@ -138,12 +141,25 @@ impl Service {
             let estimate = Work::Normalize.estimate(&[call.input.view()]);
             let (call, result) = self
                 .compute(Method::Normalize, estimate, call, |call, checkpoint| {
-                    let parameters = call.parameters.view();
-                    normalize(&call.spec, &parameters, call.input.view(), call.return_statistics, checkpoint)
+                    let wire::Normalize { spec, return_statistics, parameters, input } = call;
+                    // They are in the same buffer.
+                    let loan = loan.filter(|_| parameters.detach_below(input.bytes().len()));
+                    let parameters = parameters.view();
+                    let replaced = wire::in_place(loan, slice::from_mut(input), |input| {
+                        normalize_in_place(spec, &parameters, &mut input[0], *return_statistics, checkpoint)
+                    });
+                    Ok(match replaced {
+                        Some(replaced) => replaced?.map_output(|()| None),
+                        None => {
+                            normalize(spec, &parameters, input.view(), *return_statistics, checkpoint)?.map_output(Some)
+                        }
+                    })
                 })
                 .await?;
             let buffers = self.executor.buffers();
-            self.within_limit(call.encode(result.map_output(|output| buffers.lend(output.into_parts().2))))
+            let replaced = || call.input.bytes().clone();
+            let lent = |output: kernels::Tensor| buffers.lend(output.into_parts().2);
+            self.within_limit(call.encode(result.map_output(|output| output.map_or_else(replaced, lent))))
         })
     }
 
@@ -167,7 +183,7 @@ impl Service {
         })
     }
 
-    /// `loan`: the buffer of the message, if it was put together in one.
+    /// `loan`: as for [`normalize`](Self::normalize).
     pub(crate) fn dropout(
         &self,
         request: pb::DropoutRequest,
@@ -198,7 +214,7 @@ impl Service {
         })
     }
 
-    /// `loan`: as for [`dropout`](Self::dropout).
+    /// `loan`: as for [`normalize`](Self::normalize).
     pub(crate) fn dropout_backward(
         &self,
         request: pb::DropoutBackwardRequest,
@@ -226,7 +242,7 @@ impl Service {
         })
     }
 
-    /// `loan`: as for [`dropout`](Self::dropout).
+    /// `loan`: as for [`normalize`](Self::normalize).
     pub(crate) fn clip_gradients(
         &self,
         request: pb::ClipGradientsRequest,

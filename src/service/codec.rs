@@ -39,7 +39,7 @@ impl pb::tensor_ops_service_server::TensorOpsService for Codec {
         &self,
         request: Request<pb::NormalizeRequest>,
     ) -> Result<Response<pb::NormalizeResponse>, Status> {
-        self.0.normalize(seen(request)).await.map(Response::new)
+        self.0.normalize(seen(request), None).await.map(Response::new)
     }
 
     async fn normalize_backward(

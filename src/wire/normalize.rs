@@ -169,6 +169,17 @@ impl Parameters {
         })
     }
 
+    /// Gives the tensors memory of their own, if that is less than an eighth of `bytes`; false: it is not.
+    pub(crate) fn detach_below(&mut self, bytes: usize) -> bool {
+        let Self { weight, bias, running_mean, running_var } = self;
+        let mut tensors: Vec<_> = [weight, bias, running_mean, running_var].into_iter().flatten().collect();
+        let is_little = tensors.iter().map(|tensor| tensor.data.len()).sum::<usize>() < bytes / 8;
+        if is_little {
+            tensors.iter_mut().for_each(|tensor| tensor.data = Bytes::copy_from_slice(&tensor.data));
+        }
+        is_little
+    }
+
     /// What the kernels see.
     pub(crate) fn view(&self) -> NormParameters<'_> {
         let Self { weight, bias, running_mean, running_var } = self;

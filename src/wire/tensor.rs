@@ -129,6 +129,11 @@ impl Tensor {
         TensorRef::new(*dtype, shape, &self.data).expect("the length was checked when it was decoded")
     }
 
+    /// The bytes of its elements.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.data
+    }
+
     /// The answer to this tensor where only its elements may have changed; `None`: they have not, and the bytes that
     /// came go back.
     pub(super) fn answer_data(self, data: Option<Vec<u8>>, buffers: &Buffers) -> pb::Tensor {

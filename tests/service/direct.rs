@@ -338,8 +338,19 @@ async fn what_was_put_together_is_replaced() {
     let typed = pb::Tensor { float_data: vec![3.0; 70], shape: vec![70], ..pb::Tensor::default() };
     let clip_norm = |threshold, gradients| clip(pb::ClipMode::Norm, threshold, gradients).encode_to_vec();
     let infinite = pb::ClipGradientsRequest { error_if_nonfinite: true, ..clip(pb::ClipMode::Norm, 1.0, several()) };
+    // Batch statistics need all of a tensor, which so is put together.
+    let channels = || f32s(&[1000], &values[..1000]);
+    let batch = || normalize(pb::NormKind::Batch, wide());
+    let affine = |weight, bias| pb::NormalizeRequest { weight, bias, return_statistics: true, ..batch() };
+    let of_all =
+        pb::NormalizeRequest { axes: vec![0, 1], weight: Some(wide()), ..normalize(pb::NormKind::Layer, wide()) };
     let backward = pb::DropoutBackwardRequest { p: 0.3, seed: 5, grad_output: Some(wide()), ..Default::default() };
     let cases = [
+        ("Normalize", batch().encode_to_vec(), 1),
+        ("Normalize", affine(Some(channels()), Some(channels())).encode_to_vec(), 1),
+        ("Normalize", affine(Some(f32s(&[3], &[1.0; 3])), None).encode_to_vec(), 1),
+        // A weight that is no smaller than the input is not copied to make room.
+        ("Normalize", of_all.encode_to_vec(), 2),
         ("DropoutBackward", backward.encode_to_vec(), 1),
         ("Dropout", pb::DropoutRequest { return_mask: true, ..dropout(0.3, wide()) }.encode_to_vec(), 1),
         ("Dropout", dropout(1.5, wide()).encode_to_vec(), 1),

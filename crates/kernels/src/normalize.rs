@@ -20,7 +20,7 @@ use statistics::Running;
 
 pub use parts::{NormalizationByParts, PartStatistics};
 
-use crate::{Checkpoint, Error, Tensor, TensorRef, dtype::with_element};
+use crate::{Checkpoint, Error, Tensor, TensorMut, TensorRef, dtype::with_element, stretch::Stretch};
 
 /// Which elements are pooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,13 +125,36 @@ pub fn normalize(
 ) -> Result<Normalized, Error> {
     let parts = NormalizationByParts::new(spec, parameters, input.dtype(), input.shape())?;
     let mut output = checkpoint.buffer(input.data().len());
-    let pairs = output.par_chunks_mut(parts.part_len()).zip(input.data().par_chunks(parts.part_len()));
-    let statistics = pairs
-        .enumerate()
-        .map(|(index, (output, input))| parts.normalize(index * parts.part_len(), input, output, checkpoint))
-        .collect::<Result<Vec<_>, Error>>()?;
+    let statistics = all_parts(&parts, Stretch::Apart { input: input.data(), output: &mut output }, checkpoint)?;
     let output = Tensor::from_parts(input.dtype(), input.shape().to_vec(), output);
     Ok(parts.finish(parameters, return_statistics, statistics).map_output(|()| output))
+}
+
+/// As [`normalize`], to where the input is. After an error that may hold anything.
+///
+/// # Errors
+/// As [`normalize`].
+pub fn normalize_in_place(
+    spec: &Normalization,
+    parameters: &NormParameters<'_>,
+    input: &mut TensorMut<'_>,
+    return_statistics: bool,
+    checkpoint: &dyn Checkpoint,
+) -> Result<Normalized<()>, Error> {
+    let parts = NormalizationByParts::new(spec, parameters, input.dtype(), input.shape())?;
+    let statistics = all_parts(&parts, Stretch::InPlace(input.data_mut()), checkpoint)?;
+    Ok(parts.finish(parameters, return_statistics, statistics))
+}
+
+/// Normalizes every part; returns their statistics.
+fn all_parts(
+    parts: &NormalizationByParts,
+    elements: Stretch<'_>,
+    checkpoint: &dyn Checkpoint,
+) -> Result<Vec<PartStatistics>, Error> {
+    let len = parts.part_len();
+    let pieces = elements.par_chunks(len).enumerate();
+    pieces.map(|(index, part)| parts.normalize_from(index * len, part, checkpoint)).collect()
 }
 
 /// The gradients of [`normalize`].

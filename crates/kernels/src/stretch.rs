@@ -40,6 +40,24 @@ impl<'a> Stretch<'a> {
         }
     }
 
+    /// Where the results go; what is there is not the elements, or not any more.
+    pub(crate) fn output(self) -> &'a mut [u8] {
+        match self {
+            Self::Apart { output, .. } | Self::InPlace(output) => output,
+        }
+    }
+
+    /// What `write` writes of the elements to their place, which may have to be copied before.
+    pub(crate) fn with_both<T>(self, write: impl FnOnce(&[u8], &mut [u8]) -> T) -> T {
+        match self {
+            Self::Apart { input, output } => write(input, output),
+            Self::InPlace(data) => {
+                let input = data.to_vec();
+                write(&input, data)
+            }
+        }
+    }
+
     /// Consecutive pieces of `len` bytes; the last may have fewer.
     pub(crate) fn par_chunks(self, len: usize) -> impl IndexedParallelIterator<Item = Self> {
         match self {

@@ -70,7 +70,7 @@ async fn a_tensor_of_several_parts_is_answered_as_it_arrives() {
     let service = service();
     for statistics in [false, true] {
         let request = request(100, statistics);
-        let whole = service.normalize(request.clone()).await.expect("it is right");
+        let whole = service.normalize(request.clone(), None).await.expect("it is right");
         for frame in [700, 1 << 12, 40_000, 131_072, 399_990] {
             let frames = incoming(framed(&request).chunks(frame).map(data));
             let answer = read(normalize(frames, &service, LIMIT).await).await;
@@ -144,7 +144,7 @@ async fn a_call_that_goes_another_way_has_not_ended_before() {
     let request = request(100, false);
     let frames = incoming(framed(&request).chunks(1 << 12).map(data));
     assert!(matches!(normalize(frames, &service, LIMIT).await, Outcome::Untouched(_)));
-    service.normalize(request).await.expect("it is right");
+    service.normalize(request, None).await.expect("it is right");
     let log = String::from_utf8(log.0.lock().expect("nobody panics with it").clone()).expect("text");
     assert_eq!(log.matches("call ended").count(), 1, "{log}");
     assert!(log.contains("call ended status=Ok"), "{log}");
@@ -153,7 +153,7 @@ async fn a_call_that_goes_another_way_has_not_ended_before() {
 #[tokio::test]
 async fn an_answer_above_the_limit_is_refused() {
     let bytes = framed(&request(100, false));
-    let len = service().normalize(request(100, false)).await.expect("it is right").encoded_len();
+    let len = service().normalize(request(100, false), None).await.expect("it is right").encoded_len();
     for (limit, refused) in [(len, None), (len - 1, Some(Code::ResourceExhausted))] {
         let executor = Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started");
         let service = Arc::new(Service::new(Arc::new(executor), Arc::default(), limit));

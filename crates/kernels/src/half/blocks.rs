@@ -46,6 +46,9 @@ trait Blockwise: Sized {
 
     /// Writes `f(i, x)` of each number x rounded; may ask for one twice.
     fn map_block(halves: &[Bytes], results: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64);
+
+    /// The same, to where the numbers are.
+    fn map_block_in_place(halves: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64);
 }
 
 impl Blockwise for F16 {
@@ -86,6 +89,13 @@ impl Blockwise for F16 {
         let wide = &mut steps.wide.0[..results.len()];
         Self::widen_block(halves, wide);
         round_odd(results, &mut steps.odd.0, |i| f(i, f64::from(wide[i])));
+    }
+
+    #[inline(always)]
+    fn map_block_in_place(halves: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64) {
+        let wide = &mut steps.wide.0[..halves.len()];
+        Self::widen_block(halves, wide);
+        round_odd(halves, &mut steps.odd.0, |i| f(i, f64::from(wide[i])));
     }
 }
 
@@ -153,6 +163,14 @@ impl Blockwise for Bf16 {
     fn map_block(halves: &[Bytes], results: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64) {
         let halves = &halves[..results.len()];
         Self::round_block(results, steps, |i| f(i, Self(u16::from_le_bytes(halves[i])).to_f64()));
+    }
+
+    #[inline(always)]
+    fn map_block_in_place(halves: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64) {
+        let mut given = [[0; 2]; BLOCK];
+        let given = &mut given[..halves.len()];
+        given.copy_from_slice(halves);
+        Self::map_block(given, halves, steps, f);
     }
 }
 
@@ -242,12 +260,9 @@ impl<H: Blockwise> Coded for H {
         let done = whole.len() * BLOCK;
         for (block, halves) in whole.iter_mut().enumerate() {
             let beside = beside.part(block * BLOCK, BLOCK);
-            let given = *halves;
-            H::map_block(&given, halves, &mut steps, |i, x| f(x, beside.at(i)).value());
+            H::map_block_in_place(halves, &mut steps, |i, x| f(x, beside.at(i)).value());
         }
         let beside = beside.part(done, rest.len());
-        let mut given = [[0; 2]; BLOCK];
-        given[..rest.len()].copy_from_slice(rest);
-        H::map_block(&given[..rest.len()], rest, &mut steps, |i, x| f(x, beside.at(i)).value());
+        H::map_block_in_place(rest, &mut steps, |i, x| f(x, beside.at(i)).value());
     }
 }

@@ -2,56 +2,70 @@
 
 use std::marker::PhantomData;
 
+use rayon::prelude::*;
+
 use super::layout::{Dim, Layout, Position};
 use crate::{
     Checkpoint, Element, Error,
     lanes::BLOCK,
-    parallel::{CHUNK, for_each_chunk},
+    parallel::CHUNK,
     simd::{self, Kernel},
+    stretch::Stretch,
 };
 
 /// The results of elements.
 pub(super) trait Map<E: Element>: Sync {
-    /// Computes those of at most [`BLOCK`] elements of one run, the first at `at`, into a slice.
-    fn write(&self, at: Position, results: &mut [f64]);
+    /// Computes those of at most [`BLOCK`] elements of one run, whose bytes are `given` and the first of which is at `at`,
+    /// into a slice.
+    fn write(&self, at: Position, given: &[u8], results: &mut [f64]);
 
     /// Writes those of a stretch of one run, the first at `at`, as bytes. A way that does not go through memory is worth
     /// having where it is most of the work.
     #[inline(always)]
-    fn encode(&self, at: Position, run: &Dim, output: &mut [u8]) {
-        encode_blocks(self, at, run, output);
+    fn encode(&self, at: Position, run: &Dim, elements: Stretch<'_>) {
+        encode_blocks(self, at, run, elements);
     }
 }
 
 /// Writes results block by block, by way of memory.
 #[inline(always)]
-pub(super) fn encode_blocks<E: Element>(map: &(impl Map<E> + ?Sized), at: Position, run: &Dim, output: &mut [u8]) {
+pub(super) fn encode_blocks<E: Element>(
+    map: &(impl Map<E> + ?Sized),
+    mut at: Position,
+    run: &Dim,
+    elements: Stretch<'_>,
+) {
     let mut block = [0.0; BLOCK];
-    for (index, output) in output.chunks_mut(BLOCK * E::DTYPE.size()).enumerate() {
-        let results = &mut block[..output.len() / E::DTYPE.size()];
-        map.write(at.along(run, index * BLOCK), results);
-        E::encode(results, output);
+    let (mut first, mut others) = elements.split_at(BLOCK * E::DTYPE.size());
+    while first.len() > 0 {
+        let results = &mut block[..first.len() / E::DTYPE.size()];
+        map.write(at, first.input(), results);
+        E::encode(results, first.output());
+        at = at.along(run, BLOCK);
+        (first, others) = others.split_at(BLOCK * E::DTYPE.size());
     }
 }
 
-/// Writes the result of each element of the layout to `output`, rounded to `E`.
+/// Writes the result of each element of the layout, rounded to `E`.
 pub(super) fn apply<E: Element>(
     layout: &Layout,
     map: &impl Map<E>,
-    output: &mut [u8],
+    elements: Stretch<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    for_each_chunk(output, CHUNK * E::DTYPE.size(), checkpoint, |index, output| {
-        simd::run(Chunk { layout, map, first: index * CHUNK, output, element: PhantomData::<E> });
+    elements.par_chunks(CHUNK * E::DTYPE.size()).enumerate().try_for_each(|(index, elements)| {
+        checkpoint.check()?;
+        simd::run(Chunk { layout, map, first: index * CHUNK, elements, element: PhantomData::<E> });
+        Ok(())
     })
 }
 
-/// The elements from `first` on, as many as `output` has room for.
+/// The elements from `first` on.
 struct Chunk<'a, E, M> {
     layout: &'a Layout,
     map: &'a M,
     first: usize,
-    output: &'a mut [u8],
+    elements: Stretch<'a>,
     element: PhantomData<E>,
 }
 
@@ -60,16 +74,15 @@ impl<E: Element, M: Map<E>> Kernel for Chunk<'_, E, M> {
 
     #[inline(always)]
     fn run(self) {
-        let size = E::DTYPE.size();
-        let run = self.layout.run();
-        let (mut at, end) = (self.first, self.first + self.output.len() / size);
-        while at < end {
+        let Self { layout, map, first: mut at, mut elements, .. } = self;
+        let run = layout.run();
+        while elements.len() > 0 {
             let within = at % run.len;
-            let len = (run.len - within).min(end - at);
-            let place = self.layout.origin().advance(self.layout.outer(), at / run.len).along(&run, within);
-            let first = (at - self.first) * size;
-            self.map.encode(place, &run, &mut self.output[first..first + len * size]);
-            at += len;
+            let (stretch, others) = elements.split_at((run.len - within) * E::DTYPE.size());
+            let len = stretch.len() / E::DTYPE.size();
+            let place = layout.origin().advance(layout.outer(), at / run.len).along(&run, within);
+            map.encode(place, &run, stretch);
+            (at, elements) = (at + len, others);
         }
     }
 }

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     Checkpoint, DType, Element, Error,
     lanes::{BLOCK, Double},
+    stretch::Stretch,
 };
 
 /// Input and gradient, of one shape and dtype.
@@ -48,16 +49,17 @@ pub(super) fn grad_input<E: Element>(
         let (layout, first) = parts.part(index, output.len() / E::DTYPE.size());
         let place = index * bytes..index * bytes + output.len();
         let pair = Pair { input: &pair.input[place.clone()], grad_output: &pair.grad_output[place] };
+        let results = Stretch::Apart { input: pair.grad_output, output };
         let statistics = Statistics::of::<E>(plan, &layout, first, pair.input, running, checkpoint)?;
         if E::DTYPE == DType::F64 {
             let elements = doubly::Elements { pair, statistics: &statistics, affine, run: layout.run() };
             let slopes = doubly::Slopes::of(plan, &layout, elements, checkpoint)?;
-            apply::<f64>(&layout, &doubly::InputGradient { elements, slopes }, output, checkpoint)?;
+            apply::<f64>(&layout, &doubly::InputGradient { elements, slopes }, results, checkpoint)?;
             return Ok(statistics);
         }
         let elements = Elements { pair, statistics: &statistics, affine, run: layout.run(), element: PhantomData::<E> };
         let means = Means::of(plan, &layout, &elements, checkpoint)?;
-        apply::<E>(&layout, &InputGradient { elements, means }, output, checkpoint)?;
+        apply::<E>(&layout, &InputGradient { elements, means }, results, checkpoint)?;
         Ok(statistics)
     });
     let parts = parts.collect::<Result<Vec<_>, Error>>()?;
@@ -188,7 +190,7 @@ struct InputGradient<'a, E> {
 
 impl<E: Element> Map<E> for InputGradient<'_, E> {
     #[inline(always)]
-    fn write(&self, at: Position, g: &mut [f64]) {
+    fn write(&self, at: Position, _: &[u8], g: &mut [f64]) {
         let mut xh = [0.0; BLOCK];
         let xh = &mut xh[..g.len()];
         self.elements.write(at, g, xh);

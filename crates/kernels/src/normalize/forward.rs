@@ -11,33 +11,31 @@ use super::{
     statistics::Statistics,
     values::{Each, Same, Values, by_variation},
 };
-use crate::{Checkpoint, DType, Element, Error, lanes::Double, parallel::CHUNK};
+use crate::{Checkpoint, DType, Element, Error, lanes::Double, parallel::CHUNK, stretch::Stretch};
 
 /// Sets are normalized in parts of about this many elements, which stay in a core's cache between measuring and
 /// writing.
 pub(super) const PART: usize = 2 * CHUNK;
 
-/// Writes a part, the elements `input` from element `from` on, normalized, to `output`; returns its statistics.
+/// Writes a part, the elements from element `from` on, normalized; returns its statistics.
 pub(super) fn forward<E: Element>(
     normalization: &NormalizationByParts,
     from: usize,
-    input: &[u8],
-    output: &mut [u8],
+    elements: Stretch<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Statistics, Error> {
     let NormalizationByParts { plan, layout, affine, running, .. } = normalization;
-    let (layout, first) = layout.stretch(from, output.len() / E::DTYPE.size());
+    let (layout, first) = layout.stretch(from, elements.len() / E::DTYPE.size());
     if rows::apply_to::<E>(normalization, &layout) {
-        return rows::forward::<E>(normalization, &layout, input, output, checkpoint);
+        return rows::forward::<E>(normalization, &layout, elements, checkpoint);
     }
-    let statistics = Statistics::of::<E>(plan, &layout, first, input, running.as_ref(), checkpoint)?;
-    let map = Normalize { input, statistics: &statistics, affine, run: layout.run(), element: PhantomData::<E> };
-    apply::<E>(&layout, &map, output, checkpoint)?;
+    let statistics = Statistics::of::<E>(plan, &layout, first, elements.input(), running.as_ref(), checkpoint)?;
+    let map = Normalize { statistics: &statistics, affine, run: layout.run(), element: PhantomData::<E> };
+    apply::<E>(&layout, &map, elements, checkpoint)?;
     Ok(statistics)
 }
 
 struct Normalize<'a, E> {
-    input: &'a [u8],
     statistics: &'a Statistics,
     affine: &'a Affine,
     run: Dim,
@@ -46,8 +44,8 @@ struct Normalize<'a, E> {
 
 impl<E: Element> Map<E> for Normalize<'_, E> {
     #[inline(always)]
-    fn write(&self, at: Position, results: &mut [f64]) {
-        E::decode_from(self.input, at.offset, results);
+    fn write(&self, at: Position, given: &[u8], results: &mut [f64]) {
+        E::decode(given, results);
         if E::DTYPE == DType::F64 {
             by_variation!(self.run, self.normalize_doubly(at, results));
         } else {
@@ -56,11 +54,11 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
     }
 
     #[inline(always)]
-    fn encode(&self, at: Position, run: &Dim, output: &mut [u8]) {
+    fn encode(&self, at: Position, run: &Dim, elements: Stretch<'_>) {
         if E::DTYPE == DType::F64 {
-            encode_blocks(self, at, run, output);
+            encode_blocks(self, at, run, elements);
         } else {
-            by_variation!(self.run, self.encode_normalized(at, output));
+            by_variation!(self.run, self.encode_normalized(at, elements));
         }
     }
 }
@@ -80,24 +78,22 @@ impl<'a, E: Element> Normalize<'a, E> {
 
     /// The same from bytes to bytes: each number stays in a register.
     #[inline(always)]
-    fn encode_normalized<S: Values<'a>, A: Values<'a>>(&self, at: Position, output: &mut [u8]) {
-        let size = E::DTYPE.size();
-        let len = output.len() / size;
+    fn encode_normalized<S: Values<'a>, A: Values<'a>>(&self, at: Position, elements: Stretch<'_>) {
+        let len = elements.len() / E::DTYPE.size();
         let mean = S::take(&self.statistics.mean, at.set, len);
         let tail = S::take(&self.statistics.tail, at.set, len);
         let rstd = S::take(&self.statistics.rstd, at.set, len);
         let weight = A::take(&self.affine.weight, at.affine, len);
         let bias = A::take(&self.affine.bias, at.affine, len);
-        let input = &self.input[at.offset * size..][..len * size];
         // What changes no number is left out where the same holds for all: the bits do not depend on it.
         let no_affine = weight.is_everywhere(1.0) && bias.is_everywhere(-0.0);
         if no_affine && mean.is_everywhere(0.0) && tail.is_everywhere(0.0) {
-            E::map_beside(input, output, rstd, |x, rstd| x * rstd);
+            elements.map_beside::<E, _, _>(rstd, |x, rstd| x * rstd);
         } else if no_affine {
-            E::map_beside(input, output, ((mean, tail), rstd), |x, ((mean, tail), rstd)| (x - mean - tail) * rstd);
+            elements.map_beside::<E, _, _>(((mean, tail), rstd), |x, ((mean, tail), rstd)| (x - mean - tail) * rstd);
         } else {
             let beside = (((mean, tail), rstd), (weight, bias));
-            E::map_beside(input, output, beside, |x, (((mean, tail), rstd), (weight, bias))| {
+            elements.map_beside::<E, _, _>(beside, |x, (((mean, tail), rstd), (weight, bias))| {
                 (x - mean - tail) * rstd * weight + bias
             });
         }

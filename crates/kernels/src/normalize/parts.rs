@@ -11,7 +11,7 @@ use super::{
     plan::{Plan, Source},
     statistics::{Running, Statistics},
 };
-use crate::{Checkpoint, DType, Error, dtype::with_element};
+use crate::{Checkpoint, DType, Error, dtype::with_element, stretch::Stretch};
 
 /// A normalization of a tensor of known shape whose elements come part by part. [`normalize`](super::normalize()) is
 /// this, over all parts at once.
@@ -94,8 +94,17 @@ impl NormalizationByParts {
         output: &mut [u8],
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartStatistics, Error> {
+        self.normalize_from(from, Stretch::Apart { input, output }, checkpoint)
+    }
+
+    pub(super) fn normalize_from(
+        &self,
+        from: usize,
+        part: Stretch<'_>,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<PartStatistics, Error> {
         let from = from / self.dtype.size();
-        with_element!(self.dtype, E => forward::<E>(self, from, input, output, checkpoint)).map(PartStatistics)
+        with_element!(self.dtype, E => forward::<E>(self, from, part, checkpoint)).map(PartStatistics)
     }
 
     /// Whether [`finish`](Self::finish) gives anything that is computed from the parts' statistics.

@@ -21,6 +21,7 @@ use crate::{
     dtype::Coded as _,
     parallel::CHUNK,
     simd::{self, InstructionSet, Kernel},
+    stretch::Stretch,
 };
 
 /// The bytes of a tensor that is expected to be in the cache that cores share, with its result.
@@ -35,12 +36,11 @@ pub(super) fn apply_to<E: Element>(normalization: &NormalizationByParts, layout:
     E::DTYPE != DType::F64 && measured && layout.set_len() <= CHUNK && layout.sets_are_contiguous()
 }
 
-/// Writes the elements `input`, which are those of the layout, normalized, to `output`; returns their statistics.
+/// Writes the elements, which are those of the layout, normalized; returns their statistics.
 pub(super) fn forward<E: Element>(
     normalization: &NormalizationByParts,
     layout: &Layout,
-    input: &[u8],
-    output: &mut [u8],
+    elements: Stretch<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Statistics, Error> {
     let NormalizationByParts { plan, affine, .. } = normalization;
@@ -49,22 +49,22 @@ pub(super) fn forward<E: Element>(
     let chunk = sets * set * E::DTYPE.size();
     let in_cache = normalization.total_len() <= IN_CACHE;
     let mut moments = vec![Moments::default(); layout.sets()];
-    let chunks = moments.par_chunks_mut(sets).zip(output.par_chunks_mut(chunk));
+    let chunks = moments.par_chunks_mut(sets).zip(elements.par_chunks(chunk));
     // A part of the usual size is two chunks, which are not worth a second thread.
-    chunks.zip(input.par_chunks(chunk)).with_min_len(2).enumerate().try_for_each(
-        |(index, ((moments, output), input))| {
-            checkpoint.check()?;
-            let places = &mut layout.runs_from(index * sets * (set / layout.run().len));
-            let (run, eps, centred) = (layout.run(), plan.eps, plan.centred);
+    chunks.with_min_len(2).enumerate().try_for_each(|(index, (moments, elements))| {
+        checkpoint.check()?;
+        let places = &mut layout.runs_from(index * sets * (set / layout.run().len));
+        let (run, eps, centred) = (layout.run(), plan.eps, plan.centred);
+        elements.with_both(|input, output| {
             if E::DTYPE != DType::F32 {
                 let element = PhantomData::<E>;
                 simd::run(halves::Rows { centred, eps, run, affine, set, places, moments, input, output, element });
-                return Ok(());
+                return;
             }
             let ((input, _), (output, _)) = (input.as_chunks(), output.as_chunks_mut());
             if !in_cache {
                 simd::run(Rows { centred, eps, run, affine, set, places, moments, input, output });
-                return Ok(());
+                return;
             }
             if centred {
                 simd::run(Centred { eps, set, input, moments });
@@ -72,9 +72,9 @@ pub(super) fn forward<E: Element>(
                 simd::run(Uncentred { eps, set, input, moments });
             }
             simd::run(Write { run, affine, set, places, moments, input, output });
-            Ok::<_, Error>(())
-        },
-    )?;
+        });
+        Ok::<_, Error>(())
+    })?;
     let list = |quantity: fn(&Moments) -> f64| moments.iter().map(quantity).collect();
     Ok(Statistics {
         mean: list(|set| set.mean),

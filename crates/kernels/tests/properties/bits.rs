@@ -14,7 +14,7 @@ use rayon::ThreadPoolBuilder;
 
 use super::{
     case::{dtypes, tensor, wide_numbers},
-    in_place::{self, clip_both},
+    in_place::{self, clip_both, normalize_in_both},
 };
 
 /// Held while a test forces an instruction set, which holds for the whole process.
@@ -58,7 +58,7 @@ fn of_a_row_in_a_large_tensor_and_in_a_small_one() {
             let run = |data: &[u8]| {
                 let shape = [data.len() / 4 / ROW, ROW];
                 let input = TensorRef::new(DType::F32, &shape, data).expect("whole rows");
-                let result = normalize(&Normalization::new(kind), &parameters, input, true, &Uninterrupted);
+                let result = normalize_in_both(&Normalization::new(kind), &parameters, input);
                 let result = result.expect("valid");
                 [result.output, result.rstd.expect("asked for")].map(|tensor| tensor.data().to_vec())
             };
@@ -102,7 +102,7 @@ fn normalize_both(
     grad: TensorRef<'_>,
 ) -> impl PartialEq + Debug + Send + use<> {
     let parameters = NormParameters { weight: Some(weight), bias: Some(weight), ..NormParameters::default() };
-    let forward = normalize(spec, &parameters, input, true, &Uninterrupted).expect("valid");
+    let forward = normalize_in_both(spec, &parameters, input).expect("valid");
     let backward = normalize_backward(spec, &parameters, input, grad, &Uninterrupted).expect("valid");
     (forward, backward)
 }
@@ -139,7 +139,7 @@ fn running_statistics() {
                 ..NormParameters::default()
             };
             everywhere(&format!("{kind:?}, training {training}"), || {
-                let forward = normalize(&spec, &running, input.view(), true, &Uninterrupted).expect("valid");
+                let forward = normalize_in_both(&spec, &running, input.view()).expect("valid");
                 let backward = normalize_backward(&spec, &running, input.view(), input.view(), &Uninterrupted);
                 (forward, backward.expect("valid"))
             });

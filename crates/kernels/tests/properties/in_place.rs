@@ -1,8 +1,9 @@
 //! The operations that can replace their input give the bits of those that do not, and the same errors.
 
 use evenkeel_kernels::{
-    Clipped, Clipping, Drawn, Dropout, Dropped, Error, Tensor, TensorMut, TensorRef, Uninterrupted, clip_gradients,
-    clip_gradients_in_place, dropout, dropout_backward, dropout_backward_in_place, dropout_in_place,
+    Clipped, Clipping, Drawn, Dropout, Dropped, Error, NormParameters, Normalization, Normalized, Tensor, TensorMut,
+    TensorRef, Uninterrupted, clip_gradients, clip_gradients_in_place, dropout, dropout_backward,
+    dropout_backward_in_place, dropout_in_place, normalize, normalize_in_place,
 };
 
 /// What `operation` makes of copies of these tensors.
@@ -49,5 +50,20 @@ pub(crate) fn dropout_backward_both(spec: &Dropout, grad_output: TensorRef<'_>) 
         replaced(&[grad_output], |mut copy| dropout_backward_in_place(spec, &mut copy[0], &Uninterrupted));
     assert_eq!(in_place, apart.as_ref().map(|_| ()).map_err(Clone::clone), "{spec:?}");
     assert!(copies[0] == apart.as_ref().map_or(grad_output.data(), Tensor::data), "{spec:?}: differs in place");
+    apart
+}
+
+/// [`normalize`], compared with itself in place.
+pub(crate) fn normalize_in_both(
+    spec: &Normalization,
+    parameters: &NormParameters<'_>,
+    input: TensorRef<'_>,
+) -> Result<Normalized, Error> {
+    let apart = normalize(spec, parameters, input, true, &Uninterrupted);
+    let (in_place, copies) =
+        replaced(&[input], |mut copy| normalize_in_place(spec, parameters, &mut copy[0], true, &Uninterrupted));
+    assert!(in_place == apart.clone().map(|normalized| normalized.map_output(|_| ())), "{spec:?}");
+    let expected = apart.as_ref().map_or(input.data(), |normalized| normalized.output.data());
+    assert!(copies[0] == expected, "{spec:?}: differs in place");
     apart
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::{
     case::{Case, cases, tensor},
+    in_place::normalize_in_both,
     oracle,
     ulp::{self, Exact, Limit},
 };
@@ -16,7 +17,7 @@ pub(crate) fn check(case: &Case) -> Result<(), TestCaseError> {
     let Some(expected) = oracle::normalize(case) else {
         return Err(TestCaseError::reject("a set of no spread, eps 0"));
     };
-    let got = normalize(&case.spec, &case.parameters(), case.input.view(), true, &Uninterrupted)
+    let got = normalize_in_both(&case.spec, &case.parameters(), case.input.view())
         .map_err(|error| TestCaseError::fail(format!("{error}")))?;
     let input = case.input.dtype();
     // Weights and running statistics may be float64 where the input is not, and then what is returned for them is, too.
@@ -168,7 +169,7 @@ fn nothing_is_normalized_to_nothing() {
             let spec = Normalization { groups: usize::from(kind == NormKind::Group), ..Normalization::new(kind) };
             let input = tensor(DType::F16, shape, &[]);
             let none = NormParameters::default();
-            let got = normalize(&spec, &none, input.view(), true, &Uninterrupted).expect("empty is fine");
+            let got = normalize_in_both(&spec, &none, input.view()).expect("empty is fine");
             assert_eq!(got.output, input, "{kind:?}");
             assert!(got.rstd.is_some_and(|rstd| rstd.view().to_f64().iter().all(|x| x.is_nan())));
             let got =

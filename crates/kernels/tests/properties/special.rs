@@ -2,11 +2,11 @@
 //! `docs/numerics.md`, for every dtype. Those of dropout and clipping are in `dropout.rs` and `clip.rs`.
 
 use evenkeel_kernels::{
-    DType, NormGradients, NormKind, NormParameters, Normalization, Normalized, Tensor, Uninterrupted, normalize,
+    DType, NormGradients, NormKind, NormParameters, Normalization, Normalized, Tensor, Uninterrupted,
     normalize_backward,
 };
 
-use super::case::tensor;
+use super::{case::tensor, in_place::normalize_in_both};
 
 const CENTRED: [NormKind; 4] = [NormKind::Batch, NormKind::Layer, NormKind::Instance, NormKind::Group];
 const KINDS: [NormKind; 5] = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
@@ -19,7 +19,7 @@ fn spec(kind: NormKind) -> Normalization {
 }
 
 fn forward(spec: &Normalization, parameters: &NormParameters<'_>, input: &Tensor) -> Normalized {
-    normalize(spec, parameters, input.view(), true, &Uninterrupted).expect("valid")
+    normalize_in_both(spec, parameters, input.view()).expect("valid")
 }
 
 fn backward(spec: &Normalization, parameters: &NormParameters<'_>, input: &Tensor, grad: &Tensor) -> NormGradients {

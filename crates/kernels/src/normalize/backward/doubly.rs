@@ -172,7 +172,7 @@ pub(super) struct InputGradient<'a> {
 
 impl Map<f64> for InputGradient<'_> {
     #[inline(always)]
-    fn write(&self, at: Position, g: &mut [f64]) {
+    fn write(&self, at: Position, _: &[u8], g: &mut [f64]) {
         let mut x = [0.0; BLOCK];
         let x = &mut x[..g.len()];
         self.elements.write(at, g, x);
