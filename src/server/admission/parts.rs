@@ -43,8 +43,11 @@ enum Place {
     /// A field that is a number.
     Number,
     Length,
-    /// A field's bytes, so many of them.
-    Skip(usize),
+    /// A field's bytes, so many of them, each of which counts so many times when it comes: what is announced may be a lie.
+    Skip {
+        missing: usize,
+        times: usize,
+    },
     /// After what nobody can decode.
     Unreadable,
 }
@@ -64,14 +67,16 @@ impl Parts {
         while let [first, ..] = bytes {
             let within = self.inner > 0;
             let read = match self.place {
-                Place::Skip(missing) => missing.min(bytes.len()),
+                Place::Skip { missing, .. } => missing.min(bytes.len()),
                 Place::Key | Place::Number | Place::Length | Place::Unreadable => 1,
             };
             bytes = &bytes[read..];
             self.inner = self.inner.saturating_sub(read);
             match self.place {
-                Place::Skip(missing) if read < missing => self.place = Place::Skip(missing - read),
-                Place::Skip(_) => self.place = Place::Key,
+                Place::Skip { missing, times } => {
+                    self.count(read.saturating_mul(times));
+                    self.skip(missing - read, times);
+                }
                 Place::Unreadable => return,
                 Place::Key => {
                     if self.takes(*first) {
@@ -116,11 +121,11 @@ impl Parts {
                 }
                 Place::Number
             }
-            1 => Place::Skip(8),
+            1 => Place::Skip { missing: 8, times: 0 },
             2 => Place::Length,
             // Groups, which nobody has: what is in them is counted as if it was not.
             3 | 4 => Place::Key,
-            5 => Place::Skip(4),
+            5 => Place::Skip { missing: 4, times: 0 },
             6.. => Place::Unreadable,
         };
     }
@@ -139,8 +144,11 @@ impl Parts {
             (true, FLOAT_DATA) => PER_FLOAT_BYTE,
             (false | true, _) => 0,
         };
-        self.count(length.saturating_mul(times));
-        self.place = if length == 0 { Place::Key } else { Place::Skip(length) };
+        self.skip(length, times);
+    }
+
+    fn skip(&mut self, missing: usize, times: usize) {
+        self.place = if missing == 0 { Place::Key } else { Place::Skip { missing, times } };
     }
 
     fn count(&mut self, bytes: usize) {
@@ -197,6 +205,18 @@ mod tests {
             assert!(counted(&message, 1) <= 1001 * PER_MESSAGE);
         }
         assert_eq!(counted(&b"\x0E\x7A\x00".repeat(10), 4), 0);
+    }
+
+    /// Nor is there room to be taken from others by announcing it.
+    #[test]
+    fn what_is_announced_and_does_not_come_costs_nothing() {
+        // A shape, axes and numbers of 2^28 bytes each, of which three come.
+        for list in
+            [&b"\x7A\x20\x1A\x80\x80\x80\x80\x01"[..], b"\x12\x80\x80\x80\x80\x01", b"\x7A\x20\x72\x80\x80\x80\x80\x01"]
+        {
+            let counted = counted(&[list, b"\x01\x02\x03"].concat(), 2);
+            assert!(counted <= PER_MESSAGE + 3 * PER_NUMBER, "{counted}");
+        }
     }
 
     #[test]
