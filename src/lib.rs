@@ -20,6 +20,7 @@
 //! | `metrics` | what the server counts of itself, and the port that Prometheus asks |
 //! | `otlp` | traces and metrics for a collector |
 //! | `watched`, `pem` | files that are read again when they change, and certificates in them |
+//! | `prefix` | what precedes a message |
 //! | `buffers` | large buffers that are used again |
 //! | `counters` | what the server has done, in numbers |
 //! | `error` | every way a call can fail, and its gRPC status |
@@ -51,6 +52,7 @@ mod executor;
 mod metrics;
 mod otlp;
 mod pem;
+mod prefix;
 mod priority;
 pub mod reload;
 pub mod server;

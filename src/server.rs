@@ -13,7 +13,6 @@ mod listener;
 mod metadata;
 mod patience;
 mod places;
-mod prefix;
 mod protocol;
 mod running;
 mod sending;

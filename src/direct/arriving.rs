@@ -16,10 +16,11 @@ use super::{
     answer::{opening, respond_in_parts},
     following,
     head::Head,
-    receive::{Incoming, PREFIX, Prefix},
+    receive::{Incoming, PREFIX},
 };
 use crate::{
     error::Error,
+    prefix::Announced,
     service::{Arriving, Service},
 };
 
@@ -54,7 +55,7 @@ pub(super) async fn normalize(mut incoming: Incoming, service: &Arc<Service>, li
 /// A call whose elements are being read.
 pub(super) struct Reading {
     incoming: Incoming,
-    prefix: Prefix,
+    prefix: Announced,
     arriving: Arriving,
     limit: usize,
 }
@@ -104,7 +105,7 @@ async fn give_up(arriving: Arriving, status: Status, limit: usize) -> Result<pb:
 }
 
 /// Reads what comes before the tensor's bytes.
-async fn begin(incoming: &mut Incoming, service: &Arc<Service>, limit: usize) -> Option<(Prefix, Arriving)> {
+async fn begin(incoming: &mut Incoming, service: &Arc<Service>, limit: usize) -> Option<(Announced, Arriving)> {
     for _ in 0..HEAD_FRAMES {
         if let Some((prefix, message)) = incoming.message_so_far() {
             let len = prefix.len();

@@ -11,7 +11,10 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tonic::{Status, body::Body};
 
-use crate::buffers::{Buffers, Loan};
+use crate::{
+    buffers::{Buffers, Loan},
+    prefix::{Announced, Prefix},
+};
 
 pub(super) use evenkeel_proto::bulk::PREFIX;
 
@@ -85,7 +88,7 @@ impl Incoming {
     }
 
     /// The prefix, once it is there, and what has come of the message, put together.
-    pub(super) fn message_so_far(&mut self) -> Option<(Prefix, Bytes)> {
+    pub(super) fn message_so_far(&mut self) -> Option<(Announced, Bytes)> {
         let prefix = self.frames.prefix()?;
         if self.frames.data.len() > 1 {
             let joined = self.frames.data.make_contiguous().concat();
@@ -155,30 +158,8 @@ impl Incoming {
 /// The body that a message would have come in.
 pub(super) fn body_of(message: Bytes) -> Body {
     let length = u32::try_from(message.len()).expect("it came with a length of four bytes");
-    let prefix = Prefix { compressed: 0, length };
+    let prefix = Announced { flag: 0, length };
     Body::new(Replay { data: [prefix.to_bytes(), message].into(), end: None, rest: Body::empty() })
-}
-
-/// What precedes a message.
-#[derive(Clone, Copy)]
-pub(super) struct Prefix {
-    compressed: u8,
-    length: u32,
-}
-
-impl Prefix {
-    /// The bytes of the message.
-    pub(super) fn len(self) -> usize {
-        usize::try_from(self.length).unwrap_or(usize::MAX)
-    }
-
-    pub(super) fn is_compressed(self) -> bool {
-        self.compressed != 0
-    }
-
-    pub(super) fn to_bytes(self) -> Bytes {
-        Bytes::from([&[self.compressed][..], &self.length.to_be_bytes()].concat())
-    }
 }
 
 /// The frames of a body, as they came.
@@ -203,22 +184,12 @@ impl Frames {
     }
 
     /// The prefix, once it is there; it may be cut anywhere.
-    fn prefix(&self) -> Option<Prefix> {
+    fn prefix(&self) -> Option<Announced> {
         if let Some(gathered) = &self.gathered {
             return Some(gathered.prefix);
         }
-        let mut bytes = [0; PREFIX];
-        let mut filled = 0;
-        for data in &self.data {
-            let more = data.len().min(PREFIX - filled);
-            bytes[filled..filled + more].copy_from_slice(&data[..more]);
-            filled += more;
-            if filled == PREFIX {
-                let [compressed, length @ ..] = bytes;
-                return Some(Prefix { compressed, length: u32::from_be_bytes(length) });
-            }
-        }
-        None
+        let mut prefix = Prefix::new();
+        self.data.iter().find_map(|data| prefix.take(&mut &data[..]))
     }
 
     /// Copies the frames of a message of `len` bytes to one buffer, if they are more than one, and gives them up: the
@@ -269,7 +240,7 @@ impl Frames {
 
 /// A message that is being put together.
 struct Gathered {
-    prefix: Prefix,
+    prefix: Announced,
     /// As long as the message.
     buffer: Vec<u8>,
     filled: usize,

@@ -12,11 +12,11 @@ use std::sync::{
 };
 
 pub(super) use self::parts::Parts;
-use super::prefix::Prefix;
 use crate::{
     config::HELD_PER_REQUEST_BYTE,
     counters::Counters,
     error::{Error, Scarce},
+    prefix::Prefix,
 };
 
 /// The path of every method that computes; health and reflection are always answered.

@@ -15,10 +15,8 @@ use super::{
 };
 use crate::{
     config::Encoding,
-    server::{
-        prefix::{Announced, Prefix},
-        turns::Turn,
-    },
+    prefix::{Announced, Prefix},
+    server::turns::Turn,
 };
 
 /// A body whose messages are compressed. The length of a message precedes it: it is kept until all of it is there.

@@ -19,10 +19,10 @@ use crate::{
     config::Encoding,
     error::Error,
     metrics::Metrics,
+    prefix::{Announced, Prefix},
     server::{
         admission::{Held, Parts},
         calls::BoxError,
-        prefix::{Announced, Prefix},
         turns::Turn,
     },
 };

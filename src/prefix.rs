@@ -5,27 +5,27 @@ use evenkeel_proto::bulk::PREFIX;
 
 /// A prefix that comes in parts, or has not begun to.
 #[derive(Debug)]
-pub(super) struct Prefix {
+pub(crate) struct Prefix {
     bytes: [u8; PREFIX],
     filled: usize,
 }
 
 /// What a prefix says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Announced {
+pub(crate) struct Announced {
     /// 1: the message is compressed.
-    pub(super) flag: u8,
+    pub(crate) flag: u8,
     /// The message's, in bytes.
-    pub(super) length: u32,
+    pub(crate) length: u32,
 }
 
 impl Prefix {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { bytes: [0; PREFIX], filled: 0 }
     }
 
     /// Takes from the beginning of `input` what belongs to it. When all of it is there that is returned, and another may come.
-    pub(super) fn take(&mut self, input: &mut impl Buf) -> Option<Announced> {
+    pub(crate) fn take(&mut self, input: &mut impl Buf) -> Option<Announced> {
         let here = input.remaining().min(PREFIX - self.filled);
         input.copy_to_slice(&mut self.bytes[self.filled..self.filled + here]);
         self.filled += here;
@@ -38,19 +38,23 @@ impl Prefix {
     }
 
     /// Whether nothing of it has come.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.filled == 0
     }
 }
 
 impl Announced {
+    pub(crate) fn is_compressed(self) -> bool {
+        self.flag != 0
+    }
+
     /// The length as one of memory.
-    pub(super) fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         usize::try_from(self.length).unwrap_or(usize::MAX)
     }
 
     /// As it is sent.
-    pub(super) fn to_bytes(self) -> Bytes {
+    pub(crate) fn to_bytes(self) -> Bytes {
         let mut bytes = BytesMut::with_capacity(PREFIX);
         bytes.put_u8(self.flag);
         bytes.put_u32(self.length);
