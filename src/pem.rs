@@ -1,6 +1,9 @@
 //! Certificates in files.
 
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 
 use crate::{config::Error, watched::File};
 
@@ -12,4 +15,16 @@ pub(crate) fn certificates(file: &File, content: &[u8]) -> Result<Vec<Certificat
     let certificates = CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|error| file.error(error))?;
     if certificates.is_empty() { Err(file.error("there is no certificate in it")) } else { Ok(certificates) }
+}
+
+/// As [`certificates`], of those who may have signed others.
+///
+/// # Errors
+/// It is not PEM, holds no certificate, or one that cannot be used.
+pub(crate) fn authorities(file: &File, content: &[u8]) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file, content)? {
+        roots.add(certificate).map_err(|error| file.error(error))?;
+    }
+    Ok(roots)
 }

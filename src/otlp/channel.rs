@@ -1,7 +1,6 @@
 //! The connection to the collector.
 
 use rustls::{
-    RootCertStore,
     crypto::ring,
     pki_types::{PrivateKeyDer, pem::PemObject as _},
     sign::CertifiedKey,
@@ -40,11 +39,7 @@ fn tls(config: &OtlpConfig) -> Result<ClientTlsConfig, Error> {
     let Some(path) = &config.ca else { return Ok(settings.with_webpki_roots()) };
     let file = File { key: "otlp-ca", path: path.clone() };
     let content = file.read()?;
-    let mut roots = RootCertStore::empty();
-    for certificate in pem::certificates(&file, &content)? {
-        roots.add(certificate).map_err(|error| file.error(error))?;
-    }
-    Ok(settings.trust_anchors(roots.roots))
+    Ok(settings.trust_anchors(pem::authorities(&file, &content)?.roots))
 }
 
 /// What the collector is shown, if anything.

@@ -3,7 +3,7 @@
 use std::{fmt, io, sync::Arc};
 
 use rustls::{
-    RootCertStore, ServerConfig,
+    ServerConfig,
     crypto::ring,
     pki_types::{PrivateKeyDer, pem::PemObject as _},
     server::WebPkiClientVerifier,
@@ -13,7 +13,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     config::{Error, SecurityConfig},
-    pem::certificates,
+    pem,
     watched::{File, Reload, Reloaded},
 };
 
@@ -62,7 +62,7 @@ impl Tls {
 /// The settings that these files make: the certificates, their key, and who signs those of clients, if they need one.
 /// `protocols`: what may be spoken, the best first.
 fn settings(files: &[File], contents: &[Vec<u8>], protocols: &[&[u8]]) -> Result<ServerConfig, Error> {
-    let cert = certificates(&files[0], &contents[0])?;
+    let cert = pem::certificates(&files[0], &contents[0])?;
     let key = PrivateKeyDer::from_pem_slice(&contents[1]).map_err(|error| files[1].error(error))?;
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -70,11 +70,8 @@ fn settings(files: &[File], contents: &[Vec<u8>], protocols: &[&[u8]]) -> Result
         .map_err(|error| files[0].error(error))?;
     let builder = match (files.get(2), contents.get(2)) {
         (Some(file), Some(content)) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(file, content)? {
-                roots.add(certificate).map_err(|error| file.error(error))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            let roots = Arc::new(pem::authorities(file, content)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
             builder.with_client_cert_verifier(verifier.map_err(|error| file.error(error))?)
         }
         (None, _) | (_, None) => builder.with_no_client_auth(),
