@@ -166,7 +166,7 @@ impl AsRef<[u8]> for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         // A buffer that was taken back is not here any more.
-        if !self.buffer.is_empty() {
+        if self.buffer.capacity() > 0 {
             self.pool.put(std::mem::take(&mut self.buffer));
         }
     }

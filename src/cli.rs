@@ -138,6 +138,7 @@ mod tests {
             assert_eq!(flag.get_env().and_then(|env| env.to_str()), Some(variable.as_str()), "--{name}");
         }
     }
+
     /// Where a container has the server's variables, and `health` reads the server's file.
     #[test]
     fn flags_towards_a_server_have_variables_of_their_own() {

@@ -115,14 +115,15 @@ impl Near {
     #[inline(always)]
     fn of(Moments { mean, tail, var, rstd }: Moments) -> Option<Self> {
         let nearest = mean as f32;
-        let rest = ((mean - f64::from(nearest)) + tail) as f32;
+        let exact_rest = (mean - f64::from(nearest)) + tail;
+        let rest = exact_rest as f32;
         let is_zero_or_above = |x: f32, power: i32| x == 0.0 || x.abs() >= 2f32.powi(power);
         // Of a finite variance all elements are finite.
         let is_near = var.is_finite()
             && (2f64.powi(-20)..=2f64.powi(40)).contains(&rstd)
             && is_zero_or_above(nearest, -60)
             && is_zero_or_above(rest, -100)
-            && (rest == 0.0) == ((mean - f64::from(nearest)) + tail == 0.0);
+            && (rest == 0.0) == (exact_rest == 0.0);
         is_near.then_some(Self { mean: nearest, tail: rest, rstd: rstd as f32 })
     }
 
