@@ -29,10 +29,9 @@ fi
 
 environment clients/python/requirements.txt
 cargo build --release --locked --package evenkeel
-# Go's own program makes the certificates, which have signed themselves.
 for name in first second; do
     mkdir "$scratch/$name"
-    (cd "$scratch/$name" && go run "$(go env GOROOT)/src/crypto/tls/generate_cert.go" --host localhost --ecdsa-curve P256 2>/dev/null)
+    self_signed "$scratch/$name" localhost
 done
 "$python" clients/clock/check.py --evenkeel "${CARGO_TARGET_DIR:-target}/release/evenkeel" --faketime "$faketime" \
     --folder "$scratch"

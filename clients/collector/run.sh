@@ -12,8 +12,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 bash .ci/install otelcol
 environment clients/python/requirements.txt
 cargo build --release --locked --package evenkeel
-# Go's own program makes the certificate: cert.pem, which has signed itself, and key.pem.
-generate=$(go env GOROOT)/src/crypto/tls/generate_cert.go
-(cd "$scratch" && go run "$generate" --host localhost --ecdsa-curve P256 2>/dev/null)
+self_signed "$scratch" localhost
 "$python" clients/collector/check.py --evenkeel "${CARGO_TARGET_DIR:-target}/release/evenkeel" \
     --collector evenkeel-otelcol --certificates "$scratch"

@@ -35,8 +35,7 @@ serve --max-frame-bytes 16384
 conforms 'plain text'
 stop
 
-certificates=$(go env GOROOT)/src/crypto/tls/generate_cert.go
-(cd "$scratch" && go run "$certificates" --host 127.0.0.1 --ecdsa-curve P256 2>/dev/null)
+self_signed "$scratch" 127.0.0.1
 serve --max-frame-bytes 16384 --tls-cert "$scratch/cert.pem" --tls-key "$scratch/key.pem"
 conforms TLS --tls --insecure
 stop

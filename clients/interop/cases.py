@@ -15,6 +15,7 @@ import grpc
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+import runner  # noqa: E402
 import stubs  # noqa: E402
 
 SERVICE = "evenkeel.v1.TensorOpsService"
@@ -166,16 +167,7 @@ CASES = (
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", required=True, help="HOST:PORT")
-    cases = Cases(parser.parse_args().target)
-    failed = 0
-    for name in CASES:
-        try:
-            getattr(cases, name)()
-            print(f"ok      {name}")
-        except Exception as error:
-            failed += 1
-            print(f"FAILED  {name}: {error}")
-    return 1 if failed else 0
+    return runner.run(Cases(parser.parse_args().target), CASES)
 
 
 if __name__ == "__main__":

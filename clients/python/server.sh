@@ -22,6 +22,13 @@ environment() {
     "$python" -m pip install --quiet --disable-pip-version-check --requirement "$1"
 }
 
+# self_signed FOLDER HOST: makes cert.pem, which has signed itself, and key.pem there, with Go's own program.
+self_signed() {
+    local generate
+    generate=$(go env GOROOT)/src/crypto/tls/generate_cert.go
+    (cd "$1" && go run "$generate" --host "$2" --ecdsa-curve P256 2>/dev/null)
+}
+
 # serve [FLAG...]: builds a server and starts it on a free port; sets `evenkeel`, `server` and `target`.
 serve() {
     cargo build --release --locked --package evenkeel

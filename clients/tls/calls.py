@@ -16,6 +16,7 @@ import grpc
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+import runner  # noqa: E402
 import stubs  # noqa: E402
 
 # For an answer that must come. No case is decided by it.
@@ -117,16 +118,7 @@ def main() -> int:
     parser.add_argument("--certificates", required=True, type=Path, help="the folder that certificates.sh has made")
     parser.add_argument("cases", nargs="+", metavar="CASE")
     arguments = parser.parse_args()
-    cases = Cases(arguments.target, arguments.certificates)
-    failed = 0
-    for name in arguments.cases:
-        try:
-            getattr(cases, name)()
-            print(f"ok      {name}")
-        except Exception as error:
-            failed += 1
-            print(f"FAILED  {name}: {error}")
-    return 1 if failed else 0
+    return runner.run(Cases(arguments.target, arguments.certificates), arguments.cases)
 
 
 if __name__ == "__main__":
