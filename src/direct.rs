@@ -76,13 +76,9 @@ where
         let method = request.uri().path().strip_prefix("/evenkeel.v1.TensorOpsService/").unwrap_or_default();
         match method {
             "Normalize" => self.normalize(service, request),
-            "NormalizeBackward" => {
-                self.unary(
-                    service,
-                    request,
-                    |service, message, _| async move { service.normalize_backward(message).await },
-                )
-            }
+            "NormalizeBackward" => self.unary(service, request, |service, message, loan| async move {
+                service.normalize_backward(message, loan).await
+            }),
             "Dropout" => self
                 .unary(service, request, |service, message, loan| async move { service.dropout(message, loan).await }),
             "DropoutBackward" => self.unary(service, request, |service, message, loan| async move {

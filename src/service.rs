@@ -10,7 +10,7 @@ use evenkeel_exact::{NormOrder, NormPartial};
 use evenkeel_kernels::{
     self as kernels, Checkpoint, Drawn, Dropped, TensorRef, clip_gradients, clip_gradients_in_place, dropout,
     dropout_backward, dropout_backward_in_place, dropout_in_place, measure_gradients, normalize, normalize_backward,
-    normalize_in_place,
+    normalize_backward_in_place, normalize_in_place,
 };
 use evenkeel_proto::v1 as pb;
 use prost::Message;
@@ -163,23 +163,42 @@ impl Service {
         })
     }
 
+    /// `loan`: as for [`normalize`](Self::normalize).
     pub(crate) fn normalize_backward(
         &self,
         request: pb::NormalizeBackwardRequest,
+        loan: Option<Loan>,
     ) -> impl Future<Output = Result<pb::NormalizeBackwardResponse, Status>> {
         let observed = Observed::begin(&self.metrics, Method::NormalizeBackward);
         let call = wire::NormalizeBackward::decode(request, self.max_message_bytes).map(Box::new);
         observed.end(async {
             let call = call?;
-            self.describe(Method::NormalizeBackward, call.spec.kind, &[call.input.view()]);
-            let estimate = Work::NormalizeBackward.estimate(&[call.input.view()]);
+            let input = call.pair[0].view();
+            self.describe(Method::NormalizeBackward, call.spec.kind, &[input]);
+            let estimate = Work::NormalizeBackward.estimate(&[input]);
             let (call, result) = self
                 .compute(Method::NormalizeBackward, estimate, call, |call, checkpoint| {
-                    let parameters = call.parameters.view();
-                    normalize_backward(&call.spec, &parameters, call.input.view(), call.grad_output.view(), checkpoint)
+                    let wire::NormalizeBackward { spec, parameters, pair } = call;
+                    let loan = loan.filter(|_| parameters.detach_below(pair[0].bytes().len()));
+                    let parameters = parameters.view();
+                    let replaced = wire::in_place(loan, pair, |pair| {
+                        let (input, grad_output) = pair.split_at_mut(1);
+                        normalize_backward_in_place(spec, &parameters, input[0].view(), &mut grad_output[0], checkpoint)
+                    });
+                    Ok(match replaced {
+                        Some(replaced) => replaced?.map_grad_input(|()| None),
+                        None => {
+                            let [input, grad_output] = pair.each_ref().map(wire::Tensor::view);
+                            normalize_backward(spec, &parameters, input, grad_output, checkpoint)?.map_grad_input(Some)
+                        }
+                    })
                 })
                 .await?;
-            self.within_limit(call.encode(result, self.executor.buffers()))
+            let buffers = self.executor.buffers();
+            let replaced = || call.pair[1].bytes().clone();
+            let lent = |output: kernels::Tensor| buffers.lend(output.into_parts().2);
+            let result = result.map_grad_input(|output| output.map_or_else(replaced, lent));
+            self.within_limit(call.encode(result))
         })
     }
 

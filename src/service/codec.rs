@@ -46,7 +46,7 @@ impl pb::tensor_ops_service_server::TensorOpsService for Codec {
         &self,
         request: Request<pb::NormalizeBackwardRequest>,
     ) -> Result<Response<pb::NormalizeBackwardResponse>, Status> {
-        self.0.normalize_backward(seen(request)).await.map(Response::new)
+        self.0.normalize_backward(seen(request), None).await.map(Response::new)
     }
 
     async fn dropout(&self, request: Request<pb::DropoutRequest>) -> Result<Response<pb::DropoutResponse>, Status> {

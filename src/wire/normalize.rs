@@ -5,7 +5,7 @@ use evenkeel_kernels::{NormGradients, NormKind, NormParameters, Normalization, N
 use evenkeel_proto::v1 as pb;
 
 use super::{Description, Path, Tensor, tensor, unknown, unspecified};
-use crate::{buffers::Buffers, error::Error};
+use crate::error::Error;
 
 /// A decoded `NormalizeRequest`, whose input is there, or is only described yet.
 #[derive(Debug)]
@@ -92,8 +92,8 @@ impl<I> Normalize<I> {
 pub(crate) struct NormalizeBackward {
     pub(crate) spec: Normalization,
     pub(crate) parameters: Parameters,
-    pub(crate) input: Tensor,
-    pub(crate) grad_output: Tensor,
+    /// The input and the gradient of the output.
+    pub(crate) pair: [Tensor; 2],
 }
 
 impl NormalizeBackward {
@@ -126,20 +126,23 @@ impl NormalizeBackward {
                 momentum,
             },
             parameters: Parameters::decode(weight, bias, running_mean, running_var, limit)?,
-            input: Tensor::required(input, Path::new("input"), limit)?,
-            grad_output: Tensor::required(grad_output, Path::new("grad_output"), limit)?,
+            pair: [
+                Tensor::required(input, Path::new("input"), limit)?,
+                Tensor::required(grad_output, Path::new("grad_output"), limit)?,
+            ],
         })
     }
 
-    pub(crate) fn encode(self, result: NormGradients, buffers: &Buffers) -> pb::NormalizeBackwardResponse {
-        let Self { spec: _, parameters: _, input, grad_output: _ } = self;
+    /// `result`: with the bytes of the input's gradient.
+    pub(crate) fn encode(self, result: NormGradients<Bytes>) -> pb::NormalizeBackwardResponse {
+        let Self { spec: _, parameters: _, pair: [input, _] } = self;
         let NormGradients { grad_weight, grad_bias, grad_input } = result;
         let input = Description::from(input);
         let form = input.form();
         pb::NormalizeBackwardResponse {
             grad_weight: grad_weight.map(|gradient| tensor::unnamed(gradient, form)),
             grad_bias: grad_bias.map(|gradient| tensor::unnamed(gradient, form)),
-            grad_input: Some(input.answer(grad_input, buffers)),
+            grad_input: Some(input.answer_bytes(grad_input)),
         }
     }
 }

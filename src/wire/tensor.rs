@@ -78,12 +78,6 @@ impl Description {
         self.form
     }
 
-    /// The answer to this tensor, under its name.
-    pub(super) fn answer(self, tensor: kernels::Tensor, buffers: &Buffers) -> pb::Tensor {
-        let (dtype, shape, data) = tensor.into_parts();
-        encode(self.name, dtype, &shape, buffers.lend(data), self.form)
-    }
-
     /// The answer to this tensor of the same dtype and shape, under its name.
     pub(super) fn answer_bytes(&self, data: Bytes) -> pb::Tensor {
         encode(self.name.clone(), self.dtype, &self.shape, data, self.form)

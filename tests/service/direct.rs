@@ -344,6 +344,14 @@ async fn what_was_put_together_is_replaced() {
     let affine = |weight, bias| pb::NormalizeRequest { weight, bias, return_statistics: true, ..batch() };
     let of_all =
         pb::NormalizeRequest { axes: vec![0, 1], weight: Some(wide()), ..normalize(pb::NormKind::Layer, wide()) };
+    let gradient = |weight, bias| pb::NormalizeBackwardRequest {
+        kind: pb::NormKind::Layer.into(),
+        weight,
+        bias,
+        input: Some(wide()),
+        grad_output: Some(wide()),
+        ..Default::default()
+    };
     let backward = pb::DropoutBackwardRequest { p: 0.3, seed: 5, grad_output: Some(wide()), ..Default::default() };
     let cases = [
         ("Normalize", batch().encode_to_vec(), 1),
@@ -351,6 +359,9 @@ async fn what_was_put_together_is_replaced() {
         ("Normalize", affine(Some(f32s(&[3], &[1.0; 3])), None).encode_to_vec(), 1),
         // A weight that is no smaller than the input is not copied to make room.
         ("Normalize", of_all.encode_to_vec(), 2),
+        ("NormalizeBackward", gradient(None, None).encode_to_vec(), 1),
+        ("NormalizeBackward", gradient(Some(channels()), Some(channels())).encode_to_vec(), 1),
+        ("NormalizeBackward", gradient(Some(f32s(&[3], &[1.0; 3])), None).encode_to_vec(), 1),
         ("DropoutBackward", backward.encode_to_vec(), 1),
         ("Dropout", pb::DropoutRequest { return_mask: true, ..dropout(0.3, wide()) }.encode_to_vec(), 1),
         ("Dropout", dropout(1.5, wide()).encode_to_vec(), 1),

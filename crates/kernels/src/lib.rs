@@ -22,7 +22,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`normalize()`], [`normalize_in_place`], [`normalize_backward`] | batch, layer, RMS, instance, group normalization |
+//! | [`normalize()`], [`normalize_backward`] | batch, layer, RMS, instance, group normalization |
+//! | [`normalize_in_place`], [`normalize_backward_in_place`] | the same, to where a tensor is |
 //! | [`NormalizationByParts`] | the same, while the tensor is still on its way |
 //! | [`dropout()`], [`dropout_backward`] | dropout by NumPy's Philox stream |
 //! | [`dropout_in_place`], [`dropout_backward_in_place`] | the same, to where the tensor is |
@@ -59,7 +60,7 @@ pub use error::Error;
 pub use norm::measure_gradients;
 pub use normalize::{
     NormGradients, NormKind, NormParameters, Normalization, NormalizationByParts, Normalized, PartStatistics,
-    normalize, normalize_backward, normalize_in_place,
+    normalize, normalize_backward, normalize_backward_in_place, normalize_in_place,
 };
 pub use tensor::{LengthMismatch, Tensor, TensorMut, TensorRef};
 

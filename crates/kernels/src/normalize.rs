@@ -13,7 +13,7 @@ mod statistics;
 mod values;
 
 use affine::Affine;
-use backward::Pair;
+use backward::{Given, backward};
 use plan::Plan;
 use rayon::prelude::*;
 use statistics::Running;
@@ -101,15 +101,23 @@ impl<O> Normalized<O> {
     }
 }
 
-/// The result of [`normalize_backward`].
+/// The result of [`normalize_backward`]; with another `O`, what belongs to a gradient of the input that is kept elsewhere.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NormGradients {
+pub struct NormGradients<O = Tensor> {
     /// The gradient of the weight, if one was given, in its shape and dtype.
     pub grad_weight: Option<Tensor>,
     /// The gradient of the bias, if one was given, in its shape and dtype.
     pub grad_bias: Option<Tensor>,
     /// The gradient of the input, in its shape and dtype.
-    pub grad_input: Tensor,
+    pub grad_input: O,
+}
+
+impl<O> NormGradients<O> {
+    /// The same with another gradient of the input, made from this one.
+    pub fn map_grad_input<P>(self, make: impl FnOnce(O) -> P) -> NormGradients<P> {
+        let Self { grad_weight, grad_bias, grad_input } = self;
+        NormGradients { grad_weight, grad_bias, grad_input: make(grad_input) }
+    }
 }
 
 /// Normalizes `input`.
@@ -168,6 +176,35 @@ pub fn normalize_backward(
     grad_output: TensorRef<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<NormGradients, Error> {
+    let plan = backward_plan(spec, parameters, input, grad_output)?;
+    let mut output = checkpoint.buffer(input.data().len());
+    let gradient = Stretch::Apart { input: grad_output.data(), output: &mut output };
+    let gradients = gradients(&plan, parameters, input, gradient, checkpoint)?;
+    Ok(gradients.map_grad_input(|()| Tensor::from_parts(input.dtype(), input.shape().to_vec(), output)))
+}
+
+/// As [`normalize_backward`], with the gradient of the input in the place of `grad_output`. After an error that may hold
+/// anything.
+///
+/// # Errors
+/// As [`normalize_backward`].
+pub fn normalize_backward_in_place(
+    spec: &Normalization,
+    parameters: &NormParameters<'_>,
+    input: TensorRef<'_>,
+    grad_output: &mut TensorMut<'_>,
+    checkpoint: &dyn Checkpoint,
+) -> Result<NormGradients<()>, Error> {
+    let plan = backward_plan(spec, parameters, input, grad_output.view())?;
+    gradients(&plan, parameters, input, Stretch::InPlace(grad_output.data_mut()), checkpoint)
+}
+
+fn backward_plan(
+    spec: &Normalization,
+    parameters: &NormParameters<'_>,
+    input: TensorRef<'_>,
+    grad_output: TensorRef<'_>,
+) -> Result<Plan, Error> {
     let plan = Plan::new(spec, parameters, input.dtype(), input.shape())?;
     if grad_output.shape() != input.shape() {
         let reason = format!("expected the input's {:?}, got {:?}", input.shape(), grad_output.shape());
@@ -177,30 +214,32 @@ pub fn normalize_backward(
         let reason = format!("expected the input's {}, got {}", input.dtype(), grad_output.dtype());
         return Err(Error::invalid("grad_output.dtype", reason));
     }
+    Ok(plan)
+}
+
+/// `gradient`: that of the output, and where that of the input goes.
+fn gradients(
+    plan: &Plan,
+    parameters: &NormParameters<'_>,
+    input: TensorRef<'_>,
+    gradient: Stretch<'_>,
+    checkpoint: &dyn Checkpoint,
+) -> Result<NormGradients<()>, Error> {
     let wants_affine = parameters.weight.is_some() || parameters.bias.is_some();
     let mut affine_sums = Vec::new();
-    let mut output = Vec::new();
     if let Some(layout) = &plan.layout {
-        let affine = Affine::new(parameters, layout);
-        let running = Running::of(parameters);
-        let pair = Pair { input: input.data(), grad_output: grad_output.data() };
-        with_element!(input.dtype(), E => {
-            let statistics;
-            (statistics, output) =
-                backward::grad_input::<E>(&plan, layout, &affine, running.as_ref(), pair, checkpoint)?;
-            if wants_affine {
-                affine_sums = backward::grad_affine::<E>(layout, &affine, &statistics, pair, checkpoint)?;
-            }
-        });
+        let (affine, running) = (Affine::new(parameters, layout), Running::of(parameters));
+        let given = Given { plan, layout, affine: &affine, running: running.as_ref(), input: input.data() };
+        affine_sums = with_element!(input.dtype(), E => backward::<E>(given, gradient, wants_affine, checkpoint))?;
     }
-    let gradient = |like: TensorRef<'_>, which: usize| {
+    let affine_gradient = |like: TensorRef<'_>, which: usize| {
         let mut values: Vec<f64> = affine_sums.iter().map(|sums| sums[which]).collect();
         values.resize(like.len(), 0.0); // no elements, no gradient
         Tensor::from_f64(like.dtype(), like.shape().to_vec(), &values)
     };
     Ok(NormGradients {
-        grad_weight: parameters.weight.map(|weight| gradient(weight, 0)),
-        grad_bias: parameters.bias.map(|bias| gradient(bias, 1)),
-        grad_input: Tensor::from_parts(input.dtype(), input.shape().to_vec(), output),
+        grad_weight: parameters.weight.map(|weight| affine_gradient(weight, 0)),
+        grad_bias: parameters.bias.map(|bias| affine_gradient(bias, 1)),
+        grad_input: (),
     })
 }

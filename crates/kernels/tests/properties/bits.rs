@@ -6,7 +6,7 @@ use evenkeel_kernels::{
     ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization, Tensor,
     TensorRef, Uninterrupted, dropout_backward,
     half::{Bf16, F16},
-    normalize, normalize_backward,
+    normalize,
     simd::{self, InstructionSet},
 };
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ use rayon::ThreadPoolBuilder;
 
 use super::{
     case::{dtypes, tensor, wide_numbers},
-    in_place::{self, clip_both, normalize_in_both},
+    in_place::{self, clip_both, normalize_backward_in_both, normalize_in_both},
 };
 
 /// Held while a test forces an instruction set, which holds for the whole process.
@@ -103,7 +103,7 @@ fn normalize_both(
 ) -> impl PartialEq + Debug + Send + use<> {
     let parameters = NormParameters { weight: Some(weight), bias: Some(weight), ..NormParameters::default() };
     let forward = normalize_in_both(spec, &parameters, input).expect("valid");
-    let backward = normalize_backward(spec, &parameters, input, grad, &Uninterrupted).expect("valid");
+    let backward = normalize_backward_in_both(spec, &parameters, input, grad).expect("valid");
     (forward, backward)
 }
 
@@ -140,7 +140,7 @@ fn running_statistics() {
             };
             everywhere(&format!("{kind:?}, training {training}"), || {
                 let forward = normalize_in_both(&spec, &running, input.view()).expect("valid");
-                let backward = normalize_backward(&spec, &running, input.view(), input.view(), &Uninterrupted);
+                let backward = normalize_backward_in_both(&spec, &running, input.view(), input.view());
                 (forward, backward.expect("valid"))
             });
         }
@@ -270,7 +270,7 @@ proptest! {
             let (input, grad) = (slice(&input), slice(&grad));
             let none = NormParameters::default();
             let forward = normalize(&spec, &none, input.view(), true, &Uninterrupted).expect("valid");
-            let backward = normalize_backward(&spec, &none, input.view(), grad.view(), &Uninterrupted).expect("valid");
+            let backward = normalize_backward_in_both(&spec, &none, input.view(), grad.view()).expect("valid");
             let bytes = |tensor: Option<Tensor>| tensor.map_or_else(Vec::new, |tensor| tensor.data().to_vec());
             [bytes(Some(forward.output)), bytes(forward.mean), bytes(forward.rstd), bytes(Some(backward.grad_input))]
         };

@@ -3,10 +3,13 @@
 //! `tests/golden` compares them with PyTorch's autograd; `normalize.rs` with the formula for them. This needs neither: it
 //! holds the formula to what a derivative is.
 
-use evenkeel_kernels::{DType, NormGradients, Tensor, Uninterrupted, normalize, normalize_backward};
+use evenkeel_kernels::{DType, NormGradients, Tensor, Uninterrupted, normalize};
 use proptest::prelude::*;
 
-use super::case::{Case, cases_of, tensor};
+use super::{
+    case::{Case, cases_of, tensor},
+    in_place::normalize_backward_in_both,
+};
 
 /// The sum of `grad_output * (y(case with plus) - y(case with minus))`, divided by the difference of the changed element.
 fn slope(case: &Case, replace: &dyn Fn(&mut Case, Tensor), whole: &Tensor, element: usize, step: f64) -> f64 {
@@ -66,7 +69,7 @@ proptest! {
     fn gradients_are_slopes(case in small_cases()) {
         let forward = normalize(&case.spec, &case.parameters(), case.input.view(), true, &Uninterrupted).expect("valid");
         let NormGradients { grad_weight, grad_bias, grad_input } =
-            normalize_backward(&case.spec, &case.parameters(), case.input.view(), case.grad_output.view(), &Uninterrupted)
+            normalize_backward_in_both(&case.spec, &case.parameters(), case.input.view(), case.grad_output.view())
                 .expect("valid");
         let sum = |tensor: &Tensor| tensor.view().to_f64().iter().map(|x| x.abs()).sum::<f64>();
         let largest = |tensor: &Tensor| tensor.view().to_f64().iter().fold(1.0, |most: f64, x| x.abs().max(most));

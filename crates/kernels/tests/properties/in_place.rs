@@ -1,9 +1,10 @@
 //! The operations that can replace their input give the bits of those that do not, and the same errors.
 
 use evenkeel_kernels::{
-    Clipped, Clipping, Drawn, Dropout, Dropped, Error, NormParameters, Normalization, Normalized, Tensor, TensorMut,
-    TensorRef, Uninterrupted, clip_gradients, clip_gradients_in_place, dropout, dropout_backward,
-    dropout_backward_in_place, dropout_in_place, normalize, normalize_in_place,
+    Clipped, Clipping, Drawn, Dropout, Dropped, Error, NormGradients, NormParameters, Normalization, Normalized,
+    Tensor, TensorMut, TensorRef, Uninterrupted, clip_gradients, clip_gradients_in_place, dropout, dropout_backward,
+    dropout_backward_in_place, dropout_in_place, normalize, normalize_backward, normalize_backward_in_place,
+    normalize_in_place,
 };
 
 /// What `operation` makes of copies of these tensors.
@@ -64,6 +65,23 @@ pub(crate) fn normalize_in_both(
         replaced(&[input], |mut copy| normalize_in_place(spec, parameters, &mut copy[0], true, &Uninterrupted));
     assert!(in_place == apart.clone().map(|normalized| normalized.map_output(|_| ())), "{spec:?}");
     let expected = apart.as_ref().map_or(input.data(), |normalized| normalized.output.data());
+    assert!(copies[0] == expected, "{spec:?}: differs in place");
+    apart
+}
+
+/// [`normalize_backward`], compared with itself in place.
+pub(crate) fn normalize_backward_in_both(
+    spec: &Normalization,
+    parameters: &NormParameters<'_>,
+    input: TensorRef<'_>,
+    grad_output: TensorRef<'_>,
+) -> Result<NormGradients, Error> {
+    let apart = normalize_backward(spec, parameters, input, grad_output, &Uninterrupted);
+    let (in_place, copies) = replaced(&[grad_output], |mut copy| {
+        normalize_backward_in_place(spec, parameters, input, &mut copy[0], &Uninterrupted)
+    });
+    assert!(in_place == apart.clone().map(|gradients| gradients.map_grad_input(|_| ())), "{spec:?}");
+    let expected = apart.as_ref().map_or(grad_output.data(), |gradients| gradients.grad_input.data());
     assert!(copies[0] == expected, "{spec:?}: differs in place");
     apart
 }

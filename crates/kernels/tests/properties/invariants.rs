@@ -2,12 +2,12 @@
 
 use evenkeel_kernels::{
     DType, NormGradients, NormKind, NormParameters, Normalization, Normalized, Tensor, Uninterrupted, normalize,
-    normalize_backward,
 };
 use proptest::prelude::*;
 
 use super::{
     case::{Case, cases_of, dtypes, tensor},
+    in_place::normalize_backward_in_both,
     ulp::ulp,
 };
 
@@ -15,7 +15,7 @@ fn run(case: &Case) -> (Normalized, NormGradients) {
     let parameters = case.parameters();
     let (input, grad_output) = (case.input.view(), case.grad_output.view());
     let forward = normalize(&case.spec, &parameters, input, true, &Uninterrupted).expect("valid");
-    let backward = normalize_backward(&case.spec, &parameters, input, grad_output, &Uninterrupted).expect("valid");
+    let backward = normalize_backward_in_both(&case.spec, &parameters, input, grad_output).expect("valid");
     (forward, backward)
 }
 

@@ -1,13 +1,11 @@
 //! Normalize and its gradients.
 
-use evenkeel_kernels::{
-    DType, Error, NormKind, NormParameters, Normalization, Tensor, Uninterrupted, normalize, normalize_backward,
-};
+use evenkeel_kernels::{DType, Error, NormKind, NormParameters, Normalization, Tensor, Uninterrupted, normalize};
 use proptest::prelude::*;
 
 use super::{
     case::{Case, cases, tensor},
-    in_place::normalize_in_both,
+    in_place::{normalize_backward_in_both, normalize_in_both},
     oracle,
     ulp::{self, Exact, Limit},
 };
@@ -39,9 +37,8 @@ pub(crate) fn check(case: &Case) -> Result<(), TestCaseError> {
         ulp::within(Limit { ulps: limit(var).ulps.max(1.6), ..limit(var) }, "running_var", var, vars)?;
     }
 
-    let got =
-        normalize_backward(&case.spec, &case.parameters(), case.input.view(), case.grad_output.view(), &Uninterrupted)
-            .map_err(|error| TestCaseError::fail(format!("{error}")))?;
+    let got = normalize_backward_in_both(&case.spec, &case.parameters(), case.input.view(), case.grad_output.view())
+        .map_err(|error| TestCaseError::fail(format!("{error}")))?;
     within("grad_input", &got.grad_input, &expected.grad_input)?;
     prop_assert_eq!(got.grad_weight.is_some(), expected.grad_weight.is_some());
     prop_assert_eq!(got.grad_bias.is_some(), expected.grad_bias.is_some());
@@ -153,8 +150,7 @@ fn what_does_not_fit_is_named() {
     assert_eq!(with(&batch, none, &single), "input.shape");
 
     let layer = Normalization::new(NormKind::Layer);
-    let backward =
-        |grad: &Tensor| field_of(normalize_backward(&layer, &none, input.view(), grad.view(), &Uninterrupted));
+    let backward = |grad: &Tensor| field_of(normalize_backward_in_both(&layer, &none, input.view(), grad.view()));
     assert_eq!(backward(&four), "grad_output.shape");
     assert_eq!(backward(&tensor(DType::F64, &[2, 4, 3], &[1.0; 24])), "grad_output.dtype");
 }
@@ -172,8 +168,7 @@ fn nothing_is_normalized_to_nothing() {
             let got = normalize_in_both(&spec, &none, input.view()).expect("empty is fine");
             assert_eq!(got.output, input, "{kind:?}");
             assert!(got.rstd.is_some_and(|rstd| rstd.view().to_f64().iter().all(|x| x.is_nan())));
-            let got =
-                normalize_backward(&spec, &none, input.view(), input.view(), &Uninterrupted).expect("empty is fine");
+            let got = normalize_backward_in_both(&spec, &none, input.view(), input.view()).expect("empty is fine");
             assert_eq!(got.grad_input, input);
         }
     }
@@ -192,7 +187,6 @@ fn an_empty_batch_leaves_the_running_statistics_alone() {
     };
     let got = normalize(&spec, &parameters, input.view(), false, &Uninterrupted).expect("empty is fine");
     assert_eq!((got.running_mean, got.running_var), (Some(mean.clone()), Some(mean.clone())));
-    let got =
-        normalize_backward(&spec, &parameters, input.view(), input.view(), &Uninterrupted).expect("empty is fine");
+    let got = normalize_backward_in_both(&spec, &parameters, input.view(), input.view()).expect("empty is fine");
     assert_eq!(got.grad_weight.expect("a weight was given").view().to_f64(), [0.0, 0.0]);
 }

@@ -1,12 +1,12 @@
 //! What becomes of NaN, infinities, zeros and subnormal numbers in normalization: each row of the tables in
 //! `docs/numerics.md`, for every dtype. Those of dropout and clipping are in `dropout.rs` and `clip.rs`.
 
-use evenkeel_kernels::{
-    DType, NormGradients, NormKind, NormParameters, Normalization, Normalized, Tensor, Uninterrupted,
-    normalize_backward,
-};
+use evenkeel_kernels::{DType, NormGradients, NormKind, NormParameters, Normalization, Normalized, Tensor};
 
-use super::{case::tensor, in_place::normalize_in_both};
+use super::{
+    case::tensor,
+    in_place::{normalize_backward_in_both, normalize_in_both},
+};
 
 const CENTRED: [NormKind; 4] = [NormKind::Batch, NormKind::Layer, NormKind::Instance, NormKind::Group];
 const KINDS: [NormKind; 5] = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
@@ -23,7 +23,7 @@ fn forward(spec: &Normalization, parameters: &NormParameters<'_>, input: &Tensor
 }
 
 fn backward(spec: &Normalization, parameters: &NormParameters<'_>, input: &Tensor, grad: &Tensor) -> NormGradients {
-    normalize_backward(spec, parameters, input.view(), grad.view(), &Uninterrupted).expect("valid")
+    normalize_backward_in_both(spec, parameters, input.view(), grad.view()).expect("valid")
 }
 
 /// Two rows, (2, 1, n), each of them a set.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use evenkeel_kernels::{
     Cancelled, Checkpoint, ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, Error, NormKind,
     NormParameters, Normalization, TensorMut, clip_gradients, clip_gradients_in_place, dropout, dropout_backward,
-    dropout_in_place, normalize, normalize_backward,
+    dropout_in_place, normalize, normalize_backward, normalize_backward_in_place,
 };
 
 use super::case::tensor;
@@ -31,12 +31,21 @@ fn stops_at_any_chunk() {
     let drop = Dropout { p: 0.5, seed: 0, offset: 0, kind: DropoutKind::Element, scaling: DropoutScaling::Inverted };
     let clipping =
         |mode| Clipping { mode, threshold: 1.0, norm_type: None, error_if_nonfinite: false, total_norm: None };
-    let operations: [(&str, Operation<'_>); 9] = [
+    let operations: [(&str, Operation<'_>); 10] = [
         ("layer", Box::new(move |c| normalize(&Normalization::new(NormKind::Layer), &none, view, false, c).err())),
         ("batch", Box::new(move |c| normalize(&Normalization::new(NormKind::Batch), &none, view, false, c).err())),
         (
             "layer backward",
             Box::new(move |c| normalize_backward(&Normalization::new(NormKind::Layer), &none, view, view, c).err()),
+        ),
+        (
+            "layer backward in place",
+            Box::new(move |c| {
+                let mut data = view.data().to_vec();
+                let mut gradient = TensorMut::new(view.dtype(), view.shape(), &mut data).expect("a copy is as long");
+                let spec = Normalization::new(NormKind::Layer);
+                normalize_backward_in_place(&spec, &none, view, &mut gradient, c).err()
+            }),
         ),
         ("dropout", Box::new(move |c| dropout(&drop, view, false, c).err())),
         ("dropout backward", Box::new(move |c| dropout_backward(&drop, view, c).err())),

@@ -1,0 +1,22 @@
+//! How the statistics of a set depend on its elements.
+
+/// The mean of g over each set and what multiplies each element, with what their rounding left over (empty where that is
+/// not kept). What multiplies it is that of [`singly`](super::singly) or [`doubly`](super::doubly).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slopes {
+    pub(super) mean_g: [Vec<f64>; 2],
+    pub(super) slope: [Vec<f64>; 2],
+}
+
+impl Slopes {
+    /// Those of parts, in order, as those of the whole.
+    pub(super) fn concat(mut parts: Vec<Self>) -> Self {
+        if parts.len() == 1 {
+            return parts.remove(0);
+        }
+        let list = |which: fn(&Self) -> &[Vec<f64>; 2]| {
+            [0, 1].map(|half| parts.iter().flat_map(|part| &which(part)[half]).copied().collect())
+        };
+        Self { mean_g: list(|part| &part.mean_g), slope: list(|part| &part.slope) }
+    }
+}
