@@ -45,10 +45,10 @@ pub(crate) enum Error {
     },
     /// The request becomes more than the server has, when it is taken apart.
     #[error(
-        "taken apart, the request is larger than the {limit} bytes that all calls have: too many tensors or numbers"
+        "taken apart, the request is larger than the {limit} bytes that a call can have: too many tensors or numbers"
     )]
     TooManyParts {
-        /// What all calls have together, in bytes.
+        /// What a call can have at most, in bytes.
         limit: usize,
     },
     /// The answer would be longer than the server sends.

@@ -245,7 +245,7 @@ impl Server {
             config: Arc::new(config.connections),
             counters: Arc::clone(&counters),
             metrics,
-            budget: Budget { limit: config.admission.bytes_in_flight(limit), max_message: limit },
+            budget: Budget::new(config.admission.bytes_in_flight(limit), limit),
             compression: Compression::new(&config.compression),
             tls,
             draining,

@@ -10,13 +10,16 @@ pub const DEFAULT_MAX_BYTES_IN_FLIGHT: usize = 1 << 30;
 pub const DEFAULT_MAX_QUEUED: usize = 1024;
 /// A call holds its request and an answer of the same length.
 pub(crate) const HELD_PER_REQUEST_BYTE: usize = 2;
+/// So many times the largest message is the least default: two calls with it, and what is left free for small ones.
+const LEAST_OF_LARGEST: usize = 2 * HELD_PER_REQUEST_BYTE + 1;
 
 /// The bounds on work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdmissionConfig {
     /// The most bytes that calls hold together: a request counts twice, for itself and for its answer, from the moment
-    /// its length is known until the answer is sent. `None`: [`DEFAULT_MAX_BYTES_IN_FLIGHT`], or four times the largest
-    /// message if that is more. 0: any number.
+    /// its length is known until the answer is sent. `None`: [`DEFAULT_MAX_BYTES_IN_FLIGHT`], or five times the largest
+    /// message if that is more. 0: any number. A call that holds more than 256 KiB leaves a sixteenth of it free for
+    /// others, or what one call with the largest message does not need if that is less.
     pub max_bytes_in_flight: Option<usize>,
     /// The most calls that wait for a compute thread. 0: any number.
     pub max_queued: usize,
@@ -32,7 +35,7 @@ impl AdmissionConfig {
     /// The most bytes in flight; `usize::MAX`: any number.
     pub(crate) fn bytes_in_flight(&self, max_message_bytes: usize) -> usize {
         match self.max_bytes_in_flight {
-            None => DEFAULT_MAX_BYTES_IN_FLIGHT.max(max_message_bytes.saturating_mul(2 * HELD_PER_REQUEST_BYTE)),
+            None => DEFAULT_MAX_BYTES_IN_FLIGHT.max(max_message_bytes.saturating_mul(LEAST_OF_LARGEST)),
             Some(0) => usize::MAX,
             Some(bytes) => bytes,
         }
@@ -62,7 +65,8 @@ impl AdmissionConfig {
 #[derive(Args, Clone, Debug)]
 pub struct AdmissionArgs {
     /// The most bytes that calls hold together; each request counts twice, for itself and for its answer. More calls are
-    /// refused at once. 0: any number. [default: 1 GiB, or four times --max-message-bytes]
+    /// refused at once. Calls that hold more than 256 KiB leave a sixteenth free for others. 0: any number. [default: 1
+    /// GiB, or five times --max-message-bytes]
     #[arg(long, value_name = "BYTES", env = "EVENKEEL_MAX_BYTES_IN_FLIGHT")]
     pub max_bytes_in_flight: Option<usize>,
 
@@ -86,7 +90,7 @@ mod tests {
     fn the_default_has_room_for_two_of_the_largest_calls() {
         let default = AdmissionConfig::default();
         assert_eq!(default.bytes_in_flight(64 << 20), 1 << 30);
-        assert_eq!(default.bytes_in_flight(1 << 30), 4 << 30);
+        assert_eq!(default.bytes_in_flight(1 << 30), 5 << 30);
         assert_eq!(default.validate(u32::MAX as usize), Ok(()));
         assert_eq!(AdmissionConfig { max_queued: 0, ..default }.queued(), usize::MAX);
     }

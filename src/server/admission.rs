@@ -4,31 +4,17 @@
 //! is refused if they are not there; so that memory is bounded by what was granted, not by what clients send. What it
 //! becomes beyond that, when it is taken apart, is taken from the budget while it comes.
 
+mod budget;
 mod parts;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+pub(super) use self::{
+    budget::{Budget, Held},
+    parts::Parts,
 };
-
-pub(super) use self::parts::Parts;
-use crate::{
-    config::HELD_PER_REQUEST_BYTE,
-    counters::Counters,
-    error::{Error, Scarce},
-    prefix::Prefix,
-};
+use crate::{config::HELD_PER_REQUEST_BYTE, error::Error, prefix::Prefix};
 
 /// The path of every method that computes; health and reflection are always answered.
 const METHODS: &str = "/evenkeel.";
-
-/// The bytes that all calls hold together.
-#[derive(Clone, Debug)]
-pub(super) struct Budget {
-    pub(super) limit: usize,
-    /// The largest message: a longer one is refused for that, by others.
-    pub(super) max_message: usize,
-}
 
 impl Budget {
     /// What is known of a call's messages before any has come; `None`: it holds next to nothing.
@@ -38,7 +24,7 @@ impl Budget {
         let kind = if method.ends_with("/MeasureGradients") { Kind::OneByOne } else { Kind::Whole };
         Some(Messages {
             kind,
-            max_message: self.max_message,
+            max_message: self.max_message(),
             are_decompressed,
             begun: 0,
             current: 0,
@@ -139,65 +125,21 @@ impl Messages {
     }
 }
 
-/// The bytes of the budget that one call has, given back when this is dropped.
-#[derive(Debug)]
-pub(super) struct Held {
-    counters: Arc<Counters>,
-    limit: usize,
-    bytes: AtomicUsize,
-}
-
-impl Held {
-    /// None yet.
-    pub(super) fn new(counters: &Arc<Counters>, limit: usize) -> Self {
-        Self { counters: Arc::clone(counters), limit, bytes: AtomicUsize::new(0) }
-    }
-
-    fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Takes what is missing to so many bytes, or gives back what is too many. Only one thread does so at a time: the
-    /// one that reads the request.
-    pub(super) fn set(&self, bytes: usize) -> Result<(), Error> {
-        let (gauge, now) = (&self.counters.bytes_in_flight, self.bytes());
-        if bytes > now {
-            if !gauge.try_add(bytes - now, self.limit) {
-                self.counters.refused_for_bytes.add_one();
-                return Err(Error::Overloaded { scarce: Scarce::Bytes });
-            }
-        } else {
-            gauge.subtract(now - bytes);
-        }
-        self.bytes.store(bytes, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// As [`set`](Self::set), of `bytes` and what they become when they are taken apart.
-    ///
-    /// # Errors
-    /// It is more than all calls together have: to come again would not help.
-    pub(super) fn set_apart(&self, bytes: usize, apart: usize) -> Result<(), Error> {
-        let all = bytes.saturating_add(apart);
-        if apart > 0 && all > self.limit { Err(Error::TooManyParts { limit: self.limit }) } else { self.set(all) }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.counters.bytes_in_flight.subtract(*self.bytes.get_mut());
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::error::Scarce;
 
     const LIMIT: usize = 1000;
 
+    fn budget() -> Budget {
+        Budget::new(LIMIT, 400)
+    }
+
     fn messages(method: &str) -> Messages {
-        let budget = Budget { limit: LIMIT, max_message: 400 };
-        budget.messages(&format!("/evenkeel.v1.TensorOpsService/{method}"), false).expect("it computes")
+        budget().messages(&format!("/evenkeel.v1.TensorOpsService/{method}"), false).expect("it computes")
     }
 
     fn framed(lengths: &[usize]) -> Vec<u8> {
@@ -211,7 +153,7 @@ mod tests {
         let bytes = framed(&[300]);
         for cut in 1..bytes.len() {
             let counters = Arc::default();
-            let (mut messages, held) = (messages("Dropout"), Held::new(&counters, LIMIT));
+            let (mut messages, held) = (messages("Dropout"), Held::new(&counters, budget()));
             for (index, frame) in bytes.chunks(cut).enumerate() {
                 messages.frame(frame, &held).expect("there is room");
                 let read = bytes.len().min((index + 1) * cut);
@@ -225,7 +167,7 @@ mod tests {
     #[test]
     fn of_a_stream_only_what_is_being_read_counts() {
         let counters = Arc::default();
-        let (mut messages, held) = (messages("MeasureGradients"), Held::new(&counters, LIMIT));
+        let (mut messages, held) = (messages("MeasureGradients"), Held::new(&counters, budget()));
         let bytes = framed(&[100, 200, 300, 50]);
         // Within the third message; to its end; the rest.
         for (end, expected) in [(400, 600), (620, 350), (bytes.len(), 50)] {
@@ -244,7 +186,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_refused_and_nothing_is_held_for_it() {
         let counters = Arc::default();
-        let [first, second] = [(); 2].map(|()| Held::new(&counters, LIMIT));
+        let [first, second] = [(); 2].map(|()| Held::new(&counters, budget()));
         messages("Dropout").frame(&framed(&[400])[..5], &first).expect("there is room");
         let refused = messages("Dropout").frame(&framed(&[101])[..5], &second);
         assert_eq!(refused, Err(Error::Overloaded { scarce: Scarce::Bytes }));
@@ -257,7 +199,7 @@ mod tests {
     #[test]
     fn a_message_that_is_too_long_is_left_to_others() {
         let counters = Arc::default();
-        let (mut messages, held) = (messages("Dropout"), Held::new(&counters, LIMIT));
+        let (mut messages, held) = (messages("Dropout"), Held::new(&counters, budget()));
         messages.frame(&framed(&[401]), &held).expect("it is not read");
         messages.frame(&framed(&[400]), &held).expect("nor is this");
         assert_eq!(counters.bytes_in_flight.get(), 0);
@@ -270,11 +212,11 @@ mod tests {
         let message = [&[0, 0, 0][..], &[7, 0xD0], &many].concat();
         let becomes = 1000 * 512 - (64 << 10);
         for (method, held_bytes) in [("Dropout", 4000), ("MeasureGradients", 2000)] {
-            let budget = Budget { limit: ROOM, max_message: 4000 };
+            let budget = Budget::new(ROOM, 4000);
             let mut messages =
                 budget.messages(&format!("/evenkeel.v1.TensorOpsService/{method}"), false).expect("it does");
             let (counters, small) = (Arc::default(), framed(&[1]));
-            let held = Held::new(&counters, ROOM);
+            let held = Held::new(&counters, budget);
             for frame in message.chunks(300) {
                 messages.frame(frame, &held).expect("there is room");
             }
@@ -286,18 +228,18 @@ mod tests {
             }
         }
         let (counters, limit) = (Arc::default(), 100_000);
-        let refused = messages("Dropout").frame(&message[..1000], &Held::new(&counters, limit));
+        let budget = Budget::new(limit, 4000);
+        let refused = messages("Dropout").frame(&message[..1000], &Held::new(&counters, budget));
         assert_eq!(refused, Ok(()), "it is too long, which others say");
-        let budget = Budget { limit, max_message: 4000 };
         let mut messages = budget.messages("/evenkeel.v1.TensorOpsService/Dropout", false).expect("it computes");
-        let refused = messages.frame(&message, &Held::new(&counters, limit));
-        assert_eq!(refused, Err(Error::TooManyParts { limit }));
+        let refused = messages.frame(&message, &Held::new(&counters, budget));
+        assert_eq!(refused, Err(Error::TooManyParts { limit: limit - limit / 16 }));
         assert_eq!(counters.bytes_in_flight.get(), 0);
     }
 
     #[test]
     fn health_and_reflection_are_not_bounded() {
-        let budget = Budget { limit: 0, max_message: 400 };
+        let budget = Budget::new(0, 400);
         for path in ["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/"] {
             assert!(budget.messages(path, false).is_none(), "{path}");
         }

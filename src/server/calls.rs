@@ -160,7 +160,7 @@ where
         }
         let compression = self.compression.as_ref().filter(|_| no_call.is_none());
         let encoding = compression.and_then(|compression| compression.take(&mut head.headers));
-        let held = [(); 2].map(|()| Held::new(&self.counters, self.budget.limit));
+        let held = [(); 2].map(|()| Held::new(&self.counters, self.budget));
         let open = OpenCall::new(&self.activity, held);
         let messages = match no_call {
             None => self.budget.messages(head.uri.path(), encoding.is_some()),
@@ -179,7 +179,7 @@ where
                 let account = Account {
                     held: DecompressedOf(Arc::clone(&open)),
                     times: times.unwrap_or(1),
-                    limit: if times.is_some() { self.budget.max_message } else { MAX_QUESTION_BYTES },
+                    limit: if times.is_some() { self.budget.max_message() } else { MAX_QUESTION_BYTES },
                     metrics: Arc::clone(&self.metrics),
                 };
                 Body::new(Decompressed::new(body, encoding, account))

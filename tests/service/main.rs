@@ -1,6 +1,7 @@
 //! A real server on a free port of the loopback interface, called with the generated client.
 
 mod authority;
+mod beside;
 mod harness;
 mod peer;
 

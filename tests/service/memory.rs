@@ -2,19 +2,22 @@
 
 use bytes::Bytes;
 use prost::Message as _;
+use tokio::time::timeout;
 use tonic::Code;
 
 use crate::{
+    beside::{LITTLE, MIB, NEVER, beside},
     harness::{dropout, error_info, f32s},
     peer::{Peer, framed, prefix, status},
     process::Process,
 };
 
-const MIB: usize = 1 << 20;
-/// The largest message, in bytes.
+/// The largest message that is sent, in bytes.
 const LIMIT: usize = 8 * MIB;
-/// The budget for calls.
-const BUDGET: usize = 4 * LIMIT;
+/// The budget for calls: two of the largest, and what is left free for small ones.
+const BUDGET: usize = 5 * LIMIT;
+/// A message that is not small. Both divide the budget: were nothing left free, calls would hold all of it.
+const MIDDLE: usize = MIB / 2;
 /// What the process may take beside the budget: unused buffers, windows, stacks and what the allocator keeps.
 const BESIDE: usize = 96 * MIB;
 
@@ -24,13 +27,14 @@ const CALLERS: usize = 40;
 const READ: usize = 2 * MIB;
 
 fn start(body_timeout: &str) -> Process {
-    let (limit, budget) = (LIMIT.to_string(), BUDGET.to_string());
+    // An answer is a few bytes longer.
+    let limit = LIMIT + 1000;
     Process::start(
         &[
             "--listen=127.0.0.1:0",
             "--log-level=warn",
             &format!("--max-message-bytes={limit}"),
-            &format!("--max-bytes-in-flight={budget}"),
+            &format!("--max-bytes-in-flight={BUDGET}"),
             &format!("--buffer-pool-bytes={limit}"),
             &format!("--body-timeout={body_timeout}"),
         ],
@@ -38,97 +42,117 @@ fn start(body_timeout: &str) -> Process {
     )
 }
 
-fn large() -> Bytes {
-    let elements = LIMIT / 4 - 100;
-    framed(&dropout(0.0, f32s(&[elements as i64], &vec![1.0; elements])).encode_to_vec())
+/// A call's message that has exactly so many bytes, so that calls together hold exactly what they may.
+fn sized(bytes: usize) -> Bytes {
+    let elements = bytes / 4 - 100;
+    let mut request = dropout(0.0, f32s(&[elements as i64], &vec![1.0; elements]));
+    while request.encoded_len() < bytes {
+        request.input.as_mut().expect("it has one").name.push('x');
+    }
+    let message = request.encode_to_vec();
+    assert_eq!(message.len(), bytes);
+    framed(&message)
+}
+
+/// The largest message, and one of which several fit beside two of those.
+fn sizes() -> [Bytes; 2] {
+    [sized(LIMIT), sized(MIDDLE)]
 }
 
 /// Row 20.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_length_that_is_too_large_takes_no_memory() {
     let process = start("10s");
-    let peer = Peer::connect(process.address()).await;
-    let before = process.memory("VmRSS");
-    for _ in 0..200 {
-        let (answer, mut body) = peer.begin("Dropout").await;
-        body.send_data(prefix(u32::MAX), false).expect("the connection is open");
-        assert_eq!(status(answer).await.expect("an answer").code(), Code::ResourceExhausted);
-    }
-    let grown = process.memory("VmHWM").saturating_sub(before);
-    assert!(grown < 16 * MIB, "{grown} bytes");
+    let address = process.address();
+    let attack = tokio::spawn(async move {
+        let peer = Peer::connect(address).await;
+        for _ in 0..2000 {
+            let (answer, mut body) = peer.begin("Dropout").await;
+            body.send_data(prefix(u32::MAX), false).expect("the connection is open");
+            assert_eq!(status(answer).await.expect("an answer").code(), Code::ResourceExhausted);
+        }
+    });
+    beside(&process, LITTLE, attack).await.expect("each is refused");
 }
 
-/// Row 21: a thousand streams announce the largest message, send a part of it, and fall silent.
+/// Row 21: a thousand streams announce large messages, send a part of them, and fall silent. They hold all that large
+/// calls may have, and others are served from the rest.
 #[tokio::test(flavor = "multi_thread")]
 async fn announcements_take_no_more_than_the_budget() {
     let process = start("500ms");
-    let before = process.memory("VmRSS");
-    let large = large();
-    let mut calls = Vec::new();
-    for _ in 0..5 {
-        let peer = Peer::connect(process.address()).await;
-        for _ in 0..200 {
-            let (answer, mut body) = peer.begin("Dropout").await;
-            body.send_data(large.slice(..50_000), false).expect("the connection is open");
-            calls.push((answer, body));
+    let address = process.address();
+    let messages = sizes();
+    let begins = messages.each_ref().map(|message| message.slice(..50_000));
+    let attack = tokio::spawn(async move {
+        let mut calls = Vec::new();
+        for _ in 0..5 {
+            let peer = Peer::connect(address).await;
+            for turn in 0..200 {
+                let (answer, mut body) = peer.begin("Dropout").await;
+                body.send_data(begins[turn % 2].clone(), false).expect("the connection is open");
+                calls.push((answer, body));
+            }
         }
-    }
-    let (mut refused, mut silent) = (0, 0);
-    for (answer, _body) in calls {
-        let code = status(answer).await.expect("an answer").code();
-        if code == Code::ResourceExhausted {
-            refused += 1;
-        } else {
-            assert_eq!(code, Code::DeadlineExceeded);
-            silent += 1;
+        let (mut refused, mut silent) = (0, 0);
+        for (answer, _body) in calls {
+            let code = status(answer).await.expect("an answer").code();
+            if code == Code::ResourceExhausted {
+                refused += 1;
+            } else {
+                assert_eq!(code, Code::DeadlineExceeded);
+                silent += 1;
+            }
         }
-    }
-    assert!(silent >= 2 && refused + silent == 1000, "{refused} {silent}");
-    let grown = process.memory("VmHWM").saturating_sub(before);
-    assert!(grown < BUDGET + BESIDE, "{grown} bytes");
-    // All of it has come back.
+        assert!(silent >= 2 && refused + silent == 1000, "{refused} {silent}");
+    });
+    beside(&process, BUDGET + BESIDE, attack).await.expect("each is answered");
+    // All of it comes back.
     let peer = Peer::connect(process.address()).await;
-    let (answer, mut body) = peer.begin("Dropout").await;
-    body.send_data(large, true).expect("the connection is open");
-    assert_eq!(status(answer).await.expect("an answer").code(), Code::Ok);
+    let served = async || {
+        let (answer, mut body) = peer.begin("Dropout").await;
+        // An error says that the call has been refused.
+        let _ = body.send_data(messages[0].clone(), true);
+        status(answer).await.expect("an answer").code() == Code::Ok
+    };
+    timeout(NEVER, async { while !served().await {} }).await.expect("the largest message is served again");
 }
 
-/// Row 32: forty callers, each with the largest message, where two are served at a time.
+/// Row 32: forty callers, each second with the largest message, where two of those are served at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_times_the_load_takes_no_more_than_the_budget() {
     let process = start("30s");
-    let before = process.memory("VmRSS");
-    let large = large();
-    let callers: Vec<_> = (0..CALLERS)
-        .map(|_| {
-            let (large, address) = (large.clone(), process.address());
-            tokio::spawn(async move {
-                let peer = Peer::connect(address).await;
-                let (mut served, mut refused) = (0, 0);
-                for _ in 0..5 {
-                    let (answer, mut body) = peer.begin("Dropout").await;
-                    // An error says that the call has been refused; its answer tells.
-                    let _ = body.send_data(large.clone(), true);
-                    let code = status(answer).await.expect("an answer").code();
-                    if code == Code::Ok {
-                        served += 1;
-                    } else {
-                        assert_eq!(code, Code::ResourceExhausted);
-                        refused += 1;
+    let messages = sizes();
+    let attack = async {
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|caller| {
+                let (message, address) = (messages[caller % 2].clone(), process.address());
+                tokio::spawn(async move {
+                    let peer = Peer::connect(address).await;
+                    let (mut served, mut refused) = (0, 0);
+                    for _ in 0..5 {
+                        let (answer, mut body) = peer.begin("Dropout").await;
+                        // An error says that the call has been refused; its answer tells.
+                        let _ = body.send_data(message.clone(), true);
+                        let code = status(answer).await.expect("an answer").code();
+                        if code == Code::Ok {
+                            served += 1;
+                        } else {
+                            assert_eq!(code, Code::ResourceExhausted);
+                            refused += 1;
+                        }
                     }
-                }
-                (served, refused)
+                    (served, refused)
+                })
             })
-        })
-        .collect();
-    let (mut served, mut refused) = (0, 0);
-    for caller in callers {
-        let counts = caller.await.expect("no panic");
-        (served, refused) = (served + counts.0, refused + counts.1);
-    }
-    assert!(served > 0 && refused > 0, "{served} {refused}");
-    let grown = process.memory("VmHWM").saturating_sub(before);
-    assert!(grown < BUDGET + BESIDE + CALLERS * READ, "{grown} bytes after {served} served and {refused} refused");
+            .collect();
+        let (mut served, mut refused) = (0, 0);
+        for caller in callers {
+            let counts = caller.await.expect("no panic");
+            (served, refused) = (served + counts.0, refused + counts.1);
+        }
+        assert!(served > 0 && refused > 0, "{served} {refused}");
+    };
+    beside(&process, BUDGET + BESIDE + CALLERS * READ, attack).await;
 }
 
 /// A field of a message, with this number and these bytes.
@@ -163,16 +187,14 @@ async fn what_messages_become_takes_no_more_than_the_budget() {
         ];
         arguments.extend(codec_path.then(|| "--codec-path".to_owned()));
         let process = Process::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
-        let before = process.memory("VmRSS");
-        let (peer, other) = (Peer::connect(process.address()).await, Peer::connect(process.address()).await);
-        for (method, message) in &hostile {
-            let status = peer.call(method, message).await.expect("an answer");
-            assert_eq!(status.code(), Code::ResourceExhausted, "{method} {codec_path}: {status:?}");
-            assert_eq!(error_info(&status).reason, "MESSAGE_TOO_LARGE", "{method} {codec_path}");
-            let small = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
-            assert_eq!(other.call("Dropout", &small).await.expect("others are served").code(), Code::Ok);
-        }
-        let grown = process.memory("VmHWM").saturating_sub(before);
-        assert!(grown < BUDGET + BESIDE, "{grown} bytes, {codec_path}");
+        let attack = async {
+            let peer = Peer::connect(process.address()).await;
+            for (method, message) in &hostile {
+                let status = peer.call(method, message).await.expect("an answer");
+                assert_eq!(status.code(), Code::ResourceExhausted, "{method} {codec_path}: {status:?}");
+                assert_eq!(error_info(&status).reason, "MESSAGE_TOO_LARGE", "{method} {codec_path}");
+            }
+        };
+        beside(&process, BUDGET + BESIDE, attack).await;
     }
 }

@@ -1,21 +1,19 @@
 //! Row 29: very many connections that never speak, or stop within a TLS handshake.
 
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use evenkeel_proto::v1 as pb;
-use pb::NormKind;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinSet,
-    time::{sleep, timeout},
 };
 
 use crate::{
     authority::{Authority, write},
-    harness::{f32s, normalize},
+    beside::{Caller, beside, beside_caller},
     process::Process,
+    tls::connect,
 };
 
 /// As many as come.
@@ -28,8 +26,6 @@ const AT_ONCE: usize = 64;
 const MEMORY: usize = 64 << 20;
 /// Open files of this process: those of both tests at the same time, and of others beside them.
 const ENOUGH: u64 = 2 * (CAP + AT_ONCE) as u64 + 1000;
-/// Whatever is waited for comes by then, or never does.
-const NEVER: Duration = Duration::from_secs(120);
 
 fn raise_the_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -39,9 +35,7 @@ fn raise_the_limit() {
 }
 
 /// `begins`: what each of them sends before it falls silent.
-async fn come(process: &Process, begins: &'static [u8]) {
-    let before = process.memory("VmRSS");
-    let address = process.address();
+async fn come(address: SocketAddr, begins: &'static [u8]) {
     let silent = move || async move {
         // One that is closed as soon as it comes may be so while this side still connects or writes.
         if let Ok(mut stream) = TcpStream::connect(address).await {
@@ -59,8 +53,6 @@ async fn come(process: &Process, begins: &'static [u8]) {
         }
     }
     while open.join_next().await.is_some() {}
-    let grown = process.memory("VmHWM").saturating_sub(before);
-    assert!(grown < MEMORY, "{grown} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,32 +62,20 @@ async fn ten_thousand_that_never_speak_are_closed_and_others_served() {
     let arguments =
         ["--listen=127.0.0.1:0", "--log-level=error", "--max-connections-per-peer=0", "--handshake-timeout=5s"];
     let process = Process::start(&[&arguments[..], &[&cap]].concat(), &[]);
-    let request = normalize(NormKind::Layer, f32s(&[2], &[1.0, 2.0]));
-    let mut client = process.client().await;
-    let expected = client.normalize(request.clone()).await.expect("it serves").into_inner();
-    let serve = async {
-        loop {
-            let answer = client.normalize(request.clone()).await.expect("it serves beside them").into_inner();
-            assert_eq!(answer, expected);
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::select! {
-        () = serve => (),
-        closed = timeout(NEVER, come(&process, b"")) => closed.expect("all of them are closed"),
-    }
+    beside(&process, MEMORY, come(process.address(), b"")).await;
     // Their places are free again.
-    process.client().await.normalize(request).await.expect("it serves after them");
+    beside(&process, MEMORY, async {}).await;
 }
 
 /// The first bytes of a ClientHello.
 const HALF_A_HELLO: &[u8] = &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xFC, 0x03, 0x03];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_halves_of_a_tls_handshake_are_closed() {
+async fn ten_thousand_halves_of_a_tls_handshake_are_closed_and_others_served() {
     raise_the_limit();
     let folder = tempfile::tempdir().expect("a folder");
-    write(folder.path(), Authority::new().sign());
+    let authority = Authority::new();
+    write(folder.path(), authority.sign());
     let file = |name| folder.path().join(name).display().to_string();
     let process = Process::start(
         &[
@@ -109,5 +89,10 @@ async fn ten_thousand_halves_of_a_tls_handshake_are_closed() {
         ],
         &[],
     );
-    timeout(NEVER, come(&process, HALF_A_HELLO)).await.expect("all of them are closed");
+    let address = process.address();
+    // It has a place before they come.
+    let caller = Caller::Over(connect(authority.client(None, b"h2"), address).await.expect("it is trusted"));
+    beside_caller(&process, caller, MEMORY, come(address, HALF_A_HELLO)).await;
+    // Their places are free again.
+    connect(authority.client(None, b"h2"), address).await.expect("there is a place");
 }

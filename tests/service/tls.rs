@@ -29,7 +29,7 @@ use crate::{
 
 impl Authority {
     /// Settings of a client that trusts it, and has this certificate.
-    fn client(&self, certificate: Option<(String, String)>, alpn: &[u8]) -> ClientConfig {
+    pub(crate) fn client(&self, certificate: Option<(String, String)>, alpn: &[u8]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         let own = CertificateDer::from_pem_slice(self.pem().as_bytes()).expect("PEM");
         roots.add(own).expect("it is a certificate");
@@ -79,7 +79,7 @@ async fn shake(settings: ClientConfig, server: SocketAddr) -> io::Result<TlsStre
 }
 
 /// Shakes hands and speaks HTTP/2.
-async fn connect(settings: ClientConfig, server: SocketAddr) -> io::Result<Peer> {
+pub(crate) async fn connect(settings: ClientConfig, server: SocketAddr) -> io::Result<Peer> {
     let stream = shake(settings, server).await?;
     let peer = Peer::over(&h2::client::Builder::new(), stream).await.map_err(io::Error::other)?;
     Ok(peer)

@@ -3,7 +3,6 @@
 use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
-use evenkeel_proto::v1::NormKind;
 use prost::Message as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,43 +13,15 @@ use tokio::{
 use tonic::{Code, codegen::http::Request};
 
 use crate::{
-    harness::{dropout, f32s, normalize},
+    beside::{LITTLE, MIB, beside},
+    harness::{dropout, f32s},
     hostile::{CONTINUATION, DATA, END_HEADERS, HEADERS, PING, RST_STREAM, SETTINGS, flood, frame, headers},
     peer::{PREFACE, Peer, framed, prefix, status},
     process::Process,
 };
 
-const MIB: usize = 1 << 20;
-/// What the process may take for what holds nothing: connections, streams, and what the allocator keeps.
-const LITTLE: usize = 48 * MIB;
-/// Whatever is waited for comes by then, or never does.
-const NEVER: Duration = Duration::from_secs(60);
-
 fn start(more: &[&str]) -> Process {
     Process::start(&[&["--listen=127.0.0.1:0", "--log-level=error"], more].concat(), &[])
-}
-
-/// Lets the attack go on, and serves another caller until it ends, and after it; the process may grow by so many bytes.
-async fn beside<T>(process: &Process, most: usize, attack: impl Future<Output = T>) -> T {
-    let mut client = process.client().await;
-    let request = normalize(NormKind::Layer, f32s(&[2, 3], &[1.0, 2.0, 3.0, 1e6, 1e-6, 0.0]));
-    let expected = client.normalize(request.clone()).await.expect("it serves").into_inner();
-    let before = process.memory("VmRSS");
-    let mut attack = pin!(timeout(NEVER, attack));
-    let mut result = None;
-    loop {
-        let answer = timeout(NEVER, client.normalize(request.clone())).await.expect("it answers beside them");
-        assert_eq!(answer.expect("it serves beside them").into_inner(), expected);
-        let grown = process.memory("VmHWM").saturating_sub(before);
-        assert!(grown < most, "{grown} bytes");
-        if let Some(result) = result {
-            return result;
-        }
-        tokio::select! {
-            ended = &mut attack => result = Some(ended.expect("the attack ends")),
-            () = sleep(Duration::from_millis(1)) => (),
-        }
-    }
 }
 
 /// Row 22: a hundred calls whose messages come byte after byte.

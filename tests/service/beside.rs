@@ -1,0 +1,83 @@
+//! Another caller beside an attack, and the memory of the process: what every hostile client is watched by.
+
+use std::{pin::pin, time::Duration};
+
+use evenkeel_proto::v1 as pb;
+use pb::NormKind;
+use prost::Message as _;
+use tokio::time::{sleep, timeout};
+use tonic::{Code, Request};
+
+use crate::{
+    harness::{Client, f32s, normalize},
+    peer::Peer,
+    process::Process,
+};
+
+pub(crate) const MIB: usize = 1 << 20;
+/// What the process may take for what holds nothing: connections, streams, and what the allocator keeps.
+pub(crate) const LITTLE: usize = 48 * MIB;
+/// Whatever is waited for comes by then, or never does.
+pub(crate) const NEVER: Duration = Duration::from_secs(120);
+
+/// Who must be served, whatever others do.
+pub(crate) enum Caller {
+    /// Over plain text, with this token, if any.
+    Plain { client: Client, token: Option<&'static str> },
+    /// Over whatever this connection is over, such as TLS.
+    Over(Peer),
+}
+
+impl Caller {
+    /// A small normalization; what is not answered well is a failure.
+    async fn call(&mut self) -> Option<pb::NormalizeResponse> {
+        let request = normalize(NormKind::Layer, f32s(&[2, 3], &[1.0, 2.0, 3.0, 1e6, 1e-6, 0.0]));
+        match self {
+            Self::Plain { client, token } => {
+                let mut request = Request::new(request);
+                if let Some(token) = token {
+                    let value = format!("Bearer {token}").parse().expect("a header's value");
+                    request.metadata_mut().insert("authorization", value);
+                }
+                Some(client.normalize(request).await.expect("it serves beside them").into_inner())
+            }
+            Self::Over(peer) => {
+                let status = peer.call("Normalize", &request.encode_to_vec()).await.expect("the connection is open");
+                assert_eq!(status.code(), Code::Ok, "it serves beside them: {status:?}");
+                None
+            }
+        }
+    }
+}
+
+/// Lets the attack go on, and serves another caller until it ends, and after it; the process may grow by so many bytes.
+pub(crate) async fn beside<T>(process: &Process, most: usize, attack: impl Future<Output = T>) -> T {
+    let caller = Caller::Plain { client: process.client().await, token: None };
+    beside_caller(process, caller, most, attack).await
+}
+
+/// As [`beside`], with a caller that is connected already.
+pub(crate) async fn beside_caller<T>(
+    process: &Process,
+    mut caller: Caller,
+    most: usize,
+    attack: impl Future<Output = T>,
+) -> T {
+    let expected = caller.call().await;
+    let before = process.memory("VmRSS");
+    let mut attack = pin!(timeout(NEVER, attack));
+    let mut result = None;
+    loop {
+        let answer = timeout(NEVER, caller.call()).await.expect("it answers beside them");
+        assert_eq!(answer, expected);
+        let grown = process.memory("VmHWM").saturating_sub(before);
+        assert!(grown < most, "{grown} bytes");
+        if let Some(result) = result {
+            return result;
+        }
+        tokio::select! {
+            ended = &mut attack => result = Some(ended.expect("the attack ends")),
+            () = sleep(Duration::from_millis(1)) => (),
+        }
+    }
+}
