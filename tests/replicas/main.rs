@@ -13,4 +13,6 @@ mod balancer;
 mod load;
 mod panics;
 mod replica;
+#[path = "../service/resident.rs"]
+mod resident;
 mod signals;

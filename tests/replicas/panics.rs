@@ -1,8 +1,8 @@
-//! Kernels that panic under load, on whichever thread, in two servers of this process: there is no way to make a server
-//! panic from outside.
+//! Row 33: kernels that panic under load, on whichever thread, in two servers of this process: there is no way to make a
+//! server panic from outside.
 
 use std::{
-    panic,
+    panic, process,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,11 +13,20 @@ use std::{
 use evenkeel::{CheckpointHook, config::ServerConfig, server::Running};
 use tokio::time::timeout;
 
-use crate::{balancer::Balancer, load::Load};
+use crate::{
+    balancer::Balancer,
+    load::{Counts, Load},
+    resident::memory,
+};
 
 /// Every so many checkpoints one panics: a call has from two to some hundred.
 const EVERY: usize = 97;
-const NEVER: Duration = Duration::from_secs(120);
+/// Calls that panic before memory is looked at, and after.
+const BEFORE: usize = 100;
+const PANICS: usize = 600;
+/// What this process may grow by for the latter: no more than a sixth of them may leave a tensor of 256 KiB behind.
+const MOST: usize = 24 << 20;
+const NEVER: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn panics_cost_one_call_each_and_spoil_no_other() {
@@ -43,9 +52,13 @@ async fn panics() {
         servers.push(server);
     }
     let load = Load::start(balancer.address);
-    load.counts.more(300).await;
+    load.counts.above(BEFORE, Counts::panicked).await;
+    let before = memory(process::id(), "VmHWM").expect("it lives");
+    load.counts.above(BEFORE + PANICS, Counts::panicked).await;
+    let grown = memory(process::id(), "VmHWM").expect("it lives") - before;
+    assert!(grown < MOST, "{grown} bytes");
     let counts = load.stop().await;
-    assert!(counts.panicked() > 0, "no kernel has panicked");
+    assert!(counts.right() > PANICS, "others were served");
     // Two parts of one call may panic at the same time, and an answer that has begun may be cut off for it.
     assert!(counts.panicked() <= panicked.load(Ordering::Relaxed), "more calls failed than kernels panicked");
     assert_eq!(counts.unavailable(), 0, "no connection minds a panic");

@@ -8,6 +8,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::resident::memory;
+
 /// Killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Replica {
@@ -15,6 +17,8 @@ pub(crate) struct Replica {
     /// Kept open, so that it can print.
     _stdout: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
+    /// What it had when it listened, in bytes.
+    began: usize,
 }
 
 impl Replica {
@@ -31,7 +35,13 @@ impl Replica {
         stdout.read_line(&mut line).expect("text");
         let address = line.trim_end().strip_prefix("listening on ").expect("the first line says where");
         let address = address.parse().expect("an address");
-        Self { child, _stdout: stdout, address }
+        let began = memory(child.id(), "VmRSS").expect("the process lives");
+        Self { child, _stdout: stdout, address, began }
+    }
+
+    /// By how much its memory has grown at most since it listened, in bytes.
+    pub(crate) fn grown(&self) -> usize {
+        memory(self.child.id(), "VmHWM").expect("the process lives").saturating_sub(self.began)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

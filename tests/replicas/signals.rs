@@ -13,6 +13,15 @@ use crate::{balancer::Balancer, load::Load, replica::Replica};
 const NEVER: Duration = Duration::from_secs(300);
 /// Calls between two events: enough for every caller to have made several, and several connections.
 const SOME: usize = 300;
+/// What a replica may take for six callers, in bytes: calls of 1 MiB, and what it keeps to use again.
+const MOST: usize = 96 << 20;
+
+/// Row 31, and whatever else happens to a replica: it takes no more memory than its callers need.
+#[track_caller]
+fn is_bounded(replica: &Replica) {
+    let grown = replica.grown();
+    assert!(grown < MOST, "{grown} bytes");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_is_lost_or_wrong_whatever_happens_to_one_of_two_replicas() {
@@ -38,6 +47,8 @@ async fn turns() {
         assert_eq!(status().await, Some(ServingStatus::Serving));
         replica.signal(Signal::TERM);
         assert_eq!(status().await, Some(ServingStatus::NotServing));
+        // It drains while there are connections, and this one has a watch.
+        is_bounded(replica);
         balancer.places.set(place, None);
         let gone = std::mem::replace(replica, Replica::start());
         assert_eq!(gone.ended().await.code(), Some(0), "a call was cut off");
@@ -47,6 +58,7 @@ async fn turns() {
 
         // Killed: the balancer still has its address, as it would for a while, and calls in flight break.
         let before = counts.unavailable();
+        is_bounded(replica);
         replica.signal(Signal::KILL);
         counts.above(before, |counts| counts.unavailable()).await;
         counts.more(SOME).await;
@@ -67,6 +79,7 @@ async fn turns() {
     let counts = load.stop().await;
     assert_eq!(counts.panicked(), 0);
     for replica in replicas {
+        is_bounded(&replica);
         replica.signal(Signal::TERM);
         assert_eq!(replica.ended().await.code(), Some(0));
     }

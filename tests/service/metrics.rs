@@ -30,7 +30,10 @@ pub(crate) fn config() -> ServerConfig {
 
 /// The whole answer to a request.
 pub(crate) async fn http(server: &Running, request: &str) -> String {
-    let address = server.metrics_addr().expect("metrics are served");
+    http_at(server.metrics_addr().expect("metrics are served"), request).await
+}
+
+async fn http_at(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("somebody listens");
     stream.write_all(request.as_bytes()).await.expect("the request is taken");
     let mut answer = String::new();
@@ -40,7 +43,12 @@ pub(crate) async fn http(server: &Running, request: &str) -> String {
 
 /// Every series and its value.
 pub(crate) async fn scrape(server: &Running) -> BTreeMap<String, f64> {
-    let answer = http(server, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    scrape_at(server.metrics_addr().expect("metrics are served")).await
+}
+
+/// Every series and its value, from this port.
+pub(crate) async fn scrape_at(address: SocketAddr) -> BTreeMap<String, f64> {
+    let answer = http_at(address, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("headers end");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");

@@ -79,7 +79,8 @@ impl Peer {
     }
 }
 
-fn request(method: &str) -> Request<()> {
+/// A request that begins a call of the tensor service.
+pub(crate) fn request(method: &str) -> Request<()> {
     Request::post(format!("http://evenkeel/evenkeel.v1.TensorOpsService/{method}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")

@@ -11,16 +11,21 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use evenkeel_proto::v1 as pb;
 use pb::NormKind;
 use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
+use tonic::transport::Endpoint;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use crate::{
+    beside::LITTLE,
     harness::{Client, f32s, normalize},
     peer::Peer,
+    resident::memory,
 };
 
 /// The binary with these arguments and variables, and no other `EVENKEEL_` variables.
@@ -82,10 +87,7 @@ impl Process {
 
     /// The memory it has now, or had at most (`VmRSS`, `VmHWM`), in bytes.
     pub(crate) fn memory(&self, which: &str) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process lives");
-        let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("Linux says so");
-        let kib: usize = line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().expect("a number");
-        kib << 10
+        memory(self.child.id(), which).expect("the process lives")
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -359,7 +361,8 @@ async fn a_want_of_file_descriptors_passes() {
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }
 
-/// Row 31: what the server has begun it answers; what it has not, it says so, and another server can be asked.
+/// Row 31: what the server has begun it answers; what it has not, it says so, and another server can be asked. Who watches
+/// its health is told, and the drain takes no more memory than the load did.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_under_load_loses_no_call() {
     let process = Process::start(&["--listen=127.0.0.1:0", "--log-level=warn"], &[]);
@@ -384,8 +387,26 @@ async fn sigterm_under_load_loses_no_call() {
     while served.load(Ordering::Relaxed) < 500 {
         tokio::task::yield_now().await;
     }
+    let channel = Endpoint::from_shared(process.url().to_owned()).expect("the URL is one").connect().await;
+    let mut health = HealthClient::new(channel.expect("it is served"));
+    let mut watch = health.watch(HealthCheckRequest::default()).await.expect("it can be watched").into_inner();
+    assert_eq!(watch.message().await.expect("open").map(|answer| answer.status()), Some(ServingStatus::Serving));
+    let told = tokio::spawn(async move { watch.message().await.expect("it is told") });
+    let (id, before) = (process.child.id(), process.memory("VmRSS"));
+    let most = tokio::spawn(async move {
+        let mut most = before;
+        // Until it has ended.
+        while let Some(now) = memory(id, "VmHWM") {
+            most = now;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        most
+    });
     let (status, _, log) = tokio::task::spawn_blocking(|| process.stop(Signal::TERM)).await.expect("no panic");
     assert_eq!((status.code(), log.as_str()), (Some(0), ""));
+    assert_eq!(told.await.expect("no panic").map(|answer| answer.status()), Some(ServingStatus::NotServing));
+    let grown = most.await.expect("no panic") - before;
+    assert!(grown < LITTLE, "{grown} bytes");
     for caller in callers {
         let error = caller.await.expect("every answer is good");
         // Not begun: the connection was told to go, and this stream came after.

@@ -86,7 +86,7 @@ pub(crate) async fn connect(settings: ClientConfig, server: SocketAddr) -> io::R
 }
 
 /// Whether a call is answered; a server that refuses a client's certificate says so only after its handshake.
-async fn serves(peer: &Peer) -> bool {
+pub(crate) async fn serves(peer: &Peer) -> bool {
     let message = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
     peer.call("Dropout", &message).await.is_ok_and(|status| status.code() == Code::Ok)
 }

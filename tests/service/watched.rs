@@ -1,6 +1,6 @@
 //! Hostile clients, and beside each of them a caller that must be served and the memory of the process.
 
-use std::{pin::pin, time::Duration};
+use std::{io::BufRead as _, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -16,9 +16,14 @@ use crate::{
     beside::{LITTLE, MIB, beside},
     harness::{dropout, f32s},
     hostile::{CONTINUATION, DATA, END_HEADERS, HEADERS, PING, RST_STREAM, SETTINGS, flood, frame, headers},
+    metrics::{scrape_at, value},
     peer::{PREFACE, Peer, framed, prefix, status},
     process::Process,
 };
+
+/// Made-up names, where a million would be: as many as a debug build on two processors answers in half a minute. Were 100
+/// bytes kept of each it would show.
+const NAMES: u32 = 300_000;
 
 fn start(more: &[&str]) -> Process {
     Process::start(&[&["--listen=127.0.0.1:0", "--log-level=error"], more].concat(), &[])
@@ -81,19 +86,45 @@ async fn what_is_no_message() {
 /// Row 25: names that are made up, beside metrics and logs that would have them.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_made_up() {
-    let process = start(&["--metrics-listen=127.0.0.1:0"]);
+    const CONNECTIONS: u32 = 4;
+    const AT_ONCE: u32 = 50;
+    let mut process = Process::start(
+        &["--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--log-level=error,evenkeel::server=info"],
+        &[],
+    );
     let address = process.address();
-    let attack = tokio::spawn(async move {
-        let peer = Peer::connect(address).await;
-        for turn in 0..5000_u32 {
-            let name = format!("{:x}{}", turn.wrapping_mul(2_654_435_761), "x".repeat(1000));
-            let (answer, mut body) = peer.begin(&name).await;
-            // An error says that it has been answered.
-            let _ = body.send_data(Bytes::new(), true);
-            assert_eq!(status(answer).await.expect("an answer").code(), Code::Unimplemented);
-        }
-    });
-    beside(&process, LITTLE, attack).await.expect("each is answered");
+    let log = process.log();
+    let mut lines = log.lines().map(|line| line.expect("the log is text"));
+    let line = lines.find(|line| line.contains("serving metrics")).expect("it says where");
+    let port = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
+    let metrics = port.parse().expect("an address");
+    let before = scrape_at(metrics).await;
+    let mut all = JoinSet::new();
+    for connection in 0..CONNECTIONS {
+        all.spawn(async move {
+            let peer = Peer::connect(address).await;
+            for batch in (connection..NAMES / AT_ONCE).step_by(CONNECTIONS as usize) {
+                let mut answers = Vec::new();
+                for turn in batch * AT_ONCE..(batch + 1) * AT_ONCE {
+                    let scrambled = u64::from(turn).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                    // Some are long, each in its own way.
+                    let more = if turn % 100 == 0 { 1000 } else { 4 };
+                    let (answer, mut body) = peer.begin(&format!("{scrambled:016x}{}", "x".repeat(more))).await;
+                    // An error says that it has been answered.
+                    let _ = body.send_data(Bytes::new(), true);
+                    answers.push(answer);
+                }
+                for answer in answers {
+                    assert_eq!(status(answer).await.expect("an answer").code(), Code::Unimplemented);
+                }
+            }
+        });
+    }
+    beside(&process, 24 * MIB, all.join_all()).await;
+    let after = scrape_at(metrics).await;
+    assert!(before.keys().eq(after.keys()), "names have become series");
+    let other = [("grpc_service", "_OTHER"), ("grpc_method", "_OTHER"), ("grpc_code", "UNIMPLEMENTED")];
+    assert_eq!(value(&after, "grpc_server_handled_total", &other), f64::from(NAMES));
 }
 
 /// Row 26: HTTP/1.1, and requests of HTTP/2 that are no calls.

@@ -7,18 +7,17 @@ use evenkeel::{
     server::Running,
 };
 use prost::Message as _;
-use tonic::{Code, Status, codegen::http::Request, transport::Endpoint};
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tokio::task::JoinSet;
+use tonic::{Code, Status, codegen::http::Request};
 
 use super::{BOTH, compress, flagged, name};
 use crate::{
+    beside::{MIB, beside},
     harness::{dropout, error_info, f32s},
     metrics::scrape,
     peer::{Peer, address, prefix, status},
     process::Process,
 };
-
-const MIB: usize = 1 << 20;
 
 /// A mebibyte of gzip that becomes 166: one byte, and then 258 times the one before, in 13 bits each.
 fn gzip_bomb() -> Vec<u8> {
@@ -75,11 +74,12 @@ async fn a_bomb_takes_no_more_than_the_largest_message() {
         ];
         arguments.extend(codec_path.then(|| "--codec-path".to_owned()));
         let process = Process::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
-        let before = process.memory("VmRSS");
-        let bombs: Vec<_> = (0..12)
-            .map(|index| {
-                let (address, encoding) = (process.address(), BOTH[index % 2]);
-                tokio::spawn(async move {
+        let address = process.address();
+        let attack = async move {
+            let mut bombs = JoinSet::new();
+            for index in 0..12 {
+                let encoding = BOTH[index % 2];
+                bombs.spawn(async move {
                     let peer = Peer::connect(address).await;
                     let mut too_large = 0;
                     for method in ["Normalize", "Dropout", "ClipGradients", "MeasureGradients"] {
@@ -89,24 +89,12 @@ async fn a_bomb_takes_no_more_than_the_largest_message() {
                         too_large += usize::from(error_info(&status).reason == "MESSAGE_TOO_LARGE");
                     }
                     too_large
-                })
-            })
-            .collect();
-        // Others are answered meanwhile.
-        let channel = Endpoint::from_shared(process.url().to_owned()).expect("the URL is one");
-        let mut health = HealthClient::new(channel.connect().await.expect("it is served"));
-        let mut asked = 0;
-        let mut too_large = 0;
-        for bomb in bombs {
-            while !bomb.is_finished() {
-                health.check(HealthCheckRequest::default()).await.expect("health is always answered");
-                asked += 1;
+                });
             }
-            too_large += bomb.await.expect("no panic");
-        }
-        assert!(asked > 0 && too_large > 0, "{asked} {too_large}");
-        let grown = process.memory("VmHWM").saturating_sub(before);
-        assert!(grown < BUDGET + BESIDE, "{grown} bytes");
+            bombs.join_all().await.into_iter().sum::<usize>()
+        };
+        let too_large = beside(&process, BUDGET + BESIDE, attack).await;
+        assert!(too_large > 0, "the budget has ended each of them");
 
         let peer = Peer::connect(process.address()).await;
         let message = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
