@@ -144,3 +144,38 @@ async fn what_a_message_becomes_counts() {
         }
     }
 }
+
+/// A call that is small when it is plain is served from what large ones leave free.
+#[tokio::test]
+async fn a_small_message_is_small_while_it_is_decompressed() {
+    const LIMIT: usize = 4 * MIB;
+    const BUDGET: usize = 5 * LIMIT;
+    const LARGE: usize = BUDGET / 16 * 15;
+    let admission = AdmissionConfig { max_bytes_in_flight: Some(BUDGET), ..Default::default() };
+    let config = ServerConfig {
+        max_message_bytes: LIMIT,
+        admission,
+        compression: BOTH.to_vec(),
+        metrics_listen: Some(([127, 0, 0, 1], 0).into()),
+        ..ServerConfig::on_free_port()
+    };
+    let server = Running::start(config).await.expect("the server starts");
+    let peer = Peer::connect(address(&server)).await;
+    let mut held = Vec::new();
+    for length in [LIMIT, LIMIT, LARGE / 2 - 2 * LIMIT] {
+        let (answer, mut body) = peer.begin("Dropout").await;
+        let length = u32::try_from(length).expect("it is small");
+        body.send_data(prefix(length), false).expect("the connection is open");
+        held.push((answer, body));
+    }
+    while scrape(&server).await["evenkeel_bytes_in_flight"] < LARGE as f64 {
+        tokio::task::yield_now().await;
+    }
+    for elements in [1, 16_000] {
+        let small = dropout(0.0, f32s(&[elements], &vec![1.0; elements as usize])).encode_to_vec();
+        for encoding in BOTH {
+            let answer = call(&peer, "Dropout", encoding, &compress(encoding, &small)).await;
+            assert_eq!(answer.code(), Code::Ok, "{encoding:?} {elements}: {answer:?}");
+        }
+    }
+}
