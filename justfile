@@ -50,7 +50,7 @@ proto-lint:
     bash .ci/install buf
     bash .ci/proto
 
-# Have the metrics read by promtool and Prometheus (installs Debian's package `prometheus`)
+# Have the metrics and alerts read by promtool and Prometheus (installs Debian's package `prometheus`)
 metrics:
     bash .ci/metrics
 

@@ -6,20 +6,22 @@ use std::{
     path::Path,
 };
 
-use crate::{
-    harness::start_with,
-    metrics::{config, http},
-};
+use evenkeel::{config::ServerConfig, server::Running};
+
+use crate::metrics::{config, http};
 
 /// Labels whose values the table lists, in the cell that says what the family means.
 const LISTED: [&str; 4] = ["reason", "bound", "why", "way"];
 
 /// A family: its type, and its labels with their values.
 #[derive(Debug, Default)]
-struct Family {
+pub(crate) struct Family {
     kind: String,
     labels: BTreeMap<String, BTreeSet<String>>,
 }
+
+/// Those that are served, by name.
+pub(crate) type Families = BTreeMap<String, Family>;
 
 /// A row of the table: its type, its labels, and its last cell.
 #[derive(Debug)]
@@ -30,14 +32,14 @@ struct Row {
 }
 
 /// The family of a series' name, or of one that a query has.
-fn family<'a>(name: &'a str, families: &BTreeMap<String, Family>) -> &'a str {
+fn family<'a>(name: &'a str, families: &Families) -> &'a str {
     let is_histogram = |name: &&str| families.get(*name).is_some_and(|family| family.kind == "histogram");
     let mut shorter = ["_bucket", "_sum", "_count"].into_iter().filter_map(|suffix| name.strip_suffix(suffix));
     shorter.find(is_histogram).unwrap_or(name)
 }
 
-fn served(text: &str) -> BTreeMap<String, Family> {
-    let mut families = BTreeMap::<String, Family>::new();
+fn served(text: &str) -> Families {
+    let mut families = Families::new();
     for line in text.lines() {
         if let Some(kind) = line.strip_prefix("# TYPE ") {
             let (name, kind) = kind.split_once(' ').expect("a type");
@@ -57,7 +59,7 @@ fn served(text: &str) -> BTreeMap<String, Family> {
 }
 
 /// What stands between backticks.
-fn code(cell: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn code(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
@@ -82,14 +84,45 @@ fn documented(text: &str) -> BTreeMap<String, Row> {
     rows
 }
 
-#[tokio::test]
-async fn every_metric_is_documented_and_every_documented_one_is_there() {
-    let (server, _client) = start_with(config()).await;
+/// `docs/operations.md`.
+pub(crate) fn operations() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    fs::read_to_string(path).expect("it is in the repository")
+}
+
+/// The families of a server with these settings.
+pub(crate) async fn families(config: ServerConfig) -> Families {
+    let server = Running::start(config).await.expect("it starts");
     let answer = http(&server, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let (_, body) = answer.split_once("\r\n\r\n").expect("headers end");
-    let families = served(body);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
-    let text = fs::read_to_string(path).expect("it is in the repository");
+    served(body)
+}
+
+/// Panics if queries in the text ask for something that is not there: a family, or a label's value.
+#[track_caller]
+pub(crate) fn asks_for_what_is_there(text: &str, families: &Families) {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c| !is_name(c));
+    let asked = words.filter(|word| ["evenkeel_", "grpc_server_", "process_"].iter().any(|of| word.starts_with(of)));
+    for name in asked.filter(|word| !word.ends_with('_')) {
+        assert!(families.contains_key(family(name, families)), "{name} is in the text and not served");
+    }
+    let selectors = text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+    for (label, value) in selectors.flat_map(|labels| labels.split(", ")).filter_map(|label| label.split_once('=')) {
+        if label == "job" {
+            continue; // which Prometheus adds
+        }
+        let known = families.values().filter_map(|family| family.labels.get(label)).flatten();
+        let known: BTreeSet<&str> = known.map(String::as_str).collect();
+        for value in value.trim_start_matches('~').trim_matches('"').split('|').map(|it| it.trim_end_matches('\\')) {
+            assert!(known.contains(value), "no {label} is {value}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_metric_is_documented_and_every_documented_one_is_there() {
+    let (text, families) = (operations(), families(config()).await);
     let rows = documented(&text);
 
     let [in_code, in_docs] = [families.keys().collect::<BTreeSet<_>>(), rows.keys().collect()];
@@ -107,19 +140,5 @@ async fn every_metric_is_documented_and_every_documented_one_is_there() {
             assert!(code(&row.words).any(|word| word == value), "{name}: nothing is said of {value}");
         }
     }
-
-    // Queries, too, ask for nothing that is not there.
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let words = text.split(|c| !is_name(c));
-    let asked = words.filter(|word| ["evenkeel_", "grpc_server_", "process_"].iter().any(|of| word.starts_with(of)));
-    for name in asked.filter(|word| !word.ends_with('_')) {
-        assert!(families.contains_key(family(name, &families)), "{name} is in the text and not served");
-    }
-    for (label, value) in text.split('{').skip(1).filter_map(|rest| rest.split_once('}')?.0.split_once('=')) {
-        let known = families.values().filter_map(|family| family.labels.get(label)).flatten();
-        let known: BTreeSet<&str> = known.map(String::as_str).collect();
-        for value in value.trim_start_matches('~').trim_matches('"').split("\\|") {
-            assert!(known.contains(value), "no {label} is {value}");
-        }
-    }
+    asks_for_what_is_there(&text, &families);
 }

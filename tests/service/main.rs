@@ -6,6 +6,7 @@ mod harness;
 mod peer;
 
 mod admission;
+mod alerts;
 mod bad_arguments;
 mod bad_tensors;
 mod compression;
