@@ -15,7 +15,7 @@ mod work;
 pub(crate) use calls::Call;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use exposition::Exposition;
-pub(crate) use labels::{Elements, Kind, Method, Reason};
+pub(crate) use labels::{Elements, Files, Kind, Method, Reason};
 pub(crate) use layer::Observe;
 pub(crate) use work::{InPieces, Queued};
 
@@ -23,7 +23,7 @@ use std::{
     array,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -73,6 +73,8 @@ pub(crate) struct Metrics {
     running: Level,
     refused: [Counter; Reason::COUNT],
     panics: Counter,
+    /// Files whose last change could not be used.
+    unusable: [AtomicBool; Files::COUNT],
 }
 
 impl Default for Metrics {
@@ -84,6 +86,7 @@ impl Default for Metrics {
             running: Level::default(),
             refused: array::from_fn(|_| Counter::default()),
             panics: Counter::default(),
+            unusable: array::from_fn(|_| AtomicBool::default()),
         }
     }
 }
@@ -114,6 +117,11 @@ impl Metrics {
     /// A call was refused.
     pub(crate) fn refuse(&self, reason: Reason) {
         self.refused[reason as usize].add(1);
+    }
+
+    /// Files have changed, and are used, or the old ones are still.
+    pub(crate) fn changed(&self, files: Files, used: bool) {
+        self.unusable[files as usize].store(!used, Ordering::Relaxed);
     }
 
     /// A call of the tensor service ended with an error.

@@ -29,13 +29,14 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{SdkTracer, SdkTracerProvider, Span},
 };
-use tokio::{sync::oneshot, task::JoinSet};
+use tokio::sync::oneshot;
 use tonic::{Code, codegen::http::HeaderMap};
 
 use self::{headers::CollectorHeaders, outcome::Outcomes};
 use crate::{
     config::{self, OtlpConfig},
     metrics::Method,
+    watched::Reloads,
 };
 
 /// How long the collector has for one request.
@@ -72,7 +73,7 @@ impl Otlp {
     ///
     /// # Errors
     /// A file that cannot be read or used, by its setting, or a variable of OpenTelemetry's that cannot be used.
-    pub(crate) fn new(config: &OtlpConfig, reloads: &mut JoinSet<()>) -> Result<Option<Self>, Error> {
+    pub(crate) fn new(config: &OtlpConfig, reloads: &mut Reloads) -> Result<Option<Self>, Error> {
         let Some(channel) = channel::connect(config)? else { return Ok(None) };
         let headers = CollectorHeaders::new(config, reloads)?;
         let spans = SpanExporter::builder().with_tonic().with_channel(channel.clone()).with_timeout(EXPORT_TIMEOUT);

@@ -4,6 +4,7 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use crate::{config::Error, watched::File};
 
@@ -15,6 +16,12 @@ pub(crate) fn certificates(file: &File, content: &[u8]) -> Result<Vec<Certificat
     let certificates = CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|error| file.error(error))?;
     if certificates.is_empty() { Err(file.error("there is no certificate in it")) } else { Ok(certificates) }
+}
+
+/// When a certificate ends, in seconds of Unix time; `None`: that cannot be read.
+pub(crate) fn expiry(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    Some(certificate.validity().not_after.timestamp())
 }
 
 /// As [`certificates`], of those who may have signed others.

@@ -38,6 +38,7 @@ pub(crate) use deadline::Unfinished;
 #[doc(hidden)]
 pub use metadata::Metadata;
 pub use running::Running;
+pub(crate) use tls::Tls;
 
 use crate::{
     address::Address,
@@ -46,7 +47,7 @@ use crate::{
     counters::Counters,
     direct::Direct,
     executor::Executor,
-    metrics::{Endpoint, Exposition, Metrics, Observe},
+    metrics::{Endpoint, Exposition, Files, Metrics, Observe},
     otlp::{self, Otlp, Recorder},
     server::{
         accept::Connections,
@@ -59,12 +60,12 @@ use crate::{
         listener::Listener,
         protocol::OnlyGrpc,
         sending::Sending,
-        tls::Tls,
         tokens::{Authorize, Tokens},
         unread::Unread,
         web::Web,
     },
     service::{Codec, Service},
+    watched::Reloads,
 };
 
 /// An answer that is waited for.
@@ -136,7 +137,7 @@ pub struct Server {
     tls: Option<Tls>,
     tokens: Option<Tokens>,
     /// What keeps certificates, tokens and headers up to date.
-    reloads: JoinSet<()>,
+    reloads: Reloads,
 }
 
 impl Server {
@@ -157,20 +158,20 @@ impl Server {
             None => None,
         };
         let buffers = Buffers::new(config.buffer_pool_bytes);
-        let mut reloads = JoinSet::new();
+        let metrics = Arc::<Metrics>::default();
+        let mut reloads = Reloads::new(Arc::clone(&metrics));
         let tls = Tls::new(&config.security, config.web.grpc_web)?.map(|(tls, reload)| {
-            reloads.spawn(reload.run());
+            reloads.watch(reload, Files::Tls);
             tls
         });
         let tokens = Tokens::new(&config.security)?.map(|(tokens, reload)| {
-            reloads.spawn(reload.run());
+            reloads.watch(reload, Files::Tokens);
             tokens
         });
         let counters = Arc::<Counters>::default();
         let executor = Executor::new(config.threads, config.compute_nice, buffers, config.on_checkpoint.clone())?;
         let executor = Arc::new(executor.with_max_queued(config.admission.queued(), Arc::clone(&counters)));
         let otlp = Otlp::new(&config.otlp, &mut reloads)?;
-        let metrics = Arc::default();
         Ok(Self { config, listener, address, executor, counters, metrics, endpoint, otlp, tls, tokens, reloads })
     }
 
@@ -211,10 +212,12 @@ impl Server {
         let Self { config, listener, address, executor, counters, metrics, endpoint, otlp: _, tls, tokens, reloads } =
             self;
         // Also while calls are drained; ends when this function does.
-        let mut beside = reloads;
+        let _reloads = reloads;
+        let mut beside = JoinSet::new();
         if let Some(endpoint) = endpoint {
             tracing::info!(address = %endpoint.address(), "serving metrics");
-            let exposition = Exposition::new(Arc::clone(&metrics), Arc::clone(&counters), Arc::clone(&executor));
+            let exposition =
+                Exposition::new(Arc::clone(&metrics), Arc::clone(&counters), Arc::clone(&executor), tls.clone());
             beside.spawn(endpoint.serve(exposition.into()));
         }
         let (health, health_service) = Health::serving();

@@ -7,7 +7,12 @@ use std::{
     time::Duration,
 };
 
-use crate::config::Error;
+use tokio::task::JoinSet;
+
+use crate::{
+    config::Error,
+    metrics::{Files, Metrics},
+};
 
 /// How often the files are looked at. They are small, and their content tells more than their times: Kubernetes changes
 /// a link to a folder.
@@ -67,6 +72,25 @@ impl<T> Reloaded<T> {
     }
 }
 
+/// What looks at files, each for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Reloads {
+    tasks: JoinSet<()>,
+    metrics: Arc<Metrics>,
+}
+
+impl Reloads {
+    /// `metrics` say which files have changed and cannot be used.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { tasks: JoinSet::new(), metrics }
+    }
+
+    /// Must be called on the runtime.
+    pub(crate) fn watch<T: Send + Sync + 'static>(&mut self, reload: Reload<T>, files: Files) {
+        self.tasks.spawn(reload.run(Arc::clone(&self.metrics), files));
+    }
+}
+
 /// Looks at the files. What is in them may be secret: there is no `Debug`.
 pub(crate) struct Reload<T> {
     value: Reloaded<T>,
@@ -77,31 +101,37 @@ pub(crate) struct Reload<T> {
 }
 
 impl<T> Reload<T> {
-    /// Looks for changes until it is dropped.
-    pub(crate) async fn run(mut self) {
+    /// Looks for changes until it is dropped; `metrics` say under `files` whether the last one could be used.
+    async fn run(mut self, metrics: Arc<Metrics>, files: Files) {
         loop {
             tokio::time::sleep(PERIOD).await;
-            self.look();
+            if let Some(used) = self.look() {
+                metrics.changed(files, used);
+            }
         }
     }
 
-    /// What cannot be used changes nothing, and is said once.
-    fn look(&mut self) {
+    /// What cannot be used changes nothing, and is said once. Whether a change is used; `None`: there is none.
+    fn look(&mut self) -> Option<bool> {
         let now: Vec<_> = self.files.iter().map(|file| fs::read(&file.path).map_err(|error| error.kind())).collect();
         if now == self.seen {
-            return;
+            return None;
         }
         self.seen = now;
         let contents =
             self.files.iter().zip(&self.seen).map(|(file, content)| content.clone().map_err(|e| file.error(e)));
         let value = contents.collect::<Result<Vec<_>, _>>().and_then(|contents| (self.parse)(&self.files, &contents));
-        match value {
+        Some(match value {
             Ok(value) => {
                 *self.value.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
                 tracing::info!(setting = self.files[0].key, "files have changed and are used");
+                true
             }
-            Err(error) => tracing::error!(%error, "files have changed and cannot be used; the old ones stay in use"),
-        }
+            Err(error) => {
+                tracing::error!(%error, "files have changed and cannot be used; the old ones stay in use");
+                false
+            }
+        })
     }
 }
 
@@ -125,11 +155,12 @@ mod tests {
         assert_eq!(*number.get(), 1);
         for (content, expected) in [("2", 2), ("none", 2), ("3", 3)] {
             fs::write(&path, content).expect("it can be written");
-            reload.look();
+            assert_eq!(reload.look(), Some(content != "none"), "{content}");
+            assert_eq!(reload.look(), None, "{content}");
             assert_eq!(*number.get(), expected, "{content}");
         }
         fs::remove_file(&path).expect("it is there");
-        reload.look();
+        assert_eq!(reload.look(), Some(false));
         assert_eq!(*number.get(), 3);
     }
 }

@@ -1,6 +1,9 @@
 //! The numbers as Prometheus reads them.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use evenkeel_kernels::simd::{self, InstructionSet};
 use prometheus_client::{
@@ -11,8 +14,8 @@ use prometheus_client::{
 };
 use tonic::Code;
 
-use super::{Elements, Method, Metrics, Reason, calls::CODES, histogram::Histogram, process};
-use crate::{buffers::BufferMetrics, counters::Counters, executor::Executor, telemetry};
+use super::{Elements, Files, Method, Metrics, Reason, calls::CODES, histogram::Histogram, process};
+use crate::{buffers::BufferMetrics, counters::Counters, executor::Executor, server::Tls, telemetry};
 
 /// What `Content-Type` says of it.
 pub(super) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
@@ -22,9 +25,15 @@ pub(super) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 pub(crate) struct Exposition(Registry);
 
 impl Exposition {
-    pub(crate) fn new(metrics: Arc<Metrics>, counters: Arc<Counters>, executor: Arc<Executor>) -> Self {
+    /// `tls`: whose certificate is looked at; `None`: there is none.
+    pub(crate) fn new(
+        metrics: Arc<Metrics>,
+        counters: Arc<Counters>,
+        executor: Arc<Executor>,
+        tls: Option<Tls>,
+    ) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Server { metrics, counters, executor }));
+        registry.register_collector(Box::new(Server { metrics, counters, executor, tls }));
         Self(registry)
     }
 
@@ -41,15 +50,17 @@ struct Server {
     metrics: Arc<Metrics>,
     counters: Arc<Counters>,
     executor: Arc<Executor>,
+    tls: Option<Tls>,
 }
 
 impl Collector for Server {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Self { metrics, counters, executor } = self;
+        let Self { metrics, counters, executor, tls } = self;
         calls(&mut encoder, metrics)?;
         work(&mut encoder, metrics)?;
         server(&mut encoder, metrics, executor)?;
         connections(&mut encoder, counters)?;
+        files(&mut encoder, metrics, tls.as_ref())?;
         process::encode(&mut encoder)
     }
 }
@@ -183,6 +194,18 @@ fn connections(encoder: &mut DescriptorEncoder<'_>, counted: &Counters) -> fmt::
         gauge(encoder, name, help, value.get() as u64)?;
     }
     Ok(())
+}
+
+fn files(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, tls: Option<&Tls>) -> fmt::Result {
+    let help = "1: files have changed and cannot be used; what was read before is still in use.";
+    let mut family = encoder.encode_descriptor("evenkeel_files_unusable", help, None, MetricType::Gauge)?;
+    for (files, unusable) in Files::ALL.into_iter().zip(&metrics.unusable) {
+        let unusable = u64::from(unusable.load(Ordering::Relaxed));
+        ConstGauge::new(unusable).encode(family.encode_family(&[("files", files.name())])?)?;
+    }
+    let Some(expiry) = tls.and_then(Tls::expiry) else { return Ok(()) };
+    let (name, help) = ("evenkeel_tls_certificate_expiry_timestamp_seconds", "When the certificate in use ends.");
+    ConstGauge::new(expiry).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
 /// The labels that say which call.

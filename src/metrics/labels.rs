@@ -319,6 +319,30 @@ impl Reason {
     }
 }
 
+/// Files that are read again when they change: the label `files`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// The server's certificate and key, and who signs those of clients.
+    Tls,
+    /// Those who may call.
+    Tokens,
+    /// What the collector is told with each request.
+    CollectorHeaders,
+}
+
+impl Files {
+    pub(crate) const COUNT: usize = 3;
+    pub(crate) const ALL: [Self; Self::COUNT] = [Self::Tls, Self::Tokens, Self::CollectorHeaders];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Tokens => "tokens",
+            Self::CollectorHeaders => "collector_headers",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,6 +352,7 @@ mod tests {
         assert!(Method::ALL.iter().enumerate().all(|(place, method)| method.index() == place));
         assert!(Elements::ALL.iter().enumerate().all(|(place, &elements)| elements as usize == place));
         assert!(Reason::ALL.iter().enumerate().all(|(place, &reason)| reason as usize == place));
+        assert!(Files::ALL.iter().enumerate().all(|(place, &files)| files as usize == place));
         assert_eq!(Kind::Infinity as usize + 1, Kind::COUNT);
         let with_kinds = Method::ALL.iter().take_while(|method| !method.kinds().is_empty());
         assert_eq!(with_kinds.count(), Method::TENSOR_OPS);

@@ -2,7 +2,6 @@
 
 use std::str;
 
-use tokio::task::JoinSet;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataKey, MetadataValue},
@@ -11,7 +10,8 @@ use tonic::{
 
 use crate::{
     config::{Error, OtlpConfig},
-    watched::{File, Reloaded},
+    metrics::Files,
+    watched::{File, Reloaded, Reloads},
 };
 
 /// Names that belong to HTTP/2, gRPC and the exporter.
@@ -31,11 +31,11 @@ impl CollectorHeaders {
     ///
     /// # Errors
     /// A file that cannot be read, or has a line that is no header.
-    pub(super) fn new(config: &OtlpConfig, reloads: &mut JoinSet<()>) -> Result<Self, Error> {
+    pub(super) fn new(config: &OtlpConfig, reloads: &mut Reloads) -> Result<Self, Error> {
         let Some(path) = &config.headers_file else { return Ok(Self(None)) };
         let file = File { key: "otlp-headers-file", path: path.clone() };
         let (headers, reload) = Reloaded::load(vec![file], |files, contents| parse(&files[0], &contents[0]))?;
-        reloads.spawn(reload.run());
+        reloads.watch(reload, Files::CollectorHeaders);
         Ok(Self(Some(headers)))
     }
 }

@@ -24,7 +24,14 @@ const HTTP_1: &[u8] = b"http/1.1";
 
 /// Makes connections of TLS.
 #[derive(Clone)]
-pub(super) struct Tls(Reloaded<ServerConfig>);
+pub(crate) struct Tls(Reloaded<Presented>);
+
+/// What the files make.
+pub(super) struct Presented {
+    settings: Arc<ServerConfig>,
+    /// When the server's own certificate ends, in seconds of Unix time; `None`: it does not say so in a way that is understood.
+    expiry: Option<i64>,
+}
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,17 +44,22 @@ impl Tls {
     ///
     /// # Errors
     /// A file that cannot be read, or has not what it must.
-    pub(super) fn new(config: &SecurityConfig, web: bool) -> Result<Option<(Self, Reload<ServerConfig>)>, Error> {
+    pub(super) fn new(config: &SecurityConfig, web: bool) -> Result<Option<(Self, Reload<Presented>)>, Error> {
         let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else { return Ok(None) };
         let files =
             [("tls-cert", Some(cert)), ("tls-key", Some(key)), ("tls-client-ca", config.tls_client_ca.as_ref())];
         let files = files.into_iter().filter_map(|(key, path)| Some(File { key, path: path?.clone() })).collect();
         let (settings, reload) = if web {
-            Reloaded::load(files, |files, contents| settings(files, contents, &[HTTP_2, HTTP_1]))?
+            Reloaded::load(files, |files, contents| presented(files, contents, &[HTTP_2, HTTP_1]))?
         } else {
-            Reloaded::load(files, |files, contents| settings(files, contents, &[HTTP_2]))?
+            Reloaded::load(files, |files, contents| presented(files, contents, &[HTTP_2]))?
         };
         Ok(Some((Self(settings), reload)))
+    }
+
+    /// When the certificate that is in use ends, in seconds of Unix time; `None`: that is not known.
+    pub(crate) fn expiry(&self) -> Option<i64> {
+        self.0.get().expiry
     }
 
     /// Shakes hands, with the certificate as it is now.
@@ -55,14 +67,15 @@ impl Tls {
     /// # Errors
     /// Why there is no agreement, of which the client was told, and its connection.
     pub(super) async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, (io::Error, TcpStream)> {
-        TlsAcceptor::from(self.0.get()).accept(stream).into_fallible().await
+        TlsAcceptor::from(Arc::clone(&self.0.get().settings)).accept(stream).into_fallible().await
     }
 }
 
 /// The settings that these files make: the certificates, their key, and who signs those of clients, if they need one.
 /// `protocols`: what may be spoken, the best first.
-fn settings(files: &[File], contents: &[Vec<u8>], protocols: &[&[u8]]) -> Result<ServerConfig, Error> {
+fn presented(files: &[File], contents: &[Vec<u8>], protocols: &[&[u8]]) -> Result<Presented, Error> {
     let cert = pem::certificates(&files[0], &contents[0])?;
+    let expiry = cert.first().and_then(pem::expiry);
     let key = PrivateKeyDer::from_pem_slice(&contents[1]).map_err(|error| files[1].error(error))?;
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -78,5 +91,5 @@ fn settings(files: &[File], contents: &[Vec<u8>], protocols: &[&[u8]]) -> Result
     };
     let mut settings = builder.with_single_cert(cert, key).map_err(|error| files[1].error(error))?;
     settings.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    Ok(settings)
+    Ok(Presented { settings: Arc::new(settings), expiry })
 }

@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use saphyr::{LoadableYamlNode as _, Yaml};
 
-use crate::{
-    documented::{asks_for_what_is_there, code, families, operations},
-    metrics::config,
-};
+use crate::documented::{asks_for_what_is_there, code, families, operations};
 
 /// What is said of an alert, here and there.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,7 +90,7 @@ async fn the_rules_for_prometheus_are_the_table_and_ask_for_what_is_served() {
     let documented = documented(&operations());
     assert!(rules.len() > 10, "{rules:?}");
     assert_eq!(rules, documented, "the rules, and the table");
-    let families = families(config()).await;
+    let families = families().await;
     for rule in rules.values() {
         asks_for_what_is_there(&rule.query, &families);
     }
