@@ -180,6 +180,6 @@ fn into_http(answer: Result<impl Answer, Status>) -> Response<Body> {
 }
 
 /// Whether the client says that it compresses; the codec's path knows what to answer.
-fn is_compressed(headers: &HeaderMap) -> bool {
+pub(crate) fn is_compressed(headers: &HeaderMap) -> bool {
     headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity")
 }

@@ -280,6 +280,7 @@ pub(crate) enum Reason {
     NonfiniteNorm,
     MessageTooLarge,
     Unreadable,
+    UnknownEncoding,
     DeadlineExceeded,
     ShuttingDown,
     NotOneMessage,
@@ -289,12 +290,13 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const COUNT: usize = 10;
+    pub(crate) const COUNT: usize = 11;
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::InvalidArgument,
         Self::NonfiniteNorm,
         Self::MessageTooLarge,
         Self::Unreadable,
+        Self::UnknownEncoding,
         Self::DeadlineExceeded,
         Self::ShuttingDown,
         Self::NotOneMessage,
@@ -309,6 +311,7 @@ impl Reason {
             Self::NonfiniteNorm => "NONFINITE_NORM",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
             Self::Unreadable => "UNREADABLE",
+            Self::UnknownEncoding => "UNKNOWN_ENCODING",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::NotOneMessage => "NOT_ONE_MESSAGE",

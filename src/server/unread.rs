@@ -14,7 +14,12 @@ use tonic::{
 use tower::Service;
 
 use super::BoxedAnswer;
-use crate::{error::Error, metrics::Metrics, service::Seen};
+use crate::{
+    direct::is_compressed,
+    error::Error,
+    metrics::{Method, Metrics, Reason},
+    service::Seen,
+};
 
 /// Counts what the codec inside cannot read, and answers a message above the limit by gRPC's book.
 #[derive(Clone, Debug)]
@@ -46,11 +51,19 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> BoxedAnswer {
         let seen = Seen::default();
+        // What is understood the headers do not say any more; another path has no codec.
+        let unknown = is_compressed(request.headers()) && Method::of_path(request.uri().path()) != Method::Other;
         request.extensions_mut().insert(seen.clone());
         let answer = self.codec.call(request);
         let (limit, metrics) = (self.limit, Arc::clone(&self.metrics));
         Box::pin(async move {
             let response = answer.await?;
+            if unknown {
+                // tonic has looked at nothing else.
+                metrics.refuse(Reason::UnknownEncoding);
+                tracing::info!(status = ?Code::Unimplemented, "request not read: its encoding is not served");
+                return Ok(response);
+            }
             Ok(if seen.is_set() { response } else { unread(response, limit, &metrics) })
         })
     }

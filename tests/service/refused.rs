@@ -100,3 +100,25 @@ async fn what_does_not_come_or_has_no_room_is_counted_once() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_encoding_that_is_not_served_is_counted_once() {
+    for codec_path in [false, true] {
+        let compression = vec![Encoding::Gzip];
+        let server = Running::start(ServerConfig { codec_path, compression, ..config() }).await.expect("it starts");
+        let peer = Peer::connect(address(&server)).await;
+        let mut calls = 0;
+        // What was not read, would also be wrong: it has one reason.
+        for (encoding, body) in [("zstd", flagged(b"abc").into()), ("deflate", large()), ("GZIP", framed(&[0xFF; 10]))]
+        {
+            for method in ["Normalize", "Dropout", "MeasureGradients"] {
+                calls += 1;
+                assert_eq!(code(&peer, method, encoding, body.clone(), true).await, Code::Unimplemented, "{method}");
+                assert_eq!(refused(&server).await, by("UNKNOWN_ENCODING", calls), "{method} {encoding} {codec_path}");
+            }
+        }
+        // There is no such method, however it is compressed.
+        assert_eq!(code(&peer, "Nothing", "zstd", large(), true).await, Code::Unimplemented);
+        assert_eq!(refused(&server).await, by("UNKNOWN_ENCODING", calls), "{codec_path}");
+    }
+}
