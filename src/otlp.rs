@@ -4,6 +4,7 @@
 //! not there costs spans, which are dropped when the queue is full, and never a call.
 
 mod channel;
+mod connector;
 mod headers;
 mod outcome;
 #[cfg(test)]
@@ -68,13 +69,13 @@ pub(crate) enum Error {
 }
 
 impl Otlp {
-    /// Connects when there is something to send. `None`: there is no collector. What keeps the headers up to date is put
-    /// in `reloads`. Must be called on the runtime.
+    /// Connects when there is something to send. `None`: there is no collector. What keeps files up to date is put in
+    /// `reloads`. Must be called on the runtime.
     ///
     /// # Errors
     /// A file that cannot be read or used, by its setting, or a variable of OpenTelemetry's that cannot be used.
     pub(crate) fn new(config: &OtlpConfig, reloads: &mut Reloads) -> Result<Option<Self>, Error> {
-        let Some(channel) = channel::connect(config)? else { return Ok(None) };
+        let Some(channel) = channel::connect(config, reloads)? else { return Ok(None) };
         let headers = CollectorHeaders::new(config, reloads)?;
         let spans = SpanExporter::builder().with_tonic().with_channel(channel.clone()).with_timeout(EXPORT_TIMEOUT);
         let numbers = MetricExporter::builder().with_tonic().with_channel(channel).with_timeout(EXPORT_TIMEOUT);

@@ -329,18 +329,21 @@ pub(crate) enum Files {
     Tls,
     /// Those who may call.
     Tokens,
+    /// Who may have signed the collector's certificate, and what it is shown.
+    CollectorTls,
     /// What the collector is told with each request.
     CollectorHeaders,
 }
 
 impl Files {
-    pub(crate) const COUNT: usize = 3;
-    pub(crate) const ALL: [Self; Self::COUNT] = [Self::Tls, Self::Tokens, Self::CollectorHeaders];
+    pub(crate) const COUNT: usize = 4;
+    pub(crate) const ALL: [Self; Self::COUNT] = [Self::Tls, Self::Tokens, Self::CollectorTls, Self::CollectorHeaders];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tls => "tls",
             Self::Tokens => "tokens",
+            Self::CollectorTls => "collector_tls",
             Self::CollectorHeaders => "collector_headers",
         }
     }

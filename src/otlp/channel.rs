@@ -1,56 +1,88 @@
 //! The connection to the collector.
 
+use std::sync::Arc;
+
 use rustls::{
+    ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{PrivateKeyDer, pem::PemObject as _},
     sign::CertifiedKey,
 };
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity};
-
-use super::EXPORT_TIMEOUT;
-use crate::{
-    config::{Error, OtlpConfig},
-    pem,
-    watched::File,
+use tonic::{
+    codegen::http::{Uri, uri::Scheme},
+    transport::{Channel, Endpoint},
 };
 
-/// A connection that is made when something is sent, and again when it was lost. `None`: there is no collector.
+use super::{
+    EXPORT_TIMEOUT,
+    connector::{Connector, HTTP_2},
+};
+use crate::{
+    config::{Error, OtlpConfig},
+    metrics::Files,
+    pem,
+    watched::{File, Reloaded, Reloads},
+};
+
+const CA: &str = "otlp-ca";
+const CERT: &str = "otlp-cert";
+const KEY: &str = "otlp-key";
+
+/// A connection that is made when something is sent, and again when it was lost, with what is in the files then. `None`:
+/// there is no collector. What looks at the files is put in `reloads`.
 ///
 /// # Errors
 /// A file of certificates, or of a key, that cannot be read or used.
-pub(super) fn connect(config: &OtlpConfig) -> Result<Option<Channel>, Error> {
+pub(super) fn connect(config: &OtlpConfig, reloads: &mut Reloads) -> Result<Option<Channel>, Error> {
     let Some(url) = config.endpoint.clone() else { return Ok(None) };
-    let is_https = config.is_https();
-    let refused = |error: tonic::transport::Error| Error { key: "otlp-endpoint", reason: error.to_string() };
-    let mut endpoint = Endpoint::from_shared(url).map_err(refused)?;
-    if is_https {
-        endpoint = endpoint.tls_config(tls(config)?).map_err(refused)?;
+    let refused = |reason: String| Error { key: "otlp-endpoint", reason };
+    let endpoint = Endpoint::from_shared(url).map_err(|error| refused(error.to_string()))?;
+    let endpoint = endpoint.connect_timeout(EXPORT_TIMEOUT).timeout(EXPORT_TIMEOUT);
+    if !config.is_https() {
+        return Ok(Some(endpoint.connect_lazy()));
     }
-    Ok(Some(endpoint.connect_timeout(EXPORT_TIMEOUT).timeout(EXPORT_TIMEOUT).connect_lazy()))
+    let files = [(CA, &config.ca), (CERT, &config.cert), (KEY, &config.key)];
+    let files = files.into_iter().filter_map(|(key, path)| Some(File { key, path: path.clone()? })).collect();
+    let (settings, reload) = Reloaded::load(files, settings)?;
+    reloads.watch(reload, Files::CollectorTls);
+    let uri = endpoint.uri().clone();
+    let connector = Connector::new(uri.clone(), settings).ok_or_else(|| refused(format!("{uri} has no host")))?;
+    Ok(Some(stand_in(endpoint, uri).connect_with_connector_lazy(connector)))
 }
 
-/// Trusts the authorities of the file, and no others, or those that browsers trust: they come with the program, since a
-/// small container has none.
-fn tls(config: &OtlpConfig) -> Result<ClientTlsConfig, Error> {
-    let mut settings = ClientTlsConfig::new().timeout(EXPORT_TIMEOUT);
-    if let Some(identity) = identity(config)? {
-        settings = settings.identity(identity);
-    }
-    let Some(path) = &config.ca else { return Ok(settings.with_webpki_roots()) };
-    let file = File { key: "otlp-ca", path: path.clone() };
-    let content = file.read()?;
-    Ok(settings.trust_anchors(pem::authorities(&file, &content)?.roots))
+/// The endpoint as one of plain text: if tonic is built with TLS of its own, it lets no other connector go to https://.
+/// Requests have the scheme that they should.
+fn stand_in(endpoint: Endpoint, uri: Uri) -> Endpoint {
+    let mut parts = uri.clone().into_parts();
+    parts.scheme = Some(Scheme::HTTP);
+    let Ok(plain) = Uri::from_parts(parts) else { return endpoint };
+    Endpoint::from(plain).connect_timeout(EXPORT_TIMEOUT).timeout(EXPORT_TIMEOUT).origin(uri)
 }
 
-/// What the collector is shown, if anything.
-fn identity(config: &OtlpConfig) -> Result<Option<Identity>, Error> {
-    let (Some(cert), Some(key)) = (&config.cert, &config.key) else { return Ok(None) };
-    let cert = File { key: "otlp-cert", path: cert.clone() };
-    let key = File { key: "otlp-key", path: key.clone() };
-    let (cert_pem, key_pem) = (cert.read()?, key.read()?);
-    let certificates = pem::certificates(&cert, &cert_pem)?;
-    let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| key.error(error))?;
-    // tonic would not say which of the two is wrong.
-    CertifiedKey::from_der(certificates, private, &ring::default_provider()).map_err(|error| key.error(error))?;
-    Ok(Some(Identity::from_pem(cert_pem, key_pem)))
+/// What these files make: trusts the authorities of the file, and no others, or those that browsers trust: they come with the
+/// program, since a small container has none. Shows the certificate, if there is one.
+fn settings(files: &[File], contents: &[Vec<u8>]) -> Result<ClientConfig, Error> {
+    let file = |key| files.iter().zip(contents).find(|(file, _)| file.key == key);
+    let roots = match file(CA) {
+        Some((file, content)) => pem::authorities(file, content)?,
+        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+    };
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("ring has all versions")
+        .with_root_certificates(roots);
+    let mut settings = match (file(CERT), file(KEY)) {
+        (Some((cert, cert_pem)), Some((key, key_pem))) => {
+            let certificates = pem::certificates(cert, cert_pem)?;
+            let private = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| key.error(error))?;
+            // Also says whether they belong together.
+            CertifiedKey::from_der(certificates.clone(), private.clone_key(), &provider)
+                .map_err(|error| key.error(error))?;
+            builder.with_client_auth_cert(certificates, private).map_err(|error| key.error(error))?
+        }
+        (_, _) => builder.with_no_client_auth(),
+    };
+    settings.alpn_protocols = vec![HTTP_2.to_vec()];
+    Ok(settings)
 }

@@ -67,7 +67,7 @@ async fn without_tls_there_is_no_certificate_to_end() {
     let server = Running::start(config()).await.expect("the server starts");
     let series = scrape(&server).await;
     assert!(!series.contains_key(EXPIRY), "{series:?}");
-    for files in ["tls", "tokens", "collector_headers"] {
+    for files in ["tls", "tokens", "collector_tls", "collector_headers"] {
         assert_eq!(value(&series, "evenkeel_files_unusable", &[("files", files)]), 0.0);
     }
 }

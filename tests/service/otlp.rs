@@ -1,6 +1,7 @@
 //! Traces and metrics as a collector gets them: one of the test's own decodes what arrives.
 
 mod collector;
+mod renewed;
 mod tls;
 mod trouble;
 
