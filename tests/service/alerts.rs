@@ -1,10 +1,33 @@
 //! The alerts of `deploy/prometheus` are those of `docs/operations.md`, word for word, and ask for what is served.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use saphyr::{LoadableYamlNode as _, Yaml};
 
-use crate::documented::{asks_for_what_is_there, code, families, operations};
+use crate::documented::{asks_for_what_is_there, code, families, family, operations};
+
+/// Families that say how things are, and never that something is wrong: no alert asks for them or sends anybody to look.
+const CALM: [&str; 12] = [
+    "evenkeel_build_info",
+    "evenkeel_buffers_kept_bytes",
+    "evenkeel_calls_in_flight",
+    "evenkeel_calls_unanswered",
+    "evenkeel_compute_threads",
+    "evenkeel_connections_accepted_total",
+    "evenkeel_jobs_running",
+    "evenkeel_operations_total",
+    "evenkeel_received_bytes_total",
+    "evenkeel_sent_bytes_total",
+    "process_cpu_seconds_total",
+    "process_start_time_seconds",
+];
+/// Reasons of refused calls that are nobody's mistake, which are what the caller asked for and the end of a server; and what
+/// `evenkeel_stalled_total` counts as well.
+const EXPECTED: [&str; 3] = ["NONFINITE_NORM", "SHUTTING_DOWN", "STALLED"];
 
 /// What is said of an alert, here and there.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,6 +117,20 @@ async fn the_rules_for_prometheus_are_the_table_and_ask_for_what_is_served() {
     for rule in rules.values() {
         asks_for_what_is_there(&rule.query, &families);
     }
+}
+
+/// Whoever adds a metric, or a reason, says what is to be done about it, or that it is nothing to worry about.
+#[tokio::test]
+async fn every_metric_has_an_alert_or_is_looked_at_for_one() {
+    let families = families().await;
+    let documented = documented(&operations());
+    let said: String = documented.values().flat_map(|alert| [&alert.query, " ", &alert.what_to_do, " "]).collect();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words: BTreeSet<&str> = said.split(|c| !is_name(c)).map(|word| family(word, &families)).collect();
+    let silent = families.keys().map(String::as_str).filter(|name| !words.contains(name));
+    assert_eq!(silent.collect::<BTreeSet<_>>(), CALM.into(), "no alert knows of these");
+    let reasons = families["evenkeel_refused_total"].values("reason").filter(|reason| !words.contains(reason));
+    assert_eq!(reasons.collect::<BTreeSet<_>>(), EXPECTED.into(), "no alert asks for these");
 }
 
 /// That they do is for promtool to say, in `.ci/metrics`.

@@ -20,6 +20,13 @@ pub(crate) struct Family {
     labels: BTreeMap<String, BTreeSet<String>>,
 }
 
+impl Family {
+    /// The values that a label has.
+    pub(crate) fn values(&self, label: &str) -> impl Iterator<Item = &str> {
+        self.labels.get(label).into_iter().flatten().map(String::as_str)
+    }
+}
+
 /// Those that are served, by name.
 pub(crate) type Families = BTreeMap<String, Family>;
 
@@ -32,7 +39,7 @@ struct Row {
 }
 
 /// The family of a series' name, or of one that a query has.
-fn family<'a>(name: &'a str, families: &Families) -> &'a str {
+pub(crate) fn family<'a>(name: &'a str, families: &Families) -> &'a str {
     let is_histogram = |name: &&str| families.get(*name).is_some_and(|family| family.kind == "histogram");
     let mut shorter = ["_bucket", "_sum", "_count"].into_iter().filter_map(|suffix| name.strip_suffix(suffix));
     shorter.find(is_histogram).unwrap_or(name)
