@@ -9,6 +9,7 @@ mod parts;
 mod plan;
 mod reduce;
 mod rows;
+mod slabs;
 mod statistics;
 mod values;
 

@@ -21,6 +21,14 @@ impl<'a> Stretch<'a> {
         self.input().len()
     }
 
+    /// The same for a while.
+    pub(crate) fn reborrow(&mut self) -> Stretch<'_> {
+        match self {
+            Self::Apart { input, output } => Stretch::Apart { input, output },
+            Self::InPlace(data) => Stretch::InPlace(data),
+        }
+    }
+
     /// The elements, before anything is written.
     pub(crate) fn input(&self) -> &[u8] {
         match self {

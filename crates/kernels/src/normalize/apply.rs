@@ -4,7 +4,10 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
-use super::layout::{Dim, Layout, Position};
+use super::{
+    layout::{Dim, Layout, Position},
+    slabs::Slab,
+};
 use crate::{
     Checkpoint, Element, Error,
     lanes::BLOCK,
@@ -57,6 +60,27 @@ pub(super) fn apply<E: Element>(
         checkpoint.check()?;
         simd::run(Chunk { layout, map, first: index * CHUNK, elements, element: PhantomData::<E> });
         Ok(())
+    })
+}
+
+/// As [`apply`], for the elements of a slab of `whole`.
+pub(super) fn apply_to_slab<E: Element>(
+    slab: &Slab,
+    map: &impl Map<E>,
+    whole: Stretch<'_>,
+    checkpoint: &dyn Checkpoint,
+) -> Result<(), Error> {
+    let Slab { layout, first: _, from, width, stride } = slab;
+    let [from_byte, stride] = [from, stride].map(|elements| elements * E::DTYPE.size());
+    whole.par_chunks(stride).enumerate().try_for_each(|(index, elements)| {
+        let (_, elements) = elements.split_at(from_byte);
+        let (elements, _) = elements.split_at(width * E::DTYPE.size());
+        elements.par_chunks(CHUNK * E::DTYPE.size()).enumerate().try_for_each(|(chunk, elements)| {
+            checkpoint.check()?;
+            let first = index * width + chunk * CHUNK;
+            simd::run(Chunk { layout, map, first, elements, element: PhantomData::<E> });
+            Ok(())
+        })
     })
 }
 

@@ -13,10 +13,11 @@ use rayon::prelude::*;
 use self::slopes::Slopes;
 use super::{
     affine::Affine,
-    apply::apply,
+    apply::{apply, apply_to_slab},
     forward::PART,
-    layout::Layout,
+    layout::{Layout, Parts},
     plan::{Plan, Source},
+    slabs::{Slab, slabs},
     statistics::{Running, Statistics},
 };
 use crate::{Checkpoint, DType, Element, Error, stretch::Stretch};
@@ -36,30 +37,49 @@ pub(super) struct Given<'a> {
 /// and bias, a pair for each affine place, if they are wanted.
 pub(super) fn backward<E: Element>(
     given: Given<'_>,
-    gradient: Stretch<'_>,
+    mut gradient: Stretch<'_>,
     wants_affine: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<[f64; 2]>, Error> {
-    let parts = given.layout.parts(PART);
-    let bytes = parts.len() * E::DTYPE.size();
-    let measure = |index, dy: &[u8]| {
-        let (layout, first) = parts.part(index, dy.len() / E::DTYPE.size());
-        let input = &given.input[index * bytes..][..dy.len()];
-        Part::measure::<E>(given, layout, first, input, dy, checkpoint)
-    };
-    if !wants_affine {
-        // Each part is written while it is in the cache.
-        let parts = gradient.par_chunks(bytes).enumerate();
-        parts.try_for_each(|(index, dy)| measure(index, dy.input())?.write::<E>(dy, checkpoint))?;
-        return Ok(Vec::new());
+    if wants_affine {
+        // These are sums over all parts, and may be the last that is read of what is replaced.
+        let dy = gradient.input();
+        let whole = Part::whole(given, measure_all::<E>(given, dy, checkpoint)?);
+        let sums = whole.affine_sums::<E>(dy, checkpoint)?;
+        whole.write::<E>(gradient, checkpoint)?;
+        return Ok(sums);
     }
-    // These are sums over all parts, and may be the last that is read of what is replaced.
-    let dy = gradient.input();
-    let parts = dy.par_chunks(bytes).enumerate().map(|(index, dy)| measure(index, dy));
-    let whole = Part::whole(given, parts.collect::<Result<_, _>>()?);
-    let sums = whole.affine_sums::<E>(dy, checkpoint)?;
-    whole.write::<E>(gradient, checkpoint)?;
-    Ok(sums)
+    // Each part is written while it is in the cache.
+    if let Some(mut slabs) = slabs::<E>(given.plan, given.layout) {
+        slabs.try_for_each(|slab| {
+            Part::of_slab::<E>(given, &slab, gradient.input(), checkpoint)?.write_slab::<E>(
+                &slab,
+                gradient.reborrow(),
+                checkpoint,
+            )
+        })?;
+    } else {
+        let parts = given.layout.parts(PART);
+        let gradients = gradient.par_chunks(parts.len() * E::DTYPE.size()).enumerate();
+        gradients.try_for_each(|(index, dy)| {
+            Part::of_part::<E>(given, parts, index, dy.input(), checkpoint)?.write::<E>(dy, checkpoint)
+        })?;
+    }
+    Ok(Vec::new())
+}
+
+/// All parts, in order.
+fn measure_all<'a, E: Element>(
+    given: Given<'a>,
+    dy: &[u8],
+    checkpoint: &dyn Checkpoint,
+) -> Result<Vec<Part<'a>>, Error> {
+    if let Some(slabs) = slabs::<E>(given.plan, given.layout) {
+        return slabs.map(|slab| Part::of_slab::<E>(given, &slab, dy, checkpoint)).collect();
+    }
+    let parts = given.layout.parts(PART);
+    let gradients = dy.par_chunks(parts.len() * E::DTYPE.size()).enumerate();
+    gradients.map(|(index, dy)| Part::of_part::<E>(given, parts, index, dy, checkpoint)).collect()
 }
 
 /// Elements that share statistics and slopes with no others: some, or all.
@@ -73,6 +93,30 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    /// Part `index`, and the gradient of its outputs.
+    fn of_part<E: Element>(
+        given: Given<'a>,
+        parts: Parts<'_>,
+        index: usize,
+        dy: &[u8],
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Self, Error> {
+        let (layout, first) = parts.part(index, dy.len() / E::DTYPE.size());
+        let input = &given.input[index * parts.len() * E::DTYPE.size()..][..dy.len()];
+        Self::measure::<E>(given, layout, first, input, dy, checkpoint)
+    }
+
+    /// A slab of the whole, and the gradient of the whole's outputs.
+    fn of_slab<E: Element>(
+        given: Given<'a>,
+        slab: &Slab,
+        dy: &[u8],
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Self, Error> {
+        let from = slab.from * E::DTYPE.size();
+        Self::measure::<E>(given, slab.layout.clone(), slab.first, &given.input[from..], &dy[from..], checkpoint)
+    }
+
     /// `first`: the number of its first set in the whole; `dy`: the gradient of its outputs, as bytes.
     fn measure<E: Element>(
         given: Given<'a>,
@@ -122,6 +166,14 @@ impl<'a> Part<'a> {
             apply::<f64>(&self.layout, &doubly::InputGradient(self), dy, checkpoint)
         } else {
             apply::<E>(&self.layout, &singly::InputGradient(self), dy, checkpoint)
+        }
+    }
+    /// As [`write`](Self::write), of a slab of the whole that `dy` is of.
+    fn write_slab<E: Element>(&self, slab: &Slab, dy: Stretch<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+        if E::DTYPE == DType::F64 {
+            apply_to_slab::<f64>(slab, &doubly::InputGradient(self), dy, checkpoint)
+        } else {
+            apply_to_slab::<E>(slab, &singly::InputGradient(self), dy, checkpoint)
         }
     }
 }

@@ -4,10 +4,11 @@ use std::marker::PhantomData;
 
 use super::{
     affine::Affine,
-    apply::{Map, apply, encode_blocks},
-    layout::{Dim, Position},
+    apply::{Map, apply, apply_to_slab, encode_blocks},
+    layout::{Dim, Layout, Position},
     parts::NormalizationByParts,
     rows,
+    slabs::slabs,
     statistics::Statistics,
     values::{Each, Same, Values, by_variation},
 };
@@ -21,7 +22,7 @@ pub(super) const PART: usize = 2 * CHUNK;
 pub(super) fn forward<E: Element>(
     normalization: &NormalizationByParts,
     from: usize,
-    elements: Stretch<'_>,
+    mut elements: Stretch<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Statistics, Error> {
     let NormalizationByParts { plan, layout, affine, running, .. } = normalization;
@@ -29,9 +30,24 @@ pub(super) fn forward<E: Element>(
     if rows::apply_to::<E>(normalization, &layout) {
         return rows::forward::<E>(normalization, &layout, elements, checkpoint);
     }
-    let statistics = Statistics::of::<E>(plan, &layout, first, elements.input(), running.as_ref(), checkpoint)?;
-    let map = Normalize { statistics: &statistics, affine, run: layout.run(), element: PhantomData::<E> };
-    apply::<E>(&layout, &map, elements, checkpoint)?;
+    let measure = |layout: &Layout, first, input: &[u8]| {
+        Statistics::of::<E>(plan, layout, first, input, running.as_ref(), checkpoint)
+    };
+    if let Some(slabs) = slabs::<E>(plan, &layout) {
+        let slabs = slabs.map(|slab| {
+            let statistics = measure(&slab.layout, slab.first, &elements.input()[slab.from * E::DTYPE.size()..])?;
+            apply_to_slab::<E>(
+                &slab,
+                &Normalize::<E>::new(&statistics, affine, &layout),
+                elements.reborrow(),
+                checkpoint,
+            )?;
+            Ok(statistics)
+        });
+        return slabs.collect::<Result<_, Error>>().map(Statistics::concat);
+    }
+    let statistics = measure(&layout, first, elements.input())?;
+    apply::<E>(&layout, &Normalize::<E>::new(&statistics, affine, &layout), elements, checkpoint)?;
     Ok(statistics)
 }
 
@@ -64,6 +80,10 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
 }
 
 impl<'a, E: Element> Normalize<'a, E> {
+    fn new(statistics: &'a Statistics, affine: &'a Affine, layout: &Layout) -> Self {
+        Self { statistics, affine, run: layout.run(), element: PhantomData }
+    }
+
     #[inline(always)]
     fn normalize<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) {
         let mean = S::take(&self.statistics.mean, at.set, x.len());

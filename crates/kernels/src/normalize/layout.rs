@@ -22,9 +22,9 @@ pub(super) struct Dim {
 /// remains is short, and its last dimension, a *run*, is as long as can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
-    dims: Vec<Dim>,
+    pub(super) dims: Vec<Dim>,
     /// Where this layout's first element is in weight and bias; above 0 for a part of a tensor.
-    affine_base: usize,
+    pub(super) affine_base: usize,
 }
 
 /// A position, as sums of strides.

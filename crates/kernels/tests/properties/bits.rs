@@ -1,6 +1,6 @@
 //! The same bits on any number of threads, with any instruction set, at any address, alone or beside others.
 
-use std::{fmt::Debug, sync::Mutex};
+use std::{fmt::Debug, ops::Range, sync::Mutex};
 
 use evenkeel_kernels::{
     ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization, Tensor,
@@ -72,6 +72,60 @@ fn of_a_row_in_a_large_tensor_and_in_a_small_one() {
     }
 }
 
+/// The bytes at these places.
+fn gathered(data: &[u8], places: &[Range<usize>]) -> Vec<u8> {
+    places.iter().flat_map(|place| data[place.clone()].chunks(1 << 20)).collect::<Vec<_>>().concat()
+}
+
+/// Batch statistics of a large tensor are made of some channels after others.
+#[test]
+fn of_a_channel_in_a_large_tensor_and_alone() {
+    // In slabs of several channels, of one, and of a page's breadth.
+    for shape in [[30, 40, 1025], [2, 3, 700_001], [3000, 700, 2]] {
+        let [samples, channels, len] = shape;
+        for dtype in [DType::F32, DType::F64] {
+            let (input, grad, weights) = (noise(dtype, &shape), noise(dtype, &shape), noise(dtype, &[channels]));
+            let bytes = len * dtype.size();
+            // What is of each channel, and what of each element.
+            let run = |[input, grad]: [&[u8]; 2], weight: Option<&[u8]>| {
+                let shape = [samples, input.len() / bytes / samples, len];
+                let weight_shape = [shape[1]];
+                let view = |shape, data| TensorRef::new(dtype, shape, data).expect("it fits");
+                let parameters = NormParameters {
+                    weight: weight.map(|weight| view(&weight_shape[..], weight)),
+                    ..NormParameters::default()
+                };
+                let (spec, input, grad) =
+                    (Normalization::new(NormKind::Batch), view(&shape, input), view(&shape, grad));
+                let forward = normalize_in_both(&spec, &parameters, input).expect("valid");
+                let backward = normalize_backward_in_both(&spec, &parameters, input, grad).expect("valid");
+                let of_channels = [forward.mean, forward.rstd, backward.grad_weight].into_iter().flatten();
+                (of_channels.collect::<Vec<Tensor>>(), [forward.output, backward.grad_input])
+            };
+            for weights in [None, Some(weights.data())] {
+                let whole = run([input.data(), grad.data()], weights);
+                for channel in [0, channels / 3, channels - 1] {
+                    let from = |sample| (sample * channels + channel) * bytes;
+                    let places: Vec<_> = (0..samples).map(|sample| from(sample)..from(sample) + bytes).collect();
+                    let of_channel = |data: &[u8]| {
+                        let each = data.len() / channels;
+                        data[channel * each..][..each].to_vec()
+                    };
+                    let own = [&input, &grad].map(|tensor| gathered(tensor.data(), &places));
+                    let alone = run([&own[0], &own[1]], weights.map(of_channel).as_deref());
+                    for (whole, alone) in whole.0.iter().zip(&alone.0) {
+                        assert!(of_channel(whole.data()) == alone.data(), "{shape:?} {dtype} channel {channel}");
+                    }
+                    for (whole, alone) in whole.1.iter().zip(&alone.1) {
+                        let whole = gathered(whole.data(), &places);
+                        assert!(whole == alone.data(), "{shape:?} {dtype} channel {channel}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A shape for every way through the kernels: sets along and across the runs, smaller and larger than a piece, a part and
 /// a chunk.
 fn normalizations() -> Vec<(Normalization, Vec<usize>)> {
@@ -88,6 +142,7 @@ fn normalizations() -> Vec<(Normalization, Vec<usize>)> {
         of(NormKind::Instance, &[3, 5, 29, 31]),
         of(NormKind::Batch, &[4, 12, 40, 41]),
         of(NormKind::Batch, &[30_000, 3]),
+        of(NormKind::Batch, &[30, 40, 1025]),
         of(NormKind::Batch, &[90, 700]),
         of(NormKind::Instance, &[2, 4, 101, 103]),
         of(NormKind::Group, &[2, 8, 71, 73]),
