@@ -21,9 +21,8 @@ use crate::{
     process::Process,
 };
 
-/// Made-up names, where a million would be: as many as a debug build on two processors answers in half a minute. Were 100
-/// bytes kept of each it would show.
-const NAMES: u32 = 300_000;
+/// Made-up names: were 100 bytes kept of each it would show.
+const NAMES: u32 = 1_000_000;
 
 fn start(more: &[&str]) -> Process {
     Process::start(&[&["--listen=127.0.0.1:0", "--log-level=error"], more].concat(), &[])
