@@ -106,19 +106,23 @@ async fn a_bomb_takes_no_more_than_the_largest_message() {
     }
 }
 
-/// What a message becomes is taken from the budget as it grows, and comes back.
-#[tokio::test]
-async fn what_a_message_becomes_counts() {
-    const LIMIT: usize = 16 * MIB;
-    let admission = AdmissionConfig { max_bytes_in_flight: Some(2 * LIMIT), ..Default::default() };
+/// A server of this process with these limits.
+async fn start(max_message_bytes: usize, budget: usize) -> Running {
     let config = ServerConfig {
-        max_message_bytes: LIMIT,
-        admission,
+        max_message_bytes,
+        admission: AdmissionConfig { max_bytes_in_flight: Some(budget), ..Default::default() },
         compression: BOTH.to_vec(),
         metrics_listen: Some(([127, 0, 0, 1], 0).into()),
         ..ServerConfig::on_free_port()
     };
-    let server = Running::start(config).await.expect("the server starts");
+    Running::start(config).await.expect("the server starts")
+}
+
+/// What a message becomes is taken from the budget as it grows, and comes back.
+#[tokio::test]
+async fn what_a_message_becomes_counts() {
+    const LIMIT: usize = 16 * MIB;
+    let server = start(LIMIT, 2 * LIMIT).await;
     // Some 14 MiB: alone it fits.
     let elements = (14 << 20) / 4;
     let large = dropout(0.0, f32s(&[elements], &vec![1.0; elements as usize])).encode_to_vec();
@@ -151,15 +155,7 @@ async fn a_small_message_is_small_while_it_is_decompressed() {
     const LIMIT: usize = 4 * MIB;
     const BUDGET: usize = 5 * LIMIT;
     const LARGE: usize = BUDGET / 16 * 15;
-    let admission = AdmissionConfig { max_bytes_in_flight: Some(BUDGET), ..Default::default() };
-    let config = ServerConfig {
-        max_message_bytes: LIMIT,
-        admission,
-        compression: BOTH.to_vec(),
-        metrics_listen: Some(([127, 0, 0, 1], 0).into()),
-        ..ServerConfig::on_free_port()
-    };
-    let server = Running::start(config).await.expect("the server starts");
+    let server = start(LIMIT, BUDGET).await;
     let peer = Peer::connect(address(&server)).await;
     let mut held = Vec::new();
     for length in [LIMIT, LIMIT, LARGE / 2 - 2 * LIMIT] {
