@@ -35,7 +35,7 @@ use self::{
     verdict::Verdict,
     watch::{Sample, Watch},
 };
-use crate::{Result, cli::SoakArgs, server::Server};
+use crate::{Result, cli::SoakArgs, process::Memory, server::Server};
 
 /// What calls may hold: three large ones, and small ones beside them.
 const BUDGET: usize = 4 * MAX_MESSAGE_BYTES;
@@ -43,6 +43,9 @@ const BUDGET: usize = 4 * MAX_MESSAGE_BYTES;
 const POOL: usize = 2 * MAX_MESSAGE_BYTES;
 /// As an operator would run it; the callers are on the same.
 const CORES: &str = "0,1";
+
+/// How often memory is looked at in a second: it rises and falls with each call, which a mean hides and a leak does not.
+const LOOKS: u32 = 20;
 
 /// What can be made to go wrong, to see that it is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -97,13 +100,17 @@ async fn soak(arguments: &SoakArgs) -> Result<()> {
         (*fault == Some(Fault::Hoard)).then(|| tokio::spawn(traffic::hoard(server.address, Arc::clone(&traffic))));
     println!("soaking for {seconds} s: {requests} requests, answers compared bit by bit");
     let (begun, mut samples, mut labels) = (Instant::now(), Vec::new(), BTreeSet::new());
-    let mut ticks = interval(Duration::from_secs(1));
-    // After a pause of the machine no second is made up for.
+    let mut ticks = interval(Duration::from_secs(1) / LOOKS);
+    // After a pause of the machine nothing is made up for.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
     while begun.elapsed() < Duration::from_secs(*seconds) {
-        ticks.tick().await;
-        samples.push(watch.sample(begun.elapsed().as_secs_f64(), &traffic.tally, &mut labels).await?);
+        let mut resident = 0.0;
+        for _ in 0..LOOKS {
+            ticks.tick().await;
+            resident += Memory::Resident.of(server.pid())? / f64::from(LOOKS);
+        }
+        samples.push(watch.sample(begun.elapsed().as_secs_f64(), resident, &traffic.tally, &mut labels).await?);
     }
     traffic.stop.store(true, Ordering::Relaxed);
     stalling.abort();
@@ -117,7 +124,7 @@ async fn soak(arguments: &SoakArgs) -> Result<()> {
     let ended = server.stop()?;
 
     let outcomes = traffic.tally.outcomes();
-    let warm_up_seconds = (seconds / 4).min(60);
+    let warm_up_seconds = (seconds / 3).min(60);
     let new_labels = labels.into_iter().filter(|series| !before.contains_key(series)).collect();
     let verdict = Verdict::new()
         .failures(traffic.tally.failures())

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::tally::{Latency, Tally};
-use crate::{Result, process::Memory};
+use crate::Result;
 
 /// The gauges that must be 0 when nobody calls.
 const AT_REST: [&str; 6] = [
@@ -43,6 +43,7 @@ pub(super) struct Watch {
 pub(super) struct Sample {
     /// Since the traffic began.
     pub(super) second: f64,
+    /// The mean since the last.
     pub(super) resident_mib: f64,
     pub(super) descriptors: f64,
     pub(super) threads: f64,
@@ -88,13 +89,20 @@ impl Watch {
             .collect()
     }
 
-    pub(super) async fn sample(&self, second: f64, tally: &Tally, labels: &mut BTreeSet<String>) -> Result<Sample> {
+    /// `resident_mib`: as in [`Sample`].
+    pub(super) async fn sample(
+        &self,
+        second: f64,
+        resident_mib: f64,
+        tally: &Tally,
+        labels: &mut BTreeSet<String>,
+    ) -> Result<Sample> {
         let series = self.series().await?;
         let mib = |name| -> Result<f64> { Ok(gauge(&series, name)? / f64::from(1 << 20)) };
         let [small, large] = tally.window();
         let sample = Sample {
             second,
-            resident_mib: Memory::Resident.of(self.pid)?,
+            resident_mib,
             descriptors: self.descriptors()? as f64,
             threads: fs::read_dir(format!("/proc/{}/task", self.pid))?.count() as f64,
             in_flight_mib: mib("evenkeel_bytes_in_flight")?,
