@@ -12,8 +12,8 @@ use super::{
 use crate::Result;
 
 /// Some pages come late: a thread's first large call, a buffer of a size that did not come up before. What a call leaves
-/// behind adds up: in ten minutes some 25 bytes of each are more than this.
-const MEMORY: Allowed = Allowed { part: 0.05, besides: 12.0 };
+/// behind adds up: in ten minutes some 20 bytes of each are more than this.
+const MEMORY: Allowed = Allowed { part: 0.05, besides: 8.0 };
 /// Callers come and go: a few more or fewer are there when they are counted.
 const DESCRIPTORS: Allowed = Allowed { part: 0.0, besides: 8.0 };
 const THREADS: Allowed = Allowed { part: 0.0, besides: 0.0 };
