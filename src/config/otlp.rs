@@ -16,14 +16,14 @@ pub struct OtlpConfig {
     #[arg(id = "otlp_endpoint", long = "otlp-endpoint", value_name = "URL", env = "EVENKEEL_OTLP_ENDPOINT")]
     pub endpoint: Option<String>,
 
-    /// Certificates in PEM: one of these must have signed the collector's. Read again when they change. Without it, `OTEL_EXPORTER_OTLP_CERTIFICATE`
-    /// names the file, or the authorities that browsers trust count.
+    /// Certificates in PEM: one of these must have signed the collector's. Read again when they change. Without it,
+    /// `OTEL_EXPORTER_OTLP_CERTIFICATE` names the file, or the authorities that browsers trust count.
     #[arg(id = "otlp_ca", long = "otlp-ca", value_name = "FILE", env = "EVENKEEL_OTLP_CA")]
     pub ca: Option<PathBuf>,
 
     /// The certificate that the collector is shown, in PEM, followed by those that it was signed with. Read again when it
-    /// changes. Without it and its
-    /// key, `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` and `OTEL_EXPORTER_OTLP_CLIENT_KEY` name the files, or none is shown.
+    /// changes. Without it and its key, `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` and `OTEL_EXPORTER_OTLP_CLIENT_KEY` name
+    /// the files, or none is shown.
     #[arg(id = "otlp_cert", long = "otlp-cert", value_name = "FILE", env = "EVENKEEL_OTLP_CERT")]
     pub cert: Option<PathBuf>,
 

@@ -1,11 +1,11 @@
 //! Normalize and NormalizeBackward.
 
 use bytes::Bytes;
-use evenkeel_kernels::{NormGradients, NormKind, NormParameters, Normalization, Normalized};
+use evenkeel_kernels::{self as kernels, NormGradients, NormKind, NormParameters, Normalization, Normalized};
 use evenkeel_proto::v1 as pb;
 
 use super::{Description, Path, Tensor, tensor, unknown, unspecified};
-use crate::error::Error;
+use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `NormalizeRequest`, whose input is there, or is only described yet.
 #[derive(Debug)]
@@ -133,16 +133,21 @@ impl NormalizeBackward {
         })
     }
 
-    /// `result`: with the bytes of the input's gradient.
-    pub(crate) fn encode(self, result: NormGradients<Bytes>) -> pb::NormalizeBackwardResponse {
-        let Self { spec: _, parameters: _, pair: [input, _] } = self;
+    /// `result`: with the input's gradient, if that is not where `grad_output` was.
+    pub(crate) fn encode(
+        self,
+        result: NormGradients<Option<kernels::Tensor>>,
+        buffers: &Buffers,
+    ) -> pb::NormalizeBackwardResponse {
+        let Self { spec: _, parameters: _, pair: [input, grad_output] } = self;
         let NormGradients { grad_weight, grad_bias, grad_input } = result;
-        let input = Description::from(input);
-        let form = input.form();
+        let description = Description::from(input);
+        let form = description.form();
+        let replaced = Tensor { description, data: grad_output.data };
         pb::NormalizeBackwardResponse {
             grad_weight: grad_weight.map(|gradient| tensor::unnamed(gradient, form)),
             grad_bias: grad_bias.map(|gradient| tensor::unnamed(gradient, form)),
-            grad_input: Some(input.answer_bytes(grad_input)),
+            grad_input: Some(replaced.answer_data(grad_input.map(|gradient| gradient.into_parts().2), buffers)),
         }
     }
 }

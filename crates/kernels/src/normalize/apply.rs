@@ -56,11 +56,7 @@ pub(super) fn apply<E: Element>(
     elements: Stretch<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    elements.par_chunks(CHUNK * E::DTYPE.size()).enumerate().try_for_each(|(index, elements)| {
-        checkpoint.check()?;
-        simd::run(Chunk { layout, map, first: index * CHUNK, elements, element: PhantomData::<E> });
-        Ok(())
-    })
+    apply_from::<E>(layout, map, 0, elements, checkpoint)
 }
 
 /// As [`apply`], for the elements of a slab of `whole`.
@@ -71,16 +67,26 @@ pub(super) fn apply_to_slab<E: Element>(
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
     let Slab { layout, first: _, from, width, stride } = slab;
-    let [from_byte, stride] = [from, stride].map(|elements| elements * E::DTYPE.size());
+    let [from, len, stride] = [from, width, stride].map(|elements| elements * E::DTYPE.size());
     whole.par_chunks(stride).enumerate().try_for_each(|(index, elements)| {
-        let (_, elements) = elements.split_at(from_byte);
-        let (elements, _) = elements.split_at(width * E::DTYPE.size());
-        elements.par_chunks(CHUNK * E::DTYPE.size()).enumerate().try_for_each(|(chunk, elements)| {
-            checkpoint.check()?;
-            let first = index * width + chunk * CHUNK;
-            simd::run(Chunk { layout, map, first, elements, element: PhantomData::<E> });
-            Ok(())
-        })
+        let (_, elements) = elements.split_at(from);
+        let (elements, _) = elements.split_at(len);
+        apply_from::<E>(layout, map, index * width, elements, checkpoint)
+    })
+}
+
+/// As [`apply`], for elements from element `from` of the layout on.
+fn apply_from<E: Element>(
+    layout: &Layout,
+    map: &impl Map<E>,
+    from: usize,
+    elements: Stretch<'_>,
+    checkpoint: &dyn Checkpoint,
+) -> Result<(), Error> {
+    elements.par_chunks(CHUNK * E::DTYPE.size()).enumerate().try_for_each(|(index, elements)| {
+        checkpoint.check()?;
+        simd::run(Chunk { layout, map, first: from + index * CHUNK, elements, element: PhantomData::<E> });
+        Ok(())
     })
 }
 
