@@ -1,8 +1,8 @@
 //! Where a server listens: a TCP port, or a Unix domain socket.
 
 use std::{
-    fmt,
-    net::{AddrParseError, SocketAddr},
+    fmt, io,
+    net::{SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
     str::FromStr,
 };
@@ -10,7 +10,7 @@ use std::{
 /// What precedes the path of a Unix domain socket.
 const UNIX: &str = "unix:";
 
-/// An address to listen on. As text: `127.0.0.1:50051`, `[::1]:50051`, or `unix:PATH`.
+/// An address to listen on. As text: `127.0.0.1:50051`, `[::1]:50051`, `localhost:50051`, or `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// An IP address and a TCP port.
@@ -55,11 +55,19 @@ impl fmt::Display for Address {
 }
 
 /// Why a text is no address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ParseError {
-    /// Neither an IP address with a port nor `unix:PATH`.
-    #[error("expected IP:PORT or unix:PATH: {0}")]
-    Tcp(#[from] AddrParseError),
+    /// Neither a host with a port nor `unix:PATH`.
+    #[error("expected HOST:PORT or unix:PATH")]
+    NoPort,
+    /// The name of the host has no address.
+    #[error("expected HOST:PORT or unix:PATH: the host '{host}' has no address{}", .source.as_ref().map(|source| format!(": {source}")).unwrap_or_default())]
+    Host {
+        /// The name.
+        host: String,
+        /// What the system's resolver says, if it failed.
+        source: Option<io::Error>,
+    },
     /// There is no path after `unix:`.
     #[error("expected a path after '{UNIX}'")]
     NoPath,
@@ -73,9 +81,29 @@ impl FromStr for Address {
             Some("" | "//") => Err(ParseError::NoPath),
             // `unix:///run/evenkeel.sock` is how gRPC writes an absolute path as a URL.
             Some(path) => Ok(Self::Unix(path.strip_prefix("//").unwrap_or(path).into())),
-            None => Ok(Self::Tcp(text.parse()?)),
+            None => resolve(text).map(Self::Tcp),
         }
     }
+}
+
+/// The address of `IP:PORT` or `HOST:PORT`. A host's first IPv4 address is taken, or its first if it has none: a server on
+/// `localhost` is found at 127.0.0.1, whatever the order in which the system lists its addresses.
+///
+/// # Errors
+/// [`ParseError`] if there is no port, or no such host.
+pub fn resolve(text: &str) -> Result<SocketAddr, ParseError> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (host, port) = text.rsplit_once(':').ok_or(ParseError::NoPort)?;
+    let port: u16 = port.parse().map_err(|_| ParseError::NoPort)?;
+    if host.is_empty() || host.contains([':', '/', '@', '[', ']']) || host.contains(char::is_whitespace) {
+        return Err(ParseError::NoPort);
+    }
+    let no_address = |source| ParseError::Host { host: host.to_owned(), source };
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(|error| no_address(Some(error)))?.collect();
+    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    first.copied().ok_or_else(|| no_address(None))
 }
 
 #[cfg(test)]
@@ -88,7 +116,9 @@ mod tests {
             let address: Address = text.parse().expect(text);
             assert_eq!(address.to_string(), text);
         }
-        assert_eq!("unix:///run/a".parse(), Ok(Address::Unix("/run/a".into())));
+        assert!(matches!("unix:///run/a".parse(), Ok(Address::Unix(path)) if path.as_os_str() == "/run/a"));
+        let by_name: Address = "localhost:7".parse().expect("every machine has a loopback interface");
+        assert!(by_name.tcp().is_some_and(|address| address.ip().is_loopback() && address.port() == 7));
     }
 
     #[test]
@@ -105,12 +135,14 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_told_what_one_is() {
-        for text in ["", "localhost", "127.0.0.1", "unix", "/run/a"] {
+        let without_port =
+            ["", "localhost", "127.0.0.1", "unix", "/run/a", "localhost:", ":1", "http://a:1", "::1:1", "a b:1"];
+        for text in without_port.into_iter().chain(["localhost:70000", "host.invalid:1"]) {
             let error = text.parse::<Address>().expect_err(text);
-            assert!(error.to_string().starts_with("expected IP:PORT or unix:PATH"), "{error}");
+            assert!(error.to_string().starts_with("expected HOST:PORT or unix:PATH"), "{error}");
         }
         for text in ["unix:", "unix://"] {
-            assert_eq!(text.parse::<Address>(), Err(ParseError::NoPath));
+            assert!(matches!(text.parse::<Address>(), Err(ParseError::NoPath)));
         }
     }
 }

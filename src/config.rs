@@ -5,6 +5,7 @@
 mod admission;
 mod compression;
 mod connections;
+mod environment;
 mod file;
 pub(crate) mod layers;
 mod otlp;
@@ -36,7 +37,11 @@ pub use web::{ANY_ORIGIN, WebConfig};
 
 use self::transport::Transport;
 
-use crate::{CheckpointHook, address::Address, telemetry};
+use crate::{
+    CheckpointHook,
+    address::{self, Address},
+    telemetry,
+};
 
 /// Where the server listens unless told otherwise: loopback only.
 pub const DEFAULT_LISTEN: Address = Address::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051));
@@ -66,12 +71,19 @@ pub const DEFAULT_LOG_LEVEL: &str = "info";
 
 /// A setting whose value cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid value for '--{key}' ({}): {reason}", variable(.key))]
+#[error("invalid value for {}: {reason}", setting(.key))]
 pub struct Error {
-    /// The setting, by its flag without the dashes: `max-message-bytes`.
+    /// The setting, by its flag without the dashes: `max-message-bytes`; or by the name of a variable that has no flag:
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub key: &'static str,
     /// What is wrong with the value.
     pub reason: String,
+}
+
+/// A setting as an error names it.
+fn setting(key: &str) -> String {
+    let has_no_flag = key.starts_with(|first: char| first.is_ascii_uppercase());
+    if has_no_flag { key.to_owned() } else { format!("'--{key}' ({})", variable(key)) }
 }
 
 /// The environment variable of a flag.
@@ -218,8 +230,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "EVENKEEL_CONFIG")]
     pub config: Option<PathBuf>,
 
-    /// The address to listen on, IP:PORT or unix:PATH; port 0 takes a free one. The bound address is the first line on
-    /// standard output.
+    /// The address to listen on, HOST:PORT or unix:PATH; port 0 takes a free one. The bound address is the first line on
+    /// standard output. Of a name's addresses the first is taken, an IPv4 one if there is any.
     #[arg(long, value_name = "ADDR", env = "EVENKEEL_LISTEN", default_value_t = DEFAULT_LISTEN)]
     pub listen: Address,
 
@@ -267,9 +279,9 @@ pub struct ServeArgs {
     )]
     pub buffer_pool_bytes: usize,
 
-    /// The address to serve metrics on, IP:PORT, for Prometheus at `/metrics`; port 0 takes a free one, which is logged.
+    /// The address to serve metrics on, HOST:PORT, for Prometheus at `/metrics`; port 0 takes a free one, which is logged.
     /// Without it there are none.
-    #[arg(long, value_name = "ADDR", env = "EVENKEEL_METRICS_LISTEN")]
+    #[arg(long, value_name = "ADDR", env = "EVENKEEL_METRICS_LISTEN", value_parser = address::resolve)]
     pub metrics_listen: Option<SocketAddr>,
 
     /// The OpenTelemetry collector.
@@ -352,7 +364,7 @@ impl ServeArgs {
             drain_timeout: drain_timeout.into(),
             buffer_pool_bytes,
             metrics_listen,
-            otlp: otlp.or_from_environment(),
+            otlp: otlp.or_from_environment()?,
             connections: connections.into(),
             admission: admission.into(),
             security: security.into(),

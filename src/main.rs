@@ -69,10 +69,7 @@ fn print_config(arguments: ServeArgs) -> ExitCode {
     if let Err(error) = arguments.into_configs() {
         return fail(EXIT_USAGE, effective.explain(&error));
     }
-    match write!(io::stdout(), "{effective}") {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, error),
-    }
+    printed(write!(io::stdout(), "{effective}"))
 }
 
 /// `file`: what is read again at SIGHUP.
@@ -125,14 +122,19 @@ fn on_files(command: impl Future<Output = Result<(), cli::Error>>) -> ExitCode {
 
 /// Prints what clap answers: help and version on standard output, errors on standard error.
 fn explain(answer: &clap::Error) -> ExitCode {
-    let printed = answer.print();
+    let shown = answer.print();
     if answer.use_stderr() {
         // Also where nothing can be printed.
         return ExitCode::from(EXIT_USAGE);
     }
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, error),
+    printed(shown)
+}
+
+/// The exit code after something was printed. A reader of standard output that has closed it has read enough.
+fn printed(result: io::Result<()>) -> ExitCode {
+    match result.and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(1, format_args!("standard output: {error}")),
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
     }
 }
 

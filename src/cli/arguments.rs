@@ -87,7 +87,7 @@ impl ServerArgs {
         let (own, url) = match server {
             Some(url) => {
                 builder = security.apply(builder)?;
-                (None, url.clone())
+                (None, security.url(url))
             }
             None => {
                 let own = Running::start(ServerConfig { max_message_bytes, ..ServerConfig::on_free_port() }).await?;

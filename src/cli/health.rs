@@ -25,7 +25,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The flags of `evenkeel health`.
 #[derive(Args, Clone, Debug)]
 pub struct HealthArgs {
-    /// The server, such as `http://127.0.0.1:50051`. Default: the address it was told to listen on, with TLS if one of the
+    /// The server, HOST:PORT or a URL such as `http://127.0.0.1:50051`. Default: the address it was told to listen on, with TLS if one of the
     /// flags for it is given.
     #[arg(long, value_name = "URL", env = "EVENKEEL_SERVER")]
     pub server: Option<String>,
@@ -125,9 +125,18 @@ impl HealthArgs {
     /// Any other answer, or none.
     pub async fn run(self) -> Result<(), Error> {
         let Self { server, listen, config: _, service, timeout, security } = self;
-        let url = server.unwrap_or_else(|| reachable(listen).url(security.is_tls()));
+        let url = match server {
+            Some(server) => security.url(&server),
+            None => reachable(listen).url(security.is_tls()),
+        };
         match tokio::time::timeout(timeout.into(), ask(url.clone(), service, security)).await {
-            Ok(Ok(ServingStatus::Serving)) => Ok(writeln!(io::stdout(), "{}", ServingStatus::Serving.as_str_name())?),
+            Ok(Ok(ServingStatus::Serving)) => {
+                match writeln!(io::stdout(), "{}", ServingStatus::Serving.as_str_name()) {
+                    // Whoever has closed it wants the exit code alone.
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+                    Ok(()) | Err(_) => Ok(()),
+                }
+            }
             Ok(Ok(status)) => Err(Error::NotServing { url, status }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(Error::Timeout { url, timeout }),

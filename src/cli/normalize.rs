@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use evenkeel_client::{Client, Element, Error as CallError, NormKind, Normalized, Tensor};
 use ndarray::ArrayD;
 
@@ -84,7 +84,7 @@ struct Options {
 
     /// Use the input's own statistics; `--training=false`: the running ones. Default: the running ones if they are
     /// given.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     training: Option<bool>,
 
     /// The weight of new statistics in the running ones. Default: 0.1.

@@ -57,6 +57,17 @@ impl SecurityArgs {
         tls_ca.is_some() || tls_cert.is_some() || tls_key.is_some() || tls_server_name.is_some()
     }
 
+    /// The URL of a server that was given as a URL, or as HOST:PORT: then with TLS if a flag for TLS is given.
+    pub(super) fn url(&self, server: &str) -> String {
+        let (host, port) = server.rsplit_once(':').unwrap_or((server, ""));
+        let is_address = !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok();
+        if is_address && !server.starts_with("unix:") {
+            format!("{}://{server}", if self.is_tls() { "https" } else { "http" })
+        } else {
+            server.to_owned()
+        }
+    }
+
     /// Gives a client these settings; their files are read.
     ///
     /// # Errors
@@ -112,4 +123,27 @@ impl SecurityArgs {
 fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Refused> {
     fs::read(path)
         .map_err(|error| Refused { flag: flag.to_owned(), reason: format!("cannot read {}: {error}", path.display()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_and_a_port_are_a_url() {
+        let plain = SecurityArgs::default();
+        let tls = SecurityArgs { tls_ca: Some("ca.pem".into()), ..SecurityArgs::default() };
+        for (server, url, encrypted) in [
+            ("localhost:1", "http://localhost:1", "https://localhost:1"),
+            ("[::1]:1", "http://[::1]:1", "https://[::1]:1"),
+            ("http://a:1", "http://a:1", "http://a:1"),
+            ("https://a:1", "https://a:1", "https://a:1"),
+            ("unix:1", "unix:1", "unix:1"),
+            ("unix:///run/a", "unix:///run/a", "unix:///run/a"),
+            ("nonsense:", "nonsense:", "nonsense:"),
+            ("not a url", "not a url", "not a url"),
+        ] {
+            assert_eq!((plain.url(server).as_str(), tls.url(server).as_str()), (url, encrypted));
+        }
+    }
 }

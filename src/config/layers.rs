@@ -12,7 +12,10 @@ use std::{
 use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind, parser::ValueSource};
 use toml::Value;
 
-use super::file::{self, File};
+use super::{
+    environment,
+    file::{self, File},
+};
 
 /// The flag that names the file.
 const CONFIG: &str = "config";
@@ -51,7 +54,16 @@ pub struct Effective {
 /// Parses the arguments, the first of which is the program's name and the second the command's, after the file that they
 /// name has been added to them.
 pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(ArgMatches, Effective), clap::Error> {
-    let given = command.clone().try_get_matches_from(&arguments)?;
+    // `command` itself still tells which variable is whose, also of those that are empty.
+    let reading = environment::read_by(command.clone());
+    let explain = |error| {
+        // Flags have no text before the command is built.
+        let mut built = command.clone();
+        built.build();
+        let of_command = arguments.get(1).and_then(|name| built.find_subcommand(name)).unwrap_or(&built);
+        environment::explain(error, of_command, &arguments)
+    };
+    let given = reading.clone().try_get_matches_from(&arguments).map_err(explain)?;
     let Some((name, of_command)) = given.subcommand() else { return Ok((given, Effective::default())) };
     let (Some(serve), Some(flags)) = (command.find_subcommand(SERVE), command.find_subcommand(name)) else {
         return Ok((given, Effective::default()));
@@ -71,7 +83,7 @@ pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(
         let values = file.flags(key, flag).map_err(usage)?;
         // By itself, so that an error can only be the file's: also of a value that does not count.
         let alone = [OsString::from(command.get_name()), SERVE.into()].into_iter().chain(values.iter().map(Into::into));
-        if let Err(error) = command.clone().try_get_matches_from(alone) {
+        if let Err(error) = reading.clone().try_get_matches_from(alone) {
             return Err(usage(file.refuse(key, reason(&error))));
         }
         // Another command's flag of the same name may mean something else: it has another variable then.
@@ -82,7 +94,7 @@ pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(
         }
     }
     arguments.extend(from_file);
-    let all = command.clone().try_get_matches_from(&arguments)?;
+    let all = reading.try_get_matches_from(&arguments)?;
     let effective = match all.subcommand() {
         Some((_, all)) => Effective::new(flags, of_command, all, Some((path, &file))),
         None => Effective::default(),

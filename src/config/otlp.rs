@@ -40,22 +40,47 @@ pub struct OtlpConfig {
         env = "EVENKEEL_OTLP_HEADERS_FILE"
     )]
     pub headers_file: Option<PathBuf>,
+
+    /// The settings, by their flags without the dashes, that came from OpenTelemetry's own variables, with the names of
+    /// those.
+    #[arg(skip)]
+    pub variables: Vec<(&'static str, &'static str)>,
 }
 
 impl OtlpConfig {
     /// What OpenTelemetry's own variables say, where nothing else does.
-    pub(super) fn or_from_environment(mut self) -> Self {
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate), with the variable's name where the value is from one.
+    pub(super) fn or_from_environment(mut self) -> Result<Self, Error> {
         let variable = |name| env::var(name).ok().filter(|value: &String| !value.is_empty());
-        self.endpoint = self.endpoint.or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT"));
+        let mut variables = Vec::new();
+        if self.endpoint.is_none() {
+            self.endpoint = variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+            variables.extend(self.endpoint.iter().map(|_| ("otlp-endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT")));
+        }
         if self.is_https() {
-            self.ca = self.ca.or_else(|| variable("OTEL_EXPORTER_OTLP_CERTIFICATE").map(PathBuf::from));
+            let mut take = |file: &mut Option<PathBuf>, key, name| {
+                *file = variable(name).map(PathBuf::from);
+                variables.extend(file.iter().map(|_| (key, name)));
+            };
+            if self.ca.is_none() {
+                take(&mut self.ca, "otlp-ca", "OTEL_EXPORTER_OTLP_CERTIFICATE");
+            }
             // A pair comes from one place.
             if self.cert.is_none() && self.key.is_none() {
-                self.cert = variable("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE").map(PathBuf::from);
-                self.key = variable("OTEL_EXPORTER_OTLP_CLIENT_KEY").map(PathBuf::from);
+                take(&mut self.cert, "otlp-cert", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE");
+                take(&mut self.key, "otlp-key", "OTEL_EXPORTER_OTLP_CLIENT_KEY");
             }
         }
-        self
+        self.variables = variables;
+        self.validate().map_err(|error| Error { key: self.named(error.key), ..error })?;
+        Ok(self)
+    }
+
+    /// The setting by where its value is from: a variable of OpenTelemetry's, or else the flag `key`.
+    pub(crate) fn named(&self, key: &'static str) -> &'static str {
+        self.variables.iter().find_map(|&(flag, variable)| (flag == key).then_some(variable)).unwrap_or(key)
     }
 
     /// Whether what is sent is encrypted.

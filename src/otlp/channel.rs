@@ -24,9 +24,10 @@ use crate::{
     watched::{File, Reloaded, Reloads},
 };
 
-const CA: &str = "otlp-ca";
-const CERT: &str = "otlp-cert";
-const KEY: &str = "otlp-key";
+/// The settings of the files, each by its flag and by OpenTelemetry's own variable: one of the two.
+const CA: [&str; 2] = ["otlp-ca", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
+const CERT: [&str; 2] = ["otlp-cert", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"];
+const KEY: [&str; 2] = ["otlp-key", "OTEL_EXPORTER_OTLP_CLIENT_KEY"];
 
 /// A connection that is made when something is sent, and again when it was lost, with what is in the files then. `None`:
 /// there is no collector. What looks at the files is put in `reloads`.
@@ -35,14 +36,16 @@ const KEY: &str = "otlp-key";
 /// A file of certificates, or of a key, that cannot be read or used.
 pub(super) fn connect(config: &OtlpConfig, reloads: &mut Reloads) -> Result<Option<Channel>, Error> {
     let Some(url) = config.endpoint.clone() else { return Ok(None) };
-    let refused = |reason: String| Error { key: "otlp-endpoint", reason };
+    let refused = |reason: String| Error { key: config.named("otlp-endpoint"), reason };
     let endpoint = Endpoint::from_shared(url).map_err(|error| refused(error.to_string()))?;
     let endpoint = endpoint.connect_timeout(EXPORT_TIMEOUT).timeout(EXPORT_TIMEOUT);
     if !config.is_https() {
         return Ok(Some(endpoint.connect_lazy()));
     }
     let files = [(CA, &config.ca), (CERT, &config.cert), (KEY, &config.key)];
-    let files = files.into_iter().filter_map(|(key, path)| Some(File { key, path: path.clone()? })).collect();
+    let files =
+        files.into_iter().filter_map(|([key, _], path)| Some(File { key: config.named(key), path: path.clone()? }));
+    let files = files.collect();
     let (settings, reload) = Reloaded::load(files, settings)?;
     reloads.watch(reload, Files::CollectorTls);
     let uri = endpoint.uri().clone();
@@ -62,7 +65,7 @@ fn stand_in(endpoint: Endpoint, uri: Uri) -> Endpoint {
 /// What these files make: trusts the authorities of the file, and no others, or those that browsers trust: they come with the
 /// program, since a small container has none. Shows the certificate, if there is one.
 fn settings(files: &[File], contents: &[Vec<u8>]) -> Result<ClientConfig, Error> {
-    let file = |key| files.iter().zip(contents).find(|(file, _)| file.key == key);
+    let file = |keys: [&str; 2]| files.iter().zip(contents).find(|(file, _)| keys.contains(&file.key));
     let roots = match file(CA) {
         Some((file, content)) => pem::authorities(file, content)?,
         None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },

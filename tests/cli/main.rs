@@ -12,6 +12,7 @@ mod program;
 mod refusals;
 mod security;
 mod servers;
+mod settings;
 mod stored;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;

@@ -61,7 +61,13 @@ impl Folder {
 
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-        command.current_dir(self.0.path()).env_remove("EVENKEEL_SERVER").stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            let name_bytes = name.as_encoded_bytes();
+            if name_bytes.starts_with(b"EVENKEEL_") || name_bytes.starts_with(b"OTEL_") {
+                command.env_remove(name);
+            }
+        }
+        command.current_dir(self.0.path()).stdin(Stdio::null());
         command
     }
 
@@ -100,6 +106,15 @@ impl Run {
     pub(crate) fn failed(&self, code: i32, words: &[&str]) {
         assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{}", self.stderr);
         assert!(self.stderr.starts_with("evenkeel: ") && self.stderr.lines().count() == 1, "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "'{word}' is not in: {}", self.stderr);
+        }
+    }
+
+    /// Refused as a wrong command line, and said all of this.
+    #[track_caller]
+    pub(crate) fn refused(&self, words: &[&str]) {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(64), ""), "{}", self.stderr);
         for word in words {
             assert!(self.stderr.contains(word), "'{word}' is not in: {}", self.stderr);
         }
@@ -144,8 +159,12 @@ pub(crate) struct ServerProcess {
 
 impl ServerProcess {
     pub(crate) fn start(flags: &[&str]) -> Result<Self, Box<dyn Error>> {
+        Self::start_at("127.0.0.1:0", flags)
+    }
+
+    pub(crate) fn start_at(listen: &str, flags: &[&str]) -> Result<Self, Box<dyn Error>> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "off"])
+            .args(["serve", "--listen", listen, "--log-level", "off"])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
