@@ -20,6 +20,7 @@
 //! | `metrics` | what the server counts of itself, and the port that Prometheus asks |
 //! | `otlp` | traces and metrics for a collector |
 //! | `watched`, `pem` | files that are read again when they change, and certificates in them |
+//! | `budget` | the bytes that calls hold in memory, and what each has reserved |
 //! | `prefix` | what precedes a message |
 //! | `buffers` | large buffers that are used again |
 //! | `counters` | what the server has done, in numbers |
@@ -40,6 +41,7 @@
 //! ```
 
 pub mod address;
+mod budget;
 mod buffers;
 pub mod cli;
 pub mod config;

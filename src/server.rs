@@ -42,6 +42,7 @@ pub(crate) use tls::Tls;
 
 use crate::{
     address::Address,
+    budget::Budget,
     buffers::{BufferMetrics, Buffers},
     config::{self, ConnectionConfig, ServerConfig, transport::Transport},
     counters::Counters,
@@ -51,7 +52,6 @@ use crate::{
     otlp::{self, Otlp, Recorder},
     server::{
         accept::Connections,
-        admission::Budget,
         compression::Compression,
         connection::Shared,
         deadline::Deadline,

@@ -4,14 +4,15 @@
 //! is refused if they are not there; so that memory is bounded by what was granted, not by what clients send. What it
 //! becomes beyond that, when it is taken apart, is taken from the budget while it comes.
 
-mod budget;
 mod parts;
 
-pub(super) use self::{
-    budget::{Budget, Held},
-    parts::Parts,
+pub(super) use self::parts::Parts;
+use crate::{
+    budget::{Budget, Portion},
+    config::HELD_PER_REQUEST_BYTE,
+    error::Error,
+    prefix::Prefix,
 };
-use crate::{config::HELD_PER_REQUEST_BYTE, error::Error, prefix::Prefix};
 
 /// The path of every method that computes; health and reflection are always answered.
 const METHODS: &str = "/evenkeel.";
@@ -61,20 +62,20 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// The next frame: `held` grows by the messages that begin in it.
+    /// The next frame: `held`, what the call's messages have of its reservation, grows by those that begin in it.
     ///
     /// # Errors
     /// The budget has not so many bytes, or never will, or the call has more messages than one, which is all that it takes.
-    pub(super) fn frame(&mut self, frame: &[u8], held: &Held) -> Result<(), Error> {
+    pub(super) fn frame(&mut self, frame: &[u8], held: &mut Portion) -> Result<(), Error> {
         let (before, before_apart) = (self.current, self.parts.bytes());
         let (touched, apart) = self.touch(frame);
         match self.kind {
             Kind::Whole if self.begun > 1 => Err(Error::NotOneMessage { found: "several" }),
             Kind::Whole => {
-                held.set_apart(held.bytes() + HELD_PER_REQUEST_BYTE * (touched - before), apart - before_apart)
+                held.resize_decoded(held.bytes() + HELD_PER_REQUEST_BYTE * (touched - before), apart - before_apart)
             }
             // A frame is asked for when all messages before the one that has begun are done with.
-            Kind::OneByOne => held.set_apart(touched, apart),
+            Kind::OneByOne => held.resize_decoded(touched, apart),
         }
     }
 
@@ -130,12 +131,16 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::error::Scarce;
+    use crate::{budget::Reservation, counters::Counters, error::Scarce};
 
     const LIMIT: usize = 1000;
 
     fn budget() -> Budget {
         Budget::new(LIMIT, 400)
+    }
+
+    fn portion(counters: &Arc<Counters>, budget: Budget) -> Portion {
+        Portion::new(&Reservation::new(counters, budget))
     }
 
     fn messages(method: &str) -> Messages {
@@ -153,9 +158,9 @@ mod tests {
         let bytes = framed(&[300]);
         for cut in 1..bytes.len() {
             let counters = Arc::default();
-            let (mut messages, held) = (messages("Dropout"), Held::new(&counters, budget()));
+            let (mut messages, mut held) = (messages("Dropout"), portion(&counters, budget()));
             for (index, frame) in bytes.chunks(cut).enumerate() {
-                messages.frame(frame, &held).expect("there is room");
+                messages.frame(frame, &mut held).expect("there is room");
                 let read = bytes.len().min((index + 1) * cut);
                 assert_eq!(counters.bytes_in_flight.get(), if read < 5 { 0 } else { 600 }, "{read} of {cut}");
             }
@@ -167,7 +172,7 @@ mod tests {
     #[test]
     fn of_a_stream_only_what_is_being_read_counts() {
         let counters = Arc::default();
-        let (mut messages, held) = (messages("MeasureGradients"), Held::new(&counters, budget()));
+        let (mut messages, mut held) = (messages("MeasureGradients"), portion(&counters, budget()));
         let bytes = framed(&[100, 200, 300, 50]);
         // Within the third message; to its end; the rest.
         for (end, expected) in [(400, 600), (620, 350), (bytes.len(), 50)] {
@@ -178,7 +183,7 @@ mod tests {
             } else {
                 620
             };
-            messages.frame(&bytes[begin..end], &held).expect("there is room");
+            messages.frame(&bytes[begin..end], &mut held).expect("there is room");
             assert_eq!(counters.bytes_in_flight.get(), expected, "{begin}..{end}");
         }
     }
@@ -186,12 +191,12 @@ mod tests {
     #[test]
     fn what_is_not_there_is_refused_and_nothing_is_held_for_it() {
         let counters = Arc::default();
-        let [first, second] = [(); 2].map(|()| Held::new(&counters, budget()));
-        messages("Dropout").frame(&framed(&[400])[..5], &first).expect("there is room");
-        let refused = messages("Dropout").frame(&framed(&[101])[..5], &second);
+        let [mut first, mut second] = [(); 2].map(|()| portion(&counters, budget()));
+        messages("Dropout").frame(&framed(&[400])[..5], &mut first).expect("there is room");
+        let refused = messages("Dropout").frame(&framed(&[101])[..5], &mut second);
         assert_eq!(refused, Err(Error::Overloaded { scarce: Scarce::Bytes }));
         assert_eq!((counters.bytes_in_flight.get(), counters.refused_for_bytes.get()), (800, 1));
-        messages("Dropout").frame(&framed(&[100])[..5], &second).expect("there is room for that");
+        messages("Dropout").frame(&framed(&[100])[..5], &mut second).expect("there is room for that");
         drop([first, second]);
         assert_eq!(counters.bytes_in_flight.get(), 0);
     }
@@ -199,9 +204,9 @@ mod tests {
     #[test]
     fn a_message_that_is_too_long_is_left_to_others() {
         let counters = Arc::default();
-        let (mut messages, held) = (messages("Dropout"), Held::new(&counters, budget()));
-        messages.frame(&framed(&[401]), &held).expect("it is not read");
-        messages.frame(&framed(&[400]), &held).expect("nor is this");
+        let (mut messages, mut held) = (messages("Dropout"), portion(&counters, budget()));
+        messages.frame(&framed(&[401]), &mut held).expect("it is not read");
+        messages.frame(&framed(&[400]), &mut held).expect("nor is this");
         assert_eq!(counters.bytes_in_flight.get(), 0);
     }
 
@@ -216,23 +221,23 @@ mod tests {
             let mut messages =
                 budget.messages(&format!("/evenkeel.v1.TensorOpsService/{method}"), false).expect("it does");
             let (counters, small) = (Arc::default(), framed(&[1]));
-            let held = Held::new(&counters, budget);
+            let mut held = portion(&counters, budget);
             for frame in message.chunks(300) {
-                messages.frame(frame, &held).expect("there is room");
+                messages.frame(frame, &mut held).expect("there is room");
             }
             assert_eq!(counters.bytes_in_flight.get(), held_bytes + becomes, "{method}");
             if method == "MeasureGradients" {
-                messages.frame(&small, &held).expect("there is room");
-                messages.frame(&small, &held).expect("there is room");
+                messages.frame(&small, &mut held).expect("there is room");
+                messages.frame(&small, &mut held).expect("there is room");
                 assert_eq!(counters.bytes_in_flight.get(), 1, "it is done with");
             }
         }
         let (counters, limit) = (Arc::default(), 100_000);
         let budget = Budget::new(limit, 4000);
-        let refused = messages("Dropout").frame(&message[..1000], &Held::new(&counters, budget));
+        let refused = messages("Dropout").frame(&message[..1000], &mut portion(&counters, budget));
         assert_eq!(refused, Ok(()), "it is too long, which others say");
         let mut messages = budget.messages("/evenkeel.v1.TensorOpsService/Dropout", false).expect("it computes");
-        let refused = messages.frame(&message, &Held::new(&counters, budget));
+        let refused = messages.frame(&message, &mut portion(&counters, budget));
         assert_eq!(refused, Err(Error::TooManyParts { limit: limit - limit / 16 }));
         assert_eq!(counters.bytes_in_flight.get(), 0);
     }

@@ -24,7 +24,7 @@ use tower::Service;
 
 use super::{
     MAX_QUESTION_BYTES,
-    admission::{Budget, Held, Messages},
+    admission::Messages,
     compression::{Account, Compressed, Compression, Decompressed, is_accepted},
     patience::Patience,
     protocol::NoCall,
@@ -32,6 +32,7 @@ use super::{
     stream::Beginning,
 };
 use crate::{
+    budget::{Budget, Portion, Reservation},
     config::Encoding,
     counters::{Counted, Counters},
     error::Error,
@@ -72,24 +73,13 @@ impl Activity {
 #[derive(Debug)]
 struct OpenCall {
     activity: Arc<Activity>,
-    held: Held,
-    /// The same for messages that came compressed.
-    decompressed: Held,
+    _reservation: Arc<Reservation>,
 }
 
 impl OpenCall {
-    fn new(activity: &Arc<Activity>, [held, decompressed]: [Held; 2]) -> Arc<Self> {
+    fn new(activity: &Arc<Activity>, reservation: Arc<Reservation>) -> Arc<Self> {
         activity.open.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { activity: Arc::clone(activity), held, decompressed })
-    }
-}
-
-/// What messages that came compressed hold.
-struct DecompressedOf(Arc<OpenCall>);
-
-impl AsRef<Held> for DecompressedOf {
-    fn as_ref(&self) -> &Held {
-        &self.0.decompressed
+        Arc::new(Self { activity: Arc::clone(activity), _reservation: reservation })
     }
 }
 
@@ -160,8 +150,10 @@ where
         }
         let compression = self.compression.as_ref().filter(|_| no_call.is_none());
         let encoding = compression.and_then(|compression| compression.take(&mut head.headers));
-        let held = [(); 2].map(|()| Held::new(&self.counters, self.budget));
-        let open = OpenCall::new(&self.activity, held);
+        let reservation = Reservation::new(&self.counters, self.budget);
+        // Whatever the call needs beyond its messages is taken from there by those who serve it.
+        head.extensions.insert(Arc::clone(&reservation));
+        let open = OpenCall::new(&self.activity, Arc::clone(&reservation));
         let messages = match no_call {
             None => self.budget.messages(head.uri.path(), encoding.is_some()),
             // There are no messages in it.
@@ -172,12 +164,13 @@ where
             let (open, counters) = (Arc::clone(&open), Arc::clone(&self.counters));
             let metrics = Arc::clone(&self.metrics);
             let patience = Patience::new(self.body_timeout);
-            RequestBody { body, patience, messages, open, counters, metrics, over: false }
+            let held = Portion::new(&reservation);
+            RequestBody { body, patience, messages, held, _open: open, counters, metrics, over: false }
         };
         let body = match encoding {
             Some(encoding) => {
                 let account = Account {
-                    held: DecompressedOf(Arc::clone(&open)),
+                    held: Portion::new(&reservation),
                     times: times.unwrap_or(1),
                     limit: if times.is_some() { self.budget.max_message() } else { MAX_QUESTION_BYTES },
                     metrics: Arc::clone(&self.metrics),
@@ -276,7 +269,9 @@ struct RequestBody<B> {
     patience: Patience,
     /// `None`: the call holds next to nothing.
     messages: Option<Messages>,
-    open: Arc<OpenCall>,
+    /// What they hold, as they come.
+    held: Portion,
+    _open: Arc<OpenCall>,
     counters: Arc<Counters>,
     metrics: Arc<Metrics>,
     over: bool,
@@ -300,7 +295,7 @@ where
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { body, patience, messages, open, counters, metrics: _, over } = &mut *self;
+        let Self { body, patience, messages, held, _open, counters, metrics: _, over } = &mut *self;
         if *over {
             return Poll::Ready(None);
         }
@@ -315,7 +310,7 @@ where
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
             patience.moved(data.len());
             if let Some(messages) = messages
-                && let Err(error) = messages.frame(data, &open.held)
+                && let Err(error) = messages.frame(data, held)
             {
                 return self.refuse(error);
             }

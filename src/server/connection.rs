@@ -16,7 +16,6 @@ use tonic::{
 use tower::Service;
 
 use super::{
-    admission::Budget,
     batched::Batched,
     calls::{Activity, Calls},
     compression::Compression,
@@ -28,6 +27,7 @@ use super::{
     web::Web,
 };
 use crate::{
+    budget::Budget,
     config::{ConnectionConfig, transport::DEFAULT_CONNECTION_WINDOW_BYTES},
     counters::Counters,
     metrics::Metrics,

@@ -16,21 +16,18 @@ use super::{
     coder::{Decoder, Step},
 };
 use crate::{
+    budget::Portion,
     config::Encoding,
     error::Error,
     metrics::Metrics,
     prefix::{Announced, Prefix},
-    server::{
-        admission::{Held, Parts},
-        calls::BoxError,
-        turns::Turn,
-    },
+    server::{admission::Parts, calls::BoxError, turns::Turn},
 };
 
 /// What the bytes of messages that were decompressed are taken from.
-pub(in crate::server) struct Account<H> {
-    /// Where the budget is.
-    pub(in crate::server) held: H,
+pub(in crate::server) struct Account {
+    /// What they hold of the call's reservation.
+    pub(in crate::server) held: Portion,
     /// How often each byte counts, once it is there.
     pub(in crate::server) times: usize,
     /// The largest message, in bytes.
@@ -63,10 +60,10 @@ struct Message {
 const BEGIN: Place = Place::Prefix(Prefix::new());
 
 /// A body whose messages are plain.
-pub(in crate::server) struct Decompressed<B, H> {
+pub(in crate::server) struct Decompressed<B> {
     body: B,
     encoding: Encoding,
-    account: Account<H>,
+    account: Account,
     place: Place,
     /// What has come and was not read.
     input: Bytes,
@@ -76,8 +73,8 @@ pub(in crate::server) struct Decompressed<B, H> {
     over: bool,
 }
 
-impl<B, H: AsRef<Held>> Decompressed<B, H> {
-    pub(in crate::server) fn new(body: B, encoding: Encoding, account: Account<H>) -> Self {
+impl<B> Decompressed<B> {
+    pub(in crate::server) fn new(body: B, encoding: Encoding, account: Account) -> Self {
         let (input, ready) = (Bytes::new(), VecDeque::new());
         Self { body, encoding, account, place: BEGIN, input, ready, turn: Turn::new(PIECES_IN_A_ROW), over: false }
     }
@@ -101,7 +98,7 @@ impl<B, H: AsRef<Held>> Decompressed<B, H> {
             Place::Compressed { missing, message } => {
                 let mut here = self.input.slice(..self.input.len().min(*missing));
                 let before = here.len();
-                message.advance(&mut here, &self.account)?;
+                message.advance(&mut here, &mut self.account)?;
                 let read = before - here.len();
                 *missing -= read;
                 let _ = self.input.split_to(read);
@@ -158,7 +155,7 @@ impl<B, H: AsRef<Held>> Decompressed<B, H> {
 
 impl Message {
     /// Decompresses a piece, which is taken from the budget first.
-    fn advance<H: AsRef<Held>>(&mut self, input: &mut Bytes, account: &Account<H>) -> Result<(), Status> {
+    fn advance(&mut self, input: &mut Bytes, account: &mut Account) -> Result<(), Status> {
         let apart = self.parts.bytes();
         account.set(self.len + super::PIECE.min(account.limit - self.len), self.decoder.memory(), apart)?;
         let Step { output, ended } = self.decoder.step(input).map_err(|_| corrupt("it is not what it should be"))?;
@@ -178,11 +175,11 @@ impl Message {
     }
 }
 
-impl<H: AsRef<Held>> Account<H> {
+impl Account {
     /// Takes what a message of `len` bytes holds, beside which the codec holds `memory`: while there is one, there is no
     /// answer. `apart`: what it becomes beyond that when it is taken apart.
-    fn set(&self, len: usize, memory: usize, apart: usize) -> Result<(), Status> {
-        self.held.as_ref().set_apart((self.times * len).max(len + memory), apart).map_err(|error| {
+    fn set(&mut self, len: usize, memory: usize, apart: usize) -> Result<(), Status> {
+        self.held.resize_decoded((self.times * len).max(len + memory), apart).map_err(|error| {
             self.metrics.failed(&error);
             error.into()
         })
@@ -198,10 +195,9 @@ fn corrupt(reason: &str) -> Status {
     Status::internal(format!("the message cannot be decompressed: {reason}"))
 }
 
-impl<B, H> HttpBody for Decompressed<B, H>
+impl<B> HttpBody for Decompressed<B>
 where
     B: HttpBody<Data = Bytes, Error = BoxError> + Unpin,
-    H: AsRef<Held> + Unpin,
 {
     type Data = Bytes;
     type Error = BoxError;

@@ -1,0 +1,219 @@
+//! The bytes that all calls hold together, and what one call has reserved of them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use crate::{
+    config::HELD_PER_REQUEST_BYTE,
+    counters::Counters,
+    error::{Error, Scarce},
+};
+
+/// What a small call holds at most, in bytes: a message of 128 KiB and its answer. One of 64 KiB is small also while it is
+/// decompressed, with the codec and a piece more than there will be.
+const SMALL: usize = 256 << 10;
+/// Of so many parts of the budget, large calls leave one to small ones.
+const PARTS: usize = 16;
+
+/// The bytes that all calls hold together.
+///
+/// Calls that are not small leave some of it free: a client that announces large messages and falls silent can hold the
+/// rest, and small calls are served all the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    /// What large calls leave free.
+    reserve: usize,
+    max_message: usize,
+}
+
+impl Budget {
+    /// `limit` bytes, of which the largest message, `max_message` bytes, can always have as many as it needs.
+    pub(crate) const fn new(limit: usize, max_message: usize) -> Self {
+        let (part, beside) = (limit / PARTS, limit.saturating_sub(max_message.saturating_mul(HELD_PER_REQUEST_BYTE)));
+        Self { limit, reserve: if part < beside { part } else { beside }, max_message }
+    }
+
+    /// The largest message, in bytes: a longer one is refused for that, by others.
+    pub(crate) const fn max_message(self) -> usize {
+        self.max_message
+    }
+
+    /// What all calls may hold together once one of them holds so many bytes.
+    const fn limit_with(self, bytes: usize) -> usize {
+        if bytes > SMALL { self.limit - self.reserve } else { self.limit }
+    }
+}
+
+/// The bytes of the budget that one call has, given back when the last owner drops it.
+///
+/// Everything that a call keeps in memory shares one of these: the request while it is read, the answer before it is
+/// computed, and the bytes of the answer until they are sent.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    counters: Arc<Counters>,
+    budget: Budget,
+    bytes: AtomicUsize,
+}
+
+impl Reservation {
+    /// A reservation of nothing.
+    pub(crate) fn new(counters: &Arc<Counters>, budget: Budget) -> Arc<Self> {
+        Arc::new(Self { counters: Arc::clone(counters), budget, bytes: AtomicUsize::new(0) })
+    }
+
+    /// The bytes that are reserved now.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Reserves so many bytes more.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] if other calls hold them; nothing is reserved then.
+    pub(crate) fn try_grow(&self, more: usize) -> Result<(), Error> {
+        let sum = self.bytes().saturating_add(more);
+        // A call is large as soon as it holds so much, whatever it held before.
+        if !self.counters.bytes_in_flight.try_add(more, self.budget.limit_with(sum)) {
+            self.counters.refused_for_bytes.add_one();
+            return Err(Error::Overloaded { scarce: Scarce::Bytes });
+        }
+        self.bytes.fetch_add(more, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives back so many of the bytes that were reserved.
+    pub(crate) fn shrink(&self, fewer: usize) {
+        self.bytes.fetch_sub(fewer, Ordering::Relaxed);
+        self.counters.bytes_in_flight.subtract(fewer);
+    }
+
+    /// The bytes that this call could have if no other call had any, once it holds so many.
+    fn limit_with(&self, bytes: usize) -> usize {
+        self.budget.limit_with(bytes)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.counters.bytes_in_flight.subtract(*self.bytes.get_mut());
+    }
+}
+
+/// The bytes of a call's reservation that are there for one purpose, as large as that needs at the moment.
+///
+/// Dropping it gives nothing back: what was read stays in memory after the reader has gone. The reservation ends with
+/// the call.
+#[derive(Debug)]
+pub(crate) struct Portion {
+    reservation: Arc<Reservation>,
+    bytes: usize,
+}
+
+impl Portion {
+    /// A portion of nothing.
+    pub(crate) fn new(reservation: &Arc<Reservation>) -> Self {
+        Self { reservation: Arc::clone(reservation), bytes: 0 }
+    }
+
+    /// The bytes that this portion has.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes it so many bytes.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] if other calls hold what is missing; the portion stays as it is.
+    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), Error> {
+        if bytes > self.bytes {
+            self.reservation.try_grow(bytes - self.bytes)?;
+        } else {
+            self.reservation.shrink(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Makes it `encoded` bytes, and `decoded` bytes for what they become in memory beyond that.
+    ///
+    /// # Errors
+    /// As [`resize`](Self::resize), and [`Error::TooManyParts`] if the call could not have so many bytes if it was alone:
+    /// to come again would not help.
+    pub(crate) fn resize_decoded(&mut self, encoded: usize, decoded: usize) -> Result<(), Error> {
+        let bytes = encoded.saturating_add(decoded);
+        let all = (self.reservation.bytes() - self.bytes).saturating_add(bytes);
+        let limit = self.reservation.limit_with(all);
+        if decoded > 0 && all > limit { Err(Error::TooManyParts { limit }) } else { self.resize(bytes) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MESSAGE: usize = 4 << 20;
+    const LIMIT: usize = 16 << 20;
+    const RESERVE: usize = LIMIT / PARTS;
+    const OVERLOADED: Result<(), Error> = Err(Error::Overloaded { scarce: Scarce::Bytes });
+
+    #[test]
+    fn large_calls_leave_the_reserve_to_small_ones_and_all_comes_back() {
+        let (counters, budget) = (Arc::default(), Budget::new(LIMIT, MESSAGE));
+        let portion = || Portion::new(&Reservation::new(&counters, budget));
+        let (mut large, mut larger) = (portion(), portion());
+        large.resize(2 * MESSAGE).expect("it is all there");
+        assert_eq!(larger.resize(2 * MESSAGE), OVERLOADED);
+        larger.resize(LIMIT - RESERVE - 2 * MESSAGE).expect("that much is there");
+        assert_eq!(larger.resize(LIMIT - RESERVE - 2 * MESSAGE + 1), OVERLOADED);
+        assert_eq!(portion().resize(SMALL + 1), OVERLOADED);
+        let mut small: Vec<_> = (0..RESERVE / SMALL).map(|_| portion()).collect();
+        for portion in &mut small {
+            portion.resize(SMALL).expect("the reserve is for such calls");
+        }
+        assert_eq!(portion().resize(1), OVERLOADED);
+        assert_eq!((counters.bytes_in_flight.get(), counters.refused_for_bytes.get()), (LIMIT, 4));
+        drop((large, larger, small));
+        assert_eq!(counters.bytes_in_flight.get(), 0);
+        portion().resize(LIMIT - RESERVE).expect("it has come back");
+    }
+
+    #[test]
+    fn a_call_that_grows_is_large_as_soon_as_it_holds_too_much() {
+        let (counters, budget) = (Arc::default(), Budget::new(LIMIT, MESSAGE));
+        let [mut large, mut growing] = [(); 2].map(|()| Portion::new(&Reservation::new(&counters, budget)));
+        large.resize(LIMIT - RESERVE).expect("it is all there");
+        growing.resize(SMALL).expect("it is small");
+        assert_eq!(growing.resize(SMALL + 1), OVERLOADED, "as bytes come");
+        assert_eq!(growing.resize_decoded(SMALL, 1), OVERLOADED, "and as they are taken apart");
+        assert_eq!(growing.bytes(), SMALL, "what it has it keeps");
+        large.resize(LIMIT - RESERVE - SMALL).expect("less is always right");
+        assert_eq!(growing.resize(SMALL + 1), OVERLOADED);
+        large.resize(LIMIT - RESERVE - SMALL - 1).expect("less is always right");
+        growing.resize(SMALL + 1).expect("there is room beside the reserve");
+    }
+
+    #[test]
+    fn what_a_call_can_never_have_it_is_told() {
+        let counters = Arc::default();
+        let mut portion = Portion::new(&Reservation::new(&counters, Budget::new(LIMIT, MESSAGE)));
+        portion.resize_decoded(MESSAGE, LIMIT - RESERVE - MESSAGE).expect("alone it can have that");
+        let refused = portion.resize_decoded(MESSAGE, LIMIT - RESERVE - MESSAGE + 1);
+        assert_eq!(refused, Err(Error::TooManyParts { limit: LIMIT - RESERVE }));
+    }
+
+    #[test]
+    fn the_largest_message_always_fits() {
+        for (limit, reserve) in
+            [(2 * MESSAGE, 0), (2 * MESSAGE + 1000, 1000), (4 * MESSAGE, MESSAGE / 4), (usize::MAX, usize::MAX / PARTS)]
+        {
+            let budget = Budget::new(limit, MESSAGE);
+            assert_eq!(budget.reserve, reserve, "{limit}");
+            Portion::new(&Reservation::new(&Arc::default(), budget)).resize(2 * MESSAGE).expect("it fits");
+        }
+        // Two of them beside the reserve: the least default.
+        assert!(Budget::new(5 * MESSAGE, MESSAGE).limit_with(2 * MESSAGE) >= 4 * MESSAGE);
+    }
+}
