@@ -5,6 +5,16 @@
 //! segments. Whatever is not plain (compression, a message above the
 //! limit, none or two of them, bytes that are no message) is handed to the codec's path, frames and all, and answered
 //! there: it stays the one place that knows every way a message can come, and what to say to it.
+//!
+//! A message takes one of five routes, which `evenkeel_routes_total` counts. `tests/service/routes.rs` takes each of them.
+//!
+//! | route | when | computed | result written |
+//! |---|---|---|---|
+//! | `one_frame` | it came in one frame | inline if short, else on the pool | to a new buffer |
+//! | `streamed` | a Normalize in several frames whose rows are independent | while frames come, on the serving thread | part by part, to buffers that are sent at once |
+//! | `collected` | the same, with statistics, which precede the output | the same | the same, sent when all are there |
+//! | `gathered` | anything else in several frames, and what was decompressed | as `one_frame` | over the elements that came, where all of them are there |
+//! | `codec` | MeasureGradients, what is not plain, all with `--codec-path` | as `one_frame` | to a new buffer |
 
 mod answer;
 mod arriving;
@@ -35,6 +45,7 @@ use self::{
 };
 use crate::{
     buffers::{Buffers, Loan},
+    metrics::Route,
     server::BoxedAnswer,
     service::Service,
 };
@@ -110,14 +121,14 @@ where
         F: Future<Output = Result<A, Status>> + Send + 'static,
     {
         let (parts, body) = request.into_parts();
-        let call = self.begin(parts);
+        let call = self.begin(parts, Arc::clone(&service));
         Box::pin(call.answer(Incoming::new(body), |message, loan| method(service, message, loan)))
     }
 
     /// As [`unary`](Self::unary), computing while the message arrives where that can be done.
     fn normalize(&mut self, service: Arc<Service>, request: Request<Body>) -> BoxedAnswer {
         let (parts, body) = request.into_parts();
-        let call = self.begin(parts);
+        let call = self.begin(parts, Arc::clone(&service));
         Box::pin(async move {
             let mut incoming = Incoming::new(body);
             if incoming.next().await && !incoming.is_whole() {
@@ -132,16 +143,17 @@ where
     }
 
     /// The one that is ready stays with this call; the clone waits for its own turn.
-    fn begin(&mut self, parts: Parts) -> Call<S> {
+    fn begin(&mut self, parts: Parts, service: Arc<Service>) -> Call<S> {
         let clone = self.codec.clone();
         let codec = std::mem::replace(&mut self.codec, clone);
-        Call { codec, buffers: self.buffers.clone(), limit: self.limit, parts }
+        Call { codec, service, buffers: self.buffers.clone(), limit: self.limit, parts }
     }
 }
 
 /// A call whose message is still to be read.
 struct Call<S> {
     codec: S,
+    service: Arc<Service>,
     buffers: Buffers,
     limit: usize,
     parts: Parts,
@@ -162,13 +174,15 @@ where
         A: Answer,
         F: Future<Output = Result<A, Status>>,
     {
-        let (message, loan) = match incoming.message(&self.buffers, self.limit).await {
-            Received::Message(message, loan) => (message, loan),
+        let (message, loan, route) = match incoming.message(&self.buffers, self.limit).await {
+            Received::OneFrame(message) => (message, None, Route::OneFrame),
+            Received::Gathered(message, loan) => (message, loan, Route::Gathered),
             Received::Other(body) => return self.codec.call(Request::from_parts(self.parts, body)).await,
         };
         let Ok(answer) = Q::decode(message.clone()).map(|request| method(request, loan)) else {
             return self.codec.call(Request::from_parts(self.parts, body_of(message))).await;
         };
+        self.service.took(route);
         // Only the request's tensors hold its bytes from here on.
         drop(message);
         Ok(into_http(answer.await))

@@ -40,14 +40,23 @@ const INLINE: Duration = Duration::from_micros(70);
 /// panic in it, or wait in it, and so hold an operation at a known place.
 #[doc(hidden)]
 #[derive(Clone)]
-pub struct CheckpointHook(Arc<Hook>);
+pub struct CheckpointHook {
+    hook: Arc<Hook>,
+    /// Whether it may wait. The thread that serves must not: all work is done on the pool then.
+    waits: bool,
+}
 
 type Hook = dyn Fn(&dyn Checkpoint) + Send + Sync;
 
 impl CheckpointHook {
-    /// A hook that calls `f`.
+    /// A hook that calls `f`, which may wait: everything is computed on the pool.
     pub fn new(f: impl Fn(&dyn Checkpoint) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(f))
+        Self { hook: Arc::new(f), waits: true }
+    }
+
+    /// A hook that calls `f`, which never waits: everything is computed where it is without a hook.
+    pub fn that_never_waits(f: impl Fn(&dyn Checkpoint) + Send + Sync + 'static) -> Self {
+        Self { hook: Arc::new(f), waits: false }
     }
 }
 
@@ -138,8 +147,7 @@ impl Executor {
             span.record("compute_us", micros(started, Instant::now()));
             result
         };
-        // A hook may wait, and the thread that serves must not.
-        let work = if estimate < INLINE && self.hook.is_none() {
+        let work = if estimate < INLINE && !self.hook_waits() {
             match inline::run(work) {
                 Ok(result) => return result,
                 Err(work) => work,
@@ -158,6 +166,11 @@ impl Executor {
             let _ = answer.send(work());
         });
         answered.await.unwrap_or(Err(Error::Panicked))
+    }
+
+    /// Whether there is a hook that may wait.
+    fn hook_waits(&self) -> bool {
+        self.hook.as_ref().is_some_and(|hook| hook.waits)
     }
 
     /// The checkpoint of a new job.
@@ -206,7 +219,7 @@ impl Checkpoint for Progress {
 
     fn check(&self) -> Result<(), Cancelled> {
         let flags = Flags { abandoned: &self.abandoned, stopped: &self.stopped };
-        if let Some(CheckpointHook(hook)) = &self.hook {
+        if let Some(CheckpointHook { hook, waits: _ }) = &self.hook {
             hook(&flags);
         }
         flags.check()

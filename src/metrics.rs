@@ -10,6 +10,7 @@ mod histogram;
 mod labels;
 mod layer;
 mod process;
+mod route;
 mod work;
 
 pub(crate) use calls::Call;
@@ -17,6 +18,7 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use exposition::Exposition;
 pub(crate) use labels::{Elements, Files, Kind, Method, Reason};
 pub(crate) use layer::Observe;
+pub(crate) use route::Route;
 pub(crate) use work::{InPieces, Queued};
 
 use std::{
@@ -27,7 +29,7 @@ use std::{
     },
 };
 
-use self::{calls::Calls, work::Work};
+use self::{calls::Calls, route::Routes, work::Work};
 use crate::error::Error;
 
 /// Counts up; wraps after some 10^19.
@@ -72,6 +74,7 @@ pub(crate) struct Metrics {
     /// Jobs that are computed.
     running: Level,
     refused: [Counter; Reason::COUNT],
+    routes: Routes,
     panics: Counter,
     /// Files whose last change could not be used.
     unusable: [AtomicBool; Files::COUNT],
@@ -85,6 +88,7 @@ impl Default for Metrics {
             queued: Level::default(),
             running: Level::default(),
             refused: array::from_fn(|_| Counter::default()),
+            routes: Routes::default(),
             panics: Counter::default(),
             unusable: array::from_fn(|_| AtomicBool::default()),
         }
@@ -112,6 +116,11 @@ impl Metrics {
         if let Some(work) = self.work.get(method.index()) {
             work.operations[kind as usize][elements as usize].add(1);
         }
+    }
+
+    /// A message of a call was read, and goes to its kernel by this route.
+    pub(crate) fn took(&self, route: Route) {
+        self.routes.add(route);
     }
 
     /// A call was refused.

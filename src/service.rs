@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     estimate::Work,
     executor::Executor,
-    metrics::{Elements, Kind, Method, Metrics},
+    metrics::{Elements, Kind, Method, Metrics, Route},
     wire,
 };
 
@@ -42,6 +42,11 @@ impl Service {
     /// Computes on `executor`; neither takes nor gives messages of more than `max_message_bytes`.
     pub(crate) fn new(executor: Arc<Executor>, metrics: Arc<Metrics>, max_message_bytes: usize) -> Self {
         Self { executor, metrics, max_message_bytes }
+    }
+
+    /// Notes the route by which a message has come.
+    pub(crate) fn took(&self, route: Route) {
+        self.metrics.took(route);
     }
 
     /// Notes what a call computes, on what.

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    metrics::Route,
     prefix::Announced,
     service::{Arriving, Service},
 };
@@ -41,6 +42,7 @@ pub(super) async fn normalize(mut incoming: Incoming, service: &Arc<Service>, li
         return Outcome::Untouched(incoming);
     };
     let foreseen = arriving.foreseen().map(|answer| opening(answer, arriving.data_len()));
+    service.took(if foreseen.is_some() { Route::Streamed } else { Route::Collected });
     let reading = Reading { incoming, prefix, arriving, limit };
     Outcome::Answered(match foreseen {
         Some(opening) => following::respond(opening, reading).await,

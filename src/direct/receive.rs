@@ -20,8 +20,11 @@ pub(super) use evenkeel_proto::bulk::PREFIX;
 
 /// What came.
 pub(super) enum Received {
-    /// One plain message, and nothing after it; and the right to have its buffer back, if it was put together in one.
-    Message(Bytes, Option<Loan>),
+    /// One plain message that lay in one frame, and nothing after it.
+    OneFrame(Bytes),
+    /// One plain message that was put together, and nothing after it; and the right to have its buffer back, if that is
+    /// one of the pool.
+    Gathered(Bytes, Option<Loan>),
     /// Something else: the body as it came, to be read again.
     Other(Body),
 }
@@ -93,6 +96,7 @@ impl Incoming {
         if self.frames.data.len() > 1 {
             let joined = self.frames.data.make_contiguous().concat();
             self.frames.data = [joined.into()].into();
+            self.frames.is_joined = true;
         }
         self.frames.data.front().map(|data| (prefix, data.slice(PREFIX..)))
     }
@@ -171,6 +175,8 @@ struct Frames {
     len: usize,
     /// The prefix, and the message's bytes as far as they were gathered.
     gathered: Option<Gathered>,
+    /// The first of `data` is of several frames.
+    is_joined: bool,
     /// What came after the data, if it was not simply the end.
     end: Option<Result<Frame<Bytes>, Status>>,
 }
@@ -231,10 +237,11 @@ impl Frames {
         self.gather(self.len - PREFIX, buffers);
         if let Some(Gathered { buffer, .. }) = self.gathered {
             let (message, loan) = buffers.lend_until(buffer);
-            return Received::Message(message, loan);
+            return Received::Gathered(message, loan);
         }
         self.skip(PREFIX);
-        Received::Message(self.data.pop_front().unwrap_or_default(), None)
+        let message = self.data.pop_front().unwrap_or_default();
+        if self.is_joined { Received::Gathered(message, None) } else { Received::OneFrame(message) }
     }
 }
 

@@ -21,10 +21,9 @@ pub(crate) struct Pieces {
 }
 
 impl Executor {
-    /// Begins a job in pieces. `None`: there is a hook, which may wait, and the thread that serves
-    /// must not.
+    /// Begins a job in pieces. `None`: there is a hook that may wait, and the thread that serves must not.
     pub(crate) fn pieces(&self) -> Option<Pieces> {
-        if self.hook.is_some() {
+        if self.hook_waits() {
             return None;
         }
         let progress = self.progress();

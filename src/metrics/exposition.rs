@@ -130,6 +130,11 @@ fn server(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, executor: &Exe
     for (reason, refused) in Reason::ALL.into_iter().zip(&metrics.refused) {
         count(&mut family, &[("reason", reason.name())], refused.get())?;
     }
+    let help = "Calls whose message was read, by the route that it took.";
+    let mut family = counters(encoder, "evenkeel_routes", help)?;
+    for (route, calls) in metrics.routes.get() {
+        count(&mut family, &[("route", route.name())], calls)?;
+    }
     let BufferMetrics { reused, made, dropped, kept_bytes } = executor.buffers().metrics();
     for (name, help, value) in [
         ("evenkeel_panics", "Operations that panicked: bugs.", metrics.panics.get()),

@@ -11,7 +11,7 @@ use evenkeel::server::Running;
 use crate::{expiry::secured, metrics::http};
 
 /// Labels whose values the table lists, in the cell that says what the family means.
-const LISTED: [&str; 5] = ["reason", "bound", "why", "way", "files"];
+const LISTED: [&str; 6] = ["reason", "route", "bound", "why", "way", "files"];
 
 /// A family: its type, and its labels with their values.
 #[derive(Debug, Default)]

@@ -33,6 +33,7 @@ mod process;
 mod reflection;
 mod refused;
 mod resident;
+mod routes;
 mod same_bits;
 mod settings;
 mod shutdown;

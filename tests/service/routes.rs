@@ -1,0 +1,256 @@
+//! The five routes of a message (`src/direct.rs` has the table): each message takes the one that it should, which the
+//! metrics tell, and a panic on any of them costs one call.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use bytes::Bytes;
+use evenkeel::{
+    CheckpointHook,
+    config::{Encoding, ServerConfig},
+    server::Running,
+};
+use evenkeel_proto::v1 as pb;
+use prost::Message as _;
+use tonic::{Code, Status};
+
+use crate::{
+    compression::{compress, flagged},
+    direct::{Answer, send},
+    harness::{clip, dropout, f32s, normalize},
+    metrics::{config, handled, scrape, value},
+    peer::{Peer, address, framed},
+};
+
+/// Where a call's kernel runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Runs {
+    /// On the thread that serves.
+    Inline,
+    OnThePool,
+}
+
+/// A call: its method, how its message is sent, and what becomes of it.
+struct Case {
+    method: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    frames: Vec<Bytes>,
+    route: &'static str,
+    runs: Runs,
+}
+
+/// More than a frame holds, and more than is computed before the response begins.
+const MANY: usize = 1_000_000;
+/// Cuts a message into frames that arrive one by one.
+const FRAME: usize = 16 << 10;
+
+fn cut(message: &[u8]) -> Vec<Bytes> {
+    framed(message).chunks(FRAME).map(Bytes::copy_from_slice).collect()
+}
+
+fn whole(message: &[u8]) -> Vec<Bytes> {
+    vec![framed(message)]
+}
+
+fn tensor(elements: usize) -> pb::Tensor {
+    let values: Vec<f32> = (0..elements).map(|i| (i * i % 1013) as f32).collect();
+    let columns = elements.min(1000);
+    f32s(&[(elements / columns) as i64, columns as i64], &values)
+}
+
+/// Every method on every route that it can take.
+fn cases() -> Vec<Case> {
+    use Runs::{Inline, OnThePool};
+    let layer = |elements| normalize(pb::NormKind::Layer, tensor(elements));
+    let backward = |elements| pb::NormalizeBackwardRequest {
+        kind: pb::NormKind::Layer.into(),
+        input: Some(tensor(elements)),
+        grad_output: Some(tensor(elements)),
+        ..Default::default()
+    };
+    let undrop =
+        |elements| pb::DropoutBackwardRequest { p: 0.5, grad_output: Some(tensor(elements)), ..Default::default() };
+    let unary = |elements| {
+        [
+            ("NormalizeBackward", backward(elements).encode_to_vec()),
+            ("Dropout", dropout(0.5, tensor(elements)).encode_to_vec()),
+            ("DropoutBackward", undrop(elements).encode_to_vec()),
+            ("ClipGradients", clip(pb::ClipMode::Norm, 1.0, vec![tensor(elements)]).encode_to_vec()),
+        ]
+    };
+    let mut cases = Vec::new();
+    let mut add = |method, headers, frames, route, runs| cases.push(Case { method, headers, frames, route, runs });
+    for (method, message) in unary(8).into_iter().chain([("Normalize", layer(8).encode_to_vec())]) {
+        add(method, &[], whole(&message), "one_frame", Inline);
+        let compressed = vec![flagged(&compress(Encoding::Gzip, &message)).into()];
+        // It comes decompressed, in pieces.
+        add(method, &[("grpc-encoding", "gzip")], compressed, "gathered", Inline);
+    }
+    for (method, message) in unary(MANY) {
+        add(method, &[], cut(&message), "gathered", OnThePool);
+    }
+    // Batch statistics are of all rows.
+    let batch = normalize(pb::NormKind::Batch, tensor(MANY)).encode_to_vec();
+    add("Normalize", &[], cut(&batch), "gathered", OnThePool);
+    add("Normalize", &[], cut(&layer(MANY).encode_to_vec()), "streamed", Inline);
+    let statistics = pb::NormalizeRequest { return_statistics: true, ..layer(MANY) };
+    add("Normalize", &[], cut(&statistics.encode_to_vec()), "collected", Inline);
+    for (elements, runs) in [(8, Inline), (MANY, OnThePool)] {
+        let measure = pb::MeasureGradientsRequest { gradients: vec![tensor(elements)], ..Default::default() };
+        add("MeasureGradients", &[], whole(&measure.encode_to_vec()), "codec", runs);
+    }
+    cases
+}
+
+fn counted() -> ServerConfig {
+    ServerConfig { compression: vec![Encoding::Gzip], ..config() }
+}
+
+/// How many messages have taken each route.
+async fn routes(server: &Running) -> BTreeMap<String, f64> {
+    let series = scrape(server).await;
+    let routes = ["one_frame", "streamed", "collected", "gathered", "codec"];
+    routes.map(|route| (route.to_owned(), value(&series, "evenkeel_routes_total", &[("route", route)]))).into()
+}
+
+/// The status of an answer, in its trailers or, if there is no message, in its headers.
+fn status(answer: &Answer) -> Status {
+    let ended = answer.trailers.get("grpc-status").or(answer.headers.get("grpc-status")).expect("it has ended");
+    let message = answer.trailers.get("grpc-message").or(answer.headers.get("grpc-message"));
+    Status::new(Code::from_bytes(ended), String::from_utf8_lossy(message.map_or(&[], Vec::as_slice)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_message_takes_its_route() {
+    let server = Running::start(counted()).await.expect("the server starts");
+    for Case { method, headers, frames, route, runs } in cases() {
+        let mut expected = routes(&server).await;
+        *expected.get_mut(route).expect("it is one of them") += 1.0;
+        let answer = send(&server, method, headers, frames).await;
+        assert_eq!(status(&answer).code(), Code::Ok, "{method} {route} {runs:?}");
+        assert_eq!(routes(&server).await, expected, "{method} {route} {runs:?}");
+    }
+}
+
+/// With the codec path alone, every message takes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_codec_path_there_is_no_other_route() {
+    let server = Running::start(ServerConfig { codec_path: true, ..counted() }).await.expect("the server starts");
+    let cases = cases();
+    let number = cases.len();
+    for Case { method, headers, frames, .. } in cases {
+        assert_eq!(status(&send(&server, method, headers, frames).await).code(), Code::Ok, "{method}");
+    }
+    let mut routes = routes(&server).await;
+    assert_eq!(routes.remove("codec"), Some(number as f64));
+    assert!(routes.values().all(|&messages| messages == 0.0), "{routes:?}");
+}
+
+/// A large message in one frame is not copied: no buffer is taken but for its result.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_in_one_frame_takes_no_buffer() {
+    let server = Running::start(counted()).await.expect("the server starts");
+    let peer = Peer::connect(address(&server)).await;
+    // With the first response the client has learnt how large a frame may be.
+    let small = dropout(0.5, tensor(8)).encode_to_vec();
+    assert_eq!(peer.call("Dropout", &small).await.expect("an answer").code(), Code::Ok);
+    let large = dropout(0.5, tensor(200_000)).encode_to_vec();
+    for calls in 1..=3 {
+        assert_eq!(peer.call("Dropout", &large).await.expect("an answer").code(), Code::Ok);
+        assert_eq!(routes(&server).await["one_frame"], f64::from(1 + calls));
+        let series = scrape(&server).await;
+        let buffers = series["evenkeel_buffers_made_total"] + series["evenkeel_buffers_reused_total"];
+        assert_eq!(buffers, f64::from(calls), "one for each result, and none for a message");
+    }
+}
+
+/// Panics at a checkpoint, if told to, and knows where it was.
+#[derive(Debug, Default)]
+struct Bomb {
+    /// Checkpoints that are still to come before it goes off; 0: it does not.
+    left: AtomicUsize,
+    /// Checkpoints of the last call.
+    asked: AtomicUsize,
+    /// The threads that asked.
+    threads: Mutex<Vec<String>>,
+}
+
+impl Bomb {
+    fn hook(self: &Arc<Self>) -> CheckpointHook {
+        let bomb = Arc::clone(self);
+        CheckpointHook::that_never_waits(move |_| {
+            bomb.asked.fetch_add(1, Ordering::Relaxed);
+            let thread = thread::current().name().unwrap_or_default().to_owned();
+            bomb.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+            let countdown = |left: usize| left.checked_sub(1);
+            let was = bomb.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, countdown);
+            assert_ne!(was, Ok(1), "a secret of the server");
+        })
+    }
+
+    /// From here on another call.
+    fn set(&self, left: usize) {
+        self.left.store(left, Ordering::Relaxed);
+        self.asked.store(0, Ordering::Relaxed);
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Where the call's kernel ran: all of it in one place.
+    fn ran(&self) -> Runs {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let on_the_pool: Vec<bool> = threads.iter().map(|thread| thread.starts_with("compute-")).collect();
+        assert!(!on_the_pool.is_empty(), "a kernel asks whether to go on");
+        assert!(on_the_pool.iter().all(|here| *here == on_the_pool[0]), "{threads:?}");
+        if on_the_pool[0] { Runs::OnThePool } else { Runs::Inline }
+    }
+}
+
+/// Row 33, on every route: at the first checkpoint of the kernel and at its last, when a part of the response may be out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_on_any_route_costs_one_call() {
+    /// The bridge asks once before it starts an operation; from then on it is the kernels that ask.
+    const FIRST_OF_THE_KERNEL: usize = 2;
+    let bomb = Arc::<Bomb>::default();
+    let config = ServerConfig { on_checkpoint: Some(bomb.hook()), threads: 2, ..counted() };
+    let server = Running::start(config).await.expect("the server starts");
+    let (mut panics, mut begun) = (0.0, 0);
+    for Case { method, headers, frames, route, runs } in cases() {
+        let what = format!("{method} {route} {runs:?}");
+        let call = async || send(&server, method, headers, frames.clone()).await;
+        bomb.set(0);
+        let expected = call().await;
+        assert_eq!((status(&expected).code(), bomb.ran()), (Code::Ok, runs), "{what}");
+        let last = bomb.asked.load(Ordering::Relaxed);
+        assert!(last >= FIRST_OF_THE_KERNEL, "{what}: a kernel asks");
+        for checkpoint in [FIRST_OF_THE_KERNEL, last] {
+            let internal = scrape(&server).await;
+            bomb.set(checkpoint);
+            let answer = call().await;
+            let failed = status(&answer);
+            assert_eq!(failed.code(), Code::Internal, "{what} at {checkpoint}: {failed:?}");
+            assert!(!failed.message().contains("secret"), "{what}: {failed:?}");
+            begun += usize::from(!answer.data.is_empty());
+            panics += 1.0;
+            // The same call again, as if nothing had been.
+            bomb.set(0);
+            assert!(call().await == expected, "{what} after a panic at {checkpoint} of {last}");
+            let series = scrape(&server).await;
+            assert_eq!(series["evenkeel_panics_total"], panics, "{what} at {checkpoint}");
+            let kind = if method == "MeasureGradients" { "client_stream" } else { "unary" };
+            let handled = handled(method, kind, "INTERNAL");
+            assert_eq!(series[&handled], internal[&handled] + 1.0, "{what} at {checkpoint}");
+            assert_eq!(series["evenkeel_jobs_running"], 0.0, "{what} at {checkpoint}");
+        }
+    }
+    assert!(begun > 0, "no response had begun before its kernel panicked");
+    while scrape(&server).await["evenkeel_bytes_in_flight"] > 0.0 {
+        tokio::task::yield_now().await;
+    }
+    server.shutdown_and_wait().await.expect("nothing is left");
+}
