@@ -45,7 +45,9 @@ use self::{
 };
 use crate::{
     buffers::{Buffers, Loan},
+    error::Error,
     metrics::Route,
+    observe::CallRecord,
     server::BoxedAnswer,
     service::Service,
 };
@@ -87,16 +89,17 @@ where
         let method = request.uri().path().strip_prefix("/evenkeel.v1.TensorOpsService/").unwrap_or_default();
         match method {
             "Normalize" => self.normalize(service, request),
-            "NormalizeBackward" => self.unary(service, request, |service, message, loan| async move {
-                service.normalize_backward(message, loan).await
+            "NormalizeBackward" => self.unary(service, request, |service, record, message, loan| async move {
+                service.normalize_backward(record, message, loan).await
             }),
-            "Dropout" => self
-                .unary(service, request, |service, message, loan| async move { service.dropout(message, loan).await }),
-            "DropoutBackward" => self.unary(service, request, |service, message, loan| async move {
-                service.dropout_backward(message, loan).await
+            "Dropout" => self.unary(service, request, |service, record, message, loan| async move {
+                service.dropout(record, message, loan).await
             }),
-            "ClipGradients" => self.unary(service, request, |service, message, loan| async move {
-                service.clip_gradients(message, loan).await
+            "DropoutBackward" => self.unary(service, request, |service, record, message, loan| async move {
+                service.dropout_backward(record, message, loan).await
+            }),
+            "ClipGradients" => self.unary(service, request, |service, record, message, loan| async move {
+                service.clip_gradients(record, message, loan).await
             }),
             _ => Box::pin(self.codec.call(request)),
         }
@@ -113,49 +116,51 @@ where
         &mut self,
         service: Arc<Service>,
         request: Request<Body>,
-        method: impl FnOnce(Arc<Service>, Q, Option<Loan>) -> F + Send + 'static,
+        method: impl FnOnce(Arc<Service>, CallRecord, Q, Option<Loan>) -> F + Send + 'static,
     ) -> BoxedAnswer
     where
         Q: prost::Message + Default + 'static,
         A: Answer + 'static,
-        F: Future<Output = Result<A, Status>> + Send + 'static,
+        F: Future<Output = Result<A, Error>> + Send + 'static,
     {
         let (parts, body) = request.into_parts();
-        let call = self.begin(parts, Arc::clone(&service));
-        Box::pin(call.answer(Incoming::new(body), |message, loan| method(service, message, loan)))
+        let call = self.begin(parts);
+        Box::pin(call.answer(Incoming::new(body), |record, message, loan| method(service, record, message, loan)))
     }
 
     /// As [`unary`](Self::unary), computing while the message arrives where that can be done.
     fn normalize(&mut self, service: Arc<Service>, request: Request<Body>) -> BoxedAnswer {
         let (parts, body) = request.into_parts();
-        let call = self.begin(parts, Arc::clone(&service));
+        let call = self.begin(parts);
         Box::pin(async move {
             let mut incoming = Incoming::new(body);
             if incoming.next().await && !incoming.is_whole() {
                 // In a box, for a call whose message comes in one frame is short, and would still carry the room for this.
-                match Box::pin(arriving::normalize(incoming, &service, call.limit)).await {
+                match Box::pin(arriving::normalize(incoming, &service, &call.record, call.limit)).await {
                     Outcome::Answered(response) => return Ok(response),
                     Outcome::Untouched(untouched) => incoming = untouched,
                 }
             }
-            call.answer(incoming, |message, loan| async move { service.normalize(message, loan).await }).await
+            call.answer(incoming, |record, message, loan| async move { service.normalize(record, message, loan).await })
+                .await
         })
     }
 
     /// The one that is ready stays with this call; the clone waits for its own turn.
-    fn begin(&mut self, parts: Parts, service: Arc<Service>) -> Call<S> {
+    fn begin(&mut self, parts: Parts) -> Call<S> {
         let clone = self.codec.clone();
         let codec = std::mem::replace(&mut self.codec, clone);
-        Call { codec, service, buffers: self.buffers.clone(), limit: self.limit, parts }
+        let record = CallRecord::of(&parts.extensions);
+        Call { codec, buffers: self.buffers.clone(), limit: self.limit, record, parts }
     }
 }
 
 /// A call whose message is still to be read.
 struct Call<S> {
     codec: S,
-    service: Arc<Service>,
     buffers: Buffers,
     limit: usize,
+    record: CallRecord,
     parts: Parts,
 }
 
@@ -167,30 +172,30 @@ where
     async fn answer<Q, A, F>(
         mut self,
         incoming: Incoming,
-        method: impl FnOnce(Q, Option<Loan>) -> F,
+        method: impl FnOnce(CallRecord, Q, Option<Loan>) -> F,
     ) -> Result<Response<Body>, Infallible>
     where
         Q: prost::Message + Default,
         A: Answer,
-        F: Future<Output = Result<A, Status>>,
+        F: Future<Output = Result<A, Error>>,
     {
         let (message, loan, route) = match incoming.message(&self.buffers, self.limit).await {
             Received::OneFrame(message) => (message, None, Route::OneFrame),
             Received::Gathered(message, loan) => (message, loan, Route::Gathered),
             Received::Other(body) => return self.codec.call(Request::from_parts(self.parts, body)).await,
         };
-        let Ok(answer) = Q::decode(message.clone()).map(|request| method(request, loan)) else {
+        let Ok(answer) = Q::decode(message.clone()).map(|request| method(self.record.clone(), request, loan)) else {
             return self.codec.call(Request::from_parts(self.parts, body_of(message))).await;
         };
-        self.service.took(route);
+        self.record.took(route);
         // Only the request's tensors hold its bytes from here on.
         drop(message);
         Ok(into_http(answer.await))
     }
 }
 
-fn into_http(answer: Result<impl Answer, Status>) -> Response<Body> {
-    answer.map_or_else(Status::into_http, respond)
+fn into_http(answer: Result<impl Answer, Error>) -> Response<Body> {
+    answer.map_or_else(|error| Status::from(error).into_http(), respond)
 }
 
 /// Whether the client says that it compresses; the codec's path knows what to answer.

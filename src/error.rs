@@ -1,6 +1,6 @@
 //! Every way a call can fail, and the gRPC status it is answered with.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, error::Error as _, fmt, sync::Arc, time::Duration};
 
 use evenkeel_kernels as kernels;
 use tonic::{Code, Status};
@@ -67,6 +67,9 @@ pub(crate) enum Error {
         /// The transport's words.
         reason: String,
     },
+    /// The request's messages are compressed in a way that is not served.
+    #[error("the encoding of the request is not served")]
+    UnknownEncoding,
     /// A call that has one message has none, or several.
     #[error("the method takes one message, and this call has {found}")]
     NotOneMessage {
@@ -132,28 +135,21 @@ impl Error {
         Self::Invalid { field: field.into(), reason: reason.into() }
     }
 
-    /// Why the next message of a stream did not come. `limit`: the largest message, in bytes.
-    pub(crate) fn receiving(status: &Status, limit: usize) -> Self {
-        let code = status.code();
-        if code == Code::OutOfRange {
-            // What tonic says to a message above the limit.
-            Self::RequestTooLarge { limit }
-        } else if code == Code::ResourceExhausted {
-            // What a request's body says that is not admitted; with a limit, if it never will be.
-            let details = status.get_error_details();
-            let limit = details.error_info().and_then(|info| info.metadata.get(LIMIT)?.parse().ok());
-            limit.map_or(Self::Overloaded { scarce: Scarce::Bytes }, |limit| Self::TooManyParts { limit })
-        } else if code == Code::DeadlineExceeded {
-            // What it says when nothing more comes.
-            Self::Stalled
-        } else {
-            Self::Unreadable { code, reason: status.message().to_owned() }
-        }
+    /// The error that a status was made of; `None`: it is not one of ours.
+    pub(crate) fn of(status: &Status) -> Option<&Self> {
+        status.source()?.downcast_ref()
     }
 
-    /// Whether the request's body has ended with it, and counted it.
-    pub(crate) fn is_of_the_body(&self) -> bool {
-        matches!(self, Self::Stalled | Self::Overloaded { scarce: Scarce::Bytes })
+    /// Why the next message of a request did not come. `limit`: the largest message, in bytes.
+    pub(crate) fn receiving(status: &Status, limit: usize) -> Self {
+        let code = status.code();
+        match Self::of(status) {
+            // The request's body has ended with it.
+            Some(error) => error.clone(),
+            // What tonic says to a message above the limit.
+            None if code == Code::OutOfRange => Self::RequestTooLarge { limit },
+            None => Self::Unreadable { code, reason: status.message().to_owned() },
+        }
     }
 
     /// Whether it is the server's fault and not the client's.
@@ -166,6 +162,7 @@ impl Error {
             | Self::TooManyParts { .. }
             | Self::ResponseTooLarge { .. }
             | Self::Unreadable { .. }
+            | Self::UnknownEncoding
             | Self::NotOneMessage { .. }
             | Self::Overloaded { .. }
             | Self::Unauthenticated
@@ -186,7 +183,7 @@ impl Error {
             | Self::ResponseTooLarge { .. }
             | Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::Unreadable { code, .. } => *code,
-            Self::NotOneMessage { .. } => Code::Unimplemented,
+            Self::NotOneMessage { .. } | Self::UnknownEncoding => Code::Unimplemented,
             Self::Unauthenticated => Code::Unauthenticated,
             Self::Cancelled => Code::Cancelled,
             Self::DeadlineExceeded | Self::Stalled => Code::DeadlineExceeded,
@@ -215,6 +212,7 @@ impl Error {
                 Some(details)
             }
             Self::Unreadable { .. }
+            | Self::UnknownEncoding
             | Self::NotOneMessage { .. }
             | Self::Unauthenticated
             | Self::Cancelled
@@ -253,6 +251,7 @@ impl From<Error> for Status {
             | Error::RequestTooLarge { .. }
             | Error::TooManyParts { .. }
             | Error::ResponseTooLarge { .. }
+            | Error::UnknownEncoding
             | Error::NotOneMessage { .. }
             | Error::Overloaded { .. }
             | Error::Unauthenticated
@@ -262,10 +261,13 @@ impl From<Error> for Status {
             | Error::ShuttingDown
             | Error::Panicked => error.to_string(),
         };
-        match error.details() {
+        let mut status = match error.details() {
             Some(details) => Self::with_error_details(error.code(), message, details),
             None => Self::new(error.code(), message),
-        }
+        };
+        // Whatever passes the status on does not lose what it is about.
+        status.set_source(Arc::new(error));
+        status
     }
 }
 
@@ -273,11 +275,8 @@ fn info<const N: usize>(reason: &str, metadata: [(String, String); N]) -> Option
     Some(ErrorDetails::with_error_info(reason, DOMAIN, metadata))
 }
 
-/// Where details say which limit it is.
-const LIMIT: &str = "limit_bytes";
-
 fn limit_of(bytes: usize) -> (String, String) {
-    (LIMIT.to_owned(), bytes.to_string())
+    ("limit_bytes".to_owned(), bytes.to_string())
 }
 
 /// At most `limit` bytes of `text`, with a mark where something is missing.
@@ -314,6 +313,7 @@ mod tests {
             (Error::Overloaded { scarce: Scarce::Bytes }, Code::ResourceExhausted, Some("OVERLOADED")),
             (Error::Overloaded { scarce: Scarce::Places }, Code::ResourceExhausted, Some("OVERLOADED")),
             (Error::NotOneMessage { found: "none" }, Code::Unimplemented, None),
+            (Error::UnknownEncoding, Code::Unimplemented, None),
             (Error::Unauthenticated, Code::Unauthenticated, None),
             (Error::Cancelled, Code::Cancelled, None),
             (Error::DeadlineExceeded, Code::DeadlineExceeded, None),
@@ -339,10 +339,11 @@ mod tests {
                 Error::Unauthenticated => 11,
                 Error::NotOneMessage { .. } => 12,
                 Error::TooManyParts { .. } => 13,
+                Error::UnknownEncoding => 14,
             };
             seen.insert(place);
         }
-        assert!(seen.into_iter().eq(0..14), "every variant is in the table");
+        assert!(seen.into_iter().eq(0..15), "every variant is in the table");
         errors
     }
 
@@ -352,6 +353,7 @@ mod tests {
             let status = Status::from(error.clone());
             assert_eq!(status.code(), code, "{error:?}");
             assert_eq!(error.code(), code, "{error:?}");
+            assert_eq!(Error::of(&status).map(Error::code), Some(code), "{error:?}");
             let details = status.get_error_details();
             assert_eq!(details.error_info().map(|info| info.reason.as_str()), reason, "{error:?}");
             assert!(details.error_info().is_none_or(|info| info.domain == DOMAIN), "{error:?}");

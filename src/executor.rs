@@ -2,26 +2,24 @@
 //!
 //! Whatever an operation does, the bridge keeps four promises: a panic ends one call and nothing else; a call whose
 //! client has left is not started, or stops at its next checkpoint; after [`Executor::stop`] so does every call; and
-//! the time a call waited and the time it computed are on its span.
+//! the time a call waited, the time it computed and its panics are in its record.
 
 mod inline;
 mod pieces;
 
 use std::{
-    any::Any,
     fmt,
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use evenkeel_kernels::{Cancelled, Checkpoint};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::sync::oneshot;
-use tracing::Span;
 
 pub(crate) use pieces::Pieces;
 
@@ -29,7 +27,8 @@ use crate::{
     buffers::Buffers,
     counters::Counters,
     error::{Error, Scarce},
-    priority,
+    observe::CallRecord,
+    panics, priority,
 };
 
 /// Work that is expected to take less is done where it is, on the thread that serves the call: handing it over, and
@@ -127,25 +126,21 @@ impl Executor {
     /// Runs `job`, which is expected to take `estimate` on one thread: at once, on this thread, if that is little; else
     /// on the pool, where Rayon's parallel iterators use the pool's threads.
     ///
-    /// Dropping the future abandons the job. Records `queue_us` and `compute_us` on the current span.
+    /// Dropping the future abandons the job. `record`: that of the call whose job it is.
     ///
     /// While a job waits for its own parallel parts, its thread may take up another job, whose time then counts in
     /// both.
-    pub(crate) async fn run<T, F>(&self, estimate: Duration, job: F) -> Result<T, Error>
+    pub(crate) async fn run<T, F>(&self, record: &CallRecord, estimate: Duration, job: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send + 'static,
     {
         let progress = self.progress();
         let _waiting = Waiting::new(&self.in_flight, Arc::clone(&progress.abandoned));
-        let span = Span::current();
-        let queued = Instant::now();
+        let queued = record.queue();
         let work = move || {
-            let started = Instant::now();
-            span.record("queue_us", micros(queued, started));
-            let result = span.in_scope(|| attempt(&progress, job));
-            span.record("compute_us", micros(started, Instant::now()));
-            result
+            let running = queued.start();
+            attempt(running.record(), &progress, job)
         };
         let work = if estimate < INLINE && !self.hook_waits() {
             match inline::run(work) {
@@ -165,7 +160,10 @@ impl Executor {
             // Nobody waits for the answer of an abandoned job.
             let _ = answer.send(work());
         });
-        answered.await.unwrap_or(Err(Error::Panicked))
+        answered.await.unwrap_or_else(|_| {
+            record.panicked("a job was dropped without its result");
+            Err(Error::Panicked)
+        })
     }
 
     /// Whether there is a hook that may wait.
@@ -190,14 +188,18 @@ impl Executor {
     }
 }
 
-/// Runs a job, or a piece of one, under its checkpoint; a panic becomes its error.
-fn attempt<T>(progress: &Progress, job: impl FnOnce(&dyn Checkpoint) -> Result<T, Error>) -> Result<T, Error> {
+/// Runs a job, or a piece of one, under its checkpoint; a panic is recorded and becomes its error.
+fn attempt<T>(
+    record: &CallRecord,
+    progress: &Progress,
+    job: impl FnOnce(&dyn Checkpoint) -> Result<T, Error>,
+) -> Result<T, Error> {
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
         progress.check()?;
         job(progress)
     }));
     let result = result.unwrap_or_else(|panic| {
-        tracing::error!(panic = message(panic.as_ref()), "operation panicked");
+        record.panicked(panics::message(panic.as_ref()));
         Err(Error::Panicked)
     });
     let stopped = progress.stopped.load(Ordering::Relaxed);
@@ -277,19 +279,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn micros(from: Instant, to: Instant) -> u64 {
-    u64::try_from(to.duration_since(from).as_micros()).unwrap_or(u64::MAX)
-}
-
-/// The text of a panic, for the log; a client never sees it.
-pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(not a text)")
 }
 
 #[cfg(test)]

@@ -17,8 +17,10 @@
 //! | `service` | the remote calls: decode, compute, encode |
 //! | `wire` | protobuf messages to operations and back |
 //! | `executor`, `estimate` | the bridge from tokio to the kernels, and where a call runs |
+//! | `observe` | the record of each call: its count, its log line, its span |
 //! | `metrics` | what the server counts of itself, and the port that Prometheus asks |
 //! | `otlp` | traces and metrics for a collector |
+//! | `panics` | what a panic says |
 //! | `watched`, `pem` | files that are read again when they change, and certificates in them |
 //! | `budget` | the bytes that calls hold in memory, and what each has reserved |
 //! | `prefix` | what precedes a message |
@@ -52,7 +54,9 @@ mod error;
 mod estimate;
 mod executor;
 mod metrics;
+mod observe;
 mod otlp;
+mod panics;
 mod pem;
 mod prefix;
 mod priority;

@@ -8,28 +8,23 @@ mod endpoint;
 mod exposition;
 mod histogram;
 mod labels;
-mod layer;
 mod process;
 mod route;
-mod work;
 
-pub(crate) use calls::Call;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use exposition::Exposition;
-pub(crate) use labels::{Elements, Files, Kind, Method, Reason};
-pub(crate) use layer::Observe;
+pub(crate) use labels::{Elements, Files, Kind, Method, Reason, code_name};
 pub(crate) use route::Route;
-pub(crate) use work::{InPieces, Queued};
 
 use std::{
     array,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
 };
 
-use self::{calls::Calls, route::Routes, work::Work};
+use tonic::Code;
+
+use self::{calls::Calls, histogram::Histogram, route::Routes};
 use crate::error::Error;
 
 /// Counts up; wraps after some 10^19.
@@ -61,6 +56,22 @@ impl Level {
 
     fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What the calls of one method of the tensor service compute, and how long they wait for it.
+#[derive(Debug)]
+struct Work {
+    /// By kind and dtype.
+    operations: [[Counter; Elements::COUNT]; Kind::COUNT],
+    queue: Histogram,
+    compute: Histogram,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        let operations = array::from_fn(|_| array::from_fn(|_| Counter::default()));
+        Self { operations, queue: Histogram::default(), compute: Histogram::default() }
     }
 }
 
@@ -96,19 +107,86 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A call has come; it is counted as cancelled unless its end is told.
-    pub(crate) fn begin_call(self: &Arc<Self>, method: Method) -> Call {
-        Call::begin(Arc::clone(self), method)
+    /// A call has come.
+    pub(crate) fn started(&self, method: Method) {
+        self.calls[method.index()].started.add(1);
     }
 
-    /// A job of a call waits for a thread.
-    pub(crate) fn queue(self: &Arc<Self>, method: Method) -> Queued {
-        Queued::new(Arc::clone(self), method)
+    /// A call has ended with this status, so long after it came.
+    pub(crate) fn handled(&self, method: Method, code: Code, took: Duration) {
+        let calls = &self.calls[method.index()];
+        calls.handling.observe(took);
+        calls.handled[code as usize].add(1);
     }
 
-    /// A job of a call is computed piece by piece, as its input comes.
-    pub(crate) fn in_pieces(self: &Arc<Self>, method: Method) -> InPieces {
-        InPieces::new(Arc::clone(self), method)
+    /// How many calls have come and not ended.
+    pub(crate) fn calls_in_flight(&self) -> u64 {
+        self.calls.iter().map(Calls::in_flight).sum()
+    }
+
+    /// So many bytes of a request have come.
+    pub(crate) fn received(&self, method: Method, bytes: usize) {
+        self.calls[method.index()].received_bytes.add(bytes as u64);
+    }
+
+    /// So many bytes of an answer were handed to the transport.
+    pub(crate) fn sent(&self, method: Method, bytes: usize) {
+        self.calls[method.index()].sent_bytes.add(bytes as u64);
+    }
+
+    /// A job waits for a thread.
+    pub(crate) fn job_waits(&self) {
+        self.queued.rise();
+    }
+
+    /// A job waits no longer; `waited`: so long, until it had a thread, or `None`, if it was abandoned.
+    pub(crate) fn job_waits_no_longer(&self, method: Method, waited: Option<Duration>) {
+        self.queued.fall();
+        if let Some(waited) = waited {
+            self.waited(method, waited);
+        }
+    }
+
+    /// A job, or a piece of one, is computed.
+    pub(crate) fn job_runs(&self) {
+        self.running.rise();
+    }
+
+    /// A job, or a piece of one, is computed no longer.
+    pub(crate) fn job_runs_no_longer(&self) {
+        self.running.fall();
+    }
+
+    /// A job has waited so long for a thread.
+    pub(crate) fn waited(&self, method: Method, time: Duration) {
+        if let Some(work) = self.work.get(method.index()) {
+            work.queue.observe(time);
+        }
+    }
+
+    /// A job was computed for so long.
+    pub(crate) fn computed(&self, method: Method, time: Duration) {
+        if let Some(work) = self.work.get(method.index()) {
+            work.compute.observe(time);
+        }
+    }
+
+    /// How many jobs wait, and how many are computed.
+    #[cfg(test)]
+    pub(crate) fn jobs(&self) -> (u64, u64) {
+        (self.queued.get(), self.running.get())
+    }
+
+    /// How many jobs of a method have a time of waiting, and one of computing.
+    #[cfg(test)]
+    pub(crate) fn timed(&self, method: Method) -> (u64, u64) {
+        let work = &self.work[method.index()];
+        (work.queue.read().1, work.compute.read().1)
+    }
+
+    /// Something that serves a call has panicked.
+    pub(crate) fn panicked(&self) {
+        self.panics.add(1);
     }
 
     /// A request was understood: what is computed, on elements of which dtype.
@@ -123,34 +201,30 @@ impl Metrics {
         self.routes.add(route);
     }
 
-    /// A call was refused.
-    pub(crate) fn refuse(&self, reason: Reason) {
-        self.refused[reason as usize].add(1);
-    }
-
     /// Files have changed, and are used, or the old ones are still.
     pub(crate) fn changed(&self, files: Files, used: bool) {
         self.unusable[files as usize].store(!used, Ordering::Relaxed);
     }
 
-    /// A call of the tensor service ended with an error.
+    /// A call has ended with this error, and is counted as refused if it was.
     pub(crate) fn failed(&self, error: &Error) {
-        match error {
-            Error::Invalid { .. } => self.refuse(Reason::InvalidArgument),
-            Error::NonFiniteNorm { .. } => self.refuse(Reason::NonfiniteNorm),
+        let reason = match error {
+            Error::Invalid { .. } => Reason::InvalidArgument,
+            Error::NonFiniteNorm { .. } => Reason::NonfiniteNorm,
             Error::RequestTooLarge { .. } | Error::TooManyParts { .. } | Error::ResponseTooLarge { .. } => {
-                self.refuse(Reason::MessageTooLarge)
+                Reason::MessageTooLarge
             }
-            Error::Unreadable { .. } => self.refuse(Reason::Unreadable),
-            Error::DeadlineExceeded => self.refuse(Reason::DeadlineExceeded),
-            Error::ShuttingDown => self.refuse(Reason::ShuttingDown),
-            Error::NotOneMessage { .. } => self.refuse(Reason::NotOneMessage),
-            Error::Overloaded { .. } => self.refuse(Reason::Overloaded),
-            Error::Unauthenticated => self.refuse(Reason::Unauthenticated),
-            Error::Stalled => self.refuse(Reason::Stalled),
-            Error::Panicked => self.panics.add(1),
-            // Nobody was refused anything; the call's code tells.
-            Error::Cancelled => {}
-        }
+            Error::UnknownEncoding => Reason::UnknownEncoding,
+            Error::Unreadable { .. } => Reason::Unreadable,
+            Error::DeadlineExceeded => Reason::DeadlineExceeded,
+            Error::ShuttingDown => Reason::ShuttingDown,
+            Error::NotOneMessage { .. } => Reason::NotOneMessage,
+            Error::Overloaded { .. } => Reason::Overloaded,
+            Error::Unauthenticated => Reason::Unauthenticated,
+            Error::Stalled => Reason::Stalled,
+            // Nobody was refused anything; the call's code tells. A panic is counted where it happens.
+            Error::Cancelled | Error::Panicked => return,
+        };
+        self.refused[reason as usize].add(1);
     }
 }

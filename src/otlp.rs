@@ -19,7 +19,7 @@ use opentelemetry::{
     Context, KeyValue,
     metrics::{Histogram, MeterProvider as _},
     propagation::{Extractor, TextMapPropagator as _},
-    trace::{Span as _, SpanKind, Status, Tracer as _, TracerProvider as _},
+    trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _},
 };
 use opentelemetry_otlp::{
     ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _, WithTonicConfig as _,
@@ -157,10 +157,51 @@ pub(crate) struct Trace {
     duration: Histogram<f64>,
 }
 
+/// How a call has ended, and what is known of it then.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: Code,
+    pub(crate) took: Duration,
+    /// The kind, the dtype and the shape of what was computed; `None`: nothing was.
+    pub(crate) described: Option<(&'static str, &'static str, String)>,
+    pub(crate) queued: Option<Duration>,
+    pub(crate) computed: Option<Duration>,
+    /// Bytes of messages.
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+}
+
 impl Trace {
+    /// The trace that the call belongs to, in hexadecimal.
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        let context = self.span.span_context();
+        context.is_valid().then(|| context.trace_id().to_string())
+    }
+
     /// The call has ended. The span is as long as the call took, also if the machine's clock was set meanwhile.
-    pub(crate) fn end(self, code: Code, took: Duration) {
+    pub(crate) fn end(self, outcome: Outcome) {
         let Self { mut span, came, attributes: [system, service, method], duration } = self;
+        let Outcome { code, took, described, queued, computed, received, sent } = outcome;
+        if span.is_recording() {
+            if let Some((kind, dtype, shape)) = described {
+                span.set_attribute(KeyValue::new("evenkeel.kind", kind));
+                span.set_attribute(KeyValue::new("evenkeel.dtype", dtype));
+                span.set_attribute(KeyValue::new("evenkeel.shape", shape));
+            }
+            let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+            let bytes = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+            let numbers = [
+                ("evenkeel.queue_us", queued.map(micros)),
+                ("evenkeel.compute_us", computed.map(micros)),
+                ("evenkeel.received_bytes", Some(bytes(received))),
+                ("evenkeel.sent_bytes", Some(bytes(sent))),
+            ];
+            for (key, value) in numbers {
+                if let Some(value) = value {
+                    span.set_attribute(KeyValue::new(key, value));
+                }
+            }
+        }
         let status = KeyValue::new("rpc.grpc.status_code", code as i64);
         span.set_attribute(status.clone());
         if is_error(code) {
@@ -182,6 +223,13 @@ fn is_error(code: Code) -> bool {
             | Code::Unavailable
             | Code::DataLoss
     )
+}
+
+/// The trace that headers name, in hexadecimal; `None`: none.
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
+    headers.get("traceparent")?;
+    let parent = parent(headers);
+    parent.has_active_span().then(|| parent.span().span_context().trace_id().to_string())
 }
 
 /// The span that headers name, as W3C's Trace Context has it.

@@ -3,7 +3,9 @@
 mod accept;
 mod admission;
 mod batched;
+mod body_error;
 mod calls;
+mod codec_errors;
 mod compression;
 mod connection;
 mod deadline;
@@ -20,7 +22,6 @@ mod stream;
 mod tls;
 mod tokens;
 mod turns;
-mod unread;
 mod version;
 mod web;
 
@@ -48,10 +49,12 @@ use crate::{
     counters::Counters,
     direct::Direct,
     executor::Executor,
-    metrics::{Endpoint, Exposition, Files, Metrics, Observe},
-    otlp::{self, Otlp, Recorder},
+    metrics::{Endpoint, Exposition, Files, Metrics},
+    observe::Recorder,
+    otlp::{self, Otlp},
     server::{
         accept::Connections,
+        codec_errors::CodecErrors,
         compression::Compression,
         connection::Shared,
         deadline::Deadline,
@@ -61,7 +64,6 @@ use crate::{
         protocol::OnlyGrpc,
         sending::Sending,
         tokens::{Authorize, Tokens},
-        unread::Unread,
         web::Web,
     },
     service::{Codec, Service},
@@ -75,6 +77,8 @@ pub(crate) type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>,
 const MAX_QUESTION_BYTES: usize = 16 << 10;
 /// The names and values of a request's headers together.
 const MAX_HEADER_BYTES: u32 = 16 << 10;
+/// How long the records of calls that were cut off are waited for.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
 /// Streams that the server has reset because of what the client did wrong; one more ends the connection.
 const MAX_RESETS_FOR_ERRORS: usize = 256;
 
@@ -197,18 +201,15 @@ impl Server {
     /// [`Error::Reflection`], [`Error::DrainTimeout`].
     pub async fn serve(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let otlp = self.otlp.take();
-        let served = self.serve_calls(shutdown, otlp.as_ref().map(Otlp::recorder)).await;
+        let recorder = Recorder::new(Arc::clone(&self.metrics), otlp.as_ref().map(Otlp::recorder));
+        let served = self.serve_calls(shutdown, recorder).await;
         if let Some(otlp) = otlp {
             otlp.flush().await;
         }
         served
     }
 
-    async fn serve_calls(
-        self,
-        shutdown: impl Future<Output = ()> + Send,
-        recorder: Option<Recorder>,
-    ) -> Result<(), Error> {
+    async fn serve_calls(self, shutdown: impl Future<Output = ()> + Send, recorder: Recorder) -> Result<(), Error> {
         let Self { config, listener, address, executor, counters, metrics, endpoint, otlp: _, tls, tokens, reloads } =
             self;
         // Also while calls are drained; ends when this function does.
@@ -222,32 +223,28 @@ impl Server {
         }
         let (health, health_service) = Health::serving();
         let limit = config.max_message_bytes;
-        let service = Arc::new(Service::new(Arc::clone(&executor), Arc::clone(&metrics), limit));
+        let service = Arc::new(Service::new(Arc::clone(&executor), limit));
         // Answers above the limit the service refuses itself.
         let codec = TensorOpsServiceServer::new(Codec(Arc::clone(&service))).max_decoding_message_size(limit);
         let buffers = executor.buffers().clone();
         let service = (!config.codec_path).then_some(service);
-        let tensors = Direct::new(Unread::new(codec, limit, Arc::clone(&metrics)), service, buffers.clone(), limit);
+        let tensors = Direct::new(CodecErrors::new(codec, limit), service, buffers.clone(), limit);
         let others = Routes::default()
             .add_service(health_service.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .prepare();
         let (mut connections, draining) = Connections::new(Arc::clone(&counters));
-        let deadline = Deadline::new(Front::new(tensors, others), Arc::clone(&metrics));
+        let deadline = Deadline::new(Front::new(tensors, others));
         let sending = Sending::new(config.connections.body_timeout, Arc::clone(&counters));
         let shared = Shared {
-            service: Observe::new(
-                OnlyGrpc::new(Authorize::new(deadline, tokens, Arc::clone(&metrics))),
-                Arc::clone(&metrics),
-                recorder,
-            ),
+            service: OnlyGrpc::new(Authorize::new(deadline, tokens)),
             http2: http2_settings(&config.connections, &config.transport, &sending),
             sending,
             web: Web::new(&config.web, &config.connections),
             config: Arc::new(config.connections),
             counters: Arc::clone(&counters),
-            metrics,
+            recorder: recorder.clone(),
             budget: Budget::new(config.admission.bytes_in_flight(limit), limit),
             compression: Compression::new(&config.compression),
             tls,
@@ -265,7 +262,9 @@ impl Server {
             return Ok(());
         };
         executor.stop();
+        recorder.close();
         connections.cut(calls).await;
+        recorder.all_ended(LAST_RECORDS).await;
         if calls == 0 {
             // Clients that hang, or whose machine is gone, never close theirs, nor read their last answer.
             tracing::warn!("connections without calls were still open and are cut off");

@@ -2,64 +2,44 @@
 
 mod arriving;
 mod codec;
-mod rpc;
 
-use std::{fmt::Debug, slice, sync::Arc, time::Duration};
+use std::{slice, sync::Arc, time::Duration};
 
 use evenkeel_exact::{NormOrder, NormPartial};
 use evenkeel_kernels::{
-    self as kernels, Checkpoint, Drawn, Dropped, TensorRef, clip_gradients, clip_gradients_in_place, dropout,
-    dropout_backward, dropout_backward_in_place, dropout_in_place, measure_gradients, normalize, normalize_backward,
+    self as kernels, Checkpoint, Drawn, Dropped, clip_gradients, clip_gradients_in_place, dropout, dropout_backward,
+    dropout_backward_in_place, dropout_in_place, measure_gradients, normalize, normalize_backward,
     normalize_backward_in_place, normalize_in_place,
 };
 use evenkeel_proto::v1 as pb;
 use prost::Message;
-use tonic::{Status, Streaming};
-use tracing::Instrument as _;
+use tonic::Streaming;
 
 pub(crate) use arriving::Arriving;
-pub(crate) use codec::{Codec, Seen};
-use rpc::Observed;
+pub(crate) use codec::Codec;
 
 use crate::{
-    buffers::Loan,
-    error::Error,
-    estimate::Work,
-    executor::Executor,
-    metrics::{Elements, Kind, Method, Metrics, Route},
-    wire,
+    buffers::Loan, error::Error, estimate::Work, executor::Executor, metrics::Elements, observe::CallRecord, wire,
 };
 
 /// What `evenkeel.v1.TensorOpsService` does.
 #[derive(Debug)]
 pub(crate) struct Service {
     executor: Arc<Executor>,
-    metrics: Arc<Metrics>,
     max_message_bytes: usize,
 }
 
 impl Service {
     /// Computes on `executor`; neither takes nor gives messages of more than `max_message_bytes`.
-    pub(crate) fn new(executor: Arc<Executor>, metrics: Arc<Metrics>, max_message_bytes: usize) -> Self {
-        Self { executor, metrics, max_message_bytes }
-    }
-
-    /// Notes the route by which a message has come.
-    pub(crate) fn took(&self, route: Route) {
-        self.metrics.took(route);
-    }
-
-    /// Notes what a call computes, on what.
-    fn describe(&self, method: Method, kind: impl Debug + Copy + Into<Kind>, tensors: &[TensorRef<'_>]) {
-        self.metrics.operation(method, kind.into(), Elements::of(tensors));
-        rpc::describe(kind, tensors);
+    pub(crate) fn new(executor: Arc<Executor>, max_message_bytes: usize) -> Self {
+        Self { executor, max_message_bytes }
     }
 
     /// Runs a kernel that is expected to take `estimate`. The decoded call goes there and comes back, for the answer
     /// reuses parts of it.
     fn compute<C, T>(
         &self,
-        method: Method,
+        record: &CallRecord,
         estimate: Duration,
         mut call: Box<C>,
         kernel: impl FnOnce(&mut C, &dyn Checkpoint) -> Result<T, kernels::Error> + Send + 'static,
@@ -68,9 +48,7 @@ impl Service {
         C: Send + 'static,
         T: Send + 'static,
     {
-        let queued = self.metrics.queue(method);
-        self.executor.run(estimate, move |checkpoint| {
-            let _running = queued.start();
+        self.executor.run(record, estimate, move |checkpoint| {
             let result = kernel(&mut call, checkpoint)?;
             Ok((call, result))
         })
@@ -79,6 +57,7 @@ impl Service {
     /// Measures message after message, so that a call of any length holds one of them at a time.
     async fn measure(
         &self,
+        record: &CallRecord,
         mut messages: Streaming<pb::MeasureGradientsRequest>,
     ) -> Result<(NormPartial, Elements), Error> {
         let limit = self.max_message_bytes;
@@ -89,7 +68,7 @@ impl Service {
             let before = total.take().unwrap_or_else(|| NormPartial::new(call.order));
             elements = elements.join(Elements::of(&call.views()));
             let estimate = Work::Measure.estimate(&call.views());
-            let measure = self.compute(Method::MeasureGradients, estimate, Box::new(call), move |call, checkpoint| {
+            let measure = self.compute(record, estimate, Box::new(call), move |call, checkpoint| {
                 let measured = measure_gradients(call.order, &call.views(), checkpoint)?;
                 let add = |mut sum: NormPartial, partial| {
                     sum.merge(partial).expect("decoding refuses a mixture of orders");
@@ -97,22 +76,19 @@ impl Service {
                 };
                 Ok(call.partials.iter().chain([&measured]).fold(before, add))
             });
-            total = Some(measure.instrument(rpc::message()).await?.1);
+            total = Some(measure.await?.1);
         }
         Ok((total.unwrap_or_else(|| NormPartial::new(NormOrder::Two)), elements))
     }
 
     async fn measure_gradients(
         &self,
+        record: CallRecord,
         messages: Streaming<pb::MeasureGradientsRequest>,
-    ) -> Result<pb::MeasureGradientsResponse, Status> {
-        rpc::observe(&self.metrics, Method::MeasureGradients, async {
-            let (total, elements) = self.measure(messages).await?;
-            self.metrics.operation(Method::MeasureGradients, total.order().into(), elements);
-            rpc::describe_total(total.order(), total.elements());
-            Ok(wire::encode_norm(&total))
-        })
-        .await
+    ) -> Result<pb::MeasureGradientsResponse, Error> {
+        let (total, elements) = self.measure(&record, messages).await?;
+        record.describe_streamed(total.order(), elements, total.elements());
+        Ok(wire::encode_norm(&total))
     }
 
     /// Refuses an answer that the client, with the same limit, would not take.
@@ -135,17 +111,17 @@ impl Service {
     /// `loan`: the buffer of the message, if it was put together in one.
     pub(crate) fn normalize(
         &self,
+        record: CallRecord,
         request: pb::NormalizeRequest,
         loan: Option<Loan>,
-    ) -> impl Future<Output = Result<pb::NormalizeResponse, Status>> {
-        let observed = Observed::begin(&self.metrics, Method::Normalize);
+    ) -> impl Future<Output = Result<pb::NormalizeResponse, Error>> {
         let call = wire::Normalize::decode(request, self.max_message_bytes).map(Box::new);
-        observed.end(async {
+        async move {
             let call = call?;
-            self.describe(Method::Normalize, call.spec.kind, &[call.input.view()]);
+            record.describe(call.spec.kind, &[call.input.view()]);
             let estimate = Work::Normalize.estimate(&[call.input.view()]);
             let (call, result) = self
-                .compute(Method::Normalize, estimate, call, |call, checkpoint| {
+                .compute(&record, estimate, call, |call, checkpoint| {
                     let wire::Normalize { spec, return_statistics, parameters, input } = call;
                     // They are in the same buffer.
                     let loan = loan.filter(|_| parameters.detach_below(input.bytes().len()));
@@ -165,24 +141,24 @@ impl Service {
             let replaced = || call.input.bytes().clone();
             let lent = |output: kernels::Tensor| buffers.lend(output.into_parts().2);
             self.within_limit(call.encode(result.map_output(|output| output.map_or_else(replaced, lent))))
-        })
+        }
     }
 
     /// `loan`: as for [`normalize`](Self::normalize).
     pub(crate) fn normalize_backward(
         &self,
+        record: CallRecord,
         request: pb::NormalizeBackwardRequest,
         loan: Option<Loan>,
-    ) -> impl Future<Output = Result<pb::NormalizeBackwardResponse, Status>> {
-        let observed = Observed::begin(&self.metrics, Method::NormalizeBackward);
+    ) -> impl Future<Output = Result<pb::NormalizeBackwardResponse, Error>> {
         let call = wire::NormalizeBackward::decode(request, self.max_message_bytes).map(Box::new);
-        observed.end(async {
+        async move {
             let call = call?;
             let input = call.pair[0].view();
-            self.describe(Method::NormalizeBackward, call.spec.kind, &[input]);
+            record.describe(call.spec.kind, &[input]);
             let estimate = Work::NormalizeBackward.estimate(&[input]);
             let (call, result) = self
-                .compute(Method::NormalizeBackward, estimate, call, |call, checkpoint| {
+                .compute(&record, estimate, call, |call, checkpoint| {
                     let wire::NormalizeBackward { spec, parameters, pair } = call;
                     let loan = loan.filter(|_| parameters.detach_below(pair[0].bytes().len()));
                     let parameters = parameters.view();
@@ -200,23 +176,23 @@ impl Service {
                 })
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
-        })
+        }
     }
 
     /// `loan`: as for [`normalize`](Self::normalize).
     pub(crate) fn dropout(
         &self,
+        record: CallRecord,
         request: pb::DropoutRequest,
         loan: Option<Loan>,
-    ) -> impl Future<Output = Result<pb::DropoutResponse, Status>> {
-        let observed = Observed::begin(&self.metrics, Method::Dropout);
+    ) -> impl Future<Output = Result<pb::DropoutResponse, Error>> {
         let call = wire::Dropout::decode(request, self.max_message_bytes).map(Box::new);
-        observed.end(async {
+        async move {
             let call = call?;
-            self.describe(Method::Dropout, call.spec.kind, &[call.input.view()]);
+            record.describe(call.spec.kind, &[call.input.view()]);
             let estimate = Work::Dropout.estimate(&[call.input.view()]);
             let (call, (drawn, output)) = self
-                .compute(Method::Dropout, estimate, call, |call, checkpoint| {
+                .compute(&record, estimate, call, |call, checkpoint| {
                     let wire::Dropout { spec, return_mask, input } = call;
                     let drawn = wire::in_place(loan, slice::from_mut(input), |input| {
                         dropout_in_place(spec, &mut input[0], *return_mask, checkpoint)
@@ -231,23 +207,23 @@ impl Service {
                 })
                 .await?;
             self.within_limit(call.encode(drawn, output, self.executor.buffers()))
-        })
+        }
     }
 
     /// `loan`: as for [`normalize`](Self::normalize).
     pub(crate) fn dropout_backward(
         &self,
+        record: CallRecord,
         request: pb::DropoutBackwardRequest,
         loan: Option<Loan>,
-    ) -> impl Future<Output = Result<pb::DropoutBackwardResponse, Status>> {
-        let observed = Observed::begin(&self.metrics, Method::DropoutBackward);
+    ) -> impl Future<Output = Result<pb::DropoutBackwardResponse, Error>> {
         let call = wire::DropoutBackward::decode(request, self.max_message_bytes).map(Box::new);
-        observed.end(async {
+        async move {
             let call = call?;
-            self.describe(Method::DropoutBackward, call.spec.kind, &[call.grad_output.view()]);
+            record.describe(call.spec.kind, &[call.grad_output.view()]);
             let estimate = Work::Dropout.estimate(&[call.grad_output.view()]);
             let (call, result) = self
-                .compute(Method::DropoutBackward, estimate, call, |call, checkpoint| {
+                .compute(&record, estimate, call, |call, checkpoint| {
                     let wire::DropoutBackward { spec, grad_output } = call;
                     let replaced = wire::in_place(loan, slice::from_mut(grad_output), |grad_output| {
                         dropout_backward_in_place(spec, &mut grad_output[0], checkpoint)
@@ -259,24 +235,24 @@ impl Service {
                 })
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
-        })
+        }
     }
 
     /// `loan`: as for [`normalize`](Self::normalize).
     pub(crate) fn clip_gradients(
         &self,
+        record: CallRecord,
         request: pb::ClipGradientsRequest,
         loan: Option<Loan>,
-    ) -> impl Future<Output = Result<pb::ClipGradientsResponse, Status>> {
-        let observed = Observed::begin(&self.metrics, Method::ClipGradients);
+    ) -> impl Future<Output = Result<pb::ClipGradientsResponse, Error>> {
         let call = wire::ClipGradients::decode(request, self.max_message_bytes).map(Box::new);
-        observed.end(async {
+        async move {
             let call = call?;
             let views = call.views();
-            self.describe(Method::ClipGradients, call.spec.mode, &views);
+            record.describe(call.spec.mode, &views);
             let estimate = Work::Clip.estimate(&views);
             let (call, result) = self
-                .compute(Method::ClipGradients, estimate, call, |call, checkpoint| {
+                .compute(&record, estimate, call, |call, checkpoint| {
                     let wire::ClipGradients { spec, gradients } = call;
                     let clipped = wire::in_place(loan, gradients, |gradients| {
                         clip_gradients_in_place(spec, gradients, checkpoint)
@@ -285,6 +261,6 @@ impl Service {
                 })
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))
-        })
+        }
     }
 }

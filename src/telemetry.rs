@@ -16,7 +16,7 @@ use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, reload,
 pub use lines::Lines;
 pub(crate) use lines::lost;
 
-use crate::{config, executor};
+use crate::{config, panics};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -77,7 +77,7 @@ impl Config {
 
 /// The default hook writes to standard error itself, and waits for whoever reads that.
 fn log_panic(panic: &PanicHookInfo<'_>) {
-    let message = executor::message(panic.payload());
+    let message = panics::message(panic.payload());
     let (thread, location) = (thread::current(), panic.location().map(ToString::to_string));
     // Only where RUST_BACKTRACE asks for one.
     let backtrace = Backtrace::capture();

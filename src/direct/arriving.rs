@@ -21,6 +21,7 @@ use super::{
 use crate::{
     error::Error,
     metrics::Route,
+    observe::CallRecord,
     prefix::Announced,
     service::{Arriving, Service},
 };
@@ -37,19 +38,24 @@ pub(super) enum Outcome {
 }
 
 /// Answers a request while it arrives, if it is one that can be; its first frame may have been read.
-pub(super) async fn normalize(mut incoming: Incoming, service: &Arc<Service>, limit: usize) -> Outcome {
-    let Some((prefix, arriving)) = begin(&mut incoming, service, limit).await else {
+pub(super) async fn normalize(
+    mut incoming: Incoming,
+    service: &Arc<Service>,
+    record: &CallRecord,
+    limit: usize,
+) -> Outcome {
+    let Some((prefix, arriving)) = begin(&mut incoming, service, record, limit).await else {
         return Outcome::Untouched(incoming);
     };
     let foreseen = arriving.foreseen().map(|answer| opening(answer, arriving.data_len()));
-    service.took(if foreseen.is_some() { Route::Streamed } else { Route::Collected });
+    record.took(if foreseen.is_some() { Route::Streamed } else { Route::Collected });
     let reading = Reading { incoming, prefix, arriving, limit };
     Outcome::Answered(match foreseen {
-        Some(opening) => following::respond(opening, reading).await,
+        Some(opening) => following::respond(opening, reading, record.clone()).await,
         None => {
             let mut parts = Vec::new();
             let answer = reading.run(|part| parts.push(part)).await;
-            answer.map_or_else(Status::into_http, |answer| respond_in_parts(answer, parts))
+            answer.map_or_else(|error| Status::from(error).into_http(), |answer| respond_in_parts(answer, parts))
         }
     })
 }
@@ -64,7 +70,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Reads to the end, and gives each part of the output as it is computed. Returns the answer without them.
-    pub(super) async fn run(self, mut give: impl FnMut(Bytes)) -> Result<pb::NormalizeResponse, Status> {
+    pub(super) async fn run(self, mut give: impl FnMut(Bytes)) -> Result<pb::NormalizeResponse, Error> {
         let Self { mut incoming, prefix, mut arriving, limit } = self;
         let streaming =
             |body| Streaming::new_request(ProstDecoder::<pb::NormalizeRequest>::default(), body, None, Some(limit));
@@ -78,36 +84,28 @@ impl Reading {
                 // That the message is not whole is all that matters of it, and a byte says so: tonic's words for it.
                 let body = incoming.into_body([prefix.to_bytes(), Bytes::from_static(&[0])]);
                 let status = streaming(body).message().await.err();
-                return give_up(
-                    arriving,
-                    status.unwrap_or_else(|| Status::internal("the message is not whole")),
-                    limit,
-                )
-                .await;
+                let status = status.unwrap_or_else(|| Status::internal("the message is not whole"));
+                return Err(Error::receiving(&status, limit));
             };
-            match arriving.take(&part, here).await {
-                Ok(output) => output.into_iter().for_each(&mut give),
-                Err(error) => return arriving.finish(Err(error)).await,
-            }
+            arriving.take(&part, here).await?.into_iter().for_each(&mut give);
         }
         if !incoming.is_at_end() {
             // More data, or trailers: what tonic would make of them after a message.
             if let Err(status) = streaming(incoming.into_body([])).trailers().await {
-                return give_up(arriving, status, limit).await;
+                return Err(Error::receiving(&status, limit));
             }
         }
-        arriving.finish(Ok(())).await
+        arriving.finish()
     }
 }
 
-/// Logs the end of a call that cannot be read, and answers with tonic's own words.
-async fn give_up(arriving: Arriving, status: Status, limit: usize) -> Result<pb::NormalizeResponse, Status> {
-    let _ = arriving.finish(Err(Error::receiving(&status, limit))).await;
-    Err(status)
-}
-
 /// Reads what comes before the tensor's bytes.
-async fn begin(incoming: &mut Incoming, service: &Arc<Service>, limit: usize) -> Option<(Announced, Arriving)> {
+async fn begin(
+    incoming: &mut Incoming,
+    service: &Arc<Service>,
+    record: &CallRecord,
+    limit: usize,
+) -> Option<(Announced, Arriving)> {
     for _ in 0..HEAD_FRAMES {
         if let Some((prefix, message)) = incoming.message_so_far() {
             let len = prefix.len();
@@ -115,7 +113,7 @@ async fn begin(incoming: &mut Incoming, service: &Arc<Service>, limit: usize) ->
                 return None;
             }
             if let Some(head) = Head::parse(&message, len) {
-                let arriving = service.normalize_arriving(head.request, head.data_len)?;
+                let arriving = service.normalize_arriving(record, head.request, head.data_len)?;
                 incoming.skip(PREFIX + head.len);
                 return Some((prefix, arriving));
             }

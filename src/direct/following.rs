@@ -21,29 +21,35 @@ use super::{
     answer::{into_response, trailers},
     arriving::Reading,
 };
-use crate::{error::Error, server::Unfinished};
+use crate::{
+    error::Error,
+    observe::{CallRecord, caught},
+    server::Unfinished,
+};
 
 /// What comes next.
 enum Next {
     Part(Bytes),
-    End(Result<(), Status>),
+    End(Result<(), Error>),
 }
 
 /// Answers with `opening`, and then with what `reading` makes of its call.
 ///
 /// Until the first part is there an error is the whole answer, as it is elsewhere. After it, it is in the trailers.
-pub(super) async fn respond(opening: Bytes, reading: Reading) -> Response<Body> {
+pub(super) async fn respond(opening: Bytes, reading: Reading, record: CallRecord) -> Response<Body> {
     let (sender, parts) = unbounded_channel();
+    let recorded = record.clone();
     let task = tokio::spawn(async move {
         // Nobody waits for the parts of an answer that was given up; the task is, too, in a moment.
-        let outcome = reading.run(|part| _ = sender.send(Next::Part(part))).await;
+        let outcome =
+            caught(&recorded, reading.run(|part| _ = sender.send(Next::Part(part)))).await.and_then(|outcome| outcome);
         _ = sender.send(Next::End(outcome.map(drop)));
     });
-    let mut body = Following { ready: VecDeque::new(), parts, task, ended: false };
+    let mut body = Following { ready: VecDeque::new(), parts, task, record, ended: false };
     match body.parts.recv().await {
         Some(Next::Part(part)) => body.ready.extend([opening, part]),
-        Some(Next::End(Err(status))) => return status.into_http(),
-        // There is no message without elements here, and a task that panics is a bug of ours.
+        Some(Next::End(Err(error))) => return Status::from(error).into_http(),
+        // There is no message without elements here, and a task that is gone without a word is a bug of ours.
         Some(Next::End(Ok(()))) | None => return Status::from(Error::Panicked).into_http(),
     }
     let mut response = into_response(body);
@@ -56,6 +62,7 @@ struct Following {
     ready: VecDeque<Bytes>,
     parts: UnboundedReceiver<Next>,
     task: JoinHandle<()>,
+    record: CallRecord,
     ended: bool,
 }
 
@@ -73,9 +80,13 @@ impl HttpBody for Following {
         let outcome = match ready!(self.parts.poll_recv(cx)) {
             Some(Next::Part(part)) => return Poll::Ready(Some(Ok(Frame::data(part)))),
             Some(Next::End(outcome)) => outcome,
-            None => Err(Error::Panicked.into()),
+            None => Err(Error::Panicked),
         };
         self.ended = true;
+        let outcome = outcome.map_err(|error| {
+            self.record.fail(error.clone());
+            Status::from(error)
+        });
         Poll::Ready(Some(Ok(Frame::trailers(trailers(&outcome)))))
     }
 

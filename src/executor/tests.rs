@@ -10,9 +10,15 @@ use std::{
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::*;
+use crate::metrics::Method;
 
 fn one_thread() -> Executor {
     Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started")
+}
+
+/// A record for jobs of any lifetime.
+fn call() -> &'static CallRecord {
+    Box::leak(Box::new(CallRecord::detached(Method::Dropout)))
 }
 
 /// An estimate that brings a job to the pool.
@@ -33,16 +39,16 @@ async fn occupy(executor: &Executor) -> Sender<()> {
 #[tokio::test]
 async fn a_job_gives_its_result_and_its_error() {
     let executor = one_thread();
-    assert_eq!(executor.run(LONG, |_| Ok(7)).await, Ok(7));
+    assert_eq!(executor.run(call(), LONG, |_| Ok(7)).await, Ok(7));
     let refused = Error::invalid("input", "no");
-    assert_eq!(executor.run::<(), _>(LONG, |_| Err(Error::invalid("input", "no"))).await, Err(refused));
+    assert_eq!(executor.run::<(), _>(call(), LONG, |_| Err(Error::invalid("input", "no"))).await, Err(refused));
 }
 
 #[tokio::test]
 async fn parallel_work_runs_on_the_pools_own_threads() {
     let executor = one_thread();
     let names = executor
-        .run(LONG, |_| {
+        .run(call(), LONG, |_| {
             Ok((0..64).into_par_iter().map(|_| thread::current().name().map(str::to_owned)).collect::<Vec<_>>())
         })
         .await;
@@ -52,13 +58,13 @@ async fn parallel_work_runs_on_the_pools_own_threads() {
 #[tokio::test]
 async fn a_panic_ends_one_job_and_nothing_else() {
     let executor = one_thread();
-    assert_eq!(executor.run::<(), _>(LONG, |_| panic!("on purpose")).await, Err(Error::Panicked));
-    let in_parallel = executor.run(LONG, |_| {
+    assert_eq!(executor.run::<(), _>(call(), LONG, |_| panic!("on purpose")).await, Err(Error::Panicked));
+    let in_parallel = executor.run(call(), LONG, |_| {
         (0..64).into_par_iter().for_each(|i| assert_ne!(i, 63, "on purpose"));
         Ok(())
     });
     assert_eq!(in_parallel.await, Err(Error::Panicked));
-    assert_eq!(executor.run(LONG, |_| Ok(7)).await, Ok(7));
+    assert_eq!(executor.run(call(), LONG, |_| Ok(7)).await, Ok(7));
 }
 
 #[tokio::test]
@@ -67,7 +73,7 @@ async fn a_job_that_was_abandoned_in_the_queue_never_starts() {
     let release = occupy(&executor).await;
     let started = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&started);
-    let mut abandoned = Box::pin(executor.run(LONG, move |_| {
+    let mut abandoned = Box::pin(executor.run(call(), LONG, move |_| {
         count.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }));
@@ -76,7 +82,7 @@ async fn a_job_that_was_abandoned_in_the_queue_never_starts() {
     drop(abandoned);
     drop(release);
     // The pool has one thread and takes jobs in order: when this one is done, so is the one before.
-    assert_eq!(executor.run(LONG, |_| Ok(())).await, Ok(()));
+    assert_eq!(executor.run(call(), LONG, |_| Ok(())).await, Ok(()));
     assert_eq!(started.load(Ordering::Relaxed), 0);
 }
 
@@ -85,15 +91,15 @@ async fn no_more_jobs_wait_than_may() {
     let counters = Arc::default();
     let executor = one_thread().with_max_queued(1, Arc::clone(&counters));
     let release = occupy(&executor).await;
-    let mut waits = Box::pin(executor.run(LONG, |_| Ok(7)));
+    let mut waits = Box::pin(executor.run(call(), LONG, |_| Ok(7)));
     assert!(poll_once(&mut waits).is_none());
-    assert_eq!(executor.run(LONG, |_| Ok(8)).await, Err(Error::Overloaded { scarce: Scarce::Places }));
+    assert_eq!(executor.run(call(), LONG, |_| Ok(8)).await, Err(Error::Overloaded { scarce: Scarce::Places }));
     assert_eq!(counters.refused_for_queue.get(), 1);
     // What needs no thread of the pool is done.
-    assert_eq!(executor.run(Duration::ZERO, |_| Ok(9)).await, Ok(9));
+    assert_eq!(executor.run(call(), Duration::ZERO, |_| Ok(9)).await, Ok(9));
     drop(release);
     assert_eq!(waits.await, Ok(7));
-    assert_eq!(executor.run(LONG, |_| Ok(10)).await, Ok(10));
+    assert_eq!(executor.run(call(), LONG, |_| Ok(10)).await, Ok(10));
 }
 
 #[tokio::test]
@@ -101,7 +107,7 @@ async fn a_job_that_runs_learns_that_it_was_abandoned() {
     let executor = one_thread();
     let (begin, begun) = oneshot::channel();
     let (learn, learned) = oneshot::channel();
-    let mut abandoned = Box::pin(executor.run(LONG, move |checkpoint| {
+    let mut abandoned = Box::pin(executor.run(call(), LONG, move |checkpoint| {
         begin.send(()).expect("the test waits");
         while checkpoint.check().is_ok() {
             thread::yield_now();
@@ -121,20 +127,20 @@ async fn a_job_that_runs_learns_that_it_was_abandoned() {
 async fn a_short_job_runs_where_it_is_and_alone() {
     let executor = one_thread();
     let here = thread::current().id();
-    let all_here =
-        executor.run(Duration::ZERO, move |_| Ok((0..64).into_par_iter().all(|_| thread::current().id() == here)));
+    let all_here = executor
+        .run(call(), Duration::ZERO, move |_| Ok((0..64).into_par_iter().all(|_| thread::current().id() == here)));
     assert_eq!(all_here.await, Ok(true));
-    assert_eq!(executor.run::<(), _>(Duration::ZERO, |_| panic!("on purpose")).await, Err(Error::Panicked));
-    assert_eq!(executor.run(Duration::ZERO, |_| Ok(7)).await, Ok(7));
+    assert_eq!(executor.run::<(), _>(call(), Duration::ZERO, |_| panic!("on purpose")).await, Err(Error::Panicked));
+    assert_eq!(executor.run(call(), Duration::ZERO, |_| Ok(7)).await, Ok(7));
     executor.stop();
-    assert_eq!(executor.run(Duration::ZERO, |_| Ok(7)).await, Err(Error::ShuttingDown));
+    assert_eq!(executor.run(call(), Duration::ZERO, |_| Ok(7)).await, Err(Error::ShuttingDown));
 }
 
 #[tokio::test]
 async fn after_stop_jobs_end_at_a_checkpoint() {
     let executor = one_thread();
     assert_eq!(executor.stop(), 0);
-    assert_eq!(executor.run(LONG, |_| Ok(7)).await, Err(Error::ShuttingDown));
+    assert_eq!(executor.run(call(), LONG, |_| Ok(7)).await, Err(Error::ShuttingDown));
 }
 
 /// One poll; `None` if the future is not done.

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use super::{Elements, Files, Method, Metrics, Reason, histogram::Histogram, labels::code_names, process};
+use crate::{buffers::BufferMetrics, counters::Counters, executor::Executor, server::Tls, telemetry};
 use evenkeel_kernels::simd::{self, InstructionSet};
 use prometheus_client::{
     collector::Collector,
@@ -12,10 +14,6 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
-use tonic::Code;
-
-use super::{Elements, Files, Method, Metrics, Reason, calls::CODES, histogram::Histogram, process};
-use crate::{buffers::BufferMetrics, counters::Counters, executor::Executor, server::Tls, telemetry};
 
 /// What `Content-Type` says of it.
 pub(super) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
@@ -74,8 +72,8 @@ fn calls(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result 
     let mut family = counters(encoder, "grpc_server_handled", "Calls that have ended, by their status.")?;
     for (method, calls) in methods() {
         let [service, name, kind] = of(method);
-        for (code, handled) in calls.handled.iter().enumerate() {
-            count(&mut family, &[service, name, kind, ("grpc_code", code_name(code))], handled.get())?;
+        for (code, handled) in code_names().zip(&calls.handled) {
+            count(&mut family, &[service, name, kind, ("grpc_code", code)], handled.get())?;
         }
     }
     let help = "Time from a call's headers to the end of its answer.";
@@ -93,11 +91,8 @@ fn calls(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result 
     for (method, calls) in methods() {
         count(&mut family, &called(method), calls.sent_bytes.get())?;
     }
-    let in_flight = methods().map(|(_, calls)| {
-        let ended: u64 = calls.handled.iter().map(super::Counter::get).sum();
-        calls.started.get().saturating_sub(ended)
-    });
-    gauge(encoder, "evenkeel_calls_in_flight", "Calls that have come and not ended.", in_flight.sum())
+    let in_flight = metrics.calls_in_flight();
+    gauge(encoder, "evenkeel_calls_in_flight", "Calls that have come and not ended.", in_flight)
 }
 
 fn work(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result {
@@ -250,28 +245,4 @@ fn histogram<const N: usize>(
 ) -> fmt::Result {
     let (sum, count, buckets) = histogram.read();
     family.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
-}
-
-/// As `google.rpc.Code` has it.
-fn code_name(code: usize) -> &'static str {
-    const _: () = assert!(CODES == Code::Unauthenticated as usize + 1);
-    match Code::from_i32(i32::try_from(code).unwrap_or(i32::MAX)) {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }

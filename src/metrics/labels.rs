@@ -1,6 +1,9 @@
 //! The values that labels take. They are closed sets: what a client makes up never becomes a series.
 
 use evenkeel_kernels::{ClipMode, DType, DropoutKind, NormKind, NormOrder, TensorRef};
+use tonic::Code;
+
+use super::calls::CODES;
 
 /// What is said of a service or method that this server does not have.
 const OTHER: &str = "_OTHER";
@@ -346,6 +349,35 @@ impl Files {
             Self::CollectorTls => "collector_tls",
             Self::CollectorHeaders => "collector_headers",
         }
+    }
+}
+
+/// The names of gRPC's codes, 0 to 16.
+pub(super) fn code_names() -> impl Iterator<Item = &'static str> {
+    (0..).map(|code| code_name(Code::from_i32(code))).take(CODES)
+}
+
+/// The name of a status code, as `google.rpc.Code` has it: the label `grpc_code`, and what the log says.
+pub(crate) fn code_name(code: Code) -> &'static str {
+    const _: () = assert!(CODES == Code::Unauthenticated as usize + 1);
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 

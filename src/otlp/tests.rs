@@ -27,7 +27,9 @@ fn a_span_is_as_long_as_the_call_took() {
     let recorder = Otlp { traces, metrics }.recorder();
     let method = Method::of_path("/evenkeel.v1.TensorOpsService/Normalize");
     for took in [Duration::ZERO, Duration::from_micros(17), Duration::from_secs(3600)] {
-        recorder.begin(method, &HeaderMap::new()).end(Code::Ok, took);
+        let outcome =
+            Outcome { code: Code::Ok, took, described: None, queued: None, computed: None, received: 0, sent: 0 };
+        recorder.begin(method, &HeaderMap::new()).end(outcome);
         let span = kept.0.lock().expect("nobody panics").pop().expect("it is recorded");
         assert_eq!(span.end_time, span.start_time + took);
     }

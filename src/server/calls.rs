@@ -16,7 +16,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tonic::{
-    Status,
+    Code, Status,
     body::Body,
     codegen::http::{Request, Response},
 };
@@ -25,6 +25,7 @@ use tower::Service;
 use super::{
     MAX_QUESTION_BYTES,
     admission::Messages,
+    body_error::{TransportError, of_transport},
     compression::{Account, Compressed, Compression, Decompressed, is_accepted},
     patience::Patience,
     protocol::NoCall,
@@ -36,7 +37,7 @@ use crate::{
     config::Encoding,
     counters::{Counted, Counters},
     error::Error,
-    metrics::Metrics,
+    observe::{CallRecord, CountedBody, RecordGuard, RecordedBody, Recorder, Responding, Stage},
 };
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -97,7 +98,7 @@ pub(super) struct Calls<S> {
     service: S,
     activity: Arc<Activity>,
     counters: Arc<Counters>,
-    metrics: Arc<Metrics>,
+    recorder: Recorder,
     budget: Budget,
     /// `None`: messages are plain.
     compression: Option<Compression>,
@@ -110,12 +111,12 @@ impl<S> Calls<S> {
         service: S,
         activity: Arc<Activity>,
         counters: Arc<Counters>,
-        metrics: Arc<Metrics>,
+        recorder: Recorder,
         budget: Budget,
         compression: Option<Compression>,
         body_timeout: Duration,
     ) -> Self {
-        Self { service, activity, counters, metrics, budget, compression, body_timeout }
+        Self { service, activity, counters, recorder, budget, compression, body_timeout }
     }
 }
 
@@ -144,6 +145,8 @@ where
         B::Error: Into<BoxError>,
     {
         let (mut head, body) = request.into_parts();
+        let transport = head.extensions.remove::<TransportError>();
+        let (record, guard) = self.recorder.begin(head.uri.path(), &head.headers);
         let no_call = NoCall::of(&head.method, &head.headers);
         if let Some(no_call) = no_call {
             head.extensions.insert(no_call);
@@ -162,10 +165,22 @@ where
         let times = messages.as_ref().map(Messages::times);
         let body = {
             let (open, counters) = (Arc::clone(&open), Arc::clone(&self.counters));
-            let metrics = Arc::clone(&self.metrics);
             let patience = Patience::new(self.body_timeout);
             let held = Portion::new(&reservation);
-            RequestBody { body, patience, messages, held, _open: open, counters, metrics, over: false }
+            // What comes compressed is counted once it is plain.
+            let (record, is_plain) = (record.clone(), encoding.is_none());
+            RequestBody {
+                body,
+                transport,
+                patience,
+                messages,
+                held,
+                _open: open,
+                counters,
+                record,
+                is_plain,
+                over: false,
+            }
         };
         let body = match encoding {
             Some(encoding) => {
@@ -173,7 +188,7 @@ where
                     held: Portion::new(&reservation),
                     times: times.unwrap_or(1),
                     limit: if times.is_some() { self.budget.max_message() } else { MAX_QUESTION_BYTES },
-                    metrics: Arc::clone(&self.metrics),
+                    record: record.clone(),
                 };
                 Body::new(Decompressed::new(body, encoding, account))
             }
@@ -181,9 +196,10 @@ where
         };
         // Health and reflection have next to nothing to say.
         let encoding = encoding.filter(|&encoding| times.is_some() && is_accepted(&head.headers, encoding));
+        head.extensions.insert(record);
         let request = Request::from_parts(head, body);
         // What is behind it is a router, which is always ready.
-        let answer = self.service.clone().call(request);
+        let answer = Responding::begin(guard, || self.service.clone().call(request));
         let unanswered = Counted::new(&self.counters, |counters| &counters.calls_unanswered);
         let compression = self.compression.clone().map(|compression| (compression, encoding));
         Call { answer, compression, _unanswered: unanswered, open: Some(open) }
@@ -193,7 +209,7 @@ where
 /// A call that has no answer yet.
 #[derive(Debug)]
 pub(super) struct Call<F> {
-    answer: F,
+    answer: Responding<F>,
     /// What the server understands, and how the answer is compressed, if it is.
     compression: Option<(Compression, Option<Encoding>)>,
     _unanswered: Counted,
@@ -204,31 +220,40 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for 
     type Output = Result<Response<Answer>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Ok(answer) = ready!(Pin::new(&mut self.answer).poll(cx));
+        let (answer, guard) = ready!(Pin::new(&mut self.answer).poll(cx));
         sending::gave(0);
         let open = self.open.take();
-        let answer = match self.compression.take() {
-            Some((compression, encoding)) => compress(answer, &compression, encoding),
-            None => answer,
+        let (answer, is_plain) = match self.compression.take() {
+            Some((compression, encoding)) => compress(answer, &compression, encoding, guard.as_ref()),
+            None => (answer, true),
         };
-        Poll::Ready(Ok(answer.map(|body| Answer { body, _open: open })))
+        Poll::Ready(Ok(answer.map(|body| Answer { body: RecordedBody::new(body, guard, is_plain), _open: open })))
     }
 }
 
-/// Compresses an answer's message; one that has its status in the headers has none.
-fn compress(mut answer: Response<Body>, compression: &Compression, encoding: Option<Encoding>) -> Response<Body> {
-    let encoding = encoding.filter(|_| !answer.headers().contains_key("grpc-status") && !answer.body().is_end_stream());
-    compression.say(answer.headers_mut(), encoding);
+/// Compresses an answer's message; one that has its status in the headers has none, and no `guard`. Also returns whether the
+/// body is still plain.
+fn compress(
+    mut answer: Response<Body>,
+    compression: &Compression,
+    encoding: Option<Encoding>,
+    guard: Option<&RecordGuard>,
+) -> (Response<Body>, bool) {
+    let encoding = encoding.zip(guard);
+    compression.say(answer.headers_mut(), encoding.map(|(encoding, _)| encoding));
     match encoding {
-        Some(encoding) => answer.map(|body| Body::new(Compressed::new(body, encoding))),
-        None => answer,
+        Some((encoding, guard)) => {
+            let counted = |body| CountedBody::new(body, guard.record().clone());
+            (answer.map(|body| Body::new(Compressed::new(Body::new(counted(body)), encoding))), false)
+        }
+        None => (answer, true),
     }
 }
 
 /// The body of an answer.
 #[derive(Debug)]
 pub(super) struct Answer {
-    body: Body,
+    body: RecordedBody,
     _open: Option<Arc<OpenCall>>,
 }
 
@@ -266,6 +291,8 @@ impl HttpBody for Answer {
 #[derive(Debug)]
 struct RequestBody<B> {
     body: B,
+    /// Why the transport's own body has failed, if there is something between.
+    transport: Option<TransportError>,
     patience: Patience,
     /// `None`: the call holds next to nothing.
     messages: Option<Messages>,
@@ -273,7 +300,9 @@ struct RequestBody<B> {
     held: Portion,
     _open: Arc<OpenCall>,
     counters: Arc<Counters>,
-    metrics: Arc<Metrics>,
+    record: CallRecord,
+    /// Whether its bytes are those of plain messages.
+    is_plain: bool,
     over: bool,
 }
 
@@ -281,7 +310,6 @@ impl<B> RequestBody<B> {
     /// Ends the body; the error becomes the answer.
     fn refuse(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.over = true;
-        self.metrics.failed(&error);
         Poll::Ready(Some(Err(Status::from(error).into())))
     }
 }
@@ -295,7 +323,7 @@ where
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { body, patience, messages, held, _open, counters, metrics: _, over } = &mut *self;
+        let Self { body, transport, patience, messages, held, _open, counters, record, is_plain, over } = &mut *self;
         if *over {
             return Poll::Ready(None);
         }
@@ -309,6 +337,9 @@ where
         };
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
             patience.moved(data.len());
+            if *is_plain {
+                record.received(data.len());
+            }
             if let Some(messages) = messages
                 && let Err(error) = messages.frame(data, held)
             {
@@ -317,12 +348,36 @@ where
         } else if !matches!(frame, Some(Err(_))) && messages.as_ref().is_some_and(Messages::lack_one) {
             return self.refuse(Error::NotOneMessage { found: "none" });
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        match frame {
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            Some(Err(error)) => {
+                let error = error.into();
+                let error = match transport {
+                    None => of_transport(&*error),
+                    Some(transport) => transport.get().cloned().unwrap_or_else(|| Error::Unreadable {
+                        code: Code::Internal,
+                        reason: Status::from_error(error).message().to_owned(),
+                    }),
+                };
+                if error == Error::Cancelled {
+                    record.client_left();
+                }
+                self.refuse(error)
+            }
+            None => {
+                record.reached(Stage::Computing);
+                Poll::Ready(None)
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
         // A call without its message is told so where the message would be.
-        self.over || self.body.is_end_stream() && !self.messages.as_ref().is_some_and(Messages::lack_one)
+        let ends = self.over || self.body.is_end_stream() && !self.messages.as_ref().is_some_and(Messages::lack_one);
+        if ends {
+            self.record.reached(Stage::Computing);
+        }
+        ends
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -30,7 +30,7 @@ use crate::{
     budget::Budget,
     config::{ConnectionConfig, transport::DEFAULT_CONNECTION_WINDOW_BYTES},
     counters::Counters,
-    metrics::Metrics,
+    observe::Recorder,
 };
 
 /// How long a client without calls has to close its connection once it was told to.
@@ -51,7 +51,8 @@ pub(super) struct Shared<S> {
     pub(super) web: Option<Web>,
     pub(super) config: Arc<ConnectionConfig>,
     pub(super) counters: Arc<Counters>,
-    pub(super) metrics: Arc<Metrics>,
+    /// Makes the record of each call.
+    pub(super) recorder: Recorder,
     pub(super) budget: Budget,
     /// `None`: messages are plain.
     pub(super) compression: Option<Compression>,
@@ -129,7 +130,7 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Unpin + Send + 'static,
 {
-    let Shared { service, http2, sending, web, config, counters, metrics, budget, compression, tls, mut draining } =
+    let Shared { service, http2, sending, web, config, counters, recorder, budget, compression, tls, mut draining } =
         shared;
     let began = Instant::now();
     let limit = began + config.handshake_timeout;
@@ -183,7 +184,7 @@ where
         service,
         Arc::clone(&activity),
         Arc::clone(&counters),
-        metrics,
+        recorder,
         budget,
         compression,
         config.body_timeout,

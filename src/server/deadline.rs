@@ -2,8 +2,8 @@
 
 use std::{
     convert::Infallible,
+    future::ready,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,18 +19,17 @@ use tonic::{
 use tower::Service;
 
 use super::BoxedAnswer;
-use crate::{direct::trailers, error::Error, metrics::Metrics};
+use crate::{direct::trailers, error::Error, observe::CallRecord};
 
 /// Ends calls at the deadline their client gave them. What they wait for is dropped, and so told to stop.
 #[derive(Clone, Debug)]
 pub(super) struct Deadline<S> {
     service: S,
-    metrics: Arc<Metrics>,
 }
 
 impl<S> Deadline<S> {
-    pub(super) fn new(service: S, metrics: Arc<Metrics>) -> Self {
-        Self { service, metrics }
+    pub(super) fn new(service: S) -> Self {
+        Self { service }
     }
 }
 
@@ -50,19 +49,18 @@ where
         let Some(timeout) = timeout(request.headers()) else { return self.service.call(request) };
         if timeout.is_zero() {
             // A short call could still be done when its clock is first looked at.
-            let answer = out_of_time(timeout, &self.metrics);
-            return Box::pin(async move { Ok(answer) });
+            return Box::pin(ready(Ok(out_of_time())));
         }
+        let record = CallRecord::of(request.extensions());
         let call = self.service.call(request);
-        let metrics = Arc::clone(&self.metrics);
         Box::pin(async move {
             let end = Instant::now() + timeout;
             match tokio::time::timeout_at(end, call).await {
                 Ok(Ok(answer)) if answer.extensions().get::<Unfinished>().is_some() => {
-                    Ok(answer.map(|body| Body::new(Until { body, end: Box::pin(sleep_until(end)), timeout, metrics })))
+                    Ok(answer.map(|body| Body::new(Until { body, end: Box::pin(sleep_until(end)), record })))
                 }
                 Ok(answer) => answer,
-                Err(_) => Ok(out_of_time(timeout, &metrics)),
+                Err(_) => Ok(out_of_time()),
             }
         })
     }
@@ -76,8 +74,7 @@ pub(crate) struct Unfinished;
 struct Until {
     body: Body,
     end: Pin<Box<Sleep>>,
-    timeout: Duration,
-    metrics: Arc<Metrics>,
+    record: CallRecord,
 }
 
 impl HttpBody for Until {
@@ -90,8 +87,8 @@ impl HttpBody for Until {
             return frame;
         }
         self.body = Body::empty();
-        let status = expired(self.timeout, &self.metrics);
-        Poll::Ready(Some(Ok(Frame::trailers(trailers(&Err(status))))))
+        self.record.fail(Error::DeadlineExceeded);
+        Poll::Ready(Some(Ok(Frame::trailers(trailers(&Err(Error::DeadlineExceeded.into()))))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -99,14 +96,8 @@ impl HttpBody for Until {
     }
 }
 
-fn out_of_time(timeout: Duration, metrics: &Metrics) -> Response<Body> {
-    expired(timeout, metrics).into_http()
-}
-
-fn expired(timeout: Duration, metrics: &Metrics) -> Status {
-    metrics.failed(&Error::DeadlineExceeded);
-    tracing::info!(status = ?Error::DeadlineExceeded.code(), ?timeout, "call out of time");
-    Error::DeadlineExceeded.into()
+fn out_of_time() -> Response<Body> {
+    Status::from(Error::DeadlineExceeded).into_http()
 }
 
 /// The `grpc-timeout` of a call: up to eight digits and a unit. What is not one is no timeout, as in tonic.

@@ -20,7 +20,6 @@ use super::BoxedAnswer;
 use crate::{
     config::{self, SecurityConfig},
     error::Error,
-    metrics::Metrics,
     watched::{File, Reload, Reloaded},
 };
 
@@ -82,12 +81,11 @@ pub(super) struct Authorize<S> {
     service: S,
     /// `None`: nobody needs one.
     tokens: Option<Tokens>,
-    metrics: Arc<Metrics>,
 }
 
 impl<S> Authorize<S> {
-    pub(super) fn new(service: S, tokens: Option<Tokens>, metrics: Arc<Metrics>) -> Self {
-        Self { service, tokens, metrics }
+    pub(super) fn new(service: S, tokens: Option<Tokens>) -> Self {
+        Self { service, tokens }
     }
 }
 
@@ -106,7 +104,6 @@ where
     fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
         match &self.tokens {
             Some(tokens) if !tokens.admit(request.uri().path(), request.headers()) => {
-                self.metrics.failed(&Error::Unauthenticated);
                 Box::pin(ready(Ok(Status::from(Error::Unauthenticated).into_http())))
             }
             Some(_) | None => self.service.call(request),

@@ -11,18 +11,22 @@ use std::{
     time::Duration,
 };
 
-use hyper::server::conn::http1;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioTimer, service::TowerToHyperService};
 use tonic::{
     body::Body,
     codegen::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header},
 };
 use tonic_web::{GrpcWebLayer, GrpcWebService};
-use tower::{Layer as _, Service};
+use tower::{Layer as _, Service, util::MapRequest};
 use tower_http::cors::{AllowOrigin, Any, Cors, CorsLayer};
 
 use self::pieces::Pieces;
-use super::{BoxedAnswer, MAX_HEADER_BYTES, calls::Calls};
+use super::{
+    BoxedAnswer, MAX_HEADER_BYTES,
+    body_error::{Telling, telling},
+    calls::Calls,
+};
 use crate::config::{ANY_ORIGIN, ConnectionConfig, WebConfig};
 
 /// What a page may send: what clients of gRPC-Web do send, tokens, and the names of traces.
@@ -70,10 +74,16 @@ impl Web {
     }
 
     /// Answers preflights, and has `calls` answer what gRPC-Web and gRPC ask.
-    pub(super) fn around<S>(&self, calls: Calls<S>) -> TowerToHyperService<Cors<GrpcWebService<Translated<S>>>> {
-        TowerToHyperService::new(self.cors.layer(GrpcWebLayer::new().layer(Translated(calls))))
+    pub(super) fn around<S>(&self, calls: Calls<S>) -> TowerToHyperService<FromBrowsers<S>> {
+        let services = self.cors.layer(GrpcWebLayer::new().layer(Translated(calls)));
+        // tonic-web makes text of the transport's errors.
+        TowerToHyperService::new(MapRequest::new(services, telling))
     }
 }
+
+/// What answers browsers, and other clients.
+type FromBrowsers<S> =
+    MapRequest<Cors<GrpcWebService<Translated<S>>>, fn(Request<Incoming>) -> Request<Telling<Incoming>>>;
 
 /// What browsers are told of whose pages may call.
 fn cors(origins: &[String]) -> CorsLayer {

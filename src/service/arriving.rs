@@ -1,6 +1,6 @@
 //! A normalization that is computed while its tensor arrives.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use evenkeel_kernels::{NormalizationByParts, Normalized, PartStatistics};
@@ -9,13 +9,12 @@ use prost::{
     Message,
     encoding::{encoded_len_varint, key_len},
 };
-use tonic::Status;
 
-use super::{Service, rpc::Observed};
+use super::Service;
 use crate::{
     error::Error,
     executor::Pieces,
-    metrics::{InPieces, Method},
+    observe::CallRecord,
     wire::{self, Description},
 };
 
@@ -32,8 +31,6 @@ pub(crate) struct Arriving {
     call: wire::Normalize<Description>,
     parts: NormalizationByParts,
     pieces: Pieces,
-    work: InPieces,
-    observed: Observed,
     /// Those that the answer is made of; empty if it gives none.
     statistics: Vec<PartStatistics>,
     /// The bytes of the input that were taken.
@@ -50,6 +47,7 @@ impl Service {
     /// not right. What is wrong is found again when all of it is there.
     pub(crate) fn normalize_arriving(
         self: &Arc<Self>,
+        record: &CallRecord,
         request: pb::NormalizeRequest,
         data_len: usize,
     ) -> Option<Arriving> {
@@ -59,19 +57,14 @@ impl Service {
         if parts.part_len() >= parts.total_len() {
             return None;
         }
-        let pieces = self.executor.pieces()?;
-        // A call that is observed has ended when this is dropped: from here on it does not go another way.
-        let observed = Observed::begin(&self.metrics, Method::Normalize);
-        observed.describe(call.spec.kind, dtype, shape);
-        let work = self.metrics.in_pieces(Method::Normalize);
+        let pieces = self.executor.pieces(record)?;
+        record.describe_one(call.spec.kind, dtype, shape);
         let service = Arc::clone(self);
         Some(Arriving {
             service,
             call,
             parts,
             pieces,
-            work,
-            observed,
             statistics: Vec::new(),
             taken: 0,
             sheet: Vec::new(),
@@ -115,7 +108,7 @@ impl Arriving {
     /// next stretch of the output, if it is written.
     pub(crate) async fn take(&mut self, part: &[u8], here: usize) -> Result<Option<Bytes>, Error> {
         let keeps = self.gives_statistics();
-        let Self { service, parts, pieces, work, observed, statistics, taken, sheet, written, in_place, .. } = self;
+        let Self { service, parts, pieces, statistics, taken, sheet, written, in_place, .. } = self;
         let buffers = service.executor.buffers();
         if sheet.is_empty() {
             let unit = parts.unit_len();
@@ -123,11 +116,7 @@ impl Arriving {
             *sheet = buffers.take(len.min(parts.total_len() - *taken));
         }
         let output = &mut sheet[*written..][..part.len()];
-        let of_part = pieces.run(observed.span(), |checkpoint| {
-            let _running = work.start();
-            Ok(parts.normalize(*taken, part, output, checkpoint)?)
-        });
-        let of_part = of_part.await?;
+        let of_part = pieces.run(|checkpoint| Ok(parts.normalize(*taken, part, output, checkpoint)?)).await?;
         if keeps {
             statistics.push(of_part);
         }
@@ -141,20 +130,15 @@ impl Arriving {
         }))
     }
 
-    /// The answer without its elements: an error if the input did not come, or taking it has failed.
-    pub(crate) async fn finish(self, taken: Result<(), Error>) -> Result<pb::NormalizeResponse, Status> {
-        let Self { service, call, parts, pieces, work, observed, statistics, .. } = self;
+    /// The answer without its elements, once all of the input was taken.
+    pub(crate) fn finish(self) -> Result<pb::NormalizeResponse, Error> {
+        let Self { service, call, parts, pieces, statistics, .. } = self;
         // It has run, whatever becomes of the answer: whoever sees that finds it counted.
-        drop(work);
-        observed.times(Duration::ZERO, pieces.computed());
-        let answer = async {
-            taken?;
-            let data_len = parts.total_len();
-            let result = parts.finish(&call.parameters.view(), call.return_statistics, statistics);
-            let answer = call.encode(result.map_output(|()| Bytes::new()));
-            service.check_size(len_with_data(&answer, data_len)).map(|()| answer)
-        };
-        observed.end(answer).await
+        drop(pieces);
+        let data_len = parts.total_len();
+        let result = parts.finish(&call.parameters.view(), call.return_statistics, statistics);
+        let answer = call.encode(result.map_output(|()| Bytes::new()));
+        service.check_size(len_with_data(&answer, data_len)).map(|()| answer)
     }
 
     fn gives_statistics(&self) -> bool {

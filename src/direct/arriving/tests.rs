@@ -1,24 +1,22 @@
 //! What becomes of bodies of every kind.
 
-use std::{
-    io::{self, Write},
-    sync::Mutex,
-};
-
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use prost::Message as _;
 use tonic::{Code, codegen::http::HeaderMap};
-use tracing::{Dispatch, subscriber::NoSubscriber};
 
 use super::*;
-use crate::{CheckpointHook, buffers::Buffers, executor::Executor};
+use crate::{CheckpointHook, buffers::Buffers, executor::Executor, metrics::Method};
 
 const LIMIT: usize = 1 << 22;
 
 fn service() -> Arc<Service> {
     let executor = Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started");
-    Arc::new(Service::new(Arc::new(executor), Arc::default(), LIMIT))
+    Arc::new(Service::new(Arc::new(executor), LIMIT))
+}
+
+fn call() -> CallRecord {
+    CallRecord::detached(Method::Normalize)
 }
 
 /// With statistics the answer is sent when all of it is there, without them its parts are sent as they are computed.
@@ -70,10 +68,10 @@ async fn a_tensor_of_several_parts_is_answered_as_it_arrives() {
     let service = service();
     for statistics in [false, true] {
         let request = request(100, statistics);
-        let whole = service.normalize(request.clone(), None).await.expect("it is right");
+        let whole = service.normalize(call(), request.clone(), None).await.expect("it is right");
         for frame in [700, 1 << 12, 40_000, 131_072, 399_990] {
             let frames = incoming(framed(&request).chunks(frame).map(data));
-            let answer = read(normalize(frames, &service, LIMIT).await).await;
+            let answer = read(normalize(frames, &service, &call(), LIMIT).await).await;
             assert!(answer.as_ref() == Ok(&whole), "{statistics}, frames of {frame} bytes");
         }
     }
@@ -87,7 +85,9 @@ async fn parts_are_sent_before_all_has_come() {
     let frames = tokio_stream::wrappers::UnboundedReceiverStream::new(frames);
     sender.send(data(&bytes[..1_300_000])).expect("it is read");
     let incoming = Incoming::new(Body::new(StreamBody::new(frames)));
-    let Outcome::Answered(mut response) = normalize(incoming, &service, LIMIT).await else { panic!("not answered") };
+    let Outcome::Answered(mut response) = normalize(incoming, &service, &call(), LIMIT).await else {
+        panic!("not answered")
+    };
     let mut received = 0;
     while received < 1_000_000 {
         let frame = response.body_mut().frame().await.expect("there is more").expect("a frame");
@@ -107,7 +107,7 @@ async fn what_is_whole_small_or_wrong_stays_as_it_came() {
     let cases = [(framed(&request(100, true)), usize::MAX), (framed(&request(3, true)), 999), (framed(&wrong), 9999)];
     for (bytes, frame) in cases {
         let frames = incoming(bytes.chunks(frame.min(bytes.len())).map(data));
-        let Outcome::Untouched(rest) = normalize(frames, &service, LIMIT).await else {
+        let Outcome::Untouched(rest) = normalize(frames, &service, &call(), LIMIT).await else {
             panic!("{} bytes in frames of {frame} were touched", bytes.len());
         };
         let read = rest.into_body([]).collect().await.expect("all of it").to_bytes();
@@ -115,49 +115,24 @@ async fn what_is_whole_small_or_wrong_stays_as_it_came() {
     }
 }
 
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("nobody panics with it").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// With a hook, which may wait, nothing is computed on the thread that serves.
 #[tokio::test]
-async fn a_call_that_goes_another_way_has_not_ended_before() {
+async fn with_a_hook_a_request_stays_as_it_came() {
     let hook = CheckpointHook::new(|_| ());
     let executor = Executor::new(1, 0, Buffers::new(0), Some(hook)).expect("one thread can be started");
-    let service = Arc::new(Service::new(Arc::new(executor), Arc::default(), LIMIT));
-    let log = Log::default();
-    let writer = log.clone();
-    let lines = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    // Of one subscriber alone, other threads do not know when they log something first, and switch it off for all.
-    let _another = Dispatch::new(NoSubscriber::new());
-    let _logged = tracing::subscriber::set_default(lines);
-    let request = request(100, false);
-    let frames = incoming(framed(&request).chunks(1 << 12).map(data));
-    assert!(matches!(normalize(frames, &service, LIMIT).await, Outcome::Untouched(_)));
-    service.normalize(request, None).await.expect("it is right");
-    let log = String::from_utf8(log.0.lock().expect("nobody panics with it").clone()).expect("text");
-    assert_eq!(log.matches("call ended").count(), 1, "{log}");
-    assert!(log.contains("call ended status=Ok"), "{log}");
+    let service = Arc::new(Service::new(Arc::new(executor), LIMIT));
+    let frames = incoming(framed(&request(100, false)).chunks(1 << 12).map(data));
+    assert!(matches!(normalize(frames, &service, &call(), LIMIT).await, Outcome::Untouched(_)));
 }
 
 #[tokio::test]
 async fn an_answer_above_the_limit_is_refused() {
     let bytes = framed(&request(100, false));
-    let len = service().normalize(request(100, false), None).await.expect("it is right").encoded_len();
+    let len = service().normalize(call(), request(100, false), None).await.expect("it is right").encoded_len();
     for (limit, refused) in [(len, None), (len - 1, Some(Code::ResourceExhausted))] {
         let executor = Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started");
-        let service = Arc::new(Service::new(Arc::new(executor), Arc::default(), limit));
-        let outcome = normalize(incoming(bytes.chunks(1 << 14).map(data)), &service, LIMIT).await;
+        let service = Arc::new(Service::new(Arc::new(executor), limit));
+        let outcome = normalize(incoming(bytes.chunks(1 << 14).map(data)), &service, &call(), LIMIT).await;
         assert_eq!(read(outcome).await.err(), refused, "{limit}");
     }
 }
@@ -171,13 +146,13 @@ async fn an_error_of_the_body_is_kept() {
         // In the first part, and after it.
         for end in [60_000, 1_500_000] {
             let frames = incoming(bytes[..end].chunks(50_000).map(data).chain([lost()]));
-            assert_eq!(read(normalize(frames, &service, LIMIT).await).await, Err(Code::DataLoss));
+            assert_eq!(read(normalize(frames, &service, &call(), LIMIT).await).await, Err(Code::DataLoss));
             let frames = incoming(bytes[..end].chunks(50_000).map(data));
-            assert_eq!(read(normalize(frames, &service, LIMIT).await).await, Err(Code::Internal));
+            assert_eq!(read(normalize(frames, &service, &call(), LIMIT).await).await, Err(Code::Internal));
         }
         // After the message, the error is the answer, as it is tonic's.
         let frames = incoming(bytes.chunks(100_000).map(data).chain([lost()]));
-        assert_eq!(read(normalize(frames, &service, LIMIT).await).await, Err(Code::DataLoss));
+        assert_eq!(read(normalize(frames, &service, &call(), LIMIT).await).await, Err(Code::DataLoss));
     }
 }
 
@@ -189,7 +164,9 @@ async fn dropping_the_answer_gives_up_the_call() {
     let frames = tokio_stream::wrappers::UnboundedReceiverStream::new(frames);
     sender.send(data(&bytes[..1_300_000])).expect("it is read");
     let incoming = Incoming::new(Body::new(StreamBody::new(frames)));
-    let Outcome::Answered(response) = normalize(incoming, &service, LIMIT).await else { panic!("not answered") };
+    let Outcome::Answered(response) = normalize(incoming, &service, &call(), LIMIT).await else {
+        panic!("not answered")
+    };
     drop(response);
     // The body is dropped with the task that reads it.
     sender.closed().await;

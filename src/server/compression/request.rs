@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -19,7 +18,7 @@ use crate::{
     budget::Portion,
     config::Encoding,
     error::Error,
-    metrics::Metrics,
+    observe::CallRecord,
     prefix::{Announced, Prefix},
     server::{admission::Parts, calls::BoxError, turns::Turn},
 };
@@ -32,7 +31,7 @@ pub(in crate::server) struct Account {
     pub(in crate::server) times: usize,
     /// The largest message, in bytes.
     pub(in crate::server) limit: usize,
-    pub(in crate::server) metrics: Arc<Metrics>,
+    pub(in crate::server) record: CallRecord,
 }
 
 /// Where in a body it is.
@@ -179,15 +178,11 @@ impl Account {
     /// Takes what a message of `len` bytes holds, beside which the codec holds `memory`: while there is one, there is no
     /// answer. `apart`: what it becomes beyond that when it is taken apart.
     fn set(&mut self, len: usize, memory: usize, apart: usize) -> Result<(), Status> {
-        self.held.resize_decoded((self.times * len).max(len + memory), apart).map_err(|error| {
-            self.metrics.failed(&error);
-            error.into()
-        })
+        self.held.resize_decoded((self.times * len).max(len + memory), apart).map_err(Status::from)
     }
 
-    /// tonic's words for it, which others turn into gRPC's.
     fn too_large(&self) -> Status {
-        Status::out_of_range(Error::RequestTooLarge { limit: self.limit }.to_string())
+        Error::RequestTooLarge { limit: self.limit }.into()
     }
 }
 
@@ -209,6 +204,7 @@ where
                 return Poll::Ready(None);
             }
             if let Some(bytes) = this.ready.pop_front() {
+                this.account.record.received(bytes.len());
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             if this.has_work() {

@@ -1,0 +1,64 @@
+//! What the log says of a call.
+
+use std::time::Duration;
+
+use tracing::{Level, event};
+
+use super::record::{End, Entry};
+use crate::metrics::{Method, code_name};
+
+/// Writes the line of a call that has ended.
+///
+/// Health is asked for all the time, by everything that balances: its lines are of level `debug`. An error of this server's own
+/// is `error`, every other call `info`.
+pub(super) fn ended(entry: &Entry<'_>, end: &End) {
+    macro_rules! line {
+        ($level:expr) => {{
+            let Entry { method, path, trace_id, described, queued, computed, received, sent, elapsed } = entry;
+            event!(
+                $level,
+                method = method.name(),
+                path = path.map(tracing::field::debug),
+                kind = described.map(|it| it.kind),
+                dtype = described.map(|it| it.dtype),
+                shape = described.map(|it| tracing::field::display(&it.shape)),
+                queue_us = queued.map(micros),
+                compute_us = computed.map(micros),
+                received_bytes = received,
+                sent_bytes = sent,
+                status = code_name(end.code),
+                elapsed_us = micros(*elapsed),
+                trace_id,
+                error = end.words.as_deref(),
+                "call ended"
+            );
+        }};
+    }
+    // The level of an event is a part of its place in the program.
+    if end.is_ours {
+        line!(Level::ERROR);
+    } else if matches!(entry.method, Method::HealthCheck | Method::HealthWatch) {
+        line!(Level::DEBUG);
+    } else {
+        line!(Level::INFO);
+    }
+}
+
+/// Writes that something that serves the call has panicked. Where, the line before says.
+pub(super) fn panicked(entry: &Entry<'_>, message: &str) {
+    let Entry { method, path, trace_id, described, .. } = entry;
+    tracing::error!(
+        panic = message,
+        method = method.name(),
+        path = path.map(tracing::field::debug),
+        kind = described.map(|it| it.kind),
+        dtype = described.map(|it| it.dtype),
+        shape = described.map(|it| tracing::field::display(&it.shape)),
+        trace_id,
+        "operation panicked"
+    );
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,373 @@
+//! The record of one call.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use evenkeel_kernels::{DType, TensorRef};
+use tonic::{Code, codegen::http::Extensions};
+
+use super::{InPieces, Queued, Recorder, line};
+use crate::{
+    error::Error,
+    metrics::{Elements, Kind, Method, Route},
+    otlp::{Outcome, Trace},
+};
+
+/// The longest path that is kept of a method that this server does not have, in characters.
+const MAX_PATH: usize = 128;
+
+/// One call, while it is served. Clones are the same record.
+#[derive(Clone, Debug)]
+pub(crate) struct CallRecord(Arc<Call>);
+
+#[derive(Debug)]
+struct Call {
+    recorder: Recorder,
+    method: Method,
+    /// The path that was asked for, if no method has it.
+    path: Option<Box<str>>,
+    began: Instant,
+    /// Bytes of messages, as they are when they are plain.
+    received: AtomicU64,
+    sent: AtomicU64,
+    stage: AtomicU8,
+    facts: Mutex<Facts>,
+}
+
+/// What becomes known of a call.
+#[derive(Debug, Default)]
+struct Facts {
+    trace_id: Option<String>,
+    span: Option<Trace>,
+    described: Option<Described>,
+    /// By all jobs of the call; `None`: there was none.
+    queued: Option<Duration>,
+    computed: Option<Duration>,
+    /// The last failure that was told.
+    failure: Option<Error>,
+    /// The client left, or the connection broke: whatever is answered reaches nobody.
+    left: Option<Stage>,
+}
+
+/// What a call computes, on what.
+#[derive(Clone, Debug)]
+pub(super) struct Described {
+    pub(super) kind: &'static str,
+    pub(super) dtype: &'static str,
+    pub(super) shape: Shape,
+}
+
+/// What the log says of the size of tensors.
+#[derive(Clone, Debug)]
+pub(super) enum Shape {
+    One(Vec<usize>),
+    Several { tensors: usize, elements: usize },
+    Streamed { elements: u64 },
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(shape) => write!(f, "{shape:?}"),
+            Self::Several { tensors, elements } => write!(f, "{tensors} tensors, {elements} elements"),
+            Self::Streamed { elements } => write!(f, "{elements} elements"),
+        }
+    }
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    /// The client sends its request.
+    Receiving,
+    /// The request is here, and has no answer yet.
+    Computing,
+    /// The answer is being sent.
+    Responding,
+}
+
+impl Stage {
+    const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Receiving,
+            1 => Self::Computing,
+            _ => Self::Responding,
+        }
+    }
+
+    /// What the log says of a client that leaves then.
+    const fn left(self) -> &'static str {
+        match self {
+            Self::Receiving => "the client left while it was sending its request",
+            Self::Computing => "the client left before it was answered",
+            Self::Responding => "the client left before it had all of the answer",
+        }
+    }
+}
+
+/// How a call has ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) code: Code,
+    /// What is wrong, in words for the log; `None`: nothing, or nothing is known of it.
+    pub(super) words: Option<String>,
+    /// The bug that has ended it is this server's.
+    pub(super) is_ours: bool,
+}
+
+/// What the log line of a call says, beside how it has ended.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) method: Method,
+    pub(super) path: Option<&'a str>,
+    pub(super) trace_id: Option<&'a str>,
+    pub(super) described: Option<&'a Described>,
+    pub(super) queued: Option<Duration>,
+    pub(super) computed: Option<Duration>,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) elapsed: Duration,
+}
+
+impl CallRecord {
+    pub(super) fn new(
+        recorder: Recorder,
+        method: Method,
+        path: &str,
+        trace_id: Option<String>,
+        span: Option<Trace>,
+    ) -> Self {
+        Self(Arc::new(Call {
+            recorder,
+            method,
+            path: (method == Method::Other).then(|| path.chars().take(MAX_PATH).collect()),
+            began: Instant::now(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            stage: AtomicU8::new(Stage::Receiving as u8),
+            facts: Mutex::new(Facts { trace_id, span, ..Facts::default() }),
+        }))
+    }
+
+    /// That of the request with these extensions.
+    ///
+    /// # Panics
+    /// If the request did not come through the door, which is a bug.
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        extensions.get::<Self>().expect("every request has its record from the door").clone()
+    }
+
+    /// The record of a call that came through no door.
+    #[cfg(test)]
+    pub(crate) fn detached(method: Method) -> Self {
+        Self::new(Recorder::default(), method, "", None, None)
+    }
+
+    pub(crate) fn method(&self) -> Method {
+        self.0.method
+    }
+
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
+    }
+
+    /// Bytes of the request have come.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.recorder().metrics().received(self.method(), bytes);
+    }
+
+    /// Bytes of the answer were handed to the transport.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.0.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.recorder().metrics().sent(self.method(), bytes);
+    }
+
+    /// The call has come so far. It never goes back.
+    pub(crate) fn reached(&self, stage: Stage) {
+        self.0.stage.fetch_max(stage as u8, Ordering::Relaxed);
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::of(self.0.stage.load(Ordering::Relaxed))
+    }
+
+    /// A message was read, and goes to its kernel by this route.
+    pub(crate) fn took(&self, route: Route) {
+        self.recorder().metrics().took(route);
+    }
+
+    /// The request was understood: this is computed, on these tensors.
+    pub(crate) fn describe(&self, kind: impl Into<Kind>, tensors: &[TensorRef<'_>]) {
+        let elements = Elements::of(tensors);
+        match tensors {
+            [tensor] => self.describe_one(kind, tensor.dtype(), tensor.shape()),
+            [] | [_, ..] => {
+                let shape =
+                    Shape::Several { tensors: tensors.len(), elements: tensors.iter().map(TensorRef::len).sum() };
+                self.described(kind.into(), elements, shape);
+            }
+        }
+    }
+
+    /// The same where the one tensor is still on its way.
+    pub(crate) fn describe_one(&self, kind: impl Into<Kind>, dtype: DType, shape: &[usize]) {
+        self.described(kind.into(), dtype.into(), Shape::One(shape.to_vec()));
+    }
+
+    /// The same where tensors have come and gone one by one.
+    pub(crate) fn describe_streamed(&self, kind: impl Into<Kind>, dtypes: Elements, elements: u64) {
+        self.described(kind.into(), dtypes, Shape::Streamed { elements });
+    }
+
+    fn described(&self, kind: Kind, elements: Elements, shape: Shape) {
+        self.recorder().metrics().operation(self.method(), kind, elements);
+        self.facts().described = Some(Described { kind: kind.name(), dtype: elements.name(), shape });
+    }
+
+    /// A job of the call waits for a thread.
+    pub(crate) fn queue(&self) -> Queued {
+        Queued::new(self.clone())
+    }
+
+    /// A job of the call is computed piece by piece, as its input comes.
+    pub(crate) fn in_pieces(&self) -> InPieces {
+        InPieces::new(self.clone())
+    }
+
+    /// A job has waited so long.
+    pub(super) fn waited(&self, time: Duration) {
+        *self.facts().queued.get_or_insert_default() += time;
+    }
+
+    /// A job has computed so long.
+    pub(super) fn computed(&self, time: Duration) {
+        *self.facts().computed.get_or_insert_default() += time;
+    }
+
+    /// The call fails with this, and what is answered has a status without it.
+    pub(crate) fn fail(&self, error: Error) {
+        self.facts().failure = Some(error);
+    }
+
+    /// The client has left, or the connection is broken: whatever is answered from here on reaches nobody.
+    pub(crate) fn client_left(&self) {
+        let stage = self.stage();
+        self.facts().left.get_or_insert(stage);
+    }
+
+    /// Something that serves the call has panicked: a bug of ours. Counted and logged here, once for each panic, whoever
+    /// waits for the call.
+    pub(crate) fn panicked(&self, message: &str) {
+        self.recorder().metrics().panicked();
+        line::panicked(&self.entry(&self.facts()), message);
+    }
+
+    fn entry<'a>(&'a self, facts: &'a Facts) -> Entry<'a> {
+        let Call { method, path, began, received, sent, .. } = &*self.0;
+        Entry {
+            method: *method,
+            path: path.as_deref(),
+            trace_id: facts.trace_id.as_deref(),
+            described: facts.described.as_ref(),
+            queued: facts.queued,
+            computed: facts.computed,
+            received: received.load(Ordering::Relaxed),
+            sent: sent.load(Ordering::Relaxed),
+            elapsed: began.elapsed(),
+        }
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        // No holder panics, and a record that is half filled is better than none.
+        self.0.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the count, the line and the span. `told`: the status that was answered, and what is known of it; `None`: the
+    /// call was dropped before it had one.
+    fn end(&self, told: Option<Told>) {
+        let mut facts = self.facts();
+        let span = facts.span.take();
+        let entry = self.entry(&facts);
+        let (end, failure) = self.outcome(told, &facts);
+        let metrics = self.recorder().metrics();
+        if let Some(error) = &failure {
+            metrics.failed(error);
+        }
+        line::ended(&entry, &end);
+        if let Some(span) = span {
+            let Entry { described, queued, computed, received, sent, elapsed, .. } = entry;
+            let described = described.map(|it| (it.kind, it.dtype, it.shape.to_string()));
+            span.end(Outcome { code: end.code, took: elapsed, described, queued, computed, received, sent });
+        }
+        metrics.handled(self.method(), end.code, entry.elapsed);
+        drop(facts);
+        self.recorder().ended();
+    }
+
+    /// How the call has ended, and the failure that is counted for it.
+    fn outcome(&self, told: Option<Told>, facts: &Facts) -> (End, Option<Error>) {
+        let left = |stage: Stage| End { code: Code::Cancelled, words: Some(stage.left().to_owned()), is_ours: false };
+        let failed = |error: Error| {
+            (End { code: error.code(), words: Some(error.to_string()), is_ours: error.is_ours() }, Some(error))
+        };
+        if let Some(stage) = facts.left {
+            return (left(stage), None);
+        }
+        let Some(Told { code, error, words }) = told else {
+            return if self.recorder().is_closing() { failed(Error::ShuttingDown) } else { (left(self.stage()), None) };
+        };
+        match error.or_else(|| facts.failure.clone()).filter(|error| error.code() == code) {
+            Some(error) => failed(error),
+            None => (End { code, words, is_ours: false }, None),
+        }
+    }
+}
+
+/// The status that was answered.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) code: Code,
+    /// The failure that it stands for, if it is known.
+    pub(super) error: Option<Error>,
+    /// What it says, where it is not one of ours.
+    pub(super) words: Option<String>,
+}
+
+/// Ends the record of a call, once. Dropped without a status, the call was given up by its client, or cut off by the server.
+#[derive(Debug)]
+pub(crate) struct RecordGuard {
+    record: CallRecord,
+    has_ended: bool,
+}
+
+impl RecordGuard {
+    pub(super) fn new(record: CallRecord) -> Self {
+        Self { record, has_ended: false }
+    }
+
+    pub(crate) fn record(&self) -> &CallRecord {
+        &self.record
+    }
+
+    /// The call was answered with this status.
+    pub(super) fn end(mut self, told: Told) {
+        self.has_ended = true;
+        self.record.end(Some(told));
+    }
+}
+
+impl Drop for RecordGuard {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.record.end(None);
+        }
+    }
+}

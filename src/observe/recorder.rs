@@ -1,0 +1,83 @@
+//! What makes the records of a server's calls.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::timeout};
+use tonic::codegen::http::HeaderMap;
+
+use super::{CallRecord, RecordGuard};
+use crate::{
+    metrics::{Method, Metrics},
+    otlp,
+};
+
+/// Makes the records of calls. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recorder(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    metrics: Arc<Metrics>,
+    /// `None`: there is no collector.
+    otlp: Option<otlp::Recorder>,
+    /// The time to drain is over: from here on it is the server that ends calls.
+    is_closing: AtomicBool,
+    /// Told at the end of each call while the server closes.
+    ended: Notify,
+}
+
+impl Recorder {
+    pub(crate) fn new(metrics: Arc<Metrics>, otlp: Option<otlp::Recorder>) -> Self {
+        Self(Arc::new(Shared { metrics, otlp, is_closing: AtomicBool::new(false), ended: Notify::new() }))
+    }
+
+    /// The record of a call that asks for `path`, and what ends it.
+    pub(crate) fn begin(&self, path: &str, headers: &HeaderMap) -> (CallRecord, RecordGuard) {
+        let method = Method::of_path(path);
+        self.metrics().started(method);
+        let span = self.0.otlp.as_ref().map(|recorder| recorder.begin(method, headers));
+        let trace_id = match &span {
+            Some(span) => span.trace_id(),
+            None => otlp::trace_id(headers),
+        };
+        let record = CallRecord::new(self.clone(), method, path, trace_id, span);
+        (record.clone(), RecordGuard::new(record))
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// From here on a call that is dropped without a status was cut off by the server.
+    pub(crate) fn close(&self) {
+        self.0.is_closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.0.is_closing.load(Ordering::Relaxed)
+    }
+
+    /// A call has ended, and all of its numbers are written.
+    pub(super) fn ended(&self) {
+        if self.is_closing() {
+            self.0.ended.notify_one();
+        }
+    }
+
+    /// Completes when no call is open any more, or when `limit` is over.
+    pub(crate) async fn all_ended(&self, limit: Duration) {
+        let all = async {
+            while self.metrics().calls_in_flight() > 0 {
+                self.0.ended.notified().await;
+            }
+        };
+        // What has not ended by then ends with the process, without a span.
+        let _ = timeout(limit, all).await;
+    }
+}

@@ -1,0 +1,229 @@
+//! The last that is done to a response before it goes to the transport: whatever has panicked is answered INTERNAL, and the
+//! status that it has ends the record of its call.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    panic::{self, AssertUnwindSafe},
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::{
+    Code, Status,
+    body::Body,
+    codegen::http::{HeaderMap, Response, StatusCode},
+};
+
+use super::{CallRecord, RecordGuard, Stage, record::Told};
+use crate::{error::Error, panics};
+
+/// Runs `work`; a panic in it is counted, and becomes its error.
+fn catch<T>(record: &CallRecord, work: impl FnOnce() -> T) -> Result<T, Error> {
+    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        record.panicked(panics::message(panic.as_ref()));
+        Error::Panicked
+    })
+}
+
+/// Runs `future`, which serves a call beside the response; a panic in it is counted, and becomes its error.
+pub(crate) async fn caught<T>(record: &CallRecord, future: impl Future<Output = T>) -> Result<T, Error> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch(record, || future.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(Ok),
+        Err(error) => Poll::Ready(Err(error)),
+    })
+    .await
+}
+
+/// A response that is waited for.
+#[derive(Debug)]
+pub(crate) struct Responding<F> {
+    /// `None`: there was a panic before there was a future. Dropped before the guard, for it adds to the record.
+    response: Option<F>,
+    /// `None`: the response is here.
+    guard: Option<RecordGuard>,
+}
+
+impl<F> Responding<F> {
+    /// `call` begins to answer the call.
+    pub(crate) fn begin(guard: RecordGuard, call: impl FnOnce() -> F) -> Self {
+        let response = catch(guard.record(), call).ok();
+        Self { response, guard: Some(guard) }
+    }
+}
+
+impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for Responding<F> {
+    /// The guard is for the body; `None`: there is none, and the call has ended.
+    type Output = (Response<Body>, Option<RecordGuard>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { response, guard } = &mut *self;
+        let record = guard.as_ref().expect("it is not polled after its end").record();
+        let polled = match response {
+            Some(response) => catch(record, || Pin::new(response).poll(cx)),
+            None => Err(Error::Panicked),
+        };
+        let response = match polled {
+            Ok(poll) => {
+                let Ok(response) = ready!(poll);
+                response
+            }
+            Err(error) => {
+                // What has panicked is not asked again.
+                self.response = None;
+                Status::from(error).into_http()
+            }
+        };
+        let guard = self.guard.take().expect("it is not polled after its end");
+        guard.record().reached(Stage::Responding);
+        Poll::Ready(match told_by_head(&response) {
+            Some(told) => {
+                guard.end(told);
+                (response, None)
+            }
+            None => (response, Some(guard)),
+        })
+    }
+}
+
+/// The status of a response without a message, which is in its headers.
+fn told_by_head(response: &Response<Body>) -> Option<Told> {
+    if let Some(told) = told_by(response.headers()) {
+        let status = response.extensions().get::<Status>();
+        let error = status.and_then(Error::of).cloned();
+        let words = status.map(|status| status.message().to_owned()).or(told.words);
+        return Some(Told { error, words, ..told });
+    }
+    // Without a status a client takes it for UNKNOWN, as it does an answer of HTTP.
+    if response.status() != StatusCode::OK {
+        let words = Some(format!("it is no call of gRPC, and answered with HTTP's {}", response.status()));
+        return Some(Told { code: Code::Unknown, error: None, words });
+    }
+    response.body().is_end_stream().then(Told::nothing)
+}
+
+impl Told {
+    /// The response has ended without a status: what a client makes of that.
+    fn nothing() -> Self {
+        Self { code: Code::Unknown, error: None, words: Some("the answer has no status".to_owned()) }
+    }
+}
+
+/// The status in headers or trailers.
+fn told_by(headers: &HeaderMap) -> Option<Told> {
+    let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
+    let words = headers.get("grpc-message").and_then(|words| words.to_str().ok()).map(str::to_owned);
+    Some(Told { code, error: None, words: words.filter(|words| !words.is_empty()) })
+}
+
+/// The body of a response, which ends with the call's status.
+#[derive(Debug)]
+pub(crate) struct RecordedBody {
+    /// Dropped before the guard, for it adds to the record.
+    body: Body,
+    /// Whether its bytes are those of plain messages.
+    is_plain: bool,
+    /// `None`: the call has ended.
+    guard: Option<RecordGuard>,
+}
+
+impl RecordedBody {
+    /// `is_plain`: its bytes are counted here, and not where they were still plain.
+    pub(crate) fn new(body: Body, guard: Option<RecordGuard>, is_plain: bool) -> Self {
+        Self { body, is_plain, guard }
+    }
+
+    fn end(&mut self, told: Told) {
+        if let Some(guard) = self.guard.take() {
+            guard.end(told);
+        }
+    }
+}
+
+impl HttpBody for RecordedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Self { body, is_plain, guard } = &mut *self;
+        let Some(guard) = guard else { return Pin::new(body).poll_frame(cx) };
+        let record = guard.record();
+        let frame = match catch(record, || Pin::new(body).poll_frame(cx)) {
+            Ok(poll) => ready!(poll),
+            Err(error) => {
+                // What has panicked is not asked again.
+                self.body = Body::empty();
+                let mut trailers = HeaderMap::new();
+                Status::from(error.clone()).add_header(&mut trailers).expect("our own words fit into headers");
+                self.end(Told { code: error.code(), error: Some(error), words: None });
+                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            }
+        };
+        let told = match &frame {
+            Some(Ok(frame)) => match (frame.data_ref(), frame.trailers_ref()) {
+                (Some(data), _) => {
+                    if *is_plain {
+                        record.sent(data.len());
+                    }
+                    None
+                }
+                (None, trailers) => trailers.and_then(told_by),
+            },
+            Some(Err(status)) => Some(Told {
+                code: status.code(),
+                error: Error::of(status).cloned(),
+                words: Some(status.message().to_owned()),
+            }),
+            None => Some(Told::nothing()),
+        };
+        if let Some(told) = told {
+            self.end(told);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A body whose bytes are counted as sent before something else is made of them.
+#[derive(Debug)]
+pub(crate) struct CountedBody {
+    body: Body,
+    record: CallRecord,
+}
+
+impl CountedBody {
+    pub(crate) fn new(body: Body, record: CallRecord) -> Self {
+        Self { body, record }
+    }
+}
+
+impl HttpBody for CountedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
+            self.record.sent(data.len());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,75 @@
+//! What tonic's codec says of a message that it cannot read, as one of this server's own errors.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tonic::{
+    Code, Status,
+    body::Body,
+    codegen::http::{Request, Response},
+};
+use tower::Service;
+
+use super::BoxedAnswer;
+use crate::{direct::is_compressed, error::Error};
+
+/// Gives the errors of the codec inside their reason, and answers a message above the limit by gRPC's book.
+#[derive(Clone, Debug)]
+pub(super) struct CodecErrors<S> {
+    codec: S,
+    limit: usize,
+}
+
+impl<S> CodecErrors<S> {
+    /// `limit`: the largest message, in bytes.
+    pub(super) fn new(codec: S, limit: usize) -> Self {
+        Self { codec, limit }
+    }
+}
+
+impl<S> Service<Request<Body>> for CodecErrors<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxedAnswer;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.codec.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
+        // What is understood the headers do not say any more.
+        let is_compressed = is_compressed(request.headers());
+        let answer = self.codec.call(request);
+        let limit = self.limit;
+        Box::pin(async move { Ok(typed(answer.await?, is_compressed, limit)) })
+    }
+}
+
+/// The response with the error that it stands for beside its status, where only tonic has spoken so far.
+fn typed(mut response: Response<Body>, is_compressed: bool, limit: usize) -> Response<Body> {
+    // What has no status is answered well, or asks for a method that there is not.
+    let Some(status) = response.extensions().get::<Status>().filter(|status| Error::of(status).is_none()) else {
+        return response;
+    };
+    // tonic looks at the encoding before anything else.
+    let error = if is_compressed && status.code() == Code::Unimplemented {
+        Error::UnknownEncoding
+    } else {
+        Error::receiving(status, limit)
+    };
+    if let Error::RequestTooLarge { .. } = error {
+        // tonic says OUT_OF_RANGE, and gives no details.
+        return Status::from(error).into_http();
+    }
+    let mut status = status.clone();
+    status.set_source(Arc::new(error));
+    response.extensions_mut().insert(status);
+    response
+}
