@@ -177,6 +177,12 @@ impl Metrics {
         (self.queued.get(), self.running.get())
     }
 
+    /// How many panics there were.
+    #[cfg(test)]
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.get()
+    }
+
     /// How many jobs of a method have a time of waiting, and one of computing.
     #[cfg(test)]
     pub(crate) fn timed(&self, method: Method) -> (u64, u64) {

@@ -51,8 +51,21 @@ struct Facts {
     computed: Option<Duration>,
     /// The last failure that was told.
     failure: Option<Error>,
-    /// The client left, or the connection broke: whatever is answered reaches nobody.
-    left: Option<Stage>,
+    /// Why nobody can be answered any more; `None`: as far as is known somebody can.
+    gone: Option<Gone>,
+}
+
+/// Why a call ends without an answer, or with one that reaches nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// The client left, or the connection broke, when the call had come so far.
+    Left(Stage),
+    /// The client did not take the answer within the time there is.
+    TookNothing,
+    /// The server has cut off the connection, which was told to go before.
+    ConnectionCut,
+    /// The time to drain is over.
+    ShutDown,
 }
 
 /// What a call computes, on what.
@@ -259,8 +272,23 @@ impl CallRecord {
 
     /// The client has left, or the connection is broken: whatever is answered from here on reaches nobody.
     pub(crate) fn client_left(&self) {
-        let stage = self.stage();
-        self.facts().left.get_or_insert(stage);
+        let gone = self.gone();
+        self.facts().gone.get_or_insert(gone);
+    }
+
+    /// The client does not take its answer, which is given up.
+    pub(crate) fn took_nothing(&self) {
+        self.facts().gone.get_or_insert(Gone::TookNothing);
+    }
+
+    /// The server has cut off the connection, which was told to go before.
+    pub(crate) fn connection_cut(&self) {
+        self.facts().gone.get_or_insert(Gone::ConnectionCut);
+    }
+
+    /// Why the call ends without a status, where nothing more is known.
+    fn gone(&self) -> Gone {
+        if self.recorder().is_closing() { Gone::ShutDown } else { Gone::Left(self.stage()) }
     }
 
     /// Something that serves the call has panicked: a bug of ours. Counted and logged here, once for each panic, whoever
@@ -314,15 +342,21 @@ impl CallRecord {
 
     /// How the call has ended, and the failure that is counted for it.
     fn outcome(&self, told: Option<Told>, facts: &Facts) -> (End, Option<Error>) {
-        let left = |stage: Stage| End { code: Code::Cancelled, words: Some(stage.left().to_owned()), is_ours: false };
+        let ended = |code, words: &str| (End { code, words: Some(words.to_owned()), is_ours: false }, None);
         let failed = |error: Error| {
             (End { code: error.code(), words: Some(error.to_string()), is_ours: error.is_ours() }, Some(error))
         };
-        if let Some(stage) = facts.left {
-            return (left(stage), None);
-        }
-        let Some(Told { code, error, words }) = told else {
-            return if self.recorder().is_closing() { failed(Error::ShuttingDown) } else { (left(self.stage()), None) };
+        let told = match (facts.gone, told) {
+            (None, Some(told)) => Ok(told),
+            (None, None) => Err(self.gone()),
+            (Some(gone), _) => Err(gone),
+        };
+        let Told { code, error, words } = match told {
+            Ok(told) => told,
+            Err(Gone::Left(stage)) => return ended(Code::Cancelled, stage.left()),
+            Err(Gone::TookNothing) => return ended(Code::Cancelled, "the client did not take its answer in time"),
+            Err(Gone::ConnectionCut) => return ended(Code::Unavailable, "the server has ended the connection"),
+            Err(Gone::ShutDown) => return failed(Error::ShuttingDown),
         };
         match error.or_else(|| facts.failure.clone()).filter(|error| error.code() == code) {
             Some(error) => failed(error),

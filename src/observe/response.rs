@@ -48,6 +48,11 @@ pub(crate) struct Responding<F> {
 }
 
 impl<F> Responding<F> {
+    /// The record of the call; `None`: it has ended.
+    pub(crate) fn record(&self) -> Option<&CallRecord> {
+        self.guard.as_ref().map(RecordGuard::record)
+    }
+
     /// `call` begins to answer the call.
     pub(crate) fn begin(guard: RecordGuard, call: impl FnOnce() -> F) -> Self {
         let response = catch(guard.record(), call).ok();
@@ -115,8 +120,14 @@ impl Told {
 /// The status in headers or trailers.
 fn told_by(headers: &HeaderMap) -> Option<Told> {
     let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
-    let words = headers.get("grpc-message").and_then(|words| words.to_str().ok()).map(str::to_owned);
-    Some(Told { code, error: None, words: words.filter(|words| !words.is_empty()) })
+    let words = headers.get("grpc-message").and_then(|words| words.to_str().ok()).filter(|words| !words.is_empty());
+    let words = match (words, code) {
+        (Some(words), _) => Some(words),
+        // tonic says nothing more of it.
+        (None, Code::Unimplemented) => Some("there is no such method"),
+        (None, _) => None,
+    };
+    Some(Told { code, error: None, words: words.map(str::to_owned) })
 }
 
 /// The body of a response, which ends with the call's status.
@@ -134,6 +145,11 @@ impl RecordedBody {
     /// `is_plain`: its bytes are counted here, and not where they were still plain.
     pub(crate) fn new(body: Body, guard: Option<RecordGuard>, is_plain: bool) -> Self {
         Self { body, is_plain, guard }
+    }
+
+    /// The record of the call; `None`: it has ended.
+    pub(crate) fn record(&self) -> Option<&CallRecord> {
+        self.guard.as_ref().map(RecordGuard::record)
     }
 
     fn end(&mut self, told: Told) {
@@ -225,5 +241,81 @@ impl HttpBody for CountedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::observe::Recorder;
+
+    /// A call that has begun, and the server's numbers.
+    fn begun() -> (RecordGuard, Recorder) {
+        let recorder = Recorder::default();
+        let (_, guard) = recorder.begin("/evenkeel.v1.TensorOpsService/Dropout", &HeaderMap::new());
+        (guard, recorder)
+    }
+
+    fn numbers(recorder: &Recorder) -> (u64, u64) {
+        (recorder.metrics().panics(), recorder.metrics().calls_in_flight())
+    }
+
+    type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>>>>;
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_wherever_it_is() {
+        let before = || -> Answered { panic!("on purpose") };
+        let within = || -> Answered { Box::pin(async { panic!("on purpose") }) };
+        let late = || -> Answered {
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                panic!("on purpose")
+            })
+        };
+        for call in [before as fn() -> Answered, within, late] {
+            let (guard, recorder) = begun();
+            let (response, guard) = Responding::begin(guard, call).await;
+            assert_eq!(response.headers()["grpc-status"], "13");
+            assert!(guard.is_none(), "the call has ended");
+            assert_eq!(numbers(&recorder), (1, 0));
+        }
+    }
+
+    /// A body that panics after its first frame.
+    struct Panics(bool);
+
+    impl HttpBody for Panics {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            assert!(!std::mem::replace(&mut self.0, true), "on purpose");
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"some of it")))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_within_an_answer_is_in_its_trailers() {
+        let (guard, recorder) = begun();
+        let call = || ready(Ok(Response::new(Body::new(Panics(false)))));
+        let (response, guard) = Responding::begin(guard, call).await;
+        let answer = response.map(|body| RecordedBody::new(body, guard, true));
+        let all = answer.into_body().collect().await.expect("it ends by the book");
+        assert_eq!(all.trailers().expect("it has trailers")["grpc-status"], "13");
+        assert_eq!(all.to_bytes(), "some of it");
+        assert_eq!(numbers(&recorder), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_has_ended() {
+        let (guard, recorder) = begun();
+        let waits = Responding::begin(guard, pending::<Result<Response<Body>, Infallible>>);
+        assert_eq!(numbers(&recorder), (0, 1));
+        drop(waits);
+        assert_eq!(numbers(&recorder), (0, 0));
     }
 }

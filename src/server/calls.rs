@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -51,6 +51,8 @@ pub(super) struct Activity {
     open: AtomicUsize,
     /// When the last call ended, in milliseconds after `began`.
     quiet_since: AtomicU64,
+    /// The server has cut off the connection: its calls are not ended by their client.
+    is_cut: AtomicBool,
 }
 
 impl Activity {
@@ -60,7 +62,17 @@ impl Activity {
             beginning: Arc::default(),
             open: AtomicUsize::new(0),
             quiet_since: AtomicU64::new(0),
+            is_cut: AtomicBool::new(false),
         })
+    }
+
+    /// The connection is cut off, with the calls that are open.
+    pub(super) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
+    }
+
+    fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
     }
 
     /// Since when there has been no call; `None`: there is one.
@@ -169,18 +181,7 @@ where
             let held = Portion::new(&reservation);
             // What comes compressed is counted once it is plain.
             let (record, is_plain) = (record.clone(), encoding.is_none());
-            RequestBody {
-                body,
-                transport,
-                patience,
-                messages,
-                held,
-                _open: open,
-                counters,
-                record,
-                is_plain,
-                over: false,
-            }
+            RequestBody { body, transport, patience, messages, held, open, counters, record, is_plain, over: false }
         };
         let body = match encoding {
             Some(encoding) => {
@@ -227,7 +228,17 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for 
             Some((compression, encoding)) => compress(answer, &compression, encoding, guard.as_ref()),
             None => (answer, true),
         };
-        Poll::Ready(Ok(answer.map(|body| Answer { body: RecordedBody::new(body, guard, is_plain), _open: open })))
+        Poll::Ready(Ok(answer.map(|body| Answer { body: RecordedBody::new(body, guard, is_plain), open })))
+    }
+}
+
+impl<F> Drop for Call<F> {
+    fn drop(&mut self) {
+        if let (Some(open), Some(record)) = (&self.open, self.answer.record())
+            && open.activity.is_cut()
+        {
+            record.connection_cut();
+        }
     }
 }
 
@@ -254,11 +265,18 @@ fn compress(
 #[derive(Debug)]
 pub(super) struct Answer {
     body: RecordedBody,
-    _open: Option<Arc<OpenCall>>,
+    open: Option<Arc<OpenCall>>,
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
+        if let Some(record) = self.body.record() {
+            if sending::is_given_up() {
+                record.took_nothing();
+            } else if self.open.as_ref().is_some_and(|open| open.activity.is_cut()) {
+                record.connection_cut();
+            }
+        }
         // A connection of HTTP/1.1 goes on, and waits for its client's next request, if any.
         sending::has_none();
     }
@@ -298,7 +316,7 @@ struct RequestBody<B> {
     messages: Option<Messages>,
     /// What they hold, as they come.
     held: Portion,
-    _open: Arc<OpenCall>,
+    open: Arc<OpenCall>,
     counters: Arc<Counters>,
     record: CallRecord,
     /// Whether its bytes are those of plain messages.
@@ -323,7 +341,7 @@ where
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { body, transport, patience, messages, held, _open, counters, record, is_plain, over } = &mut *self;
+        let Self { body, transport, patience, messages, held, open, counters, record, is_plain, over } = &mut *self;
         if *over {
             return Poll::Ready(None);
         }
@@ -359,7 +377,9 @@ where
                         reason: Status::from_error(error).message().to_owned(),
                     }),
                 };
-                if error == Error::Cancelled {
+                if error == Error::Cancelled && open.activity.is_cut() {
+                    record.connection_cut();
+                } else if error == Error::Cancelled {
                     record.client_left();
                 }
                 self.refuse(error)

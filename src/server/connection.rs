@@ -285,11 +285,14 @@ impl Driver {
                         }
                     };
                     state.told = Some((now, (!grace.is_zero()).then(|| now + grace)));
-                    connection.as_mut().task().graceful_shutdown();
+                    if let Some(connection) = connection.as_mut().task() {
+                        connection.graceful_shutdown();
+                    }
                     continue;
                 }
                 Step::Cut => {
                     counters.connections_cut.add_one();
+                    activity.cut();
                     tracing::debug!("cut off a connection that was told to go");
                     return End::Cut;
                 }
@@ -314,7 +317,9 @@ impl Driver {
                         return End::Cut;
                     }
                     state.told.get_or_insert((now, None));
-                    connection.as_mut().task().graceful_shutdown();
+                    if let Some(connection) = connection.as_mut().task() {
+                        connection.graceful_shutdown();
+                    }
                 }
                 // Other moments count from here on.
                 () = activity.beginning.come(), if !activity.beginning.is_seen() => (),

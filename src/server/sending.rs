@@ -21,6 +21,8 @@ use crate::counters::Counters;
 thread_local! {
     /// What the task that is polled on this thread has said of its answer.
     static SAID: Cell<Said> = const { Cell::new(Said::Nothing) };
+    /// Whether a task is dropped on this thread now, since its client does not take its answer.
+    static GIVES_UP: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What a call says of its answer while it is polled.
@@ -47,6 +49,11 @@ pub(super) fn has_none() {
     SAID.set(Said::HasNone);
 }
 
+/// Whether the answer that is dropped now is given up because its client does not take it.
+pub(super) fn is_given_up() -> bool {
+    GIVES_UP.get()
+}
+
 /// Runs the tasks of connections. One whose client does not take its answer is dropped, which resets its stream.
 #[derive(Clone, Debug)]
 pub(super) struct Sending {
@@ -63,7 +70,7 @@ impl Sending {
     /// A task, with a look at the clock.
     pub(super) fn watch<F>(&self, task: F) -> Watched<F> {
         let Self { timeout, counters } = self;
-        Watched { task, patience: Patience::new(*timeout), sends: false, counters: Arc::clone(counters) }
+        Watched { task: Some(task), patience: Patience::new(*timeout), sends: false, counters: Arc::clone(counters) }
     }
 }
 
@@ -76,8 +83,9 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Sending {
 pin_project! {
     /// A task that is given up, with `None`, when its client does not take its answer.
     pub(super) struct Watched<F> {
+        // `None`: it was given up.
         #[pin]
-        task: F,
+        task: Option<F>,
         patience: Patience,
         sends: bool,
         counters: Arc<Counters>,
@@ -85,9 +93,9 @@ pin_project! {
 }
 
 impl<F> Watched<F> {
-    /// The task.
-    pub(super) fn task(self: Pin<&mut Self>) -> Pin<&mut F> {
-        self.project().task
+    /// The task; `None`: it was given up.
+    pub(super) fn task(self: Pin<&mut Self>) -> Option<Pin<&mut F>> {
+        self.project().task.as_pin_mut()
     }
 }
 
@@ -95,10 +103,11 @@ impl<F: Future> Future for Watched<F> {
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
-        let this = self.project();
+        let mut this = self.project();
+        let Some(task) = this.task.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         let (patience, sends) = (this.patience, this.sends);
         SAID.set(Said::Nothing);
-        if let Poll::Ready(output) = this.task.poll(cx) {
+        if let Poll::Ready(output) = task.poll(cx) {
             return Poll::Ready(Some(output));
         }
         match SAID.get() {
@@ -111,7 +120,9 @@ impl<F: Future> Future for Watched<F> {
         }
         if *sends && patience.poll_over(cx).is_ready() {
             this.counters.sends_timed_out.add_one();
-            tracing::info!("a client did not take its answer in time");
+            GIVES_UP.set(true);
+            this.task.set(None);
+            GIVES_UP.set(false);
             return Poll::Ready(None);
         }
         Poll::Pending

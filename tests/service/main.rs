@@ -16,6 +16,7 @@ mod deploy;
 mod direct;
 mod documented;
 mod edge_values;
+mod ends;
 mod expiry;
 mod faults;
 mod float_data;

@@ -1,6 +1,6 @@
 //! Traces and metrics as a collector gets them: one of the test's own decodes what arrives.
 
-mod collector;
+pub(crate) mod collector;
 mod renewed;
 mod tls;
 mod trouble;
@@ -19,16 +19,16 @@ use tonic::{Code, Request};
 use self::collector::{Collector, spans};
 use crate::harness::{f32s, normalize, refusal, start_with};
 
-fn sending_to(address: SocketAddr) -> ServerConfig {
+pub(crate) fn sending_to(address: SocketAddr) -> ServerConfig {
     let otlp = OtlpConfig { endpoint: Some(format!("http://{address}")), ..Default::default() };
     ServerConfig { otlp, ..ServerConfig::on_free_port() }
 }
 
-fn attribute<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
+pub(crate) fn attribute<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
     attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()
 }
 
-fn text(attributes: &[KeyValue], key: &str) -> String {
+pub(crate) fn text(attributes: &[KeyValue], key: &str) -> String {
     match attribute(attributes, key) {
         Some(Value::StringValue(text)) => text.clone(),
         other => panic!("{key} is {other:?}"),

@@ -30,10 +30,10 @@ use tonic::{
 use super::text;
 
 /// A collector on a free port; ends when it is dropped.
-pub(super) struct Collector {
-    pub(super) address: SocketAddr,
-    pub(super) traces: mpsc::UnboundedReceiver<Request<ExportTraceServiceRequest>>,
-    pub(super) metrics: mpsc::UnboundedReceiver<Request<ExportMetricsServiceRequest>>,
+pub(crate) struct Collector {
+    pub(crate) address: SocketAddr,
+    pub(crate) traces: mpsc::UnboundedReceiver<Request<ExportTraceServiceRequest>>,
+    pub(crate) metrics: mpsc::UnboundedReceiver<Request<ExportMetricsServiceRequest>>,
     refuses: Arc<AtomicBool>,
     _serving: JoinSet<Result<(), tonic::transport::Error>>,
 }
@@ -48,13 +48,13 @@ struct Services {
 
 impl Collector {
     /// `identity`: a certificate for `localhost` and its key, in PEM, with which it speaks TLS.
-    pub(super) async fn start(identity: Option<(String, String)>) -> Self {
+    pub(crate) async fn start(identity: Option<(String, String)>) -> Self {
         let settings = identity.map(|(cert, key)| ServerTlsConfig::new().identity(Identity::from_pem(cert, key)));
         Self::start_with(settings).await
     }
 
     /// As [`start`](Self::start), and whoever sends must have a certificate that this one, in PEM, has signed.
-    pub(super) async fn start_mutual((cert, key): (String, String), client_ca: String) -> Self {
+    pub(crate) async fn start_mutual((cert, key): (String, String), client_ca: String) -> Self {
         let settings = ServerTlsConfig::new().identity(Identity::from_pem(cert, key));
         Self::start_with(Some(settings.client_ca_root(Certificate::from_pem(client_ca)))).await
     }
@@ -80,7 +80,7 @@ impl Collector {
     }
 
     /// From here on it hands on what comes as before, and says that the sender is unknown to it; or no longer.
-    pub(super) fn refuse(&self, refuses: bool) {
+    pub(crate) fn refuse(&self, refuses: bool) {
         self.refuses.store(refuses, Ordering::SeqCst);
     }
 }
@@ -120,7 +120,7 @@ impl MetricsService for Services {
 }
 
 /// The spans of a request, which says that they are this service's.
-pub(super) fn spans(request: ExportTraceServiceRequest) -> Vec<Span> {
+pub(crate) fn spans(request: ExportTraceServiceRequest) -> Vec<Span> {
     let mut all = Vec::new();
     for resource in request.resource_spans {
         let attributes = resource.resource.expect("it says what it is from").attributes;
