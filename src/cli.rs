@@ -6,11 +6,18 @@ pub mod dropout;
 mod error;
 mod files;
 pub mod health;
+pub mod interrupt;
 pub mod normalize;
+pub mod pages;
+mod pieces;
 mod progress;
+mod report;
+mod run;
 pub mod security;
+mod session;
 mod summary;
 mod table;
+pub mod text;
 
 use std::ffi::OsString;
 
@@ -50,6 +57,10 @@ pub enum Command {
     Dropout(dropout::DropoutArgs),
     /// Clip the gradients in a .npy or .safetensors file, all together.
     Clip(clip::ClipArgs),
+    /// Print a script that completes the command line, for a shell.
+    Completions(pages::CompletionsArgs),
+    /// Print a page for `man`.
+    Man(pages::ManArgs),
 }
 
 impl Cli {
@@ -78,7 +89,12 @@ impl Cli {
         let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut Self::command()))?;
         match &mut cli.command {
             Command::Serve(arguments) | Command::Config(arguments) => arguments.effective = effective,
-            Command::Health(_) | Command::Normalize(_) | Command::Dropout(_) | Command::Clip(_) => {}
+            Command::Health(_)
+            | Command::Normalize(_)
+            | Command::Dropout(_)
+            | Command::Clip(_)
+            | Command::Completions(_)
+            | Command::Man(_) => {}
         }
         Ok(cli)
     }
@@ -97,7 +113,9 @@ mod tests {
             | Command::Health(_)
             | Command::Normalize(_)
             | Command::Dropout(_)
-            | Command::Clip(_)) => {
+            | Command::Clip(_)
+            | Command::Completions(_)
+            | Command::Man(_)) => {
                 panic!("not `serve`: {other:?}")
             }
         })

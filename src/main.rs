@@ -6,10 +6,12 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
+use clap::CommandFactory as _;
 use evenkeel::{
-    cli::{self, Cli, Command, health::HealthArgs},
+    cli::{self, Cli, Command, health::HealthArgs, interrupt::Interrupts, text},
     config::{Configs, Effective, ServeArgs, ServerConfig},
     descriptors,
     reload::Reload,
@@ -26,6 +28,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
 const EXIT_USAGE: u8 = 64;
+/// How long an interrupted command waits for what it has begun at the disk.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     match Cli::parse_or_serve(env::args_os()) {
@@ -36,6 +40,11 @@ fn main() -> ExitCode {
             Command::Normalize(arguments) => on_files(arguments.run()),
             Command::Dropout(arguments) => on_files(arguments.run()),
             Command::Clip(arguments) => on_files(arguments.run()),
+            Command::Completions(arguments) => printed(io::stdout().write_all(&arguments.script(Cli::command()))),
+            Command::Man(arguments) => match arguments.page(Cli::command()) {
+                Ok(page) => printed(io::stdout().write_all(&page)),
+                Err(answer) => explain(&answer),
+            },
         },
         Err(answer) => explain(&answer),
     }
@@ -113,9 +122,19 @@ fn on_files(command: impl Future<Output = Result<(), cli::Error>>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, error),
     };
-    match runtime.block_on(command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is_usage() => fail(EXIT_USAGE, error),
+    let ended = runtime.block_on(async {
+        let mut interrupts = Interrupts::catch()?;
+        // Whichever ends first, the command is dropped here, and what it had not finished is removed.
+        Ok::<_, io::Error>(tokio::select! {
+            result = command => result.map_err(|error| (if error.is_usage() { EXIT_USAGE } else { 1 }, error.to_string())),
+            code = interrupts.received() => Err((code, "interrupted: nothing was written".to_owned())),
+        })
+    });
+    // What waits for a pipe may wait for ever.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    match ended {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err((code, error))) => fail(code, error),
         Err(error) => fail(1, error),
     }
 }
@@ -140,6 +159,6 @@ fn printed(result: io::Result<()>) -> ExitCode {
 
 fn fail(code: u8, error: impl Display) -> ExitCode {
     // `eprintln` would panic where standard error is closed or full, and the code be another.
-    let _ = writeln!(io::stderr(), "evenkeel: {error}");
+    let _ = writeln!(io::stderr(), "evenkeel: {}", text::message(&error.to_string()));
     ExitCode::from(code)
 }

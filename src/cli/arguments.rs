@@ -1,29 +1,28 @@
 //! The flags that the commands on files have in common, and what they lead to.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use clap::Args;
-use evenkeel_client::Client;
 
 use super::{
     error::Error,
-    files::{self, Contents, Target},
-    security::SecurityArgs,
-};
-use crate::{
-    config::{DEFAULT_MAX_MESSAGE_BYTES, MAX_MAX_MESSAGE_BYTES, ServerConfig},
-    server::Running,
+    files::{self, Contents, Form, Format, Output, Selection, Stored, Target, element},
+    run::{Destination, blocking},
+    text,
 };
 
 /// What is read and written.
 #[derive(Args, Clone, Debug)]
 pub(super) struct FileArgs {
-    /// The tensors: a .npy file (float16, float32, float64; C or Fortran order) or a .safetensors file (also bfloat16).
+    /// The tensors: a .npy file (float16, float32, float64; C or Fortran order), a .safetensors file (also bfloat16), or the
+    /// .safetensors.index.json of several; `-` is standard input. Tensors of a .safetensors file that are not computed with,
+    /// such as integers, are passed on as they are.
     #[arg(value_name = "INPUT")]
     pub(super) input: PathBuf,
 
-    /// The result, .npy or .safetensors; a file that is there is replaced. Default: INPUT with the operation in front
-    /// of its extension, such as digits.layer.npy, which must not be there yet. INPUT itself is never overwritten.
+    /// The result, .npy or .safetensors; a file that is there is replaced. `-` is standard output. Default: INPUT with the
+    /// operation in front of its extension, such as digits.layer.npy, which must not be there yet. INPUT itself is never
+    /// overwritten.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -31,93 +30,104 @@ pub(super) struct FileArgs {
     #[arg(long)]
     force: bool,
 
-    /// Take only this tensor of a .safetensors file, and write only it; may be given several times. Default: all.
-    #[arg(long, value_name = "NAME")]
+    /// Take only the tensors of a .safetensors file whose name this is or matches (`*`, `?`, `[ab]`, `{a,b}`), and write
+    /// only those; may be given several times. Default: all.
+    #[arg(long, value_name = "GLOB")]
     tensor: Vec<String>,
+
+    /// Leave out the tensors whose name this is or matches; may be given several times.
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+}
+
+/// What is read, and where the result goes.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) contents: Contents,
+    pub(super) target: Target,
+    /// Of the input.
+    pub(super) format: Format,
+    /// Of each tensor, whether it is computed with; the others are passed on.
+    pub(super) computed: Vec<bool>,
 }
 
 impl FileArgs {
-    /// Reads the tensors, and finds out where the result may go.
-    pub(super) fn open(&self, operation: &str) -> Result<(Contents, Target), Error> {
-        let Self { input, output, force, tensor: only } = self;
-        if let Some(twice) = only.iter().enumerate().find_map(|(at, name)| only[..at].contains(name).then_some(name)) {
-            return Err(Error::usage("--tensor", format!("'{twice}' is given twice")));
+    /// Reads what the file says of its tensors, and finds out where the result may go. `takes`: whether the operation can
+    /// take a tensor of so many dimensions.
+    pub(super) async fn open(&self, operation: &str, takes: fn(usize) -> bool) -> Result<Opened, Error> {
+        let (arguments, operation) = (self.clone(), operation.to_owned());
+        // A pipe may take as long as it likes.
+        blocking(move || arguments.open_now(&operation, takes)).await
+    }
+
+    fn open_now(&self, operation: &str, takes: fn(usize) -> bool) -> Result<Opened, Error> {
+        let Self { input, output, force, tensor, exclude } = self;
+        if let Some(twice) =
+            tensor.iter().enumerate().find_map(|(at, name)| tensor[..at].contains(name).then_some(name))
+        {
+            return Err(Error::usage("--tensor", format!("'{}' is given twice", text::name(twice))));
         }
-        let target = match output {
-            Some(path) => Target::named("--output", path)?,
-            None => Target::beside(input, operation, *force)?,
+        let early = |format| match output {
+            Some(path) => Target::named("--output", path, format),
+            None => Target::beside(input, operation, *force, format),
         };
-        target.keep_off([input.as_path()])?;
-        let contents = files::read("INPUT", input, only)?;
-        target.expect(&contents)?;
-        Ok((contents, target))
-    }
-}
-
-/// Who computes.
-#[derive(Args, Clone, Debug)]
-pub(super) struct ServerArgs {
-    /// The server, such as `http://127.0.0.1:50051`. Default: one that the command starts inside itself, for as long
-    /// as it runs.
-    #[arg(long, value_name = "URL", env = "EVENKEEL_SERVER")]
-    server: Option<String>,
-
-    /// How long each call may take, such as `30s`. Default: for ever.
-    #[arg(long, value_name = "DURATION")]
-    timeout: Option<humantime::Duration>,
-
-    /// What the server of `--server` wants; the command's own has neither TLS nor tokens.
-    #[command(flatten)]
-    security: SecurityArgs,
-}
-
-/// A client, and the server behind it if it is the command's own.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) client: Client,
-    own: Option<Running>,
-}
-
-impl ServerArgs {
-    /// Connects. `bytes`: the length of all files that are read.
-    pub(super) async fn connect(&self, bytes: usize) -> Result<Session, Error> {
-        let Self { server, timeout, security } = self;
-        let max_message_bytes = message_limit(bytes);
-        let mut builder = Client::builder().max_message_bytes(max_message_bytes);
-        let (own, url) = match server {
-            Some(url) => {
-                builder = security.apply(builder)?;
-                (None, security.url(url))
-            }
-            None => {
-                let own = Running::start(ServerConfig { max_message_bytes, ..ServerConfig::on_free_port() }).await?;
-                let url = own.url();
-                (Some(own), url)
-            }
-        };
-        if let Some(timeout) = timeout {
-            builder = builder.timeout(Duration::from(*timeout));
+        // What is wrong without a look into the input is said without one: it may be a pipe that takes long.
+        if let Some(format) = Format::of(input) {
+            early(format)?.keep_off_inputs([input.as_path()])?;
         }
-        let client = builder.connect(url).await.map_err(|error| Error::of_connection(security.explain(error)))?;
-        Ok(Session { client, own })
-    }
-}
-
-impl Session {
-    /// Hangs up, and stops a server of the command's own.
-    pub(super) async fn close(self) -> Result<(), Error> {
-        let Self { client, own } = self;
-        drop(client);
-        match own {
-            Some(own) => Ok(own.shutdown_and_wait().await?),
-            None => Ok(()),
+        let (contents, format) = files::read("INPUT", input, &Selection { tensor, exclude })?;
+        let target = early(format)?;
+        target.keep_off_inputs([input.as_path()])?;
+        let computed: Vec<bool> = contents
+            .tensors
+            .iter()
+            .map(|Stored { dtype, shape, .. }| element::computed(*dtype).is_some() && takes(shape.len()))
+            .collect();
+        if let (Some(first), false) = (contents.tensors.first(), computed.contains(&true)) {
+            let reason = format!(
+                "there is nothing to compute: tensor '{}', {} of shape {:?}, would be passed on, as all others",
+                text::name(&first.name),
+                element::name(first.dtype),
+                first.shape
+            );
+            return Err(Error::file(input, reason));
         }
+        let forms: Vec<Form> = contents.tensors.iter().map(Stored::form).collect();
+        target.lay_out(&forms, &contents)?;
+        Ok(Opened { contents, target, format, computed })
     }
 }
 
-/// The largest message that files of so many bytes can lead to: their tensors, names and shapes, and the statistics
-/// of each element of a float16 tensor in two float32. Never less than the default, for the descriptions of errors.
-fn message_limit(bytes: usize) -> usize {
-    const TIMES: usize = 6;
-    bytes.saturating_mul(TIMES).clamp(DEFAULT_MAX_MESSAGE_BYTES, MAX_MAX_MESSAGE_BYTES)
+impl Opened {
+    /// Opens the file for the result, and tells where each tensor goes.
+    pub(super) async fn create(&self) -> Result<(Output, Vec<Destination>), Error> {
+        let forms = self.contents.tensors.iter().map(Stored::form).collect();
+        create(self.target.clone(), forms, self.contents.clone()).await
+    }
+
+    /// The bytes of all tensors that are computed with, and of all.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        let len = |(tensor, _): (&Stored, &bool)| tensor.len as u64;
+        let all = || self.contents.tensors.iter().zip(&self.computed);
+        (all().filter(|(_, computed)| **computed).map(len).sum(), all().map(len).sum())
+    }
+}
+
+/// Opens a file for tensors of these forms, with the metadata of `contents`, and tells where each goes.
+pub(super) async fn create(
+    target: Target,
+    forms: Vec<Form>,
+    contents: Contents,
+) -> Result<(Output, Vec<Destination>), Error> {
+    blocking(move || {
+        let (header, offsets) = target.lay_out(&forms, &contents)?;
+        let len = header.len() as u64 + forms.iter().map(|form| form.len as u64).sum::<u64>();
+        let output = target.open(len)?;
+        let writer = output.writer();
+        writer.write(0, &header)?;
+        let destinations = offsets.into_iter().map(|offset| Destination { writer: writer.clone(), offset });
+        let destinations = destinations.collect();
+        Ok((output, destinations))
+    })
+    .await
 }

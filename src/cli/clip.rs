@@ -1,15 +1,29 @@
 //! `evenkeel clip`: clips the gradients in a file, all together.
 
-use clap::{Args, ValueEnum};
-use evenkeel_client::{Clipped, Gradient};
+mod calls;
+mod way;
 
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use evenkeel_proto::v1 as pb;
+use serde_json::Value;
+
+use self::{
+    calls::{Gradients, Measured, Parcel},
+    way::Way,
+};
 use super::{
-    arguments::{FileArgs, ServerArgs},
+    arguments::FileArgs,
     error::Error,
-    files::{Contents, Named},
-    progress,
-    summary::changed,
-    table::{self, Row, Table, number, percent},
+    files::{Stored, commit, element},
+    pieces::parcels,
+    report::{Report, ReportArgs, number as json_number},
+    run::{self, Comparison, Tell},
+    session::ServerArgs,
+    summary::share,
+    table::{number, percent},
+    text,
 };
 
 /// How gradients are clipped.
@@ -24,6 +38,16 @@ pub enum Mode {
     NormPerTensor,
 }
 
+impl From<Mode> for pb::ClipMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Norm => Self::Norm,
+            Mode::Value => Self::Value,
+            Mode::NormPerTensor => Self::NormPerTensor,
+        }
+    }
+}
+
 /// The flags of `evenkeel clip`.
 #[derive(Args, Clone, Debug)]
 pub struct ClipArgs {
@@ -31,8 +55,18 @@ pub struct ClipArgs {
     files: FileArgs,
 
     #[command(flatten)]
+    report: ReportArgs,
+
+    #[command(flatten)]
     server: ServerArgs,
 
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What is asked of the server.
+#[derive(Args, Clone, Copy, Debug)]
+struct Options {
     /// How to clip.
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
@@ -54,53 +88,172 @@ pub struct ClipArgs {
     total_norm: Option<f64>,
 }
 
+impl Options {
+    /// The request without its gradients.
+    fn request(&self) -> pb::ClipGradientsRequest {
+        let Self { mode, threshold, norm_type, error_if_nonfinite, total_norm } = *self;
+        pb::ClipGradientsRequest {
+            mode: pb::ClipMode::from(mode).into(),
+            threshold,
+            norm_type,
+            error_if_nonfinite,
+            total_norm,
+            ..pb::ClipGradientsRequest::default()
+        }
+    }
+}
+
+/// What all calls together say of all gradients.
+#[derive(Clone, Copy, Debug)]
+struct Totals {
+    norm: f64,
+    scale: f64,
+    clipped: u64,
+}
+
 impl ClipArgs {
     /// Clips, writes and prints.
     ///
     /// # Errors
     /// [`Error`]; then nothing is written, unless it says so.
     pub async fn run(self) -> Result<(), Error> {
-        let Self { files, server, mode, threshold, norm_type, error_if_nonfinite, total_norm } = self;
-        let (Contents { tensors, metadata, bytes }, target) = files.open("clipped")?;
+        let Self { files, report: how, server, options } = self;
+        let opened = files.open("clipped", |_| true).await?;
+        let reached = server.reach().await?;
+        let sizes: Vec<(usize, usize)> = opened
+            .contents
+            .tensors
+            .iter()
+            .filter_map(|tensor| Some((tensor.len, element::computed(tensor.dtype)?.size())))
+            .collect();
+        let way = Way::of(&options, &sizes, how, &reached).map_err(|reason| Error::file(&files.input, reason))?;
+        let (output, to) = opened.create().await?;
+        let session = reached.session(way.largest(&sizes)).await?;
+        let progress = how.progress(opened.bytes().1);
 
-        let session = server.connect(bytes).await?;
-        let bar = progress::bar(bytes as u64);
-        let gradients = session.client.clip_gradients(tensors.iter().map(|Named { name, tensor }| (name, tensor)));
-        let mut call = match mode {
-            Mode::Norm => gradients.by_norm(threshold),
-            Mode::Value => gradients.by_value(threshold),
-            Mode::NormPerTensor => gradients.by_norm_per_tensor(threshold),
-        };
-        if let Some(norm_type) = norm_type {
-            call = call.norm_type(norm_type);
+        let mut tensors = Vec::new();
+        let mut passed = Vec::new();
+        for (tensor, to) in opened.contents.tensors.iter().zip(to) {
+            match element::computed(tensor.dtype) {
+                Some(dtype) => tensors.push((tensor.clone(), dtype, to)),
+                None => passed.push((tensor.clone(), to)),
+            }
         }
-        if let Some(total_norm) = total_norm {
-            call = call.total_norm(total_norm);
-        }
-        // One call for all: the bar can only tell that it is under way.
-        bar.tick();
-        let clipped = call.error_if_nonfinite(error_if_nonfinite).send().await.map_err(|error| {
-            let names: Vec<&str> = tensors.iter().map(|Named { name, tensor: _ }| name.as_str()).collect();
-            Error::of_call(error, &files.input, &names)
+        let gradients = Arc::new(Gradients {
+            tensors,
+            calls: session.client(),
+            progress: progress.clone(),
+            tell: how.tell(Tell::Changes),
+        });
+        let clipped = gradients.clip(options, way, &sizes).await;
+        let (totals, comparisons) = clipped.map_err(|(failure, parcel)| {
+            let names: Vec<&str> = parcel.iter().map(|part| &*gradients.tensors[part.tensor].0.name).collect();
+            failure.of_input(&files.input, &names)
         })?;
-        bar.finish_and_clear();
+        progress.phase("copying");
+        let mut comparisons = comparisons.into_iter();
+        let mut passed = passed.into_iter();
+        let mut report = Report::new("clipped");
+        for tensor in &opened.contents.tensors {
+            if element::computed(tensor.dtype).is_some() {
+                let comparison = comparisons.next().unwrap_or_default();
+                let share = share(comparison.changed, tensor.elements());
+                report.compared(tensor, comparison, percent(share), share.into());
+            } else if let Some((tensor, to)) = passed.next() {
+                let summary = run::pass_on(tensor.clone(), to, !how.is_quiet(), progress.clone()).await?;
+                report.unchanged(&tensor, summary);
+            }
+        }
+        progress.finish();
+        // The server of the command's own ends when nobody is connected any more.
+        drop(gradients);
         session.close().await?;
+        commit(vec![output]).await?;
+        let (line, json) = options.totals(totals);
+        report.total(line, json);
+        report.print(how, &[&opened.target])
+    }
+}
 
-        let Clipped { gradients, total_norm, scale, clipped_elements, tensor_norms: _ } = clipped;
-        let mut table = Table::new(&["clipped"]);
-        for (Named { name, tensor: before }, Gradient { name: _, tensor: after }) in tensors.iter().zip(&gradients) {
-            table.push(Row::new(name, "before", before, [String::new()]));
-            table.push(Row::new(name, "after", after, [percent(changed(before, after))]));
+impl Options {
+    /// What is said of all gradients.
+    fn totals(&self, Totals { norm, scale, clipped }: Totals) -> (String, Vec<(&'static str, Value)>) {
+        let total = number(norm);
+        let mut json = vec![("total_norm", json_number(norm))];
+        let line = match self.mode {
+            Mode::Norm => {
+                json.push(("factor", json_number(scale)));
+                format!("total norm {total}, factor {}", number(scale))
+            }
+            Mode::NormPerTensor => {
+                json.push(("smallest_factor", json_number(scale)));
+                format!("total norm {total}, smallest factor {}", number(scale))
+            }
+            Mode::Value => {
+                json.push(("elements_clipped", clipped.into()));
+                format!("total norm {total}, elements clipped: {clipped}")
+            }
+        };
+        (line, json)
+    }
+}
+
+type Clipped = Result<(Totals, Vec<Comparison>), (run::Failure, Parcel)>;
+
+impl Gradients {
+    /// Clips and writes all gradients; tells of each of them.
+    async fn clip(self: &Arc<Self>, options: Options, way: Way, sizes: &[(usize, usize)]) -> Clipped {
+        let Way::Pieces { budget, measures } = way else {
+            self.progress.phase("clipping");
+            return self.send(vec![(way::whole(sizes), options.request())], None).await;
+        };
+        let parcels = |apart| parcels(sizes, budget, apart);
+        // What the server would refuse is refused before the first byte is read.
+        self.calls.clip(options.request()).await.map_err(|error| (error.into(), Parcel::new()))?;
+        let mut request = options.request();
+        let measured = if measures {
+            self.progress.phase("measuring");
+            let apart = options.mode == Mode::NormPerTensor || options.error_if_nonfinite;
+            let measured = self.measure(parcels(apart), options.norm_type).await?;
+            if options.error_if_nonfinite && !measured.total.is_finite() {
+                return Err((self.not_finite(&measured).into(), Parcel::new()));
+            }
+            request.error_if_nonfinite = false;
+            Some(measured)
+        } else {
+            None
+        };
+        self.progress.phase("clipping");
+        let total = measured.as_ref().map(|measured| measured.total);
+        match options.mode {
+            Mode::Norm => {
+                request.total_norm = options.total_norm.or(total);
+                self.send(parcels(false).into_iter().map(|parcel| (parcel, request.clone())).collect(), None).await
+            }
+            Mode::Value => {
+                // Of nobody's interest where it was not measured.
+                let total = Some(total.unwrap_or(f64::NAN));
+                self.send(parcels(false).into_iter().map(|parcel| (parcel, request.clone())).collect(), total).await
+            }
+            Mode::NormPerTensor => {
+                // Each tensor by its own norm, as if it were all there is.
+                request.mode = pb::ClipMode::Norm.into();
+                let norms = measured.map(|measured| measured.norms).unwrap_or_default();
+                let of = |parcel: Parcel| {
+                    let total_norm = parcel.first().and_then(|part| norms.get(part.tensor).copied());
+                    (parcel, pb::ClipGradientsRequest { total_norm, ..request.clone() })
+                };
+                self.send(parcels(true).into_iter().map(of).collect(), total).await
+            }
         }
-        let outputs: Vec<_> = gradients.into_iter().map(|Gradient { name, tensor }| (name, tensor.into())).collect();
-        target.write(&outputs, metadata)?;
-        table::print(&table)?;
-        let total = number(total_norm);
-        table::print(match mode {
-            Mode::Norm => format!("total norm {total}, factor {}\n", number(scale)),
-            Mode::NormPerTensor => format!("total norm {total}, smallest factor {}\n", number(scale)),
-            Mode::Value => format!("total norm {total}, elements clipped: {clipped_elements}\n"),
-        })?;
-        table::print_written([Some(&target)])
+    }
+
+    /// The gradients whose norm is not finite.
+    fn not_finite(&self, measured: &Measured) -> Error {
+        let is_finite = |(norm, _): &(&f64, &Stored)| norm.is_finite();
+        let tensors = self.tensors.iter().map(|(tensor, _, _)| tensor);
+        let wrong = measured.norms.iter().zip(tensors).filter(|pair| !is_finite(pair));
+        let names = text::list(wrong.map(|(_, tensor)| &*tensor.name));
+        Error::NotFinite { total: measured.total, names }
     }
 }

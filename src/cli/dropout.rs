@@ -3,16 +3,21 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use evenkeel_client::{Client, DropoutKind, DropoutScaling, Dropped, Element, Error as CallError, Tensor};
-use ndarray::ArrayD;
+use evenkeel_client::DType;
+use evenkeel_proto::v1 as pb;
+use safetensors::Dtype;
 
 use super::{
-    arguments::{FileArgs, ServerArgs},
+    arguments::{FileArgs, Opened, create},
     error::Error,
-    files::{Contents, Named, Payload, Target},
-    progress,
+    files::{Contents, Form, Stored, Target, commit, element},
+    pieces::{DrawPiece, Draws},
+    progress::Progress,
+    report::{Report, ReportArgs},
+    run::{self, Comparison, Destination, Tell, all, blocking},
+    session::{Calls, ServerArgs},
     summary::share,
-    table::{self, Row, Table, percent},
+    table::percent,
 };
 
 /// What is dropped together, and what takes its place.
@@ -29,7 +34,7 @@ pub enum Kind {
     FeatureAlpha,
 }
 
-impl From<Kind> for DropoutKind {
+impl From<Kind> for pb::DropoutKind {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Element => Self::Element,
@@ -50,7 +55,7 @@ pub enum Scaling {
     None,
 }
 
-impl From<Scaling> for DropoutScaling {
+impl From<Scaling> for pb::DropoutScaling {
     fn from(scaling: Scaling) -> Self {
         match scaling {
             Scaling::Inverted => Self::Inverted,
@@ -64,6 +69,9 @@ impl From<Scaling> for DropoutScaling {
 pub struct DropoutArgs {
     #[command(flatten)]
     files: FileArgs,
+
+    #[command(flatten)]
+    report: ReportArgs,
 
     #[command(flatten)]
     server: ServerArgs,
@@ -102,13 +110,38 @@ struct Options {
 }
 
 impl Options {
-    /// How many draws a tensor of this shape takes.
-    fn draws(&self, shape: &[usize]) -> usize {
+    fn by_channel(&self) -> bool {
         match self.kind {
-            Kind::Element | Kind::Alpha => shape.iter().product(),
-            Kind::Channel | Kind::FeatureAlpha => shape.iter().take(2).product(),
+            Kind::Element | Kind::Alpha => false,
+            Kind::Channel | Kind::FeatureAlpha => true,
         }
     }
+
+    /// How each tensor is cut, for messages of at most `limit` bytes; `None`: it is passed on.
+    fn draws(&self, opened: &Opened, limit: usize) -> Vec<Option<Draws>> {
+        let draws = |(Stored { dtype, shape, .. }, computed): (&Stored, &bool)| {
+            let dtype = element::computed(*dtype).filter(|_| *computed)?;
+            // Of each element a bit of the mask comes back as well.
+            Some(Draws::new(shape, dtype.size(), self.by_channel(), limit / 9 * 8))
+        };
+        opened.contents.tensors.iter().zip(&opened.computed).map(draws).collect()
+    }
+
+    /// Whether a tensor of so many dimensions can have its elements dropped: a number by itself has no channels.
+    fn takes(&self) -> fn(usize) -> bool {
+        if self.by_channel() { |rank| rank > 0 } else { |_| true }
+    }
+}
+
+/// A tensor whose elements are dropped.
+struct Job {
+    tensor: Stored,
+    dtype: DType,
+    draws: Draws,
+    /// Of its first draw.
+    offset: u64,
+    to: Destination,
+    mask: Option<Destination>,
 }
 
 impl DropoutArgs {
@@ -117,68 +150,122 @@ impl DropoutArgs {
     /// # Errors
     /// [`Error`]; then nothing is written, unless it says so.
     pub async fn run(self) -> Result<(), Error> {
-        let Self { files, server, mut options, mask } = self;
-        let (Contents { tensors, metadata, bytes }, target) = files.open("dropout")?;
-        let mask = mask.map(|path| Target::named("--mask", &path)).transpose()?;
+        let Self { files, report: how, server, options, mask } = self;
+        let opened = files.open("dropout", options.takes()).await?;
+        let mask = mask.map(|path| Target::named("--mask", &path, opened.format)).transpose()?;
         if let Some(mask) = &mask {
-            mask.keep_off([files.input.as_path(), target.path()])?;
-            mask.expect_tensors(tensors.len())?;
+            mask.keep_off_inputs([files.input.as_path()])?;
+            mask.keep_off_output(&opened.target)?;
+            mask.lay_out(&mask_forms(&opened, &options.draws(&opened, usize::MAX)), &Contents::default())?;
         }
+        let reached = server.reach().await?;
+        let draws = options.draws(&opened, reached.limit());
+        let (output, to) = opened.create().await?;
+        let masks = match mask.clone() {
+            Some(mask) => Some(create(mask, mask_forms(&opened, &draws), Contents::default()).await?),
+            None => None,
+        };
+        let largest = draws.iter().flatten().flat_map(Draws::pieces).map(|piece| piece.region.len()).max();
+        let largest = largest.unwrap_or(0);
+        let session = reached.session(largest + largest / 8).await?;
+        let progress = how.progress(opened.bytes().1);
+        progress.phase("dropping");
 
-        let session = server.connect(bytes).await?;
-        let bar = progress::bar(bytes as u64);
-        let mut table = Table::new(&["kept"]);
-        let (mut outputs, mut masks) = (Vec::new(), Vec::new());
-        for Named { name, tensor } in tensors {
-            bar.set_message(name.clone());
-            let (count, size) = (tensor.len(), tensor.len() * tensor.dtype().size());
-            let draws = options.draws(tensor.shape());
-            table.push(Row::new(&name, "before", &tensor, [String::new()]));
-            let call = Call { client: &session.client, options, mask: mask.is_some() };
-            let Outcome { output, kept, mask } = match tensor {
-                Tensor::F32(x) => call.make(x).await,
-                Tensor::F64(x) => call.make(x).await,
-                Tensor::F16(x) => call.make(x).await,
-                Tensor::Bf16(x) => call.make(x).await,
-            }
-            .map_err(|error| Error::of_call(error, &files.input, &[&name]))?;
-            table.push(Row::new(&name, "after", &output, [percent(share(kept, count))]));
-            masks.extend(mask.map(|mask| (name.clone(), Payload::Mask(mask))));
-            outputs.push((name, output.into()));
-            options.offset = options.offset.wrapping_add(draws as u64);
-            bar.inc(size as u64);
+        let mut report = Report::new("kept");
+        let mut offset = options.offset;
+        let mut mask_places = masks.iter().flat_map(|(_, places)| places);
+        for ((tensor, draws), to) in opened.contents.tensors.iter().zip(draws).zip(to) {
+            let Some((draws, dtype)) = draws.zip(element::computed(tensor.dtype)) else {
+                let tell = how.tell(Tell::Summaries) != Tell::Nothing;
+                let summary = run::pass_on(tensor.clone(), to, tell, progress.clone()).await?;
+                report.unchanged(tensor, summary);
+                continue;
+            };
+            let count = draws.count() as u64;
+            let job = Job { tensor: tensor.clone(), dtype, draws, offset, to, mask: mask_places.next().cloned() };
+            let (comparison, kept) = job
+                .run(&session.client(), options, how.tell(Tell::Summaries), &progress)
+                .await
+                .map_err(|error| error.of_input(&files.input, &[&tensor.name]))?;
+            let kept = share(kept, tensor.elements());
+            report.compared(tensor, comparison, percent(kept), kept.into());
+            offset = offset.wrapping_add(count);
         }
-        bar.finish_and_clear();
+        progress.finish();
         session.close().await?;
-
-        target.write(&outputs, metadata)?;
-        if let Some(mask) = &mask {
-            mask.write(&masks, None)?;
-        }
-        table::print(&table)?;
-        table::print_written([Some(&target), mask.as_ref()])
+        let outputs = std::iter::once(output).chain(masks.map(|(output, _)| output)).collect();
+        commit(outputs).await?;
+        let written: Vec<&Target> = std::iter::once(&opened.target).chain(&mask).collect();
+        report.print(how, &written)
     }
 }
 
-/// A call for one tensor.
-struct Call<'a> {
-    client: &'a Client,
-    options: Options,
-    mask: bool,
+/// What the file of masks holds.
+fn mask_forms(opened: &Opened, draws: &[Option<Draws>]) -> Vec<Form> {
+    let form = |(tensor, draws): (&Stored, &Option<Draws>)| {
+        let draws = draws.as_ref()?;
+        let shape = draws.mask_shape().to_vec();
+        Some(Form { name: tensor.name.clone(), dtype: Dtype::BOOL, shape, len: draws.count() })
+    };
+    opened.contents.tensors.iter().zip(draws).filter_map(form).collect()
 }
 
-/// What a call leads to.
-struct Outcome {
-    output: Tensor,
-    kept: u64,
-    mask: Option<ArrayD<bool>>,
-}
+impl Job {
+    /// Drops and writes; returns what to tell, and how many elements were kept.
+    async fn run(
+        self,
+        calls: &Calls,
+        options: Options,
+        tell: Tell,
+        progress: &Progress,
+    ) -> Result<(Comparison, u64), run::Failure> {
+        let job = std::sync::Arc::new(self);
+        let work = job.draws.pieces().into_iter().map(|piece| {
+            let (job, calls, progress) = (job.clone(), calls.clone(), progress.clone());
+            async move { job.call(piece, calls, options, tell, progress).await }
+        });
+        let mut whole = (Comparison::default(), 0);
+        for (comparison, kept) in all(work).await? {
+            whole.0.merge(&comparison);
+            whole.1 += kept;
+        }
+        Ok(whole)
+    }
 
-impl Call<'_> {
-    async fn make<A: Element>(self, x: ArrayD<A>) -> Result<Outcome, CallError> {
-        let Options { p, seed, offset, kind, scaling } = self.options;
-        let call = self.client.dropout(x, p, seed).offset(offset).kind(kind.into()).scaling(scaling.into());
-        let Dropped { output, kept, mask } = call.return_mask(self.mask).send().await?;
-        Ok(Outcome { output: output.into(), kept, mask })
+    async fn call(
+        &self,
+        piece: DrawPiece,
+        calls: Calls,
+        options: Options,
+        tell: Tell,
+        progress: Progress,
+    ) -> Result<(Comparison, u64), run::Failure> {
+        let DrawPiece { region, shape, first, draws } = piece;
+        let before = run::read(&self.tensor, region, &progress).await?;
+        let Options { p, seed, offset: _, kind, scaling } = options;
+        let request = pb::DropoutRequest {
+            p,
+            seed,
+            offset: self.offset.wrapping_add(first as u64),
+            kind: pb::DropoutKind::from(kind).into(),
+            scaling: pb::DropoutScaling::from(scaling).into(),
+            return_mask: self.mask.is_some(),
+            input: Some(element::message(self.dtype, &shape, before.clone())),
+        };
+        let pb::DropoutResponse { kept, mask, output } = calls.dropout(request).await?;
+        let after = run::answered("output", output, self.dtype, &before)?;
+        progress.has_answer(before.len());
+        if self.mask.is_some() && mask.len() < draws.div_ceil(8) {
+            return Err(run::broken("mask", format!("has {} bytes for {draws} draws", mask.len())));
+        }
+        let (dtype, to, of_mask) = (self.dtype, self.to.clone(), self.mask.clone());
+        let comparison = blocking(move || {
+            if let Some(to) = of_mask {
+                let bits: Vec<u8> = (0..draws).map(|draw| mask[draw / 8] >> (draw % 8) & 1).collect();
+                to.writer.write(to.offset + first as u64, &bits)?;
+            }
+            run::write((region, &to), (dtype, tell), (&before, &after), &progress)
+        });
+        Ok((comparison.await?, kept))
     }
 }

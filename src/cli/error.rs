@@ -7,7 +7,7 @@ use std::{
 
 use evenkeel_client as client;
 
-use super::security::Refused;
+use super::{files::Stored, security::Refused, text};
 use crate::server;
 
 /// Why a command on files did not work. No file was written or changed, unless it says so.
@@ -22,12 +22,36 @@ pub enum Error {
         reason: String,
     },
     /// A file cannot be read, used or written.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {reason}", text::path(path))]
     File {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A tensor cannot be read out of its file.
+    #[error("tensor '{}': {reason}", text::name(name))]
+    Tensor {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Gradients have no finite norm, and an error was asked for then.
+    #[error("the norm of the gradients is not finite: {total}; it is not in {names}")]
+    NotFinite {
+        /// The norm of all.
+        total: f64,
+        /// Those that have a NaN or an infinity.
+        names: String,
+    },
+    /// A server was connected to and has said nothing.
+    #[error("{url}: cannot connect: the server has said nothing for {waited}")]
+    Silent {
+        /// The server.
+        url: String,
+        /// How long it was given.
+        waited: humantime::Duration,
     },
     /// There was no `--server`, and a server of the command's own did not start or did not end well.
     #[error("the command's own server: {0}")]
@@ -45,7 +69,13 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Usage { .. } => true,
-            Self::File { .. } | Self::Server(_) | Self::Call(_) | Self::Output(_) => false,
+            Self::File { .. }
+            | Self::Tensor { .. }
+            | Self::NotFinite { .. }
+            | Self::Silent { .. }
+            | Self::Server(_)
+            | Self::Call(_)
+            | Self::Output(_) => false,
         }
     }
 
@@ -60,6 +90,10 @@ impl Error {
 
     pub(super) fn file(path: &Path, reason: impl ToString) -> Self {
         Self::File { path: path.to_owned(), reason: reason.to_string() }
+    }
+
+    pub(super) fn reading(tensor: &Stored, error: io::Error) -> Self {
+        Self::Tensor { name: tensor.name.clone(), reason: format!("cannot read: {error}") }
     }
 
     /// What a call's error means to someone who gave flags and a file. `names` are those of the tensors of `input` that
@@ -77,7 +111,7 @@ impl Error {
             "input" | "gradients" => {
                 let index = rest.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<usize>().ok());
                 let name = names.get(index.unwrap_or(0)).copied().unwrap_or_default();
-                Self::file(input, format!("tensor '{name}': {description}"))
+                Self::file(input, format!("tensor '{}': {description}", text::name(name)))
             }
             flag => Self::usage(format!("--{}", flag.replace('_', "-")), description),
         }

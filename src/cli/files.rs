@@ -1,22 +1,32 @@
-//! Tensors in files: `.npy` and `.safetensors`, told apart by their extensions.
+//! Tensors in files: `.npy`, `.safetensors`, and `.safetensors.index.json` with its shards.
+//!
+//! Reading a file reads what it says of its tensors; their bytes are read when they are needed, in pieces.
 
+pub(super) mod element;
 mod npy;
+mod output;
 mod safetensors;
-mod target;
+mod selection;
+mod shards;
+mod source;
 
 use std::{
     collections::HashMap,
-    fs,
-    io::{self, Write},
     path::{Path, PathBuf},
     str::FromStr,
 };
 
-use evenkeel_client::{DType, Tensor};
-use ndarray::ArrayD;
+use ::safetensors::Dtype;
+use bytes::Bytes;
+use evenkeel_proto::v1 as pb;
 
-use super::error::Error;
-pub(super) use target::Target;
+use self::selection::Failure;
+pub(super) use self::{
+    output::{Output, Target, Writer, commit},
+    selection::Selection,
+    source::{STANDARD, Source},
+};
+use super::{error::Error, text};
 
 /// The formats, by their extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,79 +35,142 @@ pub(super) enum Format {
     Npy,
     /// Tensors by name, and metadata.
     Safetensors,
+    /// The names of `.safetensors` files. Only read.
+    Index,
 }
 
 impl Format {
-    /// What the extension of the file that a flag names says.
-    fn of(flag: &str, path: &Path) -> Result<Self, Error> {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("npy") => Ok(Self::Npy),
-            Some("safetensors") => Ok(Self::Safetensors),
-            Some(_) | None => {
-                Err(Error::usage(flag, format!("{} is neither a .npy nor a .safetensors file", path.display())))
-            }
+    /// What the extension says; `None`: nothing that is known.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        if path.to_str().is_some_and(|path| path.ends_with(shards::EXTENSION)) {
+            return Some(Self::Index);
         }
+        match path.extension()?.to_str()? {
+            "npy" => Some(Self::Npy),
+            "safetensors" => Some(Self::Safetensors),
+            _ => None,
+        }
+    }
+
+    fn refuse(flag: &str, path: &Path) -> Error {
+        Error::usage(flag, format!("{} is neither a .npy nor a .safetensors file", text::path(path)))
     }
 }
 
-/// A tensor and its name; in a `.npy` file, the name of the file without its extension.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Named {
+/// A tensor in a file.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    /// In a `.npy` file, the name of the file without its extension.
     pub(super) name: String,
-    pub(super) tensor: Tensor,
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    source: Source,
+    offset: u64,
+    /// In bytes.
+    pub(super) len: usize,
+}
+
+impl Stored {
+    /// Reads `len` bytes from byte `at` on.
+    pub(super) fn read(&self, at: usize, len: usize) -> std::io::Result<Bytes> {
+        self.source.read(self.offset + at as u64, len)
+    }
+
+    /// As [`read`](Self::read), behind what is there.
+    pub(super) fn append(&self, at: usize, len: usize, to: &mut Vec<u8>) -> std::io::Result<()> {
+        self.source.append(self.offset + at as u64, len, to)
+    }
+
+    /// The number of elements.
+    pub(super) fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub(super) fn form(&self) -> Form {
+        Form { name: self.name.clone(), dtype: self.dtype, shape: self.shape.clone(), len: self.len }
+    }
+}
+
+/// What a file says of a tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    pub(super) name: String,
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    /// In bytes.
+    pub(super) len: usize,
 }
 
 /// What a file holds.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
-    pub(super) tensors: Vec<Named>,
+    pub(super) tensors: Vec<Stored>,
     /// What a `.safetensors` file says about itself.
     pub(super) metadata: Option<HashMap<String, String>>,
-    /// The length of the file.
-    pub(super) bytes: usize,
 }
 
-/// What a tensor that is written is made of.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Payload {
-    Numbers(Tensor),
-    Mask(ArrayD<bool>),
-}
-
-impl From<Tensor> for Payload {
-    fn from(tensor: Tensor) -> Self {
-        Self::Numbers(tensor)
+/// Reads what the file that a flag names says of its tensors, and its format. Blocks until a pipe has ended.
+pub(super) fn read(flag: &str, path: &Path, selection: &Selection<'_>) -> Result<(Contents, Format), Error> {
+    let is_standard = path.as_os_str() == STANDARD;
+    let known = Format::of(path);
+    // What has no extension has to be opened; but a regular file that has another is not one of ours.
+    let is_regular = !is_standard && std::fs::metadata(path).is_ok_and(|file| file.is_file() || file.is_dir());
+    if known.is_none() && (is_regular || !is_standard && !path.exists()) && !path.starts_with("/dev") {
+        return Err(Format::refuse(flag, path));
     }
-}
-
-/// A tensor to write.
-pub(super) type Entry = (String, Payload);
-
-/// Reads the tensors of the file that a flag names, in the order they have there; if names are given, only those, in
-/// the order given.
-pub(super) fn read(flag: &str, path: &Path, only: &[String]) -> Result<Contents, Error> {
-    let format = Format::of(flag, path)?;
-    let bytes = fs::read(path).map_err(|error| Error::file(path, error))?;
-    match format {
+    let source = Source::open(path).map_err(|error| Error::file(path, error))?;
+    let wrong = |reason: String| Error::file(path, explain(&source, reason));
+    let format = match known {
+        Some(format) => format,
+        None if source.beginning(6).map_err(|error| Error::file(path, error))?.starts_with(b"\x93NUMPY") => Format::Npy,
+        None => Format::Safetensors,
+    };
+    let contents = match format {
         Format::Npy => {
-            if !only.is_empty() {
-                return Err(Error::usage("--tensor", format!("{} holds one tensor, without a name", path.display())));
+            for (flag, patterns) in [("--tensor", selection.tensor), ("--exclude", selection.exclude)] {
+                if !patterns.is_empty() {
+                    return Err(Error::usage(flag, format!("{} holds one tensor, without a name", text::path(path))));
+                }
             }
-            let tensor = npy::read(&bytes).map_err(|reason| Error::file(path, reason))?;
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            Ok(Contents { tensors: vec![Named { name, tensor }], metadata: None, bytes: bytes.len() })
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            let name = if is_standard { "stdin".to_owned() } else { stem.into_owned() };
+            return Ok((Contents { tensors: vec![npy::read(&source, name).map_err(wrong)?], metadata: None }, format));
         }
-        Format::Safetensors => safetensors::read(&bytes, only).map_err(|reason| Error::file(path, reason)),
+        Format::Safetensors => safetensors::read(&source).map_err(wrong)?,
+        Format::Index => shards::read(path, &source)?,
+    };
+    let taken = selection.take(contents).map_err(|failure| match failure {
+        Failure::Usage(error) => error,
+        Failure::File(reason) => Error::file(path, reason),
+    })?;
+    Ok((taken, format))
+}
+
+/// A shard of an index.
+fn read_safetensors(path: &Path) -> Result<Contents, Error> {
+    let source = Source::open(path).map_err(|error| Error::file(path, error))?;
+    safetensors::read(&source).map_err(|reason| Error::file(path, explain(&source, reason)))
+}
+
+/// Why a file is not what it should be: often only its pointer was fetched.
+fn explain(source: &Source, reason: String) -> String {
+    const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+    match source.beginning(POINTER.len()) {
+        Ok(beginning) if &*beginning == POINTER => {
+            "a Git LFS pointer, not the file itself; `git lfs pull` fetches that".to_owned()
+        }
+        Ok(_) | Err(_) => reason,
     }
 }
 
-/// The number of elements in the bytes of a `.npy` file, or why it is none. Only for `fuzz/`.
+/// The number of elements that are computed with in the bytes of a `.npy` file, or why it is none. Only for `fuzz/`.
 ///
 /// # Errors
 /// What the command line would say of the file.
 #[doc(hidden)]
 pub fn count_npy(bytes: &[u8]) -> Result<usize, String> {
-    npy::read(bytes).map(|tensor| tensor.len())
+    let source = Source::memory(Bytes::copy_from_slice(bytes));
+    npy::read(&source, String::new()).map(|tensor| tensor.elements())
 }
 
 /// As [`count_npy`], of a `.safetensors` file.
@@ -106,29 +179,9 @@ pub fn count_npy(bytes: &[u8]) -> Result<usize, String> {
 /// What the command line would say of the file.
 #[doc(hidden)]
 pub fn count_safetensors(bytes: &[u8]) -> Result<usize, String> {
-    let contents = safetensors::read(bytes, &[])?;
-    Ok(contents.tensors.iter().map(|Named { name: _, tensor }| tensor.len()).sum())
-}
-
-/// Writes tensors in a format that can hold them: see [`Target::expect`].
-fn write(
-    format: Format,
-    entries: &[Entry],
-    metadata: Option<HashMap<String, String>>,
-    out: impl Write,
-) -> io::Result<()> {
-    match (format, entries) {
-        (Format::Npy, [(_, payload)]) => npy::write(payload, out),
-        (Format::Npy, _) => Err(io::Error::other("a .npy file holds exactly one tensor")),
-        (Format::Safetensors, entries) => safetensors::write(entries, metadata, out),
-    }
-}
-
-impl Contents {
-    /// Whether there is a tensor that a `.npy` file cannot hold.
-    fn has_bfloat16(&self) -> bool {
-        self.tensors.iter().any(|Named { name: _, tensor }| tensor.dtype() == DType::Bf16)
-    }
+    let contents = safetensors::read(&Source::memory(Bytes::copy_from_slice(bytes)))?;
+    let computed = contents.tensors.iter().filter(|tensor| element::computed(tensor.dtype).is_some());
+    Ok(computed.map(Stored::elements).sum())
 }
 
 /// One tensor of a file, as a flag names it: `FILE` or `FILE:NAME`.
@@ -160,18 +213,32 @@ impl TensorPath {
         &self.path
     }
 
-    /// Reads the tensor, and tells the length of its file.
-    pub(super) fn read(&self, flag: &str) -> Result<(Tensor, usize), Error> {
+    /// Reads the tensor.
+    pub(super) fn read(&self, flag: &str) -> Result<pb::Tensor, Error> {
         let Self { path, name } = self;
-        let Contents { mut tensors, metadata: _, bytes } = read(flag, path, name.as_slice())?;
-        match (tensors.pop(), tensors.len()) {
-            (Some(Named { name: _, tensor }), 0) => Ok((tensor, bytes)),
-            (last, rest) => {
-                let count = rest + usize::from(last.is_some());
-                let reason = format!("{0} holds {count} tensors; name one, as {0}:NAME", path.display());
-                Err(Error::usage(flag, reason))
+        let (Contents { tensors, metadata: _ }, _) = read(flag, path, &Selection { tensor: &[], exclude: &[] })?;
+        let found: Vec<&Stored> = match name {
+            Some(name) => {
+                let found: Vec<_> = tensors.iter().filter(|tensor| tensor.name == *name).collect();
+                if found.is_empty() {
+                    let there = text::list(tensors.iter().map(|tensor| &*tensor.name));
+                    let reason = format!("there is no tensor '{}', only {there}", text::name(name));
+                    return Err(Error::file(path, reason));
+                }
+                found
             }
-        }
+            None => tensors.iter().collect(),
+        };
+        let &[tensor] = &found[..] else {
+            let reason = format!("{0} holds {1} tensors; name one, as {0}:NAME", text::path(path), found.len());
+            return Err(Error::usage(flag, reason));
+        };
+        let Some(dtype) = element::computed(tensor.dtype) else {
+            let (name, dtype) = (text::name(&tensor.name), element::name(tensor.dtype));
+            return Err(Error::file(path, format!("tensor '{name}': elements of {dtype} are not computed with")));
+        };
+        let data = tensor.read(0, tensor.len).map_err(|error| Error::file(path, error))?;
+        Ok(element::message(dtype, &tensor.shape, data))
     }
 }
 
@@ -190,5 +257,19 @@ mod tests {
         assert_eq!(parse("a:b/w.safetensors"), ("a:b/w.safetensors".to_owned(), None));
         assert_eq!(parse("c:/w.safetensors:ln.weight"), ("c:/w.safetensors".to_owned(), Some("ln.weight".to_owned())));
         assert_eq!(parse("w.safetensors:a:b"), ("w.safetensors".to_owned(), Some("a:b".to_owned())));
+    }
+
+    #[test]
+    fn formats_are_told_by_the_end_of_the_name() {
+        for (path, format) in [
+            ("a.npy", Some(Format::Npy)),
+            ("a.safetensors", Some(Format::Safetensors)),
+            ("a/model.safetensors.index.json", Some(Format::Index)),
+            ("a.json", None),
+            ("npy", None),
+            ("-", None),
+        ] {
+            assert_eq!(Format::of(Path::new(path)), format, "{path}");
+        }
     }
 }

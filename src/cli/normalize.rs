@@ -1,17 +1,26 @@
 //! `evenkeel normalize`: normalizes the tensors of a file.
 
-use std::path::PathBuf;
+mod parameters;
+mod pooling;
+mod statistics;
+
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
-use evenkeel_client::{Client, Element, Error as CallError, NormKind, Normalized, Tensor};
-use ndarray::ArrayD;
+use evenkeel_client::DType;
+use evenkeel_proto::v1 as pb;
 
+use self::{parameters::Parameters, statistics::Statistics};
 use super::{
-    arguments::{FileArgs, ServerArgs},
+    arguments::FileArgs,
     error::Error,
-    files::{Contents, Entry, Named, Target, TensorPath},
-    progress,
-    table::{self, Row, Table},
+    files::{Stored, Target, TensorPath, commit, element},
+    pieces::{Boxes, Piece, TooLarge},
+    progress::Progress,
+    report::{Report, ReportArgs},
+    run::{self, Comparison, Destination, Tell, all, blocking},
+    session::{Calls, Reached, ServerArgs},
+    text,
 };
 
 /// Which elements are pooled.
@@ -29,7 +38,7 @@ pub enum Kind {
     Group,
 }
 
-impl From<Kind> for NormKind {
+impl From<Kind> for pb::NormKind {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Batch => Self::Batch,
@@ -46,6 +55,9 @@ impl From<Kind> for NormKind {
 pub struct NormalizeArgs {
     #[command(flatten)]
     files: FileArgs,
+
+    #[command(flatten)]
+    report: ReportArgs,
 
     #[command(flatten)]
     server: ServerArgs,
@@ -120,133 +132,169 @@ impl Options {
     }
 }
 
+/// A tensor that is normalized.
+struct Job {
+    tensor: Stored,
+    dtype: DType,
+    boxes: Boxes,
+    to: Destination,
+    options: Options,
+    parameters: Parameters,
+    statistics: bool,
+}
+
 impl NormalizeArgs {
     /// Normalizes, writes and prints.
     ///
     /// # Errors
     /// [`Error`]; then nothing is written, unless it says so.
     pub async fn run(self) -> Result<(), Error> {
-        let Self { files, server, options, statistics } = self;
+        let Self { files, report: how, server, options, statistics } = self;
         let kind = options.kind.to_possible_value().expect("no kind is hidden");
-        let (Contents { tensors, metadata, bytes }, target) = files.open(kind.get_name())?;
-        let statistics = statistics.map(|path| Target::named("--statistics", &path)).transpose()?;
-
-        let mut parameters = [const { None }; 4];
-        let mut total = bytes;
-        for (parameter, (flag, path)) in parameters.iter_mut().zip(options.paths()) {
-            if let Some(path) = path {
-                target.keep_off([path.path()])?;
-                let (tensor, bytes) = path.read(flag)?;
-                *parameter = Some(tensor);
-                total += bytes;
-            }
-        }
+        // A number by itself has no axis to pool over.
+        let opened = files.open(kind.get_name(), |rank| rank > 0).await?;
+        let statistics = statistics.map(|path| Target::named("--statistics", &path, opened.format)).transpose()?;
+        let paths = options.paths();
+        let read: Vec<_> = paths.iter().filter_map(|(_, path)| *path).map(TensorPath::path).collect();
+        opened.target.keep_off_inputs(read.iter().copied())?;
         if let Some(statistics) = &statistics {
-            let read = options.paths().into_iter().filter_map(|(_, path)| path).map(TensorPath::path);
-            statistics.keep_off(read.chain([files.input.as_path(), target.path()]))?;
+            statistics.keep_off_inputs(read.into_iter().chain([files.input.as_path()]))?;
+            statistics.keep_off_output(&opened.target)?;
             // Not even for RMS, which has no mean: what a file holds should not depend on the kind.
             statistics.expect_tensors(4)?;
         }
+        let parameters = {
+            let options = options.clone();
+            blocking(move || Parameters::read(&options)).await?
+        };
 
-        let session = server.connect(total).await?;
-        let bar = progress::bar(bytes as u64);
-        let mut table = Table::new(&["axes"]);
-        let (mut outputs, mut numbers) = (Vec::new(), Vec::new());
-        for Named { name, tensor } in tensors {
-            bar.set_message(name.clone());
-            let size = tensor.len() * tensor.dtype().size();
-            table.push(Row::new(&name, "before", &tensor, [String::new()]));
-            let statistics = statistics.is_some();
-            let call = Call { client: &session.client, options: &options, parameters: &parameters, statistics };
-            let Outcome { output, axes, statistics } = match tensor {
-                Tensor::F32(x) => call.make(x, &name).await,
-                Tensor::F64(x) => call.make(x, &name).await,
-                Tensor::F16(x) => call.make(x, &name).await,
-                Tensor::Bf16(x) => call.make(x, &name).await,
-            }
-            .map_err(|error| Error::of_call(error, &files.input, &[&name]))?;
-            table.push(Row::new(&name, "after", &output, [format!("{axes:?}")]));
-            outputs.push((name, output.into()));
-            numbers.extend(statistics);
-            bar.inc(size as u64);
+        let reached = server.reach().await?;
+        let mut largest = 0;
+        let mut boxes = Vec::new();
+        for (tensor, computed) in opened.contents.tensors.iter().zip(&opened.computed) {
+            let dtype = element::computed(tensor.dtype).filter(|_| *computed);
+            let cut = dtype.map(|dtype| {
+                let boxes = options
+                    .cut((tensor, dtype), &parameters, statistics.is_some(), reached.limit())
+                    .map_err(|needed| too_large(&files, tensor, needed, &reached))?;
+                largest = largest.max(options.answer(&boxes, tensor, statistics.is_some()) + parameters.len());
+                Ok::<_, Error>((dtype, boxes))
+            });
+            boxes.push(cut.transpose()?);
         }
-        bar.finish_and_clear();
+        let (output, to) = opened.create().await?;
+        let written = match statistics.clone() {
+            Some(target) => Some(blocking(move || target.open(0)).await?),
+            None => None,
+        };
+        let session = reached.session(largest).await?;
+        let progress = how.progress(opened.bytes().1);
+        progress.phase("normalizing");
+
+        let mut report = Report::new("axes");
+        let mut numbers = Vec::new();
+        for ((tensor, boxes), to) in opened.contents.tensors.iter().zip(boxes).zip(to) {
+            let Some((dtype, boxes)) = boxes else {
+                let tell = how.tell(Tell::Summaries) != Tell::Nothing;
+                let summary = run::pass_on(tensor.clone(), to, tell, progress.clone()).await?;
+                report.unchanged(tensor, summary);
+                continue;
+            };
+            let (options, parameters) = (options.clone(), parameters.clone());
+            let job =
+                Job { tensor: tensor.clone(), dtype, boxes, to, options, parameters, statistics: written.is_some() };
+            let (comparison, axes, found) = job
+                .run(&session.client(), how.tell(Tell::Summaries), &progress)
+                .await
+                .map_err(|error| error.of_input(&files.input, &[&tensor.name]))?;
+            report.compared(tensor, comparison, format!("{axes:?}"), axes.into());
+            numbers.extend(found.map(|found| (tensor.name.clone(), found)));
+        }
+        progress.finish();
         session.close().await?;
-
-        target.write(&outputs, metadata)?;
-        if let Some(statistics) = &statistics {
-            statistics.write(&numbers, None)?;
+        let mut outputs = vec![output];
+        if let Some((target, written)) = statistics.clone().zip(written) {
+            outputs.push(blocking(move || statistics::write(&target, written, numbers)).await?);
         }
-        table::print(&table)?;
-        table::print_written([Some(&target), statistics.as_ref()])
+        commit(outputs).await?;
+        let written: Vec<&Target> = std::iter::once(&opened.target).chain(&statistics).collect();
+        report.print(how, &written)
     }
 }
 
-/// A call for one tensor.
-struct Call<'a> {
-    client: &'a Client,
-    options: &'a Options,
-    /// Weight, bias, running mean, running variance.
-    parameters: &'a [Option<Tensor>; 4],
-    statistics: bool,
+/// A tensor cannot be sent, and what helps.
+fn too_large(files: &FileArgs, tensor: &Stored, TooLarge(needed): TooLarge, reached: &Reached) -> Error {
+    let helps = if reached.is_own() {
+        "no message of gRPC is as long: pool over fewer axes, or cut the tensor where nothing is pooled".to_owned()
+    } else {
+        format!(
+            "the server takes {}: it may be started with a larger --max-message-bytes, or --server be left out",
+            reached.limit()
+        )
+    };
+    let name = text::name(&tensor.name);
+    let reason =
+        format!("tensor '{name}': what is normalized together must be in one message of {needed} bytes; {helps}");
+    Error::file(&files.input, reason)
 }
 
-/// What a call leads to.
-struct Outcome {
-    output: Tensor,
-    axes: Vec<usize>,
-    statistics: Vec<Entry>,
-}
+/// What a job leads to: what to tell, the axes that were pooled, and the statistics if they are wanted.
+type Outcome = (Comparison, Vec<i32>, Option<Statistics>);
 
-impl Call<'_> {
-    async fn make<A: Element>(self, x: ArrayD<A>, name: &str) -> Result<Outcome, CallError> {
-        let Options {
-            kind,
-            axes,
-            groups,
-            eps,
-            channel_axis,
-            training,
-            momentum,
-            weight: _, // the tensors are in `parameters`
-            bias: _,
-            running_mean: _,
-            running_var: _,
-        } = self.options;
-        let mut call = self.client.normalize(x).kind((*kind).into()).axes(axes.iter().copied()).groups(*groups);
-        if let Some(eps) = eps {
-            call = call.eps(*eps);
+impl Job {
+    async fn run(self, calls: &Calls, tell: Tell, progress: &Progress) -> Result<Outcome, run::Failure> {
+        let job = Arc::new(self);
+        let work = job.boxes.clone().pieces().map(|piece| {
+            let (job, calls, progress) = (job.clone(), calls.clone(), progress.clone());
+            async move { job.normalize(piece, calls, tell, progress).await }
+        });
+        let mut whole = (Comparison::default(), Vec::new());
+        let mut parts = Vec::new();
+        for (comparison, axes, part) in all(work).await? {
+            whole.0.merge(&comparison);
+            whole.1 = axes;
+            parts.extend(part);
         }
-        if let Some(channel_axis) = channel_axis {
-            call = call.channel_axis(*channel_axis);
-        }
-        if let Some(training) = training {
-            call = call.training(*training);
-        }
-        if let Some(momentum) = momentum {
-            call = call.momentum(*momentum);
-        }
-        let [weight, bias, running_mean, running_var] = self.parameters;
-        if let Some(weight) = weight {
-            call = call.weight(weight);
-        }
-        if let Some(bias) = bias {
-            call = call.bias(bias);
-        }
-        if let (Some(mean), Some(var)) = (running_mean, running_var) {
-            call = call.running_statistics(mean, var);
-        }
-        let Normalized { output, axes, mean, rstd, running_mean, running_var } =
-            call.return_statistics(self.statistics).send().await?;
-        let statistics = [
-            ("mean", mean.map(Tensor::from)),
-            ("rstd", rstd.map(Tensor::from)),
-            ("running_mean", running_mean),
-            ("running_var", running_var),
-        ];
-        let statistics = statistics
-            .into_iter()
-            .filter_map(|(statistic, tensor)| Some((format!("{name}.{statistic}"), tensor?.into())));
-        Ok(Outcome { output: output.into(), axes, statistics: statistics.collect() })
+        let statistics = if job.statistics {
+            let shape = job.options.statistics_shape(&job.tensor.shape);
+            Some(Statistics::join(parts, shape)?)
+        } else {
+            None
+        };
+        Ok((whole.0, whole.1, statistics))
+    }
+
+    async fn normalize(
+        &self,
+        piece: Piece,
+        calls: Calls,
+        tell: Tell,
+        progress: Progress,
+    ) -> Result<Outcome, run::Failure> {
+        let Piece { region, shape, channels, groups } = piece;
+        let before = run::read(&self.tensor, region, &progress).await?;
+        let [weight, bias, running_mean, running_var] = self.parameters.of(&channels);
+        let request = pb::NormalizeRequest {
+            input: Some(element::message(self.dtype, &shape, before.clone())),
+            groups: match groups {
+                Some(groups) => u32::try_from(groups).unwrap_or(u32::MAX),
+                None => self.options.groups,
+            },
+            return_statistics: self.statistics,
+            weight,
+            bias,
+            running_mean,
+            running_var,
+            ..self.options.request()
+        };
+        let pb::NormalizeResponse { axes, mean, rstd, running_mean, running_var, output } =
+            calls.normalize(request).await?;
+        let after = run::answered("output", output, self.dtype, &before)?;
+        progress.has_answer(before.len());
+        let statistics = self.statistics.then_some(Statistics { mean, rstd, running_mean, running_var });
+        let (dtype, to) = (self.dtype, self.to.clone());
+        let comparison =
+            blocking(move || run::write((region, &to), (dtype, tell), (&before, &after), &progress)).await?;
+        Ok((comparison, axes, statistics))
     }
 }

@@ -1,13 +1,10 @@
 //! The table of before and after that a command on files prints.
 
-use std::{
-    fmt::{self, Write as _},
-    io::{self, Write as _},
-};
+use std::fmt;
 
-use evenkeel_client::Tensor;
+use unicode_width::UnicodeWidthStr as _;
 
-use super::{error::Error, files::Target, summary::Summary};
+use super::summary::Summary;
 
 /// A tensor before or after an operation.
 #[derive(Clone, Debug)]
@@ -16,13 +13,20 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// `more` are the cells of the columns that this command has beside those of all.
-    pub(super) fn new(name: &str, state: &str, tensor: &Tensor, more: impl IntoIterator<Item = String>) -> Self {
-        let Summary { mean, std, norm } = Summary::of(tensor);
-        let mut cells = vec![name.to_owned(), state.to_owned()];
-        cells.extend([tensor.dtype().to_string(), format!("{:?}", tensor.shape())]);
-        cells.extend([mean, std, norm].map(number));
-        cells.extend(more);
+    /// `more` is the cell of the column that this command has beside those of all.
+    pub(super) fn new(
+        name: &str,
+        state: &str,
+        dtype: &str,
+        shape: &[usize],
+        summary: Option<&Summary>,
+        more: &str,
+    ) -> Self {
+        let numbers = summary.map(|it| [it.mean(), it.std(), it.norm()].map(number)).unwrap_or_default();
+        let mut cells = [name, state, dtype].map(str::to_owned).to_vec();
+        cells.push(format!("{shape:?}"));
+        cells.extend(numbers);
+        cells.push(more.to_owned());
         Self { cells }
     }
 }
@@ -34,10 +38,10 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// `more` are the headers of the columns that this command has beside those of all.
-    pub(super) fn new(more: &[&str]) -> Self {
-        let common = ["tensor", "state", "dtype", "shape", "mean", "std", "norm"];
-        Self { rows: vec![common.iter().chain(more).map(|&header| header.to_owned()).collect()] }
+    /// `more` is the header of the column that this command has beside those of all.
+    pub(super) fn new(more: &str) -> Self {
+        let header = ["tensor", "state", "dtype", "shape", "mean", "std", "norm", more];
+        Self { rows: vec![header.map(str::to_owned).to_vec()] }
     }
 
     pub(super) fn push(&mut self, Row { mut cells }: Row) {
@@ -56,17 +60,21 @@ impl fmt::Display for Table {
         const LEFT: usize = 4;
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            cells.map(|cell| cell.width()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.rows[0].len()).map(width).collect();
         for row in &self.rows {
             let mut line = String::new();
             for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-                let gap = if column == 0 { "" } else { "  " };
+                line.push_str(if column == 0 { "" } else { "  " });
+                // By columns of the terminal: a character may fill two, or none.
+                let padding = " ".repeat(width - cell.width());
                 if column < LEFT {
-                    write!(line, "{gap}{cell:<width$}")?;
+                    line.push_str(cell);
+                    line.push_str(&padding);
                 } else {
-                    write!(line, "{gap}{cell:>width$}")?;
+                    line.push_str(&padding);
+                    line.push_str(cell);
                 }
             }
             writeln!(f, "{}", line.trim_end())?;
@@ -93,22 +101,9 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.2}%", 100.0 * share)
 }
 
-/// Prints to standard output. Somebody who reads only the first lines (`| head`) has seen enough.
-pub(super) fn print(text: impl fmt::Display) -> Result<(), Error> {
-    match write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Prints what was written, one file on a line.
-pub(super) fn print_written<'a>(targets: impl IntoIterator<Item = Option<&'a Target>>) -> Result<(), Error> {
-    targets.into_iter().flatten().try_for_each(|target| print(format_args!("wrote {}\n", target.path().display())))
-}
-
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use evenkeel_client::DType;
 
     use super::*;
 
@@ -132,16 +127,18 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_never_empty() {
-        let mut table = Table::new(&["kept"]);
-        table.push(Row::new("", "before", &array![[1.0_f32, 1.0]].into(), [String::new()]));
-        table.push(Row::new("ünïcode", "after", &array![[0.5_f64, -1.5]].into(), [percent(0.25)]));
+        let of = |values: [f64; 2]| Summary::of(DType::F64, &values.map(f64::to_le_bytes).concat());
+        let mut table = Table::new("kept");
+        table.push(Row::new("", "before", "float64", &[1, 2], Some(&of([1.0, 1.0])), ""));
+        table.push(Row::new("ünïcode", "after", "float64", &[1, 2], Some(&of([0.5, -1.5])), "25.00%"));
+        table.push(Row::new("層の重み", "unchanged", "int64", &[], None, ""));
         let expected = "\
-tensor   state   dtype    shape       mean      std     norm    kept
--        before  float32  [1, 2]   1.00000        0  1.41421       -
-ünïcode  after   float64  [1, 2]  -0.500000  1.00000  1.58114  25.00%
+tensor    state      dtype    shape        mean      std     norm    kept
+-         before     float64  [1, 2]    1.00000        0  1.41421       -
+ünïcode   after      float64  [1, 2]  -0.500000  1.00000  1.58114  25.00%
+層の重み  unchanged  int64    []              -        -        -       -
 ";
-        assert_eq!(table.to_string().replace(' ', ""), expected.replace(' ', ""));
-        let ends: Vec<_> = table.to_string().lines().map(|line| line.chars().count()).collect();
-        assert!(ends.iter().all(|&end| end == ends[0]), "{table}");
+        assert_eq!(table.to_string(), expected);
+        assert!(expected.lines().all(|line| line.width() == expected.lines().map(str::width).max().unwrap_or(0)));
     }
 }

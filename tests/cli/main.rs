@@ -6,13 +6,17 @@ mod authority;
 mod clip;
 mod dropout;
 mod files;
+mod names;
 mod normalize;
 mod npy;
+mod outputs;
+mod pieces;
 mod program;
 mod refusals;
 mod security;
 mod servers;
 mod settings;
+mod state_dicts;
 mod stored;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;

@@ -59,8 +59,19 @@ impl Folder {
         Ok(names)
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    /// The program, in this folder.
+    pub(crate) fn command(&self) -> Command {
+        self.of(Command::new(env!("CARGO_BIN_EXE_evenkeel")))
+    }
+
+    /// Runs within the limits that a shell sets before, as in `ulimit -f 100`.
+    pub(crate) fn within(&self, limits: &str, arguments: &str) -> Result<Run, io::Error> {
+        let mut command = self.of(Command::new("sh"));
+        command.args(["-c", &format!("{limits}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_evenkeel")]);
+        run(command.args(arguments.split_whitespace()))
+    }
+
+    fn of(&self, mut command: Command) -> Command {
         for (name, _) in std::env::vars_os() {
             let name_bytes = name.as_encoded_bytes();
             if name_bytes.starts_with(b"EVENKEEL_") || name_bytes.starts_with(b"OTEL_") {
@@ -79,10 +90,7 @@ impl Folder {
     /// The same, with these environment variables.
     pub(crate) fn run_with(&self, variables: &[(&str, &str)], arguments: &str) -> Result<Run, io::Error> {
         let mut command = self.command();
-        command.envs(variables.iter().copied()).args(arguments.split_whitespace());
-        let Output { status, stdout, stderr } = command.output()?;
-        let text = |bytes| String::from_utf8(bytes).map_err(io::Error::other);
-        Ok(Run { code: status.code(), stdout: text(stdout)?, stderr: text(stderr)? })
+        run(command.envs(variables.iter().copied()).args(arguments.split_whitespace()))
     }
 
     /// Runs what must work, and returns the table.
@@ -93,6 +101,12 @@ impl Folder {
             run.rows()
         })
     }
+}
+
+fn run(command: &mut Command) -> Result<Run, io::Error> {
+    let Output { status, stdout, stderr } = command.output()?;
+    let text = |bytes| String::from_utf8(bytes).map_err(io::Error::other);
+    Ok(Run { code: status.code(), stdout: text(stdout)?, stderr: text(stderr)? })
 }
 
 impl Run {

@@ -52,7 +52,9 @@ fn nobody_there_and_nobody_answering() -> TestResult {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let url = format!("http://{}", listener.local_addr()?);
     // Connections are taken by the kernel, and never by a server.
-    folder.run(&format!("clip digits.npy --timeout 50ms --server {url}"))?.failed(1, &["deadline"]);
+    folder
+        .run(&format!("clip digits.npy --timeout 50ms --server {url}"))?
+        .failed(1, &[&url, "has said nothing for 50ms"]);
     folder.run("clip digits.npy --server nonsense:")?.failed(1, &["nonsense:"]);
     assert_eq!(folder.list()?, ["digits.npy"]);
     Ok(())

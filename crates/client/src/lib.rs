@@ -45,6 +45,7 @@ mod dropout;
 mod element;
 mod error;
 mod measure;
+mod messages;
 mod normalize;
 mod security;
 mod tensor;

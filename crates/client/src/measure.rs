@@ -39,10 +39,15 @@ impl MeasureGradients {
         let messages = Pieces::new(gradients, norm_type, client.max_message_bytes());
         let (mut call, request) = client.stream(tokio_stream::iter(messages));
         let answer = call.stub.measure_gradients(request).await.map_err(|status| call.error(status))?.into_inner();
+        NormPartial::from_answer(answer)
+    }
+}
 
+impl NormPartial {
+    pub(crate) fn from_answer(answer: pb::MeasureGradientsResponse) -> Result<Self, Error> {
         let pb::MeasureGradientsResponse { partial, total_norm: _ } = answer;
         let partial = partial.ok_or_else(|| Error::protocol("partial", "is missing"))?;
-        NormPartial::from_wire(partial)
+        Self::from_wire(partial)
             .map_err(|error| Error::protocol(format!("partial.{}", error.field()), error.to_string()))
     }
 }

@@ -1,102 +1,111 @@
-//! NumPy's `.npy`, by the crate npyz: of the kept crates the one that has float16.
+//! NumPy's `.npy`: one tensor of floating-point numbers, in any order of elements and bytes.
 
-use std::io::Write;
+mod header;
 
-use evenkeel_client::{Tensor, half::f16};
-use ndarray::{ArrayD, IxDyn, ShapeBuilder as _};
-use npyz::{AutoSerialize, DType, Deserialize, NpyFile, NpyHeader, Order, TypeChar, WriterBuilder as _};
+use bytes::Bytes;
+use evenkeel_client::DType;
+use ndarray::{ArrayView, IxDyn, ShapeBuilder as _};
+use safetensors::Dtype;
 
-use super::Payload;
+use self::header::{Element, Header};
+use super::{Source, Stored, element};
 
-/// Brackets that a header may open. That of an array opens two, of its dictionary and of its shape; types that are made of
-/// others open more, and are not taken.
-const MAX_BRACKETS: usize = 16;
+/// How many bytes tell the length of the header.
+const PREFIX: usize = 12;
 
-/// The tensor of a file, whatever its order and endianness; or why not.
-pub(super) fn read(mut bytes: &[u8]) -> Result<Tensor, String> {
-    if brackets(bytes) > MAX_BRACKETS {
-        return Err(format!("not a .npy file of numbers: its header opens more than {MAX_BRACKETS} brackets"));
+/// The tensor of a file; or why not.
+pub(super) fn read(source: &Source, name: String) -> Result<Stored, String> {
+    let beginning = source.beginning(PREFIX).map_err(|error| error.to_string())?;
+    let all = source.beginning(header::len(&beginning)?).map_err(|error| error.to_string())?;
+    let Header { element, fortran_order, shape, data } = header::parse(&all)?;
+    let (size, big_endian) = match element {
+        Element::Float { size, big_endian } => (size, big_endian),
+        Element::Other(name) => return Err(refusal(&name)),
+    };
+    let dtype = match size {
+        2 => DType::F16,
+        4 => DType::F32,
+        _ => DType::F64,
+    };
+    let expected = shape.iter().try_fold(size, |bytes, &dim| bytes.checked_mul(dim));
+    let Some(expected) = expected.filter(|_| is_an_array(&shape, size)) else {
+        return Err(format!("no memory holds the shape {shape:?}"));
+    };
+    let there = source.len() - data as u64;
+    if there != expected as u64 {
+        return Err(format!("expected {expected} bytes after the header and got {there}, for shape {shape:?}"));
     }
-    let header = NpyHeader::from_reader(&mut bytes).map_err(|error| format!("not a .npy file: {error}"))?;
-    match element(&header.dtype()) {
-        Ok(2) => elements::<f16>(header, bytes).map(Tensor::F16),
-        Ok(4) => elements::<f32>(header, bytes).map(Tensor::F32),
-        Ok(8) => elements::<f64>(header, bytes).map(Tensor::F64),
-        Ok(size) => Err(refusal(&format!("float{}", 8 * size))),
-        Err(name) => Err(refusal(&name)),
-    }
+    let (source, offset) = if big_endian || fortran_order && shape.len() > 1 {
+        let bytes = source.read(data as u64, expected).map_err(|error| error.to_string())?;
+        (Source::memory(in_order(bytes, size, big_endian, fortran_order, &shape)?), 0)
+    } else {
+        (source.clone(), data as u64)
+    };
+    Ok(Stored { name, dtype: element::stored(dtype), shape, source, offset, len: expected })
 }
 
-/// How many brackets the header opens. npyz's parser takes twice as long for each that is within another.
-fn brackets(bytes: &[u8]) -> usize {
-    let (begin, len) = match bytes {
-        [_, _, _, _, _, _, 1, _, low, high, ..] => (10, usize::from(u16::from_le_bytes([*low, *high]))),
-        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => {
-            (12, usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX))
-        }
-        // Not even that: npyz says so.
-        _ => return 0,
-    };
-    let header = bytes[begin..].iter().take(len);
-    header.filter(|byte| matches!(byte, b'{' | b'[' | b'(')).count()
+/// Whether the dimensions but for zeros are within any memory: NumPy and ndarray refuse others.
+fn is_an_array(shape: &[usize], size: usize) -> bool {
+    let bytes = shape.iter().filter(|&&dim| dim != 0).try_fold(size, |bytes, &dim| bytes.checked_mul(dim));
+    bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok())
 }
 
 fn refusal(dtype: &str) -> String {
     format!("elements of {dtype} are not taken, only float16, float32 and float64; in NumPy, x.astype(np.float32)")
 }
 
-/// The size of a floating-point element, or the name of another type.
-fn element(dtype: &DType) -> Result<u64, String> {
-    let DType::Plain(plain) = dtype else { return Err(format!("the structured type {}", dtype.descr())) };
-    let bits = 8 * plain.size_field();
-    match plain.type_char() {
-        TypeChar::Float => Ok(plain.size_field()),
-        TypeChar::Int => Err(format!("int{bits}")),
-        TypeChar::Uint => Err(format!("uint{bits}")),
-        TypeChar::Bool => Err("bool".to_owned()),
-        TypeChar::Complex => Err(format!("complex{bits}")),
-        // NumPy knows bfloat16 only by an extension, and saves it as bytes without a meaning.
-        TypeChar::RawData if bits == 16 => Err(format!("{plain} (bfloat16? then use .safetensors)")),
-        TypeChar::TimeDelta
-        | TypeChar::DateTime
-        | TypeChar::ByteStr
-        | TypeChar::UnicodeStr
-        | TypeChar::Object
-        | TypeChar::RawData
-        | _ => Err(plain.to_string()),
+/// The elements in row-major order, little-endian.
+fn in_order(
+    bytes: Bytes,
+    size: usize,
+    big_endian: bool,
+    fortran_order: bool,
+    shape: &[usize],
+) -> Result<Bytes, String> {
+    match size {
+        2 => elements::<2>(&bytes, big_endian, fortran_order, shape),
+        4 => elements::<4>(&bytes, big_endian, fortran_order, shape),
+        _ => elements::<8>(&bytes, big_endian, fortran_order, shape),
     }
 }
 
-/// The elements, of which there must be exactly as many as the shape says.
-fn elements<A: Deserialize + Copy>(header: NpyHeader, bytes: &[u8]) -> Result<ArrayD<A>, String> {
-    let shape: Option<Vec<usize>> = header.shape().iter().map(|&dim| usize::try_from(dim).ok()).collect();
-    let expected =
-        shape.as_ref().and_then(|shape| shape.iter().try_fold(size_of::<A>(), |bytes, &dim| bytes.checked_mul(dim)));
-    let (Some(shape), Some(expected)) = (shape, expected) else {
-        return Err(format!("no memory holds the shape {:?}", header.shape()));
+fn elements<const SIZE: usize>(
+    bytes: &[u8],
+    big_endian: bool,
+    fortran_order: bool,
+    shape: &[usize],
+) -> Result<Bytes, String> {
+    let (elements, _) = bytes.as_chunks::<SIZE>();
+    let array =
+        ArrayView::from_shape(IxDyn(shape).set_f(fortran_order), elements).map_err(|error| error.to_string())?;
+    let mut ordered = Vec::with_capacity(bytes.len());
+    for element in array {
+        let mut element = *element;
+        if big_endian {
+            element.reverse();
+        }
+        ordered.extend_from_slice(&element);
+    }
+    Ok(ordered.into())
+}
+
+/// The header of a file of such a tensor in row-major order, as NumPy writes it: with what precedes it it fills whole 64
+/// bytes, the last of which is a newline. `None`: the format does not have the type.
+pub(super) fn header(dtype: Dtype, shape: &[usize]) -> Option<Vec<u8>> {
+    let descr = match dtype {
+        Dtype::F16 => "<f2",
+        Dtype::F32 => "<f4",
+        Dtype::F64 => "<f8",
+        Dtype::BOOL => "|b1",
+        _ => return None,
     };
-    if bytes.len() != expected {
-        return Err(format!("expected {expected} bytes after the header and got {}, for shape {shape:?}", bytes.len()));
-    }
-    let fortran = header.order() == Order::Fortran;
-    let elements = NpyFile::with_header(header, bytes).into_vec().map_err(|error| error.to_string())?;
-    ArrayD::from_shape_vec(IxDyn(&shape).set_f(fortran), elements).map_err(|error| error.to_string())
-}
-
-/// Writes in C order. bfloat16, which the format does not have, is the caller's mistake.
-pub(super) fn write(payload: &Payload, out: impl Write) -> std::io::Result<()> {
-    match payload {
-        Payload::Numbers(Tensor::F32(array)) => write_array(array, out),
-        Payload::Numbers(Tensor::F64(array)) => write_array(array, out),
-        Payload::Numbers(Tensor::F16(array)) => write_array(array, out),
-        Payload::Numbers(Tensor::Bf16(_)) => Err(std::io::Error::other("a .npy file does not hold bfloat16")),
-        Payload::Mask(array) => write_array(array, out),
-    }
-}
-
-fn write_array<A: AutoSerialize + Copy>(array: &ArrayD<A>, out: impl Write) -> std::io::Result<()> {
-    let shape: Vec<u64> = array.shape().iter().map(|&dim| dim as u64).collect();
-    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(out).begin_nd()?;
-    writer.extend(array.iter())?;
-    writer.finish()
+    let mut dims: String = shape.iter().map(|dim| format!("{dim}, ")).collect();
+    // One dimension keeps its comma, as every tuple of Python's does.
+    dims.truncate(dims.len().saturating_sub(if shape.len() == 1 { 1 } else { 2 }));
+    let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({dims}), }}");
+    let unpadded = 10 + text.len() + 1;
+    text.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
+    text.push('\n');
+    let len = u16::try_from(text.len()).expect("64 dimensions of 20 digits fit");
+    Some([b"\x93NUMPY\x01\x00", &len.to_le_bytes()[..], text.as_bytes()].concat())
 }

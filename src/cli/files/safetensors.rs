@@ -1,113 +1,80 @@
-//! `.safetensors`, by the crate of those who made the format.
+//! `.safetensors`, by the crate of those who made the format; but what is not its header is neither read nor written here.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
-    io::{self, Write},
-};
+use std::collections::{BTreeMap, HashMap};
 
-use bytes::Bytes;
-use evenkeel_client::{DType, Tensor};
-use safetensors::{Dtype, SafeTensors, View, tensor::TensorInfo};
+use safetensors::tensor::{Metadata, TensorInfo};
 
-use super::{Contents, Entry, Named, Payload};
+use super::{Contents, Form, Source, Stored};
 
-/// The tensors that are asked for, or all; or why not.
-pub(super) fn read(bytes: &[u8], only: &[String]) -> Result<Contents, String> {
-    let not_one = |error| format!("not a .safetensors file: {error}");
-    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(not_one)?;
-    let data = &bytes[size_of::<u64>() + header..];
-    let names = if only.is_empty() { metadata.offset_keys() } else { only.to_vec() };
-    let tensors = names
-        .into_iter()
-        .map(|name| {
-            let info = metadata.info(&name).ok_or_else(|| {
-                let there = metadata.offset_keys().join(", ");
-                format!("there is no tensor '{name}', only {there}")
-            })?;
-            let tensor = tensor(info, data).map_err(|reason| format!("tensor '{name}': {reason}"))?;
-            Ok(Named { name, tensor })
-        })
-        .collect::<Result<_, String>>()?;
-    Ok(Contents { tensors, metadata: metadata.metadata().clone(), bytes: bytes.len() })
+/// The crate refuses files with a longer header, whoever wrote them.
+const MAX_HEADER: u64 = 100_000_000;
+/// The length of the header, before the header.
+const PREFIX: usize = size_of::<u64>();
+/// The key that no tensor can have.
+const METADATA: &str = "__metadata__";
+
+/// All tensors of a file, in the order of their bytes; or why not.
+pub(super) fn read(source: &Source) -> Result<Contents, String> {
+    let not_one = |reason: &str| format!("not a .safetensors file: {reason}");
+    let beginning = source.beginning(PREFIX).map_err(|error| error.to_string())?;
+    let beginning = <[u8; PREFIX]>::try_from(&*beginning).map_err(|_| not_one("it is shorter than a header"))?;
+    let header = u64::from_le_bytes(beginning);
+    let rest = source.len() - PREFIX as u64;
+    if header > MAX_HEADER || header > rest {
+        return Err(not_one(&format!("its first bytes tell a header of {header} bytes")));
+    }
+    let header = usize::try_from(header).expect("it is at most 100 MB");
+    let text = source.read(PREFIX as u64, header).map_err(|error| error.to_string())?;
+    let metadata: Metadata = serde_json::from_slice(&text).map_err(|error| not_one(&error.to_string()))?;
+    let (expected, given) = (metadata.data_len(), rest - header as u64);
+    if expected as u64 != given {
+        return Err(not_one(&format!("expected {expected} bytes after its header and got {given}")));
+    }
+    let data = (PREFIX + header) as u64;
+    let stored = |name: String| {
+        let TensorInfo { dtype, shape, data_offsets: (first, end) } = metadata.info(&name)?.clone();
+        let (offset, len) = (data + first as u64, end - first);
+        Some(Stored { name, dtype, shape, source: source.clone(), offset, len })
+    };
+    let tensors = metadata.offset_keys().into_iter().filter_map(stored).collect();
+    Ok(Contents { tensors, metadata: metadata.metadata().clone() })
 }
 
-fn tensor(info: &TensorInfo, data: &[u8]) -> Result<Tensor, String> {
-    let TensorInfo { dtype, shape, data_offsets: (first, end) } = info;
-    let dtype = DTYPES.iter().find_map(|&(ours, theirs)| (theirs == *dtype).then_some(ours)).ok_or_else(|| {
-        format!("elements of {dtype} are not taken, only F16, BF16, F32 and F64; others can be left out by --tensor")
-    })?;
-    Tensor::from_le_bytes(dtype, shape, &data[*first..*end]).map_err(|mismatch| mismatch.to_string())
-}
-
-const DTYPES: [(DType, Dtype); 4] =
-    [(DType::F32, Dtype::F32), (DType::F64, Dtype::F64), (DType::F16, Dtype::F16), (DType::Bf16, Dtype::BF16)];
-
-pub(super) fn write(
-    entries: &[Entry],
-    metadata: Option<HashMap<String, String>>,
-    mut out: impl Write,
-) -> io::Result<()> {
-    let views = entries.iter().map(|(name, payload)| (name, Stored::from(payload)));
-    let mut bytes = safetensors::serialize(views, metadata).map_err(io::Error::other)?;
-    sort_header(&mut bytes)?;
-    out.write_all(&bytes)
-}
-
-/// Puts the keys of the header in order: the crate writes metadata in the order of a hash map, which differs from run
-/// to run, and equal results should be equal files. Nobody minds the order, for every tensor has its offsets.
-fn sort_header(bytes: &mut [u8]) -> io::Result<()> {
-    let (length, rest) = bytes.split_first_chunk_mut().ok_or(io::ErrorKind::InvalidData)?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(io::Error::other)?;
-    let header = rest.get_mut(..length).ok_or(io::ErrorKind::InvalidData)?;
-    let sorted: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header)?;
-    header.fill(b' ');
-    serde_json::to_writer(&mut *header, &sorted)?;
-    Ok(())
-}
-
-/// A tensor as the file has it.
-struct Stored {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    data: Bytes,
-}
-
-impl From<&Payload> for Stored {
-    fn from(payload: &Payload) -> Self {
-        match payload {
-            Payload::Numbers(tensor) => {
-                let dtype = match tensor.dtype() {
-                    DType::F32 => Dtype::F32,
-                    DType::F64 => Dtype::F64,
-                    DType::F16 => Dtype::F16,
-                    DType::Bf16 => Dtype::BF16,
-                };
-                Self { dtype, shape: tensor.shape().to_vec(), data: tensor.clone().into_le_bytes() }
-            }
-            Payload::Mask(mask) => Self {
-                dtype: Dtype::BOOL,
-                shape: mask.shape().to_vec(),
-                data: mask.iter().map(|&kept| u8::from(kept)).collect(),
-            },
+/// Where each tensor goes that a file holds, in the order given, and what comes before all: equal results are equal files.
+/// Larger elements come first, so that all lie at multiples of their size.
+pub(super) fn header(
+    forms: &[Form],
+    metadata: Option<&HashMap<String, String>>,
+) -> Result<(Vec<u8>, Vec<u64>), String> {
+    let mut names = BTreeMap::new();
+    for (index, form) in forms.iter().enumerate() {
+        if form.name == METADATA {
+            return Err(format!("a .safetensors file cannot hold a tensor whose name is {METADATA}"));
+        }
+        if names.insert(&form.name, index).is_some() {
+            return Err(format!("two tensors have the name '{}'", crate::cli::text::name(&form.name)));
         }
     }
-}
-
-impl View for Stored {
-    fn dtype(&self) -> Dtype {
-        self.dtype
+    let mut order: Vec<usize> = (0..forms.len()).collect();
+    order.sort_by(|&a, &b| forms[b].dtype.cmp(&forms[a].dtype).then_with(|| forms[a].name.cmp(&forms[b].name)));
+    let mut offsets = vec![0; forms.len()];
+    let mut infos = Vec::with_capacity(forms.len());
+    let mut end = 0;
+    for index in order {
+        let Form { name, dtype, shape, len } = &forms[index];
+        infos.push((name.clone(), TensorInfo { dtype: *dtype, shape: shape.clone(), data_offsets: (end, end + len) }));
+        offsets[index] = end as u64;
+        end += len;
     }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
+    let metadata = Metadata::new(metadata.cloned(), infos).map_err(|error| error.to_string())?;
+    // The crate writes metadata in the order of a hash map, which differs from run to run.
+    let sorted = serde_json::to_value(&metadata).and_then(|value| serde_json::to_string(&value));
+    let mut text = sorted.map_err(|error| error.to_string())?.into_bytes();
+    text.resize(text.len().next_multiple_of(PREFIX), b' ');
+    if text.len() as u64 > MAX_HEADER {
+        return Err(format!("the names take {} bytes, and no program reads more than {MAX_HEADER}", text.len()));
     }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.data)
-    }
-
-    fn data_len(&self) -> usize {
-        self.data.len()
-    }
+    let header = [&(text.len() as u64).to_le_bytes(), &text[..]].concat();
+    offsets.iter_mut().for_each(|offset| *offset += header.len() as u64);
+    Ok((header, offsets))
 }

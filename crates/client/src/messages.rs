@@ -1,0 +1,59 @@
+//! The calls on the contract's own messages, for a program that has its tensors as bytes: evenkeel's command line, which reads
+//! them from files and writes them to files, and has no use for arrays.
+
+use evenkeel_proto::v1 as pb;
+
+use crate::{Client, Error, NormPartial, Tensor, direct::Answer};
+
+#[doc(hidden)]
+impl Client {
+    /// Normalize, with the elements of all tensors in `data`.
+    ///
+    /// # Errors
+    /// As [`Normalize::send`](crate::Normalize::send).
+    pub async fn normalize_message(&self, request: pb::NormalizeRequest) -> Result<pb::NormalizeResponse, Error> {
+        let Answer { mut message, landed } = self.unary(request).await?;
+        put(landed, message.output.as_mut());
+        Ok(message)
+    }
+
+    /// Dropout, with the elements in `data`.
+    ///
+    /// # Errors
+    /// As [`Dropout::send`](crate::Dropout::send).
+    pub async fn dropout_message(&self, request: pb::DropoutRequest) -> Result<pb::DropoutResponse, Error> {
+        let Answer { mut message, landed } = self.unary(request).await?;
+        put(landed, message.output.as_mut());
+        Ok(message)
+    }
+
+    /// ClipGradients, with the elements in `data`.
+    ///
+    /// # Errors
+    /// As [`ClipGradients::send`](crate::ClipGradients::send).
+    pub async fn clip_gradients_message(
+        &self,
+        request: pb::ClipGradientsRequest,
+    ) -> Result<pb::ClipGradientsResponse, Error> {
+        let Answer { mut message, landed } = self.unary(request).await?;
+        put(landed, message.gradients.last_mut());
+        Ok(message)
+    }
+
+    /// MeasureGradients of what fits in one message.
+    ///
+    /// # Errors
+    /// As [`MeasureGradients::send`](crate::MeasureGradients::send).
+    pub async fn measure_gradients_message(&self, request: pb::MeasureGradientsRequest) -> Result<NormPartial, Error> {
+        let (mut call, request) = self.stream(tokio_stream::once(request));
+        let answer = call.stub.measure_gradients(request).await.map_err(|status| call.error(status))?.into_inner();
+        NormPartial::from_answer(answer)
+    }
+}
+
+/// Elements that have landed beside their message are put in it. They are not copied.
+fn put(landed: Option<Tensor>, tensor: Option<&mut pb::Tensor>) {
+    if let (Some(landed), Some(tensor)) = (landed, tensor) {
+        tensor.data = landed.into_le_bytes();
+    }
+}

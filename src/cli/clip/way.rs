@@ -1,0 +1,81 @@
+//! Whether gradients are clipped by one call or by several, and whether their norm has to be measured before.
+
+use super::{Mode, Options, calls::Parcel};
+use crate::cli::{
+    pieces::{OVERHEAD, Part, Region, TARGET},
+    report::ReportArgs,
+    session::Reached,
+};
+
+/// How gradients are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// All in one message.
+    Whole,
+    /// In messages of at most so many bytes.
+    Pieces {
+        budget: usize,
+        /// Whether the norm of all is measured first.
+        measures: bool,
+    },
+}
+
+impl Way {
+    /// Of gradients of so many bytes, with elements of so many bytes; or why there is none.
+    pub(super) fn of(
+        options: &Options,
+        sizes: &[(usize, usize)],
+        how: ReportArgs,
+        reached: &Reached,
+    ) -> Result<Self, String> {
+        let all = sizes.iter().fold(0, |all: usize, (len, _)| all.saturating_add(len.saturating_add(OVERHEAD)));
+        let limit = reached.limit();
+        if all <= TARGET.min(limit) {
+            return Ok(Self::Whole);
+        }
+        let needs_norm = match options.mode {
+            Mode::Norm => options.total_norm.is_none(),
+            Mode::NormPerTensor => true,
+            // Of values it is only told.
+            Mode::Value => !how.is_quiet() || options.error_if_nonfinite,
+        };
+        if !needs_norm || adds_up(options.norm_type) {
+            return Ok(Self::Pieces { budget: TARGET.min(limit), measures: needs_norm });
+        }
+        if all <= limit {
+            return Ok(Self::Whole);
+        }
+        let order = options.norm_type.unwrap_or(2.0);
+        let helps = if reached.is_own() {
+            "gRPC carries no more than 4 GiB: measure parts and give --total-norm".to_owned()
+        } else {
+            format!(
+                "the server takes {limit}: it may be started with a larger --max-message-bytes, or --server be left out"
+            )
+        };
+        Err(format!(
+            "norms of order {order} do not add up as those of order 1, 2 and inf (--norm-type) do, so that all gradients \
+             must be in one message of {all} bytes; {helps}"
+        ))
+    }
+
+    /// The bytes of the largest message.
+    pub(super) fn largest(self, sizes: &[(usize, usize)]) -> usize {
+        let all = sizes.iter().map(|(len, _)| len + OVERHEAD).sum();
+        match self {
+            Self::Whole => all,
+            Self::Pieces { budget, measures: _ } => budget,
+        }
+    }
+}
+
+/// Everything in one message.
+pub(super) fn whole(sizes: &[(usize, usize)]) -> Parcel {
+    let part = |(tensor, &(len, _)): (usize, &(usize, usize))| Part { tensor, region: Region::run(0, len) };
+    sizes.iter().enumerate().map(part).collect()
+}
+
+/// Whether norms of this order are exact, however the elements are divided.
+fn adds_up(norm_type: Option<f64>) -> bool {
+    norm_type.is_none_or(|order| order == 1.0 || order == 2.0 || order == f64::INFINITY)
+}

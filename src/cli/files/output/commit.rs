@@ -1,0 +1,174 @@
+//! Several files are put in their places together, or none is.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Seek as _, Write},
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempPath;
+
+use super::{Output, Place, Stream, cannot_write};
+use crate::cli::{error::Error, run::blocking};
+
+/// A file that was put in its place, and what makes that undone.
+struct Placed {
+    real: PathBuf,
+    /// What was there before, under another name.
+    before: Option<TempPath>,
+}
+
+/// Puts all files in their places; whoever looks finds the old one or the whole new one. What cannot be taken back,
+/// because others may have read it already, goes out before any file has changed; until then nothing is lost if this is
+/// dropped.
+pub(in crate::cli) async fn commit(outputs: Vec<Output>) -> Result<(), Error> {
+    let mut files = Vec::new();
+    let mut streams = Vec::new();
+    for Output { path, file, place } in outputs {
+        match place {
+            Place::Stream(stream) => streams.push((path, file, stream)),
+            Place::Beside { temporary, real, overwrite } => files.push((path, temporary, real, overwrite)),
+        }
+    }
+    for (path, file, stream) in streams {
+        blocking(move || copy(&file, stream).map_err(|error| cannot_write(&path, error))).await?;
+    }
+    place(files)
+}
+
+/// Gives new files their names, all or none.
+fn place(files: Vec<(PathBuf, TempPath, PathBuf, bool)>) -> Result<(), Error> {
+    let mut placed: Vec<Placed> = Vec::new();
+    for (path, temporary, real, overwrite) in files {
+        match put(temporary, real, overwrite) {
+            Ok(done) => placed.push(done),
+            Err(error) => {
+                let undone: Result<(), io::Error> = placed.into_iter().rev().try_for_each(Placed::undo);
+                return Err(match undone {
+                    Ok(()) => cannot_write(&path, error),
+                    Err(worse) => {
+                        Error::file(&path, format!("cannot write: {error}; nor take the others back: {worse}"))
+                    }
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn put(temporary: TempPath, real: PathBuf, overwrite: bool) -> io::Result<Placed> {
+    if !overwrite {
+        temporary.persist_noclobber(&real)?;
+        return Ok(Placed { real, before: None });
+    }
+    let before = keep(&real)?;
+    temporary.persist(&real)?;
+    Ok(Placed { real, before })
+}
+
+/// Another name of the file that is there, which is gone with what is returned. `None`: there is none, or the file system
+/// has no second names.
+fn keep(real: &Path) -> io::Result<Option<TempPath>> {
+    let folder = real.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let linked = tempfile::Builder::new().prefix(".evenkeel-").make_in(folder, |name| fs::hard_link(real, name));
+    match linked {
+        Ok(linked) => Ok(Some(linked.into_temp_path())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // Nothing is lost that way but the way back from an error that hardly ever happens.
+        Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Placed {
+    fn undo(self) -> io::Result<()> {
+        match self.before {
+            Some(before) => Ok(before.persist(&self.real)?),
+            None => fs::remove_file(&self.real),
+        }
+    }
+}
+
+/// Copies a file to where bytes go one after another. A reader that has gone has read enough.
+fn copy(mut file: &File, stream: Stream) -> io::Result<()> {
+    file.rewind()?;
+    let copied = match stream {
+        Stream::Standard => copy_all(file, io::stdout().lock()),
+        Stream::File(to) => copy_all(file, to),
+    };
+    match copied {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn copy_all(mut file: &File, mut to: impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return to.flush(),
+            Ok(read) => to.write_all(&buffer[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use tempfile::TempDir;
+
+    use super::{
+        super::{super::Format, Target},
+        *,
+    };
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    fn output(path: &Path, content: &[u8]) -> Result<Output, Error> {
+        let output = Target::named("--output", path, Format::Npy)?.open(content.len() as u64)?;
+        output.writer().write(0, content)?;
+        Ok(output)
+    }
+
+    fn names(folder: &TempDir) -> io::Result<Vec<String>> {
+        let mut names = fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    /// The last of three cannot be put in its place, since a folder has come there meanwhile.
+    #[tokio::test]
+    async fn an_error_at_the_end_takes_everything_back() -> Outcome {
+        let folder = TempDir::new()?;
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("old.npy"), b"before")?;
+        let before = fs::metadata(at("old.npy"))?.ino();
+        let outputs =
+            vec![output(&at("old.npy"), b"new")?, output(&at("new.npy"), b"new")?, output(&at("last.npy"), b"new")?];
+        fs::create_dir(at("last.npy"))?;
+        let error = commit(outputs).await.expect_err("a folder is in the way");
+        assert!(error.to_string().contains("last.npy: cannot write"), "{error}");
+        assert_eq!(names(&folder)?, ["last.npy", "old.npy"]);
+        assert_eq!(fs::read(at("old.npy"))?, b"before");
+        assert_eq!(fs::metadata(at("old.npy"))?.ino(), before);
+
+        fs::remove_dir(at("last.npy"))?;
+        commit(vec![output(&at("old.npy"), b"new")?, output(&at("last.npy"), b"newer")?]).await?;
+        assert_eq!(names(&folder)?, ["last.npy", "old.npy"]);
+        assert_eq!([fs::read(at("old.npy"))?, fs::read(at("last.npy"))?], [&b"new"[..], b"newer"]);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_dropped_leaves_nothing() -> Outcome {
+        let folder = TempDir::new()?;
+        drop(output(&folder.path().join("x.npy"), b"new")?);
+        assert_eq!(names(&folder)?, [""; 0]);
+        Ok(())
+    }
+}

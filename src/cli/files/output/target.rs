@@ -1,0 +1,245 @@
+//! Where a file is to be written, and whether it may be.
+
+use std::{
+    fs::{self, File, Metadata},
+    io,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, fchown},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
+
+use super::{
+    super::{Contents, Form, Format, STANDARD, npy, safetensors, shards},
+    Output, Place, Stream, cannot_write,
+};
+use crate::cli::{error::Error, text};
+
+/// The system's own limit on links that lead to links.
+const MAX_LINKS: usize = 40;
+
+/// A file to be written.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Target {
+    /// The flag that names it, for errors.
+    flag: &'static str,
+    path: PathBuf,
+    format: Format,
+    overwrite: bool,
+}
+
+impl Target {
+    /// A file that was named, and so may be there already. `format`: that of standard output, a pipe or a device, whose
+    /// name does not tell.
+    pub(in crate::cli) fn named(flag: &'static str, path: &Path, format: Format) -> Result<Self, Error> {
+        let format = match Format::of(path) {
+            Some(Format::Index) => {
+                let reason = format!("{} would be several files; name one .safetensors file", text::path(path));
+                return Err(Error::usage(flag, reason));
+            }
+            Some(format) => format,
+            None if is_stream(path) && format == Format::Index => Format::Safetensors,
+            None if is_stream(path) => format,
+            None => return Err(Format::refuse(flag, path)),
+        };
+        Ok(Self { flag, path: path.to_owned(), format, overwrite: true })
+    }
+
+    /// A file beside the input, with the operation's name in front of the extension; it must not be there, unless
+    /// `force`. Standard output, if the input is standard input. `format`: the input's.
+    pub(in crate::cli) fn beside(input: &Path, operation: &str, force: bool, format: Format) -> Result<Self, Error> {
+        const FLAG: &str = "--output";
+        if input.as_os_str() == STANDARD {
+            return Ok(Self { flag: FLAG, path: input.to_owned(), format, overwrite: true });
+        }
+        let path = match format {
+            Format::Index => {
+                let name = input.file_name().unwrap_or_default().to_string_lossy();
+                let stem = name.strip_suffix(shards::EXTENSION).unwrap_or(&name);
+                input.with_file_name(format!("{stem}.{operation}.safetensors"))
+            }
+            Format::Npy | Format::Safetensors => {
+                let Some(extension) = input.extension() else {
+                    return Err(Error::usage(FLAG, "it must be given, since the name of the input has no extension"));
+                };
+                input.with_extension(format!("{operation}.{}", extension.to_string_lossy()))
+            }
+        };
+        let format = if format == Format::Npy { Format::Npy } else { Format::Safetensors };
+        if !force && path.symlink_metadata().is_ok() {
+            let reason = "is there already; --force overwrites it, --output names another";
+            return Err(Error::usage(FLAG, format!("{} {reason}", text::path(&path))));
+        }
+        Ok(Self { flag: FLAG, path, format, overwrite: force })
+    }
+
+    /// Refuses to overwrite what the command reads.
+    pub(in crate::cli) fn keep_off_inputs<'a>(&self, read: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {
+        // Standard input is not standard output; what a device takes is not what it gives.
+        let is_kept = |path: &&Path| {
+            let is_device = fs::metadata(path).is_ok_and(|file| file.file_type().is_char_device());
+            path.as_os_str() != STANDARD && !is_device
+        };
+        self.keep_off(read.into_iter().filter(is_kept))
+    }
+
+    /// Refuses to overwrite what the command writes elsewhere.
+    pub(in crate::cli) fn keep_off_output(&self, other: &Self) -> Result<(), Error> {
+        self.keep_off([other.path()])
+    }
+
+    fn keep_off<'a>(&self, others: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {
+        // Two names of one file have one canonical name; a file that is not there yet is known by its folder's.
+        let canonical = |path: &Path| {
+            fs::canonicalize(path).ok().or_else(|| Some(fs::canonicalize(folder(path)).ok()?.join(path.file_name()?)))
+        };
+        let own = canonical(&self.path);
+        let is_own = |other: &&Path| *other == self.path || own.is_some() && canonical(other) == own;
+        match others.into_iter().find(is_own) {
+            Some(other) => {
+                let reason = format!("{} would overwrite {}", text::path(&self.path), text::path(other));
+                Err(Error::usage(self.flag, reason))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(in crate::cli) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the result is what standard output has, so that nothing else may be there.
+    pub(in crate::cli) fn is_standard_output(&self) -> bool {
+        self.path.as_os_str() == STANDARD || self.path == Path::new("/dev/stdout")
+    }
+
+    /// Refuses so many tensors, if the format cannot hold them.
+    pub(in crate::cli) fn expect_tensors(&self, count: usize) -> Result<(), Error> {
+        match self.format {
+            Format::Npy if count != 1 => Err(self.refuse(&format!(
+                "a .npy file holds one tensor, and there are {count} to write; .safetensors holds them"
+            ))),
+            Format::Npy | Format::Safetensors | Format::Index => Ok(()),
+        }
+    }
+
+    fn refuse(&self, reason: &str) -> Error {
+        Error::usage(self.flag, format!("{}: {reason}", text::path(&self.path)))
+    }
+
+    /// What comes before the tensors that a file is to hold, and where each of them goes.
+    ///
+    /// # Errors
+    /// The format cannot hold them.
+    pub(in crate::cli) fn lay_out(&self, forms: &[Form], contents: &Contents) -> Result<(Vec<u8>, Vec<u64>), Error> {
+        self.expect_tensors(forms.len())?;
+        match (self.format, forms) {
+            (Format::Npy, [form]) => {
+                let header = npy::header(form.dtype, &form.shape).ok_or_else(|| {
+                    let dtype = super::super::element::name(form.dtype);
+                    self.refuse(&format!("a .npy file does not hold {dtype}; .safetensors does"))
+                })?;
+                let offset = header.len() as u64;
+                Ok((header, vec![offset]))
+            }
+            (Format::Npy | Format::Safetensors | Format::Index, _) => {
+                safetensors::header(forms, contents.metadata.as_ref()).map_err(|reason| self.refuse(&reason))
+            }
+        }
+    }
+
+    /// Opens the file for `len` bytes, for which there must be room. What is there stays until the commit. Blocks until a
+    /// pipe has a reader.
+    pub(in crate::cli) fn open(&self, len: u64) -> Result<Output, Error> {
+        let Self { flag: _, path, format: _, overwrite } = self;
+        let refuse = |error: io::Error| cannot_write(path, error);
+        let (file, place) = if path.as_os_str() == STANDARD {
+            (tempfile::tempfile().map_err(refuse)?, Place::Stream(Stream::Standard))
+        } else if is_stream(path) {
+            let stream = File::options().write(true).open(path).map_err(refuse)?;
+            (tempfile::tempfile().map_err(refuse)?, Place::Stream(Stream::File(stream)))
+        } else {
+            let (file, place) = beside(path, *overwrite).map_err(refuse)?;
+            (file, place)
+        };
+        match fallocate(&file, FallocateFlags::empty(), 0, len.max(1)).and_then(|()| rustix::fs::ftruncate(&file, len))
+        {
+            // Not every file system can reserve room.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+            Err(error) => return Err(cannot_write(path, error)),
+        }
+        Ok(Output { path: path.clone(), file: Arc::new(file), place })
+    }
+}
+
+/// A new file beside the one that `path` leads to, with its mode and owner if it is there.
+fn beside(path: &Path, overwrite: bool) -> io::Result<(File, Place)> {
+    let real = follow(path)?;
+    let existing = match real.metadata() {
+        Ok(metadata) => Some(metadata),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if let Some(existing) = &existing {
+        if existing.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+        }
+        if existing.permissions().readonly() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is read-only"));
+        }
+    }
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".evenkeel-");
+    // Temporary files are for their owner's eyes; this one becomes a file like others, as the umask allows.
+    builder.permissions(fs::Permissions::from_mode(0o666));
+    let (file, temporary) = builder.tempfile_in(folder(&real))?.into_parts();
+    if let Some(existing) = &existing {
+        keep(&file, existing)?;
+    }
+    Ok((file, Place::Beside { temporary, real, overwrite }))
+}
+
+/// Gives a file the mode of another, and its owner where that is allowed.
+fn keep(file: &File, existing: &Metadata) -> io::Result<()> {
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) != (existing.uid(), existing.gid()) {
+        // Only root may give files away; the group may be one of the user's own.
+        let _ = fchown(file, Some(existing.uid()), Some(existing.gid()))
+            .or_else(|_| fchown(file, None, Some(existing.gid())));
+    }
+    file.set_permissions(existing.permissions())
+}
+
+/// The folder of a file.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Where links lead, also to a file that is not there yet.
+fn follow(path: &Path) -> io::Result<PathBuf> {
+    let mut real = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match real.symlink_metadata() {
+            Ok(metadata) if metadata.is_symlink() => real = folder(&real).join(fs::read_link(&real)?),
+            Ok(_) => return Ok(real),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(real),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Errno::LOOP.into())
+}
+
+/// Whether bytes can be written there only one after another.
+fn is_stream(path: &Path) -> bool {
+    if path.as_os_str() == STANDARD {
+        return true;
+    }
+    fs::metadata(path).is_ok_and(|file| {
+        let kind = file.file_type();
+        kind.is_fifo() || kind.is_char_device() || kind.is_socket()
+    })
+}

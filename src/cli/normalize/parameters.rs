@@ -1,0 +1,60 @@
+//! The tensors beside the input: weight, bias, running mean, running variance.
+
+use std::ops::Range;
+
+use evenkeel_proto::v1 as pb;
+
+use super::Options;
+use crate::cli::{
+    error::Error,
+    files::{TensorPath, element},
+};
+
+/// What was read of them.
+#[derive(Clone, Debug)]
+pub(super) struct Parameters {
+    tensors: [Option<pb::Tensor>; 4],
+    /// Whether they have an element for each channel, of which a piece takes those of its own.
+    by_channel: bool,
+}
+
+impl Parameters {
+    pub(super) fn read(options: &Options) -> Result<Self, Error> {
+        let read = |(flag, path): (&str, Option<&TensorPath>)| path.map(|path| path.read(flag)).transpose();
+        let [weight, bias, mean, var] = options.paths();
+        let tensors = [read(weight)?, read(bias)?, read(mean)?, read(var)?];
+        Ok(Self { tensors, by_channel: options.has_channels() })
+    }
+
+    /// Their bytes.
+    pub(super) fn len(&self) -> usize {
+        self.tensors.iter().flatten().map(|tensor| tensor.data.len()).sum()
+    }
+
+    pub(super) fn has_running(&self) -> bool {
+        self.tensors[2].is_some()
+    }
+
+    /// Whether they fit so many channels, so that some of them can be taken.
+    pub(super) fn fit(&self, channels: usize) -> bool {
+        let fits = |tensor: &pb::Tensor| i64::try_from(channels).is_ok_and(|channels| tensor.shape == [channels]);
+        !self.by_channel || self.tensors.iter().flatten().all(fits)
+    }
+
+    /// What belongs to these channels.
+    pub(super) fn of(&self, channels: &Range<usize>) -> [Option<pb::Tensor>; 4] {
+        self.tensors.clone().map(|tensor| {
+            let tensor = tensor?;
+            let size = element::from_wire(tensor.dtype).map_or(1, |dtype| dtype.size());
+            let count = tensor.data.len() / size;
+            // Those that do not fit are sent as they are: the server says so.
+            let is_part = self.by_channel && tensor.shape.len() == 1 && channels.end <= count && channels.len() < count;
+            if !is_part {
+                return Some(tensor);
+            }
+            let shape = vec![i64::try_from(channels.len()).unwrap_or(i64::MAX)];
+            let data = tensor.data.slice(channels.start * size..channels.end * size);
+            Some(pb::Tensor { shape, data, ..tensor })
+        })
+    }
+}

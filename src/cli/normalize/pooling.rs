@@ -1,0 +1,148 @@
+//! What a normalization pools, from its options and the shape of a tensor: as the server has it.
+
+use evenkeel_client::DType;
+use evenkeel_proto::v1 as pb;
+
+use super::{Kind, Options, Parameters};
+use crate::cli::{
+    files::Stored,
+    pieces::{Boxes, Pooling, TooLarge},
+};
+
+/// The bytes of the mean and of the reciprocal deviation of a set, both in float64.
+const STATISTICS: usize = 16;
+
+impl Options {
+    /// Whether weight and bias have an element for each channel.
+    pub(super) fn has_channels(&self) -> bool {
+        match self.kind {
+            Kind::Batch | Kind::Instance | Kind::Group => true,
+            Kind::Layer | Kind::Rms => false,
+        }
+    }
+
+    /// The request without its tensors.
+    pub(super) fn request(&self) -> pb::NormalizeRequest {
+        let Self { kind, axes, groups, eps, channel_axis, training, momentum, .. } = self;
+        pb::NormalizeRequest {
+            kind: pb::NormKind::from(*kind).into(),
+            axes: axes.clone(),
+            groups: *groups,
+            eps: *eps,
+            channel_axis: *channel_axis,
+            training: *training,
+            momentum: *momentum,
+            ..pb::NormalizeRequest::default()
+        }
+    }
+
+    /// The axes that are pooled, and that of the channels; `None`: the options do not fit the shape.
+    fn axes(&self, shape: &[usize]) -> Option<(Vec<bool>, Option<usize>)> {
+        let rank = shape.len();
+        let resolve = |axis: i32| {
+            let axis = if axis < 0 { i64::from(axis) + i64::try_from(rank).ok()? } else { axis.into() };
+            usize::try_from(axis).ok().filter(|&axis| axis < rank)
+        };
+        let channels = match (self.has_channels(), self.channel_axis) {
+            (true, axis) => Some(resolve(axis.unwrap_or(1))?),
+            (false, None) => None,
+            (false, Some(_)) => return None,
+        };
+        let named: Option<Vec<usize>> = self.axes.iter().map(|&axis| resolve(axis)).collect();
+        let named = named?;
+        let is_default = |axis: usize| match self.kind {
+            Kind::Batch => Some(axis) != channels,
+            Kind::Layer | Kind::Rms if rank <= 3 => axis + 1 == rank,
+            Kind::Layer | Kind::Rms | Kind::Group => axis > 0,
+            Kind::Instance => axis > 0 && Some(axis) != channels,
+        };
+        let is_group = |axis| matches!(self.kind, Kind::Group) && Some(axis) == channels;
+        let is_pooled =
+            |axis| is_group(axis) || if named.is_empty() { is_default(axis) } else { named.contains(&axis) };
+        Some(((0..rank).map(is_pooled).collect(), channels))
+    }
+
+    fn pooling(&self, shape: &[usize], parameters: &Parameters, statistics: bool) -> Pooling {
+        let whole = Pooling {
+            shape: shape.to_vec(),
+            pooled: vec![true; shape.len()],
+            channel_axis: None,
+            group: None,
+            updates_running: false,
+        };
+        let Some((pooled, channel_axis)) = self.axes(shape) else { return whole };
+        let channels = channel_axis.map(|axis| shape[axis]);
+        if channels.is_some_and(|channels| !parameters.fit(channels)) {
+            return whole;
+        }
+        let group = match (&self.kind, channels, usize::try_from(self.groups).unwrap_or(0)) {
+            (Kind::Group, Some(channels), groups) if groups > 0 && channels.is_multiple_of(groups) => {
+                Some(channels / groups)
+            }
+            (Kind::Group, _, _) => return whole,
+            (Kind::Batch | Kind::Layer | Kind::Rms | Kind::Instance, _, _) => None,
+        };
+        let running = parameters.has_running();
+        // With statistics that are given each element is by itself; but those that are told belong to sets.
+        let by_element = running && self.training != Some(true) && !statistics;
+        let pooled = if by_element { vec![false; shape.len()] } else { pooled };
+        Pooling {
+            shape: shape.to_vec(),
+            pooled,
+            channel_axis,
+            group,
+            updates_running: running && self.training == Some(true),
+        }
+    }
+
+    /// Cuts a tensor for messages of at most `limit` bytes, with what comes beside and what comes back.
+    pub(super) fn cut(
+        &self,
+        (tensor, dtype): (&Stored, DType),
+        parameters: &Parameters,
+        statistics: bool,
+        limit: usize,
+    ) -> Result<Boxes, TooLarge> {
+        let pooling = self.pooling(&tensor.shape, parameters, statistics);
+        let room = limit.saturating_sub(parameters.len());
+        let room = if statistics {
+            let set = self.set_len(&tensor.shape).saturating_mul(dtype.size());
+            room / set.saturating_add(STATISTICS).div_ceil(set)
+        } else {
+            room
+        };
+        Boxes::new(&pooling, dtype.size(), room)
+    }
+
+    /// The bytes of the largest answer.
+    pub(super) fn answer(&self, boxes: &Boxes, tensor: &Stored, statistics: bool) -> usize {
+        let largest = boxes.largest();
+        if !statistics {
+            return largest;
+        }
+        let elements = largest * tensor.elements().max(1) / tensor.len.max(1);
+        largest + (elements / self.set_len(&tensor.shape) + 1).saturating_mul(STATISTICS)
+    }
+
+    /// How many elements are pooled together, at least 1.
+    fn set_len(&self, shape: &[usize]) -> usize {
+        let Some((pooled, channels)) = self.axes(shape) else { return 1 };
+        let len = |(axis, &len): (usize, &usize)| {
+            let is_group = matches!(self.kind, Kind::Group) && Some(axis) == channels;
+            if is_group { len / usize::try_from(self.groups).unwrap_or(1).max(1) } else { len }
+        };
+        let all = shape.iter().enumerate().filter(|(axis, _)| pooled[*axis]).map(len);
+        all.product::<usize>().max(1)
+    }
+
+    /// The shape of mean and reciprocal deviation: the tensor's without what is pooled, with the groups in the place of the
+    /// channels.
+    pub(super) fn statistics_shape(&self, shape: &[usize]) -> Vec<usize> {
+        let Some((pooled, channels)) = self.axes(shape) else { return Vec::new() };
+        let of = |(axis, &len): (usize, &usize)| {
+            let is_group = matches!(self.kind, Kind::Group) && Some(axis) == channels;
+            if is_group { usize::try_from(self.groups).ok() } else { Some(len).filter(|_| !pooled[axis]) }
+        };
+        shape.iter().enumerate().filter_map(of).collect()
+    }
+}

@@ -1,0 +1,194 @@
+//! What a command on files says of its work: a table for people, JSON for programs, or nothing.
+
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+    path::Path,
+};
+
+use clap::Args;
+use safetensors::Dtype;
+use serde_json::{Map, Value, json};
+
+use super::{
+    error::Error,
+    files::{Stored, Target, element},
+    progress::Progress,
+    run::{Comparison, Tell},
+    summary::Summary,
+    table::{Row, Table},
+    text,
+};
+
+/// How much is said.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct ReportArgs {
+    /// Say nothing but errors: no table, no progress.
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// Print JSON instead of the table, with numbers in full; NaN and infinities are strings.
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+}
+
+impl ReportArgs {
+    /// Whether anything will be said.
+    pub(super) fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
+    /// What is to be found out of tensors whose changes are reported with `tell`.
+    pub(super) fn tell(self, tell: Tell) -> Tell {
+        if self.quiet { Tell::Nothing } else { tell }
+    }
+
+    /// What shows how work on so many bytes goes.
+    pub(super) fn progress(self, bytes: u64) -> Progress {
+        if self.quiet { Progress::none() } else { Progress::of(bytes) }
+    }
+}
+
+/// What a command tells of itself.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// The column that this command has beside those of all, and its key in JSON.
+    column: &'static str,
+    tensors: Vec<Tensor>,
+    /// Lines below the table.
+    lines: Vec<String>,
+    /// The same in JSON.
+    totals: Map<String, Value>,
+}
+
+#[derive(Debug)]
+struct Tensor {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    told: Told,
+}
+
+#[derive(Debug)]
+enum Told {
+    /// It was passed on as it is.
+    Unchanged(Option<Summary>),
+    /// It was computed with; what this command tells beside: as a cell, and in JSON.
+    Compared(Box<Comparison>, String, Value),
+}
+
+impl Report {
+    pub(super) fn new(column: &'static str) -> Self {
+        Self { column, tensors: Vec::new(), lines: Vec::new(), totals: Map::new() }
+    }
+
+    pub(super) fn compared(&mut self, tensor: &Stored, comparison: Comparison, cell: String, value: Value) {
+        self.push(tensor, Told::Compared(Box::new(comparison), cell, value));
+    }
+
+    pub(super) fn unchanged(&mut self, tensor: &Stored, summary: Option<Summary>) {
+        self.push(tensor, Told::Unchanged(summary));
+    }
+
+    fn push(&mut self, tensor: &Stored, told: Told) {
+        let Stored { name, dtype, shape, .. } = tensor;
+        self.tensors.push(Tensor { name: name.clone(), dtype: *dtype, shape: shape.clone(), told });
+    }
+
+    /// A line below the table, and what it says in JSON.
+    pub(super) fn total<'a>(&mut self, line: String, totals: impl IntoIterator<Item = (&'a str, Value)>) {
+        self.lines.push(line);
+        self.totals.extend(totals.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    }
+
+    /// Prints it, with the names of what was written: to standard output, or to standard error if that has the result.
+    pub(super) fn print(self, how: ReportArgs, written: &[&Target]) -> Result<(), Error> {
+        if how.quiet {
+            return Ok(());
+        }
+        let paths: Vec<&Path> = written.iter().map(|target| target.path()).collect();
+        let text = if how.json { self.json(&paths)? } else { self.table(&paths) };
+        if written.iter().any(|target| target.is_standard_output()) {
+            // Nobody needs it: the result is where it should be.
+            let _ = io::stderr().write_all(text.as_bytes());
+            return Ok(());
+        }
+        print(text)
+    }
+
+    fn table(&self, written: &[&Path]) -> String {
+        let mut table = Table::new(self.column);
+        for Tensor { name, dtype, shape, told } in &self.tensors {
+            let row = |state: &str, summary: Option<&Summary>, more: &str| {
+                Row::new(&text::name(name), state, &element::name(*dtype), shape, summary, more)
+            };
+            match told {
+                Told::Unchanged(summary) => table.push(row("unchanged", summary.as_ref(), "")),
+                Told::Compared(comparison, cell, _) => {
+                    table.push(row("before", Some(&comparison.before), ""));
+                    table.push(row("after", Some(&comparison.after), cell));
+                }
+            }
+        }
+        let mut text = table.to_string();
+        for line in &self.lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        written.iter().for_each(|path| text.push_str(&format!("wrote {}\n", text::path(path))));
+        text
+    }
+
+    fn json(self, written: &[&Path]) -> Result<String, Error> {
+        let tensors: Vec<Value> = self.tensors.iter().map(|tensor| tensor.json(self.column)).collect();
+        let mut all = self.totals;
+        all.insert("tensors".to_owned(), tensors.into());
+        all.insert("written".to_owned(), written.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>().into());
+        let json = serde_json::to_string_pretty(&all).map_err(|error| Error::Output(error.into()))?;
+        Ok(text::json(&json) + "\n")
+    }
+}
+
+impl Tensor {
+    fn json(&self, column: &str) -> Value {
+        let Self { name, dtype, shape, told } = self;
+        let summary =
+            |it: &Summary| json!({ "mean": number(it.mean()), "std": number(it.std()), "norm": number(it.norm()) });
+        let mut value = json!({ "name": name, "dtype": element::name(*dtype), "shape": shape });
+        match told {
+            Told::Unchanged(it) => {
+                value["unchanged"] = true.into();
+                value["before"] = it.as_ref().map(summary).into();
+            }
+            Told::Compared(comparison, _, more) => {
+                value["before"] = summary(&comparison.before);
+                value["after"] = summary(&comparison.after);
+                value[column] = more.clone();
+            }
+        }
+        value
+    }
+}
+
+/// A number in full; JSON has none for NaN and the infinities.
+pub(super) fn number(x: f64) -> Value {
+    if x.is_finite() {
+        return x.into();
+    }
+    let name = if x.is_nan() {
+        "NaN"
+    } else if x > 0.0 {
+        "Infinity"
+    } else {
+        "-Infinity"
+    };
+    name.into()
+}
+
+/// Prints to standard output. Somebody who reads only the first lines (`| head`) has seen enough.
+fn print(text: impl Display) -> Result<(), Error> {
+    match write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

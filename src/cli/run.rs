@@ -1,0 +1,208 @@
+//! Work on pieces: several at once, and their results in order.
+
+use std::{
+    path::Path,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use evenkeel_client::{self as client, DType};
+use evenkeel_proto::v1 as pb;
+use futures_util::stream::{self, StreamExt as _};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::{
+    error::Error,
+    files::{Stored, Writer, element},
+    pieces::{Region, TARGET},
+    progress::Progress,
+    summary::{Summary, changed},
+};
+
+/// Pieces that are under way at once: while one is read and one is written, the server has two.
+const AT_ONCE: usize = 4;
+
+/// A task that ends with whoever waits for it.
+struct Task<T>(JoinHandle<T>);
+
+impl<T> Future for Task<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        Pin::new(&mut self.0).poll(cx).map(|done| match done {
+            Ok(done) => done,
+            // Nobody else aborts it.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        })
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Does all of this, several at once; the results are in order. The first error ends it.
+pub(super) async fn all<T, E, W>(work: impl Iterator<Item = W>) -> Result<Vec<T>, E>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    W: Future<Output = Result<T, E>> + Send + 'static,
+{
+    let mut running = stream::iter(work.map(|work| Task(tokio::spawn(work)))).buffered(AT_ONCE);
+    let mut done = Vec::new();
+    while let Some(result) = running.next().await {
+        done.push(result?);
+    }
+    Ok(done)
+}
+
+/// Does what waits for a disk or computes, away from the threads that carry calls.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    Task(spawn_blocking(work)).await
+}
+
+/// Reads a piece of a tensor.
+pub(super) async fn read(tensor: &Stored, region: Region, progress: &Progress) -> Result<Bytes, Error> {
+    let (tensor, progress) = (tensor.clone(), progress.clone());
+    blocking(move || {
+        let bytes = region.read(&tensor).map_err(|error| Error::reading(&tensor, error))?;
+        progress.has_read(bytes.len());
+        Ok(bytes)
+    })
+    .await
+}
+
+/// Where a tensor of the result goes.
+#[derive(Clone, Debug)]
+pub(super) struct Destination {
+    pub(super) writer: Writer,
+    pub(super) offset: u64,
+}
+
+/// What is told of a tensor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Comparison {
+    pub(super) before: Summary,
+    pub(super) after: Summary,
+    /// How many elements differ.
+    pub(super) changed: u64,
+}
+
+impl Comparison {
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.before.merge(&other.before);
+        self.after.merge(&other.after);
+        self.changed += other.changed;
+    }
+}
+
+/// What is to be found out while the bytes are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tell {
+    /// Nothing: nobody will read it.
+    Nothing,
+    /// Mean, deviation and norm, before and after.
+    Summaries,
+    /// Also how many elements differ.
+    Changes,
+}
+
+/// Writes the result of a piece, and compares it with what it was.
+pub(super) fn write(
+    (region, to): (Region, &Destination),
+    (dtype, tell): (DType, Tell),
+    (before, after): (&[u8], &[u8]),
+    progress: &Progress,
+) -> Result<Comparison, Error> {
+    region.write(&to.writer, to.offset, after)?;
+    let comparison = match tell {
+        Tell::Nothing => Comparison::default(),
+        Tell::Summaries | Tell::Changes => {
+            let old = Summary::of(dtype, before);
+            let (new, changed) = if before == after {
+                (old, 0)
+            } else {
+                let changed = if tell == Tell::Changes { changed(dtype, before, after) } else { 0 };
+                (Summary::of(dtype, after), changed)
+            };
+            Comparison { before: old, after: new, changed }
+        }
+    };
+    progress.has_written(after.len());
+    Ok(comparison)
+}
+
+/// Copies a tensor that is passed on as it is.
+pub(super) async fn pass_on(
+    tensor: Stored,
+    to: Destination,
+    tell: bool,
+    progress: Progress,
+) -> Result<Option<Summary>, Error> {
+    blocking(move || {
+        let mut summary: Option<Summary> = None;
+        for start in (0..tensor.len).step_by(TARGET) {
+            let region = Region::run(start, TARGET.min(tensor.len - start));
+            let bytes = region.read(&tensor).map_err(|error| Error::reading(&tensor, error))?;
+            progress.has_read(bytes.len());
+            if let Some(dtype) = element::computed(tensor.dtype).filter(|_| tell) {
+                summary.get_or_insert_default().merge(&Summary::of(dtype, &bytes));
+            }
+            region.write(&to.writer, to.offset, &bytes)?;
+            progress.has_written(bytes.len());
+        }
+        Ok(summary)
+    })
+    .await
+}
+
+/// Why a piece has no result: an error of the machine's, or of the call, which has to be told in the words of the input.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Here(Error),
+    Call(client::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Here(error)
+    }
+}
+
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl Failure {
+    /// What it means of the file `input`, some tensors of which, with these names, were sent.
+    pub(super) fn of_input(self, input: &Path, names: &[&str]) -> Error {
+        match self {
+            Self::Here(error) => error,
+            Self::Call(error) => Error::of_call(error, input, names),
+        }
+    }
+}
+
+/// An answer that is not what the contract says.
+pub(super) fn broken(field: &str, reason: impl Into<String>) -> Failure {
+    Failure::Call(client::Error::Protocol { field: field.to_owned(), reason: reason.into() })
+}
+
+/// The bytes of the tensor that answers to one of this type and these bytes.
+pub(super) fn answered(field: &str, tensor: Option<pb::Tensor>, dtype: DType, sent: &Bytes) -> Result<Bytes, Failure> {
+    let tensor = tensor.ok_or_else(|| broken(field, "is missing"))?;
+    if element::from_wire(tensor.dtype) != Some(dtype) {
+        return Err(broken(field, format!("is not of {dtype}, as what was sent")));
+    }
+    if tensor.data.len() != sent.len() {
+        return Err(broken(field, format!("has {} bytes where {} were sent", tensor.data.len(), sent.len())));
+    }
+    Ok(tensor.data)
+}

@@ -1,0 +1,116 @@
+//! Names that a file may give its tensors, and what a terminal makes of them.
+
+use std::collections::HashMap;
+
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::{TestResult, npy, program::Folder, stored};
+
+/// Each with how it is shown.
+const UNWELCOME: [(&str, &str); 6] = [
+    ("red\x1b[31m", "red\\u{1b}[31m"),
+    ("two\nlines\r", "two\\nlines\\r"),
+    ("nul\0", "nul\\0"),
+    ("fdp.\u{202e}exe", "fdp.\\u{202e}exe"),
+    ("\u{2066}isolate\u{200b}", "\\u{2066}isolate\\u{200b}"),
+    ("bell\x07\u{9b}31m", "bell\\u{7}\\u{9b}31m"),
+];
+
+/// Whether a terminal would do anything with it but show it.
+fn is_obeyed(text: &str) -> bool {
+    text.chars().any(|c| c.is_control() && c != '\n' || ('\u{200b}'..='\u{206f}').contains(&c))
+}
+
+#[test]
+fn names_are_shown_and_not_obeyed() -> TestResult {
+    let folder = Folder::new()?;
+    let tensors: Vec<(&str, &[usize], &[f32])> =
+        UNWELCOME.iter().map(|(name, _)| (*name, &[2][..], &[3.0_f32, 4.0][..])).collect();
+    folder.write("x.safetensors", &stored::file(&tensors, &[])?)?;
+    for command in ["clip x.safetensors", "dropout x.safetensors", "normalize x.safetensors --kind layer"] {
+        let run = folder.run(&format!("{command} --force"))?;
+        run.succeeded();
+        assert!(!is_obeyed(&run.stdout), "{:?}", run.stdout);
+        for (_, shown) in UNWELCOME {
+            assert!(run.rows().iter().any(|row| row["tensor"] == shown), "{shown}: {}", run.stdout);
+        }
+    }
+    let json = folder.run("clip x.safetensors --force --json")?;
+    json.succeeded();
+    assert!(!is_obeyed(&json.stdout), "{:?}", json.stdout);
+    let value: serde_json::Value = serde_json::from_str(&json.stdout)?;
+    let names: Vec<&str> =
+        value["tensors"].as_array().ok_or("no list")?.iter().filter_map(|it| it["name"].as_str()).collect();
+    assert!(UNWELCOME.iter().all(|(name, _)| names.contains(name)), "{names:?}");
+    // And the file has them as they were.
+    let mut expected: Vec<_> = UNWELCOME.iter().map(|(name, _)| (*name).to_owned()).collect();
+    expected.sort();
+    assert_eq!(stored::names(&folder.read("x.clipped.safetensors")?)?, expected);
+    Ok(())
+}
+
+#[test]
+fn errors_do_not_obey_names_either() -> TestResult {
+    let folder = Folder::new()?;
+    for (name, shown) in UNWELCOME {
+        folder.write("x.safetensors", &stored::file(&[(name, &[1, 1, 1], &[1.0])], &[])?)?;
+        // The server refuses the tensor, and there is no such tensor.
+        for command in ["normalize x.safetensors --kind instance", "clip x.safetensors --tensor other"] {
+            let run = folder.run(command)?;
+            run.failed(1, &["x.safetensors: "]);
+            assert!(!is_obeyed(run.stderr.trim_end()) && run.stderr.contains(shown), "{:?}", run.stderr);
+        }
+    }
+    // File names are names as well.
+    folder.run("clip no\x1b[31mfile.npy")?.failed(1, &["no\\u{1b}[31mfile.npy: "]);
+    let written = folder.run("clip x.safetensors --output a\x1b]0;b.safetensors")?;
+    written.succeeded();
+    assert!(written.stdout.contains("wrote a\\u{1b}]0;b.safetensors"), "{:?}", written.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_very_long_name_is_shortened() -> TestResult {
+    let folder = Folder::new()?;
+    let long = "n".repeat(1 << 16);
+    folder.write("x.safetensors", &stored::file(&[(&long, &[2], &[3.0, 4.0])], &[])?)?;
+    for command in ["clip", "dropout", "normalize --kind layer"] {
+        let run = folder.run(&format!("{command} x.safetensors --force"))?;
+        run.succeeded();
+        assert!(run.stdout.lines().all(|line| line.len() < 300), "{command}");
+    }
+    assert_eq!(stored::names(&folder.read("x.clipped.safetensors")?)?, [long.clone()]);
+    let run = folder.run("normalize x.safetensors --kind instance")?;
+    run.failed(1, &["nnn…nnn"]);
+    assert!(run.stderr.len() < 500);
+    Ok(())
+}
+
+#[test]
+fn wide_characters_keep_the_columns() -> TestResult {
+    let folder = Folder::new()?;
+    let names = ["層.重み", "e\u{301}", "plain", "🙂"];
+    let tensors: Vec<(&str, &[usize], &[f32])> =
+        names.iter().map(|name| (*name, &[2][..], &[3.0_f32, 4.0][..])).collect();
+    folder.write("x.safetensors", &stored::file(&tensors, &[])?)?;
+    let run = folder.run("clip x.safetensors")?;
+    run.succeeded();
+    let lines: Vec<&str> = run.stdout.lines().take(1 + 2 * names.len()).collect();
+    assert!(lines.iter().all(|line| line.width() == lines[0].width()), "{}", run.stdout);
+    let rows: Vec<HashMap<String, String>> = run.rows();
+    assert!(names.iter().all(|name| rows.iter().any(|row| row["tensor"] == *name)), "{}", run.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_name_that_makes_an_unreadable_file_is_refused_first() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("__metadata__.npy", &npy::f32s("(2,)", [3.0, 4.0]))?;
+    // Nobody listens at this port: it would be asked before anything is computed.
+    for command in ["clip __metadata__.npy -o y.safetensors", "dropout __metadata__.npy --mask y.safetensors"] {
+        folder.run(&format!("{command} --server 127.0.0.1:1"))?.failed(64, &["y.safetensors: ", "__metadata__"]);
+    }
+    assert_eq!(folder.list()?, ["__metadata__.npy"]);
+    folder.run("clip __metadata__.npy")?.succeeded();
+    Ok(())
+}
