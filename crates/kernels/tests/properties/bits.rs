@@ -1,6 +1,13 @@
 //! The same bits on any number of threads, with any instruction set, at any address, alone or beside others.
 
-use std::{fmt::Debug, ops::Range, sync::Mutex};
+use std::{
+    env,
+    fmt::Debug,
+    fs,
+    io::{self, Write as _},
+    ops::Range,
+    sync::Mutex,
+};
 
 use evenkeel_kernels::{
     ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization, Tensor,
@@ -19,6 +26,38 @@ use super::{
 
 /// Held while a test forces an instruction set, which holds for the whole process.
 static FORCED: Mutex<()> = Mutex::new(());
+
+/// Instruction sets that must be compared, by their names and with commas between them, as CI sets it; without it, those that
+/// the machine has.
+const REQUIRED: &str = "EVENKEEL_TEST_INSTRUCTION_SETS";
+
+/// What is compared is what the machine has, as Linux says, and what must be. Says which sets those are where it is seen
+/// although the test passes.
+#[test]
+fn every_instruction_set_of_the_machine_is_compared() {
+    let named = |set: &InstructionSet| format!("{set:?}").to_lowercase();
+    let compared: Vec<String> = InstructionSet::ALL.iter().filter(|set| set.is_available()).map(named).collect();
+    let missing: Vec<String> = InstructionSet::ALL.iter().map(named).filter(|set| !compared.contains(set)).collect();
+    // Past the test's own output, which nobody sees.
+    let line = format!("instruction sets: {} compared, missing here: {missing:?}\n", compared.join(", "));
+    io::stderr().write_all(line.as_bytes()).expect("standard error is open");
+
+    let required = env::var(REQUIRED).unwrap_or_default();
+    for set in required.split(',').filter(|set| !set.is_empty()) {
+        assert!(compared.iter().any(|compared| compared == set), "{REQUIRED} names {set}, which is not compared");
+    }
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags =
+        cpu.lines().find(|line| line.starts_with("flags")).map(|flags| flags.split_whitespace().collect::<Vec<_>>());
+    if cfg!(target_arch = "x86_64") {
+        let flags = flags.expect("Linux names the flags of the processor");
+        let avx2 = ["avx2", "fma", "f16c"];
+        let avx512 = ["avx512f", "avx512bw", "avx512dq", "avx512vl"];
+        let has = |all: &[&str]| all.iter().all(|flag| flags.contains(flag));
+        assert_eq!(InstructionSet::Avx2.is_available(), has(&avx2), "{flags:?}");
+        assert_eq!(InstructionSet::Avx512.is_available(), has(&avx2) && has(&avx512), "{flags:?}");
+    }
+}
 
 /// On 1, 2, 3 and 16 threads and with every instruction set that the machine has.
 fn everywhere<T: PartialEq + Send>(what: &str, work: impl Fn() -> T + Sync) {
