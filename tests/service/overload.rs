@@ -1,149 +1,207 @@
 //! Ten times the load that can be served.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
+use std::sync::{
+    Arc, Condvar, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use evenkeel::{
     CheckpointHook,
     config::{AdmissionConfig, ServerConfig},
+    server::Running,
 };
 use evenkeel_proto::v1 as pb;
-use tonic::Code;
+use tokio::{
+    sync::Notify,
+    task::{JoinSet, spawn_blocking},
+    time::timeout,
+};
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::harness::{Client, connect, dropout, f32s, start_with};
+use crate::{
+    beside::NEVER,
+    harness::{Client, connect, dropout, f32s},
+};
 
-/// What a step of a call takes of its thread, but not of the processor, which the callers share.
-const WORK: Duration = Duration::from_millis(8);
 /// How many calls wait at most.
 const QUEUE: usize = 16;
-/// As many as keep the thread busy.
-const FEW: usize = 12;
-/// With the delay of a tenth of a second that they are told to wait, they offer ten times what is served.
-const MANY: usize = 80;
+/// Callers.
+const CALLERS: usize = 80;
 
 fn request() -> pb::DropoutRequest {
     dropout(0.0, f32s(&[1], &[1.0]))
 }
 
-/// What happens to calls.
+/// Holds every call at its checkpoints until it is let through.
+#[derive(Debug, Default)]
+struct Gate {
+    counts: Mutex<Counts>,
+    changed: Condvar,
+}
+
 #[derive(Debug, Default)]
 struct Counts {
-    stop: AtomicBool,
-    served: AtomicUsize,
-    refused: AtomicUsize,
-    /// How long each served call took, and each refused one.
-    took: Mutex<[Vec<Duration>; 2]>,
+    /// Checkpoints that may be passed.
+    open: usize,
+    passed: usize,
+    /// Calls that are held at one.
+    held: usize,
 }
 
-impl Counts {
-    fn took(&self, began: Instant, was_refused: bool) {
-        let took = began.elapsed();
-        self.took.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(was_refused)].push(took);
-    }
-}
-
-/// What happened each second, and how long it took.
-struct Rates {
-    served: f64,
-    refused: f64,
-    /// What 19 of 20 served calls took at most, and half of the refused ones.
-    latency: Duration,
-    refusal: Duration,
-}
-
-/// The duration that this part of all of them took at most.
-fn quantile(took: &mut [Duration], part: f64) -> Duration {
-    took.sort_unstable();
-    took.get((took.len() as f64 * part) as usize).copied().unwrap_or_default()
-}
-
-/// Calls again and again; when it is refused, it waits as long as it is told to.
-async fn call(mut client: Client, counts: Arc<Counts>) {
-    while !counts.stop.load(Ordering::Relaxed) {
-        let began = Instant::now();
-        let answer = client.dropout(request()).await;
-        counts.took(began, answer.is_err());
-        match answer {
-            Ok(_) => {
-                counts.served.fetch_add(1, Ordering::Relaxed);
+impl Gate {
+    fn hook(self: &Arc<Self>) -> CheckpointHook {
+        let gate = Arc::clone(self);
+        CheckpointHook::new(move |_| {
+            let mut counts = gate.counts();
+            counts.held += 1;
+            gate.changed.notify_all();
+            while counts.open == counts.passed {
+                counts = gate.changed.wait(counts).unwrap_or_else(PoisonError::into_inner);
             }
-            Err(status) => {
-                assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
-                let details = status.get_error_details();
-                assert_eq!(details.error_info().expect("it has one").metadata["setting"], "max-queued");
-                counts.refused.fetch_add(1, Ordering::Relaxed);
-                let delay = details.retry_info().and_then(|retry| retry.retry_delay).expect("it says when");
-                tokio::time::sleep(delay).await;
+            counts.held -= 1;
+            counts.passed += 1;
+        })
+    }
+
+    /// Lets calls through so many more checkpoints.
+    fn open(&self, checkpoints: usize) {
+        self.counts().open += checkpoints;
+        self.changed.notify_all();
+    }
+
+    fn passed(&self) -> usize {
+        self.counts().passed
+    }
+
+    /// Waits until a call is held.
+    async fn holds_one(self: &Arc<Self>) {
+        let gate = Arc::clone(self);
+        let wait = move || {
+            let mut counts = gate.counts();
+            while counts.held == 0 {
+                counts = gate.changed.wait(counts).unwrap_or_else(PoisonError::into_inner);
             }
-        }
+        };
+        spawn_blocking(wait).await.expect("no panic");
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What happens with so many callers.
-async fn rates(clients: &[Client], callers: usize) -> Rates {
-    let counts = Arc::<Counts>::default();
-    let clients = clients.iter().cycle().take(callers);
-    let tasks: Vec<_> = clients.map(|client| tokio::spawn(call(client.clone(), Arc::clone(&counts)))).collect();
-    // Until the load is there.
-    while counts.served.load(Ordering::Relaxed) < 20 {
-        tokio::task::yield_now().await;
-    }
-    let read = || (counts.served.load(Ordering::Relaxed), counts.refused.load(Ordering::Relaxed));
-    let (began, before) = (Instant::now(), read());
-    tokio::time::sleep(Duration::from_millis(2500)).await;
-    let (seconds, after) = (began.elapsed().as_secs_f64(), read());
-    counts.stop.store(true, Ordering::Relaxed);
-    for task in tasks {
-        task.await.expect("no call fails otherwise");
-    }
-    let [served, refused] = &mut *counts.took.lock().unwrap_or_else(PoisonError::into_inner);
-    Rates {
-        served: (after.0 - before.0) as f64 / seconds,
-        refused: (after.1 - before.1) as f64 / seconds,
-        latency: quantile(served, 0.95),
-        refusal: quantile(refused, 0.5),
-    }
-}
-
-/// Row 32: goodput stays, what is served takes no longer than the queue is long, and what is refused is so at once.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_served_stays_when_ten_times_as_much_is_asked_for() {
-    #[expect(clippy::disallowed_methods, reason = "it stands for work on a thread that is there to be held")]
-    let hook = CheckpointHook::new(|_| thread::sleep(WORK));
+/// A server of one thread behind a gate, some connections to it, and the checkpoints of one call.
+async fn start() -> (Arc<Gate>, Running, Vec<Client>, usize) {
+    let gate = Arc::<Gate>::default();
     let config = ServerConfig {
         threads: 1,
         admission: AdmissionConfig { max_queued: QUEUE, ..Default::default() },
-        on_checkpoint: Some(hook),
+        on_checkpoint: Some(gate.hook()),
         ..ServerConfig::on_free_port()
     };
-    let (server, client) = start_with(config).await;
-    let mut clients = vec![client];
-    for _ in 0..3 {
+    let server = Running::start(config).await.expect("the server starts");
+    let mut clients = Vec::new();
+    for _ in 0..4 {
         clients.push(Client::new(connect(&server).await));
     }
-    let mut best: f64 = 0.0;
-    // The machine may have something else to do for a while; what is promised is seen in one of a few rounds.
-    for _ in 0..4 {
-        let Rates { served: peak, refused, .. } = rates(&clients, FEW).await;
-        assert!(refused < 1.0, "{refused}: all of them fit into the queue");
-        let Rates { served: goodput, refused, latency, refusal } = rates(&clients, MANY).await;
-        let offered = (goodput + refused) / peak;
-        assert!(refused > 0.0, "too few callers");
-        best = best.max(goodput / peak);
-        // A call waits for those before it, and then for itself; half as long again is for a machine that does more.
-        let keeps = latency.as_secs_f64() < 1.5 * (QUEUE + 1) as f64 / peak;
-        let at_once = refusal < latency / 4;
-        if goodput > 0.9 * peak && offered >= 10.0 && keeps && at_once {
-            return;
-        }
-        eprintln!("peak {peak:.0}, served {goodput:.0}, offered {offered:.1} times as much, {latency:?} {refusal:?}");
+    const ENOUGH: usize = 1000;
+    gate.open(ENOUGH);
+    clients[0].dropout(request()).await.expect("nothing holds it");
+    let of_one = gate.passed();
+    assert!((2..ENOUGH).contains(&of_one), "the bridge asks, and the kernel: {of_one}");
+    gate.counts().open = of_one;
+    (gate, server, clients, of_one)
+}
+
+/// Whether a call was served; if not, it was refused for the queue, and told when to come again.
+fn served<T>(answer: Result<T, Status>) -> Result<(), std::time::Duration> {
+    let Err(status) = answer else { return Ok(()) };
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().expect("it has one").metadata["setting"], "max-queued");
+    Err(details.retry_info().and_then(|retry| retry.retry_delay).expect("it says when"))
+}
+
+/// Row 32: while the only thread is held, as many calls as may wait do so, and every other is refused; what was let wait is
+/// served, and nothing was computed for the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_much_is_refused_at_once_and_costs_nothing() {
+    let (gate, _server, clients, of_one) = start().await;
+    let call = |mut client: Client| async move { served(client.dropout(request()).await) };
+    let before = gate.passed();
+    let mut calls = JoinSet::new();
+    calls.spawn(call(clients[0].clone()));
+    // It has a thread, and no place in the queue.
+    gate.holds_one().await;
+    for client in clients.iter().cycle().take(CALLERS - 1) {
+        calls.spawn(call(client.clone()));
     }
-    panic!("at best {best:.2} of the peak, or calls took too long");
+    for _ in 0..CALLERS - 1 - QUEUE {
+        let answer = timeout(NEVER, calls.join_next()).await.expect("it is refused");
+        let answer = answer.expect("more were asked").expect("no panic");
+        assert!(answer.is_err(), "nothing can be served while the thread is held");
+    }
+    assert_eq!(gate.passed(), before, "a call is refused before anything is computed");
+    gate.open(usize::MAX / 2);
+    let rest = calls.join_all().await;
+    assert_eq!(rest, [Ok(()); QUEUE + 1], "they waited");
+    assert_eq!(gate.passed() - before, (QUEUE + 1) * of_one);
+}
+
+/// What callers have seen.
+#[derive(Debug, Default)]
+struct Seen {
+    stop: AtomicBool,
+    served: AtomicUsize,
+    refused: AtomicUsize,
+    changed: Notify,
+}
+
+impl Seen {
+    /// Waits until so many calls have ended in this way.
+    async fn at_least(&self, number: usize, of: fn(&Self) -> &AtomicUsize) {
+        loop {
+            let changed = self.changed.notified();
+            if of(self).load(Ordering::Relaxed) >= number {
+                return;
+            }
+            timeout(NEVER, changed).await.expect("callers go on");
+        }
+    }
+}
+
+/// Calls again and again; when it is refused, it waits as long as it is told to.
+async fn call(mut client: Client, seen: Arc<Seen>) {
+    while !seen.stop.load(Ordering::Relaxed) {
+        let answer = served(client.dropout(request()).await);
+        if answer.is_ok() { &seen.served } else { &seen.refused }.fetch_add(1, Ordering::Relaxed);
+        seen.changed.notify_waiters();
+        if let Err(delay) = answer {
+            tokio::time::sleep(delay).await;
+        }
+    }
+}
+
+/// Row 32: goodput stays. For each call that the thread has time for, nine others are refused, and every checkpoint that it
+/// passes is one of a call that is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_served_stays_when_ten_times_as_much_is_asked_for() {
+    const SERVED: usize = 50;
+    let (gate, _server, clients, of_one) = start().await;
+    let (seen, before) = (Arc::<Seen>::default(), gate.passed());
+    let mut callers = JoinSet::new();
+    for client in clients.iter().cycle().take(CALLERS) {
+        callers.spawn(call(client.clone(), Arc::clone(&seen)));
+    }
+    for calls in 1..=SERVED {
+        seen.at_least(9 * calls, |seen| &seen.refused).await;
+        gate.open(of_one);
+        seen.at_least(calls, |seen| &seen.served).await;
+        assert_eq!((seen.served.load(Ordering::Relaxed), gate.passed() - before), (calls, calls * of_one));
+    }
+    seen.stop.store(true, Ordering::Relaxed);
+    gate.open(usize::MAX / 2);
+    callers.join_all().await;
+    assert_eq!(gate.passed() - before, seen.served.load(Ordering::Relaxed) * of_one, "none was computed in vain");
 }
