@@ -92,6 +92,8 @@ pub(crate) async fn beside_caller<T>(
         let grown = process.memory("VmHWM").saturating_sub(before);
         assert!(grown < most, "{grown} bytes");
         if let Some(result) = result {
+            // What is usual, for whoever sets the bound: `cargo test --test service -- --nocapture`.
+            eprintln!("grew by {:.1} of {} MiB", grown as f64 / MIB as f64, most / MIB);
             return result;
         }
         tokio::select! {

@@ -81,20 +81,19 @@ async fn a_bomb_takes_no_more_than_the_largest_message() {
                 let encoding = BOTH[index % 2];
                 bombs.spawn(async move {
                     let peer = Peer::connect(address).await;
-                    let mut too_large = 0;
                     for method in ["Normalize", "Dropout", "ClipGradients", "MeasureGradients"] {
                         let status = call(&peer, method, encoding, bomb(encoding)).await;
                         assert_eq!(status.code(), Code::ResourceExhausted, "{method} {encoding:?}: {status:?}");
-                        // Beside others it may be the budget that ends first.
-                        too_large += usize::from(error_info(&status).reason == "MESSAGE_TOO_LARGE");
+                        // Beside others it may be the budget that ends first; alone, below, it is not.
+                        let reason = error_info(&status).reason;
+                        assert!(["MESSAGE_TOO_LARGE", "OVERLOADED"].contains(&reason.as_str()), "{reason}");
                     }
-                    too_large
                 });
             }
-            bombs.join_all().await.into_iter().sum::<usize>()
+            bombs.join_all().await;
         };
-        let too_large = beside(&process, BUDGET + BESIDE, attack).await;
-        assert!(too_large > 0, "the budget has ended each of them");
+        // Usually 47 MiB.
+        beside(&process, BUDGET + BESIDE, attack).await;
 
         let peer = Peer::connect(process.address()).await;
         let message = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
