@@ -5,6 +5,8 @@
 mod authority;
 mod clip;
 mod dropout;
+#[path = "../service/environment.rs"]
+mod environment;
 mod files;
 mod names;
 mod normalize;

@@ -11,6 +11,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::environment::without_environment;
+
 /// A folder that is gone when the test ends.
 pub(crate) struct Folder(TempDir);
 
@@ -61,23 +63,18 @@ impl Folder {
 
     /// The program, in this folder.
     pub(crate) fn command(&self) -> Command {
-        self.of(Command::new(env!("CARGO_BIN_EXE_evenkeel")))
+        self.of(env!("CARGO_BIN_EXE_evenkeel"))
     }
 
     /// Runs within the limits that a shell sets before, as in `ulimit -f 100`.
     pub(crate) fn within(&self, limits: &str, arguments: &str) -> Result<Run, io::Error> {
-        let mut command = self.of(Command::new("sh"));
+        let mut command = self.of("sh");
         command.args(["-c", &format!("{limits}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_evenkeel")]);
         run(command.args(arguments.split_whitespace()))
     }
 
-    fn of(&self, mut command: Command) -> Command {
-        for (name, _) in std::env::vars_os() {
-            let name_bytes = name.as_encoded_bytes();
-            if name_bytes.starts_with(b"EVENKEEL_") || name_bytes.starts_with(b"OTEL_") {
-                command.env_remove(name);
-            }
-        }
+    fn of(&self, program: &str) -> Command {
+        let mut command = without_environment(program);
         command.current_dir(self.0.path()).stdin(Stdio::null());
         command
     }
@@ -177,7 +174,7 @@ impl ServerProcess {
     }
 
     pub(crate) fn start_at(listen: &str, flags: &[&str]) -> Result<Self, Box<dyn Error>> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+        let mut child = without_environment(env!("CARGO_BIN_EXE_evenkeel"))
             .args(["serve", "--listen", listen, "--log-level", "off"])
             .args(flags)
             .stdin(Stdio::null())

@@ -1,11 +1,8 @@
 //! Variables, switches and addresses, as `evenkeel config` and the commands take them; and readers that have gone.
 
-use std::{
-    io,
-    process::{Command, Stdio},
-};
+use std::{io, process::Stdio};
 
-use crate::{TestResult, program::Folder};
+use crate::{TestResult, environment::without_environment, program::Folder};
 
 /// The line of a setting in what `evenkeel config` prints.
 #[track_caller]
@@ -122,7 +119,7 @@ fn addresses_may_have_names() -> TestResult {
 fn into_a_closed_pipe(arguments: &[&str]) -> Result<(Option<i32>, String), io::Error> {
     let (reader, writer) = io::pipe()?;
     drop(reader);
-    let output = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+    let output = without_environment(env!("CARGO_BIN_EXE_evenkeel"))
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(writer)

@@ -5,14 +5,17 @@
 //! made with the JSON that is printed. A command that no test knows of fails.
 
 mod blocks;
+#[path = "../service/environment.rs"]
+mod environment;
 
-use std::{error::Error, fs, path::Path, process::Command};
+use std::{error::Error, fs, path::Path};
 
 use evenkeel::{config::ServerConfig, server::Running};
 use evenkeel_proto::v1::{NormKind, NormalizeRequest, Tensor, tensor_ops_service_client::TensorOpsServiceClient};
 use serde_json::Value;
 
 use blocks::{Block, Shell};
+use environment::without_environment;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -73,7 +76,7 @@ fn commands_on_files_print_what_is_shown() -> Result<(), Box<dyn Error>> {
             // Written by an earlier run of somebody's by hand, perhaps.
             let written = output.lines().find_map(|line| line.strip_prefix("wrote ")).ok_or("nothing is written")?;
             let _ = fs::remove_file(folder.path().join(written));
-            let got = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+            let got = without_environment(env!("CARGO_BIN_EXE_evenkeel"))
                 .args(arguments.split_whitespace())
                 .current_dir(folder.path())
                 .output()?;

@@ -10,9 +10,14 @@
 //! stream by stream.
 
 mod balancer;
+#[path = "../service/environment.rs"]
+mod environment;
 mod load;
 mod panics;
 mod replica;
 #[path = "../service/resident.rs"]
 mod resident;
 mod signals;
+
+/// Held by each test: one looks at the memory of this process, where the callers of all are.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -3,12 +3,12 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, ExitStatus, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::resident::memory;
+use crate::{environment::without_environment, resident::memory};
 
 /// Killed when dropped.
 #[derive(Debug)]
@@ -24,10 +24,7 @@ pub(crate) struct Replica {
 impl Replica {
     /// On a free port, when it listens.
     pub(crate) fn start() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"EVENKEEL_")) {
-            command.env_remove(name);
-        }
+        let mut command = without_environment(env!("CARGO_BIN_EXE_evenkeel"));
         command.args(["--listen=127.0.0.1:0", "--log-level=warn", "--threads=2"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));

@@ -2,6 +2,7 @@
 
 mod authority;
 mod beside;
+mod environment;
 mod harness;
 mod peer;
 

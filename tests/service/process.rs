@@ -23,12 +23,13 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 
 use crate::{
     beside::LITTLE,
+    environment::without_environment,
     harness::{Client, f32s, normalize},
     peer::Peer,
     resident::memory,
 };
 
-/// The binary with these arguments and variables, and no other `EVENKEEL_` variables.
+/// The binary with these arguments and variables, and no others.
 pub(crate) fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = piped(env!("CARGO_BIN_EXE_evenkeel"));
     command.args(arguments).envs(variables.iter().copied());
@@ -42,12 +43,9 @@ fn evenkeel_within(limits: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// A program without `EVENKEEL_` variables, whose output is read.
+/// A program without the environment of the tests, whose output is read.
 fn piped(program: &str) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"EVENKEEL_")) {
-        command.env_remove(name);
-    }
+    let mut command = without_environment(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -409,6 +407,7 @@ async fn sigterm_under_load_loses_no_call() {
     assert_eq!((status.code(), log.as_str()), (Some(0), ""));
     assert_eq!(told.await.expect("no panic").map(|answer| answer.status()), Some(ServingStatus::NotServing));
     let grown = most.await.expect("no panic") - before;
+    eprintln!("grew by {} KiB", grown >> 10);
     assert!(grown < LITTLE, "{grown} bytes");
     for caller in callers {
         let error = caller.await.expect("every answer is good");

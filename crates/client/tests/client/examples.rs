@@ -3,10 +3,11 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use evenkeel::{config::ServerConfig, server::Running};
+
+use crate::environment::without_environment;
 
 /// Runs an example, which cargo builds beside the tests, against this many servers, and returns what it prints.
 async fn run(example: &str, servers: usize) -> String {
@@ -16,7 +17,7 @@ async fn run(example: &str, servers: usize) -> String {
     for _ in 0..servers {
         running.push(Running::start(ServerConfig::on_free_port()).await.expect("the server starts"));
     }
-    let command = Command::new(&binary).args(running.iter().map(Running::url)).output();
+    let command = without_environment(&binary).args(running.iter().map(Running::url)).output();
     // It blocked this thread; the server has another, by the attribute of the test.
     let output = command.unwrap_or_else(|error| panic!("{}: {error}; `cargo test` builds it", binary.display()));
     assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));

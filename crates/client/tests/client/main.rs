@@ -4,6 +4,8 @@
 mod authority;
 mod calls;
 mod connections;
+#[path = "../../../../tests/service/environment.rs"]
+mod environment;
 mod examples;
 mod fake;
 mod layouts;
