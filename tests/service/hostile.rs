@@ -7,6 +7,7 @@ use evenkeel::{config::ServerConfig, server::Running};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::watch,
 };
 use tonic::Code;
 
@@ -175,12 +176,17 @@ async fn floods_of_pings_and_settings_hold_nobody_up() {
     for (kind, payload) in [(PING, &[7; 8][..]), (SETTINGS, &[0, 5, 0, 0, 0x40, 0][..])] {
         let address = address(&server);
         let many = frame(kind, 0, 0, payload).repeat(1000);
+        let (sent, mut has_sent) = watch::channel(0);
         let flooding = tokio::spawn(async move {
             let mut stream = TcpStream::connect(address).await.expect("the server listens");
             stream.write_all(PREFACE).await.expect("the server reads");
             // Until the server reads no more, for nobody takes its answers, or has closed the connection.
-            while stream.write_all(&many).await.is_ok() {}
+            while stream.write_all(&many).await.is_ok() {
+                sent.send_modify(|sent| *sent += 1);
+            }
         });
+        // A thousand frames are on their way, and the next.
+        has_sent.wait_for(|sent| *sent > 0).await.expect("the server reads");
         for _ in 0..20 {
             serves(&server).await;
         }

@@ -3,8 +3,9 @@
 use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
-    process::{Command, Stdio},
+    net::{SocketAddr, TcpStream},
+    process::{self, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -23,9 +24,12 @@ const NEVER: Duration = Duration::from_secs(60);
 /// More lines than a pipe and the queue before it hold: each call has one.
 const MANY: usize = 10_000;
 
-/// A port that was free a moment ago; the log, which would tell it, is what is broken.
+/// An address that nobody else has; the log, which would tell the one that was taken, is what is broken. Each process has a
+/// loopback address of its own, and each test a port below those that the kernel gives out.
 fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free")
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let [_, high, middle, low] = process::id().to_be_bytes();
+    ([127, 1 + high, middle, low], 20_000 + TAKEN.fetch_add(1, Ordering::Relaxed)).into()
 }
 
 fn serving(metrics: SocketAddr) -> Command {

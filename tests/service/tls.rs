@@ -205,19 +205,21 @@ async fn who_is_refused_and_stays_is_closed() {
 async fn a_new_certificate_is_used_and_a_bad_one_is_not() {
     let [first, second] = [Authority::new(), Authority::new()];
     let (folder, config) = files(&first, None);
-    let server = start(config).await;
+    let server = start(ServerConfig { metrics_listen: Some(([127, 0, 0, 1], 0).into()), ..config }).await;
     let old = connect(first.client(None, b"h2"), address(&server)).await.expect("it is trusted");
     // A key that does not belong to the certificate, which is also what a half-done change looks like.
     fs::write(folder.path().join("key.pem"), second.sign().1).expect("it can be written");
-    let until = tokio::time::Instant::now() + Duration::from_millis(1500);
-    while tokio::time::Instant::now() < until {
-        connect(first.client(None, b"h2"), address(&server)).await.expect("the old one is in use");
+    let trusted = async || connect(first.client(None, b"h2"), address(&server)).await;
+    // Until the server has read them, and after it.
+    while scrape(&server).await["evenkeel_files_unusable{files=\"tls\"}"] == 0.0 {
+        trusted().await.expect("the old one is in use");
     }
+    trusted().await.expect("the old one is in use");
     write(folder.path(), second.sign());
     while connect(second.client(None, b"h2"), address(&server)).await.is_err() {
         tokio::task::yield_now().await;
     }
-    connect(first.client(None, b"h2"), address(&server)).await.expect_err("another one has signed it now");
+    trusted().await.expect_err("another one has signed it now");
     assert!(serves(&old).await, "connections stay");
 }
 
