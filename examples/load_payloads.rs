@@ -61,7 +61,7 @@ fn normalize(elements: usize) -> NormalizeRequest {
 
 fn dropout(elements: usize) -> DropoutRequest {
     DropoutRequest {
-        p: 0.1,
+        p: Some(0.1),
         seed: 42,
         input: Some(tensor("activations", &[elements / ROW, ROW])),
         ..DropoutRequest::default()
@@ -72,7 +72,7 @@ fn dropout(elements: usize) -> DropoutRequest {
 fn clip(elements: usize) -> ClipGradientsRequest {
     ClipGradientsRequest {
         mode: ClipMode::Norm.into(),
-        threshold: 1.0,
+        threshold: Some(1.0),
         gradients: (0..PARAMETERS)
             .map(|index| tensor(&format!("layers.{index}.weight"), &[elements / PARAMETERS / 64, 64]))
             .collect(),

@@ -223,7 +223,7 @@ impl Server {
         }
         let (health, health_service) = Health::serving();
         let limit = config.max_message_bytes;
-        let service = Arc::new(Service::new(Arc::clone(&executor), limit));
+        let service = Arc::new(Service::new(Arc::clone(&executor), limit, config.compression.clone()));
         // Answers above the limit the service refuses itself.
         let codec = TensorOpsServiceServer::new(Codec(Arc::clone(&service))).max_decoding_message_size(limit);
         let buffers = executor.buffers().clone();

@@ -19,7 +19,8 @@ pub(crate) use arriving::Arriving;
 pub(crate) use codec::Codec;
 
 use crate::{
-    buffers::Loan, error::Error, estimate::Work, executor::Executor, metrics::Elements, observe::CallRecord, wire,
+    buffers::Loan, config::Encoding, error::Error, estimate::Work, executor::Executor, metrics::Elements,
+    observe::CallRecord, wire,
 };
 
 /// What `evenkeel.v1.TensorOpsService` does.
@@ -27,12 +28,14 @@ use crate::{
 pub(crate) struct Service {
     executor: Arc<Executor>,
     max_message_bytes: usize,
+    compression: Vec<Encoding>,
 }
 
 impl Service {
-    /// Computes on `executor`; neither takes nor gives messages of more than `max_message_bytes`.
-    pub(crate) fn new(executor: Arc<Executor>, max_message_bytes: usize) -> Self {
-        Self { executor, max_message_bytes }
+    /// Computes on `executor`; neither takes nor gives messages of more than `max_message_bytes`, which may be compressed
+    /// as `compression` says.
+    pub(crate) fn new(executor: Arc<Executor>, max_message_bytes: usize, compression: Vec<Encoding>) -> Self {
+        Self { executor, max_message_bytes, compression }
     }
 
     /// Runs a kernel that is expected to take `estimate`. The decoded call goes there and comes back, for the answer
@@ -89,6 +92,10 @@ impl Service {
         let (total, elements) = self.measure(&record, messages).await?;
         record.describe_streamed(total.order(), elements, total.elements());
         Ok(wire::encode_norm(&total))
+    }
+
+    fn server_info(&self) -> pb::GetServerInfoResponse {
+        wire::encode_server_info(self.max_message_bytes, &self.compression)
     }
 
     /// Refuses an answer that the client, with the same limit, would not take.

@@ -10,6 +10,7 @@ mod dropout;
 mod in_place;
 mod measure;
 mod normalize;
+mod server_info;
 mod tensor;
 
 use crate::error::Error;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     in_place::in_place,
     measure::{MeasureGradients, encode_norm},
     normalize::{Normalize, NormalizeBackward},
+    server_info::encode_server_info,
     tensor::{Description, Tensor},
 };
 
@@ -54,7 +56,12 @@ fn unknown(field: &'static str, value: i32) -> Error {
     Error::invalid(field, format!("{value} is not a value of this enum"))
 }
 
-/// An enum without a default that was not set.
+/// A field that this server has no code for yet.
+fn not_implemented(field: &'static str) -> Error {
+    Error::invalid(field, "is not implemented by this server")
+}
+
+/// A field without a default that was not set.
 fn unspecified(field: &'static str) -> Error {
     Error::invalid(field, "is required")
 }

@@ -59,7 +59,10 @@ class Cases:
 
     def dropout(self, array, **fields):
         request = self.pb.DropoutRequest(
-            kind=self.pb.DROPOUT_KIND_ELEMENT, scaling=self.pb.DROPOUT_SCALING_INVERTED, input=self.tensor("FLOAT32", array)
+            p=0.0,
+            kind=self.pb.DROPOUT_KIND_ELEMENT,
+            scaling=self.pb.DROPOUT_SCALING_INVERTED,
+            input=self.tensor("FLOAT32", array),
         )
         return self.service.Dropout.with_call(request, timeout=PATIENCE, **fields)
 

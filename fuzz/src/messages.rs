@@ -19,16 +19,27 @@ pub fn call(u: &mut Unstructured<'_>) -> Result<(&'static str, Vec<u8>)> {
         "NormalizeBackward" => backward(u)?.encode_to_vec(),
         "Dropout" => dropout(u)?.encode_to_vec(),
         "DropoutBackward" => {
-            let pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, input } = dropout(u)?;
-            pb::DropoutBackwardRequest { p, seed, offset, kind, scaling, return_mask, grad_output: input }
-                .encode_to_vec()
+            let pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, channel_axis, input } = dropout(u)?;
+            pb::DropoutBackwardRequest {
+                p,
+                seed,
+                offset,
+                kind,
+                scaling,
+                return_mask,
+                channel_axis,
+                grad_output: input,
+            }
+            .encode_to_vec()
         }
         "ClipGradients" => pb::ClipGradientsRequest {
             mode: u.int_in_range(0..=4)?,
-            threshold: number(u)?,
+            threshold: mostly(u, number)?,
             norm_type: maybe(u, number)?,
             error_if_nonfinite: u.arbitrary()?,
             total_norm: maybe(u, number)?,
+            epsilon: maybe(u, number)?,
+            not_above: u.ratio(1, 4)?,
             gradients: gradients(u)?,
         }
         .encode_to_vec(),
@@ -107,12 +118,13 @@ fn backward(u: &mut Unstructured<'_>) -> Result<pb::NormalizeBackwardRequest> {
 
 fn dropout(u: &mut Unstructured<'_>) -> Result<pb::DropoutRequest> {
     Ok(pb::DropoutRequest {
-        p: number(u)?,
+        p: mostly(u, number)?,
         seed: u.arbitrary()?,
         offset: if u.ratio(1, 4)? { u.arbitrary()? } else { u.int_in_range(0..=9)? },
         kind: u.int_in_range(0..=5)?,
         scaling: u.int_in_range(0..=3)?,
         return_mask: u.arbitrary()?,
+        channel_axis: if u.ratio(1, 8)? { Some(u.int_in_range(-5..=5)?) } else { None },
         input: Some(any(u)?),
     })
 }
@@ -135,4 +147,9 @@ pub fn number(u: &mut Unstructured<'_>) -> Result<f64> {
 /// In one case of four there is one.
 pub fn maybe<T>(u: &mut Unstructured<'_>, make: impl FnOnce(&mut Unstructured<'_>) -> Result<T>) -> Result<Option<T>> {
     if u.ratio(1, 4)? { make(u).map(Some) } else { Ok(None) }
+}
+
+/// What is required: in one case of sixteen it is missing.
+fn mostly<T>(u: &mut Unstructured<'_>, make: impl FnOnce(&mut Unstructured<'_>) -> Result<T>) -> Result<Option<T>> {
+    if u.ratio(15, 16)? { make(u).map(Some) } else { Ok(None) }
 }

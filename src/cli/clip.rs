@@ -94,7 +94,7 @@ impl Options {
         let Self { mode, threshold, norm_type, error_if_nonfinite, total_norm } = *self;
         pb::ClipGradientsRequest {
             mode: pb::ClipMode::from(mode).into(),
-            threshold,
+            threshold: Some(threshold),
             norm_type,
             error_if_nonfinite,
             total_norm,

@@ -244,12 +244,13 @@ impl Job {
         let before = run::read(&self.tensor, region, &progress).await?;
         let Options { p, seed, offset: _, kind, scaling } = options;
         let request = pb::DropoutRequest {
-            p,
+            p: Some(p),
             seed,
             offset: self.offset.wrapping_add(first as u64),
             kind: pb::DropoutKind::from(kind).into(),
             scaling: pb::DropoutScaling::from(scaling).into(),
             return_mask: self.mask.is_some(),
+            channel_axis: None,
             input: Some(element::message(self.dtype, &shape, before.clone())),
         };
         let pb::DropoutResponse { kept, mask, output } = calls.dropout(request).await?;

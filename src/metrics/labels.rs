@@ -17,6 +17,7 @@ pub(crate) enum Method {
     DropoutBackward,
     ClipGradients,
     MeasureGradients,
+    GetServerInfo,
     HealthCheck,
     HealthWatch,
     ReflectionV1,
@@ -26,7 +27,7 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    pub(crate) const COUNT: usize = 11;
+    pub(crate) const COUNT: usize = 12;
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Normalize,
         Self::NormalizeBackward,
@@ -34,13 +35,14 @@ impl Method {
         Self::DropoutBackward,
         Self::ClipGradients,
         Self::MeasureGradients,
+        Self::GetServerInfo,
         Self::HealthCheck,
         Self::HealthWatch,
         Self::ReflectionV1,
         Self::ReflectionV1Alpha,
         Self::Other,
     ];
-    /// Those of the tensor service: the first ones, by whose index the kernels' numbers are kept.
+    /// Those that compute: the first ones, by whose index the kernels' numbers are kept.
     pub(crate) const TENSOR_OPS: usize = 6;
 
     /// The call that the path of a request asks for.
@@ -52,6 +54,7 @@ impl Method {
             "/evenkeel.v1.TensorOpsService/DropoutBackward" => Self::DropoutBackward,
             "/evenkeel.v1.TensorOpsService/ClipGradients" => Self::ClipGradients,
             "/evenkeel.v1.TensorOpsService/MeasureGradients" => Self::MeasureGradients,
+            "/evenkeel.v1.TensorOpsService/GetServerInfo" => Self::GetServerInfo,
             "/grpc.health.v1.Health/Check" => Self::HealthCheck,
             "/grpc.health.v1.Health/Watch" => Self::HealthWatch,
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" => Self::ReflectionV1,
@@ -73,7 +76,8 @@ impl Method {
             | Self::Dropout
             | Self::DropoutBackward
             | Self::ClipGradients
-            | Self::MeasureGradients => "evenkeel.v1.TensorOpsService",
+            | Self::MeasureGradients
+            | Self::GetServerInfo => "evenkeel.v1.TensorOpsService",
             Self::HealthCheck | Self::HealthWatch => "grpc.health.v1.Health",
             Self::ReflectionV1 => "grpc.reflection.v1.ServerReflection",
             Self::ReflectionV1Alpha => "grpc.reflection.v1alpha.ServerReflection",
@@ -90,6 +94,7 @@ impl Method {
             Self::DropoutBackward => "DropoutBackward",
             Self::ClipGradients => "ClipGradients",
             Self::MeasureGradients => "MeasureGradients",
+            Self::GetServerInfo => "GetServerInfo",
             Self::HealthCheck => "Check",
             Self::HealthWatch => "Watch",
             Self::ReflectionV1 | Self::ReflectionV1Alpha => "ServerReflectionInfo",
@@ -105,6 +110,7 @@ impl Method {
             | Self::Dropout
             | Self::DropoutBackward
             | Self::ClipGradients
+            | Self::GetServerInfo
             | Self::HealthCheck => "unary",
             Self::MeasureGradients => "client_stream",
             Self::HealthWatch => "server_stream",
@@ -122,7 +128,12 @@ impl Method {
             Self::Dropout | Self::DropoutBackward => &[Kind::Element, Kind::Channel, Kind::Alpha, Kind::FeatureAlpha],
             Self::ClipGradients => &[Kind::Norm, Kind::Value, Kind::NormPerTensor],
             Self::MeasureGradients => &[Kind::One, Kind::Two, Kind::Infinity],
-            Self::HealthCheck | Self::HealthWatch | Self::ReflectionV1 | Self::ReflectionV1Alpha | Self::Other => &[],
+            Self::GetServerInfo
+            | Self::HealthCheck
+            | Self::HealthWatch
+            | Self::ReflectionV1
+            | Self::ReflectionV1Alpha
+            | Self::Other => &[],
         }
     }
 }

@@ -69,4 +69,12 @@ impl pb::tensor_ops_service_server::TensorOpsService for Codec {
         let (record, messages) = taken(request);
         answered(self.0.measure_gradients(record, messages).await)
     }
+
+    async fn get_server_info(
+        &self,
+        request: Request<pb::GetServerInfoRequest>,
+    ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
+        let (_record, pb::GetServerInfoRequest {}) = taken(request);
+        answered(Ok(self.0.server_info()))
+    }
 }

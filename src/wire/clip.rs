@@ -5,7 +5,7 @@ use std::iter;
 use evenkeel_kernels::{ClipMode, Clipped, Clipping, TensorRef};
 use evenkeel_proto::v1 as pb;
 
-use super::{Path, Tensor, unknown, unspecified};
+use super::{Path, Tensor, not_implemented, unknown, unspecified};
 use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `ClipGradientsRequest`.
@@ -18,14 +18,29 @@ pub(crate) struct ClipGradients {
 impl ClipGradients {
     /// `limit`: the largest message, in bytes.
     pub(crate) fn decode(request: pb::ClipGradientsRequest, limit: usize) -> Result<Self, Error> {
-        let pb::ClipGradientsRequest { mode, threshold, norm_type, error_if_nonfinite, total_norm, gradients } =
-            request;
+        let pb::ClipGradientsRequest {
+            mode,
+            threshold,
+            norm_type,
+            error_if_nonfinite,
+            total_norm,
+            epsilon,
+            not_above,
+            gradients,
+        } = request;
         let mode = match pb::ClipMode::try_from(mode).map_err(|_| unknown("mode", mode))? {
             pb::ClipMode::Unspecified => return Err(unspecified("mode")),
             pb::ClipMode::Norm => ClipMode::Norm,
             pb::ClipMode::Value => ClipMode::Value,
             pb::ClipMode::NormPerTensor => ClipMode::NormPerTensor,
         };
+        let threshold = threshold.ok_or_else(|| unspecified("threshold"))?;
+        if epsilon.is_some() {
+            return Err(not_implemented("epsilon"));
+        }
+        if not_above {
+            return Err(not_implemented("not_above"));
+        }
         let gradients = gradients
             .into_iter()
             .enumerate()

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use evenkeel_kernels::{self as kernels, Drawn, DropoutKind, DropoutScaling};
 use evenkeel_proto::v1 as pb;
 
-use super::{Path, Tensor, unknown};
+use super::{Path, Tensor, not_implemented, unknown, unspecified};
 use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `DropoutRequest`.
@@ -18,9 +18,9 @@ pub(crate) struct Dropout {
 impl Dropout {
     /// `limit`: the largest message, in bytes.
     pub(crate) fn decode(request: pb::DropoutRequest, limit: usize) -> Result<Self, Error> {
-        let pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, input } = request;
+        let pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, channel_axis, input } = request;
         Ok(Self {
-            spec: decode_spec(p, seed, offset, kind, scaling)?,
+            spec: decode_spec(p, seed, offset, kind, scaling, channel_axis)?,
             return_mask,
             input: Tensor::required(input, Path::new("input"), limit)?,
         })
@@ -60,10 +60,11 @@ impl DropoutBackward {
             kind,
             scaling,
             return_mask: _, // no effect on gradients
+            channel_axis,
             grad_output,
         } = request;
         Ok(Self {
-            spec: decode_spec(p, seed, offset, kind, scaling)?,
+            spec: decode_spec(p, seed, offset, kind, scaling, channel_axis)?,
             grad_output: Tensor::required(grad_output, Path::new("grad_output"), limit)?,
         })
     }
@@ -79,7 +80,18 @@ fn bytes_of(tensor: kernels::Tensor) -> Vec<u8> {
     tensor.into_parts().2
 }
 
-fn decode_spec(p: f64, seed: u64, offset: u64, kind: i32, scaling: i32) -> Result<kernels::Dropout, Error> {
+fn decode_spec(
+    p: Option<f64>,
+    seed: u64,
+    offset: u64,
+    kind: i32,
+    scaling: i32,
+    channel_axis: Option<i32>,
+) -> Result<kernels::Dropout, Error> {
+    let p = p.ok_or_else(|| unspecified("p"))?;
+    if channel_axis.is_some() {
+        return Err(not_implemented("channel_axis"));
+    }
     let kind = match pb::DropoutKind::try_from(kind).map_err(|_| unknown("kind", kind))? {
         pb::DropoutKind::Unspecified | pb::DropoutKind::Element => DropoutKind::Element,
         pb::DropoutKind::Channel => DropoutKind::Channel,

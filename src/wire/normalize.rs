@@ -210,3 +210,13 @@ fn decode_kind(value: i32) -> Result<NormKind, Error> {
         pb::NormKind::Group => Ok(NormKind::Group),
     }
 }
+
+pub(super) fn encode_kind(kind: NormKind) -> pb::NormKind {
+    match kind {
+        NormKind::Batch => pb::NormKind::Batch,
+        NormKind::Layer => pb::NormKind::Layer,
+        NormKind::Rms => pb::NormKind::Rms,
+        NormKind::Instance => pb::NormKind::Instance,
+        NormKind::Group => pb::NormKind::Group,
+    }
+}

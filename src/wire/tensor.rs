@@ -185,7 +185,7 @@ fn decode_dtype(value: i32, form: Form, path: Path) -> Result<DType, Error> {
     }
 }
 
-fn encode_dtype(dtype: DType) -> pb::DataType {
+pub(super) fn encode_dtype(dtype: DType) -> pb::DataType {
     match dtype {
         DType::F32 => pb::DataType::Float32,
         DType::F64 => pb::DataType::Float64,

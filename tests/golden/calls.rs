@@ -145,14 +145,16 @@ impl Call for DropoutArguments {
         let kind = kind.as_ref().map_or(0, |kind| pb::DropoutKind::from_str_name(kind).expect("a kind").into());
         let scaling =
             scaling.as_ref().map_or(0, |name| pb::DropoutScaling::from_str_name(name).expect("a scaling").into());
+        let (p, channel_axis) = (Some(p), None);
         if is_backward(case) {
             let grad_output = one(case, stored, "grad_output");
-            let request = pb::DropoutBackwardRequest { p, seed, offset, kind, scaling, return_mask, grad_output };
+            let request =
+                pb::DropoutBackwardRequest { p, seed, offset, kind, scaling, return_mask, channel_axis, grad_output };
             let pb::DropoutBackwardResponse { grad_input } = client.dropout_backward(request).await?.into_inner();
             return Ok(Answer::default().tensor("grad_input", grad_input));
         }
         let input = one(case, stored, "input");
-        let request = pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, input };
+        let request = pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, channel_axis, input };
         let pb::DropoutResponse { kept, mask, output } = client.dropout(request).await?.into_inner();
         let mut answer = Answer::default().number("kept", [kept as f64]).tensor("output", output);
         answer.bytes.insert("mask".into(), mask);
@@ -165,10 +167,12 @@ impl Call for ClipArguments {
         let Self { mode, threshold, norm_type, error_if_nonfinite, total_norm } = &case.arguments;
         let request = pb::ClipGradientsRequest {
             mode: pb::ClipMode::from_str_name(mode).expect("a mode").into(),
-            threshold: threshold.0,
+            threshold: Some(threshold.0),
             norm_type: norm_type.map(|norm_type| norm_type.0),
             error_if_nonfinite: *error_if_nonfinite,
             total_norm: total_norm.map(|norm| norm.0),
+            epsilon: None,
+            not_above: false,
             gradients: many(case, stored, "gradients"),
         };
         let pb::ClipGradientsResponse { total_norm, scale, clipped_elements, tensor_norms, gradients } =

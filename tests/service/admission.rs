@@ -136,7 +136,7 @@ async fn the_budget_comes_back_however_a_call_ends() {
     }
     // Silent, out of time, malformed, wrong, too large, ended within the message.
     let peer = Peer::connect(address(&server)).await;
-    let wrong = pb::DropoutRequest { p: 2.0, ..pb::DropoutRequest::decode(&large()[..]).expect("it is one") };
+    let wrong = pb::DropoutRequest { p: Some(2.0), ..pb::DropoutRequest::decode(&large()[..]).expect("it is one") };
     for (bytes, ended, code) in [
         (whole.slice(..5), false, Code::DeadlineExceeded),
         (framed(&[0xFF; LIMIT]), true, Code::Internal),

@@ -154,7 +154,7 @@ async fn a_probability_outside_0_to_1_is_refused() {
     let (_server, mut client) = start().await;
     for p in [f64::NAN, -0.1, 1.1, f64::INFINITY] {
         assert_eq!(violation(client.dropout(dropout(p, input())).await).0, "p", "{p}");
-        let backward = pb::DropoutBackwardRequest { p, grad_output: Some(input()), ..Default::default() };
+        let backward = pb::DropoutBackwardRequest { p: Some(p), grad_output: Some(input()), ..Default::default() };
         assert_eq!(violation(client.dropout_backward(backward).await).0, "p", "{p}");
     }
 }

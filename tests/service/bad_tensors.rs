@@ -33,7 +33,7 @@ async fn is_refused_everywhere(bad: pb::Tensor, inner: &str) {
         assert_eq!(violation(client.normalize_backward(request).await).0, format!("{place}{inner}"));
     }
     assert_eq!(violation(client.dropout(dropout(0.5, bad.clone())).await).0, format!("input{inner}"));
-    let request = pb::DropoutBackwardRequest { p: 0.5, grad_output: some(), ..Default::default() };
+    let request = pb::DropoutBackwardRequest { p: Some(0.5), grad_output: some(), ..Default::default() };
     assert_eq!(violation(client.dropout_backward(request).await).0, format!("grad_output{inner}"));
     let request = clip(ClipMode::Norm, 1.0, vec![good(), bad.clone(), good()]);
     assert_eq!(violation(client.clip_gradients(request).await).0, format!("gradients[1]{inner}"));
@@ -54,13 +54,17 @@ async fn empty_requests_and_missing_tensors_are_refused() {
     let (_server, mut client) = start().await;
     assert_eq!(violation(client.normalize(pb::NormalizeRequest::default()).await).0, "kind");
     assert_eq!(violation(client.normalize_backward(pb::NormalizeBackwardRequest::default()).await).0, "kind");
-    assert_eq!(violation(client.dropout(pb::DropoutRequest::default()).await).0, "input");
-    assert_eq!(violation(client.dropout_backward(pb::DropoutBackwardRequest::default()).await).0, "grad_output");
+    assert_eq!(violation(client.dropout(pb::DropoutRequest::default()).await).0, "p");
+    assert_eq!(violation(client.dropout_backward(pb::DropoutBackwardRequest::default()).await).0, "p");
     assert_eq!(violation(client.clip_gradients(pb::ClipGradientsRequest::default()).await).0, "mode");
 
     let good = f32s(&[2, 2], &[1.0; 4]);
     let request = pb::NormalizeRequest { input: None, ..normalize(NormKind::Layer, good.clone()) };
     assert_eq!(violation(client.normalize(request).await).0, "input");
+    let request = pb::DropoutRequest { input: None, ..dropout(0.5, good.clone()) };
+    assert_eq!(violation(client.dropout(request).await).0, "input");
+    let request = pb::DropoutBackwardRequest { p: Some(0.5), ..Default::default() };
+    assert_eq!(violation(client.dropout_backward(request).await).0, "grad_output");
     let request = pb::NormalizeBackwardRequest { input: None, ..backward(NormKind::Layer, good.clone(), good.clone()) };
     assert_eq!(violation(client.normalize_backward(request).await).0, "input");
     let request = pb::NormalizeBackwardRequest { grad_output: None, ..backward(NormKind::Layer, good.clone(), good) };
@@ -95,7 +99,7 @@ async fn kinds_modes_and_scalings_that_are_missing_or_unknown_are_refused() {
         assert_eq!(violation(client.dropout(request).await).0, "kind");
         let request = pb::DropoutRequest { scaling: value, ..dropout(0.5, good()) };
         assert_eq!(violation(client.dropout(request).await).0, "scaling");
-        let base = pb::DropoutBackwardRequest { p: 0.5, grad_output: Some(good()), ..Default::default() };
+        let base = pb::DropoutBackwardRequest { p: Some(0.5), grad_output: Some(good()), ..Default::default() };
         let request = pb::DropoutBackwardRequest { kind: value, ..base.clone() };
         assert_eq!(violation(client.dropout_backward(request).await).0, "kind");
         let request = pb::DropoutBackwardRequest { scaling: value, ..base };

@@ -166,7 +166,7 @@ fn calls() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
         }
         2 => ("Dropout", pb::DropoutRequest { return_mask: flag, ..dropout(0.5, input) }.encode_to_vec()),
         _ => {
-            let request = pb::DropoutBackwardRequest { p: 0.5, grad_output: Some(input), ..Default::default() };
+            let request = pb::DropoutBackwardRequest { p: Some(0.5), grad_output: Some(input), ..Default::default() };
             ("DropoutBackward", request.encode_to_vec())
         }
     });
@@ -352,7 +352,8 @@ async fn what_was_put_together_is_replaced() {
         grad_output: Some(wide()),
         ..Default::default()
     };
-    let backward = pb::DropoutBackwardRequest { p: 0.3, seed: 5, grad_output: Some(wide()), ..Default::default() };
+    let backward =
+        pb::DropoutBackwardRequest { p: Some(0.3), seed: 5, grad_output: Some(wide()), ..Default::default() };
     let cases = [
         ("Normalize", batch().encode_to_vec(), 1),
         ("Normalize", affine(Some(channels()), Some(channels())).encode_to_vec(), 1),

@@ -37,7 +37,7 @@ async fn tensors_without_elements_come_back_empty_from_every_operation() {
             assert_eq!(answer.kept, 0);
             came_back(answer.output, kind.as_str_name());
             let request = pb::DropoutBackwardRequest {
-                p: 0.5,
+                p: Some(0.5),
                 kind: kind.into(),
                 grad_output: Some(empty()),
                 ..Default::default()

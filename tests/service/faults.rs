@@ -54,7 +54,7 @@ async fn a_panic_in_a_kernel_fails_one_call_and_leaks_nothing() {
                 2 => client.dropout(dropout(0.5, input())).await.map(drop),
                 3 => {
                     let request =
-                        pb::DropoutBackwardRequest { p: 0.5, grad_output: Some(input()), ..Default::default() };
+                        pb::DropoutBackwardRequest { p: Some(0.5), grad_output: Some(input()), ..Default::default() };
                     client.dropout_backward(request).await.map(drop)
                 }
                 4 => client.clip_gradients(clip(ClipMode::Norm, 1.0, vec![input()])).await.map(drop),

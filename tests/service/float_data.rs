@@ -49,7 +49,7 @@ async fn a_typed_input_is_answered_in_numbers_only() {
 
     let answer = client.dropout(dropout(0.0, input.clone())).await.expect("it is allowed").into_inner();
     assert_eq!(answer.output.expect("an answer has an output").float_data, [1.0, 2.0, 3.0, 5.0]);
-    let request = pb::DropoutBackwardRequest { p: 0.0, grad_output: Some(input), ..Default::default() };
+    let request = pb::DropoutBackwardRequest { p: Some(0.0), grad_output: Some(input), ..Default::default() };
     let answer = client.dropout_backward(request).await.expect("it is allowed").into_inner();
     assert_eq!(answer.grad_input.expect("an answer has a gradient").float_data, [1.0, 2.0, 3.0, 5.0]);
 }

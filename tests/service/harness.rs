@@ -66,12 +66,12 @@ pub(crate) fn normalize(kind: pb::NormKind, input: pb::Tensor) -> pb::NormalizeR
 
 /// A ClipGradients request that is right, for a test to spoil.
 pub(crate) fn clip(mode: pb::ClipMode, threshold: f64, gradients: Vec<pb::Tensor>) -> pb::ClipGradientsRequest {
-    pb::ClipGradientsRequest { mode: mode.into(), threshold, gradients, ..Default::default() }
+    pb::ClipGradientsRequest { mode: mode.into(), threshold: Some(threshold), gradients, ..Default::default() }
 }
 
 /// A Dropout request that is right, for a test to spoil.
 pub(crate) fn dropout(p: f64, input: pb::Tensor) -> pb::DropoutRequest {
-    pb::DropoutRequest { p, seed: 42, input: Some(input), ..Default::default() }
+    pb::DropoutRequest { p: Some(p), seed: 42, input: Some(input), ..Default::default() }
 }
 
 /// The one field violation of an INVALID_ARGUMENT: the field's path and what is wrong with it.

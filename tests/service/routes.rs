@@ -74,8 +74,11 @@ fn cases() -> Vec<Case> {
         grad_output: Some(tensor(elements)),
         ..Default::default()
     };
-    let undrop =
-        |elements| pb::DropoutBackwardRequest { p: 0.5, grad_output: Some(tensor(elements)), ..Default::default() };
+    let undrop = |elements| pb::DropoutBackwardRequest {
+        p: Some(0.5),
+        grad_output: Some(tensor(elements)),
+        ..Default::default()
+    };
     let unary = |elements| {
         [
             ("NormalizeBackward", backward(elements).encode_to_vec()),

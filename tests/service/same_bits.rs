@@ -95,7 +95,7 @@ fn calls() -> Vec<Call> {
         let (p, seed, offset, kind) = (0.3, 9, 5, kind.into());
         let grad_output = Some(input.clone());
         calls.push(Call::DropoutBackward(pb::DropoutBackwardRequest {
-            p,
+            p: Some(p),
             seed,
             offset,
             kind,
@@ -179,8 +179,13 @@ async fn one_message_or_many() {
             let request = pb::DropoutRequest { offset, ..dropout(0.4, part.clone()) };
             let output = client.dropout(request).await.expect("valid").into_inner().output;
             joined.extend_from_slice(&output.expect("it has an output").data);
-            let request =
-                pb::DropoutBackwardRequest { p: 0.4, seed: 42, offset, grad_output: Some(part), ..Default::default() };
+            let request = pb::DropoutBackwardRequest {
+                p: Some(0.4),
+                seed: 42,
+                offset,
+                grad_output: Some(part),
+                ..Default::default()
+            };
             let grad_input = client.dropout_backward(request).await.expect("valid").into_inner().grad_input;
             back.extend_from_slice(&grad_input.expect("it has a gradient").data);
         }

@@ -47,7 +47,8 @@ fn calls() -> Vec<(&'static str, Vec<u8>)> {
         grad_output: Some(small()),
         ..Default::default()
     };
-    let undropped = pb::DropoutBackwardRequest { p: 0.5, seed: 1, grad_output: Some(small()), ..Default::default() };
+    let undropped =
+        pb::DropoutBackwardRequest { p: Some(0.5), seed: 1, grad_output: Some(small()), ..Default::default() };
     vec![
         ("Normalize", layer().encode_to_vec()),
         ("Normalize", normalize(pb::NormKind::Layer, large()).encode_to_vec()),

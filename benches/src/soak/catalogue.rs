@@ -112,10 +112,10 @@ fn wrong() -> Vec<Request> {
     let norm = |input| pb::NormalizeRequest { kind: NormKind::Layer.into(), input: Some(input), ..Default::default() };
     let short = pb::Tensor { data: good().data.slice(1..), ..good() };
     let overflow = pb::Tensor { shape: vec![1 << 32, 1 << 32], ..good() };
-    let nan = pb::DropoutRequest { p: f64::NAN, input: Some(good()), ..Default::default() };
+    let nan = pb::DropoutRequest { p: Some(f64::NAN), input: Some(good()), ..Default::default() };
     let nonfinite = pb::ClipGradientsRequest {
         mode: ClipMode::Norm.into(),
-        threshold: 1.0,
+        threshold: Some(1.0),
         error_if_nonfinite: true,
         gradients: vec![pb::Tensor { data: f32::NAN.to_le_bytes().repeat(256).into(), ..good() }],
         ..Default::default()
@@ -184,7 +184,7 @@ fn normalize_backward(kind: NormKind, dtype: DataType, bytes: usize) -> Request 
 
 fn dropout(kind: DropoutKind, dtype: DataType, bytes: usize) -> Request {
     let message = pb::DropoutRequest {
-        p: 0.3,
+        p: Some(0.3),
         seed: 42,
         offset: 5,
         kind: kind.into(),
@@ -197,7 +197,7 @@ fn dropout(kind: DropoutKind, dtype: DataType, bytes: usize) -> Request {
 
 fn dropout_backward(kind: DropoutKind, dtype: DataType, bytes: usize) -> Request {
     let message = pb::DropoutBackwardRequest {
-        p: 0.3,
+        p: Some(0.3),
         seed: 42,
         kind: kind.into(),
         grad_output: Some(tensor(dtype, bytes, 6)),
@@ -209,7 +209,7 @@ fn dropout_backward(kind: DropoutKind, dtype: DataType, bytes: usize) -> Request
 fn clip(mode: ClipMode, order: f64, gradients: &[(DataType, usize)]) -> Request {
     let message = pb::ClipGradientsRequest {
         mode: mode.into(),
-        threshold: 0.7,
+        threshold: Some(0.7),
         norm_type: Some(order),
         gradients: gradients.iter().zip(7..).map(|(&(dtype, bytes), seed)| tensor(dtype, bytes, seed)).collect(),
         ..Default::default()

@@ -82,7 +82,7 @@ impl ClipInput {
     }
 
     fn mode(self, mode: pb::ClipMode, threshold: f64) -> ClipGradients {
-        let request = pb::ClipGradientsRequest { mode: mode.into(), threshold, ..Default::default() };
+        let request = pb::ClipGradientsRequest { mode: mode.into(), threshold: Some(threshold), ..Default::default() };
         ClipGradients { input: self, request }
     }
 }

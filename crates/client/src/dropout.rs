@@ -162,12 +162,13 @@ impl<A: Element, D: Dimension> Dropout<A, D> {
         let Self { client, options, return_mask, input, dim, element: _ } = self;
         let Options { p, seed, offset, kind, scaling } = options;
         let answer = client.unary(pb::DropoutRequest {
-            p,
+            p: Some(p),
             seed,
             offset,
             kind: kind.to_wire().into(),
             scaling: scaling.to_wire().into(),
             return_mask,
+            channel_axis: None,
             input: Some(input),
         });
         let Answer { message: pb::DropoutResponse { kept, mask, output }, landed } = answer.await?;
@@ -191,12 +192,13 @@ impl<A: Element, D: Dimension> DropoutBackward<A, D> {
         let Self { client, options, grad_output, dim, element: _ } = self;
         let Options { p, seed, offset, kind, scaling } = options;
         let answer = client.unary(pb::DropoutBackwardRequest {
-            p,
+            p: Some(p),
             seed,
             offset,
             kind: kind.to_wire().into(),
             scaling: scaling.to_wire().into(),
             return_mask: false,
+            channel_axis: None,
             grad_output: Some(grad_output),
         });
         let Answer { message: pb::DropoutBackwardResponse { grad_input }, landed } = answer.await?;

@@ -38,6 +38,11 @@ pub enum NormKind {
     Group,
 }
 
+impl NormKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Batch, Self::Layer, Self::Rms, Self::Instance, Self::Group];
+}
+
 /// A normalization and its options; each means what the field of that name in the wire contract means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Normalization {

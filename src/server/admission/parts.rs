@@ -178,7 +178,7 @@ mod tests {
     fn tensors_and_lists_are_counted_and_what_they_hold_is_not() {
         let shape_and_name = 3 * PER_NUMBER + "weight".len();
         let gradients = vec![tensor(1000), pb::Tensor::default(), tensor(1000)];
-        let clip = pb::ClipGradientsRequest { mode: 1, threshold: 1.0, gradients, ..Default::default() };
+        let clip = pb::ClipGradientsRequest { mode: 1, threshold: Some(1.0), gradients, ..Default::default() };
         let typed = pb::Tensor { float_data: vec![1.0; 10], shape: vec![10], ..Default::default() };
         let (weight, input) = (Some(tensor(1000)), Some(typed));
         let normalize = pb::NormalizeRequest { axes: vec![1, 2], eps: Some(1.0), weight, input, ..Default::default() };

@@ -25,6 +25,7 @@ pub(crate) struct Fake {
     pub(crate) clip_gradients: Answer<pb::ClipGradientsRequest, pb::ClipGradientsResponse>,
     /// Gets all messages of the call.
     pub(crate) measure_gradients: Answer<Vec<pb::MeasureGradientsRequest>, pb::MeasureGradientsResponse>,
+    pub(crate) get_server_info: Answer<pb::GetServerInfoRequest, pb::GetServerInfoResponse>,
 }
 
 impl Default for Fake {
@@ -36,6 +37,7 @@ impl Default for Fake {
             dropout_backward: Box::new(unimplemented),
             clip_gradients: Box::new(unimplemented),
             measure_gradients: Box::new(unimplemented),
+            get_server_info: Box::new(unimplemented),
         }
     }
 }
@@ -99,5 +101,12 @@ impl TensorOpsService for Fake {
             messages.push(message);
         }
         (self.measure_gradients)(messages).map(Response::new)
+    }
+
+    async fn get_server_info(
+        &self,
+        request: Request<pb::GetServerInfoRequest>,
+    ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
+        (self.get_server_info)(request.into_inner()).map(Response::new)
     }
 }

@@ -155,9 +155,10 @@ pub struct NormalizeBackwardResponse {
 /// np.random.Philox(key=seed).random_raw((n + 1) // 2).view('\<u4')\[:n\] >= np.uint64(math.ceil(p * 2\*\*32))
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DropoutRequest {
-    /// The probability that an element is dropped, in \[0, 1\]. 0 keeps everything, 1 makes every element +0.0.
-    #[prost(double, tag = "1")]
-    pub p: f64,
+    /// The probability that an element is dropped, in \[0, 1\]. Required: a `p` that is not sent is refused, since 0 keeps
+    /// everything. 1 makes every element +0.0.
+    #[prost(double, optional, tag = "1")]
+    pub p: ::core::option::Option<f64>,
     /// The key of the Philox4x64-10 stream.
     #[prost(uint64, tag = "2")]
     pub seed: u64,
@@ -174,6 +175,11 @@ pub struct DropoutRequest {
     /// Return `mask`. Default false.
     #[prost(bool, tag = "6")]
     pub return_mask: bool,
+    /// The channel kinds: the axis whose index shares a draw with the index of axis 0. Negative axes count from the end.
+    /// Not axis 0. The draw of sample n and channel c is draw n * C + c, whichever axis it is. Default 1. Refused for the
+    /// other kinds.
+    #[prost(int32, optional, tag = "7")]
+    pub channel_axis: ::core::option::Option<i32>,
     /// The tensor. Required; the channel kinds need rank 2 or more.
     #[prost(message, optional, tag = "15")]
     pub input: ::core::option::Option<Tensor>,
@@ -194,9 +200,9 @@ pub struct DropoutResponse {
 /// What DropoutBackward needs: the arguments of the forward call and the gradient of its output.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DropoutBackwardRequest {
-    /// The probability of the forward call, in \[0, 1\].
-    #[prost(double, tag = "1")]
-    pub p: f64,
+    /// The probability of the forward call, in \[0, 1\]. Required.
+    #[prost(double, optional, tag = "1")]
+    pub p: ::core::option::Option<f64>,
     /// The seed of the forward call.
     #[prost(uint64, tag = "2")]
     pub seed: u64,
@@ -212,6 +218,9 @@ pub struct DropoutBackwardRequest {
     /// Has no effect on gradients; accepted so that one request serves both directions.
     #[prost(bool, tag = "6")]
     pub return_mask: bool,
+    /// The channel axis of the forward call. Default 1. Refused for the kinds without channels.
+    #[prost(int32, optional, tag = "7")]
+    pub channel_axis: ::core::option::Option<i32>,
     /// The gradient with respect to the forward call's output. Required; the channel kinds need rank 2 or more.
     #[prost(message, optional, tag = "15")]
     pub grad_output: ::core::option::Option<Tensor>,
@@ -229,10 +238,11 @@ pub struct ClipGradientsRequest {
     /// How to clip. Required.
     #[prost(enumeration = "ClipMode", tag = "1")]
     pub mode: i32,
-    /// The largest norm, or (VALUE) the largest absolute value. Not NaN, not negative; infinity clips nothing, but
-    /// beside an infinite norm makes everything NaN, as in PyTorch.
-    #[prost(double, tag = "2")]
-    pub threshold: f64,
+    /// The largest norm, or (VALUE) the largest absolute value. Required: a `threshold` that is not sent is refused, since
+    /// 0 makes every element 0. Not NaN, not negative; infinity clips nothing, but beside an infinite norm makes everything
+    /// NaN, as in PyTorch.
+    #[prost(double, optional, tag = "2")]
+    pub threshold: ::core::option::Option<f64>,
     /// The order of the norm: above 0, or infinity for the largest absolute value. Default 2. In VALUE mode it is the
     /// order of the `total_norm` that is reported.
     #[prost(double, optional, tag = "3")]
@@ -246,6 +256,15 @@ pub struct ClipGradientsRequest {
     /// norm of `gradients`. Not negative. Refused for the other modes.
     #[prost(double, optional, tag = "5")]
     pub total_norm: ::core::option::Option<f64>,
+    /// NORM, NORM_PER_TENSOR: what is added to the norm before `threshold` is divided by it. Finite, not negative. Default
+    /// 1e-6, PyTorch's; Optax and TensorFlow have 0. Refused for VALUE.
+    #[prost(double, optional, tag = "6")]
+    pub epsilon: ::core::option::Option<f64>,
+    /// NORM, NORM_PER_TENSOR with a `norm_type` of 1, 2 or infinity: round so that the exact norm of what is returned is
+    /// never above `threshold`, as differential privacy needs it. Default false. Refused for VALUE, for other orders and
+    /// beside `total_norm`.
+    #[prost(bool, tag = "7")]
+    pub not_above: bool,
     /// The gradients, of any dtypes. May be empty.
     #[prost(message, repeated, tag = "15")]
     pub gradients: ::prost::alloc::vec::Vec<Tensor>,
@@ -322,6 +341,32 @@ pub struct NormPartial {
     /// end, so equal sums have equal bytes; at most 532 bytes. Order infinity: empty.
     #[prost(bytes = "bytes", tag = "15")]
     pub sum: ::prost::bytes::Bytes,
+}
+/// What GetServerInfo needs: nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetServerInfoRequest {}
+/// What a server is and what it can do.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetServerInfoResponse {
+    /// The server's version, as semver.org has it: "0.1.0".
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    /// The longest message that it takes or sends, in bytes, without gRPC's prefix.
+    #[prost(uint64, tag = "2")]
+    pub max_message_bytes: u64,
+    /// The longest chunk of a streamed tensor that it sends, in bytes. 0: it streams no tensors.
+    #[prost(uint64, tag = "3")]
+    pub max_stream_chunk_bytes: u64,
+    /// The element types that it computes on.
+    #[prost(enumeration = "DataType", repeated, tag = "4")]
+    pub dtypes: ::prost::alloc::vec::Vec<i32>,
+    /// The normalizations that it computes.
+    #[prost(enumeration = "NormKind", repeated, tag = "5")]
+    pub norm_kinds: ::prost::alloc::vec::Vec<i32>,
+    /// How a message may be compressed, under gRPC's names, in the order of its settings: "gzip", "zstd". Empty: not at
+    /// all.
+    #[prost(string, repeated, tag = "6")]
+    pub compression: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -780,6 +825,34 @@ pub mod tensor_ops_service_client {
                 );
             self.inner.client_streaming(req, path, codec).await
         }
+        /// Tells the server's version, its limits and what it can do, so that a client can check what it talks to before it
+        /// sends a tensor. Needs a token where the other methods need one.
+        pub async fn get_server_info(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetServerInfoRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetServerInfoResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/evenkeel.v1.TensorOpsService/GetServerInfo",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("evenkeel.v1.TensorOpsService", "GetServerInfo"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -843,6 +916,15 @@ pub mod tensor_ops_service_server {
             request: tonic::Request<tonic::Streaming<super::MeasureGradientsRequest>>,
         ) -> std::result::Result<
             tonic::Response<super::MeasureGradientsResponse>,
+            tonic::Status,
+        >;
+        /// Tells the server's version, its limits and what it can do, so that a client can check what it talks to before it
+        /// sends a tensor. Needs a token where the other methods need one.
+        async fn get_server_info(
+            &self,
+            request: tonic::Request<super::GetServerInfoRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetServerInfoResponse>,
             tonic::Status,
         >;
     }
@@ -1196,6 +1278,52 @@ pub mod tensor_ops_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/evenkeel.v1.TensorOpsService/GetServerInfo" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetServerInfoSvc<T: TensorOpsService>(pub Arc<T>);
+                    impl<
+                        T: TensorOpsService,
+                    > tonic::server::UnaryService<super::GetServerInfoRequest>
+                    for GetServerInfoSvc<T> {
+                        type Response = super::GetServerInfoResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetServerInfoRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TensorOpsService>::get_server_info(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetServerInfoSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
