@@ -6,6 +6,7 @@ use std::{
 };
 
 use evenkeel_client as client;
+use rustls::InvalidMessage;
 
 use super::{files::Stored, security::Refused, text};
 use crate::server;
@@ -53,6 +54,9 @@ pub enum Error {
         /// How long it was given.
         waited: humantime::Duration,
     },
+    /// TLS was spoken to, and something else came back.
+    #[error("{0}: the server speaks plain text there; http:// reaches it")]
+    PlainText(client::Error),
     /// There was no `--server`, and a server of the command's own did not start or did not end well.
     #[error("the command's own server: {0}")]
     Server(#[from] server::Error),
@@ -73,6 +77,7 @@ impl Error {
             | Self::Tensor { .. }
             | Self::NotFinite { .. }
             | Self::Silent { .. }
+            | Self::PlainText(_)
             | Self::Server(_)
             | Self::Call(_)
             | Self::Output(_) => false,
@@ -81,7 +86,11 @@ impl Error {
 
     /// A connection that was not made.
     pub(super) fn of_connection(error: Result<Refused, client::Error>) -> Self {
-        error.map_or_else(Self::Call, Self::from)
+        match error {
+            Ok(refused) => refused.into(),
+            Err(error) if is_plain_text(&error) => Self::PlainText(error),
+            Err(error) => Self::Call(error),
+        }
     }
 
     pub(super) fn usage(flag: impl Into<String>, reason: impl Into<String>) -> Self {
@@ -122,6 +131,21 @@ impl From<Refused> for Error {
     fn from(Refused { flag, reason }: Refused) -> Self {
         Self::Usage { flag, reason }
     }
+}
+
+/// Whether the server has answered to TLS with something else.
+pub(super) fn is_plain_text(error: &client::Error) -> bool {
+    let mut next: Option<&(dyn error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        // An error of input and output tells the source of what it holds, and not what it holds.
+        let held = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = held.and_then(|held| held.downcast_ref()).or_else(|| cause.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) = tls {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 /// All that led to an error, or its own words if nothing did. What repeats what was said is left out.

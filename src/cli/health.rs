@@ -13,7 +13,7 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use super::{
-    error::causes,
+    error::{causes, is_plain_text},
     security::{Refused, SecurityArgs},
 };
 use crate::{address::Address, config::DEFAULT_LISTEN};
@@ -73,6 +73,14 @@ pub enum Error {
         /// What went wrong.
         source: client::Error,
     },
+    /// TLS was spoken to, and something else came back.
+    #[error("{url}: cannot connect: {}: the server speaks plain text there; http:// reaches it", causes(source))]
+    PlainText {
+        /// The server.
+        url: String,
+        /// What came back.
+        source: client::Error,
+    },
     /// The server does not answer in time.
     #[error("{url}: no answer within {timeout}")]
     Timeout {
@@ -110,6 +118,7 @@ impl Error {
             Self::Usage(_) => true,
             Self::Url { .. }
             | Self::Connect { .. }
+            | Self::PlainText { .. }
             | Self::Timeout { .. }
             | Self::Call { .. }
             | Self::NotServing { .. }
@@ -166,6 +175,7 @@ async fn ask(url: String, service: String, security: SecurityArgs) -> Result<Ser
         Err(error) => {
             return Err(match security.explain(error) {
                 Ok(refused) => refused.into(),
+                Err(source) if is_plain_text(&source) => Error::PlainText { url, source },
                 Err(source) => Error::Connect { url, source },
             });
         }

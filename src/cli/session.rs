@@ -91,11 +91,15 @@ async fn limit(client: &Client) -> Result<usize, Error> {
     let (channel, request) = client.request(HealthCheckRequest { service: String::new() });
     match HealthClient::new(channel).check(request).await {
         Ok(_) => Ok(DEFAULT_MAX_MESSAGE_BYTES),
-        Err(status) => match client.explain(status) {
-            // It speaks, and the calls themselves will tell.
-            client::Error::Status(_) => Ok(DEFAULT_MAX_MESSAGE_BYTES),
-            error => Err(Error::Call(error)),
-        },
+        Err(status) => {
+            let error = client.explain(status);
+            // With any status it speaks, and the calls themselves will tell.
+            if matches!(error, client::Error::Status(_)) {
+                Ok(DEFAULT_MAX_MESSAGE_BYTES)
+            } else {
+                Err(Error::Call(error))
+            }
+        }
     }
 }
 

@@ -19,10 +19,8 @@ pub(super) fn read_by(command: Command) -> Command {
             Some(value) if value.is_empty() => flag.env(Resettable::Reset),
             Some(_) | None => flag,
         };
-        match flag.get_action() {
-            ArgAction::SetTrue => flag.value_parser(BoolishValueParser::new()),
-            _ => flag,
-        }
+        let is_switch = matches!(flag.get_action(), ArgAction::SetTrue);
+        if is_switch { flag.value_parser(BoolishValueParser::new()) } else { flag }
     });
     command.mut_subcommands(read_by)
 }

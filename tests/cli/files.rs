@@ -125,3 +125,53 @@ fn a_folder_that_is_not_there_is_named() -> TestResult {
     assert_eq!(folder.list()?, ["x.npy"]);
     Ok(())
 }
+
+/// Headers that NumPy reads, as other programs and older versions write them.
+#[test]
+fn headers_as_others_write_them() -> TestResult {
+    let folder = Folder::new()?;
+    let elements = ROWS.map(f32::to_le_bytes).concat();
+    for (index, header) in [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 3L), }",
+        "{'descr': '=f4', 'fortran_order': False, 'shape': (2, 3)}",
+        "{'descr': 'f4', 'fortran_order': False, 'shape': (2, 3)}\n",
+        "{'shape': (2, 3,), 'fortran_order': False, 'descr': \"<f4\"}  \r\n",
+        "{\n'descr': 'float32',\n'fortran_order': False,\n'shape': (2, 3)\n}\n",
+        "{'descr':'<f4','fortran_order':False,'shape':(2,3)}\0\0\0",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for version in 1..=3_u8 {
+            let length = (header.len() as u32).to_le_bytes();
+            let length = if version == 1 { &length[..2] } else { &length[..] };
+            let file = [b"\x93NUMPY", &[version, 0][..], length, header.as_bytes(), &elements].concat();
+            folder.write("x.npy", &file)?;
+            folder.table("clip x.npy --threshold inf --force")?;
+            assert_eq!(npy::read_f32s(&folder.read("x.clipped.npy")?, "(2, 3)")?, ROWS, "{index}, version {version}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_pointer_of_git_lfs_is_called_one() -> TestResult {
+    let folder = Folder::new()?;
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    folder.write("w.npy", &npy::f32s("(2,)", [3.0, 4.0]))?;
+    for name in ["x.npy", "x.safetensors", "m-1.safetensors"] {
+        folder.write(name, pointer)?;
+    }
+    folder.write("m.safetensors.index.json", br#"{"weight_map": {"a": "m-1.safetensors"}}"#)?;
+    folder.write("p.safetensors.index.json", pointer)?;
+    for (command, name) in [
+        ("clip x.npy", "x.npy: "),
+        ("clip x.safetensors", "x.safetensors: "),
+        ("normalize w.npy --kind layer --weight x.npy", "x.npy: "),
+        ("clip m.safetensors.index.json", "m-1.safetensors: "),
+        ("clip p.safetensors.index.json", "p.safetensors.index.json: "),
+    ] {
+        folder.run(command)?.failed(1, &[name, "Git LFS pointer", "git lfs pull"]);
+    }
+    Ok(())
+}

@@ -15,6 +15,7 @@ mod outputs;
 mod pieces;
 mod program;
 mod refusals;
+mod reports;
 mod security;
 mod servers;
 mod settings;

@@ -59,3 +59,35 @@ fn nobody_there_and_nobody_answering() -> TestResult {
     assert_eq!(folder.list()?, ["digits.npy"]);
     Ok(())
 }
+
+/// Also a server that closes the connection at once, or that takes it and never speaks, which is given up after ten seconds
+/// unless told otherwise.
+#[test]
+fn a_server_that_never_speaks_is_given_up() -> TestResult {
+    let folder = Folder::with(&["digits.npy"])?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?.to_string();
+    for scheme in ["", "http://", "https://"] {
+        let run = folder.run(&format!("clip digits.npy --connect-timeout 300ms --server {scheme}{address}"))?;
+        run.failed(1, &["cannot connect", &address]);
+    }
+    assert_eq!(folder.list()?, ["digits.npy"]);
+    let help = folder.run("clip --help")?;
+    let flag = help.stdout.split("--connect-timeout").nth(1).ok_or("there is no such flag")?;
+    assert!(flag.split("\n\n").take(2).any(|text| text.contains("[default: 10s]")), "{}", help.stdout);
+    Ok(())
+}
+
+#[test]
+fn https_to_plain_text_says_so() -> TestResult {
+    let server = ServerProcess::start(&[])?;
+    let folder = Folder::with(&["digits.npy"])?;
+    folder.write("ca.pem", crate::authority::Authority::new().pem().as_bytes())?;
+    let url = server.url.replace("http://", "https://");
+    for command in ["clip digits.npy", "health"] {
+        folder
+            .run(&format!("{command} --tls-ca ca.pem --server {url}"))?
+            .failed(1, &[&url, "the server speaks plain text there; http:// reaches it"]);
+    }
+    Ok(())
+}

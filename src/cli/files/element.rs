@@ -7,15 +7,31 @@ use safetensors::Dtype;
 
 /// The type in which the server computes; `None`: tensors of this type are passed on as they are.
 pub(in crate::cli) fn computed(dtype: Dtype) -> Option<DType> {
-    match dtype {
-        Dtype::F32 => Some(DType::F32),
-        Dtype::F64 => Some(DType::F64),
-        Dtype::F16 => Some(DType::F16),
-        Dtype::BF16 => Some(DType::Bf16),
-        // Integers, booleans, complex numbers and floating-point numbers of eight bits and less. The crate may learn more.
-        _ => None,
-    }
+    // Not integers, booleans, complex numbers and floating-point numbers of eight bits and less; the crate may learn more.
+    COMPUTED.iter().find_map(|&(ours, theirs)| (theirs == dtype).then_some(ours))
 }
+
+const COMPUTED: [(DType, Dtype); 4] =
+    [(DType::F32, Dtype::F32), (DType::F64, Dtype::F64), (DType::F16, Dtype::F16), (DType::Bf16, Dtype::BF16)];
+
+/// The names of the others, where they have one outside of the format.
+const NAMES: [(Dtype, &str); 15] = [
+    (Dtype::BOOL, "bool"),
+    (Dtype::U8, "uint8"),
+    (Dtype::I8, "int8"),
+    (Dtype::U16, "uint16"),
+    (Dtype::I16, "int16"),
+    (Dtype::U32, "uint32"),
+    (Dtype::I32, "int32"),
+    (Dtype::U64, "uint64"),
+    (Dtype::I64, "int64"),
+    (Dtype::C64, "complex64"),
+    (Dtype::F8_E4M3, "float8_e4m3fn"),
+    (Dtype::F8_E5M2, "float8_e5m2"),
+    (Dtype::F8_E8M0, "float8_e8m0fnu"),
+    (Dtype::F8_E4M3FNUZ, "float8_e4m3fnuz"),
+    (Dtype::F8_E5M2FNUZ, "float8_e5m2fnuz"),
+];
 
 /// The type of elements that the server answers with.
 pub(in crate::cli) fn stored(dtype: DType) -> Dtype {
@@ -53,26 +69,8 @@ pub(in crate::cli) fn name(dtype: Dtype) -> String {
     if let Some(dtype) = computed(dtype) {
         return dtype.to_string();
     }
-    let name = match dtype {
-        Dtype::BOOL => "bool",
-        Dtype::U8 => "uint8",
-        Dtype::I8 => "int8",
-        Dtype::U16 => "uint16",
-        Dtype::I16 => "int16",
-        Dtype::U32 => "uint32",
-        Dtype::I32 => "int32",
-        Dtype::U64 => "uint64",
-        Dtype::I64 => "int64",
-        Dtype::C64 => "complex64",
-        Dtype::F8_E4M3 => "float8_e4m3fn",
-        Dtype::F8_E5M2 => "float8_e5m2",
-        Dtype::F8_E8M0 => "float8_e8m0fnu",
-        Dtype::F8_E4M3FNUZ => "float8_e4m3fnuz",
-        Dtype::F8_E5M2FNUZ => "float8_e5m2fnuz",
-        // Those have the format's names alone.
-        _ => return dtype.to_string(),
-    };
-    name.to_owned()
+    let name = NAMES.iter().find_map(|&(it, name)| (it == dtype).then_some(name));
+    name.map_or_else(|| dtype.to_string(), str::to_owned)
 }
 
 /// A tensor as the server takes it, without a name: the server has no use for it, and it may be long.

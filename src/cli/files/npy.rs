@@ -92,13 +92,8 @@ fn elements<const SIZE: usize>(
 /// The header of a file of such a tensor in row-major order, as NumPy writes it: with what precedes it it fills whole 64
 /// bytes, the last of which is a newline. `None`: the format does not have the type.
 pub(super) fn header(dtype: Dtype, shape: &[usize]) -> Option<Vec<u8>> {
-    let descr = match dtype {
-        Dtype::F16 => "<f2",
-        Dtype::F32 => "<f4",
-        Dtype::F64 => "<f8",
-        Dtype::BOOL => "|b1",
-        _ => return None,
-    };
+    let types = [(Dtype::F16, "<f2"), (Dtype::F32, "<f4"), (Dtype::F64, "<f8"), (Dtype::BOOL, "|b1")];
+    let descr = types.iter().find_map(|&(it, descr)| (it == dtype).then_some(descr))?;
     let mut dims: String = shape.iter().map(|dim| format!("{dim}, ")).collect();
     // One dimension keeps its comma, as every tuple of Python's does.
     dims.truncate(dims.len().saturating_sub(if shape.len() == 1 { 1 } else { 2 }));

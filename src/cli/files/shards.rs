@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Contents, Source, read_safetensors};
+use super::{Contents, Source, explain, read_safetensors};
 use crate::cli::{error::Error, text};
 
 /// What an index's name ends with.
@@ -17,7 +17,7 @@ const MAX_LEN: u64 = 256 << 20;
 
 /// The tensors of all shards, in the order of the shards' names, with the metadata that the shards agree on.
 pub(super) fn read(path: &Path, source: &Source) -> Result<Contents, Error> {
-    let wrong = |reason: String| Error::file(path, format!("not an index of shards: {reason}"));
+    let wrong = |reason: String| Error::file(path, explain(source, format!("not an index of shards: {reason}")));
     if source.len() > MAX_LEN {
         return Err(wrong(format!("it has {} bytes, more than {MAX_LEN}", source.len())));
     }
