@@ -1,23 +1,5 @@
 //! Another caller beside an attack, and the memory of the process: what every hostile client is watched by.
-//!
-//! What each row of the table of bad input, from the transport on, is watched by:
-//!
-//! | row | what comes | test |
-//! |---|---|---|
-//! | 20 | lengths above the limit | `memory::a_length_that_is_too_large_takes_no_memory` |
-//! | 21 | lengths at the limit, then silence | `memory::announcements_take_no_more_than_the_budget` |
-//! | 22 | bytes that trickle | `watched::bytes_that_trickle` |
-//! | 23 | bombs of gzip and zstd | `compression::bombs::a_bomb_takes_no_more_than_the_largest_message` |
-//! | 24 | what is no message | `watched::what_is_no_message` |
-//! | 25 | names that are made up | `watched::names_that_are_made_up` |
-//! | 26 | what is no call | `watched::what_is_no_call` |
-//! | 27 | calls that are given up | `watched::calls_that_are_given_up` |
-//! | 28 | floods of frames | `watched::floods` |
-//! | 29 | connections that never speak | both of `silent` |
-//! | 30 | no token or certificate, or a wrong one | both of `unwelcome` |
-//! | 31 | SIGTERM under load | `process::sigterm_under_load_loses_no_call`, and `signals` of `tests/replicas` |
-//! | 32 | ten times the load | `memory::ten_times_the_load_takes_no_more_than_the_budget` |
-//! | 33 | kernels that panic | `panics` of `tests/replicas` |
+//! `tests/bad-inputs.md` says which test is whose row's.
 
 use std::{pin::pin, time::Duration};
 

@@ -37,6 +37,7 @@ mod reflection;
 mod refused;
 mod resident;
 mod routes;
+mod rows;
 mod same_bits;
 mod server_info;
 mod settings;

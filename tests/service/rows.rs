@@ -1,0 +1,48 @@
+//! Every row of the table of bad input, `tests/bad-inputs.md`, has tests, and those that it names are there.
+
+use std::{fs, path::Path};
+
+/// Rows of which there may be no more without a test than this: it only goes down.
+const WITHOUT: usize = 26;
+
+/// Whether a file has a test of this name.
+fn has_test(file: &str, name: &str) -> bool {
+    let lines: Vec<&str> = file.lines().map(str::trim).collect();
+    let is_it = |line: &str| {
+        let line = line.trim_start_matches("async ");
+        line.strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('('))
+    };
+    // Its attributes, and comments, are in the lines before it.
+    lines.iter().enumerate().filter(|(_, line)| is_it(line)).any(|(at, _)| {
+        let before = lines[..at].iter().rev().take_while(|line| line.starts_with(['#', '/']) || line.ends_with(']'));
+        before.clone().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+    })
+}
+
+#[test]
+fn every_row_names_tests_that_there_are() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let table = fs::read_to_string(tests.join("bad-inputs.md")).expect("it is in the repository");
+    let rows = table.lines().filter(|line| line.starts_with('|')).skip(2);
+    let (mut number, mut without) = (0, Vec::new());
+    for row in rows {
+        number += 1;
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [row, _, named] = cells[..] else { panic!("not three cells: {row}") };
+        assert_eq!(row, number.to_string(), "rows are numbered one after the other");
+        if named == "-" {
+            without.push(number);
+            continue;
+        }
+        for test in named.split(", ") {
+            let test = test.strip_prefix('`').and_then(|test| test.strip_suffix('`'));
+            let (path, name) =
+                test.and_then(|test| test.split_once(": ")).unwrap_or_else(|| panic!("row {row}: {named}"));
+            let file =
+                fs::read_to_string(tests.join(path)).unwrap_or_else(|error| panic!("row {row}: {path}: {error}"));
+            assert!(has_test(&file, name), "row {row}: {path} has no test {name}");
+        }
+    }
+    assert_eq!(number, 60, "a row is missing, or is new");
+    assert!(without.len() <= WITHOUT, "rows without a test: {without:?}");
+}
