@@ -9,9 +9,13 @@ _default:
 run *arguments:
     cargo run --release --locked -- serve {{ arguments }}
 
-# All tests of the workspace
+# All tests of the workspace, also those that come after a failure
 test:
-    cargo test
+    cargo test --no-fail-fast
+
+# All tests N times idle and N times beside a load on every core; prints what failed (needs Python 3)
+steady n="20":
+    bash .ci/steady {{ n }}
 
 # Formatting and clippy, warnings denied
 lint:
