@@ -38,5 +38,7 @@ for target in "${targets[@]}"; do
         printf 'FAILED: %s; the input is in %s, all of the output in %s\n' "$target" "$crashes" "$log"
         exit 1
     fi
-    sed -n 's/^stat::number_of_executed_units: */  cases: /p' "$log"
+    cases=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    [[ ${cases:-0} -gt 0 ]] || { printf 'FAILED: %s tried nothing; all of the output in %s\n' "$target" "$log"; exit 1; }
+    printf '  cases: %s\n' "$cases"
 done

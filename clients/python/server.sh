@@ -1,5 +1,9 @@
 # What the scripts that call a server from Python share; sourced, at the top of the checkout.
 
+# Servers are on this machine: gRPC's libraries would ask a proxy for them if one is set.
+export no_proxy=${no_proxy:+$no_proxy,}localhost,127.0.0.1
+export NO_PROXY=$no_proxy
+
 scratch=$(mktemp -d)
 server=
 trap '[[ -z $server ]] || kill "$server" 2>/dev/null || true; rm -rf "$scratch"' EXIT
