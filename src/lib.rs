@@ -22,6 +22,7 @@
 //! | `otlp` | traces and metrics for a collector |
 //! | `panics` | what a panic says |
 //! | `watched`, `pem` | files that are read again when they change, and certificates in them |
+//! | `read`, `lines` | reading files that may block, and those of lines that people write |
 //! | `budget` | the bytes that calls hold in memory, and what each has reserved |
 //! | `prefix` | what precedes a message |
 //! | `buffers` | large buffers that are used again |
@@ -53,6 +54,7 @@ mod direct;
 mod error;
 mod estimate;
 mod executor;
+mod lines;
 mod metrics;
 mod observe;
 mod otlp;
@@ -60,6 +62,7 @@ mod panics;
 mod pem;
 mod prefix;
 mod priority;
+mod read;
 pub mod reload;
 pub mod server;
 mod service;

@@ -6,6 +6,7 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
+    thread,
     time::Duration,
 };
 
@@ -59,7 +60,7 @@ fn serve(arguments: ServeArgs) -> ExitCode {
     let (level, lines) = telemetry.install();
     let max_connections = &mut server.connections.max_connections;
     *max_connections = descriptors::fit(*max_connections);
-    let served = run(server, serving_threads, file.map(|path| (path, effective, level)));
+    let served = run(server, serving_threads, (file, effective, level));
     let log_is_read = lines.finish();
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,27 +82,41 @@ fn print_config(arguments: ServeArgs) -> ExitCode {
     printed(write!(io::stdout(), "{effective}"))
 }
 
+/// How long the end of the process waits for threads that look up a name, or do something else that blocks.
+const BLOCKED: Duration = Duration::from_secs(1);
+
 /// `file`: what is read again at SIGHUP.
 fn run(
     config: ServerConfig,
     serving_threads: usize,
-    file: Option<(PathBuf, Effective, Level)>,
+    (file, effective, level): (Option<PathBuf>, Effective, Level),
 ) -> Result<(), Box<dyn error::Error>> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if serving_threads > 0 {
         runtime.worker_threads(serving_threads);
     }
-    runtime.enable_all().build()?.block_on(async {
+    let runtime = runtime.enable_all().build()?;
+    let served = runtime.block_on(async {
         let signals = Signals::catch()?;
-        if let Some((path, effective, level)) = file {
-            tokio::spawn(Reload::catch(path, effective, level)?.run());
+        if let Some(reload) = Reload::catch(file, effective, level)? {
+            tokio::spawn(reload.run());
         }
         let server = Server::bind(config).await?;
-        if let Err(error) = writeln!(io::stdout(), "listening on {}", server.address()) {
+        announce(format!("listening on {}", server.address()))?;
+        Ok(server.serve(signals.received()).await?)
+    });
+    runtime.shutdown_timeout(BLOCKED);
+    served
+}
+
+/// Prints a line on a thread of its own: whoever reads standard output may have stopped.
+fn announce(line: String) -> io::Result<()> {
+    let print = move || {
+        if let Err(error) = writeln!(io::stdout(), "{line}") {
             tracing::warn!(%error, "standard output cannot be told where the server listens");
         }
-        Ok(server.serve(signals.received()).await?)
-    })
+    };
+    thread::Builder::new().name("announce".to_owned()).spawn(print).map(drop)
 }
 
 fn health(arguments: HealthArgs) -> ExitCode {

@@ -13,6 +13,8 @@ use crate::{config::Error, watched::File};
 /// # Errors
 /// It is not PEM, or holds no certificate.
 pub(crate) fn certificates(file: &File, content: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    // A byte order mark would hide the first of them.
+    let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
     let certificates = CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|error| file.error(error))?;
     if certificates.is_empty() { Err(file.error("there is no certificate in it")) } else { Ok(certificates) }

@@ -1,11 +1,15 @@
 //! Changing the log level while the server runs: SIGHUP reads the configuration file again.
 //!
 //! A signal needs the rights of the server's own user, so that nobody who merely reaches a port can flood the log, and the
-//! file keeps what was changed for the next start. Without a file SIGHUP ends the process, as it ends any other.
+//! file keeps what was changed for the next start. Without a file there is nothing to read, which is logged.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, thread};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use procfs::process::Process;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 use crate::{
     config::{DEFAULT_LOG_LEVEL, Effective, Source},
@@ -19,28 +23,36 @@ const KEY: &str = "log-level";
 #[derive(Debug)]
 pub struct Reload {
     hangup: Signal,
-    path: PathBuf,
+    /// The configuration file. `None`: there is none.
+    path: Option<PathBuf>,
     effective: Effective,
     level: Level,
 }
 
 impl Reload {
-    /// Catches SIGHUP from here on; `path` is the configuration file.
+    /// Catches SIGHUP from here on; `path` is the configuration file. Without a file a SIGHUP that whoever started the process
+    /// has it ignore, as `nohup` does, stays ignored: then this is `None`.
     ///
     /// # Errors
     /// If the handler cannot be installed.
-    pub fn catch(path: PathBuf, effective: Effective, level: Level) -> io::Result<Self> {
-        Ok(Self { hangup: signal(SignalKind::hangup())?, path, effective, level })
+    pub fn catch(path: Option<PathBuf>, effective: Effective, level: Level) -> io::Result<Option<Self>> {
+        if path.is_none() && is_ignored(SignalKind::hangup()) {
+            return Ok(None);
+        }
+        Ok(Some(Self { hangup: signal(SignalKind::hangup())?, path, effective, level }))
     }
 
     /// Waits for signals, for ever.
     pub async fn run(mut self) {
         while self.hangup.recv().await.is_some() {
-            self.apply();
+            self.apply().await;
         }
     }
 
-    fn apply(&self) {
+    async fn apply(&self) {
+        let Some(path) = &self.path else {
+            return tracing::warn!("there is no configuration file to read again; the log level stays");
+        };
         // What counts more than the file did not change, and cannot.
         match self.effective.source(KEY) {
             source @ (Source::Flag | Source::Environment(_)) => {
@@ -48,9 +60,8 @@ impl Reload {
             }
             Source::File(_) | Source::Default => {}
         }
-        let read = self.effective.read_again(&self.path, KEY, DEFAULT_LOG_LEVEL).map_err(|error| error.to_string());
-        let changed = read.and_then(|directives| {
-            let refused = |error| format!("{}: {error}", self.path.display());
+        let changed = self.read(path.clone()).await.and_then(|directives| {
+            let refused = |error| format!("{}: {error}", path.display());
             self.level.change(&directives).map_err(refused).map(|()| directives)
         });
         match changed {
@@ -58,4 +69,24 @@ impl Reload {
             Err(error) => tracing::error!(error, "the log level stays as it was"),
         }
     }
+
+    /// Reads the file on a thread of its own, since a file may block.
+    async fn read(&self, path: PathBuf) -> Result<String, String> {
+        let (sender, receiver) = oneshot::channel();
+        let effective = self.effective.clone();
+        let reading = move || {
+            let read = effective.read_again(&path, KEY, DEFAULT_LOG_LEVEL).map_err(|error| error.to_string());
+            // Nobody waits at the end of the process.
+            let _ = sender.send(read);
+        };
+        thread::Builder::new().name("read".to_owned()).spawn(reading).map_err(|error| error.to_string())?;
+        receiver.await.unwrap_or_else(|_| Err("the file was not read".to_owned()))
+    }
+}
+
+/// Whether the process was started with this signal ignored; `false` where that cannot be known.
+fn is_ignored(signal: SignalKind) -> bool {
+    let ignored = Process::myself().and_then(|process| process.status()).map_or(0, |status| status.sigign);
+    let place = signal.as_raw_value() - 1;
+    ignored >> place & 1 == 1
 }

@@ -1,7 +1,7 @@
 //! Files that are read again when they change.
 
 use std::{
-    fmt, fs, io,
+    fmt,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -12,8 +12,12 @@ use tokio::task::JoinSet;
 use crate::{
     config::Error,
     metrics::{Files, Metrics},
+    read::{self, Content, Reader},
 };
 
+/// How long reading a file may take, at the start and whenever it is looked at: longer than a drive that is busy, and shorter
+/// than what waits for a server to start.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the files are looked at. They are small, and their content tells more than their times: Kubernetes changes
 /// a link to a folder.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -27,14 +31,6 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// What it contains.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub(crate) fn read(&self) -> Result<Vec<u8>, Error> {
-        fs::read(&self.path).map_err(|error| self.error(error))
-    }
-
     /// An error in what it contains.
     pub(crate) fn error(&self, reason: impl fmt::Display) -> Error {
         Error { key: self.key, reason: format!("{}: {reason}", self.path.display()) }
@@ -60,10 +56,26 @@ impl<T> Reloaded<T> {
     /// # Errors
     /// A file that cannot be read, or used.
     pub(crate) fn load(files: Vec<File>, parse: Parse<T>) -> Result<(Self, Reload<T>), Error> {
-        let contents = files.iter().map(File::read).collect::<Result<Vec<_>, _>>()?;
+        let mut contents = Vec::new();
+        let mut watched = Some(Vec::new());
+        for file in &files {
+            let (content, is_regular) = read::once(&file.path, READ_TIMEOUT).map_err(|failure| file.error(failure))?;
+            contents.push(content);
+            if !is_regular {
+                tracing::info!(
+                    setting = file.key,
+                    path = %file.path.display(),
+                    "the file is not a regular one and is not read again"
+                );
+                watched = None;
+            } else if let Some(readers) = &mut watched {
+                readers.push(Reader::start(file.path.clone()).map_err(|error| file.error(error))?);
+            }
+        }
         let value = Self(Arc::new(RwLock::new(Arc::new(parse(&files, &contents)?))));
         let seen = contents.into_iter().map(Ok).collect();
-        Ok((value.clone(), Reload { value, files, parse, seen }))
+        let readers = watched.unwrap_or_default();
+        Ok((value.clone(), Reload { value, files, readers, parse, seen }))
     }
 
     /// The value as it is now.
@@ -96,30 +108,38 @@ pub(crate) struct Reload<T> {
     value: Reloaded<T>,
     files: Vec<File>,
     parse: Parse<T>,
+    /// One for each file; none if one of them cannot be read again.
+    readers: Vec<Reader>,
     /// What the files contained, or why they could not be read, when they were looked at last.
-    seen: Vec<Result<Vec<u8>, io::ErrorKind>>,
+    seen: Vec<Content>,
 }
 
 impl<T> Reload<T> {
     /// Looks for changes until it is dropped; `metrics` say under `files` whether the last one could be used.
     async fn run(mut self, metrics: Arc<Metrics>, files: Files) {
-        loop {
+        while !self.readers.is_empty() {
             tokio::time::sleep(PERIOD).await;
-            if let Some(used) = self.look() {
+            if let Some(used) = self.look(READ_TIMEOUT).await {
                 metrics.changed(files, used);
             }
         }
     }
 
     /// What cannot be used changes nothing, and is said once. Whether a change is used; `None`: there is none.
-    fn look(&mut self) -> Option<bool> {
-        let now: Vec<_> = self.files.iter().map(|file| fs::read(&file.path).map_err(|error| error.kind())).collect();
+    async fn look(&mut self, limit: Duration) -> Option<bool> {
+        let mut now = Vec::with_capacity(self.readers.len());
+        for reader in &mut self.readers {
+            now.push(reader.read(limit).await);
+        }
         if now == self.seen {
             return None;
         }
         self.seen = now;
-        let contents =
-            self.files.iter().zip(&self.seen).map(|(file, content)| content.clone().map_err(|e| file.error(e)));
+        let contents = self
+            .files
+            .iter()
+            .zip(&self.seen)
+            .map(|(file, content)| content.clone().map_err(|failure| file.error(failure)));
         let value = contents.collect::<Result<Vec<_>, _>>().and_then(|contents| (self.parse)(&self.files, &contents));
         Some(match value {
             Ok(value) => {
@@ -137,10 +157,12 @@ impl<T> Reload<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    #[test]
-    fn what_changes_is_used_and_what_cannot_be_is_not() {
+    #[tokio::test]
+    async fn what_changes_is_used_and_what_cannot_be_is_not() {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let path = folder.path().join("number");
         let file = || vec![File { key: "number", path: path.clone() }];
@@ -155,12 +177,12 @@ mod tests {
         assert_eq!(*number.get(), 1);
         for (content, expected) in [("2", 2), ("none", 2), ("3", 3)] {
             fs::write(&path, content).expect("it can be written");
-            assert_eq!(reload.look(), Some(content != "none"), "{content}");
-            assert_eq!(reload.look(), None, "{content}");
+            assert_eq!(reload.look(READ_TIMEOUT).await, Some(content != "none"), "{content}");
+            assert_eq!(reload.look(READ_TIMEOUT).await, None, "{content}");
             assert_eq!(*number.get(), expected, "{content}");
         }
         fs::remove_file(&path).expect("it is there");
-        assert_eq!(reload.look(), Some(false));
+        assert_eq!(reload.look(READ_TIMEOUT).await, Some(false));
         assert_eq!(*number.get(), 3);
     }
 }

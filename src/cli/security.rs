@@ -8,6 +8,8 @@ use std::{
 use clap::Args;
 use evenkeel_client::{self as client, Builder};
 
+use crate::lines::lines;
+
 /// What these flags are shown under.
 pub(super) const HEADING: &str = "TLS and tokens, to reach a server";
 
@@ -31,7 +33,7 @@ pub struct SecurityArgs {
     #[arg(long, value_name = "NAME", help_heading = HEADING, env = "EVENKEEL_CLIENT_TLS_SERVER_NAME")]
     pub tls_server_name: Option<String>,
 
-    /// A file whose first line is the token to send. It goes to another machine only over TLS.
+    /// A file whose first line, but for comments, is the token to send. It goes to another machine only over TLS.
     #[arg(long, value_name = "FILE", help_heading = HEADING, env = "EVENKEEL_CLIENT_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
 
@@ -89,8 +91,11 @@ impl SecurityArgs {
         if let Some(path) = token_file {
             let content = read("--token-file", path)?;
             // The server's own file of tokens has one in each line.
-            let first = content.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii();
-            builder = builder.token(String::from_utf8_lossy(first));
+            let refused =
+                |reason| Refused { flag: "--token-file".to_owned(), reason: format!("{}: {reason}", path.display()) };
+            let tokens = lines(&content).map_err(refused)?;
+            let (_, first) = tokens.into_iter().next().ok_or_else(|| refused("there is no token in it".to_owned()))?;
+            builder = builder.token(first);
         }
         Ok(builder.allow_plaintext(*allow_plaintext))
     }

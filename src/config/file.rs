@@ -1,24 +1,29 @@
 //! The configuration file: TOML, whose keys are the long names of the flags of `evenkeel serve`.
 
 use std::{
-    fs, io,
     path::{Path, PathBuf},
     slice,
+    time::Duration,
 };
 
 use clap::{Arg, ArgAction};
 use toml::{Table, Value};
 
+use crate::read;
+
+/// How long reading the file may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Why a configuration file cannot be used. Every message names the file, and the key if it is one that is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read.
-    #[error("cannot read the configuration file {}: {source}", path.display())]
+    #[error("cannot read the configuration file {}: {reason}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: String,
     },
     /// It is not TOML.
     #[error("{}: {reason}", path.display())]
@@ -59,7 +64,10 @@ pub(super) struct File {
 
 impl File {
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let refused = |reason: String| Error::Read { path: path.to_owned(), reason };
+        let (content, _) = read::once(path, READ_TIMEOUT).map_err(|failure| refused(failure.to_string()))?;
+        let text = String::from_utf8(content).map_err(|_| refused("it is not UTF-8".to_owned()))?;
+        let text = text.trim_start_matches('\u{feff}');
         let table = text.parse().map_err(|error: toml::de::Error| Error::Syntax {
             path: path.to_owned(),
             reason: error.to_string().trim_end().to_owned(),

@@ -85,7 +85,8 @@ pub struct SecurityArgs {
     #[arg(long, value_name = "FILE", env = "EVENKEEL_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
 
-    /// Tokens, one a line: clients must send one of them, as `authorization: Bearer TOKEN`.
+    /// Tokens, one a line: clients must send one of them, as `authorization: Bearer TOKEN`. Lines that begin with # are
+    /// comments. Read again when it changes.
     #[arg(long, value_name = "FILE", env = "EVENKEEL_AUTH_TOKEN_FILE")]
     pub auth_token_file: Option<PathBuf>,
 

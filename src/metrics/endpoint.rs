@@ -81,8 +81,8 @@ impl Endpoint {
 
 async fn answer(stream: TcpStream, exposition: Arc<Exposition>) {
     let service = service_fn(|request| {
-        let response = respond(&request, &exposition);
-        async { Ok::<_, Infallible>(response) }
+        let exposition = Arc::clone(&exposition);
+        async move { Ok::<_, Infallible>(respond(&request, exposition).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -95,7 +95,7 @@ async fn answer(stream: TcpStream, exposition: Arc<Exposition>) {
     }
 }
 
-fn respond(request: &Request<Incoming>, exposition: &Exposition) -> Response<Full<Bytes>> {
+async fn respond(request: &Request<Incoming>, exposition: Arc<Exposition>) -> Response<Full<Bytes>> {
     if request.uri().path() != "/metrics" {
         return refuse(StatusCode::NOT_FOUND, "the metrics are at /metrics\n");
     }
@@ -105,7 +105,11 @@ fn respond(request: &Request<Incoming>, exposition: &Exposition) -> Response<Ful
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let mut response = Response::new(Full::from(exposition.text()));
+    // Beside the threads that serve: the system counts open files one by one.
+    let Ok(text) = tokio::task::spawn_blocking(move || exposition.text()).await else {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n");
+    };
+    let mut response = Response::new(Full::from(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(exposition::CONTENT_TYPE));
     response
 }

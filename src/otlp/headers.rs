@@ -1,7 +1,5 @@
 //! What the collector wants to be told with each request, mostly who sends.
 
-use std::str;
-
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataKey, MetadataValue},
@@ -10,6 +8,7 @@ use tonic::{
 
 use crate::{
     config::{Error, OtlpConfig},
+    lines::lines,
     metrics::Files,
     watched::{File, Reloaded, Reloads},
 };
@@ -54,14 +53,9 @@ impl Interceptor for CollectorHeaders {
 /// One header a line, `name: value`; empty lines and those that begin with `#` say nothing. An error names the line, and
 /// nothing that is in it.
 fn parse(file: &File, content: &[u8]) -> Result<List, Error> {
-    let text = str::from_utf8(content).map_err(|_| file.error("it is not UTF-8"))?;
     let mut headers = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let refused = |what: &str| file.error(format!("line {}: {what}", number + 1));
+    for (number, line) in lines(content).map_err(|reason| file.error(reason))? {
+        let refused = |what: &str| file.error(format!("line {number}: {what}"));
         let (name, value) = line.split_once(':').ok_or_else(|| refused("it is not `name: value`"))?;
         let name = name.trim().to_ascii_lowercase();
         if RESERVED.contains(&name.as_str()) || name.starts_with("grpc-") {

@@ -20,6 +20,7 @@ use super::BoxedAnswer;
 use crate::{
     config::{self, SecurityConfig},
     error::Error,
+    lines::lines,
     watched::{File, Reload, Reloaded},
 };
 
@@ -69,9 +70,16 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token.trim_ascii())
 }
 
+/// One token a line; what comes after a blank and `#` is not meant to be a part of it.
 fn parse(files: &[File], contents: &[Vec<u8>]) -> Result<List, config::Error> {
-    let lines = contents[0].split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-    let tokens: Vec<_> = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
+    let refused = |reason: String| files[0].error(reason);
+    let lines = lines(&contents[0]).map_err(refused)?;
+    for (number, line) in &lines {
+        if line.contains(" #") || line.contains("\t#") {
+            return Err(refused(format!("line {number}: a comment needs a line of its own, which begins with '#'")));
+        }
+    }
+    let tokens: Vec<_> = lines.into_iter().map(|(_, line)| line.into_bytes()).collect();
     if tokens.is_empty() { Err(files[0].error("there is no token in it")) } else { Ok(List(tokens)) }
 }
 
@@ -129,6 +137,8 @@ mod tests {
         for unknown in ["", "on", "onee", "One", "one\ntwo"] {
             assert!(!list.has(unknown.as_bytes()), "{unknown}");
         }
+        let refused = parse(&file, &[b"one\ntwo # of the other team".to_vec()]).err().expect("nobody could send it");
+        assert!(refused.reason.contains("line 2") && !refused.reason.contains("two"), "{refused}");
         let empty = parse(&file, &[b" \n\n".to_vec()]).err().expect("there is none");
         assert_eq!(empty.key, "auth-token-file");
     }

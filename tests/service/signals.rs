@@ -1,0 +1,64 @@
+//! Row 48: a second signal to stop, and SIGHUP without a configuration file.
+
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+
+use crate::{
+    harness::{f32s, normalize},
+    peer::{Peer, prefix},
+    process::{Process, evenkeel},
+    settings::log_until,
+};
+
+async fn serves(process: &Process) {
+    let request = normalize(evenkeel_proto::v1::NormKind::Layer, f32s(&[2], &[1.0; 2]));
+    process.client().await.normalize(request).await.expect("it serves");
+}
+
+/// A call is in flight, for which the server would wait, and end with 1.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_at_once() {
+    for (first, second, code) in
+        [(Signal::TERM, Signal::TERM, 143), (Signal::INT, Signal::INT, 130), (Signal::TERM, Signal::INT, 130)]
+    {
+        let mut process = Process::start(&["--listen=127.0.0.1:0", "--drain-timeout=60s"], &[]);
+        let mut log = process.log();
+        let peer = Peer::connect(process.address()).await;
+        let (_answer, mut body) = peer.begin("Dropout").await;
+        body.send_data(prefix(1000), false).expect("the connection is open");
+        process.signal(first);
+        log_until(&mut log, "draining");
+        let status = tokio::task::spawn_blocking(move || process.stop(second).0).await.expect("no panic");
+        assert_eq!(status.code(), Some(code), "{first:?} and {second:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_without_a_file_says_that_there_is_none() {
+    let mut process = Process::start(&["--listen=127.0.0.1:0"], &[]);
+    let mut log = process.log();
+    for _ in 0..2 {
+        process.signal(Signal::HUP);
+        log_until(&mut log, "there is no configuration file to read again");
+        serves(&process).await;
+    }
+    assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_that_is_ignored_stays_so() {
+    let plain = evenkeel(&[], &[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).arg("--listen=127.0.0.1:0");
+    for (name, _) in plain.get_envs() {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let process = Process::spawn(command);
+    process.signal(Signal::HUP);
+    serves(&process).await;
+    let (status, _, log) = process.stop(Signal::TERM);
+    assert_eq!(status.code(), Some(0));
+    assert!(log.contains("call ended") && !log.contains("configuration file"), "{log}");
+}
