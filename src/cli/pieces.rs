@@ -12,7 +12,7 @@ use bytes::Bytes;
 pub(super) use self::{
     boxes::{Boxes, Piece, Pooling},
     draws::{DrawPiece, Draws},
-    parcels::{Part, parcels},
+    parcels::{MAX_RANK, Part, parcels},
 };
 use super::{
     error::Error,

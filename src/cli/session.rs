@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use evenkeel_client::{self as client, Builder, Client};
-use evenkeel_proto::v1 as pb;
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use evenkeel_proto::v1::{self as pb, tensor_ops_service_client::TensorOpsServiceClient};
 
 use super::{error::Error, pieces::OVERHEAD, security::SecurityArgs};
 use crate::{
@@ -86,11 +85,14 @@ impl ServerArgs {
     }
 }
 
-/// The longest message that the server takes, told by its answer to a question that every server understands.
+/// The longest message that the server takes. One that is too old to know has most likely the default.
 async fn limit(client: &Client) -> Result<usize, Error> {
-    let (channel, request) = client.request(HealthCheckRequest { service: String::new() });
-    match HealthClient::new(channel).check(request).await {
-        Ok(_) => Ok(DEFAULT_MAX_MESSAGE_BYTES),
+    let (channel, request) = client.request(pb::GetServerInfoRequest {});
+    match TensorOpsServiceClient::new(channel).get_server_info(request).await {
+        Ok(info) => {
+            let limit = usize::try_from(info.into_inner().max_message_bytes).unwrap_or(usize::MAX);
+            Ok(limit.min(MAX_MAX_MESSAGE_BYTES))
+        }
         Err(status) => {
             let error = client.explain(status);
             // With any status it speaks, and the calls themselves will tell.

@@ -34,8 +34,13 @@ fn a_server_elsewhere_and_one_inside_give_the_same_bytes() -> TestResult {
 fn a_message_above_the_servers_limit() -> TestResult {
     let server = ServerProcess::start(&["--max-message-bytes", "4096"])?;
     let folder = Folder::with(&SHIPPED)?;
-    let run = folder.run(&format!("clip digits.npy --server {}", server.url))?;
-    run.failed(1, &["too large", "4096"]);
+    for command in ["clip digits.npy", "dropout digits.npy --seed 3", "normalize digits.npy --kind layer"] {
+        folder.run(&format!("{command} -o here.npy"))?.succeeded();
+        folder.run(&format!("{command} -o there.npy --server {}", server.url))?.succeeded();
+        assert!(folder.read("here.npy")? == folder.read("there.npy")?, "{command}");
+    }
+    let run = folder.run(&format!("normalize digits.npy --kind batch --server {}", server.url))?;
+    run.failed(1, &["digits.npy: tensor 'digits'", "131072 bytes", "--max-message-bytes"]);
     // The command's own server takes what the file needs, and so it takes more than the default.
     let elements = 5 << 20;
     folder.write("long.npy", &npy::f64s(&format!("({elements}, 2)"), (0..2 * elements).map(f64::from)))?;

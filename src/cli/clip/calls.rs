@@ -9,7 +9,7 @@ use evenkeel_proto::v1 as pb;
 use super::{Clipped, Totals};
 use crate::cli::{
     files::{Stored, element},
-    pieces::Part,
+    pieces::{MAX_RANK, Part},
     progress::Progress,
     run::{self, Comparison, Destination, Failure, Tell, all, blocking},
     session::Calls,
@@ -55,7 +55,7 @@ impl Gradients {
     fn messages(&self, parcel: &Parcel, bytes: &[Bytes]) -> Vec<pb::Tensor> {
         let message = |(Part { tensor, region }, bytes): (&Part, &Bytes)| {
             let (stored, dtype, _) = &self.tensors[*tensor];
-            if region.len() == stored.len {
+            if region.len() == stored.len && stored.shape.len() <= MAX_RANK {
                 element::message(*dtype, &stored.shape, bytes.clone())
             } else {
                 element::message(*dtype, &[bytes.len() / dtype.size()], bytes.clone())

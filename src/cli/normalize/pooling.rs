@@ -107,7 +107,8 @@ impl Options {
         let room = limit.saturating_sub(parameters.len());
         let room = if statistics {
             let set = self.set_len(&tensor.shape).saturating_mul(dtype.size());
-            room / set.saturating_add(STATISTICS).div_ceil(set)
+            let share = room as u128 * set as u128 / set.saturating_add(STATISTICS) as u128;
+            usize::try_from(share).unwrap_or(room)
         } else {
             room
         };

@@ -1,6 +1,6 @@
 //! Gradients in messages: small ones share one, large ones are cut between any two elements.
 
-use super::{OVERHEAD, Region};
+use super::Region;
 
 /// A part of a tensor, or all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +10,10 @@ pub(in crate::cli) struct Part {
     pub(in crate::cli) region: Region,
 }
 
+/// What a part needs in its message beside its elements, with room to spare, as long as it has few dimensions.
+const OVERHEAD: usize = 96;
+/// A tensor of more dimensions is sent as one of a single dimension.
+pub(in crate::cli) const MAX_RANK: usize = 6;
 /// More tensors in one message cost more than a message.
 const MAX_PARTS: usize = 256;
 
