@@ -223,8 +223,8 @@ impl End {
                 assert_eq!(server.whole(dropout_with("grpc-encoding", "br"), small()).await, code);
             }
             Self::NoCall => {
-                let (answer, _body) = server.peer.send(to("/", "GET")).await.expect("the connection is open");
-                drop(_body);
+                let (answer, mut body) = server.peer.send(to("/", "GET")).await.expect("the connection is open");
+                body.send_data(Bytes::new(), true).expect("the connection is open");
                 assert_eq!(answer.await.expect("an answer").status(), 405);
             }
             Self::Health => {
