@@ -39,6 +39,15 @@ impl Stream {
             Self::Unix(_) => None,
         }
     }
+
+    /// Waits until there is something to read, or the connection has ended.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.readable().await,
+            Self::Tls(stream) => stream.get_ref().0.readable().await,
+            Self::Unix(stream) => stream.readable().await,
+        }
+    }
 }
 
 /// The same method of whichever stream it is.

@@ -49,13 +49,6 @@ pub(super) struct Rewound<T> {
     stream: T,
 }
 
-impl<T> Rewound<T> {
-    /// A stream that nobody has read from.
-    pub(super) fn new(stream: T) -> Self {
-        Self { bytes: [0; HTTP_2.len()], next: 0, read: 0, stream }
-    }
-}
-
 impl<T: AsyncRead + Unpin> AsyncRead for Rewound<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.next == self.read {
