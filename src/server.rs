@@ -13,17 +13,20 @@ mod front;
 mod health;
 mod listener;
 mod metadata;
-mod patience;
+mod min_rate;
 mod places;
 mod protocol;
+mod response_body;
 mod running;
-mod sending;
+mod send_progress;
+mod send_timeout;
 mod stream;
 mod tls;
 mod tokens;
 mod turns;
 mod version;
 mod web;
+mod write_timeout;
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -62,7 +65,7 @@ use crate::{
         health::Health,
         listener::Listener,
         protocol::OnlyGrpc,
-        sending::Sending,
+        send_timeout::SendTimeout,
         tokens::{Authorize, Tokens},
         web::Web,
     },
@@ -236,11 +239,10 @@ impl Server {
             .prepare();
         let (mut connections, draining) = Connections::new(Arc::clone(&counters));
         let deadline = Deadline::new(Front::new(tensors, others));
-        let sending = Sending::new(config.connections.body_timeout, Arc::clone(&counters));
+        let send_timeout = SendTimeout::new(config.connections.body_timeout, Arc::clone(&counters));
         let shared = Shared {
             service: OnlyGrpc::new(Authorize::new(deadline, tokens)),
-            http2: http2_settings(&config.connections, &config.transport, &sending),
-            sending,
+            http2: http2_settings(&config.connections, &config.transport, send_timeout),
             web: Web::new(&config.web, &config.connections),
             config: Arc::new(config.connections),
             counters: Arc::clone(&counters),
@@ -275,8 +277,12 @@ impl Server {
 }
 
 /// What HTTP/2 is told, for every connection.
-fn http2_settings(config: &ConnectionConfig, transport: &Transport, sending: &Sending) -> http2::Builder<Sending> {
-    let mut http2 = http2::Builder::new(sending.clone());
+fn http2_settings(
+    config: &ConnectionConfig,
+    transport: &Transport,
+    send_timeout: SendTimeout,
+) -> http2::Builder<SendTimeout> {
+    let mut http2 = http2::Builder::new(send_timeout);
     http2
         .timer(TokioTimer::new())
         .initial_stream_window_size(transport.stream_window_bytes)

@@ -27,9 +27,11 @@ use super::{
     admission::Messages,
     body_error::{TransportError, of_transport},
     compression::{Account, Compressed, Compression, Decompressed, is_accepted},
-    patience::Patience,
+    min_rate::MinRateTimeout,
     protocol::NoCall,
-    sending,
+    response_body::UntilWritten,
+    send_progress::SendProgress,
+    send_timeout,
     stream::Beginning,
 };
 use crate::{
@@ -53,6 +55,8 @@ pub(super) struct Activity {
     quiet_since: AtomicU64,
     /// The server has cut off the connection: its calls are not ended by their client.
     is_cut: AtomicBool,
+    /// It was closed because the client did not read from it.
+    is_stalled: AtomicBool,
 }
 
 impl Activity {
@@ -63,12 +67,22 @@ impl Activity {
             open: AtomicUsize::new(0),
             quiet_since: AtomicU64::new(0),
             is_cut: AtomicBool::new(false),
+            is_stalled: AtomicBool::new(false),
         })
     }
 
     /// The connection is cut off, with the calls that are open.
     pub(super) fn cut(&self) {
         self.is_cut.store(true, Ordering::Relaxed);
+    }
+
+    /// The connection is closed because the client did not read from it.
+    pub(super) fn stall(&self) {
+        self.is_stalled.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::Relaxed)
     }
 
     fn is_cut(&self) -> bool {
@@ -82,17 +96,19 @@ impl Activity {
     }
 }
 
-/// A call, from its headers to the end of its answer, with the memory it holds.
+/// A call, from its headers until the last byte of its answer was written, with the memory it holds.
 #[derive(Debug)]
-struct OpenCall {
+pub(super) struct OpenCall {
     activity: Arc<Activity>,
+    _unanswered: Counted,
     _reservation: Arc<Reservation>,
 }
 
 impl OpenCall {
-    fn new(activity: &Arc<Activity>, reservation: Arc<Reservation>) -> Arc<Self> {
+    fn new(activity: &Arc<Activity>, counters: &Arc<Counters>, reservation: Arc<Reservation>) -> Arc<Self> {
         activity.open.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { activity: Arc::clone(activity), _reservation: reservation })
+        let unanswered = Counted::new(counters, |counters| &counters.calls_unanswered);
+        Arc::new(Self { activity: Arc::clone(activity), _unanswered: unanswered, _reservation: reservation })
     }
 }
 
@@ -168,7 +184,7 @@ where
         let reservation = Reservation::new(&self.counters, self.budget);
         // Whatever the call needs beyond its messages is taken from there by those who serve it.
         head.extensions.insert(Arc::clone(&reservation));
-        let open = OpenCall::new(&self.activity, Arc::clone(&reservation));
+        let open = OpenCall::new(&self.activity, &self.counters, Arc::clone(&reservation));
         let messages = match no_call {
             None => self.budget.messages(head.uri.path(), encoding.is_some()),
             // There are no messages in it.
@@ -177,11 +193,11 @@ where
         let times = messages.as_ref().map(Messages::times);
         let body = {
             let (open, counters) = (Arc::clone(&open), Arc::clone(&self.counters));
-            let patience = Patience::new(self.body_timeout);
+            let timeout = MinRateTimeout::new(self.body_timeout);
             let held = Portion::new(&reservation);
             // What comes compressed is counted once it is plain.
             let (record, is_plain) = (record.clone(), encoding.is_none());
-            RequestBody { body, transport, patience, messages, held, open, counters, record, is_plain, over: false }
+            RequestBody { body, transport, timeout, messages, held, open, counters, record, is_plain, over: false }
         };
         let body = match encoding {
             Some(encoding) => {
@@ -201,9 +217,8 @@ where
         let request = Request::from_parts(head, body);
         // What is behind it is a router, which is always ready.
         let answer = Responding::begin(guard, || self.service.clone().call(request));
-        let unanswered = Counted::new(&self.counters, |counters| &counters.calls_unanswered);
         let compression = self.compression.clone().map(|compression| (compression, encoding));
-        Call { answer, compression, _unanswered: unanswered, open: Some(open) }
+        Call { answer, compression, open: Some(open) }
     }
 }
 
@@ -213,7 +228,6 @@ pub(super) struct Call<F> {
     answer: Responding<F>,
     /// What the server understands, and how the answer is compressed, if it is.
     compression: Option<(Compression, Option<Encoding>)>,
-    _unanswered: Counted,
     open: Option<Arc<OpenCall>>,
 }
 
@@ -222,13 +236,21 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for 
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (answer, guard) = ready!(Pin::new(&mut self.answer).poll(cx));
-        sending::gave(0);
-        let open = self.open.take();
         let (answer, is_plain) = match self.compression.take() {
             Some((compression, encoding)) => compress(answer, &compression, encoding, guard.as_ref()),
             None => (answer, true),
         };
-        Poll::Ready(Ok(answer.map(|body| Answer { body: RecordedBody::new(body, guard, is_plain), open })))
+        let open = self.open.take().expect("it is not polled after its end");
+        let progress = send_timeout::of_this_task();
+        let sent = Sent { open: Arc::clone(&open), progress: Arc::clone(&progress) };
+        let mut answer = answer.map(|body| {
+            // One that has ended has no body.
+            let body = if guard.is_some() { Body::new(UntilWritten::new(body, Arc::clone(&progress))) } else { body };
+            Answer { body: RecordedBody::new(body, guard, is_plain), open, progress }
+        });
+        // Whoever gives the body to the transport keeps the call open until it is written.
+        answer.extensions_mut().insert(sent);
+        Poll::Ready(Ok(answer))
     }
 }
 
@@ -261,24 +283,29 @@ fn compress(
     }
 }
 
+/// What those who give the body of a response to the transport must know, among the extensions of the response.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub(super) open: Arc<OpenCall>,
+    pub(super) progress: Arc<SendProgress>,
+}
+
 /// The body of an answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     body: RecordedBody,
-    open: Option<Arc<OpenCall>>,
+    open: Arc<OpenCall>,
+    progress: Arc<SendProgress>,
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Some(record) = self.body.record() {
-            if sending::is_given_up() {
-                record.took_nothing();
-            } else if self.open.as_ref().is_some_and(|open| open.activity.is_cut()) {
-                record.connection_cut();
-            }
+        let Some(record) = self.body.record() else { return };
+        if self.progress.is_given_up() || self.open.activity.is_stalled() {
+            record.took_nothing();
+        } else if self.open.activity.is_cut() {
+            record.connection_cut();
         }
-        // A connection of HTTP/1.1 goes on, and waits for its client's next request, if any.
-        sending::has_none();
     }
 }
 
@@ -287,13 +314,7 @@ impl HttpBody for Answer {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        match &frame {
-            Poll::Ready(Some(Ok(frame))) => sending::gave(frame.data_ref().map_or(0, Bytes::len)),
-            Poll::Ready(Some(Err(_)) | None) => (),
-            Poll::Pending => sending::has_none(),
-        }
-        frame
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -311,7 +332,7 @@ struct RequestBody<B> {
     body: B,
     /// Why the transport's own body has failed, if there is something between.
     transport: Option<TransportError>,
-    patience: Patience,
+    timeout: MinRateTimeout,
     /// `None`: the call holds next to nothing.
     messages: Option<Messages>,
     /// What they hold, as they come.
@@ -341,20 +362,20 @@ where
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { body, transport, patience, messages, held, open, counters, record, is_plain, over } = &mut *self;
+        let Self { body, transport, timeout, messages, held, open, counters, record, is_plain, over } = &mut *self;
         if *over {
             return Poll::Ready(None);
         }
         let frame = match Pin::new(body).poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
-                ready!(patience.poll_over(cx));
+                ready!(timeout.poll_elapsed(cx));
                 counters.receives_timed_out.add_one();
                 return self.refuse(Error::Stalled);
             }
         };
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
-            patience.moved(data.len());
+            timeout.progressed(data.len());
             if *is_plain {
                 record.received(data.len());
             }

@@ -23,12 +23,14 @@ use super::{
     batched::Batched,
     calls::{Activity, Calls},
     compression::Compression,
-    sending::Sending,
+    response_body::Respond,
+    send_timeout::SendTimeout,
     stream::{Spoken, Stream},
     tls::Tls,
     turns::Turns,
     version::{Rewound, Version, recognize},
     web::Web,
+    write_timeout::WriteTimeout,
 };
 use crate::{
     budget::Budget,
@@ -46,8 +48,7 @@ const LINGERING_BYTES: usize = DEFAULT_CONNECTION_WINDOW_BYTES as usize;
 #[derive(Clone, Debug)]
 pub(super) struct Shared<S> {
     pub(super) service: S,
-    pub(super) http2: http2::Builder<Sending>,
-    pub(super) sending: Sending,
+    pub(super) http2: http2::Builder<SendTimeout>,
     /// `None`: nothing but gRPC is spoken.
     pub(super) web: Option<Web>,
     pub(super) config: Arc<ConnectionConfig>,
@@ -145,8 +146,7 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Unpin + Send + 'static,
 {
-    let Shared { service, http2, sending, web, config, counters, recorder, budget, compression, tls: _, draining } =
-        shared;
+    let Shared { service, http2, web, config, counters, recorder, budget, compression, tls: _, draining } = shared;
     let activity = Activity::new();
     let beginning = Arc::clone(&activity.beginning);
     let calls = Calls::new(
@@ -158,17 +158,18 @@ where
         compression,
         config.body_timeout,
     );
+    let stream = WriteTimeout::new(stream, config.body_timeout, Arc::clone(&activity), Arc::clone(&counters));
     let driver = Driver { activity, config, counters, draining, began };
     match (version, web) {
         // Without gRPC-Web nothing but HTTP/2 is spoken, whose library refuses any other beginning.
         (Version::Http2 | Version::Http1, None) => {
             let (stream, given_back) = Spoken::new(Batched::new(Turns::new(stream)), beginning);
-            let connection = sending.watch(http2.serve_connection(TokioIo::new(stream), calls));
+            let connection = http2.serve_connection(TokioIo::new(stream), Respond::new(calls));
             finish(driver.drive(Box::pin(connection)).await, given_back).await;
         }
         (Version::Http2, Some(web)) => {
             let (stream, given_back) = Spoken::new(Batched::new(Turns::new(stream)), beginning);
-            let connection = sending.watch(http2.serve_connection(TokioIo::new(stream), web.around(calls)));
+            let connection = http2.serve_connection(TokioIo::new(stream), Respond::new(web.around(calls)));
             finish(driver.drive(Box::pin(connection)).await, given_back).await;
         }
         (Version::Http1, Some(web)) => {
@@ -176,8 +177,8 @@ where
             beginning.see();
             // Its answers come one after another: there is nothing to send together.
             let (stream, given_back) = Spoken::new(Turns::new(stream), beginning);
-            let connection = web.http1().serve_connection(TokioIo::new(stream), web.around(calls));
-            finish(driver.drive(Box::pin(sending.watch(connection))).await, given_back).await;
+            let connection = web.http1().serve_connection(TokioIo::new(stream), Respond::new(web.around(calls)));
+            finish(driver.drive(Box::pin(connection)).await, given_back).await;
         }
     }
 }

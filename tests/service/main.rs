@@ -49,6 +49,7 @@ mod text_files;
 mod tls;
 mod tokens;
 mod unix_socket;
+mod untaken;
 mod unwelcome;
 mod watched;
 mod web;

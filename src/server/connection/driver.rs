@@ -9,11 +9,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{
-    config::ConnectionConfig,
-    counters::Counters,
-    server::{calls::Activity, sending::Watched},
-};
+use crate::{config::ConnectionConfig, counters::Counters, server::calls::Activity};
 
 /// How long a client without calls has to close its connection once it was told to.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -100,7 +96,7 @@ pub(super) struct Driver {
 
 impl Driver {
     /// Lets HTTP run until either side ends it.
-    pub(super) async fn drive<C>(self, mut connection: Pin<Box<Watched<C>>>) -> End
+    pub(super) async fn drive<C>(self, mut connection: Pin<Box<C>>) -> End
     where
         C: GracefulConnection<Error = Error>,
     {
@@ -124,9 +120,7 @@ impl Driver {
                         }
                     };
                     state.told = Some((now, (!grace.is_zero()).then(|| now + grace)));
-                    if let Some(connection) = connection.as_mut().task() {
-                        connection.graceful_shutdown();
-                    }
+                    connection.as_mut().graceful_shutdown();
                     continue;
                 }
                 Step::Cut => {
@@ -143,11 +137,10 @@ impl Driver {
             tokio::select! {
                 biased;
                 served = &mut connection => {
-                    if let Some(Err(error)) = &served {
+                    if let Err(error) = &served {
                         tracing::debug!(%error, source = ?std::error::Error::source(error), "a connection failed");
                     }
-                    // One whose client takes nothing is given up.
-                    return if served.is_some() { End::Said } else { End::Cut };
+                    return End::Said;
                 }
                 // An error says that the server is gone altogether.
                 _ = draining.wait_for(|&draining| draining), if !drains => {
@@ -156,9 +149,7 @@ impl Driver {
                         return End::Cut;
                     }
                     state.told.get_or_insert((now, None));
-                    if let Some(connection) = connection.as_mut().task() {
-                        connection.graceful_shutdown();
-                    }
+                    connection.as_mut().graceful_shutdown();
                 }
                 // Other moments count from here on.
                 () = activity.beginning.come(), if !activity.beginning.is_seen() => (),

@@ -1,0 +1,136 @@
+//! How long a client is waited for.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// The least rate. A client that moves fewer bytes, for longer than a pause may be, holds memory and a stream for next to
+/// nothing.
+pub(super) const BYTES_PER_SECOND: u64 = 16 << 10;
+
+/// A timeout that runs while a client is waited for, and gets time back by the bytes that the client has moved.
+///
+/// There is never more of it than in the beginning: no time is granted for bytes that are still to be moved.
+#[derive(Debug)]
+pub(super) struct MinRateTimeout {
+    pause: Duration,
+    left: Duration,
+    waiting_since: Option<Instant>,
+    /// Set when it is first needed, and then only moved when it goes off: most calls never wait for long.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl MinRateTimeout {
+    /// `pause`: the longest time without a byte; zero waits for ever.
+    pub(super) fn new(pause: Duration) -> Self {
+        Self { pause, left: pause, waiting_since: None, alarm: None }
+    }
+
+    /// The client is waited for; ready: it was for long enough.
+    pub(super) fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.pause.is_zero() {
+            return Poll::Pending;
+        }
+        let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + self.left;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if alarm.deadline() > deadline {
+            alarm.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(alarm.as_mut().poll(cx));
+            if alarm.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(deadline);
+        }
+    }
+
+    /// The client has moved so many bytes since this was called before. With none, it is waited for as before.
+    pub(super) fn progressed(&mut self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        if let Some(since) = self.waiting_since.take() {
+            self.left = self.left.saturating_sub(since.elapsed());
+        }
+        let earned = Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / BYTES_PER_SECOND);
+        self.left = self.pause.min(self.left + earned);
+    }
+
+    /// There is nothing that the client could move: when there is again, it has all the time.
+    pub(super) fn restart(&mut self) {
+        (self.left, self.waiting_since) = (self.pause, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Waker};
+
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(30);
+
+    fn has_elapsed(timeout: &mut MinRateTimeout) -> bool {
+        timeout.poll_elapsed(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_may_be_so_long_and_no_longer() {
+        let (mut timeout, began) = (MinRateTimeout::new(PAUSE), Instant::now());
+        poll_fn(|cx| timeout.poll_elapsed(cx)).await;
+        assert!((PAUSE..PAUSE + Duration::from_millis(2)).contains(&began.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_byte_each_second_buys_next_to_nothing() {
+        let mut timeout = MinRateTimeout::new(PAUSE);
+        let mut seconds = 0;
+        while !has_elapsed(&mut timeout) {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            seconds += 1;
+            if has_elapsed(&mut timeout) {
+                break;
+            }
+            timeout.progressed(1);
+        }
+        assert_eq!(seconds, 31, "the 30 bytes before bought 2 ms");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_line_and_pauses_between_messages_are_waited_for() {
+        let mut timeout = MinRateTimeout::new(PAUSE);
+        for _ in 0..1000 {
+            assert!(!has_elapsed(&mut timeout));
+            tokio::time::advance(Duration::from_secs(25)).await;
+            timeout.progressed(25 * BYTES_PER_SECOND as usize);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_time_is_saved_for_later_but_by_a_restart() {
+        let mut timeout = MinRateTimeout::new(PAUSE);
+        timeout.progressed(1000 * BYTES_PER_SECOND as usize);
+        assert!(!has_elapsed(&mut timeout));
+        tokio::time::advance(PAUSE - Duration::from_secs(1)).await;
+        timeout.progressed(0);
+        assert!(!has_elapsed(&mut timeout));
+        timeout.restart();
+        assert!(!has_elapsed(&mut timeout));
+        tokio::time::advance(PAUSE - Duration::from_secs(1)).await;
+        assert!(!has_elapsed(&mut timeout));
+        tokio::time::advance(Duration::from_millis(1002)).await;
+        assert!(has_elapsed(&mut timeout));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn zero_waits_for_ever() {
+        let mut timeout = MinRateTimeout::new(Duration::ZERO);
+        tokio::time::advance(100 * PAUSE).await;
+        assert!(!has_elapsed(&mut timeout));
+    }
+}

@@ -1,0 +1,128 @@
+//! Connections whose client does not read.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{calls::Activity, min_rate::MinRateTimeout};
+use crate::counters::Counters;
+
+/// A stream that fails when its client, for too long, takes fewer bytes than it must.
+#[derive(Debug)]
+pub(super) struct WriteTimeout<T> {
+    io: T,
+    timeout: MinRateTimeout,
+    activity: Arc<Activity>,
+    counters: Arc<Counters>,
+}
+
+impl<T> WriteTimeout<T> {
+    /// `pause`: how long the client may take nothing; zero: for ever.
+    pub(super) fn new(io: T, pause: Duration, activity: Arc<Activity>, counters: Arc<Counters>) -> Self {
+        Self { io, timeout: MinRateTimeout::new(pause), activity, counters }
+    }
+
+    /// What came of an attempt to write; `bytes`: how many were written.
+    fn watch<R>(
+        &mut self,
+        polled: Poll<io::Result<R>>,
+        bytes: impl FnOnce(&R) -> usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<R>> {
+        match &polled {
+            Poll::Ready(Ok(written)) => self.timeout.progressed(bytes(written)),
+            Poll::Ready(Err(_)) => (),
+            Poll::Pending => {
+                if self.timeout.poll_elapsed(cx).is_ready() {
+                    self.counters.sends_timed_out.add_one();
+                    self.activity.stall();
+                    tracing::debug!("a client did not read from its connection in time");
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+        polled
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for WriteTimeout<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.watch(polled, |&written| written, cx)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.watch(polled, |()| 0, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.watch(polled, |()| 0, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.watch(polled, |&written| written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+        time::{Instant, sleep},
+    };
+
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_secs(30);
+
+    /// Writes a MiB to a client that reads so many bytes each second; how long that took, and whether it was done.
+    async fn written(each_second: usize) -> (Duration, bool) {
+        let counters = Arc::<Counters>::default();
+        let (mut client, server) = duplex(1 << 12);
+        tokio::spawn(async move {
+            let mut bytes = vec![0; each_second];
+            while each_second == 0 || client.read_exact(&mut bytes).await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let began = Instant::now();
+        let mut stream = WriteTimeout::new(server, PAUSE, Activity::new(), Arc::clone(&counters));
+        let done = stream.write_all(&vec![0; 1 << 20]).await;
+        assert_eq!(counters.sends_timed_out.get(), u64::from(done.is_err()));
+        assert!(done.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::TimedOut), "{done:?}");
+        (began.elapsed(), done.is_ok())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_or_too_slowly_is_given_up_and_another_is_not() {
+        let (after, done) = written(0).await;
+        assert!(!done && (PAUSE..PAUSE + Duration::from_secs(1)).contains(&after), "{after:?}");
+        let (after, done) = written(1 << 10).await;
+        assert!(!done && (PAUSE..3 * PAUSE).contains(&after), "{after:?}");
+        let (after, done) = written(1 << 15).await;
+        assert!(done && after > Duration::from_secs(20), "{after:?}");
+    }
+}

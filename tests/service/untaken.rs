@@ -1,0 +1,386 @@
+//! Rows 37, 38 and 43: answers that are there and that their client does not take, over HTTP/2, HTTP/1.1, and from every
+//! service.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use evenkeel::{
+    config::{ConnectionConfig, ServerConfig, WebConfig},
+    server::{Error, Running},
+};
+use evenkeel_proto::v1 as pb;
+use h2::{Reason, RecvStream, client::Builder};
+use pb::{ClipMode, NormKind};
+use prost::Message as _;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    net::{TcpSocket, TcpStream},
+    time::{sleep, timeout},
+};
+use tonic::{Code, codegen::http::Request};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
+
+use crate::{
+    beside::{MIB, NEVER, beside},
+    harness::{clip, dropout, f32s, normalize},
+    metrics::{config, scrape},
+    peer::{Peer, address, framed},
+    process::Process,
+};
+
+/// Of the windows that a client may grant for a stream: none, next to none, and what it has if it says nothing.
+const WINDOWS: [u32; 4] = [0, 1, 100, 65_535];
+/// More bytes than any of these.
+const ELEMENTS: usize = 100_000;
+const ANSWER: usize = 4 * ELEMENTS;
+/// How long a client that is cut off may take nothing.
+const PAUSE: Duration = Duration::from_millis(300);
+/// The name of the gauges of bytes and of calls.
+const BYTES: &str = "evenkeel_bytes_in_flight";
+const CALLS: &str = "evenkeel_calls_unanswered";
+const CONNECTIONS: &str = "evenkeel_connections_open";
+
+/// A server on which a client may take nothing for so long; zero: for ever.
+async fn start(body_timeout: Duration, codec_path: bool) -> Running {
+    let connections = ConnectionConfig { body_timeout, ..Default::default() };
+    let web = WebConfig { grpc_web: true, ..Default::default() };
+    Running::start(ServerConfig { connections, codec_path, web, ..config() }).await.expect("the server starts")
+}
+
+/// Every method, with an answer that no window has room for.
+fn calls() -> Vec<(&'static str, Vec<u8>)> {
+    let input = || f32s(&[100, 1000], &[1.5; ELEMENTS]);
+    let layer = || normalize(NormKind::Layer, input());
+    let backward = pb::NormalizeBackwardRequest {
+        kind: NormKind::Layer.into(),
+        input: Some(input()),
+        grad_output: Some(input()),
+        ..Default::default()
+    };
+    let undropped =
+        pb::DropoutBackwardRequest { p: Some(0.5), seed: 1, grad_output: Some(input()), ..Default::default() };
+    vec![
+        ("Normalize", layer().encode_to_vec()),
+        ("Normalize", pb::NormalizeRequest { return_statistics: true, ..layer() }.encode_to_vec()),
+        ("NormalizeBackward", backward.encode_to_vec()),
+        ("Dropout", dropout(0.5, input()).encode_to_vec()),
+        ("DropoutBackward", undropped.encode_to_vec()),
+        ("ClipGradients", clip(ClipMode::Norm, 1.0, vec![input()]).encode_to_vec()),
+    ]
+}
+
+/// A client that grants so many bytes for each stream, and any number for the connection.
+fn granting(window: u32) -> Builder {
+    let mut settings = Builder::new();
+    settings.initial_window_size(window).initial_connection_window_size((1 << 31) - 1);
+    settings
+}
+
+/// Begins a call; its answer has begun when this returns, and has headers only.
+async fn ask(peer: &Peer, request: Request<()>, message: &[u8]) -> RecvStream {
+    let (answer, mut body) = peer.send(request).await.expect("the connection is open");
+    body.send_data(framed(message), true).expect("the connection is open");
+    answer.await.expect("headers are subject to no window").into_body()
+}
+
+fn request(path: &str) -> Request<()> {
+    Request::post(format!("http://evenkeel/{path}")).header("content-type", "application/grpc").body(()).expect("one")
+}
+
+fn method(name: &str) -> Request<()> {
+    request(&format!("evenkeel.v1.TensorOpsService/{name}"))
+}
+
+/// What comes until the stream is reset, and the reason.
+async fn until_reset(mut answer: RecvStream) -> (usize, Option<Reason>) {
+    let mut came = 0;
+    loop {
+        // What has come is not released: the window stays as it was granted.
+        match answer.data().await.expect("the answer has no end") {
+            Ok(data) => came += data.len(),
+            Err(error) => return (came, error.reason()),
+        }
+    }
+}
+
+/// Waits until a gauge is as it should be; a server on which it never is keeps the test from ending.
+async fn until(server: &Running, gauge: &str, is_right: impl Fn(f64) -> bool) {
+    let reached = async {
+        while !is_right(scrape(server).await[gauge]) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(NEVER, reached).await.unwrap_or_else(|_| panic!("{gauge} stays as it is"));
+}
+
+/// Serves a few calls of others: the transport has had the time to take what it takes of the answers before.
+async fn others_are_served(server: &Running) {
+    let small = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
+    for _ in 0..3 {
+        let other = Peer::connect(address(server)).await;
+        assert_eq!(other.call("Dropout", &small).await.expect("an answer").code(), Code::Ok);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_taken_is_in_the_budget_until_it_is_gone() {
+    for codec_path in [false, true] {
+        let server = start(Duration::ZERO, codec_path).await;
+        for window in WINDOWS {
+            let peer = Peer::with(&granting(window), address(&server)).await;
+            let mut answers = Vec::new();
+            for (name, message) in calls() {
+                answers.push(ask(&peer, method(name), &message).await);
+            }
+            others_are_served(&server).await;
+            until(&server, CALLS, |calls| calls == 6.0).await;
+            let held = scrape(&server).await[BYTES];
+            assert!(held >= (6 * ANSWER) as f64, "{held} bytes with a window of {window}, {codec_path}");
+            // Row 38: half of them are given up, then the client leaves.
+            answers.truncate(3);
+            until(&server, CALLS, |calls| calls == 3.0).await;
+            assert!(scrape(&server).await[BYTES] >= (3 * ANSWER) as f64);
+            drop(answers);
+            peer.connection.abort();
+            until(&server, CALLS, |calls| calls == 0.0).await;
+            until(&server, BYTES, |bytes| bytes == 0.0).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_taken_is_cut_off() {
+    for codec_path in [false, true] {
+        let server = start(PAUSE, codec_path).await;
+        for window in WINDOWS {
+            let peer = Peer::with(&granting(window), address(&server)).await;
+            let mut calls = calls();
+            if window <= 1 {
+                let gradients = vec![f32s(&[2], &[1.0, 2.0])];
+                let measured = pb::MeasureGradientsRequest { gradients, ..Default::default() }.encode_to_vec();
+                calls.extend([
+                    ("MeasureGradients", measured),
+                    ("Dropout", dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec()),
+                ]);
+            }
+            let mut answers = Vec::new();
+            for (name, message) in &calls {
+                answers.push((name, ask(&peer, method(name), message).await));
+            }
+            for (name, answer) in answers {
+                let (came, reason) = until_reset(answer).await;
+                assert_eq!((came, reason), (window as usize, Some(Reason::CANCEL)), "{name} {codec_path}");
+            }
+        }
+        until(&server, BYTES, |bytes| bytes == 0.0).await;
+        let timed_out = scrape(&server).await["evenkeel_stalled_total{way=\"send\"}"];
+        assert_eq!(timed_out, (4 * 6 + 2 * 2) as f64);
+    }
+}
+
+/// Without a message of their own to the tensor service, and without a token.
+#[tokio::test]
+async fn answers_of_health_and_reflection_are_cut_off() {
+    let server = start(PAUSE, false).await;
+    let check = HealthCheckRequest::default().encode_to_vec();
+    let list = MessageRequest::ListServices(String::new());
+    let list = ServerReflectionRequest { host: String::new(), message_request: Some(list) }.encode_to_vec();
+    for window in [0, 1] {
+        let peer = Peer::with(&granting(window), address(&server)).await;
+        for (path, message) in [
+            ("grpc.health.v1.Health/Check", &check),
+            ("grpc.health.v1.Health/Watch", &check),
+            ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &list),
+            ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &list),
+        ] {
+            let (came, reason) = until_reset(ask(&peer, request(path), message).await).await;
+            assert_eq!((came, reason), (window as usize, Some(Reason::CANCEL)), "{path}");
+        }
+    }
+}
+
+/// A watch of health has nothing to say for as long as nothing changes, and is not cut off for that.
+#[tokio::test]
+async fn a_watch_that_was_taken_goes_on() {
+    let server = start(PAUSE, false).await;
+    let peer = Peer::with(&granting(1 << 20), address(&server)).await;
+    let check = HealthCheckRequest::default().encode_to_vec();
+    let mut watch = ask(&peer, request("grpc.health.v1.Health/Watch"), &check).await;
+    assert!(watch.data().await.expect("it says SERVING").is_ok());
+    // Another client is cut off meanwhile, three times in a row.
+    for _ in 0..3 {
+        let other = Peer::with(&granting(0), address(&server)).await;
+        until_reset(ask(&other, request("grpc.health.v1.Health/Check"), &check).await).await;
+    }
+    let stopping = tokio::spawn(server.shutdown_and_wait());
+    assert!(watch.data().await.expect("it says NOT_SERVING").is_ok());
+    drop((watch, peer));
+    stopping.await.expect("no panic").expect("it ends well");
+}
+
+/// A connection that can stop reading.
+struct Deaf {
+    stream: TcpStream,
+    is_deaf: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Deaf {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_deaf.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Deaf {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A connection whose kernel takes little that is not read.
+async fn narrow(server: &Running) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(1 << 16).expect("it may be small");
+    socket.connect(address(server)).await.expect("the server listens")
+}
+
+/// A client that grants any window and does not read: the answers wait for the socket.
+#[tokio::test]
+async fn a_connection_that_is_not_read_is_closed() {
+    // More than kernels keep for a connection.
+    const MANY: usize = 40;
+    for body_timeout in [Duration::ZERO, PAUSE] {
+        let server = start(body_timeout, false).await;
+        let is_deaf = Arc::<AtomicBool>::default();
+        let stream = Deaf { stream: narrow(&server).await, is_deaf: Arc::clone(&is_deaf) };
+        let peer = Peer::over(&granting((1 << 31) - 1), stream).await.expect("the server speaks HTTP/2");
+        let small = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
+        assert_eq!(peer.call("Dropout", &small).await.expect("an answer").code(), Code::Ok);
+        is_deaf.store(true, Ordering::Relaxed);
+        let message = framed(&dropout(0.0, f32s(&[ELEMENTS as i64], &[1.0; ELEMENTS])).encode_to_vec());
+        let mut begun = Vec::new();
+        for _ in 0..MANY {
+            let (answer, mut body) = peer.begin("Dropout").await;
+            // Windows for more are not heard of any more.
+            body.send_data(message.clone(), true).expect("the connection is open");
+            begun.push(answer);
+            sleep(Duration::from_millis(1)).await;
+        }
+        if body_timeout.is_zero() {
+            until(&server, CALLS, |calls| calls > 1.0).await;
+            others_are_served(&server).await;
+            assert!(scrape(&server).await[CALLS] > 1.0);
+            drop(begun);
+            peer.connection.abort();
+        }
+        until(&server, CONNECTIONS, |open| open == 0.0).await;
+        until(&server, BYTES, |bytes| bytes == 0.0).await;
+        assert_eq!(scrape(&server).await[CALLS], 0.0);
+    }
+}
+
+/// The same over HTTP/1.1, and HTTP/2 below gRPC-Web is that of the others.
+#[tokio::test]
+async fn an_answer_over_http_1_that_is_not_read_is_in_the_budget_until_it_is_cut_off() {
+    const LARGE: usize = 4 * MIB;
+    let message = framed(&dropout(0.0, f32s(&[LARGE as i64], &vec![1.0; LARGE])).encode_to_vec());
+    for kind in ["application/grpc-web", "application/grpc-web-text"] {
+        let body = if kind.ends_with("text") { base64(&message) } else { message.to_vec() };
+        for body_timeout in [Duration::ZERO, PAUSE] {
+            let server = start(body_timeout, false).await;
+            let mut stream = narrow(&server).await;
+            let head = format!(
+                "POST /evenkeel.v1.TensorOpsService/Dropout HTTP/1.1\r\nhost: evenkeel\r\naccept: {kind}\r\n\
+                 content-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(head.as_bytes()).await.expect("the server reads");
+            stream.write_all(&body).await.expect("the server reads");
+            let mut first = [0; 12];
+            stream.read_exact(&mut first).await.expect("an answer begins");
+            assert_eq!(&first, b"HTTP/1.1 200");
+            if body_timeout.is_zero() {
+                others_are_served(&server).await;
+                let series = scrape(&server).await;
+                assert!(series[CALLS] == 1.0 && series[BYTES] >= (4 * LARGE) as f64, "{} {kind}", series[BYTES]);
+                drop(stream);
+            }
+            until(&server, CONNECTIONS, |open| open == 0.0).await;
+            until(&server, BYTES, |bytes| bytes == 0.0).await;
+            assert_eq!(scrape(&server).await[CALLS], 0.0);
+        }
+    }
+}
+
+fn base64(bytes: &[u8]) -> Vec<u8> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes).into_bytes()
+}
+
+/// Calls whose answers are not taken are calls in flight: they have the time to drain, and not more.
+#[tokio::test]
+async fn a_server_that_stops_does_not_wait_for_them_beyond_its_time() {
+    let connections = ConnectionConfig { body_timeout: Duration::ZERO, ..Default::default() };
+    let server =
+        Running::start(ServerConfig { connections, drain_timeout: PAUSE, ..config() }).await.expect("it starts");
+    let peer = Peer::with(&granting(100), address(&server)).await;
+    let (name, message) = calls().swap_remove(3);
+    let _answer = ask(&peer, method(name), &message).await;
+    let stopped = server.shutdown_and_wait().await;
+    assert!(matches!(stopped, Err(Error::DrainTimeout { calls: 1, .. })), "{stopped:?}");
+}
+
+/// Sixty answers of 4 MiB on one connection, where the budget has room for five, each with its request.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_not_taken_take_no_more_than_the_budget() {
+    const LARGE: usize = MIB;
+    const BUDGET: usize = 40 * MIB;
+    let process = Process::start(
+        &[
+            "--listen=127.0.0.1:0",
+            "--log-level=error",
+            "--max-message-bytes=5242880",
+            "--max-bytes-in-flight=41943040",
+            "--buffer-pool-bytes=8388608",
+        ],
+        &[],
+    );
+    let message: Bytes = dropout(0.0, f32s(&[LARGE as i64], &vec![1.0; LARGE])).encode_to_vec().into();
+    let attack = async {
+        let peer = Peer::with(&granting(100), process.address()).await;
+        let (mut kept, mut refused) = (Vec::new(), 0);
+        for _ in 0..60 {
+            let (answer, mut body) = peer.begin("Dropout").await;
+            // An error says that the call was refused.
+            let _ = body.send_data(framed(&message), true);
+            let answer = answer.await.expect("headers");
+            if answer.headers().contains_key("grpc-status") {
+                refused += 1;
+            } else {
+                kept.push(answer);
+            }
+        }
+        assert!(!kept.is_empty() && kept.len() <= BUDGET / (8 * LARGE) && refused > 0, "{} {refused}", kept.len());
+    };
+    beside(&process, BUDGET + 40 * MIB, attack).await;
+}
