@@ -2,10 +2,11 @@
 
 use std::process::{Command, Stdio};
 
+use prost::Message as _;
 use rustix::process::Signal;
 
 use crate::{
-    harness::{f32s, normalize},
+    harness::{dropout, f32s, normalize},
     peer::{Peer, prefix},
     process::{Process, evenkeel},
     settings::log_until,
@@ -27,6 +28,9 @@ async fn a_second_signal_ends_at_once() {
         let peer = Peer::connect(process.address()).await;
         let (_answer, mut body) = peer.begin("Dropout").await;
         body.send_data(prefix(1000), false).expect("the connection is open");
+        // One that is answered after it says that the server has it.
+        let message = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
+        assert_eq!(peer.call("Dropout", &message).await.expect("an answer").code(), tonic::Code::Ok);
         process.signal(first);
         log_until(&mut log, "draining");
         let status = tokio::task::spawn_blocking(move || process.stop(second).0).await.expect("no panic");
