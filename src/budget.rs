@@ -7,10 +7,12 @@ use std::sync::{
 
 use crate::{
     config::HELD_PER_REQUEST_BYTE,
-    counters::Counters,
+    counters::{Counters, Gauge},
     error::{Error, Scarce},
 };
 
+/// The largest message to health and reflection, which are asked for names.
+pub(crate) const MAX_QUESTION_BYTES: usize = 16 << 10;
 /// What a small call holds at most, in bytes: a message of 128 KiB and its answer. One of 64 KiB is small also while it is
 /// decompressed, with the codec and a piece more than there will be.
 const SMALL: usize = 256 << 10;
@@ -27,18 +29,45 @@ pub(crate) struct Budget {
     /// What large calls leave free.
     reserve: usize,
     max_message: usize,
+    purpose: Purpose,
+}
+
+/// What a budget is for: each is counted by itself.
+#[derive(Clone, Copy, Debug)]
+enum Purpose {
+    Calls,
+    Streams,
+    Questions,
 }
 
 impl Budget {
+    /// What the streams of calls hold beside their messages, together.
+    pub(crate) const STREAMS: Self = Self::fixed(32 << 20, Purpose::Streams);
+    /// What health and reflection hold, with their streams, together.
+    pub(crate) const QUESTIONS: Self = Self::fixed(8 << 20, Purpose::Questions);
+
+    const fn fixed(limit: usize, purpose: Purpose) -> Self {
+        Self { limit, reserve: 0, max_message: MAX_QUESTION_BYTES, purpose }
+    }
+
     /// `limit` bytes, of which the largest message, `max_message` bytes, can always have as many as it needs.
     pub(crate) const fn new(limit: usize, max_message: usize) -> Self {
         let (part, beside) = (limit / PARTS, limit.saturating_sub(max_message.saturating_mul(HELD_PER_REQUEST_BYTE)));
-        Self { limit, reserve: if part < beside { part } else { beside }, max_message }
+        Self { limit, reserve: if part < beside { part } else { beside }, max_message, purpose: Purpose::Calls }
     }
 
     /// The largest message, in bytes: a longer one is refused for that, by others.
     pub(crate) const fn max_message(self) -> usize {
         self.max_message
+    }
+
+    /// How many of its bytes are reserved.
+    const fn gauge(self, counters: &Counters) -> &Gauge {
+        match self.purpose {
+            Purpose::Calls => &counters.bytes_in_flight,
+            Purpose::Streams => &counters.stream_bytes,
+            Purpose::Questions => &counters.question_bytes,
+        }
     }
 
     /// What all calls may hold together once one of them holds so many bytes.
@@ -76,7 +105,7 @@ impl Reservation {
     pub(crate) fn try_grow(&self, more: usize) -> Result<(), Error> {
         let sum = self.bytes().saturating_add(more);
         // A call is large as soon as it holds so much, whatever it held before.
-        if !self.counters.bytes_in_flight.try_add(more, self.budget.limit_with(sum)) {
+        if !self.gauge().try_add(more, self.budget.limit_with(sum)) {
             self.counters.refused_for_bytes.add_one();
             return Err(Error::Overloaded { scarce: Scarce::Bytes });
         }
@@ -87,7 +116,11 @@ impl Reservation {
     /// Gives back so many of the bytes that were reserved.
     pub(crate) fn shrink(&self, fewer: usize) {
         self.bytes.fetch_sub(fewer, Ordering::Relaxed);
-        self.counters.bytes_in_flight.subtract(fewer);
+        self.gauge().subtract(fewer);
+    }
+
+    fn gauge(&self) -> &Gauge {
+        self.budget.gauge(&self.counters)
     }
 
     /// The bytes that this call could have if no other call had any, once it holds so many.
@@ -98,7 +131,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.counters.bytes_in_flight.subtract(*self.bytes.get_mut());
+        self.gauge().subtract(self.bytes());
     }
 }
 

@@ -36,6 +36,10 @@ pub(crate) struct Counters {
     pub(crate) sends_timed_out: Counter,
     /// Bytes that calls hold.
     pub(crate) bytes_in_flight: Gauge,
+    /// Bytes that the streams of calls hold beside their messages, beyond the share of each connection.
+    pub(crate) stream_bytes: Gauge,
+    /// Bytes that health and reflection hold, beyond the share of each connection.
+    pub(crate) question_bytes: Gauge,
     /// Calls that were refused because too many bytes were held.
     pub(crate) refused_for_bytes: Counter,
     /// Calls that were refused because too many waited for a thread.
@@ -60,6 +64,8 @@ impl Counters {
             receives_timed_out,
             sends_timed_out,
             bytes_in_flight,
+            stream_bytes,
+            question_bytes,
             refused_for_bytes,
             refused_for_queue,
         } = self;
@@ -81,6 +87,8 @@ impl Counters {
             receives_timed_out = receives_timed_out.get(),
             sends_timed_out = sends_timed_out.get(),
             bytes_in_flight = bytes_in_flight.get(),
+            stream_bytes = stream_bytes.get(),
+            question_bytes = question_bytes.get(),
             refused_for_bytes = refused_for_bytes.get(),
             refused_for_queue = refused_for_queue.get(),
             "calls"

@@ -46,7 +46,7 @@ pub(crate) use tls::Tls;
 
 use crate::{
     address::Address,
-    budget::Budget,
+    budget::{Budget, MAX_QUESTION_BYTES},
     buffers::{BufferMetrics, Buffers},
     config::{self, ConnectionConfig, ServerConfig, transport::Transport},
     counters::Counters,
@@ -76,8 +76,6 @@ use crate::{
 /// An answer that is waited for.
 pub(crate) type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// The largest message to health and reflection, which are asked for names.
-const MAX_QUESTION_BYTES: usize = 16 << 10;
 /// The names and values of a request's headers together.
 const MAX_HEADER_BYTES: u32 = 16 << 10;
 /// How long the records of calls that were cut off are waited for.

@@ -188,8 +188,10 @@ fn connections(encoder: &mut DescriptorEncoder<'_>, counted: &Counters) -> fmt::
     count(&mut family, &[("way", "send")], counted.sends_timed_out.get())?;
     for (name, help, value) in [
         ("evenkeel_connections_open", "Connections that are open.", &counted.connections_open),
-        ("evenkeel_calls_unanswered", "Calls that have no answer yet.", &counted.calls_unanswered),
+        ("evenkeel_calls_unanswered", "Calls whose answer is not written yet.", &counted.calls_unanswered),
         ("evenkeel_bytes_in_flight", "Bytes that calls hold.", &counted.bytes_in_flight),
+        ("evenkeel_stream_bytes", "Bytes that streams of calls hold beside messages.", &counted.stream_bytes),
+        ("evenkeel_question_bytes", "Bytes that health and reflection hold.", &counted.question_bytes),
     ] {
         gauge(encoder, name, help, value.get() as u64)?;
     }

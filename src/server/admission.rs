@@ -4,9 +4,15 @@
 //! is refused if they are not there; so that memory is bounded by what was granted, not by what clients send. What it
 //! becomes beyond that, when it is taken apart, is taken from the budget while it comes.
 
+mod kind;
 mod parts;
+mod stream;
 
-pub(super) use self::parts::Parts;
+pub(super) use self::{
+    kind::Kind,
+    parts::Parts,
+    stream::{ConnectionShare, StreamCharge},
+};
 use crate::{
     budget::{Budget, Portion},
     config::HELD_PER_REQUEST_BYTE,
@@ -14,16 +20,14 @@ use crate::{
     prefix::Prefix,
 };
 
-/// The path of every method that computes; health and reflection are always answered.
-const METHODS: &str = "/evenkeel.";
+/// What a message to health or reflection may have before it is counted: what the charge of its stream has room for.
+const SHORT_QUESTION: usize = 1 << 10;
 
 impl Budget {
-    /// What is known of a call's messages before any has come; `None`: it holds next to nothing.
+    /// What is known of the messages of a call of this kind before any has come.
     /// `are_decompressed`: those that are compressed are counted by what becomes of them, elsewhere.
-    pub(super) fn messages(&self, path: &str, are_decompressed: bool) -> Option<Messages> {
-        let method = path.strip_prefix(METHODS)?;
-        let kind = if method.ends_with("/MeasureGradients") { Kind::OneByOne } else { Kind::Whole };
-        Some(Messages {
+    pub(super) fn messages(self, kind: Kind, are_decompressed: bool) -> Messages {
+        Messages {
             kind,
             max_message: self.max_message(),
             are_decompressed,
@@ -32,17 +36,8 @@ impl Budget {
             missing: 0,
             parts: Parts::new(),
             prefix: Prefix::new(),
-        })
+        }
     }
-}
-
-/// How many of a call's messages are in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// All of them, until the answer is sent, which is about as long.
-    Whole,
-    /// Those that are being read: what came before is forgotten by then, and the answer is short.
-    OneByOne,
 }
 
 /// Follows the frames of a request and knows where its messages begin.
@@ -76,6 +71,7 @@ impl Messages {
             }
             // A frame is asked for when all messages before the one that has begun are done with.
             Kind::OneByOne => held.resize_decoded(touched, apart),
+            Kind::Health | Kind::Reflection => held.resize(touched.saturating_sub(SHORT_QUESTION)),
         }
     }
 
@@ -83,7 +79,7 @@ impl Messages {
     pub(super) fn times(&self) -> usize {
         match self.kind {
             Kind::Whole => HELD_PER_REQUEST_BYTE,
-            Kind::OneByOne => 1,
+            Kind::OneByOne | Kind::Health | Kind::Reflection => 1,
         }
     }
 
@@ -131,7 +127,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{budget::Reservation, counters::Counters, error::Scarce};
+    use crate::{budget::Reservation, counters::Counters, error::Scarce, metrics::Method};
 
     const LIMIT: usize = 1000;
 
@@ -143,8 +139,13 @@ mod tests {
         Portion::new(&Reservation::new(counters, budget))
     }
 
+    fn of(budget: Budget, method: &str) -> Messages {
+        let method = Method::of_path(&format!("/evenkeel.v1.TensorOpsService/{method}"));
+        budget.messages(Kind::of(method), false)
+    }
+
     fn messages(method: &str) -> Messages {
-        budget().messages(&format!("/evenkeel.v1.TensorOpsService/{method}"), false).expect("it computes")
+        of(budget(), method)
     }
 
     fn framed(lengths: &[usize]) -> Vec<u8> {
@@ -218,8 +219,7 @@ mod tests {
         let becomes = 1000 * 512 - (64 << 10);
         for (method, held_bytes) in [("Dropout", 4000), ("MeasureGradients", 2000)] {
             let budget = Budget::new(ROOM, 4000);
-            let mut messages =
-                budget.messages(&format!("/evenkeel.v1.TensorOpsService/{method}"), false).expect("it does");
+            let mut messages = of(budget, method);
             let (counters, small) = (Arc::default(), framed(&[1]));
             let mut held = portion(&counters, budget);
             for frame in message.chunks(300) {
@@ -236,17 +236,32 @@ mod tests {
         let budget = Budget::new(limit, 4000);
         let refused = messages("Dropout").frame(&message[..1000], &mut portion(&counters, budget));
         assert_eq!(refused, Ok(()), "it is too long, which others say");
-        let mut messages = budget.messages("/evenkeel.v1.TensorOpsService/Dropout", false).expect("it computes");
+        let mut messages = of(budget, "Dropout");
         let refused = messages.frame(&message, &mut portion(&counters, budget));
         assert_eq!(refused, Err(Error::TooManyParts { limit: limit - limit / 16 }));
         assert_eq!(counters.bytes_in_flight.get(), 0);
     }
 
     #[test]
-    fn health_and_reflection_are_not_bounded() {
-        let budget = Budget::new(0, 400);
-        for path in ["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/"] {
-            assert!(budget.messages(path, false).is_none(), "{path}");
+    fn health_and_reflection_have_a_budget_of_their_own_and_all_else_has_the_large_one() {
+        let counters = Arc::<Counters>::default();
+        let of_path = |path| Kind::of(Method::of_path(path));
+        for path in ["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"] {
+            let mut held = portion(&counters, Budget::QUESTIONS);
+            let mut messages = Budget::QUESTIONS.messages(of_path(path), false);
+            messages.frame(&framed(&[SHORT_QUESTION]), &mut held).expect("there is room");
+            assert_eq!(counters.question_bytes.get(), 0, "{path}");
+            messages.frame(&framed(&[10_000])[..5], &mut held).expect("there is room");
+            assert_eq!(counters.question_bytes.get(), 10_000 - SHORT_QUESTION, "{path}");
         }
+        for path in
+            ["/", "/evenkeel.v1.TensorOpsService/Unknown", "/grpc.health.v1.Health", "/grpc.health.v2.Health/Check"]
+        {
+            let refused = Budget::new(0, 400)
+                .messages(of_path(path), false)
+                .frame(&framed(&[1]), &mut portion(&counters, Budget::new(0, 400)));
+            assert_eq!(refused, Err(Error::Overloaded { scarce: Scarce::Bytes }), "{path}");
+        }
+        assert_eq!((counters.bytes_in_flight.get(), counters.question_bytes.get()), (0, 0));
     }
 }

@@ -18,17 +18,16 @@ use tokio::time::Instant;
 use tonic::{
     Code, Status,
     body::Body,
-    codegen::http::{Request, Response},
+    codegen::http::{HeaderMap, Request, Response},
 };
 use tower::Service;
 
 use super::{
-    MAX_QUESTION_BYTES,
-    admission::Messages,
+    admission::{ConnectionShare, Kind, Messages, StreamCharge},
     body_error::{TransportError, of_transport},
     compression::{Account, Compressed, Compression, Decompressed, is_accepted},
     min_rate::MinRateTimeout,
-    protocol::NoCall,
+    protocol::{NoCall, Refused},
     response_body::UntilWritten,
     send_progress::SendProgress,
     send_timeout,
@@ -57,6 +56,8 @@ pub(super) struct Activity {
     is_cut: AtomicBool,
     /// It was closed because the client did not read from it.
     is_stalled: AtomicBool,
+    /// What its first streams are charged to.
+    share: Arc<ConnectionShare>,
 }
 
 impl Activity {
@@ -68,6 +69,7 @@ impl Activity {
             quiet_since: AtomicU64::new(0),
             is_cut: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
+            share: Arc::default(),
         })
     }
 
@@ -101,14 +103,21 @@ impl Activity {
 pub(super) struct OpenCall {
     activity: Arc<Activity>,
     _unanswered: Counted,
+    _charge: StreamCharge,
     _reservation: Arc<Reservation>,
 }
 
 impl OpenCall {
-    fn new(activity: &Arc<Activity>, counters: &Arc<Counters>, reservation: Arc<Reservation>) -> Arc<Self> {
+    fn new(
+        activity: &Arc<Activity>,
+        counters: &Arc<Counters>,
+        charge: StreamCharge,
+        reservation: Arc<Reservation>,
+    ) -> Arc<Self> {
         activity.open.fetch_add(1, Ordering::Relaxed);
         let unanswered = Counted::new(counters, |counters| &counters.calls_unanswered);
-        Arc::new(Self { activity: Arc::clone(activity), _unanswered: unanswered, _reservation: reservation })
+        let activity = Arc::clone(activity);
+        Arc::new(Self { activity, _unanswered: unanswered, _charge: charge, _reservation: reservation })
     }
 }
 
@@ -175,36 +184,42 @@ where
         let (mut head, body) = request.into_parts();
         let transport = head.extensions.remove::<TransportError>();
         let (record, guard) = self.recorder.begin(head.uri.path(), &head.headers);
+        let kind = Kind::of(record.method());
         let no_call = NoCall::of(&head.method, &head.headers);
+        let mut over = false;
+        let charge = StreamCharge::new(kind, head.uri.path(), &head.headers, &self.activity.share, &self.counters)
+            .unwrap_or_else(|error| {
+                // Of a request that is refused nothing is kept.
+                (head.headers, over) = (HeaderMap::new(), true);
+                head.extensions.insert(Refused(error));
+                StreamCharge::Refused
+            });
         if let Some(no_call) = no_call {
             head.extensions.insert(no_call);
         }
         let compression = self.compression.as_ref().filter(|_| no_call.is_none());
         let encoding = compression.and_then(|compression| compression.take(&mut head.headers));
-        let reservation = Reservation::new(&self.counters, self.budget);
+        let budget = if kind.is_question() { Budget::QUESTIONS } else { self.budget };
+        let reservation = Reservation::new(&self.counters, budget);
         // Whatever the call needs beyond its messages is taken from there by those who serve it.
         head.extensions.insert(Arc::clone(&reservation));
-        let open = OpenCall::new(&self.activity, &self.counters, Arc::clone(&reservation));
-        let messages = match no_call {
-            None => self.budget.messages(head.uri.path(), encoding.is_some()),
-            // There are no messages in it.
-            Some(NoCall::Method | NoCall::ContentType) => None,
-        };
-        let times = messages.as_ref().map(Messages::times);
+        let open = OpenCall::new(&self.activity, &self.counters, charge, Arc::clone(&reservation));
+        // What is no call has no messages.
+        let messages = no_call.is_none().then(|| budget.messages(kind, encoding.is_some()));
         let body = {
             let (open, counters) = (Arc::clone(&open), Arc::clone(&self.counters));
             let timeout = MinRateTimeout::new(self.body_timeout);
             let held = Portion::new(&reservation);
             // What comes compressed is counted once it is plain.
             let (record, is_plain) = (record.clone(), encoding.is_none());
-            RequestBody { body, transport, timeout, messages, held, open, counters, record, is_plain, over: false }
+            RequestBody { body, transport, timeout, messages, held, open, counters, record, is_plain, over }
         };
         let body = match encoding {
             Some(encoding) => {
                 let account = Account {
                     held: Portion::new(&reservation),
-                    times: times.unwrap_or(1),
-                    limit: if times.is_some() { self.budget.max_message() } else { MAX_QUESTION_BYTES },
+                    times: budget.messages(kind, true).times(),
+                    limit: budget.max_message(),
                     record: record.clone(),
                 };
                 Body::new(Decompressed::new(body, encoding, account))
@@ -212,7 +227,7 @@ where
             None => Body::new(body),
         };
         // Health and reflection have next to nothing to say.
-        let encoding = encoding.filter(|&encoding| times.is_some() && is_accepted(&head.headers, encoding));
+        let encoding = encoding.filter(|&encoding| !kind.is_question() && is_accepted(&head.headers, encoding));
         head.extensions.insert(record);
         let request = Request::from_parts(head, body);
         // What is behind it is a router, which is always ready.

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::ready,
     task::{Context, Poll},
 };
 
@@ -9,12 +10,14 @@ use bytes::Bytes;
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, Full};
 use tonic::{
+    Status,
     body::Body,
     codegen::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use tower::Service;
 
 use super::BoxedAnswer;
+use crate::error::Error;
 
 /// What is read of a request before it is answered, in bytes. Some clients only listen once all is sent; and what is
 /// wrong with a request of HTTP/2 is said to its client only while it has no answer.
@@ -65,7 +68,12 @@ impl NoCall {
     }
 }
 
-/// Lets calls of gRPC through to `service`; what is none has its [`NoCall`] among its extensions.
+/// Among the extensions of a request: it is refused with this, and nothing of it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Refused(pub(super) Error);
+
+/// Lets calls of gRPC through to `service`; what is none has its [`NoCall`] among its extensions, and what is refused its
+/// [`Refused`].
 #[derive(Clone, Debug)]
 pub(super) struct OnlyGrpc<S>(S);
 
@@ -88,7 +96,12 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
-        let Some(&no_call) = request.extensions().get::<NoCall>() else { return self.0.call(request) };
+        let Some(&no_call) = request.extensions().get::<NoCall>() else {
+            return match request.extensions().get::<Refused>() {
+                Some(Refused(error)) => Box::pin(ready(Ok(Status::from(error.clone()).into_http()))),
+                None => self.0.call(request),
+            };
+        };
         let (head, body) = request.into_parts();
         Box::pin(async move {
             read(body).await;

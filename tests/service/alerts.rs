@@ -11,7 +11,7 @@ use saphyr::{LoadableYamlNode as _, Yaml};
 use crate::documented::{asks_for_what_is_there, code, families, family, operations};
 
 /// Families that say how things are, and never that something is wrong: no alert asks for them or sends anybody to look.
-const CALM: [&str; 13] = [
+const CALM: [&str; 15] = [
     "evenkeel_build_info",
     "evenkeel_buffers_kept_bytes",
     "evenkeel_calls_in_flight",
@@ -20,9 +20,11 @@ const CALM: [&str; 13] = [
     "evenkeel_connections_accepted_total",
     "evenkeel_jobs_running",
     "evenkeel_operations_total",
+    "evenkeel_question_bytes",
     "evenkeel_received_bytes_total",
     "evenkeel_routes_total",
     "evenkeel_sent_bytes_total",
+    "evenkeel_stream_bytes",
     "process_cpu_seconds_total",
     "process_start_time_seconds",
 ];

@@ -45,6 +45,7 @@ mod shutdown;
 mod signals;
 mod silent;
 mod stalled;
+mod streams;
 mod text_files;
 mod tls;
 mod tokens;

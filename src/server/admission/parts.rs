@@ -239,7 +239,7 @@ mod tests {
         let messages = files.iter().flat_map(|file| &file.message_type);
         let read: Vec<_> =
             messages.filter(|message| message.name() == "Tensor" || message.name().ends_with("Request")).collect();
-        assert_eq!(read.len(), 7, "the requests, and tensors");
+        assert_eq!(read.len(), 8, "the requests, and tensors");
         for message in read {
             let is_tensor = message.name() == "Tensor";
             for field in &message.field {

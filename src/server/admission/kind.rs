@@ -1,0 +1,42 @@
+//! What is counted of a call, by its method.
+
+use crate::metrics::Method;
+
+/// How many of a call's messages are in memory, and what they are taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Kind {
+    /// All of them, until the answer is sent, which is about as long.
+    Whole,
+    /// Those that are being read: what came before is forgotten by then, and the answer is short.
+    OneByOne,
+    /// Short questions, with a budget of their own: health is answered when there is nothing for others.
+    Health,
+    /// Short questions with longer answers, from the same budget.
+    Reflection,
+}
+
+impl Kind {
+    /// Whatever is not named here as a question takes from the budget of all calls.
+    pub(in crate::server) const fn of(method: Method) -> Self {
+        match method {
+            Method::HealthCheck | Method::HealthWatch => Self::Health,
+            Method::ReflectionV1 | Method::ReflectionV1Alpha => Self::Reflection,
+            Method::MeasureGradients => Self::OneByOne,
+            Method::Normalize
+            | Method::NormalizeBackward
+            | Method::Dropout
+            | Method::DropoutBackward
+            | Method::ClipGradients
+            | Method::GetServerInfo
+            | Method::Other => Self::Whole,
+        }
+    }
+
+    /// Whether it is a question to health or reflection.
+    pub(in crate::server) const fn is_question(self) -> bool {
+        match self {
+            Self::Health | Self::Reflection => true,
+            Self::Whole | Self::OneByOne => false,
+        }
+    }
+}
