@@ -1,10 +1,18 @@
 //! Every way a call can fail, and the gRPC status it is answered with.
 
-use std::{borrow::Cow, error::Error as _, fmt, sync::Arc, time::Duration};
+mod nonfinite;
+mod words;
 
-use evenkeel_kernels as kernels;
-use tonic::{Code, Status};
+use std::{borrow::Cow, collections::HashMap, error::Error as _, fmt, sync::Arc, time::Duration};
+
+use evenkeel_kernels::{self as kernels, Violations};
+use tonic::{
+    Code, Status,
+    metadata::{Ascii, MetadataValue},
+};
 use tonic_types::{ErrorDetails, StatusExt as _};
+
+pub(crate) use self::nonfinite::NonFiniteNorm;
 
 /// The `domain` of every `google.rpc.ErrorInfo` of this service.
 const DOMAIN: &str = "evenkeel";
@@ -12,31 +20,18 @@ const DOMAIN: &str = "evenkeel";
 /// When a client that was refused may try again: a few of the longest calls later.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// The longest field path and reason, in bytes, that a status carries.
-///
-/// Clients drop the connection over response headers of more than 4 to 16 KiB. The message (path and reason) may grow
-/// threefold when it is percent-encoded, the details (message, path and reason again) by a third in base64: with these
-/// limits both together stay below 4 KiB on the wire.
-const MAX_FIELD: usize = 128;
-const MAX_REASON: usize = 512;
+/// Tells clients that retry by a policy when to do so, in milliseconds; a number below 0: never. gRPC's A6.
+const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// Why a call was not answered with a result.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(crate) enum Error {
-    /// A field of the request does not fit.
-    #[error("{field}: {reason}")]
-    Invalid {
-        /// The field's path in the request: `gradients[3].shape[0]`.
-        field: Cow<'static, str>,
-        /// What is wrong with it; never tensor data.
-        reason: String,
-    },
+    /// Fields of the request do not fit: at least one.
+    #[error("{}", words::in_brief(.0))]
+    Invalid(Violations),
     /// A norm is NaN or infinite, and the request wants that to be an error.
-    #[error("the norm of the gradients is not finite: {total_norm}")]
-    NonFiniteNorm {
-        /// The norm.
-        total_norm: f64,
-    },
+    #[error("{0}")]
+    NonFiniteNorm(Box<NonFiniteNorm>),
     /// The request is longer than the server takes.
     #[error("the request is larger than the limit of {limit} bytes")]
     RequestTooLarge {
@@ -131,8 +126,8 @@ impl fmt::Display for Scarce {
 }
 
 impl Error {
-    pub(crate) fn invalid(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
-        Self::Invalid { field: field.into(), reason: reason.into() }
+    pub(crate) fn invalid(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+        Violations::of(field, reason).into()
     }
 
     /// The error that a status was made of; `None`: it is not one of ours.
@@ -156,8 +151,8 @@ impl Error {
     pub(crate) fn is_ours(&self) -> bool {
         match self {
             Self::Panicked => true,
-            Self::Invalid { .. }
-            | Self::NonFiniteNorm { .. }
+            Self::Invalid(_)
+            | Self::NonFiniteNorm(_)
             | Self::RequestTooLarge { .. }
             | Self::TooManyParts { .. }
             | Self::ResponseTooLarge { .. }
@@ -176,8 +171,8 @@ impl Error {
     /// The status code alone.
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Invalid { .. } => Code::InvalidArgument,
-            Self::NonFiniteNorm { .. } => Code::FailedPrecondition,
+            Self::Invalid(_) => Code::InvalidArgument,
+            Self::NonFiniteNorm(_) => Code::FailedPrecondition,
             Self::RequestTooLarge { .. }
             | Self::TooManyParts { .. }
             | Self::ResponseTooLarge { .. }
@@ -192,22 +187,43 @@ impl Error {
         }
     }
 
+    /// When a client that retries by a policy may do so: what RESOURCE_EXHAUSTED alone does not say.
+    fn retry_pushback(&self) -> Option<MetadataValue<Ascii>> {
+        match self {
+            Self::Overloaded { .. } => {
+                let delay = u32::try_from(RETRY_DELAY.as_millis()).expect("it is short");
+                Some(delay.into())
+            }
+            // It would be too large again.
+            Self::RequestTooLarge { .. } | Self::TooManyParts { .. } | Self::ResponseTooLarge { .. } => {
+                Some(MetadataValue::from_static("-1"))
+            }
+            Self::Invalid(_)
+            | Self::NonFiniteNorm(_)
+            | Self::Unreadable { .. }
+            | Self::UnknownEncoding
+            | Self::NotOneMessage { .. }
+            | Self::Unauthenticated
+            | Self::Cancelled
+            | Self::DeadlineExceeded
+            | Self::Stalled
+            | Self::ShuttingDown
+            | Self::Panicked => None,
+        }
+    }
+
     fn details(&self) -> Option<ErrorDetails> {
         match self {
-            Self::Invalid { field, reason } => {
-                Some(ErrorDetails::with_bad_request_violation(shorten(field, MAX_FIELD), shorten(reason, MAX_REASON)))
-            }
-            Self::NonFiniteNorm { total_norm } => {
-                info("NONFINITE_NORM", [("total_norm".to_owned(), total_norm.to_string())])
-            }
+            Self::Invalid(violations) => Some(words::of_violations(violations).1),
+            Self::NonFiniteNorm(norm) => info("NONFINITE_NORM", norm.metadata()),
             Self::RequestTooLarge { limit } | Self::TooManyParts { limit } => {
-                info("MESSAGE_TOO_LARGE", [limit_of(*limit)])
+                info("MESSAGE_TOO_LARGE", [limit_of(*limit)].into())
             }
             Self::ResponseTooLarge { size, limit } => {
-                info("MESSAGE_TOO_LARGE", [limit_of(*limit), ("size_bytes".to_owned(), size.to_string())])
+                info("MESSAGE_TOO_LARGE", [limit_of(*limit), ("size_bytes".to_owned(), size.to_string())].into())
             }
             Self::Overloaded { scarce } => {
-                let mut details = info("OVERLOADED", [("setting".to_owned(), scarce.setting().to_owned())])?;
+                let mut details = info("OVERLOADED", [("setting".to_owned(), scarce.setting().to_owned())].into())?;
                 details.set_retry_info(Some(RETRY_DELAY));
                 Some(details)
             }
@@ -227,10 +243,18 @@ impl Error {
 impl From<kernels::Error> for Error {
     fn from(error: kernels::Error) -> Self {
         match error {
-            kernels::Error::Invalid { field, reason } => Self::Invalid { field, reason },
-            kernels::Error::NonFiniteNorm { total_norm } => Self::NonFiniteNorm { total_norm },
+            kernels::Error::Invalid(violations) => Self::Invalid(violations),
+            kernels::Error::NonFiniteNorm { total_norm, elements } => {
+                Self::NonFiniteNorm(Box::new(NonFiniteNorm::new(total_norm, *elements, |_| "")))
+            }
             kernels::Error::Cancelled => Self::Cancelled,
         }
+    }
+}
+
+impl From<Violations> for Error {
+    fn from(violations: Violations) -> Self {
+        Self::Invalid(violations)
     }
 }
 
@@ -243,11 +267,9 @@ impl From<kernels::Cancelled> for Error {
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = match &error {
-            Error::Invalid { field, reason } => {
-                format!("{}: {}", shorten(field, MAX_FIELD), shorten(reason, MAX_REASON))
-            }
-            Error::Unreadable { reason, .. } => shorten(reason, MAX_REASON),
-            Error::NonFiniteNorm { .. }
+            Error::Invalid(violations) => words::of_violations(violations).0,
+            Error::Unreadable { reason, .. } => words::shorten(reason, words::MAX_REASON),
+            Error::NonFiniteNorm(_)
             | Error::RequestTooLarge { .. }
             | Error::TooManyParts { .. }
             | Error::ResponseTooLarge { .. }
@@ -265,28 +287,22 @@ impl From<Error> for Status {
             Some(details) => Self::with_error_details(error.code(), message, details),
             None => Self::new(error.code(), message),
         };
+        if let Some(pushback) = error.retry_pushback() {
+            let metadata = status.metadata_mut();
+            metadata.insert(RETRY_PUSHBACK, pushback);
+        }
         // Whatever passes the status on does not lose what it is about.
         status.set_source(Arc::new(error));
         status
     }
 }
 
-fn info<const N: usize>(reason: &str, metadata: [(String, String); N]) -> Option<ErrorDetails> {
+fn info(reason: &str, metadata: HashMap<String, String>) -> Option<ErrorDetails> {
     Some(ErrorDetails::with_error_info(reason, DOMAIN, metadata))
 }
 
 fn limit_of(bytes: usize) -> (String, String) {
     ("limit_bytes".to_owned(), bytes.to_string())
-}
-
-/// At most `limit` bytes of `text`, with a mark where something is missing.
-fn shorten(text: &str, limit: usize) -> String {
-    const MARK: &str = "...";
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let kept = (0..=limit - MARK.len()).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    format!("{}{MARK}", &text[..kept])
 }
 
 #[cfg(test)]
@@ -295,11 +311,15 @@ mod tests {
 
     use super::*;
 
+    fn nonfinite(total_norm: f64) -> Error {
+        kernels::Error::NonFiniteNorm { total_norm, elements: Box::default() }.into()
+    }
+
     /// One error of every variant, with the code and the reason that it must be answered with.
     fn every_error() -> Vec<(Error, Code, Option<&'static str>)> {
         let errors = vec![
             (Error::invalid("axes[1]", "4 is out of range for rank 3"), Code::InvalidArgument, None),
-            (Error::NonFiniteNorm { total_norm: f64::NAN }, Code::FailedPrecondition, Some("NONFINITE_NORM")),
+            (nonfinite(f64::NAN), Code::FailedPrecondition, Some("NONFINITE_NORM")),
             (Error::RequestTooLarge { limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
             (Error::TooManyParts { limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
             (
@@ -325,8 +345,8 @@ mod tests {
         for (error, _, _) in &errors {
             // A new variant does not compile until it has a place here, and fails until it is in the table.
             let place = match error {
-                Error::Invalid { .. } => 0,
-                Error::NonFiniteNorm { .. } => 1,
+                Error::Invalid(_) => 0,
+                Error::NonFiniteNorm(_) => 1,
                 Error::RequestTooLarge { .. } => 2,
                 Error::ResponseTooLarge { .. } => 3,
                 Error::Unreadable { .. } => 4,
@@ -359,6 +379,15 @@ mod tests {
             assert!(details.error_info().is_none_or(|info| info.domain == DOMAIN), "{error:?}");
             assert_eq!(details.retry_info().is_some(), reason == Some("OVERLOADED"), "{error:?}");
             assert_eq!(details.bad_request().is_some(), code == Code::InvalidArgument, "{error:?}");
+            let pushback = match reason {
+                Some("OVERLOADED") => Some("100"),
+                Some("MESSAGE_TOO_LARGE") => Some("-1"),
+                Some(_) | None => None,
+            };
+            assert_eq!(
+                status.metadata().get(RETRY_PUSHBACK).map(|value| value.as_bytes()),
+                pushback.map(str::as_bytes)
+            );
         }
     }
 
@@ -377,7 +406,7 @@ mod tests {
         };
         assert_eq!(metadata(Error::RequestTooLarge { limit: 1024 })["limit_bytes"], "1024");
         assert_eq!(metadata(Error::ResponseTooLarge { size: 2048, limit: 1024 })["size_bytes"], "2048");
-        assert_eq!(metadata(Error::NonFiniteNorm { total_norm: f64::INFINITY })["total_norm"], "inf");
+        assert_eq!(metadata(nonfinite(f64::INFINITY))["total_norm"], "inf");
     }
 
     #[test]
@@ -391,22 +420,67 @@ mod tests {
         assert_eq!(violations[0].description, "4 is out of range for rank 3");
     }
 
+    #[track_caller]
+    fn fits(error: Error) -> Status {
+        let status = Status::from(error);
+        let headers = status.clone().into_http::<()>().headers().clone();
+        let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        assert!(size < 4096, "{size} bytes for {:.100}", status.message());
+        assert!(headers.contains_key("grpc-message") && headers.contains_key("grpc-status-details-bin"));
+        status
+    }
+
     #[test]
     fn message_and_details_stay_below_4_kib_on_the_wire() {
         // Three bytes in UTF-8, nine when percent-encoded.
         for text in ["a", "%", "\u{20ac}", "\0"] {
-            let long = text.repeat(100_000);
-            let headers = Status::from(Error::invalid(long.clone(), long)).into_http::<()>().headers().clone();
-            let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-            assert!(size < 4096, "{size} bytes for {text:?}");
-            assert!(headers.contains_key("grpc-message") && headers.contains_key("grpc-status-details-bin"));
+            for (field, reason) in [(1, 1), (1, 40), (10, 100), (60, 300), (100_000, 100_000)] {
+                let (field, reason) = (text.repeat(field), text.repeat(reason));
+                for count in [1, 2, 5, 64, 100] {
+                    let mut violations = Violations::new();
+                    (0..count).for_each(|_| violations.add(field.clone(), reason.clone()));
+                    let status = fits(violations.into());
+                    let details = status.get_error_details();
+                    let listed = details.bad_request().map_or(0, |request| request.field_violations.len());
+                    assert!((1..=count).contains(&listed), "{listed} of {count}");
+                }
+            }
+            for len in [0, 10, 50, 100_000] {
+                let name = text.repeat(len);
+                let elements = kernels::NonFinite {
+                    nan: u64::MAX,
+                    infinite: u64::MAX,
+                    gradients: usize::MAX,
+                    first: (usize::MAX - 16..usize::MAX).collect(),
+                };
+                let norm = NonFiniteNorm::new(f64::NEG_INFINITY, elements, |_| &name);
+                let details = fits(Error::NonFiniteNorm(Box::new(norm))).get_error_details();
+                let info = details.error_info().expect("it has an ErrorInfo");
+                assert_eq!(info.metadata.keys().filter(|key| key.starts_with("gradient_")).count(), 16);
+            }
         }
     }
 
     #[test]
-    fn shortening_keeps_what_fits_and_marks_what_is_missing() {
-        assert_eq!(shorten("abcdef", 6), "abcdef");
-        assert_eq!(shorten("abcdefg", 6), "abc...");
-        assert_eq!(shorten("ab\u{20ac}defg", 6), "ab...", "never in the middle of a character");
+    fn gradients_that_are_not_finite_are_named() {
+        let elements = kernels::NonFinite { nan: 2, infinite: 1, gradients: 3, first: vec![1, 4] };
+        let name = |index| if index == 1 { "conv1.weight" } else { "" };
+        let status = Status::from(Error::NonFiniteNorm(Box::new(NonFiniteNorm::new(f64::NAN, elements, name))));
+        assert_eq!(
+            status.message(),
+            "the norm of the gradients is not finite: NaN; 2 NaN and 1 infinite elements in gradients[1] \"conv1.weight\"; \
+             gradients[4]; and 1 more"
+        );
+        let details = status.get_error_details();
+        let metadata = &details.error_info().expect("it has an ErrorInfo").metadata;
+        let expected = [
+            ("total_norm", "NaN"),
+            ("nan_elements", "2"),
+            ("infinite_elements", "1"),
+            ("nonfinite_gradients", "3"),
+            ("gradient_1", "conv1.weight"),
+            ("gradient_4", ""),
+        ];
+        assert_eq!(*metadata, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
     }
 }

@@ -215,8 +215,8 @@ impl Metrics {
     /// A call has ended with this error, and is counted as refused if it was.
     pub(crate) fn failed(&self, error: &Error) {
         let reason = match error {
-            Error::Invalid { .. } => Reason::InvalidArgument,
-            Error::NonFiniteNorm { .. } => Reason::NonfiniteNorm,
+            Error::Invalid(_) => Reason::InvalidArgument,
+            Error::NonFiniteNorm(_) => Reason::NonfiniteNorm,
             Error::RequestTooLarge { .. } | Error::TooManyParts { .. } | Error::ResponseTooLarge { .. } => {
                 Reason::MessageTooLarge
             }

@@ -45,7 +45,7 @@ impl Service {
         record: &CallRecord,
         estimate: Duration,
         mut call: Box<C>,
-        kernel: impl FnOnce(&mut C, &dyn Checkpoint) -> Result<T, kernels::Error> + Send + 'static,
+        kernel: impl FnOnce(&mut C, &dyn Checkpoint) -> Result<T, Error> + Send + 'static,
     ) -> impl Future<Output = Result<(Box<C>, T), Error>>
     where
         C: Send + 'static,
@@ -236,8 +236,8 @@ impl Service {
                         dropout_backward_in_place(spec, &mut grad_output[0], checkpoint)
                     });
                     match replaced {
-                        Some(replaced) => replaced.map(|()| None),
-                        None => dropout_backward(spec, grad_output.view(), checkpoint).map(Some),
+                        Some(replaced) => Ok(replaced.map(|()| None)?),
+                        None => Ok(dropout_backward(spec, grad_output.view(), checkpoint).map(Some)?),
                     }
                 })
                 .await?;
@@ -264,7 +264,9 @@ impl Service {
                     let clipped = wire::in_place(loan, gradients, |gradients| {
                         clip_gradients_in_place(spec, gradients, checkpoint)
                     });
-                    clipped.unwrap_or_else(|| clip_gradients(&call.spec, &call.views(), checkpoint))
+                    clipped
+                        .unwrap_or_else(|| clip_gradients(&call.spec, &call.views(), checkpoint))
+                        .map_err(|error| call.named(error))
                 })
                 .await?;
             self.within_limit(call.encode(result, self.executor.buffers()))

@@ -2,7 +2,8 @@
 //!
 //! Decoding is total: it takes every message apart field by field, so that a new field is a compile error here, and
 //! refuses whatever does not describe tensors. Past it only the operations' own arguments can be wrong, and those the
-//! kernels check. Payloads are never copied: a decoded tensor holds the bytes of the received message, and an answer
+//! kernels check; where something is wrong already, decoding has them check what they can, so that a client hears of
+//! everything at once. Payloads are never copied: a decoded tensor holds the bytes of the received message, and an answer
 //! holds the bytes that the kernel wrote.
 
 mod clip;
@@ -12,6 +13,8 @@ mod measure;
 mod normalize;
 mod server_info;
 mod tensor;
+
+use evenkeel_kernels::Violations;
 
 use crate::error::Error;
 
@@ -52,16 +55,17 @@ impl Path {
 }
 
 /// An enum's value of which the contract knows nothing.
-fn unknown(field: &'static str, value: i32) -> Error {
-    Error::invalid(field, format!("{value} is not a value of this enum"))
-}
-
-/// A field that this server has no code for yet.
-fn not_implemented(field: &'static str) -> Error {
-    Error::invalid(field, "is not implemented by this server")
+fn unknown(field: &'static str, value: i32, found: &mut Violations) {
+    found.add(field, format!("{value} is not a value of this enum"));
 }
 
 /// A field without a default that was not set.
-fn unspecified(field: &'static str) -> Error {
-    Error::invalid(field, "is required")
+fn unspecified(field: &'static str, found: &mut Violations) {
+    found.add(field, "is required");
+}
+
+/// What was decoded, if nothing was found wrong with it.
+fn decoded<T>(decoded: Option<T>, found: Violations) -> Result<T, Error> {
+    found.into_result()?;
+    Ok(decoded.expect("without a violation everything was decoded"))
 }

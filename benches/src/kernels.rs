@@ -30,8 +30,14 @@ use crate::{
 /// Images: channels, height and width.
 const IMAGE: [usize; 3] = [64, 32, 32];
 const GROUPS: usize = 32;
-const DROPOUT: Dropout =
-    Dropout { p: 0.1, seed: 42, offset: 0, kind: DropoutKind::Element, scaling: DropoutScaling::Inverted };
+const DROPOUT: Dropout = Dropout {
+    p: 0.1,
+    seed: 42,
+    offset: 0,
+    kind: DropoutKind::Element,
+    scaling: DropoutScaling::Inverted,
+    channel_axis: None,
+};
 
 /// Answers commands until there are no more.
 pub(crate) fn answer() -> Result<()> {
@@ -157,13 +163,7 @@ impl Input {
             }
             Operation::Dropout => Ok(dropout(&DROPOUT, input()?, false, &self.buffers)?.output.into_parts().2),
             Operation::Clip => {
-                let spec = Clipping {
-                    mode: ClipMode::Norm,
-                    threshold: 1.0,
-                    norm_type: None,
-                    error_if_nonfinite: false,
-                    total_norm: None,
-                };
+                let spec = Clipping::new(ClipMode::Norm, 1.0);
                 let view = TensorMut::new(self.dtype, &self.shape, &mut gradient).map_err(|_| whole)?;
                 clip_gradients_in_place(&spec, &mut [view], &self.buffers)?;
                 Ok(gradient)

@@ -110,6 +110,7 @@ fn dropped(u: &mut Unstructured<'_>) -> Result<()> {
         offset: if u.ratio(1, 2)? { u.arbitrary()? } else { u.int_in_range(0..=9)? },
         kind: *u.choose(&kinds)?,
         scaling: *u.choose(&[DropoutScaling::Inverted, DropoutScaling::None])?,
+        channel_axis: if u.ratio(1, 4)? { Some(u.int_in_range(-4..=4)?) } else { None },
     };
     let (dtype, shape, return_mask) = (dtype(u)?, shape(u)?, u.arbitrary()?);
     let input = tensor(u, dtype, &shape)?;
@@ -139,6 +140,8 @@ fn clipped(u: &mut Unstructured<'_>) -> Result<()> {
         norm_type: maybe(u, number)?,
         error_if_nonfinite: u.arbitrary()?,
         total_norm: maybe(u, number)?,
+        epsilon: maybe(u, number)?,
+        not_above: u.ratio(1, 4)?,
     };
     let mut gradients = Vec::new();
     for _ in 0..u.int_in_range(0..=3)? {

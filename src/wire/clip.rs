@@ -2,11 +2,14 @@
 
 use std::iter;
 
-use evenkeel_kernels::{ClipMode, Clipped, Clipping, TensorRef};
+use evenkeel_kernels::{self as kernels, ClipMode, Clipped, Clipping, TensorRef, Violations};
 use evenkeel_proto::v1 as pb;
 
-use super::{Path, Tensor, not_implemented, unknown, unspecified};
-use crate::{buffers::Buffers, error::Error};
+use super::{Path, Tensor, decoded, unknown, unspecified};
+use crate::{
+    buffers::Buffers,
+    error::{Error, NonFiniteNorm},
+};
 
 /// A decoded `ClipGradientsRequest`.
 #[derive(Debug)]
@@ -28,30 +31,42 @@ impl ClipGradients {
             not_above,
             gradients,
         } = request;
-        let mode = match pb::ClipMode::try_from(mode).map_err(|_| unknown("mode", mode))? {
-            pb::ClipMode::Unspecified => return Err(unspecified("mode")),
-            pb::ClipMode::Norm => ClipMode::Norm,
-            pb::ClipMode::Value => ClipMode::Value,
-            pb::ClipMode::NormPerTensor => ClipMode::NormPerTensor,
+        let mut found = Violations::new();
+        let decoded_mode = decode_mode(mode, &mut found);
+        if threshold.is_none() {
+            unspecified("threshold", &mut found);
+        }
+        let gradients = decode_gradients(gradients, limit, &mut found);
+        // What is not known is what would be right.
+        let spec = Clipping {
+            mode: decoded_mode.unwrap_or(ClipMode::Norm),
+            threshold: threshold.unwrap_or_default(),
+            norm_type,
+            error_if_nonfinite,
+            total_norm,
+            epsilon,
+            not_above,
         };
-        let threshold = threshold.ok_or_else(|| unspecified("threshold"))?;
-        if epsilon.is_some() {
-            return Err(not_implemented("epsilon"));
+        if !found.is_empty() {
+            found.add_independent(spec.check());
         }
-        if not_above {
-            return Err(not_implemented("not_above"));
-        }
-        let gradients = gradients
-            .into_iter()
-            .enumerate()
-            .map(|(index, gradient)| Tensor::decode(gradient, Path::item("gradients", index), limit))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { spec: Clipping { mode, threshold, norm_type, error_if_nonfinite, total_norm }, gradients })
+        decoded(Some(Self { spec, gradients }), found)
     }
 
     /// What the kernels see.
     pub(crate) fn views(&self) -> Vec<TensorRef<'_>> {
         self.gradients.iter().map(Tensor::view).collect()
+    }
+
+    /// The error of this call, with the names of the gradients that it is about.
+    pub(crate) fn named(&self, error: kernels::Error) -> Error {
+        match error {
+            kernels::Error::NonFiniteNorm { total_norm, elements } => {
+                let name = |index: usize| self.gradients[index].as_ref().name();
+                Error::NonFiniteNorm(Box::new(NonFiniteNorm::new(total_norm, *elements, name)))
+            }
+            kernels::Error::Invalid(_) | kernels::Error::Cancelled => error.into(),
+        }
     }
 
     /// Gradients that `result` has no bytes for have theirs.
@@ -70,4 +85,24 @@ impl ClipGradients {
                 .collect(),
         }
     }
+}
+
+fn decode_mode(value: i32, found: &mut Violations) -> Option<ClipMode> {
+    match pb::ClipMode::try_from(value) {
+        Ok(pb::ClipMode::Unspecified) => unspecified("mode", found),
+        Ok(pb::ClipMode::Norm) => return Some(ClipMode::Norm),
+        Ok(pb::ClipMode::Value) => return Some(ClipMode::Value),
+        Ok(pb::ClipMode::NormPerTensor) => return Some(ClipMode::NormPerTensor),
+        Err(_) => unknown("mode", value, found),
+    }
+    None
+}
+
+/// Those that can be decoded.
+pub(super) fn decode_gradients(gradients: Vec<pb::Tensor>, limit: usize, found: &mut Violations) -> Vec<Tensor> {
+    let mut tensors = Vec::with_capacity(gradients.len());
+    for (index, gradient) in gradients.into_iter().enumerate() {
+        tensors.extend(Tensor::decode(gradient, Path::item("gradients", index), limit, found));
+    }
+    tensors
 }

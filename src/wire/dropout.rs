@@ -1,10 +1,10 @@
 //! Dropout and DropoutBackward.
 
 use bytes::Bytes;
-use evenkeel_kernels::{self as kernels, Drawn, DropoutKind, DropoutScaling};
+use evenkeel_kernels::{self as kernels, Drawn, DropoutKind, DropoutScaling, Violations};
 use evenkeel_proto::v1 as pb;
 
-use super::{Path, Tensor, not_implemented, unknown, unspecified};
+use super::{Path, Tensor, decoded, unknown, unspecified};
 use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `DropoutRequest`.
@@ -19,11 +19,11 @@ impl Dropout {
     /// `limit`: the largest message, in bytes.
     pub(crate) fn decode(request: pb::DropoutRequest, limit: usize) -> Result<Self, Error> {
         let pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, channel_axis, input } = request;
-        Ok(Self {
-            spec: decode_spec(p, seed, offset, kind, scaling, channel_axis)?,
-            return_mask,
-            input: Tensor::required(input, Path::new("input"), limit)?,
-        })
+        let mut found = Violations::new();
+        let input = Tensor::required(input, Path::new("input"), limit, &mut found);
+        let fields = Fields { p, seed, offset, kind, scaling, channel_axis };
+        let spec = fields.decode("input.shape", input.as_ref(), &mut found);
+        decoded(spec.zip(input), found).map(|(spec, input)| Self { spec, return_mask, input })
     }
 
     /// `output`: `None` if it is where the input was.
@@ -63,10 +63,11 @@ impl DropoutBackward {
             channel_axis,
             grad_output,
         } = request;
-        Ok(Self {
-            spec: decode_spec(p, seed, offset, kind, scaling, channel_axis)?,
-            grad_output: Tensor::required(grad_output, Path::new("grad_output"), limit)?,
-        })
+        let mut found = Violations::new();
+        let grad_output = Tensor::required(grad_output, Path::new("grad_output"), limit, &mut found);
+        let fields = Fields { p, seed, offset, kind, scaling, channel_axis };
+        let spec = fields.decode("grad_output.shape", grad_output.as_ref(), &mut found);
+        decoded(spec.zip(grad_output), found).map(|(spec, grad_output)| Self { spec, grad_output })
     }
 
     /// `grad_input`: `None` if it is where the gradient of the output was.
@@ -80,27 +81,63 @@ fn bytes_of(tensor: kernels::Tensor) -> Vec<u8> {
     tensor.into_parts().2
 }
 
-fn decode_spec(
+/// The fields of both directions but the tensors.
+struct Fields {
     p: Option<f64>,
     seed: u64,
     offset: u64,
     kind: i32,
     scaling: i32,
     channel_axis: Option<i32>,
-) -> Result<kernels::Dropout, Error> {
-    let p = p.ok_or_else(|| unspecified("p"))?;
-    if channel_axis.is_some() {
-        return Err(not_implemented("channel_axis"));
+}
+
+impl Fields {
+    /// `tensor`: the one that is computed on, if it could be decoded; `shape_field`: its shape.
+    fn decode(
+        self,
+        shape_field: &'static str,
+        tensor: Option<&Tensor>,
+        found: &mut Violations,
+    ) -> Option<kernels::Dropout> {
+        let Self { p, seed, offset, kind, scaling, channel_axis } = self;
+        if p.is_none() {
+            unspecified("p", found);
+        }
+        let kind = decode_kind(kind, found);
+        let scaling = decode_scaling(scaling, found);
+        if !found.is_empty() {
+            // What is not known is what would be right.
+            let p = p.unwrap_or_default();
+            let (known, scaling) = (kind.unwrap_or_default(), scaling.unwrap_or_default());
+            let channel_axis = channel_axis.filter(|_| kind.is_some());
+            let spec = kernels::Dropout { p, seed, offset, kind: known, scaling, channel_axis };
+            let shape = tensor.filter(|_| kind.is_some()).map(|tensor| tensor.as_ref().shape());
+            found.add_independent(spec.check(shape_field, shape));
+        }
+        Some(kernels::Dropout { p: p?, seed, offset, kind: kind?, scaling: scaling?, channel_axis })
     }
-    let kind = match pb::DropoutKind::try_from(kind).map_err(|_| unknown("kind", kind))? {
-        pb::DropoutKind::Unspecified | pb::DropoutKind::Element => DropoutKind::Element,
-        pb::DropoutKind::Channel => DropoutKind::Channel,
-        pb::DropoutKind::Alpha => DropoutKind::Alpha,
-        pb::DropoutKind::FeatureAlpha => DropoutKind::FeatureAlpha,
-    };
-    let scaling = match pb::DropoutScaling::try_from(scaling).map_err(|_| unknown("scaling", scaling))? {
-        pb::DropoutScaling::Unspecified | pb::DropoutScaling::Inverted => DropoutScaling::Inverted,
-        pb::DropoutScaling::None => DropoutScaling::None,
-    };
-    Ok(kernels::Dropout { p, seed, offset, kind, scaling })
+}
+
+fn decode_kind(value: i32, found: &mut Violations) -> Option<DropoutKind> {
+    match pb::DropoutKind::try_from(value) {
+        Ok(pb::DropoutKind::Unspecified | pb::DropoutKind::Element) => Some(DropoutKind::Element),
+        Ok(pb::DropoutKind::Channel) => Some(DropoutKind::Channel),
+        Ok(pb::DropoutKind::Alpha) => Some(DropoutKind::Alpha),
+        Ok(pb::DropoutKind::FeatureAlpha) => Some(DropoutKind::FeatureAlpha),
+        Err(_) => {
+            unknown("kind", value, found);
+            None
+        }
+    }
+}
+
+fn decode_scaling(value: i32, found: &mut Violations) -> Option<DropoutScaling> {
+    match pb::DropoutScaling::try_from(value) {
+        Ok(pb::DropoutScaling::Unspecified | pb::DropoutScaling::Inverted) => Some(DropoutScaling::Inverted),
+        Ok(pb::DropoutScaling::None) => Some(DropoutScaling::None),
+        Err(_) => {
+            unknown("scaling", value, found);
+            None
+        }
+    }
 }

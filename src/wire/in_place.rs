@@ -76,6 +76,7 @@ impl Reclaimed {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use evenkeel_kernels::Violations;
     use evenkeel_proto::v1 as pb;
 
     use super::*;
@@ -84,7 +85,8 @@ mod tests {
     fn tensor(data: Bytes) -> Tensor {
         let shape = vec![i64::try_from(data.len() / 4).expect("it is small")];
         let message = pb::Tensor { dtype: pb::DataType::Float32.into(), shape, data, ..pb::Tensor::default() };
-        Tensor::decode(message, Path::new("input"), usize::MAX).expect("it is right")
+        let mut found = Violations::new();
+        Tensor::decode(message, Path::new("input"), usize::MAX, &mut found).expect("it is right")
     }
 
     fn message(pool: &Buffers) -> (Bytes, Loan) {

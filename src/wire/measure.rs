@@ -1,10 +1,10 @@
 //! MeasureGradients.
 
 use evenkeel_exact::{InvalidPartial, NormOrder, NormPartial};
-use evenkeel_kernels::TensorRef;
+use evenkeel_kernels::{TensorRef, Violations};
 use evenkeel_proto::v1 as pb;
 
-use super::{Path, Tensor};
+use super::{Tensor, clip::decode_gradients, decoded};
 use crate::error::Error;
 
 /// A decoded `MeasureGradientsRequest`, one message of a call.
@@ -39,12 +39,9 @@ impl MeasureGradients {
                     .map_err(|(field, reason)| Error::invalid(format!("partials[{index}].{field}"), reason))
             })
             .collect::<Result<_, _>>()?;
-        let gradients = gradients
-            .into_iter()
-            .enumerate()
-            .map(|(index, gradient)| Tensor::decode(gradient, Path::item("gradients", index), limit))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { order, partials, gradients })
+        let mut found = Violations::new();
+        let gradients = decode_gradients(gradients, limit, &mut found);
+        decoded(Some(Self { order, partials, gradients }), found)
     }
 
     /// What the kernels see.

@@ -1,10 +1,12 @@
 //! Normalize and NormalizeBackward.
 
 use bytes::Bytes;
-use evenkeel_kernels::{self as kernels, NormGradients, NormKind, NormParameters, Normalization, Normalized};
+use evenkeel_kernels::{
+    self as kernels, NormGradients, NormKind, NormParameters, Normalization, Normalized, Violations,
+};
 use evenkeel_proto::v1 as pb;
 
-use super::{Description, Path, Tensor, tensor, unknown, unspecified};
+use super::{Description, Path, Tensor, decoded, tensor, unknown, unspecified};
 use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `NormalizeRequest`, whose input is there, or is only described yet.
@@ -19,22 +21,24 @@ pub(crate) struct Normalize<I = Tensor> {
 impl Normalize {
     /// `limit`: the largest message, in bytes.
     pub(crate) fn decode(request: pb::NormalizeRequest, limit: usize) -> Result<Self, Error> {
-        Self::decode_with(request, limit, |input| Tensor::required(input, Path::new("input"), limit))
+        Self::decode_with(request, limit, |input, found| Tensor::required(input, Path::new("input"), limit, found))
     }
 }
 
 impl Normalize<Description> {
     /// Of a request whose input's `data_len` bytes are still on their way.
     pub(crate) fn arriving(request: pb::NormalizeRequest, data_len: usize, limit: usize) -> Result<Self, Error> {
-        Self::decode_with(request, limit, |input| Description::arriving(input, data_len, Path::new("input"), limit))
+        Self::decode_with(request, limit, |input, found| {
+            Description::arriving(input, data_len, Path::new("input"), limit, found)
+        })
     }
 }
 
-impl<I> Normalize<I> {
+impl<I: AsRef<Description>> Normalize<I> {
     fn decode_with(
         request: pb::NormalizeRequest,
         limit: usize,
-        decode_input: impl FnOnce(Option<pb::Tensor>) -> Result<I, Error>,
+        decode_input: impl FnOnce(Option<pb::Tensor>, &mut Violations) -> Option<I>,
     ) -> Result<Self, Error> {
         let pb::NormalizeRequest {
             kind,
@@ -51,27 +55,17 @@ impl<I> Normalize<I> {
             running_var,
             input,
         } = request;
-        Ok(Self {
-            spec: Normalization {
-                kind: decode_kind(kind)?,
-                axes,
-                groups: groups as usize,
-                eps,
-                channel_axis,
-                training,
-                momentum,
-            },
-            return_statistics,
-            parameters: Parameters::decode(weight, bias, running_mean, running_var, limit)?,
-            input: decode_input(input)?,
-        })
+        let mut found = Violations::new();
+        let parameters = Parameters::decode(weight, bias, running_mean, running_var, limit, &mut found);
+        let input = decode_input(input, &mut found);
+        let fields = Fields { kind, axes, groups, eps, channel_axis, training, momentum };
+        let spec = fields.decode(parameters.as_ref(), input.as_ref().map(AsRef::as_ref), &mut found);
+        let all = spec.zip(parameters).zip(input);
+        decoded(all, found).map(|((spec, parameters), input)| Self { spec, return_statistics, parameters, input })
     }
 
     /// `result`: with the output's bytes.
-    pub(crate) fn encode(&self, result: Normalized<Bytes>) -> pb::NormalizeResponse
-    where
-        I: AsRef<Description>,
-    {
+    pub(crate) fn encode(&self, result: Normalized<Bytes>) -> pb::NormalizeResponse {
         let Self { spec: _, return_statistics: _, parameters: _, input } = self;
         let Normalized { axes, mean, rstd, running_mean, running_var, output } = result;
         let input = input.as_ref();
@@ -115,21 +109,17 @@ impl NormalizeBackward {
             input,
             grad_output,
         } = request;
-        Ok(Self {
-            spec: Normalization {
-                kind: decode_kind(kind)?,
-                axes,
-                groups: groups as usize,
-                eps,
-                channel_axis,
-                training,
-                momentum,
-            },
-            parameters: Parameters::decode(weight, bias, running_mean, running_var, limit)?,
-            pair: [
-                Tensor::required(input, Path::new("input"), limit)?,
-                Tensor::required(grad_output, Path::new("grad_output"), limit)?,
-            ],
+        let mut found = Violations::new();
+        let parameters = Parameters::decode(weight, bias, running_mean, running_var, limit, &mut found);
+        let input = Tensor::required(input, Path::new("input"), limit, &mut found);
+        let grad_output = Tensor::required(grad_output, Path::new("grad_output"), limit, &mut found);
+        let fields = Fields { kind, axes, groups, eps, channel_axis, training, momentum };
+        let spec = fields.decode(parameters.as_ref(), input.as_ref().map(AsRef::as_ref), &mut found);
+        let all = spec.zip(parameters).zip(input.zip(grad_output));
+        decoded(all, found).map(|((spec, parameters), (input, grad_output))| Self {
+            spec,
+            parameters,
+            pair: [input, grad_output],
         })
     }
 
@@ -162,19 +152,28 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
+    /// `None`: one is there and cannot be decoded.
     fn decode(
         weight: Option<pb::Tensor>,
         bias: Option<pb::Tensor>,
         running_mean: Option<pb::Tensor>,
         running_var: Option<pb::Tensor>,
         limit: usize,
-    ) -> Result<Self, Error> {
-        Ok(Self {
-            weight: Tensor::optional(weight, Path::new("weight"), limit)?,
-            bias: Tensor::optional(bias, Path::new("bias"), limit)?,
-            running_mean: Tensor::optional(running_mean, Path::new("running_mean"), limit)?,
-            running_var: Tensor::optional(running_var, Path::new("running_var"), limit)?,
-        })
+        found: &mut Violations,
+    ) -> Option<Self> {
+        let mut all_are_right = true;
+        let mut decode = |message: Option<pb::Tensor>, field| {
+            let tensor = message.map(|message| Tensor::decode(message, Path::new(field), limit, found));
+            all_are_right &= !matches!(tensor, Some(None));
+            tensor.flatten()
+        };
+        let parameters = Self {
+            weight: decode(weight, "weight"),
+            bias: decode(bias, "bias"),
+            running_mean: decode(running_mean, "running_mean"),
+            running_var: decode(running_var, "running_var"),
+        };
+        all_are_right.then_some(parameters)
     }
 
     /// Gives the tensors memory of their own, if that is less than an eighth of `bytes`; false: it is not.
@@ -200,15 +199,52 @@ impl Parameters {
     }
 }
 
-fn decode_kind(value: i32) -> Result<NormKind, Error> {
-    match pb::NormKind::try_from(value).map_err(|_| unknown("kind", value))? {
-        pb::NormKind::Unspecified => Err(unspecified("kind")),
-        pb::NormKind::Batch => Ok(NormKind::Batch),
-        pb::NormKind::Layer => Ok(NormKind::Layer),
-        pb::NormKind::Rms => Ok(NormKind::Rms),
-        pb::NormKind::Instance => Ok(NormKind::Instance),
-        pb::NormKind::Group => Ok(NormKind::Group),
+/// The fields of both directions but the tensors.
+struct Fields {
+    kind: i32,
+    axes: Vec<i32>,
+    groups: u32,
+    eps: Option<f64>,
+    channel_axis: Option<i32>,
+    training: Option<bool>,
+    momentum: Option<f64>,
+}
+
+impl Fields {
+    /// `parameters`, `input`: those of the request, if they could be decoded.
+    fn decode(
+        self,
+        parameters: Option<&Parameters>,
+        input: Option<&Description>,
+        found: &mut Violations,
+    ) -> Option<Normalization> {
+        let Self { kind, axes, groups, eps, channel_axis, training, momentum } = self;
+        let kind = decode_kind(kind, found);
+        let groups = groups as usize;
+        let spec = kind.map(|kind| Normalization { kind, axes, groups, eps, channel_axis, training, momentum });
+        if !found.is_empty() {
+            found.add_independent(match (&spec, parameters, input) {
+                (Some(spec), Some(parameters), Some(input)) => {
+                    spec.check(&parameters.view(), input.dtype(), input.shape())
+                }
+                _ => Normalization::check_numbers(eps, momentum),
+            });
+        }
+        spec
     }
+}
+
+fn decode_kind(value: i32, found: &mut Violations) -> Option<NormKind> {
+    match pb::NormKind::try_from(value) {
+        Ok(pb::NormKind::Unspecified) => unspecified("kind", found),
+        Ok(pb::NormKind::Batch) => return Some(NormKind::Batch),
+        Ok(pb::NormKind::Layer) => return Some(NormKind::Layer),
+        Ok(pb::NormKind::Rms) => return Some(NormKind::Rms),
+        Ok(pb::NormKind::Instance) => return Some(NormKind::Instance),
+        Ok(pb::NormKind::Group) => return Some(NormKind::Group),
+        Err(_) => unknown("kind", value, found),
+    }
+    None
 }
 
 pub(super) fn encode_kind(kind: NormKind) -> pb::NormKind {

@@ -1,11 +1,11 @@
 //! Tensors on the wire.
 
 use bytes::Bytes;
-use evenkeel_kernels::{self as kernels, DType, TensorRef};
+use evenkeel_kernels::{self as kernels, DType, TensorRef, Violations};
 use evenkeel_proto::v1 as pb;
 
 use super::Path;
-use crate::{buffers::Buffers, error::Error};
+use crate::buffers::Buffers;
 
 /// More dimensions than any tensor library has; a longer list is an attack.
 const MAX_RANK: usize = 64;
@@ -45,25 +45,62 @@ impl Description {
         data_len: usize,
         path: Path,
         limit: usize,
-    ) -> Result<Self, Error> {
-        let pb::Tensor { name, dtype, shape, float_data: _, data: _ } = present(message, path)?;
-        let description = Self::decode(name, dtype, &shape, Form::Bytes, path, limit)?;
-        description.expect_bytes(data_len, path)?;
-        Ok(description)
+        found: &mut Violations,
+    ) -> Option<Self> {
+        let message = present(message, path, found)?;
+        Self::decode(message, Form::Bytes, data_len, path, limit, found)
     }
 
-    fn decode(name: String, dtype: i32, shape: &[i64], form: Form, path: Path, limit: usize) -> Result<Self, Error> {
-        let dtype = decode_dtype(dtype, form, path)?;
-        Ok(Self { name, dtype, shape: decode_shape(shape, dtype, path, limit)?, form })
+    /// Of a tensor with so many bytes, or numbers, of elements, which are not looked at.
+    fn decode(
+        message: pb::Tensor,
+        form: Form,
+        given: usize,
+        path: Path,
+        limit: usize,
+        found: &mut Violations,
+    ) -> Option<Self> {
+        let pb::Tensor { name, dtype, shape, float_data: _, data: _ } = message;
+        let dtype = decode_dtype(dtype, form, path, found);
+        // Where the dtype is not known, the smallest tells whether any could be carried.
+        let shape = decode_shape(&shape, dtype.unwrap_or(DType::F16), path, limit, found)?;
+        let Some(dtype) = dtype else {
+            if given == 0 && !shape.contains(&0) {
+                found.add_with(|| (path.join(".data"), NO_ELEMENTS));
+            }
+            return None;
+        };
+        let description = Self { name, dtype, shape, form };
+        description.expect_length(given, path, found).then_some(description)
     }
 
     fn elements(&self) -> usize {
         self.shape.iter().product()
     }
 
-    fn expect_bytes(&self, given: usize, path: Path) -> Result<(), Error> {
-        let expected = self.elements() * self.dtype.size();
-        expect_length(path.join(".data"), "bytes", expected, given, self.dtype, &self.shape)
+    /// Whether there are as many bytes, or numbers, as the shape needs.
+    fn expect_length(&self, given: usize, path: Path, found: &mut Violations) -> bool {
+        let Self { name: _, dtype, shape, form } = self;
+        let (field, unit, expected) = match form {
+            Form::Bytes => (".data", "bytes", self.elements() * dtype.size()),
+            Form::Numbers => (".float_data", "numbers", self.elements()),
+        };
+        if expected != given {
+            found.add_with(|| {
+                let mut reason = format!("expected {expected} {unit} and got {given}, for {dtype} of shape {shape:?}");
+                let hints = [(given == 0, NO_ELEMENTS), (shape.is_empty(), "`shape` is empty: 1 element")];
+                for (_, hint) in hints.into_iter().filter(|&(applies, _)| applies) {
+                    reason.push_str("; ");
+                    reason.push_str(hint);
+                }
+                (path.join(field), reason)
+            });
+        }
+        expected == given
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn dtype(&self) -> DType {
@@ -85,36 +122,31 @@ impl Description {
 }
 
 impl Tensor {
-    /// Decodes a tensor that must be there. `limit`: the largest message, in bytes.
-    pub(super) fn required(message: Option<pb::Tensor>, path: Path, limit: usize) -> Result<Self, Error> {
-        Self::decode(present(message, path)?, path, limit)
+    /// Decodes a tensor that must be there. `limit`: the largest message, in bytes. `None`: `found` has more violations.
+    pub(super) fn required(
+        message: Option<pb::Tensor>,
+        path: Path,
+        limit: usize,
+        found: &mut Violations,
+    ) -> Option<Self> {
+        Self::decode(present(message, path, found)?, path, limit, found)
     }
 
-    /// Decodes a tensor that may be missing.
-    pub(super) fn optional(message: Option<pb::Tensor>, path: Path, limit: usize) -> Result<Option<Self>, Error> {
-        message.map(|message| Self::decode(message, path, limit)).transpose()
-    }
-
-    pub(super) fn decode(message: pb::Tensor, path: Path, limit: usize) -> Result<Self, Error> {
-        let pb::Tensor { name, dtype, shape, float_data, data } = message;
+    /// Decodes a tensor, as [`required`](Self::required) does.
+    pub(super) fn decode(mut message: pb::Tensor, path: Path, limit: usize, found: &mut Violations) -> Option<Self> {
+        let (float_data, data) = (std::mem::take(&mut message.float_data), std::mem::take(&mut message.data));
         let form = if float_data.is_empty() { Form::Bytes } else { Form::Numbers };
         if form == Form::Numbers && !data.is_empty() {
-            return Err(Error::invalid(path.join(".float_data"), "is sent beside data; only one of them may be"));
+            found.add_with(|| (path.join(".float_data"), "is sent beside data; only one of them may be"));
+            return None;
         }
-        let description = Description::decode(name, dtype, &shape, form, path, limit)?;
+        let given = if form == Form::Numbers { float_data.len() } else { data.len() };
+        let description = Description::decode(message, form, given, path, limit, found)?;
         let data = match form {
-            Form::Bytes => {
-                description.expect_bytes(data.len(), path)?;
-                data
-            }
-            Form::Numbers => {
-                let Description { dtype, shape, .. } = &description;
-                let (expected, given) = (description.elements(), float_data.len());
-                expect_length(path.join(".float_data"), "numbers", expected, given, *dtype, shape)?;
-                encode_numbers(&float_data, *dtype).into()
-            }
+            Form::Bytes => data,
+            Form::Numbers => encode_numbers(&float_data, description.dtype).into(),
         };
-        Ok(Self { description, data })
+        Some(Self { description, data })
     }
 
     /// What the kernels see.
@@ -154,8 +186,14 @@ impl From<Tensor> for Description {
     }
 }
 
-fn present(message: Option<pb::Tensor>, path: Path) -> Result<pb::Tensor, Error> {
-    message.ok_or_else(|| Error::invalid(path.join(""), "is required"))
+/// What is said where a tensor has elements, and none came.
+const NO_ELEMENTS: &str = "neither `data` nor `float_data` is set";
+
+fn present(message: Option<pb::Tensor>, path: Path, found: &mut Violations) -> Option<pb::Tensor> {
+    if message.is_none() {
+        found.add_with(|| (path.join(""), "is required"));
+    }
+    message
 }
 
 /// A tensor that the request has no counterpart of.
@@ -173,15 +211,20 @@ fn encode(name: String, dtype: DType, shape: &[usize], data: Bytes, form: Form) 
     pb::Tensor { name, dtype: encode_dtype(dtype).into(), shape, float_data, data }
 }
 
-fn decode_dtype(value: i32, form: Form, path: Path) -> Result<DType, Error> {
-    let refuse = |reason: String| Error::invalid(path.join(".dtype"), reason);
-    let dtype = pb::DataType::try_from(value).map_err(|_| refuse(format!("{value} is not a value of this enum")))?;
+fn decode_dtype(value: i32, form: Form, path: Path, found: &mut Violations) -> Option<DType> {
+    let Ok(dtype) = pb::DataType::try_from(value) else {
+        found.add_with(|| (path.join(".dtype"), format!("{value} is not a value of this enum")));
+        return None;
+    };
     match (dtype, form) {
-        (pb::DataType::Unspecified, Form::Bytes) => Err(refuse("is required".to_owned())),
-        (pb::DataType::Unspecified, Form::Numbers) | (pb::DataType::Float32, _) => Ok(DType::F32),
-        (pb::DataType::Float64, _) => Ok(DType::F64),
-        (pb::DataType::Float16, _) => Ok(DType::F16),
-        (pb::DataType::Bfloat16, _) => Ok(DType::Bf16),
+        (pb::DataType::Unspecified, Form::Bytes) => {
+            found.add_with(|| (path.join(".dtype"), "is required"));
+            None
+        }
+        (pb::DataType::Unspecified, Form::Numbers) | (pb::DataType::Float32, _) => Some(DType::F32),
+        (pb::DataType::Float64, _) => Some(DType::F64),
+        (pb::DataType::Float16, _) => Some(DType::F16),
+        (pb::DataType::Bfloat16, _) => Some(DType::Bf16),
     }
 }
 
@@ -197,12 +240,16 @@ pub(super) fn encode_dtype(dtype: DType) -> pb::DataType {
 /// The dimensions, if one message could carry them.
 ///
 /// Zeros count as 1 here: [0, 2^63 - 1] has no elements, but a kernel that allocates for each row must not see it.
-fn decode_shape(dims: &[i64], dtype: DType, path: Path, limit: usize) -> Result<Vec<usize>, Error> {
+fn decode_shape(dims: &[i64], dtype: DType, path: Path, limit: usize, found: &mut Violations) -> Option<Vec<usize>> {
     if dims.len() > MAX_RANK {
-        return Err(Error::invalid(path.join(".shape"), format!("rank {} is more than {MAX_RANK}", dims.len())));
+        found.add_with(|| (path.join(".shape"), format!("rank {} is more than {MAX_RANK}", dims.len())));
+        return None;
     }
-    if let Some((index, dim)) = dims.iter().enumerate().find(|(_, dim)| dim.is_negative()) {
-        return Err(Error::invalid(path.join(&format!(".shape[{index}]")), format!("{dim} is negative")));
+    if dims.iter().any(|dim| dim.is_negative()) {
+        for (index, dim) in dims.iter().enumerate().filter(|(_, dim)| dim.is_negative()) {
+            found.add_with(|| (path.join(&format!(".shape[{index}]")), format!("{dim} is negative")));
+        }
+        return None;
     }
     // Without elements it is the statistics that take room, up to two float32 or one float64 for each place.
     let place = if dims.contains(&0) { 8 } else { dtype.size() };
@@ -211,26 +258,15 @@ fn decode_shape(dims: &[i64], dtype: DType, path: Path, limit: usize) -> Result<
     });
     let shape = dims.iter().map(|&dim| usize::try_from(dim)).collect::<Result<Vec<_>, _>>();
     match (bytes, shape) {
-        (Some(_), Ok(shape)) => Ok(shape),
-        (None, _) | (_, Err(_)) => Err(Error::invalid(
-            path.join(".shape"),
-            format!("{dims:?} of {dtype} is more than a message of {limit} bytes can carry"),
-        )),
+        (Some(_), Ok(shape)) => Some(shape),
+        (None, _) | (_, Err(_)) => {
+            found.add_with(|| {
+                let reason = format!("{dims:?} of {dtype} is more than a message of {limit} bytes can carry");
+                (path.join(".shape"), reason)
+            });
+            None
+        }
     }
-}
-
-fn expect_length(
-    field: String,
-    unit: &str,
-    expected: usize,
-    given: usize,
-    dtype: DType,
-    shape: &[usize],
-) -> Result<(), Error> {
-    if expected == given {
-        return Ok(());
-    }
-    Err(Error::invalid(field, format!("expected {expected} {unit} and got {given}, for {dtype} of shape {shape:?}")))
 }
 
 /// Rounds numbers to `dtype`.

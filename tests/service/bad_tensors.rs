@@ -4,7 +4,7 @@ use bytes::Bytes;
 use evenkeel_proto::v1 as pb;
 use pb::{ClipMode, DataType, NormKind};
 
-use crate::harness::{Client, clip, dropout, f32s, normalize, start, tensor, violation};
+use crate::harness::{Client, clip, dropout, f32s, normalize, refused_fields, start, tensor, violation};
 
 /// Sends `bad` in every place for a tensor that the contract has; `inner` is what its path must end with.
 async fn is_refused_everywhere(bad: pb::Tensor, inner: &str) {
@@ -52,11 +52,14 @@ fn backward(kind: NormKind, input: pb::Tensor, grad_output: pb::Tensor) -> pb::N
 #[tokio::test]
 async fn empty_requests_and_missing_tensors_are_refused() {
     let (_server, mut client) = start().await;
-    assert_eq!(violation(client.normalize(pb::NormalizeRequest::default()).await).0, "kind");
-    assert_eq!(violation(client.normalize_backward(pb::NormalizeBackwardRequest::default()).await).0, "kind");
-    assert_eq!(violation(client.dropout(pb::DropoutRequest::default()).await).0, "p");
-    assert_eq!(violation(client.dropout_backward(pb::DropoutBackwardRequest::default()).await).0, "p");
-    assert_eq!(violation(client.clip_gradients(pb::ClipGradientsRequest::default()).await).0, "mode");
+    assert_eq!(refused_fields(client.normalize(pb::NormalizeRequest::default()).await), ["input", "kind"]);
+    let backward_of_nothing = client.normalize_backward(pb::NormalizeBackwardRequest::default()).await;
+    assert_eq!(refused_fields(backward_of_nothing), ["input", "grad_output", "kind"]);
+    assert_eq!(refused_fields(client.dropout(pb::DropoutRequest::default()).await), ["input", "p"]);
+    let backward_of_nothing = client.dropout_backward(pb::DropoutBackwardRequest::default()).await;
+    assert_eq!(refused_fields(backward_of_nothing), ["grad_output", "p"]);
+    let clipping_of_nothing = client.clip_gradients(pb::ClipGradientsRequest::default()).await;
+    assert_eq!(refused_fields(clipping_of_nothing), ["mode", "threshold"]);
 
     let good = f32s(&[2, 2], &[1.0; 4]);
     let request = pb::NormalizeRequest { input: None, ..normalize(NormKind::Layer, good.clone()) };
@@ -113,7 +116,9 @@ async fn negative_dimensions_are_refused() {
     is_refused_everywhere(f32s(&[2, 3, -4], &[]), ".shape[2]").await;
     is_refused_everywhere(f32s(&[-1], &[1.0]), ".shape[0]").await;
     // Two of them have a positive product.
-    is_refused_everywhere(f32s(&[-2, -2], &[1.0; 4]), ".shape[0]").await;
+    let (_server, mut client) = start().await;
+    let refused = refused_fields(client.dropout(dropout(0.5, f32s(&[-2, -2], &[1.0; 4]))).await);
+    assert_eq!(refused, ["input.shape[0]", "input.shape[1]"]);
 }
 
 /// Row 4.

@@ -85,6 +85,21 @@ pub(crate) fn violation<T>(answer: Result<T, Status>) -> (String, String) {
     (violation.field.clone(), violation.description.clone())
 }
 
+/// All field violations of an INVALID_ARGUMENT, as "FIELD: REASON".
+#[track_caller]
+pub(crate) fn violations<T>(answer: Result<T, Status>) -> Vec<String> {
+    let details = refusal(answer, Code::InvalidArgument).get_error_details();
+    let violations = &details.bad_request().expect("the status has a BadRequest").field_violations;
+    violations.iter().map(|violation| format!("{}: {}", violation.field, violation.description)).collect()
+}
+
+/// The fields of all field violations.
+#[track_caller]
+pub(crate) fn refused_fields<T>(answer: Result<T, Status>) -> Vec<String> {
+    let field = |violation: String| violation.split(": ").next().unwrap_or_default().to_owned();
+    violations(answer).into_iter().map(field).collect()
+}
+
 /// The status of a call that must fail with `code`, and within the limit on its size.
 #[track_caller]
 pub(crate) fn refusal<T>(answer: Result<T, Status>, code: Code) -> Status {

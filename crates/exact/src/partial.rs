@@ -202,6 +202,40 @@ impl NormPartial {
         }
     }
 
+    /// Whether the exact norm, before any rounding, is above `bound`, which is no NaN. A norm that is NaN is above
+    /// everything.
+    ///
+    /// ```
+    /// use evenkeel_exact::{NormOrder, NormPartial};
+    ///
+    /// let mut partial = NormPartial::new(NormOrder::Two);
+    /// [1.0, 1e-20].into_iter().for_each(|x| partial.add(x));
+    /// assert_eq!(partial.norm(), 1.0, "rounded");
+    /// assert!(partial.is_above(1.0) && !partial.is_above(1.0_f64.next_up()));
+    /// ```
+    pub fn is_above(&self, bound: f64) -> bool {
+        if self.counts.nan > 0 || self.counts.infinite > 0 {
+            return self.counts.nan > 0 || bound < f64::INFINITY;
+        }
+        if bound == f64::INFINITY {
+            return false;
+        }
+        if bound < 0.0 {
+            return true;
+        }
+        match self.order {
+            NormOrder::One => self.sum.is_above(bound),
+            NormOrder::Two => self.sum.is_above_square(bound),
+            NormOrder::Infinity => self.largest > bound,
+        }
+    }
+
+    /// The exact norm, rounded up. Of a norm that is not finite, as [`norm`](Self::norm).
+    pub fn norm_rounded_up(&self) -> f64 {
+        let nearest = self.norm();
+        if nearest.is_finite() && self.is_above(nearest) { nearest.next_up() } else { nearest }
+    }
+
     /// The order.
     pub fn order(&self) -> NormOrder {
         self.order

@@ -201,6 +201,28 @@ impl ExactSum {
         scaled(nearest, half)
     }
 
+    /// Whether the sum is above `x`, which is finite.
+    pub fn is_above(&self, x: f64) -> bool {
+        self.is_above_by(|difference| difference.add(-x))
+    }
+
+    /// Whether the sum is above the square of `x`, which is finite.
+    pub fn is_above_square(&self, x: f64) -> bool {
+        let mut square = Self::new();
+        square.add_square(x);
+        square.carry();
+        self.is_above_by(|difference| difference.digits.iter_mut().zip(&square.digits).for_each(|(a, b)| *a -= b))
+    }
+
+    /// Whether the sum is above 0 once something has been taken from it.
+    fn is_above_by(&self, subtract: impl FnOnce(&mut Self)) -> bool {
+        let mut difference = self.clone();
+        difference.carry();
+        subtract(&mut difference);
+        let (magnitude, negative) = difference.magnitude();
+        !negative && magnitude.digits.iter().any(|&digit| digit != 0)
+    }
+
     /// Whether the square root of the sum times 4^-half is nearer to `low` than to `high`, its upper neighbour; in the
     /// middle of the two, whether `low` is even.
     fn is_below_middle(&self, low: f64, high: f64, half: i32) -> bool {

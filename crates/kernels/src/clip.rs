@@ -1,11 +1,15 @@
 //! Gradient clipping.
 
+mod factor;
+mod nonfinite;
+mod not_above;
+
 use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
 use crate::{
-    Checkpoint, DType, Element, Error, TensorMut, TensorRef,
+    Checkpoint, DType, Element, Error, NormOrder, TensorMut, TensorRef, Violations,
     dtype::{Number, with_element},
     norm::{Norms, norms},
     parallel::CHUNK,
@@ -37,7 +41,72 @@ pub struct Clipping {
     pub error_if_nonfinite: bool,
     /// `Norm`: a norm that was reduced elsewhere.
     pub total_norm: Option<f64>,
+    /// `Norm`, `NormPerTensor`: what is added to the norm: finite, not negative. Default 1e-6.
+    pub epsilon: Option<f64>,
+    /// `Norm`, `NormPerTensor` of order 1, 2 or infinity, without `total_norm`: round so that the exact norm of what comes
+    /// out is never above the threshold.
+    pub not_above: bool,
 }
+
+impl Clipping {
+    /// Every option at its default.
+    pub fn new(mode: ClipMode, threshold: f64) -> Self {
+        Self {
+            mode,
+            threshold,
+            norm_type: None,
+            error_if_nonfinite: false,
+            total_norm: None,
+            epsilon: None,
+            not_above: false,
+        }
+    }
+
+    /// What is wrong with it.
+    pub fn check(&self) -> Violations {
+        let &Self { mode, threshold, norm_type, error_if_nonfinite: _, total_norm, epsilon, not_above } = self;
+        let mut found = Violations::new();
+        if threshold.is_nan() || threshold < 0.0 {
+            found.add("threshold", format!("expected a number not below 0, got {threshold}"));
+        }
+        let norm_type = norm_type.unwrap_or(DEFAULT_NORM_TYPE);
+        if norm_type.is_nan() || norm_type <= 0.0 {
+            found.add("norm_type", format!("expected a number above 0 or infinity, got {norm_type}"));
+        }
+        if let Some(total) = total_norm {
+            if mode != ClipMode::Norm {
+                found.add("total_norm", "only mode NORM clips by a norm reduced elsewhere");
+            }
+            if total < 0.0 {
+                found.add("total_norm", format!("expected a norm not below 0, got {total}"));
+            }
+        }
+        if let Some(epsilon) = epsilon {
+            if mode == ClipMode::Value {
+                found.add("epsilon", "mode VALUE divides by no norm");
+            }
+            if !epsilon.is_finite() || epsilon < 0.0 {
+                found.add("epsilon", format!("expected a finite number not below 0, got {epsilon}"));
+            }
+        }
+        if not_above {
+            if mode == ClipMode::Value {
+                found.add("not_above", "mode VALUE has no norm to hold");
+            }
+            if norm_type > 0.0 && NormOrder::from_norm_type(norm_type).is_none() {
+                let reason = format!("needs a norm_type of 1, 2 or infinity, whose norms are exact, got {norm_type}");
+                found.add("not_above", reason);
+            }
+            if total_norm.is_some() {
+                found.add("not_above", "total_norm was rounded elsewhere; only the norm of the gradients can be held");
+            }
+        }
+        found
+    }
+}
+
+/// The order of a norm that is not said.
+const DEFAULT_NORM_TYPE: f64 = 2.0;
 
 /// The result of [`clip_gradients`].
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +126,7 @@ pub struct Clipped {
 /// Clips `gradients`, which may be of different dtypes.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a `threshold`, `norm_type` or `total_norm` out of range, [`Error::NonFiniteNorm`],
+/// [`Error::Invalid`] for options out of range or that do not fit each other, [`Error::NonFiniteNorm`],
 /// [`Error::Cancelled`].
 pub fn clip_gradients(
     spec: &Clipping,
@@ -100,27 +169,28 @@ fn decide(
     gradients: &[TensorRef<'_>],
     checkpoint: &dyn Checkpoint,
 ) -> Result<(Clipped, Vec<Option<Change>>), Error> {
-    let norm_type = validate(spec)?;
+    spec.check().into_result()?;
+    let norm_type = spec.norm_type.unwrap_or(DEFAULT_NORM_TYPE);
+    if let Some(order) = NormOrder::from_norm_type(norm_type).filter(|_| spec.not_above) {
+        return not_above::decide(spec, order, gradients, checkpoint);
+    }
     let Norms { total, per_tensor } = match spec.total_norm {
         Some(total) => Norms { total, per_tensor: Vec::new() },
         None => norms(gradients, norm_type, checkpoint)?,
     };
-    if spec.error_if_nonfinite && !total.is_finite() {
-        return Err(Error::NonFiniteNorm { total_norm: total });
-    }
+    check_finite(spec, total, gradients, checkpoint)?;
     let clipped =
         Clipped { total_norm: total, scale: 1.0, clipped_elements: 0, tensor_norms: Vec::new(), data: Vec::new() };
     match spec.mode {
         ClipMode::Norm => {
-            let scale = scale(spec.threshold, total);
+            let scale = scale(spec, total);
             // A norm that was reduced elsewhere says nothing of these elements.
             let change = Change::scale(scale, spec.total_norm.is_none() && total.is_finite());
             Ok((Clipped { scale, ..clipped }, vec![change; gradients.len()]))
         }
         ClipMode::NormPerTensor => {
-            let scales: Vec<f64> = per_tensor.iter().map(|&norm| scale(spec.threshold, norm)).collect();
-            // A NaN, which `f64::min` would hide, is the smallest: it did the most harm.
-            let smallest = scales.iter().fold(1.0, |least: f64, &s| if s.is_nan() || s < least { s } else { least });
+            let scales: Vec<f64> = per_tensor.iter().map(|&norm| scale(spec, norm)).collect();
+            let smallest = smallest(&scales);
             let change = |(&scale, norm): (&f64, &f64)| Change::scale(scale, norm.is_finite());
             let changes = scales.iter().zip(&per_tensor).map(change).collect();
             Ok((Clipped { scale: smallest, tensor_norms: per_tensor, ..clipped }, changes))
@@ -135,29 +205,34 @@ fn decide(
     }
 }
 
-/// The order of the norm, once all arguments are in range.
-fn validate(spec: &Clipping) -> Result<f64, Error> {
-    if spec.threshold.is_nan() || spec.threshold < 0.0 {
-        return Err(Error::invalid("threshold", format!("expected a number not below 0, got {}", spec.threshold)));
+/// Refuses a norm that is not finite, if that is wanted.
+fn check_finite(
+    spec: &Clipping,
+    total_norm: f64,
+    gradients: &[TensorRef<'_>],
+    checkpoint: &dyn Checkpoint,
+) -> Result<(), Error> {
+    if !spec.error_if_nonfinite || total_norm.is_finite() {
+        return Ok(());
     }
-    let norm_type = spec.norm_type.unwrap_or(2.0);
-    if norm_type.is_nan() || norm_type <= 0.0 {
-        return Err(Error::invalid("norm_type", format!("expected a number above 0 or infinity, got {norm_type}")));
-    }
-    if let Some(total) = spec.total_norm {
-        if spec.mode != ClipMode::Norm {
-            return Err(Error::invalid("total_norm", "only mode NORM clips by a norm reduced elsewhere"));
-        }
-        if total < 0.0 {
-            return Err(Error::invalid("total_norm", format!("expected a norm not below 0, got {total}")));
-        }
-    }
-    Ok(norm_type)
+    let elements = Box::new(nonfinite::count(gradients, checkpoint)?);
+    Err(Error::NonFiniteNorm { total_norm, elements })
 }
 
-/// `clip_grad_norm_`'s factor. Its 1e-6, which keeps a zero norm from dividing, is not in Optax or TensorFlow.
-fn scale(threshold: f64, norm: f64) -> f64 {
-    let scale = threshold / (norm + 1e-6);
+/// The smallest factor. A NaN, which `f64::min` would hide, is the smallest: it did the most harm.
+fn smallest(scales: &[f64]) -> f64 {
+    scales.iter().fold(1.0, |least: f64, &s| if s.is_nan() || s < least { s } else { least })
+}
+
+/// What `clip_grad_norm_` adds to a norm, which keeps a zero norm from dividing. Optax and TensorFlow add nothing.
+const DEFAULT_EPSILON: f64 = 1e-6;
+
+/// The factor for a norm.
+fn scale(spec: &Clipping, norm: f64) -> f64 {
+    if spec.threshold == 0.0 && norm == 0.0 {
+        return 0.0; // also without an epsilon
+    }
+    let scale = spec.threshold / (norm + spec.epsilon.unwrap_or(DEFAULT_EPSILON));
     if scale.is_nan() {
         f64::NAN // the canonical one: that of infinity / infinity has the sign that the CPU likes
     } else {
@@ -174,6 +249,8 @@ enum Change {
         /// Neither the factor nor any element is NaN or infinite, so that no product is NaN.
         all_finite: bool,
     },
+    /// Each element is multiplied by the factor, which is finite as they are, exactly, and rounded towards zero.
+    ScaleTowardsZero { factor: f64 },
     /// Each element is clamped to the threshold, rounded to its dtype.
     Clamp { threshold: f64 },
 }
@@ -190,6 +267,9 @@ impl Change {
             with_element!(dtype, E => match self {
                 Self::Scale { factor, all_finite } => {
                     simd::run(Scale { part, factor, all_finite, element: PhantomData::<E> });
+                }
+                Self::ScaleTowardsZero { factor } => {
+                    simd::run(not_above::Scale { part, factor, element: PhantomData::<E> });
                 }
                 Self::Clamp { threshold } => simd::run(Clamp { part, threshold: E::from_f64(threshold) }),
             });
@@ -266,10 +346,25 @@ impl<E: Element> Kernel for Clamp<'_, E> {
 mod tests {
     use super::*;
 
+    fn factor(threshold: f64, norm: f64, epsilon: Option<f64>) -> f64 {
+        scale(&Clipping { epsilon, ..Clipping::new(ClipMode::Norm, threshold) }, norm)
+    }
+
     #[test]
     fn a_factor_that_is_nan_is_the_canonical_one() {
-        assert_eq!(scale(f64::INFINITY, f64::INFINITY).to_bits(), f64::NAN.to_bits());
-        assert_eq!(scale(1.0, -f64::NAN).to_bits(), f64::NAN.to_bits());
-        assert_eq!((scale(2.0, 1.0), scale(1.0, 2.0), scale(0.0, 0.0)), (1.0, 1.0 / (2.0 + 1e-6), 0.0));
+        assert_eq!(factor(f64::INFINITY, f64::INFINITY, None).to_bits(), f64::NAN.to_bits());
+        assert_eq!(factor(1.0, -f64::NAN, None).to_bits(), f64::NAN.to_bits());
+        let factors = [factor(2.0, 1.0, None), factor(1.0, 2.0, None), factor(0.0, 0.0, None)];
+        assert_eq!(factors, [1.0, 1.0 / (2.0 + 1e-6), 0.0]);
+    }
+
+    #[test]
+    fn without_an_epsilon_the_factor_is_the_quotient() {
+        let of = |threshold, norm| factor(threshold, norm, Some(0.0));
+        assert_eq!(
+            [of(1.0, 3.0), of(2.0, 2.0), of(1.0, 0.0), of(0.0, 1.0), of(0.0, 0.0)],
+            [1.0 / 3.0, 1.0, 1.0, 0.0, 0.0]
+        );
+        assert_eq!(factor(1.0, 1.0, Some(1.0)), 0.5);
     }
 }

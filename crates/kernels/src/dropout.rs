@@ -4,6 +4,7 @@
 //! infinity does not survive and no -0.0 appears. Bits cost 1/32 of float32 data; in return every kind, the mask that
 //! is returned and the backward call share one way to draw.
 
+mod draws;
 mod parts;
 
 use std::marker::PhantomData;
@@ -11,7 +12,7 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 use crate::{
-    Checkpoint, DType, Element, Error, Tensor, TensorMut, TensorRef,
+    Checkpoint, DType, Element, Error, Tensor, TensorMut, TensorRef, Violations,
     dtype::with_element,
     lanes::BLOCK,
     parallel::{CHUNK, for_each_chunk},
@@ -19,6 +20,8 @@ use crate::{
     simd::{self, InstructionSet, Kernel},
     stretch::Stretch,
 };
+
+use draws::{Draws, bit};
 
 pub use parts::{DropoutByParts, PartMask};
 
@@ -75,6 +78,21 @@ pub struct Dropout {
     pub kind: DropoutKind,
     /// What happens to the elements that are kept.
     pub scaling: DropoutScaling,
+    /// The channel kinds: the axis of the channels, negative ones counted from the end; not 0. Default 1.
+    pub channel_axis: Option<i32>,
+}
+
+impl Dropout {
+    /// What is wrong with it, for a tensor of this shape if it is known. `shape_field`: the tensor's shape, by its name in
+    /// the wire contract.
+    pub fn check(&self, shape_field: &'static str, shape: Option<&[usize]>) -> Violations {
+        let mut found = Violations::new();
+        draws::check(self, &mut found);
+        if let Some(shape) = shape {
+            Draws::find(self, shape_field, shape, &mut found);
+        }
+        found
+    }
 }
 
 /// The result of [`dropout()`].
@@ -101,7 +119,7 @@ pub struct Drawn {
 ///
 /// # Errors
 /// [`Error::Invalid`] for `p` outside [0, 1], an `offset` beyond the stream's end, a `scaling` that the kind does not
-/// have, or (the channel kinds) a rank below 2; [`Error::Cancelled`].
+/// have, or (the channel kinds) a rank below 2 or a `channel_axis` that the tensor does not have; [`Error::Cancelled`].
 pub fn dropout(
     spec: &Dropout,
     input: TensorRef<'_>,
@@ -166,37 +184,6 @@ fn all_parts(
 ) -> Result<Vec<PartMask>, Error> {
     let pieces = elements.par_chunks(parts.part_len()).enumerate();
     pieces.map(|(index, part)| parts.drop_from(index, part, checkpoint)).collect()
-}
-
-/// How a tensor is covered by draws.
-struct Draws {
-    count: usize,
-    /// Consecutive elements that share a draw.
-    run: usize,
-}
-
-impl Draws {
-    fn of(spec: &Dropout, shape_field: &'static str, shape: &[usize]) -> Result<Self, Error> {
-        if !(0.0..=1.0).contains(&spec.p) {
-            return Err(Error::invalid("p", format!("expected a probability in [0, 1], got {}", spec.p)));
-        }
-        if spec.kind.is_alpha() && spec.scaling == DropoutScaling::None {
-            return Err(Error::invalid("scaling", "the alpha kinds have their own scaling; NONE does not apply"));
-        }
-        let split = if spec.kind.by_channel() { 2 } else { shape.len() };
-        if shape.len() < split {
-            let reason = format!("dropping channels needs rank 2 or more, (N, C, ...), got rank {}", shape.len());
-            return Err(Error::invalid(shape_field, reason));
-        }
-        let (drawn, shared) = shape.split_at(split);
-        let (count, run) = (drawn.iter().product(), shared.iter().product());
-        let last = (count as u64).saturating_sub(1);
-        if spec.offset.checked_add(last).is_none() {
-            let reason = format!("{} with {count} draws runs past the end of the stream, 2^64", spec.offset);
-            return Err(Error::invalid("offset", reason));
-        }
-        Ok(Self { count, run })
-    }
 }
 
 /// The mask of `count` draws from draw `first` on, as bits.
@@ -296,20 +283,28 @@ fn alpha_scale(p: f64) -> f64 {
     1.0 / ((NEGATIVE_SATURATION * NEGATIVE_SATURATION * p + 1.0) * (1.0 - p)).sqrt()
 }
 
-/// Applies the mask to a part whose first element is element `first` of what the mask is of; draw `i` covers the `run`
-/// elements from `i * run` on.
-fn select(dtype: DType, mut part: Stretch<'_>, mask: &[u8], first: usize, run: usize, how: Select) {
-    if run == 1 {
-        // Parts start at a multiple of 8 elements, so every 8 of them share a byte of the mask.
-        let mask = Bits::Each(&mask[first / 8..]);
-        with_element!(dtype, E => simd::run(Masked { part, mask, how, element: PhantomData::<E> }));
-        return;
+/// Applies the mask to a part of which each element has a draw of its own: bit `i` is that of its element `i`.
+fn select_each(dtype: DType, part: Stretch<'_>, mask: &[u8], how: Select) {
+    let mask = Bits::Each(mask);
+    with_element!(dtype, E => simd::run(Masked { part, mask, how, element: PhantomData::<E> }));
+}
+
+/// Applies the mask of all draws to a part whose first element is element `first` of the tensor, a multiple of 8.
+fn select_shared(dtype: DType, mut part: Stretch<'_>, mask: &[u8], first: usize, draws: &Draws, how: Select) {
+    /// Runs of fewer elements are not worth a loop of their own.
+    const SHORT: usize = 64;
+    if draws.are_of_elements() {
+        return select_each(dtype, part, &mask[first / 8..], how);
+    }
+    if draws.run() < SHORT {
+        let mask = draws.spread(mask, first, part.len() / dtype.size());
+        return select_each(dtype, part, &mask, how);
     }
     let mut element = first;
     while part.len() > 0 {
-        let draw = element / run;
-        let end = (draw + 1) * run;
-        let mask = Bits::Same(mask[draw / 8] >> (draw % 8) & 1 == 1);
+        let run = element / draws.run();
+        let end = (run + 1) * draws.run();
+        let mask = Bits::Same(bit(mask, draws.of_run(run)));
         let (same, others) = part.split_at((end - element) * dtype.size());
         with_element!(dtype, E => simd::run(Masked { part: same, mask, how, element: PhantomData::<E> }));
         (part, element) = (others, end);

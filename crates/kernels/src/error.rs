@@ -1,37 +1,62 @@
 //! What can go wrong in an operation.
 
-use std::{borrow::Cow, error, fmt};
+use std::{error, fmt};
+
+use crate::Violations;
 
 /// Why an operation did not produce a result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
-    /// An argument does not fit the operation or the other arguments.
-    Invalid {
-        /// The argument, by its name in the wire contract, with an index where it has one: `axes[1]`, `weight.shape`.
-        field: Cow<'static, str>,
-        /// What is wrong with it, naming the expected and the given value; never tensor data.
-        reason: String,
-    },
+    /// Arguments do not fit the operation or each other: at least one.
+    Invalid(Violations),
     /// A norm is NaN or infinite and [`Clipping::error_if_nonfinite`](crate::Clipping::error_if_nonfinite) is set.
     NonFiniteNorm {
         /// The norm.
         total_norm: f64,
+        /// What made it so.
+        elements: Box<NonFinite>,
     },
     /// The [`Checkpoint`](crate::Checkpoint) asked to stop; nothing was returned.
     Cancelled,
 }
 
-impl Error {
-    pub(crate) fn invalid(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
-        Self::Invalid { field: field.into(), reason: reason.into() }
+/// The elements of gradients that are NaN or infinite. There may be none: the norm of finite elements can be beyond
+/// float64, and one that was reduced elsewhere can be anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NonFinite {
+    /// How many elements are NaN.
+    pub nan: u64,
+    /// How many are infinite.
+    pub infinite: u64,
+    /// How many gradients have such elements.
+    pub gradients: usize,
+    /// The indices of the first [`MOST_NAMED`](Self::MOST_NAMED) of these gradients.
+    pub first: Vec<usize>,
+}
+
+impl NonFinite {
+    /// How many gradients are named.
+    pub const MOST_NAMED: usize = 16;
+}
+
+impl From<Violations> for Error {
+    fn from(violations: Violations) -> Self {
+        Self::Invalid(violations)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid { field, reason } => write!(f, "{field}: {reason}"),
-            Self::NonFiniteNorm { total_norm } => write!(f, "the norm of the gradients is not finite: {total_norm}"),
+            Self::Invalid(violations) => violations.fmt(f),
+            Self::NonFiniteNorm { total_norm, elements } => {
+                let NonFinite { nan, infinite, gradients, first: _ } = &**elements;
+                write!(
+                    f,
+                    "the norm of the gradients is not finite: {total_norm}; {nan} NaN and {infinite} infinite elements in \
+                     {gradients} gradients"
+                )
+            }
             Self::Cancelled => f.write_str("cancelled"),
         }
     }

@@ -48,6 +48,7 @@ pub mod philox;
 pub mod simd;
 mod stretch;
 mod tensor;
+mod violations;
 
 pub use checkpoint::{Cancelled, Checkpoint, Uninterrupted};
 pub use clip::{ClipMode, Clipped, Clipping, clip_gradients, clip_gradients_in_place};
@@ -56,12 +57,13 @@ pub use dropout::{
     dropout_backward_in_place, dropout_in_place,
 };
 pub use dtype::{DType, Element, decode, encode};
-pub use error::Error;
+pub use error::{Error, NonFinite};
 pub use norm::measure_gradients;
 pub use normalize::{
     NormGradients, NormKind, NormParameters, Normalization, NormalizationByParts, Normalized, PartStatistics,
     normalize, normalize_backward, normalize_backward_in_place, normalize_in_place,
 };
 pub use tensor::{LengthMismatch, Tensor, TensorMut, TensorRef};
+pub use violations::{Violation, Violations};
 
 pub use evenkeel_exact::{NormOrder, NormPartial};

@@ -23,9 +23,35 @@ pub(crate) struct Norms {
 /// Orders 1, 2 and infinity are what exact arithmetic on the elements would give, rounded once.
 pub(crate) fn norms(tensors: &[TensorRef<'_>], p: f64, checkpoint: &dyn Checkpoint) -> Result<Norms, Error> {
     match NormOrder::from_norm_type(p) {
-        Some(order) => exact(tensors, order, checkpoint),
+        Some(order) => {
+            let (total, per_tensor) = exact(tensors, order, checkpoint, NormPartial::norm)?;
+            Ok(Norms { total, per_tensor })
+        }
         None => relative::norms(tensors, p, checkpoint),
     }
+}
+
+/// A norm, and what [`Clipping::not_above`](crate::Clipping::not_above) needs to know of its exact value.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Bounded {
+    pub(crate) norm: f64,
+    pub(crate) rounded_up: f64,
+    /// Whether the exact norm is above the threshold.
+    pub(crate) is_above: bool,
+}
+
+/// As [`norms`], with what they are beside a threshold: that over all tensors, and each tensor's own.
+pub(crate) fn bounded(
+    tensors: &[TensorRef<'_>],
+    order: NormOrder,
+    threshold: f64,
+    checkpoint: &dyn Checkpoint,
+) -> Result<(Bounded, Vec<Bounded>), Error> {
+    exact(tensors, order, checkpoint, |partial| Bounded {
+        norm: partial.norm(),
+        rounded_up: partial.norm_rounded_up(),
+        is_above: partial.is_above(threshold),
+    })
 }
 
 /// The norm over all tensors in a form that merges with that of others, exactly.
@@ -41,18 +67,24 @@ pub fn measure_gradients(
     partials.try_reduce(|| Box::new(NormPartial::new(order)), merged).map(|partial| *partial)
 }
 
-fn exact(tensors: &[TensorRef<'_>], order: NormOrder, checkpoint: &dyn Checkpoint) -> Result<Norms, Error> {
-    let mut per_tensor = vec![0.0; tensors.len()];
+/// What `read` makes of the norm over all tensors, and of each tensor's own. Partials are too large to be kept.
+fn exact<T: Clone + Default + Send>(
+    tensors: &[TensorRef<'_>],
+    order: NormOrder,
+    checkpoint: &dyn Checkpoint,
+    read: impl Fn(&NormPartial) -> T + Sync,
+) -> Result<(T, Vec<T>), Error> {
+    let mut per_tensor = vec![T::default(); tensors.len()];
     let total = per_tensor
         .par_iter_mut()
         .zip(tensors)
         .map(|(norm, tensor)| {
             let partial = measure(tensor, order, checkpoint)?;
-            *norm = partial.norm();
+            *norm = read(&partial);
             Ok::<_, Error>(partial)
         })
         .try_reduce(|| Box::new(NormPartial::new(order)), merged)?;
-    Ok(Norms { total: total.norm(), per_tensor })
+    Ok((read(&total), per_tensor))
 }
 
 /// Partials merge exactly, so Rayon may group tensors and chunks as it likes. They are over a kilobyte, which Rayon would

@@ -21,7 +21,9 @@ use statistics::Running;
 
 pub use parts::{NormalizationByParts, PartStatistics};
 
-use crate::{Checkpoint, Error, Tensor, TensorMut, TensorRef, dtype::with_element, stretch::Stretch};
+use crate::{
+    Checkpoint, DType, Error, Tensor, TensorMut, TensorRef, Violations, dtype::with_element, stretch::Stretch,
+};
 
 /// Which elements are pooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +43,14 @@ pub enum NormKind {
 impl NormKind {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Batch, Self::Layer, Self::Rms, Self::Instance, Self::Group];
+
+    /// Whether running statistics can take the place of the input's own.
+    fn has_running_statistics(self) -> bool {
+        match self {
+            Self::Batch | Self::Instance => true,
+            Self::Layer | Self::Rms | Self::Group => false,
+        }
+    }
 }
 
 /// A normalization and its options; each means what the field of that name in the wire contract means.
@@ -66,6 +76,20 @@ impl Normalization {
     /// The kind with every option at its default.
     pub fn new(kind: NormKind) -> Self {
         Self { kind, axes: Vec::new(), groups: 0, eps: None, channel_axis: None, training: None, momentum: None }
+    }
+
+    /// What is wrong with it beside these tensors, for an input of this dtype and shape.
+    pub fn check(&self, parameters: &NormParameters<'_>, dtype: DType, shape: &[usize]) -> Violations {
+        let mut found = Violations::new();
+        Plan::find(self, parameters, dtype, shape, &mut found);
+        found
+    }
+
+    /// As [`check`](Self::check), as far as neither the kind nor the tensors matter.
+    pub fn check_numbers(eps: Option<f64>, momentum: Option<f64>) -> Violations {
+        let mut found = Violations::new();
+        plan::check_numbers(eps, momentum, &mut found);
+        found
     }
 }
 
@@ -211,16 +235,22 @@ fn backward_plan(
     input: TensorRef<'_>,
     grad_output: TensorRef<'_>,
 ) -> Result<Plan, Error> {
-    let plan = Plan::new(spec, parameters, input.dtype(), input.shape())?;
+    let mut found = Violations::new();
+    let plan = Plan::find(spec, parameters, input.dtype(), input.shape(), &mut found);
+    check_gradient(input, grad_output, &mut found);
+    found.into_result()?;
+    Ok(plan.expect("without a violation there is a plan"))
+}
+
+/// Adds what is wrong with the gradient of an input's output.
+fn check_gradient(input: TensorRef<'_>, grad_output: TensorRef<'_>, found: &mut Violations) {
     if grad_output.shape() != input.shape() {
         let reason = format!("expected the input's {:?}, got {:?}", input.shape(), grad_output.shape());
-        return Err(Error::invalid("grad_output.shape", reason));
+        found.add("grad_output.shape", reason);
     }
     if grad_output.dtype() != input.dtype() {
-        let reason = format!("expected the input's {}, got {}", input.dtype(), grad_output.dtype());
-        return Err(Error::invalid("grad_output.dtype", reason));
+        found.add("grad_output.dtype", format!("expected the input's {}, got {}", input.dtype(), grad_output.dtype()));
     }
-    Ok(plan)
 }
 
 /// `gradient`: that of the output, and where that of the input goes.

@@ -19,18 +19,30 @@ fn typed(dtype: pb::DataType, shape: &[i64], numbers: &[f32]) -> pb::Tensor {
     pb::Tensor { float_data: numbers.to_vec(), data: Bytes::new(), ..message(dtype, shape, &[]) }
 }
 
-/// The field and the reason with which a tensor is refused.
+fn decode(message: pb::Tensor) -> Result<Tensor, Violations> {
+    let mut found = Violations::new();
+    let tensor = Tensor::decode(message, PATH, LIMIT, &mut found);
+    assert_eq!(tensor.is_none(), !found.is_empty());
+    tensor.ok_or(found)
+}
+
+/// The fields and the reasons with which a tensor is refused.
+fn refusals(message: pb::Tensor) -> Vec<(String, String)> {
+    let violations = decode(message).expect_err("it must be refused");
+    violations.iter().map(|violation| (violation.field.to_string(), violation.reason.to_string())).collect()
+}
+
+/// The one field and reason with which a tensor is refused.
 fn refusal(message: pb::Tensor) -> (String, String) {
-    let error = Tensor::decode(message, PATH, LIMIT).expect_err("it must be refused");
-    let Error::Invalid { field, reason } = error else { panic!("not a violation: {error:?}") };
-    (field.into_owned(), reason)
+    let refusals: [_; 1] = refusals(message).try_into().expect("one violation");
+    refusals.into_iter().next().expect("one violation")
 }
 
 #[test]
 fn a_decoded_tensor_is_a_slice_of_the_message() {
     let message = message(pb::DataType::Float32, &[2, 1], &[0, 0, 128, 63, 0, 0, 0, 64]);
     let address = message.data.as_ptr();
-    let tensor = Tensor::decode(message, PATH, LIMIT).expect("it is right");
+    let tensor = decode(message).expect("it is right");
     assert_eq!(tensor.view().data().as_ptr(), address);
     assert_eq!((tensor.view().dtype(), tensor.view().shape()), (DType::F32, &[2, 1][..]));
     let answer = tensor.answer_data(None, &Buffers::new(0));
@@ -40,7 +52,7 @@ fn a_decoded_tensor_is_a_slice_of_the_message() {
 
 #[test]
 fn new_bytes_are_not_copied_either() {
-    let tensor = Tensor::decode(message(pb::DataType::Float16, &[1], &[0, 60]), PATH, LIMIT).expect("it is right");
+    let tensor = decode(message(pb::DataType::Float16, &[1], &[0, 60])).expect("it is right");
     let data = vec![1, 2];
     let address = data.as_ptr();
     let answer = tensor.answer_data(Some(data), &Buffers::new(0));
@@ -50,7 +62,7 @@ fn new_bytes_are_not_copied_either() {
 
 #[test]
 fn an_empty_shape_is_a_scalar() {
-    let tensor = Tensor::decode(message(pb::DataType::Float64, &[], &[0; 8]), PATH, LIMIT).expect("it is right");
+    let tensor = decode(message(pb::DataType::Float64, &[], &[0; 8])).expect("it is right");
     assert_eq!(tensor.view().len(), 1);
     assert_eq!(refusal(message(pb::DataType::Float64, &[], &[])).0, "input.data");
 }
@@ -65,7 +77,7 @@ fn typed_numbers_are_rounded_to_the_dtype_and_answered_as_numbers() {
         (pb::DataType::Float16, 2, [1.0, -0.0, 1.0, f32::INFINITY]),
         (pb::DataType::Bfloat16, 2, [1.0, -0.0, 1.0, f32::INFINITY]),
     ] {
-        let tensor = Tensor::decode(typed(dtype, &[4], &numbers), PATH, LIMIT).expect("it is right");
+        let tensor = decode(typed(dtype, &[4], &numbers)).expect("it is right");
         assert_eq!(tensor.view().data().len(), 4 * bytes);
         let answer = tensor.answer_data(None, &Buffers::new(0));
         assert!(answer.data.is_empty());
@@ -79,7 +91,7 @@ fn typed_numbers_are_rounded_to_the_dtype_and_answered_as_numbers() {
 #[test]
 fn more_typed_numbers_than_a_block_keep_their_order() {
     let numbers: Vec<f32> = (0..1200_u16).map(f32::from).collect();
-    let tensor = Tensor::decode(typed(pb::DataType::Float64, &[1200], &numbers), PATH, LIMIT).expect("it is right");
+    let tensor = decode(typed(pb::DataType::Float64, &[1200], &numbers)).expect("it is right");
     assert_eq!(tensor.answer_data(None, &Buffers::new(0)).float_data, numbers);
 }
 
@@ -101,11 +113,18 @@ fn unknown_and_missing_dtypes_are_refused() {
 
 #[test]
 fn a_length_that_does_not_fit_names_expected_and_given() {
-    for given in [23, 25, 0] {
+    for given in [23, 25] {
         let (field, reason) = refusal(message(pb::DataType::Float32, &[2, 3], &vec![0; given]));
         assert_eq!(field, "input.data");
         assert_eq!(reason, format!("expected 24 bytes and got {given}, for float32 of shape [2, 3]"));
     }
+    let (field, reason) = refusal(message(pb::DataType::Float32, &[2, 3], &[]));
+    assert_eq!(field, "input.data");
+    let expected = "expected 24 bytes and got 0, for float32 of shape [2, 3]; neither `data` nor `float_data` is set";
+    assert_eq!(reason, expected);
+    let (field, reason) = refusal(message(pb::DataType::Float32, &[], &[0; 8]));
+    assert_eq!(field, "input.data");
+    assert_eq!(reason, "expected 4 bytes and got 8, for float32 of shape []; `shape` is empty: 1 element");
     let (field, reason) = refusal(typed(pb::DataType::Float16, &[3], &[1.0, 2.0]));
     assert_eq!(field, "input.float_data");
     assert_eq!(reason, "expected 3 numbers and got 2, for float16 of shape [3]");
@@ -131,17 +150,25 @@ fn dimensions_are_checked_before_anything_is_computed_from_them() {
 fn a_shape_may_fill_a_message_and_no_more() {
     let dim = i64::try_from(LIMIT / 4).expect("it is small");
     let full = vec![0; LIMIT];
-    Tensor::decode(message(pb::DataType::Float32, &[dim], &full), PATH, LIMIT).expect("it fits");
+    decode(message(pb::DataType::Float32, &[dim], &full)).expect("it fits");
     assert_eq!(refusal(message(pb::DataType::Float32, &[dim + 1], &full)).0, "input.shape");
     // The statistics of 20 bytes of request must not take more than a message, either.
-    Tensor::decode(message(pb::DataType::Float16, &[0, dim / 2], &[]), PATH, LIMIT).expect("it fits");
+    decode(message(pb::DataType::Float16, &[0, dim / 2], &[])).expect("it fits");
     assert_eq!(refusal(message(pb::DataType::Float16, &[0, dim / 2 + 1], &[])).0, "input.shape");
-    Tensor::decode(message(pb::DataType::Float32, &[1; 64], &[0; 4]), PATH, LIMIT).expect("rank 64 is allowed");
+    decode(message(pb::DataType::Float32, &[1; 64], &[0; 4])).expect("rank 64 is allowed");
 }
 
 #[test]
 fn items_have_their_index_in_the_path() {
-    let error = Tensor::decode(message(pb::DataType::Float32, &[-1], &[]), Path::item("gradients", 3), LIMIT);
-    let Err(Error::Invalid { field, .. }) = error else { panic!("it must be refused: {error:?}") };
-    assert_eq!(field, "gradients[3].shape[0]");
+    let mut found = Violations::new();
+    Tensor::decode(message(pb::DataType::Float32, &[-1], &[]), Path::item("gradients", 3), LIMIT, &mut found);
+    assert_eq!(found.to_string(), "gradients[3].shape[0]: -1 is negative");
+}
+
+#[test]
+fn all_that_is_wrong_is_named() {
+    let fields = |message| refusals(message).into_iter().map(|(field, _)| field).collect::<Vec<_>>();
+    assert_eq!(fields(pb::Tensor::default()), ["input.dtype", "input.data"]);
+    let unknown = pb::Tensor { dtype: 99, ..message(pb::DataType::Float32, &[-1, 2, -3], &[]) };
+    assert_eq!(fields(unknown), ["input.dtype", "input.shape[0]", "input.shape[2]"]);
 }

@@ -2,7 +2,7 @@
 //!
 //! An element's draw depends on its position alone, so that each part can be drawn and written as soon as it is there.
 
-use super::{Drawn, Draws, Dropout, Dropped, Select, draw, select};
+use super::{Drawn, Draws, Dropout, Dropped, Select, draw, select_each, select_shared};
 use crate::{Checkpoint, DType, Error, Tensor, parallel::CHUNK, stretch::Stretch};
 
 /// A dropout of a tensor of known shape whose elements come part by part. [`dropout`](super::dropout()) is this, over all
@@ -14,8 +14,8 @@ use crate::{Checkpoint, DType, Error, Tensor, parallel::CHUNK, stretch::Stretch}
 /// };
 ///
 /// let x = Tensor::from_array(&ndarray::Array::from_shape_fn((100, 1000), |(i, j)| (i * j % 7) as f32));
-/// let spec =
-///     Dropout { p: 0.1, seed: 42, offset: 0, kind: DropoutKind::Element, scaling: DropoutScaling::Inverted };
+/// let (kind, scaling) = (DropoutKind::Element, DropoutScaling::Inverted);
+/// let spec = Dropout { p: 0.1, seed: 42, offset: 0, kind, scaling, channel_axis: None };
 /// let parts = DropoutByParts::new(&spec, DType::F32, x.shape(), &Uninterrupted)?;
 /// let mut output = vec![0; x.data().len()];
 /// let pieces = x.data().chunks(parts.part_len()).zip(output.chunks_mut(parts.part_len()));
@@ -68,7 +68,7 @@ impl DropoutByParts {
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
         let draws = Draws::of(spec, shape_field, shape)?;
-        let channels = spec.kind.by_channel().then(|| draw(spec, 0, draws.count, checkpoint)).transpose()?;
+        let channels = spec.kind.by_channel().then(|| draw(spec, 0, draws.count(), checkpoint)).transpose()?;
         Ok(Self { spec: *spec, draws, how, channels, dtype, shape: shape.to_vec() })
     }
 
@@ -105,11 +105,11 @@ impl DropoutByParts {
         checkpoint.check()?; // with p = 1 there is nothing to draw
         let first = index * CHUNK;
         if let Some(mask) = &self.channels {
-            select(self.dtype, part, mask, first, self.draws.run, self.how);
+            select_shared(self.dtype, part, mask, first, &self.draws, self.how);
             return Ok(PartMask(Vec::new()));
         }
         let mask = draw(&self.spec, first as u64, part.len() / self.dtype.size(), checkpoint)?;
-        select(self.dtype, part, &mask, 0, self.draws.run, self.how);
+        select_each(self.dtype, part, &mask, self.how);
         Ok(PartMask(mask))
     }
 
@@ -123,7 +123,8 @@ impl DropoutByParts {
     /// What was drawn, from the masks of all parts in their order.
     pub(super) fn drawn(self, return_mask: bool, masks: Vec<PartMask>) -> Drawn {
         let masks: Vec<Vec<u8>> = self.channels.into_iter().chain(masks.into_iter().map(|part| part.0)).collect();
-        let kept = masks.iter().flatten().map(|bits| u64::from(bits.count_ones())).sum::<u64>() * self.draws.run as u64;
+        let kept =
+            masks.iter().flatten().map(|bits| u64::from(bits.count_ones())).sum::<u64>() * self.draws.elements() as u64;
         Drawn { kept, mask: return_mask.then(|| masks.concat()) }
     }
 }

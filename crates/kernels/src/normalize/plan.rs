@@ -1,7 +1,7 @@
 //! From a normalization's arguments to what is to be computed: every check is here, and past it nothing is invalid.
 
 use super::{NormKind, NormParameters, Normalization, layout::Layout};
-use crate::{DType, Error, TensorRef};
+use crate::{DType, TensorRef, Violations};
 
 /// A normalization of one shape.
 pub(super) struct Plan {
@@ -46,28 +46,46 @@ impl Plan {
         parameters: &NormParameters<'_>,
         dtype: DType,
         shape: &[usize],
-    ) -> Result<Self, Error> {
-        let channel_axis = channel_axis(spec, shape)?;
-        let groups = groups(spec, channel_axis.map_or(0, |axis| shape[axis]))?;
-        let axes = pooled_axes(spec, shape.len(), channel_axis)?;
-        let source = source(spec, parameters)?;
-        let eps = eps(spec, dtype, source)?;
-        let momentum = momentum(spec)?;
+    ) -> Result<Self, Violations> {
+        let mut found = Violations::new();
+        let plan = Self::find(spec, parameters, dtype, shape, &mut found);
+        found.into_result().map(|()| plan.expect("without a violation there is a plan"))
+    }
 
-        let pooled: Vec<bool> = (0..shape.len()).map(|axis| axes.contains(&axis)).collect();
-        let channel_shape: Vec<usize> = channel_axis.map(|axis| shape[axis]).into_iter().collect();
+    /// As [`new`](Self::new). Adds everything that is wrong; `None` where that leaves no plan.
+    pub(super) fn find(
+        spec: &Normalization,
+        parameters: &NormParameters<'_>,
+        dtype: DType,
+        shape: &[usize],
+        found: &mut Violations,
+    ) -> Option<Self> {
+        // Each is looked for whatever the others are.
+        let channel_axis = channel_axis(spec, shape, found);
+        let groups = groups(spec, channel_axis.map(|axis| axis.map_or(0, |axis| shape[axis])), found);
+        let axes = pooled_axes(spec, shape.len(), channel_axis, found);
+        let source = source(spec, parameters, found);
+        let eps = eps(spec, dtype, source, found);
+        let momentum = momentum(spec.momentum, found);
+        let channel_shape: Option<Vec<usize>> =
+            channel_axis.map(|axis| axis.map(|axis| shape[axis]).into_iter().collect());
         let affine_shape = match channel_axis {
-            Some(_) => channel_shape.clone(),
-            None => axes.iter().map(|&axis| shape[axis]).collect(),
+            Some(Some(_)) => channel_shape.clone(),
+            Some(None) => axes.as_ref().map(|axes| axes.iter().map(|&axis| shape[axis]).collect()),
+            None => None,
         };
-        check_shape("weight.shape", parameters.weight, &affine_shape)?;
-        check_shape("bias.shape", parameters.bias, &affine_shape)?;
-        check_shape("running_mean.shape", parameters.running_mean, &channel_shape)?;
-        check_shape("running_var.shape", parameters.running_var, &channel_shape)?;
-        if parameters.running_mean.is_some() && channel_axis.is_some_and(|axis| pooled[axis]) {
-            let reason = "pool over the channel axis, but running statistics are kept for each channel";
-            return Err(Error::invalid("axes", reason));
+        check_shape("weight.shape", parameters.weight, affine_shape.as_deref(), found);
+        check_shape("bias.shape", parameters.bias, affine_shape.as_deref(), found);
+        if spec.kind.has_running_statistics() {
+            check_shape("running_mean.shape", parameters.running_mean, channel_shape.as_deref(), found);
+            check_shape("running_var.shape", parameters.running_var, channel_shape.as_deref(), found);
         }
+        let (channel_axis, groups, axes, channel_shape) = (channel_axis?, groups?, axes?, channel_shape?);
+        let pooled: Vec<bool> = (0..shape.len()).map(|axis| axes.contains(&axis)).collect();
+        if parameters.running_mean.is_some() && channel_axis.is_some_and(|axis| pooled[axis]) {
+            found.add("axes", "pool over the channel axis, but running statistics are kept for each channel");
+        }
+        let (source, eps, momentum) = (source?, eps?, momentum?);
 
         // Group normalization is a plain pooling once the channel axis is two: groups, kept, and the channels in a
         // group, pooled.
@@ -107,82 +125,108 @@ impl Plan {
             momentum,
             channels,
         };
-        plan.check_set_len(spec.kind)?;
-        Ok(plan)
+        plan.check_set_len(spec.kind, found);
+        Some(plan)
     }
 
     /// One value has no spread. PyTorch refuses it for the kinds that pool over samples or space; layer norm of one
     /// value is its bias.
-    fn check_set_len(&self, kind: NormKind) -> Result<(), Error> {
+    fn check_set_len(&self, kind: NormKind, found: &mut Violations) {
         let what = match kind {
             NormKind::Batch => "channel",
             NormKind::Instance => "sample and channel",
             NormKind::Group => "group",
-            NormKind::Layer | NormKind::Rms => return Ok(()),
+            NormKind::Layer | NormKind::Rms => return,
         };
         let single = self.layout.as_ref().is_some_and(|layout| layout.set_len() == 1);
         if single && self.source == Source::Input {
-            let reason = format!("the input's own statistics need more than one value for each {what}");
-            return Err(Error::invalid("input.shape", reason));
+            found.add("input.shape", format!("the input's own statistics need more than one value for each {what}"));
         }
-        Ok(())
     }
 }
 
-/// The axis that a signed number names.
-fn resolve(field: impl Fn() -> String, axis: i32, rank: usize) -> Result<usize, Error> {
-    let from_start = if axis < 0 { i64::from(axis) + rank as i64 } else { i64::from(axis) };
-    usize::try_from(from_start)
-        .ok()
-        .filter(|&axis| axis < rank)
-        .ok_or_else(|| Error::invalid(field(), format!("{axis} is not an axis of a tensor of rank {rank}")))
+/// Adds what is wrong with options whatever the kind and the tensors are.
+pub(super) fn check_numbers(eps: Option<f64>, momentum_given: Option<f64>, found: &mut Violations) {
+    check_eps(eps, found);
+    momentum(momentum_given, found);
 }
 
-fn channel_axis(spec: &Normalization, shape: &[usize]) -> Result<Option<usize>, Error> {
+/// The axis that a signed number names.
+fn resolve(field: impl Fn() -> String, axis: i32, rank: usize, found: &mut Violations) -> Option<usize> {
+    let from_start = if axis < 0 { i64::from(axis) + rank as i64 } else { i64::from(axis) };
+    let resolved = usize::try_from(from_start).ok().filter(|&axis| axis < rank);
+    if resolved.is_none() {
+        found.add_with(|| (field(), format!("{axis} is not an axis of a tensor of rank {rank}")));
+    }
+    resolved
+}
+
+/// The axis of the channels, if the kind has one; `None`: it cannot be known.
+#[expect(clippy::option_option, reason = "what is not known is not what is not there")]
+fn channel_axis(spec: &Normalization, shape: &[usize], found: &mut Violations) -> Option<Option<usize>> {
     let rank = shape.len();
     match spec.kind {
         NormKind::Layer | NormKind::Rms => {
             if spec.channel_axis.is_some() {
-                return Err(Error::invalid("channel_axis", "LAYER and RMS do not tell channels apart"));
+                found.add("channel_axis", "LAYER and RMS do not tell channels apart");
             }
             if rank == 0 {
-                return Err(Error::invalid("input.shape", "LAYER and RMS need rank 1 or more, got a scalar"));
+                found.add("input.shape", "LAYER and RMS need rank 1 or more, got a scalar");
+                return None;
             }
-            Ok(None)
+            Some(None)
         }
         NormKind::Instance if rank < 3 => {
-            Err(Error::invalid("input.shape", format!("INSTANCE needs rank 3 or more, (N, C, ...), got rank {rank}")))
+            found.add("input.shape", format!("INSTANCE needs rank 3 or more, (N, C, ...), got rank {rank}"));
+            None
         }
         NormKind::Batch | NormKind::Instance | NormKind::Group => {
-            resolve(|| "channel_axis".into(), spec.channel_axis.unwrap_or(1), rank).map(Some)
+            resolve(|| "channel_axis".into(), spec.channel_axis.unwrap_or(1), rank, found).map(Some)
         }
     }
 }
 
-/// The number of groups; `None` for the other kinds.
-fn groups(spec: &Normalization, channels: usize) -> Result<Option<usize>, Error> {
+/// The number of groups, if the kind has them. `channels`: how many there are, if that is known.
+#[expect(clippy::option_option, reason = "what is not known is not what is not there")]
+fn groups(spec: &Normalization, channels: Option<usize>, found: &mut Violations) -> Option<Option<usize>> {
+    let groups = spec.groups;
     if spec.kind != NormKind::Group {
-        return match spec.groups {
-            0 => Ok(None),
-            _ => Err(Error::invalid("groups", "only GROUP has groups")),
-        };
+        if groups != 0 {
+            found.add("groups", "only GROUP has groups");
+        }
+        return Some(None);
     }
-    if spec.groups == 0 || !channels.is_multiple_of(spec.groups) || spec.groups > channels.max(1) {
-        let reason = format!("expected a divisor of the {channels} channels, got {}", spec.groups);
-        return Err(Error::invalid("groups", reason));
+    match channels {
+        _ if groups == 0 => found.add("groups", "GROUP needs a number of groups above 0, got 0"),
+        Some(channels) if !channels.is_multiple_of(groups) || groups > channels.max(1) => {
+            found.add("groups", format!("expected a divisor of the {channels} channels, got {groups}"));
+        }
+        Some(_) | None => return Some(Some(groups)),
     }
-    Ok(Some(spec.groups))
+    None
 }
 
-fn pooled_axes(spec: &Normalization, rank: usize, channel_axis: Option<usize>) -> Result<Vec<usize>, Error> {
-    let mut axes = Vec::with_capacity(rank);
+/// `channel_axis`: as [`channel_axis`] gives it.
+#[expect(clippy::option_option, reason = "what is not known is not what is not there")]
+fn pooled_axes(
+    spec: &Normalization,
+    rank: usize,
+    channel_axis: Option<Option<usize>>,
+    found: &mut Violations,
+) -> Option<Vec<usize>> {
+    let mut axes = Vec::with_capacity(rank.min(spec.axes.len() + 1));
+    let mut all_are_right = true;
     for (index, &axis) in spec.axes.iter().enumerate() {
-        let resolved = resolve(|| format!("axes[{index}]"), axis, rank)?;
-        if axes.contains(&resolved) {
-            return Err(Error::invalid(format!("axes[{index}]"), format!("axis {resolved} is named twice")));
+        match resolve(|| format!("axes[{index}]"), axis, rank, found) {
+            Some(resolved) if axes.contains(&resolved) => {
+                found.add_with(|| (format!("axes[{index}]"), format!("axis {resolved} is named twice")));
+                all_are_right = false;
+            }
+            Some(resolved) => axes.push(resolved),
+            None => all_are_right = false,
         }
-        axes.push(resolved);
     }
+    let channel_axis = channel_axis.filter(|_| all_are_right)?;
     let channels = |axis: &usize| Some(*axis) == channel_axis;
     if axes.is_empty() {
         axes = match spec.kind {
@@ -197,63 +241,76 @@ fn pooled_axes(spec: &Normalization, rank: usize, channel_axis: Option<usize>) -
         axes.extend(channel_axis.filter(|axis| !axes.contains(axis)));
     }
     axes.sort_unstable();
-    Ok(axes)
+    Some(axes)
 }
 
-fn source(spec: &Normalization, parameters: &NormParameters<'_>) -> Result<Source, Error> {
-    let running = match (parameters.running_mean, parameters.running_var) {
-        (Some(_), Some(_)) => true,
-        (None, None) => false,
-        (Some(_), None) => return Err(Error::invalid("running_var", "required beside running_mean")),
-        (None, Some(_)) => return Err(Error::invalid("running_mean", "required beside running_var")),
-    };
-    match spec.kind {
-        NormKind::Batch | NormKind::Instance => {}
-        NormKind::Layer | NormKind::Rms | NormKind::Group if running => {
-            return Err(Error::invalid("running_mean", "only BATCH and INSTANCE have running statistics"));
+fn source(spec: &Normalization, parameters: &NormParameters<'_>, found: &mut Violations) -> Option<Source> {
+    let (mean, var) = (parameters.running_mean.is_some(), parameters.running_var.is_some());
+    if !spec.kind.has_running_statistics() {
+        for (field, _) in [("running_mean", mean), ("running_var", var)].into_iter().filter(|&(_, is_sent)| is_sent) {
+            found.add(field, "only BATCH and INSTANCE have running statistics");
         }
-        NormKind::Layer | NormKind::Rms | NormKind::Group => return Ok(Source::Input),
+        return Some(Source::Input);
     }
+    if mean != var {
+        let (missing, there) = if mean { ("running_var", "running_mean") } else { ("running_mean", "running_var") };
+        found.add(missing, format!("required beside {there}"));
+        return None;
+    }
+    let has_running = mean;
     match spec.training {
-        Some(false) if !running => Err(Error::invalid("running_mean", "required when training is false")),
-        Some(false) => Ok(Source::Running),
-        None if running => Ok(Source::Running),
-        None | Some(true) => Ok(Source::Input),
+        Some(false) if !has_running => {
+            found.add("running_mean", "required when training is false");
+            None
+        }
+        Some(false) => Some(Source::Running),
+        None if has_running => Some(Source::Running),
+        None | Some(true) => Some(Source::Input),
     }
 }
 
-fn eps(spec: &Normalization, dtype: DType, source: Source) -> Result<f64, Error> {
+/// `source`: `None` if it cannot be known.
+fn eps(spec: &Normalization, dtype: DType, source: Option<Source>, found: &mut Violations) -> Option<f64> {
     let Some(eps) = spec.eps else {
-        return Ok(match (spec.kind, dtype) {
+        return Some(match (spec.kind, dtype) {
             (NormKind::Rms, DType::F64) => f64::EPSILON,
             (NormKind::Rms, DType::F32 | DType::F16 | DType::Bf16) => f64::from(f32::EPSILON),
             (NormKind::Batch | NormKind::Layer | NormKind::Instance | NormKind::Group, _) => 1e-5,
         });
     };
-    if !eps.is_finite() || eps < 0.0 {
-        return Err(Error::invalid("eps", format!("expected a finite number not below 0, got {eps}")));
+    if !check_eps(Some(eps), found) {
+        return None;
     }
-    let over_samples = matches!(spec.kind, NormKind::Batch | NormKind::Instance);
-    if eps == 0.0 && over_samples && source == Source::Input {
-        return Err(Error::invalid("eps", "must be above 0 with the input's own statistics"));
+    if eps == 0.0 && spec.kind.has_running_statistics() && source == Some(Source::Input) {
+        found.add("eps", "must be above 0 with the input's own statistics");
+        return None;
     }
-    Ok(eps)
+    Some(eps)
 }
 
-fn momentum(spec: &Normalization) -> Result<f64, Error> {
-    let momentum = spec.momentum.unwrap_or(0.1);
+/// Whether it is a number that can be added to a variance.
+fn check_eps(eps: Option<f64>, found: &mut Violations) -> bool {
+    let wrong = eps.filter(|eps| !eps.is_finite() || *eps < 0.0);
+    if let Some(eps) = wrong {
+        found.add("eps", format!("expected a finite number not below 0, got {eps}"));
+    }
+    wrong.is_none()
+}
+
+fn momentum(given: Option<f64>, found: &mut Violations) -> Option<f64> {
+    let momentum = given.unwrap_or(0.1);
     if (0.0..=1.0).contains(&momentum) {
-        Ok(momentum)
-    } else {
-        Err(Error::invalid("momentum", format!("expected a number in [0, 1], got {momentum}")))
+        return Some(momentum);
     }
+    found.add("momentum", format!("expected a number in [0, 1], got {momentum}"));
+    None
 }
 
-fn check_shape(field: &'static str, tensor: Option<TensorRef<'_>>, expected: &[usize]) -> Result<(), Error> {
-    match tensor {
-        Some(tensor) if tensor.shape() != expected => {
-            Err(Error::invalid(field, format!("expected {expected:?}, got {:?}", tensor.shape())))
-        }
-        Some(_) | None => Ok(()),
+/// `expected`: `None` if it cannot be known.
+fn check_shape(field: &'static str, tensor: Option<TensorRef<'_>>, expected: Option<&[usize]>, found: &mut Violations) {
+    if let (Some(tensor), Some(expected)) = (tensor, expected)
+        && tensor.shape() != expected
+    {
+        found.add(field, format!("expected {expected:?}, got {:?}", tensor.shape()));
     }
 }

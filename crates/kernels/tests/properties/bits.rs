@@ -243,9 +243,12 @@ fn running_statistics() {
 
 fn dropouts() -> impl Iterator<Item = Dropout> {
     let kinds = [DropoutKind::Element, DropoutKind::Channel, DropoutKind::Alpha, DropoutKind::FeatureAlpha];
-    let inverted = kinds.map(|kind| Dropout { p: 0.3, seed: 9, offset: 5, kind, scaling: DropoutScaling::Inverted });
+    let scaling = DropoutScaling::Inverted;
+    let inverted = kinds.map(|kind| Dropout { p: 0.3, seed: 9, offset: 5, kind, scaling, channel_axis: None });
     let plain = Dropout { scaling: DropoutScaling::None, ..inverted[0] };
-    inverted.into_iter().chain([plain])
+    // Also where runs are short, and where they are one element.
+    let other_axes = [2, 1].map(|axis| Dropout { channel_axis: Some(axis), ..inverted[1] });
+    inverted.into_iter().chain([plain]).chain(other_axes)
 }
 
 fn dropout_both(spec: &Dropout, input: TensorRef<'_>) -> impl PartialEq + Debug + Send + use<> {
@@ -264,16 +267,11 @@ fn dropout_of_every_kind() {
 }
 
 fn clippings() -> impl Iterator<Item = Clipping> {
-    let clipping = |(mode, norm_type)| Clipping {
-        mode,
-        threshold: 1.0,
-        norm_type: Some(norm_type),
-        error_if_nonfinite: false,
-        total_norm: None,
-    };
+    let clipping = |(mode, norm_type)| Clipping { norm_type: Some(norm_type), ..Clipping::new(mode, 1.0) };
     let norms = [1.0, 2.0, 2.5, f64::INFINITY].into_iter();
     let modes = norms.flat_map(|norm_type| [ClipMode::Norm, ClipMode::NormPerTensor].map(|mode| (mode, norm_type)));
-    modes.chain([(ClipMode::Value, 2.0)]).map(clipping)
+    let held = [1.0, 2.0, f64::INFINITY].map(|order| Clipping { not_above: true, ..clipping((ClipMode::Norm, order)) });
+    modes.chain([(ClipMode::Value, 2.0)]).map(clipping).chain(held)
 }
 
 #[test]
@@ -392,7 +390,8 @@ fn half_numbers_are_rounded_once() {
             rounded.collect()
         };
         for p in [1.0 / 3.0, (1.0f64 / 3.0).next_up()] {
-            let spec = Dropout { p, seed: 3, offset: 0, kind: DropoutKind::Channel, scaling: DropoutScaling::Inverted };
+            let scaling = DropoutScaling::Inverted;
+            let spec = Dropout { p, seed: 3, offset: 0, kind: DropoutKind::Channel, scaling, channel_axis: None };
             // A single channel, which the first draw of this seed keeps.
             let gradient = TensorRef::new(dtype, &[1, 1, 1 << 16], &all).expect("two bytes for each");
             let factor = 1.0 / (1.0 - p);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use evenkeel_kernels::{DType, NormKind, NormParameters, Normalization, Tensor, encode};
+use evenkeel_kernels::{DType, NormKind, NormParameters, Normalization, Tensor, Violations, encode};
 use ndarray::ArrayD;
 use proptest::prelude::*;
 
@@ -16,6 +16,12 @@ pub(crate) fn tensor(dtype: DType, shape: &[usize], values: &[f64]) -> Tensor {
 /// The elements, as what they are worth.
 pub(crate) fn values(tensor: &Tensor) -> ArrayD<f64> {
     ArrayD::from_shape_vec(tensor.shape(), tensor.view().to_f64()).expect("a tensor fills its shape")
+}
+
+/// The field of the one violation.
+pub(crate) fn only(violations: &Violations) -> String {
+    assert_eq!((violations.iter().len(), violations.left_out()), (1, 0), "{violations}");
+    violations.iter().map(|violation| violation.field.to_string()).collect()
 }
 
 pub(crate) fn dtypes() -> impl Strategy<Value = DType> {

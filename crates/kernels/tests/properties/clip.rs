@@ -1,17 +1,17 @@
 //! ClipGradients.
 
-use evenkeel_kernels::{ClipMode, Clipped, Clipping, DType, Error, Tensor, TensorRef};
+use evenkeel_kernels::{ClipMode, Clipped, Clipping, DType, Error, NonFinite, Tensor, TensorRef};
 use proptest::prelude::*;
 
 use super::{
     big::Big,
-    case::{dtypes, tensor, tensors, wide_numbers},
+    case::{dtypes, only, tensor, tensors, wide_numbers},
     in_place::clip_both,
     ulp::{Exact, Limit, rounded, within},
 };
 
 fn clipping(mode: ClipMode, threshold: f64) -> Clipping {
-    Clipping { mode, threshold, norm_type: None, error_if_nonfinite: false, total_norm: None }
+    Clipping::new(mode, threshold)
 }
 
 fn clip(spec: &Clipping, gradients: &[Tensor]) -> Clipped {
@@ -261,10 +261,12 @@ fn norms_that_are_not_finite() {
             for x in [f64::NAN, f64::INFINITY] {
                 let spec = Clipping { error_if_nonfinite: true, norm_type: Some(p), ..clipping(mode, 1.0) };
                 let error = clip_both(&spec, &[gradients(x)[0].view()]);
-                assert!(
-                    matches!(error, Err(Error::NonFiniteNorm { total_norm }) if !total_norm.is_finite()),
-                    "{mode:?} {p}"
-                );
+                let Err(Error::NonFiniteNorm { total_norm, elements }) = error else {
+                    panic!("{mode:?} {p}: {error:?}")
+                };
+                assert!(!total_norm.is_finite(), "{mode:?} {p}");
+                let (nan, infinite) = (u64::from(x.is_nan()), u64::from(x.is_infinite()));
+                assert_eq!(*elements, NonFinite { nan, infinite, gradients: 1, first: vec![0] }, "{mode:?} {p}");
             }
         }
     }
@@ -290,7 +292,7 @@ fn a_norm_from_elsewhere_takes_the_place_of_ours() {
 #[test]
 fn what_does_not_fit_is_named() {
     let field = |spec: Clipping| match clip_both(&spec, &[]) {
-        Err(Error::Invalid { field, .. }) => field.into_owned(),
+        Err(Error::Invalid(violations)) => only(&violations),
         other => panic!("expected an invalid argument, got {other:?}"),
     };
     let norm = clipping(ClipMode::Norm, 1.0);
@@ -301,4 +303,53 @@ fn what_does_not_fit_is_named() {
     }
     assert_eq!(field(Clipping { total_norm: Some(-1.0), ..norm }), "total_norm");
     assert_eq!(field(Clipping { total_norm: Some(1.0), ..clipping(ClipMode::Value, 1.0) }), "total_norm");
+    for epsilon in [-1e-6, f64::NAN, f64::INFINITY] {
+        assert_eq!(field(Clipping { epsilon: Some(epsilon), ..norm }), "epsilon");
+    }
+    assert_eq!(field(Clipping { epsilon: Some(0.0), ..clipping(ClipMode::Value, 1.0) }), "epsilon");
+    let not_above = Clipping { not_above: true, ..norm };
+    assert_eq!(field(Clipping { mode: ClipMode::Value, ..not_above }), "not_above");
+    assert_eq!(field(Clipping { norm_type: Some(3.0), ..not_above }), "not_above");
+    assert_eq!(field(Clipping { total_norm: Some(1.0), ..not_above }), "not_above");
+}
+
+#[test]
+fn all_that_does_not_fit_is_named() {
+    let spec = Clipping {
+        norm_type: Some(-1.0),
+        total_norm: Some(-2.0),
+        epsilon: Some(f64::NAN),
+        not_above: true,
+        ..clipping(ClipMode::Value, f64::NAN)
+    };
+    let Err(Error::Invalid(violations)) = clip_both(&spec, &[]) else { panic!("it must be refused") };
+    let fields: Vec<&str> = violations.iter().map(|violation| &*violation.field).collect();
+    assert_eq!(
+        fields,
+        ["threshold", "norm_type", "total_norm", "total_norm", "epsilon", "epsilon", "not_above", "not_above"]
+    );
+}
+
+/// The first 16 gradients with such elements are named, all are counted.
+#[test]
+fn what_is_not_finite_is_counted_and_named() {
+    let spec = Clipping { error_if_nonfinite: true, ..clipping(ClipMode::Norm, 1.0) };
+    let gradient = |index: usize| match index {
+        index if index % 2 == 0 => tensor(DType::F16, &[2], &[1.0, 2.0]),
+        index if index % 3 == 0 => tensor(DType::F32, &[4], &[f64::NAN, 1.0, f64::INFINITY, f64::NAN]),
+        _ => tensor(DType::F64, &[2], &[f64::NEG_INFINITY, 0.0]),
+    };
+    let gradients: Vec<Tensor> = (0..60).map(gradient).collect();
+    let views: Vec<TensorRef<'_>> = gradients.iter().map(Tensor::view).collect();
+    let Err(Error::NonFiniteNorm { total_norm, elements }) = clip_both(&spec, &views) else { panic!("it must fail") };
+    assert!(total_norm.is_nan());
+    let first = (1..60).step_by(2).take(16).collect();
+    assert_eq!(*elements, NonFinite { nan: 20, infinite: 30, gradients: 30, first });
+
+    // The norm of these is beyond float64, though each is finite.
+    let large = [tensor(DType::F64, &[2], &[f64::MAX, f64::MAX])];
+    let Err(Error::NonFiniteNorm { total_norm, elements }) = clip_both(&spec, &[large[0].view()]) else {
+        panic!("it must fail")
+    };
+    assert_eq!((total_norm, *elements), (f64::INFINITY, NonFinite::default()));
 }

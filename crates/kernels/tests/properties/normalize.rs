@@ -4,7 +4,7 @@ use evenkeel_kernels::{DType, Error, NormKind, NormParameters, Normalization, Te
 use proptest::prelude::*;
 
 use super::{
-    case::{Case, cases, tensor},
+    case::{Case, cases, only, tensor},
     in_place::{normalize_backward_in_both, normalize_in_both},
     oracle,
     ulp::{self, Exact, Limit},
@@ -96,7 +96,7 @@ fn large_sets_are_added_piece_by_piece() {
 
 fn field_of(result: Result<impl std::fmt::Debug, Error>) -> String {
     match result {
-        Err(Error::Invalid { field, .. }) => field.into_owned(),
+        Err(Error::Invalid(violations)) => only(&violations),
         other => panic!("expected an invalid argument, got {other:?}"),
     }
 }

@@ -68,7 +68,7 @@ proptest! {
         let at = at.map(|at| u64::from(word(seed, offset + at)) + u64::from(above));
         let p = at.map_or(p, |threshold| threshold as f64 / 2f64.powi(32)); // exact
         let threshold = (p * 2f64.powi(32)).ceil() as u64;
-        let spec = Dropout { p, seed, offset, kind: DropoutKind::Element, scaling: DropoutScaling::None };
+        let spec = Dropout { p, seed, offset, kind: DropoutKind::Element, scaling: DropoutScaling::None, channel_axis: None };
         let input = tensor(DType::F32, &[len], &vec![1.0; len]);
         let mask = dropout(&spec, input.view(), true, &Uninterrupted).expect("valid").mask.expect("asked for");
         for i in 0..len {

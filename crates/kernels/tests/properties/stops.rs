@@ -28,9 +28,9 @@ fn stops_at_any_chunk() {
     let input = tensor(DType::F32, &shape, &[1.5; 160_000]);
     let view = input.view();
     let none = NormParameters::default();
-    let drop = Dropout { p: 0.5, seed: 0, offset: 0, kind: DropoutKind::Element, scaling: DropoutScaling::Inverted };
-    let clipping =
-        |mode| Clipping { mode, threshold: 1.0, norm_type: None, error_if_nonfinite: false, total_norm: None };
+    let (kind, scaling) = (DropoutKind::Element, DropoutScaling::Inverted);
+    let drop = Dropout { p: 0.5, seed: 0, offset: 0, kind, scaling, channel_axis: None };
+    let clipping = |mode| Clipping::new(mode, 1.0);
     let operations: [(&str, Operation<'_>); 10] = [
         ("layer", Box::new(move |c| normalize(&Normalization::new(NormKind::Layer), &none, view, false, c).err())),
         ("batch", Box::new(move |c| normalize(&Normalization::new(NormKind::Batch), &none, view, false, c).err())),

@@ -1,0 +1,106 @@
+//! Clipping whose result is never above the threshold, not even by a rounding: what differential privacy rests on.
+//!
+//! The exact norm is compared with the threshold, so that gradients which are not above it stay as they are. Otherwise the
+//! norm is rounded up, the factor down, and each product towards zero: `|y_i| <= |x_i| * factor`, so the exact norm of `y`
+//! is at most `factor` times that of `x`, which is at most the threshold.
+
+use std::marker::PhantomData;
+
+use super::{Change, ClipMode, Clipped, Clipping, DEFAULT_EPSILON, check_finite, factor, scale, smallest};
+use crate::{
+    Checkpoint, DType, Element, Error, NormOrder, TensorRef,
+    dtype::Number,
+    norm::{Bounded, bounded},
+    simd::Kernel,
+    stretch::Stretch,
+};
+
+/// As [`decide`](super::decide).
+pub(super) fn decide(
+    spec: &Clipping,
+    order: NormOrder,
+    gradients: &[TensorRef<'_>],
+    checkpoint: &dyn Checkpoint,
+) -> Result<(Clipped, Vec<Option<Change>>), Error> {
+    let (total, per_tensor) = bounded(gradients, order, spec.threshold, checkpoint)?;
+    check_finite(spec, total.norm, gradients, checkpoint)?;
+    let clipped =
+        Clipped { total_norm: total.norm, scale: 1.0, clipped_elements: 0, tensor_norms: Vec::new(), data: Vec::new() };
+    if spec.mode == ClipMode::NormPerTensor {
+        let scales: Vec<f64> = per_tensor.iter().map(|norm| scale_down(spec, norm)).collect();
+        let changes = scales.iter().zip(&per_tensor).map(|(&scale, norm)| change(scale, norm)).collect();
+        let tensor_norms = per_tensor.into_iter().map(|norm| norm.norm).collect();
+        return Ok((Clipped { scale: smallest(&scales), tensor_norms, ..clipped }, changes));
+    }
+    let scale = scale_down(spec, &total);
+    Ok((Clipped { scale, ..clipped }, vec![change(scale, &total); gradients.len()]))
+}
+
+/// The factor for a norm, rounded down; 1 where the norm is not above the threshold.
+fn scale_down(spec: &Clipping, norm: &Bounded) -> f64 {
+    if !norm.is_above {
+        return 1.0;
+    }
+    if !norm.norm.is_finite() {
+        // NaN, infinite elements, or beyond float64: 0, or NaN as everywhere.
+        return scale(spec, norm.norm);
+    }
+    let divisor = factor::sum_up(norm.rounded_up, spec.epsilon.unwrap_or(DEFAULT_EPSILON));
+    factor::quotient_down(spec.threshold, divisor).min(1.0)
+}
+
+fn change(scale: f64, norm: &Bounded) -> Option<Change> {
+    match Change::scale(scale, norm.norm.is_finite())? {
+        Change::Scale { factor, all_finite: true } => Some(Change::ScaleTowardsZero { factor }),
+        other @ (Change::Scale { .. } | Change::ScaleTowardsZero { .. } | Change::Clamp { .. }) => Some(other),
+    }
+}
+
+/// Each element times a factor in [0, 1], towards zero. All are finite.
+pub(super) struct Scale<'a, E> {
+    pub(super) part: Stretch<'a>,
+    pub(super) factor: f64,
+    pub(super) element: PhantomData<E>,
+}
+
+impl<E: Element> Kernel for Scale<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { part, factor, .. } = self;
+        part.map::<E, _>(|x| Number(truncated::<E>(factor::product_towards_zero(x, factor))));
+    }
+
+    /// What a product's rounding takes is exact where the product is not very small. Of a product that is, a narrow dtype
+    /// keeps nothing.
+    #[inline(always)]
+    fn run_fused(self) {
+        /// Above it a rest of 53 bits more is a normal number.
+        const SMALL: f64 = f64::from_bits(128 << 52);
+        let Self { part, factor, .. } = self;
+        part.map::<E, _>(|x| {
+            let product = x * factor;
+            if E::DTYPE == DType::F64 && product.abs() < SMALL {
+                return Number(factor::product_towards_zero(x, factor));
+            }
+            let rest = x.mul_add(factor, -product);
+            // Rounded away from zero: the rest points back.
+            let is_too_far = if product > 0.0 { rest < 0.0 } else { rest > 0.0 };
+            Number(truncated::<E>(f64::from_bits(product.to_bits() - u64::from(is_too_far))))
+        });
+    }
+}
+
+/// The nearest number of the dtype that is not further from zero; exact in float64.
+#[inline(always)]
+fn truncated<E: Element>(x: f64) -> f64 {
+    if E::DTYPE == DType::F64 {
+        return x;
+    }
+    // The numbers below the smallest normal one are as far apart as its last bits are.
+    let smallest_normal = f64::from_bits(((1023 + 1 - E::BIAS) as u64) << 52);
+    let step = smallest_normal / f64::from(1u32 << E::MANTISSA);
+    let normal = f64::from_bits(x.to_bits() & !((1 << (52 - E::MANTISSA)) - 1));
+    if x.abs() < smallest_normal { (x / step).trunc() * step } else { normal }
+}

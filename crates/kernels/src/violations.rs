@@ -1,0 +1,145 @@
+//! What is wrong with the arguments of an operation: everything that can be found, not the first of it.
+
+use std::{borrow::Cow, fmt};
+
+/// An argument that does not fit the operation or the other arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The argument, by its name in the wire contract, with an index where it has one: `axes[1]`, `weight.shape`.
+    pub field: Cow<'static, str>,
+    /// What is wrong with it, naming the expected and the given value; never tensor data.
+    pub reason: Cow<'static, str>,
+}
+
+impl Violation {
+    /// The argument at the head of the path: `weight` of `weight.shape`.
+    fn argument(&self) -> &str {
+        self.field.split(['.', '[']).next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, reason } = self;
+        write!(f, "{field}: {reason}")
+    }
+}
+
+/// Violations, in the order in which they were found. Without any it holds no memory.
+///
+/// Only the first [`MOST`](Self::MOST) are kept; the others are counted, so that a request of very many wrong tensors does
+/// not become very many words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Violations {
+    kept: Vec<Violation>,
+    left_out: usize,
+}
+
+impl Violations {
+    /// How many are kept.
+    pub const MOST: usize = 64;
+
+    /// None.
+    pub const fn new() -> Self {
+        Self { kept: Vec::new(), left_out: 0 }
+    }
+
+    /// One.
+    pub fn of(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+        let mut violations = Self::new();
+        violations.add(field, reason);
+        violations
+    }
+
+    /// Adds one.
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) {
+        self.add_with(|| (field, reason));
+    }
+
+    /// As [`add`](Self::add), for what a request may have any number of: the words are made only if they are kept.
+    pub fn add_with<F, R>(&mut self, make: impl FnOnce() -> (F, R))
+    where
+        F: Into<Cow<'static, str>>,
+        R: Into<Cow<'static, str>>,
+    {
+        if self.kept.len() < Self::MOST {
+            let (field, reason) = make();
+            self.kept.push(Violation { field: field.into(), reason: reason.into() });
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Adds those of `others` that are of an argument without one here. The argument that has one is missing where the
+    /// others were looked for, and they may follow from that.
+    pub fn add_independent(&mut self, others: Self) {
+        let known = self.kept.len();
+        for other in others.kept {
+            if !self.kept[..known].iter().any(|violation| violation.argument() == other.argument()) {
+                self.add(other.field, other.reason);
+            }
+        }
+        self.left_out += others.left_out;
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// Those that are kept.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Violation> {
+        self.kept.iter()
+    }
+
+    /// How many more there were.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// Itself as an error, if there are any.
+    ///
+    /// # Errors
+    /// Itself.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, violation) in self.kept.iter().enumerate() {
+            let before = if index == 0 { "" } else { "; " };
+            write!(f, "{before}{violation}")?;
+        }
+        if self.left_out > 0 {
+            write!(f, "; and {} more", self.left_out)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_are_kept_and_the_others_counted() {
+        let mut violations = Violations::new();
+        assert_eq!(violations.clone().into_result(), Ok(()));
+        (0..Violations::MOST + 3).for_each(|index| violations.add(format!("gradients[{index}].data"), "is short"));
+        assert_eq!((violations.iter().len(), violations.left_out()), (Violations::MOST, 3));
+        assert!(violations.to_string().starts_with("gradients[0].data: is short; gradients[1].data: is short; "));
+        assert!(violations.to_string().ends_with("gradients[63].data: is short; and 3 more"));
+    }
+
+    #[test]
+    fn what_may_follow_from_a_violation_is_none() {
+        let mut violations = Violations::of("running_mean.dtype", "is required");
+        let mut others = Violations::of("running_mean", "required beside running_var");
+        others.add("eps", "is negative");
+        others.add("eps", "is odd");
+        violations.add_independent(others);
+        assert_eq!(violations.to_string(), "running_mean.dtype: is required; eps: is negative; eps: is odd");
+    }
+}
