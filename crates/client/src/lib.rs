@@ -56,7 +56,7 @@ pub use clip::{ClipGradients, ClipInput, Clipped, Gradient};
 pub use dropout::{Dropout, DropoutBackward, DropoutKind, DropoutScaling, Dropped};
 pub use element::{DType, Element};
 pub use error::{Error, FieldViolation};
-pub use measure::{InvalidNormPartial, MeasureGradients, NormPartial, OrderMismatch};
+pub use measure::{InvalidNormPartial, MeasureGradients, MergeError, NormPartial};
 pub use normalize::{
     NormKind, Normalize, NormalizeBackward, NormalizeBackwardInput, NormalizeGradients, NormalizeInput, Normalized,
 };

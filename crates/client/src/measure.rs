@@ -5,7 +5,7 @@ mod pieces;
 
 use evenkeel_proto::v1 as pb;
 
-pub use self::partial::{InvalidNormPartial, NormPartial, OrderMismatch};
+pub use self::partial::{InvalidNormPartial, MergeError, NormPartial};
 use self::pieces::Pieces;
 use crate::{Client, Error, Gradient, codec};
 

@@ -15,11 +15,11 @@
 //! there.merge(&part(&[3.0]))?;
 //! assert_eq!(there, part(&[3.0, 4.0, 1e-200]));
 //! assert_eq!(there.norm(), 5.0);
-//! # Ok::<(), evenkeel_exact::OrderMismatch>(())
+//! # Ok::<(), evenkeel_exact::MergeError>(())
 //! ```
 
 mod partial;
 mod sum;
 
-pub use partial::{InvalidPartial, NormOrder, NormPartial, OrderMismatch, Parts};
+pub use partial::{InvalidPartial, MergeError, NormOrder, NormPartial, Parts};
 pub use sum::{ExactSum, SumTooLong};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{ExactSum, SumTooLong};
+use crate::{ExactSum, SumTooLong, sum::significant};
 
 /// The orders of norms whose terms are exact, so that their sums can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +54,7 @@ struct Counts {
 
 /// A [`NormPartial`] taken apart, as it travels; the fields mean what those of the wire contract's `NormPartial` mean.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parts {
+pub struct Parts<S = Vec<u8>> {
     /// 1, 2 or infinity.
     pub norm_type: f64,
     /// How many elements were measured, finite or not.
@@ -66,7 +66,7 @@ pub struct Parts {
     /// Order infinity: the largest finite absolute value; else 0.
     pub largest: f64,
     /// Orders 1 and 2: [`ExactSum::to_le_bytes`]; else empty.
-    pub sum: Vec<u8>,
+    pub sum: S,
 }
 
 /// No elements have these parts.
@@ -74,12 +74,23 @@ pub struct Parts {
 pub enum InvalidPartial {
     /// `norm_type` is not 1, 2 or infinity.
     NormType(f64),
+    /// The order is not that of the partial it is merged into.
+    OtherOrder {
+        /// The order that is merged into.
+        expected: NormOrder,
+        /// The order of the other.
+        given: NormOrder,
+    },
+    /// There are more than [`NormPartial::MAX_ELEMENTS`].
+    TooManyElements,
     /// More elements are NaN or infinite than there are elements.
     Counts,
     /// `largest` is negative, infinite or NaN, or not 0 where the order is 1 or 2.
     Largest(f64),
     /// `sum` is too long.
     SumTooLong(SumTooLong),
+    /// `sum` is more than the finite ones among `elements` can add up to.
+    SumTooLarge,
     /// `sum` is not empty where the order is infinity.
     SumOfInfinity,
 }
@@ -88,10 +99,10 @@ impl InvalidPartial {
     /// The name of the field that is wrong.
     pub fn field(&self) -> &'static str {
         match self {
-            Self::NormType(_) => "norm_type",
-            Self::Counts => "elements",
+            Self::NormType(_) | Self::OtherOrder { .. } => "norm_type",
+            Self::TooManyElements | Self::Counts => "elements",
             Self::Largest(_) => "largest",
-            Self::SumTooLong(_) | Self::SumOfInfinity => "sum",
+            Self::SumTooLong(_) | Self::SumTooLarge | Self::SumOfInfinity => "sum",
         }
     }
 }
@@ -100,11 +111,16 @@ impl fmt::Display for InvalidPartial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NormType(given) => write!(f, "expected 1, 2 or infinity, whose sums are exact, got {given}"),
+            Self::OtherOrder { expected, given } => {
+                write!(f, "expected {}, got {}", expected.norm_type(), given.norm_type())
+            }
+            Self::TooManyElements => f.write_str("expected no more than 2^59, with those it is merged with"),
             Self::Counts => f.write_str("expected at least as many as nan_elements and infinite_elements together"),
             Self::Largest(given) => {
                 write!(f, "expected a finite number, above 0 only with norm_type infinity, got {given}")
             }
             Self::SumTooLong(error) => error.fmt(f),
+            Self::SumTooLarge => f.write_str("expected no more than the finite elements can add up to"),
             Self::SumOfInfinity => f.write_str("expected none with norm_type infinity"),
         }
     }
@@ -112,24 +128,38 @@ impl fmt::Display for InvalidPartial {
 
 impl std::error::Error for InvalidPartial {}
 
-/// Partials of different orders do not merge.
+/// Two partials do not merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrderMismatch {
-    /// The order that is merged into.
-    pub expected: NormOrder,
-    /// The order of the other.
-    pub given: NormOrder,
+pub enum MergeError {
+    /// They are of different orders.
+    Orders {
+        /// The order that is merged into.
+        expected: NormOrder,
+        /// The order of the other.
+        given: NormOrder,
+    },
+    /// Together they have more than [`NormPartial::MAX_ELEMENTS`].
+    TooManyElements,
 }
 
-impl fmt::Display for OrderMismatch {
+impl fmt::Display for MergeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected {}, got {}", self.expected.norm_type(), self.given.norm_type())
+        match self {
+            Self::Orders { expected, given } => {
+                write!(f, "expected {}, got {}", expected.norm_type(), given.norm_type())
+            }
+            Self::TooManyElements => InvalidPartial::TooManyElements.fmt(f),
+        }
     }
 }
 
-impl std::error::Error for OrderMismatch {}
+impl std::error::Error for MergeError {}
 
 impl NormPartial {
+    /// The most elements that partials from elsewhere may have together, 2^59: the sum of so many squares still has at
+    /// most [`ExactSum::MAX_BYTES`].
+    pub const MAX_ELEMENTS: u64 = 1 << 59;
+
     /// The norm of nothing, 0.
     pub fn new(order: NormOrder) -> Self {
         Self { order, counts: Counts::default(), sum: ExactSum::new(), largest: 0.0 }
@@ -137,7 +167,7 @@ impl NormPartial {
 
     /// Adds an element.
     pub fn add(&mut self, x: f64) {
-        self.counts.elements += 1;
+        self.counts.elements = self.counts.elements.saturating_add(1);
         if x.is_nan() {
             self.counts.nan += 1;
         } else if x.is_infinite() {
@@ -155,34 +185,58 @@ impl NormPartial {
     /// terms that need not be one for each element.
     pub fn add_terms(&mut self, elements: u64, terms: impl IntoIterator<Item = f64>) {
         debug_assert_ne!(self.order, NormOrder::Infinity, "it has no sum");
-        self.counts.elements += elements;
+        self.counts.elements = self.counts.elements.saturating_add(elements);
         terms.into_iter().for_each(|term| self.sum.add(term));
     }
 
     /// Adds finite elements of which the largest absolute value is known (order infinity).
     pub fn add_largest(&mut self, elements: u64, largest: f64) {
         debug_assert_eq!(self.order, NormOrder::Infinity, "the others have no largest");
-        self.counts.elements += elements;
+        self.counts.elements = self.counts.elements.saturating_add(elements);
         self.largest = self.largest.max(largest);
     }
 
     /// Adds everything that another partial has measured.
     ///
     /// # Errors
-    /// [`OrderMismatch`]; nothing is added then.
-    pub fn merge(&mut self, other: &Self) -> Result<(), OrderMismatch> {
-        if self.order != other.order {
-            return Err(OrderMismatch { expected: self.order, given: other.order });
-        }
-        let Counts { elements, nan, infinite } = &mut self.counts;
-        // Counts that came over the wire may be anything.
-        *elements = elements.saturating_add(other.counts.elements);
-        *nan = nan.saturating_add(other.counts.nan);
-        *infinite = infinite.saturating_add(other.counts.infinite);
+    /// [`MergeError`]; nothing is added then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
+        self.count(other.order, other.counts)?;
         match self.order {
             NormOrder::One | NormOrder::Two => self.sum.merge(&other.sum),
             NormOrder::Infinity => self.largest = self.largest.max(other.largest),
         }
+        Ok(())
+    }
+
+    /// As [`merge`](Self::merge), with a partial as it travels: that takes the time of reading its bytes, and no memory.
+    ///
+    /// # Errors
+    /// [`InvalidPartial`] if no elements have these parts, if they are of another order, or if they are too many together
+    /// with those that were merged before. Nothing is added then.
+    pub fn merge_parts(&mut self, parts: &Parts<impl AsRef<[u8]>>) -> Result<(), InvalidPartial> {
+        let (order, counts, sum) = parts.validated()?;
+        self.count(order, counts).map_err(|error| match error {
+            MergeError::Orders { .. } => InvalidPartial::OtherOrder { expected: self.order, given: order },
+            MergeError::TooManyElements => InvalidPartial::TooManyElements,
+        })?;
+        self.sum.add_le_bytes(sum).map_err(InvalidPartial::SumTooLong)?;
+        self.largest = self.largest.max(parts.largest.abs());
+        Ok(())
+    }
+
+    /// Counts the elements of another partial.
+    fn count(&mut self, order: NormOrder, counts: Counts) -> Result<(), MergeError> {
+        if self.order != order {
+            return Err(MergeError::Orders { expected: self.order, given: order });
+        }
+        let elements = self.counts.elements.saturating_add(counts.elements);
+        if elements > Self::MAX_ELEMENTS {
+            return Err(MergeError::TooManyElements);
+        }
+        // There are no more of these than of all.
+        let (nan, infinite) = (self.counts.nan + counts.nan, self.counts.infinite + counts.infinite);
+        self.counts = Counts { elements, nan, infinite };
         Ok(())
     }
 
@@ -273,23 +327,53 @@ impl NormPartial {
     ///
     /// # Errors
     /// [`InvalidPartial`] if no elements have these parts.
-    pub fn from_parts(parts: &Parts) -> Result<Self, InvalidPartial> {
-        let &Parts { norm_type, elements, nan_elements, infinite_elements, largest, ref sum } = parts;
+    pub fn from_parts(parts: &Parts<impl AsRef<[u8]>>) -> Result<Self, InvalidPartial> {
+        let (order, ..) = parts.validated()?;
+        let mut partial = Self::new(order);
+        partial.merge_parts(parts)?;
+        Ok(partial)
+    }
+}
+
+impl<S: AsRef<[u8]>> Parts<S> {
+    /// The order, the counts and the sum without zeros at its end, if they can be those of some elements.
+    fn validated(&self) -> Result<(NormOrder, Counts, &[u8]), InvalidPartial> {
+        let &Self { norm_type, elements, nan_elements: nan, infinite_elements: infinite, largest, ref sum } = self;
         let order = NormOrder::from_norm_type(norm_type).ok_or(InvalidPartial::NormType(norm_type))?;
-        if nan_elements.checked_add(infinite_elements).is_none_or(|special| special > elements) {
-            return Err(InvalidPartial::Counts);
+        if elements > NormPartial::MAX_ELEMENTS {
+            return Err(InvalidPartial::TooManyElements);
         }
+        let special = nan.checked_add(infinite);
+        let finite = special.and_then(|special| elements.checked_sub(special)).ok_or(InvalidPartial::Counts)?;
         let has_largest = order == NormOrder::Infinity;
-        if !largest.is_finite() || largest < 0.0 || largest > 0.0 && !has_largest {
+        if !largest.is_finite() || largest < 0.0 || largest > 0.0 && !(has_largest && finite > 0) {
             return Err(InvalidPartial::Largest(largest));
         }
-        let sum = ExactSum::from_le_bytes(sum).map_err(InvalidPartial::SumTooLong)?;
-        if has_largest && sum != ExactSum::new() {
-            return Err(InvalidPartial::SumOfInfinity);
+        let sum = significant(sum.as_ref());
+        if sum.len() > ExactSum::MAX_BYTES {
+            return Err(InvalidPartial::SumTooLong(SumTooLong { given: sum.len() }));
         }
-        let counts = Counts { elements, nan: nan_elements, infinite: infinite_elements };
-        Ok(Self { order, counts, sum, largest: largest.abs() })
+        // No term reaches 2^term_bits units, which are 2^-2148: a float64 is below 2^1024.
+        let term_bits = match order {
+            NormOrder::One => 2148 + 1024,
+            NormOrder::Two => 2148 + 2048,
+            NormOrder::Infinity if sum.is_empty() => return Ok((order, Counts { elements, nan, infinite }, sum)),
+            NormOrder::Infinity => return Err(InvalidPartial::SumOfInfinity),
+        };
+        let is_possible = sum.is_empty() || whole_units(sum, term_bits).is_some_and(|terms| terms < finite);
+        if !is_possible {
+            return Err(InvalidPartial::SumTooLarge);
+        }
+        Ok((order, Counts { elements, nan, infinite }, sum))
     }
+}
+
+/// How many times 2^bits a little-endian integer has; `None`: more than fit 60 bits.
+fn whole_units(integer: &[u8], bits: usize) -> Option<u64> {
+    let high = integer.get(bits / 8..).unwrap_or_default();
+    let mut bytes = [0; 8];
+    bytes.get_mut(..high.len())?.copy_from_slice(high);
+    Some(u64::from_le_bytes(bytes) >> (bits % 8))
 }
 
 #[cfg(test)]
@@ -352,7 +436,7 @@ mod tests {
     #[test]
     fn orders_do_not_mix() {
         let mut partial = measure(NormOrder::One, &[1.0]);
-        let mismatch = OrderMismatch { expected: NormOrder::One, given: NormOrder::Infinity };
+        let mismatch = MergeError::Orders { expected: NormOrder::One, given: NormOrder::Infinity };
         assert_eq!(partial.merge(&measure(NormOrder::Infinity, &[2.0])), Err(mismatch));
         assert_eq!(partial.norm(), 1.0);
         assert_eq!(mismatch.to_string(), "expected 1, got inf");
@@ -376,12 +460,96 @@ mod tests {
         assert_eq!(refused(Parts { sum: vec![1], ..infinity }), "sum");
     }
 
+    /// Counts from elsewhere may be anything: they are refused where they could overflow, alone and together.
     #[test]
     fn counts_from_elsewhere_do_not_overflow() {
-        let most = Parts { elements: u64::MAX, nan_elements: u64::MAX, ..NormPartial::new(NormOrder::One).to_parts() };
-        let most = NormPartial::from_parts(&most).expect("valid");
-        let mut merged = most.clone();
-        merged.merge(&most).expect("one order");
-        assert_eq!(merged, most);
+        for order in ORDERS {
+            let nothing = NormPartial::new(order).to_parts();
+            for elements in [NormPartial::MAX_ELEMENTS + 1, u64::MAX - 1, u64::MAX] {
+                let parts = Parts { elements, nan_elements: elements, ..nothing.clone() };
+                assert_eq!(NormPartial::from_parts(&parts), Err(InvalidPartial::TooManyElements));
+            }
+            let most = Parts { elements: NormPartial::MAX_ELEMENTS, nan_elements: 1, ..nothing };
+            let mut merged = NormPartial::from_parts(&most).expect("valid");
+            let before = merged.clone();
+            assert_eq!(merged.merge(&measure(order, &[1.0])), Err(MergeError::TooManyElements));
+            assert_eq!(merged.merge_parts(&most), Err(InvalidPartial::TooManyElements));
+            assert_eq!(merged, before, "nothing was added");
+        }
+    }
+
+    /// The largest sum that each count of elements can have is taken, and what comes of all of them can be sent; one more
+    /// is refused.
+    #[test]
+    fn sums_are_bounded_by_the_elements_they_are_of() {
+        for (order, low) in [(NormOrder::One, 396), (NormOrder::Two, 524)] {
+            let parts = |elements: u64, high: u64| {
+                let sum = [&vec![0xFF; low][..], &(high << 4 | 0xF).to_le_bytes()].concat();
+                Parts { elements, sum, ..NormPartial::new(order).to_parts() }
+            };
+            for elements in [1, 2, 1000, (1 << 58) - 1, 1 << 58] {
+                let most =
+                    NormPartial::from_parts(&parts(elements, elements - 1)).expect("elements may add up to this");
+                let mut twice = most.clone();
+                twice.merge(&most).expect("these are not too many");
+                assert!(twice.norm() > most.norm() || most.norm() == f64::INFINITY);
+                let sent = twice.to_parts();
+                assert!(sent.sum.len() <= ExactSum::MAX_BYTES);
+                assert_eq!(NormPartial::from_parts(&sent), Ok(twice), "{order:?} {elements}");
+                let too_large = parts(elements, elements);
+                assert_eq!(NormPartial::from_parts(&too_large), Err(InvalidPartial::SumTooLarge));
+            }
+            let none = Parts { elements: 3, nan_elements: 2, infinite_elements: 1, ..parts(0, 0) };
+            assert_eq!(NormPartial::from_parts(&none), Err(InvalidPartial::SumTooLarge), "no element is finite");
+            let all = Parts { sum: vec![0xFF; ExactSum::MAX_BYTES], ..parts(1, 0) };
+            assert_eq!(NormPartial::from_parts(&all), Err(InvalidPartial::SumTooLarge));
+        }
+        let largest = Parts { largest: 1.0, ..NormPartial::new(NormOrder::Infinity).to_parts() };
+        assert_eq!(NormPartial::from_parts(&largest), Err(InvalidPartial::Largest(1.0)), "of no elements");
+    }
+
+    proptest! {
+        /// Parts of any content are refused, or are a partial that can be merged, asked and sent.
+        #[test]
+        fn any_parts_are_refused_or_a_partial(
+            order in prop::sample::select(ORDERS.to_vec()),
+            many in prop::collection::vec(any_parts(), 1..5),
+        ) {
+            let mut total = NormPartial::new(order);
+            for mut parts in many {
+                parts.norm_type = order.norm_type();
+                let alone = NormPartial::from_parts(&parts);
+                let before = total.clone();
+                let merged = total.merge_parts(&parts);
+                prop_assert!(merged.is_err() || alone.is_ok());
+                if merged.is_err() {
+                    prop_assert_eq!(&total, &before);
+                }
+                if let Ok(alone) = alone {
+                    let mut whole = before;
+                    prop_assert_eq!(whole.merge(&alone).is_ok(), merged.is_ok());
+                    prop_assert_eq!(&whole, &total);
+                }
+                prop_assert!(total.norm().is_nan() || total.norm() >= 0.0);
+                let sent = NormPartial::from_parts(&total.to_parts());
+                prop_assert_eq!(sent.as_ref(), Ok(&total));
+            }
+        }
+    }
+
+    fn any_parts() -> impl Strategy<Value = Parts> {
+        let count = || prop_oneof![0u64..5, Just(1 << 58), Just(1 << 59), any::<u64>()];
+        let sum =
+            prop_oneof![prop::collection::vec(any::<u8>(), 0..600), (0usize..540).prop_map(|len| vec![0xFF; len]),];
+        let largest = prop_oneof![3 => Just(0.0), 1 => any::<f64>()];
+        (count(), prop_oneof![3 => Just(0), 1 => count()], prop_oneof![3 => Just(0), 1 => count()], largest, sum)
+            .prop_map(|(elements, nan_elements, infinite_elements, largest, sum)| Parts {
+                norm_type: 2.0,
+                elements,
+                nan_elements,
+                infinite_elements,
+                largest,
+                sum,
+            })
     }
 }

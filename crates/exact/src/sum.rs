@@ -50,7 +50,7 @@ struct Rounded {
 }
 
 impl ExactSum {
-    /// The most bytes that [`to_le_bytes`](Self::to_le_bytes) gives: up to 2^2108, enough for 2^60 squares.
+    /// The most bytes that [`to_le_bytes`](Self::to_le_bytes) gives: below 2^2108, enough for 2^60 squares.
     pub const MAX_BYTES: usize = (DIGITS - GUARD_DIGITS) * 4;
 
     /// The sum of nothing.
@@ -110,8 +110,37 @@ impl ExactSum {
         if self.additions + other.additions >= ADDITIONS_BEFORE_CARRY {
             self.carry();
         }
-        self.digits.iter_mut().zip(&other.digits).for_each(|(digit, other)| *digit += other);
+        let (top, digits) = self.digits.split_last_mut().expect("there are digits");
+        let (other_top, others) = other.digits.split_last().expect("there are digits");
+        digits.iter_mut().zip(others).for_each(|(digit, other)| *digit += other);
+        // Nothing is carried out of the highest digit. Where it is full, the sum is above all that float64 has.
+        *top = top.saturating_add(*other_top);
         self.additions += other.additions + 1;
+    }
+
+    /// Adds the sum that has these bytes; zeros at the end do not matter.
+    ///
+    /// # Errors
+    /// [`SumTooLong`] above [`MAX_BYTES`](Self::MAX_BYTES); nothing is added then.
+    pub fn add_le_bytes(&mut self, bytes: &[u8]) -> Result<(), SumTooLong> {
+        let bytes = significant(bytes);
+        if bytes.len() > Self::MAX_BYTES {
+            return Err(SumTooLong { given: bytes.len() });
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let (whole, rest) = bytes.as_chunks::<4>();
+        let mut last = [0; 4];
+        last[..rest.len()].copy_from_slice(rest);
+        for (digit, bytes) in self.digits[GUARD_DIGITS..].iter_mut().zip(whole.iter().chain([&last])) {
+            *digit = digit.saturating_add(i64::from(u32::from_le_bytes(*bytes)));
+        }
+        self.additions += 1;
+        if self.additions >= ADDITIONS_BEFORE_CARRY {
+            self.carry();
+        }
+        Ok(())
     }
 
     /// Brings every digit but the highest, which keeps the sign, into [0, 2^32).
@@ -122,7 +151,7 @@ impl ExactSum {
             carry = sum >> DIGIT_BITS;
             *digit = sum & i64::from(u32::MAX);
         }
-        self.digits[DIGITS - 1] += carry;
+        self.digits[DIGITS - 1] = self.digits[DIGITS - 1].saturating_add(carry);
         self.additions = 0;
     }
 
@@ -132,7 +161,7 @@ impl ExactSum {
         sum.carry();
         let negative = sum.digits[DIGITS - 1] < 0;
         if negative {
-            sum.digits.iter_mut().for_each(|digit| *digit = -*digit);
+            sum.digits.iter_mut().for_each(|digit| *digit = digit.saturating_neg());
             sum.carry();
         }
         (sum, negative)
@@ -140,6 +169,9 @@ impl ExactSum {
 
     /// A sum that is not negative, as a little-endian integer in units of 2^-2148 without zeros at its end: equal sums
     /// have equal bytes.
+    ///
+    /// # Panics
+    /// If the sum is negative, or needs more than [`MAX_BYTES`](Self::MAX_BYTES): that of 2^60 squares or fewer does not.
     pub fn to_le_bytes(&self) -> Vec<u8> {
         let mut sum = self.clone();
         sum.carry();
@@ -147,7 +179,7 @@ impl ExactSum {
         let top = u32::try_from(*top).expect("a sum of 2^60 squares or fewer, not negative");
         let digits = digits.iter().map(|&digit| digit as u32); // carried: below 2^32
         let mut bytes: Vec<u8> = digits.chain([top]).flat_map(u32::to_le_bytes).collect();
-        bytes.truncate(significant(&bytes));
+        bytes.truncate(significant(&bytes).len());
         bytes
     }
 
@@ -156,16 +188,8 @@ impl ExactSum {
     /// # Errors
     /// [`SumTooLong`] above [`MAX_BYTES`](Self::MAX_BYTES).
     pub fn from_le_bytes(bytes: &[u8]) -> Result<Self, SumTooLong> {
-        let given = significant(bytes);
-        if given > Self::MAX_BYTES {
-            return Err(SumTooLong { given });
-        }
         let mut sum = Self::new();
-        for (digit, bytes) in sum.digits[GUARD_DIGITS..].iter_mut().zip(bytes[..given].chunks(4)) {
-            let mut whole = [0; 4];
-            whole[..bytes.len()].copy_from_slice(bytes);
-            *digit = i64::from(u32::from_le_bytes(whole));
-        }
+        sum.add_le_bytes(bytes)?;
         Ok(sum)
     }
 
@@ -184,6 +208,10 @@ impl ExactSum {
         let Rounded { mantissa, exponent } = sum.round();
         if mantissa == 0 {
             return 0.0;
+        }
+        // Of 2^2049 and more, whose root is above all that float64 has; there may be no digits for what follows.
+        if exponent + 52 >= 2049 {
+            return f64::INFINITY;
         }
         // The root is taken of a number near 1: of the sum times 4^-half.
         let half = (exponent + 52).div_euclid(2);
@@ -277,9 +305,9 @@ impl PartialEq for ExactSum {
 
 impl Eq for ExactSum {}
 
-/// The number of bytes up to the last that is not 0.
-fn significant(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
+/// The bytes up to the last that is not 0.
+pub(crate) fn significant(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)]
 }
 
 /// The numbers of which one is nearest to a root that is close to `root`, where the result is to be scaled by 2^exponent:
@@ -366,9 +394,27 @@ mod tests {
         assert_eq!(sum.to_le_bytes(), most);
         (0..1000).for_each(|_| sum.merge(&ExactSum::from_le_bytes(&most).expect("fits")));
         assert_eq!(sum.to_f64(), f64::INFINITY);
+        assert_eq!(sum.sqrt(), f64::INFINITY);
         let longer = [&most[..], &[1]].concat();
         assert_eq!(ExactSum::from_le_bytes(&longer), Err(SumTooLong { given: ExactSum::MAX_BYTES + 1 }));
         assert!(ExactSum::from_le_bytes(&[&most[..], &[0; 99]].concat()).is_ok(), "zeros do not count");
+    }
+
+    /// Two of them have a bit more than their bytes have room for; a sum that is merged with itself soon fills any number
+    /// of digits.
+    #[test]
+    fn sums_beyond_all_numbers_are_infinite() {
+        let mut sum = ExactSum::from_le_bytes(&[255; ExactSum::MAX_BYTES]).expect("fits");
+        for _ in 0..100 {
+            assert_eq!((sum.sqrt(), sum.to_f64()), (f64::INFINITY, f64::INFINITY));
+            let twice = sum.clone();
+            sum.merge(&twice);
+        }
+        for terms in 2..10 {
+            let mut sum = ExactSum::new();
+            (0..terms).for_each(|_| sum.add_square(f64::MAX));
+            assert_eq!(sum.sqrt(), f64::INFINITY, "{terms} squares");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Norms that merge, to and from the wire.
 
+use bytes::Bytes;
 use evenkeel_exact::{InvalidPartial, NormPartial, Parts};
 
 use crate::v1 as pb;
@@ -11,11 +12,17 @@ impl From<&NormPartial> for pb::NormPartial {
     }
 }
 
+impl From<pb::NormPartial> for Parts<Bytes> {
+    fn from(partial: pb::NormPartial) -> Self {
+        let pb::NormPartial { norm_type, elements, nan_elements, infinite_elements, largest, sum } = partial;
+        Self { norm_type, elements, nan_elements, infinite_elements, largest, sum }
+    }
+}
+
 impl TryFrom<pb::NormPartial> for NormPartial {
     type Error = InvalidPartial;
 
     fn try_from(partial: pb::NormPartial) -> Result<Self, InvalidPartial> {
-        let pb::NormPartial { norm_type, elements, nan_elements, infinite_elements, largest, sum } = partial;
-        Self::from_parts(&Parts { norm_type, elements, nan_elements, infinite_elements, largest, sum: sum.into() })
+        Self::from_parts(&Parts::from(partial))
     }
 }

@@ -14,14 +14,21 @@ use prost::Message as _;
 #[derive(Clone, Debug, PartialEq)]
 pub struct NormPartial(exact::NormPartial);
 
-/// Partials of different orders do not merge.
+/// Two partials do not merge.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("the norms are of different orders: {expected} and {given}")]
-pub struct OrderMismatch {
-    /// The order that is merged into: 1, 2 or infinity.
-    pub expected: f64,
-    /// The order of the other.
-    pub given: f64,
+#[non_exhaustive]
+pub enum MergeError {
+    /// They are of different orders.
+    #[error("the norms are of different orders: {expected} and {given}")]
+    Orders {
+        /// The order that is merged into: 1, 2 or infinity.
+        expected: f64,
+        /// The order of the other.
+        given: f64,
+    },
+    /// Together they have more than 2^59 elements.
+    #[error("together the partials have more than 2^59 elements")]
+    TooManyElements,
 }
 
 /// Bytes are not a [`NormPartial`].
@@ -33,11 +40,13 @@ impl NormPartial {
     /// Adds everything that another partial of the same order has measured.
     ///
     /// # Errors
-    /// [`OrderMismatch`]; nothing is added then.
-    pub fn merge(&mut self, other: &Self) -> Result<(), OrderMismatch> {
-        self.0.merge(&other.0).map_err(|exact::OrderMismatch { expected, given }| OrderMismatch {
-            expected: expected.norm_type(),
-            given: given.norm_type(),
+    /// [`MergeError`]; nothing is added then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), MergeError> {
+        self.0.merge(&other.0).map_err(|error| match error {
+            exact::MergeError::Orders { expected, given } => {
+                MergeError::Orders { expected: expected.norm_type(), given: given.norm_type() }
+            }
+            exact::MergeError::TooManyElements => MergeError::TooManyElements,
         })
     }
 
@@ -85,5 +94,29 @@ impl NormPartial {
 
     pub(super) fn from_wire(message: pb::NormPartial) -> Result<Self, exact::InvalidPartial> {
         exact::NormPartial::try_from(message).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(elements: u64, sum: Vec<u8>) -> Vec<u8> {
+        pb::NormPartial { norm_type: 2.0, elements, sum: sum.into(), ..Default::default() }.encode_to_vec()
+    }
+
+    /// What another program hands over may be anything.
+    #[test]
+    fn partials_that_nothing_has_are_refused_and_large_ones_are_no_trouble() {
+        for (elements, sum) in [(1, vec![0xFF; 532]), (u64::MAX, vec![0xFF; 532]), (0, vec![1]), (7, vec![0xFF; 533])] {
+            NormPartial::decode(&encoded(elements, sum)).expect_err("no elements have these parts");
+        }
+        let large = encoded(1 << 58, [vec![0xFF; 531], vec![1]].concat());
+        let mut norm = NormPartial::decode(&large).expect("2^58 elements may add up to this");
+        norm.merge(&NormPartial::decode(&large).expect("as before")).expect("2^59 elements may be merged");
+        assert_eq!(norm.total_norm(), f64::INFINITY);
+        assert_eq!(NormPartial::decode(&norm.encode()), Ok(norm.clone()));
+        let one = NormPartial::decode(&encoded(1, vec![1])).expect("one element");
+        assert_eq!(norm.merge(&one), Err(MergeError::TooManyElements));
     }
 }
