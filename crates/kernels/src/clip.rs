@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 use crate::{
-    Checkpoint, DType, Element, Error, NormOrder, TensorMut, TensorRef, Violations,
+    Checkpoint, DType, Demand, Element, Error, NormOrder, TensorMut, TensorRef, Violations,
     dtype::{Number, with_element},
     norm::{Norms, norms},
     parallel::CHUNK,
@@ -121,6 +121,14 @@ pub struct Clipped {
     pub tensor_norms: Vec<f64>,
     /// Each tensor's new bytes, in order; `None` where they are what they were. Empty where they were replaced.
     pub data: Vec<Option<Vec<u8>>>,
+}
+
+/// What [`clip_gradients`] of so many tensors needs.
+pub fn clip_demand(spec: &Clipping, tensors: usize) -> Demand {
+    // Its views, norm, factor, counts, change and new bytes.
+    const PER_TENSOR: usize = 256;
+    let results = if spec.mode == ClipMode::NormPerTensor { tensors * size_of::<f64>() } else { 0 };
+    Demand { results, scratch: tensors * PER_TENSOR, units: tensors }
 }
 
 /// Clips `gradients`, which may be of different dtypes.

@@ -4,6 +4,7 @@
 //! infinity does not survive and no -0.0 appears. Bits cost 1/32 of float32 data; in return every kind, the mask that
 //! is returned and the backward call share one way to draw.
 
+mod demand;
 mod draws;
 mod parts;
 
@@ -23,6 +24,7 @@ use crate::{
 
 use draws::{Draws, bit};
 
+pub use demand::{dropout_backward_demand, dropout_demand};
 pub use parts::{DropoutByParts, PartMask};
 
 /// What is dropped together, and what takes its place.
@@ -126,9 +128,10 @@ pub fn dropout(
     return_mask: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Dropped, Error> {
-    let parts = DropoutByParts::new(spec, input.dtype(), input.shape(), checkpoint)?;
+    let parts = DropoutByParts::forward(spec, input.dtype(), input.shape(), return_mask, checkpoint)?;
     let mut output = checkpoint.buffer(input.data().len());
-    let masks = all_parts(&parts, Stretch::Apart { input: input.data(), output: &mut output }, checkpoint)?;
+    let elements = Stretch::Apart { input: input.data(), output: &mut output };
+    let masks = all_parts(&parts, elements, return_mask, checkpoint)?;
     Ok(parts.finish(return_mask, masks, output))
 }
 
@@ -142,8 +145,8 @@ pub fn dropout_in_place(
     return_mask: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Drawn, Error> {
-    let parts = DropoutByParts::new(spec, input.dtype(), input.shape(), checkpoint)?;
-    let masks = all_parts(&parts, Stretch::InPlace(input.data_mut()), checkpoint)?;
+    let parts = DropoutByParts::forward(spec, input.dtype(), input.shape(), return_mask, checkpoint)?;
+    let masks = all_parts(&parts, Stretch::InPlace(input.data_mut()), return_mask, checkpoint)?;
     Ok(parts.drawn(return_mask, masks))
 }
 
@@ -159,7 +162,7 @@ pub fn dropout_backward(
     let (dtype, shape) = (grad_output.dtype(), grad_output.shape());
     let parts = DropoutByParts::backward(spec, dtype, shape, checkpoint)?;
     let mut output = checkpoint.buffer(grad_output.data().len());
-    all_parts(&parts, Stretch::Apart { input: grad_output.data(), output: &mut output }, checkpoint)?;
+    all_parts(&parts, Stretch::Apart { input: grad_output.data(), output: &mut output }, false, checkpoint)?;
     Ok(Tensor::from_parts(dtype, shape.to_vec(), output))
 }
 
@@ -173,17 +176,19 @@ pub fn dropout_backward_in_place(
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
     let parts = DropoutByParts::backward(spec, grad_output.dtype(), grad_output.shape(), checkpoint)?;
-    all_parts(&parts, Stretch::InPlace(grad_output.data_mut()), checkpoint).map(drop)
+    all_parts(&parts, Stretch::InPlace(grad_output.data_mut()), false, checkpoint).map(drop)
 }
 
-/// Drops elements of every part; returns the draws.
+/// Drops elements of every part; returns the draws, or only how many of them keep if the mask is not wanted.
 fn all_parts(
     parts: &DropoutByParts,
     elements: Stretch<'_>,
+    wants_mask: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<PartMask>, Error> {
     let pieces = elements.par_chunks(parts.part_len()).enumerate();
-    pieces.map(|(index, part)| parts.drop_from(index, part, checkpoint)).collect()
+    let masks = pieces.map(|(index, part)| parts.drop_from(index, part, checkpoint));
+    masks.map(|mask| mask.map(|mask| if wants_mask { mask } else { mask.counted() })).collect()
 }
 
 /// The mask of `count` draws from draw `first` on, as bits.
@@ -191,6 +196,12 @@ fn draw(spec: &Dropout, first: u64, count: usize, checkpoint: &dyn Checkpoint) -
     let mut mask = vec![0; count.div_ceil(8)];
     // p times a power of two is exact. The threshold of p = 1 has a 33rd bit, and no word reaches it.
     let Ok(threshold) = u32::try_from((spec.p * 2f64.powi(32)).ceil() as u64) else { return Ok(mask) };
+    if threshold == 0 {
+        // Every word reaches that.
+        mask.fill(0xFF);
+        pad(&mut mask, count);
+        return Ok(mask);
+    }
     for_each_chunk(&mut mask, CHUNK / 8, checkpoint, |index, mask| {
         let first = spec.offset + first + (index * CHUNK) as u64;
         simd::run(Draw { seed: spec.seed, first, threshold, count: count - index * CHUNK, mask });

@@ -30,12 +30,14 @@
 //! | [`DropoutByParts`] | the same, while the tensor is still on its way |
 //! | [`clip_gradients`], [`clip_gradients_in_place`] | clipping by norm and by value |
 //! | [`measure_gradients`] | a global norm in parts that merge exactly |
+//! | [`Demand`] and the functions that give it | what an operation will allocate, before it does |
 //! | [`Tensor`], [`TensorRef`], [`TensorMut`], [`DType`], [`half`] | what they work on |
 //! | [`philox`] | the random stream |
 //! | [`simd`] | the choice of the instruction set |
 
 mod checkpoint;
 mod clip;
+mod demand;
 mod dropout;
 mod dtype;
 mod error;
@@ -51,17 +53,19 @@ mod tensor;
 mod violations;
 
 pub use checkpoint::{Cancelled, Checkpoint, Uninterrupted};
-pub use clip::{ClipMode, Clipped, Clipping, clip_gradients, clip_gradients_in_place};
+pub use clip::{ClipMode, Clipped, Clipping, clip_demand, clip_gradients, clip_gradients_in_place};
+pub use demand::Demand;
 pub use dropout::{
     Drawn, Dropout, DropoutByParts, DropoutKind, DropoutScaling, Dropped, PartMask, dropout, dropout_backward,
-    dropout_backward_in_place, dropout_in_place,
+    dropout_backward_demand, dropout_backward_in_place, dropout_demand, dropout_in_place,
 };
 pub use dtype::{DType, Element, decode, encode};
 pub use error::{Error, NonFinite};
 pub use norm::measure_gradients;
 pub use normalize::{
     NormGradients, NormKind, NormParameters, Normalization, NormalizationByParts, Normalized, PartStatistics,
-    normalize, normalize_backward, normalize_backward_in_place, normalize_in_place,
+    normalize, normalize_backward, normalize_backward_demand, normalize_backward_in_place, normalize_demand,
+    normalize_in_place,
 };
 pub use tensor::{LengthMismatch, Tensor, TensorMut, TensorRef};
 pub use violations::{Violation, Violations};

@@ -3,6 +3,7 @@
 mod affine;
 mod apply;
 mod backward;
+mod demand;
 mod forward;
 mod layout;
 mod parts;
@@ -19,6 +20,7 @@ use plan::Plan;
 use rayon::prelude::*;
 use statistics::Running;
 
+pub use demand::{normalize_backward_demand, normalize_demand};
 pub use parts::{NormalizationByParts, PartStatistics};
 
 use crate::{
@@ -163,7 +165,9 @@ pub fn normalize(
 ) -> Result<Normalized, Error> {
     let parts = NormalizationByParts::new(spec, parameters, input.dtype(), input.shape())?;
     let mut output = checkpoint.buffer(input.data().len());
-    let statistics = all_parts(&parts, Stretch::Apart { input: input.data(), output: &mut output }, checkpoint)?;
+    let keeps = parts.gives_statistics(return_statistics);
+    let elements = Stretch::Apart { input: input.data(), output: &mut output };
+    let statistics = all_parts(&parts, elements, keeps, checkpoint)?;
     let output = Tensor::from_parts(input.dtype(), input.shape().to_vec(), output);
     Ok(parts.finish(parameters, return_statistics, statistics).map_output(|()| output))
 }
@@ -180,19 +184,26 @@ pub fn normalize_in_place(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Normalized<()>, Error> {
     let parts = NormalizationByParts::new(spec, parameters, input.dtype(), input.shape())?;
-    let statistics = all_parts(&parts, Stretch::InPlace(input.data_mut()), checkpoint)?;
+    let keeps = parts.gives_statistics(return_statistics);
+    let statistics = all_parts(&parts, Stretch::InPlace(input.data_mut()), keeps, checkpoint)?;
     Ok(parts.finish(parameters, return_statistics, statistics))
 }
 
-/// Normalizes every part; returns their statistics.
+/// Normalizes every part; returns their statistics, if they are to be kept.
 fn all_parts(
     parts: &NormalizationByParts,
     elements: Stretch<'_>,
+    keeps: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<PartStatistics>, Error> {
     let len = parts.part_len();
     let pieces = elements.par_chunks(len).enumerate();
-    pieces.map(|(index, part)| parts.normalize_from(index * len, part, checkpoint)).collect()
+    let statistics = pieces.map(|(index, part)| parts.normalize_from(index * len, part, checkpoint));
+    if keeps {
+        return statistics.collect();
+    }
+    statistics.try_for_each(|of_part| of_part.map(drop))?;
+    Ok(Vec::new())
 }
 
 /// The gradients of [`normalize`].

@@ -38,7 +38,27 @@ pub struct DropoutByParts {
 }
 
 /// The draws of a part.
-pub struct PartMask(Vec<u8>);
+pub struct PartMask {
+    /// How many of them keep.
+    kept: u64,
+    /// One for each, as bits; none where they are those of channels, or are not wanted.
+    bits: Vec<u8>,
+}
+
+impl PartMask {
+    fn new(bits: Vec<u8>) -> Self {
+        Self { kept: ones(&bits), bits }
+    }
+
+    /// The same without the bits.
+    pub(super) fn counted(self) -> Self {
+        Self { bits: Vec::new(), ..self }
+    }
+}
+
+fn ones(bits: &[u8]) -> u64 {
+    bits.iter().map(|bits| u64::from(bits.count_ones())).sum()
+}
 
 impl DropoutByParts {
     /// Of a tensor of this dtype and shape. The channel kinds draw here, which is what `checkpoint` is asked about.
@@ -46,7 +66,18 @@ impl DropoutByParts {
     /// # Errors
     /// As [`dropout`](super::dropout()).
     pub fn new(spec: &Dropout, dtype: DType, shape: &[usize], checkpoint: &dyn Checkpoint) -> Result<Self, Error> {
-        Self::of(spec, "input.shape", dtype, shape, Select::forward(spec), checkpoint)
+        Self::forward(spec, dtype, shape, true, checkpoint)
+    }
+
+    /// As [`new`](Self::new). Where there are no elements and the mask is not wanted, nothing is drawn.
+    pub(super) fn forward(
+        spec: &Dropout,
+        dtype: DType,
+        shape: &[usize],
+        wants_mask: bool,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Self, Error> {
+        Self::of(spec, "input.shape", dtype, shape, Select::forward(spec), wants_mask, checkpoint)
     }
 
     /// As [`new`](Self::new), of a gradient.
@@ -56,7 +87,7 @@ impl DropoutByParts {
         shape: &[usize],
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
-        Self::of(spec, "grad_output.shape", dtype, shape, Select::backward(spec), checkpoint)
+        Self::of(spec, "grad_output.shape", dtype, shape, Select::backward(spec), false, checkpoint)
     }
 
     fn of(
@@ -65,10 +96,12 @@ impl DropoutByParts {
         dtype: DType,
         shape: &[usize],
         how: Select,
+        wants_mask: bool,
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
         let draws = Draws::of(spec, shape_field, shape)?;
-        let channels = spec.kind.by_channel().then(|| draw(spec, 0, draws.count(), checkpoint)).transpose()?;
+        let drawn = if wants_mask || draws.elements() > 0 { draws.count() } else { 0 };
+        let channels = spec.kind.by_channel().then(|| draw(spec, 0, drawn, checkpoint)).transpose()?;
         Ok(Self { spec: *spec, draws, how, channels, dtype, shape: shape.to_vec() })
     }
 
@@ -106,11 +139,11 @@ impl DropoutByParts {
         let first = index * CHUNK;
         if let Some(mask) = &self.channels {
             select_shared(self.dtype, part, mask, first, &self.draws, self.how);
-            return Ok(PartMask(Vec::new()));
+            return Ok(PartMask::new(Vec::new()));
         }
         let mask = draw(&self.spec, first as u64, part.len() / self.dtype.size(), checkpoint)?;
         select_each(self.dtype, part, &mask, self.how);
-        Ok(PartMask(mask))
+        Ok(PartMask::new(mask))
     }
 
     /// The result, from the masks of all parts in their order and what was written.
@@ -122,9 +155,9 @@ impl DropoutByParts {
 
     /// What was drawn, from the masks of all parts in their order.
     pub(super) fn drawn(self, return_mask: bool, masks: Vec<PartMask>) -> Drawn {
-        let masks: Vec<Vec<u8>> = self.channels.into_iter().chain(masks.into_iter().map(|part| part.0)).collect();
-        let kept =
-            masks.iter().flatten().map(|bits| u64::from(bits.count_ones())).sum::<u64>() * self.draws.elements() as u64;
-        Drawn { kept, mask: return_mask.then(|| masks.concat()) }
+        let channels = self.channels.map(PartMask::new);
+        let masks = || channels.iter().chain(&masks);
+        let kept = masks().map(|mask| mask.kept).sum::<u64>() * self.draws.elements() as u64;
+        Drawn { kept, mask: return_mask.then(|| masks().map(|mask| &mask.bits[..]).collect::<Vec<_>>().concat()) }
     }
 }

@@ -118,7 +118,7 @@ impl NormalizationByParts {
     }
 
     /// The result without the output, from the `parameters` that were given to [`new`](Self::new) and the statistics of all
-    /// parts in their order.
+    /// parts in their order; they need not be kept where nothing is [given](Self::gives_statistics) of them.
     pub fn finish(
         self,
         parameters: &NormParameters<'_>,
@@ -127,13 +127,14 @@ impl NormalizationByParts {
     ) -> Normalized<()> {
         let Self { plan, layout, affine: _, mut running, dtype, shape: _ } = self;
         let (mut mean, mut rstd) = (None, None);
-        if plan.layout.is_some() {
+        let gives_statistics = return_statistics || (plan.source == Source::Input && running.is_some());
+        if plan.layout.is_some() && gives_statistics {
             let statistics = Statistics::concat(statistics.into_iter().map(|part| part.0).collect());
             running = running.map(|running| running.updated(&plan, &layout, &statistics));
             if return_statistics {
                 (mean, rstd) = statistics.tensors(&plan, dtype);
             }
-        } else if return_statistics {
+        } else if plan.layout.is_none() && return_statistics {
             (mean, rstd) = Statistics::undefined(&plan, dtype);
         }
         let (running_mean, running_var) = match (plan.source, running) {

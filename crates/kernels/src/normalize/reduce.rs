@@ -68,9 +68,35 @@ pub(super) fn sums<const M: usize>(
     terms: &impl Terms<M>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<[Double; M]>, Error> {
-    let (kept, summed) = layout.outer().iter().partition(|dim| over.keeps(dim));
-    let walk = Walk { origin: layout.origin(), kept, summed, run: layout.run() };
+    let walk = Walk::of(layout, over);
     if over.keeps(&walk.run) { walk.columns(terms, checkpoint) } else { walk.rows(terms, checkpoint) }
+}
+
+/// How many accumulators [`sums`] has at once, each of `M` pairs.
+pub(super) fn accumulators(layout: &Layout, over: Over) -> usize {
+    let Walk { kept, summed, run, .. } = Walk::of(layout, over);
+    let (targets, pieces) = if over.keeps(&run) {
+        (count(&kept) * run.len, column_pieces(run.len, count(&summed)))
+    } else {
+        (count(&kept), row_pieces(count(&summed) * run.len))
+    };
+    // Those of the pieces are added to others, which Rayon puts together once more.
+    if pieces > 1 { targets * (pieces + 2) } else { targets }
+}
+
+/// The pieces of a target of so many elements.
+fn row_pieces(len: usize) -> usize {
+    len.div_ceil(CHUNK)
+}
+
+/// The pieces of so many runs of a width, across which targets lie.
+fn column_pieces(width: usize, runs: usize) -> usize {
+    runs.div_ceil(column_piece(width))
+}
+
+/// The runs of a piece.
+fn column_piece(width: usize) -> usize {
+    CHUNK / width.min(BLOCK)
 }
 
 /// The way over a layout's elements, target by target.
@@ -89,6 +115,11 @@ fn count(dims: &[Dim]) -> usize {
 }
 
 impl Walk {
+    fn of(layout: &Layout, over: Over) -> Self {
+        let (kept, summed) = layout.outer().iter().partition(|dim| over.keeps(dim));
+        Self { origin: layout.origin(), kept, summed, run: layout.run() }
+    }
+
     /// Sums along the runs: each target has one accumulator.
     fn rows<const M: usize>(
         &self,
@@ -96,7 +127,7 @@ impl Walk {
         checkpoint: &dyn Checkpoint,
     ) -> Result<Vec<[Double; M]>, Error> {
         let len = count(&self.summed) * self.run.len;
-        let pieces = len.div_ceil(CHUNK);
+        let pieces = row_pieces(len);
         let mut sums = vec![[Double::from(0.0); M]; count(&self.kept) * pieces];
         sums.par_iter_mut().with_min_len(CHUNK / len.min(CHUNK)).enumerate().try_for_each(|(index, sum)| {
             checkpoint.check()?;
@@ -118,8 +149,7 @@ impl Walk {
         checkpoint: &dyn Checkpoint,
     ) -> Result<Vec<[Double; M]>, Error> {
         let (width, runs) = (self.run.len, count(&self.summed));
-        let piece = CHUNK / width.min(BLOCK);
-        let pieces = runs.div_ceil(piece);
+        let (piece, pieces) = (column_piece(width), column_pieces(width, runs));
         let mut sums = vec![[Double::from(0.0); M]; count(&self.kept) * pieces * width];
         sums.par_chunks_mut(width).enumerate().try_for_each(|(index, sums)| {
             let target = self.origin.advance(&self.kept, index / pieces);

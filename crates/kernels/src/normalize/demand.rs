@@ -1,0 +1,129 @@
+//! What a normalization needs.
+//!
+//! The numbers of bytes are those of the lists in [`Statistics`](super::statistics::Statistics),
+//! [`Slopes`](super::backward::Slopes) and [`sums`](super::reduce::sums); `tests/demand.rs` holds them to what an allocator
+//! counts.
+
+use super::{
+    NormParameters, Normalization, backward_plan,
+    forward::PART,
+    layout::Layout,
+    plan::{Plan, Source},
+    reduce::{Over, accumulators},
+    slabs::slabs,
+};
+use crate::{DType, Demand, Error, TensorRef, dtype::with_element};
+
+/// A pair of float64.
+const PAIR: usize = 16;
+
+/// What [`normalize`](super::normalize()) needs.
+///
+/// # Errors
+/// As [`normalize`](super::normalize()), but for [`Error::Cancelled`].
+pub fn normalize_demand(
+    spec: &Normalization,
+    parameters: &NormParameters<'_>,
+    dtype: DType,
+    shape: &[usize],
+    return_statistics: bool,
+) -> Result<Demand, Error> {
+    let plan = Plan::new(spec, parameters, dtype, shape)?;
+    let units = plan.sets();
+    let running = parameters.running_mean.into_iter().chain(parameters.running_var);
+    let updates = if plan.source == Source::Input { running.map(|tensor| tensor.data().len()).sum() } else { 0 };
+    let tensors = if plan.centred { 2 } else { 1 };
+    let returned = if return_statistics { units * tensors * returned_size(dtype) } else { 0 };
+    let scratch = plan.layout.as_ref().map_or(0, |layout| {
+        let keeps = return_statistics || updates > 0;
+        let means = if return_statistics { units * 8 } else { 0 };
+        let lists = lists(&plan, layout, dtype, keeps, statistics(dtype));
+        means + lists + of_a_part(layout, |part| measuring(part, dtype))
+    });
+    Ok(Demand { results: returned + updates, scratch: scratch + given(&plan, parameters), units })
+}
+
+/// What [`normalize_backward`](super::normalize_backward()) needs.
+///
+/// # Errors
+/// As [`normalize_backward`](super::normalize_backward()), but for [`Error::Cancelled`].
+pub fn normalize_backward_demand(
+    spec: &Normalization,
+    parameters: &NormParameters<'_>,
+    input: TensorRef<'_>,
+    grad_output: TensorRef<'_>,
+) -> Result<Demand, Error> {
+    let plan = backward_plan(spec, parameters, input, grad_output)?;
+    let (dtype, units) = (input.dtype(), plan.sets());
+    let affine = parameters.weight.into_iter().chain(parameters.bias);
+    let results: usize = affine.clone().map(|tensor| tensor.data().len()).sum();
+    let places = affine.map(|tensor| tensor.len()).max();
+    let scratch = plan.layout.as_ref().map_or(0, |layout| {
+        let of_a_part = of_a_part(layout, |part| measuring(part, dtype) + sloping(part, dtype));
+        let kept = places.map_or(0, |places| {
+            let (terms, slopes) = if dtype == DType::F64 { (3, 4 * 8) } else { (2, 2 * 8) };
+            let sums = accumulators(layout, Over::Repetitions) * terms * PAIR;
+            // The sums are pairs, and then one list.
+            lists(&plan, layout, dtype, true, statistics(dtype) + slopes) + sums + places * PAIR
+        });
+        of_a_part + kept + given(&plan, parameters)
+    });
+    // One after the other, gradients are float64 first; of no elements, zeros.
+    let float64 = places.unwrap_or(0) * 8;
+    Ok(Demand { results, scratch: scratch + float64, units })
+}
+
+impl Plan {
+    /// How many sets share statistics.
+    fn sets(&self) -> usize {
+        self.statistics_shape.iter().product()
+    }
+}
+
+fn returned_size(dtype: DType) -> usize {
+    if dtype == DType::F64 { 8 } else { 4 }
+}
+
+/// What the lists of statistics hold of a set.
+fn statistics(dtype: DType) -> usize {
+    if dtype == DType::F64 { 5 * 8 } else { 4 * 8 }
+}
+
+/// Weight, bias and running statistics as float64, the weight as float32, and the running statistics after an update.
+fn given(plan: &Plan, parameters: &NormParameters<'_>) -> usize {
+    let affine = parameters.weight.into_iter().chain(parameters.bias).map(|tensor| tensor.len()).max();
+    let channels = parameters.running_mean.map_or(0, |_| plan.channels.count);
+    affine.unwrap_or(1) * (8 + 8 + 4) + channels * (2 * 8 + 2 * PAIR + 2 * 8)
+}
+
+/// What the largest part needs, if it is larger than those that every thread may work on.
+fn of_a_part(layout: &Layout, needs: impl Fn(&Layout) -> usize) -> usize {
+    let parts = layout.parts(PART);
+    if parts.len() > PART { needs(&parts.part(0, parts.len()).0) } else { 0 }
+}
+
+/// The lists of all parts, with so many bytes for a set, and those of the whole that they become.
+fn lists(plan: &Plan, layout: &Layout, dtype: DType, keeps: bool, per_set: usize) -> usize {
+    let is_one_part = layout.parts(PART).len() == layout.sets() * layout.set_len();
+    // Those of slabs are always kept.
+    let are_put_together =
+        if is_one_part { with_element!(dtype, E => slabs::<E>(plan, layout).is_some()) } else { keeps };
+    if are_put_together { 2 * layout.sets() * per_set } else { 0 }
+}
+
+/// What it takes to measure the sets of a part.
+fn measuring(part: &Layout, dtype: DType) -> usize {
+    let accumulators = accumulators(part, Over::Sets);
+    if dtype == DType::F64 {
+        accumulators * 4 * PAIR + part.sets() * (statistics(dtype) + 8)
+    } else {
+        // The sums, the means and the variances, and the sums of squares.
+        accumulators * PAIR + part.sets() * (2 * PAIR + statistics(dtype))
+    }
+}
+
+/// What it takes to have the slopes of the sets of a part.
+fn sloping(part: &Layout, dtype: DType) -> usize {
+    let pairs = if dtype == DType::F64 { 4 } else { 2 };
+    accumulators(part, Over::Sets) * pairs * PAIR + part.sets() * pairs * 8
+}

@@ -1,0 +1,179 @@
+//! No operation allocates more than it says that it will.
+//!
+//! An allocator counts. It counts for all threads of the process: one test does everything, one operation after the other.
+
+#![expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use evenkeel_kernels::{
+    ClipMode, Clipping, DType, Demand, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization,
+    Tensor, Uninterrupted, clip_demand, clip_gradients, dropout, dropout_backward, dropout_backward_demand,
+    dropout_demand, normalize, normalize_backward, normalize_backward_demand, normalize_demand,
+};
+
+struct Counting;
+
+/// The bytes that are allocated now, and the most that were at any time since this was set.
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all of it is done by the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        MOST.fetch_max(now, Ordering::Relaxed);
+        // SAFETY: as asked.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, address: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as asked.
+        unsafe { System.dealloc(address, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What any operation may allocate: shapes, lists of axes, jobs of threads.
+const LITTLE: usize = 64 << 10;
+
+/// The most bytes that `operation` has allocated at a time, with its result.
+fn most<T>(operation: impl FnOnce() -> T) -> usize {
+    let before = NOW.load(Ordering::Relaxed);
+    MOST.store(before, Ordering::Relaxed);
+    let result = operation();
+    let most = MOST.load(Ordering::Relaxed) - before;
+    drop(result);
+    most
+}
+
+/// Fails if an operation has taken more than its demand and `output`, or has not taken half of what is demanded where that
+/// is much.
+#[track_caller]
+fn check(what: &str, demand: Demand, output: usize, taken: usize) {
+    let Demand { results, scratch, units: _ } = demand;
+    let threads = Demand::SCRATCH_PER_THREAD;
+    let demanded = output + results + scratch;
+    assert!(taken <= demanded + threads + LITTLE, "{what}: took {taken} of {demand:?} and {output}");
+    let is_much = demanded > 2 * (threads + LITTLE);
+    assert!(!is_much || taken > demanded / 3, "{what}: took only {taken} of {demand:?} and {output}");
+}
+
+fn tensor(dtype: DType, shape: &[usize]) -> Tensor {
+    let len = shape.iter().product::<usize>() * dtype.size();
+    Tensor::from_bytes(dtype, shape.to_vec(), vec![0x3A; len]).expect("it fills the shape")
+}
+
+const KINDS: [NormKind; 5] = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
+
+fn check_normalizations(kind: NormKind, dtype: DType, shape: &[usize]) {
+    let groups = if kind == NormKind::Group { shape[1].max(1) / 2 } else { 0 };
+    let spec =
+        Normalization { groups: if kind == NormKind::Group { groups.max(1) } else { 0 }, ..Normalization::new(kind) };
+    let spec = Normalization { training: Some(true), ..spec };
+    let input = tensor(dtype, shape);
+    let affine_shape = match kind {
+        NormKind::Layer | NormKind::Rms if shape.len() <= 3 => shape[shape.len() - 1..].to_vec(),
+        NormKind::Layer | NormKind::Rms => shape[1..].to_vec(),
+        NormKind::Batch | NormKind::Instance | NormKind::Group => vec![shape[1]],
+    };
+    let (weight, running) = (tensor(DType::F32, &affine_shape), tensor(dtype, &affine_shape));
+    let affine = NormParameters { weight: Some(weight.view()), bias: Some(weight.view()), ..Default::default() };
+    let mut parameters = vec![NormParameters::default(), affine];
+    if [NormKind::Batch, NormKind::Instance].contains(&kind) {
+        let (mean, var) = (Some(running.view()), Some(running.view()));
+        parameters.push(NormParameters { running_mean: mean, running_var: var, ..affine });
+    }
+    for parameters in parameters {
+        for return_statistics in [false, true] {
+            let what = format!("{kind:?} {dtype} {shape:?} {return_statistics} {}", parameters.weight.is_some());
+            let call = || normalize(&spec, &parameters, input.view(), return_statistics, &Uninterrupted);
+            let Ok(demand) = normalize_demand(&spec, &parameters, dtype, shape, return_statistics) else {
+                call().expect_err("what has no demand cannot be computed");
+                continue;
+            };
+            let result = call().expect("what has a demand can be computed");
+            let tensors = [&result.mean, &result.rstd, &result.running_mean, &result.running_var];
+            let results: usize = tensors.into_iter().flatten().map(|tensor| tensor.data().len()).sum();
+            assert_eq!(demand.results, results, "{what}");
+            drop(result);
+            check(&what, demand, input.data().len(), most(call));
+        }
+        let backward = || normalize_backward(&spec, &parameters, input.view(), input.view(), &Uninterrupted);
+        if let Ok(demand) = normalize_backward_demand(&spec, &parameters, input.view(), input.view()) {
+            let result = backward().expect("what has a demand can be computed");
+            let results: usize =
+                [&result.grad_weight, &result.grad_bias].into_iter().flatten().map(|it| it.data().len()).sum();
+            assert_eq!(demand.results, results);
+            drop(result);
+            check(&format!("{kind:?} backward {dtype} {shape:?}"), demand, input.data().len(), most(backward));
+        }
+    }
+}
+
+fn check_dropouts(kind: DropoutKind, shape: &[usize]) {
+    for p in [0.0, 0.5, 1.0] {
+        let spec = Dropout { p, seed: 7, offset: 0, kind, scaling: DropoutScaling::Inverted, channel_axis: None };
+        let input = tensor(DType::F32, shape);
+        for mask in [false, true] {
+            let demand = dropout_demand(&spec, shape, mask).expect("it is right");
+            let call = || dropout(&spec, input.view(), mask, &Uninterrupted).expect("it is right");
+            assert_eq!(demand.results, call().mask.map_or(0, |mask| mask.len()));
+            check(&format!("{kind:?} {shape:?} {mask}"), demand, input.data().len(), most(call));
+        }
+        let demand = dropout_backward_demand(&spec, shape).expect("it is right");
+        let backward = || dropout_backward(&spec, input.view(), &Uninterrupted).expect("it is right");
+        check(&format!("{kind:?} backward {shape:?}"), demand, input.data().len(), most(backward));
+    }
+}
+
+#[test]
+fn no_operation_allocates_more_than_it_demands() {
+    // One thread, so that what each of them may allocate hides little.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started");
+    pool.install(check_all);
+}
+
+fn check_all() {
+    let shapes: [&[usize]; 12] = [
+        &[300_000, 1],
+        &[2, 200_000],
+        &[1, 300_000],
+        &[50_000, 8],
+        &[300_000, 0],
+        &[0, 300_000],
+        &[300_000, 1, 0],
+        &[400, 400, 2],
+        &[2, 150_000, 2],
+        &[20_000, 2, 8],
+        &[8, 32, 28, 28],
+        &[4, 6, 20_000],
+    ];
+    for dtype in [DType::F32, DType::F64] {
+        for kind in KINDS {
+            shapes.iter().filter(|shape| shape.len() > 2 || kind != NormKind::Instance).for_each(|shape| {
+                check_normalizations(kind, dtype, shape);
+            });
+        }
+    }
+    let kinds = [DropoutKind::Element, DropoutKind::Channel, DropoutKind::Alpha, DropoutKind::FeatureAlpha];
+    for kind in kinds {
+        shapes.iter().for_each(|shape| check_dropouts(kind, shape));
+        check_dropouts(kind, &[1 << 23, 1, 0]);
+    }
+    for tensors in [1, 20_000] {
+        let gradients = vec![tensor(DType::F32, &[1]); tensors];
+        let views: Vec<_> = gradients.iter().map(Tensor::view).collect();
+        for mode in [ClipMode::Norm, ClipMode::Value, ClipMode::NormPerTensor] {
+            let spec = Clipping::new(mode, 1e-6);
+            let call = || clip_gradients(&spec, &views, &Uninterrupted).expect("it is right");
+            check(&format!("{mode:?}"), clip_demand(&spec, tensors), 4 * tensors, most(call));
+        }
+    }
+}
