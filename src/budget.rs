@@ -103,6 +103,9 @@ impl Reservation {
     /// # Errors
     /// [`Error::Overloaded`] if other calls hold them; nothing is reserved then.
     pub(crate) fn try_grow(&self, more: usize) -> Result<(), Error> {
+        if more == 0 {
+            return Ok(());
+        }
         let sum = self.bytes().saturating_add(more);
         // A call is large as soon as it holds so much, whatever it held before.
         if !self.gauge().try_add(more, self.budget.limit_with(sum)) {
@@ -111,6 +114,25 @@ impl Reservation {
         }
         self.bytes.fetch_add(more, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// As [`try_grow`](Self::try_grow), for bytes that the call needs at once.
+    ///
+    /// # Errors
+    /// Also [`Error::TooMuchMemory`] if the call could not have them if it was alone: to come again would not help.
+    pub(crate) fn reserve(&self, more: usize) -> Result<(), Error> {
+        let needed = self.bytes().saturating_add(more);
+        let limit = self.limit_with(needed);
+        if needed > limit { Err(Error::TooMuchMemory { needed, limit }) } else { self.try_grow(more) }
+    }
+
+    /// Reserves `kept` bytes, and `scratch` bytes until what is returned is dropped.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub(crate) fn reserve_with_scratch(self: &Arc<Self>, kept: usize, scratch: usize) -> Result<Scratch, Error> {
+        self.reserve(kept.saturating_add(scratch))?;
+        Ok(Scratch { reservation: Arc::clone(self), bytes: scratch })
     }
 
     /// Gives back so many of the bytes that were reserved.
@@ -132,6 +154,20 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.gauge().subtract(self.bytes());
+    }
+}
+
+/// Bytes of a call's reservation that are given back when this is dropped: memory that is needed while something is
+/// computed. As long as it lives, so does the reservation.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    reservation: Arc<Reservation>,
+    bytes: usize,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.reservation.shrink(self.bytes);
     }
 }
 

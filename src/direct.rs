@@ -8,6 +8,9 @@
 //!
 //! A message takes one of five routes, which `evenkeel_routes_total` counts. `tests/service/routes.rs` takes each of them.
 //!
+//! A message of very many tensors or numbers is also decoded, and its answer encoded, on the pool: that takes longer than
+//! other calls should wait for the thread that serves.
+//!
 //! | route | when | computed | result written |
 //! |---|---|---|---|
 //! | `one_frame` | it came in one frame | inline if short, else on the pool | to a new buffer |
@@ -31,8 +34,9 @@ use std::{
     task::{Context, Poll},
 };
 
+use prost::Message as _;
 use tonic::{
-    Status,
+    Status, Streaming,
     body::Body,
     codegen::http::{HeaderMap, Request, Response, request::Parts},
 };
@@ -44,12 +48,13 @@ use self::{
     receive::{Incoming, Received, body_of},
 };
 use crate::{
-    buffers::{Buffers, Loan},
+    buffers::Buffers,
     error::Error,
     metrics::Route,
-    observe::CallRecord,
+    ops::Operation,
     server::BoxedAnswer,
-    service::Service,
+    service::{CallContext, Messages, RawDecoder, Service},
+    wire,
 };
 
 /// Answers the unary calls; everything else the codec's path, `codec`, does.
@@ -89,18 +94,11 @@ where
         let method = request.uri().path().strip_prefix("/evenkeel.v1.TensorOpsService/").unwrap_or_default();
         match method {
             "Normalize" => self.normalize(service, request),
-            "NormalizeBackward" => self.unary(service, request, |service, record, message, loan| async move {
-                service.normalize_backward(record, message, loan).await
-            }),
-            "Dropout" => self.unary(service, request, |service, record, message, loan| async move {
-                service.dropout(record, message, loan).await
-            }),
-            "DropoutBackward" => self.unary(service, request, |service, record, message, loan| async move {
-                service.dropout_backward(record, message, loan).await
-            }),
-            "ClipGradients" => self.unary(service, request, |service, record, message, loan| async move {
-                service.clip_gradients(record, message, loan).await
-            }),
+            "NormalizeBackward" => self.unary::<wire::NormalizeBackward>(service, request),
+            "Dropout" => self.unary::<wire::Dropout>(service, request),
+            "DropoutBackward" => self.unary::<wire::DropoutBackward>(service, request),
+            "ClipGradients" => self.unary::<wire::ClipGradients>(service, request),
+            "MeasureGradients" => self.measure_gradients(service, request),
             _ => Box::pin(self.codec.call(request)),
         }
     }
@@ -112,55 +110,54 @@ where
     S::Future: Send + 'static,
 {
     /// One message in, one message out.
-    fn unary<Q, A, F>(
-        &mut self,
-        service: Arc<Service>,
-        request: Request<Body>,
-        method: impl FnOnce(Arc<Service>, CallRecord, Q, Option<Loan>) -> F + Send + 'static,
-    ) -> BoxedAnswer
-    where
-        Q: prost::Message + Default + 'static,
-        A: Answer + 'static,
-        F: Future<Output = Result<A, Error>> + Send + 'static,
-    {
+    fn unary<O: Operation<Response: Answer>>(&mut self, service: Arc<Service>, request: Request<Body>) -> BoxedAnswer {
         let (parts, body) = request.into_parts();
-        let call = self.begin(parts);
-        Box::pin(call.answer(Incoming::new(body), |record, message, loan| method(service, record, message, loan)))
+        let call = self.begin(service, parts);
+        Box::pin(call.answer::<O>(Incoming::new(body)))
+    }
+
+    /// Any number of messages in, one out. They are read as tonic reads them, and decoded where they are computed.
+    fn measure_gradients(&self, service: Arc<Service>, request: Request<Body>) -> BoxedAnswer {
+        let (parts, body) = request.into_parts();
+        let context = CallContext::of(&parts.extensions);
+        context.record.took(Route::Codec);
+        let messages = Messages::Raw(Streaming::new_request(RawDecoder, body, None, Some(self.limit)));
+        Box::pin(async move { Ok(into_http(service.measure_gradients(context, messages).await)) })
     }
 
     /// As [`unary`](Self::unary), computing while the message arrives where that can be done.
     fn normalize(&mut self, service: Arc<Service>, request: Request<Body>) -> BoxedAnswer {
         let (parts, body) = request.into_parts();
-        let call = self.begin(parts);
+        let call = self.begin(service, parts);
         Box::pin(async move {
             let mut incoming = Incoming::new(body);
             if incoming.next().await && !incoming.is_whole() {
                 // In a box, for a call whose message comes in one frame is short, and would still carry the room for this.
-                match Box::pin(arriving::normalize(incoming, &service, &call.record, call.limit)).await {
+                match Box::pin(arriving::normalize(incoming, &call.service, &call.context, call.limit)).await {
                     Outcome::Answered(response) => return Ok(response),
                     Outcome::Untouched(untouched) => incoming = untouched,
                 }
             }
-            call.answer(incoming, |record, message, loan| async move { service.normalize(record, message, loan).await })
-                .await
+            call.answer::<wire::Normalize>(incoming).await
         })
     }
 
     /// The one that is ready stays with this call; the clone waits for its own turn.
-    fn begin(&mut self, parts: Parts) -> Call<S> {
+    fn begin(&mut self, service: Arc<Service>, parts: Parts) -> Call<S> {
         let clone = self.codec.clone();
         let codec = std::mem::replace(&mut self.codec, clone);
-        let record = CallRecord::of(&parts.extensions);
-        Call { codec, buffers: self.buffers.clone(), limit: self.limit, record, parts }
+        let context = CallContext::of(&parts.extensions);
+        Call { codec, service, buffers: self.buffers.clone(), limit: self.limit, context, parts }
     }
 }
 
 /// A call whose message is still to be read.
 struct Call<S> {
     codec: S,
+    service: Arc<Service>,
     buffers: Buffers,
     limit: usize,
-    record: CallRecord,
+    context: CallContext,
     parts: Parts,
 }
 
@@ -168,26 +165,25 @@ impl<S> Call<S>
 where
     S: Tower<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    /// Reads the message and answers it with `method`, or leaves it to the codec's path.
-    async fn answer<Q, A, F>(
-        mut self,
-        incoming: Incoming,
-        method: impl FnOnce(CallRecord, Q, Option<Loan>) -> F,
-    ) -> Result<Response<Body>, Infallible>
-    where
-        Q: prost::Message + Default,
-        A: Answer,
-        F: Future<Output = Result<A, Error>>,
-    {
-        let (message, loan, route) = match incoming.message(&self.buffers, self.limit).await {
+    /// Reads the message and answers it, or leaves it to the codec's path.
+    async fn answer<O: Operation<Response: Answer>>(self, incoming: Incoming) -> Result<Response<Body>, Infallible> {
+        let Self { mut codec, service, buffers, limit, context, parts } = self;
+        let (message, loan, route) = match incoming.message(&buffers, limit).await {
             Received::OneFrame(message) => (message, None, Route::OneFrame),
             Received::Gathered(message, loan) => (message, loan, Route::Gathered),
-            Received::Other(body) => return self.codec.call(Request::from_parts(self.parts, body)).await,
+            Received::Other(body) => return codec.call(Request::from_parts(parts, body)).await,
         };
-        let Ok(answer) = Q::decode(message.clone()).map(|request| method(self.record.clone(), request, loan)) else {
-            return self.codec.call(Request::from_parts(self.parts, body_of(message))).await;
+        let record = context.record.clone();
+        if Service::is_heavy(&message) {
+            record.took(route);
+            let answer = service.decoded_apart::<O, _>(context, message, loan, respond);
+            return Ok(answer.await.unwrap_or_else(|error| Status::from(error).into_http()));
+        }
+        let decoded = O::Request::decode(message.clone());
+        let Ok(answer) = decoded.map(|request| service.unary::<O>(context, request, loan)) else {
+            return codec.call(Request::from_parts(parts, body_of(message))).await;
         };
-        self.record.took(route);
+        record.took(route);
         // Only the request's tensors hold its bytes from here on.
         drop(message);
         Ok(into_http(answer.await))

@@ -46,6 +46,14 @@ pub(crate) enum Error {
         /// What a call can have at most, in bytes.
         limit: usize,
     },
+    /// What is asked for takes more memory than one call can ever have.
+    #[error("the call would need {needed} bytes of memory, more than the {limit} that one call can have")]
+    TooMuchMemory {
+        /// What it would need, with its request, in bytes.
+        needed: usize,
+        /// What a call can have at most, in bytes.
+        limit: usize,
+    },
     /// The answer would be longer than the server sends.
     #[error("the answer of {size} bytes would be larger than the limit of {limit} bytes")]
     ResponseTooLarge {
@@ -155,6 +163,7 @@ impl Error {
             | Self::NonFiniteNorm(_)
             | Self::RequestTooLarge { .. }
             | Self::TooManyParts { .. }
+            | Self::TooMuchMemory { .. }
             | Self::ResponseTooLarge { .. }
             | Self::Unreadable { .. }
             | Self::UnknownEncoding
@@ -175,6 +184,7 @@ impl Error {
             Self::NonFiniteNorm(_) => Code::FailedPrecondition,
             Self::RequestTooLarge { .. }
             | Self::TooManyParts { .. }
+            | Self::TooMuchMemory { .. }
             | Self::ResponseTooLarge { .. }
             | Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::Unreadable { code, .. } => *code,
@@ -195,9 +205,10 @@ impl Error {
                 Some(delay.into())
             }
             // It would be too large again.
-            Self::RequestTooLarge { .. } | Self::TooManyParts { .. } | Self::ResponseTooLarge { .. } => {
-                Some(MetadataValue::from_static("-1"))
-            }
+            Self::RequestTooLarge { .. }
+            | Self::TooManyParts { .. }
+            | Self::TooMuchMemory { .. }
+            | Self::ResponseTooLarge { .. } => Some(MetadataValue::from_static("-1")),
             Self::Invalid(_)
             | Self::NonFiniteNorm(_)
             | Self::Unreadable { .. }
@@ -216,7 +227,7 @@ impl Error {
         match self {
             Self::Invalid(violations) => Some(words::of_violations(violations).1),
             Self::NonFiniteNorm(norm) => info("NONFINITE_NORM", norm.metadata()),
-            Self::RequestTooLarge { limit } | Self::TooManyParts { limit } => {
+            Self::RequestTooLarge { limit } | Self::TooManyParts { limit } | Self::TooMuchMemory { limit, .. } => {
                 info("MESSAGE_TOO_LARGE", [limit_of(*limit)].into())
             }
             Self::ResponseTooLarge { size, limit } => {
@@ -272,6 +283,7 @@ impl From<Error> for Status {
             Error::NonFiniteNorm(_)
             | Error::RequestTooLarge { .. }
             | Error::TooManyParts { .. }
+            | Error::TooMuchMemory { .. }
             | Error::ResponseTooLarge { .. }
             | Error::UnknownEncoding
             | Error::NotOneMessage { .. }
@@ -328,6 +340,7 @@ mod tests {
                 Some("MESSAGE_TOO_LARGE"),
             ),
             (Error::ResponseTooLarge { size: 2048, limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
+            (Error::TooMuchMemory { needed: 2048, limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
             (Error::receiving(&Status::internal("no protobuf"), 1024), Code::Internal, None),
             (Error::receiving(&Status::out_of_range("long"), 1024), Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
             (Error::Overloaded { scarce: Scarce::Bytes }, Code::ResourceExhausted, Some("OVERLOADED")),
@@ -359,6 +372,7 @@ mod tests {
                 Error::Unauthenticated => 11,
                 Error::NotOneMessage { .. } => 12,
                 Error::TooManyParts { .. } => 13,
+                Error::TooMuchMemory { .. } => 14,
                 Error::UnknownEncoding => 14,
             };
             seen.insert(place);

@@ -15,6 +15,7 @@
 //! | [`telemetry`] | logs |
 //! | `direct` | the unary calls, around tonic's codec |
 //! | `service` | the remote calls: decode, compute, encode |
+//! | `ops` | the operations: what each needs, costs and computes |
 //! | `wire` | protobuf messages to operations and back |
 //! | `executor`, `estimate` | the bridge from tokio to the kernels, and where a call runs |
 //! | `observe` | the record of each call: its count, its log line, its span |
@@ -24,6 +25,7 @@
 //! | `watched`, `pem` | files that are read again when they change, and certificates in them |
 //! | `read`, `lines` | reading files that may block, and those of lines that people write |
 //! | `budget` | the bytes that calls hold in memory, and what each has reserved |
+//! | `decoded_size` | what a message becomes in memory, while it comes |
 //! | `prefix` | what precedes a message |
 //! | `buffers` | large buffers that are used again |
 //! | `counters` | what the server has done, in numbers |
@@ -49,6 +51,7 @@ mod buffers;
 pub mod cli;
 pub mod config;
 mod counters;
+mod decoded_size;
 pub mod descriptors;
 mod direct;
 mod error;
@@ -57,6 +60,7 @@ mod executor;
 mod lines;
 mod metrics;
 mod observe;
+mod ops;
 mod otlp;
 mod panics;
 mod pem;

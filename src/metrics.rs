@@ -217,9 +217,10 @@ impl Metrics {
         let reason = match error {
             Error::Invalid(_) => Reason::InvalidArgument,
             Error::NonFiniteNorm(_) => Reason::NonfiniteNorm,
-            Error::RequestTooLarge { .. } | Error::TooManyParts { .. } | Error::ResponseTooLarge { .. } => {
-                Reason::MessageTooLarge
-            }
+            Error::RequestTooLarge { .. }
+            | Error::TooManyParts { .. }
+            | Error::TooMuchMemory { .. }
+            | Error::ResponseTooLarge { .. } => Reason::MessageTooLarge,
             Error::UnknownEncoding => Reason::UnknownEncoding,
             Error::Unreadable { .. } => Reason::Unreadable,
             Error::DeadlineExceeded => Reason::DeadlineExceeded,

@@ -12,6 +12,7 @@ mod in_place;
 mod measure;
 mod normalize;
 mod server_info;
+mod size;
 mod tensor;
 
 use evenkeel_kernels::Violations;
@@ -25,6 +26,7 @@ pub(crate) use self::{
     measure::{MeasureGradients, encode_norm},
     normalize::{Normalize, NormalizeBackward},
     server_info::encode_server_info,
+    size::AnswerSize,
     tensor::{Description, Tensor},
 };
 

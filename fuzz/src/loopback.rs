@@ -42,6 +42,11 @@ impl Answer {
         self
     }
 
+    /// The one message of an answer, without its prefix.
+    pub fn message(&self) -> &[u8] {
+        self.data.get(5..).unwrap_or_default()
+    }
+
     /// A header, or a trailer where the answer had begun, as text; empty if there is none.
     pub fn header(&self, name: &str) -> String {
         let value = self.headers.get(name).or_else(|| self.trailers.get(name));

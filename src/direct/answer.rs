@@ -40,6 +40,14 @@ macro_rules! answer {
     )*};
 }
 
+impl Answer for pb::MeasureGradientsResponse {
+    const TENSORS: u32 = u32::MAX; // it has none
+
+    fn take_tensors(&mut self) -> Vec<pb::Tensor> {
+        Vec::new()
+    }
+}
+
 answer! {
     NormalizeResponse.output = 14,
     NormalizeBackwardResponse.grad_input = 12,

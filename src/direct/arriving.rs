@@ -21,9 +21,8 @@ use super::{
 use crate::{
     error::Error,
     metrics::Route,
-    observe::CallRecord,
     prefix::Announced,
-    service::{Arriving, Service},
+    service::{Arriving, CallContext, Service},
 };
 
 /// What comes before the tensor's bytes must be in the first frames, or the message is received as a whole.
@@ -41,17 +40,17 @@ pub(super) enum Outcome {
 pub(super) async fn normalize(
     mut incoming: Incoming,
     service: &Arc<Service>,
-    record: &CallRecord,
+    context: &CallContext,
     limit: usize,
 ) -> Outcome {
-    let Some((prefix, arriving)) = begin(&mut incoming, service, record, limit).await else {
+    let Some((prefix, arriving)) = begin(&mut incoming, service, context, limit).await else {
         return Outcome::Untouched(incoming);
     };
     let foreseen = arriving.foreseen().map(|answer| opening(answer, arriving.data_len()));
-    record.took(if foreseen.is_some() { Route::Streamed } else { Route::Collected });
+    context.record.took(if foreseen.is_some() { Route::Streamed } else { Route::Collected });
     let reading = Reading { incoming, prefix, arriving, limit };
     Outcome::Answered(match foreseen {
-        Some(opening) => following::respond(opening, reading, record.clone()).await,
+        Some(opening) => following::respond(opening, reading, context.record.clone()).await,
         None => {
             let mut parts = Vec::new();
             let answer = reading.run(|part| parts.push(part)).await;
@@ -95,7 +94,7 @@ impl Reading {
                 return Err(Error::receiving(&status, limit));
             }
         }
-        arriving.finish()
+        arriving.finish().await
     }
 }
 
@@ -103,7 +102,7 @@ impl Reading {
 async fn begin(
     incoming: &mut Incoming,
     service: &Arc<Service>,
-    record: &CallRecord,
+    context: &CallContext,
     limit: usize,
 ) -> Option<(Announced, Arriving)> {
     for _ in 0..HEAD_FRAMES {
@@ -113,7 +112,7 @@ async fn begin(
                 return None;
             }
             if let Some(head) = Head::parse(&message, len) {
-                let arriving = service.normalize_arriving(record, head.request, head.data_len)?;
+                let arriving = service.normalize_arriving(context, head.request, head.data_len)?;
                 incoming.skip(PREFIX + head.len);
                 return Some((prefix, arriving));
             }

@@ -5,17 +5,16 @@
 //! becomes beyond that, when it is taken apart, is taken from the budget while it comes.
 
 mod kind;
-mod parts;
 mod stream;
 
 pub(super) use self::{
     kind::Kind,
-    parts::Parts,
     stream::{ConnectionShare, StreamCharge},
 };
 use crate::{
     budget::{Budget, Portion},
     config::HELD_PER_REQUEST_BYTE,
+    decoded_size::DecodedSize,
     error::Error,
     prefix::Prefix,
 };
@@ -34,7 +33,7 @@ impl Budget {
             begun: 0,
             current: 0,
             missing: 0,
-            parts: Parts::new(),
+            parts: DecodedSize::new(),
             prefix: Prefix::new(),
         }
     }
@@ -52,7 +51,7 @@ pub(super) struct Messages {
     current: usize,
     missing: usize,
     /// What it becomes; of one that comes compressed, others know.
-    parts: Parts,
+    parts: DecodedSize,
     prefix: Prefix,
 }
 
@@ -103,7 +102,7 @@ impl Messages {
                 let Some(announced) = self.prefix.take(&mut frame) else { break };
                 self.begun += 1;
                 apart_before += self.parts.bytes();
-                self.parts = Parts::new();
+                self.parts = DecodedSize::new();
                 let length = announced.len();
                 if length > self.max_message {
                     // Nothing is read of it, nor of what comes after.

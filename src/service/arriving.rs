@@ -10,12 +10,14 @@ use prost::{
     encoding::{encoded_len_varint, key_len},
 };
 
-use super::Service;
+use super::{CallContext, Service, check_size, reserve};
 use crate::{
+    budget::Scratch,
     error::Error,
+    estimate::Work,
     executor::Pieces,
-    observe::CallRecord,
-    wire::{self, Description},
+    ops::normalize_demand_of,
+    wire::{self, AnswerSize, Description},
 };
 
 /// Where frames are small, so many bytes of them are put together before anything is computed.
@@ -28,6 +30,11 @@ const SHEET: usize = 1 << 19;
 /// A call of which everything is known but the elements of its input.
 pub(crate) struct Arriving {
     service: Arc<Service>,
+    context: CallContext,
+    /// What its statistics take until they are an answer.
+    scratch: Scratch,
+    /// How many sets have statistics.
+    sets: usize,
     call: wire::Normalize<Description>,
     parts: NormalizationByParts,
     pieces: Pieces,
@@ -47,7 +54,7 @@ impl Service {
     /// not right. What is wrong is found again when all of it is there.
     pub(crate) fn normalize_arriving(
         self: &Arc<Self>,
-        record: &CallRecord,
+        context: &CallContext,
         request: pb::NormalizeRequest,
         data_len: usize,
     ) -> Option<Arriving> {
@@ -57,11 +64,17 @@ impl Service {
         if parts.part_len() >= parts.total_len() {
             return None;
         }
-        let pieces = self.executor.pieces(record)?;
-        record.describe_one(call.spec.kind, dtype, shape);
+        let pieces = self.executor.pieces(&context.record)?;
+        let demand = normalize_demand_of(&call).ok()?;
+        let size = AnswerSize::of([&call.input], demand.results);
+        let scratch = reserve(context, &demand, size, self.max_message_bytes).ok()?;
+        context.record.describe_one(call.spec.kind, dtype, shape);
         let service = Arc::clone(self);
         Some(Arriving {
             service,
+            context: context.clone(),
+            scratch,
+            sets: demand.units,
             call,
             parts,
             pieces,
@@ -90,7 +103,7 @@ impl Arriving {
         let output = Bytes::new();
         let result = Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output };
         let answer = self.call.encode(result);
-        self.service.check_size(len_with_data(&answer, self.data_len())).ok().map(|()| answer)
+        check_size(len_with_data(&answer, self.data_len()), self.service.max_message_bytes).ok().map(|()| answer)
     }
 
     /// The bytes of the next part, where `here` bytes lie in one frame; `None`: there was the last.
@@ -131,14 +144,25 @@ impl Arriving {
     }
 
     /// The answer without its elements, once all of the input was taken.
-    pub(crate) fn finish(self) -> Result<pb::NormalizeResponse, Error> {
-        let Self { service, call, parts, pieces, statistics, .. } = self;
+    pub(crate) async fn finish(self) -> Result<pb::NormalizeResponse, Error> {
+        let gives_statistics = self.gives_statistics();
+        let Self { service, context, scratch, sets, call, parts, pieces, statistics, .. } = self;
         // It has run, whatever becomes of the answer: whoever sees that finds it counted.
         drop(pieces);
-        let data_len = parts.total_len();
-        let result = parts.finish(&call.parameters.view(), call.return_statistics, statistics);
-        let answer = call.encode(result.map_output(|()| Bytes::new()));
-        service.check_size(len_with_data(&answer, data_len)).map(|()| answer)
+        let limit = service.max_message_bytes;
+        let finish = move || {
+            let _scratch = scratch;
+            let data_len = parts.total_len();
+            let result = parts.finish(&call.parameters.view(), call.return_statistics, statistics);
+            let answer = call.encode(result.map_output(|()| Bytes::new()));
+            check_size(len_with_data(&answer, data_len), limit).map(|()| answer)
+        };
+        if !gives_statistics {
+            return finish();
+        }
+        // Rows may be of one element: there are as many statistics then.
+        let estimate = Work::Normalize.estimate(&[], sets);
+        service.executor.run(&context.record, estimate, move |_| finish()).await
     }
 
     fn gives_statistics(&self) -> bool {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use evenkeel_proto::v1 as pb;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::Service;
-use crate::{error::Error, metrics::Route, observe::CallRecord};
+use super::{CallContext, Messages, Service};
+use crate::{error::Error, metrics::Route, ops::Operation, wire};
 
-/// Takes a call's record, and its message or the stream of them, out of what tonic gives.
-fn taken<T>(request: Request<T>) -> (CallRecord, T) {
-    let record = CallRecord::of(request.extensions());
-    record.took(Route::Codec);
-    (record, request.into_inner())
+/// Takes a call's context, and its message or the stream of them, out of what tonic gives.
+fn taken<T>(request: Request<T>) -> (CallContext, T) {
+    let context = CallContext::of(request.extensions());
+    context.record.took(Route::Codec);
+    (context, request.into_inner())
 }
 
 fn answered<T>(answer: Result<T, Error>) -> Result<Response<T>, Status> {
@@ -23,51 +23,53 @@ fn answered<T>(answer: Result<T, Error>) -> Result<Response<T>, Status> {
 #[derive(Clone, Debug)]
 pub(crate) struct Codec(pub(crate) Arc<Service>);
 
+impl Codec {
+    async fn unary<O: Operation>(&self, request: Request<O::Request>) -> Result<Response<O::Response>, Status> {
+        let (context, message) = taken(request);
+        answered(self.0.unary::<O>(context, message, None).await)
+    }
+}
+
 #[tonic::async_trait]
 impl pb::tensor_ops_service_server::TensorOpsService for Codec {
     async fn normalize(
         &self,
         request: Request<pb::NormalizeRequest>,
     ) -> Result<Response<pb::NormalizeResponse>, Status> {
-        let (record, message) = taken(request);
-        answered(self.0.normalize(record, message, None).await)
+        self.unary::<wire::Normalize>(request).await
     }
 
     async fn normalize_backward(
         &self,
         request: Request<pb::NormalizeBackwardRequest>,
     ) -> Result<Response<pb::NormalizeBackwardResponse>, Status> {
-        let (record, message) = taken(request);
-        answered(self.0.normalize_backward(record, message, None).await)
+        self.unary::<wire::NormalizeBackward>(request).await
     }
 
     async fn dropout(&self, request: Request<pb::DropoutRequest>) -> Result<Response<pb::DropoutResponse>, Status> {
-        let (record, message) = taken(request);
-        answered(self.0.dropout(record, message, None).await)
+        self.unary::<wire::Dropout>(request).await
     }
 
     async fn dropout_backward(
         &self,
         request: Request<pb::DropoutBackwardRequest>,
     ) -> Result<Response<pb::DropoutBackwardResponse>, Status> {
-        let (record, message) = taken(request);
-        answered(self.0.dropout_backward(record, message, None).await)
+        self.unary::<wire::DropoutBackward>(request).await
     }
 
     async fn clip_gradients(
         &self,
         request: Request<pb::ClipGradientsRequest>,
     ) -> Result<Response<pb::ClipGradientsResponse>, Status> {
-        let (record, message) = taken(request);
-        answered(self.0.clip_gradients(record, message, None).await)
+        self.unary::<wire::ClipGradients>(request).await
     }
 
     async fn measure_gradients(
         &self,
         request: Request<Streaming<pb::MeasureGradientsRequest>>,
     ) -> Result<Response<pb::MeasureGradientsResponse>, Status> {
-        let (record, messages) = taken(request);
-        answered(self.0.measure_gradients(record, messages).await)
+        let (context, messages) = taken(request);
+        answered(self.0.measure_gradients(context, Messages::Decoded(messages)).await)
     }
 
     async fn get_server_info(

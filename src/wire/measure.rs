@@ -1,17 +1,23 @@
 //! MeasureGradients.
 
-use evenkeel_exact::{InvalidPartial, NormOrder, NormPartial};
-use evenkeel_kernels::{TensorRef, Violations};
+use bytes::Bytes;
+use evenkeel_exact::{InvalidPartial, NormOrder, NormPartial, Parts};
+use evenkeel_kernels::{Checkpoint, TensorRef, Violations};
 use evenkeel_proto::v1 as pb;
 
 use super::{Tensor, clip::decode_gradients, decoded};
 use crate::error::Error;
 
-/// A decoded `MeasureGradientsRequest`, one message of a call.
+/// Partials that are merged before it is asked whether to go on: some ten microseconds.
+const PARTIALS_IN_A_ROW: usize = 256;
+
+/// A decoded `MeasureGradientsRequest`, one message of a call. Its partials are as they came: each would be over a kilobyte.
 #[derive(Debug)]
 pub(crate) struct MeasureGradients {
     pub(crate) order: NormOrder,
-    pub(crate) partials: Vec<NormPartial>,
+    /// Whether this message names the order.
+    pub(crate) says_order: bool,
+    partials: Vec<Parts<Bytes>>,
     gradients: Vec<Tensor>,
 }
 
@@ -31,38 +37,48 @@ impl MeasureGradients {
             return Err(Error::invalid("norm_type", reason));
         }
         let order = order.or(said).unwrap_or(NormOrder::Two);
-        let partials = partials
-            .into_iter()
-            .enumerate()
-            .map(|(index, partial)| {
-                decode_partial(partial, order)
-                    .map_err(|(field, reason)| Error::invalid(format!("partials[{index}].{field}"), reason))
-            })
-            .collect::<Result<_, _>>()?;
+        let partials = partials.into_iter().map(Parts::from).collect();
         let mut found = Violations::new();
         let gradients = decode_gradients(gradients, limit, &mut found);
-        decoded(Some(Self { order, partials, gradients }), found)
+        decoded(Some(Self { order, says_order: said.is_some(), partials, gradients }), found)
     }
 
     /// What the kernels see.
     pub(crate) fn views(&self) -> Vec<TensorRef<'_>> {
         self.gradients.iter().map(Tensor::view).collect()
     }
+
+    /// Whether there is nothing in it to be measured or merged.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts() == 0
+    }
+
+    /// How many gradients and partials it has.
+    pub(crate) fn parts(&self) -> usize {
+        self.partials.len() + self.gradients.len()
+    }
+
+    /// Adds the partials to `total`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the first that no elements have, or that is of another order, or one too many;
+    /// [`Error::Cancelled`].
+    pub(crate) fn merge_partials(&self, total: &mut NormPartial, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+        for (index, partial) in self.partials.iter().enumerate() {
+            if index % PARTIALS_IN_A_ROW == 0 {
+                checkpoint.check()?;
+            }
+            total
+                .merge_parts(partial)
+                .map_err(|error| Error::invalid(format!("partials[{index}].{}", error.field()), error.to_string()))?;
+        }
+        Ok(())
+    }
 }
 
 fn decode_order(norm_type: f64) -> Result<NormOrder, Error> {
     NormOrder::from_norm_type(norm_type)
         .ok_or_else(|| Error::invalid("norm_type", InvalidPartial::NormType(norm_type).to_string()))
-}
-
-/// A partial of this order; or the field of it that is wrong, and why.
-fn decode_partial(partial: pb::NormPartial, order: NormOrder) -> Result<NormPartial, (&'static str, String)> {
-    let partial = NormPartial::try_from(partial).map_err(|error| (error.field(), error.to_string()))?;
-    if partial.order() != order {
-        let reason = format!("expected {}, got {}", order.norm_type(), partial.order().norm_type());
-        return Err(("norm_type", reason));
-    }
-    Ok(partial)
 }
 
 /// The answer to a call that has measured this.

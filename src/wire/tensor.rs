@@ -74,7 +74,11 @@ impl Description {
         description.expect_length(given, path, found).then_some(description)
     }
 
-    fn elements(&self) -> usize {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn elements(&self) -> usize {
         self.shape.iter().product()
     }
 
@@ -97,10 +101,6 @@ impl Description {
             });
         }
         expected == given
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 
     pub(crate) fn dtype(&self) -> DType {

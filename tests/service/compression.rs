@@ -88,6 +88,23 @@ fn calls() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Row 45: messages that say nothing, among others that do, each compressed by itself.
+#[tokio::test]
+async fn empty_messages_change_nothing() {
+    let server = start(&BOTH, false).await;
+    let gradients = vec![f32s(&[2], &[3.0, 4.0])];
+    let last = pb::MeasureGradientsRequest { gradients, ..Default::default() }.encode_to_vec();
+    for encoding in BOTH {
+        let empty = flagged(&compress(encoding, &[]));
+        let body = [empty.repeat(20_000), flagged(&compress(encoding, &last)), empty.repeat(3)].concat();
+        let frames = body.chunks(16_000).map(Bytes::copy_from_slice).collect();
+        let answer = send(&server, "MeasureGradients", &[("grpc-encoding", name(encoding))], frames).await;
+        assert_eq!(code(&answer), "0", "{encoding:?}");
+        let answer = pb::MeasureGradientsResponse::decode(&answer.data[5..]).expect("an answer");
+        assert_eq!(answer.total_norm, 5.0, "{encoding:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn either_way_the_bits_are_the_same() {
     for codec_path in [false, true] {

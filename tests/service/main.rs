@@ -13,6 +13,7 @@ mod bad_tensors;
 mod compression;
 mod connections;
 mod deadlines;
+mod demands;
 mod deploy;
 mod direct;
 mod documented;

@@ -150,6 +150,50 @@ async fn what_does_not_fit_is_named() {
     assert_eq!(field(of(|partial| partial.sum = vec![1; 533].into())).await, "partials[1].sum");
 }
 
+/// Row 39: sums and counts that no elements have, alone and together.
+#[tokio::test]
+async fn partials_of_nothing_that_there_is_are_named() {
+    let (server, mut client) = start().await;
+    let partial = |elements: u64, sum: Vec<u8>| pb::NormPartial {
+        norm_type: 2.0,
+        elements,
+        sum: sum.into(),
+        ..Default::default()
+    };
+    let full = || vec![0xFF; 532];
+    // The largest sum that 2^58 squares can have.
+    let large = || partial(1 << 58, [vec![0xFF; 531], vec![1]].concat());
+    for (sent, field) in [
+        (vec![partial(1, full())], "partials[0].sum"),
+        (vec![partial(1 << 59, full())], "partials[0].sum"),
+        (vec![partial(3, vec![9]), partial(3, full()), partial(3, full())], "partials[1].sum"),
+        (vec![partial(0, vec![1])], "partials[0].sum"),
+        (vec![partial(u64::MAX, vec![1])], "partials[0].elements"),
+        (vec![partial(u64::MAX, vec![])], "partials[0].elements"),
+        (vec![large(), large(), partial(1, vec![1])], "partials[2].elements"),
+    ] {
+        let (in_one, apart) = (vec![partials(sent.clone())], sent.iter().map(|one| partials(vec![one.clone()])));
+        assert_eq!(violation(measure(&mut client, in_one).await).0, field);
+        // In messages of their own each of them is the first.
+        let apart = violation(measure(&mut client, apart.collect()).await).0;
+        assert_eq!(apart.rsplit('.').next(), field.rsplit('.').next());
+    }
+    let answer = measure(&mut client, vec![partials(vec![large(), large()])]).await.expect("there may be so many");
+    assert_eq!(answer.total_norm, f64::INFINITY);
+    let again = answer.partial.expect("there is one");
+    assert_eq!(measure(&mut client, vec![partials(vec![again])]).await.expect("as before").total_norm, f64::INFINITY);
+    drop(server);
+}
+
+/// Row 45: a stream of messages that say nothing.
+#[tokio::test]
+async fn messages_without_anything_are_nothing() {
+    let (_server, mut client) = start().await;
+    let one = pb::MeasureGradientsRequest { norm_type: Some(1.0), ..gradients(vec![]) };
+    let messages = [vec![one], vec![gradients(vec![]); 100_000], vec![gradients(vec![piece(&[3.0, -4.0])])]].concat();
+    assert_eq!(measure(&mut client, messages).await.expect("valid").total_norm, 7.0);
+}
+
 /// Each message is held to the limit, not their sum.
 #[tokio::test]
 async fn messages_above_the_limit_are_refused_and_long_streams_are_not() {

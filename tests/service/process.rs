@@ -290,7 +290,9 @@ async fn a_json_log_has_one_event_for_each_call() {
             (&fields["kind"], &fields["dtype"], &fields["shape"]),
             (&kind.into(), &"float32".into(), &"[2, 3]".into())
         );
-        for number in ["elapsed_us", "queue_us", "compute_us"] {
+        // What is wrong is found before anything is computed.
+        let numbers = if status == "OK" { &["elapsed_us", "queue_us", "compute_us"][..] } else { &["elapsed_us"] };
+        for &number in numbers {
             assert!(fields[number].is_u64(), "{number}: {end}");
         }
         // Six elements of float32, and what is around them.
@@ -406,7 +408,8 @@ async fn sigterm_under_load_loses_no_call() {
     let (status, _, log) = tokio::task::spawn_blocking(|| process.stop(Signal::TERM)).await.expect("no panic");
     assert_eq!((status.code(), log.as_str()), (Some(0), ""));
     assert_eq!(told.await.expect("no panic").map(|answer| answer.status()), Some(ServingStatus::NotServing));
-    let grown = most.await.expect("no panic") - before;
+    // What the kernel has counted of a process that ends may be less than what it had.
+    let grown = most.await.expect("no panic").saturating_sub(before);
     eprintln!("grew by {} KiB", grown >> 10);
     assert!(grown < LITTLE, "{grown} bytes");
     for caller in callers {

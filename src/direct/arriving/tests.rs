@@ -6,7 +6,7 @@ use prost::Message as _;
 use tonic::{Code, codegen::http::HeaderMap};
 
 use super::*;
-use crate::{CheckpointHook, buffers::Buffers, executor::Executor, metrics::Method};
+use crate::{CheckpointHook, buffers::Buffers, executor::Executor, metrics::Method, wire::Normalize};
 
 const LIMIT: usize = 1 << 22;
 
@@ -15,8 +15,8 @@ fn service() -> Arc<Service> {
     Arc::new(Service::new(Arc::new(executor), LIMIT, Vec::new()))
 }
 
-fn call() -> CallRecord {
-    CallRecord::detached(Method::Normalize)
+fn call() -> CallContext {
+    CallContext::detached(Method::Normalize, 1 << 30)
 }
 
 /// With statistics the answer is sent when all of it is there, without them its parts are sent as they are computed.
@@ -68,7 +68,7 @@ async fn a_tensor_of_several_parts_is_answered_as_it_arrives() {
     let service = service();
     for statistics in [false, true] {
         let request = request(100, statistics);
-        let whole = service.normalize(call(), request.clone(), None).await.expect("it is right");
+        let whole = service.unary::<Normalize>(call(), request.clone(), None).await.expect("it is right");
         for frame in [700, 1 << 12, 40_000, 131_072, 399_990] {
             let frames = incoming(framed(&request).chunks(frame).map(data));
             let answer = read(normalize(frames, &service, &call(), LIMIT).await).await;
@@ -128,7 +128,7 @@ async fn with_a_hook_a_request_stays_as_it_came() {
 #[tokio::test]
 async fn an_answer_above_the_limit_is_refused() {
     let bytes = framed(&request(100, false));
-    let len = service().normalize(call(), request(100, false), None).await.expect("it is right").encoded_len();
+    let len = service().unary::<Normalize>(call(), request(100, false), None).await.expect("it is right").encoded_len();
     for (limit, refused) in [(len, None), (len - 1, Some(Code::ResourceExhausted))] {
         let executor = Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started");
         let service = Arc::new(Service::new(Arc::new(executor), limit, Vec::new()));

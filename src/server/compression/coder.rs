@@ -4,9 +4,9 @@ use std::fmt;
 
 use bytes::{Buf as _, Bytes};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
-use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer};
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
-use super::PIECE;
+use super::{PIECE, request::SHORT_PIECE};
 use crate::config::Encoding;
 
 /// The largest window of gzip: 32 KiB, in bits.
@@ -46,9 +46,34 @@ impl Decoder {
         }
     }
 
-    /// Reads of `input` what makes a piece; less was made where it has no more.
-    pub(super) fn step(&mut self, input: &mut Bytes) -> Result<Step, Corrupt> {
-        let mut output = vec![0; PIECE];
+    /// This decoder, or another of its kind, for a message that follows one that has ended.
+    pub(super) fn again(self) -> Self {
+        match self {
+            // It cannot begin with a header again.
+            Self::Gzip(_) => Self::new(Encoding::Gzip),
+            Self::Zstd(mut decoder) => match decoder.reset(ResetDirective::SessionOnly) {
+                Ok(_) => Self::Zstd(decoder),
+                Err(_) => Self::new(Encoding::Zstd),
+            },
+        }
+    }
+
+    /// Whether a message that begins with `input` may become no more than a short piece. Where zstd knows better, it is
+    /// given room for all of it, and then needs none of its own.
+    pub(super) fn may_become_short(&self, input: &[u8]) -> bool {
+        match self {
+            Self::Gzip(_) => true,
+            Self::Zstd(_) => match zstd_safe::get_frame_content_size(input) {
+                Ok(Some(size)) => size <= SHORT_PIECE as u64,
+                Ok(None) => true,
+                Err(_) => false,
+            },
+        }
+    }
+
+    /// Reads of `input` what makes `piece` bytes; less was made where it has no more.
+    pub(super) fn step(&mut self, input: &mut Bytes, piece: usize) -> Result<Step, Corrupt> {
+        let mut output = vec![0; piece];
         let (read, written, ended) = match self {
             Self::Gzip(decoder) => {
                 let before = (decoder.total_in(), decoder.total_out());
@@ -140,8 +165,9 @@ fn since(now: u64, before: u64) -> usize {
 
 /// The bytes that were written; a piece that is hardly filled gives its memory back.
 fn cut(mut piece: Vec<u8>, written: usize) -> Vec<u8> {
+    let room = piece.len();
     piece.truncate(written);
-    if written < PIECE / 2 {
+    if written < room / 2 {
         piece.shrink_to_fit();
     }
     piece
@@ -183,7 +209,7 @@ mod tests {
     fn decompressed(encoding: Encoding, bytes: &[u8]) -> Result<(Vec<u8>, bool, usize), Corrupt> {
         let (mut decoder, mut all, mut rest) = (Decoder::new(encoding), Vec::new(), Bytes::copy_from_slice(bytes));
         loop {
-            let Step { output, ended } = decoder.step(&mut rest)?;
+            let Step { output, ended } = decoder.step(&mut rest, PIECE)?;
             all.extend_from_slice(&output);
             if ended || rest.is_empty() && output.len() < PIECE {
                 return Ok((all, ended, rest.len()));

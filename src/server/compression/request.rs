@@ -11,16 +11,17 @@ use http_body::{Body as HttpBody, Frame};
 use tonic::Status;
 
 use super::{
-    PIECES_IN_A_ROW,
+    PIECE, PIECES_IN_A_ROW,
     coder::{Decoder, Step},
 };
 use crate::{
     budget::Portion,
     config::Encoding,
+    decoded_size::DecodedSize,
     error::Error,
     observe::CallRecord,
     prefix::{Announced, Prefix},
-    server::{admission::Parts, calls::BoxError, turns::Turn},
+    server::{calls::BoxError, turns::Turn},
 };
 
 /// What the bytes of messages that were decompressed are taken from.
@@ -49,12 +50,22 @@ enum Place {
 struct Message {
     decoder: Decoder,
     pieces: VecDeque<Bytes>,
-    parts: Parts,
+    parts: DecodedSize,
+    /// What the next step may make.
+    piece: usize,
     len: usize,
     ended: bool,
     /// All that has come was read, and all that it makes was written.
     is_starved: bool,
 }
+
+/// A message of so few bytes is expected to stay small: the memory for a piece would take longer than all that is done in it.
+const SHORT: usize = 128;
+/// What the first step of such a message may make.
+pub(super) const SHORT_PIECE: usize = 1024;
+
+/// What a decoder may hold to be used again.
+const KEPT: usize = 256 << 10;
 
 const BEGIN: Place = Place::Prefix(Prefix::new());
 
@@ -64,6 +75,8 @@ pub(in crate::server) struct Decompressed<B> {
     encoding: Encoding,
     account: Account,
     place: Place,
+    /// That of the message before, if there was one.
+    decoder: Option<Decoder>,
     /// What has come and was not read.
     input: Bytes,
     /// What was decompressed and not taken.
@@ -72,10 +85,20 @@ pub(in crate::server) struct Decompressed<B> {
     over: bool,
 }
 
-impl<B> Decompressed<B> {
+impl<B: HttpBody> Decompressed<B> {
     pub(in crate::server) fn new(body: B, encoding: Encoding, account: Account) -> Self {
         let (input, ready) = (Bytes::new(), VecDeque::new());
-        Self { body, encoding, account, place: BEGIN, input, ready, turn: Turn::new(PIECES_IN_A_ROW), over: false }
+        Self {
+            body,
+            encoding,
+            account,
+            place: BEGIN,
+            decoder: None,
+            input,
+            ready,
+            turn: Turn::new(PIECES_IN_A_ROW),
+            over: false,
+        }
     }
 
     /// Goes on in what has come, by a piece at most.
@@ -102,11 +125,16 @@ impl<B> Decompressed<B> {
                 *missing -= read;
                 let _ = self.input.split_to(read);
                 if message.ended && *missing == 0 {
-                    self.account.set(message.len, 0, message.parts.bytes())?;
+                    // One that has grown is not worth its memory until there is another message.
+                    let is_last = self.input.is_empty() && self.body.is_end_stream();
+                    let memory = Some(message.decoder.memory()).filter(|&memory| !is_last && memory <= KEPT);
+                    self.account.set(message.len, memory.unwrap_or_default(), message.parts.bytes())?;
                     let length = u32::try_from(message.len).expect("the limit is no larger");
                     self.ready.push_back(Announced { flag: 0, length }.to_bytes());
                     self.ready.append(&mut message.pieces);
-                    self.place = BEGIN;
+                    if let Place::Compressed { message, .. } = std::mem::replace(&mut self.place, BEGIN) {
+                        self.decoder = memory.map(|_| message.decoder);
+                    }
                 } else if message.ended {
                     return Err(corrupt("bytes follow its end"));
                 } else if *missing == 0 && message.is_starved {
@@ -128,9 +156,11 @@ impl<B> Decompressed<B> {
             return Err(self.account.too_large());
         }
         self.account.set(0, 0, 0)?;
-        let decoder = Decoder::new(self.encoding);
-        let (pieces, parts) = (VecDeque::new(), Parts::new());
-        let message = Message { decoder, pieces, parts, len: 0, ended: false, is_starved: false };
+        let decoder = self.decoder.take().map_or_else(|| Decoder::new(self.encoding), Decoder::again);
+        let (pieces, parts) = (VecDeque::new(), DecodedSize::new());
+        let is_short = missing <= SHORT && decoder.may_become_short(&self.input[..self.input.len().min(missing)]);
+        let piece = if is_short { SHORT_PIECE } else { PIECE };
+        let message = Message { decoder, pieces, parts, piece, len: 0, ended: false, is_starved: false };
         Ok(Place::Compressed { missing, message })
     }
 
@@ -156,12 +186,15 @@ impl Message {
     /// Decompresses a piece, which is taken from the budget first.
     fn advance(&mut self, input: &mut Bytes, account: &mut Account) -> Result<(), Status> {
         let apart = self.parts.bytes();
-        account.set(self.len + super::PIECE.min(account.limit - self.len), self.decoder.memory(), apart)?;
-        let Step { output, ended } = self.decoder.step(input).map_err(|_| corrupt("it is not what it should be"))?;
+        let piece = self.piece;
+        account.set(self.len + piece.min(account.limit - self.len), self.decoder.memory(), apart)?;
+        let Step { output, ended } =
+            self.decoder.step(input, piece).map_err(|_| corrupt("it is not what it should be"))?;
         // What is not full had nothing more to read.
-        self.is_starved = input.is_empty() && output.len() < super::PIECE;
+        self.is_starved = input.is_empty() && output.len() < piece;
         self.ended = ended;
         self.len += output.len();
+        self.piece = PIECE - self.len % PIECE;
         if self.len > account.limit {
             return Err(account.too_large());
         }

@@ -1,6 +1,6 @@
 //! Norms in parts.
 
-use evenkeel_client::{Error, Gradient, NormPartial, OrderMismatch, Tensor, half::f16};
+use evenkeel_client::{Error, Gradient, MergeError, NormPartial, Tensor, half::f16};
 use ndarray::{Array1, array};
 
 use crate::{TestResult, start};
@@ -62,7 +62,7 @@ async fn what_does_not_fit_is_refused() -> TestResult {
     }
     let one = client.measure_gradients(gradients()).norm_type(1.0).send().await?;
     let mut two = client.measure_gradients(gradients()).send().await?;
-    assert_eq!(two.merge(&one), Err(OrderMismatch { expected: 2.0, given: 1.0 }));
+    assert_eq!(two.merge(&one), Err(MergeError::Orders { expected: 2.0, given: 1.0 }));
 
     assert!(NormPartial::decode(b"\xFF").is_err());
     let error = NormPartial::decode(b"").expect_err("order 0 is none");

@@ -324,7 +324,8 @@ pub struct NormPartial {
     /// The order of the norm: 1, 2 or infinity.
     #[prost(double, tag = "1")]
     pub norm_type: f64,
-    /// How many elements were measured, finite or not.
+    /// How many elements were measured, finite or not. More than 2^59, in one partial or in all that are merged, are
+    /// refused, and so is a `sum` above what the finite ones can add up to.
     #[prost(uint64, tag = "2")]
     pub elements: u64,
     /// How many of them are NaN. If there is one, the norm is NaN.

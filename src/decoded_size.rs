@@ -8,8 +8,9 @@
 const PER_MESSAGE: usize = 512;
 /// A dimension or an axis: 8 bytes, in a list that doubles when it is full.
 const PER_NUMBER: usize = 16;
-/// A byte of `float_data`: the list that doubles, the elements as bytes, and the answer's list.
-const PER_FLOAT_BYTE: usize = 4;
+/// A byte of `float_data`: the list that doubles; the elements and the result as bytes, of float64 twice as many; and the
+/// answer's list.
+const PER_FLOAT_BYTE: usize = 8;
 /// What every call may have: some hundred tensors.
 const FREE: usize = 64 << 10;
 
@@ -22,9 +23,22 @@ const NAME: u64 = 1;
 const SHAPE: u64 = 3;
 const FLOAT_DATA: u64 = 14;
 
+/// Whether a message that is here becomes more than so many bytes, beside what every call may have.
+pub(crate) fn is_above(message: &[u8], bytes: usize) -> bool {
+    /// Bytes that are looked at before it is asked again.
+    const PIECE: usize = 4096;
+    let mut size = DecodedSize::new();
+    // No field becomes more for its bytes than a message, which has two at least.
+    message.len() * PER_MESSAGE / 2 > bytes
+        && message.chunks(PIECE).any(|piece| {
+            size.read(piece);
+            size.bytes() > bytes
+        })
+}
+
 /// Follows the bytes of one message.
 #[derive(Debug)]
-pub(in crate::server) struct Parts {
+pub(crate) struct DecodedSize {
     place: Place,
     /// The number that is being read, and how many of its bits have come.
     number: u64,
@@ -52,18 +66,18 @@ enum Place {
     Unreadable,
 }
 
-impl Parts {
-    pub(in crate::server) const fn new() -> Self {
+impl DecodedSize {
+    pub(crate) const fn new() -> Self {
         Self { place: Place::Key, number: 0, bits: 0, field: 0, inner: 0, counted: 0 }
     }
 
     /// The bytes of memory beyond those that every call may have.
-    pub(in crate::server) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.counted.saturating_sub(FREE)
     }
 
     /// The next bytes of the message.
-    pub(in crate::server) fn read(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn read(&mut self, mut bytes: &[u8]) {
         while let [first, ..] = bytes {
             let within = self.inner > 0;
             let read = match self.place {
@@ -125,6 +139,8 @@ impl Parts {
             2 => Place::Length,
             // Groups, which nobody has: what is in them is counted as if it was not.
             3 | 4 => Place::Key,
+            // A list may come as one, or number by number.
+            5 if within && self.field == FLOAT_DATA => Place::Skip { missing: 4, times: PER_FLOAT_BYTE },
             5 => Place::Skip { missing: 4, times: 0 },
             6.. => Place::Unreadable,
         };
@@ -164,7 +180,7 @@ mod tests {
     use super::*;
 
     fn counted(message: &[u8], cut: usize) -> usize {
-        let mut parts = Parts::new();
+        let mut parts = DecodedSize::new();
         message.chunks(cut).for_each(|bytes| parts.read(bytes));
         parts.counted
     }
@@ -198,6 +214,32 @@ mod tests {
         }
     }
 
+    /// A list of numbers counts the same however it comes: as one, number by number, or both.
+    #[test]
+    fn numbers_that_are_not_packed_are_counted_as_those_that_are() {
+        let floats = vec![1.5; 50_000];
+        let packed = pb::Tensor { float_data: floats.clone(), ..Default::default() }.encode_to_vec();
+        let packed = [&[0x7A][..], &prefixed(&packed)].concat();
+        let unpacked: Vec<u8> = floats.iter().flat_map(|x| [&[0x75][..], &f32::to_le_bytes(*x)].concat()).collect();
+        let mixed = [&packed[4..], &unpacked[..]].concat();
+        let unpacked = [&[0x7A][..], &prefixed(&unpacked)].concat();
+        let mixed = [&[0x7A][..], &prefixed(&mixed)].concat();
+        let expected = PER_MESSAGE + 200_000 * PER_FLOAT_BYTE;
+        for cut in [1, 3, 5, 4096, usize::MAX] {
+            assert_eq!(counted(&packed, cut), expected, "{cut}");
+            assert_eq!(counted(&unpacked, cut), expected, "{cut}");
+            assert_eq!(counted(&mixed, cut), expected + 200_000 * PER_FLOAT_BYTE, "{cut}");
+        }
+    }
+
+    /// A field's bytes behind their length.
+    fn prefixed(bytes: &[u8]) -> Vec<u8> {
+        let mut field = Vec::new();
+        prost::encoding::encode_varint(bytes.len() as u64, &mut field);
+        field.extend_from_slice(bytes);
+        field
+    }
+
     #[test]
     fn what_is_unreadable_is_followed_no_further() {
         for bad in [&b"\x0E"[..], &[0xFF; 11], b"\x7A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"] {
@@ -221,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_every_call_may_have_costs_nothing() {
-        let mut parts = Parts::new();
+        let mut parts = DecodedSize::new();
         parts.read(&b"\x7A\x00".repeat(FREE / PER_MESSAGE));
         assert_eq!(parts.bytes(), 0);
         parts.read(b"\x7A\x00");

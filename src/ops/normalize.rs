@@ -1,0 +1,124 @@
+//! Normalize and NormalizeBackward.
+
+use std::{slice, time::Duration};
+
+use evenkeel_kernels::{
+    self as kernels, Checkpoint, Demand, normalize, normalize_backward, normalize_backward_demand,
+    normalize_backward_in_place, normalize_demand, normalize_in_place,
+};
+use evenkeel_proto::v1 as pb;
+
+use super::Operation;
+use crate::{
+    buffers::{Buffers, Loan},
+    error::Error,
+    estimate::Work,
+    observe::CallRecord,
+    wire::{self, AnswerSize, Description, Normalize, NormalizeBackward},
+};
+
+/// What a normalization needs, whether its input is there or only described.
+///
+/// # Errors
+/// [`Error::Invalid`] for arguments that do not fit.
+pub(crate) fn normalize_demand_of<I: AsRef<Description>>(call: &Normalize<I>) -> Result<Demand, Error> {
+    let Normalize { spec, return_statistics, parameters, input } = call;
+    let input = input.as_ref();
+    Ok(normalize_demand(spec, &parameters.view(), input.dtype(), input.shape(), *return_statistics)?)
+}
+
+impl Operation for Normalize {
+    type Request = pb::NormalizeRequest;
+    type Response = pb::NormalizeResponse;
+
+    fn decode(request: pb::NormalizeRequest, limit: usize) -> Result<Self, Error> {
+        Self::decode(request, limit)
+    }
+
+    fn describe(&self, record: &CallRecord) {
+        record.describe(self.spec.kind, &[self.input.view()]);
+    }
+
+    fn demand(&self) -> Result<Demand, Error> {
+        normalize_demand_of(self)
+    }
+
+    fn answer_size(&self, results: usize) -> AnswerSize {
+        AnswerSize::of([&self.input], results)
+    }
+
+    fn cost(&self, demand: &Demand) -> Duration {
+        Work::Normalize.estimate(&[self.input.view()], demand.units)
+    }
+
+    fn compute(
+        mut self: Box<Self>,
+        loan: Option<Loan>,
+        buffers: &Buffers,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<pb::NormalizeResponse, Error> {
+        let Self { spec, return_statistics, parameters, input } = &mut *self;
+        // They are in the same buffer.
+        let loan = loan.filter(|_| parameters.detach_below(input.bytes().len()));
+        let parameters = parameters.view();
+        let replaced = wire::in_place(loan, slice::from_mut(input), |input| {
+            normalize_in_place(spec, &parameters, &mut input[0], *return_statistics, checkpoint)
+        });
+        let result = match replaced {
+            Some(replaced) => replaced?.map_output(|()| None),
+            None => normalize(spec, &parameters, input.view(), *return_statistics, checkpoint)?.map_output(Some),
+        };
+        let replaced = || self.input.bytes().clone();
+        let lent = |output: kernels::Tensor| buffers.lend(output.into_parts().2);
+        Ok(self.encode(result.map_output(|output| output.map_or_else(replaced, lent))))
+    }
+}
+
+impl Operation for NormalizeBackward {
+    type Request = pb::NormalizeBackwardRequest;
+    type Response = pb::NormalizeBackwardResponse;
+
+    fn decode(request: pb::NormalizeBackwardRequest, limit: usize) -> Result<Self, Error> {
+        Self::decode(request, limit)
+    }
+
+    fn describe(&self, record: &CallRecord) {
+        record.describe(self.spec.kind, &[self.pair[0].view()]);
+    }
+
+    fn demand(&self) -> Result<Demand, Error> {
+        let [input, grad_output] = self.pair.each_ref().map(wire::Tensor::view);
+        Ok(normalize_backward_demand(&self.spec, &self.parameters.view(), input, grad_output)?)
+    }
+
+    fn answer_size(&self, results: usize) -> AnswerSize {
+        AnswerSize::of([&self.pair[0]], results)
+    }
+
+    fn cost(&self, demand: &Demand) -> Duration {
+        Work::NormalizeBackward.estimate(&[self.pair[0].view()], demand.units)
+    }
+
+    fn compute(
+        mut self: Box<Self>,
+        loan: Option<Loan>,
+        buffers: &Buffers,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<pb::NormalizeBackwardResponse, Error> {
+        let Self { spec, parameters, pair } = &mut *self;
+        let loan = loan.filter(|_| parameters.detach_below(pair[0].bytes().len()));
+        let parameters = parameters.view();
+        let replaced = wire::in_place(loan, pair, |pair| {
+            let (input, grad_output) = pair.split_at_mut(1);
+            normalize_backward_in_place(spec, &parameters, input[0].view(), &mut grad_output[0], checkpoint)
+        });
+        let gradients = match replaced {
+            Some(replaced) => replaced?.map_grad_input(|()| None),
+            None => {
+                let [input, grad_output] = pair.each_ref().map(wire::Tensor::view);
+                normalize_backward(spec, &parameters, input, grad_output, checkpoint)?.map_grad_input(Some)
+            }
+        };
+        Ok(self.encode(gradients, buffers))
+    }
+}

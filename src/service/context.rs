@@ -1,0 +1,32 @@
+//! What belongs to a call whatever it computes.
+
+use std::sync::Arc;
+
+use tonic::codegen::http::Extensions;
+
+use crate::{budget::Reservation, observe::CallRecord};
+
+/// A call's record, and the memory that is reserved for it.
+#[derive(Clone, Debug)]
+pub(crate) struct CallContext {
+    pub(crate) record: CallRecord,
+    pub(crate) reservation: Arc<Reservation>,
+}
+
+impl CallContext {
+    /// That of the request with these extensions.
+    ///
+    /// # Panics
+    /// If the request was not admitted, which is a bug: nothing bounds what it may hold.
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        let reservation = extensions.get::<Arc<Reservation>>().expect("every request is admitted with a reservation");
+        Self { record: CallRecord::of(extensions), reservation: Arc::clone(reservation) }
+    }
+
+    /// That of a call that came through no door, and may have so many bytes.
+    #[cfg(test)]
+    pub(crate) fn detached(method: crate::metrics::Method, limit: usize) -> Self {
+        let budget = crate::budget::Budget::new(limit, 0);
+        Self { record: CallRecord::detached(method), reservation: Reservation::new(&Arc::default(), budget) }
+    }
+}

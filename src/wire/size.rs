@@ -1,0 +1,98 @@
+//! How large an answer is, before it is computed.
+
+use evenkeel_proto::bulk::DATA;
+use prost::encoding::{encoded_len_varint, key_len};
+
+use super::tensor::{Description, Form};
+
+/// The numbers of a tensor's fields.
+const NAME: u32 = 1;
+const DTYPE: u32 = 2;
+const SHAPE: u32 = 3;
+const FLOAT_DATA: u32 = 14;
+
+/// The bytes of a float in a tensor's `float_data`.
+const FLOAT: usize = 4;
+
+/// How large an answer is: what the client must be ready to take, and what the server must have room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AnswerSize {
+    /// The least bytes of the message: numbers that depend on the elements are not in it, nor are the fields' names.
+    pub(crate) message: usize,
+    /// The most bytes of memory that are beside the tensors which answer those of the request: the other results, as they
+    /// are computed and as they are encoded.
+    pub(crate) beside: usize,
+}
+
+impl AnswerSize {
+    /// Of an answer with a tensor for each of these, and other results of so many bytes.
+    pub(crate) fn of<'a, T: AsRef<Description> + 'a>(tensors: impl IntoIterator<Item = &'a T>, results: usize) -> Self {
+        let mut message = 0;
+        let mut as_numbers = false;
+        for tensor in tensors {
+            let tensor = tensor.as_ref();
+            let len = tensor_len(tensor);
+            // The numbers of all fields with tensors are below 16.
+            message += key_len(DATA) + encoded_len_varint(len as u64) + len;
+            as_numbers |= tensor.form() == Form::Numbers;
+        }
+        if !as_numbers {
+            return Self { message: message + results, beside: 2 * results };
+        }
+        // An element of 2 to 8 bytes is a float of 4, in a list and in the encoded message.
+        Self { message: message + results / 2, beside: results + 2 * (2 * results) }
+    }
+}
+
+/// The length of the tensor that answers one of this description, which has its name, dtype, shape and form.
+fn tensor_len(tensor: &Description) -> usize {
+    let text = |number, len: usize| if len == 0 { 0 } else { key_len(number) + encoded_len_varint(len as u64) + len };
+    let dims = tensor.shape().iter().map(|&dim| encoded_len_varint(dim as u64)).sum();
+    let elements = match tensor.form() {
+        Form::Bytes => text(DATA, tensor.elements() * tensor.dtype().size()),
+        Form::Numbers => text(FLOAT_DATA, tensor.elements() * FLOAT),
+    };
+    // No dtype is 0, and all are below 128.
+    text(NAME, tensor.name().len()) + key_len(DTYPE) + 1 + text(SHAPE, dims) + elements
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_kernels::Violations;
+    use evenkeel_proto::v1 as pb;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::wire::{Path, Tensor};
+
+    /// The size of an answer's tensors is that of the request's, of whose fields nothing is lost.
+    #[test]
+    fn tensors_are_as_long_as_they_are_encoded() {
+        let named = |name: &str, shape: &[i64], numbers: bool| {
+            let elements: i64 = shape.iter().product();
+            let elements = usize::try_from(elements).expect("not negative");
+            let (float_data, data) =
+                if numbers { (vec![1.0; elements], vec![]) } else { (vec![], vec![0; 2 * elements]) };
+            pb::Tensor {
+                name: name.to_owned(),
+                dtype: pb::DataType::Float16.into(),
+                shape: shape.to_vec(),
+                float_data,
+                data: data.into(),
+            }
+        };
+        for shape in [&[][..], &[0], &[1], &[127], &[128], &[300, 2], &[1, 1, 70_000, 1], &[1 << 20, 0]] {
+            for name in ["", "w", &"x".repeat(200)] {
+                for numbers in [false, true] {
+                    let message = named(name, shape, numbers);
+                    let tensor =
+                        Tensor::decode(message.clone(), Path::new("input"), usize::MAX, &mut Violations::new())
+                            .expect("it is right");
+                    let expected = pb::NormalizeResponse { output: Some(message), ..Default::default() };
+                    let size = AnswerSize::of([&tensor], 0);
+                    assert_eq!(size, AnswerSize { message: expected.encoded_len(), beside: 0 }, "{shape:?} {name}");
+                }
+            }
+        }
+    }
+}
