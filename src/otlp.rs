@@ -28,7 +28,7 @@ use opentelemetry_sdk::{
     Resource,
     metrics::SdkMeterProvider,
     propagation::TraceContextPropagator,
-    trace::{SdkTracer, SdkTracerProvider, Span},
+    trace::{Sampler, SdkTracer, SdkTracerProvider, Span},
 };
 use tokio::sync::oneshot;
 use tonic::{Code, codegen::http::HeaderMap};
@@ -83,11 +83,16 @@ impl Otlp {
         let numbers = Outcomes::of("metrics", numbers.with_interceptor(headers).build()?);
         let mut resource =
             Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-        if env::var_os("OTEL_SERVICE_NAME").is_none() {
+        if !config.reads_environment || env::var_os("OTEL_SERVICE_NAME").is_none() {
             resource = resource.with_service_name(SCOPE);
         }
         let resource = resource.build();
-        let traces = SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(spans).build();
+        let mut traces = SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(spans);
+        if !config.reads_environment {
+            // The SDK's own default, which its variables would change.
+            traces = traces.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
+        }
+        let traces = traces.build();
         let metrics = SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(numbers).build();
         Ok(Some(Self { traces, metrics }))
     }

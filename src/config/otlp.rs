@@ -45,6 +45,11 @@ pub struct OtlpConfig {
     /// those.
     #[arg(skip)]
     pub variables: Vec<(&'static str, &'static str)>,
+
+    /// Whether OpenTelemetry's variables for the service's name and for sampling count. The program sets it; by default, for
+    /// a server within another program, they do not: all calls are sampled, as those of `evenkeel`.
+    #[arg(skip)]
+    pub reads_environment: bool,
 }
 
 impl OtlpConfig {
@@ -74,6 +79,7 @@ impl OtlpConfig {
             }
         }
         self.variables = variables;
+        self.reads_environment = true;
         self.validate().map_err(|error| Error { key: self.named(error.key), ..error })?;
         Ok(self)
     }

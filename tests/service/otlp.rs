@@ -5,7 +5,7 @@ mod renewed;
 mod tls;
 mod trouble;
 
-use std::net::SocketAddr;
+use std::{env, net::SocketAddr};
 
 use evenkeel::config::{OtlpConfig, ServerConfig};
 use evenkeel_proto::v1 as pb;
@@ -17,7 +17,11 @@ use opentelemetry_proto::tonic::{
 use tonic::{Code, Request};
 
 use self::collector::{Collector, spans};
-use crate::harness::{f32s, normalize, refusal, start_with};
+use crate::{
+    environment::without_environment,
+    harness::{f32s, normalize, refusal, start_with},
+    process::Process,
+};
 
 pub(crate) fn sending_to(address: SocketAddr) -> ServerConfig {
     let otlp = OtlpConfig { endpoint: Some(format!("http://{address}")), ..Default::default() };
@@ -90,4 +94,33 @@ async fn a_collector_gets_spans_with_their_parents_and_the_durations() {
     points.sort_by(|one, another| one.0.cmp(&another.0));
     let (wrong, right) = (Value::IntValue(3), Value::IntValue(0));
     assert_eq!(points, [("Dropout".to_owned(), Some(&wrong), 1), ("Normalize".to_owned(), Some(&right), 1)]);
+}
+
+/// The variables that change what OpenTelemetry's SDK sends, in another process of these tests: a server within a program
+/// has what its settings say alone.
+#[test]
+fn variables_of_whoever_runs_the_tests_change_nothing() {
+    let these = env::current_exe().expect("a test is a file");
+    let of_otlp = "otlp::a_collector_gets_spans_with_their_parents_and_the_durations";
+    let output = without_environment(these)
+        .args(["--exact", of_otlp, "ends::a_call_that_is_answered"])
+        .envs([("OTEL_TRACES_SAMPLER", "always_off"), ("OTEL_SERVICE_NAME", "another")])
+        .envs([("EVENKEEL_LISTEN", "nowhere"), ("RUST_LOG", "trace"), ("http_proxy", "http://127.0.0.1:9")])
+        .output();
+    let output = output.expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("2 passed"), "{said}");
+}
+
+/// The program has them, as every program with OpenTelemetry.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_takes_its_name_from_the_variable() {
+    let mut collector = Collector::start(None).await;
+    let endpoint = format!("--otlp-endpoint=http://{}", collector.address);
+    let variables = [tls::AT_ONCE, ("OTEL_SERVICE_NAME", "another")];
+    let process = Process::start(&["--listen=127.0.0.1:0", &endpoint], &variables);
+    tls::call(&mut process.client().await).await;
+    let request = collector.traces.recv().await.expect("the collector serves").into_inner();
+    let resource = request.resource_spans[0].resource.as_ref().expect("it says what it is from");
+    assert_eq!(text(&resource.attributes, "service.name"), "another");
 }
