@@ -86,19 +86,31 @@ struct Options {
     /// A norm that was reduced elsewhere, of gradients of which INPUT holds a part; for `--mode norm`.
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     total_norm: Option<f64>,
+
+    /// What is added to the norm before the threshold is divided by it; not for `--mode value`. Default: 1e-6, PyTorch's;
+    /// Optax and TensorFlow have 0.
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    epsilon: Option<f64>,
+
+    /// Round so that the exact norm of what is written is never above the threshold, as differential privacy needs it; for
+    /// norms of order 1, 2 and inf, without `--total-norm`.
+    #[arg(long)]
+    not_above: bool,
 }
 
 impl Options {
     /// The request without its gradients.
     fn request(&self) -> pb::ClipGradientsRequest {
-        let Self { mode, threshold, norm_type, error_if_nonfinite, total_norm } = *self;
+        let Self { mode, threshold, norm_type, error_if_nonfinite, total_norm, epsilon, not_above } = *self;
         pb::ClipGradientsRequest {
             mode: pb::ClipMode::from(mode).into(),
             threshold: Some(threshold),
             norm_type,
             error_if_nonfinite,
             total_norm,
-            ..pb::ClipGradientsRequest::default()
+            epsilon,
+            not_above,
+            gradients: Vec::new(),
         }
     }
 }

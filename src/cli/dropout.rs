@@ -107,6 +107,10 @@ struct Options {
     /// What happens to the elements that are kept.
     #[arg(long, value_enum, default_value_t)]
     scaling: Scaling,
+
+    /// The axis of the channels, for `--kind channel` and `feature-alpha`; negative ones count from the end. Default: 1.
+    #[arg(long, value_name = "AXIS", allow_hyphen_values = true)]
+    channel_axis: Option<i32>,
 }
 
 impl Options {
@@ -122,7 +126,8 @@ impl Options {
         let draws = |(Stored { dtype, shape, .. }, computed): (&Stored, &bool)| {
             let dtype = element::computed(*dtype).filter(|_| *computed)?;
             // Of each element a bit of the mask comes back as well.
-            Some(Draws::new(shape, dtype.size(), self.by_channel(), limit / 9 * 8))
+            let channel_axis = self.by_channel().then(|| self.channel_axis.unwrap_or(1));
+            Some(Draws::new(shape, dtype.size(), channel_axis, limit / 9 * 8))
         };
         opened.contents.tensors.iter().zip(&opened.computed).map(draws).collect()
     }
@@ -240,9 +245,9 @@ impl Job {
         tell: Tell,
         progress: Progress,
     ) -> Result<(Comparison, u64), run::Failure> {
-        let DrawPiece { region, shape, first, draws } = piece;
+        let DrawPiece { region, shape, first, draws, channel_axis } = piece;
         let before = run::read(&self.tensor, region, &progress).await?;
-        let Options { p, seed, offset: _, kind, scaling } = options;
+        let Options { p, seed, offset: _, kind, scaling, channel_axis: of_all } = options;
         let request = pb::DropoutRequest {
             p: Some(p),
             seed,
@@ -250,7 +255,8 @@ impl Job {
             kind: pb::DropoutKind::from(kind).into(),
             scaling: pb::DropoutScaling::from(scaling).into(),
             return_mask: self.mask.is_some(),
-            channel_axis: None,
+            // Where there are no channels the server says so.
+            channel_axis: channel_axis.or(of_all),
             input: Some(element::message(self.dtype, &shape, before.clone())),
         };
         let pb::DropoutResponse { kept, mask, output } = calls.dropout(request).await?;

@@ -132,3 +132,25 @@ fn a_norm_that_is_not_finite_can_be_refused() -> TestResult {
     assert!(npy::read_f32s(&folder.read("x.clipped.npy")?, "(2,)")?.iter().all(|y| y.is_nan()));
     Ok(())
 }
+
+#[test]
+fn the_norm_has_no_epsilon_and_is_held_on_request() -> TestResult {
+    let folder = Folder::new()?;
+    let gradients = [1.0_f32, 3.0];
+    folder.write("g.npy", &npy::f32s("(2,)", gradients))?;
+    let clip = |flags: &str| -> Result<Vec<f32>, Box<dyn std::error::Error>> {
+        folder.run(&format!("clip g.npy {flags} -o clipped.npy"))?.succeeded();
+        npy::read_f32s(&folder.read("clipped.npy")?, "(2,)")
+    };
+    let scaled = |scale: f64| gradients.map(|x| (f64::from(x) * scale) as f32).to_vec();
+    let norm_of_all = 10_f64.sqrt();
+    assert_eq!(clip("--threshold 1 --epsilon 1")?, scaled(1.0 / (norm_of_all + 1.0)));
+    let usual = clip("--threshold 1 --epsilon 0")?;
+    assert_eq!(usual, scaled(1.0 / norm_of_all));
+    // The squares of float32 are exact in float64, and so near enough is their sum.
+    assert!(norm(&usual) > 1.0, "it is above by a rounding");
+    assert!(norm(&clip("--threshold 1 --epsilon 0 --not-above")?) <= 1.0);
+    let refused = folder.run("clip g.npy --threshold 1 --mode value --epsilon 0 -o refused.npy")?;
+    refused.refused(&["--epsilon"]);
+    Ok(())
+}

@@ -101,3 +101,16 @@ fn alpha_keeps_mean_and_deviation() -> TestResult {
     }
     Ok(())
 }
+
+/// Channels that are last: elements with the same last index share a draw in a sample.
+#[test]
+fn channels_may_be_on_another_axis() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("x.npy", &npy::f32s("(2, 3, 4)", [1.0; 24]))?;
+    folder.table("dropout x.npy --seed 42 --kind channel --channel-axis -1 --mask kept.npy")?;
+    assert_eq!(mask(&folder.read("kept.npy")?, "(2, 4)")?, KEPT);
+    let of = |i: usize| KEPT[i / 12 * 4 + i % 4];
+    let expected: Vec<f32> = (0..24).map(|i| if of(i) { 2.0 } else { 0.0 }).collect();
+    assert_eq!(npy::read_f32s(&folder.read("x.dropout.npy")?, "(2, 3, 4)")?, expected);
+    Ok(())
+}

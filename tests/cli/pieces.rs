@@ -145,21 +145,28 @@ async fn dropouts() -> TestResult {
     let (server, client) = whole().await?;
     let folder = Folder::new()?;
     let small = ServerProcess::start(&SMALL)?;
-    for (name, kind, shape) in [
-        ("element", DropoutKind::Element, &[100_001][..]),
-        ("alpha", DropoutKind::Alpha, &[3, 50_003]),
-        ("channel", DropoutKind::Channel, &[501, 30, 10]),
-        ("channel", DropoutKind::Channel, &[2, 2, 70_000]),
-        ("feature-alpha", DropoutKind::FeatureAlpha, &[300, 500]),
+    for (name, kind, shape, axis) in [
+        ("element", DropoutKind::Element, &[100_001][..], None),
+        ("alpha", DropoutKind::Alpha, &[3, 50_003], None),
+        ("channel", DropoutKind::Channel, &[501, 30, 10], None),
+        ("channel", DropoutKind::Channel, &[2, 2, 70_000], None),
+        ("feature-alpha", DropoutKind::FeatureAlpha, &[300, 500], None),
+        // Samples, parts of samples, and parts of channels.
+        ("channel", DropoutKind::Channel, &[50, 100, 30], Some(-1)),
+        ("feature-alpha", DropoutKind::FeatureAlpha, &[2, 300, 20, 11], Some(2)),
+        ("channel", DropoutKind::Channel, &[2, 2, 3, 30_000], Some(2)),
     ] {
         let x = array(shape)?;
         write(&folder, "x.npy", &x)?;
         let run = folder.run(&format!(
-            "dropout x.npy --p 0.3 --seed 5 --offset 7 --kind {name} -o y.npy --mask m.npy --json --server {}",
+            "dropout x.npy --p 0.3 --seed 5 --offset 7 --kind {name} {} -o y.npy --mask m.npy --json --server {}",
+            axis.map_or_else(String::new, |axis| format!("--channel-axis {axis}")),
             small.url
         ))?;
         run.succeeded();
-        let expected = client.dropout(&x, 0.3, 5).offset(7).kind(kind).return_mask(true).send().await?;
+        let call = client.dropout(&x, 0.3, 5).offset(7).kind(kind).return_mask(true);
+        let call = if let Some(axis) = axis { call.channel_axis(axis) } else { call };
+        let expected = call.send().await?;
         same(&folder, "y.npy", expected.output)?;
         let mask = expected.mask.ok_or("no mask")?;
         let given = folder.read("m.npy")?;

@@ -47,6 +47,7 @@ mod shutdown;
 mod signals;
 mod silent;
 mod stalled;
+mod statements;
 mod streams;
 mod text_files;
 mod tls;

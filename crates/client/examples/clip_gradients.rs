@@ -38,7 +38,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let exploded = Array1::from(vec![1.0_f32, f32::INFINITY]);
     match client.clip_gradients([("exploded", exploded)]).by_norm(1.0).error_if_nonfinite(true).send().await {
-        Err(CallError::NonFiniteNorm { total_norm }) => println!("skip this step: the norm is {total_norm}"),
+        Err(CallError::NonFiniteNorm { total_norm, elements, .. }) => {
+            println!("skip this step: the norm is {total_norm}, by gradients {:?}", elements.first);
+        }
         other => return Err(format!("expected a norm that is not finite and got {other:?}").into()),
     }
     Ok(())

@@ -299,7 +299,7 @@ impl Client {
         answer.map_err(|status| self.error(status, deadline))
     }
 
-    /// Makes ready to send a stream of messages that are each within the limit.
+    /// Makes ready to call the generated stub, with messages that are each within the limit.
     pub(crate) fn stream<M>(&self, messages: M) -> (Call, Request<M>) {
         let limit = self.max_message_bytes;
         let (channel, request) = self.request(messages);

@@ -48,7 +48,7 @@ pub struct Clipped {
     pub gradients: Vec<Gradient>,
     /// The norm over all gradients before clipping, or the one that was given.
     pub total_norm: f64,
-    /// The factor that was applied: `min(1, threshold / (total_norm + 1e-6))`. By value: 1. By each tensor's norm: the
+    /// The factor that was applied: `min(1, threshold / (total_norm + epsilon))`. By value: 1. By each tensor's norm: the
     /// smallest of any tensor.
     pub scale: f64,
     /// By value: how many elements were outside the threshold.
@@ -106,6 +106,35 @@ impl ClipGradients {
     /// a part of all. Refused for the other ways.
     pub fn total_norm(mut self, total_norm: f64) -> Self {
         self.request.total_norm = Some(total_norm);
+        self
+    }
+
+    /// What is added to the norm before the threshold is divided by it: finite, not negative. Default: 1e-6, PyTorch's;
+    /// Optax and TensorFlow have 0. Refused by value.
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.request.epsilon = Some(epsilon);
+        self
+    }
+
+    /// Whether the exact norm of what comes back is held: it is then never above the threshold, not even by a rounding, as
+    /// differential privacy needs it. Gradients whose exact norm is not above come back bit for bit. For norms of order
+    /// 1, 2 and infinity; refused by value and beside [`total_norm`](Self::total_norm). Default: false.
+    ///
+    /// ```
+    /// use ndarray::array;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+    /// # let client = evenkeel_client::Client::connect(server.url()).await?;
+    /// let clip = || client.clip_gradients([("w", array![3.0_f64, 1.0])]).by_norm(1.0).epsilon(0.0);
+    /// assert_eq!(clip().send().await?.scale, 1.0 / 10_f64.sqrt());
+    /// assert!(clip().not_above(true).send().await?.scale < 1.0 / 10_f64.sqrt());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn not_above(mut self, not_above: bool) -> Self {
+        self.request.not_above = not_above;
         self
     }
 

@@ -43,11 +43,16 @@ impl DropoutKind {
         }
     }
 
-    /// The shape of the draws for an input of this shape.
-    fn draws(self, shape: &[usize]) -> &[usize] {
+    /// The shape of the draws for an input of this shape, whose channels are on an axis that the server has taken.
+    fn draws(self, shape: &[usize], channel_axis: Option<i32>) -> Vec<usize> {
         match self {
-            Self::Element | Self::Alpha => shape,
-            Self::Channel | Self::FeatureAlpha => &shape[..shape.len().min(2)],
+            Self::Element | Self::Alpha => shape.to_vec(),
+            Self::Channel | Self::FeatureAlpha => {
+                let axis = channel_axis.unwrap_or(1);
+                let from_end = if axis < 0 { shape.len() } else { 0 };
+                let axis = usize::try_from(i64::from(axis) + from_end as i64).ok();
+                [Some(0), axis].into_iter().flatten().filter_map(|axis| shape.get(axis).copied()).collect()
+            }
         }
     }
 }
@@ -105,11 +110,13 @@ struct Options {
     offset: u64,
     kind: DropoutKind,
     scaling: DropoutScaling,
+    channel_axis: Option<i32>,
 }
 
 impl Options {
     fn new(p: f64, seed: u64) -> Self {
-        Self { p, seed, offset: 0, kind: DropoutKind::default(), scaling: DropoutScaling::default() }
+        let (kind, scaling) = (DropoutKind::default(), DropoutScaling::default());
+        Self { p, seed, offset: 0, kind, scaling, channel_axis: None }
     }
 }
 
@@ -133,6 +140,13 @@ macro_rules! setters {
             /// What happens to the elements that are kept. Default: [`DropoutScaling::Inverted`].
             pub fn scaling(mut self, scaling: DropoutScaling) -> Self {
                 self.options.scaling = scaling;
+                self
+            }
+
+            /// [`DropoutKind::Channel`], [`DropoutKind::FeatureAlpha`]: the axis of the channels; negative ones count
+            /// from the end. Not axis 0, which is that of the samples. Refused for the other kinds. Default: 1.
+            pub fn channel_axis(mut self, channel_axis: i32) -> Self {
+                self.options.channel_axis = Some(channel_axis);
                 self
             }
         }
@@ -160,7 +174,7 @@ impl<A: Element, D: Dimension> Dropout<A, D> {
     /// [`Error::InvalidArgument`] for options that do not fit; any [`Error`] that has to do with the connection.
     pub async fn send(self) -> Result<Dropped<A, D>, Error> {
         let Self { client, options, return_mask, input, dim, element: _ } = self;
-        let Options { p, seed, offset, kind, scaling } = options;
+        let Options { p, seed, offset, kind, scaling, channel_axis } = options;
         let answer = client.unary(pb::DropoutRequest {
             p: Some(p),
             seed,
@@ -168,12 +182,12 @@ impl<A: Element, D: Dimension> Dropout<A, D> {
             kind: kind.to_wire().into(),
             scaling: scaling.to_wire().into(),
             return_mask,
-            channel_axis: None,
+            channel_axis,
             input: Some(input),
         });
         let Answer { message: pb::DropoutResponse { kept, mask, output }, landed } = answer.await?;
         let output = output.map(|tensor| Received { tensor, landed });
-        let mask = return_mask.then(|| mask::decode(&mask, kind.draws(dim.slice()))).transpose()?;
+        let mask = return_mask.then(|| mask::decode(&mask, &kind.draws(dim.slice(), channel_axis))).transpose()?;
         Ok(Dropped { output: codec::decode("output", output, &dim)?, kept, mask })
     }
 }
@@ -190,7 +204,7 @@ impl<A: Element, D: Dimension> DropoutBackward<A, D> {
     /// [`Error::InvalidArgument`] for options that do not fit; any [`Error`] that has to do with the connection.
     pub async fn send(self) -> Result<Array<A, D>, Error> {
         let Self { client, options, grad_output, dim, element: _ } = self;
-        let Options { p, seed, offset, kind, scaling } = options;
+        let Options { p, seed, offset, kind, scaling, channel_axis } = options;
         let answer = client.unary(pb::DropoutBackwardRequest {
             p: Some(p),
             seed,
@@ -198,7 +212,7 @@ impl<A: Element, D: Dimension> DropoutBackward<A, D> {
             kind: kind.to_wire().into(),
             scaling: scaling.to_wire().into(),
             return_mask: false,
-            channel_axis: None,
+            channel_axis,
             grad_output: Some(grad_output),
         });
         let Answer { message: pb::DropoutBackwardResponse { grad_input }, landed } = answer.await?;

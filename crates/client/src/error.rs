@@ -1,6 +1,7 @@
 //! Why a call has no result.
 
 use std::{
+    collections::HashMap,
     fmt,
     time::{Duration, Instant},
 };
@@ -42,10 +43,14 @@ pub enum Error {
     },
 
     /// A norm is NaN or infinite, and the call asked for an error then. Nothing was clipped.
-    #[error("the norm of the gradients is not finite: {total_norm}")]
+    #[error("{message}")]
     NonFiniteNorm {
+        /// The server's words: the norm, and where it comes from.
+        message: String,
         /// The norm.
         total_norm: f64,
+        /// The elements that make it so. A server that is older than this client does not tell of them.
+        elements: NonFinite,
     },
 
     /// A message is larger than the server, or this client, takes. A larger
@@ -136,6 +141,36 @@ fn with_cause(status: &Status, last_words: Option<String>) -> String {
     message
 }
 
+/// The elements of gradients that are NaN or infinite. There may be none: the norm of finite elements can be beyond
+/// float64.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NonFinite {
+    /// How many elements are NaN.
+    pub nan: u64,
+    /// How many are infinite.
+    pub infinite: u64,
+    /// How many gradients have such elements.
+    pub gradients: u64,
+    /// The first of these gradients, 16 at most: the index, and the name, which the server shortens to 64 bytes.
+    pub first: Vec<(usize, String)>,
+}
+
+impl NonFinite {
+    fn from_metadata(metadata: &HashMap<String, String>) -> Self {
+        let number = |key: &str| metadata.get(key).and_then(|value| value.parse().ok()).unwrap_or_default();
+        let named =
+            |(key, name): (&String, &String)| Some((key.strip_prefix("gradient_")?.parse().ok()?, name.clone()));
+        let mut first: Vec<(usize, String)> = metadata.iter().filter_map(named).collect();
+        first.sort_unstable();
+        Self {
+            nan: number("nan_elements"),
+            infinite: number("infinite_elements"),
+            gradients: number("nonfinite_gradients"),
+            first,
+        }
+    }
+}
+
 /// A field that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
@@ -194,9 +229,13 @@ impl Error {
                 }),
             },
             Code::FailedPrecondition => {
-                let norm = info.filter(|info| info.reason == "NONFINITE_NORM");
-                match norm.and_then(|info| info.metadata.get("total_norm")?.parse().ok()) {
-                    Some(total_norm) => Self::NonFiniteNorm { total_norm },
+                let norm = info.filter(|info| info.reason == "NONFINITE_NORM").map(|info| &info.metadata);
+                let total = norm.and_then(|metadata| metadata.get("total_norm")?.parse().ok());
+                match norm.zip(total) {
+                    Some((metadata, total_norm)) => {
+                        let elements = NonFinite::from_metadata(metadata);
+                        Self::NonFiniteNorm { message: message(), total_norm, elements }
+                    }
                     None => Self::Status(Box::new(status)),
                 }
             }

@@ -35,6 +35,7 @@
 //! | [`Client::dropout`], [`Client::dropout_backward`] | dropout by a mask that any program can make again |
 //! | [`Client::clip_gradients`] | clipping by global norm, by value, by each tensor's norm |
 //! | [`Client::measure_gradients`] | a norm of gradients that live on several machines |
+//! | [`Client::server_info`] | the server's version, its limits and what it can do |
 
 mod builder;
 mod client;
@@ -48,6 +49,7 @@ mod measure;
 mod messages;
 mod normalize;
 mod security;
+mod server_info;
 mod tensor;
 
 pub use builder::Builder;
@@ -55,11 +57,12 @@ pub use client::Client;
 pub use clip::{ClipGradients, ClipInput, Clipped, Gradient};
 pub use dropout::{Dropout, DropoutBackward, DropoutKind, DropoutScaling, Dropped};
 pub use element::{DType, Element};
-pub use error::{Error, FieldViolation};
+pub use error::{Error, FieldViolation, NonFinite};
 pub use measure::{InvalidNormPartial, MeasureGradients, MergeError, NormPartial};
 pub use normalize::{
     NormKind, Normalize, NormalizeBackward, NormalizeBackwardInput, NormalizeGradients, NormalizeInput, Normalized,
 };
+pub use server_info::ServerInfo;
 pub use tensor::{LengthMismatch, Mismatch, Tensor};
 
 pub use half;

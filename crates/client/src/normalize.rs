@@ -37,4 +37,16 @@ impl NormKind {
             Self::Group => pb::NormKind::Group,
         }
     }
+
+    /// `None` for a value that the contract does not have, and for "unspecified".
+    pub(crate) fn from_wire(value: i32) -> Option<Self> {
+        match pb::NormKind::try_from(value).ok()? {
+            pb::NormKind::Unspecified => None,
+            pb::NormKind::Batch => Some(Self::Batch),
+            pb::NormKind::Layer => Some(Self::Layer),
+            pb::NormKind::Rms => Some(Self::Rms),
+            pb::NormKind::Instance => Some(Self::Instance),
+            pb::NormKind::Group => Some(Self::Group),
+        }
+    }
 }

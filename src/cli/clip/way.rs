@@ -39,24 +39,31 @@ impl Way {
             // Of values it is only told.
             Mode::Value => !how.is_quiet() || options.error_if_nonfinite,
         };
-        if !needs_norm || adds_up(options.norm_type) {
+        // A norm that was measured before is rounded; to hold the exact one a call has to see all gradients.
+        let is_held = options.not_above && needs_norm;
+        if !is_held && (!needs_norm || adds_up(options.norm_type)) {
             return Ok(Self::Pieces { budget: TARGET.min(limit), measures: needs_norm });
         }
         if all <= limit {
             return Ok(Self::Whole);
         }
-        let order = options.norm_type.unwrap_or(2.0);
         let helps = if reached.is_own() {
-            "gRPC carries no more than 4 GiB: measure parts and give --total-norm".to_owned()
+            let helps = if is_held { "" } else { ": measure parts and give --total-norm" };
+            format!("gRPC carries no more than 4 GiB{helps}")
         } else {
             format!(
                 "the server takes {limit}: it may be started with a larger --max-message-bytes, or --server be left out"
             )
         };
-        Err(format!(
-            "norms of order {order} do not add up as those of order 1, 2 and inf (--norm-type) do, so that all gradients \
-             must be in one message of {all} bytes; {helps}"
-        ))
+        let why = if is_held {
+            "--not-above holds the exact norm, which only a call that has all gradients knows, so that they".to_owned()
+        } else {
+            let order = options.norm_type.unwrap_or(2.0);
+            format!(
+                "norms of order {order} do not add up as those of order 1, 2 and inf (--norm-type) do, so that all gradients"
+            )
+        };
+        Err(format!("{why} must be in one message of {all} bytes; {helps}"))
     }
 
     /// The bytes of the largest message.

@@ -1,7 +1,7 @@
 //! Every call with every option, against numbers computed here.
 
 use evenkeel_client::{
-    DropoutKind, DropoutScaling, Error, Gradient, NormKind, Tensor,
+    DropoutKind, DropoutScaling, Error, Gradient, NonFinite, NormKind, Tensor,
     half::{bf16, f16},
 };
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix1, IxDyn, Zip, array};
@@ -175,6 +175,13 @@ async fn dropout_takes_offset_scaling_and_kind() -> TestResult {
     let expected = Array3::from_shape_fn((2, 3, 4), |(n, c, _)| if mask[[n, c]] { 2.0 } else { 0.0 });
     assert_eq!(channels.output, expected);
 
+    let last = client.dropout(&images, 0.5, 42).kind(DropoutKind::Channel).channel_axis(-1).return_mask(true);
+    let (last, kept) = (last.send().await?, Array2::from_shape_fn((2, 4), |(n, c)| keeps(4 * n + c, 0.5)));
+    assert_eq!(last.mask, Some(kept.clone().into_dyn()));
+    assert_eq!(last.output, Array3::from_shape_fn((2, 3, 4), |(n, _, c)| if kept[[n, c]] { 2.0 } else { 0.0 }));
+    let gradient = client.dropout_backward(&images, 0.5, 42).kind(DropoutKind::Channel).channel_axis(2);
+    assert_eq!(gradient.send().await?, last.output);
+
     // alpha' = 1.758..., a = ((alpha'^2 p + 1)(1 - p))^-1/2: dropped elements all take one value, kept ones another.
     let (p, alpha) = (0.5, 1.758_099_340_847_376_6_f64);
     let a = 1.0 / ((alpha * alpha * p + 1.0) * (1.0 - p)).sqrt();
@@ -232,6 +239,11 @@ async fn gradients_are_clipped_by_value_and_by_each_norm() -> TestResult {
     assert_eq!(clipped.scale, 1.0);
     assert_eq!(clipped.gradients[2].tensor, Tensor::from(ndarray::arr0(-3.5_f64)));
 
+    let clipped = client.clip_gradients(gradients()).by_norm(6.5).epsilon(0.0).send().await?;
+    assert_eq!((clipped.total_norm, clipped.scale), (13.0, 0.5));
+    let clipped = client.clip_gradients(gradients()).by_norm(13.0).not_above(true).send().await?;
+    assert_eq!((clipped.total_norm, clipped.scale), (13.0, 1.0), "the exact norm is not above");
+
     let clipped = client.clip_gradients(gradients()).by_norm_per_tensor(3.5).send().await?;
     assert_eq!(clipped.tensor_norms, [3.0, 4.0, 12.0]);
     assert_eq!(clipped.scale, 3.5 / (12.0 + 1e-6));
@@ -248,7 +260,11 @@ async fn a_norm_that_is_not_finite_is_an_error_if_asked() -> TestResult {
         let bad = array![1.0, element];
         let error = client.clip_gradients([("w", &bad)]).by_norm(1.0).error_if_nonfinite(true).send().await;
         match error {
-            Err(Error::NonFiniteNorm { total_norm }) => assert!(total_norm.to_bits() == norm.to_bits(), "{total_norm}"),
+            Err(Error::NonFiniteNorm { message, total_norm, elements }) => {
+                assert!(total_norm.to_bits() == norm.to_bits() && message.contains("\"w\""), "{message}");
+                let (nan, infinite) = (u64::from(element.is_nan()), u64::from(element.is_infinite()));
+                assert_eq!(elements, NonFinite { nan, infinite, gradients: 1, first: vec![(0, "w".to_owned())] });
+            }
             other => panic!("{element}: {other:?}"),
         }
         let clipped = client.clip_gradients([("w", &bad)]).by_norm(1.0).send().await?;

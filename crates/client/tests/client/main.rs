@@ -11,6 +11,7 @@ mod fake;
 mod layouts;
 mod lies;
 mod measure;
+mod server_info;
 mod statuses;
 mod tls;
 mod tokens;

@@ -41,8 +41,11 @@ async fn violations_arrive_with_their_fields() -> TestResult {
         }
         other => panic!("{other:?}"),
     }
-    match client.dropout(&x, 1.5, 0).send().await {
-        Err(Error::InvalidArgument { violations, .. }) => assert_eq!(violations[0].field, "p"),
+    match client.dropout(&x, 1.5, 0).channel_axis(1).send().await {
+        Err(Error::InvalidArgument { violations, .. }) => {
+            let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+            assert_eq!(fields, ["p", "channel_axis"], "all of them");
+        }
         other => panic!("{other:?}"),
     }
     Ok(())

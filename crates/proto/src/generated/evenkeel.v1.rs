@@ -13,7 +13,8 @@ pub struct Tensor {
     pub shape: ::prost::alloc::vec::Vec<i64>,
     /// The elements as numbers, for values typed by hand (grpcurl, small load files): exactly product(shape) of them, in
     /// row-major order, each rounded to `dtype`. Far slower than `data`. A request whose `input` (`gradients\[i\]`) uses
-    /// it is answered with it.
+    /// it is answered with it. These numbers are float32, in both directions: a DATA_TYPE_FLOAT64 tensor is computed on in
+    /// float64, but its elements come in with the digits of float32, and its answer is rounded to float32.
     #[prost(float, repeated, tag = "14")]
     pub float_data: ::prost::alloc::vec::Vec<f32>,
     /// The elements as bytes: little-endian, row-major, exactly product(shape) * size(dtype) bytes.
@@ -27,14 +28,17 @@ pub struct NormalizeRequest {
     #[prost(enumeration = "NormKind", tag = "1")]
     pub kind: i32,
     /// The axes to pool over; empty: the kind's default. Negative axes count from the end; naming an axis twice is an
-    /// error. GROUP: the axes pooled together with a group's channels (the channel axis itself may be left out).
+    /// error. Their order does not matter: they are sorted. GROUP: the axes pooled together with a group's channels (the
+    /// channel axis itself may be left out).
     #[prost(int32, repeated, tag = "2")]
     pub axes: ::prost::alloc::vec::Vec<i32>,
-    /// GROUP: the number of groups, which must divide the number of channels. Refused for the other kinds.
+    /// GROUP: the number of groups, which must divide the number of channels; 1 where there are no channels. Refused for
+    /// the other kinds.
     #[prost(uint32, tag = "3")]
     pub groups: u32,
     /// Added to the variance (RMS: to the mean square). Finite, not negative; above 0 where BATCH or INSTANCE use the
-    /// input's own statistics. Default 1e-5; RMS: 1.1920929e-7, and 2.220446049250313e-16 for float64 input.
+    /// input's own statistics. With running statistics, 0 beside a variance of 0 makes the channel's elements infinite, or
+    /// NaN where they are the mean. Default 1e-5; RMS: 1.1920929e-7, and 2.220446049250313e-16 for float64 input.
     #[prost(double, optional, tag = "4")]
     pub eps: ::core::option::Option<f64>,
     /// BATCH, INSTANCE, GROUP: the axis of the channels. Default 1. Refused for LAYER and RMS.
@@ -52,7 +56,8 @@ pub struct NormalizeRequest {
     /// Return `mean` and `rstd`. Default false.
     #[prost(bool, tag = "8")]
     pub return_statistics: bool,
-    /// Scale, of any dtype. LAYER, RMS: the shape of the pooled axes. BATCH, INSTANCE, GROUP: \[C\]. Default: 1.
+    /// Scale, of any dtype. LAYER, RMS: the shape of the pooled axes, in the order of the input's axes whatever the order
+    /// of `axes`. BATCH, INSTANCE, GROUP: \[C\]. Default: 1.
     #[prost(message, optional, tag = "10")]
     pub weight: ::core::option::Option<Tensor>,
     /// Shift, of any dtype, shaped as `weight`. Default: 0.
@@ -239,8 +244,10 @@ pub struct ClipGradientsRequest {
     #[prost(enumeration = "ClipMode", tag = "1")]
     pub mode: i32,
     /// The largest norm, or (VALUE) the largest absolute value. Required: a `threshold` that is not sent is refused, since
-    /// 0 makes every element 0. Not NaN, not negative; infinity clips nothing, but beside an infinite norm makes everything
-    /// NaN, as in PyTorch.
+    /// 0 makes every element 0. Not NaN, not negative; infinity clips nothing, but beside an infinite norm makes
+    /// everything NaN, as in PyTorch. Each scaled element is rounded to nearest, so that the norm of what is returned can
+    /// be above the threshold, relative to it by up to 2^-24 (float32), 2^-11 (float16), 2^-8 (bfloat16) or 2^-49
+    /// (float64), and by the norm of half the smallest subnormal number for each element; see `not_above`.
     #[prost(double, optional, tag = "2")]
     pub threshold: ::core::option::Option<f64>,
     /// The order of the norm: above 0, or infinity for the largest absolute value. Default 2. In VALUE mode it is the
@@ -248,7 +255,9 @@ pub struct ClipGradientsRequest {
     #[prost(double, optional, tag = "3")]
     pub norm_type: ::core::option::Option<f64>,
     /// Answer FAILED_PRECONDITION with a google.rpc.ErrorInfo of reason NONFINITE_NORM, and clip nothing, when a norm is
-    /// NaN or infinite. Default false: a NaN norm makes everything NaN, an infinite one makes finite elements 0 and
+    /// NaN or infinite. Its metadata has `total_norm`; `nan_elements`, `infinite_elements` and `nonfinite_gradients`,
+    /// which count; and of the first 16 such gradients `gradient_3`, with the index in the key and the name, shortened to
+    /// 64 bytes, as the value. Default false: a NaN norm makes everything NaN, an infinite one makes finite elements 0 and
     /// infinite ones NaN, as PyTorch does.
     #[prost(bool, tag = "4")]
     pub error_if_nonfinite: bool,
@@ -261,8 +270,11 @@ pub struct ClipGradientsRequest {
     #[prost(double, optional, tag = "6")]
     pub epsilon: ::core::option::Option<f64>,
     /// NORM, NORM_PER_TENSOR with a `norm_type` of 1, 2 or infinity: round so that the exact norm of what is returned is
-    /// never above `threshold`, as differential privacy needs it. Default false. Refused for VALUE, for other orders and
-    /// beside `total_norm`.
+    /// never above `threshold`, as differential privacy needs it. The exact norm decides whether anything is scaled: if it
+    /// is not above `threshold`, the tensors come back bit for bit. Otherwise the norm with `epsilon` is rounded up, the
+    /// factor down, and each scaled element towards zero. A norm that is NaN or infinite cannot be held, and is treated as
+    /// without it; `error_if_nonfinite` refuses it. Default false. Refused for VALUE, for other orders and beside
+    /// `total_norm`.
     #[prost(bool, tag = "7")]
     pub not_above: bool,
     /// The gradients, of any dtypes. May be empty.
@@ -275,8 +287,8 @@ pub struct ClipGradientsResponse {
     /// The norm over all gradients before clipping (or the one that was sent).
     #[prost(double, tag = "1")]
     pub total_norm: f64,
-    /// The factor that was applied: min(1, threshold / (total_norm + 1e-6)); when it is 1 the tensors come back bit for
-    /// bit. VALUE: 1. NORM_PER_TENSOR: the smallest factor of any tensor.
+    /// The factor that was applied: min(1, threshold / (total_norm + epsilon)); when it is 1 the tensors come back bit for
+    /// bit. 0 where `threshold` is 0. VALUE: 1. NORM_PER_TENSOR: the smallest factor of any tensor.
     #[prost(double, tag = "2")]
     pub scale: f64,
     /// VALUE: how many elements were clamped. The threshold is rounded to each tensor's dtype first.
@@ -538,7 +550,7 @@ pub enum ClipMode {
     /// Refused.
     Unspecified = 0,
     /// By one norm over all elements of all tensors; each tensor is multiplied by
-    /// min(1, threshold / (total_norm + 1e-6)). torch.nn.utils.clip_grad_norm\_.
+    /// min(1, threshold / (total_norm + epsilon)). torch.nn.utils.clip_grad_norm\_.
     Norm = 1,
     /// Every element is clamped to \[-threshold, threshold\]; NaN stays NaN. torch.nn.utils.clip_grad_value\_.
     Value = 2,
