@@ -238,7 +238,7 @@ impl Server {
         let (mut connections, draining) = Connections::new(Arc::clone(&counters));
         let deadline = Deadline::new(Front::new(tensors, others));
         let send_timeout = SendTimeout::new(config.connections.body_timeout, Arc::clone(&counters));
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             service: OnlyGrpc::new(Authorize::new(deadline, tokens)),
             http2: http2_settings(&config.connections, &config.transport, send_timeout),
             web: Web::new(&config.web, &config.connections),
@@ -249,7 +249,7 @@ impl Server {
             compression: Compression::new(&config.compression),
             tls,
             draining,
-        };
+        });
         tracing::info!(%address, max_message_bytes = limit, "serving");
 
         connections.accept(listener, &shared, shutdown).await;

@@ -132,19 +132,19 @@ fn told_by(headers: &HeaderMap) -> Option<Told> {
 
 /// The body of a response, which ends with the call's status.
 #[derive(Debug)]
-pub(crate) struct RecordedBody {
-    /// Dropped before the guard, for it adds to the record.
-    body: Body,
+pub(crate) struct RecordedBody<B> {
+    /// Dropped before the guard, for it adds to the record. `None`: it has panicked.
+    body: Option<B>,
     /// Whether its bytes are those of plain messages.
     is_plain: bool,
     /// `None`: the call has ended.
     guard: Option<RecordGuard>,
 }
 
-impl RecordedBody {
+impl<B> RecordedBody<B> {
     /// `is_plain`: its bytes are counted here, and not where they were still plain.
-    pub(crate) fn new(body: Body, guard: Option<RecordGuard>, is_plain: bool) -> Self {
-        Self { body, is_plain, guard }
+    pub(crate) fn new(body: B, guard: Option<RecordGuard>, is_plain: bool) -> Self {
+        Self { body: Some(body), is_plain, guard }
     }
 
     /// The record of the call; `None`: it has ended.
@@ -159,19 +159,20 @@ impl RecordedBody {
     }
 }
 
-impl HttpBody for RecordedBody {
+impl<B: HttpBody<Data = Bytes, Error = Status> + Unpin> HttpBody for RecordedBody<B> {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Self { body, is_plain, guard } = &mut *self;
+        let Some(body) = body else { return Poll::Ready(None) };
         let Some(guard) = guard else { return Pin::new(body).poll_frame(cx) };
         let record = guard.record();
         let frame = match catch(record, || Pin::new(body).poll_frame(cx)) {
             Ok(poll) => ready!(poll),
             Err(error) => {
                 // What has panicked is not asked again.
-                self.body = Body::empty();
+                self.body = None;
                 let mut trailers = HeaderMap::new();
                 Status::from(error.clone()).add_header(&mut trailers).expect("our own words fit into headers");
                 self.end(Told { code: error.code(), error: Some(error), words: None });
@@ -202,11 +203,11 @@ impl HttpBody for RecordedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
     }
 }
 

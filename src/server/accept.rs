@@ -19,8 +19,8 @@ use crate::counters::{Counted, Counters};
 
 /// How long nobody is accepted after there was no file descriptor, or no memory, for a connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
-/// How long the answers to calls that were stopped have to leave.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the answers to calls that were stopped have to leave: the process ends a second after its time, all told.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The connections of a server.
 #[derive(Debug)]
@@ -38,8 +38,12 @@ impl Connections {
     }
 
     /// Takes connections until `shutdown` completes, and closes the listener.
-    pub(super) async fn accept<S>(&mut self, listener: Listener, shared: &Shared<S>, shutdown: impl Future<Output = ()>)
-    where
+    pub(super) async fn accept<S>(
+        &mut self,
+        listener: Listener,
+        shared: &Arc<Shared<S>>,
+        shutdown: impl Future<Output = ()>,
+    ) where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Future: Unpin + Send + 'static,
     {
@@ -56,7 +60,7 @@ impl Connections {
         }
     }
 
-    fn take<S>(&mut self, stream: Stream, places: &Arc<Places>, shared: &Shared<S>)
+    fn take<S>(&mut self, stream: Stream, places: &Arc<Places>, shared: &Arc<Shared<S>>)
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Future: Unpin + Send + 'static,
@@ -75,11 +79,7 @@ impl Connections {
         };
         self.counters.connections_accepted.add_one();
         let open = Counted::new(&self.counters, |counters| &counters.connections_open);
-        let serving = connection::serve(stream, shared.clone());
-        self.tasks.spawn(async move {
-            serving.await;
-            drop((open, place));
-        });
+        self.tasks.spawn(connection::serve(stream, Arc::clone(shared), (open, place)));
     }
 
     /// Tells every client to go and waits until all have, but no longer than `timeout`; returns how many calls were

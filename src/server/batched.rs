@@ -45,6 +45,9 @@ impl<T: AsyncWrite + Unpin> Batched<T> {
 
     fn keep(&mut self, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> usize {
         let before = self.kept.len();
+        if self.kept.capacity() == 0 {
+            self.kept.reserve(SMALL);
+        }
         slices.iter().for_each(|slice| self.kept.extend_from_slice(slice));
         self.grew = true;
         cx.waker().wake_by_ref();
@@ -90,7 +93,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Batched<T> {
                 return Poll::Ready(Err(error));
             }
         }
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_pending() && self.kept.is_empty() {
+            // The next call may come in an hour, and there may be thousands of such connections.
+            self.kept = BytesMut::new();
+        }
+        read
     }
 }
 

@@ -257,15 +257,10 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for 
         };
         let open = self.open.take().expect("it is not polled after its end");
         let progress = send_timeout::of_this_task();
-        let sent = Sent { open: Arc::clone(&open), progress: Arc::clone(&progress) };
-        let mut answer = answer.map(|body| {
-            // One that has ended has no body.
-            let body = if guard.is_some() { Body::new(UntilWritten::new(body, Arc::clone(&progress))) } else { body };
-            Answer { body: RecordedBody::new(body, guard, is_plain), open, progress }
-        });
-        // Whoever gives the body to the transport keeps the call open until it is written.
-        answer.extensions_mut().insert(sent);
-        Poll::Ready(Ok(answer))
+        Poll::Ready(Ok(answer.map(|body| {
+            let body = RecordedBody::new(UntilWritten::new(body, Arc::clone(&progress)), guard, is_plain);
+            Answer { body, open, progress }
+        })))
     }
 }
 
@@ -298,7 +293,7 @@ fn compress(
     }
 }
 
-/// What those who give the body of a response to the transport must know, among the extensions of the response.
+/// What those who give the body of a response to the transport must know of its call.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub(super) open: Arc<OpenCall>,
@@ -308,9 +303,16 @@ pub(super) struct Sent {
 /// The body of an answer.
 #[derive(Debug)]
 pub(super) struct Answer {
-    body: RecordedBody,
+    body: RecordedBody<UntilWritten<Body>>,
     open: Arc<OpenCall>,
     progress: Arc<SendProgress>,
+}
+
+impl Answer {
+    /// Whoever gives the body to the transport keeps the call open until it is written.
+    pub(super) fn sent(&self) -> Sent {
+        Sent { open: Arc::clone(&self.open), progress: Arc::clone(&self.progress) }
+    }
 }
 
 impl Drop for Answer {

@@ -2,10 +2,10 @@
 
 mod driver;
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, pin::Pin, sync::Arc, time::Duration};
 
 use hyper::server::conn::http2;
-use hyper_util::rt::TokioIo;
+use hyper_util::{rt::TokioIo, server::graceful::GracefulConnection};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -45,7 +45,7 @@ const LINGERING: Duration = Duration::from_secs(1);
 const LINGERING_BYTES: usize = DEFAULT_CONNECTION_WINDOW_BYTES as usize;
 
 /// What all connections share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Shared<S> {
     pub(super) service: S,
     pub(super) http2: http2::Builder<SendTimeout>,
@@ -64,51 +64,56 @@ pub(super) struct Shared<S> {
     pub(super) draining: watch::Receiver<bool>,
 }
 
-/// Serves the connection until either side ends it.
+/// Serves the connection until either side ends it, and then drops `permit`.
 ///
 /// A connection costs what it has got to: no buffer, no session of TLS and no state of HTTP is made before the client has
-/// sent something. Each step is boxed, so that the task of a silent connection is as small as the first of them.
-pub(super) async fn serve<S>(stream: Stream, mut shared: Shared<S>)
+/// sent something. Each step is boxed and gone before the next, so that the task of a connection is small.
+pub(super) async fn serve<S>(stream: Stream, shared: Arc<Shared<S>>, permit: impl Send)
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Unpin + Send + 'static,
 {
     let began = Instant::now();
     let limit = began + shared.config.handshake_timeout;
+    let mut draining = shared.draining.clone();
     let spoken = tokio::select! {
         biased;
-        spoken = timeout_at(limit, stream.readable()) => spoken,
+        spoken = timeout_at(limit, stream.readable()) => Some(spoken),
         // An error says that the server is gone altogether.
-        _ = shared.draining.wait_for(|&draining| draining) => return,
+        _ = draining.wait_for(|&draining| draining) => None,
     };
     match spoken {
-        Ok(Ok(())) => Box::pin(open(stream, shared, began, limit)).await,
-        Ok(Err(error)) => tracing::debug!(%error, "a connection failed"),
-        Err(_) => shared.counters.handshakes_timed_out.add_one(),
+        Some(Ok(Ok(()))) => {
+            if let Some((version, stream)) = Box::pin(open(stream, &shared, limit)).await {
+                speak(version, stream, &shared, began).await;
+            }
+        }
+        Some(Ok(Err(error))) => tracing::debug!(%error, "a connection failed"),
+        Some(Err(_)) => shared.counters.handshakes_timed_out.add_one(),
+        None => (),
     }
+    drop(permit);
 }
 
-/// Finds out what the client speaks, by `limit`, and speaks it.
-async fn open<S>(stream: Stream, mut shared: Shared<S>, began: Instant, limit: Instant)
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Unpin + Send + 'static,
-{
+/// Finds out what the client speaks, by `limit`; `None`: the connection has ended.
+async fn open<S>(stream: Stream, shared: &Shared<S>, limit: Instant) -> Option<(Version, Rewound<Stream>)> {
+    let mut draining = shared.draining.clone();
     let detected = tokio::select! {
         biased;
-        detected = timeout_at(limit, secure_and_detect(stream, shared.tls.take(), &shared.counters)) => detected,
-        _ = shared.draining.wait_for(|&draining| draining) => return,
+        detected = timeout_at(limit, secure_and_detect(stream, shared)) => detected,
+        _ = draining.wait_for(|&draining| draining) => return None,
     };
     match detected {
-        Ok(Ok((version, stream))) => Box::pin(speak(version, stream, shared, began)).await,
+        Ok(Ok(detected)) => return Some(detected),
         // The alert that says why is on its way, and perhaps the client's first call.
         Ok(Err(Unopened::Refused(tcp))) => tokio::select! {
             () = linger(tcp) => (),
-            _ = shared.draining.wait_for(|&draining| draining) => (),
+            _ = draining.wait_for(|&draining| draining) => (),
         },
         Ok(Err(Unopened::Ended)) => (),
         Err(_) => shared.counters.handshakes_timed_out.add_one(),
     }
+    None
 }
 
 /// Why a connection was not opened.
@@ -120,16 +125,12 @@ enum Unopened {
 }
 
 /// Shakes hands, if there is TLS, and reads which version of HTTP the client speaks.
-async fn secure_and_detect(
-    stream: Stream,
-    tls: Option<Tls>,
-    counters: &Counters,
-) -> Result<(Version, Rewound<Stream>), Unopened> {
-    let stream = match (stream, tls) {
+async fn secure_and_detect<S>(stream: Stream, shared: &Shared<S>) -> Result<(Version, Rewound<Stream>), Unopened> {
+    let stream = match (stream, &shared.tls) {
         (Stream::Tcp(tcp), Some(tls)) => match Box::pin(tls.accept(tcp)).await {
             Ok(stream) => Stream::Tls(Box::new(stream)),
             Err((error, tcp)) => {
-                counters.handshakes_failed.add_one();
+                shared.counters.handshakes_failed.add_one();
                 tracing::debug!(%error, "a handshake failed");
                 return Err(Unopened::Refused(tcp));
             }
@@ -141,7 +142,12 @@ async fn secure_and_detect(
 }
 
 /// Speaks HTTP.
-async fn speak<S>(version: Version, stream: Rewound<Stream>, shared: Shared<S>, began: Instant)
+fn speak<S>(
+    version: Version,
+    stream: Rewound<Stream>,
+    shared: &Shared<S>,
+    began: Instant,
+) -> Pin<Box<dyn Future<Output = ()> + Send>>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Unpin + Send + 'static,
@@ -150,37 +156,48 @@ where
     let activity = Activity::new();
     let beginning = Arc::clone(&activity.beginning);
     let calls = Calls::new(
-        service,
+        service.clone(),
         Arc::clone(&activity),
-        Arc::clone(&counters),
-        recorder,
-        budget,
-        compression,
+        Arc::clone(counters),
+        recorder.clone(),
+        *budget,
+        compression.clone(),
         config.body_timeout,
     );
-    let stream = WriteTimeout::new(stream, config.body_timeout, Arc::clone(&activity), Arc::clone(&counters));
+    let stream = WriteTimeout::new(stream, config.body_timeout, Arc::clone(&activity), Arc::clone(counters));
+    let (config, counters, draining) = (Arc::clone(config), Arc::clone(counters), draining.clone());
     let driver = Driver { activity, config, counters, draining, began };
     match (version, web) {
         // Without gRPC-Web nothing but HTTP/2 is spoken, whose library refuses any other beginning.
         (Version::Http2 | Version::Http1, None) => {
             let (stream, given_back) = Spoken::new(Batched::new(Turns::new(stream)), beginning);
-            let connection = http2.serve_connection(TokioIo::new(stream), Respond::new(calls));
-            finish(driver.drive(Box::pin(connection)).await, given_back).await;
+            let connection = http2.serve_connection(TokioIo::new(stream), Respond::of_calls(calls));
+            Box::pin(drive(driver, Box::pin(connection), given_back))
         }
         (Version::Http2, Some(web)) => {
             let (stream, given_back) = Spoken::new(Batched::new(Turns::new(stream)), beginning);
-            let connection = http2.serve_connection(TokioIo::new(stream), Respond::new(web.around(calls)));
-            finish(driver.drive(Box::pin(connection)).await, given_back).await;
+            let connection = http2.serve_connection(TokioIo::new(stream), Respond::of_others(web.around(calls)));
+            Box::pin(drive(driver, Box::pin(connection), given_back))
         }
         (Version::Http1, Some(web)) => {
             // How long the headers may take is HTTP/1.1's own to watch.
             beginning.see();
             // Its answers come one after another: there is nothing to send together.
             let (stream, given_back) = Spoken::new(Turns::new(stream), beginning);
-            let connection = web.http1().serve_connection(TokioIo::new(stream), Respond::new(web.around(calls)));
-            finish(driver.drive(Box::pin(connection)).await, given_back).await;
+            let connection = web.http1().serve_connection(TokioIo::new(stream), Respond::of_others(web.around(calls)));
+            Box::pin(drive(driver, Box::pin(connection), given_back))
         }
     }
+}
+
+/// Lets HTTP run to its end, and the client read the last of it.
+async fn drive<C, T>(driver: Driver, connection: Pin<Box<C>>, given_back: oneshot::Receiver<T>)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let end = driver.drive(connection).await;
+    Box::pin(finish(end, given_back)).await;
 }
 
 /// Waits a moment for a client that was told all there is to say to read it, and closes its connection.

@@ -121,7 +121,9 @@ where
         let wants_text = wants_text(request.headers());
         let answer = self.0.begin(request);
         Box::pin(async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
+            let sent = answer.body().sent();
+            answer.extensions_mut().insert(sent);
             Ok(answer.map(|body| if wants_text { Body::new(Pieces::new(body)) } else { Body::new(body) }))
         })
     }

@@ -21,7 +21,7 @@ use crate::{
 /// What the streams of one connection hold together before they take from what all share, in bytes.
 const CONNECTION_SHARE: usize = 64 << 10;
 /// A stream: HTTP/2's state, the task that answers it, and buffers for an answer of a few KiB.
-const STREAM: usize = 8 << 10;
+const STREAM: usize = 12 << 10;
 /// A stream of reflection: an answer that is sent, and those that wait for it, are descriptors of up to 40 KiB.
 const REFLECTION_STREAM: usize = 128 << 10;
 /// An entry of a header map: its name and value beside their bytes, its place in the index, and the room for it to double.
