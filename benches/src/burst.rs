@@ -94,6 +94,14 @@ impl Load {
         Ok(Burst { calls: latencies.len() as u64, elapsed: started.elapsed(), latencies })
     }
 
+    /// Makes so many calls on each connection, one connection after the other.
+    pub(crate) async fn each(&mut self, calls: u64) -> Result<()> {
+        for connection in &mut self.connections {
+            connection.run(1, &Until::Calls(calls), Instant::now(), &AtomicU64::new(0)).await?;
+        }
+        Ok(())
+    }
+
     /// Makes a call through h2 and keeps its answer.
     async fn collect(&self) -> Result<Vec<u8>> {
         let (answer, mut body) = self.checking.clone().ready().await?.send_request(self.request.clone(), false)?;

@@ -114,6 +114,9 @@ pub(crate) struct MemoryArgs {
     /// How many 4 KiB requests memory must stay flat over.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) requests: u64,
+    /// Measure nothing but what open connections take.
+    #[arg(long)]
+    pub(crate) connections: bool,
 }
 
 #[derive(Args, Debug)]

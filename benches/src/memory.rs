@@ -1,4 +1,7 @@
-//! Memory: the peak while large calls come all at once, and whether it stays where it is over very many small ones.
+//! Memory: the peak while large calls come all at once, whether it stays where it is over very many small ones, and what
+//! an open connection takes.
+
+mod connections;
 
 use std::sync::Arc;
 
@@ -30,6 +33,10 @@ pub(crate) fn run(arguments: &MemoryArgs) -> Result<()> {
     pin_load()?;
     let mut record = Record::begin("memory", common.rounds, common.seconds);
     let runtime = runtime()?;
+    connections::run(common, &runtime, &mut record)?;
+    if arguments.connections {
+        return record.finish(&common.place.records);
+    }
     peaks(arguments, &runtime, &mut record)?;
     flat(arguments.requests, common, &runtime, &mut record)?;
     record.finish(&common.place.records)
