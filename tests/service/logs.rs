@@ -11,12 +11,12 @@ use std::{
 
 use evenkeel_proto::v1::NormKind;
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     harness::{Client, f32s, normalize},
     process::{Process, evenkeel},
+    socket_folder::socket_folder,
 };
 
 /// Long enough for a machine that hangs; a server that waits for its log never answers.
@@ -117,7 +117,7 @@ async fn a_reader_that_hangs_holds_up_no_call_and_not_the_end() {
 /// Not even the first line can be written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_cannot_print_its_address_serves() {
-    let folder = TempDir::new().expect("a folder");
+    let folder = socket_folder();
     let socket = folder.path().join("socket");
     let url = format!("unix:{}", socket.display());
     let mut command = evenkeel(&["--listen", &url], &[]);

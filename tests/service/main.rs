@@ -46,6 +46,7 @@ mod settings;
 mod shutdown;
 mod signals;
 mod silent;
+mod socket_folder;
 mod stalled;
 mod statements;
 mod streams;

@@ -1,6 +1,15 @@
 //! What Prometheus reads: a real server, scraped over loopback.
 
-use std::{collections::BTreeMap, net::SocketAddr, thread};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc as std_mpsc,
+    },
+    thread,
+};
 
 use evenkeel::{CheckpointHook, config::ServerConfig, server::Running};
 use evenkeel_proto::v1 as pb;
@@ -160,21 +169,33 @@ async fn a_tensor_that_is_computed_as_it_arrives_is_counted() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// Of several threads one is held while it computes, and others answer the scrapes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_tensor_that_is_computed_as_it_arrives_is_a_running_job() {
-    let (server, mut client) = start_with(config()).await;
-    let request = normalize(NormKind::Layer, f32s(&[1 << 10, 1 << 10], &vec![1.0; 1 << 20]));
-    let calls = tokio::spawn(async move {
-        loop {
-            client.normalize(request.clone()).await.expect("it is right");
+    let (at_checkpoint, mut reached) = mpsc::unbounded_channel();
+    let (release, released) = std_mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let asked = AtomicUsize::new(0);
+    let hook = CheckpointHook::that_never_waits(move |_| {
+        // The bridge asks before it starts the kernel.
+        if asked.fetch_add(1, Ordering::Relaxed) == 0 {
+            return;
         }
+        let _ = at_checkpoint.send(());
+        // Until the sender is dropped, and not at all after that.
+        let released = released.lock().expect("no holder panics");
+        released.recv().expect_err("nothing is ever sent");
     });
-    // Frames are waited for most of the time.
-    while value(&scrape(&server).await, "evenkeel_jobs_running", &[]) == 0.0 {
-        assert!(!calls.is_finished());
-    }
-    calls.abort();
-    while value(&scrape(&server).await, "evenkeel_jobs_running", &[]) > 0.0 {}
+    let (server, mut client) = start_with(ServerConfig { on_checkpoint: Some(hook), ..config() }).await;
+    let running = async || value(&scrape(&server).await, "evenkeel_jobs_running", &[]);
+    let request = normalize(NormKind::Layer, f32s(&[1 << 10, 1 << 10], &vec![1.0; 1 << 20]));
+    let call = tokio::spawn(async move { client.normalize(request).await });
+    reached.recv().await.expect("a part is computed");
+    assert_eq!(running().await, 1.0);
+    assert_eq!(value(&scrape(&server).await, "evenkeel_routes_total", &[("route", "streamed")]), 1.0);
+    drop(release);
+    call.await.expect("no panic").expect("it is right");
+    assert_eq!(running().await, 0.0);
 }
 
 #[tokio::test]

@@ -3,11 +3,15 @@
 use std::{fs, path::Path};
 
 /// Rows of which there may be no more without a test than this: it only goes down.
-const WITHOUT: usize = 18;
+const WITHOUT: usize = 1;
 
-/// Whether a file has a test of this name.
+/// Whether a file has a test of this name: a function, or a row `name: ...,` of a macro that makes tests.
 fn has_test(file: &str, name: &str) -> bool {
     let lines: Vec<&str> = file.lines().map(str::trim).collect();
+    let is_row = |line: &&str| line.ends_with(',') && line.split_once(": ").is_some_and(|(first, _)| first == name);
+    if file.contains("macro_rules!") && lines.iter().any(is_row) {
+        return true;
+    }
     let is_it = |line: &str| {
         let line = line.trim_start_matches("async ");
         line.strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('('))

@@ -173,7 +173,9 @@ pub(crate) fn log_until(log: &mut impl BufRead, text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_reads_the_log_level_again() {
     let (_folder, path) = file("log-level = \"warn\"\n");
-    let mut process = Process::start(&["--listen=127.0.0.1:0", "--config", &path], &[]);
+    // So few that any limit on open files has room for them: otherwise that is the first line.
+    let few = "--max-connections=100";
+    let mut process = Process::start(&["--listen=127.0.0.1:0", few, "--config", &path], &[]);
     let mut log = process.log();
     let mut client = process.client().await;
     let mut call = async || {

@@ -29,9 +29,9 @@ const AT_ONCE: usize = 64;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// What the process may grow by for those that have a place, and for the caller beside them: 16 KiB each, as measured by
 /// the benchmark `memory`, twice that without optimization, and twice that again for what other machines need.
-const MEMORY: usize = 64 * CAP << 10;
+const MEMORY: usize = (64 * CAP) << 10;
 /// The same with the beginning of a TLS handshake, for which there is a session.
-const MEMORY_TLS: usize = 128 * CAP << 10;
+const MEMORY_TLS: usize = (128 * CAP) << 10;
 /// Open files of this process: those of both tests at the same time, and of others beside them.
 const ENOUGH: u64 = 2 * (CAP + AT_ONCE) as u64 + 1000;
 

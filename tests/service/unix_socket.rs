@@ -14,6 +14,8 @@ use evenkeel::{
 use evenkeel_client::Client;
 use ndarray::array;
 
+use crate::socket_folder::socket_folder;
+
 fn at(path: &Path) -> ServerConfig {
     ServerConfig { listen: Address::Unix(path.to_owned()), ..ServerConfig::default() }
 }
@@ -26,7 +28,7 @@ async fn serves(server: &Running) {
 
 #[tokio::test]
 async fn calls_are_answered_and_the_file_goes_with_the_server() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = socket_folder();
     let path = folder.path().join("evenkeel.sock");
     let server = Running::start(at(&path)).await.expect("nothing is in its way");
     assert_eq!(server.url(), format!("unix:{}", path.display()));
@@ -39,7 +41,7 @@ async fn calls_are_answered_and_the_file_goes_with_the_server() {
 
 #[tokio::test]
 async fn a_socket_that_was_left_behind_is_replaced() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = socket_folder();
     let path = folder.path().join("evenkeel.sock");
     drop(UnixListener::bind(&path).expect("nothing is in its way"));
     assert!(path.exists(), "the standard library leaves the file");
@@ -50,7 +52,7 @@ async fn a_socket_that_was_left_behind_is_replaced() {
 
 #[tokio::test]
 async fn a_server_that_lives_keeps_its_socket() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = socket_folder();
     let path = folder.path().join("evenkeel.sock");
     let server = Running::start(at(&path)).await.expect("nothing is in its way");
     let error = Running::start(at(&path)).await.expect_err("it is taken");
@@ -71,7 +73,7 @@ async fn other_files_are_not_touched() {
 
 #[tokio::test]
 async fn a_file_that_took_its_place_stays() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = socket_folder();
     let path = folder.path().join("evenkeel.sock");
     let server = Running::start(at(&path)).await.expect("nothing is in its way");
     fs::remove_file(&path).expect("anybody may remove it");

@@ -43,14 +43,12 @@ static ALLOCATOR: Counting = Counting;
 /// What any operation may allocate: shapes, lists of axes, jobs of threads.
 const LITTLE: usize = 64 << 10;
 
-/// The most bytes that `operation` has allocated at a time, with its result.
-fn most<T>(operation: impl FnOnce() -> T) -> usize {
+/// The result of `operation`, and the most bytes that it has allocated at a time, with that.
+fn most<T>(operation: impl FnOnce() -> T) -> (T, usize) {
     let before = NOW.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
     let result = operation();
-    let most = MOST.load(Ordering::Relaxed) - before;
-    drop(result);
-    most
+    (result, MOST.load(Ordering::Relaxed) - before)
 }
 
 /// Fails if an operation has taken more than its demand and `output`, or has not taken half of what is demanded where that
@@ -98,21 +96,21 @@ fn check_normalizations(kind: NormKind, dtype: DType, shape: &[usize]) {
                 call().expect_err("what has no demand cannot be computed");
                 continue;
             };
-            let result = call().expect("what has a demand can be computed");
+            let (result, taken) = most(call);
+            let result = result.expect("what has a demand can be computed");
             let tensors = [&result.mean, &result.rstd, &result.running_mean, &result.running_var];
             let results: usize = tensors.into_iter().flatten().map(|tensor| tensor.data().len()).sum();
             assert_eq!(demand.results, results, "{what}");
-            drop(result);
-            check(&what, demand, input.data().len(), most(call));
+            check(&what, demand, input.data().len(), taken);
         }
         let backward = || normalize_backward(&spec, &parameters, input.view(), input.view(), &Uninterrupted);
         if let Ok(demand) = normalize_backward_demand(&spec, &parameters, input.view(), input.view()) {
-            let result = backward().expect("what has a demand can be computed");
+            let (result, taken) = most(backward);
+            let result = result.expect("what has a demand can be computed");
             let results: usize =
                 [&result.grad_weight, &result.grad_bias].into_iter().flatten().map(|it| it.data().len()).sum();
             assert_eq!(demand.results, results);
-            drop(result);
-            check(&format!("{kind:?} backward {dtype} {shape:?}"), demand, input.data().len(), most(backward));
+            check(&format!("{kind:?} backward {dtype} {shape:?}"), demand, input.data().len(), taken);
         }
     }
 }
@@ -124,12 +122,13 @@ fn check_dropouts(kind: DropoutKind, shape: &[usize]) {
         for mask in [false, true] {
             let demand = dropout_demand(&spec, shape, mask).expect("it is right");
             let call = || dropout(&spec, input.view(), mask, &Uninterrupted).expect("it is right");
-            assert_eq!(demand.results, call().mask.map_or(0, |mask| mask.len()));
-            check(&format!("{kind:?} {shape:?} {mask}"), demand, input.data().len(), most(call));
+            let (result, taken) = most(call);
+            assert_eq!(demand.results, result.mask.map_or(0, |mask| mask.len()));
+            check(&format!("{kind:?} {shape:?} {mask}"), demand, input.data().len(), taken);
         }
         let demand = dropout_backward_demand(&spec, shape).expect("it is right");
         let backward = || dropout_backward(&spec, input.view(), &Uninterrupted).expect("it is right");
-        check(&format!("{kind:?} backward {shape:?}"), demand, input.data().len(), most(backward));
+        check(&format!("{kind:?} backward {shape:?}"), demand, input.data().len(), most(backward).1);
     }
 }
 
@@ -173,7 +172,7 @@ fn check_all() {
         for mode in [ClipMode::Norm, ClipMode::Value, ClipMode::NormPerTensor] {
             let spec = Clipping::new(mode, 1e-6);
             let call = || clip_gradients(&spec, &views, &Uninterrupted).expect("it is right");
-            check(&format!("{mode:?}"), clip_demand(&spec, tensors), 4 * tensors, most(call));
+            check(&format!("{mode:?}"), clip_demand(&spec, tensors), 4 * tensors, most(call).1);
         }
     }
 }

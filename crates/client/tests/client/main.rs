@@ -12,6 +12,8 @@ mod layouts;
 mod lies;
 mod measure;
 mod server_info;
+#[path = "../../../../tests/service/socket_folder.rs"]
+mod socket_folder;
 mod statuses;
 mod tls;
 mod tokens;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tonic::{Code, transport::Endpoint};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::TestResult;
+use crate::{TestResult, socket_folder::socket_folder};
 
 const TOKEN: &str = "c2VjcmV0-token";
 
@@ -61,7 +61,7 @@ async fn every_call_carries_the_token() -> TestResult {
 
 #[tokio::test]
 async fn a_unix_socket_takes_tokens() -> TestResult {
-    let folder = tempfile::tempdir()?;
+    let folder = socket_folder();
     let listen = Address::Unix(folder.path().join("evenkeel.sock"));
     let (_folder, server) = start(ServerConfig { listen, ..ServerConfig::default() }).await?;
     assert!(is_admitted(&Client::builder().token(TOKEN).connect(server.url()).await?).await?);
