@@ -79,30 +79,78 @@ impl ExactSum {
         self.add_scaled(x.mul_add(x, -square), -2 * scale);
     }
 
-    /// Adds `x * 2^exponent`.
-    fn add_scaled(&mut self, x: f64, exponent: i32) {
+    /// Adds `x * 2^exponent`, which is a multiple of 2^-2308 and not above the square of the largest float64.
+    pub fn add_scaled(&mut self, x: f64, exponent: i32) {
         debug_assert!(x.is_finite(), "what is not finite is counted, not added");
         if x == 0.0 {
             return; // its exponent, scaled, may be below every place
         }
-        let bits = x.to_bits();
-        let biased = (bits >> 52 & 0x7FF) as i32;
-        let fraction = bits & ((1 << 52) - 1);
-        // A subnormal has the exponent of the smallest normal number, without the hidden bit.
-        let (mantissa, biased) = if biased == 0 { (fraction, 1) } else { (fraction | 1 << 52, biased) };
-        let place = biased - 1075 + exponent - UNIT_EXPONENT;
+        let (mantissa, power) = decoded(x);
+        self.add_units(mantissa, power + exponent, x.is_sign_negative());
+    }
+
+    /// Adds `a * b`, both finite. Nothing of the product is rounded, however small or large it is.
+    pub fn add_product(&mut self, a: f64, b: f64) {
+        debug_assert!(a.is_finite() && b.is_finite(), "what is not finite is counted, not added");
+        let ((a_mantissa, a_power), (b_mantissa, b_power)) = (decoded(a), decoded(b));
+        let product = u128::from(a_mantissa) * u128::from(b_mantissa);
+        let (power, negative) = (a_power + b_power, a.is_sign_negative() != b.is_sign_negative());
+        self.add_units(product as u64, power, negative);
+        self.add_units((product >> u64::BITS) as u64, power + u64::BITS as i32, negative);
+    }
+
+    /// Adds `mantissa * 2^power`, or its negative.
+    fn add_units(&mut self, mantissa: u64, power: i32, negative: bool) {
+        if mantissa == 0 {
+            return; // its power may be below or above every place
+        }
+        let place = power - UNIT_EXPONENT;
         // Where the lowest mantissa bits are below the unit they are zero; see `UNIT_EXPONENT`.
         let (mantissa, place) = if place < 0 { (mantissa >> -place, 0) } else { (mantissa, place as u32) };
         let wide = u128::from(mantissa) << (place % DIGIT_BITS);
         let first = (place / DIGIT_BITS) as usize;
         for (index, digit) in self.digits[first..first + 3].iter_mut().enumerate() {
             let part = i64::from((wide >> (DIGIT_BITS * index as u32)) as u32);
-            *digit += if x.is_sign_negative() { -part } else { part };
+            *digit += if negative { -part } else { part };
         }
         self.additions += 1;
         if self.additions >= ADDITIONS_BEFORE_CARRY {
             self.carry();
         }
+    }
+
+    /// The sum divided by `n`, which is not 0; what is below 2^-2308 is cut off.
+    pub fn divided_by(&self, n: u64) -> Self {
+        let (mut sum, negative) = self.magnitude();
+        let mut rest = 0;
+        for digit in sum.digits.iter_mut().rev() {
+            let dividend = u128::from(rest) << DIGIT_BITS | *digit as u128; // carried: not negative
+            // Below 2^32 for all but the highest digit, since the rest is below n.
+            *digit = (dividend / u128::from(n)) as i64;
+            rest = (dividend % u128::from(n)) as u64;
+        }
+        if negative {
+            sum.digits.iter_mut().for_each(|digit| *digit = -*digit);
+        }
+        sum
+    }
+
+    /// Whether the sum is 0.
+    pub fn is_zero(&self) -> bool {
+        self.magnitude().0.digits.iter().all(|&digit| digit == 0)
+    }
+
+    /// The sum as `(mantissa, exponent)`: it is `mantissa * 2^exponent`, with the mantissa rounded to nearest, ties to even,
+    /// and in [1, 2] or 0. Unlike [`to_f64`](Self::to_f64) it leaves no range.
+    pub fn to_scaled(&self) -> (f64, i32) {
+        let (magnitude, negative) = self.magnitude();
+        let Rounded { mantissa, exponent } = magnitude.round();
+        if mantissa == 0 {
+            return (0.0, 0);
+        }
+        let bits = mantissa.ilog2() as i32;
+        let value = mantissa as f64 * power_of_two(-bits);
+        (if negative { -value } else { value }, exponent + bits)
     }
 
     /// Adds another sum.
@@ -305,6 +353,16 @@ impl PartialEq for ExactSum {
 
 impl Eq for ExactSum {}
 
+/// The absolute value as `mantissa * 2^power`.
+fn decoded(x: f64) -> (u64, i32) {
+    let bits = x.to_bits();
+    let biased = (bits >> 52 & 0x7FF) as i32;
+    let fraction = bits & ((1 << 52) - 1);
+    // A subnormal has the exponent of the smallest normal number, without the hidden bit.
+    let (mantissa, biased) = if biased == 0 { (fraction, 1) } else { (fraction | 1 << 52, biased) };
+    (mantissa, biased - 1075)
+}
+
 /// The bytes up to the last that is not 0.
 pub(crate) fn significant(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)]
@@ -499,6 +557,49 @@ mod tests {
         #[test]
         fn two_terms_round_as_the_hardware_does(a in finite(), b in finite()) {
             prop_assert_eq!(sum(&[a, b]), a + b);
+        }
+
+        /// A product of float64 numbers is the rounded one and its rest, where both are in range.
+        #[test]
+        fn products_are_added_exactly(a in finite(), b in finite()) {
+            let mut sum = ExactSum::new();
+            sum.add_product(a, b);
+            prop_assert_eq!(sum.to_f64(), a * b);
+            if (1e-250..1e250).contains(&(a * b).abs()) {
+                sum.add(-(a * b));
+                prop_assert_eq!(sum.to_f64(), a.mul_add(b, -(a * b)));
+            }
+            let mut square = ExactSum::new();
+            square.add_product(a, a);
+            square.add_product(b, -b);
+            let mut expected = ExactSum::new();
+            expected.add_square(a);
+            let mut other = ExactSum::new();
+            other.add_square(b);
+            other.merge(&square);
+            prop_assert_eq!(other, expected);
+        }
+
+        /// What was multiplied by a number and is divided by it is what it was.
+        #[test]
+        fn quotients_are_exact(values in prop::collection::vec(-1e290..1e290, 1..5), tiny in finite(), n in 1u64..1 << 53) {
+            let (mut sum, mut product) = (ExactSum::new(), ExactSum::new());
+            for x in values.into_iter().chain([tiny * 1e-300]) {
+                sum.add(x);
+                product.add_product(x, n as f64);
+            }
+            let (mantissa, exponent) = sum.to_scaled();
+            prop_assert_eq!(mantissa * power_of_two(exponent.clamp(-1000, 1000)), sum.to_f64());
+            prop_assert_eq!(product.divided_by(n), sum);
+        }
+
+        /// A quotient that is not exact rounds as that of the hardware does.
+        #[test]
+        fn quotients_are_as_the_hardware_has_them(x in finite(), n in 1u64..1 << 53) {
+            let mut sum = ExactSum::new();
+            sum.add(x);
+            let quotient = sum.divided_by(n);
+            prop_assert!((quotient.to_f64() - x / n as f64).abs() <= 5e-324 || quotient.to_f64() == x / n as f64);
         }
 
         #[test]

@@ -6,6 +6,7 @@ mod backward;
 mod demand;
 mod forward;
 mod layout;
+mod mean;
 mod parts;
 mod plan;
 mod reduce;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::layout::{Dim, Layout, Position};
 use crate::{
     Checkpoint, Error,
-    lanes::{BLOCK, Double, Lanes, add_to, tree_sum},
+    lanes::{BLOCK, Double, LANES, Lanes, add_to, tree_sum},
     parallel::CHUNK,
     simd::{self, Kernel},
 };
@@ -97,6 +97,19 @@ fn column_pieces(width: usize, runs: usize) -> usize {
 /// The runs of a piece.
 fn column_piece(width: usize) -> usize {
     CHUNK / width.min(BLOCK)
+}
+
+/// How many terms are added to an accumulator before those are added to each other, at most.
+pub(super) fn terms_in_a_row(layout: &Layout, over: Over) -> usize {
+    let run = layout.run();
+    if over.keeps(&run) { CHUNK / run.len.min(BLOCK) } else { CHUNK / LANES }
+}
+
+/// The positions of all elements of a target, in order.
+pub(super) fn members(layout: &Layout, over: Over, target: usize) -> impl Iterator<Item = Position> {
+    let (kept, summed): (Vec<Dim>, Vec<Dim>) = layout.dims.iter().partition(|dim| over.keeps(dim));
+    let first = layout.origin().advance(&kept, target);
+    (0..count(&summed)).map(move |index| first.advance(&summed, index))
 }
 
 /// The way over a layout's elements, target by target.

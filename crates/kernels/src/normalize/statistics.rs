@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use super::{
     NormParameters,
     layout::{Layout, Position},
+    mean,
     plan::{Channels, Plan, Source},
     reduce::{Over, Terms, sums},
 };
@@ -64,20 +65,19 @@ impl Statistics {
             return Ok(Self { mean: zeros.clone(), tail: zeros, var, ..Self::default() }.with_rstd(plan.eps));
         }
         let totals = sums(layout, Over::Sets, &Plain { input, element }, checkpoint)?;
-        let means = totals.iter().map(|[sum]| {
-            // Of an infinite sum there is no rest.
-            if sum.high.is_finite() { sum.normalized().over(n).normalized() } else { Double::from(sum.high) }
-        });
-        let (mean, tail): (Vec<f64>, Vec<f64>) = means.map(|Double { high, low }| (high, low)).unzip();
+        let mut means: Vec<Double> = totals.iter().map(|&[sum]| mean::of_sum(sum, n)).collect();
+        let centre: Vec<f64> = means.iter().map(|mean| mean.high).collect();
         let along_run = layout.run().set_stride;
-        let centred = Centred { input, mean: &mean, along_run, element };
+        let centred = Centred { input, mean: &centre, along_run, element };
         let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
         // The deviations are from the mean without its tail, which is what all of them have too much.
-        let biased = |([squares], tail): (&[Double; 1], &f64)| {
-            let var = squares.value() / n - tail * tail;
+        let biased = |([squares], mean): (&[Double; 1], &Double)| {
+            let var = squares.value() / n - mean.low * mean.low;
             if var < 0.0 { 0.0 } else { var } // `f64::max` would make 0 of NaN
         };
-        let var = squares.iter().zip(&tail).map(biased).collect();
+        let var: Vec<f64> = squares.iter().zip(&means).map(biased).collect();
+        mean::settle::<E>(layout, input, &mut means, &var, checkpoint)?;
+        let (mean, tail) = means.into_iter().map(|Double { high, low }| (high, low)).unzip();
         Ok(Self { mean, tail, var, ..Self::default() }.with_rstd(plan.eps))
     }
 
@@ -86,39 +86,30 @@ impl Statistics {
     fn measure_doubly(plan: &Plan, layout: &Layout, input: &[u8], checkpoint: &dyn Checkpoint) -> Result<Self, Error> {
         let n = layout.set_len() as f64;
         let sets = layout.sets();
-        let mut mean: Vec<f64> = if plan.centred {
+        let mut means = vec![Double::from(0.0); sets];
+        if plan.centred {
             let totals = sums(layout, Over::Sets, &Plain { input, element: PhantomData::<f64> }, checkpoint)?;
-            totals.iter().map(|[sum]| sum.value() / n).collect()
-        } else {
-            vec![0.0; sets]
-        };
-        let centred = CentredDoubly { input, mean: &mean, along_run: layout.run().set_stride };
-        let deviations = sums(layout, Over::Sets, &centred, checkpoint)?;
-        let (mut tail, mut var) = (vec![0.0; sets], vec![0.0; sets]);
-        let (mut rstd, mut rstd_tail) = (vec![0.0; sets], vec![0.0; sets]);
-        for (set, [sum, squares, sum_rest, squares_rest]) in deviations.into_iter().enumerate() {
-            let sum = with_rest(sum, sum_rest);
-            let mut squares = with_rest(squares, squares_rest);
-            if plan.centred {
-                // An infinite mean has no tail: the deviations from it are NaN.
-                if sum.high.is_nan() {
-                    tail[set] = sum.high;
-                } else {
-                    // Rounded once: where all elements are within a few units of the last place, it is most of a result.
-                    let shift = sum.over(n);
-                    (mean[set], tail[set]) = two_sum(mean[set], shift.high);
-                    tail[set] += shift.low;
-                }
-                let sum = sum.value();
-                squares = squares.minus(Double::from(sum * sum / n));
-                if squares.high < 0.0 {
-                    squares = Double::from(0.0);
-                }
+            means.iter_mut().zip(totals).for_each(|(mean, [sum])| *mean = mean::of_sum(sum, n));
+        }
+        let centre: Vec<f64> = means.iter().map(|mean| mean.high).collect();
+        let centred = CentredDoubly { input, mean: &centre, along_run: layout.run().set_stride };
+        let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
+        let (mut var, mut rstd, mut rstd_tail) = (vec![0.0; sets], vec![0.0; sets], vec![0.0; sets]);
+        for (set, [sum, rest]) in squares.into_iter().enumerate() {
+            // The deviations are from the mean without its tail, which is what all of them have too much. Where all elements
+            // are within a few units of the last place, it is most of a result.
+            let tail = means[set].low;
+            let mut squares = with_rest(sum, rest).over(n).minus(Double::product(tail, tail));
+            if squares.high < 0.0 {
+                squares = Double::from(0.0);
             }
-            let squares = squares.over(n);
             let Double { high, low } = reciprocal_root(squares.plus(Double::from(plan.eps)));
             (var[set], rstd[set], rstd_tail[set]) = (squares.value(), high, low);
         }
+        if plan.centred {
+            mean::settle::<f64>(layout, input, &mut means, &var, checkpoint)?;
+        }
+        let (mean, tail) = means.into_iter().map(|Double { high, low }| (high, low)).unzip();
         Ok(Self { mean, tail, var, rstd, rstd_tail })
     }
 
@@ -239,14 +230,19 @@ pub(super) fn with_rest(sum: Double, rest: Double) -> Double {
 /// `1 / sqrt(x)`.
 fn reciprocal_root(x: Double) -> Double {
     let Double { high: x, low } = if x.high.is_finite() { x.normalized() } else { x };
+    // 0, infinity and NaN have no more digits; nor has what is below 0.
+    if !(f64::MIN_POSITIVE..f64::INFINITY).contains(&x) {
+        return Double::from(1.0 / x.sqrt());
+    }
+    // Of a number near 1 nothing is below the smallest number. A power of four and its root round nothing.
+    let half = ((x.to_bits() >> 52) as i32 - 1023) / 2;
+    let power = |exponent: i32| f64::from_bits(((1023 + exponent) as u64) << 52);
+    let (x, low) = (x * power(-half) * power(-half), low * power(-half) * power(-half));
     let root = x.sqrt();
     let high = 1.0 / root;
-    // Beyond these, what is rounded away may be below the smallest number; and 0, infinity and NaN have no more digits.
-    if !(1e-280..1e280).contains(&x) {
-        return Double::from(high);
-    }
     let root_low = (root.mul_add(-root, x) + low) / (2.0 * root);
-    Double { high, low: high * (root.mul_add(-high, 1.0) - root_low * high) }.normalized()
+    let Double { high, low } = Double { high, low: high * (root.mul_add(-high, 1.0) - root_low * high) }.normalized();
+    Double { high: high * power(-half), low: low * power(-half) }
 }
 
 /// The elements themselves.
@@ -327,7 +323,7 @@ impl<E: Element> Terms<1> for Centred<'_, E> {
     }
 }
 
-/// Deviations from a first estimate of the mean and their squares, and then what rounding takes from each of them.
+/// Squares of the deviations from the mean without its tail, and what rounding takes from each of them.
 struct CentredDoubly<'a> {
     input: &'a [u8],
     mean: &'a [f64],
@@ -335,24 +331,23 @@ struct CentredDoubly<'a> {
     along_run: usize,
 }
 
-impl Terms<4> for CentredDoubly<'_> {
-    const EACH: usize = 2;
+impl Terms<2> for CentredDoubly<'_> {
+    const EACH: usize = 1;
 
     #[inline(always)]
-    fn write(&self, at: Position, [deviations, squares, deviation_rests, square_rests]: [&mut [f64]; 4]) {
-        f64::decode_from(self.input, at.offset, deviations);
+    fn write(&self, at: Position, [squares, rests]: [&mut [f64]; 2]) {
+        f64::decode_from(self.input, at.offset, squares);
+        let square = |(x, rest): (&mut f64, &mut f64), mean: f64| {
+            let (high, low) = two_sum(*x, -mean);
+            let deviation = Double { high, low };
+            Double { high: *x, low: *rest } = deviation.times(deviation);
+        };
+        let terms = squares.iter_mut().zip(rests);
         if self.along_run == 0 {
             let mean = self.mean[at.set];
-            deviations.iter_mut().zip(&mut *deviation_rests).for_each(|(x, rest)| (*x, *rest) = two_sum(*x, -mean));
+            terms.for_each(|term| square(term, mean));
         } else {
-            let means = &self.mean[at.set..];
-            let deviations = deviations.iter_mut().zip(&mut *deviation_rests);
-            deviations.zip(means).for_each(|((x, rest), mean)| (*x, *rest) = two_sum(*x, -mean));
-        }
-        let deviations = deviations.iter().zip(deviation_rests);
-        for ((square, square_rest), (&high, &mut low)) in squares.iter_mut().zip(square_rests).zip(deviations) {
-            let deviation = Double { high, low };
-            Double { high: *square, low: *square_rest } = deviation.times(deviation);
+            terms.zip(&self.mean[at.set..]).for_each(|(term, &mean)| square(term, mean));
         }
     }
 }

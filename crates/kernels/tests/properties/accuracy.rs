@@ -128,6 +128,81 @@ fn subnormal_rows() {
     layer_is_right(DType::F32, &noise(300, |x| if x > 1.0 { x } else { x * 1e-42 }), 1e-5);
 }
 
+/// The mean is what the smallest element leaves of it.
+#[test]
+fn a_mean_that_large_elements_leave() {
+    let row = [1e38, 1e21, 1e4, -1e38, -1e21];
+    for dtype in [DType::F32, DType::F64] {
+        let input = tensor(dtype, &[1, 5], &row);
+        let none = NormParameters::default();
+        let got = normalize(&Normalization::new(NormKind::Layer), &none, input.view(), true, &Uninterrupted);
+        assert_eq!(got.expect("valid").mean.expect("asked for").view().to_f64(), [2000.0], "{dtype}");
+    }
+    is_right(&row, 1e-5);
+}
+
+/// The named ones, and what is like them, along every way through the kernels: in rows and columns, in one piece and in
+/// several, in slabs, of single elements, with what rounding takes from the large ones.
+#[test]
+fn large_elements_that_cancel_in_every_layout() {
+    let batch = |shape: &[usize]| (NormKind::Batch, shape.to_vec());
+    let layer = |shape: &[usize]| (NormKind::Layer, shape.to_vec());
+    let layouts = [
+        batch(&[7, 1]),
+        batch(&[7, 2]),
+        batch(&[9, 300]),
+        batch(&[5000, 3]),
+        batch(&[20, 3, 50]),
+        batch(&[2, 3, 9000]),
+        layer(&[3, 7]),
+        layer(&[5, 300]),
+        layer(&[2, 5000]),
+        layer(&[2, 17_000]),
+        (NormKind::Instance, vec![2, 3, 40, 5]),
+        (NormKind::Rms, vec![3, 300]),
+    ];
+    for (kind, shape) in layouts {
+        let len: usize = shape.iter().product();
+        for dtype in [DType::F32, DType::F64, DType::Bf16] {
+            for large in [1e37, 1e18, 3e30 * 7.0, -2e12] {
+                let mut input = noise(len, |x| x + 7.0);
+                // A pair in each set, wherever its elements lie: at the same distance from both ends.
+                for i in 0..len / 3 {
+                    let opposite = len - 1 - i;
+                    let is_large = i % 3 < 2;
+                    (input[i], input[opposite]) = if is_large { (large, -large) } else { (input[i], input[opposite]) };
+                }
+                let grad_output: Vec<f64> = (0..len).map(|i| (i as f64 * 0.7).sin() + 0.25).collect();
+                let case = Case {
+                    spec: Normalization { eps: Some(1e-5), momentum: Some(0.1), ..Normalization::new(kind) },
+                    input: tensor(dtype, &shape, &input),
+                    grad_output: tensor(dtype, &shape, &grad_output),
+                    weight: None,
+                    bias: None,
+                    running: None,
+                };
+                check(&case).unwrap_or_else(|error| panic!("{kind:?} {shape:?} {dtype} {large}: {error}"));
+            }
+        }
+    }
+}
+
+/// Float64, in which the elements next to the mean are too many to be told from it by their dtype.
+#[test]
+fn one_small_element_in_columns_of_float64() {
+    let input: Vec<f64> = [[1e37; 3], [-1e37; 3]].concat().into_iter().chain([7.0]).collect();
+    let case = Case {
+        spec: Normalization { eps: Some(1e-5), momentum: Some(0.1), ..Normalization::new(NormKind::Batch) },
+        input: tensor(DType::F64, &[7, 1], &input),
+        grad_output: tensor(DType::F64, &[7, 1], &[1.0, -2.0, 3.0, 0.5, 0.25, -1.0, 1.0]),
+        weight: None,
+        bias: None,
+        running: None,
+    };
+    check(&case).unwrap_or_else(|error| panic!("{error}"));
+    layer_is_right(DType::F64, &input, 1e-5);
+}
+
 #[test]
 fn a_group_of_many_uniform_numbers() {
     // pytorch#54293: 3.8e7 numbers in [0, 1) in one group; the float32 mean and variance drift.

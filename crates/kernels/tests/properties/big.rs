@@ -1,4 +1,4 @@
-//! Numbers of several hundred bits, on whole numbers of any length: what results are measured against.
+//! Numbers of some thousand bits, on whole numbers of any length: what results are measured against.
 
 use std::{
     cmp::Ordering,
@@ -7,9 +7,9 @@ use std::{
 
 use num_bigint::{BigInt, BigUint, Sign};
 
-/// Results keep at least this many bits. Operations on numbers that are shorter, like sums of tensor elements and products
-/// of two or three of them, are exact.
-const PRECISION: u64 = 320;
+/// Results keep at least this many bits: more than lie between the largest and the smallest float64. Operations on numbers
+/// that are shorter, like sums of tensor elements and products of two of them, are exact.
+const PRECISION: u64 = 2400;
 
 /// `mantissa * 2^exponent`, always finite. An operation rounds, downwards, where its result is longer than 2 *
 /// [`PRECISION`] bits; division and root always do.

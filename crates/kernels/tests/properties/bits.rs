@@ -20,7 +20,7 @@ use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 
 use super::{
-    case::{dtypes, tensor, wide_numbers},
+    case::{cancelling_numbers, dtypes, tensor, wide_numbers},
     in_place::{self, clip_both, normalize_backward_in_both, normalize_in_both},
 };
 
@@ -220,6 +220,27 @@ fn normalization() {
     }
 }
 
+/// Means that are added again.
+#[test]
+fn normalization_of_large_elements_that_cancel() {
+    for (spec, shape) in normalizations() {
+        for dtype in [DType::F32, DType::F64, DType::Bf16] {
+            let grad = noise(dtype, &shape);
+            let mut numbers = noise(dtype, &shape).view().to_f64();
+            let len = numbers.len();
+            for i in (0..len / 2).step_by(5) {
+                let large = 1e36 / 7f64.powi((i % 37) as i32);
+                (numbers[i], numbers[len - 1 - i]) = (large, -large);
+            }
+            let input = tensor(dtype, &shape, &numbers);
+            let weight = weight_of(&spec, DType::F64, &shape);
+            everywhere(&format!("{:?} {shape:?} {dtype}", spec.kind), || {
+                normalize_both(&spec, weight.view(), input.view(), grad.view())
+            });
+        }
+    }
+}
+
 #[test]
 fn running_statistics() {
     let (input, channels) = (noise(DType::F32, &[16, 5, 1001]), noise(DType::F32, &[5]));
@@ -349,7 +370,8 @@ proptest! {
     fn rows_do_not_know_of_each_other(
         ((spec, row), dtype, input, grad) in (row_wise(), dtypes()).prop_flat_map(|((spec, row), dtype)| {
             let len = 40 * row.iter().product::<usize>();
-            (Just((spec, row)), Just(dtype), wide_numbers(dtype, len), wide_numbers(dtype, len))
+            let numbers = || prop_oneof![wide_numbers(dtype, len), cancelling_numbers(dtype, len)];
+            (Just((spec, row)), Just(dtype), numbers(), numbers())
         }),
         mut cuts in prop::collection::vec(0usize..=40, 0..50),
     ) {

@@ -55,6 +55,34 @@ pub(crate) fn wide_numbers(dtype: DType, len: usize) -> impl Strategy<Value = Ve
     )
 }
 
+/// Numbers among which there are pairs that cancel, exactly or but for some units of their last places, at several
+/// magnitudes up to those that the dtype has.
+pub(crate) fn cancelling_numbers(dtype: DType, len: usize) -> impl Strategy<Value = Vec<f64>> {
+    let (least, most) = match dtype {
+        DType::F32 | DType::Bf16 => (-38, 38),
+        DType::F64 => (-140, 140),
+        DType::F16 => (-7, 4),
+    };
+    let place = any::<prop::sample::Index>;
+    let pair = (place(), place(), least..=most, 1.0..9.0, prop_oneof![3 => Just(0.0), 1 => -3.0..3.0]);
+    let pairs = prop::collection::vec(pair, 0..=len.clamp(2, 12));
+    (wide_numbers(dtype, len), numbers(len), any::<bool>(), pairs).prop_map(move |(wide, plain, is_wide, pairs)| {
+        let mut numbers = if is_wide { wide } else { plain };
+        for (one, other, decade, digits, steps) in pairs {
+            let steps: f64 = steps;
+            let large = super::ulp::rounded(dtype, digits * 10f64.powi(decade));
+            let large = if large.is_finite() { large } else { 10f64.powi(decade) };
+            // In float64 exactly, and so in the dtype, but at the end of its range.
+            let other_large = large + steps.round() * super::ulp::ulp(dtype, large);
+            if len > 1 {
+                numbers[one.index(len)] = large;
+                numbers[other.index(len)] = if other_large.is_finite() { -other_large } else { -large };
+            }
+        }
+        numbers
+    })
+}
+
 pub(crate) fn tensors(shape: Vec<usize>) -> impl Strategy<Value = Tensor> {
     let len = shape.iter().product();
     (dtypes(), numbers(len)).prop_map(move |(dtype, values)| tensor(dtype, &shape, &values))
@@ -99,13 +127,25 @@ impl Case {
     }
 }
 
-/// Tensors of every dtype, of one scale and moderate offsets, as the inputs of layers are, or of any.
-pub(crate) fn cases() -> impl Strategy<Value = Case> {
-    any::<bool>().prop_flat_map(|wide| cases_of(DType::ALL.to_vec(), wide))
+/// How input and gradient are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Numbers {
+    /// Of one scale and moderate offsets, as the inputs of layers are.
+    Ordinary,
+    /// Of any scale and offset.
+    Wide,
+    /// With large elements that cancel.
+    Cancelling,
 }
 
-/// Cases whose input is of one of the dtypes; `wide`: of any scale and offset.
-pub(crate) fn cases_of(dtypes: Vec<DType>, wide: bool) -> impl Strategy<Value = Case> {
+/// Tensors of every dtype, of one scale and moderate offsets, as the inputs of layers are, or of any.
+pub(crate) fn cases() -> impl Strategy<Value = Case> {
+    prop::sample::select(vec![Numbers::Ordinary, Numbers::Wide])
+        .prop_flat_map(|numbers| cases_of(DType::ALL.to_vec(), numbers))
+}
+
+/// Cases whose input is of one of the dtypes.
+pub(crate) fn cases_of(dtypes: Vec<DType>, drawn: Numbers) -> impl Strategy<Value = Case> {
     let kinds = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
     // Long and short runs, so that pieces and blocks are cut at every kind of boundary.
     let dims = prop_oneof![8 => 1usize..6, 2 => 6usize..40, 1 => 250usize..600];
@@ -162,7 +202,11 @@ pub(crate) fn cases_of(dtypes: Vec<DType>, wide: bool) -> impl Strategy<Value = 
             let variance = (self::dtypes(), prop::collection::vec(0.25f64..4.0, channels))
                 .prop_map(move |(dtype, values)| tensor(dtype, &[channels], &values));
             let input = prop::sample::select(dtypes.clone()).prop_flat_map(move |dtype| {
-                let numbers = || if wide { wide_numbers(dtype, len).boxed() } else { numbers(len).boxed() };
+                let numbers = || match drawn {
+                    Numbers::Ordinary => numbers(len).boxed(),
+                    Numbers::Wide => wide_numbers(dtype, len).boxed(),
+                    Numbers::Cancelling => cancelling_numbers(dtype, len).boxed(),
+                };
                 (Just(dtype), numbers(), numbers())
             });
             (

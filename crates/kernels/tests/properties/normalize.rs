@@ -4,7 +4,7 @@ use evenkeel_kernels::{DType, Error, NormKind, NormParameters, Normalization, Te
 use proptest::prelude::*;
 
 use super::{
-    case::{Case, cases, only, tensor},
+    case::{Case, Numbers, cases, cases_of, only, tensor},
     in_place::{normalize_backward_in_both, normalize_in_both},
     oracle,
     ulp::{self, Exact, Limit},
@@ -56,6 +56,18 @@ proptest! {
 
     #[test]
     fn every_kind_is_its_definition(case in cases()) {
+        check(&case)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::default())]
+
+    /// Sums of which next to nothing is left, in rows and in columns.
+    #[test]
+    fn large_elements_that_cancel_take_nothing_of_the_others(
+        case in cases_of(vec![DType::F32, DType::F64, DType::F64, DType::Bf16, DType::F16], Numbers::Cancelling)
+    ) {
         check(&case)?;
     }
 }

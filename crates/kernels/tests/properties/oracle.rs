@@ -1,4 +1,4 @@
-//! Normalization as its definition says, element by element, in several hundred bits.
+//! Normalization as its definition says, element by element, in some thousand bits.
 
 use std::collections::BTreeMap;
 
@@ -58,8 +58,6 @@ pub(crate) struct Expected {
 struct Set {
     members: Vec<IxDyn>,
     mean: Big,
-    /// The mean of the magnitudes.
-    magnitude: f64,
     rstd: Big,
 }
 
@@ -122,7 +120,7 @@ pub(crate) fn normalize(case: &Case) -> Option<Expected> {
             return None;
         }
         let rstd = &Big::from(1) / &denominator.sqrt();
-        sets.push(Set { members, mean, magnitude, rstd });
+        sets.push(Set { members, mean, rstd });
     }
 
     let pooled = pooled(spec, shape);
@@ -190,7 +188,7 @@ pub(crate) fn normalize(case: &Case) -> Option<Expected> {
     let listed = |array: ArrayD<Exact>| array.into_raw_vec_and_offset().0;
     Some(Expected {
         output: listed(output),
-        mean: sets.iter().map(|set| Exact { value: set.mean.clone(), term: set.magnitude }).collect(),
+        mean: sets.iter().map(|set| set.mean.clone().into()).collect(),
         rstd: sets.iter().map(|set| set.rstd.clone().into()).collect(),
         running: given.filter(|_| own).map(|[mean, var]| [blend(0, &mean), blend(1, &var)]),
         grad_input: listed(grad_input),

@@ -1,6 +1,11 @@
 //! Mean and variance of one set, in one pass over its elements where their mean can be had so.
 
-use crate::lanes::{BLOCK, Double, LANES, Lanes};
+use super::super::mean;
+use crate::{
+    dtype::Exponents,
+    lanes::{BLOCK, Double, LANES, Lanes},
+    parallel::CHUNK,
+};
 
 /// The statistics of a set, as [`Statistics`](super::Statistics) has them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,9 +65,8 @@ fn centred(elements: &[Bytes]) -> (Double, f64) {
     const TOO_FAR: f64 = 64.0;
     let n = elements.len() as f64;
     let origin = number(elements[0]);
-    let Pass { sum, squares } = one_pass(elements, origin);
-    // Of an infinite sum there is no rest.
-    let mean = if sum.high.is_finite() { sum.normalized().over(n).normalized() } else { Double::from(sum.high) };
+    let Pass { sum, squares, is_exact } = one_pass(elements, origin);
+    let mean = mean::of_sum(sum, n);
     let shift = (mean.high - origin) + mean.low;
     let var = squares / n - shift * shift;
     let var = if shift * shift > TOO_FAR * var {
@@ -71,13 +75,30 @@ fn centred(elements: &[Bytes]) -> (Double, f64) {
     } else {
         var
     };
-    (mean, if var < 0.0 { 0.0 } else { var }) // `f64::max` would make 0 of NaN
+    let var = if var < 0.0 { 0.0 } else { var }; // `f64::max` would make 0 of NaN
+    (if is_exact { mean } else { settled(mean, var, elements) }, var)
 }
+
+/// The mean, exactly if this one is not certain.
+///
+/// Not inlined, as [`Lanes::sum`] is not, and for its reason.
+#[inline(never)]
+fn settled(mean: Double, var: f64, elements: &[Bytes]) -> Double {
+    if mean::is_certain::<f32>(mean, var, TERMS) {
+        return mean;
+    }
+    mean::exact(elements.iter().copied().map(number), elements.len()).unwrap_or(mean)
+}
+
+/// The most terms that an accumulator takes.
+const TERMS: usize = CHUNK / LANES;
 
 /// The sum of the elements, and that of the squares of their differences from an origin.
 struct Pass {
     sum: Double,
     squares: f64,
+    /// Whether nothing was lost of the sum. May say no where nothing was.
+    is_exact: bool,
 }
 
 #[inline(always)]
@@ -114,7 +135,7 @@ fn one_pass(elements: &[Bytes], origin: f64) -> Pass {
     } else {
         sum_of_each(elements)
     };
-    Pass { sum, squares: squares.plain_total() }
+    Pass { sum, squares: squares.plain_total(), is_exact: reach.is_held(elements.len()) }
 }
 
 /// Elements that fill no lanes, followed by zeros, and their differences from an origin, followed by zeros.
@@ -254,6 +275,13 @@ impl Reach {
     fn holds(&self, terms: usize) -> bool {
         let bits = f32::MANTISSA_DIGITS + self.powers + terms.next_power_of_two().ilog2();
         self.finite && bits <= f64::MANTISSA_DIGITS
+    }
+
+    /// Whether a pair holds the sum of so many of them.
+    #[inline(always)]
+    fn is_held(&self, elements: usize) -> bool {
+        let exponents = Exponents { largest: self.powers as i32, smallest: 0 };
+        self.finite && mean::is_exact::<f32>(exponents, elements, TERMS)
     }
 }
 

@@ -1,0 +1,211 @@
+//! The means of sets, and those that a sum of two float64 numbers may have lost.
+//!
+//! A sum that is kept as a pair is off by up to [`loss`] times the sum of the magnitudes. That is nothing to most means;
+//! where large elements cancel it can be all of one. Most sums are exact, which their elements' exponents tell, and of the
+//! others nearly all are good enough. What is left is added again, exactly.
+//!
+//! No bit depends on which of these ways is taken: where a pair holds a sum, all of them give that pair.
+
+use std::marker::PhantomData;
+
+use evenkeel_exact::ExactSum;
+use rayon::prelude::*;
+
+use super::{
+    layout::{Layout, Position},
+    reduce::{Over, Terms, members, sums, terms_in_a_row},
+};
+use crate::{
+    Checkpoint, DType, Element, Error,
+    dtype::Exponents,
+    lanes::Double,
+    parallel::CHUNK,
+    simd::{self, Kernel},
+};
+
+/// How many times an error has to go into a number that is to be right to 2^-30 of itself, and a bit of an allowance for the
+/// estimate of the error: that is a 64th of the last place of float32.
+const SINGLE: f64 = (1u64 << 32) as f64;
+/// The same for a number that is to be right to the last place of float64.
+const DOUBLE: f64 = (1u64 << 54) as f64;
+
+/// How far off a mean may be, as a part of the root of the mean square, if each accumulator takes `terms` terms.
+///
+/// An addition rounds away at most 2^-53 of the sum that it makes, and so what is kept of `terms` of them is at most that
+/// many times 2^-53 of the magnitudes. Adding it up loses 2^-53 of itself at each step: all in all `(terms * 2^-53)^2` of the
+/// magnitudes, whose mean is at most the root of the mean square. The steps that make one accumulator of all add less than
+/// another part of that size.
+fn loss(terms: usize) -> f64 {
+    let kept = terms.max(64) as f64 * (f64::EPSILON / 2.0);
+    2.0 * kept * kept
+}
+
+/// The mean of `n` elements, of which this is the sum, and what its rounding to float64 left over.
+pub(super) fn of_sum(sum: Double, n: f64) -> Double {
+    // Of an infinite sum there is no rest.
+    if sum.high.is_finite() { sum.normalized().over(n).normalized() } else { Double::from(sum.high) }
+}
+
+/// Whether this mean and the differences of all elements from it are right to 2^-30 of themselves, if so many terms were added
+/// to each accumulator. May say no where they are.
+///
+/// No element is nearer to the mean than the number of its dtype that is nearest; if that is far enough away, all are. Zero is
+/// such a number, too, so that the mean itself is no smaller than that distance.
+#[inline(always)]
+pub(super) fn is_certain<E: Element>(mean: Double, var: f64, terms: usize) -> bool {
+    let error = loss(terms) * (var + mean.high * mean.high).sqrt();
+    let nearest = E::from_f64(mean.high).to_f64();
+    let distance = ((mean.high - nearest) + mean.low).abs();
+    // The mean may be asked for in float64. Of what is not finite nothing can be lost.
+    !(distance < SINGLE * error || mean.high.abs() < DOUBLE * error)
+}
+
+/// Whether a pair holds every sum of `n` of these elements, with so many terms to an accumulator. May say no where it does.
+///
+/// All elements are multiples of one unit, and so is what is rounded away. With M the largest magnitude, at most
+/// `2^-53 * terms * M` is kept of each addition, and less than `2 * n * terms * 2^-53 * M` of all: if that has no more than 53
+/// bits of the unit, adding it up rounds nothing.
+pub(super) fn is_exact<E: Element>(exponents: Exponents, n: usize, terms: usize) -> bool {
+    let Exponents { largest, smallest } = exponents;
+    let power = |count: usize| count.next_power_of_two().ilog2() as i32;
+    let bits = E::MANTISSA + 2 + (largest - smallest).max(0) + power(n) + power(terms);
+    largest <= 2 * E::BIAS && bits <= 2 * f64::MANTISSA_DIGITS as i32
+}
+
+/// The mean of `n` elements; `None` if not all are finite.
+pub(super) fn exact(elements: impl Iterator<Item = f64>, n: usize) -> Option<Double> {
+    let mut sum = ExactSum::new();
+    for x in elements {
+        if !x.is_finite() {
+            return None;
+        }
+        sum.add(x);
+    }
+    Some(of_exact_sum(sum, n))
+}
+
+fn of_exact_sum(sum: ExactSum, n: usize) -> Double {
+    // What this number, and its rest, leave of a sum.
+    let take = |sum: &mut ExactSum| {
+        let number = sum.to_f64();
+        if number.is_finite() {
+            sum.add(-number);
+        }
+        number
+    };
+    let mut rest = sum.clone();
+    let pair = Double { high: take(&mut rest), low: take(&mut rest) };
+    if pair.high.is_finite() && rest.is_zero() {
+        return of_sum(pair, n as f64);
+    }
+    let mut mean = sum.divided_by(n as u64);
+    Double { high: take(&mut mean), low: take(&mut mean) }
+}
+
+/// Puts the exact mean in the place of each that is not certain. `vars`: the variances, with the square of what the means are
+/// off by at most.
+pub(super) fn settle<E: Element>(
+    layout: &Layout,
+    input: &[u8],
+    means: &mut [Double],
+    vars: &[f64],
+    checkpoint: &dyn Checkpoint,
+) -> Result<(), Error> {
+    let terms = terms_in_a_row(layout, Over::Sets);
+    let mut doubtful: Vec<usize> = if E::DTYPE == DType::F64 {
+        // Neighbours in float64 are too close for telling without a look at the elements.
+        (0..means.len()).collect()
+    } else {
+        let is_doubtful = |&set: &usize| !is_certain::<E>(means[set], vars[set], terms);
+        (0..means.len()).filter(is_doubtful).collect()
+    };
+    if doubtful.is_empty() || is_exact::<E>(exponents::<E>(layout, input), layout.set_len(), terms) {
+        return Ok(());
+    }
+    if E::DTYPE == DType::F64 {
+        let error = |set: usize| loss(terms) * (vars[set] + means[set].high * means[set].high).sqrt();
+        let reach: Vec<f64> = (0..means.len()).map(|set| DOUBLE * error(set)).collect();
+        let mean: Vec<f64> = means.iter().map(|mean| mean.high).collect();
+        let close = Close { input, mean: &mean, reach: &reach, along_run: layout.run().set_stride };
+        let counts = sums(layout, Over::Sets, &close, checkpoint)?;
+        // A sum of finite elements may be beyond float64.
+        doubtful.retain(|&set| {
+            let [count] = counts[set];
+            count.value() > 0.0 || mean[set].abs() < reach[set] || !reach[set].is_finite()
+        });
+    }
+    let exact: Vec<(usize, Option<Double>)> = doubtful
+        .into_par_iter()
+        .map(|set| {
+            checkpoint.check()?;
+            let elements = members(layout, Over::Sets, set).map(|Position { offset, .. }| {
+                let mut x = [0.0];
+                E::decode_from(input, offset, &mut x);
+                x[0]
+            });
+            Ok::<_, Error>((set, exact(elements, layout.set_len())))
+        })
+        .collect::<Result<_, _>>()?;
+    for (set, mean) in exact {
+        means[set] = mean.unwrap_or(means[set]);
+    }
+    Ok(())
+}
+
+/// The exponents of all elements of a layout.
+fn exponents<E: Element>(layout: &Layout, input: &[u8]) -> Exponents {
+    let size = E::DTYPE.size();
+    // Elements of a slab are neighbours within each outermost index.
+    let [outermost, ref inner @ ..] = layout.dims[..] else { unreachable!("a layout has a dimension") };
+    let width = inner.iter().map(|dim| dim.len).product::<usize>();
+    let stretches: Vec<&[u8]> = if width == outermost.stride {
+        input[..outermost.len * width * size].chunks(CHUNK * size).collect()
+    } else {
+        (0..outermost.len).map(|index| &input[index * outermost.stride * size..][..width * size]).collect()
+    };
+    let none = || Exponents { largest: 0, smallest: i32::MAX };
+    let both = |a: Exponents, b: Exponents| Exponents {
+        largest: a.largest.max(b.largest),
+        smallest: a.smallest.min(b.smallest),
+    };
+    let of = |stretch: &[u8]| simd::run(OfStretch { stretch, element: PhantomData::<E> });
+    stretches.into_par_iter().with_min_len(4).map(of).reduce(none, both)
+}
+
+struct OfStretch<'a, E> {
+    stretch: &'a [u8],
+    element: PhantomData<E>,
+}
+
+impl<E: Element> Kernel for OfStretch<'_, E> {
+    type Output = Exponents;
+
+    #[inline(always)]
+    fn run(self) -> Exponents {
+        E::exponents(self.stretch)
+    }
+}
+
+/// 1 for each element that is nearer to the mean than that is certain.
+struct Close<'a> {
+    input: &'a [u8],
+    mean: &'a [f64],
+    reach: &'a [f64],
+    /// The distance of neighbours of a run in `mean` and `reach`: 0 or 1.
+    along_run: usize,
+}
+
+impl Terms<1> for Close<'_> {
+    #[inline(always)]
+    fn write(&self, at: Position, [x]: [&mut [f64]; 1]) {
+        f64::decode_from(self.input, at.offset, x);
+        let one_if = |is_close: bool| f64::from(u8::from(is_close));
+        if self.along_run == 0 {
+            let (mean, reach) = (self.mean[at.set], self.reach[at.set]);
+            x.iter_mut().for_each(|x| *x = one_if((*x - mean).abs() < reach));
+        } else {
+            let beside = self.mean[at.set..].iter().zip(&self.reach[at.set..]);
+            x.iter_mut().zip(beside).for_each(|(x, (mean, reach))| *x = one_if((*x - mean).abs() < *reach));
+        }
+    }
+}
