@@ -44,7 +44,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// The same, and the metadata of its details in words: they are a map, whose entries come in any order.
-    fn with_readable_details(&self) -> (BTreeMap<String, Vec<u8>>, &BTreeMap<String, Vec<u8>>, &[u8], String) {
+    fn with_readable_details(&self) -> Readable<'_> {
         let Self { status, headers, data, trailers } = self;
         let mut headers = headers.clone();
         let details = headers.remove("grpc-status-details-bin").unwrap_or_default();
@@ -54,7 +54,8 @@ impl Answer {
         map.insert("grpc-status-details-bin", HeaderValue::from_bytes(&details).expect("a header's value"));
         let details = Status::from_header_map(&map).expect("it has a status").get_error_details();
         let metadata = details.error_info().map(|info| info.metadata.iter().collect::<BTreeMap<_, _>>());
-        (headers, trailers, data, format!("{metadata:?} {:?} {:?}", details.bad_request(), details.retry_info()))
+        let details = format!("{metadata:?} {:?} {:?}", details.bad_request(), details.retry_info());
+        Readable { headers, trailers, data, details }
     }
 
     /// Headers and trailers together, and no data.
@@ -63,6 +64,15 @@ impl Answer {
         self.data.clear();
         self
     }
+}
+
+/// An answer whose details are words beside its other headers.
+#[derive(Debug, PartialEq)]
+struct Readable<'a> {
+    headers: BTreeMap<String, Vec<u8>>,
+    trailers: &'a BTreeMap<String, Vec<u8>>,
+    data: &'a [u8],
+    details: String,
 }
 
 /// A method, headers and frames.
