@@ -1,6 +1,7 @@
 //! Every way a call can fail, and the gRPC status it is answered with.
 
 mod nonfinite;
+mod ordered;
 mod words;
 
 use std::{borrow::Cow, collections::HashMap, error::Error as _, fmt, sync::Arc, time::Duration};
@@ -10,7 +11,7 @@ use tonic::{
     Code, Status,
     metadata::{Ascii, MetadataValue},
 };
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::ErrorDetails;
 
 pub(crate) use self::nonfinite::NonFiniteNorm;
 
@@ -296,7 +297,7 @@ impl From<Error> for Status {
             | Error::Panicked => error.to_string(),
         };
         let mut status = match error.details() {
-            Some(details) => Self::with_error_details(error.code(), message, details),
+            Some(details) => ordered::status(error.code(), message, details),
             None => Self::new(error.code(), message),
         };
         if let Some(pushback) = error.retry_pushback() {
@@ -320,6 +321,8 @@ fn limit_of(bytes: usize) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use tonic_types::StatusExt as _;
 
     use super::*;
 
