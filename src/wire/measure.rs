@@ -29,16 +29,15 @@ impl MeasureGradients {
         limit: usize,
     ) -> Result<Self, Error> {
         let pb::MeasureGradientsRequest { norm_type, partials, gradients } = request;
-        let said = norm_type.map(decode_order).transpose()?;
+        let mut found = Violations::new();
+        let said = norm_type.and_then(|norm_type| decode_order(norm_type, &mut found));
         if let (Some(before), Some(said)) = (order, said)
             && before != said
         {
-            let reason = format!("is {} after messages of {}", said.norm_type(), before.norm_type());
-            return Err(Error::invalid("norm_type", reason));
+            found.add("norm_type", format!("is {} after messages of {}", said.norm_type(), before.norm_type()));
         }
         let order = order.or(said).unwrap_or(NormOrder::Two);
         let partials = partials.into_iter().map(Parts::from).collect();
-        let mut found = Violations::new();
         let gradients = decode_gradients(gradients, limit, &mut found);
         decoded(Some(Self { order, says_order: said.is_some(), partials, gradients }), found)
     }
@@ -61,24 +60,28 @@ impl MeasureGradients {
     /// Adds the partials to `total`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for the first that no elements have, or that is of another order, or one too many;
-    /// [`Error::Cancelled`].
+    /// [`Error::Invalid`] for all that no elements have, that are of another order, or are too many; [`Error::Cancelled`].
+    /// `total` is of no use then.
     pub(crate) fn merge_partials(&self, total: &mut NormPartial, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+        let mut found = Violations::new();
         for (index, partial) in self.partials.iter().enumerate() {
             if index % PARTIALS_IN_A_ROW == 0 {
                 checkpoint.check()?;
             }
-            total
-                .merge_parts(partial)
-                .map_err(|error| Error::invalid(format!("partials[{index}].{}", error.field()), error.to_string()))?;
+            if let Err(error) = total.merge_parts(partial) {
+                found.add_with(|| (format!("partials[{index}].{}", error.field()), error.to_string()));
+            }
         }
-        Ok(())
+        Ok(found.into_result()?)
     }
 }
 
-fn decode_order(norm_type: f64) -> Result<NormOrder, Error> {
-    NormOrder::from_norm_type(norm_type)
-        .ok_or_else(|| Error::invalid("norm_type", InvalidPartial::NormType(norm_type).to_string()))
+fn decode_order(norm_type: f64, found: &mut Violations) -> Option<NormOrder> {
+    let order = NormOrder::from_norm_type(norm_type);
+    if order.is_none() {
+        found.add("norm_type", InvalidPartial::NormType(norm_type).to_string());
+    }
+    order
 }
 
 /// The answer to a call that has measured this.

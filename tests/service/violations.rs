@@ -109,6 +109,14 @@ async fn all_wrong_arguments_of_a_clipping_are_named() {
     let messages = [pb::MeasureGradientsRequest { gradients: wrong(), ..Default::default() }];
     let refused = refused_fields(client.measure_gradients(tokio_stream::iter(messages)).await);
     assert_eq!(refused, ["gradients[0].data", "gradients[2].dtype"]);
+    let messages = [pb::MeasureGradientsRequest { norm_type: Some(3.0), gradients: wrong(), ..Default::default() }];
+    let refused = refused_fields(client.measure_gradients(tokio_stream::iter(messages)).await);
+    assert_eq!(refused, ["norm_type", "gradients[0].data", "gradients[2].dtype"]);
+    let partial = |largest, norm_type| pb::NormPartial { largest, norm_type, ..Default::default() };
+    let partials = vec![partial(0.0, 2.0), partial(1.0, 2.0), partial(0.0, 1.0), partial(0.0, 7.0)];
+    let messages = [pb::MeasureGradientsRequest { partials, ..Default::default() }];
+    let refused = refused_fields(client.measure_gradients(tokio_stream::iter(messages)).await);
+    assert_eq!(refused, ["partials[1].largest", "partials[2].norm_type", "partials[3].norm_type"]);
 }
 
 /// The list ends where a status would be too long, and the words say how many more there are.
