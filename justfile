@@ -86,6 +86,10 @@ tls:
 h2spec:
     bash clients/h2spec/run.sh
 
+# What the retry policies of grpc-go and grpcio make of a server that refuses calls (needs Go, Python 3.11)
+retry:
+    bash clients/retry/run.sh
+
 # Measure the accuracy beside PyTorch's; write docs/accuracy.md and its plots (needs Python 3.11; installs PyTorch)
 accuracy *arguments:
     bash accuracy/run.sh {{ arguments }}

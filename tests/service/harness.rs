@@ -109,10 +109,21 @@ pub(crate) fn refusal<T>(answer: Result<T, Status>, code: Code) -> Status {
     status
 }
 
-/// The ErrorInfo of a status.
+/// The ErrorInfo of a status. RESOURCE_EXHAUSTED, whichever way it came, also tells clients that retry by a policy when to
+/// do so, or never to.
 #[track_caller]
 pub(crate) fn error_info(status: &Status) -> ErrorInfo {
-    let info = status.get_error_details().error_info().cloned().expect("the status has an ErrorInfo");
+    let details = status.get_error_details();
+    let info = details.error_info().cloned().expect("the status has an ErrorInfo");
     assert_eq!(info.domain, "evenkeel");
+    let pushback = status.metadata().get("grpc-retry-pushback-ms").map(|value| value.to_str().expect("it is text"));
+    match info.reason.as_str() {
+        "OVERLOADED" => {
+            let delay = details.retry_info().and_then(|info| info.retry_delay).expect("it has a RetryInfo");
+            assert_eq!(pushback, Some(delay.as_millis().to_string().as_str()));
+        }
+        "MESSAGE_TOO_LARGE" => assert_eq!(pushback, Some("-1")),
+        _ => assert_eq!(pushback, None),
+    }
     info
 }
