@@ -44,7 +44,7 @@ fn evenkeel_within(limits: &str, arguments: &[&str]) -> Command {
 }
 
 /// A program without the environment of the tests, whose output is read.
-fn piped(program: &str) -> Command {
+pub(crate) fn piped(program: &str) -> Command {
     let mut command = without_environment(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -1,6 +1,6 @@
 //! Row 48: a second signal to stop, and SIGHUP without a configuration file.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use prost::Message as _;
 use rustix::process::Signal;
@@ -8,9 +8,17 @@ use rustix::process::Signal;
 use crate::{
     harness::{dropout, f32s, normalize},
     peer::{Peer, prefix},
-    process::{Process, evenkeel},
+    process::{Process, piped},
     settings::log_until,
 };
+
+/// A server that is started by another program, which sets what it does about SIGHUP: it inherits that, and tests may run
+/// under `nohup`.
+fn behind(program: &str, arguments: &[&str]) -> Command {
+    let mut command = piped(program);
+    command.args(arguments).args([env!("CARGO_BIN_EXE_evenkeel"), "--listen=127.0.0.1:0"]);
+    command
+}
 
 async fn serves(process: &Process) {
     let request = normalize(evenkeel_proto::v1::NormKind::Layer, f32s(&[2], &[1.0; 2]));
@@ -40,7 +48,7 @@ async fn a_second_signal_ends_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_without_a_file_says_that_there_is_none() {
-    let mut process = Process::start(&["--listen=127.0.0.1:0"], &[]);
+    let mut process = Process::spawn(behind("env", &["--default-signal=HUP"]));
     let mut log = process.log();
     for _ in 0..2 {
         process.signal(Signal::HUP);
@@ -52,14 +60,7 @@ async fn sighup_without_a_file_says_that_there_is_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_that_is_ignored_stays_so() {
-    let plain = evenkeel(&[], &[]);
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).arg("--listen=127.0.0.1:0");
-    for (name, _) in plain.get_envs() {
-        command.env_remove(name);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let process = Process::spawn(command);
+    let process = Process::spawn(behind("sh", &["-c", "trap '' HUP; exec \"$0\" \"$@\""]));
     process.signal(Signal::HUP);
     serves(&process).await;
     let (status, _, log) = process.stop(Signal::TERM);
