@@ -33,12 +33,13 @@ self_signed() {
     (cd "$1" && go run "$generate" --host "$2" --ecdsa-curve P256 2>/dev/null)
 }
 
-# serve [FLAG...]: builds a server and starts it on a free port; sets `evenkeel`, `server` and `target`.
+# serve [FLAG...]: builds a server and starts it on a free port; sets `evenkeel`, `server` and `target`. It logs warnings, if
+# no flag says otherwise.
 serve() {
     cargo build --release --locked --package evenkeel
     evenkeel=${CARGO_TARGET_DIR:-target}/release/evenkeel
     [[ -p $scratch/stdout ]] || mkfifo "$scratch/stdout"
-    "$evenkeel" serve --listen 127.0.0.1:0 --log-level warn "$@" >"$scratch/stdout" &
+    EVENKEEL_LOG_LEVEL=warn "$evenkeel" serve --listen 127.0.0.1:0 "$@" >"$scratch/stdout" &
     server=$!
     local line
     read -r line <"$scratch/stdout" # no end of waiting but the server's own end
