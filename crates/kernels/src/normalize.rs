@@ -11,6 +11,7 @@ mod parts;
 mod plan;
 mod reduce;
 mod rows;
+mod scale;
 mod slabs;
 mod statistics;
 mod values;

@@ -8,6 +8,8 @@ mod doubly;
 mod singly;
 mod slopes;
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
 use self::slopes::Slopes;
@@ -16,7 +18,9 @@ use super::{
     apply::{apply, apply_to_slab},
     forward::PART,
     layout::{Layout, Parts},
+    mean::settle_sums,
     plan::{Plan, Source},
+    scale::scale,
     slabs::{Slab, slabs},
     statistics::{Running, Statistics},
 };
@@ -82,11 +86,21 @@ fn measure_all<'a, E: Element>(
     gradients.map(|(index, dy)| Part::of_part::<E>(given, parts, index, dy, checkpoint)).collect()
 }
 
+/// The elements of a layout as these statistics are of them.
+fn scaled<'a>(layout: &Layout, input: &'a [u8], statistics: &Statistics) -> Cow<'a, [u8]> {
+    let mut input = Cow::Borrowed(input);
+    if !statistics.scales.is_empty() {
+        scale(layout, input.to_mut(), &statistics.scales);
+    }
+    input
+}
+
 /// Elements that share statistics and slopes with no others: some, or all.
 struct Part<'a> {
     layout: Layout,
     affine: &'a Affine,
-    input: &'a [u8],
+    /// The elements as the statistics are of them, scaled where those say so.
+    input: Cow<'a, [u8]>,
     statistics: Statistics,
     /// How the statistics depend on each element; `None`: not at all, they are running statistics.
     slopes: Option<Slopes>,
@@ -128,6 +142,7 @@ impl<'a> Part<'a> {
     ) -> Result<Self, Error> {
         let Given { plan, affine, running, .. } = given;
         let statistics = Statistics::of::<E>(plan, &layout, first, input, running, checkpoint)?;
+        let input = scaled(&layout, input, &statistics);
         let mut part = Self { layout, affine, input, statistics, slopes: None };
         part.slopes = match plan.source {
             Source::Running => None,
@@ -142,22 +157,27 @@ impl<'a> Part<'a> {
         let Given { layout, affine, input, .. } = given;
         let (statistics, slopes) = parts.into_iter().map(|part| (part.statistics, part.slopes)).unzip();
         let slopes: Vec<Option<Slopes>> = slopes;
+        let statistics = Statistics::concat(statistics);
         Self {
             layout: layout.clone(),
             affine,
-            input,
-            statistics: Statistics::concat(statistics),
+            input: scaled(layout, input, &statistics),
+            statistics,
             slopes: slopes.into_iter().collect::<Option<_>>().map(Slopes::concat),
         }
     }
 
     /// dweight and dbias of each affine place.
     fn affine_sums<E: Element>(&self, dy: &[u8], checkpoint: &dyn Checkpoint) -> Result<Vec<[f64; 2]>, Error> {
-        if E::DTYPE == DType::F64 {
-            doubly::affine_sums(self, dy, checkpoint)
+        let mut sums = if E::DTYPE == DType::F64 {
+            doubly::affine_sums(self, dy, checkpoint)?
         } else {
-            singly::affine_sums::<E>(self, dy, checkpoint)
-        }
+            singly::affine_sums::<E>(self, dy, checkpoint)?
+        };
+        let mut of_bias: Vec<f64> = sums.iter().map(|&[_, bias]| bias).collect();
+        settle_sums::<E>(&self.layout, dy, &mut of_bias, self.affine.bias_is_double, checkpoint)?;
+        sums.iter_mut().zip(of_bias).for_each(|([_, bias], settled)| *bias = settled);
+        Ok(sums)
     }
 
     /// Writes dx.

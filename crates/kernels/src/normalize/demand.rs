@@ -38,7 +38,7 @@ pub fn normalize_demand(
         let keeps = return_statistics || updates > 0;
         let means = if return_statistics { units * 8 } else { 0 };
         let lists = lists(&plan, layout, dtype, keeps, statistics(dtype));
-        means + lists + of_a_part(layout, |part| measuring(part, dtype))
+        means + lists + of_a_part(layout, |part| measuring(part, dtype) + copy(part, dtype))
     });
     Ok(Demand { results: returned + updates, scratch: scratch + given(&plan, parameters), units })
 }
@@ -66,7 +66,9 @@ pub fn normalize_backward_demand(
             // The sums are pairs, and then one list.
             lists(&plan, layout, dtype, true, statistics(dtype) + slopes) + sums + places * PAIR
         });
-        of_a_part + kept + given(&plan, parameters)
+        let copied =
+            if places.is_some() { copy(layout, dtype) } else { self::of_a_part(layout, |part| copy(part, dtype)) };
+        of_a_part + kept + copied + given(&plan, parameters)
     });
     // One after the other, gradients are float64 first; of no elements, zeros.
     let float64 = places.unwrap_or(0) * 8;
@@ -111,11 +113,17 @@ fn lists(plan: &Plan, layout: &Layout, dtype: DType, keeps: bool, per_set: usize
     if are_put_together { 2 * layout.sets() * per_set } else { 0 }
 }
 
+/// The copy of elements that are beyond the range of squares.
+fn copy(part: &Layout, dtype: DType) -> usize {
+    if dtype == DType::F64 { part.sets() * part.set_len() * dtype.size() } else { 0 }
+}
+
 /// What it takes to measure the sets of a part.
 fn measuring(part: &Layout, dtype: DType) -> usize {
     let accumulators = accumulators(part, Over::Sets);
     if dtype == DType::F64 {
-        accumulators * 4 * PAIR + part.sets() * (statistics(dtype) + 8)
+        // The means as pairs and as numbers; then, for telling which are certain, a number and a reach for each.
+        accumulators * 2 * PAIR + part.sets() * (PAIR + 8 + statistics(dtype) + 8 + 8 + 8)
     } else {
         // The sums, the means and the variances, and the sums of squares.
         accumulators * PAIR + part.sets() * (2 * PAIR + statistics(dtype))

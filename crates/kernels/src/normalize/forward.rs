@@ -8,6 +8,7 @@ use super::{
     layout::{Dim, Layout, Position},
     parts::NormalizationByParts,
     rows,
+    scale::scale,
     slabs::slabs,
     statistics::Statistics,
     values::{Each, Same, Values, by_variation},
@@ -35,19 +36,31 @@ pub(super) fn forward<E: Element>(
     };
     if let Some(slabs) = slabs::<E>(plan, &layout) {
         let slabs = slabs.map(|slab| {
-            let statistics = measure(&slab.layout, slab.first, &elements.input()[slab.from * E::DTYPE.size()..])?;
-            apply_to_slab::<E>(
-                &slab,
-                &Normalize::<E>::new(&statistics, affine, &layout),
-                elements.reborrow(),
-                checkpoint,
-            )?;
+            let from = slab.from * E::DTYPE.size();
+            let statistics = measure(&slab.layout, slab.first, &elements.input()[from..])?;
+            let normalize = Normalize::<E>::new(&statistics, affine, &layout);
+            if statistics.scales.is_empty() {
+                apply_to_slab::<E>(&slab, &normalize, elements.reborrow(), checkpoint)?;
+            } else {
+                let mut scaled = elements.input().to_vec();
+                scale(&slab.layout, &mut scaled[from..], &statistics.scales);
+                let elements = Stretch::Apart { input: &scaled, output: elements.reborrow().output() };
+                apply_to_slab::<E>(&slab, &normalize, elements, checkpoint)?;
+            }
             Ok(statistics)
         });
         return slabs.collect::<Result<_, Error>>().map(Statistics::concat);
     }
     let statistics = measure(&layout, first, elements.input())?;
-    apply::<E>(&layout, &Normalize::<E>::new(&statistics, affine, &layout), elements, checkpoint)?;
+    let normalize = Normalize::<E>::new(&statistics, affine, &layout);
+    if statistics.scales.is_empty() {
+        apply::<E>(&layout, &normalize, elements, checkpoint)?;
+    } else {
+        let mut scaled = elements.input().to_vec();
+        scale(&layout, &mut scaled, &statistics.scales);
+        let elements = Stretch::Apart { input: &scaled, output: elements.output() };
+        apply::<E>(&layout, &normalize, elements, checkpoint)?;
+    }
     Ok(statistics)
 }
 
@@ -128,11 +141,20 @@ impl<'a, E: Element> Normalize<'a, E> {
         let rstd_tail = S::take(&self.statistics.rstd_tail, at.set, x.len());
         let weight = A::take(&self.affine.weight, at.affine, x.len());
         let bias = A::take(&self.affine.bias, at.affine, x.len());
+        let deviation = |x: f64, i: usize| Double::from(x).minus(Double { high: mean.at(i), low: tail.at(i) });
+        let rstd = |i: usize| Double { high: rstd.at(i), low: rstd_tail.at(i) };
+        let (weight, bias) = (|i: usize| Double::from(weight.at(i)), |i: usize| Double::from(bias.at(i)));
+        if self.statistics.scales.is_empty() {
+            for (i, x) in x.iter_mut().enumerate() {
+                *x = deviation(*x, i).times(rstd(i)).times(weight(i)).plus(bias(i)).value();
+            }
+            return;
+        }
         for (i, x) in x.iter_mut().enumerate() {
-            let mean = Double { high: mean.at(i), low: tail.at(i) };
-            let rstd = Double { high: rstd.at(i), low: rstd_tail.at(i) };
-            let scaled = Double::from(*x).minus(mean).times(rstd).times(Double::from(weight.at(i)));
-            *x = scaled.plus(Double::from(bias.at(i))).value();
+            // Next to eps, elements that are scaled up may be so small that the weight alone makes numbers of them.
+            let is_small = self.statistics.scale(at.set + i * self.run.set_stride) > 0;
+            let (first, second) = if is_small { (weight(i), rstd(i)) } else { (rstd(i), weight(i)) };
+            *x = deviation(*x, i).times(first).times(second).plus(bias(i)).value();
         }
     }
 }

@@ -4,6 +4,8 @@
 //! where large elements cancel it can be all of one. Most sums are exact, which their elements' exponents tell, and of the
 //! others nearly all are good enough. What is left is added again, exactly.
 //!
+//! So it is with the gradient of the bias, which is a sum of elements, too.
+//!
 //! No bit depends on which of these ways is taken: where a pair holds a sum, all of them give that pair.
 
 use std::marker::PhantomData;
@@ -14,11 +16,12 @@ use rayon::prelude::*;
 use super::{
     layout::{Layout, Position},
     reduce::{Over, Terms, members, sums, terms_in_a_row},
+    scale::times_power,
 };
 use crate::{
     Checkpoint, DType, Element, Error,
     dtype::Exponents,
-    lanes::Double,
+    lanes::{BLOCK, Double, LANES},
     parallel::CHUNK,
     simd::{self, Kernel},
 };
@@ -41,6 +44,9 @@ fn loss(terms: usize) -> f64 {
 }
 
 /// The mean of `n` elements, of which this is the sum, and what its rounding to float64 left over.
+///
+/// Inlined, so that its fused multiplication is the instruction where there is one.
+#[inline(always)]
 pub(super) fn of_sum(sum: Double, n: f64) -> Double {
     // Of an infinite sum there is no rest.
     if sum.high.is_finite() { sum.normalized().over(n).normalized() } else { Double::from(sum.high) }
@@ -152,8 +158,58 @@ pub(super) fn settle<E: Element>(
     Ok(())
 }
 
+/// Puts the exact sum of a target's elements in the place of each that is not certain to be right to a quarter of the last
+/// place of float32, or to that of float64 if it `is_double`. `sums`: those of all targets; of float64 elements with all that
+/// additions rounded away, of others with what sums of 16 elements did.
+pub(super) fn settle_sums<E: Element>(
+    layout: &Layout,
+    elements: &[u8],
+    sums: &mut [f64],
+    is_double: bool,
+    checkpoint: &dyn Checkpoint,
+) -> Result<(), Error> {
+    /// What 16 plain additions and what is kept of them lose, as a part of the sum of the magnitudes.
+    const PLAIN_LOSS: f64 = 32.0 * f64::EPSILON;
+    const PLAIN_TERMS: i32 = (BLOCK / LANES).ilog2() as i32;
+    let over = Over::Repetitions;
+    let (terms, count) = (terms_in_a_row(layout, over), members(layout, over, 0).len());
+    let exponents = exponents::<E>(layout, elements);
+    let powers = (exponents.largest - exponents.smallest).max(0);
+    let keeps_all = E::DTYPE == DType::F64;
+    let plain_bits = E::MANTISSA + 1 + powers + PLAIN_TERMS;
+    let adds_exactly = keeps_all || plain_bits <= f64::MANTISSA_DIGITS as i32;
+    if adds_exactly && is_exact::<E>(exponents, count, terms) {
+        return Ok(());
+    }
+    // No magnitude reaches the power of two above the largest.
+    let magnitudes = count as f64 * times_power(1.0, exponents.largest - E::BIAS + 1);
+    let loss = if keeps_all { loss(terms) } else { PLAIN_LOSS };
+    let digits = if keeps_all || is_double { DOUBLE } else { 2f64.powi(26) };
+    let needed = digits * loss * magnitudes;
+    sums.par_iter_mut().enumerate().try_for_each(|(target, sum)| {
+        if sum.is_finite() && sum.abs() >= needed {
+            return Ok(());
+        }
+        checkpoint.check()?;
+        let mut exact = ExactSum::new();
+        for at in members(layout, over, target) {
+            let mut x = [0.0];
+            E::decode_from(elements, at.offset, &mut x);
+            if !x[0].is_finite() {
+                return Ok(());
+            }
+            exact.add(x[0]);
+        }
+        // A sum of nothing but -0.0 keeps its sign.
+        if !exact.is_zero() || *sum != 0.0 {
+            *sum = exact.to_f64();
+        }
+        Ok(())
+    })
+}
+
 /// The exponents of all elements of a layout.
-fn exponents<E: Element>(layout: &Layout, input: &[u8]) -> Exponents {
+pub(super) fn exponents<E: Element>(layout: &Layout, input: &[u8]) -> Exponents {
     let size = E::DTYPE.size();
     // Elements of a slab are neighbours within each outermost index.
     let [outermost, ref inner @ ..] = layout.dims[..] else { unreachable!("a layout has a dimension") };

@@ -106,7 +106,7 @@ pub(super) fn terms_in_a_row(layout: &Layout, over: Over) -> usize {
 }
 
 /// The positions of all elements of a target, in order.
-pub(super) fn members(layout: &Layout, over: Over, target: usize) -> impl Iterator<Item = Position> {
+pub(super) fn members(layout: &Layout, over: Over, target: usize) -> impl ExactSizeIterator<Item = Position> {
     let (kept, summed): (Vec<Dim>, Vec<Dim>) = layout.dims.iter().partition(|dim| over.keeps(dim));
     let first = layout.origin().advance(&kept, target);
     (0..count(&summed)).map(move |index| first.advance(&summed, index))

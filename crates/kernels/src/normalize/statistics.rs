@@ -8,6 +8,7 @@ use super::{
     mean,
     plan::{Channels, Plan, Source},
     reduce::{Over, Terms, sums},
+    scale::{self, times_power},
 };
 use crate::{
     Checkpoint, DType, Element, Error, Tensor, TensorRef,
@@ -29,6 +30,9 @@ pub(super) struct Statistics {
     pub(super) rstd: Vec<f64>,
     /// What its rounding left over, for float64 elements; empty for others.
     pub(super) rstd_tail: Vec<f64>,
+    /// The exponents of the powers of two by which the elements of each set are multiplied before all this is so; empty if
+    /// none are.
+    pub(super) scales: Vec<i32>,
 }
 
 impl Statistics {
@@ -44,7 +48,15 @@ impl Statistics {
         match (plan.source, running) {
             (Source::Running, Some(running)) => Ok(running.statistics::<E>(plan, first, layout.sets())),
             (Source::Running, None) | (Source::Input, _) if E::DTYPE == DType::F64 => {
-                Self::measure_doubly(plan, layout, input, checkpoint)
+                let mut statistics = Self::measure_doubly(plan, layout, input, &[], checkpoint)?;
+                let scales = scale::exponents_of(plan, layout, input, &statistics);
+                if !scales.is_empty() {
+                    let mut copy = input.to_vec();
+                    scale::scale(layout, &mut copy, &scales);
+                    statistics = Self::measure_doubly(plan, layout, &copy, &scales, checkpoint)?;
+                    statistics.scales = scales;
+                }
+                Ok(statistics)
             }
             (Source::Running, None) | (Source::Input, _) => Self::measure::<E>(plan, layout, input, checkpoint),
         }
@@ -83,7 +95,15 @@ impl Statistics {
 
     /// Float64 elements have all the digits that float64 has: what is computed from them in float64 alone is some ten
     /// roundings off, so that they take twice the precision.
-    fn measure_doubly(plan: &Plan, layout: &Layout, input: &[u8], checkpoint: &dyn Checkpoint) -> Result<Self, Error> {
+    ///
+    /// `scales`: as in the result.
+    fn measure_doubly(
+        plan: &Plan,
+        layout: &Layout,
+        input: &[u8],
+        scales: &[i32],
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Self, Error> {
         let n = layout.set_len() as f64;
         let sets = layout.sets();
         let mut means = vec![Double::from(0.0); sets];
@@ -103,14 +123,21 @@ impl Statistics {
             if squares.high < 0.0 {
                 squares = Double::from(0.0);
             }
-            let Double { high, low } = reciprocal_root(squares.plus(Double::from(plan.eps)));
+            let exponent = scales.get(set).copied().unwrap_or(0);
+            let Double { high, low } = if exponent < 0 && squares.high == 0.0 {
+                // Scaled down, eps may be nothing. It is nothing to any variance that needs that, but to 0.
+                let Double { high, low } = reciprocal_root(Double::from(plan.eps));
+                Double { high: times_power(high, -exponent), low: times_power(low, -exponent) }
+            } else {
+                reciprocal_root(squares.plus(Double::from(times_power(plan.eps, 2 * exponent))))
+            };
             (var[set], rstd[set], rstd_tail[set]) = (squares.value(), high, low);
         }
         if plan.centred {
             mean::settle::<f64>(layout, input, &mut means, &var, checkpoint)?;
         }
         let (mean, tail) = means.into_iter().map(|Double { high, low }| (high, low)).unzip();
-        Ok(Self { mean, tail, var, rstd, rstd_tail })
+        Ok(Self { mean, tail, var, rstd, rstd_tail, scales: Vec::new() })
     }
 
     fn with_rstd(mut self, eps: f64) -> Self {
@@ -118,9 +145,14 @@ impl Statistics {
         self
     }
 
-    /// The whole mean of a set.
+    /// The whole mean of a set, as its elements are.
     fn mean_of(&self, set: usize) -> f64 {
-        Double { high: self.mean[set], low: self.tail[set] }.value()
+        times_power(Double { high: self.mean[set], low: self.tail[set] }.value(), -self.scale(set))
+    }
+
+    /// The exponent of the power of two by which the elements of a set are multiplied.
+    pub(super) fn scale(&self, set: usize) -> i32 {
+        self.scales.get(set).copied().unwrap_or(0)
     }
 
     /// Statistics of parts, in order, as those of the whole.
@@ -135,6 +167,12 @@ impl Statistics {
             var: list(|part| &part.var),
             rstd: list(|part| &part.rstd),
             rstd_tail: list(|part| &part.rstd_tail),
+            scales: if parts.iter().all(|part| part.scales.is_empty()) {
+                Vec::new()
+            } else {
+                let of_part = |part: &Self| (0..part.mean.len()).map(|set| part.scale(set)).collect::<Vec<_>>();
+                parts.iter().flat_map(of_part).collect()
+            },
         }
     }
 
@@ -145,7 +183,8 @@ impl Statistics {
             let means: Vec<f64> = (0..self.mean.len()).map(|set| self.mean_of(set)).collect();
             tensor(&means)
         });
-        (mean, Some(tensor(&self.rstd)))
+        let rstds: Vec<f64> = (0..self.rstd.len()).map(|set| times_power(self.rstd[set], self.scale(set))).collect();
+        (mean, Some(tensor(&rstds)))
     }
 
     /// What there is to say of sets without elements: NaN. Written as bytes at once, for there may be many such sets in
@@ -199,8 +238,13 @@ impl Running {
         let (mut mean, mut var) = (vec![zero; count], vec![zero; count]);
         for set in 0..statistics.mean.len() {
             let channel = plan.channels.of_set(set);
-            mean[channel] = mean[channel].plus(Double { high: statistics.mean[set], low: statistics.tail[set] });
-            var[channel] = var[channel].plus(Double::product(statistics.var[set], n).over(n - 1.0));
+            let exponent = -statistics.scale(set);
+            let unscaled =
+                |x: Double| Double { high: times_power(x.high, exponent), low: times_power(x.low, exponent) };
+            let var_of_set = times_power(statistics.var[set], 2 * exponent);
+            mean[channel] =
+                mean[channel].plus(unscaled(Double { high: statistics.mean[set], low: statistics.tail[set] }));
+            var[channel] = var[channel].plus(Double::product(var_of_set, n).over(n - 1.0));
         }
         let sets_per_channel = (statistics.mean.len() / count) as f64;
         let old_share = Double::from(1.0).minus(Double::from(plan.momentum));

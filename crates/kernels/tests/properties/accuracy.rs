@@ -203,6 +203,61 @@ fn one_small_element_in_columns_of_float64() {
     layer_is_right(DType::F64, &input, 1e-5);
 }
 
+/// Float64 sets whose squares, or whose sums, float64 has no room for; beside others, forward and backward.
+#[test]
+fn magnitudes_near_the_ends_of_float64() {
+    let scales = [1e308, 2e155, 1e150, 1e-145, 1e-165, 3e-310, 2e-322];
+    for (kind, shape) in [
+        (NormKind::Layer, vec![3, 40]),
+        (NormKind::Layer, vec![9, 700]),
+        (NormKind::Rms, vec![3, 40]),
+        (NormKind::Batch, vec![40, 3]),
+        (NormKind::Batch, vec![5, 3, 700]),
+        (NormKind::Group, vec![2, 4, 30]),
+    ] {
+        for (round, &scale) in scales.iter().enumerate() {
+            for eps in [0.0, 1e-5, 1e-300] {
+                if eps == 0.0 && matches!(kind, NormKind::Batch) {
+                    continue;
+                }
+                let len: usize = shape.iter().product();
+                let other = scales[(round + 3) % scales.len()];
+                let numbers = noise(len, |x| x / 7.0);
+                // Every third set of rows, or every third column, is of another scale; the last is of one number.
+                let width = shape[shape.len() - 1];
+                let input: Vec<f64> = numbers
+                    .iter()
+                    .enumerate()
+                    .map(|(i, &x)| match (kind, i / width % 3, i % 3) {
+                        (NormKind::Batch, _, 1) if shape.len() == 2 => x * other,
+                        (NormKind::Layer | NormKind::Rms, 1, _) => x * other,
+                        (NormKind::Layer, 2, _) if eps > 0.0 => scale,
+                        _ => x * scale,
+                    })
+                    .collect();
+                let grad_output: Vec<f64> = (0..len).map(|i| (i as f64 * 0.7).sin() + 0.25).collect();
+                let weights = if matches!(kind, NormKind::Layer | NormKind::Rms) { width } else { shape[1] };
+                let weight: Vec<f64> = (0..weights).map(|i| 0.5 + i as f64 / 8.0).collect();
+                let spec = Normalization {
+                    eps: Some(eps),
+                    momentum: Some(0.1),
+                    groups: if kind == NormKind::Group { 2 } else { 0 },
+                    ..Normalization::new(kind)
+                };
+                let case = Case {
+                    spec,
+                    input: tensor(DType::F64, &shape, &input),
+                    grad_output: tensor(DType::F64, &shape, &grad_output),
+                    weight: Some(tensor(DType::F64, &[weights], &weight)),
+                    bias: None,
+                    running: None,
+                };
+                check(&case).unwrap_or_else(|error| panic!("{kind:?} {shape:?} {scale} eps {eps}: {error}"));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_group_of_many_uniform_numbers() {
     // pytorch#54293: 3.8e7 numbers in [0, 1) in one group; the float32 mean and variance drift.

@@ -77,7 +77,7 @@ impl Exact {
             let slack = 1e-14 * nearest.abs().max(self.term);
             let towards = nearest * 1f64.copysign(got) + slack;
             let maybe_beyond = got.is_infinite() && towards > 0.0 && beyond(towards);
-            let maybe_within = got.is_finite() && !beyond(nearest.abs() - slack);
+            let maybe_within = got.is_finite() && !beyond((nearest.abs() - slack).max(0.0));
             return if maybe_beyond || maybe_within { 0.0 } else { f64::INFINITY };
         }
         if got.is_nan() {

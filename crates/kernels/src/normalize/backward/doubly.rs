@@ -8,6 +8,7 @@ use super::{
         apply::Map,
         layout::Position,
         reduce::{Over, Terms, sums},
+        scale::times_power,
         statistics::with_rest,
         values::{Each, Same, Values, by_variation},
     },
@@ -62,12 +63,21 @@ struct Pairs<'a> {
     dy: &'a [u8],
 }
 
+/// What gradients are multiplied by where the elements of a set are scaled: the terms of the weight's gradient may be so small
+/// that only their sum is a number with all its digits.
+const SCALED_UP: f64 = f64::from_bits((1023 + 300) << 52);
+
 impl Pairs<'_> {
+    #[inline(always)]
+    fn are_scaled(&self) -> bool {
+        !self.part.statistics.scales.is_empty()
+    }
+
     /// Writes dy and x.
     #[inline(always)]
     fn write(&self, at: Position, dy: &mut [f64], x: &mut [f64]) {
         f64::decode_from(self.dy, at.offset, dy);
-        f64::decode_from(self.part.input, at.offset, x);
+        f64::decode_from(&self.part.input, at.offset, x);
     }
 }
 
@@ -80,6 +90,9 @@ impl Terms<3> for AffineTerms<'_> {
     #[inline(always)]
     fn write(&self, at: Position, [product, dy, rest]: [&mut [f64]; 3]) {
         self.0.write(at, dy, product);
+        if self.0.are_scaled() {
+            dy.iter_mut().for_each(|dy| *dy *= SCALED_UP);
+        }
         if self.0.part.layout.run().set_stride == 0 {
             self.multiply::<Same>(at, product, dy, rest);
         } else {
@@ -91,10 +104,19 @@ impl Terms<3> for AffineTerms<'_> {
 impl<'a> AffineTerms<'a> {
     #[inline(always)]
     fn multiply<S: Values<'a>>(&self, at: Position, product: &mut [f64], dy: &[f64], rest: &mut [f64]) {
-        let (mean, rstd) = (self.0.part.means::<S>(at, dy.len()), self.0.part.rstds::<S>(at, dy.len()));
+        let (part, set_stride) = (self.0.part, self.0.part.layout.run().set_stride);
+        let (mean, rstd) = (part.means::<S>(at, dy.len()), part.rstds::<S>(at, dy.len()));
+        let are_scaled = self.0.are_scaled();
         for (i, ((product, rest), &dy)) in product.iter_mut().zip(rest).zip(dy).enumerate() {
             let d = Double::from(*product).minus(mean.at(i));
-            Double { high: *product, low: *rest } = d.times(rstd.at(i)).times(Double::from(dy));
+            // Next to eps, elements that are scaled up may be so small that only the gradient makes numbers of them.
+            let is_small = are_scaled && part.statistics.scale(at.set + i * set_stride) > 0;
+            let product_of_all = if is_small {
+                d.times(Double::from(dy)).times(rstd.at(i))
+            } else {
+                d.times(rstd.at(i)).times(Double::from(dy))
+            };
+            Double { high: *product, low: *rest } = product_of_all;
         }
     }
 }
@@ -148,8 +170,11 @@ pub(super) fn slopes(part: &Part<'_>, centred: bool, dy: &[u8], checkpoint: &dyn
 
 /// As [`Part::affine_sums`].
 pub(super) fn affine_sums(part: &Part<'_>, dy: &[u8], checkpoint: &dyn Checkpoint) -> Result<Vec<[f64; 2]>, Error> {
-    let sums = sums(&part.layout, Over::Repetitions, &AffineTerms(Pairs { part, dy }), checkpoint)?;
-    Ok(sums.iter().map(|&[product, dy, rest]| [with_rest(product, rest).value(), dy.value()]).collect())
+    let terms = AffineTerms(Pairs { part, dy });
+    let sums = sums(&part.layout, Over::Repetitions, &terms, checkpoint)?;
+    let factor = if terms.0.are_scaled() { 1.0 / SCALED_UP } else { 1.0 };
+    let values = |&[product, dy, rest]: &[Double; 3]| [with_rest(product, rest).value(), dy.value()];
+    Ok(sums.iter().map(values).map(|sums| sums.map(|sum| sum * factor)).collect())
 }
 
 /// dx, of dy.
@@ -161,8 +186,15 @@ impl Map<f64> for InputGradient<'_> {
         let mut x = [0.0; BLOCK];
         let x = &mut x[..g.len()];
         f64::decode_from(dy, 0, g);
-        f64::decode_from(self.0.input, at.offset, x);
-        by_variation!(self.0.layout.run(), self.combine(at, g, x));
+        f64::decode_from(&self.0.input, at.offset, x);
+        let run = self.0.layout.run();
+        by_variation!(run, self.combine(at, g, x));
+        let statistics = &self.0.statistics;
+        if !statistics.scales.is_empty() {
+            // The elements were multiplied by a power of two, and so their gradients were divided by it.
+            let set = |i: usize| at.set + i * run.set_stride;
+            g.iter_mut().enumerate().for_each(|(i, g)| *g = times_power(*g, statistics.scale(set(i))));
+        }
     }
 }
 

@@ -23,7 +23,7 @@ impl<'a> Part<'a> {
     /// Writes the xh of elements from `at` on.
     #[inline(always)]
     fn write_standardized<E: Element>(&self, at: Position, xh: &mut [f64]) {
-        E::decode_from(self.input, at.offset, xh);
+        E::decode_from(&self.input, at.offset, xh);
         if self.layout.run().set_stride == 0 {
             self.standardize::<Same>(at, xh);
         } else {

@@ -347,7 +347,8 @@ mod tests {
         let moments = measure::<E>(centred, 1e-5, &input);
         let Moments { mean, tail, rstd, .. } = moments;
         let weights = if affine { &weights[..row.len()] } else { &weights[..1] };
-        let numbers = Affine { weight: weights.to_vec(), bias: vec![bias; weights.len()], is_finite: true, near: None };
+        let bias = vec![bias; weights.len()];
+        let numbers = Affine { weight: weights.to_vec(), bias, bias_is_double: false, is_finite: true, near: None };
         let numbers = numbers.with_estimates(E::DTYPE);
         if affine {
             write::<E, Each<'_>>(run(row.len(), true), moments, &numbers, PLACE, &input, &mut got);
@@ -355,6 +356,7 @@ mod tests {
             write::<E, Same>(run(row.len(), false), moments, &numbers, PLACE, &input, &mut got);
         }
         let weight = |i: usize| weights[if affine { i } else { 0 }];
+        let bias = numbers.bias[0];
         E::map(&input, &mut expected, |i, x| (x - mean - tail) * rstd * weight(i) + bias);
         assert_eq!(got, expected, "{moments:?}");
     }

@@ -128,14 +128,14 @@ fn one_pass(elements: &[Bytes], origin: f64) -> Pass {
         squares.fold(block_squares);
     }
     let reach = magnitudes.reach();
-    let sum = if reach.holds(elements.len()) {
-        Double::from(sums.plain_total())
+    let (sum, is_exact) = if reach.holds(elements.len()) {
+        (Double::from(sums.plain_total()), true)
     } else if reach.holds(elements.len().div_ceil(LANES)) {
-        sums.sum()
+        (sums.sum(), true)
     } else {
-        sum_of_each(elements)
+        (sum_of_each(elements), reach.is_held(elements.len()))
     };
-    Pass { sum, squares: squares.plain_total(), is_exact: reach.is_held(elements.len()) }
+    Pass { sum, squares: squares.plain_total(), is_exact }
 }
 
 /// Elements that fill no lanes, followed by zeros, and their differences from an origin, followed by zeros.

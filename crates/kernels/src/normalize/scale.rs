@@ -1,0 +1,116 @@
+//! Float64 sets whose squares float64 has no room for.
+//!
+//! A set that is multiplied by a power of two, and eps by its square, has the same result. So a set whose elements are very
+//! large or very small is measured and normalized as a copy that is neither. Its mean is that of the copy divided by the
+//! power, and `1 / sqrt(var + eps)` and the gradient of its elements are multiplied by it.
+
+use super::{
+    layout::Layout,
+    mean::exponents,
+    plan::Plan,
+    reduce::{Over, members},
+    statistics::Statistics,
+};
+use crate::{Element as _, dtype::Exponents};
+
+/// The powers of two between which the largest element of a set may lie: neither squares nor what rounding takes from them
+/// leave float64's range.
+const LEAST: i32 = -400;
+const MOST: i32 = 480;
+/// The largest power of two that a scaled eps may have.
+const MOST_EPS: i32 = 900;
+/// Of a variance below this power of two, squares may have lost digits.
+const SMALL_SQUARES: i32 = 2 * LEAST;
+/// Of a mean below this power of two, what its rounding left over may have lost digits.
+const SMALL: i32 = -700;
+
+/// No set has more than 2^SUM elements.
+const SUM: i32 = 64;
+
+/// 2^exponent of a normal number.
+fn power(exponent: i32) -> f64 {
+    f64::from_bits(((1023 + exponent) as u64) << 52)
+}
+
+/// `x * 2^exponent`, which is rounded only if it is subnormal or infinite.
+pub(super) fn times_power(mut x: f64, mut exponent: i32) -> f64 {
+    while !(-1000..=1000).contains(&exponent) {
+        let step = exponent.clamp(-1000, 1000);
+        x *= power(step);
+        exponent -= step;
+    }
+    x * power(exponent)
+}
+
+/// The exponent of the power of two by which each set is multiplied; empty if none is. `statistics`: those of the elements as
+/// they are, which may be beyond float64.
+pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistics: &Statistics) -> Vec<i32> {
+    let is_in_range = |set: usize| {
+        let (mean, var) = (statistics.mean[set], statistics.var[set]);
+        let has_digits = !plan.centred || mean.abs() >= power(SMALL) || var >= power(SMALL_SQUARES);
+        mean.is_finite() && has_digits && (power(SMALL_SQUARES)..=power(MOST_EPS)).contains(&(var + plan.eps))
+    };
+    let outside: Vec<usize> = (0..statistics.var.len()).filter(|&set| !is_in_range(set)).collect();
+    if outside.is_empty() {
+        return Vec::new();
+    }
+    // Sets of zeros, and of one number, are no reason to look at the elements of each: the largest of no set is outside then.
+    let Exponents { largest, smallest } = exponents::<f64>(layout, input);
+    if largest - f64::BIAS <= MOST && smallest - f64::BIAS >= LEAST {
+        return Vec::new();
+    }
+    let mut scales = vec![0; statistics.var.len()];
+    for set in outside {
+        let elements = || {
+            members(layout, Over::Sets, set).map(|at| {
+                let mut x = [0.0];
+                f64::decode_from(input, at.offset, &mut x);
+                x[0]
+            })
+        };
+        // A NaN is one in every scale.
+        let largest = elements().map(f64::abs).fold(0.0, f64::max);
+        // Of one number only the sum may be too large. Its variance is eps, which has to stay in range, too.
+        let first = elements().next();
+        let is_constant = elements().all(|x| Some(x) == first);
+        let exponent = exponent_of(plan.eps, largest);
+        scales[set] = if is_constant && plan.centred { exponent.max(-SUM) } else { exponent };
+    }
+    if scales.iter().all(|&scale| scale == 0) { Vec::new() } else { scales }
+}
+
+/// That of a set with this largest element.
+fn exponent_of(eps: f64, largest: f64) -> i32 {
+    if largest == 0.0 || !largest.is_finite() {
+        return 0;
+    }
+    let exponent = exponent(largest);
+    if exponent > MOST {
+        return MOST - exponent;
+    }
+    if exponent >= LEAST {
+        return 0;
+    }
+    // Where eps is all of a variance, more would take it beyond float64.
+    let most = if eps > 0.0 { (MOST_EPS - self::exponent(eps)) / 2 } else { i32::MAX };
+    (-exponent).min(most).max(0)
+}
+
+/// That of the largest power of two that is not above `x`, which is above 0.
+fn exponent(x: f64) -> i32 {
+    let biased = (x.to_bits() >> 52) as i32;
+    if biased > 0 { biased - 1023 } else { x.to_bits().ilog2() as i32 - 1074 }
+}
+
+/// Multiplies the elements of each set by its power of two.
+pub(super) fn scale(layout: &Layout, data: &mut [u8], exponents: &[i32]) {
+    for (set, &exponent) in exponents.iter().enumerate().filter(|&(_, &exponent)| exponent != 0) {
+        for at in members(layout, Over::Sets, set) {
+            let element = &mut data[at.offset * size_of::<f64>()..][..size_of::<f64>()];
+            let mut x = [0.0];
+            f64::decode_from(element, 0, &mut x);
+            let scaled = times_power(x[0], exponent);
+            element.copy_from_slice(&scaled.to_le_bytes());
+        }
+    }
+}
