@@ -7,8 +7,8 @@ use crate::DType;
 pub(super) struct Affine {
     pub(super) weight: Vec<f64>,
     pub(super) bias: Vec<f64>,
-    /// Whether the bias, and so its gradient, is float64.
-    pub(super) bias_is_double: bool,
+    /// The dtype of the bias, and so of its gradient; `None`: there is none.
+    pub(super) bias_dtype: Option<DType>,
     /// Whether all of them are finite.
     pub(super) is_finite: bool,
     /// The weight as float32, if it was asked for, there is no bias, and what is computed with it may be an estimate.
@@ -22,8 +22,8 @@ impl Affine {
         // Adding -0.0 changes no number, while +0.0 would make +0.0 of -0.0.
         let bias = parameters.bias.map_or_else(|| vec![-0.0; len], |bias| bias.to_f64());
         let is_finite = weight.iter().chain(&bias).all(|x| x.is_finite());
-        let bias_is_double = parameters.bias.is_some_and(|bias| bias.dtype() == DType::F64);
-        Self { weight, bias, bias_is_double, is_finite, near: None }
+        let bias_dtype = parameters.bias.map(|bias| bias.dtype());
+        Self { weight, bias, bias_dtype, is_finite, near: None }
     }
 
     /// For a tensor of this dtype, whose numbers may be estimated.

@@ -18,7 +18,7 @@ use super::{
     apply::{apply, apply_to_slab},
     forward::PART,
     layout::{Layout, Parts},
-    mean::settle_sums,
+    mean::{SharedExponents, settle_sums},
     plan::{Plan, Source},
     scale::scale,
     slabs::{Slab, slabs},
@@ -48,8 +48,9 @@ pub(super) fn backward<E: Element>(
     if wants_affine {
         // These are sums over all parts, and may be the last that is read of what is replaced.
         let dy = gradient.input();
-        let whole = Part::whole(given, measure_all::<E>(given, dy, checkpoint)?);
-        let sums = whole.affine_sums::<E>(dy, checkpoint)?;
+        let exponents = SharedExponents::new();
+        let whole = Part::whole(given, measure_all::<E>(given, dy, &exponents, checkpoint)?);
+        let sums = whole.affine_sums::<E>(dy, &exponents, checkpoint)?;
         whole.write::<E>(gradient, checkpoint)?;
         return Ok(sums);
     }
@@ -72,18 +73,30 @@ pub(super) fn backward<E: Element>(
     Ok(Vec::new())
 }
 
-/// All parts, in order.
+/// All parts, in order. If there is a bias, the exponents of dy are taken in while a part of them is in the cache.
 fn measure_all<'a, E: Element>(
     given: Given<'a>,
     dy: &[u8],
+    exponents: &SharedExponents,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<Part<'a>>, Error> {
+    let has_bias = given.affine.bias_dtype.is_some();
     if let Some(slabs) = slabs::<E>(given.plan, given.layout) {
+        if has_bias {
+            exponents.take::<E>(dy);
+        }
         return slabs.map(|slab| Part::of_slab::<E>(given, &slab, dy, checkpoint)).collect();
     }
     let parts = given.layout.parts(PART);
     let gradients = dy.par_chunks(parts.len() * E::DTYPE.size()).enumerate();
-    gradients.map(|(index, dy)| Part::of_part::<E>(given, parts, index, dy, checkpoint)).collect()
+    let measure = |(index, dy)| {
+        let part = Part::of_part::<E>(given, parts, index, dy, checkpoint)?;
+        if has_bias {
+            exponents.take::<E>(dy);
+        }
+        Ok(part)
+    };
+    gradients.map(measure).collect()
 }
 
 /// The elements of a layout as these statistics are of them.
@@ -167,16 +180,23 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// dweight and dbias of each affine place.
-    fn affine_sums<E: Element>(&self, dy: &[u8], checkpoint: &dyn Checkpoint) -> Result<Vec<[f64; 2]>, Error> {
+    /// dweight and dbias of each affine place. `exponents`: of dy, if there is a bias.
+    fn affine_sums<E: Element>(
+        &self,
+        dy: &[u8],
+        exponents: &SharedExponents,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Vec<[f64; 2]>, Error> {
         let mut sums = if E::DTYPE == DType::F64 {
             doubly::affine_sums(self, dy, checkpoint)?
         } else {
             singly::affine_sums::<E>(self, dy, checkpoint)?
         };
-        let mut of_bias: Vec<f64> = sums.iter().map(|&[_, bias]| bias).collect();
-        settle_sums::<E>(&self.layout, dy, &mut of_bias, self.affine.bias_is_double, checkpoint)?;
-        sums.iter_mut().zip(of_bias).for_each(|([_, bias], settled)| *bias = settled);
+        if let Some(dtype) = self.affine.bias_dtype {
+            let mut of_bias: Vec<f64> = sums.iter().map(|&[_, bias]| bias).collect();
+            settle_sums::<E>(&self.layout, dy, exponents.of_all(), &mut of_bias, dtype == DType::F64, checkpoint)?;
+            sums.iter_mut().zip(of_bias).for_each(|([_, bias], settled)| *bias = settled);
+        }
         Ok(sums)
     }
 

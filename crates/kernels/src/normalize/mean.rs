@@ -8,7 +8,10 @@
 //!
 //! No bit depends on which of these ways is taken: where a pair holds a sum, all of them give that pair.
 
-use std::marker::PhantomData;
+use std::{
+    marker::PhantomData,
+    sync::atomic::{AtomicI32, Ordering},
+};
 
 use evenkeel_exact::ExactSum;
 use rayon::prelude::*;
@@ -159,11 +162,12 @@ pub(super) fn settle<E: Element>(
 }
 
 /// Puts the exact sum of a target's elements in the place of each that is not certain to be right to a quarter of the last
-/// place of float32, or to that of float64 if it `is_double`. `sums`: those of all targets; of float64 elements with all that
-/// additions rounded away, of others with what sums of 16 elements did.
+/// place of float32, or to that of float64 if it `is_double`. `exponents`: of all elements. `sums`: those
+/// of all targets; of float64 elements with all that additions rounded away, of others with what sums of 16 elements did.
 pub(super) fn settle_sums<E: Element>(
     layout: &Layout,
     elements: &[u8],
+    exponents: Exponents,
     sums: &mut [f64],
     is_double: bool,
     checkpoint: &dyn Checkpoint,
@@ -173,23 +177,19 @@ pub(super) fn settle_sums<E: Element>(
     const PLAIN_TERMS: i32 = (BLOCK / LANES).ilog2() as i32;
     let over = Over::Repetitions;
     let (terms, count) = (terms_in_a_row(layout, over), members(layout, over, 0).len());
-    let exponents = exponents::<E>(layout, elements);
-    let powers = (exponents.largest - exponents.smallest).max(0);
     let keeps_all = E::DTYPE == DType::F64;
+    let loss = if keeps_all { loss(terms) } else { PLAIN_LOSS };
+    let digits = if keeps_all || is_double { DOUBLE } else { 2f64.powi(26) };
+    // No magnitude reaches the power of two above the largest.
+    let needed = digits * loss * count as f64 * times_power(1.0, exponents.largest - E::BIAS + 1);
+    let is_certain = |sum: f64| sum.is_finite() && sum.abs() >= needed;
+    let powers = (exponents.largest - exponents.smallest).max(0);
     let plain_bits = E::MANTISSA + 1 + powers + PLAIN_TERMS;
     let adds_exactly = keeps_all || plain_bits <= f64::MANTISSA_DIGITS as i32;
     if adds_exactly && is_exact::<E>(exponents, count, terms) {
         return Ok(());
     }
-    // No magnitude reaches the power of two above the largest.
-    let magnitudes = count as f64 * times_power(1.0, exponents.largest - E::BIAS + 1);
-    let loss = if keeps_all { loss(terms) } else { PLAIN_LOSS };
-    let digits = if keeps_all || is_double { DOUBLE } else { 2f64.powi(26) };
-    let needed = digits * loss * magnitudes;
-    sums.par_iter_mut().enumerate().try_for_each(|(target, sum)| {
-        if sum.is_finite() && sum.abs() >= needed {
-            return Ok(());
-        }
+    sums.par_iter_mut().enumerate().filter(|(_, sum)| !is_certain(**sum)).try_for_each(|(target, sum)| {
         checkpoint.check()?;
         let mut exact = ExactSum::new();
         for at in members(layout, over, target) {
@@ -208,6 +208,36 @@ pub(super) fn settle_sums<E: Element>(
     })
 }
 
+/// The exponents of all elements that threads look at, each at others.
+pub(super) struct SharedExponents {
+    largest: AtomicI32,
+    smallest: AtomicI32,
+}
+
+impl SharedExponents {
+    pub(super) fn new() -> Self {
+        let Exponents { largest, smallest } = NO_EXPONENTS;
+        Self { largest: largest.into(), smallest: smallest.into() }
+    }
+
+    /// Takes those of these elements in.
+    pub(super) fn take<E: Element>(&self, elements: &[u8]) {
+        elements.par_chunks(CHUNK * E::DTYPE.size()).with_min_len(4).for_each(|stretch| {
+            let Exponents { largest, smallest } = simd::run(OfStretch { stretch, element: PhantomData::<E> });
+            self.largest.fetch_max(largest, Ordering::Relaxed);
+            self.smallest.fetch_min(smallest, Ordering::Relaxed);
+        });
+    }
+
+    /// Those of all.
+    pub(super) fn of_all(&self) -> Exponents {
+        Exponents { largest: self.largest.load(Ordering::Relaxed), smallest: self.smallest.load(Ordering::Relaxed) }
+    }
+}
+
+/// Of no elements.
+const NO_EXPONENTS: Exponents = Exponents { largest: 0, smallest: i32::MAX };
+
 /// The exponents of all elements of a layout.
 pub(super) fn exponents<E: Element>(layout: &Layout, input: &[u8]) -> Exponents {
     let size = E::DTYPE.size();
@@ -219,13 +249,12 @@ pub(super) fn exponents<E: Element>(layout: &Layout, input: &[u8]) -> Exponents 
     } else {
         (0..outermost.len).map(|index| &input[index * outermost.stride * size..][..width * size]).collect()
     };
-    let none = || Exponents { largest: 0, smallest: i32::MAX };
     let both = |a: Exponents, b: Exponents| Exponents {
         largest: a.largest.max(b.largest),
         smallest: a.smallest.min(b.smallest),
     };
     let of = |stretch: &[u8]| simd::run(OfStretch { stretch, element: PhantomData::<E> });
-    stretches.into_par_iter().with_min_len(4).map(of).reduce(none, both)
+    stretches.into_par_iter().with_min_len(4).map(of).reduce(|| NO_EXPONENTS, both)
 }
 
 struct OfStretch<'a, E> {

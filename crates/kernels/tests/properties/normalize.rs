@@ -154,7 +154,14 @@ fn what_does_not_fit_is_named() {
     let running = NormParameters { running_mean: Some(three.view()), running_var: Some(four.view()), ..none };
     assert_eq!(with(&batch, running, &input), "running_mean.shape");
     let running = NormParameters { running_mean: Some(four.view()), running_var: Some(four.view()), ..none };
-    assert_eq!(with(&Normalization::new(NormKind::Rms), running, &input), "running_mean");
+    let rms = Normalization::new(NormKind::Rms);
+    match normalize(&rms, &running, input.view(), false, &Uninterrupted) {
+        Err(Error::Invalid(violations)) => {
+            let fields: Vec<&str> = violations.iter().map(|violation| &*violation.field).collect();
+            assert_eq!(fields, ["running_mean", "running_var"]);
+        }
+        other => panic!("expected an invalid argument, got {other:?}"),
+    }
     assert_eq!(with(&Normalization { axes: vec![0, 1], ..batch.clone() }, running, &input), "axes");
     assert_eq!(with(&Normalization::new(NormKind::Layer), none, &scalar), "input.shape");
     assert_eq!(with(&Normalization::new(NormKind::Instance), none, &four), "input.shape");

@@ -106,17 +106,21 @@ impl<'a> AffineTerms<'a> {
     fn multiply<S: Values<'a>>(&self, at: Position, product: &mut [f64], dy: &[f64], rest: &mut [f64]) {
         let (part, set_stride) = (self.0.part, self.0.part.layout.run().set_stride);
         let (mean, rstd) = (part.means::<S>(at, dy.len()), part.rstds::<S>(at, dy.len()));
-        let are_scaled = self.0.are_scaled();
-        for (i, ((product, rest), &dy)) in product.iter_mut().zip(rest).zip(dy).enumerate() {
-            let d = Double::from(*product).minus(mean.at(i));
+        let deviation = |x: f64, i: usize| Double::from(x).minus(mean.at(i));
+        let terms = product.iter_mut().zip(rest).zip(dy).enumerate();
+        if !self.0.are_scaled() {
+            for (i, ((product, rest), &dy)) in terms {
+                Double { high: *product, low: *rest } =
+                    deviation(*product, i).times(rstd.at(i)).times(Double::from(dy));
+            }
+            return;
+        }
+        for (i, ((product, rest), &dy)) in terms {
             // Next to eps, elements that are scaled up may be so small that only the gradient makes numbers of them.
-            let is_small = are_scaled && part.statistics.scale(at.set + i * set_stride) > 0;
-            let product_of_all = if is_small {
-                d.times(Double::from(dy)).times(rstd.at(i))
-            } else {
-                d.times(rstd.at(i)).times(Double::from(dy))
-            };
-            Double { high: *product, low: *rest } = product_of_all;
+            let is_small = part.statistics.scale(at.set + i * set_stride) > 0;
+            let dy = Double::from(dy);
+            let (first, second) = if is_small { (dy, rstd.at(i)) } else { (rstd.at(i), dy) };
+            Double { high: *product, low: *rest } = deviation(*product, i).times(first).times(second);
         }
     }
 }

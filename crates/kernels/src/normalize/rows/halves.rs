@@ -348,7 +348,7 @@ mod tests {
         let Moments { mean, tail, rstd, .. } = moments;
         let weights = if affine { &weights[..row.len()] } else { &weights[..1] };
         let bias = vec![bias; weights.len()];
-        let numbers = Affine { weight: weights.to_vec(), bias, bias_is_double: false, is_finite: true, near: None };
+        let numbers = Affine { weight: weights.to_vec(), bias, bias_dtype: None, is_finite: true, near: None };
         let numbers = numbers.with_estimates(E::DTYPE);
         if affine {
             write::<E, Each<'_>>(run(row.len(), true), moments, &numbers, PLACE, &input, &mut got);
