@@ -1,10 +1,10 @@
 //! The unary calls without tonic's codec, which copies every payload once on its way in and once on its way out.
 //!
-//! The frames of a request are read as they are; a message that came in one frame is not copied at all, and a tensor
-//! that is normalized in parts is so while it arrives. An answer goes out as a short header and then the payload, as
-//! segments. Whatever is not plain (compression, a message above the
-//! limit, none or two of them, bytes that are no message) is handed to the codec's path, frames and all, and answered
-//! there: it stays the one place that knows every way a message can come, and what to say to it.
+//! The frames of a request are read as they are: a message that came in one frame is not copied, and a tensor that can be
+//! normalized in parts is normalized while it arrives. An answer goes out as a short header and then the payload, as
+//! segments. Whatever is not plain (compression, a message above the limit, none or two of them, bytes that are no message)
+//! is handed to the codec's path, frames and all, and answered there: the codec stays the one place that knows every way a
+//! message can come, and its answer.
 //!
 //! A message takes one of five routes, which `evenkeel_routes_total` counts. `tests/service/routes.rs` takes each of them.
 //!
@@ -50,7 +50,8 @@ use self::{
 use crate::{
     buffers::Buffers,
     error::Error,
-    metrics::Route,
+    metrics::{Method, Route},
+    observe::CallRecord,
     ops::Operation,
     server::BoxedAnswer,
     service::{CallContext, Messages, RawDecoder, Service},
@@ -91,15 +92,19 @@ where
         let Some(service) = self.service.clone().filter(|_| !is_compressed(request.headers())) else {
             return Box::pin(self.codec.call(request));
         };
-        let method = request.uri().path().strip_prefix("/evenkeel.v1.TensorOpsService/").unwrap_or_default();
-        match method {
-            "Normalize" => self.normalize(service, request),
-            "NormalizeBackward" => self.unary::<wire::NormalizeBackward>(service, request),
-            "Dropout" => self.unary::<wire::Dropout>(service, request),
-            "DropoutBackward" => self.unary::<wire::DropoutBackward>(service, request),
-            "ClipGradients" => self.unary::<wire::ClipGradients>(service, request),
-            "MeasureGradients" => self.measure_gradients(service, request),
-            _ => Box::pin(self.codec.call(request)),
+        match CallRecord::of(request.extensions()).method() {
+            Method::Normalize => self.normalize(service, request),
+            Method::NormalizeBackward => self.unary::<wire::NormalizeBackward>(service, request),
+            Method::Dropout => self.unary::<wire::Dropout>(service, request),
+            Method::DropoutBackward => self.unary::<wire::DropoutBackward>(service, request),
+            Method::ClipGradients => self.unary::<wire::ClipGradients>(service, request),
+            Method::MeasureGradients => self.measure_gradients(service, request),
+            Method::GetServerInfo
+            | Method::HealthCheck
+            | Method::HealthWatch
+            | Method::ReflectionV1
+            | Method::ReflectionV1Alpha
+            | Method::Other => Box::pin(self.codec.call(request)),
         }
     }
 }
