@@ -221,6 +221,7 @@ impl Metrics {
             | Error::TooManyParts { .. }
             | Error::TooMuchMemory { .. }
             | Error::ResponseTooLarge { .. } => Reason::MessageTooLarge,
+            Error::MetadataTooLarge { .. } => Reason::MetadataTooLarge,
             Error::UnknownEncoding => Reason::UnknownEncoding,
             Error::Unreadable { .. } => Reason::Unreadable,
             Error::DeadlineExceeded => Reason::DeadlineExceeded,

@@ -76,8 +76,10 @@ use crate::{
 /// An answer that is waited for.
 pub(crate) type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// The names and values of a request's headers together.
-const MAX_HEADER_BYTES: u32 = 16 << 10;
+/// What HTTP/2 reads of a request's headers. Up to there, a call whose metadata is too long has a status of gRPC
+/// (`admission::MAX_METADATA_BYTES`); beyond it, HTTP/2's library answers with 431, and from four times that on it closes
+/// the connection.
+const MAX_HEADER_BYTES: u32 = 32 << 10;
 /// How long the records of calls that were cut off are waited for.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
 /// Streams that the server has reset because of what the client did wrong; one more ends the connection.

@@ -293,6 +293,7 @@ pub(crate) enum Reason {
     InvalidArgument,
     NonfiniteNorm,
     MessageTooLarge,
+    MetadataTooLarge,
     Unreadable,
     UnknownEncoding,
     DeadlineExceeded,
@@ -304,11 +305,12 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const COUNT: usize = 11;
+    pub(crate) const COUNT: usize = 12;
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::InvalidArgument,
         Self::NonfiniteNorm,
         Self::MessageTooLarge,
+        Self::MetadataTooLarge,
         Self::Unreadable,
         Self::UnknownEncoding,
         Self::DeadlineExceeded,
@@ -324,6 +326,7 @@ impl Reason {
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::NonfiniteNorm => "NONFINITE_NORM",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::MetadataTooLarge => "METADATA_TOO_LARGE",
             Self::Unreadable => "UNREADABLE",
             Self::UnknownEncoding => "UNKNOWN_ENCODING",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",

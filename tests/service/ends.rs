@@ -178,6 +178,7 @@ ends! {
     bytes_that_are_no_message: Unreadable,
     a_message_that_is_cut_off: CutOff,
     a_message_above_the_limit: TooLarge,
+    metadata_above_the_limit: TooMuchMetadata,
     an_unknown_method: UnknownMethod,
     an_unknown_encoding: UnknownEncoding,
     a_request_that_is_no_call: NoCall,

@@ -6,7 +6,10 @@ use pb::{DataType, NormKind};
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use crate::harness::{Client, dropout, error_info, f32s, normalize, refusal, start, start_with, tensor};
+use crate::{
+    harness::{Client, dropout, error_info, f32s, normalize, refusal, start, start_with, tensor},
+    peer::{Peer, address, framed, request, status},
+};
 
 const LIMIT: usize = 1 << 16;
 
@@ -58,6 +61,32 @@ async fn the_default_limit_is_64_mib() {
     let (_server, mut client) = start().await;
     assert_eq!(DEFAULT_MAX_MESSAGE_BYTES, 64 << 20);
     is_too_large(client.dropout(request_of(DEFAULT_MAX_MESSAGE_BYTES + 1)).await, DEFAULT_MAX_MESSAGE_BYTES);
+    serves(&mut client).await;
+}
+
+/// Row 58. As HTTP/2 counts them: 32 bytes for each name and value, beside their own.
+#[tokio::test]
+async fn metadata_above_16_kib_is_refused_in_words_and_others_are_served() {
+    let (server, mut client) = start().await;
+    let peer = Peer::connect(address(&server)).await;
+    let message = framed(&dropout(0.5, f32s(&[1], &[1.0])).encode_to_vec());
+    for (bytes, is_served) in [(15_000, true), (17_000, false), (31_000, false)] {
+        let mut request = request("Dropout");
+        request.headers_mut().insert("x-trace", "t".repeat(bytes).parse().expect("a value"));
+        let (answer, mut body) = peer.send(request).await.expect("the connection is open");
+        body.send_data(message.clone(), true).expect("the connection is open");
+        let status = status(answer).await.expect("an answer");
+        if is_served {
+            assert_eq!(status.code(), Code::Ok, "{bytes}: {status:?}");
+        } else {
+            let info = error_info(&refusal(Err::<(), _>(status), Code::ResourceExhausted));
+            assert_eq!(info.reason, "METADATA_TOO_LARGE", "{bytes}");
+            assert_eq!(info.metadata["limit_bytes"], "16384");
+            let size: usize = info.metadata["size_bytes"].parse().expect("a number");
+            assert!((bytes..bytes + 200).contains(&size), "{size} of {bytes}");
+        }
+        assert_eq!(peer.call("Dropout", &message[5..]).await.expect("the connection is open").code(), Code::Ok);
+    }
     serves(&mut client).await;
 }
 

@@ -3,10 +3,15 @@
 
 use bytes::Bytes;
 use evenkeel_proto::v1::tensor_ops_service_server::SERVICE_NAME;
-use h2::{SendStream, client::ResponseFuture};
+use h2::{
+    Reason, SendStream,
+    client::{Builder, ResponseFuture},
+};
 use prost::Message as _;
+use tokio::task::JoinSet;
 use tonic::{Code, codegen::http::Request};
 use tonic_health::pb::HealthCheckRequest;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
 
 use crate::{
     beside::{MIB, beside},
@@ -123,4 +128,44 @@ async fn watches_by_the_thousand_are_bounded_and_health_answers() {
     };
     let (watched, refused) = beside(&process, MOST, attack).await;
     assert!(watched >= 4 * CONNECTIONS && refused > CONNECTIONS * STREAMS / 2, "{watched} {refused}");
+}
+
+/// A frame of one byte takes some 300 bytes while nobody has read it. The HTTP/2 library has a budget for what small frames
+/// take beside their bytes, half of the connection's window, and ends the connection beyond it.
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_of_one_byte_that_nobody_reads_are_bounded() {
+    const FLOODS: usize = 4;
+    const FRAMES: usize = 400_000;
+    let process = start();
+    let attack = async {
+        let address = process.address();
+        let flood = || async move {
+            let peer = Peer::with(Builder::new().initial_window_size(0), address).await;
+            let (answer, mut body) = peer.send(request(REFLECTION, 0)).await.expect("the connection is open");
+            // Questions whose answers are not taken: at some point nobody reads the next one.
+            let symbol = MessageRequest::FileContainingSymbol(SERVICE_NAME.to_owned());
+            let question = ServerReflectionRequest { host: String::new(), message_request: Some(symbol) };
+            let question = framed(&question.encode_to_vec());
+            for _ in 0..100 {
+                body.send_data(question.clone(), false).expect("the connection is open");
+            }
+            let answer = answer.await.expect("headers");
+            for _ in 0..FRAMES {
+                if body.send_data(Bytes::from_static(&[0]), false).is_err() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            let ended = peer.connection.await.expect("no panic").expect_err("the server ends it");
+            drop(answer);
+            ended.reason()
+        };
+        let floods: JoinSet<_> = (0..FLOODS).map(|_| flood()).collect();
+        for reason in floods.join_all().await {
+            assert_eq!(reason, Some(Reason::ENHANCE_YOUR_CALM));
+        }
+        health_answers(&process).await;
+    };
+    // What is unread of each: half of its window, for bytes and for what they take.
+    beside(&process, (FLOODS * 16 + 8 + 60) * MIB, attack).await;
 }

@@ -53,7 +53,7 @@ pub enum Error {
         elements: NonFinite,
     },
 
-    /// A message is larger than the server, or this client, takes. A larger
+    /// A message, or the metadata, is larger than the server, or this client, takes. A larger
     /// [`max_message_bytes`](crate::Builder::max_message_bytes) helps if the limit is the client's.
     #[error("too large: {message}")]
     TooLarge {
@@ -240,7 +240,7 @@ impl Error {
                 }
             }
             Code::ResourceExhausted => match (info.map(|info| info.reason.as_str()), details.retry_info()) {
-                (Some("MESSAGE_TOO_LARGE"), _) => Self::TooLarge { message: message() },
+                (Some("MESSAGE_TOO_LARGE" | "METADATA_TOO_LARGE"), _) => Self::TooLarge { message: message() },
                 (Some("OVERLOADED"), retry) => {
                     Self::Busy { message: message(), retry_after: retry.and_then(|retry| retry.retry_delay) }
                 }

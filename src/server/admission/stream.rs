@@ -27,6 +27,11 @@ const REFLECTION_STREAM: usize = 128 << 10;
 /// An entry of a header map: its name and value beside their bytes, its place in the index, and the room for it to double.
 const HEADER: usize = 256;
 
+/// The names and values of a call's metadata together, as HTTP/2 counts them.
+const MAX_METADATA_BYTES: usize = 16 << 10;
+/// What HTTP/2 counts for an entry beside its bytes (RFC 9113, 6.5.2).
+const ENTRY: usize = 32;
+
 /// What streams are charged to.
 #[derive(Debug, Default)]
 pub(in crate::server) struct ConnectionShare(AtomicUsize);
@@ -54,7 +59,7 @@ impl StreamCharge {
     /// Charges a stream of this kind with such headers.
     ///
     /// # Errors
-    /// [`Error::Overloaded`]: neither the connection nor what all share has so many bytes.
+    /// [`Error::MetadataTooLarge`]; [`Error::Overloaded`]: neither the connection nor what all share has so many bytes.
     pub(in crate::server) fn new(
         kind: Kind,
         path: &str,
@@ -67,7 +72,13 @@ impl StreamCharge {
             Kind::Health => (STREAM, Budget::QUESTIONS),
             Kind::Reflection => (REFLECTION_STREAM, Budget::QUESTIONS),
         };
-        let bytes = stream + path.len() + size_of(headers);
+        let strings = strings_of(headers);
+        let size = strings + headers.len() * ENTRY;
+        if size > MAX_METADATA_BYTES {
+            return Err(Error::MetadataTooLarge { size, limit: MAX_METADATA_BYTES });
+        }
+        // The map has room for more than it holds.
+        let bytes = stream + path.len() + strings + headers.len().max(headers.capacity() / 2) * HEADER;
         if share.try_take(bytes) {
             return Ok(Self::Connection { share: Arc::clone(share), bytes });
         }
@@ -86,10 +97,9 @@ impl Drop for StreamCharge {
     }
 }
 
-/// The bytes that headers take in memory.
-fn size_of(headers: &HeaderMap) -> usize {
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    headers.len().max(headers.capacity() / 2) * HEADER + bytes
+/// The bytes of all names and values.
+fn strings_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 #[cfg(test)]
@@ -121,6 +131,18 @@ mod tests {
         assert!((100_000..200_000).contains(&bytes), "{bytes}");
         drop(charged);
         assert_eq!(counters.question_bytes.get(), 0);
+    }
+
+    #[test]
+    fn metadata_has_a_limit() {
+        let counters = Arc::<Counters>::default();
+        let share = Arc::default();
+        let entry = "x".len() + "y".len() + ENTRY;
+        let most = MAX_METADATA_BYTES / entry;
+        drop(charge(Kind::Whole, most, &share, &counters).expect("it is not above the limit"));
+        let refused = charge(Kind::Whole, most + 1, &share, &counters).expect_err("it is above the limit");
+        assert_eq!(refused, Error::MetadataTooLarge { size: (most + 1) * entry, limit: MAX_METADATA_BYTES });
+        assert_eq!((counters.stream_bytes.get(), share.0.load(Ordering::Relaxed)), (0, 0));
     }
 
     #[test]

@@ -116,6 +116,7 @@ impl Server {
             | End::CutOff
             | End::UnknownMethod
             | End::UnknownEncoding
+            | End::TooMuchMetadata
             | End::NoCall
             | End::Health
             | End::Reflection
@@ -221,6 +222,10 @@ impl End {
             Self::UnknownMethod => assert_eq!(server.whole(request("Nothing"), small()).await, code),
             Self::UnknownEncoding => {
                 assert_eq!(server.whole(dropout_with("grpc-encoding", "br"), small()).await, code);
+            }
+            Self::TooMuchMetadata => {
+                let metadata = "m".repeat(20_000);
+                assert_eq!(server.whole(dropout_with("x", &metadata), small()).await, code);
             }
             Self::NoCall => {
                 let (answer, mut body) = server.peer.send(to("/", "GET")).await.expect("the connection is open");

@@ -17,6 +17,7 @@ pub(super) enum End {
     TooLarge,
     UnknownMethod,
     UnknownEncoding,
+    TooMuchMetadata,
     NoCall,
     Health,
     Reflection,
@@ -70,6 +71,9 @@ impl End {
             }
             Self::UnknownMethod => row("_OTHER", Code::Unimplemented, None, "no such method"),
             Self::UnknownEncoding => row("Dropout", Code::Unimplemented, Some("UNKNOWN_ENCODING"), "encoding"),
+            Self::TooMuchMetadata => {
+                row("Dropout", Code::ResourceExhausted, Some("METADATA_TOO_LARGE"), "metadata of 20")
+            }
             Self::NoCall => row("_OTHER", Code::Unknown, None, "405"),
             Self::Health => row("Check", Code::Ok, None, ""),
             Self::Reflection => row("ServerReflectionInfo", Code::Ok, None, ""),

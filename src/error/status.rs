@@ -1,0 +1,126 @@
+//! The gRPC status that an error is answered with: its message, its details, and when to come again.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tonic::{
+    Status,
+    metadata::{Ascii, MetadataValue},
+};
+use tonic_types::ErrorDetails;
+
+use super::{Error, ordered, words};
+
+/// The `domain` of every `google.rpc.ErrorInfo` of this service.
+pub(super) const DOMAIN: &str = "evenkeel";
+
+/// When a client that was refused may try again: a few of the longest calls later.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Tells clients that retry by a policy when to do so, in milliseconds; a number below 0: never. gRPC's A6.
+pub(super) const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+impl Error {
+    /// When a client that retries by a policy may do so: what RESOURCE_EXHAUSTED alone does not say.
+    fn retry_pushback(&self) -> Option<MetadataValue<Ascii>> {
+        match self {
+            Self::Overloaded { .. } => {
+                let delay = u32::try_from(RETRY_DELAY.as_millis()).expect("it is short");
+                Some(delay.into())
+            }
+            // It would be too large again.
+            Self::RequestTooLarge { .. }
+            | Self::TooManyParts { .. }
+            | Self::TooMuchMemory { .. }
+            | Self::MetadataTooLarge { .. }
+            | Self::ResponseTooLarge { .. } => Some(MetadataValue::from_static("-1")),
+            Self::Invalid(_)
+            | Self::NonFiniteNorm(_)
+            | Self::Unreadable { .. }
+            | Self::UnknownEncoding
+            | Self::NotOneMessage { .. }
+            | Self::Unauthenticated
+            | Self::Cancelled
+            | Self::DeadlineExceeded
+            | Self::Stalled
+            | Self::ShuttingDown
+            | Self::Panicked => None,
+        }
+    }
+
+    fn details(&self) -> Option<ErrorDetails> {
+        match self {
+            Self::Invalid(violations) => Some(words::of_violations(violations).1),
+            Self::NonFiniteNorm(norm) => info("NONFINITE_NORM", norm.metadata()),
+            Self::RequestTooLarge { limit } | Self::TooManyParts { limit } | Self::TooMuchMemory { limit, .. } => {
+                info("MESSAGE_TOO_LARGE", [limit_of(*limit)].into())
+            }
+            Self::ResponseTooLarge { size, limit } => {
+                info("MESSAGE_TOO_LARGE", [limit_of(*limit), size_of(*size)].into())
+            }
+            Self::MetadataTooLarge { size, limit } => {
+                info("METADATA_TOO_LARGE", [limit_of(*limit), size_of(*size)].into())
+            }
+            Self::Overloaded { scarce } => {
+                let mut details = info("OVERLOADED", [("setting".to_owned(), scarce.setting().to_owned())].into())?;
+                details.set_retry_info(Some(RETRY_DELAY));
+                Some(details)
+            }
+            Self::Unreadable { .. }
+            | Self::UnknownEncoding
+            | Self::NotOneMessage { .. }
+            | Self::Unauthenticated
+            | Self::Cancelled
+            | Self::DeadlineExceeded
+            | Self::Stalled
+            | Self::ShuttingDown
+            | Self::Panicked => None,
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let message = match &error {
+            Error::Invalid(violations) => words::of_violations(violations).0,
+            Error::Unreadable { reason, .. } => words::shorten(reason, words::MAX_REASON),
+            Error::NonFiniteNorm(_)
+            | Error::RequestTooLarge { .. }
+            | Error::TooManyParts { .. }
+            | Error::TooMuchMemory { .. }
+            | Error::MetadataTooLarge { .. }
+            | Error::ResponseTooLarge { .. }
+            | Error::UnknownEncoding
+            | Error::NotOneMessage { .. }
+            | Error::Overloaded { .. }
+            | Error::Unauthenticated
+            | Error::Cancelled
+            | Error::DeadlineExceeded
+            | Error::Stalled
+            | Error::ShuttingDown
+            | Error::Panicked => error.to_string(),
+        };
+        let mut status = match error.details() {
+            Some(details) => ordered::status(error.code(), message, details),
+            None => Self::new(error.code(), message),
+        };
+        if let Some(pushback) = error.retry_pushback() {
+            let metadata = status.metadata_mut();
+            metadata.insert(RETRY_PUSHBACK, pushback);
+        }
+        // Whatever passes the status on does not lose what it is about.
+        status.set_source(Arc::new(error));
+        status
+    }
+}
+
+fn info(reason: &str, metadata: HashMap<String, String>) -> Option<ErrorDetails> {
+    Some(ErrorDetails::with_error_info(reason, DOMAIN, metadata))
+}
+
+fn limit_of(bytes: usize) -> (String, String) {
+    ("limit_bytes".to_owned(), bytes.to_string())
+}
+
+fn size_of(bytes: usize) -> (String, String) {
+    ("size_bytes".to_owned(), bytes.to_string())
+}
