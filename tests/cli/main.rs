@@ -13,6 +13,8 @@ mod normalize;
 mod npy;
 mod outputs;
 mod pieces;
+#[path = "../service/pipe.rs"]
+mod pipe;
 mod program;
 mod refusals;
 mod reports;
@@ -21,5 +23,8 @@ mod servers;
 mod settings;
 mod state_dicts;
 mod stored;
+#[path = "../service/until.rs"]
+#[expect(dead_code, reason = "these tests have no runtime")]
+mod until;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;

@@ -15,6 +15,7 @@ use crate::{
     TestResult, npy,
     program::{Folder, ServerProcess},
     stored,
+    until::until_some_here,
 };
 
 fn folder() -> Result<Folder, std::io::Error> {
@@ -188,9 +189,10 @@ fn an_interrupted_command_leaves_nothing() -> TestResult {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        while !folder.list()?.iter().any(|name| name.starts_with(".evenkeel-")) {
-            thread::yield_now();
-        }
+        until_some_here("the result's file is open", || match folder.list() {
+            Ok(names) => names.iter().any(|name| name.starts_with(".evenkeel-")).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        })?;
         kill_process(Pid::from_child(&child), signal)?;
         let output = child.wait_with_output()?;
         let said = String::from_utf8(output.stderr)?;

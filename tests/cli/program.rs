@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::environment::without_environment;
+use crate::{environment::without_environment, pipe::Pipe};
 
 /// A folder that is gone when the test ends.
 pub(crate) struct Folder(TempDir);
@@ -181,7 +181,7 @@ impl ServerProcess {
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
-        BufReader::new(child.stdout.take().ok_or("stdout is piped")?).read_line(&mut line)?;
+        BufReader::new(Pipe(child.stdout.take().ok_or("stdout is piped")?)).read_line(&mut line)?;
         let address = line.trim_end().strip_prefix("listening on ").ok_or_else(|| format!("'{line}' is no address"))?;
         let url = format!("http://{address}");
         Ok(Self { child, url })

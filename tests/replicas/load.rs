@@ -11,12 +11,12 @@ use std::{
 
 use evenkeel_client::{Client, Error, NormKind};
 use ndarray::{Array1, Array2};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::task::JoinSet;
+
+use crate::until::until;
 
 /// A replica that does not answer within this time is asked no longer; calls take some milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// How often is looked whether what is waited for has come.
-const LOOK: Duration = Duration::from_millis(2);
 /// Callers, each with a connection.
 const CALLERS: usize = 6;
 const CALLS_OF_A_CONNECTION: usize = 20;
@@ -56,16 +56,12 @@ impl Counts {
     /// Waits until so many more calls have been answered.
     pub(crate) async fn more(&self, calls: usize) {
         let end = self.right() + calls;
-        while self.right() < end {
-            sleep(LOOK).await;
-        }
+        until(&format!("{calls} more calls are answered"), async || self.right() >= end).await;
     }
 
     /// Waits until `count` is above what it was.
     pub(crate) async fn above(&self, before: usize, count: fn(&Self) -> usize) {
-        while count(self) <= before {
-            sleep(LOOK).await;
-        }
+        until(&format!("a count above {before}"), async || count(self) > before).await;
     }
 }
 

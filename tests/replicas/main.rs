@@ -14,10 +14,15 @@ mod balancer;
 mod environment;
 mod load;
 mod panics;
+#[path = "../service/pipe.rs"]
+mod pipe;
 mod replica;
 #[path = "../service/resident.rs"]
 mod resident;
 mod signals;
+#[path = "../service/until.rs"]
+#[expect(dead_code, reason = "no thread of these tests waits")]
+mod until;
 
 /// Held by each test: one looks at the memory of this process, where the callers of all are.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -7,17 +7,16 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use evenkeel::{CheckpointHook, config::ServerConfig, server::Running};
-use tokio::time::timeout;
 
 use crate::{
     ALONE,
     balancer::Balancer,
     load::{Counts, Load},
     resident::memory,
+    until::within,
 };
 
 /// Every so many checkpoints one panics: a call has from two to some hundred.
@@ -27,12 +26,11 @@ const BEFORE: usize = 100;
 const PANICS: usize = 600;
 /// What this process may grow by for the latter, usually 2 MiB: no more than a sixth of them may leave a tensor of 256 KiB behind.
 const MOST: usize = 24 << 20;
-const NEVER: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn panics_cost_one_call_each_and_spoil_no_other() {
     let _alone = ALONE.lock().await;
-    timeout(NEVER, panics()).await.expect("every call has its answer in the end");
+    within("every call has its answer in the end", panics()).await;
 }
 
 async fn panics() {

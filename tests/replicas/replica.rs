@@ -8,14 +8,14 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{environment::without_environment, resident::memory};
+use crate::{environment::without_environment, pipe::Pipe, resident::memory, until::until_some};
 
 /// Killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Replica {
     child: Child,
     /// Kept open, so that it can print.
-    _stdout: BufReader<ChildStdout>,
+    _stdout: BufReader<Pipe<ChildStdout>>,
     pub(crate) address: SocketAddr,
     /// What it had when it listened, in bytes.
     began: usize,
@@ -27,9 +27,9 @@ impl Replica {
         let mut command = without_environment(env!("CARGO_BIN_EXE_evenkeel"));
         command.args(["--listen=127.0.0.1:0", "--log-level=warn", "--threads=2"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut stdout = BufReader::new(Pipe(child.stdout.take().expect("it is piped")));
         let mut line = String::new();
-        stdout.read_line(&mut line).expect("text");
+        stdout.read_line(&mut line).expect("the address is printed, in text");
         let address = line.trim_end().strip_prefix("listening on ").expect("the first line says where");
         let address = address.parse().expect("an address");
         let began = memory(child.id(), "VmRSS").expect("the process lives");
@@ -45,10 +45,9 @@ impl Replica {
         kill_process(Pid::from_child(&self.child), signal).expect("the process lives");
     }
 
-    /// Waits until it has ended, on a thread that may wait.
+    /// Waits until it has ended.
     pub(crate) async fn ended(mut self) -> ExitStatus {
-        let wait = move || self.child.wait().expect("it was started");
-        tokio::task::spawn_blocking(wait).await.expect("no panic")
+        until_some("the replica ends", async || self.child.try_wait().expect("it was started")).await
     }
 }
 

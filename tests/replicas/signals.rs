@@ -1,16 +1,11 @@
 //! SIGTERM, SIGKILL and SIGSTOP to one of two replicas under load.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
-use tokio::time::timeout;
 use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use crate::{ALONE, balancer::Balancer, load::Load, replica::Replica};
+use crate::{ALONE, balancer::Balancer, load::Load, replica::Replica, until::within};
 
-/// Long enough for a machine that hangs: whatever is waited for comes, or never does.
-const NEVER: Duration = Duration::from_secs(300);
 /// Calls between two events: enough for every caller to have made several, and several connections.
 const SOME: usize = 300;
 /// What a replica may take for six callers, in bytes: calls of 1 MiB, and what it keeps to use again. Usually 25 to 48 MiB.
@@ -27,7 +22,7 @@ fn is_bounded(replica: &Replica) {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_is_lost_or_wrong_whatever_happens_to_one_of_two_replicas() {
     let _alone = ALONE.lock().await;
-    timeout(NEVER, turns()).await.expect("every call has its answer in the end");
+    within("every call has its answer in the end", turns()).await;
 }
 
 async fn turns() {

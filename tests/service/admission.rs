@@ -23,6 +23,7 @@ use tonic_types::StatusExt as _;
 use crate::{
     harness::{Client, connect, dropout, error_info, f32s},
     peer::{Peer, address, framed, prefix, status},
+    until::{until, until_some, within},
 };
 
 const LIMIT: usize = 1 << 16;
@@ -62,14 +63,15 @@ fn is_overloaded(status: &Status, setting: &str) {
 /// Calls until the budget is back; what else is answered is a failure.
 async fn served_again(server: &Running) {
     let peer = Peer::connect(address(server)).await;
-    loop {
+    let served = async || {
         let status = peer.call("Dropout", &large()).await.expect("an answer");
-        if status.code() == Code::Ok {
-            return;
+        let served = status.code() == Code::Ok;
+        if !served {
+            is_overloaded(&status, "max-bytes-in-flight");
         }
-        is_overloaded(&status, "max-bytes-in-flight");
-        tokio::task::yield_now().await;
-    }
+        served
+    };
+    until("the budget is back", served).await;
 }
 
 /// Row 32: by the length prefix, before the message is there; on either path, for every method.
@@ -83,13 +85,12 @@ async fn a_call_that_is_too_much_is_refused_at_once() {
         body.send_data(whole.slice(..5), false).expect("the connection is open");
         let peer = Peer::connect(address(&server)).await;
         // Until the server has read the prefix, it may serve.
-        loop {
+        let refused = async || {
             let status = peer.call("Dropout", &medium()).await.expect("an answer");
-            if status.code() != Code::Ok {
-                is_overloaded(&status, "max-bytes-in-flight");
-                break;
-            }
-        }
+            Some(status).filter(|status| status.code() != Code::Ok)
+        };
+        let refused = until_some("a call beside the announced one is refused", refused).await;
+        is_overloaded(&refused, "max-bytes-in-flight");
         for method in
             ["Normalize", "NormalizeBackward", "Dropout", "DropoutBackward", "ClipGradients", "MeasureGradients"]
         {
@@ -168,7 +169,10 @@ async fn the_budget_comes_back_however_a_call_ends() {
         body.send_data(whole.clone(), true).expect("the connection is open");
         let mut answer = answer.await.expect("headers come").into_body();
         if waits {
-            answer.data().await.expect("an error").expect_err("the server does not wait for ever");
+            within("the stream is reset", answer.data())
+                .await
+                .expect("an error")
+                .expect_err("the server does not wait for ever");
         }
         drop((answer, peer));
         served_again(&server).await;

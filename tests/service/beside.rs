@@ -6,20 +6,19 @@ use std::{pin::pin, time::Duration};
 use evenkeel_proto::v1 as pb;
 use pb::NormKind;
 use prost::Message as _;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tonic::{Code, Request};
 
 use crate::{
     harness::{Client, f32s, normalize},
     peer::Peer,
     process::Process,
+    until::within,
 };
 
 pub(crate) const MIB: usize = 1 << 20;
 /// What the process may take for what holds nothing: connections, streams, and what the allocator keeps.
 pub(crate) const LITTLE: usize = 48 * MIB;
-/// Whatever is waited for comes by then, or never does.
-pub(crate) const NEVER: Duration = Duration::from_secs(300);
 
 /// Who must be served, whatever others do.
 pub(crate) enum Caller {
@@ -66,10 +65,10 @@ pub(crate) async fn beside_caller<T>(
 ) -> T {
     let expected = caller.call().await;
     let before = process.memory("VmRSS");
-    let mut attack = pin!(timeout(NEVER, attack));
+    let mut attack = pin!(within("the attack ends", attack));
     let mut result = None;
     loop {
-        let answer = timeout(NEVER, caller.call()).await.expect("it answers beside them");
+        let answer = within("it answers beside them", caller.call()).await;
         assert_eq!(answer, expected);
         let grown = process.memory("VmHWM").saturating_sub(before);
         assert!(grown < most, "{grown} bytes");
@@ -79,7 +78,7 @@ pub(crate) async fn beside_caller<T>(
             return result;
         }
         tokio::select! {
-            ended = &mut attack => result = Some(ended.expect("the attack ends")),
+            ended = &mut attack => result = Some(ended),
             () = sleep(Duration::from_millis(1)) => (),
         }
     }

@@ -22,6 +22,7 @@ use tonic::Code;
 use crate::{
     harness::{Client, connect, dropout, f32s, start_with},
     peer::{PREFACE, Peer, address, framed, status, tcp_from},
+    until::{until_some, within},
 };
 
 /// Long enough for what must happen in time, on a busy machine too.
@@ -38,7 +39,7 @@ async fn serves(client: &mut Client) {
 /// Waits until the server closes the connection; returns what it sent.
 async fn closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
-    match stream.read_to_end(&mut bytes).await {
+    match within("the server closes the connection", stream.read_to_end(&mut bytes)).await {
         Ok(_) => (),
         Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}"),
     }
@@ -103,13 +104,12 @@ async fn there_are_no_more_connections_than_there_may_be() {
         }
         drop((second, elsewhere));
         // The server learns of it when it reads from it.
-        let mut again = loop {
+        let served = async || {
             let mut stream = TcpStream::connect(address(&server)).await.expect("the server listens");
             let spoke = stream.write_all(PREFACE).await.is_ok();
-            if spoke && stream.read(&mut [0; 9]).await.is_ok_and(|read| read > 0) {
-                break stream;
-            }
+            (spoke && stream.read(&mut [0; 9]).await.is_ok_and(|read| read > 0)).then_some(stream)
         };
+        let mut again = until_some("a place is free again", served).await;
         again.write_all(&[0; 9]).await.expect("it stays open");
         serves(&mut client).await;
     }
@@ -144,12 +144,12 @@ async fn an_idle_connection_is_told_to_go_and_one_with_a_call_is_not() {
     for _ in 0..2 {
         let idle = Peer::connect(address(&server)).await;
         // It ends well: with GOAWAY and no error.
-        idle.connection.await.expect("no panic").expect("the server says that it closes");
+        within("it is told to go", idle.connection).await.expect("no panic").expect("the server says that it closes");
     }
     assert!(!busy.connection.is_finished(), "a call is in flight");
     drop(release);
     assert_eq!(status(answer).await.expect("an answer").code(), Code::Ok);
-    busy.connection.await.expect("no panic").expect("now it is idle as well");
+    within("it is told to go", busy.connection).await.expect("no panic").expect("now it is idle as well");
 }
 
 #[tokio::test]
@@ -161,16 +161,18 @@ async fn an_old_connection_is_told_to_go_and_its_calls_end() {
     body.send_data(framed(&request()), true).expect("the connection is open");
     reached.recv().await.expect("the call is computed");
     // A connection that is told to go takes no more calls. The last of these gets no answer for that.
-    let refused = loop {
-        let Ok((answer, mut body)) = peer.send(get()).await else { break true };
-        if body.send_data(bytes::Bytes::new(), true).is_err() || answer.await.is_err() {
-            break true;
+    let refused = async {
+        while let Ok((answer, mut body)) = peer.send(get()).await {
+            if body.send_data(bytes::Bytes::new(), true).is_err() || answer.await.is_err() {
+                break;
+            }
         }
     };
-    assert!(refused && !peer.connection.is_finished(), "the call is held");
+    within("the connection takes no more calls", refused).await;
+    assert!(!peer.connection.is_finished(), "the call is held");
     drop(release);
     assert_eq!(status(answer).await.expect("an answer").code(), Code::Ok);
-    peer.connection.await.expect("no panic").expect("it ends well");
+    within("it is closed", peer.connection).await.expect("no panic").expect("it ends well");
 }
 
 /// A request that is answered without being computed.

@@ -28,6 +28,7 @@ use crate::{
     metrics::scrape,
     peer::{Peer, address, framed, prefix, status},
     process::Process,
+    until::{until, until_some},
 };
 
 /// The settings that strangers tried.
@@ -229,13 +230,11 @@ async fn whoever_leaves_gives_everything_back() {
         assert!(scrape(&server).await["evenkeel_bytes_in_flight"] > 1e6, "{method}");
         body.send_reset(h2::Reason::CANCEL);
         drop(answer);
-        loop {
+        let is_back = async || {
             let series = scrape(&server).await;
-            if series["evenkeel_bytes_in_flight"] == 0.0 && series["evenkeel_jobs_running"] == 0.0 {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
+            series["evenkeel_bytes_in_flight"] == 0.0 && series["evenkeel_jobs_running"] == 0.0
+        };
+        until("the thread and the memory are given back", is_back).await;
     }
 }
 
@@ -325,20 +324,18 @@ async fn what_does_not_fit_is_refused_before_it_is_computed() {
         others.push((answer, body));
     }
     // Until the server has read what they announce.
-    let status = loop {
+    let refused = async || {
         seen.take();
         let status = peer.call(statistics.0, &statistics.1).await.expect("an answer");
-        if status.code() != Code::Ok {
-            break status;
-        }
+        Some(status).filter(|status| status.code() != Code::Ok)
     };
+    let status = until_some("a call beside the announced ones is refused", refused).await;
     assert_eq!((error_info(&status).reason.as_str(), seen.take().0), ("OVERLOADED", 0), "{status:?}");
     drop(others);
-    loop {
+    let served = async || {
         let status = peer.call(statistics.0, &statistics.1).await.expect("an answer");
-        if status.code() == Code::Ok {
-            break;
-        }
-        assert_eq!(error_info(&status).reason, "OVERLOADED");
-    }
+        assert!(status.code() == Code::Ok || error_info(&status).reason == "OVERLOADED", "{status:?}");
+        status.code() == Code::Ok
+    };
+    until("it is served when the others have left", served).await;
 }

@@ -23,6 +23,7 @@ use crate::{
         collector::{Collector, spans},
         sending_to, text,
     },
+    until::{until_some, within},
 };
 
 /// What is said of a call.
@@ -100,15 +101,13 @@ async fn check(end: End) {
     let mut collector = Collector::start(None).await;
     let with_all = ServerConfig { otlp: sending_to(collector.address).otlp, ..config() };
     let server = Server::start(end, with_all).await;
-    end.make(&server).await;
+    within(&format!("the call of {end:?} ends"), end.make(&server)).await;
     let Server { running, held, .. } = server;
     let Row { method, code, refused, words } = end.row();
     if !end.is_of_the_drain() {
         // A client that leaves is not answered; until the server has heard of it.
-        let mut found = counted(&running).await;
-        while found.is_empty() {
-            found = counted(&running).await;
-        }
+        let found = async || Some(counted(&running).await).filter(|found| !found.is_empty());
+        let found = until_some(&format!("{end:?} is counted"), found).await;
         let [(series, calls)] = &found[..] else { panic!("{end:?}: not one series: {found:?}") };
         assert!(series.contains(&format!("grpc_method=\"{method}\"")), "{end:?}: {series}");
         assert!(series.contains(&format!("grpc_code=\"{}\"", name(code))), "{end:?}: {series}");
@@ -125,7 +124,7 @@ async fn check(end: End) {
         assert_eq!(reasons, expected.into_iter().collect::<Vec<_>>(), "{end:?}");
     }
     // A drain that is cut off is an error, which that end is about.
-    let ended = running.shutdown_and_wait().await;
+    let ended = within(&format!("the end after {end:?}"), running.shutdown_and_wait()).await;
     assert_eq!(ended.is_err(), end.is_of_the_drain(), "{end:?}: {ended:?}");
     drop(held);
 

@@ -13,12 +13,13 @@ use tempfile::TempDir;
 use crate::{
     authority::write,
     metrics::{config, scrape, value},
+    until::until,
 };
 
 const EXPIRY: &str = "evenkeel_tls_certificate_expiry_timestamp_seconds";
 
 /// A certificate that ends when this year begins, and its key, in PEM.
-fn until(year: i32) -> (String, String) {
+fn ends(year: i32) -> (String, String) {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
     params.not_after = date_time_ymd(year, 1, 1);
@@ -28,7 +29,7 @@ fn until(year: i32) -> (String, String) {
 /// A server of TLS whose metrics are served, with its certificate and key in `cert.pem` and `key.pem`, and tokens in `tokens`.
 pub(crate) fn secured() -> (TempDir, ServerConfig) {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    write(folder.path(), until(2040));
+    write(folder.path(), ends(2040));
     fs::write(folder.path().join("tokens"), "one").expect("it can be written");
     let [tls_cert, tls_key, auth_token_file] =
         ["cert.pem", "key.pem", "tokens"].map(|name| Some(folder.path().join(name)));
@@ -38,26 +39,25 @@ pub(crate) fn secured() -> (TempDir, ServerConfig) {
 
 /// Waits until the last change of these files can be used, or cannot.
 async fn await_unusable(server: &Running, files: &str, unusable: f64) {
-    while value(&scrape(server).await, "evenkeel_files_unusable", &[("files", files)]) != unusable {
-        tokio::task::yield_now().await;
-    }
+    let is_said = async || value(&scrape(server).await, "evenkeel_files_unusable", &[("files", files)]) == unusable;
+    until(&format!("evenkeel_files_unusable of {files} is {unusable}"), is_said).await;
 }
 
 #[tokio::test]
 async fn the_end_of_the_certificate_in_use_is_a_metric() {
     let (folder, config) = secured();
     // Whoever has signed it may end at another time.
-    let (cert, key) = until(2040);
-    write(folder.path(), (format!("{cert}{}", until(2070).0), key));
+    let (cert, key) = ends(2040);
+    write(folder.path(), (format!("{cert}{}", ends(2070).0), key));
     let server = Running::start(config).await.expect("the server starts");
     let first = 2_208_988_800.0;
     assert_eq!(scrape(&server).await[EXPIRY], first);
     // A certificate without its key is not used.
-    fs::write(folder.path().join("cert.pem"), until(2060).0).expect("it can be written");
+    fs::write(folder.path().join("cert.pem"), ends(2060).0).expect("it can be written");
     await_unusable(&server, "tls", 1.0).await;
     assert_eq!(scrape(&server).await[EXPIRY], first);
     // From 2050 on the date is written in another way.
-    write(folder.path(), until(2060));
+    write(folder.path(), ends(2060));
     await_unusable(&server, "tls", 0.0).await;
     assert_eq!(scrape(&server).await[EXPIRY], 2_840_140_800.0);
 }

@@ -14,7 +14,10 @@ use pb::{ClipMode, NormKind};
 use tokio::sync::mpsc;
 use tonic::Code;
 
-use crate::harness::{clip, dropout, f32s, normalize, refusal, start_with};
+use crate::{
+    harness::{clip, dropout, f32s, normalize, refusal, start_with},
+    until::within,
+};
 
 /// The bridge asks once before it starts an operation; from then on it is the kernels that ask.
 const FIRST_OF_THE_KERNEL: usize = 2;
@@ -107,7 +110,8 @@ async fn a_kernel_stops_when_its_client_has_left() {
     call.abort();
     assert!(call.await.expect_err("the call was dropped").is_cancelled());
 
-    let answer = client.dropout(dropout(0.0, f32s(&[1], &[3.0]))).await.expect("the thread is free again");
+    let next = client.dropout(dropout(0.0, f32s(&[1], &[3.0])));
+    let answer = within("the thread is free again", next).await.expect("nothing holds the call");
     assert_eq!(answer.into_inner().kept, 1);
     let stopped = asked.load(Ordering::Relaxed);
     // The one that held it, one more at most, and the few of the tiny call: nothing was computed after the client left.

@@ -14,6 +14,7 @@ use tonic::Code;
 use crate::{
     harness::{Client, connect, dropout, f32s, start},
     peer::{PREFACE, Peer, address, framed, status},
+    until::within,
 };
 
 async fn serves(server: &Running) {
@@ -109,14 +110,17 @@ pub(crate) async fn flood(server: SocketAddr, reads: bool, mut next: impl FnMut(
         }
         (said, read)
     });
-    let mut result = write.write_all(PREFACE).await;
-    let mut turn = 0;
-    while result.is_ok() && !(reads && reader.is_finished()) {
-        result = write.write_all(&next(turn)).await;
-        turn += 1;
-        assert!(turn < 1_000_000, "the server takes it all");
-    }
-    reader.await.expect("no panic").0
+    let flooded = async {
+        let mut result = write.write_all(PREFACE).await;
+        let mut turn = 0;
+        while result.is_ok() && !(reads && reader.is_finished()) {
+            result = write.write_all(&next(turn)).await;
+            turn += 1;
+            assert!(turn < 1_000_000, "the server takes it all");
+        }
+        reader.await.expect("no panic").0
+    };
+    within("the server closes the connection", flooded).await
 }
 
 /// Whether the server said GOAWAY, and why: the error code of the last one.
@@ -186,7 +190,7 @@ async fn floods_of_pings_and_settings_hold_nobody_up() {
             }
         });
         // A thousand frames are on their way, and the next.
-        has_sent.wait_for(|sent| *sent > 0).await.expect("the server reads");
+        within("the server reads", has_sent.wait_for(|sent| *sent > 0)).await.expect("the flood goes on");
         for _ in 0..20 {
             serves(&server).await;
         }

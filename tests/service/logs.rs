@@ -6,21 +6,19 @@ use std::{
     net::{SocketAddr, TcpStream},
     process::{self, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
-    time::Duration,
 };
 
 use evenkeel_proto::v1::NormKind;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::task::JoinSet;
 
 use crate::{
     harness::{Client, f32s, normalize},
     process::{Process, evenkeel},
     socket_folder::socket_folder,
+    until::{NEVER, until, until_some, within},
 };
 
-/// Long enough for a machine that hangs; a server that waits for its log never answers.
-const NEVER: Duration = Duration::from_secs(60);
 /// More lines than a pipe and the queue before it hold: each call has one.
 const MANY: usize = 10_000;
 
@@ -50,7 +48,9 @@ async fn call(client: &Client, calls: usize) {
         callers.spawn(async move {
             for _ in 0..calls.div_ceil(AT_A_TIME) {
                 let request = normalize(NormKind::Layer, f32s(&[2], &[1.0, 2.0]));
-                timeout(NEVER, client.normalize(request)).await.expect("an answer").expect("a good one");
+                within("an answer, of a server that does not wait for its log", client.normalize(request))
+                    .await
+                    .expect("a good one");
             }
         });
     }
@@ -61,9 +61,10 @@ async fn call(client: &Client, calls: usize) {
 
 fn lost(metrics: SocketAddr) -> u64 {
     let mut stream = TcpStream::connect(metrics).expect("the metrics are served");
+    stream.set_read_timeout(Some(NEVER)).expect("it is not zero");
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the request is taken");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("text");
+    stream.read_to_string(&mut answer).expect("an answer in text, and its end");
     let value = answer.lines().find_map(|line| line.strip_prefix("evenkeel_log_lines_lost_total "));
     value.expect("the series is there").parse().expect("a number")
 }
@@ -76,12 +77,7 @@ async fn a_full_disk_costs_lines_and_nothing_else() {
     let process = Process::spawn(command);
     call(&process.client().await, 100).await;
     // They are written beside the calls, so the last of them may still come.
-    let written_beside = async {
-        while lost(metrics) < 100 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(NEVER, written_beside).await.expect("every call has a line, and each is lost");
+    until("every call has a line, and each is lost", async || lost(metrics) >= 100).await;
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }
 
@@ -91,12 +87,7 @@ async fn a_reader_that_has_gone_costs_lines_and_nothing_else() {
     let mut process = Process::spawn(serving(metrics));
     drop(process.log());
     call(&process.client().await, 100).await;
-    let written_beside = async {
-        while lost(metrics) == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(NEVER, written_beside).await.expect("lines are lost");
+    until("lines are lost", async || lost(metrics) > 0).await;
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }
 
@@ -108,8 +99,8 @@ async fn a_reader_that_hangs_holds_up_no_call_and_not_the_end() {
     let unread = process.log();
     call(&process.client().await, MANY).await;
     assert!(lost(metrics) > 0, "{MANY} lines fit nowhere");
-    let ended = tokio::task::spawn_blocking(move || process.stop(Signal::TERM));
-    let (status, _, _) = timeout(NEVER, ended).await.expect("it ends").expect("no panic");
+    let stopped = tokio::task::spawn_blocking(move || process.stop(Signal::TERM));
+    let (status, _, _) = stopped.await.expect("it ends");
     assert_eq!(status.code(), Some(0));
     drop(unread);
 }
@@ -122,18 +113,10 @@ async fn a_server_that_cannot_print_its_address_serves() {
     let url = format!("unix:{}", socket.display());
     let mut command = evenkeel(&["--listen", &url], &[]);
     let mut child = command.stdout(full_disk()).stderr(full_disk()).stdin(Stdio::null()).spawn().expect("it starts");
-    let connected = async {
-        loop {
-            match Client::connect(url.clone()).await {
-                Ok(client) => break client,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    };
-    let client = timeout(NEVER, connected).await.expect("it listens");
+    let client = until_some("it listens", async || Client::connect(url.clone()).await.ok()).await;
     call(&client, 100).await;
     kill_process(Pid::from_child(&child), Signal::TERM).expect("it lives");
-    let status = tokio::task::spawn_blocking(move || child.wait()).await.expect("no panic").expect("it was started");
+    let status = until_some("it ends", async || child.try_wait().expect("it was started")).await;
     assert_eq!(status.code(), Some(0));
 }
 

@@ -5,6 +5,8 @@ mod beside;
 mod environment;
 mod harness;
 mod peer;
+mod pipe;
+mod until;
 
 mod admission;
 mod alerts;

@@ -4,14 +4,15 @@ use std::{net::SocketAddr, pin::pin};
 
 use bytes::Bytes;
 use prost::Message as _;
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{sync::watch, task::JoinSet};
 use tonic::Code;
 
 use crate::{
-    beside::{LITTLE, MIB, NEVER, beside},
+    beside::{LITTLE, MIB, beside},
     harness::{dropout, error_info, f32s},
     peer::{Peer, framed, prefix, status},
     process::Process,
+    until::until,
 };
 
 /// The largest message that is sent, in bytes.
@@ -152,7 +153,7 @@ async fn serves_the_largest_again(process: &Process) {
         let _ = body.send_data(message.clone(), true);
         status(answer).await.expect("an answer").code() == Code::Ok
     };
-    timeout(NEVER, async { while !served().await {} }).await.expect("the largest message is served again");
+    until("the largest message is served again", served).await;
 }
 
 /// How a call with this message ends. Nobody sends more than the beginning of one before anybody was refused: there is no

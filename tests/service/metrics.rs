@@ -30,6 +30,7 @@ use crate::{
     deadlines::without_a_clock,
     harness::{Client, clip, connect, dropout, f32s, normalize, refusal, start_with, tensor},
     peer::{Peer, address, framed},
+    until::{until, until_some, within},
 };
 
 /// With metrics.
@@ -46,7 +47,8 @@ async fn http_at(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("somebody listens");
     stream.write_all(request.as_bytes()).await.expect("the request is taken");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer, and then the end");
+    let read = stream.read_to_string(&mut answer);
+    within("an answer of the metrics' port, and its end", read).await.expect("text");
     answer
 }
 
@@ -211,7 +213,8 @@ async fn a_client_that_leaves_while_its_tensor_arrives_has_had_it_computed() {
     assert!(answer.data().await.is_some());
     assert_eq!(value(&scrape(&server).await, "evenkeel_compute_seconds_count", &compute), 0.0);
     drop((answer, body));
-    while value(&scrape(&server).await, "evenkeel_compute_seconds_count", &compute) < 1.0 {}
+    let computed = async || value(&scrape(&server).await, "evenkeel_compute_seconds_count", &compute) >= 1.0;
+    until("what has arrived counts as computed", computed).await;
     assert_eq!(value(&scrape(&server).await, "evenkeel_queue_seconds_count", &compute), 1.0);
 }
 
@@ -226,7 +229,7 @@ async fn health_and_reflection_are_counted() {
     let mut reflection = ServerReflectionClient::new(channel);
     let answers = reflection.server_reflection_info(tokio_stream::iter([ServerReflectionRequest::default()])).await;
     let mut answers = answers.expect("it is served").into_inner();
-    while let Ok(Some(_)) = answers.message().await {}
+    within("the answers of reflection end", async { while let Ok(Some(_)) = answers.message().await {} }).await;
     let series = scrape(&server).await;
     let check = ("grpc_method", "Check");
     assert_eq!(value(&series, "grpc_server_handled_total", &[check, ("grpc_code", "OK")]), 1.0);
@@ -287,12 +290,8 @@ async fn a_client_that_gives_up_has_cancelled() {
     call.abort();
     let cancelled = handled("Dropout", "unary", "CANCELLED");
     // Until the server has heard of it.
-    let after = loop {
-        let series = scrape(&server).await;
-        if series[&cancelled] > 0.0 {
-            break series;
-        }
-    };
+    let counted = async || Some(scrape(&server).await).filter(|series| series[&cancelled] > 0.0);
+    let after = until_some("the call counts as cancelled", counted).await;
     assert_eq!((after[&cancelled], value(&after, "evenkeel_calls_in_flight", &[])), (1.0, 0.0));
     assert_eq!(after[&handled("Dropout", "unary", "OK")], 0.0);
 }
@@ -303,7 +302,7 @@ async fn a_deadline_has_its_code_and_its_reason() {
     let mut client = without_a_clock(&server);
     let mut request = Request::new(dropout(0.5, f32s(&[1], &[1.0])));
     request.metadata_mut().insert("grpc-timeout", "50m".parse().expect("a value"));
-    refusal(client.dropout(request).await, Code::DeadlineExceeded);
+    refusal(within("the deadline's answer", client.dropout(request)).await, Code::DeadlineExceeded);
     let series = scrape(&server).await;
     assert_eq!(series[&handled("Dropout", "unary", "DEADLINE_EXCEEDED")], 1.0);
     assert_eq!(value(&series, "evenkeel_refused_total", &[("reason", "DEADLINE_EXCEEDED")]), 1.0);

@@ -23,6 +23,7 @@ use crate::{
     hostile::{DATA, frame, goaway},
     metrics::{config, handled, scrape, value},
     peer::{PREFACE, Peer, address},
+    until::within,
 };
 
 const DROPOUT: &str = "http://evenkeel/evenkeel.v1.TensorOpsService/Dropout";
@@ -41,7 +42,7 @@ async fn whole(answer: ResponseFuture) -> Result<Response<Vec<u8>>, h2::Error> {
 async fn answer(peer: &Peer, request: Builder, body: Bytes, ends: bool) -> Result<Response<Vec<u8>>, h2::Error> {
     let (answer, mut sending) = peer.send(request.body(()).expect("a request")).await?;
     sending.send_data(body, ends)?;
-    whole(answer).await
+    within("the answer ends", whole(answer)).await
 }
 
 /// Row 26: other methods and types get an answer of HTTP, in words where they may have some, and hold nothing.
@@ -114,7 +115,8 @@ async fn who_speaks_no_http_2_can_read_to_the_end() {
         stream.write_all(begins).await.expect("the server reads");
         stream.write_all(&much).await.expect("the server reads on");
         let mut said = Vec::new();
-        stream.read_to_end(&mut said).await.expect("the connection ends, and is not reset");
+        let read = stream.read_to_end(&mut said);
+        within("the connection ends", read).await.expect("it is not reset");
         assert_eq!(goaway(&said), reason, "{said:?}");
     }
 }

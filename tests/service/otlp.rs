@@ -120,7 +120,7 @@ async fn the_program_takes_its_name_from_the_variable() {
     let variables = [tls::AT_ONCE, ("OTEL_SERVICE_NAME", "another")];
     let process = Process::start(&["--listen=127.0.0.1:0", &endpoint], &variables);
     tls::call(&mut process.client().await).await;
-    let request = collector.traces.recv().await.expect("the collector serves").into_inner();
+    let request = collector.next_spans().await.into_inner();
     let resource = request.resource_spans[0].resource.as_ref().expect("it says what it is from");
     assert_eq!(text(&resource.attributes, "service.name"), "another");
 }

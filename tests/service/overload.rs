@@ -11,17 +11,13 @@ use evenkeel::{
     server::Running,
 };
 use evenkeel_proto::v1 as pb;
-use tokio::{
-    sync::Notify,
-    task::{JoinSet, spawn_blocking},
-    time::timeout,
-};
+use tokio::{sync::Notify, task::JoinSet};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
-    beside::NEVER,
     harness::{Client, connect, dropout, f32s},
+    until::{until, within},
 };
 
 /// How many calls wait at most.
@@ -55,7 +51,6 @@ impl Gate {
         CheckpointHook::new(move |_| {
             let mut counts = gate.counts();
             counts.held += 1;
-            gate.changed.notify_all();
             while counts.open == counts.passed {
                 counts = gate.changed.wait(counts).unwrap_or_else(PoisonError::into_inner);
             }
@@ -75,15 +70,8 @@ impl Gate {
     }
 
     /// Waits until a call is held.
-    async fn holds_one(self: &Arc<Self>) {
-        let gate = Arc::clone(self);
-        let wait = move || {
-            let mut counts = gate.counts();
-            while counts.held == 0 {
-                counts = gate.changed.wait(counts).unwrap_or_else(PoisonError::into_inner);
-            }
-        };
-        spawn_blocking(wait).await.expect("no panic");
+    async fn holds_one(&self) {
+        until("a call is held at a checkpoint", async || self.counts().held > 0).await;
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -138,13 +126,13 @@ async fn what_is_too_much_is_refused_at_once_and_costs_nothing() {
         calls.spawn(call(client.clone()));
     }
     for _ in 0..CALLERS - 1 - QUEUE {
-        let answer = timeout(NEVER, calls.join_next()).await.expect("it is refused");
+        let answer = within("it is refused", calls.join_next()).await;
         let answer = answer.expect("more were asked").expect("no panic");
         assert!(answer.is_err(), "nothing can be served while the thread is held");
     }
     assert_eq!(gate.passed(), before, "a call is refused before anything is computed");
     gate.open(usize::MAX / 2);
-    let rest = calls.join_all().await;
+    let rest = within("they are answered", calls.join_all()).await;
     assert_eq!(rest, [Ok(()); QUEUE + 1], "they waited");
     assert_eq!(gate.passed() - before, (QUEUE + 1) * of_one);
 }
@@ -166,7 +154,7 @@ impl Seen {
             if of(self).load(Ordering::Relaxed) >= number {
                 return;
             }
-            timeout(NEVER, changed).await.expect("callers go on");
+            within("callers go on", changed).await;
         }
     }
 }
@@ -202,6 +190,6 @@ async fn what_is_served_stays_when_ten_times_as_much_is_asked_for() {
     }
     seen.stop.store(true, Ordering::Relaxed);
     gate.open(usize::MAX / 2);
-    callers.join_all().await;
+    within("callers end", callers.join_all()).await;
     assert_eq!(gate.passed() - before, seen.served.load(Ordering::Relaxed) * of_one, "none was computed in vain");
 }

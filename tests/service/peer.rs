@@ -18,6 +18,8 @@ use tonic::{
     codegen::http::{HeaderMap, Request},
 };
 
+use crate::until::within;
+
 /// What an HTTP/2 client begins with: the magic line, and settings that change nothing.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
@@ -101,6 +103,10 @@ pub(crate) fn prefix(length: u32) -> Bytes {
 
 /// The status that a call ends with; what it answers is read and forgotten.
 pub(crate) async fn status(answer: ResponseFuture) -> Result<Status, h2::Error> {
+    within("the call ends", status_in_the_end(answer)).await
+}
+
+async fn status_in_the_end(answer: ResponseFuture) -> Result<Status, h2::Error> {
     let (head, mut body) = answer.await?.into_parts();
     assert_eq!(head.status, 200);
     if let Some(status) = Status::from_header_map(&head.headers) {

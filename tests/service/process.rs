@@ -26,7 +26,10 @@ use crate::{
     environment::without_environment,
     harness::{Client, f32s, normalize},
     peer::Peer,
+    pipe::Pipe,
     resident::memory,
+    settings::log_until,
+    until::{until, until_some_here},
 };
 
 /// The binary with these arguments and variables, and no others.
@@ -53,7 +56,7 @@ pub(crate) fn piped(program: &str) -> Command {
 /// A serving process; killed when the test ends early.
 pub(crate) struct Process {
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    stdout: BufReader<Pipe<ChildStdout>>,
     pub(crate) url: String,
 }
 
@@ -65,9 +68,9 @@ impl Process {
     /// Starts a command that serves; its standard output is piped.
     pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the binary starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut stdout = BufReader::new(Pipe(child.stdout.take().expect("it is piped")));
         let mut line = String::new();
-        stdout.read_line(&mut line).expect("the output is text");
+        stdout.read_line(&mut line).expect("the address is printed, in text");
         let addr = line.strip_prefix("listening on ").and_then(|line| line.strip_suffix('\n'));
         let url = format!("http://{}", addr.unwrap_or_else(|| panic!("the first line is {line:?}")));
         Self { child, stdout, url }
@@ -97,19 +100,20 @@ impl Process {
     }
 
     /// The log, line by line as it is written; [`stop`](Self::stop) does not have it any more.
-    pub(crate) fn log(&mut self) -> BufReader<ChildStderr> {
-        BufReader::new(self.child.stderr.take().expect("it is piped, and taken once"))
+    pub(crate) fn log(&mut self) -> BufReader<Pipe<ChildStderr>> {
+        BufReader::new(Pipe(self.child.stderr.take().expect("it is piped, and taken once")))
     }
 
     /// Sends `signal`; returns the exit status, the rest of standard output, and standard error.
     pub(crate) fn stop(mut self, signal: Signal) -> (ExitStatus, String, String) {
         self.signal(signal);
         let (mut out, mut log) = (String::new(), String::new());
-        self.stdout.read_to_string(&mut out).expect("the output is text");
-        if let Some(mut rest) = self.child.stderr.take() {
-            rest.read_to_string(&mut log).expect("the log is text");
+        self.stdout.read_to_string(&mut out).expect("the process ends, and its output is text");
+        if let Some(rest) = self.child.stderr.take() {
+            Pipe(rest).read_to_string(&mut log).expect("the log is text");
         }
-        (self.child.wait().expect("it was started"), out, log)
+        let ended = || self.child.try_wait().expect("it was started");
+        (until_some_here("the process ends", ended), out, log)
     }
 }
 
@@ -351,13 +355,8 @@ async fn a_want_of_file_descriptors_passes() {
     let address = process.address();
     // The kernel accepts as many as wait to be accepted; the server gets no more than it may open, and says so.
     let many: Vec<_> = (0..2 * FILES).map(|_| TcpStream::connect(address).expect("the kernel accepts")).collect();
-    let mut log = BufReader::new(process.child.stderr.take().expect("it is piped"));
-    let mut line = String::new();
-    while !line.contains("no connection can be accepted") {
-        line.clear();
-        assert_ne!(log.read_line(&mut line).expect("the log is text"), 0, "the server has ended");
-    }
-    process.child.stderr = Some(log.into_inner());
+    let mut log = process.log();
+    log_until(&mut log, "no connection can be accepted");
     drop(many);
     let mut client = process.client().await;
     client.normalize(normalize(NormKind::Layer, f32s(&[2], &[1.0, 2.0]))).await.expect("it serves");
@@ -388,9 +387,7 @@ async fn sigterm_under_load_loses_no_call() {
             }));
         }
     }
-    while served.load(Ordering::Relaxed) < 500 {
-        tokio::task::yield_now().await;
-    }
+    until("500 calls are served", async || served.load(Ordering::Relaxed) >= 500).await;
     let channel = Endpoint::from_shared(process.url().to_owned()).expect("the URL is one").connect().await;
     let mut health = HealthClient::new(channel.expect("it is served"));
     let mut watch = health.watch(HealthCheckRequest::default()).await.expect("it can be watched").into_inner();

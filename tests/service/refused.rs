@@ -16,6 +16,7 @@ use crate::{
     harness::{f32s, normalize},
     metrics::{config, scrape, value},
     peer::{Peer, address, framed, prefix, status},
+    until::until,
 };
 
 /// How a call was refused.
@@ -90,7 +91,8 @@ async fn what_does_not_come_or_has_no_room_is_counted_once() {
                 body.send_data(prefix(2 << 20), false).expect("the connection is open");
                 others.push((answer, body));
                 // All that there is has been granted.
-                while value(&scrape(&server).await, "evenkeel_bytes_in_flight", &[]) < f64::from(4 << 20) {}
+                let granted = async || scrape(&server).await["evenkeel_bytes_in_flight"] >= f64::from(4 << 20);
+                until("the whole budget is granted", granted).await;
             }
             for (calls, method) in (1..).zip(["Normalize", "Dropout", "MeasureGradients"]) {
                 let begins = large().slice(..50_000);

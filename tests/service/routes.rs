@@ -26,6 +26,7 @@ use crate::{
     harness::{clip, dropout, f32s, normalize},
     metrics::{config, handled, scrape, value},
     peer::{Peer, address, framed},
+    until::until,
 };
 
 /// Where a call's kernel runs.
@@ -252,8 +253,6 @@ async fn a_panic_on_any_route_costs_one_call() {
         }
     }
     assert!(begun > 0, "no response had begun before its kernel panicked");
-    while scrape(&server).await["evenkeel_bytes_in_flight"] > 0.0 {
-        tokio::task::yield_now().await;
-    }
+    until("the budget is given back", async || scrape(&server).await["evenkeel_bytes_in_flight"] == 0.0).await;
     server.shutdown_and_wait().await.expect("nothing is left");
 }

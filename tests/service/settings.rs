@@ -1,6 +1,6 @@
 //! Settings of the binary by flag, environment variable, file and default.
 
-use std::{fs, io::BufRead, path::PathBuf};
+use std::{fs, io::BufRead, path::PathBuf, time::Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::{
     harness::{f32s, normalize},
     process::{Process, run, stderr},
+    until::{NEVER, in_vain},
 };
 
 /// A configuration file with this text, and its folder, which is gone when it is dropped.
@@ -160,11 +161,13 @@ async fn the_health_check_asks_where_the_file_says() {
 
 /// Reads the log up to a line with this text; returns that line.
 pub(crate) fn log_until(log: &mut impl BufRead, text: &str) -> String {
-    let mut line = String::new();
-    while log.read_line(&mut line).expect("the log is text") > 0 {
+    let (began, mut line) = (Instant::now(), String::new());
+    while log.read_line(&mut line).unwrap_or_else(|error| panic!("{text:?} in the log: {error}")) > 0 {
         if line.contains(text) {
             return line;
         }
+        // Others may come without end.
+        assert!(began.elapsed() < NEVER, "{}", in_vain(text));
         line.clear();
     }
     panic!("the log ends without {text:?}")

@@ -18,7 +18,10 @@ use tokio::{
 };
 use tonic::Code;
 
-use crate::harness::{dropout, elements, f32s, refusal, start, start_with};
+use crate::{
+    harness::{dropout, elements, f32s, refusal, start, start_with},
+    until::{until, within},
+};
 
 /// What an HTTP/2 client begins with: the magic line, and settings that change nothing.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -80,9 +83,7 @@ async fn a_call_in_flight_is_answered_before_the_server_ends() {
 
     let ending = tokio::spawn(server.shutdown_and_wait());
     // The listener is closed first, while the call is still held: when connections fail, the drain has begun.
-    while TcpStream::connect(addr).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    until("nobody listens any more", async || TcpStream::connect(addr).await.is_err()).await;
     assert!(!ending.is_finished(), "the server must wait for the call");
     assert!(!call.is_finished(), "the call is held");
 
@@ -113,7 +114,7 @@ async fn a_call_that_outlasts_the_drain_timeout_is_cut_off() {
     reached.recv().await.expect("the kernel comes to its checkpoint");
     let error = server.shutdown_and_wait().await.expect_err("the call does not end by itself");
     assert!(matches!(error, Error::DrainTimeout { calls: 1, .. }), "{error:?}");
-    stopped.recv().await.expect("the kernel is stopped at its checkpoint");
+    within("the kernel is stopped at its checkpoint", stopped.recv()).await.expect("its thread lives");
     refusal(call.await.expect("the call does not panic"), Code::Unavailable);
 }
 

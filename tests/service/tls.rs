@@ -25,6 +25,7 @@ use crate::{
     harness::{dropout, f32s},
     metrics::scrape,
     peer::{Peer, address, framed},
+    until::{until, within},
 };
 
 impl Authority {
@@ -103,7 +104,7 @@ async fn calls_are_answered_over_tls_and_in_no_other_way() {
     plain.write_all(crate::peer::PREFACE).await.expect("the server reads");
     let mut said = Vec::new();
     // What comes is an alert of TLS, or nothing.
-    let _ = plain.read_to_end(&mut said).await;
+    let _ = within("it is closed", plain.read_to_end(&mut said)).await;
     assert!(said.is_empty() || said[0] == 21, "{said:?}");
     connect(authority.client(None, b"http/1.1"), address(&server)).await.expect_err("only HTTP/2 is spoken");
     connect(Authority::new().client(None, b"h2"), address(&server)).await.expect_err("another one has signed it");
@@ -130,7 +131,7 @@ async fn browsers_may_speak_http_1_over_tls() {
     );
     stream.write_all(&[head.as_bytes(), &message].concat()).await.expect("the server reads");
     let mut said = Vec::new();
-    stream.read_to_end(&mut said).await.expect("it ends well");
+    within("the connection ends", stream.read_to_end(&mut said)).await.expect("it ends well");
     assert!(String::from_utf8_lossy(&said).contains("grpc-status:0"), "{}", String::from_utf8_lossy(&said));
 }
 
@@ -191,10 +192,12 @@ async fn who_is_refused_and_stays_is_closed() {
         let mut stream = TcpStream::connect(address(&server)).await.expect("the server listens");
         stream.write_all(b"no TLS").await.expect("the server reads");
         let mut alert = Vec::new();
-        stream.read_to_end(&mut alert).await.expect("it is closed and not reset");
+        let closed = within("it is closed", stream.read_to_end(&mut alert)).await;
+        closed.expect("it is not reset");
         assert_eq!(alert[..1], [21], "{alert:?}");
-        while goes_on && stream.write_all(&[0; 4096]).await.is_ok() {}
-        while scrape(&server).await["evenkeel_connections_open"] > 0.0 {}
+        let writing = async { while goes_on && stream.write_all(&[0; 4096]).await.is_ok() {} };
+        within("nothing is read from it any more", writing).await;
+        until("its place is free", async || scrape(&server).await["evenkeel_connections_open"] == 0.0).await;
     }
     let failed = scrape(&server).await["evenkeel_connections_ended_total{why=\"handshake_failed\"}"];
     assert_eq!(failed, 2.0);
@@ -211,14 +214,15 @@ async fn a_new_certificate_is_used_and_a_bad_one_is_not() {
     fs::write(folder.path().join("key.pem"), second.sign().1).expect("it can be written");
     let trusted = async || connect(first.client(None, b"h2"), address(&server)).await;
     // Until the server has read them, and after it.
-    while scrape(&server).await["evenkeel_files_unusable{files=\"tls\"}"] == 0.0 {
+    let is_unusable = async || {
         trusted().await.expect("the old one is in use");
-    }
+        scrape(&server).await["evenkeel_files_unusable{files=\"tls\"}"] == 1.0
+    };
+    until("the key is found to be unusable", is_unusable).await;
     trusted().await.expect("the old one is in use");
     write(folder.path(), second.sign());
-    while connect(second.client(None, b"h2"), address(&server)).await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    let is_used = async || connect(second.client(None, b"h2"), address(&server)).await.is_ok();
+    until("the new certificate is in use", is_used).await;
     trusted().await.expect_err("another one has signed it now");
     assert!(serves(&old).await, "connections stay");
 }
@@ -235,14 +239,14 @@ async fn half_a_handshake_is_closed() {
     for begins in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
         let mut half = TcpStream::connect(address(&server)).await.expect("the server listens");
         half.write_all(begins).await.expect("the server reads");
-        let _ = half.read_to_end(&mut Vec::new()).await;
+        let _ = within("half a handshake is closed", half.read_to_end(&mut Vec::new())).await;
     }
     // A handshake and then nothing.
     let stream = TcpStream::connect(address(&server)).await.expect("the server listens");
     let connector = TlsConnector::from(Arc::new(authority.client(None, b"h2")));
     let name = ServerName::try_from("localhost").expect("a name");
     let mut silent = connector.connect(name, stream).await.expect("it is trusted");
-    let _ = silent.read_to_end(&mut Vec::new()).await;
+    let _ = within("the silent one is closed", silent.read_to_end(&mut Vec::new())).await;
     assert!(serves(&peer).await);
 }
 

@@ -9,7 +9,10 @@ use evenkeel::{
 use tonic::{Code, Request};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::harness::{Client, connect, dropout, f32s, refusal};
+use crate::{
+    harness::{Client, connect, dropout, f32s, refusal},
+    until::until,
+};
 
 /// The code of a call with this `authorization`.
 async fn call(client: &mut Client, authorization: Option<&str>) -> Code {
@@ -52,9 +55,8 @@ async fn a_call_needs_one_of_the_tokens() {
 
     // A token is changed without a restart.
     fs::write(&path, "third").expect("it can be written");
-    while call(&mut client, Some("Bearer third")).await != Code::Ok {
-        tokio::task::yield_now().await;
-    }
+    let changed = async || call(&mut client, Some("Bearer third")).await == Code::Ok;
+    until("the new token is good", changed).await;
     assert_eq!(call(&mut client, Some("Bearer first")).await, Code::Unauthenticated);
 }
 

@@ -24,18 +24,19 @@ use prost::Message as _;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{TcpSocket, TcpStream},
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tonic::{Code, codegen::http::Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
 
 use crate::{
-    beside::{MIB, NEVER, beside},
+    beside::{MIB, beside},
     harness::{clip, dropout, f32s, normalize},
     metrics::{config, scrape},
     peer::{Peer, address, framed},
     process::Process,
+    until::{until, within},
 };
 
 /// Of the windows that a client may grant for a stream: none, next to none, and what it has if it says nothing.
@@ -106,21 +107,16 @@ async fn until_reset(mut answer: RecvStream) -> (usize, Option<Reason>) {
     let mut came = 0;
     loop {
         // What has come is not released: the window stays as it was granted.
-        match answer.data().await.expect("the answer has no end") {
+        match within("the stream is reset", answer.data()).await.expect("the answer has no end") {
             Ok(data) => came += data.len(),
             Err(error) => return (came, error.reason()),
         }
     }
 }
 
-/// Waits until a gauge is as it should be; a server on which it never is keeps the test from ending.
-async fn until(server: &Running, gauge: &str, is_right: impl Fn(f64) -> bool) {
-    let reached = async {
-        while !is_right(scrape(server).await[gauge]) {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(NEVER, reached).await.unwrap_or_else(|_| panic!("{gauge} stays as it is"));
+/// Waits until a gauge is at this value.
+async fn until_at(server: &Running, gauge: &str, value: f64) {
+    until(&format!("{gauge} is {value}"), async || scrape(server).await[gauge] == value).await;
 }
 
 /// Serves a few calls of others: the transport has had the time to take what it takes of the answers before.
@@ -143,17 +139,17 @@ async fn what_is_not_taken_is_in_the_budget_until_it_is_gone() {
                 answers.push(ask(&peer, method(name), &message).await);
             }
             others_are_served(&server).await;
-            until(&server, CALLS, |calls| calls == 6.0).await;
+            until_at(&server, CALLS, 6.0).await;
             let held = scrape(&server).await[BYTES];
             assert!(held >= (6 * ANSWER) as f64, "{held} bytes with a window of {window}, {codec_path}");
             // Row 38: half of them are given up, then the client leaves.
             answers.truncate(3);
-            until(&server, CALLS, |calls| calls == 3.0).await;
+            until_at(&server, CALLS, 3.0).await;
             assert!(scrape(&server).await[BYTES] >= (3 * ANSWER) as f64);
             drop(answers);
             peer.connection.abort();
-            until(&server, CALLS, |calls| calls == 0.0).await;
-            until(&server, BYTES, |bytes| bytes == 0.0).await;
+            until_at(&server, CALLS, 0.0).await;
+            until_at(&server, BYTES, 0.0).await;
         }
     }
 }
@@ -182,7 +178,7 @@ async fn what_is_not_taken_is_cut_off() {
                 assert_eq!((came, reason), (window as usize, Some(Reason::CANCEL)), "{name} {codec_path}");
             }
         }
-        until(&server, BYTES, |bytes| bytes == 0.0).await;
+        until_at(&server, BYTES, 0.0).await;
         let timed_out = scrape(&server).await["evenkeel_stalled_total{way=\"send\"}"];
         assert_eq!(timed_out, (4 * 6 + 2 * 2) as f64);
     }
@@ -287,14 +283,14 @@ async fn a_connection_that_is_not_read_is_closed() {
             sleep(Duration::from_millis(1)).await;
         }
         if body_timeout.is_zero() {
-            until(&server, CALLS, |calls| calls > 1.0).await;
+            until("several calls are not answered", async || scrape(&server).await[CALLS] > 1.0).await;
             others_are_served(&server).await;
             assert!(scrape(&server).await[CALLS] > 1.0);
             drop(begun);
             peer.connection.abort();
         }
-        until(&server, CONNECTIONS, |open| open == 0.0).await;
-        until(&server, BYTES, |bytes| bytes == 0.0).await;
+        until_at(&server, CONNECTIONS, 0.0).await;
+        until_at(&server, BYTES, 0.0).await;
         assert_eq!(scrape(&server).await[CALLS], 0.0);
     }
 }
@@ -325,8 +321,8 @@ async fn an_answer_over_http_1_that_is_not_read_is_in_the_budget_until_it_is_cut
                 assert!(series[CALLS] == 1.0 && series[BYTES] >= (4 * LARGE) as f64, "{} {kind}", series[BYTES]);
                 drop(stream);
             }
-            until(&server, CONNECTIONS, |open| open == 0.0).await;
-            until(&server, BYTES, |bytes| bytes == 0.0).await;
+            until_at(&server, CONNECTIONS, 0.0).await;
+            until_at(&server, BYTES, 0.0).await;
             assert_eq!(scrape(&server).await[CALLS], 0.0);
         }
     }

@@ -17,6 +17,7 @@ use crate::{
     metrics::scrape,
     peer::{Peer, address, prefix, status},
     process::Process,
+    until::until,
 };
 
 /// A mebibyte of gzip that becomes 166: one byte, and then 258 times the one before, in 13 bits each.
@@ -126,6 +127,7 @@ async fn what_a_message_becomes_counts() {
     let elements = (14 << 20) / 4;
     let large = dropout(0.0, f32s(&[elements], &vec![1.0; elements as usize])).encode_to_vec();
     let peer = Peer::connect(address(&server)).await;
+    let in_flight = async || scrape(&server).await["evenkeel_bytes_in_flight"];
     for encoding in BOTH {
         let packed = compress(encoding, &large);
         assert!(packed.len() < MIB);
@@ -133,18 +135,14 @@ async fn what_a_message_becomes_counts() {
 
         let (held, mut body) = peer.begin("Dropout").await;
         body.send_data(prefix(8 << 20), false).expect("the connection is open");
-        while scrape(&server).await["evenkeel_bytes_in_flight"] < (16 << 20) as f64 {
-            tokio::task::yield_now().await;
-        }
+        until("the announced message is in the budget", async || in_flight().await >= (16 << 20) as f64).await;
         let refused = call(&peer, "Dropout", encoding, &packed).await;
         assert_eq!(error_info(&refused).reason, "OVERLOADED", "{encoding:?}");
         let small = compress(encoding, &dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec());
         assert_eq!(call(&peer, "Dropout", encoding, &small).await.code(), Code::Ok, "{encoding:?}");
         drop(body);
         drop(held);
-        while scrape(&server).await["evenkeel_bytes_in_flight"] > 0.0 {
-            tokio::task::yield_now().await;
-        }
+        until("the budget is given back", async || in_flight().await == 0.0).await;
     }
 }
 
@@ -163,9 +161,8 @@ async fn a_small_message_is_small_while_it_is_decompressed() {
         body.send_data(prefix(length), false).expect("the connection is open");
         held.push((answer, body));
     }
-    while scrape(&server).await["evenkeel_bytes_in_flight"] < LARGE as f64 {
-        tokio::task::yield_now().await;
-    }
+    let held_by_large = async || scrape(&server).await["evenkeel_bytes_in_flight"] >= LARGE as f64;
+    until("the announced messages are in the budget", held_by_large).await;
     for elements in [1, 16_000] {
         let small = dropout(0.0, f32s(&[elements], &vec![1.0; elements as usize])).encode_to_vec();
         for encoding in BOTH {

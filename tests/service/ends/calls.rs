@@ -27,6 +27,7 @@ use super::table::{End, Row};
 use crate::{
     harness::{dropout, f32s, normalize},
     peer::{Peer, address, framed, prefix, request, status},
+    until::until,
 };
 
 /// A server for one call.
@@ -175,7 +176,7 @@ impl Server {
             let all = crate::metrics::scrape(&self.running).await.into_iter();
             all.filter(|(series, _)| series.starts_with("evenkeel_received_bytes")).map(|(_, bytes)| bytes).sum::<f64>()
         };
-        while received().await < bytes as f64 {}
+        until(&format!("{bytes} bytes are received"), async || received().await >= bytes as f64).await;
     }
 
     async fn at_checkpoint(&self) {

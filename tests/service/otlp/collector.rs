@@ -28,6 +28,7 @@ use tonic::{
 };
 
 use super::text;
+use crate::until::within;
 
 /// A collector on a free port; ends when it is dropped.
 pub(crate) struct Collector {
@@ -77,6 +78,11 @@ impl Collector {
                 .serve_with_incoming(TcpIncoming::from(listener)),
         );
         Self { address, traces: traces_seen, metrics: metrics_seen, refuses, _serving: serving }
+    }
+
+    /// The next request with spans.
+    pub(crate) async fn next_spans(&mut self) -> Request<ExportTraceServiceRequest> {
+        within("spans come to the collector", self.traces.recv()).await.expect("the collector serves")
     }
 
     /// From here on it hands on what comes as before, and says that the sender is unknown to it; or no longer.

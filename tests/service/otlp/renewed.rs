@@ -21,6 +21,7 @@ use crate::{
     harness::Client,
     process::Process,
     settings::log_until,
+    until::until_some,
 };
 
 /// What the log says of a change that is used, and of another one.
@@ -68,14 +69,11 @@ async fn sent(
     client: &mut Client,
     before: Option<SocketAddr>,
 ) -> Request<ExportTraceServiceRequest> {
-    loop {
+    let another = async || {
         call(client).await;
-        if let Ok(request) = collector.traces.try_recv()
-            && request.remote_addr() != before
-        {
-            return request;
-        }
-    }
+        collector.traces.try_recv().ok().filter(|request| request.remote_addr() != before)
+    };
+    until_some("spans come through another connection", another).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

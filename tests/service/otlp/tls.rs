@@ -16,6 +16,7 @@ use crate::{
     authority::{Authority, write},
     harness::{Client, f32s, normalize},
     process::{Process, run, stderr},
+    until::{until, within},
 };
 
 /// Spans are sent at once.
@@ -61,7 +62,7 @@ async fn a_collector_behind_tls_gets_spans_and_metrics_with_the_headers_of_the_f
     let process = Process::start(&flags, &variables);
     let mut client = process.client().await;
     call(&mut client).await;
-    let request = collector.traces.recv().await.expect("the collector serves");
+    let request = collector.next_spans().await;
     for (name, value) in
         [("authorization", "Bearer first-secret"), ("x-both", "of the file"), ("x-one", "of the variable")]
     {
@@ -73,17 +74,16 @@ async fn a_collector_behind_tls_gets_spans_and_metrics_with_the_headers_of_the_f
 
     // A new token is used without a new start.
     fs::write(&headers, "authorization: Bearer second-secret\n").expect("writable");
-    loop {
+    let renewed = async || {
         call(&mut client).await;
-        let request = collector.traces.recv().await.expect("the collector serves");
-        if request.metadata().get("authorization").is_some_and(|value| value == "Bearer second-secret") {
-            break;
-        }
-    }
+        let request = collector.next_spans().await;
+        request.metadata().get("authorization").is_some_and(|value| value == "Bearer second-secret")
+    };
+    until("spans come with the new token", renewed).await;
     drop(client);
     let (status, _, log) = process.stop(Signal::TERM);
     assert_eq!(status.code(), Some(0), "{log}");
-    let metrics = collector.metrics.recv().await.expect("they are sent at the end");
+    let metrics = within("metrics are sent at the end", collector.metrics.recv()).await.expect("the collector serves");
     assert_eq!(metrics.metadata().get("authorization").expect("it is there"), "Bearer second-secret");
     assert!(!log.contains("secret"), "{log}");
 }
@@ -99,7 +99,7 @@ async fn the_variables_of_opentelemetry_name_the_collector_and_its_authority() {
         [AT_ONCE, ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_EXPORTER_OTLP_CERTIFICATE", &ca)];
     let process = Process::start(&["--listen=127.0.0.1:0"], &variables);
     call(&mut process.client().await).await;
-    collector.traces.recv().await.expect("the collector serves");
+    collector.next_spans().await;
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }
 
@@ -122,7 +122,7 @@ async fn a_collector_that_asks_for_a_certificate_is_shown_it() {
         }
         let process = Process::start(&flags.iter().map(String::as_str).collect::<Vec<_>>(), &variables);
         call(&mut process.client().await).await;
-        let request = collector.traces.recv().await.expect("the collector serves");
+        let request = collector.next_spans().await;
         let shown = request.peer_certs().expect("it has seen a certificate");
         let own = CertificateDer::from_pem_file(&cert).expect("PEM");
         assert_eq!(shown[..], [own]);

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     harness::{dropout, error_info, f32s},
     peer::{Peer, address, framed, prefix, status},
+    until::{until, until_some, within},
 };
 
 const LIMIT: usize = 1 << 16;
@@ -43,7 +44,8 @@ async fn begin(server: &Running, kind: Kind, bytes: Bytes) -> String {
     stream.write_all(&[head.as_bytes(), &body, b"\r\n"].concat()).await.expect("the server reads");
     let mut answer = Vec::new();
     while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
-        assert_ne!(stream.read_buf(&mut answer).await.expect("an answer"), 0, "the connection is closed");
+        let read = within("the head of an answer", stream.read_buf(&mut answer)).await.expect("an answer");
+        assert_ne!(read, 0, "the connection is closed");
     }
     String::from_utf8(answer).expect("text").to_lowercase()
 }
@@ -60,12 +62,11 @@ async fn what_is_too_much_is_refused_before_it_is_there() {
     body.send_data(large.slice(..5), false).expect("the connection is open");
     for way in ALL {
         // Until the server has read the prefix, it may serve.
-        let refused = loop {
+        let refused = async || {
             let answer = way.call(&server, "Dropout", medium.clone()).await;
-            if answer.code() != Code::Ok {
-                break answer.status();
-            }
+            Some(answer.status()).filter(|status| status.code() != Code::Ok)
         };
+        let refused = until_some("a call beside the announced one is refused", refused).await;
         assert_eq!((refused.code(), error_info(&refused).reason.as_str()), (Code::ResourceExhausted, "OVERLOADED"));
         assert!(refused.get_error_details().retry_info().is_some(), "{way:?}");
     }
@@ -80,8 +81,7 @@ async fn what_is_too_much_is_refused_before_it_is_there() {
     assert_eq!(status(answer).await.expect("an answer").code(), Code::Ok);
     // And all of it comes back.
     for way in ALL {
-        while way.call(&server, "Dropout", large.clone()).await.code() != Code::Ok {
-            tokio::task::yield_now().await;
-        }
+        let served = async || way.call(&server, "Dropout", large.clone()).await.code() == Code::Ok;
+        until("the largest message is served again", served).await;
     }
 }

@@ -10,7 +10,7 @@ use prost::Message as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::{interval, sleep},
+    time::interval,
 };
 
 use super::{any_origin, start};
@@ -18,6 +18,7 @@ use crate::{
     harness::{dropout, f32s},
     metrics::scrape,
     peer::{address, framed},
+    until::{until, within},
 };
 
 /// Long enough for what must happen in time, on a busy machine too.
@@ -53,7 +54,8 @@ async fn read_until(stream: &mut TcpStream, text: &str) -> String {
         if so_far.contains(text) {
             return so_far;
         }
-        assert_ne!(stream.read_buf(&mut all).await.expect("an answer"), 0, "{so_far:?} ends without {text}");
+        let read = within(text, stream.read_buf(&mut all)).await.expect("an answer");
+        assert_ne!(read, 0, "{so_far:?} ends without {text}");
     }
 }
 
@@ -61,7 +63,7 @@ async fn read_until(stream: &mut TcpStream, text: &str) -> String {
 async fn closed(stream: &mut TcpStream) -> String {
     let mut all = Vec::new();
     // A reset is an end as well.
-    let _ = stream.read_to_end(&mut all).await;
+    let _ = within("the server closes", stream.read_to_end(&mut all)).await;
     String::from_utf8_lossy(&all).to_lowercase()
 }
 
@@ -88,8 +90,8 @@ async fn headers_that_do_not_come_are_not_waited_for() {
         }
     });
     let mut said = Vec::new();
-    let _ = read.read_to_end(&mut said).await;
-    trickling.await.expect("it ends");
+    let _ = within("the server closes", read.read_to_end(&mut said)).await;
+    within("nothing can be sent any more", trickling).await.expect("it ends");
 
     // After a call, as well: a client that may stay need not.
     let mut idle = connect(&server).await;
@@ -132,9 +134,7 @@ async fn a_server_that_stops_answers_what_it_has_begun() {
     let mut busy = connect(&server).await;
     let whole = call();
     busy.write_all(&whole[..whole.len() - 1]).await.expect("the server reads");
-    while scrape(&server).await["evenkeel_calls_in_flight"] < 1.0 {
-        sleep(Duration::from_millis(5)).await;
-    }
+    until("the call is in flight", async || scrape(&server).await["evenkeel_calls_in_flight"] >= 1.0).await;
     let stopping = tokio::spawn(server.shutdown_and_wait());
     // The server has begun to stop.
     closed(&mut idle).await;
@@ -142,6 +142,6 @@ async fn a_server_that_stops_answers_what_it_has_begun() {
     let answer = closed(&mut busy).await;
     assert!(answer.contains("grpc-status:0") && answer.contains("connection: close"), "{answer}");
     drop(busy);
-    stopping.await.expect("no panic").expect("it ends well");
+    within("the server ends", stopping).await.expect("no panic").expect("it ends well");
     drop(silent);
 }

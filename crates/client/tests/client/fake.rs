@@ -13,6 +13,8 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
+use crate::until::within;
+
 /// How one call is answered.
 type Answer<Q, A> = Box<dyn Fn(Q) -> Result<A, Status> + Send + Sync>;
 
@@ -97,7 +99,7 @@ impl TensorOpsService for Fake {
     ) -> Result<Response<pb::MeasureGradientsResponse>, Status> {
         let mut stream = request.into_inner();
         let mut messages = Vec::new();
-        while let Some(message) = stream.message().await? {
+        while let Some(message) = within("the client goes on, or ends its stream", stream.message()).await? {
             messages.push(message);
         }
         (self.measure_gradients)(messages).map(Response::new)

@@ -17,6 +17,9 @@ mod socket_folder;
 mod statuses;
 mod tls;
 mod tokens;
+#[path = "../../../../tests/service/until.rs"]
+#[expect(dead_code, reason = "these tests look at nothing again and again")]
+mod until;
 
 use std::error::Error;
 

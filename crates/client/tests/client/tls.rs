@@ -23,6 +23,7 @@ use crate::{
     TestResult,
     authority::{Authority, write},
     start,
+    until::within,
 };
 
 /// A server with this certificate, which takes clients of `client_ca` alone if there is one. The folder is its files'.
@@ -181,7 +182,11 @@ async fn the_transport_is_the_same_under_tls() -> TestResult {
 }
 
 /// What a client of HTTP/2 sends up to its first WINDOW_UPDATE.
-async fn greeting(mut stream: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
+async fn greeting(stream: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
+    within("the client's first WINDOW_UPDATE", greeting_in_the_end(stream)).await
+}
+
+async fn greeting_in_the_end(mut stream: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
     const PREFACE: usize = 24;
     const HEADER: usize = 9;
     const WINDOW_UPDATE: u8 = 8;
