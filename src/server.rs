@@ -1,38 +1,28 @@
 //! The listening server: transport settings, health, reflection, and a bounded drain.
 
-mod accept;
 mod admission;
-mod batched;
 mod body_error;
 mod calls;
 mod codec_errors;
 mod compression;
-mod connection;
 mod deadline;
 mod front;
 mod health;
-mod listener;
 mod metadata;
-mod min_rate;
-mod places;
 mod protocol;
-mod response_body;
 mod running;
-mod send_progress;
-mod send_timeout;
-mod stream;
 mod tls;
 mod tokens;
-mod turns;
-mod version;
+mod transport;
 mod web;
-mod write_timeout;
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use evenkeel_proto::v1::tensor_ops_service_server::TensorOpsServiceServer;
-use hyper::server::conn::http2;
-use hyper_util::rt::TokioTimer;
+use evenkeel_transport::{Listener, MakeService, TlsSettings, Transport};
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
 use rayon::ThreadPoolBuildError;
 use tokio::task::JoinSet;
 use tonic::{body::Body, codegen::http::Response, service::Routes};
@@ -48,7 +38,7 @@ use crate::{
     address::Address,
     budget::{Budget, MAX_QUESTION_BYTES},
     buffers::{BufferMetrics, Buffers},
-    config::{self, ConnectionConfig, ServerConfig, transport::Transport},
+    config::{self, ServerConfig},
     counters::Counters,
     direct::Direct,
     executor::Executor,
@@ -56,18 +46,15 @@ use crate::{
     observe::Recorder,
     otlp::{self, Otlp},
     server::{
-        accept::Connections,
+        calls::{BoxError, CallSettings, MakeCallService},
         codec_errors::CodecErrors,
         compression::Compression,
-        connection::Shared,
         deadline::Deadline,
         front::Front,
         health::Health,
-        listener::Listener,
         protocol::OnlyGrpc,
-        send_timeout::SendTimeout,
         tokens::{Authorize, Tokens},
-        web::Web,
+        web::{MakeWebService, Web},
     },
     service::{Codec, Service},
     watched::Reloads,
@@ -82,8 +69,6 @@ pub(crate) type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>,
 const MAX_HEADER_BYTES: u32 = 32 << 10;
 /// How long the records of calls that were cut off are waited for.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
-/// Streams that the server has reset because of what the client did wrong; one more ends the connection.
-const MAX_RESETS_FOR_ERRORS: usize = 256;
 
 /// Why a server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -155,8 +140,7 @@ impl Server {
     pub async fn bind(config: ServerConfig) -> Result<Self, Error> {
         config.validate()?;
         let refused = |source| Error::Bind { addr: config.listen.clone(), source };
-        let listener = Listener::bind(&config.listen).map_err(refused)?;
-        let address = listener.address().map_err(refused)?;
+        let (listener, address) = listen(&config.listen).map_err(refused)?;
         let endpoint = match config.metrics_listen {
             Some(address) => {
                 let refused = |source| Error::Bind { addr: address.into(), source };
@@ -237,65 +221,80 @@ impl Server {
             .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .prepare();
-        let (mut connections, draining) = Connections::new(Arc::clone(&counters));
-        let deadline = Deadline::new(Front::new(tensors, others));
-        let send_timeout = SendTimeout::new(config.connections.body_timeout, Arc::clone(&counters));
-        let shared = Arc::new(Shared {
-            service: OnlyGrpc::new(Authorize::new(deadline, tokens)),
-            http2: http2_settings(&config.connections, &config.transport, send_timeout),
-            web: Web::new(&config.web, &config.connections),
-            config: Arc::new(config.connections),
+        let calls = MakeCallService::new(CallSettings {
+            service: OnlyGrpc::new(Authorize::new(Deadline::new(Front::new(tensors, others)), tokens)),
             counters: Arc::clone(&counters),
             recorder: recorder.clone(),
             budget: Budget::new(config.admission.bytes_in_flight(limit), limit),
             compression: Compression::new(&config.compression),
-            tls,
-            draining,
+            body_timeout: config.connections.body_timeout,
         });
+        let settings = transport::settings(&config.connections, &config.transport, config.web.grpc_web);
+        let tls = tls.map(|tls| Arc::new(tls) as Arc<dyn TlsSettings>);
+        let metrics = Arc::clone(&counters.transport);
         tracing::info!(%address, max_message_bytes = limit, "serving");
 
-        connections.accept(listener, &shared, shutdown).await;
-        tracing::info!(drain_timeout = ?config.drain_timeout, "draining");
+        let life = Life { listener, drain_timeout: config.drain_timeout, counters, executor, recorder, health };
+        match Web::new(&config.web) {
+            None => life.live(Transport::new(calls, settings, tls, metrics), shutdown).await,
+            Some(web) => {
+                life.live(Transport::new(MakeWebService::new(calls, web), settings, tls, metrics), shutdown).await
+            }
+        }
+    }
+}
+
+/// What a server needs to serve, and to end.
+struct Life {
+    listener: Listener,
+    drain_timeout: Duration,
+    counters: Arc<Counters>,
+    executor: Arc<Executor>,
+    recorder: Recorder,
+    health: Health,
+}
+
+impl Life {
+    /// Serves connections until `shutdown` completes, and then until the calls in flight are answered.
+    async fn live<M, S, B>(self, mut transport: Transport<M>, shutdown: impl Future<Output = ()>) -> Result<(), Error>
+    where
+        M: MakeService<Service = S>,
+        S: hyper::service::Service<hyper::Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+            + Send
+            + 'static,
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
+        let Self { listener, drain_timeout, counters, executor, recorder, health } = self;
+        transport.accept(listener, shutdown).await;
+        tracing::info!(?drain_timeout, "draining");
         health.end();
         counters.log();
-        let Err(calls) = connections.drain(config.drain_timeout).await else {
-            let BufferMetrics { reused, made, dropped, kept_bytes } = buffers.metrics();
+        let Err(calls) = transport.drain(drain_timeout).await else {
+            let BufferMetrics { reused, made, dropped, kept_bytes } = executor.buffers().metrics();
             tracing::info!(reused, made, dropped, kept_bytes, "drained");
             return Ok(());
         };
         executor.stop();
         recorder.close();
-        connections.cut(calls).await;
+        transport.cut().await;
         recorder.all_ended(LAST_RECORDS).await;
         if calls == 0 {
             // Clients that hang, or whose machine is gone, never close theirs, nor read their last answer.
             tracing::warn!("connections without calls were still open and are cut off");
             return Ok(());
         }
-        Err(Error::DrainTimeout { calls, after: config.drain_timeout })
+        Err(Error::DrainTimeout { calls, after: drain_timeout })
     }
 }
 
-/// What HTTP/2 is told, for every connection.
-fn http2_settings(
-    config: &ConnectionConfig,
-    transport: &Transport,
-    send_timeout: SendTimeout,
-) -> http2::Builder<SendTimeout> {
-    let mut http2 = http2::Builder::new(send_timeout);
-    http2
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(transport.stream_window_bytes)
-        .initial_connection_window_size(transport.connection_window_bytes)
-        .max_frame_size(transport.max_frame_bytes)
-        .max_concurrent_streams(transport.max_streams_per_connection)
-        .max_header_list_size(MAX_HEADER_BYTES)
-        // A client that gives up every call it may have at once does not reach it; one more ends the connection.
-        .max_pending_accept_reset_streams(usize::try_from(transport.max_streams_per_connection).unwrap_or(usize::MAX))
-        .max_local_error_reset_streams(MAX_RESETS_FOR_ERRORS)
-        .keep_alive_interval((!config.keep_alive_interval.is_zero()).then_some(config.keep_alive_interval))
-        .keep_alive_timeout(config.keep_alive_timeout);
-    http2
+/// Listens on an address; what is returned has the port that was taken if 0 was asked for.
+fn listen(address: &Address) -> io::Result<(Listener, Address)> {
+    let listener = match address {
+        Address::Tcp(address) => Listener::tcp(*address),
+        Address::Unix(path) => Listener::unix(path),
+    }?;
+    let address = listener.local_addr()?.map_or_else(|| address.clone(), Address::Tcp);
+    Ok((listener, address))
 }
 
 /// Reflection that knows every service of this server, itself included, and the details of errors.

@@ -164,31 +164,32 @@ fn server(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, executor: &Exe
 }
 
 fn connections(encoder: &mut DescriptorEncoder<'_>, counted: &Counters) -> fmt::Result {
+    let transport = &counted.transport;
     for (name, help, value) in [
-        ("evenkeel_connections_accepted", "Connections that were taken.", &counted.connections_accepted),
-        ("evenkeel_accept_errors", "Times that no connection could be accepted.", &counted.accept_errors),
+        ("evenkeel_connections_accepted", "Connections that were taken.", &transport.connections_accepted),
+        ("evenkeel_accept_errors", "Times that no connection could be accepted.", &transport.accept_errors),
     ] {
         ConstCounter::new(value.get()).encode(counters(encoder, name, help)?)?;
     }
     let mut family = counters(encoder, "evenkeel_connections_refused", "Connections above a bound, by the bound.")?;
-    count(&mut family, &[("bound", "total")], counted.connections_refused_total.get())?;
-    count(&mut family, &[("bound", "peer")], counted.connections_refused_peer.get())?;
+    count(&mut family, &[("bound", "total")], transport.connections_refused_total.get())?;
+    count(&mut family, &[("bound", "peer")], transport.connections_refused_peer.get())?;
     let mut family = counters(encoder, "evenkeel_connections_ended", "Connections that the server ended, and why.")?;
     for (why, value) in [
-        ("handshake_timeout", &counted.handshakes_timed_out),
-        ("handshake_failed", &counted.handshakes_failed),
-        ("idle", &counted.connections_idle),
-        ("age", &counted.connections_aged),
-        ("cut", &counted.connections_cut),
+        ("handshake_timeout", &transport.handshakes_timed_out),
+        ("handshake_failed", &transport.handshakes_failed),
+        ("idle", &transport.connections_idle),
+        ("age", &transport.connections_aged),
+        ("cut", &transport.connections_cut),
     ] {
         count(&mut family, &[("why", why)], value.get())?;
     }
     let mut family = counters(encoder, "evenkeel_stalled", "Calls whose client did not send, or take, in time.")?;
     count(&mut family, &[("way", "receive")], counted.receives_timed_out.get())?;
-    count(&mut family, &[("way", "send")], counted.sends_timed_out.get())?;
+    count(&mut family, &[("way", "send")], transport.sends_timed_out.get())?;
     for (name, help, value) in [
-        ("evenkeel_connections_open", "Connections that are open.", &counted.connections_open),
-        ("evenkeel_calls_unanswered", "Calls whose answer is not written yet.", &counted.calls_unanswered),
+        ("evenkeel_connections_open", "Connections that are open.", &transport.connections_open),
+        ("evenkeel_calls_unanswered", "Calls whose answer is not written yet.", &transport.requests_open),
         ("evenkeel_bytes_in_flight", "Bytes that calls hold.", &counted.bytes_in_flight),
         ("evenkeel_stream_bytes", "Bytes that streams of calls hold beside messages.", &counted.stream_bytes),
         ("evenkeel_question_bytes", "Bytes that health and reflection hold.", &counted.question_bytes),

@@ -1,15 +1,14 @@
 //! TLS: the server's certificate, and who may present one.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, sync::Arc};
 
+use evenkeel_transport::TlsSettings;
 use rustls::{
     ServerConfig,
     crypto::ring,
     pki_types::{PrivateKeyDer, pem::PemObject as _},
     server::WebPkiClientVerifier,
 };
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     config::{Error, SecurityConfig},
@@ -22,7 +21,7 @@ const HTTP_2: &[u8] = b"h2";
 /// What gRPC-Web can speak as well.
 const HTTP_1: &[u8] = b"http/1.1";
 
-/// Makes connections of TLS.
+/// The settings of TLS, made from files that may change.
 #[derive(Clone)]
 pub(crate) struct Tls(Reloaded<Presented>);
 
@@ -61,13 +60,11 @@ impl Tls {
     pub(crate) fn expiry(&self) -> Option<i64> {
         self.0.get().expiry
     }
+}
 
-    /// Shakes hands, with the certificate as it is now.
-    ///
-    /// # Errors
-    /// Why there is no agreement, of which the client was told, and its connection.
-    pub(super) async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, (io::Error, TcpStream)> {
-        TlsAcceptor::from(Arc::clone(&self.0.get().settings)).accept(stream).into_fallible().await
+impl TlsSettings for Tls {
+    fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.get().settings)
     }
 }
 

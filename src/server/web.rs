@@ -7,27 +7,32 @@ mod pieces;
 
 use std::{
     convert::Infallible,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{rt::TokioTimer, service::TowerToHyperService};
+use evenkeel_transport::{ConnectionHandle, Http1Settings, MakeService, Version};
+use hyper::body::Incoming;
+use hyper_util::service::TowerToHyperService;
 use tonic::{
     body::Body,
     codegen::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header},
 };
 use tonic_web::{GrpcWebLayer, GrpcWebService};
-use tower::{Layer as _, Service, util::MapRequest};
+use tower::{
+    Layer as _, Service,
+    util::{MapRequest, MapResponse},
+};
 use tower_http::cors::{AllowOrigin, Any, Cors, CorsLayer};
 
 use self::pieces::Pieces;
 use super::{
     BoxedAnswer, MAX_HEADER_BYTES,
     body_error::{Telling, telling},
-    calls::Calls,
+    calls::{CallGuard, CallService, HeldBody, MakeCallService},
 };
-use crate::config::{ANY_ORIGIN, ConnectionConfig, WebConfig};
+use crate::config::{ANY_ORIGIN, WebConfig};
 
 /// What a page may send: what clients of gRPC-Web do send, tokens, and the names of traces.
 const REQUEST_HEADERS: [&str; 9] = [
@@ -45,45 +50,67 @@ const REQUEST_HEADERS: [&str; 9] = [
 const ANSWER_HEADERS: [&str; 4] = ["grpc-encoding", "grpc-message", "grpc-status", "grpc-status-details-bin"];
 /// How long a browser need not ask again; none keeps it longer.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
-/// What HTTP/1.1 reads ahead of a body, and keeps of an answer for its client to take.
-const MAX_BUFFER_BYTES: usize = 128 << 10;
+/// How HTTP/1.1 is spoken.
+pub(super) const HTTP1: Http1Settings =
+    Http1Settings { max_buffer_bytes: 128 << 10, max_header_bytes: MAX_HEADER_BYTES as usize };
 
 /// What speaks with browsers.
 #[derive(Clone, Debug)]
 pub(super) struct Web {
     cors: CorsLayer,
-    http1: http1::Builder,
 }
 
 impl Web {
     /// `None`: nothing does.
-    pub(super) fn new(config: &WebConfig, connections: &ConnectionConfig) -> Option<Self> {
+    pub(super) fn new(config: &WebConfig) -> Option<Self> {
         let WebConfig { grpc_web, cors_origins } = config;
-        let mut http1 = http1::Builder::new();
-        http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(connections.handshake_timeout)
-            .max_buf_size(MAX_BUFFER_BYTES)
-            .max_header_size(MAX_HEADER_BYTES as usize);
-        grpc_web.then(|| Self { cors: cors(cors_origins), http1 })
-    }
-
-    /// How HTTP/1.1 is spoken.
-    pub(super) fn http1(&self) -> &http1::Builder {
-        &self.http1
+        grpc_web.then(|| Self { cors: cors(cors_origins) })
     }
 
     /// Answers preflights, and has `calls` answer what gRPC-Web and gRPC ask.
-    pub(super) fn around<S>(&self, calls: Calls<S>) -> TowerToHyperService<FromBrowsers<S>> {
+    fn around<S>(&self, calls: CallService<S>) -> TowerToHyperService<FromBrowsers<S>> {
         let services = self.cors.layer(GrpcWebLayer::new().layer(Translated(calls)));
         // tonic-web makes text of the transport's errors.
-        TowerToHyperService::new(MapRequest::new(services, telling))
+        TowerToHyperService::new(MapResponse::new(MapRequest::new(services, telling as fn(_) -> _), held as fn(_) -> _))
     }
 }
 
 /// What answers browsers, and other clients.
-type FromBrowsers<S> =
-    MapRequest<Cors<GrpcWebService<Translated<S>>>, fn(Request<Incoming>) -> Request<Telling<Incoming>>>;
+type FromBrowsers<S> = MapResponse<
+    MapRequest<Cors<GrpcWebService<Translated<S>>>, fn(Request<Incoming>) -> Request<Telling<Incoming>>>,
+    fn(Response<Body>) -> Response<HeldBody<Body>>,
+>;
+
+/// Has the bytes that were made of a call's keep it.
+fn held(mut response: Response<Body>) -> Response<HeldBody<Body>> {
+    let guard = response.extensions_mut().remove::<Arc<CallGuard>>();
+    response.map(|body| HeldBody::new(body, guard))
+}
+
+/// Makes what answers the requests of one connection, those of browsers, too.
+#[derive(Debug)]
+pub(super) struct MakeWebService<S> {
+    calls: MakeCallService<S>,
+    web: Web,
+}
+
+impl<S> MakeWebService<S> {
+    pub(super) fn new(calls: MakeCallService<S>, web: Web) -> Self {
+        Self { calls, web }
+    }
+}
+
+impl<S> MakeService for MakeWebService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Unpin + Send + 'static,
+{
+    type Service = TowerToHyperService<FromBrowsers<S>>;
+
+    fn make_service(&self, connection: &Arc<ConnectionHandle>, version: Version) -> Self::Service {
+        self.web.around(self.calls.make_service(connection, version))
+    }
+}
 
 /// What browsers are told of whose pages may call.
 fn cors(origins: &[String]) -> CorsLayer {
@@ -102,7 +129,7 @@ fn cors(origins: &[String]) -> CorsLayer {
 
 /// The calls behind gRPC-Web.
 #[derive(Clone, Debug)]
-pub(super) struct Translated<S>(Calls<S>);
+pub(super) struct Translated<S>(CallService<S>);
 
 impl<S> Service<Request<Body>> for Translated<S>
 where
@@ -122,8 +149,8 @@ where
         let answer = self.0.begin(request);
         Box::pin(async move {
             let mut answer = answer.await?;
-            let sent = answer.body().sent();
-            answer.extensions_mut().insert(sent);
+            let guard = Arc::clone(answer.body().guard());
+            answer.extensions_mut().insert(guard);
             Ok(answer.map(|body| if wants_text { Body::new(Pieces::new(body)) } else { Body::new(body) }))
         })
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use evenkeel_transport::Turn;
 use http_body::{Body as HttpBody, Frame};
 
 use super::{
@@ -16,7 +17,6 @@ use super::{
 use crate::{
     config::Encoding,
     prefix::{Announced, Prefix},
-    server::turns::Turn,
 };
 
 /// A body whose messages are compressed. The length of a message precedes it: it is kept until all of it is there.

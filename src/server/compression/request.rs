@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use evenkeel_transport::Turn;
 use http_body::{Body as HttpBody, Frame};
 use tonic::Status;
 
@@ -21,7 +22,7 @@ use crate::{
     error::Error,
     observe::CallRecord,
     prefix::{Announced, Prefix},
-    server::{calls::BoxError, turns::Turn},
+    server::calls::BoxError,
 };
 
 /// What the bytes of messages that were decompressed are taken from.

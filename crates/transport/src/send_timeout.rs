@@ -2,7 +2,7 @@
 //!
 //! A client that grants no window makes the server keep its response. The task that sends it waits inside the HTTP/2
 //! library, which looks at no clock; so the library's executor does, beside each of the tasks that it is given. Over
-//! HTTP/1.1 there are no windows: there [`WriteTimeout`](super::write_timeout::WriteTimeout) suffices.
+//! HTTP/1.1 there are no windows: there [`WriteTimeout`](crate::io::WriteTimeout) suffices.
 
 use std::{
     pin::Pin,
@@ -15,31 +15,37 @@ use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use tokio::task::futures::TaskLocalFuture;
 
-use super::{min_rate::MinRateTimeout, send_progress::SendProgress};
-use crate::counters::Counters;
+use crate::{metrics::Metrics, min_rate::MinRateTimeout, send_progress::SendProgress};
 
 tokio::task_local! {
     /// What the task that is running sends.
     static PROGRESS: Arc<SendProgress>;
 }
 
-/// The progress of the response that the task which is running sends; one that nobody watches where no [`SendTimeout`]
-/// runs it.
-pub(super) fn of_this_task() -> Arc<SendProgress> {
-    PROGRESS.try_with(Arc::clone).unwrap_or_default()
+impl SendProgress {
+    /// That of the response which is sent for the request that is being served: [`Transport`](crate::Transport) polls its
+    /// services where this is known. Elsewhere it is one that nobody watches.
+    pub fn current() -> Arc<Self> {
+        PROGRESS.try_with(Arc::clone).unwrap_or_default()
+    }
+
+    /// Polls what is to know this as [`current`](Self::current).
+    pub(crate) fn enter<R>(self: &Arc<Self>, poll: impl FnOnce() -> R) -> R {
+        PROGRESS.sync_scope(Arc::clone(self), poll)
+    }
 }
 
 /// Runs the tasks of HTTP/2's streams. One whose client does not take its response is dropped, which resets the stream.
 #[derive(Clone, Debug)]
-pub(super) struct SendTimeout {
+pub(crate) struct SendTimeout {
     pause: Duration,
-    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
 }
 
 impl SendTimeout {
     /// `pause`: how long a client may take nothing; zero: for ever.
-    pub(super) fn new(pause: Duration, counters: Arc<Counters>) -> Self {
-        Self { pause, counters }
+    pub(crate) fn new(pause: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { pause, metrics }
     }
 
     fn watch<F: Future>(&self, task: F) -> Watched<F> {
@@ -48,7 +54,7 @@ impl SendTimeout {
             task: PROGRESS.scope(Arc::clone(&progress), task),
             progress,
             timeout: MinRateTimeout::new(self.pause),
-            counters: Arc::clone(&self.counters),
+            metrics: Arc::clone(&self.metrics),
         }
     }
 }
@@ -66,7 +72,7 @@ pin_project! {
         task: TaskLocalFuture<Arc<SendProgress>, F>,
         progress: Arc<SendProgress>,
         timeout: MinRateTimeout,
-        counters: Arc<Counters>,
+        metrics: Arc<Metrics>,
     }
 }
 
@@ -84,7 +90,7 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
             timeout.restart();
         }
         if progress.unwritten() > 0 && timeout.poll_elapsed(cx).is_ready() {
-            this.counters.sends_timed_out.add_one();
+            this.metrics.sends_timed_out.add_one();
             progress.give_up();
             return Poll::Ready(());
         }
@@ -100,7 +106,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
-    use crate::server::{min_rate::BYTES_PER_SECOND, send_progress::Chunk};
+    use crate::{min_rate::BYTES_PER_SECOND, send_progress::Chunk};
 
     const PAUSE: Duration = Duration::from_secs(30);
     const RATE: usize = BYTES_PER_SECOND as usize;
@@ -108,10 +114,10 @@ mod tests {
     /// Runs a task that gives `bytes` to a transport which writes `written` of them each second; how long it was run, and
     /// whether it was given up.
     async fn sent(bytes: usize, written: usize) -> (Duration, bool) {
-        let counters = Arc::<Counters>::default();
+        let metrics = Arc::<Metrics>::default();
         let task = async move {
-            let progress = of_this_task();
-            let mut chunk = Chunk::new(Bytes::from(vec![0; bytes]), &progress, None);
+            let progress = SendProgress::current();
+            let mut chunk = Chunk::new(Bytes::from(vec![0; bytes]), &progress);
             let writer = tokio::spawn(async move {
                 while chunk.has_remaining() {
                     sleep(Duration::from_secs(1)).await;
@@ -122,8 +128,8 @@ mod tests {
             writer.await.expect("it does not panic");
         };
         let began = Instant::now();
-        SendTimeout::new(PAUSE, Arc::clone(&counters)).watch(task).await;
-        (began.elapsed(), counters.sends_timed_out.get() == 1)
+        SendTimeout::new(PAUSE, Arc::clone(&metrics)).watch(task).await;
+        (began.elapsed(), metrics.sends_timed_out.get() == 1)
     }
 
     #[tokio::test(start_paused = true)]
@@ -148,11 +154,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_of_messages_each_of_which_is_taken_late_goes_on() {
-        let counters = Arc::<Counters>::default();
+        let metrics = Arc::<Metrics>::default();
         let task = async {
-            let progress = of_this_task();
+            let progress = SendProgress::current();
             for _ in 0..100 {
-                let chunk = Chunk::new(Bytes::from_static(b"message"), &progress, None);
+                let chunk = Chunk::new(Bytes::from_static(b"message"), &progress);
                 let late = tokio::spawn(async move {
                     sleep(PAUSE / 2).await;
                     drop(chunk);
@@ -163,7 +169,7 @@ mod tests {
                 sleep(PAUSE * 10).await;
             }
         };
-        SendTimeout::new(PAUSE, Arc::clone(&counters)).watch(task).await;
-        assert_eq!(counters.sends_timed_out.get(), 0);
+        SendTimeout::new(PAUSE, Arc::clone(&metrics)).watch(task).await;
+        assert_eq!(metrics.sends_timed_out.get(), 0);
     }
 }

@@ -15,12 +15,12 @@ struct Socket {
 }
 
 impl Socket {
-    fn taking(takes: impl IntoIterator<Item = Option<usize>>) -> Batched<Self> {
-        Batched::new(Self { takes: takes.into_iter().collect(), ..Self::default() })
+    fn taking(takes: impl IntoIterator<Item = Option<usize>>) -> CoalescedWrites<Self> {
+        CoalescedWrites::new(Self { takes: takes.into_iter().collect(), ..Self::default() })
     }
 
     /// That takes everything, `times` times.
-    fn open(times: usize) -> Batched<Self> {
+    fn open(times: usize) -> CoalescedWrites<Self> {
         Self::taking(vec![Some(usize::MAX); times])
     }
 }
@@ -62,18 +62,18 @@ impl AsyncWrite for Socket {
     }
 }
 
-fn write(io: &mut Batched<Socket>, slices: &[&[u8]]) -> Poll<usize> {
+fn write(io: &mut CoalescedWrites<Socket>, slices: &[&[u8]]) -> Poll<usize> {
     let slices: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
     let mut cx = Context::from_waker(Waker::noop());
     Pin::new(io).poll_write_vectored(&mut cx, &slices).map(|result| result.expect("the socket does not fail"))
 }
 
-fn flush(io: &mut Batched<Socket>) {
+fn flush(io: &mut CoalescedWrites<Socket>) {
     let flushed = Pin::new(io).poll_flush(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(flushed, Poll::Ready(Ok(()))));
 }
 
-fn read(io: &mut Batched<Socket>) {
+fn read(io: &mut CoalescedWrites<Socket>) {
     let mut buf = ReadBuf::new(&mut []);
     assert!(Pin::new(io).poll_read(&mut Context::from_waker(Waker::noop()), &mut buf).is_pending());
 }

@@ -1,4 +1,4 @@
-//! Responses as the transport gets them: a little at a time, and with an end only when all of it is written.
+//! Responses as HTTP gets them: a little at a time, and with an end only when all of it is written.
 
 use std::{
     convert::Infallible,
@@ -8,69 +8,62 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, service::Service};
 use pin_project_lite::pin_project;
-use tonic::codegen::http::{HeaderMap, Request, Response};
 
-use super::{
-    calls::{Answer, OpenCall, Sent},
+use crate::{
+    handle::{ConnectionHandle, OpenRequest},
     send_progress::{Chunk, SendProgress},
-    send_timeout,
 };
 
-/// The largest piece that the transport is given, in bytes: a frame. It takes one whole as soon as its client grants a single
+/// The largest piece that HTTP is given, in bytes: a frame. HTTP/2 takes one whole as soon as its client grants a single
 /// byte. Smaller ones cost time: with 128 KiB a client that takes frames of 1 MiB has to be served 8 % longer.
 const CHUNK: usize = 1 << 20;
-/// The transport is given another piece while fewer bytes than that are unwritten.
+/// HTTP is given another piece while fewer bytes than that are unwritten.
 const AHEAD: usize = 256 << 10;
 
-/// A service whose responses the transport is given with care. It goes around everything that makes or changes bodies.
+/// A service whose requests are counted, and whose responses HTTP is given a little at a time.
 #[derive(Clone, Debug)]
-pub(super) struct Respond<S, B> {
+pub(crate) struct Respond<S> {
     service: S,
-    /// What is known of the call that a response is of; `None`: it is of none, such as of a page that asks whether it may call.
-    sent: fn(&mut Response<B>) -> Option<Sent>,
+    connection: Arc<ConnectionHandle>,
 }
 
-impl<S> Respond<S, Answer> {
-    /// Around calls themselves.
-    pub(super) fn of_calls(service: S) -> Self {
-        Self { service, sent: |response| Some(response.body().sent()) }
+impl<S> Respond<S> {
+    pub(crate) fn new(service: S, connection: Arc<ConnectionHandle>) -> Self {
+        Self { service, connection }
     }
 }
 
-impl<S, B> Respond<S, B> {
-    /// Around what changes the bodies of calls, which have their [`Sent`] among the extensions of the response.
-    pub(super) fn of_others(service: S) -> Self {
-        Self { service, sent: |response| response.extensions_mut().remove() }
-    }
-}
-
-impl<S, B> Service<Request<Incoming>> for Respond<S, B>
+impl<S, B> Service<Request<Incoming>> for Respond<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     B: HttpBody<Data = Bytes> + Unpin,
 {
     type Response = Response<ResponseBody<UntilWritten<B>>>;
     type Error = Infallible;
-    type Future = Responding<S::Future, B>;
+    type Future = Responding<S::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Responding { response: self.service.call(request), sent: self.sent }
+        let open = Some(OpenRequest::new(&self.connection));
+        Responding { response: self.service.call(request), open, progress: None }
     }
 }
 
 pin_project! {
     /// A response that is waited for.
-    pub(super) struct Responding<F, B> {
+    pub(crate) struct Responding<F> {
         #[pin]
         response: F,
-        sent: fn(&mut Response<B>) -> Option<Sent>,
+        // There until the response is.
+        open: Option<OpenRequest>,
+        progress: Option<Arc<SendProgress>>,
     }
 }
 
-impl<F, B> Future for Responding<F, B>
+impl<F, B> Future for Responding<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
     B: HttpBody<Data = Bytes> + Unpin,
@@ -79,11 +72,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Ok(mut response) = ready!(this.response.poll(cx));
-        let (open, progress) = match (this.sent)(&mut response) {
-            Some(Sent { open, progress }) => (Some(open), progress),
-            None => (None, send_timeout::of_this_task()),
-        };
+        // HTTP/2 runs this in a task that knows its progress; HTTP/1.1 has one task for all requests of a connection.
+        let progress = this.progress.get_or_insert_with(SendProgress::current);
+        let Ok(response) = ready!(progress.enter(|| this.response.poll(cx)));
+        let open = this.open.take().expect("it is not polled after its end");
+        let progress = Arc::clone(progress);
         Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, open, progress))))
     }
 }
@@ -93,17 +86,22 @@ where
 /// Its end comes when the transport has written all of its bytes, not when it has taken them: until then the task that
 /// sends it lives, and is watched, and can reset its stream.
 #[derive(Debug)]
-pub(super) struct ResponseBody<B> {
+pub(crate) struct ResponseBody<B> {
     body: B,
-    open: Option<Arc<OpenCall>>,
+    _open: OpenRequest,
     progress: Arc<SendProgress>,
     /// What the body gave, and the transport was not given yet.
     rest: Bytes,
 }
 
 impl<B: HttpBody<Data = Bytes> + Unpin> ResponseBody<UntilWritten<B>> {
-    fn new(body: B, open: Option<Arc<OpenCall>>, progress: Arc<SendProgress>) -> Self {
-        Self { body: UntilWritten::new(body, Arc::clone(&progress)), open, progress, rest: Bytes::new() }
+    fn new(body: B, open: OpenRequest, progress: Arc<SendProgress>) -> Self {
+        Self {
+            body: UntilWritten { body, progress: Arc::clone(&progress), end: None },
+            _open: open,
+            progress,
+            rest: Bytes::new(),
+        }
     }
 }
 
@@ -112,12 +110,12 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ResponseBody<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunk>, B::Error>>> {
-        let Self { body, open, progress, rest } = &mut *self;
+        let Self { body, _open: _, progress, rest } = &mut *self;
         loop {
             ready!(progress.poll_below(AHEAD, cx));
             if !rest.is_empty() {
                 let piece = rest.split_to(rest.len().min(CHUNK));
-                return Poll::Ready(Some(Ok(Frame::data(Chunk::new(piece, progress, open.as_ref())))));
+                return Poll::Ready(Some(Ok(Frame::data(Chunk::new(piece, progress)))));
             }
             match ready!(Pin::new(&mut *body).poll_frame(cx)?).map(Frame::into_data) {
                 Some(Ok(data)) => *rest = data,
@@ -138,10 +136,10 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ResponseBody<B> {
 
 /// A body whose end comes when all that was given of it is written.
 ///
-/// One is around what the transport gets. Another is below the record of the call, so that a call whose last bytes are not
-/// taken is not recorded as one that ended well.
+/// One is around what HTTP gets. A service that records how its requests end puts another around what it records the end of:
+/// a response whose last bytes are not taken has not ended well.
 #[derive(Debug)]
-pub(super) struct UntilWritten<B> {
+pub struct UntilWritten<B> {
     body: B,
     progress: Arc<SendProgress>,
     end: Option<End>,
@@ -155,8 +153,9 @@ enum End {
 }
 
 impl<B> UntilWritten<B> {
-    pub(super) fn new(body: B, progress: Arc<SendProgress>) -> Self {
-        Self { body, progress, end: None }
+    /// Around a body of the response to the request that is being served.
+    pub fn new(body: B) -> Self {
+        Self { body, progress: SendProgress::current(), end: None }
     }
 }
 

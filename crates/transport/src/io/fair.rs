@@ -1,7 +1,4 @@
-//! Tasks that take turns.
-//!
-//! What can always go on keeps its thread, and all others of that thread wait. A [`Turn`] ends after a while and lets them
-//! go first.
+//! Connections that let the others of their thread go on.
 //!
 //! The task of a connection goes on for as long as there is something to read, or room to write. A client that sends or
 //! takes tensors without a pause so keeps its thread for milliseconds, and the calls of others wait. Here a connection
@@ -9,88 +6,53 @@
 
 use std::{
     io::{self, IoSlice},
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    task::yield_now,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::turn::Turn;
 
 /// What a connection moves before others have their turn: a tenth of a millisecond or two.
 const TURN_BYTES: usize = 1 << 19;
 
-/// What a task does before others go first.
-#[derive(Debug)]
-pub(super) struct Turn {
-    done: usize,
-    most: usize,
-}
-
-impl Turn {
-    /// A turn is over when so much, of whatever is counted, is done.
-    pub(super) fn new(most: usize) -> Self {
-        Self { done: 0, most }
-    }
-
-    /// So much of it was done.
-    pub(super) fn did(&mut self, more: usize) {
-        self.done += more;
-    }
-
-    /// The task waits for something else, and others go on anyway.
-    pub(super) fn waits(&mut self) {
-        self.done = 0;
-    }
-
-    /// Pending when the turn is over; the next one comes after those of the tasks, and of the sockets, that are ready.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.done < self.most {
-            return Poll::Ready(());
-        }
-        self.done = 0;
-        // Its first poll is what sees to it that this task is woken.
-        pin!(yield_now()).poll(cx)
-    }
-}
-
 /// A stream that moves so many bytes at a time.
 #[derive(Debug)]
-pub(super) struct Turns<T> {
+pub(crate) struct FairIo<T> {
     io: T,
     turn: Turn,
 }
 
-impl<T> Turns<T> {
-    pub(super) fn new(io: T) -> Self {
+impl<T> FairIo<T> {
+    pub(crate) fn new(io: T) -> Self {
         Self { io, turn: Turn::new(TURN_BYTES) }
     }
 
-    /// What the stream said to a request to move bytes; `bytes`: how many it moved.
-    fn note<R>(&mut self, said: Poll<R>, bytes: impl FnOnce(&R) -> usize) -> Poll<R> {
-        match &said {
+    /// What the stream polled to a request to move bytes; `bytes`: how many it moved.
+    fn note<R>(&mut self, polled: Poll<R>, bytes: impl FnOnce(&R) -> usize) -> Poll<R> {
+        match &polled {
             Poll::Ready(result) => self.turn.did(bytes(result)),
             Poll::Pending => self.turn.waits(),
         }
-        said
+        polled
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Turns<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for FairIo<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(self.turn.poll(cx));
         let before = buf.filled().len();
-        let said = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.note(said, |_| buf.filled().len() - before)
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        self.note(polled, |_| buf.filled().len() - before)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Turns<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for FairIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.turn.poll(cx));
-        let said = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.note(said, written)
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.note(polled, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -107,8 +69,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Turns<T> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.turn.poll(cx));
-        let said = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
-        self.note(said, written)
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.note(polled, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -127,7 +89,10 @@ mod tests {
         atomic::{AtomicUsize, Ordering},
     };
 
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        task::yield_now,
+    };
 
     use super::*;
 
@@ -175,14 +140,14 @@ mod tests {
     #[tokio::test]
     async fn others_have_their_turn_beside_one_that_always_can() {
         let reads = async {
-            let (mut stream, mut bytes) = (Turns::new(Endless), vec![0; TURN_BYTES]);
+            let (mut stream, mut bytes) = (FairIo::new(Endless), vec![0; TURN_BYTES]);
             for _ in 0..10 {
                 stream.read_exact(&mut bytes).await.expect("it has no end");
             }
         };
         assert_eq!(turns_of_others(reads).await, 9);
         let writes = async {
-            let (mut stream, bytes) = (Turns::new(Endless), vec![0; TURN_BYTES]);
+            let (mut stream, bytes) = (FairIo::new(Endless), vec![0; TURN_BYTES]);
             for _ in 0..10 {
                 stream.write_all(&bytes).await.expect("it takes everything");
             }
@@ -193,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_small_is_not_held_up() {
         let small = async {
-            let mut stream = Turns::new(Endless);
+            let mut stream = FairIo::new(Endless);
             stream.write_all(&vec![0; TURN_BYTES]).await.expect("it takes everything");
         };
         assert_eq!(turns_of_others(small).await, 0);

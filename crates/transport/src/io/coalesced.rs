@@ -29,7 +29,7 @@ const SLICES: usize = 4;
 /// what is kept goes out when the task reads without having written anything more since. A driver that stops reading
 /// must shut the connection down, as HTTP/2's does.
 #[derive(Debug)]
-pub(super) struct Batched<T> {
+pub(crate) struct CoalescedWrites<T> {
     io: T,
     kept: BytesMut,
     /// Something was kept since the last read.
@@ -38,8 +38,8 @@ pub(super) struct Batched<T> {
     turns: u8,
 }
 
-impl<T: AsyncWrite + Unpin> Batched<T> {
-    pub(super) fn new(io: T) -> Self {
+impl<T: AsyncWrite + Unpin> CoalescedWrites<T> {
+    pub(crate) fn new(io: T) -> Self {
         Self { io, kept: BytesMut::new(), grew: false, turns: TURNS }
     }
 
@@ -83,7 +83,7 @@ impl<T: AsyncWrite + Unpin> Batched<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Batched<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for CoalescedWrites<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.kept.is_empty() {
             if std::mem::take(&mut self.grew) && self.turns > 0 && self.kept.len() < ENOUGH {
@@ -102,7 +102,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Batched<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Batched<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for CoalescedWrites<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }

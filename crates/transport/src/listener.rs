@@ -12,8 +12,7 @@ use std::{
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
-use super::stream::Stream;
-use crate::address::Address;
+use crate::io::Stream;
 
 /// Only programs of the server's own user connect; who wants more gives the file other permissions.
 const SOCKET_MODE: u32 = 0o600;
@@ -24,44 +23,57 @@ const BACKLOG: u32 = 4096;
 
 /// A socket that clients connect to.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub struct Listener(Socket);
+
+#[derive(Debug)]
+enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix { listener: UnixListener, _file: SocketFile },
 }
 
 impl Listener {
-    /// Binds; the file of a server that has died is in nobody's way.
-    pub(super) fn bind(address: &Address) -> io::Result<Self> {
-        match address {
-            Address::Tcp(address) => listen(*address).map(Self::Tcp),
-            Address::Unix(path) => {
-                remove_stale(path)?;
-                let listener = UnixListener::bind(path)?;
-                let file = SocketFile::of(path)?;
-                fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
-                Ok(Self::Unix(listener, file))
-            }
-        }
+    /// Listens on a TCP port; port 0 is one that is free.
+    ///
+    /// # Errors
+    /// Those of the system, such as for a port that is taken.
+    pub fn tcp(address: SocketAddr) -> io::Result<Self> {
+        listen(address).map(Socket::Tcp).map(Self)
+    }
+
+    /// Listens on a Unix domain socket, which only programs of the same user may connect to. A file that a server has left
+    /// which has died is replaced; the file goes when the listener is dropped.
+    ///
+    /// # Errors
+    /// Those of the system, such as for a file that is no socket, or one that another server listens on.
+    pub fn unix(path: &Path) -> io::Result<Self> {
+        remove_stale(path)?;
+        let listener = UnixListener::bind(path)?;
+        let file = SocketFile::of(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
+        Ok(Self(Socket::Unix { listener, _file: file }))
     }
 
     /// The next connection.
-    pub(super) async fn accept(&self) -> io::Result<Stream> {
-        match self {
-            Self::Tcp(listener) => {
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+        match &self.0 {
+            Socket::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Else the last segment of an answer waits for the acknowledgement of the one before, 40 ms.
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))
             }
-            Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Socket::Unix { listener, .. } => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
 
-    /// Where it listens, with the port that was taken if 0 was asked for.
-    pub(super) fn address(&self) -> io::Result<Address> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
-            Self::Unix(_, file) => Ok(Address::Unix(file.path.clone())),
+    /// The IP address and port, with the one that was taken if 0 was asked for; `None`: it is a Unix domain socket.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<Option<SocketAddr>> {
+        match &self.0 {
+            Socket::Tcp(listener) => listener.local_addr().map(Some),
+            Socket::Unix { .. } => Ok(None),
         }
     }
 }
@@ -85,7 +97,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 
 /// The file of a socket, removed when the server ends.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+struct SocketFile {
     path: PathBuf,
     /// Device and inode, by which it is known from that of a server that came after.
     identity: (u64, u64),

@@ -10,22 +10,20 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{calls::Activity, min_rate::MinRateTimeout};
-use crate::counters::Counters;
+use crate::{handle::ConnectionHandle, min_rate::MinRateTimeout};
 
 /// A stream that fails when its client, for too long, takes fewer bytes than it must.
 #[derive(Debug)]
-pub(super) struct WriteTimeout<T> {
+pub(crate) struct WriteTimeout<T> {
     io: T,
     timeout: MinRateTimeout,
-    activity: Arc<Activity>,
-    counters: Arc<Counters>,
+    connection: Arc<ConnectionHandle>,
 }
 
 impl<T> WriteTimeout<T> {
     /// `pause`: how long the client may take nothing; zero: for ever.
-    pub(super) fn new(io: T, pause: Duration, activity: Arc<Activity>, counters: Arc<Counters>) -> Self {
-        Self { io, timeout: MinRateTimeout::new(pause), activity, counters }
+    pub(crate) fn new(io: T, pause: Duration, connection: Arc<ConnectionHandle>) -> Self {
+        Self { io, timeout: MinRateTimeout::new(pause), connection }
     }
 
     /// What came of an attempt to write; `bytes`: how many were written.
@@ -40,8 +38,7 @@ impl<T> WriteTimeout<T> {
             Poll::Ready(Err(_)) => (),
             Poll::Pending => {
                 if self.timeout.poll_elapsed(cx).is_ready() {
-                    self.counters.sends_timed_out.add_one();
-                    self.activity.stall();
+                    self.connection.stall();
                     tracing::debug!("a client did not read from its connection in time");
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
@@ -95,12 +92,13 @@ mod tests {
     };
 
     use super::*;
+    use crate::metrics::Metrics;
 
     const PAUSE: Duration = Duration::from_secs(30);
 
     /// Writes a MiB to a client that reads so many bytes each second; how long that took, and whether it was done.
     async fn written(each_second: usize) -> (Duration, bool) {
-        let counters = Arc::<Counters>::default();
+        let metrics = Arc::<Metrics>::default();
         let (mut client, server) = duplex(1 << 12);
         tokio::spawn(async move {
             let mut bytes = vec![0; each_second];
@@ -109,9 +107,9 @@ mod tests {
             }
         });
         let began = Instant::now();
-        let mut stream = WriteTimeout::new(server, PAUSE, Activity::new(), Arc::clone(&counters));
+        let mut stream = WriteTimeout::new(server, PAUSE, ConnectionHandle::new(Arc::clone(&metrics)));
         let done = stream.write_all(&vec![0; 1 << 20]).await;
-        assert_eq!(counters.sends_timed_out.get(), u64::from(done.is_err()));
+        assert_eq!(metrics.sends_timed_out.get(), u64::from(done.is_err()));
         assert!(done.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::TimedOut), "{done:?}");
         (began.elapsed(), done.is_ok())
     }

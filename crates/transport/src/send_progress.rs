@@ -14,11 +14,9 @@ use std::{
 use atomic_waker::AtomicWaker;
 use bytes::{Buf, Bytes};
 
-use super::calls::OpenCall;
-
 /// What the body of a response, the transport that writes it, and the task that watches the time know of each other.
 #[derive(Debug, Default)]
-pub(super) struct SendProgress {
+pub struct SendProgress {
     /// Bytes that the transport was given and has not written.
     unwritten: AtomicUsize,
     /// Bytes that it has written since the last [`take_written`](Self::take_written).
@@ -34,17 +32,17 @@ pub(super) struct SendProgress {
 
 impl SendProgress {
     /// The bytes that the transport was given and has not written: the client is waited for while there are any.
-    pub(super) fn unwritten(&self) -> usize {
+    pub(crate) fn unwritten(&self) -> usize {
         self.unwritten.load(Ordering::SeqCst)
     }
 
     /// How many bytes were written since this was called before.
-    pub(super) fn take_written(&self) -> usize {
+    pub(crate) fn take_written(&self) -> usize {
         self.written.swap(0, Ordering::Relaxed)
     }
 
     /// Ready when fewer than `limit` bytes are unwritten.
-    pub(super) fn poll_below(&self, limit: usize, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_below(&self, limit: usize, cx: &Context<'_>) -> Poll<()> {
         if self.unwritten() < limit {
             return Poll::Ready(());
         }
@@ -55,23 +53,24 @@ impl SendProgress {
     }
 
     /// The service has no more to give for now.
-    pub(super) fn has_no_more(&self) {
+    pub(crate) fn has_no_more(&self) {
         if self.unwritten() == 0 {
             self.caught_up.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether the client had taken everything at some moment since this was called before.
-    pub(super) fn take_caught_up(&self) -> bool {
+    pub(crate) fn take_caught_up(&self) -> bool {
         self.caught_up.load(Ordering::Relaxed) && self.caught_up.swap(false, Ordering::Relaxed)
     }
 
     /// The client did not take the response in time.
-    pub(super) fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         self.is_given_up.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_given_up(&self) -> bool {
+    /// Whether the client did not take the response in time.
+    pub fn is_given_up(&self) -> bool {
         self.is_given_up.load(Ordering::Relaxed)
     }
 
@@ -93,22 +92,17 @@ impl SendProgress {
     }
 }
 
-/// Bytes of a response that the transport is to write.
-///
-/// The call that they belong to stays open, with the memory that it has reserved, until the last of them is dropped: they
-/// may be a part of something large.
+/// Bytes of a response that HTTP is to write.
 #[derive(Debug)]
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     bytes: Bytes,
     progress: Arc<SendProgress>,
-    _open: Option<Arc<OpenCall>>,
 }
 
 impl Chunk {
-    /// `open`: the call; `None`: there is none, such as for a page that asks whether it may call.
-    pub(super) fn new(bytes: Bytes, progress: &Arc<SendProgress>, open: Option<&Arc<OpenCall>>) -> Self {
+    pub(crate) fn new(bytes: Bytes, progress: &Arc<SendProgress>) -> Self {
         progress.gave(bytes.len());
-        Self { bytes, progress: Arc::clone(progress), _open: open.cloned() }
+        Self { bytes, progress: Arc::clone(progress) }
     }
 }
 
@@ -158,7 +152,7 @@ mod tests {
         let waker = Waker::from(Arc::clone(&woken));
         let cx = Context::from_waker(&waker);
         let progress = Arc::<SendProgress>::default();
-        let mut chunks = [4, 2].map(|len| Chunk::new(Bytes::from(vec![0; len]), &progress, None));
+        let mut chunks = [4, 2].map(|len| Chunk::new(Bytes::from(vec![0; len]), &progress));
         assert_eq!(progress.unwritten(), 6);
         assert!(progress.poll_below(7, &cx).is_ready());
         assert!(progress.poll_below(3, &cx).is_pending());
@@ -177,7 +171,7 @@ mod tests {
     #[test]
     fn a_client_has_caught_up_when_there_is_nothing_for_it() {
         let progress = Arc::<SendProgress>::default();
-        let mut chunk = Chunk::new(Bytes::from_static(b"x"), &progress, None);
+        let mut chunk = Chunk::new(Bytes::from_static(b"x"), &progress);
         progress.has_no_more();
         assert!(!progress.take_caught_up(), "it has yet to take this");
         chunk.advance(1);

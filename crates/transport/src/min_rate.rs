@@ -8,15 +8,15 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The least rate. A client that moves fewer bytes, for longer than a pause may be, holds memory and a stream for next to
+/// The least rate, in bytes. A client that moves fewer, for longer than a pause may be, holds memory and a stream for next to
 /// nothing.
-pub(super) const BYTES_PER_SECOND: u64 = 16 << 10;
+pub const BYTES_PER_SECOND: u64 = 16 << 10;
 
 /// A timeout that runs while a client is waited for, and gets time back by the bytes that the client has moved.
 ///
 /// There is never more of it than in the beginning: no time is granted for bytes that are still to be moved.
 #[derive(Debug)]
-pub(super) struct MinRateTimeout {
+pub struct MinRateTimeout {
     pause: Duration,
     left: Duration,
     waiting_since: Option<Instant>,
@@ -26,12 +26,12 @@ pub(super) struct MinRateTimeout {
 
 impl MinRateTimeout {
     /// `pause`: the longest time without a byte; zero waits for ever.
-    pub(super) fn new(pause: Duration) -> Self {
+    pub fn new(pause: Duration) -> Self {
         Self { pause, left: pause, waiting_since: None, alarm: None }
     }
 
     /// The client is waited for; ready: it was for long enough.
-    pub(super) fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.pause.is_zero() {
             return Poll::Pending;
         }
@@ -50,7 +50,7 @@ impl MinRateTimeout {
     }
 
     /// The client has moved so many bytes since this was called before. With none, it is waited for as before.
-    pub(super) fn progressed(&mut self, bytes: usize) {
+    pub fn progressed(&mut self, bytes: usize) {
         if bytes == 0 {
             return;
         }
@@ -62,7 +62,7 @@ impl MinRateTimeout {
     }
 
     /// There is nothing that the client could move: when there is again, it has all the time.
-    pub(super) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         (self.left, self.waiting_since) = (self.pause, None);
     }
 }

@@ -13,8 +13,10 @@ const HTTP_2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub enum Version {
+    /// HTTP/1.1.
     Http1,
+    /// HTTP/2.
     Http2,
 }
 
@@ -22,7 +24,7 @@ pub(super) enum Version {
 ///
 /// # Errors
 /// The client ends before that, or the connection fails.
-pub(super) async fn recognize<T: AsyncRead + Unpin>(mut stream: T) -> io::Result<(Version, Rewound<T>)> {
+pub(crate) async fn detect<T: AsyncRead + Unpin>(mut stream: T) -> io::Result<(Version, Rewind<T>)> {
     let mut bytes = [0; HTTP_2.len()];
     let mut read = 0;
     let version = loop {
@@ -37,19 +39,19 @@ pub(super) async fn recognize<T: AsyncRead + Unpin>(mut stream: T) -> io::Result
             break Version::Http2;
         }
     };
-    Ok((version, Rewound { bytes, next: 0, read, stream }))
+    Ok((version, Rewind { bytes, next: 0, read, stream }))
 }
 
 /// A stream, some of whose bytes were read and come again.
 #[derive(Debug)]
-pub(super) struct Rewound<T> {
+pub(crate) struct Rewind<T> {
     bytes: [u8; HTTP_2.len()],
     next: usize,
     read: usize,
     stream: T,
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Rewound<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for Rewind<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.next == self.read {
             return Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -61,7 +63,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Rewound<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Rewound<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Rewind<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -93,13 +95,13 @@ mod tests {
 
     use super::*;
 
-    /// What is recognized of these bytes, which come in pieces of so many, and what is read of them after that.
-    async fn recognized(bytes: &[u8], piece: usize) -> io::Result<(Version, Vec<u8>)> {
+    /// What is detected of these bytes, which come in pieces of so many, and what is read of them after that.
+    async fn detected(bytes: &[u8], piece: usize) -> io::Result<(Version, Vec<u8>)> {
         let (mut client, server) = tokio::io::duplex(piece);
         let bytes = bytes.to_vec();
         // The client writes more only when the server has read.
         let writing = tokio::spawn(async move { client.write_all(&bytes).await });
-        let (version, mut stream) = recognize(server).await?;
+        let (version, mut stream) = detect(server).await?;
         let mut all = Vec::new();
         stream.read_to_end(&mut all).await?;
         writing.await.expect("no panic")?;
@@ -116,16 +118,16 @@ mod tests {
                 (b"PRI * HTTP/1.1\r\n\r\n and more of it", Version::Http1),
                 (b"x", Version::Http1),
             ] {
-                let (recognized, all) = recognized(bytes, piece).await.expect("it is one");
-                assert_eq!((recognized, &all[..]), (version, bytes), "{piece}");
+                let (detected, all) = detected(bytes, piece).await.expect("it is one");
+                assert_eq!((detected, &all[..]), (version, bytes), "{piece}");
             }
         }
     }
 
     #[tokio::test]
-    async fn who_ends_too_early_is_nobody() {
+    async fn a_client_that_ends_too_early_speaks_neither() {
         for bytes in [&b""[..], &HTTP_2[..1], &HTTP_2[..23]] {
-            let error = recognized(bytes, 100).await.expect_err("it could be either");
+            let error = detected(bytes, 100).await.expect_err("it could be either");
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }
     }

@@ -1,0 +1,231 @@
+//! One connection, from its first byte to its last.
+
+mod driver;
+
+use std::{convert::Infallible, io, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::Service,
+};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulConnection};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::{oneshot, watch},
+    time::{Instant, timeout, timeout_at},
+};
+
+use self::driver::{Driver, End};
+pub use crate::io::Version;
+use crate::{
+    handle::ConnectionHandle,
+    io::{CoalescedWrites, FairIo, PrefaceWatch, Rewind, Stream, WriteTimeout, detect},
+    metrics::Metrics,
+    response_body::Respond,
+    send_timeout::SendTimeout,
+    settings::Settings,
+    tls::{self, TlsSettings},
+};
+
+/// How long a client may take to read the last of what was sent.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Makes the service that answers the requests of one connection.
+pub trait MakeService: Send + Sync + 'static {
+    /// What answers them: a [`hyper::service::Service`] of requests, whose responses have data of [`Bytes`].
+    type Service;
+
+    /// That of this connection, over which a client speaks this version of HTTP.
+    fn make_service(&self, connection: &Arc<ConnectionHandle>, version: Version) -> Self::Service;
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared<M> {
+    make_service: M,
+    pub(crate) metrics: Arc<Metrics>,
+    settings: Arc<Settings>,
+    http2: http2::Builder<SendTimeout>,
+    /// `None`: nothing but HTTP/2 is spoken.
+    http1: Option<http1::Builder>,
+    /// `None`: nothing is encrypted.
+    tls: Option<Arc<dyn TlsSettings>>,
+    /// True: requests that are open are the last ones.
+    draining: watch::Receiver<bool>,
+}
+
+impl<M> Shared<M> {
+    pub(crate) fn new(
+        make_service: M,
+        settings: Settings,
+        tls: Option<Arc<dyn TlsSettings>>,
+        metrics: Arc<Metrics>,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        let send_timeout = SendTimeout::new(settings.send_timeout, Arc::clone(&metrics));
+        let (http2, http1) = (settings.http2(send_timeout), settings.http1());
+        Self { make_service, metrics, settings: Arc::new(settings), http2, http1, tls, draining }
+    }
+}
+
+/// Serves the connection until either side ends it, and then drops `permit`.
+///
+/// A connection costs what it has got to: no buffer, no session of TLS and no state of HTTP is made before the client has
+/// sent something. Each step is boxed and gone before the next, so that the task of a connection is small.
+pub(crate) async fn serve<M, S, B>(stream: Stream, shared: Arc<Shared<M>>, permit: impl Send)
+where
+    M: MakeService<Service = S>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+{
+    let began = Instant::now();
+    let limit = began + shared.settings.handshake_timeout;
+    let mut draining = shared.draining.clone();
+    let spoken = tokio::select! {
+        biased;
+        spoken = timeout_at(limit, stream.readable()) => Some(spoken),
+        // An error says that the server is gone altogether.
+        _ = draining.wait_for(|&draining| draining) => None,
+    };
+    match spoken {
+        Some(Ok(Ok(()))) => {
+            if let Some((version, stream)) = Box::pin(open(stream, &shared, limit)).await {
+                speak(version, stream, &shared, began).await;
+            }
+        }
+        Some(Ok(Err(error))) => tracing::debug!(%error, "a connection failed"),
+        Some(Err(_)) => shared.metrics.handshakes_timed_out.add_one(),
+        None => (),
+    }
+    drop(permit);
+}
+
+/// Finds out what the client speaks, by `limit`; `None`: the connection has ended.
+async fn open<M>(stream: Stream, shared: &Shared<M>, limit: Instant) -> Option<(Version, Rewind<Stream>)> {
+    let mut draining = shared.draining.clone();
+    let detected = tokio::select! {
+        biased;
+        detected = timeout_at(limit, secure_and_detect(stream, shared)) => detected,
+        _ = draining.wait_for(|&draining| draining) => return None,
+    };
+    match detected {
+        Ok(Ok(detected)) => return Some(detected),
+        // The alert that says why is on its way, and perhaps the client's first call.
+        Ok(Err(Unopened::Refused(tcp))) => tokio::select! {
+            () = linger(tcp, shared.settings.linger_bytes()) => (),
+            _ = draining.wait_for(|&draining| draining) => (),
+        },
+        Ok(Err(Unopened::Ended)) => (),
+        Err(_) => shared.metrics.handshakes_timed_out.add_one(),
+    }
+    None
+}
+
+/// Why a connection was not opened.
+enum Unopened {
+    /// There was no agreement on TLS.
+    Refused(TcpStream),
+    /// The client closed it before it had said which HTTP it speaks.
+    Ended,
+}
+
+/// Shakes hands, if there is TLS, and reads which version of HTTP the client speaks.
+async fn secure_and_detect<M>(stream: Stream, shared: &Shared<M>) -> Result<(Version, Rewind<Stream>), Unopened> {
+    let stream = match (stream, &shared.tls) {
+        (Stream::Tcp(tcp), Some(tls)) => match Box::pin(tls::accept(&**tls, tcp)).await {
+            Ok(stream) => Stream::Tls(Box::new(stream)),
+            Err((error, tcp)) => {
+                shared.metrics.handshakes_failed.add_one();
+                tracing::debug!(%error, "a handshake failed");
+                return Err(Unopened::Refused(tcp));
+            }
+        },
+        // A Unix domain socket does not leave the machine.
+        (stream, _) => stream,
+    };
+    detect(stream).await.map_err(|_| Unopened::Ended)
+}
+
+/// Speaks HTTP.
+fn speak<M, S, B>(
+    version: Version,
+    stream: Rewind<Stream>,
+    shared: &Shared<M>,
+    began: Instant,
+) -> Pin<Box<dyn Future<Output = ()> + Send>>
+where
+    M: MakeService<Service = S>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+{
+    let Shared { make_service, metrics, settings, http2, http1, tls: _, draining } = shared;
+    let connection = ConnectionHandle::new(Arc::clone(metrics));
+    let preface = Arc::clone(connection.preface());
+    let service = Respond::new(make_service.make_service(&connection, version), Arc::clone(&connection));
+    let stream = FairIo::new(WriteTimeout::new(stream, settings.send_timeout, Arc::clone(&connection)));
+    let (settings, metrics, draining) = (Arc::clone(settings), Arc::clone(metrics), draining.clone());
+    let driver = Driver { connection, settings, metrics, draining, began };
+    match (version, http1) {
+        // Where HTTP/1.1 is not spoken, HTTP/2's library refuses its beginning, as it does any other.
+        (Version::Http2, _) | (Version::Http1, None) => {
+            let (stream, given_back) = PrefaceWatch::new(CoalescedWrites::new(stream), preface);
+            let http = http2.serve_connection(TokioIo::new(stream), service);
+            Box::pin(drive(driver, Box::pin(http), given_back))
+        }
+        (Version::Http1, Some(http1)) => {
+            // How long the headers may take is HTTP/1.1's own to watch.
+            preface.came();
+            // Its responses come one after another: there is nothing to send together.
+            let (stream, given_back) = PrefaceWatch::new(stream, preface);
+            let http = http1.serve_connection(TokioIo::new(stream), service);
+            Box::pin(drive(driver, Box::pin(http), given_back))
+        }
+    }
+}
+
+/// Lets HTTP run to its end, and the client read the last of it.
+async fn drive<C, T>(driver: Driver, http: Pin<Box<C>>, given_back: oneshot::Receiver<T>)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let most = driver.settings.linger_bytes();
+    let end = driver.drive(http).await;
+    Box::pin(finish(end, given_back, most)).await;
+}
+
+/// Waits a moment for a client that was told all there is to say to read it, and closes its connection.
+async fn finish<T: AsyncRead + AsyncWrite + Unpin>(end: End, given_back: oneshot::Receiver<T>, most: usize) {
+    // The client has all that was sent, but may not have read it: a socket that is closed while the client writes to it,
+    // or with something in it that nobody has read, resets the connection, and what the client has not read is lost.
+    if end == End::Finished
+        && let Ok(stream) = given_back.await
+    {
+        linger(stream, most).await;
+    }
+}
+
+/// Ends what is sent, and reads until the client closes as well, but no more than so many bytes.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, most: usize) {
+    let closed = async {
+        // HTTP ends what it sends unless it has failed.
+        stream.shutdown().await?;
+        // Not in the future itself, which each connection would carry from its beginning.
+        let mut bytes = vec![0; 4096];
+        let mut read = 0;
+        while read < most {
+            match stream.read(&mut bytes).await? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        Ok::<_, io::Error>(())
+    };
+    // Whoever does not close has had the time to read; where the connection has failed nobody does.
+    let _ = timeout(LINGER, closed).await;
+}

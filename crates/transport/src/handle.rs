@@ -1,0 +1,96 @@
+//! What is known of a connection while it is open.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    io::ClientPreface,
+    metrics::{Counted, Metrics},
+};
+
+/// A connection, as those who serve its requests know it.
+#[derive(Debug)]
+pub struct ConnectionHandle {
+    metrics: Arc<Metrics>,
+    began: Instant,
+    preface: Arc<ClientPreface>,
+    open: AtomicUsize,
+    /// When the last request ended, in milliseconds after `began`.
+    quiet_since: AtomicU64,
+    is_cut: AtomicBool,
+    is_stalled: AtomicBool,
+}
+
+impl ConnectionHandle {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            metrics,
+            began: Instant::now(),
+            preface: Arc::default(),
+            open: AtomicUsize::new(0),
+            quiet_since: AtomicU64::new(0),
+            is_cut: AtomicBool::new(false),
+            is_stalled: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether the server has cut off the connection: the client has not ended the requests that were open then.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection was closed because its client did not read from it.
+    pub fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stall(&self) {
+        self.is_stalled.store(true, Ordering::Relaxed);
+        self.metrics.sends_timed_out.add_one();
+    }
+
+    /// Whether the client has sent what a connection of HTTP begins with.
+    pub(crate) fn preface(&self) -> &Arc<ClientPreface> {
+        &self.preface
+    }
+
+    /// Since when no request is open; `None`: one is.
+    pub(crate) fn quiet_since(&self) -> Option<Instant> {
+        (self.open.load(Ordering::Acquire) == 0)
+            .then(|| self.began + Duration::from_millis(self.quiet_since.load(Ordering::Relaxed)))
+    }
+}
+
+/// A request that is open, until its response is written to the end, or given up.
+#[derive(Debug)]
+pub(crate) struct OpenRequest {
+    connection: Arc<ConnectionHandle>,
+    _counted: Counted,
+}
+
+impl OpenRequest {
+    pub(crate) fn new(connection: &Arc<ConnectionHandle>) -> Self {
+        connection.open.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted::new(&connection.metrics, |metrics| &metrics.requests_open);
+        Self { connection: Arc::clone(connection), _counted: counted }
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        let now = u64::try_from(self.connection.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.connection.quiet_since.store(now, Ordering::Relaxed);
+        self.connection.open.fetch_sub(1, Ordering::Release);
+    }
+}

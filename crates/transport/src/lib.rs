@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod accept;
+mod connection;
+mod handle;
+mod io;
+mod limits;
+mod listener;
+mod metrics;
+mod min_rate;
+mod response_body;
+mod send_progress;
+mod send_timeout;
+mod settings;
+mod tls;
+mod turn;
+
+pub use self::{
+    accept::Transport,
+    connection::{MakeService, Version},
+    handle::ConnectionHandle,
+    listener::Listener,
+    metrics::{Counter, Gauge, Metrics},
+    min_rate::{BYTES_PER_SECOND, MinRateTimeout},
+    response_body::UntilWritten,
+    send_progress::SendProgress,
+    settings::{Http1Settings, Http2Settings, Settings},
+    tls::TlsSettings,
+    turn::Turn,
+};

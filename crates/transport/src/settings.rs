@@ -1,0 +1,106 @@
+//! How connections are bounded, and how HTTP is spoken on them.
+
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioTimer;
+
+use crate::send_timeout::SendTimeout;
+
+/// Streams that the server has reset because of what the client did wrong; one more ends the connection.
+const MAX_RESETS_FOR_ERRORS: usize = 256;
+
+/// The settings of a [`Transport`](crate::Transport).
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The most connections at the same time; more are closed as soon as they come. 0: any number.
+    pub max_connections: usize,
+    /// The most connections from one IP address (of IPv6, one network of 64 bits). 0: any number.
+    pub max_connections_per_peer: usize,
+    /// How long a connection may take from its beginning to the preface of HTTP/2, TLS included.
+    pub handshake_timeout: Duration,
+    /// How long a connection without requests is kept. Zero: for ever.
+    pub idle_timeout: Duration,
+    /// How long a client may take nothing of a response; time comes back with the bytes that it takes
+    /// ([`MinRateTimeout`](crate::MinRateTimeout)). Zero: for ever.
+    pub send_timeout: Duration,
+    /// How long a connection may be silent before it is pinged. Zero: for ever.
+    pub keep_alive_interval: Duration,
+    /// How long the answer to a ping may take.
+    pub keep_alive_timeout: Duration,
+    /// How old a connection may become before its client is told to open another. Zero: any age.
+    pub max_connection_age: Duration,
+    /// How long the requests of a connection that is too old have to end. Zero: as long as they take.
+    pub max_connection_age_grace: Duration,
+    /// How HTTP/2 is spoken.
+    pub http2: Http2Settings,
+    /// How HTTP/1.1 is spoken; `None`: it is not.
+    pub http1: Option<Http1Settings>,
+}
+
+/// The settings of HTTP/2.
+#[derive(Clone, Copy, Debug)]
+pub struct Http2Settings {
+    /// The bytes that a client may send on one stream before the service has read them.
+    pub stream_window_bytes: u32,
+    /// The bytes that a client may send on one connection before the service has read them.
+    pub connection_window_bytes: u32,
+    /// The largest frame that is taken, in bytes.
+    pub max_frame_bytes: u32,
+    /// Requests at the same time on one connection; more wait in the client.
+    pub max_streams_per_connection: u32,
+    /// The names and values of a request's headers, as HTTP/2 counts them: those above are answered with 431, and from four
+    /// times that on the connection is closed.
+    pub max_header_bytes: u32,
+}
+
+/// The settings of HTTP/1.1.
+#[derive(Clone, Copy, Debug)]
+pub struct Http1Settings {
+    /// What is read ahead of a body, and kept of a response for its client to take, in bytes.
+    pub max_buffer_bytes: usize,
+    /// The largest head of a request, in bytes.
+    pub max_header_bytes: usize,
+}
+
+impl Settings {
+    pub(crate) fn http2(&self, send_timeout: SendTimeout) -> http2::Builder<SendTimeout> {
+        let Http2Settings {
+            stream_window_bytes,
+            connection_window_bytes,
+            max_frame_bytes,
+            max_streams_per_connection,
+            max_header_bytes,
+        } = self.http2;
+        let mut http2 = http2::Builder::new(send_timeout);
+        http2
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(stream_window_bytes)
+            .initial_connection_window_size(connection_window_bytes)
+            .max_frame_size(max_frame_bytes)
+            .max_concurrent_streams(max_streams_per_connection)
+            .max_header_list_size(max_header_bytes)
+            // A client that gives up every request it may have at once does not reach it; one more ends the connection.
+            .max_pending_accept_reset_streams(usize::try_from(max_streams_per_connection).unwrap_or(usize::MAX))
+            .max_local_error_reset_streams(MAX_RESETS_FOR_ERRORS)
+            .keep_alive_interval((!self.keep_alive_interval.is_zero()).then_some(self.keep_alive_interval))
+            .keep_alive_timeout(self.keep_alive_timeout);
+        http2
+    }
+
+    /// How much a client may send after its connection was ended: as much as may be on its way then, in bytes.
+    pub(crate) fn linger_bytes(&self) -> usize {
+        usize::try_from(self.http2.connection_window_bytes).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn http1(&self) -> Option<http1::Builder> {
+        let Http1Settings { max_buffer_bytes, max_header_bytes } = self.http1?;
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.handshake_timeout)
+            .max_buf_size(max_buffer_bytes)
+            .max_header_size(max_header_bytes);
+        Some(http1)
+    }
+}

@@ -1,0 +1,80 @@
+//! What a call holds, for as long as any of its bytes are in memory.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use super::super::admission::StreamCharge;
+use crate::budget::Reservation;
+
+/// A call, from its headers until the last byte of its response is dropped, with the memory it holds.
+#[derive(Debug)]
+pub(in crate::server) struct CallGuard {
+    _charge: StreamCharge,
+    _reservation: Arc<Reservation>,
+}
+
+impl CallGuard {
+    pub(super) fn new(charge: StreamCharge, reservation: Arc<Reservation>) -> Arc<Self> {
+        Arc::new(Self { _charge: charge, _reservation: reservation })
+    }
+
+    /// The same bytes, which keep the call alive: they may be a part of something large.
+    pub(super) fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Held { bytes, _guard: Arc::clone(self) })
+    }
+}
+
+/// Bytes, and the call that they belong to.
+struct Held {
+    bytes: Bytes,
+    _guard: Arc<CallGuard>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A body that was made from that of a call, and whose bytes are others, such as those in base64.
+#[derive(Debug)]
+pub(in crate::server) struct HeldBody<B> {
+    body: B,
+    /// `None`: it is of no call, such as of a page that asks whether it may call.
+    guard: Option<Arc<CallGuard>>,
+}
+
+impl<B> HeldBody<B> {
+    pub(in crate::server) fn new(body: B, guard: Option<Arc<CallGuard>>) -> Self {
+        Self { body, guard }
+    }
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for HeldBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            frame.map(|frame| match &self.guard {
+                Some(guard) => frame.map_data(|data| guard.hold(data)),
+                None => frame,
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,136 @@
+//! The responses of calls: recorded, compressed where that was asked for, and with bytes that keep their call.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use evenkeel_transport::{ConnectionHandle, SendProgress, UntilWritten};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::{Status, body::Body, codegen::http::Response};
+
+use super::{
+    super::compression::{Compressed, Compression},
+    guard::CallGuard,
+};
+use crate::{
+    config::Encoding,
+    observe::{CountedBody, RecordGuard, RecordedBody, Responding},
+};
+
+/// The response of a call, which is waited for.
+#[derive(Debug)]
+pub(in crate::server) struct ResponseFuture<F> {
+    response: Responding<F>,
+    /// What the server understands, and how the answer is compressed, if it is.
+    compression: Option<(Compression, Option<Encoding>)>,
+    /// There until the response is.
+    guard: Option<Arc<CallGuard>>,
+    connection: Arc<ConnectionHandle>,
+}
+
+impl<F> ResponseFuture<F> {
+    pub(super) fn new(
+        response: Responding<F>,
+        compression: Option<(Compression, Option<Encoding>)>,
+        guard: Arc<CallGuard>,
+        connection: Arc<ConnectionHandle>,
+    ) -> Self {
+        Self { response, compression, guard: Some(guard), connection }
+    }
+}
+
+impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for ResponseFuture<F> {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (response, guard) = ready!(Pin::new(&mut self.response).poll(cx));
+        let (response, is_plain) = match self.compression.take() {
+            Some((compression, encoding)) => compress(response, &compression, encoding, guard.as_ref()),
+            None => (response, true),
+        };
+        let call = self.guard.take().expect("it is not polled after its end");
+        let connection = Arc::clone(&self.connection);
+        Poll::Ready(Ok(response.map(|body| {
+            let body = RecordedBody::new(UntilWritten::new(body), guard, is_plain);
+            ResponseBody { body, guard: call, connection, progress: SendProgress::current() }
+        })))
+    }
+}
+
+impl<F> Drop for ResponseFuture<F> {
+    fn drop(&mut self) {
+        if let (Some(_), Some(record)) = (&self.guard, self.response.record())
+            && self.connection.is_cut()
+        {
+            record.connection_cut();
+        }
+    }
+}
+
+/// Compresses a response's message; one that has its status in the headers has none, and no `guard`. Also returns whether the
+/// body is still plain.
+fn compress(
+    mut response: Response<Body>,
+    compression: &Compression,
+    encoding: Option<Encoding>,
+    guard: Option<&RecordGuard>,
+) -> (Response<Body>, bool) {
+    let encoding = encoding.zip(guard);
+    compression.say(response.headers_mut(), encoding.map(|(encoding, _)| encoding));
+    match encoding {
+        Some((encoding, guard)) => {
+            let counted = |body| CountedBody::new(body, guard.record().clone());
+            (response.map(|body| Body::new(Compressed::new(Body::new(counted(body)), encoding))), false)
+        }
+        None => (response, true),
+    }
+}
+
+/// The body of a call's response.
+#[derive(Debug)]
+pub(in crate::server) struct ResponseBody {
+    body: RecordedBody<UntilWritten<Body>>,
+    guard: Arc<CallGuard>,
+    connection: Arc<ConnectionHandle>,
+    progress: Arc<SendProgress>,
+}
+
+impl ResponseBody {
+    /// Those who make another body of this one have that keep the call, too.
+    pub(in crate::server) fn guard(&self) -> &Arc<CallGuard> {
+        &self.guard
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let Some(record) = self.body.record() else { return };
+        if self.progress.is_given_up() || self.connection.is_stalled() {
+            record.took_nothing();
+        } else if self.connection.is_cut() {
+            record.connection_cut();
+        }
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| Ok(frame?.map_data(|data| self.guard.hold(data)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
