@@ -10,7 +10,8 @@ use crate::send_timeout::SendTimeout;
 /// Streams that the server has reset because of what the client did wrong; one more ends the connection.
 const MAX_RESETS_FOR_ERRORS: usize = 256;
 
-/// The settings of a [`Transport`](crate::Transport).
+/// The settings of a [`Transport`](crate::Transport). By default, 1024 connections of HTTP/2, 256 from each address, timeouts of
+/// 10 s to 5 min, and windows for messages of some MiB.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The most connections at the same time; more are closed as soon as they come. 0: any number.
@@ -61,6 +62,36 @@ pub struct Http1Settings {
     pub max_buffer_bytes: usize,
     /// The largest head of a request, in bytes.
     pub max_header_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            max_connections_per_peer: 256,
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(300),
+            send_timeout: Duration::from_secs(30),
+            keep_alive_interval: Duration::from_secs(60),
+            keep_alive_timeout: Duration::from_secs(20),
+            max_connection_age: Duration::ZERO,
+            max_connection_age_grace: Duration::from_secs(60),
+            http2: Http2Settings::default(),
+            http1: None,
+        }
+    }
+}
+
+impl Default for Http2Settings {
+    fn default() -> Self {
+        Self {
+            stream_window_bytes: 4 << 20,
+            connection_window_bytes: 16 << 20,
+            max_frame_bytes: 1 << 20,
+            max_streams_per_connection: 256,
+            max_header_bytes: 16 << 10,
+        }
+    }
 }
 
 impl Settings {

@@ -1,0 +1,228 @@
+//! A transport under a service that knows nothing of gRPC: its limits, its timeouts and its end, over real sockets.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use evenkeel_transport::{
+    ConnectionHandle, Listener, MakeService, Metrics, SendProgress, Settings, Transport, UntilWritten, Version,
+};
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{self, SendRequest},
+    service::Service,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+/// Whatever is waited for comes by then, or never does.
+const NEVER: Duration = Duration::from_secs(60);
+/// A response that no window has room for.
+const LARGE: usize = 4 << 20;
+
+/// Answers `/small`, `/large` and, when it is told to, `/late`.
+#[derive(Clone, Debug, Default)]
+struct Answers {
+    go: Arc<Notify>,
+    given_up: Arc<AtomicBool>,
+}
+
+impl MakeService for Answers {
+    type Service = Self;
+
+    fn make_service(&self, _: &Arc<ConnectionHandle>, version: Version) -> Self {
+        assert_eq!(version, Version::Http2);
+        self.clone()
+    }
+}
+
+impl Service<Request<Incoming>> for Answers {
+    type Response = Response<UntilWritten<Full<Bytes>>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let Self { go, given_up } = self.clone();
+        Box::pin(async move {
+            let body = match request.uri().path() {
+                "/late" => {
+                    go.notified().await;
+                    Bytes::from_static(b"late")
+                }
+                "/large" => {
+                    Bytes::from_owner(Watched { bytes: vec![7; LARGE], progress: SendProgress::current(), given_up })
+                }
+                _ => Bytes::from_static(b"small"),
+            };
+            Ok(Response::new(UntilWritten::new(Full::new(body))))
+        })
+    }
+}
+
+/// Says, when the last of it is dropped, whether the client was given up.
+struct Watched {
+    bytes: Vec<u8>,
+    progress: Arc<SendProgress>,
+    given_up: Arc<AtomicBool>,
+}
+
+impl AsRef<[u8]> for Watched {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.given_up.store(self.progress.is_given_up(), Ordering::Relaxed);
+    }
+}
+
+/// A transport that serves, and what it is told and has done.
+struct Running {
+    address: SocketAddr,
+    answers: Answers,
+    metrics: Arc<Metrics>,
+    shutdown: oneshot::Sender<()>,
+    /// What was open when the time to drain was over.
+    served: JoinHandle<Result<(), usize>>,
+}
+
+fn start(settings: Settings, drain: Duration) -> Running {
+    let (answers, metrics) = (Answers::default(), Arc::<Metrics>::default());
+    let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).expect("there is a port");
+    let address = listener.local_addr().expect("it is bound").expect("it is a TCP port");
+    let mut transport = Transport::new(answers.clone(), settings, None, Arc::clone(&metrics));
+    let (shutdown, told) = oneshot::channel();
+    let served = tokio::spawn(async move {
+        transport.accept(listener, async { drop(told.await) }).await;
+        let drained = transport.drain(drain).await;
+        transport.cut().await;
+        drained
+    });
+    Running { address, answers, metrics, shutdown, served }
+}
+
+/// A client with this window.
+async fn client(address: SocketAddr, window: u32) -> SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(address).await.expect("the server listens");
+    let mut client = http2::Builder::new(TokioExecutor::new());
+    let (requests, connection) = client
+        .initial_stream_window_size(window)
+        .handshake(TokioIo::new(stream))
+        .await
+        .expect("the server speaks HTTP/2");
+    tokio::spawn(connection);
+    requests
+}
+
+async fn get(client: &mut SendRequest<Full<Bytes>>, path: &str) -> hyper::Result<Response<Incoming>> {
+    let request = Request::get(format!("http://localhost{path}")).body(Full::default()).expect("a request");
+    timeout(NEVER, client.send_request(request)).await.expect("it is answered, or has failed")
+}
+
+async fn read(response: Response<Incoming>) -> hyper::Result<Bytes> {
+    Ok(timeout(NEVER, response.into_body().collect()).await.expect("it ends")?.to_bytes())
+}
+
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let came = timeout(NEVER, async {
+        while !condition() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+    came.await.unwrap_or_else(|_| panic!("in vain: {what}"));
+}
+
+#[tokio::test]
+async fn requests_are_answered_and_counted() {
+    let running = start(Settings::default(), NEVER);
+    let mut client = client(running.address, 1 << 20).await;
+    assert_eq!(read(get(&mut client, "/small").await.expect("headers")).await.expect("a body"), "small");
+    assert_eq!(read(get(&mut client, "/large").await.expect("headers")).await.expect("a body").len(), LARGE);
+    until("no request is open", || running.metrics.requests_open.get() == 0).await;
+    assert_eq!(running.metrics.connections_open.get(), 1);
+    drop(client);
+    until("no connection is open", || running.metrics.connections_open.get() == 0).await;
+    assert_eq!(running.metrics.connections_accepted.get(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_above_the_limit_is_closed_at_once() {
+    let running = start(Settings { max_connections: 1, ..Settings::default() }, NEVER);
+    let mut first = client(running.address, 1 << 20).await;
+    read(get(&mut first, "/small").await.expect("headers")).await.expect("a body");
+    let mut second = TcpStream::connect(running.address).await.expect("the kernel accepts it");
+    let mut rest = Vec::new();
+    // An error says that it was reset, as it is when it is closed with something unread.
+    let _ = timeout(NEVER, second.read_to_end(&mut rest)).await.expect("it is closed");
+    assert!(rest.is_empty(), "{rest:?}");
+    assert_eq!(running.metrics.connections_refused_total.get(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_preface_is_closed() {
+    let running = start(Settings { handshake_timeout: Duration::from_millis(100), ..Settings::default() }, NEVER);
+    let mut stream = TcpStream::connect(running.address).await.expect("the server listens");
+    stream.write_all(b"PRI * HTTP/2.0\r\n").await.expect("the server reads");
+    let mut rest = Vec::new();
+    let _ = timeout(NEVER, stream.read_to_end(&mut rest)).await.expect("it is closed");
+    assert_eq!(running.metrics.handshakes_timed_out.get(), 1);
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_taken_is_given_up_and_its_bytes_are_dropped() {
+    let running = start(Settings { send_timeout: Duration::from_millis(100), ..Settings::default() }, NEVER);
+    let mut client = client(running.address, 100).await;
+    let response = get(&mut client, "/large").await.expect("headers");
+    until("the response is given up", || running.answers.given_up.load(Ordering::Relaxed)).await;
+    assert_eq!(running.metrics.sends_timed_out.get(), 1);
+    read(response).await.expect_err("its stream was reset");
+    // The connection is as good as before.
+    assert_eq!(read(get(&mut client, "/small").await.expect("headers")).await.expect("a body"), "small");
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_what_is_open_and_no_longer_than_it_may() {
+    for (drain, is_answered) in [(NEVER, true), (Duration::from_millis(100), false)] {
+        let running = start(Settings::default(), drain);
+        let mut client = client(running.address, 1 << 20).await;
+        let late = tokio::spawn(async move { get(&mut client, "/late").await });
+        until("the request is open", || running.metrics.requests_open.get() == 1).await;
+        running.shutdown.send(()).expect("it serves");
+        if is_answered {
+            until("nobody is accepted", || std::net::TcpStream::connect(running.address).is_err()).await;
+            running.answers.go.notify_one();
+        }
+        let drained = timeout(NEVER, running.served).await.expect("it ends").expect("no panic");
+        assert_eq!(drained, if is_answered { Ok(()) } else { Err(1) });
+        assert_eq!(late.await.expect("no panic").is_ok(), is_answered);
+    }
+}
+
+/// The crate could carry any service: what it is built of says so.
+#[test]
+fn it_knows_no_grpc_and_no_tensors() {
+    let manifest = include_str!("../Cargo.toml");
+    let dependencies = manifest.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next());
+    for line in dependencies.expect("it has dependencies").lines() {
+        let name = line.split(['.', ' ']).next().expect("a line has a beginning");
+        assert!(!["tonic", "prost", "evenkeel", "ndarray"].iter().any(|other| name.starts_with(other)), "{line}");
+    }
+}
