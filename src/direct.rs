@@ -179,7 +179,7 @@ where
             Received::Other(body) => return codec.call(Request::from_parts(parts, body)).await,
         };
         let record = context.record.clone();
-        if Service::is_heavy(&message) {
+        if Service::is_heavy(record.method(), &message) {
             record.took(route);
             let answer = service.decoded_apart::<O, _>(context, message, loan, respond);
             return Ok(answer.await.unwrap_or_else(|error| Status::from(error).into_http()));

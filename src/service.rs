@@ -25,6 +25,7 @@ use crate::{
     decoded_size,
     error::Error,
     executor::Executor,
+    metrics::Method,
     ops::Operation,
     wire::{self, AnswerSize},
 };
@@ -87,8 +88,8 @@ impl Service {
     }
 
     /// Whether a message is to be answered by [`decoded_apart`](Self::decoded_apart).
-    pub(crate) fn is_heavy(message: &[u8]) -> bool {
-        decoded_size::is_above(message, HEAVY)
+    pub(crate) fn is_heavy(method: Method, message: &[u8]) -> bool {
+        decoded_size::is_above(method, message, HEAVY)
     }
 
     /// As [`unary`](Self::unary), of a message that is decoded on the pool, where `respond` then makes something of the

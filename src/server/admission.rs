@@ -16,6 +16,7 @@ use crate::{
     config::HELD_PER_REQUEST_BYTE,
     decoded_size::DecodedSize,
     error::Error,
+    metrics::Method,
     prefix::Prefix,
 };
 
@@ -23,17 +24,18 @@ use crate::{
 const SHORT_QUESTION: usize = 1 << 10;
 
 impl Budget {
-    /// What is known of the messages of a call of this kind before any has come.
+    /// What is known of the messages of a call of this method before any has come.
     /// `are_decompressed`: those that are compressed are counted by what becomes of them, elsewhere.
-    pub(super) fn messages(self, kind: Kind, are_decompressed: bool) -> Messages {
+    pub(super) fn messages(self, method: Method, are_decompressed: bool) -> Messages {
         Messages {
-            kind,
+            kind: Kind::of(method),
+            method,
             max_message: self.max_message(),
             are_decompressed,
             begun: 0,
             current: 0,
             missing: 0,
-            parts: DecodedSize::new(),
+            parts: DecodedSize::of(method),
             prefix: Prefix::new(),
         }
     }
@@ -43,6 +45,7 @@ impl Budget {
 #[derive(Debug)]
 pub(super) struct Messages {
     kind: Kind,
+    method: Method,
     max_message: usize,
     are_decompressed: bool,
     /// How many have begun.
@@ -74,14 +77,6 @@ impl Messages {
         }
     }
 
-    /// How often each byte of a message counts.
-    pub(super) fn times(&self) -> usize {
-        match self.kind {
-            Kind::Whole => HELD_PER_REQUEST_BYTE,
-            Kind::OneByOne | Kind::Health | Kind::Reflection => 1,
-        }
-    }
-
     /// Whether a message must come, and none has begun.
     pub(super) fn lack_one(&self) -> bool {
         self.kind == Kind::Whole && self.begun == 0 && self.prefix.is_empty()
@@ -102,7 +97,7 @@ impl Messages {
                 let Some(announced) = self.prefix.take(&mut frame) else { break };
                 self.begun += 1;
                 apart_before += self.parts.bytes();
-                self.parts = DecodedSize::new();
+                self.parts = DecodedSize::of(self.method);
                 let length = announced.len();
                 if length > self.max_message {
                     // Nothing is read of it, nor of what comes after.
@@ -126,7 +121,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{budget::Reservation, counters::Counters, error::Scarce, metrics::Method};
+    use crate::{budget::Reservation, counters::Counters, error::Scarce};
 
     const LIMIT: usize = 1000;
 
@@ -140,7 +135,7 @@ mod tests {
 
     fn of(budget: Budget, method: &str) -> Messages {
         let method = Method::of_path(&format!("/evenkeel.v1.TensorOpsService/{method}"));
-        budget.messages(Kind::of(method), false)
+        budget.messages(method, false)
     }
 
     fn messages(method: &str) -> Messages {
@@ -244,7 +239,7 @@ mod tests {
     #[test]
     fn health_and_reflection_have_a_budget_of_their_own_and_all_else_has_the_large_one() {
         let counters = Arc::<Counters>::default();
-        let of_path = |path| Kind::of(Method::of_path(path));
+        let of_path = Method::of_path;
         for path in ["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"] {
             let mut held = portion(&counters, Budget::QUESTIONS);
             let mut messages = Budget::QUESTIONS.messages(of_path(path), false);

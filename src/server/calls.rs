@@ -114,7 +114,8 @@ where
         let (mut head, body) = request.into_parts();
         let transport = head.extensions.remove::<TransportError>();
         let (record, guard) = recorder.begin(head.uri.path(), &head.headers);
-        let kind = Kind::of(record.method());
+        let method = record.method();
+        let kind = Kind::of(method);
         let no_call = NoCall::of(&head.method, &head.headers);
         let mut over = false;
         let charge =
@@ -135,7 +136,7 @@ where
         head.extensions.insert(Arc::clone(&reservation));
         let open = CallGuard::new(charge, Arc::clone(&reservation));
         // What is no call has no messages.
-        let messages = no_call.is_none().then(|| budget.messages(kind, encoding.is_some()));
+        let messages = no_call.is_none().then(|| budget.messages(method, encoding.is_some()));
         let body = {
             let (guard, counters, connection) = (Arc::clone(&open), Arc::clone(counters), Arc::clone(&self.connection));
             let timeout = MinRateTimeout::new(*body_timeout);
@@ -160,7 +161,7 @@ where
             Some(encoding) => {
                 let account = Account {
                     held: Portion::new(&reservation),
-                    times: budget.messages(kind, true).times(),
+                    times: Kind::of(method).times(),
                     limit: budget.max_message(),
                     record: record.clone(),
                 };

@@ -12,7 +12,13 @@ use tonic::{
 };
 
 use super::{CallContext, HEAVY, Service};
-use crate::{decoded_size, error::Error, estimate::Work, metrics::Elements, wire};
+use crate::{
+    decoded_size,
+    error::Error,
+    estimate::Work,
+    metrics::{Elements, Method},
+    wire,
+};
 
 /// The messages of a call.
 pub(crate) enum Messages {
@@ -55,7 +61,7 @@ impl Messages {
 impl Message {
     fn is_heavy(&self) -> bool {
         match self {
-            Self::Raw(bytes) => decoded_size::is_above(bytes, HEAVY),
+            Self::Raw(bytes) => decoded_size::is_above(Method::MeasureGradients, bytes, HEAVY),
             // It is done.
             Self::Decoded(_) => false,
         }

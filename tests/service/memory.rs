@@ -229,6 +229,7 @@ async fn what_messages_become_takes_no_more_than_the_budget() {
     const PARTIALS: u8 = 14;
     let nothing = |number| field(number, b"").repeat(LIMIT / 2);
     let numbers = vec![1; LIMIT - 20];
+    let unknown = b"\x82\x01\x01\x0E";
     let hostile = [
         ("ClipGradients", nothing(TENSORS)),
         ("MeasureGradients", nothing(TENSORS)),
@@ -237,6 +238,10 @@ async fn what_messages_become_takes_no_more_than_the_budget() {
         ("Dropout", field(TENSORS, &field(3, &numbers))),
         ("Normalize", field(2, &numbers)),
         ("Normalize", field(14, &field(3, &numbers))),
+        // Behind a field that nobody knows, which is no protobuf itself.
+        ("ClipGradients", [&unknown[..], &nothing(TENSORS)[8..]].concat()),
+        ("MeasureGradients", [&unknown[..], &nothing(TENSORS)[8..]].concat()),
+        ("ClipGradients", [&field(14, b"optimizer"), &nothing(TENSORS)[16..]].concat()),
     ];
     for codec_path in [false, true] {
         let mut arguments = vec![

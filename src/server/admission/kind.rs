@@ -1,6 +1,6 @@
 //! What is counted of a call, by its method.
 
-use crate::metrics::Method;
+use crate::{config::HELD_PER_REQUEST_BYTE, metrics::Method};
 
 /// How many of a call's messages are in memory, and what they are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,14 @@ impl Kind {
             | Method::ClipGradients
             | Method::GetServerInfo
             | Method::Other => Self::Whole,
+        }
+    }
+
+    /// How often each byte of a message counts.
+    pub(in crate::server) const fn times(self) -> usize {
+        match self {
+            Self::Whole => HELD_PER_REQUEST_BYTE,
+            Self::OneByOne | Self::Health | Self::Reflection => 1,
         }
     }
 

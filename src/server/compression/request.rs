@@ -158,7 +158,7 @@ impl<B: HttpBody> Decompressed<B> {
         }
         self.account.set(0, 0, 0)?;
         let decoder = self.decoder.take().map_or_else(|| Decoder::new(self.encoding), Decoder::again);
-        let (pieces, parts) = (VecDeque::new(), DecodedSize::new());
+        let (pieces, parts) = (VecDeque::new(), DecodedSize::of(self.account.record.method()));
         let is_short = missing <= SHORT && decoder.may_become_short(&self.input[..self.input.len().min(missing)]);
         let piece = if is_short { SHORT_PIECE } else { PIECE };
         let message = Message { decoder, pieces, parts, piece, len: 0, ended: false, is_starved: false };

@@ -1,0 +1,287 @@
+//! What is counted, and that it is never less than what prost makes of the same bytes.
+
+use evenkeel_proto::v1 as pb;
+use proptest::{collection, prelude::*};
+use prost::Message as _;
+
+use super::*;
+
+fn counted_of(method: Method, message: &[u8], cut: usize) -> usize {
+    let mut parts = DecodedSize::of(method);
+    message.chunks(cut).for_each(|bytes| parts.read(bytes));
+    parts.counted
+}
+
+fn counted(message: &[u8], cut: usize) -> usize {
+    counted_of(Method::NormalizeBackward, message, cut)
+}
+
+fn tensor(elements: usize) -> pb::Tensor {
+    let data = vec![0x7A; 4 * elements].into();
+    pb::Tensor { name: "weight".to_owned(), dtype: 1, shape: vec![elements as i64, 1], data, ..Default::default() }
+}
+
+#[test]
+fn tensors_and_lists_are_counted_and_what_they_hold_is_not() {
+    let shape_and_name = 3 * PER_NUMBER + "weight".len();
+    let gradients = vec![tensor(1000), pb::Tensor::default(), tensor(1000)];
+    let clip = pb::ClipGradientsRequest { mode: 1, threshold: Some(1.0), gradients, ..Default::default() };
+    let typed = pb::Tensor { float_data: vec![1.0; 10], shape: vec![10], ..Default::default() };
+    let (weight, input) = (Some(tensor(1000)), Some(typed));
+    let normalize = pb::NormalizeRequest { axes: vec![1, 2], eps: Some(1.0), weight, input, ..Default::default() };
+    for (message, expected) in [
+        (clip.encode_to_vec(), 3 * PER_MESSAGE + 2 * shape_and_name),
+        (
+            normalize.encode_to_vec(),
+            2 * PER_NUMBER + 2 * PER_MESSAGE + shape_and_name + PER_NUMBER + 40 * PER_FLOAT_BYTE,
+        ),
+        // A dimension and an axis that are not packed.
+        (b"\x10\x05\x7A\x02\x18\x05\x10\x05".to_vec(), 3 * PER_NUMBER + PER_MESSAGE),
+        (b"\x7A\x00".repeat(1000), 1000 * PER_MESSAGE),
+    ] {
+        for cut in [1, 2, 3, 7, 1000, message.len()] {
+            assert_eq!(counted(&message, cut), expected, "{cut} of {}", message.len());
+        }
+    }
+}
+
+/// A list of numbers counts the same however it comes: as one, number by number, or both.
+#[test]
+fn numbers_that_are_not_packed_are_counted_as_those_that_are() {
+    let floats = vec![1.5; 50_000];
+    let packed = pb::Tensor { float_data: floats.clone(), ..Default::default() }.encode_to_vec();
+    let packed = [&[0x7A][..], &prefixed(&packed)].concat();
+    let unpacked: Vec<u8> = floats.iter().flat_map(|x| [&[0x75][..], &f32::to_le_bytes(*x)].concat()).collect();
+    let mixed = [&packed[4..], &unpacked[..]].concat();
+    let unpacked = [&[0x7A][..], &prefixed(&unpacked)].concat();
+    let mixed = [&[0x7A][..], &prefixed(&mixed)].concat();
+    let expected = PER_MESSAGE + 200_000 * PER_FLOAT_BYTE;
+    for cut in [1, 3, 5, 4096, usize::MAX] {
+        assert_eq!(counted(&packed, cut), expected, "{cut}");
+        assert_eq!(counted(&unpacked, cut), expected, "{cut}");
+        assert_eq!(counted(&mixed, cut), expected + 200_000 * PER_FLOAT_BYTE, "{cut}");
+    }
+}
+
+/// A field's bytes behind their length.
+fn prefixed(bytes: &[u8]) -> Vec<u8> {
+    let mut field = Vec::new();
+    prost::encoding::encode_varint(bytes.len() as u64, &mut field);
+    field.extend_from_slice(bytes);
+    field
+}
+
+#[test]
+fn what_prost_gives_up_at_is_followed_no_further() {
+    for bad in [
+        &b"\x0E"[..],
+        b"\x00\x00",
+        b"\x24",
+        &[0xFF; 11],
+        &[0x2B; 101],
+        b"\xFA\xFF\xFF\xFF\x7F",
+        b"\x7A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF",
+    ] {
+        let message = [bad, &b"\x7A\x00".repeat(1000)].concat();
+        pb::ClipGradientsRequest::decode(&message[..]).expect_err("prost gives up");
+        assert!(counted_of(Method::ClipGradients, &message, 1) <= PER_MESSAGE, "{bad:x?}");
+    }
+}
+
+/// Nor is there room to be taken from others by announcing it.
+#[test]
+fn what_is_announced_and_does_not_come_costs_nothing() {
+    // A shape, axes and numbers of 2^28 bytes each, of which three come.
+    for list in
+        [&b"\x7A\x20\x1A\x80\x80\x80\x80\x01"[..], b"\x12\x80\x80\x80\x80\x01", b"\x7A\x20\x72\x80\x80\x80\x80\x01"]
+    {
+        let counted = counted(&[list, b"\x01\x02\x03"].concat(), 2);
+        assert!(counted <= PER_MESSAGE + 3 * PER_NUMBER, "{counted}");
+    }
+}
+
+#[test]
+fn what_every_call_may_have_costs_nothing() {
+    let mut parts = DecodedSize::of(Method::ClipGradients);
+    parts.read(&b"\x7A\x00".repeat(FREE / PER_MESSAGE));
+    assert_eq!(parts.bytes(), 0);
+    parts.read(b"\x7A\x00");
+    assert_eq!(parts.bytes(), PER_MESSAGE);
+}
+
+/// A field that nobody knows is skipped, whatever is in it: what follows it counts as if it was not there.
+#[test]
+fn what_is_unknown_hides_nothing() {
+    let tensors = b"\x7A\x00".repeat(1000);
+    for unknown in [
+        // Field 16: no protobuf, the first letter of a text, one that reaches beyond its end, and nothing.
+        &b"\x82\x01\x01\x0E"[..],
+        b"\x82\x01\x09optimizer",
+        b"\x82\x01\x02\x72\x7F",
+        b"\x82\x01\x00",
+        // Field 14, which clipping does not have.
+        b"\x72\x01\x0E",
+        b"\x75\x7A\x00\x7A\x00",
+        // A group with tensors and another group in it, and one of field 16.
+        b"\x4B\x7A\x00\x7A\x01\x0E\x2B\x7A\x00\x2C\x4C",
+        b"\x83\x01\x72\x03\xFF\xFF\xFF\x84\x01",
+    ] {
+        for message in [[unknown, &tensors].concat(), [&tensors[..1000], unknown, &tensors[1000..]].concat()] {
+            let decoded = pb::ClipGradientsRequest::decode(&message[..]).expect("prost skips it");
+            assert_eq!(decoded.gradients.len(), 1000, "{unknown:x?}");
+            for cut in [1, 2, 5, message.len()] {
+                let counted = counted_of(Method::ClipGradients, &message, cut);
+                assert_eq!(counted, 1000 * PER_MESSAGE, "{unknown:x?}");
+            }
+        }
+        // Within a tensor, too.
+        let tensor = [unknown, &b"\x18\x05".repeat(100)].concat();
+        if pb::Tensor::decode(&tensor[..]).is_ok_and(|tensor| tensor.float_data.is_empty()) {
+            let message = [&[0x7A][..], &prefixed(&tensor)].concat();
+            assert_eq!(counted(&message, 3), PER_MESSAGE + 100 * PER_NUMBER, "{unknown:x?}");
+        }
+    }
+}
+
+/// prost reads a list that reaches beyond its tensor to its end, and only then complains.
+#[test]
+fn a_list_beyond_the_end_of_its_tensor_is_counted() {
+    for (begin, times) in [
+        (&b"\x7A\x02\x72\xFF\x7F"[..], PER_FLOAT_BYTE),
+        (b"\x7A\x01\x72\xFF\x7F", PER_FLOAT_BYTE),
+        // The key itself reaches beyond the end.
+        (b"\x7A\x01\xF2\x00\xFF\x7F", PER_FLOAT_BYTE),
+        (b"\x7A\x01\x9A\x00\xFF\x7F", PER_NUMBER),
+    ] {
+        let message = [begin, &[0; 0x3FFF]].concat();
+        for cut in [1, 3, message.len()] {
+            assert!(counted(&message, cut) >= 0x3FFF * times, "{begin:x?}");
+        }
+    }
+}
+
+/// Bytes that are nearly a request: fields that are known and unknown, of all types, cut off, too long, or in groups.
+fn nearly_requests() -> impl Strategy<Value = Vec<u8>> {
+    let number = prop_oneof![0..20_u64, any::<u64>()];
+    let key = (prop_oneof![4 => 1..17_u32, 1 => any::<u32>()], 0..7_u32)
+        .prop_map(|(field, wire)| u64::from(field) << 3 | u64::from(wire));
+    let bytes = prop_oneof![
+        3 => (key.clone(), collection::vec(any::<u8>(), 0..20)).prop_map(|(key, bytes)| {
+            [varint((key & !7) | 2), prefixed(&bytes)].concat()
+        }),
+        2 => (key.clone(), number.clone()).prop_map(|(key, number)| [varint(key & !7), varint(number)].concat()),
+        2 => (1..17_u64).prop_map(|field| [varint(field << 3 | 5), vec![0; 4]].concat()),
+        1 => (1..17_u64).prop_map(|field| varint(field << 3 | 3)),
+        1 => (1..17_u64).prop_map(|field| varint(field << 3 | 4)),
+        1 => key.prop_map(varint),
+        1 => collection::vec(any::<u8>(), 0..4),
+        // Shapes and floats, packed.
+        2 => collection::vec(0..100_u8, 0..20).prop_map(|shape| [vec![0x1A], prefixed(&shape)].concat()),
+        2 => (0..5_usize).prop_map(|floats| [vec![0x72], prefixed(&vec![0; 4 * floats])].concat()),
+    ];
+    let tensor = collection::vec(bytes.clone(), 0..8).prop_map(|fields| fields.concat());
+    let field = prop_oneof![
+        2 => bytes,
+        // A tensor whose length is right, or not quite.
+        3 => (10..16_u64, tensor, -3..4_i64).prop_map(|(field, tensor, off)| {
+            let length = if off.abs() > 2 { (tensor.len() as u64).saturating_add_signed(off) } else { tensor.len() as u64 };
+            [varint(field << 3 | 2), varint(length), tensor].concat()
+        }),
+    ];
+    collection::vec(field, 0..12).prop_map(|fields| fields.concat())
+}
+
+fn varint(number: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    prost::encoding::encode_varint(number, &mut bytes);
+    bytes
+}
+
+/// What is counted, at least, for a tensor that prost has made.
+fn least(tensor: &pb::Tensor) -> usize {
+    if *tensor == pb::Tensor::default() {
+        // It is there before prost looks at the type of its field.
+        return 0;
+    }
+    let pb::Tensor { name, dtype: _, shape, float_data, data: _ } = tensor;
+    PER_MESSAGE + name.len() + shape.len() * PER_NUMBER + 4 * float_data.len() * PER_FLOAT_BYTE
+}
+
+const ONE_NUMBER: usize = 4 * PER_FLOAT_BYTE;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    /// What prost has made of a message when it gives up stays in what it merges into. Of a list that ends within a number it
+    /// reads that number to its end, which is not announced: that many bytes may be left out, once.
+    #[test]
+    fn nothing_that_prost_makes_is_left_out(bytes in nearly_requests(), cut in 1..9_usize) {
+        let mut clip = pb::ClipGradientsRequest::default();
+        let _ = clip.merge(&bytes[..]);
+        let made: usize = clip.gradients.iter().map(least).sum();
+        prop_assert!(counted_of(Method::ClipGradients, &bytes, cut) + ONE_NUMBER >= made, "{clip:?}");
+
+        let mut measure = pb::MeasureGradientsRequest::default();
+        let _ = measure.merge(&bytes[..]);
+        let made = measure.gradients.iter().map(least).sum::<usize>() + measure.partials.len() * PER_MESSAGE;
+        prop_assert!(counted_of(Method::MeasureGradients, &bytes, cut) + ONE_NUMBER >= made, "{measure:?}");
+
+        let mut backward = pb::NormalizeBackwardRequest::default();
+        let _ = backward.merge(&bytes[..]);
+        let pb::NormalizeBackwardRequest { axes, weight, bias, running_mean, running_var, input, grad_output, .. } =
+            &backward;
+        let tensors = [weight, bias, running_mean, running_var, input, grad_output];
+        let made = tensors.into_iter().flatten().map(least).sum::<usize>() + axes.len() * PER_NUMBER;
+        prop_assert!(counted_of(Method::NormalizeBackward, &bytes, cut) + ONE_NUMBER >= made, "{backward:?}");
+    }
+}
+
+/// What a request of the contract has that is a message, a list or a text.
+#[test]
+fn the_contract_has_no_list_that_is_not_counted() {
+    use prost_types::{
+        FileDescriptorSet,
+        field_descriptor_proto::{Label, Type},
+    };
+    let files = FileDescriptorSet::decode(evenkeel_proto::FILE_DESCRIPTOR_SET).expect("the set is right").file;
+    let message = |name: &str| {
+        let name = name.rsplit('.').next().expect("a name has an end");
+        let mut messages = files.iter().flat_map(|file| &file.message_type);
+        messages.find(|message| message.name() == name).expect("it is in the contract")
+    };
+    let service = files.iter().flat_map(|file| &file.service).next().expect("there is one");
+    let number = |field: &prost_types::FieldDescriptorProto| u32::try_from(field.number()).expect("it is positive");
+    assert_eq!(service.method.len(), 7, "a new method has fields of its own");
+    for method in &service.method {
+        let known = Method::of_path(&format!("/evenkeel.v1.TensorOpsService/{}", method.name()));
+        assert_ne!(known, Method::Other, "{}", method.name());
+        let mut messages = 0;
+        let mut lists = false;
+        for field in &message(method.input_type()).field {
+            let name = format!("{}.{}", method.name(), field.name());
+            let kind = field.r#type();
+            assert!(kind != Type::String && kind != Type::Bytes, "{name} is not counted");
+            if kind == Type::Message {
+                messages |= 1 << number(field);
+                let inner = message(field.type_name());
+                assert!(["Tensor", "NormPartial"].contains(&inner.name()), "{name}");
+            } else if field.label() == Label::Repeated {
+                assert_eq!(u64::from(number(field)), AXES, "{name}");
+                lists = true;
+            }
+        }
+        assert_eq!((messages, lists), (messages_of(known), has_axes(known)), "{}", method.name());
+    }
+    for field in &message("Tensor").field {
+        let expected = match (field.r#type(), field.label()) {
+            (Type::String, _) => NAME,
+            (Type::Int64, Label::Repeated) => SHAPE,
+            (Type::Float, Label::Repeated) => FLOAT_DATA,
+            (Type::Bytes | Type::Enum, Label::Optional) => continue,
+            other => panic!("{}: {other:?}", field.name()),
+        };
+        assert_eq!(u64::from(number(field)), expected, "{}", field.name());
+    }
+    let partial = message("NormPartial");
+    assert!(partial.field.iter().all(|field| field.label() != Label::Repeated && field.r#type() != Type::Message));
+}
