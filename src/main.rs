@@ -57,10 +57,15 @@ fn serve(arguments: ServeArgs) -> ExitCode {
         Ok(configs) => configs,
         Err(error) => return fail(EXIT_USAGE, effective.explain(&error)),
     };
+    // A reader of JSON is not given a line that is none.
+    let is_json = telemetry.is_json();
     let (level, lines) = telemetry.install();
     let max_connections = &mut server.connections.max_connections;
     *max_connections = descriptors::fit(*max_connections);
     let served = run(server, serving_threads, (file, effective, level));
+    if let (Err(error), true) = (&served, is_json) {
+        tracing::error!(%error, "the server has ended");
+    }
     let log_is_read = lines.finish();
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,7 +74,8 @@ fn serve(arguments: ServeArgs) -> ExitCode {
         Err(error) => {
             // What is in a file is a part of the configuration.
             let is_config = matches!(error.downcast_ref(), Some(server::Error::Config(_)));
-            fail(if is_config { EXIT_USAGE } else { 1 }, error)
+            let code = if is_config { EXIT_USAGE } else { 1 };
+            if is_json { ExitCode::from(code) } else { fail(code, error) }
         }
     }
 }

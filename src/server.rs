@@ -68,7 +68,7 @@ pub(crate) type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>,
 /// the connection.
 const MAX_HEADER_BYTES: u32 = 32 << 10;
 /// How long the records of calls that were cut off are waited for.
-const LAST_RECORDS: Duration = Duration::from_secs(1);
+const LAST_RECORDS: Duration = Duration::from_millis(250);
 
 /// Why a server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]

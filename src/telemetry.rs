@@ -55,6 +55,11 @@ impl Config {
         Ok(Self { filter, format })
     }
 
+    /// Whether lines of the log are JSON.
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Makes these logs the process's logs. Panics are logged from here on, and no longer written by the thread that
     /// panicked.
     ///

@@ -49,6 +49,8 @@ struct Setting {
 #[derive(Clone, Debug, Default)]
 pub struct Effective {
     settings: Vec<Setting>,
+    /// What the file was checked with; `None`: there is no file.
+    command: Option<Command>,
 }
 
 /// Parses the arguments, the first of which is the program's name and the second the command's, after the file that they
@@ -75,17 +77,7 @@ pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(
     };
     let file = File::read(path).map_err(usage)?;
     let mut from_file = Vec::new();
-    for key in file.keys() {
-        let Some(flag) = settings(serve).find(|flag| flag.get_long() == Some(key)) else {
-            let known = settings(serve).find_map(Arg::get_long).unwrap_or_default();
-            return Err(usage(file.unknown(key, known)));
-        };
-        let values = file.flags(key, flag).map_err(usage)?;
-        // By itself, so that an error can only be the file's: also of a value that does not count.
-        let alone = [OsString::from(command.get_name()), SERVE.into()].into_iter().chain(values.iter().map(Into::into));
-        if let Err(error) = reading.clone().try_get_matches_from(alone) {
-            return Err(usage(file.refuse(key, reason(&error))));
-        }
+    for (flag, values) in checked(&file, &reading, serve).map_err(usage)? {
         // Another command's flag of the same name may mean something else: it has another variable then.
         let is_same = |other: &&Arg| other.get_long() == flag.get_long() && other.get_env() == flag.get_env();
         let Some(flag) = settings(flags).find(is_same) else { continue };
@@ -96,10 +88,33 @@ pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(
     arguments.extend(from_file);
     let all = reading.try_get_matches_from(&arguments)?;
     let effective = match all.subcommand() {
-        Some((_, all)) => Effective::new(flags, of_command, all, Some((path, &file))),
+        Some((_, all)) => {
+            Effective { command: Some(command.clone()), ..Effective::new(flags, of_command, all, Some((path, &file))) }
+        }
         None => Effective::default(),
     };
     Ok((all, effective))
+}
+
+/// The settings of a file, each with the flag that it is and what follows it on a command line. `serve` is a part of `reading`.
+///
+/// # Errors
+/// A key that is no setting, or a value that its flag does not take.
+fn checked<'a>(file: &File, reading: &Command, serve: &'a Command) -> Result<Vec<(&'a Arg, Vec<String>)>, file::Error> {
+    let check = |key| {
+        let Some(flag) = settings(serve).find(|flag| flag.get_long() == Some(key)) else {
+            let known = settings(serve).find_map(Arg::get_long).unwrap_or_default();
+            return Err(file.unknown(key, known));
+        };
+        let values = file.flags(key, flag)?;
+        // By itself, so that an error can only be the file's: also of a value that does not count.
+        let alone = [OsString::from(reading.get_name()), SERVE.into()].into_iter().chain(values.iter().map(Into::into));
+        match reading.clone().try_get_matches_from(alone) {
+            Ok(_) => Ok((flag, values)),
+            Err(error) => Err(file.refuse(key, reason(&error))),
+        }
+    };
+    file.keys().map(check).collect()
 }
 
 /// The flags that a file can set.
@@ -140,7 +155,7 @@ impl Effective {
             };
             Setting { key: key.to_owned(), value: value(flag, all), source, hidden: flag.is_hide_set() }
         });
-        Self { settings: settings.collect() }
+        Self { settings: settings.collect(), command: None }
     }
 
     /// Where the value of a setting comes from, by its flag without the dashes.
@@ -152,9 +167,14 @@ impl Effective {
     /// Reads a key again from the file that set it, or that could have: as text, or the default if the file has none.
     ///
     /// # Errors
-    /// If the file cannot be read, or has no text there.
+    /// If the file cannot be read, has no text there, or would be refused at the start for anything else.
     pub fn read_again(&self, path: &Path, key: &str, default: &str) -> Result<String, file::Error> {
-        Ok(File::read(path)?.string(key)?.unwrap_or_else(|| default.to_owned()))
+        let file = File::read(path)?;
+        let serve = self.command.as_ref().and_then(|command| Some((command, command.find_subcommand(SERVE)?)));
+        if let Some((command, serve)) = serve {
+            checked(&file, &environment::read_by(command.clone()), serve)?;
+        }
+        Ok(file.string(key)?.unwrap_or_else(|| default.to_owned()))
     }
 
     /// An error of a setting, with the file if its value is from there.

@@ -99,7 +99,7 @@ fn told_by_head(response: &Response<Body>) -> Option<Told> {
     if let Some(told) = told_by(response.headers()) {
         let status = response.extensions().get::<Status>();
         let error = status.and_then(Error::of).cloned();
-        let words = status.map(|status| status.message().to_owned()).or(told.words);
+        let words = status.map(Status::message).filter(|words| !words.is_empty()).map(str::to_owned).or(told.words);
         return Some(Told { error, words, ..told });
     }
     // Without a status a client takes it for UNKNOWN, as it does an answer of HTTP.
@@ -120,14 +120,16 @@ impl Told {
 /// The status in headers or trailers.
 fn told_by(headers: &HeaderMap) -> Option<Told> {
     let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
-    let words = headers.get("grpc-message").and_then(|words| words.to_str().ok()).filter(|words| !words.is_empty());
+    // Without its percent-encoding.
+    let words = if code == Code::Ok { None } else { Status::from_header_map(headers) };
+    let words = words.map(|status| status.message().to_owned()).filter(|words| !words.is_empty());
     let words = match (words, code) {
         (Some(words), _) => Some(words),
         // tonic says nothing more of it.
-        (None, Code::Unimplemented) => Some("there is no such method"),
+        (None, Code::Unimplemented) => Some("there is no such method".to_owned()),
         (None, _) => None,
     };
-    Some(Told { code, error: None, words: words.map(str::to_owned) })
+    Some(Told { code, error: None, words })
 }
 
 /// The body of a response, which ends with the call's status.

@@ -116,7 +116,7 @@ where
         let (record, guard) = recorder.begin(head.uri.path(), &head.headers);
         let method = record.method();
         let kind = Kind::of(method);
-        let no_call = NoCall::of(&head.method, &head.headers);
+        let no_call = head.extensions.remove().or_else(|| NoCall::of(&head.method, &head.headers));
         let mut over = false;
         let charge =
             StreamCharge::new(kind, head.uri.path(), &head.headers, &self.share, counters).unwrap_or_else(|error| {

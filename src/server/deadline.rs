@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use evenkeel_transport::SendProgress;
 use http_body::{Body as HttpBody, Frame};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{
@@ -18,8 +19,11 @@ use tonic::{
 };
 use tower::Service;
 
-use super::BoxedAnswer;
+use super::{BoxedAnswer, admission::Kind};
 use crate::{direct::trailers, error::Error, observe::CallRecord};
+
+/// The header that has a call's deadline.
+const TIMEOUT: &str = "grpc-timeout";
 
 /// Ends calls at the deadline their client gave them. What they wait for is dropped, and so told to stop.
 #[derive(Clone, Debug)]
@@ -46,22 +50,28 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(timeout) = timeout(request.headers()) else { return self.service.call(request) };
-        if timeout.is_zero() {
-            // A short call could still be done when its clock is first looked at.
-            return Box::pin(ready(Ok(out_of_time())));
-        }
+        let timeout = match timeout(request.headers()) {
+            Ok(Some(timeout)) => timeout,
+            Ok(None) => return self.service.call(request),
+            Err(error) => return Box::pin(ready(Ok(Status::from(error).into_http()))),
+        };
+        let end = Instant::now() + timeout;
         let record = CallRecord::of(request.extensions());
+        let is_question = Kind::of(record.method()).is_question();
         let call = self.service.call(request);
         Box::pin(async move {
-            let end = Instant::now() + timeout;
-            match tokio::time::timeout_at(end, call).await {
-                Ok(Ok(answer)) if answer.extensions().get::<Unfinished>().is_some() => {
-                    Ok(answer.map(|body| Body::new(Until { body, end: Box::pin(sleep_until(end)), record })))
-                }
-                Ok(answer) => answer,
-                Err(_) => Ok(out_of_time()),
+            // A short call could still be done when its clock is first looked at.
+            if Instant::now() >= end {
+                return Ok(out_of_time());
             }
+            SendProgress::current().set_deadline(end);
+            let Ok(response) = tokio::time::timeout_at(end, call).await else { return Ok(out_of_time()) };
+            let mut response = response?;
+            // Others have their whole body by now.
+            if is_question || response.extensions_mut().remove::<Unfinished>().is_some() {
+                response = response.map(|body| Body::new(Until { body, end: Box::pin(sleep_until(end)), record }));
+            }
+            Ok(response)
         })
     }
 }
@@ -100,9 +110,19 @@ fn out_of_time() -> Response<Body> {
     Status::from(Error::DeadlineExceeded).into_http()
 }
 
-/// The `grpc-timeout` of a call: up to eight digits and a unit. What is not one is no timeout, as in tonic.
-pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+/// The `grpc-timeout` of a call: up to eight digits and a unit.
+///
+/// # Errors
+/// [`Error::Invalid`] for anything else: a call without a deadline is not what its client has asked for.
+pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let timeout = value.to_str().ok().and_then(parse);
+    timeout
+        .map(Some)
+        .ok_or_else(|| Error::invalid(TIMEOUT, "it must be one to eight digits and one of H, M, S, m, u, n"))
+}
+
+fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
@@ -121,6 +141,8 @@ pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
 
     #[test]
@@ -130,15 +152,16 @@ mod tests {
             headers.insert("grpc-timeout", text.parse().expect("a header's value"));
             timeout(&headers)
         };
-        assert_eq!(read("2H"), Some(Duration::from_secs(7200)));
-        assert_eq!(read("3M"), Some(Duration::from_secs(180)));
-        assert_eq!(read("0S"), Some(Duration::ZERO));
-        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
-        assert_eq!(read("99999999u"), Some(Duration::from_micros(99_999_999)));
-        assert_eq!(read("5n"), Some(Duration::from_nanos(5)));
+        assert_eq!(read("2H"), Ok(Some(Duration::from_secs(7200))));
+        assert_eq!(read("3M"), Ok(Some(Duration::from_secs(180))));
+        assert_eq!(read("0S"), Ok(Some(Duration::ZERO)));
+        assert_eq!(read("250m"), Ok(Some(Duration::from_millis(250))));
+        assert_eq!(read("99999999u"), Ok(Some(Duration::from_micros(99_999_999))));
+        assert_eq!(read("5n"), Ok(Some(Duration::from_nanos(5))));
         for wrong in ["", "S", "5", "5s", "-1S", "+1S", "123456789S", "1.5S", "µ"] {
-            assert_eq!(read(wrong), None, "{wrong}");
+            let error = read(wrong).expect_err(wrong);
+            assert_eq!(error.code(), Code::InvalidArgument, "{wrong}");
         }
-        assert_eq!(timeout(&HeaderMap::new()), None);
+        assert_eq!(timeout(&HeaderMap::new()), Ok(None));
     }
 }

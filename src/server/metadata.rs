@@ -38,7 +38,7 @@ impl Metadata {
         let parent = parent.has_active_span().then(|| parent.span().span_context().clone());
         Self {
             is_call: NoCall::of(method, &headers).is_none(),
-            timeout: timeout(&headers),
+            timeout: timeout(&headers).ok().flatten(),
             token: token(&headers).map(<[u8]>::to_vec),
             accepted: ALL.into_iter().filter(|&encoding| is_accepted(&headers, encoding)).collect(),
             encoding: Compression::new(&ALL).and_then(|compression| compression.take(&mut headers)),

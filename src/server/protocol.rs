@@ -30,6 +30,8 @@ pub(super) enum NoCall {
     Method,
     /// Calls have gRPC's type.
     ContentType,
+    /// Calls are made over HTTP/2, since they end with trailers.
+    Version,
 }
 
 impl NoCall {
@@ -54,6 +56,10 @@ impl NoCall {
             Self::ContentType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "calls of gRPC have the content-type application/grpc\n")
             }
+            Self::Version => (
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                "calls of gRPC are made over HTTP/2; over HTTP/1.1 they have the content-type application/grpc-web\n",
+            ),
         };
         // HTTP/2's library would send it to HEAD as well.
         let body = if method == Method::HEAD { Body::empty() } else { Body::new(Full::from(words)) };

@@ -78,6 +78,12 @@ fn parse(files: &[File], contents: &[Vec<u8>]) -> Result<List, config::Error> {
         if line.contains(" #") || line.contains("\t#") {
             return Err(refused(format!("line {number}: a comment needs a line of its own, which begins with '#'")));
         }
+        // No client could send it.
+        if !line.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let reason =
+                "a token has visible ASCII characters only, and no spaces; its scheme, Bearer, is not a part of it";
+            return Err(refused(format!("line {number}: {reason}")));
+        }
     }
     let tokens: Vec<_> = lines.into_iter().map(|(_, line)| line.into_bytes()).collect();
     if tokens.is_empty() { Err(files[0].error("there is no token in it")) } else { Ok(List(tokens)) }

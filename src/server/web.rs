@@ -3,6 +3,7 @@
 //! tonic-web makes a call of gRPC of a request before its bytes are counted, admitted and waited for, so that all of that
 //! holds for it, too: of a body in base64 a frame is decoded at a time.
 
+mod dispatch;
 mod pieces;
 
 use std::{
@@ -19,14 +20,14 @@ use tonic::{
     body::Body,
     codegen::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header},
 };
-use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tonic_web::GrpcWebLayer;
 use tower::{
     Layer as _, Service,
     util::{MapRequest, MapResponse},
 };
 use tower_http::cors::{AllowOrigin, Any, Cors, CorsLayer};
 
-use self::pieces::Pieces;
+use self::{dispatch::Dispatch, pieces::Pieces};
 use super::{
     BoxedAnswer, MAX_HEADER_BYTES,
     body_error::{Telling, telling},
@@ -69,7 +70,8 @@ impl Web {
 
     /// Answers preflights, and has `calls` answer what gRPC-Web and gRPC ask.
     fn around<S>(&self, calls: CallService<S>) -> TowerToHyperService<FromBrowsers<S>> {
-        let services = self.cors.layer(GrpcWebLayer::new().layer(Translated(calls)));
+        let calls = Translated(calls);
+        let services = self.cors.layer(Dispatch::new(GrpcWebLayer::new().layer(calls.clone()), calls));
         // tonic-web makes text of the transport's errors.
         TowerToHyperService::new(MapResponse::new(MapRequest::new(services, telling as fn(_) -> _), held as fn(_) -> _))
     }
@@ -77,7 +79,7 @@ impl Web {
 
 /// What answers browsers, and other clients.
 type FromBrowsers<S> = MapResponse<
-    MapRequest<Cors<GrpcWebService<Translated<S>>>, fn(Request<Incoming>) -> Request<Telling<Incoming>>>,
+    MapRequest<Cors<Dispatch<Translated<S>>>, fn(Request<Incoming>) -> Request<Telling<Incoming>>>,
     fn(Response<Body>) -> Response<HeldBody<Body>>,
 >;
 
@@ -128,8 +130,14 @@ fn cors(origins: &[String]) -> CorsLayer {
 }
 
 /// The calls behind gRPC-Web.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Translated<S>(CallService<S>);
+
+impl<S> Clone for Translated<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
 
 impl<S> Service<Request<Body>> for Translated<S>
 where

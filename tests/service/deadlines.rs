@@ -17,7 +17,7 @@ use hyper_util::{
 use tonic::{Code, Request, body::Body};
 
 use crate::{
-    harness::{dropout, f32s, refusal},
+    harness::{dropout, f32s, refusal, refused_fields},
     until::within,
 };
 
@@ -60,16 +60,18 @@ async fn a_call_out_of_time_is_answered_by_the_book_and_stopped() {
 #[tokio::test]
 async fn a_deadline_that_has_passed_already_is_answered() {
     let server = Running::start(ServerConfig::on_free_port()).await.expect("the server starts");
-    refusal(without_a_clock(&server).dropout(with_timeout("0n")).await, Code::DeadlineExceeded);
+    // Also one that passes before anything is computed, however little that is.
+    for timeout in ["0n", "1n"] {
+        refusal(without_a_clock(&server).dropout(with_timeout(timeout)).await, Code::DeadlineExceeded);
+    }
 }
 
+/// A call that would have no deadline is not what its client has asked for.
 #[tokio::test]
-async fn what_is_no_timeout_is_ignored() {
+async fn what_is_no_timeout_is_refused() {
     let server = Running::start(ServerConfig::on_free_port()).await.expect("the server starts");
-    for text in ["5", "soon", "123456789S"] {
-        without_a_clock(&server)
-            .dropout(with_timeout(text))
-            .await
-            .unwrap_or_else(|status| panic!("{text}: {status:?}"));
+    for text in ["5", "soon", "123456789S", "-1S", "S", "1e3S", ""] {
+        let refused = refused_fields(without_a_clock(&server).dropout(with_timeout(text)).await);
+        assert_eq!(refused, ["grpc-timeout"], "{text}");
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{self, Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
 };
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     harness::{Client, f32s, normalize},
-    process::{Process, evenkeel},
+    process::{Process, evenkeel, run, stderr},
     socket_folder::socket_folder,
     until::{NEVER, until, until_some, within},
 };
@@ -126,4 +126,18 @@ fn the_exit_code_is_the_same_where_nothing_can_be_printed() {
     let mut command = evenkeel(&["--listen=nowhere"], &[]);
     let status = command.stdout(full_disk()).stderr(full_disk()).status().expect("it starts");
     assert_eq!(status.code(), Some(64));
+}
+
+/// Whoever reads JSON gets nothing else, also of a server that does not start.
+#[test]
+fn a_log_of_json_is_json_to_its_last_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = taken.local_addr().expect("it is bound");
+    let output = run(&[&format!("--listen={address}"), "--log-format=json"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let log = stderr(&output);
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect();
+    let last = lines.last().expect("there is a line");
+    assert!(last["fields"]["error"].as_str().is_some_and(|error| error.contains("cannot listen")), "{last}");
 }

@@ -194,13 +194,19 @@ async fn sighup_reads_the_log_level_again() {
     assert!(first.contains("read the log level again"), "{first}");
     call().await;
     log_until(&mut log, "call ended");
-    // What is wrong changes nothing.
-    fs::write(&path, "log-level = \"loud\"\n").expect("it can be written");
-    process.signal(Signal::HUP);
-    let line = log_until(&mut log, "stays as it was");
-    assert!(line.contains("loud") && line.contains(&path), "{line}");
-    call().await;
-    log_until(&mut log, "call ended");
+    // What is wrong changes nothing, be it a value, a key, or another setting's.
+    for (text, reason) in [
+        ("log-level = \"loud\"\n", "loud"),
+        ("log-levle = \"error\"\n", "log-levle"),
+        ("log-level = \"error\"\nthreads = \"many\"\n", "threads"),
+    ] {
+        fs::write(&path, text).expect("it can be written");
+        process.signal(Signal::HUP);
+        let line = log_until(&mut log, "stays as it was");
+        assert!(line.contains(reason) && line.contains(&path), "{line}");
+        call().await;
+        log_until(&mut log, "call ended");
+    }
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }
 

@@ -125,12 +125,17 @@ async fn tokens_are_read_as_their_writer_meant_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_that_cannot_be_meant_are_refused() {
     let without_mark: Vec<u8> = "secret".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let wrong: [(&[u8], &str); 5] = [
+    let wrong: [(&[u8], &str); 9] = [
         (&without_mark, "UTF-16 without a byte order mark"),
         (b"secret\xFF", "not UTF-8"),
         (b"secret\rsecret", "line 1"),
         (b"one\nsecret # of the second team", "line 2"),
         (b"# secret\n", "no token"),
+        // No client can send these.
+        ("one\nsecr\u{e9}t".as_bytes(), "line 2"),
+        ("\u{200b}secret".as_bytes(), "line 1"),
+        (b"secret secret", "line 1"),
+        (b"Bearer secret", "line 1"),
     ];
     for (content, reason) in wrong {
         let (_folder, path) = tokens();

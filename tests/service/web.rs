@@ -21,6 +21,7 @@ use crate::{
     harness::{clip, dropout, error_info, f32s, normalize, tensor},
     metrics::{handled, scrape},
     peer::framed,
+    until::until,
 };
 
 const SERVICE: &str = "evenkeel.v1.TensorOpsService";
@@ -161,15 +162,17 @@ async fn calls_are_counted_as_what_they_are() {
 /// What is no call: an answer of HTTP, on either version.
 #[tokio::test]
 async fn what_is_no_call_gets_an_answer_of_http() {
-    let server = start(any_origin()).await;
+    let metrics_listen = Some(([127, 0, 0, 1], 0).into());
+    let server = start(ServerConfig { metrics_listen, ..any_origin() }).await;
     let message = framed(&dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec());
+    let mut requests = 0.0;
     for (version, method, content_type, http) in [
         (Version::Http1, "GET", "application/grpc-web", 405),
         (Version::Http2, "GET", "application/grpc-web", 405),
-        (Version::Http1, "GET", "text/html", 400),
+        (Version::Http1, "GET", "text/html", 405),
         (Version::Http2, "GET", "text/html", 405),
-        (Version::Http1, "POST", "application/grpc", 400),
-        (Version::Http1, "POST", "application/json", 400),
+        (Version::Http1, "POST", "application/grpc", 505),
+        (Version::Http1, "POST", "application/json", 415),
         (Version::Http2, "POST", "application/json", 415),
     ] {
         let way = Way { version, kind: Kind::Binary };
@@ -178,6 +181,12 @@ async fn what_is_no_call_gets_an_answer_of_http() {
         });
         let response = way.http().request(request).await.expect("an answer");
         assert_eq!(response.status(), http, "{version:?} {method} {content_type}");
+        // Each is counted.
+        requests += 1.0;
+        until("the request is counted", async || {
+            scrape(&server).await[&handled("Dropout", "unary", "UNKNOWN")] == requests
+        })
+        .await;
     }
     // What is not base64 is no message.
     for version in [Version::Http1, Version::Http2] {

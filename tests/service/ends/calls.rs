@@ -122,6 +122,9 @@ impl Server {
             | End::Health
             | End::Reflection
             | End::LateFromTheStart
+            | End::TakesNothingInTime
+            | End::WatchesTooLong
+            | End::WrongDeadline
             | End::LeavesSending
             | End::LeavesStreaming
             | End::BreaksSending
@@ -134,7 +137,7 @@ impl Server {
         }
         let running = Running::start(config).await.expect("the server starts");
         let mut settings = Builder::new();
-        if matches!(end, End::TakesNothing | End::LeavesReading) {
+        if matches!(end, End::TakesNothing | End::TakesNothingInTime | End::LeavesReading) {
             settings.initial_window_size(0);
         }
         let peer = Peer::with(&settings, address(&running)).await;
@@ -241,7 +244,15 @@ impl End {
                 assert_eq!(server.whole(to(path, "POST"), Bytes::new()).await, code);
             }
             Self::LateFromTheStart => {
-                assert_eq!(server.whole(dropout_with("grpc-timeout", "0n"), small()).await, code);
+                assert_eq!(server.whole(dropout_with("grpc-timeout", "1n"), small()).await, code);
+            }
+            Self::WrongDeadline => {
+                assert_eq!(server.whole(dropout_with("grpc-timeout", "-1S"), small()).await, code);
+            }
+            Self::WatchesTooLong => {
+                let mut watch = to("/grpc.health.v1.Health/Watch", "POST");
+                watch.headers_mut().insert("grpc-timeout", "50m".parse().expect("a value"));
+                assert_eq!(server.whole(watch, framed(&[])).await, code);
             }
             Self::Late => assert_eq!(server.whole(dropout_with("grpc-timeout", "50m"), small()).await, code),
             Self::Silent => {
@@ -249,11 +260,13 @@ impl End {
                 assert_eq!(status(answer).await.expect("an answer").code(), code);
                 drop(body);
             }
-            Self::TakesNothing | Self::LeavesReading => {
-                let (answer, mut body) = server.peer.begin("Dropout").await;
+            Self::TakesNothing | Self::TakesNothingInTime | Self::LeavesReading => {
+                let deadline = if self == Self::TakesNothingInTime { "500m" } else { "1H" };
+                let request = dropout_with("grpc-timeout", deadline);
+                let (answer, mut body) = server.peer.send(request).await.expect("the connection is open");
                 body.send_data(small(), true).expect("the connection is open");
                 let mut answer = answer.await.expect("headers are not subject to the window").into_body();
-                if self == Self::TakesNothing {
+                if self != Self::LeavesReading {
                     let error = answer.data().await.expect("there is data").expect_err("none of it can be sent");
                     assert_eq!(error.reason(), Some(Reason::CANCEL), "{error:?}");
                 }

@@ -25,6 +25,9 @@ pub(super) enum End {
     Late,
     Silent,
     TakesNothing,
+    TakesNothingInTime,
+    WatchesTooLong,
+    WrongDeadline,
     LeavesSending,
     LeavesStreaming,
     BreaksSending,
@@ -81,6 +84,9 @@ impl End {
             Self::Late => row("Dropout", Code::DeadlineExceeded, Some("DEADLINE_EXCEEDED"), "deadline"),
             Self::Silent => row("Dropout", Code::DeadlineExceeded, Some("STALLED"), "sent too little"),
             Self::TakesNothing => row("Dropout", Code::Cancelled, None, "did not take"),
+            Self::TakesNothingInTime => row("Dropout", Code::DeadlineExceeded, Some("DEADLINE_EXCEEDED"), "deadline"),
+            Self::WatchesTooLong => row("Watch", Code::DeadlineExceeded, Some("DEADLINE_EXCEEDED"), "deadline"),
+            Self::WrongDeadline => row("Dropout", Code::InvalidArgument, Some("INVALID_ARGUMENT"), "grpc-timeout: "),
             Self::LeavesSending => row("Dropout", Code::Cancelled, None, "while it was sending"),
             Self::LeavesStreaming => row("MeasureGradients", Code::Cancelled, None, "while it was sending"),
             Self::BreaksSending => row("Dropout", Code::Cancelled, None, "while it was sending"),
@@ -110,7 +116,7 @@ impl End {
     pub(super) fn level(self) -> &'static str {
         if self.is_a_panic() {
             "ERROR"
-        } else if self == Self::Health {
+        } else if matches!(self, Self::Health | Self::WatchesTooLong) {
             "DEBUG"
         } else {
             "INFO"

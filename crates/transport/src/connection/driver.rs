@@ -13,6 +13,8 @@ use crate::{handle::ConnectionHandle, metrics::Metrics, settings::Settings};
 
 /// How long a client without calls has to close its connection once it was told to.
 const CLOSING: Duration = Duration::from_secs(5);
+/// The same while the server drains, which nothing but such a client may be keeping from its end.
+const CLOSING_LAST: Duration = Duration::from_secs(1);
 
 /// What is to be done about a connection now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ struct State {
     age: Option<Duration>,
     /// When the client was told to go, and when its calls must have ended.
     goaway_sent: Option<(Instant, Option<Instant>)>,
+    /// How long it has to close then, once nothing is open on it.
+    closing: Duration,
 }
 
 impl State {
@@ -60,11 +64,12 @@ impl State {
         }
         let quiet_since = connection.quiet_since();
         if let Some((told, end)) = self.goaway_sent {
-            if end.is_some_and(&mut reached) || quiet_since.is_some_and(|since| reached(since.max(told) + CLOSING)) {
+            if end.is_some_and(&mut reached) || quiet_since.is_some_and(|since| reached(since.max(told) + self.closing))
+            {
                 return Action::Abort;
             }
             // A call that is open now may end at any time.
-            return Action::Wait(Some(wake.unwrap_or(now + CLOSING).min(now + CLOSING)));
+            return Action::Wait(Some(wake.unwrap_or(now + self.closing).min(now + self.closing)));
         }
         if self.age.is_some_and(|age| reached(self.began + age)) {
             return Action::GoAway(Why::Age);
@@ -102,7 +107,7 @@ impl Driver {
     {
         let Self { connection, settings, metrics, mut draining, began } = self;
         let age = (!settings.max_connection_age.is_zero()).then(|| jittered(settings.max_connection_age));
-        let mut state = State { began, age, goaway_sent: None };
+        let mut state = State { began, age, goaway_sent: None, closing: CLOSING };
         let mut drains = false;
         loop {
             let now = Instant::now();
@@ -148,7 +153,8 @@ impl Driver {
                     if !connection.preface().has_come() {
                         return End::Cut;
                     }
-                    state.goaway_sent.get_or_insert((now, None));
+                    state.closing = CLOSING_LAST;
+                    state.goaway_sent.get_or_insert((Instant::now(), None));
                     http.as_mut().graceful_shutdown();
                 }
                 // Other moments count from here on.

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::turn::Turn;
 
-/// What a connection moves before others have their turn: a tenth of a millisecond or two.
+/// What a connection moves before others have their turn: a tenth of a millisecond or two, for tensors. Small frames take longer,
+/// which a [`Turn`] looks at the clock for.
 const TURN_BYTES: usize = 1 << 19;
 
 /// A stream that moves so many bytes at a time.
@@ -84,9 +85,12 @@ fn written(result: &io::Result<usize>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::Duration,
     };
 
     use tokio::{
@@ -145,14 +149,14 @@ mod tests {
                 stream.read_exact(&mut bytes).await.expect("it has no end");
             }
         };
-        assert_eq!(turns_of_others(reads).await, 9);
+        assert!(turns_of_others(reads).await >= 9);
         let writes = async {
             let (mut stream, bytes) = (FairIo::new(Endless), vec![0; TURN_BYTES]);
             for _ in 0..10 {
                 stream.write_all(&bytes).await.expect("it takes everything");
             }
         };
-        assert_eq!(turns_of_others(writes).await, 9);
+        assert!(turns_of_others(writes).await >= 9);
     }
 
     #[tokio::test]
@@ -162,5 +166,22 @@ mod tests {
             stream.write_all(&vec![0; TURN_BYTES]).await.expect("it takes everything");
         };
         assert_eq!(turns_of_others(small).await, 0);
+    }
+
+    /// A client whose bytes take long to read: so many are there at once that bytes alone would not end a turn.
+    #[tokio::test]
+    async fn little_that_takes_long_is_a_turn_as_well() {
+        let slow = async {
+            let (mut stream, mut bytes) = (FairIo::new(Endless), [0; 10]);
+            for _ in 0..100 {
+                stream.read_exact(&mut bytes).await.expect("it has no end");
+                // What the task does with what it read.
+                let began = std::time::Instant::now();
+                while began.elapsed() < Duration::from_micros(1100) {
+                    std::hint::spin_loop();
+                }
+            }
+        };
+        assert!(turns_of_others(slow).await >= 99);
     }
 }

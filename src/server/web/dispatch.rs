@@ -1,0 +1,60 @@
+//! Tells calls of gRPC-Web from other requests.
+//!
+//! tonic-web answers some requests that are none of its own with a bare status, and nobody would count them. So it gets its
+//! own calls only, and everything else goes to the calls, which know what no call is.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+use tonic::{
+    body::Body,
+    codegen::http::{HeaderValue, Method, Request, Response, Version, header},
+};
+use tonic_web::GrpcWebService;
+use tower::Service;
+
+use crate::server::{BoxedAnswer, calls::BoxError, protocol::NoCall};
+
+/// Has calls of gRPC-Web translated, and sends other requests to `calls`.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Dispatch<S> {
+    translated: GrpcWebService<S>,
+    calls: S,
+}
+
+impl<S> Dispatch<S> {
+    pub(super) fn new(translated: GrpcWebService<S>, calls: S) -> Self {
+        Self { translated, calls }
+    }
+}
+
+impl<S, B> Service<Request<B>> for Dispatch<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedAnswer>,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError> + std::fmt::Display> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxedAnswer;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.calls.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> BoxedAnswer {
+        let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let is_web = content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc-web"));
+        if is_web && request.method() == Method::POST {
+            return Box::pin(self.translated.call(request));
+        }
+        let mut request = request.map(Body::new);
+        if request.version() < Version::HTTP_2 && NoCall::of(request.method(), request.headers()).is_none() {
+            request.extensions_mut().insert(NoCall::Version);
+        }
+        self.calls.call(request)
+    }
+}
