@@ -36,6 +36,10 @@ audit:
 proto:
     EVENKEEL_WRITE_GENERATED=1 cargo test -p evenkeel-proto --test drift
 
+# Write the table of docs/settings.md again after a change to the flags
+settings:
+    EVENKEEL_WRITE_GENERATED=1 cargo test -p evenkeel --test readme settings
+
 # Compute the golden vectors again (needs Python 3.11; installs PyTorch under target/)
 golden: (python "tests/golden/requirements.txt" "tests/golden/generate.py")
 

@@ -7,6 +7,7 @@
 mod blocks;
 #[path = "../service/environment.rs"]
 mod environment;
+mod settings;
 
 use std::{error::Error, fs, path::Path};
 
@@ -36,6 +37,11 @@ fn readme() -> String {
     read("README.md")
 }
 
+/// What shows commands, or programs: the README, and the pages that it leads to.
+fn pages() -> String {
+    ["README.md", "docs/cli.md", "docs/calls.md"].map(read).join("\n")
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -49,8 +55,8 @@ fn body(path: &str, first: &str) -> String {
 
 #[test]
 fn the_snippets_are_the_files_that_are_run() {
-    let readme = readme();
-    let blocks = Block::all(&readme);
+    let pages = pages();
+    let blocks = Block::all(&pages);
     let with =
         |language| blocks.iter().filter(move |block| block.language == language).map(|block| block.text.trim_end());
     assert!(with("rust").eq([body("crates/client/examples/first_call.rs", "use evenkeel_client")]));
@@ -62,7 +68,7 @@ fn the_snippets_are_the_files_that_are_run() {
 
 #[test]
 fn commands_on_files_print_what_is_shown() -> Result<(), Box<dyn Error>> {
-    let readme = readme();
+    let pages = pages();
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("tests/data");
     fs::create_dir_all(&data)?;
@@ -71,7 +77,7 @@ fn commands_on_files_print_what_is_shown() -> Result<(), Box<dyn Error>> {
         fs::copy(file.path(), data.join(file.file_name()))?;
     }
     let mut run = 0;
-    for Shell { command, output } in Shell::all(&Block::all(&readme)) {
+    for Shell { command, output } in Shell::all(&Block::all(&pages)) {
         if let Some(arguments) = command.strip_prefix("evenkeel ") {
             // Written by an earlier run of somebody's by hand, perhaps.
             let written = output.lines().find_map(|line| line.strip_prefix("wrote ")).ok_or("nothing is written")?;
@@ -129,16 +135,29 @@ async fn the_typed_call_is_answered_as_shown() -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn links_lead_somewhere() {
-    let readme = readme();
-    let targets: Vec<&str> = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
-    assert!(targets.len() > 10);
-    for target in targets.iter().filter(|target| !target.starts_with("https://")) {
-        let (file, section) = target.split_once('#').unwrap_or((target, ""));
-        let file = if file.is_empty() { "README.md" } else { file };
-        assert!(Path::new(ROOT).join(file).exists(), "{target}");
-        let sections = || read(file).lines().filter(|line| line.starts_with('#')).map(anchor).collect::<Vec<_>>();
-        assert!(section.is_empty() || sections().iter().any(|it| it == section), "{target}");
+    let mut links = 0;
+    for page in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/calls.md",
+        "docs/cli.md",
+        "docs/settings.md",
+    ] {
+        let text = read(page);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.starts_with("https://")) {
+            links += 1;
+            let (file, section) = target.split_once('#').unwrap_or((target, ""));
+            let folder = Path::new(page).parent().expect("it is in a folder");
+            let file = if file.is_empty() { page.to_owned() } else { folder.join(file).display().to_string() };
+            assert!(Path::new(ROOT).join(&file).exists(), "{page}: {target}");
+            let sections = || read(&file).lines().filter(|line| line.starts_with('#')).map(anchor).collect::<Vec<_>>();
+            assert!(section.is_empty() || sections().iter().any(|it| it == section), "{page}: {target}");
+        }
     }
+    assert!(links > 20, "{links}");
 }
 
 /// What a link to a heading is called.
