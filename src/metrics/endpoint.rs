@@ -1,9 +1,10 @@
 //! The port that Prometheus asks: `GET /metrics`, and nothing else.
 //!
-//! Whoever connects has a few seconds for a request and its answer, and the connection is closed behind it: nobody can keep
-//! a connection, nor all of them, for long.
+//! A client has a few seconds for a request and its answer, and the connection is closed behind it. When there are as many
+//! connections as there may be, the oldest makes room for the next: a scraper has its answer in milliseconds, however many
+//! others connect and say nothing.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -17,8 +18,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 
 use super::{Exposition, exposition};
@@ -29,7 +29,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// A request has a few headers; what is larger is refused.
 const BUFFER_BYTES: usize = 16 << 10;
-/// Connections at a time; more wait in the system's queue.
+/// Connections at a time.
 const CONNECTIONS: usize = 16;
 /// After an error of `accept`, which is mostly that there are no descriptors left: time for some to come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -55,11 +55,8 @@ impl Endpoint {
 
     /// Answers until it is dropped, and with it whoever is being answered.
     pub(crate) async fn serve(self, exposition: Arc<Exposition>) {
-        let free = Arc::new(Semaphore::new(CONNECTIONS));
-        let mut answering = JoinSet::new();
+        let (mut answering, mut oldest_first) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
         loop {
-            let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
-            while answering.try_join_next().is_some() {}
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -69,12 +66,18 @@ impl Endpoint {
                 }
             };
             let exposition = Arc::clone(&exposition);
-            answering.spawn(async move {
+            while answering.try_join_next().is_some() {}
+            oldest_first.retain(|connection| !connection.is_finished());
+            if oldest_first.len() == CONNECTIONS
+                && let Some(oldest) = oldest_first.pop_front()
+            {
+                oldest.abort();
+            }
+            oldest_first.push_back(answering.spawn(async move {
                 if tokio::time::timeout(CONNECTION_TIMEOUT, answer(stream, exposition)).await.is_err() {
                     tracing::debug!("a connection to the metrics took too long");
                 }
-                drop(place);
-            });
+            }));
         }
     }
 }
