@@ -21,6 +21,7 @@ use std::{
 
 use clap::Args;
 
+pub use crate::{priority::MAX_NICE, setting::Error};
 pub(crate) use admission::HELD_PER_REQUEST_BYTE;
 pub use admission::{AdmissionArgs, AdmissionConfig, DEFAULT_MAX_BYTES_IN_FLIGHT, DEFAULT_MAX_QUEUED};
 pub use compression::Encoding;
@@ -38,8 +39,8 @@ pub use web::{ANY_ORIGIN, WebConfig};
 use self::transport::Transport;
 
 use crate::{
-    CheckpointHook,
     address::{self, Address},
+    checkpoint_hook::CheckpointHook,
     telemetry,
 };
 
@@ -59,8 +60,6 @@ pub const DEFAULT_SERVING_THREADS: usize = 0;
 pub const MAX_THREADS: usize = 4096;
 /// A tenth of the processor for computing, where there is not enough for both it and connections.
 pub const DEFAULT_COMPUTE_NICE: u8 = 10;
-/// Linux's largest nice value.
-pub const MAX_NICE: u8 = 19;
 /// How long calls in flight may take to finish after the signal to stop; below the 30 seconds after which Kubernetes
 /// kills a container.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -68,28 +67,6 @@ pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 pub const DEFAULT_BUFFER_POOL_BYTES: usize = 256 << 20;
 /// The log directives unless told otherwise.
 pub const DEFAULT_LOG_LEVEL: &str = "info";
-
-/// A setting whose value cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid value for {}: {reason}", setting(.key))]
-pub struct Error {
-    /// The setting, by its flag without the dashes: `max-message-bytes`; or by the name of a variable that has no flag:
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`.
-    pub key: &'static str,
-    /// What is wrong with the value.
-    pub reason: String,
-}
-
-/// A setting as an error names it.
-fn setting(key: &str) -> String {
-    let has_no_flag = key.starts_with(|first: char| first.is_ascii_uppercase());
-    if has_no_flag { key.to_owned() } else { format!("'--{key}' ({})", variable(key)) }
-}
-
-/// The environment variable of a flag.
-fn variable(key: &str) -> String {
-    format!("EVENKEEL_{}", key.replace('-', "_").to_uppercase())
-}
 
 /// What a [`Server`](crate::server::Server) needs to know.
 #[derive(Clone, Debug)]

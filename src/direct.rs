@@ -25,7 +25,6 @@ mod following;
 mod head;
 mod receive;
 
-pub(crate) use self::answer::trailers;
 pub use self::head::normalize_head;
 
 use std::{
@@ -38,7 +37,7 @@ use prost::Message as _;
 use tonic::{
     Status, Streaming,
     body::Body,
-    codegen::http::{HeaderMap, Request, Response, request::Parts},
+    codegen::http::{Request, Response, request::Parts},
 };
 use tower::Service as Tower;
 
@@ -50,10 +49,10 @@ use self::{
 use crate::{
     buffers::Buffers,
     error::Error,
+    grpc::{BoxedResponse, is_compressed},
     metrics::{Method, Route},
     observe::CallRecord,
     ops::Operation,
-    server::BoxedAnswer,
     service::{CallContext, Messages, RawDecoder, Service},
     wire,
 };
@@ -82,13 +81,13 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxedAnswer;
+    type Future = BoxedResponse;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.codec.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
+    fn call(&mut self, request: Request<Body>) -> BoxedResponse {
         let Some(service) = self.service.clone().filter(|_| !is_compressed(request.headers())) else {
             return Box::pin(self.codec.call(request));
         };
@@ -115,14 +114,18 @@ where
     S::Future: Send + 'static,
 {
     /// One message in, one message out.
-    fn unary<O: Operation<Response: Answer>>(&mut self, service: Arc<Service>, request: Request<Body>) -> BoxedAnswer {
+    fn unary<O: Operation<Response: Answer>>(
+        &mut self,
+        service: Arc<Service>,
+        request: Request<Body>,
+    ) -> BoxedResponse {
         let (parts, body) = request.into_parts();
         let call = self.begin(service, parts);
         Box::pin(call.answer::<O>(Incoming::new(body)))
     }
 
     /// Any number of messages in, one out. They are read as tonic reads them, and decoded where they are computed.
-    fn measure_gradients(&self, service: Arc<Service>, request: Request<Body>) -> BoxedAnswer {
+    fn measure_gradients(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
         let (parts, body) = request.into_parts();
         let context = CallContext::of(&parts.extensions);
         context.record.took(Route::Codec);
@@ -131,7 +134,7 @@ where
     }
 
     /// As [`unary`](Self::unary), computing while the message arrives where that can be done.
-    fn normalize(&mut self, service: Arc<Service>, request: Request<Body>) -> BoxedAnswer {
+    fn normalize(&mut self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
         let (parts, body) = request.into_parts();
         let call = self.begin(service, parts);
         Box::pin(async move {
@@ -197,9 +200,4 @@ where
 
 fn into_http(answer: Result<impl Answer, Error>) -> Response<Body> {
     answer.map_or_else(|error| Status::from(error).into_http(), respond)
-}
-
-/// Whether the client says that it compresses; the codec's path knows what to answer.
-pub(crate) fn is_compressed(headers: &HeaderMap) -> bool {
-    headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity")
 }

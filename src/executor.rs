@@ -8,7 +8,6 @@ mod inline;
 mod pieces;
 
 use std::{
-    fmt,
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
@@ -25,6 +24,7 @@ pub(crate) use pieces::Pieces;
 
 use crate::{
     buffers::Buffers,
+    checkpoint_hook::CheckpointHook,
     counters::Counters,
     error::{Error, Scarce},
     observe::CallRecord,
@@ -34,36 +34,6 @@ use crate::{
 /// Work that is expected to take less is done where it is, on the thread that serves the call: handing it over, and
 /// waking two threads, takes some 20 us. More would hold up the other calls of that thread.
 const INLINE: Duration = Duration::from_micros(70);
-
-/// Called at every checkpoint, before the checkpoint asks whether to go on; gets the checkpoint behind it. A test can
-/// panic in it, or wait in it, and so hold an operation at a known place.
-#[doc(hidden)]
-#[derive(Clone)]
-pub struct CheckpointHook {
-    hook: Arc<Hook>,
-    /// Whether it may wait. The thread that serves must not: all work is done on the pool then.
-    waits: bool,
-}
-
-type Hook = dyn Fn(&dyn Checkpoint) + Send + Sync;
-
-impl CheckpointHook {
-    /// A hook that calls `f`, which may wait: everything is computed on the pool.
-    pub fn new(f: impl Fn(&dyn Checkpoint) + Send + Sync + 'static) -> Self {
-        Self { hook: Arc::new(f), waits: true }
-    }
-
-    /// A hook that calls `f`, which never waits: everything is computed where it is without a hook.
-    pub fn that_never_waits(f: impl Fn(&dyn Checkpoint) + Send + Sync + 'static) -> Self {
-        Self { hook: Arc::new(f), waits: false }
-    }
-}
-
-impl fmt::Debug for CheckpointHook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CheckpointHook")
-    }
-}
 
 /// Runs operations on a Rayon pool of its own.
 #[derive(Debug)]

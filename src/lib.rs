@@ -29,6 +29,8 @@
 //! | `prefix` | what precedes a message |
 //! | `buffers` | large buffers that are used again |
 //! | `counters` | what the server has done, in numbers |
+//! | `setting` | what is wrong with a setting, and the files that settings name |
+//! | `grpc` | what all who speak gRPC know: boxed responses, trailers |
 //! | `error` | every way a call can fail, and its gRPC status |
 //!
 //! A program or a test that wants a server of its own starts one on a free port:
@@ -48,6 +50,7 @@
 pub mod address;
 mod budget;
 mod buffers;
+mod checkpoint_hook;
 pub mod cli;
 pub mod config;
 mod counters;
@@ -57,6 +60,7 @@ mod direct;
 mod error;
 mod estimate;
 mod executor;
+mod grpc;
 mod lines;
 mod metrics;
 mod observe;
@@ -70,12 +74,13 @@ mod read;
 pub mod reload;
 pub mod server;
 mod service;
+mod setting;
 pub mod shutdown;
 pub mod telemetry;
 mod watched;
 mod wire;
 
 #[doc(hidden)]
-pub use direct::normalize_head;
+pub use checkpoint_hook::CheckpointHook;
 #[doc(hidden)]
-pub use executor::CheckpointHook;
+pub use direct::normalize_head;

@@ -6,7 +6,7 @@ use rustls::{
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-use crate::{config::Error, watched::File};
+use crate::setting::{Error, File};
 
 /// The certificates in what the file contains.
 ///

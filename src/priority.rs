@@ -7,8 +7,8 @@
 #[cfg(target_os = "linux")]
 use rustix::process::{getpriority_process, setpriority_process};
 
-#[cfg(target_os = "linux")]
-use crate::config::MAX_NICE;
+/// Linux's largest nice value.
+pub const MAX_NICE: u8 = 19;
 
 /// Lets other threads of this process run before this one; `nice` says by how much, from 0 to 19.
 ///

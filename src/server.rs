@@ -16,7 +16,7 @@ mod tokens;
 mod transport;
 mod web;
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use evenkeel_proto::v1::tensor_ops_service_server::TensorOpsServiceServer;
@@ -25,10 +25,9 @@ use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use rayon::ThreadPoolBuildError;
 use tokio::task::JoinSet;
-use tonic::{body::Body, codegen::http::Response, service::Routes};
+use tonic::{codegen::http::Response, service::Routes};
 use tonic_reflection::server::Builder as Reflection;
 
-pub(crate) use deadline::Unfinished;
 #[doc(hidden)]
 pub use metadata::Metadata;
 pub use running::Running;
@@ -59,9 +58,6 @@ use crate::{
     service::{Codec, Service},
     watched::Reloads,
 };
-
-/// An answer that is waited for.
-pub(crate) type BoxedAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// What HTTP/2 reads of a request's headers. Up to there, a call whose metadata is too long has a status of gRPC
 /// (`admission::MAX_METADATA_BYTES`); beyond it, HTTP/2's library answers with 431, and from four times that on it closes

@@ -16,7 +16,7 @@ use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, reload,
 pub use lines::Lines;
 pub(crate) use lines::lost;
 
-use crate::{config, panics};
+use crate::{panics, setting};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -41,8 +41,8 @@ impl Config {
     /// # Errors
     /// Names `log-level` when the directives cannot be read. A single word that is no level is refused too: to
     /// [`EnvFilter`] it is the name of a crate, so a mistyped level would silence everything.
-    pub fn new(directives: &str, format: Format) -> Result<Self, config::Error> {
-        let refuse = |reason: String| config::Error { key: "log-level", reason };
+    pub fn new(directives: &str, format: Format) -> Result<Self, setting::Error> {
+        let refuse = |reason: String| setting::Error { key: "log-level", reason };
         let word = directives.split(',').map(str::trim).find(|word| {
             !word.is_empty()
                 && word.chars().all(|c| c.is_alphanumeric() || c == '_')
@@ -99,9 +99,9 @@ impl Level {
     ///
     /// # Errors
     /// As [`Config::new`]; nothing changes then.
-    pub fn change(&self, directives: &str) -> Result<(), config::Error> {
+    pub fn change(&self, directives: &str) -> Result<(), setting::Error> {
         let Config { filter, format: _ } = Config::new(directives, Format::default())?;
-        let gone = |error: reload::Error| config::Error { key: "log-level", reason: error.to_string() };
+        let gone = |error: reload::Error| setting::Error { key: "log-level", reason: error.to_string() };
         self.0.reload(filter).map_err(gone)
     }
 }

@@ -1,8 +1,6 @@
 //! Files that are read again when they change.
 
 use std::{
-    fmt,
-    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -10,9 +8,9 @@ use std::{
 use tokio::task::JoinSet;
 
 use crate::{
-    config::Error,
     metrics::{Files, Metrics},
     read::{self, Content, Reader},
+    setting::{Error, File},
 };
 
 /// How long reading a file may take, at the start and whenever it is looked at: longer than a drive that is busy, and shorter
@@ -21,21 +19,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the files are looked at. They are small, and their content tells more than their times: Kubernetes changes
 /// a link to a folder.
 const PERIOD: Duration = Duration::from_secs(1);
-
-/// A file that a setting names.
-#[derive(Clone, Debug)]
-pub(crate) struct File {
-    /// The setting.
-    pub(crate) key: &'static str,
-    pub(crate) path: PathBuf,
-}
-
-impl File {
-    /// An error in what it contains.
-    pub(crate) fn error(&self, reason: impl fmt::Display) -> Error {
-        Error { key: self.key, reason: format!("{}: {reason}", self.path.display()) }
-    }
-}
 
 /// What makes a value from what the files contain, in their order.
 type Parse<T> = fn(&[File], &[Vec<u8>]) -> Result<T, Error>;

@@ -16,8 +16,10 @@ use prost::Message;
 use tonic::{
     Status,
     body::Body,
-    codegen::http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE},
+    codegen::http::{HeaderValue, Response, header::CONTENT_TYPE},
 };
+
+use crate::grpc::trailers;
 
 /// A message that ends in one field of tensors.
 pub(super) trait Answer: Message {
@@ -81,16 +83,6 @@ pub(super) fn opening<A: Answer>(mut answer: A, data_len: usize) -> Bytes {
     let tensors = answer.take_tensors();
     let [tensor] = &tensors[..] else { unreachable!("an answer with elements to come has one tensor") };
     bulk::opening(&answer, (A::TENSORS, tensor), data_len)
-}
-
-/// What ends a response.
-pub(crate) fn trailers(outcome: &Result<(), Status>) -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    match outcome {
-        Ok(()) => _ = trailers.insert("grpc-status", HeaderValue::from_static("0")),
-        Err(status) => status.add_header(&mut trailers).expect("our own messages and details fit into headers"),
-    }
-    trailers
 }
 
 /// A body of these segments that ends well.

@@ -17,14 +17,11 @@ use tokio::{
 };
 use tonic::{Status, body::Body, codegen::http::Response};
 
-use super::{
-    answer::{into_response, trailers},
-    arriving::Reading,
-};
+use super::{answer::into_response, arriving::Reading};
 use crate::{
     error::Error,
+    grpc::{Unfinished, trailers},
     observe::{CallRecord, caught},
-    server::Unfinished,
 };
 
 /// What comes next.

@@ -18,6 +18,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::{AbortHandle, JoinSet},
 };
 
@@ -29,6 +30,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// A request has a few headers; what is larger is refused.
 const BUFFER_BYTES: usize = 16 << 10;
+/// Answers that are written at a time, each by a thread of its own; others wait.
+const WRITERS: usize = 2;
 /// Connections at a time.
 const CONNECTIONS: usize = 16;
 /// After an error of `accept`, which is mostly that there are no descriptors left: time for some to come back.
@@ -55,6 +58,7 @@ impl Endpoint {
 
     /// Answers until it is dropped, and with it whoever is being answered.
     pub(crate) async fn serve(self, exposition: Arc<Exposition>) {
+        let exposition = Arc::new((exposition, Semaphore::new(WRITERS)));
         let (mut answering, mut oldest_first) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
         loop {
             let stream = match self.listener.accept().await {
@@ -82,7 +86,10 @@ impl Endpoint {
     }
 }
 
-async fn answer(stream: TcpStream, exposition: Arc<Exposition>) {
+/// What writes answers, and how many may be written at the same time.
+type Writing = (Arc<Exposition>, Semaphore);
+
+async fn answer(stream: TcpStream, exposition: Arc<Writing>) {
     let service = service_fn(|request| {
         let exposition = Arc::clone(&exposition);
         async move { Ok::<_, Infallible>(respond(&request, exposition).await) }
@@ -98,7 +105,7 @@ async fn answer(stream: TcpStream, exposition: Arc<Exposition>) {
     }
 }
 
-async fn respond(request: &Request<Incoming>, exposition: Arc<Exposition>) -> Response<Full<Bytes>> {
+async fn respond(request: &Request<Incoming>, writing: Arc<Writing>) -> Response<Full<Bytes>> {
     if request.uri().path() != "/metrics" {
         return refuse(StatusCode::NOT_FOUND, "the metrics are at /metrics\n");
     }
@@ -108,6 +115,9 @@ async fn respond(request: &Request<Incoming>, exposition: Arc<Exposition>) -> Re
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
+    let (exposition, writers) = &*writing;
+    let _writer = writers.acquire().await;
+    let exposition = Arc::clone(exposition);
     // Beside the threads that serve: the system counts open files one by one.
     let Ok(text) = tokio::task::spawn_blocking(move || exposition.text()).await else {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n");

@@ -18,10 +18,11 @@ use super::{
     connector::{Connector, HTTP_2},
 };
 use crate::{
-    config::{Error, OtlpConfig},
+    config::OtlpConfig,
     metrics::Files,
     pem,
-    watched::{File, Reloaded, Reloads},
+    setting::{Error, File},
+    watched::{Reloaded, Reloads},
 };
 
 /// The settings of the files, each by its flag and by OpenTelemetry's own variable: one of the two.

@@ -7,10 +7,11 @@ use tonic::{
 };
 
 use crate::{
-    config::{Error, OtlpConfig},
+    config::OtlpConfig,
     lines::lines,
     metrics::Files,
-    watched::{File, Reloaded, Reloads},
+    setting::{Error, File},
+    watched::{Reloaded, Reloads},
 };
 
 /// Names that belong to HTTP/2, gRPC and the exporter.

@@ -13,8 +13,10 @@ use tonic::{
 };
 use tower::Service;
 
-use super::BoxedAnswer;
-use crate::{direct::is_compressed, error::Error};
+use crate::{
+    error::Error,
+    grpc::{BoxedResponse, is_compressed},
+};
 
 /// Gives the errors of the codec inside their reason, and answers a message above the limit by gRPC's book.
 #[derive(Clone, Debug)]
@@ -37,13 +39,13 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxedAnswer;
+    type Future = BoxedResponse;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.codec.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
+    fn call(&mut self, request: Request<Body>) -> BoxedResponse {
         // What is understood the headers do not say any more.
         let is_compressed = is_compressed(request.headers());
         let answer = self.codec.call(request);

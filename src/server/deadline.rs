@@ -19,8 +19,12 @@ use tonic::{
 };
 use tower::Service;
 
-use super::{BoxedAnswer, admission::Kind};
-use crate::{direct::trailers, error::Error, observe::CallRecord};
+use super::admission::Kind;
+use crate::{
+    error::Error,
+    grpc::{BoxedResponse, Unfinished, trailers},
+    observe::CallRecord,
+};
 
 /// The header that has a call's deadline.
 const TIMEOUT: &str = "grpc-timeout";
@@ -39,11 +43,11 @@ impl<S> Deadline<S> {
 
 impl<S> Service<Request<Body>> for Deadline<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedAnswer>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxedAnswer;
+    type Future = BoxedResponse;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.service.poll_ready(cx)
@@ -75,10 +79,6 @@ where
         })
     }
 }
-
-/// Marks a response whose body is still being computed: the deadline holds for it, too.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Unfinished;
 
 /// A body that must end in time; what there is of it then is dropped, and trailers say why.
 struct Until {

@@ -13,7 +13,7 @@ use tonic::{
 };
 use tower::Service;
 
-use super::BoxedAnswer;
+use crate::grpc::BoxedResponse;
 
 /// Sends the calls of the tensor service straight to it, the others through tonic's router, whose way costs as much as
 /// the shortest calls do.
@@ -31,18 +31,18 @@ impl<T> Front<T> {
 
 impl<T> Service<Request<Body>> for Front<T>
 where
-    T: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedAnswer>,
+    T: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxedAnswer;
+    type Future = BoxedResponse;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         ready!(self.tensors.poll_ready(cx))?;
         Service::<Request<Body>>::poll_ready(&mut self.others, cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
+    fn call(&mut self, request: Request<Body>) -> BoxedResponse {
         if is_of(SERVICE_NAME, request.uri().path()) {
             self.tensors.call(request)
         } else {

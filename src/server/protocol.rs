@@ -16,8 +16,7 @@ use tonic::{
 };
 use tower::Service;
 
-use super::BoxedAnswer;
-use crate::error::Error;
+use crate::{error::Error, grpc::BoxedResponse};
 
 /// What is read of a request before it is answered, in bytes. Some clients only listen once all is sent; and what is
 /// wrong with a request of HTTP/2 is said to its client only while it has no answer.
@@ -91,17 +90,17 @@ impl<S> OnlyGrpc<S> {
 
 impl<S> Service<Request<Body>> for OnlyGrpc<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedAnswer>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxedAnswer;
+    type Future = BoxedResponse;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
+    fn call(&mut self, request: Request<Body>) -> BoxedResponse {
         let Some(&no_call) = request.extensions().get::<NoCall>() else {
             return match request.extensions().get::<Refused>() {
                 Some(Refused(error)) => Box::pin(ready(Ok(Status::from(error.clone()).into_http()))),

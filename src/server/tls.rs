@@ -13,7 +13,8 @@ use rustls::{
 use crate::{
     config::{Error, SecurityConfig},
     pem,
-    watched::{File, Reload, Reloaded},
+    setting::File,
+    watched::{Reload, Reloaded},
 };
 
 /// What gRPC speaks inside of TLS.

@@ -16,12 +16,13 @@ use tonic::{
 };
 use tower::Service;
 
-use super::BoxedAnswer;
 use crate::{
     config::{self, SecurityConfig},
     error::Error,
+    grpc::BoxedResponse,
     lines::lines,
-    watched::{File, Reload, Reloaded},
+    setting::File,
+    watched::{Reload, Reloaded},
 };
 
 /// A file of tokens. Its content is in no log, and no `Debug` shows it.
@@ -105,17 +106,17 @@ impl<S> Authorize<S> {
 
 impl<S> Service<Request<Body>> for Authorize<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedAnswer>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxedAnswer;
+    type Future = BoxedResponse;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.service.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> BoxedAnswer {
+    fn call(&mut self, request: Request<Body>) -> BoxedResponse {
         match &self.tokens {
             Some(tokens) if !tokens.admit(request.uri().path(), request.headers()) => {
                 Box::pin(ready(Ok(Status::from(Error::Unauthenticated).into_http())))

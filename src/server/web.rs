@@ -29,11 +29,14 @@ use tower_http::cors::{AllowOrigin, Any, Cors, CorsLayer};
 
 use self::{dispatch::Dispatch, pieces::Pieces};
 use super::{
-    BoxedAnswer, MAX_HEADER_BYTES,
+    MAX_HEADER_BYTES,
     body_error::{Telling, telling},
     calls::{CallGuard, CallService, HeldBody, MakeCallService},
 };
-use crate::config::{ANY_ORIGIN, WebConfig};
+use crate::{
+    config::{ANY_ORIGIN, WebConfig},
+    grpc::BoxedResponse,
+};
 
 /// What a page may send: what clients of gRPC-Web do send, tokens, and the names of traces.
 const REQUEST_HEADERS: [&str; 9] = [
@@ -146,7 +149,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxedAnswer;
+    type Future = BoxedResponse;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

@@ -17,7 +17,10 @@ use tonic::{
 use tonic_web::GrpcWebService;
 use tower::Service;
 
-use crate::server::{BoxedAnswer, calls::BoxError, protocol::NoCall};
+use crate::{
+    grpc::BoxedResponse,
+    server::{calls::BoxError, protocol::NoCall},
+};
 
 /// Has calls of gRPC-Web translated, and sends other requests to `calls`.
 #[derive(Clone, Debug)]
@@ -34,18 +37,18 @@ impl<S> Dispatch<S> {
 
 impl<S, B> Service<Request<B>> for Dispatch<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedAnswer>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>,
     B: HttpBody<Data = Bytes, Error: Into<BoxError> + std::fmt::Display> + Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxedAnswer;
+    type Future = BoxedResponse;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.calls.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> BoxedAnswer {
+    fn call(&mut self, request: Request<B>) -> BoxedResponse {
         let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let is_web = content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc-web"));
         if is_web && request.method() == Method::POST {
