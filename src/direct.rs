@@ -23,6 +23,7 @@ mod answer;
 mod arriving;
 mod following;
 mod head;
+mod reading;
 mod receive;
 
 pub use self::head::normalize_head;

@@ -8,6 +8,9 @@ use tonic::{
     codegen::http::{HeaderMap, HeaderValue, Response},
 };
 
+/// An error of a body, whoever reads it.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A response that is waited for.
 pub(crate) type BoxedResponse = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 

@@ -19,7 +19,8 @@
 //! | `wire` | protobuf messages to operations and back |
 //! | `executor`, `estimate` | the bridge from tokio to the kernels, and where a call runs |
 //! | `observe` | the record of each call: its count, its log line, its span |
-//! | `metrics` | what the server counts of itself, and the port that Prometheus asks |
+//! | `metrics` | what the server counts of itself |
+//! | `scrape` | the port that Prometheus asks |
 //! | `otlp` | traces and metrics for a collector |
 //! | `panics` | what a panic says |
 //! | `watched`, `pem` | files that are read again when they change, and certificates in them |
@@ -72,6 +73,7 @@ mod prefix;
 mod priority;
 mod read;
 pub mod reload;
+mod scrape;
 pub mod server;
 mod service;
 mod setting;

@@ -4,16 +4,12 @@
 //! and no string, and nothing that a client sends makes a new series. What it all means is in `docs/operations.md`.
 
 mod calls;
-mod endpoint;
-mod exposition;
 mod histogram;
 mod labels;
-mod process;
 mod route;
 
-pub(crate) use endpoint::Endpoint;
-pub(crate) use exposition::Exposition;
-pub(crate) use labels::{Elements, Files, Kind, Method, Reason, code_name};
+pub(crate) use histogram::Histogram;
+pub(crate) use labels::{Elements, Files, Kind, Method, Reason, code_name, code_names};
 pub(crate) use route::Route;
 
 use std::{
@@ -24,26 +20,26 @@ use std::{
 
 use tonic::Code;
 
-use self::{calls::Calls, histogram::Histogram, route::Routes};
+use self::{calls::Calls, route::Routes};
 use crate::error::Error;
 
 /// Counts up; wraps after some 10^19.
 #[derive(Debug, Default)]
-struct Counter(AtomicU64);
+pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     fn add(&self, amount: u64) {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// Something that is there for a while, counted as long as this is.
 #[derive(Debug, Default)]
-struct Level(AtomicU64);
+pub(crate) struct Level(AtomicU64);
 
 impl Level {
     fn rise(&self) {
@@ -54,18 +50,18 @@ impl Level {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// What the calls of one method of the tensor service compute, and how long they wait for it.
 #[derive(Debug)]
-struct Work {
+pub(crate) struct Work {
     /// By kind and dtype.
-    operations: [[Counter; Elements::COUNT]; Kind::COUNT],
-    queue: Histogram,
-    compute: Histogram,
+    pub(crate) operations: [[Counter; Elements::COUNT]; Kind::COUNT],
+    pub(crate) queue: Histogram,
+    pub(crate) compute: Histogram,
 }
 
 impl Default for Work {
@@ -78,17 +74,17 @@ impl Default for Work {
 /// The numbers of one server.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    calls: [Calls; Method::COUNT],
-    work: [Work; Method::TENSOR_OPS],
+    pub(crate) calls: [Calls; Method::COUNT],
+    pub(crate) work: [Work; Method::TENSOR_OPS],
     /// Jobs that wait for a thread.
-    queued: Level,
+    pub(crate) queued: Level,
     /// Jobs that are computed.
-    running: Level,
-    refused: [Counter; Reason::COUNT],
-    routes: Routes,
-    panics: Counter,
+    pub(crate) running: Level,
+    pub(crate) refused: [Counter; Reason::COUNT],
+    pub(crate) routes: Routes,
+    pub(crate) panics: Counter,
     /// Files whose last change could not be used.
-    unusable: [AtomicBool; Files::COUNT],
+    pub(crate) unusable: [AtomicBool; Files::COUNT],
 }
 
 impl Default for Metrics {

@@ -5,6 +5,7 @@
 //! The [`RecordGuard`] travels with the response. When it ends, or is dropped because nobody waits any more, the call gets
 //! one count in the metrics, one line in the log and one span, all of them with the same status code.
 
+mod entry;
 mod line;
 mod record;
 mod recorder;

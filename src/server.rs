@@ -31,7 +31,7 @@ use tonic_reflection::server::Builder as Reflection;
 #[doc(hidden)]
 pub use metadata::Metadata;
 pub use running::Running;
-pub(crate) use tls::Tls;
+use tls::Tls;
 
 use crate::{
     address::Address,
@@ -41,11 +41,13 @@ use crate::{
     counters::Counters,
     direct::Direct,
     executor::Executor,
-    metrics::{Endpoint, Exposition, Files, Metrics},
+    grpc::BoxError,
+    metrics::{Files, Metrics},
     observe::Recorder,
     otlp::{self, Otlp},
+    scrape::{Certificate, Endpoint, Exposition},
     server::{
-        calls::{BoxError, CallSettings, MakeCallService},
+        calls::{CallSettings, MakeCallService},
         codec_errors::CodecErrors,
         compression::Compression,
         deadline::Deadline,
@@ -200,8 +202,9 @@ impl Server {
         let mut beside = JoinSet::new();
         if let Some(endpoint) = endpoint {
             tracing::info!(address = %endpoint.address(), "serving metrics");
+            let certificate = tls.clone().map(|tls| Arc::new(tls) as Arc<dyn Certificate>);
             let exposition =
-                Exposition::new(Arc::clone(&metrics), Arc::clone(&counters), Arc::clone(&executor), tls.clone());
+                Exposition::new(Arc::clone(&metrics), Arc::clone(&counters), Arc::clone(&executor), certificate);
             beside.spawn(endpoint.serve(exposition.into()));
         }
         let (health, health_service) = Health::serving();

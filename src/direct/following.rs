@@ -17,7 +17,7 @@ use tokio::{
 };
 use tonic::{Status, body::Body, codegen::http::Response};
 
-use super::{answer::into_response, arriving::Reading};
+use super::{answer::into_response, reading::Reading};
 use crate::{
     error::Error,
     grpc::{Unfinished, trailers},

@@ -5,16 +5,16 @@ use std::array;
 use super::{Counter, histogram::Histogram};
 
 /// gRPC's status codes, 0 to 16.
-pub(super) const CODES: usize = 17;
+pub(crate) const CODES: usize = 17;
 
 /// The calls of one method.
 #[derive(Debug)]
-pub(super) struct Calls {
-    pub(super) started: Counter,
-    pub(super) handled: [Counter; CODES],
-    pub(super) handling: Histogram,
-    pub(super) received_bytes: Counter,
-    pub(super) sent_bytes: Counter,
+pub(crate) struct Calls {
+    pub(crate) started: Counter,
+    pub(crate) handled: [Counter; CODES],
+    pub(crate) handling: Histogram,
+    pub(crate) received_bytes: Counter,
+    pub(crate) sent_bytes: Counter,
 }
 
 impl Default for Calls {
@@ -31,7 +31,7 @@ impl Default for Calls {
 
 impl Calls {
     /// How many have come and not ended.
-    pub(super) fn in_flight(&self) -> u64 {
+    pub(crate) fn in_flight(&self) -> u64 {
         let ended: u64 = self.handled.iter().map(Counter::get).sum();
         self.started.get().saturating_sub(ended)
     }

@@ -52,7 +52,7 @@ impl Histogram {
     }
 
     /// Sum in seconds, number, and the number in each bucket beside its bound in seconds.
-    pub(super) fn read(&self) -> (f64, u64, [(f64, u64); BOUNDS.len() + 1]) {
+    pub(crate) fn read(&self) -> (f64, u64, [(f64, u64); BOUNDS.len() + 1]) {
         let buckets = array::from_fn(|index| {
             let bound = BOUNDS.get(index).map_or(f64::INFINITY, |&nanos| seconds(nanos));
             (bound, self.buckets[index].load(Ordering::Relaxed))

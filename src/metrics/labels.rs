@@ -367,7 +367,7 @@ impl Files {
 }
 
 /// The names of gRPC's codes, 0 to 16.
-pub(super) fn code_names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn code_names() -> impl Iterator<Item = &'static str> {
     (0..).map(|code| code_name(Code::from_i32(code))).take(CODES)
 }
 

@@ -20,11 +20,11 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(super) const COUNT: usize = 5;
-    pub(super) const ALL: [Self; Self::COUNT] =
+    pub(crate) const COUNT: usize = 5;
+    pub(crate) const ALL: [Self; Self::COUNT] =
         [Self::OneFrame, Self::Streamed, Self::Collected, Self::Gathered, Self::Codec];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OneFrame => "one_frame",
             Self::Streamed => "streamed",
@@ -37,7 +37,7 @@ impl Route {
 
 /// How many messages have taken each route.
 #[derive(Debug)]
-pub(super) struct Routes([Counter; Route::COUNT]);
+pub(crate) struct Routes([Counter; Route::COUNT]);
 
 impl Default for Routes {
     fn default() -> Self {
@@ -46,11 +46,11 @@ impl Default for Routes {
 }
 
 impl Routes {
-    pub(super) fn add(&self, route: Route) {
+    pub(crate) fn add(&self, route: Route) {
         self.0[route as usize].add(1);
     }
 
-    pub(super) fn get(&self) -> impl Iterator<Item = (Route, u64)> {
+    pub(crate) fn get(&self) -> impl Iterator<Item = (Route, u64)> {
         Route::ALL.into_iter().zip(self.0.iter().map(Counter::get))
     }
 }

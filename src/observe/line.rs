@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{Level, event};
 
-use super::record::{End, Entry};
+use super::entry::{End, Entry};
 use crate::metrics::{Method, code_name};
 
 /// Writes the line of a call that has ended.

@@ -1,7 +1,6 @@
 //! The record of one call.
 
 use std::{
-    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering},
@@ -12,7 +11,11 @@ use std::{
 use evenkeel_kernels::{DType, TensorRef};
 use tonic::{Code, codegen::http::Extensions};
 
-use super::{InPieces, Queued, Recorder, line};
+use super::{
+    InPieces, Queued, Recorder,
+    entry::{Described, End, Entry, Shape},
+    line,
+};
 use crate::{
     error::Error,
     metrics::{Elements, Kind, Method, Route},
@@ -70,32 +73,6 @@ enum Gone {
     ShutDown,
 }
 
-/// What a call computes, on what.
-#[derive(Clone, Debug)]
-pub(super) struct Described {
-    pub(super) kind: &'static str,
-    pub(super) dtype: &'static str,
-    pub(super) shape: Shape,
-}
-
-/// What the log says of the size of tensors.
-#[derive(Clone, Debug)]
-pub(super) enum Shape {
-    One(Vec<usize>),
-    Several { tensors: usize, elements: usize },
-    Streamed { elements: u64 },
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::One(shape) => write!(f, "{shape:?}"),
-            Self::Several { tensors, elements } => write!(f, "{tensors} tensors, {elements} elements"),
-            Self::Streamed { elements } => write!(f, "{elements} elements"),
-        }
-    }
-}
-
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -125,30 +102,6 @@ impl Stage {
             Self::Responding => "the client left before it had all of the answer",
         }
     }
-}
-
-/// How a call has ended.
-#[derive(Debug)]
-pub(super) struct End {
-    pub(super) code: Code,
-    /// What is wrong, in words for the log; `None`: nothing, or nothing is known of it.
-    pub(super) words: Option<String>,
-    /// The bug that has ended it is this server's.
-    pub(super) is_ours: bool,
-}
-
-/// What the log line of a call says, beside how it has ended.
-#[derive(Debug)]
-pub(super) struct Entry<'a> {
-    pub(super) method: Method,
-    pub(super) path: Option<&'a str>,
-    pub(super) trace_id: Option<&'a str>,
-    pub(super) described: Option<&'a Described>,
-    pub(super) queued: Option<Duration>,
-    pub(super) computed: Option<Duration>,
-    pub(super) received: u64,
-    pub(super) sent: u64,
-    pub(super) elapsed: Duration,
 }
 
 impl CallRecord {

@@ -30,10 +30,9 @@ use super::{
 use crate::{
     budget::{Budget, Portion, Reservation},
     counters::Counters,
+    grpc::BoxError,
     observe::{Recorder, Responding},
 };
-
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the calls of all connections share.
 #[derive(Debug)]

@@ -24,6 +24,9 @@ const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// How messages to the sender of this may be.
 const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
+/// What the first step of a message that is expected to stay small may make, in bytes.
+const SHORT_PIECE: usize = 1024;
+
 /// What is written at a time.
 const PIECE: usize = 64 << 10;
 /// So many pieces later others have their turn.

@@ -13,6 +13,7 @@ use rustls::{
 use crate::{
     config::{Error, SecurityConfig},
     pem,
+    scrape::Certificate,
     setting::File,
     watched::{Reload, Reloaded},
 };
@@ -56,9 +57,10 @@ impl Tls {
         };
         Ok(Some((Self(settings), reload)))
     }
+}
 
-    /// When the certificate that is in use ends, in seconds of Unix time; `None`: that is not known.
-    pub(crate) fn expiry(&self) -> Option<i64> {
+impl Certificate for Tls {
+    fn expiry(&self) -> Option<i64> {
         self.0.get().expiry
     }
 }

@@ -11,8 +11,8 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    io::ClientPreface,
     metrics::{Counted, Metrics},
+    preface::ClientPreface,
 };
 
 /// A connection, as those who serve its requests know it.

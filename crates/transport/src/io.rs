@@ -14,7 +14,7 @@ pub(crate) use self::{
     coalesced::CoalescedWrites,
     detect::{Rewind, detect},
     fair::FairIo,
-    preface::{ClientPreface, PrefaceWatch},
+    preface::PrefaceWatch,
     stream::Stream,
     write_timeout::WriteTimeout,
 };

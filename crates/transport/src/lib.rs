@@ -8,6 +8,7 @@ mod limits;
 mod listener;
 mod metrics;
 mod min_rate;
+mod preface;
 mod response_body;
 mod send_progress;
 mod send_timeout;

@@ -1,5 +1,7 @@
 //! What becomes of bodies of every kind.
 
+use bytes::Bytes;
+use evenkeel_proto::v1 as pb;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use prost::Message as _;

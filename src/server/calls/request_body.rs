@@ -16,13 +16,13 @@ use super::{
         admission::Messages,
         body_error::{TransportError, of_transport},
     },
-    BoxError,
     guard::CallGuard,
 };
 use crate::{
     budget::Portion,
     counters::Counters,
     error::Error,
+    grpc::BoxError,
     observe::{CallRecord, Stage},
 };
 

@@ -6,7 +6,7 @@ use bytes::{Buf as _, Bytes};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
-use super::{PIECE, request::SHORT_PIECE};
+use super::{PIECE, SHORT_PIECE};
 use crate::config::Encoding;
 
 /// The largest window of gzip: 32 KiB, in bits.

@@ -12,7 +12,7 @@ use http_body::{Body as HttpBody, Frame};
 use tonic::Status;
 
 use super::{
-    PIECE, PIECES_IN_A_ROW,
+    PIECE, PIECES_IN_A_ROW, SHORT_PIECE,
     coder::{Decoder, Step},
 };
 use crate::{
@@ -20,9 +20,9 @@ use crate::{
     config::Encoding,
     decoded_size::DecodedSize,
     error::Error,
+    grpc::BoxError,
     observe::CallRecord,
     prefix::{Announced, Prefix},
-    server::calls::BoxError,
 };
 
 /// What the bytes of messages that were decompressed are taken from.
@@ -62,8 +62,6 @@ struct Message {
 
 /// A message of so few bytes is expected to stay small: the memory for a piece would take longer than all that is done in it.
 const SHORT: usize = 128;
-/// What the first step of such a message may make.
-pub(super) const SHORT_PIECE: usize = 1024;
 
 /// What a decoder may hold to be used again.
 const KEPT: usize = 256 << 10;

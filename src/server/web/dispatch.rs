@@ -18,8 +18,8 @@ use tonic_web::GrpcWebService;
 use tower::Service;
 
 use crate::{
-    grpc::BoxedResponse,
-    server::{calls::BoxError, protocol::NoCall},
+    grpc::{BoxError, BoxedResponse},
+    server::protocol::NoCall,
 };
 
 /// Has calls of gRPC-Web translated, and sends other requests to `calls`.

@@ -3,45 +3,20 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::{Notify, oneshot},
+    sync::oneshot,
 };
+
+use crate::preface::ClientPreface;
 
 /// What a client of HTTP/2 begins with: the magic line of 24 bytes, and a frame of settings. HTTP/2 itself compares the
 /// line and closes the connection over any other.
 const PREFACE_BYTES: usize = 24 + 9;
-
-/// Whether a client has sent its preface.
-#[derive(Debug, Default)]
-pub(crate) struct ClientPreface {
-    has_come: AtomicBool,
-    notify: Notify,
-}
-
-impl ClientPreface {
-    pub(crate) fn has_come(&self) -> bool {
-        self.has_come.load(Ordering::Relaxed)
-    }
-
-    /// It has.
-    pub(crate) fn came(&self) {
-        self.has_come.store(true, Ordering::Relaxed);
-        self.notify.notify_one();
-    }
-
-    /// Waits for it.
-    pub(crate) async fn wait(&self) {
-        self.notify.notified().await;
-    }
-}
 
 /// A stream that notes whether its client has begun to speak, and is given back when HTTP/2 is done with it.
 #[derive(Debug)]

@@ -5,8 +5,6 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Elements, Files, Method, Metrics, Reason, histogram::Histogram, labels::code_names, process};
-use crate::{buffers::BufferMetrics, counters::Counters, executor::Executor, server::Tls, telemetry};
 use evenkeel_kernels::simd::{self, InstructionSet};
 use prometheus_client::{
     collector::Collector,
@@ -15,20 +13,35 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::process;
+use crate::{
+    buffers::BufferMetrics,
+    counters::Counters,
+    executor::Executor,
+    metrics::{Elements, Files, Histogram, Method, Metrics, Reason, code_names},
+    telemetry,
+};
+
 /// What `Content-Type` says of it.
 pub(super) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
+
+/// A certificate that is in use, and may be replaced.
+pub(crate) trait Certificate: fmt::Debug + Send + Sync {
+    /// When it ends, in seconds of Unix time; `None`: that is not known.
+    fn expiry(&self) -> Option<i64>;
+}
 
 /// Writes the numbers of a server.
 #[derive(Debug)]
 pub(crate) struct Exposition(Registry);
 
 impl Exposition {
-    /// `tls`: whose certificate is looked at; `None`: there is none.
+    /// `tls`: the server's certificate; `None`: there is none.
     pub(crate) fn new(
         metrics: Arc<Metrics>,
         counters: Arc<Counters>,
         executor: Arc<Executor>,
-        tls: Option<Tls>,
+        tls: Option<Arc<dyn Certificate>>,
     ) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Server { metrics, counters, executor, tls }));
@@ -48,7 +61,7 @@ struct Server {
     metrics: Arc<Metrics>,
     counters: Arc<Counters>,
     executor: Arc<Executor>,
-    tls: Option<Tls>,
+    tls: Option<Arc<dyn Certificate>>,
 }
 
 impl Collector for Server {
@@ -58,7 +71,7 @@ impl Collector for Server {
         work(&mut encoder, metrics)?;
         server(&mut encoder, metrics, executor)?;
         connections(&mut encoder, counters)?;
-        files(&mut encoder, metrics, tls.as_ref())?;
+        files(&mut encoder, metrics, tls.as_deref())?;
         process::encode(&mut encoder)
     }
 }
@@ -199,14 +212,14 @@ fn connections(encoder: &mut DescriptorEncoder<'_>, counted: &Counters) -> fmt::
     Ok(())
 }
 
-fn files(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, tls: Option<&Tls>) -> fmt::Result {
+fn files(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, tls: Option<&dyn Certificate>) -> fmt::Result {
     let help = "1: files have changed and cannot be used; what was read before is still in use.";
     let mut family = encoder.encode_descriptor("evenkeel_files_unusable", help, None, MetricType::Gauge)?;
     for (files, unusable) in Files::ALL.into_iter().zip(&metrics.unusable) {
         let unusable = u64::from(unusable.load(Ordering::Relaxed));
         ConstGauge::new(unusable).encode(family.encode_family(&[("files", files.name())])?)?;
     }
-    let Some(expiry) = tls.and_then(Tls::expiry) else { return Ok(()) };
+    let Some(expiry) = tls.and_then(Certificate::expiry) else { return Ok(()) };
     let (name, help) = ("evenkeel_tls_certificate_expiry_timestamp_seconds", "When the certificate in use ends.");
     ConstGauge::new(expiry).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }

@@ -1,0 +1,48 @@
+//! Reading a tensor's elements, which are computed as they come.
+
+use bytes::Bytes;
+use evenkeel_proto::v1 as pb;
+use tonic::{Status, Streaming};
+use tonic_prost::ProstDecoder;
+
+use super::receive::Incoming;
+use crate::{error::Error, prefix::Announced, service::Arriving};
+
+/// A call whose elements are being read.
+pub(super) struct Reading {
+    pub(super) incoming: Incoming,
+    pub(super) prefix: Announced,
+    pub(super) arriving: Arriving,
+    pub(super) limit: usize,
+}
+
+impl Reading {
+    /// Reads to the end, and gives each part of the output as it is computed. Returns the answer without them.
+    pub(super) async fn run(self, mut give: impl FnMut(Bytes)) -> Result<pb::NormalizeResponse, Error> {
+        let Self { mut incoming, prefix, mut arriving, limit } = self;
+        let streaming =
+            |body| Streaming::new_request(ProstDecoder::<pb::NormalizeRequest>::default(), body, None, Some(limit));
+        while arriving.wants(0).is_some() {
+            if incoming.here() == 0 {
+                incoming.next().await;
+            }
+            let here = incoming.here();
+            let Some(len) = arriving.wants(here) else { break };
+            let Some(part) = incoming.take(len).await else {
+                // That the message is not whole is all that matters of it, and a byte says so: tonic's words for it.
+                let body = incoming.into_body([prefix.to_bytes(), Bytes::from_static(&[0])]);
+                let status = streaming(body).message().await.err();
+                let status = status.unwrap_or_else(|| Status::internal("the message is not whole"));
+                return Err(Error::receiving(&status, limit));
+            };
+            arriving.take(&part, here).await?.into_iter().for_each(&mut give);
+        }
+        if !incoming.is_at_end() {
+            // More data, or trailers: what tonic would make of them after a message.
+            if let Err(status) = streaming(incoming.into_body([])).trailers().await {
+                return Err(Error::receiving(&status, limit));
+            }
+        }
+        arriving.finish().await
+    }
+}
