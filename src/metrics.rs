@@ -7,13 +7,15 @@ mod calls;
 mod endpoint;
 mod exposition;
 mod histogram;
+mod kinds;
 mod labels;
 mod process;
 mod route;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use exposition::Exposition;
-pub(crate) use labels::{Elements, Files, Kind, Method, Reason, code_name};
+pub(crate) use kinds::Kind;
+pub(crate) use labels::{Elements, Files, Method, Reason, code_name};
 pub(crate) use route::Route;
 
 use std::{
@@ -63,7 +65,7 @@ impl Level {
 #[derive(Debug)]
 struct Work {
     /// By kind and dtype.
-    operations: [[Counter; Elements::COUNT]; Kind::COUNT],
+    operations: [[Counter; Elements::COUNT]; Kind::MOST],
     queue: Histogram,
     compute: Histogram,
 }
@@ -198,7 +200,7 @@ impl Metrics {
     /// A request was understood: what is computed, on elements of which dtype.
     pub(crate) fn operation(&self, method: Method, kind: Kind, elements: Elements) {
         if let Some(work) = self.work.get(method.index()) {
-            work.operations[kind as usize][elements as usize].add(1);
+            work.operations[kind.index()][elements as usize].add(1);
         }
     }
 

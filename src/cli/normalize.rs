@@ -8,6 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use evenkeel_client::DType;
+use evenkeel_kernels::NormKind;
 use evenkeel_proto::v1 as pb;
 
 use self::{parameters::Parameters, statistics::Statistics};
@@ -38,7 +39,7 @@ pub enum Kind {
     Group,
 }
 
-impl From<Kind> for pb::NormKind {
+impl From<Kind> for NormKind {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Batch => Self::Batch,

@@ -28,6 +28,9 @@ pub enum NormKind {
 }
 
 impl NormKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Batch, Self::Layer, Self::Rms, Self::Instance, Self::Group];
+
     fn to_wire(self) -> pb::NormKind {
         match self {
             Self::Batch => pb::NormKind::Batch,
@@ -40,13 +43,6 @@ impl NormKind {
 
     /// `None` for a value that the contract does not have, and for "unspecified".
     pub(crate) fn from_wire(value: i32) -> Option<Self> {
-        match pb::NormKind::try_from(value).ok()? {
-            pb::NormKind::Unspecified => None,
-            pb::NormKind::Batch => Some(Self::Batch),
-            pb::NormKind::Layer => Some(Self::Layer),
-            pb::NormKind::Rms => Some(Self::Rms),
-            pb::NormKind::Instance => Some(Self::Instance),
-            pb::NormKind::Group => Some(Self::Group),
-        }
+        Self::ALL.into_iter().find(|kind| kind.to_wire() as i32 == value)
     }
 }

@@ -5,6 +5,7 @@ mod apply;
 mod backward;
 mod demand;
 mod forward;
+mod kind;
 mod layout;
 mod mean;
 mod parts;
@@ -23,39 +24,12 @@ use rayon::prelude::*;
 use statistics::Running;
 
 pub use demand::{normalize_backward_demand, normalize_demand};
+pub use kind::NormKind;
 pub use parts::{NormalizationByParts, PartStatistics};
 
 use crate::{
     Checkpoint, DType, Error, Tensor, TensorMut, TensorRef, Violations, dtype::with_element, stretch::Stretch,
 };
-
-/// Which elements are pooled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NormKind {
-    /// Per channel. `torch.nn.functional.batch_norm`.
-    Batch,
-    /// Over the trailing axes. `torch.nn.functional.layer_norm`.
-    Layer,
-    /// As `Layer`, by the root of the mean square. `torch.nn.functional.rms_norm`.
-    Rms,
-    /// Per sample and channel. `torch.nn.functional.instance_norm`.
-    Instance,
-    /// Per sample and group of channels. `torch.nn.functional.group_norm`.
-    Group,
-}
-
-impl NormKind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Batch, Self::Layer, Self::Rms, Self::Instance, Self::Group];
-
-    /// Whether running statistics can take the place of the input's own.
-    fn has_running_statistics(self) -> bool {
-        match self {
-            Self::Batch | Self::Instance => true,
-            Self::Layer | Self::Rms | Self::Group => false,
-        }
-    }
-}
 
 /// A normalization and its options; each means what the field of that name in the wire contract means.
 #[derive(Clone, Debug, PartialEq)]

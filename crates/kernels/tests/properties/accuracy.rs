@@ -236,7 +236,7 @@ fn magnitudes_near_the_ends_of_float64() {
                     })
                     .collect();
                 let grad_output: Vec<f64> = (0..len).map(|i| (i as f64 * 0.7).sin() + 0.25).collect();
-                let weights = if matches!(kind, NormKind::Layer | NormKind::Rms) { width } else { shape[1] };
+                let weights = if kind.has_channels() { shape[1] } else { width };
                 let weight: Vec<f64> = (0..weights).map(|i| 0.5 + i as f64 / 8.0).collect();
                 let spec = Normalization {
                     eps: Some(eps),

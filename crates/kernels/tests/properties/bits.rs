@@ -202,8 +202,7 @@ fn normalize_both(
 }
 
 fn weight_of(spec: &Normalization, dtype: DType, shape: &[usize]) -> Tensor {
-    let trailing = matches!(spec.kind, NormKind::Layer | NormKind::Rms);
-    noise(dtype, &[if trailing { shape[shape.len() - 1] } else { shape[1] }])
+    noise(dtype, &[if spec.kind.has_channels() { shape[1] } else { shape[shape.len() - 1] }])
 }
 
 #[test]

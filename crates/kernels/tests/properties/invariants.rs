@@ -30,7 +30,7 @@ fn scalable() -> impl Strategy<Value = Case> {
     cases_of(vec![DType::F32, DType::F64, DType::Bf16], Numbers::Ordinary)
         .prop_filter("own statistics", |case| case.running.is_none() || case.spec.training == Some(true))
         .prop_map(|mut case| {
-            if matches!(case.spec.kind, NormKind::Layer | NormKind::Rms | NormKind::Group) {
+            if !case.spec.kind.has_running_statistics() {
                 case.spec.eps = Some(0.0);
             }
             case

@@ -36,10 +36,7 @@ fn channel_axis(spec: &Normalization, shape: &[usize]) -> usize {
 }
 
 pub(crate) fn set_len(spec: &Normalization, shape: &[usize]) -> usize {
-    let in_group = match spec.kind {
-        NormKind::Group => shape[channel_axis(spec, shape)] / spec.groups,
-        NormKind::Batch | NormKind::Layer | NormKind::Rms | NormKind::Instance => 1,
-    };
+    let in_group = if spec.kind == NormKind::Group { shape[channel_axis(spec, shape)] / spec.groups } else { 1 };
     pooled(spec, shape).iter().map(|&axis| shape[axis]).product::<usize>() * in_group
 }
 
@@ -88,7 +85,7 @@ pub(crate) fn normalize(case: &Case) -> Option<Expected> {
     let channel = channel_axis(spec, shape);
     let own = running.is_none() || spec.training == Some(true);
     let eps = Big::from(spec.eps.expect("the cases set it"));
-    let centred = spec.kind != NormKind::Rms;
+    let centred = spec.kind.is_centred();
 
     let given = running.as_ref().map(|(mean, var)| [exact(mean), exact(var)]);
     let channels = given.as_ref().map_or(0, |[mean, _]| mean.len());
@@ -125,10 +122,8 @@ pub(crate) fn normalize(case: &Case) -> Option<Expected> {
 
     let pooled = pooled(spec, shape);
     let affine_index = |index: &IxDyn| -> Vec<usize> {
-        match spec.kind {
-            NormKind::Layer | NormKind::Rms => pooled.iter().map(|&axis| index[axis]).collect(),
-            NormKind::Batch | NormKind::Instance | NormKind::Group => vec![index[channel]],
-        }
+        let is_by_channel = spec.kind.has_channels();
+        if is_by_channel { vec![index[channel]] } else { pooled.iter().map(|&axis| index[axis]).collect() }
     };
     let (w, b) = (weight.as_ref().map(exact), bias.as_ref().map(exact));
     let one = Big::from(1);
