@@ -65,7 +65,10 @@ fn normalized(u: &mut Unstructured<'_>) -> Result<()> {
         shape[spec.axes[0] as usize..].to_vec()
     };
     let affine = |u: &mut Unstructured<'_>| maybe(u, |u| tensor(u, DType::F32, &affine_shape));
-    let (weight, bias, mean, var) = (affine(u)?, affine(u)?, affine(u)?, affine(u)?);
+    let (mut weight, mut bias, mean, var) = (affine(u)?, affine(u)?, affine(u)?, affine(u)?);
+    if !kind.has_affine() && u.ratio(3, 4)? {
+        (weight, bias) = (None, None);
+    }
     let parameters = NormParameters {
         weight: weight.as_ref().map(Tensor::view),
         bias: bias.as_ref().map(Tensor::view),

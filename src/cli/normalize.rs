@@ -37,6 +37,8 @@ pub enum Kind {
     Instance,
     /// Per sample and group of channels.
     Group,
+    /// Over axis 1, of one dimension over all: divided by the norm, to vectors of length 1.
+    L2,
 }
 
 impl From<Kind> for NormKind {
@@ -47,6 +49,7 @@ impl From<Kind> for NormKind {
             Kind::Rms => Self::Rms,
             Kind::Instance => Self::Instance,
             Kind::Group => Self::Group,
+            Kind::L2 => Self::L2,
         }
     }
 }
@@ -87,7 +90,8 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     groups: u32,
 
-    /// Added to the variance. Default: 1e-5; for `--kind rms` 1.1920929e-7 (float64: 2.220446049250313e-16).
+    /// Added to the variance. Default: 1e-5; for `--kind rms` 1.1920929e-7 (float64: 2.220446049250313e-16). For `--kind l2`
+    /// what elements are divided by at least. Default: 1e-12.
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     eps: Option<f64>,
 
@@ -161,7 +165,7 @@ impl NormalizeArgs {
         if let Some(statistics) = &statistics {
             statistics.keep_off_inputs(read.into_iter().chain([files.input.as_path()]))?;
             statistics.keep_off_output(&opened.target)?;
-            // Not even for RMS, which has no mean: what a file holds should not depend on the kind.
+            // Not even for RMS and L2, which have no mean: what a file holds should not depend on the kind.
             statistics.expect_tensors(4)?;
         }
         let parameters = {

@@ -253,5 +253,6 @@ pub(crate) fn encode_kind(kind: NormKind) -> pb::NormKind {
         NormKind::Rms => pb::NormKind::Rms,
         NormKind::Instance => pb::NormKind::Instance,
         NormKind::Group => pb::NormKind::Group,
+        NormKind::L2 => pb::NormKind::L2,
     }
 }

@@ -114,6 +114,8 @@ async fn parameters_of_another_shape_are_refused() {
         ("running_var.shape", pb::NormalizeRequest { running_mean: right(), running_var: wrong(), ..base() }),
         ("weight.shape", pb::NormalizeRequest { weight: right(), ..normalize(NormKind::Layer, input()) }),
         ("bias.shape", pb::NormalizeRequest { bias: right(), ..normalize(NormKind::Rms, input()) }),
+        ("weight", pb::NormalizeRequest { weight: right(), ..normalize(NormKind::L2, input()) }),
+        ("bias", pb::NormalizeRequest { bias: right(), ..normalize(NormKind::L2, input()) }),
     ] {
         assert_eq!(refused_field(&mut client, request).await, field);
     }

@@ -25,11 +25,14 @@ pub enum NormKind {
     Instance,
     /// Per sample and group of channels, over all axes but 0; needs `groups`. `torch.nn.functional.group_norm`.
     Group,
+    /// Over axis 1, of one dimension over all: divided by the norm, or by eps if the norm is smaller. No weight, no bias.
+    /// `torch.nn.functional.normalize`.
+    L2,
 }
 
 impl NormKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Batch, Self::Layer, Self::Rms, Self::Instance, Self::Group];
+    pub const ALL: [Self; 6] = [Self::Batch, Self::Layer, Self::Rms, Self::Instance, Self::Group, Self::L2];
 
     fn to_wire(self) -> pb::NormKind {
         match self {
@@ -38,6 +41,7 @@ impl NormKind {
             Self::Rms => pb::NormKind::Rms,
             Self::Instance => pb::NormKind::Instance,
             Self::Group => pb::NormKind::Group,
+            Self::L2 => pb::NormKind::L2,
         }
     }
 

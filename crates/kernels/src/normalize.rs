@@ -1,9 +1,10 @@
-//! Batch, layer, RMS, instance and group normalization, forward and backward.
+//! Batch, layer, RMS, instance, group and L2 normalization, forward and backward.
 
 mod affine;
 mod apply;
 mod backward;
 mod demand;
+mod denominator;
 mod forward;
 mod kind;
 mod layout;
@@ -40,7 +41,8 @@ pub struct Normalization {
     pub axes: Vec<i32>,
     /// `Group`: the number of groups; 0 for the other kinds.
     pub groups: usize,
-    /// Added to the variance. Default 1e-5; `Rms`: the float32 epsilon, for float64 input the float64 one.
+    /// Added to the variance. Default 1e-5; `Rms`: the float32 epsilon, for float64 input the float64 one. `L2`: what the norm is
+    /// at least, default 1e-12.
     pub eps: Option<f64>,
     /// `Batch`, `Instance`, `Group`: the axis of the channels. Default 1.
     pub channel_axis: Option<i32>,
@@ -89,9 +91,9 @@ pub struct NormParameters<'a> {
 pub struct Normalized<O = Tensor> {
     /// The pooled axes, sorted.
     pub axes: Vec<usize>,
-    /// The means, if asked; `None` for `Rms`.
+    /// The means, if asked; `None` for `Rms` and `L2`.
     pub mean: Option<Tensor>,
-    /// `1 / sqrt(var + eps)`, if asked.
+    /// `1 / sqrt(var + eps)`, if asked; `L2`: `1 / max(norm, eps)`.
     pub rstd: Option<Tensor>,
     /// The updated running mean, if one was given and the input's own statistics were used.
     pub running_mean: Option<Tensor>,

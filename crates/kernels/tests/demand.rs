@@ -81,7 +81,10 @@ fn check_normalizations(kind: NormKind, dtype: DType, shape: &[usize]) {
     };
     let (weight, running) = (tensor(DType::F32, &affine_shape), tensor(dtype, &affine_shape));
     let affine = NormParameters { weight: Some(weight.view()), bias: Some(weight.view()), ..Default::default() };
-    let mut parameters = vec![NormParameters::default(), affine];
+    let mut parameters = vec![NormParameters::default()];
+    if kind.has_affine() {
+        parameters.push(affine);
+    }
     if kind.has_running_statistics() {
         let (mean, var) = (Some(running.view()), Some(running.view()));
         parameters.push(NormParameters { running_mean: mean, running_var: var, ..affine });

@@ -15,6 +15,8 @@ pub enum NormKind {
     Instance,
     /// Per sample and group of channels. `torch.nn.functional.group_norm`.
     Group,
+    /// Over axis 1, by the norm. `torch.nn.functional.normalize`.
+    L2,
 }
 
 /// The answers of a kind.
@@ -26,6 +28,8 @@ struct Traits {
     parameters: Parameters,
     has_running_statistics: bool,
     is_centred: bool,
+    /// Whether elements are divided by the norm, and not by a deviation, which is the root of a mean.
+    divides_by_norm: bool,
     /// Where a single value is refused, since it has no spread: what values are pooled for.
     pooled_for_each: Option<&'static str>,
     default_eps: fn(DType) -> f64,
@@ -38,11 +42,13 @@ enum Parameters {
     Places,
     /// Each channel.
     Channels,
+    /// Nothing: there is neither.
+    None,
 }
 
 impl NormKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Batch, Self::Layer, Self::Rms, Self::Instance, Self::Group];
+    pub const ALL: [Self; 6] = [Self::Batch, Self::Layer, Self::Rms, Self::Instance, Self::Group, Self::L2];
 
     fn traits(self) -> Traits {
         match self {
@@ -53,6 +59,7 @@ impl NormKind {
                 parameters: Parameters::Channels,
                 has_running_statistics: true,
                 is_centred: true,
+                divides_by_norm: false,
                 pooled_for_each: Some("channel"),
                 default_eps: |_| 1e-5,
             },
@@ -63,6 +70,7 @@ impl NormKind {
                 parameters: Parameters::Places,
                 has_running_statistics: false,
                 is_centred: true,
+                divides_by_norm: false,
                 pooled_for_each: None,
                 default_eps: |_| 1e-5,
             },
@@ -89,6 +97,15 @@ impl NormKind {
                 pooled_for_each: Some("group"),
                 ..Self::Batch.traits()
             },
+            Self::L2 => Traits {
+                name: "l2",
+                default_axes: |rank, _| (rank.min(2).saturating_sub(1)..rank.min(2)).collect(),
+                parameters: Parameters::None,
+                is_centred: false,
+                divides_by_norm: true,
+                default_eps: |_| 1e-12,
+                ..Self::Layer.traits()
+            },
         }
     }
 
@@ -108,6 +125,11 @@ impl NormKind {
         self.traits().parameters == Parameters::Channels
     }
 
+    /// Whether it has weight and bias.
+    pub fn has_affine(self) -> bool {
+        self.traits().parameters != Parameters::None
+    }
+
     /// Whether running statistics can take the place of the input's own.
     pub fn has_running_statistics(self) -> bool {
         self.traits().has_running_statistics
@@ -116,6 +138,12 @@ impl NormKind {
     /// Whether the mean is subtracted.
     pub fn is_centred(self) -> bool {
         self.traits().is_centred
+    }
+
+    /// Whether elements are divided by the norm of their set, if that is not below eps, and not by the root of a mean to which
+    /// eps is added.
+    pub fn divides_by_norm(self) -> bool {
+        self.traits().divides_by_norm
     }
 
     /// The least rank of a tensor.

@@ -1,6 +1,6 @@
 //! From a normalization's arguments to what is to be computed: every check is here, and past it nothing is invalid.
 
-use super::{NormKind, NormParameters, Normalization, kind::those, layout::Layout};
+use super::{NormKind, NormParameters, Normalization, denominator::Denominator, kind::those, layout::Layout};
 use crate::{DType, TensorRef, Violations};
 
 /// A normalization of one shape.
@@ -12,7 +12,8 @@ pub(super) struct Plan {
     /// Where the elements are; `None` if there are none.
     pub(super) layout: Option<Layout>,
     pub(super) centred: bool,
-    pub(super) eps: f64,
+    /// What elements are divided by.
+    pub(super) denominator: Denominator,
     pub(super) source: Source,
     pub(super) momentum: f64,
     /// How sets belong to channels, if running statistics are given.
@@ -74,6 +75,8 @@ impl Plan {
             Some(None) => axes.as_ref().map(|axes| axes.iter().map(|&axis| shape[axis]).collect()),
             None => None,
         };
+        let affine_shape = affine_shape.filter(|_| spec.kind.has_affine());
+        check_affine(spec.kind, parameters, found);
         check_shape("weight.shape", parameters.weight, affine_shape.as_deref(), found);
         check_shape("bias.shape", parameters.bias, affine_shape.as_deref(), found);
         if spec.kind.has_running_statistics() {
@@ -115,8 +118,9 @@ impl Plan {
             None => (0..shape.len()).filter(|&axis| !pooled[axis]).map(|axis| shape[axis]).collect(),
         };
         let layout = (!shape.contains(&0)).then(|| Layout::new(dims.into_iter()));
-        let plan =
-            Self { axes, statistics_shape, layout, centred: spec.kind.is_centred(), eps, source, momentum, channels };
+        let n = layout.as_ref().map_or(0, Layout::set_len);
+        let (centred, denominator) = (spec.kind.is_centred(), Denominator::of(spec.kind, eps, dtype, n));
+        let plan = Self { axes, statistics_shape, layout, centred, denominator, source, momentum, channels };
         plan.check_set_len(spec.kind, found);
         Some(plan)
     }
@@ -274,6 +278,14 @@ fn momentum(given: Option<f64>, found: &mut Violations) -> Option<f64> {
     }
     found.add("momentum", format!("expected a number in [0, 1], got {momentum}"));
     None
+}
+
+/// Adds weight and bias, if the kind has none.
+fn check_affine(kind: NormKind, parameters: &NormParameters<'_>, found: &mut Violations) {
+    let sent = [("weight", parameters.weight.is_some()), ("bias", parameters.bias.is_some())];
+    for (field, _) in sent.into_iter().filter(|&(_, is_sent)| is_sent && !kind.has_affine()) {
+        found.add(field, format!("only {} have weight and bias", those(NormKind::has_affine)));
+    }
 }
 
 /// `expected`: `None` if it cannot be known.

@@ -180,6 +180,7 @@ pub(crate) fn cases_of(dtypes: Vec<DType>, drawn: Numbers) -> impl Strategy<Valu
                 0 if kind.has_running_statistics() => 1e-30,
                 0 => 0.0,
                 1 => 0.25,
+                2 if kind == NormKind::L2 => 30.0, // a norm may well be smaller
                 _ => 1e-5,
             });
             spec.momentum = Some(if flags[2] { 0.1 } else { 0.75 });
@@ -197,6 +198,7 @@ pub(crate) fn cases_of(dtypes: Vec<DType>, drawn: Numbers) -> impl Strategy<Valu
             } else {
                 super::oracle::pooled(&spec, &shape).iter().map(|&axis| shape[axis]).collect()
             };
+            let has_affine = spec.kind.has_affine();
             let len = shape.iter().product();
             let variance = (self::dtypes(), prop::collection::vec(0.25f64..4.0, channels))
                 .prop_map(move |(dtype, values)| tensor(dtype, &[channels], &values));
@@ -210,8 +212,8 @@ pub(crate) fn cases_of(dtypes: Vec<DType>, drawn: Numbers) -> impl Strategy<Valu
             });
             (
                 (Just(spec), input, Just(shape)),
-                prop::option::of(tensors(affine.clone())),
-                prop::option::of(tensors(affine)),
+                prop::option::of(tensors(affine.clone())).prop_map(move |weight| weight.filter(|_| has_affine)),
+                prop::option::of(tensors(affine)).prop_map(move |bias| bias.filter(|_| has_affine)),
                 (tensors(vec![channels]), variance).prop_map(move |pair| running.then_some(pair)),
             )
         })

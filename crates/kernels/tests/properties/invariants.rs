@@ -148,7 +148,7 @@ proptest! {
     /// Sets in another order have their results in that order.
     #[test]
     fn permuted_rows_have_permuted_results(
-        kind in prop::sample::select(vec![NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group]),
+        kind in prop::sample::select(vec![NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group, NormKind::L2]),
         dtype in dtypes(), order in Just((0..7).collect::<Vec<usize>>()).prop_shuffle(),
         (input, grad) in (super::case::numbers(7 * 4 * 19), super::case::numbers(7 * 4 * 19)),
     ) {

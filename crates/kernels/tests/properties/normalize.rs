@@ -82,6 +82,8 @@ fn large_sets_are_added_piece_by_piece() {
         (NormKind::Batch, vec![50_000, 2], vec![]),
         (NormKind::Instance, vec![1, 300, 130], vec![2, 1]),
         (NormKind::Rms, vec![90, 700], vec![0]),
+        (NormKind::L2, vec![3, 40_000], vec![]),
+        (NormKind::L2, vec![2, 25_000, 2], vec![]),
     ] {
         let len: usize = shape.iter().product();
         let wave = |step: f64| (0..len).map(|i| (i as f64 * step).sin() + 2.0).collect::<Vec<_>>();

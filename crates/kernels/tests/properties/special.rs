@@ -14,7 +14,8 @@ const NOT_FINITE: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
 fn spec(kind: NormKind) -> Normalization {
     // Batch statistics with the channels first, so that two rows are two sets for every kind.
     let channel_axis = if kind == NormKind::Batch { Some(0) } else { None };
-    Normalization { groups: usize::from(kind == NormKind::Group), channel_axis, ..Normalization::new(kind) }
+    let axes = if kind == NormKind::L2 { vec![-1] } else { Vec::new() };
+    Normalization { axes, groups: usize::from(kind == NormKind::Group), channel_axis, ..Normalization::new(kind) }
 }
 
 fn forward(spec: &Normalization, parameters: &NormParameters<'_>, input: &Tensor) -> Normalized {
@@ -165,9 +166,9 @@ fn constant_rows_become_the_bias() {
 #[test]
 fn no_spread_and_no_eps_is_nan() {
     for dtype in DType::ALL {
-        for kind in [NormKind::Layer, NormKind::Rms, NormKind::Group] {
+        for kind in [NormKind::Layer, NormKind::Rms, NormKind::Group, NormKind::L2] {
             let spec = Normalization { eps: Some(0.0), ..spec(kind) };
-            let x = if kind == NormKind::Rms { 0.0 } else { 2.5 };
+            let x = if kind.is_centred() { 2.5 } else { 0.0 };
             let input = two_rows(dtype, &[x; 4], &[1.0, 2.0, 3.0, 4.0]);
             let none = NormParameters::default();
             let got = forward(&spec, &none, &input);
@@ -190,8 +191,10 @@ fn zeros_keep_their_sign() {
             let bias = tensor(dtype, &[places], &vec![0.0; places]);
             let none = NormParameters::default();
             assert_bits(&format!("{kind:?} {dtype}"), &forward(&spec(kind), &none, &input).output, &[-0.0; 6]);
-            let parameters = NormParameters { bias: Some(bias.view()), ..none };
-            assert_bits(&format!("{kind:?} {dtype}"), &forward(&spec(kind), &parameters, &input).output, &[0.0; 6]);
+            if kind.has_affine() {
+                let parameters = NormParameters { bias: Some(bias.view()), ..none };
+                assert_bits(&format!("{kind:?} {dtype}"), &forward(&spec(kind), &parameters, &input).output, &[0.0; 6]);
+            }
         }
         let got = forward(&spec(NormKind::Rms), &NormParameters::default(), &tensor(dtype, &[2], &[-0.0, 1.0])).output;
         let zero = got.view().to_f64()[0];
