@@ -30,6 +30,7 @@ ELEMENTS = 4096
 
 # What the service takes when no eps is sent; PyTorch is sent the same.
 DEFAULT_EPS = 1e-5
+DEFAULT_EPS_OF_L2 = 1e-12
 DEFAULT_EPS_OF_RMS = {"float32": 2.0**-23, "float16": 2.0**-23, "bfloat16": 2.0**-23, "float64": 2.0**-52}
 
 
@@ -62,7 +63,7 @@ class NormPoint(Point):
     affine: str = "none"
     # Of weight, bias and running statistics.
     parameters: str = ""
-    # default: the kind's; scaled: 1e-5 of the variance; zero.
+    # default: the kind's; scaled: 1e-5 of the variance (L2: about a norm); zero.
     eps: str = "default"
     # How the input is drawn. normal; near: one element of each set is as near to the set's mean as the dtype allows;
     # balanced: elements come in pairs that cancel, but for a last one of a millionth.
@@ -73,8 +74,12 @@ class NormPoint(Point):
     def eps_value(self) -> float:
         if self.eps == "zero":
             return 0.0
+        if self.eps == "scaled" and self.operation == "l2":
+            return self.scale * math.sqrt(self.length)
         if self.eps == "scaled":
             return 1e-5 * self.scale * self.scale
+        if self.operation == "l2":
+            return DEFAULT_EPS_OF_L2
         return DEFAULT_EPS_OF_RMS[self.dtype] if self.operation == "rms" else DEFAULT_EPS
 
 
@@ -112,7 +117,7 @@ def norm_points(lengths: tuple[int, ...], affines=("none", "both")) -> Iterator[
     for dtype, scale, offset in data():
         for length in lengths:
             for kind in KINDS:
-                for affine in affines:
+                for affine in affines if kind != "l2" else ("none",):
                     yield varied(NormPoint(kind, dtype, scale, offset, length, affine=affine))
 
 
@@ -132,14 +137,14 @@ def varied(point: NormPoint) -> NormPoint:
     turn //= len(modes)
     # A variance of 0 has no rstd without eps; the half types round a spread away beside a large offset.
     eps = ["default", "scaled"]
-    if point.operation in ("layer", "rms", "group") and point.length > 3:
+    if point.operation in ("layer", "rms", "group", "l2") and point.length > 3:
         spacing = {"float16": 2.0**-10, "bfloat16": 2.0**-7}.get(point.dtype, 2.0**-23)
         if point.offset * spacing < 0.1 and (point.dtype != "float16" or point.scale > 1e-6):
             eps.append("zero")
     eps_choice = eps[turn % len(eps)]
     turn //= len(eps)
     drawn = ["normal"]
-    if point.operation != "rms" and point.length > 2:
+    if point.operation not in ("rms", "l2") and point.length > 2:
         # Next to the mean of float64 values the references would run out of digits themselves.
         drawn += ["balanced"] if point.offset == 0 and point.length <= LONG[-1] else []
         drawn += ["near"] if point.dtype != "float64" else []
@@ -147,6 +152,7 @@ def varied(point: NormPoint) -> NormPoint:
     turn //= len(drawn)
     gradient = ("normal", "far", "along")[turn % 3]
     affine = "weight" if point.affine == "both" and (turn // 3 % 4 == 0 or point.operation == "rms") else point.affine
+    affine = "none" if point.operation == "l2" else affine
     return replace(
         point, mode=mode, affine=affine, parameters=parameters, eps=eps_choice, drawn=drawn_choice, gradient=gradient
     )

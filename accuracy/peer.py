@@ -38,6 +38,8 @@ def forward(point: NormPoint, data: NormData, x, weight, bias, running):
         return F.layer_norm(x, x.shape[1:], weight, bias, eps)
     if kind == "rms":
         return F.rms_norm(x, x.shape[1:], weight, eps)
+    if kind == "l2":
+        return F.normalize(x, dim=1, eps=eps)
     if kind == "group":
         return F.group_norm(x, data.pooling.groups, weight, bias, eps)
     if kind == "batch":
@@ -46,7 +48,7 @@ def forward(point: NormPoint, data: NormData, x, weight, bias, running):
 
 
 def statistics(point: NormPoint, data: NormData) -> dict:
-    """Mean and rstd, which the functional interface keeps to itself. RMS has none that can be asked for."""
+    """Mean and rstd, which the functional interface keeps to itself. RMS and L2 have none that can be asked for."""
     pooling, x = data.pooling, data.x
     if point.operation == "layer":
         _, mean, rstd = torch.native_layer_norm(x, x.shape[1:], None, None, data.eps)

@@ -17,11 +17,12 @@ from tables import Group, Tally
 
 PANELS = ("float32", "bfloat16", "float16")
 ROWS = (
-    "Layer", "RMS", "Batch", "Instance", "Group", "statistics",
-    "Layer backward", "RMS backward", "Batch backward", "Instance backward", "Group backward", "weight, bias backward",
+    "Layer", "RMS", "Batch", "Instance", "Group", "L2", "statistics",
+    "Layer backward", "RMS backward", "Batch backward", "Instance backward", "Group backward", "L2 backward",
+    "weight, bias backward",
     "dropout, both ways", "total norm", "clipped gradients",
 )  # fmt: skip
-NAMES = {"layer": "Layer", "rms": "RMS", "batch": "Batch", "instance": "Instance", "group": "Group"}
+NAMES = {"layer": "Layer", "rms": "RMS", "batch": "Batch", "instance": "Instance", "group": "Group", "l2": "L2"}
 
 LEFT, TOP, ROW, PANEL, GAP, EDGE = 148, 92, 22, 170, 14, 34
 WIDTH = LEFT + 3 * (PANEL + EDGE) + 2 * GAP + 12

@@ -36,6 +36,8 @@ class Statistics:
     shift: DD
     var: DD
     rstd: DD
+    # Where eps is divided by, which no element changes; None: nowhere.
+    flat: np.ndarray | None = None
 
     @property
     def mean(self) -> DD:
@@ -84,7 +86,7 @@ def each(rows: int, length: int, values: Callable[[slice], tuple[DD, np.ndarray 
 
 
 def measured(pooling: Pooling, x: np.ndarray, eps: float) -> Statistics:
-    """The statistics of the input itself; var is the biased one, without centring the mean square."""
+    """The statistics of the input itself; var is the biased one, without centring the mean square, of L2 the sum."""
     rows = pooling.rows(x)
     sets, n = rows.shape
     origin, shift = np.zeros((sets, 1)), DD(np.zeros((sets, 1)))
@@ -97,8 +99,13 @@ def measured(pooling: Pooling, x: np.ndarray, eps: float) -> Statistics:
         deviation = statistics.deviations(rows, block)
         return deviation * deviation
 
-    statistics.var = summed(sets, n, square) / float(n)
-    statistics.rstd = 1.0 / (statistics.var + eps).sqrt()
+    statistics.var = summed(sets, n, square) / pooling.share(n)
+    if pooling.kind != "l2":
+        statistics.rstd = 1.0 / (statistics.var + eps).sqrt()
+        return statistics
+    norm = statistics.var.sqrt()
+    flat = statistics.flat = ((norm - eps).high < 0)
+    statistics.rstd = 1.0 / DD(np.where(flat, eps, norm.high), np.where(flat, 0.0, norm.low))
     return statistics
 
 
@@ -160,7 +167,10 @@ def grad_input(pooling, statistics, x, dy, weight, constant: bool = False):
     if constant:
         return as_tensor(pooling, each(sets, n, values_of_constants))
     mean_g = summed(sets, n, weighed) / float(n) if pooling.centred else DD(np.zeros((sets, 1)))
-    mean_product = summed(sets, n, lambda block: weighed(block) * statistics.standardized(rows, block)) / float(n)
+    mean_product = summed(sets, n, lambda block: weighed(block) * statistics.standardized(rows, block))
+    mean_product = mean_product / pooling.share(n)
+    if statistics.flat is not None:
+        mean_product = DD(*(np.where(statistics.flat, 0.0, part) for part in (mean_product.high, mean_product.low)))
     first, second, third = statistics.rstd, statistics.rstd * mean_g, statistics.rstd * mean_product
 
     def values(block: slice):

@@ -1,6 +1,6 @@
 """The shapes that normalizations pool, brought to one form.
 
-Every tensor is seen as (N, C, S): samples, channels (the places of weight and bias), positions. Layer and RMS
+Every tensor is seen as (N, C, S): samples, channels (the places of weight and bias), positions. Layer, RMS and L2
 normalization of rows of length L is N rows of L channels. A set that shares statistics becomes a row.
 """
 
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from numpy.typing import NDArray
 
-KINDS = ("layer", "rms", "batch", "instance", "group")
+KINDS = ("layer", "rms", "batch", "instance", "group", "l2")
+# Rows, in which every place has a weight, if there is one.
+OF_ROWS = ("layer", "rms", "l2")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Pooling:
     def of(kind: str, length: int, elements: int) -> Pooling:
         """Sets of `length`, as many as make about `elements`, and at least one."""
         sets = max(1, elements // length)
-        if kind in ("layer", "rms"):
+        if kind in OF_ROWS:
             return Pooling(kind, sets, length, 1)
         samples = next((n for n in (4, 3, 2) if sets % n == 0), 1)
         if kind == "batch":
@@ -40,7 +42,7 @@ class Pooling:
     @property
     def shape(self) -> tuple[int, ...]:
         """That of the tensor sent."""
-        if self.kind in ("layer", "rms"):
+        if self.kind in OF_ROWS:
             return (self.samples, self.channels)
         return (self.samples, self.channels, self.positions)
 
@@ -50,7 +52,11 @@ class Pooling:
 
     @property
     def centred(self) -> bool:
-        return self.kind != "rms"
+        return self.kind not in ("rms", "l2")
+
+    def share(self, n: int) -> float:
+        """What a sum over the n elements of a set is divided by."""
+        return 1.0 if self.kind == "l2" else float(n)
 
     @property
     def has_running(self) -> bool:

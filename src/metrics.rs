@@ -5,11 +5,13 @@
 
 mod calls;
 mod histogram;
+mod kinds;
 mod labels;
 mod route;
 
 pub(crate) use histogram::Histogram;
-pub(crate) use labels::{Elements, Files, Kind, Method, Reason, code_name, code_names};
+pub(crate) use kinds::Kind;
+pub(crate) use labels::{Elements, Files, Method, Reason, code_name, code_names};
 pub(crate) use route::Route;
 
 use std::{
@@ -59,7 +61,7 @@ impl Level {
 #[derive(Debug)]
 pub(crate) struct Work {
     /// By kind and dtype.
-    pub(crate) operations: [[Counter; Elements::COUNT]; Kind::COUNT],
+    pub(crate) operations: [[Counter; Elements::COUNT]; Kind::MOST],
     pub(crate) queue: Histogram,
     pub(crate) compute: Histogram,
 }
@@ -194,7 +196,7 @@ impl Metrics {
     /// A request was understood: what is computed, on elements of which dtype.
     pub(crate) fn operation(&self, method: Method, kind: Kind, elements: Elements) {
         if let Some(work) = self.work.get(method.index()) {
-            work.operations[kind as usize][elements as usize].add(1);
+            work.operations[kind.index()][elements as usize].add(1);
         }
     }
 

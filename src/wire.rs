@@ -24,7 +24,7 @@ pub(crate) use self::{
     dropout::{Dropout, DropoutBackward},
     in_place::in_place,
     measure::{MeasureGradients, encode_norm},
-    normalize::{Normalize, NormalizeBackward},
+    normalize::{Normalize, NormalizeBackward, encode_kind},
     server_info::encode_server_info,
     size::AnswerSize,
     tensor::{Description, Tensor},

@@ -72,24 +72,23 @@ enum Operation {
 impl Operation {
     fn of(name: &str) -> Result<Self> {
         Ok(match name {
-            "layer" => Self::Norm(NormKind::Layer),
-            "rms" => Self::Norm(NormKind::Rms),
-            "group" => Self::Norm(NormKind::Group),
-            "batch" => Self::Norm(NormKind::Batch),
             "clip" => Self::Clip,
             "dropout" => Self::Dropout,
-            _ => return Err(format!("no such operation: {name}").into()),
+            _ => match NormKind::ALL.into_iter().find(|kind| kind.name() == name) {
+                Some(kind) => Self::Norm(kind),
+                None => return Err(format!("no such operation: {name}").into()),
+            },
         })
     }
 
     /// Rows, or images where channels matter.
     fn shape(self, elements: usize) -> Vec<usize> {
         match self {
-            Self::Norm(NormKind::Group | NormKind::Batch | NormKind::Instance) => {
+            Self::Norm(kind) if kind.has_channels() => {
                 let [c, h, w] = IMAGE;
                 vec![elements / (c * h * w), c, h, w]
             }
-            Self::Norm(NormKind::Layer | NormKind::Rms) | Self::Clip | Self::Dropout => vec![elements / ROW, ROW],
+            Self::Norm(_) | Self::Clip | Self::Dropout => vec![elements / ROW, ROW],
         }
     }
 }

@@ -22,13 +22,14 @@ from wire import Wire
 
 DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
 # What each kind of normalization is called with, beside images and beside text (N, L, D).
-IMAGES = {"layer": {}, "batch": {}, "rms": {"eps": 1e-6}, "instance": {}, "group": {"groups": 1}}
+IMAGES = {"layer": {}, "batch": {}, "rms": {"eps": 1e-6}, "instance": {}, "group": {"groups": 1}, "l2": {}}
 TEXT = {
     "layer": {},
     "rms": {"eps": 1e-6},
     "batch": {"channel_axis": 2},
     "instance": {"channel_axis": 2},
     "group": {"channel_axis": 2, "groups": 8},
+    "l2": {},
 }
 
 
@@ -52,7 +53,8 @@ class Checks:
         for name, x in hidden.items():
             for kind, options in TEXT.items():
                 weight, bias = (learned[field].to(x.dtype) for field in ("weight", "bias"))
-                self.normalize(f"{kind} activations {name}", kind, x, weight, None if kind == "rms" else bias, options)
+                weight, bias = None if kind == "l2" else weight, None if kind in ("rms", "l2") else bias
+                self.normalize(f"{kind} activations {name}", kind, x, weight, bias, options)
         for kind in ("batch", "instance"):
             self.running(kind, hidden["float32"])
         for kind in ("element", "channel", "alpha", "feature_alpha"):

@@ -28,7 +28,7 @@ def normalize(report: Report, inputs: dict, outputs: dict, arguments) -> None:
     for name, x in inputs.items():
         # RMS has another default.
         default = torch.finfo(torch.float64 if x.dtype == torch.float64 else torch.float32).eps
-        eps = arguments.eps if arguments.eps is not None else default if arguments.kind == "rms" else 1e-5
+        eps = default if arguments.eps is None and arguments.kind == "rms" else arguments.eps
         options = {"eps": eps, "groups": arguments.groups, "channel_axis": arguments.channel_axis}
         exact = reference.normalize(arguments.kind, x.double(), **options)
         own = reference.normalize(arguments.kind, x, **options)
@@ -73,7 +73,7 @@ def parse() -> argparse.Namespace:
         return command
 
     normalizing = command(normalize)
-    normalizing.add_argument("--kind", choices=("batch", "layer", "rms", "instance", "group"), required=True)
+    normalizing.add_argument("--kind", choices=("batch", "layer", "rms", "instance", "group", "l2"), required=True)
     normalizing.add_argument("--eps", type=float)
     normalizing.add_argument("--groups", type=int, default=0)
     normalizing.add_argument("--channel-axis", type=int, default=1)

@@ -44,6 +44,7 @@ written normalize $data/digits.npy --kind group --groups 1
 written normalize $data/activations.npy --kind instance --channel-axis 2
 written normalize $data/activations_half.safetensors --kind layer
 written normalize $data/activations_half.safetensors --kind rms
+written normalize $data/activations_half.safetensors --kind l2
 written dropout $data/digits.npy --p 0.3 --seed 42
 written dropout $data/activations_half.safetensors --p 0.5 --seed 7 --offset 3
 written dropout $data/activations.npy --p 0.1 --kind feature-alpha

@@ -11,8 +11,11 @@ OWN = {torch.float32: 1e-5, torch.float64: 1e-13, torch.float16: 8e-3, torch.bfl
 ALPHA = 1.7580993408473766
 
 
-def normalize(kind: str, x, weight=None, bias=None, *, groups=1, channel_axis=1, eps=1e-5, running=None, training=True):
+def normalize(kind: str, x, weight=None, bias=None, *, groups=1, channel_axis=1, eps=None, running=None, training=True):
     """The output; `running`, (mean, var), is updated in place."""
+    if kind == "l2":
+        return F.normalize(x, dim=min(1, x.dim() - 1), eps=1e-12 if eps is None else eps)
+    eps = 1e-5 if eps is None else eps
     if kind == "rms":
         return F.rms_norm(x, layer_shape(x), weight, eps)
     if kind == "layer":

@@ -43,8 +43,7 @@ fn both<W: Debug, P, E: Debug + PartialEq>(whole: Result<W, E>, parts: Result<P,
 }
 
 fn normalized(u: &mut Unstructured<'_>) -> Result<()> {
-    let kinds = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
-    let kind = *u.choose(&kinds)?;
+    let kind = *u.choose(&NormKind::ALL)?;
     let (dtype, shape) = (dtype(u)?, shape(u)?);
     let rank = shape.len() as i32;
     let spec = Normalization {
@@ -56,18 +55,20 @@ fn normalized(u: &mut Unstructured<'_>) -> Result<()> {
         momentum: maybe(u, number)?,
         ..Normalization::new(kind)
     };
-    let affine_shape = match kind {
-        NormKind::Layer | NormKind::Rms if !spec.axes.is_empty() => shape[spec.axes[0] as usize..].to_vec(),
-        NormKind::Layer | NormKind::Rms if rank > 3 => shape[1..].to_vec(),
-        NormKind::Layer | NormKind::Rms => shape.last().copied().into_iter().collect(),
-        NormKind::Batch | NormKind::Instance | NormKind::Group => {
-            let axis = spec.channel_axis.unwrap_or(1);
-            let axis = if axis < 0 { axis + rank } else { axis };
-            usize::try_from(axis).ok().and_then(|axis| shape.get(axis)).copied().into_iter().collect()
-        }
+    let affine_shape: Vec<usize> = if kind.has_channels() {
+        let axis = spec.channel_axis.unwrap_or(1);
+        let axis = if axis < 0 { axis + rank } else { axis };
+        usize::try_from(axis).ok().and_then(|axis| shape.get(axis)).copied().into_iter().collect()
+    } else if spec.axes.is_empty() {
+        kind.default_axes(shape.len(), None).into_iter().map(|axis| shape[axis]).collect()
+    } else {
+        shape[spec.axes[0] as usize..].to_vec()
     };
     let affine = |u: &mut Unstructured<'_>| maybe(u, |u| tensor(u, DType::F32, &affine_shape));
-    let (weight, bias, mean, var) = (affine(u)?, affine(u)?, affine(u)?, affine(u)?);
+    let (mut weight, mut bias, mean, var) = (affine(u)?, affine(u)?, affine(u)?, affine(u)?);
+    if !kind.has_affine() && u.ratio(3, 4)? {
+        (weight, bias) = (None, None);
+    }
     let parameters = NormParameters {
         weight: weight.as_ref().map(Tensor::view),
         bias: bias.as_ref().map(Tensor::view),

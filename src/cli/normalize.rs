@@ -8,6 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use evenkeel_client::DType;
+use evenkeel_kernels::NormKind;
 use evenkeel_proto::v1 as pb;
 
 use self::{parameters::Parameters, statistics::Statistics};
@@ -36,9 +37,11 @@ pub enum Kind {
     Instance,
     /// Per sample and group of channels.
     Group,
+    /// Over axis 1, of one dimension over all: divided by the norm, to vectors of length 1.
+    L2,
 }
 
-impl From<Kind> for pb::NormKind {
+impl From<Kind> for NormKind {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Batch => Self::Batch,
@@ -46,6 +49,7 @@ impl From<Kind> for pb::NormKind {
             Kind::Rms => Self::Rms,
             Kind::Instance => Self::Instance,
             Kind::Group => Self::Group,
+            Kind::L2 => Self::L2,
         }
     }
 }
@@ -86,7 +90,8 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     groups: u32,
 
-    /// Added to the variance. Default: 1e-5; for `--kind rms` 1.1920929e-7 (float64: 2.220446049250313e-16).
+    /// Added to the variance. Default: 1e-5; for `--kind rms` 1.1920929e-7 (float64: 2.220446049250313e-16). For `--kind l2`
+    /// what elements are divided by at least. Default: 1e-12.
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     eps: Option<f64>,
 
@@ -160,7 +165,7 @@ impl NormalizeArgs {
         if let Some(statistics) = &statistics {
             statistics.keep_off_inputs(read.into_iter().chain([files.input.as_path()]))?;
             statistics.keep_off_output(&opened.target)?;
-            // Not even for RMS, which has no mean: what a file holds should not depend on the kind.
+            // Not even for RMS and L2, which have no mean: what a file holds should not depend on the kind.
             statistics.expect_tensors(4)?;
         }
         let parameters = {

@@ -1,6 +1,6 @@
 //! The values that labels take. They are closed sets: what a client makes up never becomes a series.
 
-use evenkeel_kernels::{ClipMode, DType, DropoutKind, NormKind, NormOrder, TensorRef};
+use evenkeel_kernels::{DType, TensorRef};
 use tonic::Code;
 
 use super::calls::CODES;
@@ -116,111 +116,6 @@ impl Method {
             Self::HealthWatch => "server_stream",
             Self::ReflectionV1 | Self::ReflectionV1Alpha => "bidi_stream",
             Self::Other => OTHER,
-        }
-    }
-
-    /// What it can be asked to compute.
-    pub(crate) fn kinds(self) -> &'static [Kind] {
-        match self {
-            Self::Normalize | Self::NormalizeBackward => {
-                &[Kind::Batch, Kind::Layer, Kind::Rms, Kind::Instance, Kind::Group]
-            }
-            Self::Dropout | Self::DropoutBackward => &[Kind::Element, Kind::Channel, Kind::Alpha, Kind::FeatureAlpha],
-            Self::ClipGradients => &[Kind::Norm, Kind::Value, Kind::NormPerTensor],
-            Self::MeasureGradients => &[Kind::One, Kind::Two, Kind::Infinity],
-            Self::GetServerInfo
-            | Self::HealthCheck
-            | Self::HealthWatch
-            | Self::ReflectionV1
-            | Self::ReflectionV1Alpha
-            | Self::Other => &[],
-        }
-    }
-}
-
-/// What is computed: the label `kind`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Batch,
-    Layer,
-    Rms,
-    Instance,
-    Group,
-    Element,
-    Channel,
-    Alpha,
-    FeatureAlpha,
-    Norm,
-    Value,
-    NormPerTensor,
-    One,
-    Two,
-    Infinity,
-}
-
-impl Kind {
-    pub(crate) const COUNT: usize = 15;
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Batch => "batch",
-            Self::Layer => "layer",
-            Self::Rms => "rms",
-            Self::Instance => "instance",
-            Self::Group => "group",
-            Self::Element => "element",
-            Self::Channel => "channel",
-            Self::Alpha => "alpha",
-            Self::FeatureAlpha => "feature_alpha",
-            Self::Norm => "norm",
-            Self::Value => "value",
-            Self::NormPerTensor => "norm_per_tensor",
-            Self::One => "1",
-            Self::Two => "2",
-            Self::Infinity => "inf",
-        }
-    }
-}
-
-impl From<NormKind> for Kind {
-    fn from(kind: NormKind) -> Self {
-        match kind {
-            NormKind::Batch => Self::Batch,
-            NormKind::Layer => Self::Layer,
-            NormKind::Rms => Self::Rms,
-            NormKind::Instance => Self::Instance,
-            NormKind::Group => Self::Group,
-        }
-    }
-}
-
-impl From<DropoutKind> for Kind {
-    fn from(kind: DropoutKind) -> Self {
-        match kind {
-            DropoutKind::Element => Self::Element,
-            DropoutKind::Channel => Self::Channel,
-            DropoutKind::Alpha => Self::Alpha,
-            DropoutKind::FeatureAlpha => Self::FeatureAlpha,
-        }
-    }
-}
-
-impl From<ClipMode> for Kind {
-    fn from(mode: ClipMode) -> Self {
-        match mode {
-            ClipMode::Norm => Self::Norm,
-            ClipMode::Value => Self::Value,
-            ClipMode::NormPerTensor => Self::NormPerTensor,
-        }
-    }
-}
-
-impl From<NormOrder> for Kind {
-    fn from(order: NormOrder) -> Self {
-        match order {
-            NormOrder::One => Self::One,
-            NormOrder::Two => Self::Two,
-            NormOrder::Infinity => Self::Infinity,
         }
     }
 }
@@ -405,9 +300,6 @@ mod tests {
         assert!(Elements::ALL.iter().enumerate().all(|(place, &elements)| elements as usize == place));
         assert!(Reason::ALL.iter().enumerate().all(|(place, &reason)| reason as usize == place));
         assert!(Files::ALL.iter().enumerate().all(|(place, &files)| files as usize == place));
-        assert_eq!(Kind::Infinity as usize + 1, Kind::COUNT);
-        let with_kinds = Method::ALL.iter().take_while(|method| !method.kinds().is_empty());
-        assert_eq!(with_kinds.count(), Method::TENSOR_OPS);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
     buffers::BufferMetrics,
     counters::Counters,
     executor::Executor,
-    metrics::{Elements, Files, Histogram, Method, Metrics, Reason, code_names},
+    metrics::{Elements, Files, Histogram, Kind, Method, Metrics, Reason, code_names},
     telemetry,
 };
 
@@ -113,10 +113,10 @@ fn work(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result {
     let help = "Calls whose request was understood, by what they compute and the dtype of their tensors.";
     let mut family = counters(encoder, "evenkeel_operations", help)?;
     for (method, work) in methods() {
-        for &kind in method.kinds() {
+        for &kind in Kind::of_method(method) {
             for elements in Elements::ALL.into_iter().filter(|elements| elements.occurs_in(method)) {
                 let labels = [("grpc_method", method.name()), ("kind", kind.name()), ("dtype", elements.name())];
-                count(&mut family, &labels, work.operations[kind as usize][elements as usize].get())?;
+                count(&mut family, &labels, work.operations[kind.index()][elements as usize].get())?;
             }
         }
     }

@@ -235,24 +235,24 @@ impl Fields {
 }
 
 fn decode_kind(value: i32, found: &mut Violations) -> Option<NormKind> {
-    match pb::NormKind::try_from(value) {
-        Ok(pb::NormKind::Unspecified) => unspecified("kind", found),
-        Ok(pb::NormKind::Batch) => return Some(NormKind::Batch),
-        Ok(pb::NormKind::Layer) => return Some(NormKind::Layer),
-        Ok(pb::NormKind::Rms) => return Some(NormKind::Rms),
-        Ok(pb::NormKind::Instance) => return Some(NormKind::Instance),
-        Ok(pb::NormKind::Group) => return Some(NormKind::Group),
-        Err(_) => unknown("kind", value, found),
+    let known = NormKind::ALL.into_iter().find(|&kind| encode_kind(kind) as i32 == value);
+    if known.is_none() {
+        if value == pb::NormKind::Unspecified as i32 {
+            unspecified("kind", found);
+        } else {
+            unknown("kind", value, found);
+        }
     }
-    None
+    known
 }
 
-pub(super) fn encode_kind(kind: NormKind) -> pb::NormKind {
+pub(crate) fn encode_kind(kind: NormKind) -> pb::NormKind {
     match kind {
         NormKind::Batch => pb::NormKind::Batch,
         NormKind::Layer => pb::NormKind::Layer,
         NormKind::Rms => pb::NormKind::Rms,
         NormKind::Instance => pb::NormKind::Instance,
         NormKind::Group => pb::NormKind::Group,
+        NormKind::L2 => pb::NormKind::L2,
     }
 }

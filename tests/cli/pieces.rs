@@ -66,6 +66,8 @@ async fn normalizations() -> TestResult {
     for (flags, shape, kind, axes, groups) in [
         ("--kind layer", &[2000, 33][..], NormKind::Layer, &[][..], 0), // rows
         ("--kind rms", &[3, 1000, 33], NormKind::Rms, &[], 0),          // rows of each sample
+        ("--kind l2", &[300, 200], NormKind::L2, &[], 0),               // rows
+        ("--kind l2", &[20, 30, 100], NormKind::L2, &[], 0),            // columns of each sample
         ("--kind layer --axes 0", &[8, 12_000], NormKind::Layer, &[0], 0), // columns
         ("--kind batch", &[8, 12, 41, 50], NormKind::Batch, &[], 0),    // channels, gathered
         ("--kind instance", &[3, 5, 100, 80], NormKind::Instance, &[], 0), // channels of each sample

@@ -11,6 +11,7 @@ INF, NAN = math.inf, math.nan
 
 def check() -> None:
     normalization()
+    norms()
     clipping()
     dropout()
 
@@ -58,6 +59,20 @@ def normalization() -> None:
     assert torch.native_layer_norm(x.half(), (2,), None, None, 1e-5)[1].dtype == torch.float16
     # Weights of another dtype than float32 beside a half input are refused, and so is float64 beside float32.
     assert refuses(lambda: F.layer_norm(x, (2,), torch.ones(2).double(), torch.ones(2).double()))
+
+
+def norms() -> None:
+    # normalize takes a negative eps, which does what 0 does, and its float64 norms overflow.
+    assert F.normalize(torch.zeros(1, 2), eps=-1.0).isnan().all()
+    assert (F.normalize(torch.full((1, 2), 1e200, dtype=torch.float64)) == 0).all()
+    # Zeros without eps are NaN; their gradient is that of the output divided by 0.
+    x = torch.zeros(1, 2, requires_grad=True)
+    y = F.normalize(x, eps=0.0)
+    assert y.isnan().all() and torch.autograd.grad(y, x, torch.tensor([[-1.0, 2.0]]))[0].tolist() == [[-INF, INF]]
+    # An infinite gradient makes the others of its set infinite, not NaN.
+    x = torch.tensor([[3.0, 4.0]], requires_grad=True)
+    dx = torch.autograd.grad(F.normalize(x), x, torch.tensor([[INF, 1.0]]))[0]
+    assert dx[0, 0].isnan() and dx[0, 1] == -INF
 
 
 def clipping() -> None:

@@ -14,12 +14,12 @@ use crate::{
 
 #[tokio::test]
 async fn normalize() {
-    check::<NormalizeArguments>("normalize", Size { cases: 610, expectations: 2934 }).await;
+    check::<NormalizeArguments>("normalize", Size { cases: 729, expectations: 3328 }).await;
 }
 
 #[tokio::test]
 async fn normalize_backward() {
-    check::<NormalizeArguments>("normalize_backward", Size { cases: 582, expectations: 2029 }).await;
+    check::<NormalizeArguments>("normalize_backward", Size { cases: 701, expectations: 2193 }).await;
 }
 
 #[tokio::test]

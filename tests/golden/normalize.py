@@ -123,7 +123,7 @@ def make_forward(suite: Suite, name: str, config: Config, dtype: torch.dtype) ->
     tensors = inputs(config, dtype)
     has_elements = tensors.x.numel() > 0
     # The mean of a set with an infinity is infinite to batch_norm and NaN to layer_norm.
-    asks = has_elements and (config.data != "an infinity" or config.kind == "RMS")
+    asks = has_elements and (config.data != "an infinity" or config.kind in ("RMS", "L2"))
     case = case_of(suite, name, config, tensors, statistics=asks)
     eps = config.eps_for(dtype)
 

@@ -7,7 +7,7 @@ BOTH = "weight+bias"
 
 
 def rows() -> list[Config]:
-    return [*batch(), *layer(), *rms(), *instance(), *group(), *special()]
+    return [*batch(), *layer(), *rms(), *instance(), *group(), *special(), *l2()]
 
 
 def batch():
@@ -90,6 +90,21 @@ def group():
     yield Config("GROUP", (2, 4, 2, 3, 2), groups=2, affine=BOTH)
     yield Config("GROUP", (2, 7, 4), groups=2, channel_axis=-1, affine=BOTH)
     yield Config("GROUP", (2, 4, 3, 5), groups=2, axes=(3,), affine=BOTH)
+
+
+def l2():
+    text = (2, 3, 33)
+    yield from (Config("L2", shape) for shape in (text, (7,), (1,), (3, 1), (5, 7), (2, 257), (2, 3, 4, 5), (2, 2, 3, 2, 3)))
+    # None, some and all of the norms are smaller than eps.
+    yield from (Config("L2", text, eps=eps) for eps in (0.0, 1e-3, 3.0, 4.0, 50.0))
+    yield from (Config("L2", text, axes=axes) for axes in ((-1,), (0,), (-1, -2)))
+    yield Config("L2", (2, 3, 4, 5), axes=(1, 3))
+    yield Config("L2", (5, 7), axes=(0, 1))
+    yield from (Config("L2", (3, 33), data=data) for data in ("tiny", "uniform", "zeros", "subnormal", "a NaN", "an infinity"))
+    yield from (Config("L2", (3, 33), eps=eps, data="tiny") for eps in (5e-4, 6.1e-4))
+    yield Config("L2", (2, 33), data="near 1e30")
+    yield Config("L2", (2, 3, 8), data="constant")
+    yield from (Config("L2", shape) for shape in ((0, 3), (3, 0)))
 
 
 def special():

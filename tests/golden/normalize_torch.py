@@ -57,6 +57,8 @@ class Config:
             pooled = {axis % rank for axis in self.axes} | ({self.channel} if self.kind == "GROUP" else set())
         elif self.kind in ("LAYER", "RMS"):
             pooled = {rank - 1} if rank <= 3 else set(range(1, rank))
+        elif self.kind == "L2":
+            pooled = {1 % rank} if rank > 1 else {0}
         elif self.kind == "BATCH":
             pooled = set(range(rank)) - {self.channel}
         elif self.kind == "INSTANCE":
@@ -69,6 +71,8 @@ class Config:
     def native(self) -> bool:
         """Whether PyTorch has it under the kind's own name, without a detour over layer_norm."""
         rank = len(self.shape)
+        if self.kind == "L2":
+            return len(self.pooled) == 1
         if self.kind in ("LAYER", "RMS"):
             return self.pooled == list(range(rank - len(self.pooled), rank))
         default = Config(self.kind, self.shape, channel_axis=self.channel_axis)
@@ -83,7 +87,9 @@ class Config:
     def eps_for(self, dtype: torch.dtype) -> float:
         if self.eps is not None:
             return self.eps
-        return RMS_EPS.get(dtype, RMS_EPS_BELOW) if self.kind == "RMS" else 1e-5
+        if self.kind == "RMS":
+            return RMS_EPS.get(dtype, RMS_EPS_BELOW)
+        return 1e-12 if self.kind == "L2" else 1e-5
 
 
 @dataclass
@@ -100,6 +106,8 @@ class Tensors:
 
 def forward(config: Config, t: Tensors, eps: float | None) -> torch.Tensor:
     """The output; running statistics are updated in place. `eps` None: PyTorch's default (RMS only)."""
+    if config.kind == "L2":
+        return normalized_by_norm(config, t.x, eps)
     if not config.native:
         return over_axes(config, t, eps)
     if config.kind == "RMS":
@@ -114,6 +122,15 @@ def forward(config: Config, t: Tensors, eps: float | None) -> torch.Tensor:
     function = F.batch_norm if config.kind == "BATCH" else F.instance_norm
     y = function(x, t.running_mean, t.running_var, t.weight, t.bias, own_statistics, momentum, eps)
     return y.movedim(1, config.channel)
+
+
+def normalized_by_norm(config: Config, x: torch.Tensor, eps: float) -> torch.Tensor:
+    """`normalize` takes one axis: several are moved to the end and made one."""
+    kept = [a for a in range(x.dim()) if a not in config.pooled]
+    order = kept + config.pooled
+    moved = x.permute(order)
+    y = F.normalize(moved.flatten(len(kept)), dim=-1, eps=eps).reshape(moved.shape)
+    return y.permute([order.index(a) for a in range(x.dim())])
 
 
 def over_axes(config: Config, t: Tensors, eps: float) -> torch.Tensor:
@@ -136,8 +153,10 @@ def over_axes(config: Config, t: Tensors, eps: float) -> torch.Tensor:
 
 
 def statistics(config: Config, t: Tensors, eps: float) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """Mean and rstd from the native functions, shaped as the wire has them; no mean for RMS."""
+    """Mean and rstd from the native functions, shaped as the wire has them; no mean for RMS and L2."""
     x = t.x
+    if config.kind == "L2":
+        return None, torch.linalg.vector_norm(x, dim=config.pooled).clamp_min(eps).reciprocal()
     if not config.native:
         return statistics_over_axes(config, t, eps)
     if config.kind == "RMS":

@@ -4,7 +4,9 @@ use evenkeel_proto::v1 as pb;
 use pb::{ClipMode, DataType, NormKind};
 use tonic::Code;
 
-use crate::harness::{Client, clip, dropout, elements, error_info, f32s, normalize, refusal, start, violation};
+use crate::harness::{
+    Client, clip, dropout, elements, error_info, f32s, norm_kinds, normalize, refusal, start, violation,
+};
 
 /// A (2, 4, 3) input: two samples of four channels.
 fn input() -> pb::Tensor {
@@ -86,7 +88,7 @@ async fn groups_that_do_not_divide_the_channels_are_refused() {
 #[tokio::test]
 async fn an_eps_that_is_no_small_number_is_refused() {
     let (_server, mut client) = start().await;
-    for kind in [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group] {
+    for kind in norm_kinds() {
         for eps in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e-5] {
             let groups = if kind == NormKind::Group { 2 } else { 0 };
             let request = pb::NormalizeRequest { eps: Some(eps), groups, ..normalize(kind, input()) };
@@ -112,6 +114,8 @@ async fn parameters_of_another_shape_are_refused() {
         ("running_var.shape", pb::NormalizeRequest { running_mean: right(), running_var: wrong(), ..base() }),
         ("weight.shape", pb::NormalizeRequest { weight: right(), ..normalize(NormKind::Layer, input()) }),
         ("bias.shape", pb::NormalizeRequest { bias: right(), ..normalize(NormKind::Rms, input()) }),
+        ("weight", pb::NormalizeRequest { weight: right(), ..normalize(NormKind::L2, input()) }),
+        ("bias", pb::NormalizeRequest { bias: right(), ..normalize(NormKind::L2, input()) }),
     ] {
         assert_eq!(refused_field(&mut client, request).await, field);
     }

@@ -22,7 +22,7 @@ use tonic::{
 };
 
 use crate::{
-    harness::{clip, dropout, f32s, normalize},
+    harness::{clip, dropout, f32s, norm_kinds, normalize},
     metrics::scrape,
 };
 
@@ -208,13 +208,7 @@ proptest! {
 
 /// Normalizations of several parts, which are computed while they arrive.
 fn large_normalizations() -> impl Strategy<Value = Vec<u8>> {
-    let kind = prop::sample::select(vec![
-        pb::NormKind::Layer,
-        pb::NormKind::Rms,
-        pb::NormKind::Group,
-        pb::NormKind::Instance,
-        pb::NormKind::Batch,
-    ]);
+    let kind = prop::sample::select(norm_kinds().collect::<Vec<_>>());
     let dtype = prop::sample::select(vec![pb::DataType::Float32, pb::DataType::Bfloat16]);
     let shape = (20i64..90, prop::sample::select(vec![2i64, 6]), 150i64..500);
     (kind, dtype, shape, any::<[bool; 3]>()).prop_map(|(kind, dtype, (n, c, l), [statistics, weighted, late])| {
@@ -223,6 +217,7 @@ fn large_normalizations() -> impl Strategy<Value = Vec<u8>> {
         let data: Vec<u8> = (0..bytes as usize).map(|i| if i % 2 == 1 { 0x3F } else { (i * i % 251) as u8 }).collect();
         let input = pb::Tensor { dtype: dtype.into(), shape: vec![n, c, l], data: data.into(), ..Default::default() };
         let affine = if matches!(kind, pb::NormKind::Layer | pb::NormKind::Rms) { l } else { c };
+        let weighted = weighted && kind != pb::NormKind::L2;
         let weight = pb::NormalizeRequest {
             weight: weighted.then(|| f32s(&[affine], &vec![1.5; affine as usize])),
             ..Default::default()

@@ -3,9 +3,7 @@
 use evenkeel_proto::v1 as pb;
 use pb::{ClipMode, DataType, DropoutKind, NormKind};
 
-use crate::harness::{bits, clip, dropout, elements, f32s, normalize, start, tensor};
-
-const KINDS: [NormKind; 5] = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
+use crate::harness::{bits, clip, dropout, elements, f32s, norm_kinds, normalize, start, tensor};
 
 /// Row 13.
 #[tokio::test]
@@ -16,7 +14,7 @@ async fn tensors_without_elements_come_back_empty_from_every_operation() {
         let came_back = |tensor: Option<pb::Tensor>, what: &str| {
             assert_eq!(tensor.expect("the answer has the tensor"), empty(), "{what} {shape:?}");
         };
-        for kind in KINDS {
+        for kind in norm_kinds() {
             let groups = if kind == NormKind::Group { 2 } else { 0 };
             let request = pb::NormalizeRequest { groups, ..normalize(kind, empty()) };
             let answer = client.normalize(request).await.expect("it is allowed").into_inner();

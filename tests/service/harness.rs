@@ -29,6 +29,11 @@ pub(crate) async fn connect(server: &Running) -> Channel {
     Endpoint::from_shared(server.url()).expect("the URL is one").connect().await.expect("the server accepts")
 }
 
+/// Every kind of normalization that the contract has.
+pub(crate) fn norm_kinds() -> impl Iterator<Item = pb::NormKind> {
+    (1..).map_while(|value| pb::NormKind::try_from(value).ok())
+}
+
 /// A float32 tensor in `data`.
 pub(crate) fn f32s(shape: &[i64], elements: &[f32]) -> pb::Tensor {
     tensor(pb::DataType::Float32, shape, elements.iter().flat_map(|x| x.to_le_bytes()).collect())

@@ -70,6 +70,8 @@ fn calls() -> Vec<Call> {
         (NormKind::Layer, Float32, vec![200, 1001]),
         (NormKind::Layer, Float64, vec![2, 70_001]),
         (NormKind::Rms, Bfloat16, vec![150, 1024]),
+        (NormKind::L2, Float32, vec![60, 33, 70]),
+        (NormKind::L2, Float64, vec![150, 1024]),
         (NormKind::Batch, Float32, vec![8, 6, 50, 51]),
         (NormKind::Batch, Float64, vec![30_000, 5]),
         (NormKind::Instance, Float16, vec![3, 4, 113, 127]),
@@ -77,7 +79,7 @@ fn calls() -> Vec<Call> {
     ] {
         let groups = if kind == NormKind::Group { 4 } else { 0 };
         let affine = if matches!(kind, NormKind::Layer | NormKind::Rms) { shape[shape.len() - 1] } else { shape[1] };
-        let weight = Some(noise(Float32, &[affine], 3));
+        let weight = Some(noise(Float32, &[affine], 3)).filter(|_| kind != NormKind::L2);
         let input = noise(dtype, &shape, 1);
         let forward = pb::NormalizeRequest { groups, weight, return_statistics: true, ..normalize(kind, input) };
         calls.push(Call::NormalizeBackward(pb::NormalizeBackwardRequest {
@@ -162,7 +164,7 @@ async fn one_message_or_many() {
     let (_server, mut client) = server(2).await;
     for dtype in [DataType::Float32, DataType::Float64, DataType::Float16, DataType::Bfloat16] {
         let whole = noise(dtype, &[64, 777], 8);
-        for kind in [NormKind::Layer, NormKind::Rms] {
+        for kind in [NormKind::Layer, NormKind::Rms, NormKind::L2] {
             let output = |answer: tonic::Response<pb::NormalizeResponse>| answer.into_inner().output;
             let at_once = output(client.normalize(normalize(kind, whole.clone())).await.expect("valid"));
             let mut joined = Vec::new();

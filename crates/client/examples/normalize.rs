@@ -1,4 +1,4 @@
-//! Normalizes the same small images five ways, and a batch twice to watch the running statistics move.
+//! Normalizes the same small images in every way, and a batch twice to watch the running statistics move.
 //!
 //! ```text
 //! cargo run --example normalize -p evenkeel-client [URL]
@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let images = Array4::from_shape_fn((2, 4, 8, 8), |(n, c, y, x)| ((n + 3 * y + 5 * x) % 7) as f32 * (1 << c) as f32);
     println!("{:10} {:12} {:>22} {:>22}", "kind", "pooled axes", "mean of each channel", "deviation of each");
     describe("(input)", &[], &images);
-    for kind in [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group] {
+    for kind in NormKind::ALL {
         let call = client.normalize(&images).kind(kind);
         let call = if kind == NormKind::Group { call.groups(2) } else { call };
         let normalized = call.send().await?;

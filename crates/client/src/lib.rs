@@ -31,7 +31,7 @@
 //!
 //! | call | does |
 //! |---|---|
-//! | [`Client::normalize`], [`Client::normalize_backward`] | batch, layer, RMS, instance, group normalization |
+//! | [`Client::normalize`], [`Client::normalize_backward`] | batch, layer, RMS, instance, group, L2 normalization |
 //! | [`Client::dropout`], [`Client::dropout_backward`] | dropout by a mask that any program can make again |
 //! | [`Client::clip_gradients`] | clipping by global norm, by value, by each tensor's norm |
 //! | [`Client::measure_gradients`] | a norm of gradients that live on several machines |

@@ -25,9 +25,15 @@ pub enum NormKind {
     Instance,
     /// Per sample and group of channels, over all axes but 0; needs `groups`. `torch.nn.functional.group_norm`.
     Group,
+    /// Over axis 1, of one dimension over all: divided by the norm, or by eps if the norm is smaller. No weight, no bias.
+    /// `torch.nn.functional.normalize`.
+    L2,
 }
 
 impl NormKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Batch, Self::Layer, Self::Rms, Self::Instance, Self::Group, Self::L2];
+
     fn to_wire(self) -> pb::NormKind {
         match self {
             Self::Batch => pb::NormKind::Batch,
@@ -35,18 +41,12 @@ impl NormKind {
             Self::Rms => pb::NormKind::Rms,
             Self::Instance => pb::NormKind::Instance,
             Self::Group => pb::NormKind::Group,
+            Self::L2 => pb::NormKind::L2,
         }
     }
 
     /// `None` for a value that the contract does not have, and for "unspecified".
     pub(crate) fn from_wire(value: i32) -> Option<Self> {
-        match pb::NormKind::try_from(value).ok()? {
-            pb::NormKind::Unspecified => None,
-            pb::NormKind::Batch => Some(Self::Batch),
-            pb::NormKind::Layer => Some(Self::Layer),
-            pb::NormKind::Rms => Some(Self::Rms),
-            pb::NormKind::Instance => Some(Self::Instance),
-            pb::NormKind::Group => Some(Self::Group),
-        }
+        Self::ALL.into_iter().find(|kind| kind.to_wire() as i32 == value)
     }
 }

@@ -1,10 +1,12 @@
-//! Batch, layer, RMS, instance and group normalization, forward and backward.
+//! Batch, layer, RMS, instance, group and L2 normalization, forward and backward.
 
 mod affine;
 mod apply;
 mod backward;
 mod demand;
+mod denominator;
 mod forward;
+mod kind;
 mod layout;
 mod mean;
 mod parts;
@@ -23,39 +25,12 @@ use rayon::prelude::*;
 use statistics::Running;
 
 pub use demand::{normalize_backward_demand, normalize_demand};
+pub use kind::NormKind;
 pub use parts::{NormalizationByParts, PartStatistics};
 
 use crate::{
     Checkpoint, DType, Error, Tensor, TensorMut, TensorRef, Violations, dtype::with_element, stretch::Stretch,
 };
-
-/// Which elements are pooled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NormKind {
-    /// Per channel. `torch.nn.functional.batch_norm`.
-    Batch,
-    /// Over the trailing axes. `torch.nn.functional.layer_norm`.
-    Layer,
-    /// As `Layer`, by the root of the mean square. `torch.nn.functional.rms_norm`.
-    Rms,
-    /// Per sample and channel. `torch.nn.functional.instance_norm`.
-    Instance,
-    /// Per sample and group of channels. `torch.nn.functional.group_norm`.
-    Group,
-}
-
-impl NormKind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Batch, Self::Layer, Self::Rms, Self::Instance, Self::Group];
-
-    /// Whether running statistics can take the place of the input's own.
-    fn has_running_statistics(self) -> bool {
-        match self {
-            Self::Batch | Self::Instance => true,
-            Self::Layer | Self::Rms | Self::Group => false,
-        }
-    }
-}
 
 /// A normalization and its options; each means what the field of that name in the wire contract means.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +41,8 @@ pub struct Normalization {
     pub axes: Vec<i32>,
     /// `Group`: the number of groups; 0 for the other kinds.
     pub groups: usize,
-    /// Added to the variance. Default 1e-5; `Rms`: the float32 epsilon, for float64 input the float64 one.
+    /// Added to the variance. Default 1e-5; `Rms`: the float32 epsilon, for float64 input the float64 one. `L2`: what the norm is
+    /// at least, default 1e-12.
     pub eps: Option<f64>,
     /// `Batch`, `Instance`, `Group`: the axis of the channels. Default 1.
     pub channel_axis: Option<i32>,
@@ -115,9 +91,9 @@ pub struct NormParameters<'a> {
 pub struct Normalized<O = Tensor> {
     /// The pooled axes, sorted.
     pub axes: Vec<usize>,
-    /// The means, if asked; `None` for `Rms`.
+    /// The means, if asked; `None` for `Rms` and `L2`.
     pub mean: Option<Tensor>,
-    /// `1 / sqrt(var + eps)`, if asked.
+    /// `1 / sqrt(var + eps)`, if asked; `L2`: `1 / max(norm, eps)`.
     pub rstd: Option<Tensor>,
     /// The updated running mean, if one was given and the input's own statistics were used.
     pub running_mean: Option<Tensor>,

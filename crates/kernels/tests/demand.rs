@@ -68,23 +68,24 @@ fn tensor(dtype: DType, shape: &[usize]) -> Tensor {
     Tensor::from_bytes(dtype, shape.to_vec(), vec![0x3A; len]).expect("it fills the shape")
 }
 
-const KINDS: [NormKind; 5] = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
-
 fn check_normalizations(kind: NormKind, dtype: DType, shape: &[usize]) {
     let groups = if kind == NormKind::Group { shape[1].max(1) / 2 } else { 0 };
     let spec =
         Normalization { groups: if kind == NormKind::Group { groups.max(1) } else { 0 }, ..Normalization::new(kind) };
     let spec = Normalization { training: Some(true), ..spec };
     let input = tensor(dtype, shape);
-    let affine_shape = match kind {
-        NormKind::Layer | NormKind::Rms if shape.len() <= 3 => shape[shape.len() - 1..].to_vec(),
-        NormKind::Layer | NormKind::Rms => shape[1..].to_vec(),
-        NormKind::Batch | NormKind::Instance | NormKind::Group => vec![shape[1]],
+    let affine_shape = if kind.has_channels() {
+        vec![shape[1]]
+    } else {
+        kind.default_axes(shape.len(), None).into_iter().map(|axis| shape[axis]).collect()
     };
     let (weight, running) = (tensor(DType::F32, &affine_shape), tensor(dtype, &affine_shape));
     let affine = NormParameters { weight: Some(weight.view()), bias: Some(weight.view()), ..Default::default() };
-    let mut parameters = vec![NormParameters::default(), affine];
-    if [NormKind::Batch, NormKind::Instance].contains(&kind) {
+    let mut parameters = vec![NormParameters::default()];
+    if kind.has_affine() {
+        parameters.push(affine);
+    }
+    if kind.has_running_statistics() {
         let (mean, var) = (Some(running.view()), Some(running.view()));
         parameters.push(NormParameters { running_mean: mean, running_var: var, ..affine });
     }
@@ -155,7 +156,7 @@ fn check_all() {
         &[4, 6, 20_000],
     ];
     for dtype in [DType::F32, DType::F64] {
-        for kind in KINDS {
+        for kind in NormKind::ALL {
             shapes.iter().filter(|shape| shape.len() > 2 || kind != NormKind::Instance).for_each(|shape| {
                 check_normalizations(kind, dtype, shape);
             });

@@ -1,31 +1,36 @@
 //! What a normalization pools, from its options and the shape of a tensor: as the server has it.
 
 use evenkeel_client::DType;
+use evenkeel_kernels::NormKind;
 use evenkeel_proto::v1 as pb;
 
 use super::{Kind, Options, Parameters};
-use crate::cli::{
-    files::Stored,
-    pieces::{Boxes, Pooling, TooLarge},
+use crate::{
+    cli::{
+        files::Stored,
+        pieces::{Boxes, Pooling, TooLarge},
+    },
+    wire::encode_kind,
 };
 
 /// The bytes of the mean and of the reciprocal deviation of a set, both in float64.
 const STATISTICS: usize = 16;
 
 impl Options {
+    fn kind(&self) -> NormKind {
+        self.kind.into()
+    }
+
     /// Whether weight and bias have an element for each channel.
     pub(super) fn has_channels(&self) -> bool {
-        match self.kind {
-            Kind::Batch | Kind::Instance | Kind::Group => true,
-            Kind::Layer | Kind::Rms => false,
-        }
+        self.kind().has_channels()
     }
 
     /// The request without its tensors.
     pub(super) fn request(&self) -> pb::NormalizeRequest {
-        let Self { kind, axes, groups, eps, channel_axis, training, momentum, .. } = self;
+        let Self { axes, groups, eps, channel_axis, training, momentum, .. } = self;
         pb::NormalizeRequest {
-            kind: pb::NormKind::from(*kind).into(),
+            kind: encode_kind(self.kind()).into(),
             axes: axes.clone(),
             groups: *groups,
             eps: *eps,
@@ -50,15 +55,9 @@ impl Options {
         };
         let named: Option<Vec<usize>> = self.axes.iter().map(|&axis| resolve(axis)).collect();
         let named = named?;
-        let is_default = |axis: usize| match self.kind {
-            Kind::Batch => Some(axis) != channels,
-            Kind::Layer | Kind::Rms if rank <= 3 => axis + 1 == rank,
-            Kind::Layer | Kind::Rms | Kind::Group => axis > 0,
-            Kind::Instance => axis > 0 && Some(axis) != channels,
-        };
+        let pooled = if named.is_empty() { self.kind().default_axes(rank, channels) } else { named };
         let is_group = |axis| matches!(self.kind, Kind::Group) && Some(axis) == channels;
-        let is_pooled =
-            |axis| is_group(axis) || if named.is_empty() { is_default(axis) } else { named.contains(&axis) };
+        let is_pooled = |axis| is_group(axis) || pooled.contains(&axis);
         Some(((0..rank).map(is_pooled).collect(), channels))
     }
 
@@ -75,13 +74,15 @@ impl Options {
         if channels.is_some_and(|channels| !parameters.fit(channels)) {
             return whole;
         }
-        let group = match (&self.kind, channels, usize::try_from(self.groups).unwrap_or(0)) {
-            (Kind::Group, Some(channels), groups) if groups > 0 && channels.is_multiple_of(groups) => {
-                Some(channels / groups)
-            }
-            (Kind::Group, _, _) => return whole,
-            (Kind::Batch | Kind::Layer | Kind::Rms | Kind::Instance, _, _) => None,
-        };
+        let in_a_group = channels
+            .zip(usize::try_from(self.groups).ok())
+            .filter(|&(channels, groups)| groups > 0 && channels.is_multiple_of(groups))
+            .map(|(channels, groups)| channels / groups);
+        let is_grouped = matches!(self.kind, Kind::Group);
+        if is_grouped && in_a_group.is_none() {
+            return whole;
+        }
+        let group = in_a_group.filter(|_| is_grouped);
         let running = parameters.has_running();
         // With statistics that are given each element is by itself; but those that are told belong to sets.
         let by_element = running && self.training != Some(true) && !statistics;

@@ -39,10 +39,11 @@ pub struct Normalized<A: Element, D: Dimension> {
     /// The axes that were pooled, in ascending order; for [`NormKind::Group`] with the channels' axis, which is split
     /// in groups.
     pub axes: Vec<usize>,
-    /// The means, if [`return_statistics`](Normalize::return_statistics); not for [`NormKind::Rms`]. The shape is the
-    /// input's without the pooled axes; for [`NormKind::Group`] with the groups in the channels' place.
+    /// The means, if [`return_statistics`](Normalize::return_statistics); not for [`NormKind::Rms`] and
+    /// [`NormKind::L2`]. The shape is the input's without the pooled axes; for [`NormKind::Group`] with the groups in the channels' place.
     pub mean: Option<ArrayD<A::Statistic>>,
-    /// `1 / sqrt(var + eps)`, if [`return_statistics`](Normalize::return_statistics); shaped as `mean`.
+    /// `1 / sqrt(var + eps)`, for [`NormKind::L2`] `1 / max(norm, eps)`, if
+    /// [`return_statistics`](Normalize::return_statistics); shaped as `mean`.
     pub rstd: Option<ArrayD<A::Statistic>>,
     /// The new running mean, if one was given and the input's own statistics were used. Typed as it was given.
     pub running_mean: Option<Tensor>,

@@ -57,7 +57,8 @@ macro_rules! setters {
             }
 
             /// Added to the variance ([`NormKind::Rms`]: to the mean square). Default: 1e-5;
-            /// [`NormKind::Rms`]: 1.1920929e-7, and 2.220446049250313e-16 for [`f64`].
+            /// [`NormKind::Rms`]: 1.1920929e-7, and 2.220446049250313e-16 for [`f64`]. [`NormKind::L2`]: what elements are
+            /// divided by at least. Default: 1e-12.
             pub fn eps(mut self, eps: f64) -> Self {
                 self.options.request.eps = Some(eps);
                 self
@@ -77,13 +78,13 @@ macro_rules! setters {
             }
 
             /// Scale, of any element type. [`NormKind::Layer`], [`NormKind::Rms`]: the shape of the pooled axes; the
-            /// other kinds: one number for each channel. Default: 1.
+            /// other kinds: one number for each channel. Default: 1. Refused for [`NormKind::L2`].
             pub fn weight(mut self, weight: impl Into<Tensor>) -> Self {
                 self.options.set_weight(weight.into());
                 self
             }
 
-            /// Shift, of any element type, shaped as the weight. Default: 0.
+            /// Shift, of any element type, shaped as the weight. Default: 0. Refused for [`NormKind::L2`].
             pub fn bias(mut self, bias: impl Into<Tensor>) -> Self {
                 self.options.set_bias(bias.into());
                 self

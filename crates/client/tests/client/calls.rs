@@ -64,6 +64,9 @@ async fn rms_group_and_instance_take_their_options() -> TestResult {
     let (_server, client) = start().await?;
     let x = sample((6, 4));
     let y = client.normalize(&x).kind(NormKind::Rms).axes([-1]).eps(0.25).return_statistics(true).send().await?;
+    let l2 = client.normalize(&x).kind(NormKind::L2).return_statistics(true).send().await?;
+    let norm = x.map_axis(Axis(1), |row| row.mapv(|x| x * x).sum().sqrt());
+    close(&l2.output, &(&x / &norm.view().insert_axis(Axis(1))));
     let rms = x.map_axis(Axis(1), |row| (row.mapv(|x| x * x).sum() / 4.0 + 0.25).sqrt());
     close(&y.output, &(&x / &rms.insert_axis(Axis(1))));
     assert_eq!(y.mean, None);

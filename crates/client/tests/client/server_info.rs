@@ -19,8 +19,7 @@ async fn a_server_tells_what_it_is() -> TestResult {
     assert_eq!(info.version, env!("CARGO_PKG_VERSION"));
     assert_eq!((info.max_message_bytes, info.max_stream_chunk_bytes), (1 << 21, 0));
     assert_eq!(info.dtypes, [DType::F32, DType::F64, DType::F16, DType::Bf16]);
-    let kinds = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
-    assert_eq!(info.norm_kinds, kinds);
+    assert_eq!(info.norm_kinds, NormKind::ALL);
     assert_eq!(info.compression, ["gzip"]);
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! The gradients of a normalization.
 //!
 //! With g = dy * weight, xh = (x - mean) * rstd and means over a set: dx = rstd * (g - mean(g) - xh * mean(g * xh));
-//! without centring the middle term is missing, and with running statistics, which are constants, both are.
+//! without centring the middle term is missing, and with running statistics, which are constants, both are. Of elements that
+//! are divided by their norm the last mean is a sum, and missing where eps is divided by.
 //! dweight = sum(dy * xh) and dbias = sum(dy), over all elements that share a weight.
 
 mod doubly;
+mod flat;
 mod singly;
 mod slopes;
 
@@ -155,13 +157,15 @@ impl<'a> Part<'a> {
     ) -> Result<Self, Error> {
         let Given { plan, affine, running, .. } = given;
         let statistics = Statistics::of::<E>(plan, &layout, first, input, running, checkpoint)?;
-        let input = scaled(&layout, input, &statistics);
-        let mut part = Self { layout, affine, input, statistics, slopes: None };
-        part.slopes = match plan.source {
-            Source::Running => None,
-            Source::Input if E::DTYPE == DType::F64 => Some(doubly::slopes(&part, plan.centred, dy, checkpoint)?),
-            Source::Input => Some(singly::slopes::<E>(&part, plan.centred, dy, checkpoint)?),
+        let elements = scaled(&layout, input, &statistics);
+        let mut part = Self { layout, affine, input: elements, statistics, slopes: None };
+        let mut slopes = match plan.source {
+            Source::Running => return Ok(part),
+            Source::Input if E::DTYPE == DType::F64 => doubly::slopes(&part, plan, dy, checkpoint)?,
+            Source::Input => singly::slopes::<E>(&part, plan, dy, checkpoint)?,
         };
+        flat::flatten::<E>(plan.denominator.least, &part, input, &mut slopes, checkpoint)?;
+        part.slopes = Some(slopes);
         Ok(part)
     }
 

@@ -1,6 +1,6 @@
 //! From a normalization's arguments to what is to be computed: every check is here, and past it nothing is invalid.
 
-use super::{NormKind, NormParameters, Normalization, layout::Layout};
+use super::{NormKind, NormParameters, Normalization, denominator::Denominator, kind::those, layout::Layout};
 use crate::{DType, TensorRef, Violations};
 
 /// A normalization of one shape.
@@ -12,7 +12,8 @@ pub(super) struct Plan {
     /// Where the elements are; `None` if there are none.
     pub(super) layout: Option<Layout>,
     pub(super) centred: bool,
-    pub(super) eps: f64,
+    /// What elements are divided by.
+    pub(super) denominator: Denominator,
     pub(super) source: Source,
     pub(super) momentum: f64,
     /// How sets belong to channels, if running statistics are given.
@@ -74,6 +75,8 @@ impl Plan {
             Some(None) => axes.as_ref().map(|axes| axes.iter().map(|&axis| shape[axis]).collect()),
             None => None,
         };
+        let affine_shape = affine_shape.filter(|_| spec.kind.has_affine());
+        check_affine(spec.kind, parameters, found);
         check_shape("weight.shape", parameters.weight, affine_shape.as_deref(), found);
         check_shape("bias.shape", parameters.bias, affine_shape.as_deref(), found);
         if spec.kind.has_running_statistics() {
@@ -115,16 +118,9 @@ impl Plan {
             None => (0..shape.len()).filter(|&axis| !pooled[axis]).map(|axis| shape[axis]).collect(),
         };
         let layout = (!shape.contains(&0)).then(|| Layout::new(dims.into_iter()));
-        let plan = Self {
-            axes,
-            statistics_shape,
-            layout,
-            centred: spec.kind != NormKind::Rms,
-            eps,
-            source,
-            momentum,
-            channels,
-        };
+        let n = layout.as_ref().map_or(0, Layout::set_len);
+        let (centred, denominator) = (spec.kind.is_centred(), Denominator::of(spec.kind, eps, dtype, n));
+        let plan = Self { axes, statistics_shape, layout, centred, denominator, source, momentum, channels };
         plan.check_set_len(spec.kind, found);
         Some(plan)
     }
@@ -132,12 +128,7 @@ impl Plan {
     /// One value has no spread. PyTorch refuses it for the kinds that pool over samples or space; layer norm of one
     /// value is its bias.
     fn check_set_len(&self, kind: NormKind, found: &mut Violations) {
-        let what = match kind {
-            NormKind::Batch => "channel",
-            NormKind::Instance => "sample and channel",
-            NormKind::Group => "group",
-            NormKind::Layer | NormKind::Rms => return,
-        };
+        let Some(what) = kind.pooled_for_each() else { return };
         let single = self.layout.as_ref().is_some_and(|layout| layout.set_len() == 1);
         if single && self.source == Source::Input {
             found.add("input.shape", format!("the input's own statistics need more than one value for each {what}"));
@@ -164,26 +155,20 @@ fn resolve(field: impl Fn() -> String, axis: i32, rank: usize, found: &mut Viola
 /// The axis of the channels, if the kind has one; `None`: it cannot be known.
 #[expect(clippy::option_option, reason = "what is not known is not what is not there")]
 fn channel_axis(spec: &Normalization, shape: &[usize], found: &mut Violations) -> Option<Option<usize>> {
-    let rank = shape.len();
-    match spec.kind {
-        NormKind::Layer | NormKind::Rms => {
-            if spec.channel_axis.is_some() {
-                found.add("channel_axis", "LAYER and RMS do not tell channels apart");
-            }
-            if rank == 0 {
-                found.add("input.shape", "LAYER and RMS need rank 1 or more, got a scalar");
-                return None;
-            }
-            Some(None)
-        }
-        NormKind::Instance if rank < 3 => {
-            found.add("input.shape", format!("INSTANCE needs rank 3 or more, (N, C, ...), got rank {rank}"));
-            None
-        }
-        NormKind::Batch | NormKind::Instance | NormKind::Group => {
-            resolve(|| "channel_axis".into(), spec.channel_axis.unwrap_or(1), rank, found).map(Some)
-        }
+    let (rank, kind) = (shape.len(), spec.kind);
+    let is_enough = rank >= kind.least_rank();
+    if !is_enough {
+        let reason = format!("{} needs rank {} or more, got rank {rank}", kind.wire_name(), kind.least_rank());
+        found.add("input.shape", reason);
     }
+    if kind.has_channels() {
+        let axis = is_enough.then(|| spec.channel_axis.unwrap_or(1))?;
+        return resolve(|| "channel_axis".into(), axis, rank, found).map(Some);
+    }
+    if spec.channel_axis.is_some() {
+        found.add("channel_axis", format!("only {} have channels", those(NormKind::has_channels)));
+    }
+    is_enough.then_some(None)
 }
 
 /// The number of groups, if the kind has them. `channels`: how many there are, if that is known.
@@ -227,15 +212,8 @@ fn pooled_axes(
         }
     }
     let channel_axis = channel_axis.filter(|_| all_are_right)?;
-    let channels = |axis: &usize| Some(*axis) == channel_axis;
     if axes.is_empty() {
-        axes = match spec.kind {
-            NormKind::Batch => (0..rank).filter(|axis| !channels(axis)).collect(),
-            NormKind::Layer | NormKind::Rms if rank <= 3 => vec![rank - 1],
-            NormKind::Layer | NormKind::Rms => (1..rank).collect(),
-            NormKind::Instance => (1..rank).filter(|axis| !channels(axis)).collect(),
-            NormKind::Group => (1..rank).collect(),
-        };
+        axes = spec.kind.default_axes(rank, channel_axis);
     }
     if spec.kind == NormKind::Group {
         axes.extend(channel_axis.filter(|axis| !axes.contains(axis)));
@@ -248,7 +226,7 @@ fn source(spec: &Normalization, parameters: &NormParameters<'_>, found: &mut Vio
     let (mean, var) = (parameters.running_mean.is_some(), parameters.running_var.is_some());
     if !spec.kind.has_running_statistics() {
         for (field, _) in [("running_mean", mean), ("running_var", var)].into_iter().filter(|&(_, is_sent)| is_sent) {
-            found.add(field, "only BATCH and INSTANCE have running statistics");
+            found.add(field, format!("only {} have running statistics", those(NormKind::has_running_statistics)));
         }
         return Some(Source::Input);
     }
@@ -272,11 +250,7 @@ fn source(spec: &Normalization, parameters: &NormParameters<'_>, found: &mut Vio
 /// `source`: `None` if it cannot be known.
 fn eps(spec: &Normalization, dtype: DType, source: Option<Source>, found: &mut Violations) -> Option<f64> {
     let Some(eps) = spec.eps else {
-        return Some(match (spec.kind, dtype) {
-            (NormKind::Rms, DType::F64) => f64::EPSILON,
-            (NormKind::Rms, DType::F32 | DType::F16 | DType::Bf16) => f64::from(f32::EPSILON),
-            (NormKind::Batch | NormKind::Layer | NormKind::Instance | NormKind::Group, _) => 1e-5,
-        });
+        return Some(spec.kind.default_eps(dtype));
     };
     if !check_eps(Some(eps), found) {
         return None;
@@ -304,6 +278,14 @@ fn momentum(given: Option<f64>, found: &mut Violations) -> Option<f64> {
     }
     found.add("momentum", format!("expected a number in [0, 1], got {momentum}"));
     None
+}
+
+/// Adds weight and bias, if the kind has none.
+fn check_affine(kind: NormKind, parameters: &NormParameters<'_>, found: &mut Violations) {
+    let sent = [("weight", parameters.weight.is_some()), ("bias", parameters.bias.is_some())];
+    for (field, _) in sent.into_iter().filter(|&(_, is_sent)| is_sent && !kind.has_affine()) {
+        found.add(field, format!("only {} have weight and bias", those(NormKind::has_affine)));
+    }
 }
 
 /// `expected`: `None` if it cannot be known.

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use self::moments::{Bytes, Moments, number};
 use super::{
     affine::Affine,
+    denominator::Denominator,
     layout::{Dim, Layout, Position, Runs},
     parts::NormalizationByParts,
     plan::Source,
@@ -54,22 +55,33 @@ pub(super) fn forward<E: Element>(
     chunks.with_min_len(2).enumerate().try_for_each(|(index, (moments, elements))| {
         checkpoint.check()?;
         let places = &mut layout.runs_from(index * sets * (set / layout.run().len));
-        let (run, eps, centred) = (layout.run(), plan.eps, plan.centred);
+        let (run, denominator, centred) = (layout.run(), plan.denominator, plan.centred);
         elements.with_both(|input, output| {
             if E::DTYPE != DType::F32 {
                 let element = PhantomData::<E>;
-                simd::run(halves::Rows { centred, eps, run, affine, set, places, moments, input, output, element });
+                simd::run(halves::Rows {
+                    centred,
+                    denominator,
+                    run,
+                    affine,
+                    set,
+                    places,
+                    moments,
+                    input,
+                    output,
+                    element,
+                });
                 return;
             }
             let ((input, _), (output, _)) = (input.as_chunks(), output.as_chunks_mut());
             if !in_cache {
-                simd::run(Rows { centred, eps, run, affine, set, places, moments, input, output });
+                simd::run(Rows { centred, denominator, run, affine, set, places, moments, input, output });
                 return;
             }
             if centred {
-                simd::run(Centred { eps, set, input, moments });
+                simd::run(Centred { denominator, set, input, moments });
             } else {
-                simd::run(Uncentred { eps, set, input, moments });
+                simd::run(Uncentred { denominator, set, input, moments });
             }
             simd::run(Write { run, affine, set, places, moments, input, output });
         });
@@ -87,7 +99,7 @@ pub(super) fn forward<E: Element>(
 
 /// Measures neighbouring sets of float32.
 struct Centred<'a> {
-    eps: f64,
+    denominator: Denominator,
     /// The elements of a set.
     set: usize,
     input: &'a [Bytes],
@@ -100,14 +112,14 @@ impl Kernel for Centred<'_> {
     #[inline(always)]
     fn run(self) {
         for (input, moments) in self.input.chunks_exact(self.set).zip(self.moments) {
-            *moments = Moments::centred(input, self.eps);
+            *moments = Moments::centred(input, self.denominator);
         }
     }
 }
 
 /// As [`Centred`], without centring.
 struct Uncentred<'a> {
-    eps: f64,
+    denominator: Denominator,
     set: usize,
     input: &'a [Bytes],
     moments: &'a mut [Moments],
@@ -117,7 +129,7 @@ impl Uncentred<'_> {
     #[inline(always)]
     fn measure<const FUSED: bool>(self) {
         for (input, moments) in self.input.chunks_exact(self.set).zip(self.moments) {
-            *moments = Moments::uncentred::<FUSED>(input, self.eps);
+            *moments = Moments::uncentred::<FUSED>(input, self.denominator);
         }
     }
 }
@@ -171,7 +183,7 @@ impl Kernel for Write<'_, '_> {
 /// a third more.
 struct Rows<'a, 'l> {
     centred: bool,
-    eps: f64,
+    denominator: Denominator,
     run: Dim,
     affine: &'a Affine,
     /// The elements of a set.
@@ -188,10 +200,10 @@ impl Kernel for Rows<'_, '_> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { centred, eps, run, affine, set, places, .. } = self;
+        let Self { centred, denominator, run, affine, set, places, .. } = self;
         let sets = self.input.chunks_exact(set).zip(self.output.chunks_exact_mut(set));
         for ((input, output), moments) in sets.zip(self.moments) {
-            *moments = Moments::of(centred, input, eps);
+            *moments = Moments::of(centred, input, denominator);
             write_set(run, affine, places, *moments, input, output);
         }
     }

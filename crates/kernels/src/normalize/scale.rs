@@ -1,6 +1,6 @@
 //! Float64 sets whose squares float64 has no room for.
 //!
-//! A set that is multiplied by a power of two, and eps by its square, has the same result. So a set whose elements are very
+//! A set that is multiplied by a power of two, and eps by its square (what a norm is at least: by itself), has the same result. So a set whose elements are very
 //! large or very small is measured and normalized as a copy that is neither. Its mean is that of the copy divided by the
 //! power, and `1 / sqrt(var + eps)` and the gradient of its elements are multiplied by it.
 
@@ -45,10 +45,11 @@ pub(super) fn times_power(mut x: f64, mut exponent: i32) -> f64 {
 /// The exponent of the power of two by which each set is multiplied; empty if none is. `statistics`: those of the elements as
 /// they are, which may be beyond float64.
 pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistics: &Statistics) -> Vec<i32> {
+    let denominator = plan.denominator;
     let is_in_range = |set: usize| {
         let (mean, var) = (statistics.mean[set], statistics.var[set]);
         let has_digits = !plan.centred || mean.abs() >= power(SMALL) || var >= power(SMALL_SQUARES);
-        mean.is_finite() && has_digits && (power(SMALL_SQUARES)..=power(MOST_EPS)).contains(&(var + plan.eps))
+        mean.is_finite() && has_digits && (power(SMALL_SQUARES)..=power(MOST_EPS)).contains(&denominator.square(var))
     };
     let outside: Vec<usize> = (0..statistics.var.len()).filter(|&set| !is_in_range(set)).collect();
     if outside.is_empty() {
@@ -56,7 +57,8 @@ pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistic
     }
     // Sets of zeros, and of one number, are no reason to look at the elements of each: the largest of no set is outside then.
     let Exponents { largest, smallest } = exponents::<f64>(layout, input);
-    if largest - f64::BIAS <= MOST && smallest - f64::BIAS >= LEAST {
+    let least_is_in_range = denominator.least == 0.0 || (LEAST..=MOST).contains(&exponent(denominator.least));
+    if largest - f64::BIAS <= MOST && smallest - f64::BIAS >= LEAST && least_is_in_range {
         return Vec::new();
     }
     let mut scales = vec![0; statistics.var.len()];
@@ -73,13 +75,14 @@ pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistic
         // Of one number only the sum may be too large. Its variance is eps, which has to stay in range, too.
         let first = elements().next();
         let is_constant = elements().all(|x| Some(x) == first);
-        let exponent = exponent_of(plan.eps, largest);
+        // What an element is divided by has to stay in range with it.
+        let exponent = exponent_of(denominator.added, largest.max(denominator.least));
         scales[set] = if is_constant && plan.centred { exponent.max(-SUM) } else { exponent };
     }
     if scales.iter().all(|&scale| scale == 0) { Vec::new() } else { scales }
 }
 
-/// That of a set with this largest element.
+/// That of a set with this largest number.
 fn exponent_of(eps: f64, largest: f64) -> i32 {
     if largest == 0.0 || !largest.is_finite() {
         return 0;

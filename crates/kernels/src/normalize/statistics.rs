@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use super::{
     NormParameters,
+    denominator::Denominator,
     layout::{Layout, Position},
     mean,
     plan::{Channels, Plan, Source},
@@ -24,9 +25,9 @@ pub(super) struct Statistics {
     /// What the mean's rounding left over: `mean + tail` is the mean to about twice the precision, so that an element
     /// close to the mean of numbers far from zero keeps all its digits in `(x - mean) - tail`.
     pub(super) tail: Vec<f64>,
-    /// The biased variance; without centring, the mean square.
+    /// The biased variance; without centring, the mean square, or the sum of the squares where that is divided by.
     pub(super) var: Vec<f64>,
-    /// `1 / sqrt(var + eps)`.
+    /// The reciprocal of the [`Denominator`].
     pub(super) rstd: Vec<f64>,
     /// What its rounding left over, for float64 elements; empty for others.
     pub(super) rstd_tail: Vec<f64>,
@@ -68,13 +69,13 @@ impl Statistics {
         input: &[u8],
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
-        let n = layout.set_len() as f64;
+        let n = plan.denominator.share;
         let element = PhantomData::<E>;
         if !plan.centred {
             let squares = sums(layout, Over::Sets, &Squares { input, element }, checkpoint)?;
             let var = squares.iter().map(|[sum]| sum.value() / n).collect();
             let zeros = vec![0.0; squares.len()];
-            return Ok(Self { mean: zeros.clone(), tail: zeros, var, ..Self::default() }.with_rstd(plan.eps));
+            return Ok(Self { mean: zeros.clone(), tail: zeros, var, ..Self::default() }.with_rstd(plan.denominator));
         }
         let totals = sums(layout, Over::Sets, &Plain { input, element }, checkpoint)?;
         let mut means: Vec<Double> = totals.iter().map(|&[sum]| mean::of_sum(sum, n)).collect();
@@ -90,7 +91,7 @@ impl Statistics {
         let var: Vec<f64> = squares.iter().zip(&means).map(biased).collect();
         mean::settle::<E>(layout, input, &mut means, &var, checkpoint)?;
         let (mean, tail) = means.into_iter().map(|Double { high, low }| (high, low)).unzip();
-        Ok(Self { mean, tail, var, ..Self::default() }.with_rstd(plan.eps))
+        Ok(Self { mean, tail, var, ..Self::default() }.with_rstd(plan.denominator))
     }
 
     /// Float64 elements have all the digits that float64 has: what is computed from them in float64 alone is some ten
@@ -104,7 +105,7 @@ impl Statistics {
         scales: &[i32],
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
-        let n = layout.set_len() as f64;
+        let n = plan.denominator.share;
         let sets = layout.sets();
         let mut means = vec![Double::from(0.0); sets];
         if plan.centred {
@@ -124,13 +125,7 @@ impl Statistics {
                 squares = Double::from(0.0);
             }
             let exponent = scales.get(set).copied().unwrap_or(0);
-            let Double { high, low } = if exponent < 0 && squares.high == 0.0 {
-                // Scaled down, eps may be nothing. It is nothing to any variance that needs that, but to 0.
-                let Double { high, low } = reciprocal_root(Double::from(plan.eps));
-                Double { high: times_power(high, -exponent), low: times_power(low, -exponent) }
-            } else {
-                reciprocal_root(squares.plus(Double::from(times_power(plan.eps, 2 * exponent))))
-            };
+            let Double { high, low } = plan.denominator.reciprocal_doubly(squares, exponent);
             (var[set], rstd[set], rstd_tail[set]) = (squares.value(), high, low);
         }
         if plan.centred {
@@ -140,8 +135,8 @@ impl Statistics {
         Ok(Self { mean, tail, var, rstd, rstd_tail, scales: Vec::new() })
     }
 
-    fn with_rstd(mut self, eps: f64) -> Self {
-        self.rstd = self.var.iter().map(|var| 1.0 / (var + eps).sqrt()).collect();
+    fn with_rstd(mut self, denominator: Denominator) -> Self {
+        self.rstd = self.var.iter().map(|&var| denominator.reciprocal(var)).collect();
         self
     }
 
@@ -176,7 +171,7 @@ impl Statistics {
         }
     }
 
-    /// The mean and `1 / sqrt(var + eps)`, as tensors; no mean without centring.
+    /// The mean and the reciprocal of the denominator, as tensors; no mean without centring.
     pub(super) fn tensors(&self, plan: &Plan, input: DType) -> (Option<Tensor>, Option<Tensor>) {
         let tensor = |values: &[f64]| Tensor::from_f64(returned_dtype(input), plan.statistics_shape.clone(), values);
         let mean = plan.centred.then(|| {
@@ -222,9 +217,9 @@ impl Running {
         let (mean, var): (Vec<f64>, Vec<f64>) = (of_set(&self.mean), of_set(&self.var));
         let statistics = Statistics { mean, tail: vec![0.0; sets], var, ..Statistics::default() };
         if E::DTYPE != DType::F64 {
-            return statistics.with_rstd(plan.eps);
+            return statistics.with_rstd(plan.denominator);
         }
-        let rstd = |&var: &f64| reciprocal_root(Double::from(var).plus(Double::from(plan.eps)));
+        let rstd = |&var: &f64| plan.denominator.reciprocal_doubly(Double::from(var), 0);
         let (rstd, rstd_tail) = statistics.var.iter().map(rstd).map(|Double { high, low }| (high, low)).unzip();
         Statistics { rstd, rstd_tail, ..statistics }
     }
@@ -269,24 +264,6 @@ impl Running {
 /// A sum with the sum of what was rounded away from its terms; of an infinite one, that is NaN.
 pub(super) fn with_rest(sum: Double, rest: Double) -> Double {
     if sum.high.is_finite() { sum.plus(rest).normalized() } else { Double::from(sum.high) }
-}
-
-/// `1 / sqrt(x)`.
-fn reciprocal_root(x: Double) -> Double {
-    let Double { high: x, low } = if x.high.is_finite() { x.normalized() } else { x };
-    // 0, infinity and NaN have no more digits; nor has what is below 0.
-    if !(f64::MIN_POSITIVE..f64::INFINITY).contains(&x) {
-        return Double::from(1.0 / x.sqrt());
-    }
-    // Of a number near 1 nothing is below the smallest number. A power of four and its root round nothing.
-    let half = ((x.to_bits() >> 52) as i32 - 1023) / 2;
-    let power = |exponent: i32| f64::from_bits(((1023 + exponent) as u64) << 52);
-    let (x, low) = (x * power(-half) * power(-half), low * power(-half) * power(-half));
-    let root = x.sqrt();
-    let high = 1.0 / root;
-    let root_low = (root.mul_add(-root, x) + low) / (2.0 * root);
-    let Double { high, low } = Double { high, low: high * (root.mul_add(-high, 1.0) - root_low * high) }.normalized();
-    Double { high: high * power(-half), low: low * power(-half) }
 }
 
 /// The elements themselves.

@@ -160,6 +160,8 @@ fn large_elements_that_cancel_in_every_layout() {
         layer(&[2, 17_000]),
         (NormKind::Instance, vec![2, 3, 40, 5]),
         (NormKind::Rms, vec![3, 300]),
+        (NormKind::L2, vec![3, 300]),
+        (NormKind::L2, vec![3, 70, 9]),
     ];
     for (kind, shape) in layouts {
         let len: usize = shape.iter().product();
@@ -211,6 +213,8 @@ fn magnitudes_near_the_ends_of_float64() {
         (NormKind::Layer, vec![3, 40]),
         (NormKind::Layer, vec![9, 700]),
         (NormKind::Rms, vec![3, 40]),
+        (NormKind::L2, vec![3, 40]),
+        (NormKind::L2, vec![2, 40, 3]),
         (NormKind::Batch, vec![40, 3]),
         (NormKind::Batch, vec![5, 3, 700]),
         (NormKind::Group, vec![2, 4, 30]),
@@ -230,13 +234,13 @@ fn magnitudes_near_the_ends_of_float64() {
                     .enumerate()
                     .map(|(i, &x)| match (kind, i / width % 3, i % 3) {
                         (NormKind::Batch, _, 1) if shape.len() == 2 => x * other,
-                        (NormKind::Layer | NormKind::Rms, 1, _) => x * other,
+                        (NormKind::Layer | NormKind::Rms | NormKind::L2, 1, _) => x * other,
                         (NormKind::Layer, 2, _) if eps > 0.0 => scale,
                         _ => x * scale,
                     })
                     .collect();
                 let grad_output: Vec<f64> = (0..len).map(|i| (i as f64 * 0.7).sin() + 0.25).collect();
-                let weights = if matches!(kind, NormKind::Layer | NormKind::Rms) { width } else { shape[1] };
+                let weights = if kind.has_channels() { shape[1] } else { width };
                 let weight: Vec<f64> = (0..weights).map(|i| 0.5 + i as f64 / 8.0).collect();
                 let spec = Normalization {
                     eps: Some(eps),
@@ -248,7 +252,7 @@ fn magnitudes_near_the_ends_of_float64() {
                     spec,
                     input: tensor(DType::F64, &shape, &input),
                     grad_output: tensor(DType::F64, &shape, &grad_output),
-                    weight: Some(tensor(DType::F64, &[weights], &weight)),
+                    weight: kind.has_affine().then(|| tensor(DType::F64, &[weights], &weight)),
                     bias: None,
                     running: None,
                 };

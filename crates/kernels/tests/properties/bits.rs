@@ -91,8 +91,8 @@ fn of_a_row_in_a_large_tensor_and_in_a_small_one() {
     const ROW: usize = 1025;
     let input = noise(DType::F32, &[ROWS, ROW]);
     let weight = noise(DType::F32, &[ROW]);
-    for kind in [NormKind::Layer, NormKind::Rms] {
-        for weight in [None, Some(weight.view())] {
+    for kind in [NormKind::Layer, NormKind::Rms, NormKind::L2] {
+        for weight in [None, Some(weight.view()).filter(|_| kind.has_affine())] {
             let parameters = NormParameters { weight, ..NormParameters::default() };
             let run = |data: &[u8]| {
                 let shape = [data.len() / 4 / ROW, ROW];
@@ -178,6 +178,9 @@ fn normalizations() -> Vec<(Normalization, Vec<usize>)> {
         of(NormKind::Layer, &[2, 16_384]),
         of(NormKind::Rms, &[7, 20_001]),
         of(NormKind::Rms, &[70, 1025]),
+        of(NormKind::L2, &[7, 20_001]),
+        of(NormKind::L2, &[70, 1025]),
+        of(NormKind::L2, &[3, 400, 41]),
         of(NormKind::Instance, &[3, 5, 29, 31]),
         of(NormKind::Batch, &[4, 12, 40, 41]),
         of(NormKind::Batch, &[30_000, 3]),
@@ -195,15 +198,15 @@ fn normalize_both(
     input: TensorRef<'_>,
     grad: TensorRef<'_>,
 ) -> impl PartialEq + Debug + Send + use<> {
-    let parameters = NormParameters { weight: Some(weight), bias: Some(weight), ..NormParameters::default() };
+    let affine = Some(weight).filter(|_| spec.kind.has_affine());
+    let parameters = NormParameters { weight: affine, bias: affine, ..NormParameters::default() };
     let forward = normalize_in_both(spec, &parameters, input).expect("valid");
     let backward = normalize_backward_in_both(spec, &parameters, input, grad).expect("valid");
     (forward, backward)
 }
 
 fn weight_of(spec: &Normalization, dtype: DType, shape: &[usize]) -> Tensor {
-    let trailing = matches!(spec.kind, NormKind::Layer | NormKind::Rms);
-    noise(dtype, &[if trailing { shape[shape.len() - 1] } else { shape[1] }])
+    noise(dtype, &[if spec.kind.has_channels() { shape[1] } else { shape[shape.len() - 1] }])
 }
 
 #[test]
@@ -355,7 +358,7 @@ fn where_the_bytes_begin_changes_nothing() {
 
 /// Sets in memory order, each of which has its statistics to itself: of which kind, and how one row is shaped.
 fn row_wise() -> impl Strategy<Value = (Normalization, Vec<usize>)> {
-    let kinds = vec![NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
+    let kinds = vec![NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group, NormKind::L2];
     (prop::sample::select(kinds), 1usize..4, prop_oneof![2usize..9, 200usize..600]).prop_map(|(kind, channels, len)| {
         let groups = if kind == NormKind::Group { channels } else { 0 };
         (Normalization { groups, ..Normalization::new(kind) }, vec![channels, len])

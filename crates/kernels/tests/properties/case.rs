@@ -146,10 +146,9 @@ pub(crate) fn cases() -> impl Strategy<Value = Case> {
 
 /// Cases whose input is of one of the dtypes.
 pub(crate) fn cases_of(dtypes: Vec<DType>, drawn: Numbers) -> impl Strategy<Value = Case> {
-    let kinds = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
     // Long and short runs, so that pieces and blocks are cut at every kind of boundary.
     let dims = prop_oneof![8 => 1usize..6, 2 => 6usize..40, 1 => 250usize..600];
-    (prop::sample::select(kinds.to_vec()), prop::collection::vec(dims, 1..5))
+    (prop::sample::select(NormKind::ALL.to_vec()), prop::collection::vec(dims, 1..5))
         .prop_filter("small enough to check by hand", |(_, shape)| shape.iter().product::<usize>() < 20_000)
         .prop_flat_map(|(kind, shape)| {
             let rank = shape.len();
@@ -163,7 +162,7 @@ pub(crate) fn cases_of(dtypes: Vec<DType>, drawn: Numbers) -> impl Strategy<Valu
         .prop_filter_map("valid", |(kind, shape, channel_axis, axes, flags, divisor, eps)| {
             let rank = shape.len();
             let mut spec = Normalization::new(kind);
-            let by_channel = matches!(kind, NormKind::Batch | NormKind::Instance | NormKind::Group);
+            let by_channel = kind.has_channels();
             if kind == NormKind::Instance && rank < 3 || by_channel && rank < 2 {
                 return None;
             }
@@ -177,15 +176,16 @@ pub(crate) fn cases_of(dtypes: Vec<DType>, drawn: Numbers) -> impl Strategy<Valu
                 let divisors: Vec<usize> = (1..=channels).filter(|g| channels.is_multiple_of(*g)).collect();
                 spec.groups = divisors[divisor % divisors.len()];
             }
-            spec.eps = Some(match (eps, kind) {
-                (0, NormKind::Batch | NormKind::Instance) => 1e-30,
-                (0, NormKind::Layer | NormKind::Rms | NormKind::Group) => 0.0,
-                (1, _) => 0.25,
+            spec.eps = Some(match eps {
+                0 if kind.has_running_statistics() => 1e-30,
+                0 => 0.0,
+                1 => 0.25,
+                2 if kind == NormKind::L2 => 30.0, // a norm may well be smaller
                 _ => 1e-5,
             });
             spec.momentum = Some(if flags[2] { 0.1 } else { 0.75 });
             let keeps_channels = !axes.contains(&(channel_axis as i32));
-            let running = flags[3] && keeps_channels && matches!(kind, NormKind::Batch | NormKind::Instance);
+            let running = flags[3] && keeps_channels && kind.has_running_statistics();
             spec.training = running.then_some(flags[4]);
             Some((spec, shape, channels, by_channel, running))
         })
@@ -198,6 +198,7 @@ pub(crate) fn cases_of(dtypes: Vec<DType>, drawn: Numbers) -> impl Strategy<Valu
             } else {
                 super::oracle::pooled(&spec, &shape).iter().map(|&axis| shape[axis]).collect()
             };
+            let has_affine = spec.kind.has_affine();
             let len = shape.iter().product();
             let variance = (self::dtypes(), prop::collection::vec(0.25f64..4.0, channels))
                 .prop_map(move |(dtype, values)| tensor(dtype, &[channels], &values));
@@ -211,8 +212,8 @@ pub(crate) fn cases_of(dtypes: Vec<DType>, drawn: Numbers) -> impl Strategy<Valu
             });
             (
                 (Just(spec), input, Just(shape)),
-                prop::option::of(tensors(affine.clone())),
-                prop::option::of(tensors(affine)),
+                prop::option::of(tensors(affine.clone())).prop_map(move |weight| weight.filter(|_| has_affine)),
+                prop::option::of(tensors(affine)).prop_map(move |bias| bias.filter(|_| has_affine)),
                 (tensors(vec![channels]), variance).prop_map(move |pair| running.then_some(pair)),
             )
         })

@@ -30,7 +30,7 @@ fn scalable() -> impl Strategy<Value = Case> {
     cases_of(vec![DType::F32, DType::F64, DType::Bf16], Numbers::Ordinary)
         .prop_filter("own statistics", |case| case.running.is_none() || case.spec.training == Some(true))
         .prop_map(|mut case| {
-            if matches!(case.spec.kind, NormKind::Layer | NormKind::Rms | NormKind::Group) {
+            if !case.spec.kind.has_running_statistics() {
                 case.spec.eps = Some(0.0);
             }
             case
@@ -148,7 +148,7 @@ proptest! {
     /// Sets in another order have their results in that order.
     #[test]
     fn permuted_rows_have_permuted_results(
-        kind in prop::sample::select(vec![NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group]),
+        kind in prop::sample::select(vec![NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group, NormKind::L2]),
         dtype in dtypes(), order in Just((0..7).collect::<Vec<usize>>()).prop_shuffle(),
         (input, grad) in (super::case::numbers(7 * 4 * 19), super::case::numbers(7 * 4 * 19)),
     ) {

@@ -11,6 +11,7 @@ mod dropout;
 mod halves;
 mod in_place;
 mod invariants;
+mod l2;
 mod normalize;
 mod not_above;
 mod oracle;

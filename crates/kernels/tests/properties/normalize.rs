@@ -25,7 +25,7 @@ pub(crate) fn check(case: &Case) -> Result<(), TestCaseError> {
     };
     let within = |what, got: &Tensor, exact: &[Exact]| ulp::within(limit(got), what, got, exact);
     within("output", &got.output, &expected.output)?;
-    prop_assert_eq!(got.mean.is_none(), case.spec.kind == NormKind::Rms);
+    prop_assert_eq!(got.mean.is_none(), !case.spec.kind.is_centred());
     if let Some(mean) = &got.mean {
         within("mean", mean, &expected.mean)?;
     }
@@ -82,6 +82,8 @@ fn large_sets_are_added_piece_by_piece() {
         (NormKind::Batch, vec![50_000, 2], vec![]),
         (NormKind::Instance, vec![1, 300, 130], vec![2, 1]),
         (NormKind::Rms, vec![90, 700], vec![0]),
+        (NormKind::L2, vec![3, 40_000], vec![]),
+        (NormKind::L2, vec![2, 25_000, 2], vec![]),
     ] {
         let len: usize = shape.iter().product();
         let wave = |step: f64| (0..len).map(|i| (i as f64 * step).sin() + 2.0).collect::<Vec<_>>();
@@ -177,7 +179,7 @@ fn what_does_not_fit_is_named() {
 #[test]
 fn nothing_is_normalized_to_nothing() {
     for shape in [&[0, 3][..], &[3, 0], &[2, 0, 4, 4], &[0, 0, 1]] {
-        for kind in [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group] {
+        for kind in NormKind::ALL {
             if kind == NormKind::Instance && shape.len() < 3 {
                 continue;
             }

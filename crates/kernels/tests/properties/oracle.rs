@@ -21,6 +21,7 @@ pub(crate) fn pooled(spec: &Normalization, shape: &[usize]) -> Vec<usize> {
             NormKind::Batch => (0..shape.len()).filter(|&axis| axis != channel).collect(),
             NormKind::Layer | NormKind::Rms if rank < 4 => vec![shape.len() - 1],
             NormKind::Layer | NormKind::Rms => (1..shape.len()).collect(),
+            NormKind::L2 => vec![1.min(shape.len() - 1)],
             NormKind::Instance | NormKind::Group => (1..shape.len()).filter(|&axis| axis != channel).collect(),
         };
     }
@@ -36,10 +37,7 @@ fn channel_axis(spec: &Normalization, shape: &[usize]) -> usize {
 }
 
 pub(crate) fn set_len(spec: &Normalization, shape: &[usize]) -> usize {
-    let in_group = match spec.kind {
-        NormKind::Group => shape[channel_axis(spec, shape)] / spec.groups,
-        NormKind::Batch | NormKind::Layer | NormKind::Rms | NormKind::Instance => 1,
-    };
+    let in_group = if spec.kind == NormKind::Group { shape[channel_axis(spec, shape)] / spec.groups } else { 1 };
     pooled(spec, shape).iter().map(|&axis| shape[axis]).product::<usize>() * in_group
 }
 
@@ -59,6 +57,8 @@ struct Set {
     members: Vec<IxDyn>,
     mean: Big,
     rstd: Big,
+    /// Whether it is divided by eps, whatever its elements are.
+    is_flat: bool,
 }
 
 /// The elements, exactly.
@@ -80,7 +80,7 @@ fn members(spec: &Normalization, shape: &[usize]) -> Vec<Vec<IxDyn>> {
     members.into_values().collect()
 }
 
-/// The exact results of a case; `None` if a set has `var + eps` = 0.
+/// The exact results of a case; `None` if a set is divided by 0.
 pub(crate) fn normalize(case: &Case) -> Option<Expected> {
     let Case { spec, input, grad_output, weight, bias, running } = case;
     let shape = input.shape();
@@ -88,7 +88,7 @@ pub(crate) fn normalize(case: &Case) -> Option<Expected> {
     let channel = channel_axis(spec, shape);
     let own = running.is_none() || spec.training == Some(true);
     let eps = Big::from(spec.eps.expect("the cases set it"));
-    let centred = spec.kind != NormKind::Rms;
+    let centred = spec.kind.is_centred();
 
     let given = running.as_ref().map(|(mean, var)| [exact(mean), exact(var)]);
     let channels = given.as_ref().map_or(0, |[mean, _]| mean.len());
@@ -102,7 +102,8 @@ pub(crate) fn normalize(case: &Case) -> Option<Expected> {
         let zero = Big::zero();
         let centre = if centred { &mean } else { &zero };
         let squares = Big::sum(values().map(|x| (x - centre).square()));
-        let mut var = &squares / &n;
+        let is_norm = spec.kind == NormKind::L2;
+        let mut var = if is_norm { squares.clone() } else { &squares / &n };
         if let Some([means, vars]) = &given {
             let c = members[0][channel];
             let unbiased = &squares / &Big::from(members.len().max(2) - 1);
@@ -115,20 +116,23 @@ pub(crate) fn normalize(case: &Case) -> Option<Expected> {
         if !centred {
             mean = Big::zero();
         }
-        let denominator = &var + &eps;
+        let is_flat = is_norm && var < eps.square();
+        let denominator = match (is_norm, is_flat) {
+            (true, true) => eps.clone(),
+            (true, false) => var.sqrt(),
+            (false, _) => (&var + &eps).sqrt(),
+        };
         if denominator == Big::zero() {
             return None;
         }
-        let rstd = &Big::from(1) / &denominator.sqrt();
-        sets.push(Set { members, mean, rstd });
+        let rstd = &Big::from(1) / &denominator;
+        sets.push(Set { members, mean, rstd, is_flat });
     }
 
     let pooled = pooled(spec, shape);
     let affine_index = |index: &IxDyn| -> Vec<usize> {
-        match spec.kind {
-            NormKind::Layer | NormKind::Rms => pooled.iter().map(|&axis| index[axis]).collect(),
-            NormKind::Batch | NormKind::Instance | NormKind::Group => vec![index[channel]],
-        }
+        let is_by_channel = spec.kind.has_channels();
+        if is_by_channel { vec![index[channel]] } else { pooled.iter().map(|&axis| index[axis]).collect() }
     };
     let (w, b) = (weight.as_ref().map(exact), bias.as_ref().map(exact));
     let one = Big::from(1);
@@ -137,7 +141,7 @@ pub(crate) fn normalize(case: &Case) -> Option<Expected> {
     let sums = |affine: &ArrayD<Big>| ArrayD::from_elem(affine.raw_dim(), Exact::from(Big::zero()));
     let (mut grad_weight, mut grad_bias) = (w.as_ref().map(sums), b.as_ref().map(sums));
     for set in &sets {
-        let n = Big::from(set.members.len());
+        let n = Big::from(if spec.kind == NormKind::L2 { 1 } else { set.members.len() });
         let weight_of = |index: &IxDyn| w.as_ref().map_or(&one, |w| &w[&*affine_index(index)]);
         let xh: Vec<Big> = set.members.iter().map(|index| &(&x[index] - &set.mean) * &set.rstd).collect();
         let g: Vec<Big> = set.members.iter().map(|index| &dy[index] * weight_of(index)).collect();
@@ -155,7 +159,7 @@ pub(crate) fn normalize(case: &Case) -> Option<Expected> {
             let shift = b.as_ref().map_or_else(Big::zero, |b| b[&*place].clone());
             let term = scaled.to_f64().abs().max(shift.to_f64().abs());
             output[index] = Exact { value: &scaled + &shift, term };
-            let (through, terms) = if own {
+            let (through, terms) = if own && !set.is_flat {
                 (&mean_g + &(xh * &mean_gxh), size_g.max(xh.to_f64().abs() * size_gxh))
             } else {
                 (Big::zero(), 0.0)

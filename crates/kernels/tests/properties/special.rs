@@ -9,13 +9,13 @@ use super::{
 };
 
 const CENTRED: [NormKind; 4] = [NormKind::Batch, NormKind::Layer, NormKind::Instance, NormKind::Group];
-const KINDS: [NormKind; 5] = [NormKind::Batch, NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group];
 const NOT_FINITE: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
 
 fn spec(kind: NormKind) -> Normalization {
     // Batch statistics with the channels first, so that two rows are two sets for every kind.
     let channel_axis = if kind == NormKind::Batch { Some(0) } else { None };
-    Normalization { groups: usize::from(kind == NormKind::Group), channel_axis, ..Normalization::new(kind) }
+    let axes = if kind == NormKind::L2 { vec![-1] } else { Vec::new() };
+    Normalization { axes, groups: usize::from(kind == NormKind::Group), channel_axis, ..Normalization::new(kind) }
 }
 
 fn forward(spec: &Normalization, parameters: &NormParameters<'_>, input: &Tensor) -> Normalized {
@@ -49,7 +49,7 @@ fn assert_first_row(what: &str, got: &Tensor, expected: &[f64], other: &Tensor) 
 #[test]
 fn what_is_not_finite_spoils_its_own_set() {
     for dtype in DType::ALL {
-        for kind in KINDS {
+        for kind in NormKind::ALL {
             for bad in NOT_FINITE {
                 let what = format!("{kind:?} {dtype} {bad}");
                 let none = NormParameters::default();
@@ -57,15 +57,11 @@ fn what_is_not_finite_spoils_its_own_set() {
                 let spoilt = two_rows(dtype, &[1.0, bad, -3.0], &[1.0, 2.0, 4.0]);
                 let expected = forward(&spec(kind), &none, &good);
                 let got = forward(&spec(kind), &none, &spoilt);
-                let row = match kind {
-                    NormKind::Rms if bad.is_infinite() => [0.0, f64::NAN, -0.0],
-                    NormKind::Batch | NormKind::Layer | NormKind::Rms | NormKind::Instance | NormKind::Group => {
-                        [f64::NAN; 3]
-                    }
-                };
+                let is_divided = !kind.is_centred() && bad.is_infinite();
+                let row = if is_divided { [0.0, f64::NAN, -0.0] } else { [f64::NAN; 3] };
                 assert_first_row(&what, &got.output, &row, &expected.output);
                 // Statistics do not hide what their set holds.
-                let rstd = if kind == NormKind::Rms && bad.is_infinite() { 0.0 } else { f64::NAN };
+                let rstd = if is_divided { 0.0 } else { f64::NAN };
                 assert_first_row(&what, &got.rstd.expect("asked for"), &[rstd], &expected.rstd.expect("asked for"));
                 if let (Some(got), Some(expected)) = (got.mean, expected.mean) {
                     assert_first_row(&what, &got, &[bad], &expected);
@@ -155,12 +151,8 @@ fn constant_rows_become_the_bias() {
                     let got = forward(&spec(kind), &NormParameters::default(), &input).output;
                     assert!(got.view().to_f64().iter().all(|&y| y == 0.0), "{what}");
                     let channels = if kind == NormKind::Batch { 2 } else { 1 };
-                    let bias = match kind {
-                        NormKind::Layer => tensor(dtype, &[len], &vec![1.5; len]),
-                        NormKind::Batch | NormKind::Rms | NormKind::Instance | NormKind::Group => {
-                            tensor(dtype, &[channels], &vec![1.5; channels])
-                        }
-                    };
+                    let places = if kind.has_channels() { channels } else { len };
+                    let bias = tensor(dtype, &[places], &vec![1.5; places]);
                     let parameters = NormParameters { bias: Some(bias.view()), ..NormParameters::default() };
                     assert_bits(&what, &forward(&spec(kind), &parameters, &input).output, &vec![1.5; 2 * len]);
                     let got = backward(&spec(kind), &parameters, &input, &input);
@@ -174,9 +166,9 @@ fn constant_rows_become_the_bias() {
 #[test]
 fn no_spread_and_no_eps_is_nan() {
     for dtype in DType::ALL {
-        for kind in [NormKind::Layer, NormKind::Rms, NormKind::Group] {
+        for kind in [NormKind::Layer, NormKind::Rms, NormKind::Group, NormKind::L2] {
             let spec = Normalization { eps: Some(0.0), ..spec(kind) };
-            let x = if kind == NormKind::Rms { 0.0 } else { 2.5 };
+            let x = if kind.is_centred() { 2.5 } else { 0.0 };
             let input = two_rows(dtype, &[x; 4], &[1.0, 2.0, 3.0, 4.0]);
             let none = NormParameters::default();
             let got = forward(&spec, &none, &input);
@@ -192,19 +184,17 @@ fn no_spread_and_no_eps_is_nan() {
 #[test]
 fn zeros_keep_their_sign() {
     for dtype in DType::ALL {
-        for kind in KINDS {
+        for kind in NormKind::ALL {
             let input = two_rows(dtype, &[-0.0; 3], &[-0.0; 3]);
-            let zero = tensor(
-                dtype,
-                &[if kind == NormKind::Batch { 2 } else { 1 }],
-                &[0.0; 2][..if kind == NormKind::Batch { 2 } else { 1 }],
-            );
-            let zeros = tensor(dtype, &[3], &[0.0; 3]);
-            let bias = if matches!(kind, NormKind::Layer | NormKind::Rms) { &zeros } else { &zero };
+            let of_channels = if kind == NormKind::Batch { 2 } else { 1 };
+            let places = if kind.has_channels() { of_channels } else { 3 };
+            let bias = tensor(dtype, &[places], &vec![0.0; places]);
             let none = NormParameters::default();
             assert_bits(&format!("{kind:?} {dtype}"), &forward(&spec(kind), &none, &input).output, &[-0.0; 6]);
-            let parameters = NormParameters { bias: Some(bias.view()), ..none };
-            assert_bits(&format!("{kind:?} {dtype}"), &forward(&spec(kind), &parameters, &input).output, &[0.0; 6]);
+            if kind.has_affine() {
+                let parameters = NormParameters { bias: Some(bias.view()), ..none };
+                assert_bits(&format!("{kind:?} {dtype}"), &forward(&spec(kind), &parameters, &input).output, &[0.0; 6]);
+            }
         }
         let got = forward(&spec(NormKind::Rms), &NormParameters::default(), &tensor(dtype, &[2], &[-0.0, 1.0])).output;
         let zero = got.view().to_f64()[0];

@@ -39,9 +39,10 @@ pub struct NormalizeRequest {
     /// Added to the variance (RMS: to the mean square). Finite, not negative; above 0 where BATCH or INSTANCE use the
     /// input's own statistics. With running statistics, 0 beside a variance of 0 makes the channel's elements infinite, or
     /// NaN where they are the mean. Default 1e-5; RMS: 1.1920929e-7, and 2.220446049250313e-16 for float64 input.
+    /// L2: not added, but the least that elements are divided by. Default 1e-12; with 0, zeros become NaN.
     #[prost(double, optional, tag = "4")]
     pub eps: ::core::option::Option<f64>,
-    /// BATCH, INSTANCE, GROUP: the axis of the channels. Default 1. Refused for LAYER and RMS.
+    /// BATCH, INSTANCE, GROUP: the axis of the channels. Default 1. Refused for LAYER, RMS and L2.
     #[prost(int32, optional, tag = "5")]
     pub channel_axis: ::core::option::Option<i32>,
     /// BATCH, INSTANCE: true takes the input's own statistics, and updates the running statistics if they are sent;
@@ -57,10 +58,10 @@ pub struct NormalizeRequest {
     #[prost(bool, tag = "8")]
     pub return_statistics: bool,
     /// Scale, of any dtype. LAYER, RMS: the shape of the pooled axes, in the order of the input's axes whatever the order
-    /// of `axes`. BATCH, INSTANCE, GROUP: \[C\]. Default: 1.
+    /// of `axes`. BATCH, INSTANCE, GROUP: \[C\]. Default: 1. Refused for L2.
     #[prost(message, optional, tag = "10")]
     pub weight: ::core::option::Option<Tensor>,
-    /// Shift, of any dtype, shaped as `weight`. Default: 0.
+    /// Shift, of any dtype, shaped as `weight`. Default: 0. Refused for L2.
     #[prost(message, optional, tag = "11")]
     pub bias: ::core::option::Option<Tensor>,
     /// BATCH, INSTANCE: the running mean, \[C\], of any dtype. Sent together with `running_var` or not at all.
@@ -79,11 +80,12 @@ pub struct NormalizeResponse {
     /// The axes that were pooled: resolved, non-negative, sorted. GROUP: with the channel axis, which is split in groups.
     #[prost(int32, repeated, tag = "1")]
     pub axes: ::prost::alloc::vec::Vec<i32>,
-    /// The means, if `return_statistics`; not for RMS. Float64 for float64 input, else float32. The shape is the input's
+    /// The means, if `return_statistics`; not for RMS and L2. Float64 for float64 input, else float32. The shape is the input's
     /// without the pooled axes; GROUP: with the number of groups in the channel axis's place.
     #[prost(message, optional, tag = "10")]
     pub mean: ::core::option::Option<Tensor>,
-    /// 1 / sqrt(var + eps), if `return_statistics`; RMS: 1 / sqrt(mean(x^2) + eps). Shaped and typed as `mean`.
+    /// 1 / sqrt(var + eps), if `return_statistics`; RMS: 1 / sqrt(mean(x^2) + eps); L2: 1 / max(norm, eps).
+    /// Shaped and typed as `mean`.
     #[prost(message, optional, tag = "11")]
     pub rstd: ::core::option::Option<Tensor>,
     /// The updated running mean, if it was sent and the input's own statistics were used. Typed as it was sent.
@@ -109,7 +111,8 @@ pub struct NormalizeBackwardRequest {
     /// GROUP: the number of groups.
     #[prost(uint32, tag = "3")]
     pub groups: u32,
-    /// Added to the variance (RMS: to the mean square). Defaults as in NormalizeRequest.
+    /// Added to the variance (RMS: to the mean square; L2: the least that elements are divided by). Defaults as in
+    /// NormalizeRequest.
     #[prost(double, optional, tag = "4")]
     pub eps: ::core::option::Option<f64>,
     /// BATCH, INSTANCE, GROUP: the axis of the channels. Default 1.
@@ -440,6 +443,9 @@ pub enum NormKind {
     Instance = 4,
     /// Statistics per sample and group of channels, over all axes but 0. torch.nn.functional.group_norm.
     Group = 5,
+    /// Elements divided by their norm over axis 1 (rank 1: axis 0), or by eps if the norm is smaller: vectors of length 1,
+    /// whatever the shape; zeros stay zeros. No weight, no bias, no running statistics. torch.nn.functional.normalize.
+    L2 = 6,
 }
 impl NormKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -454,6 +460,7 @@ impl NormKind {
             Self::Rms => "NORM_KIND_RMS",
             Self::Instance => "NORM_KIND_INSTANCE",
             Self::Group => "NORM_KIND_GROUP",
+            Self::L2 => "NORM_KIND_L2",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -465,6 +472,7 @@ impl NormKind {
             "NORM_KIND_RMS" => Some(Self::Rms),
             "NORM_KIND_INSTANCE" => Some(Self::Instance),
             "NORM_KIND_GROUP" => Some(Self::Group),
+            "NORM_KIND_L2" => Some(Self::L2),
             _ => None,
         }
     }
@@ -673,8 +681,9 @@ pub mod tensor_ops_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Normalizes a tensor: batch, layer, RMS, instance or group normalization.
+        /// Normalizes a tensor: batch, layer, RMS, instance, group or L2 normalization.
         /// y = (x - mean) / sqrt(var + eps) * weight + bias, with the biased variance; RMS leaves the mean out.
+        /// L2: y = x / max(sqrt(sum(x^2)), eps).
         pub async fn normalize(
             &mut self,
             request: impl tonic::IntoRequest<super::NormalizeRequest>,
@@ -700,7 +709,7 @@ pub mod tensor_ops_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// The gradients of Normalize with respect to its input, weight and bias. The statistics are computed again from
-        /// `input`; nothing is stored between calls.
+        /// `input`; nothing is stored between calls. L2: (g - y * sum(g * y)) / norm, and g / eps where the norm is below eps.
         pub async fn normalize_backward(
             &mut self,
             request: impl tonic::IntoRequest<super::NormalizeBackwardRequest>,
@@ -881,8 +890,9 @@ pub mod tensor_ops_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with TensorOpsServiceServer.
     #[async_trait]
     pub trait TensorOpsService: std::marker::Send + std::marker::Sync + 'static {
-        /// Normalizes a tensor: batch, layer, RMS, instance or group normalization.
+        /// Normalizes a tensor: batch, layer, RMS, instance, group or L2 normalization.
         /// y = (x - mean) / sqrt(var + eps) * weight + bias, with the biased variance; RMS leaves the mean out.
+        /// L2: y = x / max(sqrt(sum(x^2)), eps).
         async fn normalize(
             &self,
             request: tonic::Request<super::NormalizeRequest>,
@@ -891,7 +901,7 @@ pub mod tensor_ops_service_server {
             tonic::Status,
         >;
         /// The gradients of Normalize with respect to its input, weight and bias. The statistics are computed again from
-        /// `input`; nothing is stored between calls.
+        /// `input`; nothing is stored between calls. L2: (g - y * sum(g * y)) / norm, and g / eps where the norm is below eps.
         async fn normalize_backward(
             &self,
             request: tonic::Request<super::NormalizeBackwardRequest>,

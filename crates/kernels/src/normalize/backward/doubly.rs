@@ -1,12 +1,13 @@
 //! The gradients of float64 elements, in twice float64's precision.
 //!
-//! With d = x - mean the slope is rstd^2 * mean(g * d): dx = rstd * (g - mean(g) - d * slope), the definition with what is
+//! With d = x - mean the slope is rstd^2 * mean(g * d), or of the sum: dx = rstd * (g - mean(g) - d * slope), the definition with what is
 //! the same for a whole set in one number.
 
 use super::{
     super::{
         apply::Map,
         layout::Position,
+        plan::Plan,
         reduce::{Over, Terms, sums},
         scale::times_power,
         statistics::with_rest,
@@ -154,8 +155,8 @@ impl<'a> SetTerms<'a> {
 }
 
 /// The slopes of each set of a part that has its statistics.
-pub(super) fn slopes(part: &Part<'_>, centred: bool, dy: &[u8], checkpoint: &dyn Checkpoint) -> Result<Slopes, Error> {
-    let n = part.layout.set_len() as f64;
+pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn Checkpoint) -> Result<Slopes, Error> {
+    let n = plan.denominator.share;
     let sums = sums(&part.layout, Over::Sets, &SetTerms(Pairs { part, dy }), checkpoint)?;
     let mean = |sum: Double, rest| {
         if sum.high.is_finite() { with_rest(sum, rest).over(n).normalized() } else { Double::from(f64::NAN) }
@@ -164,7 +165,7 @@ pub(super) fn slopes(part: &Part<'_>, centred: bool, dy: &[u8], checkpoint: &dyn
         let (high, low) = pairs.map(|Double { high, low }| (high, low)).unzip();
         [high, low]
     };
-    let mean_g = |&[g, _, rest, _]: &[Double; 4]| if centred { mean(g, rest) } else { Double::from(0.0) };
+    let mean_g = |&[g, _, rest, _]: &[Double; 4]| if plan.centred { mean(g, rest) } else { Double::from(0.0) };
     let rstds = part.rstds::<Each<'_>>(Position { offset: 0, set: 0, affine: 0 }, sums.len());
     let slope = |(set, &[_, product, _, rest]): (usize, &[Double; 4])| {
         mean(product, rest).times(rstds.at(set)).times(rstds.at(set)).normalized()

@@ -1,6 +1,6 @@
 //! The gradients of float32 and half elements, in float64.
 //!
-//! The slope is mean(g * xh): dx = rstd * (g - mean(g) - xh * slope).
+//! The slope is mean(g * xh), or the sum: dx = rstd * (g - mean(g) - xh * slope).
 
 use std::marker::PhantomData;
 
@@ -8,6 +8,7 @@ use super::{
     super::{
         apply::Map,
         layout::Position,
+        plan::Plan,
         reduce::{Over, Terms, sums},
         values::{Each, Same, Values},
     },
@@ -99,19 +100,19 @@ impl<E: Element> Terms<2> for SetTerms<'_, E> {
 /// The slopes of each set of a part that has its statistics.
 pub(super) fn slopes<E: Element>(
     part: &Part<'_>,
-    centred: bool,
+    plan: &Plan,
     dy: &[u8],
     checkpoint: &dyn Checkpoint,
 ) -> Result<Slopes, Error> {
-    let n = part.layout.set_len() as f64;
+    let n = plan.denominator.share;
     let terms = SetTerms(Pairs { part, dy, element: PhantomData::<E> });
     let sums = sums(&part.layout, Over::Sets, &terms, checkpoint)?;
-    let mean_g = sums.iter().map(|[g, _]| if centred { mean(g.value(), n) } else { 0.0 }).collect();
+    let mean_g = sums.iter().map(|[g, _]| if plan.centred { mean(g.value(), n) } else { 0.0 }).collect();
     let slope = sums.iter().map(|[_, product]| mean(product.value(), n)).collect();
     Ok(Slopes { mean_g: [mean_g, Vec::new()], slope: [slope, Vec::new()] })
 }
 
-/// Of a sum of n terms. What is not finite has no slope anywhere in its set: infinities of both signs would come and go
+/// A sum, divided by n. What is not finite has no slope anywhere in its set: infinities of both signs would come and go
 /// with the signs of the elements.
 fn mean(sum: f64, n: f64) -> f64 {
     if sum.is_finite() { sum / n } else { f64::NAN }

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use super::{
     super::{
         affine::Affine,
+        denominator::Denominator,
         layout::{Dim, Position, Runs},
         values::{Each, Same, Values},
     },
@@ -21,7 +22,7 @@ use crate::{
 /// Neighbouring sets.
 pub(super) struct Rows<'a, 'l, E> {
     pub(super) centred: bool,
-    pub(super) eps: f64,
+    pub(super) denominator: Denominator,
     pub(super) run: Dim,
     pub(super) affine: &'a Affine,
     /// The elements of a set.
@@ -39,11 +40,11 @@ impl<E: Element> Kernel for Rows<'_, '_, E> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { centred, eps, run, affine, set, places, .. } = self;
+        let Self { centred, denominator, run, affine, set, places, .. } = self;
         let size = E::DTYPE.size();
         let sets = self.input.chunks_exact(set * size).zip(self.output.chunks_exact_mut(set * size));
         for ((input, output), moments) in sets.zip(self.moments) {
-            *moments = measure::<E>(centred, eps, input);
+            *moments = measure::<E>(centred, denominator, input);
             let stretches = input.chunks_exact(run.len * size).zip(output.chunks_exact_mut(run.len * size));
             for (input, output) in stretches {
                 let at = places.next();
@@ -136,16 +137,16 @@ impl Near {
 
 /// The moments of half numbers: not none, and not more than a chunk.
 #[inline(always)]
-fn measure<E: Element>(is_centred: bool, eps: f64, elements: &[u8]) -> Moments {
-    let n = (elements.len() / E::DTYPE.size()) as f64;
+fn measure<E: Element>(is_centred: bool, denominator: Denominator, elements: &[u8]) -> Moments {
+    let n = elements.len() / E::DTYPE.size();
     let (mean, var) = if !is_centred {
-        (Double::from(0.0), one_pass::<E>(elements).squares / n)
+        (Double::from(0.0), one_pass::<E>(elements).squares / denominator.share)
     } else if sums_are_exact::<E>(elements) {
-        centred::<E>(elements, n)
+        centred::<E>(elements, n as f64)
     } else {
-        return wide_moments::<E>(is_centred, eps, elements);
+        return wide_moments::<E>(is_centred, denominator, elements);
     };
-    Moments::new(mean, var, eps)
+    Moments::new(mean, var, denominator)
 }
 
 /// Whether plain sums of these elements round nothing away: they are multiples of one unit, and the sums fit float64's 53
@@ -295,11 +296,11 @@ fn differences<T: Copy + Into<f64>>(rest: &[T], origin: f64) -> [f64; LANES] {
 
 /// Those of elements between which there are too many powers of two for plain sums, or which are not all finite.
 #[inline(never)]
-fn wide_moments<E: Element>(is_centred: bool, eps: f64, elements: &[u8]) -> Moments {
+fn wide_moments<E: Element>(is_centred: bool, denominator: Denominator, elements: &[u8]) -> Moments {
     let mut values = vec![0.0; elements.len() / E::DTYPE.size()];
     E::decode(elements, &mut values);
     let float32: Vec<_> = values.into_iter().map(|x| (x as f32).to_le_bytes()).collect();
-    Moments::of(is_centred, &float32, eps)
+    Moments::of(is_centred, &float32, denominator)
 }
 
 #[cfg(test)]
@@ -307,7 +308,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::half::{Bf16, F16};
+    use crate::{
+        DType, NormKind,
+        half::{Bf16, F16},
+    };
 
     const PLACE: Position = Position { offset: 0, set: 0, affine: 0 };
 
@@ -344,7 +348,7 @@ mod tests {
     fn estimates_change_no_bit<E: Element>(row: &[u16], weights: &[f64], bias: f64, centred: bool, affine: bool) {
         let input: Vec<u8> = row.iter().flat_map(|bits| bits.to_le_bytes()).collect();
         let (mut got, mut expected) = (vec![0; input.len()], vec![0; input.len()]);
-        let moments = measure::<E>(centred, 1e-5, &input);
+        let moments = measure::<E>(centred, Denominator::of(NormKind::Rms, 1e-5, E::DTYPE, row.len()), &input);
         let Moments { mean, tail, rstd, .. } = moments;
         let weights = if affine { &weights[..row.len()] } else { &weights[..1] };
         let bias = vec![bias; weights.len()];
@@ -385,7 +389,10 @@ mod tests {
     #[test]
     fn most_rows_are_estimated() {
         let input: Vec<u8> = (0..256_u16).flat_map(|i| (0x3C00 + i).to_le_bytes()).collect();
-        let near = |centred, eps| Near::of(measure::<F16>(centred, eps, &input)).is_some();
+        let near = |centred, eps| {
+            let denominator = Denominator::of(NormKind::Rms, eps, DType::F16, 256);
+            Near::of(measure::<F16>(centred, denominator, &input)).is_some()
+        };
         assert!(near(true, 1e-5) && near(false, 1e-5));
         assert!(!near(true, f64::INFINITY));
     }

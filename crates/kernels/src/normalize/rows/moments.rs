@@ -1,6 +1,6 @@
 //! Mean and variance of one set, in one pass over its elements where their mean can be had so.
 
-use super::super::mean;
+use super::super::{denominator::Denominator, mean};
 use crate::{
     dtype::Exponents,
     lanes::{BLOCK, Double, LANES, Lanes},
@@ -22,31 +22,32 @@ pub(super) type Bytes = [u8; 4];
 impl Moments {
     /// Those of float32 elements: not none, and not more than a chunk.
     #[inline(always)]
-    pub(super) fn of(is_centred: bool, elements: &[Bytes], eps: f64) -> Self {
+    pub(super) fn of(is_centred: bool, elements: &[Bytes], denominator: Denominator) -> Self {
         let (mean, var) = if is_centred {
             centred(elements)
         } else {
-            (Double::from(0.0), sum_of_squares(elements, 0.0) / elements.len() as f64)
+            (Double::from(0.0), sum_of_squares(elements, 0.0) / denominator.share)
         };
-        Self::new(mean, var, eps)
+        Self::new(mean, var, denominator)
     }
 
     /// Those with centring, and nothing else that the compiler could mix with it.
     #[inline(always)]
-    pub(super) fn centred(elements: &[Bytes], eps: f64) -> Self {
+    pub(super) fn centred(elements: &[Bytes], denominator: Denominator) -> Self {
         let (mean, var) = centred(elements);
-        Self::new(mean, var, eps)
+        Self::new(mean, var, denominator)
     }
 
     /// Those without centring, whose blocks are read two at a time.
     #[inline(always)]
-    pub(super) fn uncentred<const FUSED: bool>(elements: &[Bytes], eps: f64) -> Self {
-        Self::new(Double::from(0.0), sum_of_own_squares::<FUSED>(elements) / elements.len() as f64, eps)
+    pub(super) fn uncentred<const FUSED: bool>(elements: &[Bytes], denominator: Denominator) -> Self {
+        let squares = sum_of_own_squares::<FUSED>(elements) / denominator.share;
+        Self::new(Double::from(0.0), squares, denominator)
     }
 
     #[inline(always)]
-    pub(super) fn new(mean: Double, var: f64, eps: f64) -> Self {
-        Self { mean: mean.high, tail: mean.low, var, rstd: 1.0 / (var + eps).sqrt() }
+    pub(super) fn new(mean: Double, var: f64, denominator: Denominator) -> Self {
+        Self { mean: mean.high, tail: mean.low, var, rstd: denominator.reciprocal(var) }
     }
 }
 
