@@ -4,7 +4,7 @@
 //! the same fields are messages, and the same are skipped, whatever they contain. Where prost gives up, so does this; until
 //! there nothing that prost allocates is left out.
 
-use crate::metrics::Method;
+use crate::grpc::Method;
 
 /// A tensor or a partial norm in a list, with its result and what the allocator adds.
 const PER_MESSAGE: usize = 512;

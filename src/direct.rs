@@ -50,8 +50,9 @@ use self::{
 use crate::{
     buffers::Buffers,
     error::Error,
+    grpc::Method,
     grpc::{BoxedResponse, is_compressed},
-    metrics::{Method, Route},
+    metrics::Route,
     observe::CallRecord,
     ops::Operation,
     service::{CallContext, Messages, RawDecoder, Service},

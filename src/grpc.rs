@@ -1,4 +1,6 @@
-//! What all who speak gRPC know: responses that are waited for, and how they end.
+//! What all who speak gRPC know: the methods, responses that are waited for, and how they end.
+
+mod method;
 
 use std::{convert::Infallible, pin::Pin};
 
@@ -7,6 +9,8 @@ use tonic::{
     body::Body,
     codegen::http::{HeaderMap, HeaderValue, Response},
 };
+
+pub(crate) use self::method::Method;
 
 /// An error of a body, whoever reads it.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

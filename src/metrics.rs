@@ -11,7 +11,7 @@ mod route;
 
 pub(crate) use histogram::Histogram;
 pub(crate) use kinds::Kind;
-pub(crate) use labels::{Elements, Files, Method, Reason, code_name, code_names};
+pub(crate) use labels::{Elements, Files, Reason, code_name, code_names};
 pub(crate) use route::Route;
 
 use std::{
@@ -23,7 +23,7 @@ use std::{
 use tonic::Code;
 
 use self::{calls::Calls, route::Routes};
-use crate::error::Error;
+use crate::{error::Error, grpc::Method};
 
 /// Counts up; wraps after some 10^19.
 #[derive(Debug, Default)]

@@ -36,7 +36,7 @@ use tonic::{Code, codegen::http::HeaderMap};
 use self::{headers::CollectorHeaders, outcome::Outcomes};
 use crate::{
     config::{self, OtlpConfig},
-    metrics::Method,
+    grpc::Method,
     watched::Reloads,
 };
 

@@ -25,7 +25,7 @@ use crate::{
     decoded_size,
     error::Error,
     executor::Executor,
-    metrics::Method,
+    grpc::Method,
     ops::Operation,
     wire::{self, AnswerSize},
 };

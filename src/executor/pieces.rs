@@ -62,7 +62,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::{buffers::Buffers, metrics::Method};
+    use crate::{buffers::Buffers, grpc::Method};
 
     fn executor() -> Executor {
         Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started")

@@ -10,7 +10,7 @@ use std::{
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::*;
-use crate::metrics::Method;
+use crate::grpc::Method;
 
 fn one_thread() -> Executor {
     Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started")

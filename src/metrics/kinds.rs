@@ -2,7 +2,7 @@
 
 use evenkeel_kernels::{ClipMode, DropoutKind, NormKind, NormOrder};
 
-use super::labels::Method;
+use crate::grpc::Method;
 
 /// What a call computes, by the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,121 +4,7 @@ use evenkeel_kernels::{DType, TensorRef};
 use tonic::Code;
 
 use super::calls::CODES;
-
-/// What is said of a service or method that this server does not have.
-const OTHER: &str = "_OTHER";
-
-/// A remote call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
-    Normalize,
-    NormalizeBackward,
-    Dropout,
-    DropoutBackward,
-    ClipGradients,
-    MeasureGradients,
-    GetServerInfo,
-    HealthCheck,
-    HealthWatch,
-    ReflectionV1,
-    ReflectionV1Alpha,
-    /// Every other path.
-    Other,
-}
-
-impl Method {
-    pub(crate) const COUNT: usize = 12;
-    pub(crate) const ALL: [Self; Self::COUNT] = [
-        Self::Normalize,
-        Self::NormalizeBackward,
-        Self::Dropout,
-        Self::DropoutBackward,
-        Self::ClipGradients,
-        Self::MeasureGradients,
-        Self::GetServerInfo,
-        Self::HealthCheck,
-        Self::HealthWatch,
-        Self::ReflectionV1,
-        Self::ReflectionV1Alpha,
-        Self::Other,
-    ];
-    /// Those that compute: the first ones, by whose index the kernels' numbers are kept.
-    pub(crate) const TENSOR_OPS: usize = 6;
-
-    /// The call that the path of a request asks for.
-    pub(crate) fn of_path(path: &str) -> Self {
-        match path {
-            "/evenkeel.v1.TensorOpsService/Normalize" => Self::Normalize,
-            "/evenkeel.v1.TensorOpsService/NormalizeBackward" => Self::NormalizeBackward,
-            "/evenkeel.v1.TensorOpsService/Dropout" => Self::Dropout,
-            "/evenkeel.v1.TensorOpsService/DropoutBackward" => Self::DropoutBackward,
-            "/evenkeel.v1.TensorOpsService/ClipGradients" => Self::ClipGradients,
-            "/evenkeel.v1.TensorOpsService/MeasureGradients" => Self::MeasureGradients,
-            "/evenkeel.v1.TensorOpsService/GetServerInfo" => Self::GetServerInfo,
-            "/grpc.health.v1.Health/Check" => Self::HealthCheck,
-            "/grpc.health.v1.Health/Watch" => Self::HealthWatch,
-            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" => Self::ReflectionV1,
-            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Self::ReflectionV1Alpha,
-            _ => Self::Other,
-        }
-    }
-
-    /// Its place in [`ALL`](Self::ALL).
-    pub(crate) fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The label `grpc_service`.
-    pub(crate) fn service(self) -> &'static str {
-        match self {
-            Self::Normalize
-            | Self::NormalizeBackward
-            | Self::Dropout
-            | Self::DropoutBackward
-            | Self::ClipGradients
-            | Self::MeasureGradients
-            | Self::GetServerInfo => "evenkeel.v1.TensorOpsService",
-            Self::HealthCheck | Self::HealthWatch => "grpc.health.v1.Health",
-            Self::ReflectionV1 => "grpc.reflection.v1.ServerReflection",
-            Self::ReflectionV1Alpha => "grpc.reflection.v1alpha.ServerReflection",
-            Self::Other => OTHER,
-        }
-    }
-
-    /// The label `grpc_method`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Normalize => "Normalize",
-            Self::NormalizeBackward => "NormalizeBackward",
-            Self::Dropout => "Dropout",
-            Self::DropoutBackward => "DropoutBackward",
-            Self::ClipGradients => "ClipGradients",
-            Self::MeasureGradients => "MeasureGradients",
-            Self::GetServerInfo => "GetServerInfo",
-            Self::HealthCheck => "Check",
-            Self::HealthWatch => "Watch",
-            Self::ReflectionV1 | Self::ReflectionV1Alpha => "ServerReflectionInfo",
-            Self::Other => OTHER,
-        }
-    }
-
-    /// The label `grpc_type`.
-    pub(crate) fn kind(self) -> &'static str {
-        match self {
-            Self::Normalize
-            | Self::NormalizeBackward
-            | Self::Dropout
-            | Self::DropoutBackward
-            | Self::ClipGradients
-            | Self::GetServerInfo
-            | Self::HealthCheck => "unary",
-            Self::MeasureGradients => "client_stream",
-            Self::HealthWatch => "server_stream",
-            Self::ReflectionV1 | Self::ReflectionV1Alpha => "bidi_stream",
-            Self::Other => OTHER,
-        }
-    }
-}
+use crate::grpc::Method;
 
 /// The dtype of all tensors of a call: the label `dtype`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -300,16 +186,6 @@ mod tests {
         assert!(Elements::ALL.iter().enumerate().all(|(place, &elements)| elements as usize == place));
         assert!(Reason::ALL.iter().enumerate().all(|(place, &reason)| reason as usize == place));
         assert!(Files::ALL.iter().enumerate().all(|(place, &files)| files as usize == place));
-    }
-
-    #[test]
-    fn a_path_is_its_own_method_or_other() {
-        for method in Method::ALL {
-            assert_eq!(Method::of_path(&format!("/{}/{}", method.service(), method.name())), method);
-        }
-        for path in ["", "/", "/evenkeel.v1.TensorOpsService/normalize", "/evenkeel.v1.TensorOpsService/Normalize/"] {
-            assert_eq!(Method::of_path(path), Method::Other, "{path}");
-        }
     }
 
     #[test]

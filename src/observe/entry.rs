@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use tonic::Code;
 
-use crate::metrics::Method;
+use crate::grpc::Method;
 
 /// What a call computes, on what.
 #[derive(Clone, Debug)]

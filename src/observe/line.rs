@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::{Level, event};
 
 use super::entry::{End, Entry};
-use crate::metrics::{Method, code_name};
+use crate::{grpc::Method, metrics::code_name};
 
 /// Writes the line of a call that has ended.
 ///

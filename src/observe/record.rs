@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     error::Error,
-    metrics::{Elements, Kind, Method, Route},
+    grpc::Method,
+    metrics::{Elements, Kind, Route},
     otlp::{Outcome, Trace},
 };
 

@@ -12,10 +12,7 @@ use tokio::{sync::Notify, time::timeout};
 use tonic::codegen::http::HeaderMap;
 
 use super::{CallRecord, RecordGuard};
-use crate::{
-    metrics::{Method, Metrics},
-    otlp,
-};
+use crate::{grpc::Method, metrics::Metrics, otlp};
 
 /// Makes the records of calls. Cheap to clone.
 #[derive(Clone, Debug, Default)]

@@ -113,7 +113,7 @@ impl Drop for InPieces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Method;
+    use crate::grpc::Method;
 
     #[test]
     fn a_job_is_in_one_place_at_a_time() {

@@ -18,7 +18,8 @@ use crate::{
     buffers::BufferMetrics,
     counters::Counters,
     executor::Executor,
-    metrics::{Elements, Files, Histogram, Kind, Method, Metrics, Reason, code_names},
+    grpc::Method,
+    metrics::{Elements, Files, Histogram, Kind, Metrics, Reason, code_names},
     telemetry,
 };
 

@@ -16,7 +16,7 @@ use crate::{
     config::HELD_PER_REQUEST_BYTE,
     decoded_size::DecodedSize,
     error::Error,
-    metrics::Method,
+    grpc::Method,
     prefix::Prefix,
 };
 

@@ -25,7 +25,7 @@ impl CallContext {
 
     /// That of a call that came through no door, and may have so many bytes.
     #[cfg(test)]
-    pub(crate) fn detached(method: crate::metrics::Method, limit: usize) -> Self {
+    pub(crate) fn detached(method: crate::grpc::Method, limit: usize) -> Self {
         let budget = crate::budget::Budget::new(limit, 0);
         Self { record: CallRecord::detached(method), reservation: Reservation::new(&Arc::default(), budget) }
     }

@@ -12,13 +12,7 @@ use tonic::{
 };
 
 use super::{CallContext, HEAVY, Service};
-use crate::{
-    decoded_size,
-    error::Error,
-    estimate::Work,
-    metrics::{Elements, Method},
-    wire,
-};
+use crate::{decoded_size, error::Error, estimate::Work, grpc::Method, metrics::Elements, wire};
 
 /// The messages of a call.
 pub(crate) enum Messages {

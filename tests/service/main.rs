@@ -17,6 +17,7 @@ mod connections;
 mod deadlines;
 mod demands;
 mod deploy;
+mod descriptors;
 mod direct;
 mod documented;
 mod edge_values;

@@ -3,9 +3,8 @@
 //! Waiting for the process blocks the test's thread; the clients need others to close their connections on.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader, Read as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
     sync::{
         Arc,
@@ -28,7 +27,6 @@ use crate::{
     peer::Peer,
     pipe::Pipe,
     resident::memory,
-    settings::log_until,
     until::{until, until_some_here},
 };
 
@@ -36,13 +34,6 @@ use crate::{
 pub(crate) fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = piped(env!("CARGO_BIN_EXE_evenkeel"));
     command.args(arguments).envs(variables.iter().copied());
-    command
-}
-
-/// The binary with these arguments, within the limits that a shell sets before, as in `ulimit -n 100`.
-fn evenkeel_within(limits: &str, arguments: &[&str]) -> Command {
-    let mut command = piped("sh");
-    command.args(["-c", &format!("{limits}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_evenkeel")]).args(arguments);
     command
 }
 
@@ -55,7 +46,7 @@ pub(crate) fn piped(program: &str) -> Command {
 
 /// A serving process; killed when the test ends early.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     stdout: BufReader<Pipe<ChildStdout>>,
     pub(crate) url: String,
 }
@@ -325,42 +316,6 @@ async fn the_log_level_silences_what_is_below_it() {
     let mut client = process.client().await;
     client.normalize(normalize(NormKind::Layer, f32s(&[2], &[1.0; 2]))).await.expect("it is a good request");
     assert_eq!(process.stop(Signal::TERM).2, "");
-}
-
-/// A limit on open files that is too low for as many connections as there may be is raised, or said.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_limit_on_open_files_is_raised_or_said() {
-    let start = |limits| {
-        let arguments = ["--listen=127.0.0.1:0", "--max-connections=150", "--log-level=warn"];
-        Process::spawn(evenkeel_within(limits, &arguments))
-    };
-    let raised = start("ulimit -S -n 100; ulimit -H -n 400");
-    let limits = fs::read_to_string(format!("/proc/{}/limits", raised.child.id())).expect("the process lives");
-    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("Linux says so");
-    assert_eq!(files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["400", "400"]);
-    assert_eq!(raised.stop(Signal::TERM).2, "", "there is nothing to be said");
-
-    let (status, _, log) = start("ulimit -n 100").stop(Signal::TERM);
-    assert_eq!(status.code(), Some(0));
-    let said = ["open_files=100", "max_connections=150", "fitting=36"];
-    assert!(said.iter().all(|part| log.contains(part)), "{log}");
-}
-
-/// A server that has no file descriptor left for a connection goes on when it has one again.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_want_of_file_descriptors_passes() {
-    const FILES: usize = 40;
-    let arguments = ["--listen=127.0.0.1:0", "--max-connections=0", "--log-level=warn"];
-    let mut process = Process::spawn(evenkeel_within(&format!("ulimit -n {FILES}"), &arguments));
-    let address = process.address();
-    // The kernel accepts as many as wait to be accepted; the server gets no more than it may open, and says so.
-    let many: Vec<_> = (0..2 * FILES).map(|_| TcpStream::connect(address).expect("the kernel accepts")).collect();
-    let mut log = process.log();
-    log_until(&mut log, "no connection can be accepted");
-    drop(many);
-    let mut client = process.client().await;
-    client.normalize(normalize(NormKind::Layer, f32s(&[2], &[1.0, 2.0]))).await.expect("it serves");
-    assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }
 
 /// Row 31: what the server has begun it answers; what it has not, it says so, and another server can be asked. Who watches

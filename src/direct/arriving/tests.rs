@@ -8,7 +8,7 @@ use prost::Message as _;
 use tonic::{Code, codegen::http::HeaderMap};
 
 use super::*;
-use crate::{CheckpointHook, buffers::Buffers, executor::Executor, metrics::Method, wire::Normalize};
+use crate::{CheckpointHook, buffers::Buffers, executor::Executor, grpc::Method, wire::Normalize};
 
 const LIMIT: usize = 1 << 22;
 

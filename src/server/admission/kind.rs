@@ -1,6 +1,6 @@
 //! What is counted of a call, by its method.
 
-use crate::{config::HELD_PER_REQUEST_BYTE, metrics::Method};
+use crate::{config::HELD_PER_REQUEST_BYTE, grpc::Method};
 
 /// How many of a call's messages are in memory, and what they are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,124 @@
+//! The remote calls: the one table of them.
+
+/// What is said of a service or method that this server does not have.
+const OTHER: &str = "_OTHER";
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $method:ident = $service:literal $name:literal, $kind:literal;)*) => {
+        /// A remote call.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Method {
+            $($(#[$doc])* $method,)*
+            /// Every other path.
+            Other,
+        }
+
+        /// In the order of the methods.
+        const TABLE: &[Row] = &[
+            $(Row { path: concat!("/", $service, "/", $name), service: $service, name: $name, kind: $kind },)*
+            Row { path: "", service: OTHER, name: OTHER, kind: OTHER },
+        ];
+
+        impl Method {
+            pub(crate) const COUNT: usize = TABLE.len();
+            pub(crate) const ALL: [Self; Self::COUNT] = [$(Self::$method,)* Self::Other];
+        }
+    };
+}
+
+methods! {
+    Normalize = "evenkeel.v1.TensorOpsService" "Normalize", "unary";
+    NormalizeBackward = "evenkeel.v1.TensorOpsService" "NormalizeBackward", "unary";
+    Dropout = "evenkeel.v1.TensorOpsService" "Dropout", "unary";
+    DropoutBackward = "evenkeel.v1.TensorOpsService" "DropoutBackward", "unary";
+    ClipGradients = "evenkeel.v1.TensorOpsService" "ClipGradients", "unary";
+    MeasureGradients = "evenkeel.v1.TensorOpsService" "MeasureGradients", "client_stream";
+    GetServerInfo = "evenkeel.v1.TensorOpsService" "GetServerInfo", "unary";
+    HealthCheck = "grpc.health.v1.Health" "Check", "unary";
+    HealthWatch = "grpc.health.v1.Health" "Watch", "server_stream";
+    ReflectionV1 = "grpc.reflection.v1.ServerReflection" "ServerReflectionInfo", "bidi_stream";
+    ReflectionV1Alpha = "grpc.reflection.v1alpha.ServerReflection" "ServerReflectionInfo", "bidi_stream";
+}
+
+/// What is known of a method.
+struct Row {
+    path: &'static str,
+    service: &'static str,
+    name: &'static str,
+    kind: &'static str,
+}
+
+impl Method {
+    /// Those that compute: the first ones, by whose index the kernels' numbers are kept.
+    pub(crate) const TENSOR_OPS: usize = 6;
+
+    /// The call that the path of a request asks for.
+    pub(crate) fn of_path(path: &str) -> Self {
+        let known = Self::ALL.into_iter().zip(TABLE).find(|(_, row)| row.path == path && !path.is_empty());
+        known.map_or(Self::Other, |(method, _)| method)
+    }
+
+    /// Its place in [`ALL`](Self::ALL).
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The label `grpc_service`.
+    pub(crate) fn service(self) -> &'static str {
+        TABLE[self.index()].service
+    }
+
+    /// The label `grpc_method`.
+    pub(crate) fn name(self) -> &'static str {
+        TABLE[self.index()].name
+    }
+
+    /// The label `grpc_type`.
+    pub(crate) fn kind(self) -> &'static str {
+        TABLE[self.index()].kind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_proto::FILE_DESCRIPTOR_SET;
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_methods_and_nothing_else_is() {
+        for method in Method::ALL.into_iter().filter(|&method| method != Method::Other) {
+            let path = format!("/{}/{}", method.service(), method.name());
+            assert_eq!(Method::of_path(&path), method);
+            for other in [&path[1..], &path[..path.len() - 1], &format!("{path}/"), &path.to_uppercase()] {
+                assert_eq!(Method::of_path(other), Method::Other, "{other}");
+            }
+        }
+        assert_eq!(Method::of_path(""), Method::Other);
+        assert_eq!(Method::of_path("/_OTHER/_OTHER"), Method::Other);
+    }
+
+    /// The contract has no method that the table does not know, and each is of the type that the table says.
+    #[test]
+    fn the_contract_is_in_the_table() {
+        let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("it is a descriptor");
+        for file in &set.file {
+            for service in &file.service {
+                for method in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    let kind = match (method.client_streaming(), method.server_streaming()) {
+                        (false, false) => "unary",
+                        (true, false) => "client_stream",
+                        (false, true) => "server_stream",
+                        (true, true) => "bidi_stream",
+                    };
+                    let known = Method::of_path(&path);
+                    assert_ne!(known, Method::Other, "{path}");
+                    assert_eq!(known.kind(), kind, "{path}");
+                }
+            }
+        }
+    }
+}
