@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
-    Client, Error,
+    Client, Error, deadline,
     security::{LastWords, Route, Security},
 };
 
@@ -77,13 +77,13 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// How long a connection may take to be made, with the handshake of TLS. Default: 10 seconds.
+    /// How long a connection may take to be made, with the handshake of TLS; a year at most. Default: 10 seconds.
     pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
     }
 
     /// How long a call may take, from `send` to the whole answer; the server is told, and stops working when the time
-    /// is over. Default: for ever. [`Client::with_timeout`] sets it for some calls only.
+    /// is over. More than a year is a year. Default: for ever. [`Client::with_timeout`] sets it for some calls only.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
@@ -195,7 +195,7 @@ impl Builder {
             Ok(endpoint
                 .user_agent(user_agent.as_str())
                 .map_err(refuse)?
-                .connect_timeout(*connect_timeout)
+                .connect_timeout(deadline::bounded(*connect_timeout))
                 .tcp_nodelay(*tcp_nodelay)
                 .max_frame_size(*max_frame_bytes)
                 .initial_stream_window_size(*stream_window_bytes)
