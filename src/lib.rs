@@ -12,6 +12,7 @@
 //! | [`descriptors`] | the limit on open files, and how many connections it lets in |
 //! | [`reload`] | the log level, read again at SIGHUP |
 //! | [`shutdown`] | the signals that end the process |
+//! | [`streams`] | standard streams that do not block |
 //! | [`telemetry`] | logs |
 //! | `direct` | the unary calls, around tonic's codec |
 //! | `service` | the remote calls: decode, compute, encode |
@@ -71,6 +72,7 @@ pub mod reload;
 pub mod server;
 mod service;
 pub mod shutdown;
+pub mod streams;
 pub mod telemetry;
 mod watched;
 mod wire;

@@ -1,7 +1,8 @@
 //! How a client connects.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, panic::resume_unwind, time::Duration};
 
+use tokio::task::spawn_blocking;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
@@ -139,7 +140,10 @@ impl Builder {
     /// answers, or the server is not who it should be.
     pub async fn connect(self, url: impl Into<String>) -> Result<Client, Error> {
         let url = url.into();
-        let route = self.route(&url)?;
+        // The files of the system's certificates may block.
+        let routing = (self.clone(), url.clone());
+        let route = spawn_blocking(move || routing.0.route(&routing.1)).await;
+        let route = route.unwrap_or_else(|error| resume_unwind(error.into_panic()))?;
         let mut channels = Vec::with_capacity(self.connections.get());
         for _ in 0..self.connections.get() {
             let channel = route.connect().await;
