@@ -148,7 +148,7 @@ impl ServerConfig {
             transport,
             threads,
             compute_nice,
-            drain_timeout: _,
+            drain_timeout,
             buffer_pool_bytes: _,
             metrics_listen: _,
             otlp,
@@ -172,6 +172,9 @@ impl ServerConfig {
         check_threads("threads", *threads)?;
         if *compute_nice > MAX_NICE {
             return Err(Error { key: "compute-nice", reason: format!("{compute_nice} is more than {MAX_NICE}") });
+        }
+        if *drain_timeout > MAX_DURATION {
+            return Err(Error { key: "drain-timeout", reason: format!("{drain_timeout:?} is more than 365 days") });
         }
         otlp.validate()?;
         connections.validate()?;
@@ -375,6 +378,7 @@ mod tests {
             (ServerConfig { max_message_bytes: MAX_MAX_MESSAGE_BYTES + 1, ..default() }, "max-message-bytes"),
             (ServerConfig { threads: MAX_THREADS + 1, ..default() }, "threads"),
             (ServerConfig { compute_nice: MAX_NICE + 1, ..default() }, "compute-nice"),
+            (ServerConfig { drain_timeout: MAX_DURATION + Duration::from_nanos(1), ..default() }, "drain-timeout"),
         ] {
             assert_eq!(config.validate().expect_err(key).key, key);
         }
@@ -384,6 +388,7 @@ mod tests {
             ServerConfig { threads: MAX_THREADS, ..default() },
             ServerConfig { compute_nice: MAX_NICE, ..default() },
             ServerConfig { drain_timeout: Duration::ZERO, ..default() },
+            ServerConfig { drain_timeout: MAX_DURATION, ..default() },
         ] {
             assert_eq!(config.validate(), Ok(()), "{config:?}");
         }

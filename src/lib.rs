@@ -12,6 +12,7 @@
 //! | [`descriptors`] | the limit on open files, and how many connections it lets in |
 //! | [`reload`] | the log level, read again at SIGHUP |
 //! | [`shutdown`] | the signals that end the process |
+//! | [`streams`] | standard streams that do not block |
 //! | [`telemetry`] | logs |
 //! | `direct` | the unary calls, around tonic's codec |
 //! | `service` | the remote calls: decode, compute, encode |
@@ -78,6 +79,7 @@ pub mod server;
 mod service;
 mod setting;
 pub mod shutdown;
+pub mod streams;
 pub mod telemetry;
 mod watched;
 mod wire;

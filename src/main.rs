@@ -3,7 +3,8 @@
 use std::{
     env, error,
     fmt::Display,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
+    panic,
     path::PathBuf,
     process::ExitCode,
     thread,
@@ -12,15 +13,22 @@ use std::{
 
 use clap::CommandFactory as _;
 use evenkeel::{
-    cli::{self, Cli, Command, health::HealthArgs, interrupt::Interrupts, text},
+    cli::{
+        self, Cli, Command,
+        health::HealthArgs,
+        interrupt::{Interrupts, Stage},
+        text,
+    },
     config::{Configs, Effective, ServeArgs, ServerConfig},
     descriptors,
     reload::Reload,
     server::{self, Server},
     shutdown::Signals,
+    streams::Blocking,
     telemetry::Level,
 };
 use mimalloc::MiMalloc;
+use tokio::sync::oneshot;
 
 /// Frames of a request are as large as the client makes them, and come and go with each call. The system's allocator
 /// returns such memory and takes it again, so that every page is touched for the first time over and over.
@@ -38,12 +46,12 @@ fn main() -> ExitCode {
             Command::Serve(arguments) => serve(*arguments),
             Command::Config(arguments) => print_config(*arguments),
             Command::Health(arguments) => health(arguments),
-            Command::Normalize(arguments) => on_files(arguments.run()),
-            Command::Dropout(arguments) => on_files(arguments.run()),
-            Command::Clip(arguments) => on_files(arguments.run()),
-            Command::Completions(arguments) => printed(io::stdout().write_all(&arguments.script(Cli::command()))),
+            Command::Normalize(arguments) => on_files(|stage| arguments.run(stage)),
+            Command::Dropout(arguments) => on_files(|stage| arguments.run(stage)),
+            Command::Clip(arguments) => on_files(|stage| arguments.run(stage)),
+            Command::Completions(arguments) => printed(print(&arguments.script(Cli::command()))),
             Command::Man(arguments) => match arguments.page(Cli::command()) {
-                Ok(page) => printed(io::stdout().write_all(&page)),
+                Ok(page) => printed(print(&page)),
                 Err(answer) => explain(&answer),
             },
         },
@@ -85,7 +93,7 @@ fn print_config(arguments: ServeArgs) -> ExitCode {
     if let Err(error) = arguments.into_configs() {
         return fail(EXIT_USAGE, effective.explain(&error));
     }
-    printed(write!(io::stdout(), "{effective}"))
+    printed(print(effective.to_string().as_bytes()))
 }
 
 /// How long the end of the process waits for threads that look up a name, or do something else that blocks.
@@ -122,7 +130,7 @@ fn run(
 /// Prints a line on a thread of its own: whoever reads standard output may have stopped.
 fn announce(line: String) -> io::Result<()> {
     let print = move || {
-        if let Err(error) = writeln!(io::stdout(), "{line}") {
+        if let Err(error) = print(format!("{line}\n").as_bytes()) {
             tracing::warn!(%error, "standard output cannot be told where the server listens");
         }
     };
@@ -134,7 +142,10 @@ fn health(arguments: HealthArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, error),
     };
-    match runtime.block_on(arguments.run()) {
+    let answer = runtime.block_on(arguments.run());
+    // What has not answered in time may never end.
+    runtime.shutdown_background();
+    match answer {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_usage() => fail(EXIT_USAGE, error),
         Err(error) => fail(1, error),
@@ -142,36 +153,63 @@ fn health(arguments: HealthArgs) -> ExitCode {
 }
 
 /// Runs a command on files, beside whose client its own server may run.
-fn on_files(command: impl Future<Output = Result<(), cli::Error>>) -> ExitCode {
+fn on_files<C>(command: impl FnOnce(Stage) -> C) -> ExitCode
+where
+    C: Future<Output = Result<(), cli::Error>> + Send + 'static,
+{
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, error),
     };
     let ended = runtime.block_on(async {
         let mut interrupts = Interrupts::catch()?;
-        // Whichever ends first, the command is dropped here, and what it had not finished is removed.
-        Ok::<_, io::Error>(tokio::select! {
-            result = command => result.map_err(|error| (if error.is_usage() { EXIT_USAGE } else { 1 }, error.to_string())),
-            code = interrupts.received() => Err((code, "interrupted: nothing was written".to_owned())),
+        let stage = Stage::default();
+        // A task of its own: a signal is seen whatever blocks it.
+        let mut command = tokio::spawn(command(stage.clone()));
+        let ended = tokio::select! {
+            result = &mut command => match result {
+                Ok(result) => result.map_err(|error| (if error.is_usage() { EXIT_USAGE } else { 1 }, error.to_string())),
+                Err(error) => panic::resume_unwind(error.into_panic()),
+            },
+            code = interrupts.received() => Err((code, format!("interrupted: {}", stage.written()))),
+        };
+        // The command is dropped when it rests or the runtime ends, and what it had not finished is removed.
+        command.abort();
+        let Err((code, error)) = ended else { return Ok::<_, io::Error>(Ok(())) };
+        // Whoever reads standard error may have stopped.
+        let (told, is_told) = oneshot::channel();
+        thread::spawn(move || {
+            let _ = told.send(fail(code, error));
+        });
+        Ok(tokio::select! {
+            Ok(code) = is_told => Err(code),
+            code = interrupts.received() => Err(ExitCode::from(code)),
         })
     });
     // What waits for a pipe may wait for ever.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     match ended {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err((code, error))) => fail(code, error),
+        Ok(Err(code)) => code,
         Err(error) => fail(1, error),
     }
 }
 
 /// Prints what clap answers: help and version on standard output, errors on standard error.
 fn explain(answer: &clap::Error) -> ExitCode {
-    let shown = answer.print();
+    // A terminal gets its colours.
+    let is_plain = !answer.use_stderr() && !io::stdout().is_terminal();
+    let shown = if is_plain { print(answer.render().to_string().as_bytes()) } else { answer.print() };
     if answer.use_stderr() {
         // Also where nothing can be printed.
         return ExitCode::from(EXIT_USAGE);
     }
     printed(shown)
+}
+
+/// Prints to standard output, also where that is not to block.
+fn print(bytes: &[u8]) -> io::Result<()> {
+    Blocking(io::stdout()).write_all(bytes)
 }
 
 /// The exit code after something was printed. A reader of standard output that has closed it has read enough.
@@ -184,6 +222,7 @@ fn printed(result: io::Result<()>) -> ExitCode {
 
 fn fail(code: u8, error: impl Display) -> ExitCode {
     // `eprintln` would panic where standard error is closed or full, and the code be another.
-    let _ = writeln!(io::stderr(), "evenkeel: {}", text::message(&error.to_string()));
+    let line = format!("evenkeel: {}\n", text::message(&error.to_string()));
+    let _ = Blocking(io::stderr()).write_all(line.as_bytes());
     ExitCode::from(code)
 }

@@ -13,10 +13,16 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 /// The most bytes that a file of settings, certificates or tokens may have: a bundle of all authorities has less than one MiB.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// How long reading such a file may take: longer than a drive that is busy, and shorter than what waits for a server to start.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a file contains, or why that is not known.
 pub(crate) type Content = Result<Vec<u8>, Failure>;
@@ -58,6 +64,21 @@ pub(crate) fn once(path: &Path, limit: Duration) -> Result<(Vec<u8>, bool), Fail
         let content = all_of(File::open(&path)?)?;
         Ok((content, fs::metadata(&path)?.is_file()))
     })
+}
+
+/// As [`once`], for who may be asked to stop meanwhile.
+pub(crate) async fn soon(path: &Path, limit: Duration) -> Content {
+    let (sender, receiver) = oneshot::channel();
+    let path = path.to_owned();
+    thread::Builder::new().name("read".to_owned()).spawn(move || {
+        let read = || all_of(File::open(&path)?);
+        // Nobody waits any more if it took too long.
+        let _ = sender.send(read());
+    })?;
+    match timeout(limit, receiver).await {
+        Ok(Ok(content)) => content,
+        Ok(Err(_)) | Err(_) => Err(Failure::Late(limit)),
+    }
 }
 
 /// Runs `read` on a thread of its own, which is left alone if it takes longer than `limit`.

@@ -85,7 +85,7 @@ impl Reload {
 }
 
 /// Whether the process was started with this signal ignored; `false` where that cannot be known.
-fn is_ignored(signal: SignalKind) -> bool {
+pub(crate) fn is_ignored(signal: SignalKind) -> bool {
     let ignored = Process::myself().and_then(|process| process.status()).map_or(0, |status| status.sigign);
     let place = signal.as_raw_value() - 1;
     ignored >> place & 1 == 1

@@ -9,13 +9,10 @@ use tokio::task::JoinSet;
 
 use crate::{
     metrics::{Files, Metrics},
-    read::{self, Content, Reader},
+    read::{self, Content, READ_TIMEOUT, Reader},
     setting::{Error, File},
 };
 
-/// How long reading a file may take, at the start and whenever it is looked at: longer than a drive that is busy, and shorter
-/// than what waits for a server to start.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the files are looked at. They are small, and their content tells more than their times: Kubernetes changes
 /// a link to a folder.
 const PERIOD: Duration = Duration::from_secs(1);

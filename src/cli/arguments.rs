@@ -78,6 +78,7 @@ impl FileArgs {
         let (contents, format) = files::read("INPUT", input, &Selection { tensor, exclude })?;
         let target = early(format)?;
         target.keep_off_inputs([input.as_path()])?;
+        target.keep_off_read(&contents.read)?;
         let computed: Vec<bool> = contents
             .tensors
             .iter()

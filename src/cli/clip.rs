@@ -17,6 +17,7 @@ use super::{
     arguments::FileArgs,
     error::Error,
     files::{Stored, commit, element},
+    interrupt::Stage,
     pieces::parcels,
     report::{Report, ReportArgs, number as json_number},
     run::{self, Comparison, Tell},
@@ -128,7 +129,7 @@ impl ClipArgs {
     ///
     /// # Errors
     /// [`Error`]; then nothing is written, unless it says so.
-    pub async fn run(self) -> Result<(), Error> {
+    pub async fn run(self, stage: Stage) -> Result<(), Error> {
         let Self { files, report: how, server, options } = self;
         let opened = files.open("clipped", |_| true).await?;
         let reached = server.reach().await?;
@@ -180,10 +181,11 @@ impl ClipArgs {
         // The server of the command's own ends when nobody is connected any more.
         drop(gradients);
         session.close().await?;
-        commit(vec![output]).await?;
+        opened.contents.expect_unchanged()?;
+        commit(vec![output], &stage).await?;
         let (line, json) = options.totals(totals);
         report.total(line, json);
-        report.print(how, &[&opened.target])
+        report.print(how, &[&opened.target]).await
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     arguments::{FileArgs, Opened, create},
     error::Error,
     files::{Contents, Form, Stored, Target, commit, element},
+    interrupt::Stage,
     pieces::{DrawPiece, Draws},
     progress::Progress,
     report::{Report, ReportArgs},
@@ -154,12 +155,13 @@ impl DropoutArgs {
     ///
     /// # Errors
     /// [`Error`]; then nothing is written, unless it says so.
-    pub async fn run(self) -> Result<(), Error> {
+    pub async fn run(self, stage: Stage) -> Result<(), Error> {
         let Self { files, report: how, server, options, mask } = self;
         let opened = files.open("dropout", options.takes()).await?;
         let mask = mask.map(|path| Target::named("--mask", &path, opened.format)).transpose()?;
         if let Some(mask) = &mask {
             mask.keep_off_inputs([files.input.as_path()])?;
+            mask.keep_off_read(&opened.contents.read)?;
             mask.keep_off_output(&opened.target)?;
             mask.lay_out(&mask_forms(&opened, &options.draws(&opened, usize::MAX)), &Contents::default())?;
         }
@@ -199,9 +201,10 @@ impl DropoutArgs {
         progress.finish();
         session.close().await?;
         let outputs = std::iter::once(output).chain(masks.map(|(output, _)| output)).collect();
-        commit(outputs).await?;
+        opened.contents.expect_unchanged()?;
+        commit(outputs, &stage).await?;
         let written: Vec<&Target> = std::iter::once(&opened.target).chain(&mask).collect();
-        report.print(how, &written)
+        report.print(how, &written).await
     }
 }
 

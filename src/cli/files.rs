@@ -3,6 +3,7 @@
 //! Reading a file reads what it says of its tensors; their bytes are read when they are needed, in pieces.
 
 pub(super) mod element;
+mod identity;
 mod npy;
 mod output;
 mod safetensors;
@@ -20,7 +21,7 @@ use ::safetensors::Dtype;
 use bytes::Bytes;
 use evenkeel_proto::v1 as pb;
 
-use self::selection::Failure;
+use self::{identity::Identity, selection::Failure};
 pub(super) use self::{
     output::{Output, Target, Writer, commit},
     selection::Selection,
@@ -107,6 +108,32 @@ pub(super) struct Contents {
     pub(super) tensors: Vec<Stored>,
     /// What a `.safetensors` file says about itself.
     pub(super) metadata: Option<HashMap<String, String>>,
+    /// All that was opened, whatever was taken of it.
+    pub(super) read: Vec<Read>,
+}
+
+impl Contents {
+    /// Finds out whether what was read is still what is there.
+    pub(super) fn expect_unchanged(&self) -> Result<(), Error> {
+        self.read.iter().try_for_each(Read::expect_unchanged)
+    }
+}
+
+/// A file that is read.
+#[derive(Clone, Debug)]
+pub(super) struct Read {
+    path: PathBuf,
+    source: Source,
+}
+
+impl Read {
+    fn new(path: &Path, source: &Source) -> Self {
+        Self { path: path.to_owned(), source: source.clone() }
+    }
+
+    fn expect_unchanged(&self) -> Result<(), Error> {
+        self.source.expect_unchanged().map_err(|error| Error::file(&self.path, error))
+    }
 }
 
 /// Reads what the file that a flag names says of its tensors, and its format. Blocks until a pipe has ended.
@@ -134,22 +161,25 @@ pub(super) fn read(flag: &str, path: &Path, selection: &Selection<'_>) -> Result
             }
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             let name = if is_standard { "stdin".to_owned() } else { stem.into_owned() };
-            return Ok((Contents { tensors: vec![npy::read(&source, name).map_err(wrong)?], metadata: None }, format));
+            let (tensors, read) = (vec![npy::read(&source, name).map_err(wrong)?], vec![Read::new(path, &source)]);
+            return Ok((Contents { tensors, metadata: None, read }, format));
         }
         Format::Safetensors => safetensors::read(&source).map_err(wrong)?,
         Format::Index => shards::read(path, &source)?,
     };
-    let taken = selection.take(contents).map_err(|failure| match failure {
+    let mut taken = selection.take(contents).map_err(|failure| match failure {
         Failure::Usage(error) => error,
         Failure::File(reason) => Error::file(path, reason),
     })?;
+    taken.read.push(Read::new(path, &source));
     Ok((taken, format))
 }
 
 /// A shard of an index.
 fn read_safetensors(path: &Path) -> Result<Contents, Error> {
     let source = Source::open(path).map_err(|error| Error::file(path, error))?;
-    safetensors::read(&source).map_err(|reason| Error::file(path, explain(&source, reason)))
+    let contents = safetensors::read(&source).map_err(|reason| Error::file(path, explain(&source, reason)))?;
+    Ok(Contents { read: vec![Read::new(path, &source)], ..contents })
 }
 
 /// Why a file is not what it should be: often only its pointer was fetched.
@@ -213,10 +243,10 @@ impl TensorPath {
         &self.path
     }
 
-    /// Reads the tensor.
-    pub(super) fn read(&self, flag: &str) -> Result<pb::Tensor, Error> {
+    /// Reads the tensor; and tells what was opened for it.
+    pub(super) fn read(&self, flag: &str) -> Result<(pb::Tensor, Vec<Read>), Error> {
         let Self { path, name } = self;
-        let (Contents { tensors, metadata: _ }, _) = read(flag, path, &Selection { tensor: &[], exclude: &[] })?;
+        let (Contents { tensors, metadata: _, read }, _) = read(flag, path, &Selection { tensor: &[], exclude: &[] })?;
         let found: Vec<&Stored> = match name {
             Some(name) => {
                 let found: Vec<_> = tensors.iter().filter(|tensor| tensor.name == *name).collect();
@@ -238,7 +268,8 @@ impl TensorPath {
             return Err(Error::file(path, format!("tensor '{name}': elements of {dtype} are not computed with")));
         };
         let data = tensor.read(0, tensor.len).map_err(|error| Error::file(path, error))?;
-        Ok(element::message(dtype, &tensor.shape, data))
+        read.iter().try_for_each(Read::expect_unchanged)?;
+        Ok((element::message(dtype, &tensor.shape, data), read))
     }
 }
 

@@ -9,14 +9,14 @@ use std::{
 
 use clap::Args;
 use evenkeel_client::{self as client, Client};
-use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use super::{
     error::{causes, is_plain_text},
     security::{Refused, SecurityArgs},
+    session::duration,
 };
-use crate::{address::Address, config::DEFAULT_LISTEN};
+use crate::{address::Address, config::DEFAULT_LISTEN, streams::Blocking};
 
 /// How long the connection and the answer may take together, unless told otherwise: less than the timeout of the
 /// image's health check, so that the check can say what is wrong before it is killed.
@@ -43,7 +43,7 @@ pub struct HealthArgs {
     pub service: String,
 
     /// How long the answer may take, such as `3s` or `500ms`.
-    #[arg(long, value_name = "DURATION", default_value_t = DEFAULT_TIMEOUT.into())]
+    #[arg(long, value_name = "DURATION", default_value_t = DEFAULT_TIMEOUT.into(), value_parser = duration)]
     pub timeout: humantime::Duration,
 
     /// What a server with TLS or tokens wants.
@@ -57,14 +57,6 @@ pub enum Error {
     /// A flag for TLS or the token cannot be used, or not with this server.
     #[error(transparent)]
     Usage(#[from] Refused),
-    /// The URL cannot be read.
-    #[error("'{url}' is not a URL: {source}")]
-    Url {
-        /// As it was given.
-        url: String,
-        /// What is wrong with it.
-        source: tonic::transport::Error,
-    },
     /// Nobody answers there, or not the one that should.
     #[error("{url}: cannot connect: {}", causes(source))]
     Connect {
@@ -116,8 +108,7 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Usage(_) => true,
-            Self::Url { .. }
-            | Self::Connect { .. }
+            Self::Connect { .. }
             | Self::PlainText { .. }
             | Self::Timeout { .. }
             | Self::Call { .. }
@@ -135,12 +126,13 @@ impl HealthArgs {
     pub async fn run(self) -> Result<(), Error> {
         let Self { server, listen, config: _, service, timeout, security } = self;
         let url = match server {
-            Some(server) => security.url(&server),
+            Some(server) => security.url(&server)?,
             None => reachable(listen).url(security.is_tls()),
         };
         match tokio::time::timeout(timeout.into(), ask(url.clone(), service, security)).await {
             Ok(Ok(ServingStatus::Serving)) => {
-                match writeln!(io::stdout(), "{}", ServingStatus::Serving.as_str_name()) {
+                let line = format!("{}\n", ServingStatus::Serving.as_str_name());
+                match Blocking(io::stdout()).write_all(line.as_bytes()) {
                     // Whoever has closed it wants the exit code alone.
                     Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
                     Ok(()) | Err(_) => Ok(()),
@@ -167,10 +159,7 @@ fn reachable(mut listen: Address) -> Address {
 }
 
 async fn ask(url: String, service: String, security: SecurityArgs) -> Result<ServingStatus, Error> {
-    if let Err(source) = Endpoint::from_shared(url.clone()) {
-        return Err(Error::Url { url, source });
-    }
-    let client = match security.apply(Client::builder())?.connect(&url).await {
+    let client = match security.apply(Client::builder()).await?.connect(&url).await {
         Ok(client) => client,
         Err(error) => {
             return Err(match security.explain(error) {
@@ -252,7 +241,10 @@ mod tests {
     #[tokio::test]
     async fn a_url_that_is_none_is_named() {
         let answer = arguments(&["--server", "not a url"]).run().await;
-        assert!(matches!(&answer, Err(Error::Url { url, .. }) if url == "not a url"), "{answer:?}");
+        assert!(
+            matches!(&answer, Err(error) if error.is_usage() && error.to_string().contains("'not a url'")),
+            "{answer:?}"
+        );
     }
 
     #[test]

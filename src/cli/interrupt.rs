@@ -1,13 +1,49 @@
 //! The signals that end a command on files before its end.
 
-use std::io;
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::reload::is_ignored;
 
 /// Added to a signal's number, as shells do, it is the exit code of what the signal has ended.
 const EXIT_SIGNAL: i32 = 128;
 /// Sent to a process that writes more to a file than it may; Linux's number.
 const SIGXFSZ: i32 = 25;
+
+/// How far a command on files has come, for what is said of it if it is interrupted. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Stage(Arc<AtomicU8>);
+
+/// A result is on its way to a pipe, a device or standard output.
+const DELIVERED: u8 = 1;
+/// All results are where they should be.
+const DONE: u8 = 2;
+
+impl Stage {
+    pub(super) fn delivers(&self) {
+        self.0.store(DELIVERED, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_done(&self) {
+        self.0.store(DONE, Ordering::Relaxed);
+    }
+
+    /// What an interrupted command has written.
+    pub fn written(&self) -> &'static str {
+        match self.0.load(Ordering::Relaxed) {
+            DONE => "everything was written, and not everything said of it",
+            DELIVERED => "part of the result may have been delivered, and no file was written",
+            _ => "nothing was written",
+        }
+    }
+}
 
 /// SIGINT, SIGTERM and SIGHUP, caught from the moment this exists: a process that they ended at once would leave its
 /// temporary files.
@@ -15,7 +51,8 @@ const SIGXFSZ: i32 = 25;
 pub struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
-    hang_up: Signal,
+    /// `None`: whoever started the process has it ignore SIGHUP, as `nohup` does.
+    hang_up: Option<Signal>,
     /// Not waited for: while it is caught, a file that is too large is an error of the write.
     _too_large: Signal,
 }
@@ -29,17 +66,23 @@ impl Interrupts {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
+            hang_up: if is_ignored(SignalKind::hangup()) { None } else { Some(signal(SignalKind::hangup())?) },
             _too_large: signal(SignalKind::from_raw(SIGXFSZ))?,
         })
     }
 
     /// Completes at the first signal, with the exit code that it leads to.
     pub async fn received(&mut self) -> u8 {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         let kind = tokio::select! {
             _ = self.interrupt.recv() => SignalKind::interrupt(),
             _ = self.terminate.recv() => SignalKind::terminate(),
-            _ = self.hang_up.recv() => SignalKind::hangup(),
+            _ = hang_up => SignalKind::hangup(),
         };
         u8::try_from(EXIT_SIGNAL + kind.as_raw_value()).unwrap_or(u8::MAX)
     }

@@ -16,6 +16,7 @@ use super::{
     arguments::FileArgs,
     error::Error,
     files::{Stored, Target, TensorPath, commit, element},
+    interrupt::Stage,
     pieces::{Boxes, Piece, TooLarge},
     progress::Progress,
     report::{Report, ReportArgs},
@@ -153,7 +154,7 @@ impl NormalizeArgs {
     ///
     /// # Errors
     /// [`Error`]; then nothing is written, unless it says so.
-    pub async fn run(self) -> Result<(), Error> {
+    pub async fn run(self, stage: Stage) -> Result<(), Error> {
         let Self { files, report: how, server, options, statistics } = self;
         let kind = options.kind.to_possible_value().expect("no kind is hidden");
         // A number by itself has no axis to pool over.
@@ -164,6 +165,7 @@ impl NormalizeArgs {
         opened.target.keep_off_inputs(read.iter().copied())?;
         if let Some(statistics) = &statistics {
             statistics.keep_off_inputs(read.into_iter().chain([files.input.as_path()]))?;
+            statistics.keep_off_read(&opened.contents.read)?;
             statistics.keep_off_output(&opened.target)?;
             // Not even for RMS and L2, which have no mean: what a file holds should not depend on the kind.
             statistics.expect_tensors(4)?;
@@ -172,6 +174,9 @@ impl NormalizeArgs {
             let options = options.clone();
             blocking(move || Parameters::read(&options)).await?
         };
+        for target in std::iter::once(&opened.target).chain(&statistics) {
+            target.keep_off_read(parameters.opened())?;
+        }
 
         let reached = server.reach().await?;
         let mut largest = 0;
@@ -221,9 +226,10 @@ impl NormalizeArgs {
         if let Some((target, written)) = statistics.clone().zip(written) {
             outputs.push(blocking(move || statistics::write(&target, written, numbers)).await?);
         }
-        commit(outputs).await?;
+        opened.contents.expect_unchanged()?;
+        commit(outputs, &stage).await?;
         let written: Vec<&Target> = std::iter::once(&opened.target).chain(&statistics).collect();
-        report.print(how, &written)
+        report.print(how, &written).await
     }
 }
 

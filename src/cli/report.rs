@@ -1,14 +1,15 @@
 //! What a command on files says of its work: a table for people, JSON for programs, or nothing.
 
 use std::{
-    fmt::Display,
     io::{self, Write as _},
     path::Path,
+    thread,
 };
 
 use clap::Args;
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 
 use super::{
     error::Error,
@@ -19,6 +20,7 @@ use super::{
     table::{Row, Table},
     text,
 };
+use crate::streams::Blocking;
 
 /// How much is said.
 #[derive(Args, Clone, Copy, Debug)]
@@ -102,7 +104,9 @@ impl Report {
     }
 
     /// Prints it, with the names of what was written: to standard output, or to standard error if that has the result.
-    pub(super) fn print(self, how: ReportArgs, written: &[&Target]) -> Result<(), Error> {
+    ///
+    /// That may take as long as a reader likes: whoever waits for it may stop.
+    pub(super) async fn print(self, how: ReportArgs, written: &[&Target]) -> Result<(), Error> {
         if how.quiet {
             return Ok(());
         }
@@ -110,10 +114,14 @@ impl Report {
         let text = if how.json { self.json(&paths)? } else { self.table(&paths) };
         if written.iter().any(|target| target.is_standard_output()) {
             // Nobody needs it: the result is where it should be.
-            let _ = io::stderr().write_all(text.as_bytes());
+            let _ = on_a_thread(move || Blocking(io::stderr()).write_all(text.as_bytes())).await;
             return Ok(());
         }
-        print(text)
+        // Somebody who reads only the first lines (`| head`) has seen enough.
+        match on_a_thread(move || Blocking(io::stdout()).write_all(text.as_bytes())).await {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     fn table(&self, written: &[&Path]) -> String {
@@ -185,10 +193,10 @@ pub(super) fn number(x: f64) -> Value {
     name.into()
 }
 
-/// Prints to standard output. Somebody who reads only the first lines (`| head`) has seen enough.
-fn print(text: impl Display) -> Result<(), Error> {
-    match write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
+/// Does what may block for ever on a thread that ends with the process.
+pub(super) async fn on_a_thread(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    let (sender, receiver) = oneshot::channel();
+    // Nobody waits any more if the command was interrupted.
+    thread::Builder::new().name("print".to_owned()).spawn(move || drop(sender.send(work())))?;
+    receiver.await.unwrap_or_else(|_| Err(io::Error::other("it was not written")))
 }

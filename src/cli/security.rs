@@ -1,14 +1,15 @@
 //! The flags of every command that connects: TLS, and a token.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use evenkeel_client::{self as client, Builder};
+use tonic::codegen::http::Uri;
 
-use crate::lines::lines;
+use crate::{
+    lines::lines,
+    read::{self, READ_TIMEOUT},
+};
 
 /// What these flags are shown under.
 pub(super) const HEADING: &str = "TLS and tokens, to reach a server";
@@ -60,36 +61,63 @@ impl SecurityArgs {
     }
 
     /// The URL of a server that was given as a URL, or as HOST:PORT: then with TLS if a flag for TLS is given.
-    pub(super) fn url(&self, server: &str) -> String {
-        let (host, port) = server.rsplit_once(':').unwrap_or((server, ""));
-        let is_address = !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok();
-        if is_address && !server.starts_with("unix:") {
-            format!("{}://{server}", if self.is_tls() { "https" } else { "http" })
-        } else {
-            server.to_owned()
+    ///
+    /// # Errors
+    /// It is neither. What is not taken is not passed over: neither a user's name nor a path would reach a server.
+    pub(super) fn url(&self, server: &str) -> Result<String, Refused> {
+        const TAKEN: &str = "HOST:PORT, http://HOST:PORT, https://HOST:PORT and unix:PATH are taken";
+        let refuse =
+            |reason: &str| Err(Refused { flag: "--server (EVENKEEL_SERVER)".to_owned(), reason: reason.to_owned() });
+        if let Some(path) = server.strip_prefix("unix:") {
+            return if ["", "//"].contains(&path) {
+                refuse(&format!("there is no path in '{server}': {TAKEN}"))
+            } else {
+                Ok(server.to_owned())
+            };
         }
+        // What may be a password is not repeated.
+        if server.contains('@') {
+            return refuse(&format!("there is a user in it: {TAKEN}"));
+        }
+        let (url, is_url) = match server.contains("://") {
+            true => (server.to_owned(), true),
+            false => (format!("{}://{server}", if self.is_tls() { "https" } else { "http" }), false),
+        };
+        let Ok(uri) = url.parse::<Uri>() else { return refuse(&format!("'{server}' is no address: {TAKEN}")) };
+        let host = uri.host().unwrap_or_default();
+        let port = uri.authority().and_then(|authority| authority.as_str().strip_prefix(host));
+        let has_port = port.and_then(|port| port.strip_prefix(':')).is_some_and(|port| port.parse::<u16>().is_ok());
+        let is_host = !host.is_empty() && (host.starts_with('[') || !host.contains(':'));
+        let is_whole = is_url && port == Some("") || has_port;
+        if !is_host || !is_whole || !["http", "https"].contains(&uri.scheme_str().unwrap_or_default()) {
+            return refuse(&format!("'{server}' is no address: {TAKEN}"));
+        }
+        if uri.path_and_query().is_some_and(|path| path != "/") || url.contains('#') {
+            return refuse(&format!("'{server}' has more than an address: {TAKEN}"));
+        }
+        Ok(url)
     }
 
     /// Gives a client these settings; their files are read.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub(super) fn apply(&self, mut builder: Builder) -> Result<Builder, Refused> {
+    pub(super) async fn apply(&self, mut builder: Builder) -> Result<Builder, Refused> {
         let Self { tls_ca, tls_cert, tls_key, tls_server_name, token_file, allow_plaintext } = self;
         if let Some(path) = tls_ca {
-            builder = builder.tls_ca(read("--tls-ca", path)?);
+            builder = builder.tls_ca(read("--tls-ca", path).await?);
         }
         if let Some(path) = tls_cert {
-            builder = builder.tls_cert(read("--tls-cert", path)?);
+            builder = builder.tls_cert(read("--tls-cert", path).await?);
         }
         if let Some(path) = tls_key {
-            builder = builder.tls_key(read("--tls-key", path)?);
+            builder = builder.tls_key(read("--tls-key", path).await?);
         }
         if let Some(name) = tls_server_name {
             builder = builder.tls_server_name(name);
         }
         if let Some(path) = token_file {
-            let content = read("--token-file", path)?;
+            let content = read("--token-file", path).await?;
             // The server's own file of tokens has one in each line.
             let refused =
                 |reason| Refused { flag: "--token-file".to_owned(), reason: format!("{}: {reason}", path.display()) };
@@ -125,8 +153,10 @@ impl SecurityArgs {
     }
 }
 
-fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Refused> {
-    fs::read(path)
+/// Reads a file that may block: a pipe, or a drive that hangs.
+async fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Refused> {
+    read::soon(path, READ_TIMEOUT)
+        .await
         .map_err(|error| Refused { flag: flag.to_owned(), reason: format!("cannot read {}: {error}", path.display()) })
 }
 
@@ -145,10 +175,45 @@ mod tests {
             ("https://a:1", "https://a:1", "https://a:1"),
             ("unix:1", "unix:1", "unix:1"),
             ("unix:///run/a", "unix:///run/a", "unix:///run/a"),
-            ("nonsense:", "nonsense:", "nonsense:"),
-            ("not a url", "not a url", "not a url"),
+            ("http://a", "http://a", "http://a"),
+            ("http://a:1/", "http://a:1/", "http://a:1/"),
         ] {
-            assert_eq!((plain.url(server).as_str(), tls.url(server).as_str()), (url, encrypted));
+            let given = [&plain, &tls].map(|security| security.url(server).map_err(|error| error.to_string()));
+            assert_eq!(given, [Ok(url.to_owned()), Ok(encrypted.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for server in [
+            "",
+            " ",
+            "nonsense",
+            "nonsense:",
+            "not a url",
+            "localhost:99999",
+            "localhost:",
+            ":1",
+            "::1:1",
+            "http://",
+            "http://:1",
+            "http://::1:1",
+            "http://a:",
+            "http://a:99999",
+            "ftp://a:1",
+            "grpc://a:1",
+            "a:1/path",
+            "http://a:1/path",
+            "http://a:1?query",
+            "http://a:1/#part",
+            "user:secret@a:1",
+            "http://user:secret@a:1",
+            "unix:",
+            "unix://",
+        ] {
+            let error = SecurityArgs::default().url(server).expect_err(server).to_string();
+            assert!(error.starts_with("--server (EVENKEEL_SERVER): ") && error.contains("HOST:PORT"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 }

@@ -8,7 +8,7 @@ use evenkeel_proto::v1::{self as pb, tensor_ops_service_client::TensorOpsService
 
 use super::{error::Error, pieces::OVERHEAD, security::SecurityArgs};
 use crate::{
-    config::{DEFAULT_MAX_MESSAGE_BYTES, MAX_MAX_MESSAGE_BYTES, ServerConfig},
+    config::{DEFAULT_MAX_MESSAGE_BYTES, MAX_DURATION, MAX_MAX_MESSAGE_BYTES, ServerConfig},
     server::Running,
 };
 
@@ -27,16 +27,25 @@ pub(super) struct ServerArgs {
     server: Option<String>,
 
     /// How long each call may take, such as `30s`. Default: for ever.
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<humantime::Duration>,
 
     /// How long the server of `--server` may take to be connected to and to say something.
-    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     connect_timeout: humantime::Duration,
 
     /// What the server of `--server` wants; the command's own has neither TLS nor tokens.
     #[command(flatten)]
     security: SecurityArgs,
+}
+
+/// A time that somebody could wait for.
+pub(super) fn duration(text: &str) -> Result<humantime::Duration, String> {
+    let duration: humantime::Duration = text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
+    if *duration > MAX_DURATION {
+        return Err(format!("{duration} is more than 365 days"));
+    }
+    Ok(duration)
 }
 
 /// A server that is there, or will be.
@@ -63,10 +72,10 @@ impl ServerArgs {
         let Some(server) = server else {
             return Ok(Reached { client: None, limit: MAX_MAX_MESSAGE_BYTES, timeout });
         };
-        let url = security.url(server);
+        let url = security.url(server)?;
         let patience = Duration::from(*connect_timeout);
         let refuse = |error| Error::of_connection(security.explain(error));
-        let builder = security.apply(builder(MAX_MAX_MESSAGE_BYTES, None).connect_timeout(patience))?;
+        let builder = security.apply(builder(MAX_MAX_MESSAGE_BYTES, None).connect_timeout(patience)).await?;
         let connecting = async {
             let client = builder.connect(&url).await.map_err(refuse)?;
             let limit = limit(&client).await?;

@@ -3,16 +3,12 @@
 use std::{
     path::{Path, PathBuf},
     slice,
-    time::Duration,
 };
 
 use clap::{Arg, ArgAction};
 use toml::{Table, Value};
 
-use crate::read;
-
-/// How long reading the file may take.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::read::{self, READ_TIMEOUT};
 
 /// Why a configuration file cannot be used. Every message names the file, and the key if it is one that is wrong.
 #[derive(Debug, thiserror::Error)]

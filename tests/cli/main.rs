@@ -3,11 +3,13 @@
 
 #[path = "../service/authority.rs"]
 mod authority;
+mod blocking;
 mod clip;
 mod dropout;
 #[path = "../service/environment.rs"]
 mod environment;
 mod files;
+mod identity;
 mod names;
 mod normalize;
 mod npy;

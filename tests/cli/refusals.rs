@@ -35,6 +35,26 @@ fn broken_npy_files() -> TestResult {
     Ok(())
 }
 
+/// NumPy's limit is that of its format.
+#[test]
+fn npy_files_have_64_dimensions_at_most() -> TestResult {
+    let folder = Folder::new()?;
+    let ones = |rank: usize| format!("({})", "1, ".repeat(rank));
+    folder.write("most.npy", &npy::f32s(&ones(64), [3.0]))?;
+    folder.run("clip most.npy -o y.npy")?.succeeded();
+    for (name, rank) in [("more", 65), ("many", 20_000)] {
+        folder.write(&format!("{name}.npy"), &npy::f32s(&ones(rank), [3.0]))?;
+        for command in ["clip", "dropout", "normalize --kind layer"] {
+            let said = format!("{name}.npy: its shape has {rank} dimensions");
+            refuses(&folder, &format!("{command} {name}.npy"), 1, &[&said])?;
+        }
+    }
+    folder.write("deep.safetensors", &stored::file(&[("a", &[1; 65], &[3.0])], &[])?)?;
+    let words = ["--output: z.npy: ", "65 dimensions", ".safetensors does"];
+    refuses(&folder, "clip deep.safetensors -o z.npy", 64, &words)?;
+    Ok(())
+}
+
 #[test]
 fn element_types_that_are_not_taken() -> TestResult {
     let folder = Folder::new()?;

@@ -60,7 +60,6 @@ fn nobody_there_and_nobody_answering() -> TestResult {
     folder
         .run(&format!("clip digits.npy --timeout 50ms --server {url}"))?
         .failed(1, &[&url, "has said nothing for 50ms"]);
-    folder.run("clip digits.npy --server nonsense:")?.failed(1, &["nonsense:"]);
     assert_eq!(folder.list()?, ["digits.npy"]);
     Ok(())
 }
@@ -94,5 +93,31 @@ fn https_to_plain_text_says_so() -> TestResult {
             .run(&format!("{command} --tls-ca ca.pem --server {url}"))?
             .failed(1, &[&url, "the server speaks plain text there; http:// reaches it"]);
     }
+    Ok(())
+}
+
+#[test]
+fn what_is_no_address_is_a_wrong_command_line() -> TestResult {
+    let folder = Folder::with(&["digits.npy"])?;
+    for command in ["clip digits.npy", "health"] {
+        for server in [
+            "nonsense",
+            "localhost:99999",
+            "::1:1",
+            "http://",
+            "ftp://127.0.0.1:1",
+            "http://127.0.0.1:1/a",
+            "http://a:secret@127.0.0.1:1",
+        ] {
+            let run = folder.run(&format!("{command} --server {server}"))?;
+            run.failed(
+                64,
+                &["--server (EVENKEEL_SERVER): ", "HOST:PORT, http://HOST:PORT, https://HOST:PORT and unix:PATH"],
+            );
+            assert!(!run.stderr.contains("secret"), "{}", run.stderr);
+        }
+        folder.run_with(&[("EVENKEEL_SERVER", " ")], command)?.failed(64, &["EVENKEEL_SERVER"]);
+    }
+    assert_eq!(folder.list()?, ["digits.npy"]);
     Ok(())
 }

@@ -147,3 +147,20 @@ fn a_reader_that_has_gone_is_no_error() -> TestResult {
     }
     Ok(())
 }
+
+#[test]
+fn no_duration_is_longer_than_a_year() -> TestResult {
+    let folder = Folder::with(&["digits.npy"])?;
+    let server = crate::program::ServerProcess::start(&["--drain-timeout", "365d"])?;
+    for long in ["366d", "20000y", "500000000000y"] {
+        folder.run(&format!("config --drain-timeout {long}"))?.refused(&["--drain-timeout", "more than 365 days"]);
+        folder.run(&format!("serve --drain-timeout {long}"))?.refused(&["--drain-timeout", "more than 365 days"]);
+        for flag in ["--timeout", "--connect-timeout"] {
+            folder.run(&format!("clip digits.npy {flag} {long}"))?.refused(&[flag, "more than 365 days"]);
+        }
+        folder.run(&format!("health --timeout {long}"))?.refused(&["--timeout", "more than 365 days"]);
+    }
+    folder.run(&format!("clip digits.npy --timeout 365d --connect-timeout 365d --server {}", server.url))?.succeeded();
+    folder.run(&format!("health --timeout 365d --server {}", server.url))?.succeeded();
+    Ok(())
+}

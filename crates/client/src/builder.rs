@@ -1,11 +1,12 @@
 //! How a client connects.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, panic::resume_unwind, time::Duration};
 
+use tokio::task::spawn_blocking;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
-    Client, Error,
+    Client, Error, deadline,
     security::{LastWords, Route, Security},
 };
 
@@ -77,13 +78,13 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// How long a connection may take to be made, with the handshake of TLS. Default: 10 seconds.
+    /// How long a connection may take to be made, with the handshake of TLS; a year at most. Default: 10 seconds.
     pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
     }
 
     /// How long a call may take, from `send` to the whole answer; the server is told, and stops working when the time
-    /// is over. Default: for ever. [`Client::with_timeout`] sets it for some calls only.
+    /// is over. More than a year is a year. Default: for ever. [`Client::with_timeout`] sets it for some calls only.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
@@ -139,7 +140,10 @@ impl Builder {
     /// answers, or the server is not who it should be.
     pub async fn connect(self, url: impl Into<String>) -> Result<Client, Error> {
         let url = url.into();
-        let route = self.route(&url)?;
+        // The files of the system's certificates may block.
+        let routing = (self.clone(), url.clone());
+        let route = spawn_blocking(move || routing.0.route(&routing.1)).await;
+        let route = route.unwrap_or_else(|error| resume_unwind(error.into_panic()))?;
         let mut channels = Vec::with_capacity(self.connections.get());
         for _ in 0..self.connections.get() {
             let channel = route.connect().await;
@@ -195,7 +199,7 @@ impl Builder {
             Ok(endpoint
                 .user_agent(user_agent.as_str())
                 .map_err(refuse)?
-                .connect_timeout(*connect_timeout)
+                .connect_timeout(deadline::bounded(*connect_timeout))
                 .tcp_nodelay(*tcp_nodelay)
                 .max_frame_size(*max_frame_bytes)
                 .initial_stream_window_size(*stream_window_bytes)

@@ -19,8 +19,8 @@ use tonic::{
 use crate::{
     Builder, ClipInput, Dropout, DropoutBackward, Element, Error, Gradient, MeasureGradients, NormalizeBackwardInput,
     NormalizeInput,
+    deadline::{self, Deadline},
     direct::{self, Answer, Method},
-    error::Deadline,
     security::LastWords,
 };
 
@@ -250,13 +250,14 @@ impl Client {
     /// # }
     /// ```
     ///
+    /// On this side the time limit of such a call ends when its answer begins; who reads a longer answer sets a limit to that.
     /// [`explain`](Self::explain) says what a status of such a call means.
     pub fn request<M>(&self, message: M) -> (Channel, Request<M>) {
         let Connections { channels, last_words: _, calls } = &*self.connections;
         let channel = channels[calls.fetch_add(1, Ordering::Relaxed) % channels.len()].clone();
         let mut request = Request::new(message);
         if let Some(timeout) = self.timeout {
-            request.set_timeout(timeout);
+            request.set_timeout(deadline::bounded(timeout));
         }
         if let Some(authorization) = &self.authorization {
             request.metadata_mut().insert("authorization", authorization.clone());
@@ -292,21 +293,21 @@ impl Client {
         let (channel, request) = self.request(message);
         let deadline = Deadline::after(self.timeout);
         let answer = if self.codec_path {
-            direct::by_codec(channel, limit, request).await
+            deadline.end(direct::by_codec(channel, limit, request)).await
         } else {
-            direct::unary(channel, limit, request).await
+            deadline.end(direct::unary(channel, limit, request)).await
         };
         answer.map_err(|status| self.error(status, deadline))
     }
 
     /// Makes ready to call the generated stub, with messages that are each within the limit.
-    pub(crate) fn stream<M>(&self, messages: M) -> (Call, Request<M>) {
+    pub(crate) fn stream<M>(&self, messages: M) -> (TensorOpsServiceClient<Channel>, Call, Request<M>) {
         let limit = self.max_message_bytes;
         let (channel, request) = self.request(messages);
         let deadline = Deadline::after(self.timeout);
         let stub =
             TensorOpsServiceClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit);
-        (Call { stub, client: self.clone(), deadline }, request)
+        (stub, Call { client: self.clone(), deadline }, request)
     }
 
     fn error(&self, status: Status, deadline: Deadline) -> Error {
@@ -318,16 +319,15 @@ impl Client {
     }
 }
 
-/// A stream that is about to be sent.
+/// A call of the generated stub that is about to be made.
 pub(crate) struct Call {
-    pub(crate) stub: TensorOpsServiceClient<Channel>,
     client: Client,
     deadline: Deadline,
 }
 
 impl Call {
-    /// What went wrong with it.
-    pub(crate) fn error(&self, status: Status) -> Error {
-        self.client.error(status, self.deadline)
+    /// What it comes to by its deadline.
+    pub(crate) async fn end<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Error> {
+        self.deadline.end(call).await.map_err(|status| self.client.error(status, self.deadline))
     }
 }

@@ -1,13 +1,11 @@
 //! Why a call has no result.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
+
+use crate::deadline::Deadline;
 
 /// The `domain` of the service's `google.rpc.ErrorInfo`; its reasons mean nothing under another one.
 const DOMAIN: &str = "evenkeel";
@@ -183,21 +181,6 @@ pub struct FieldViolation {
 impl fmt::Display for FieldViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.description)
-    }
-}
-
-/// When a call must be done.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(Option<Instant>);
-
-impl Deadline {
-    /// `timeout` from now; a time that the clock cannot tell is never.
-    pub(crate) fn after(timeout: Option<Duration>) -> Self {
-        Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
-    }
-
-    fn has_passed(self) -> bool {
-        self.0.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 

@@ -41,6 +41,7 @@ mod builder;
 mod client;
 mod clip;
 mod codec;
+mod deadline;
 mod direct;
 mod dropout;
 mod element;

@@ -37,8 +37,8 @@ impl MeasureGradients {
     pub async fn send(self) -> Result<NormPartial, Error> {
         let Self { client, gradients, norm_type } = self;
         let messages = Pieces::new(gradients, norm_type, client.max_message_bytes());
-        let (mut call, request) = client.stream(tokio_stream::iter(messages));
-        let answer = call.stub.measure_gradients(request).await.map_err(|status| call.error(status))?.into_inner();
+        let (mut stub, call, request) = client.stream(tokio_stream::iter(messages));
+        let answer = call.end(stub.measure_gradients(request)).await?.into_inner();
         NormPartial::from_answer(answer)
     }
 }

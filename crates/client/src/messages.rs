@@ -45,8 +45,8 @@ impl Client {
     /// # Errors
     /// As [`MeasureGradients::send`](crate::MeasureGradients::send).
     pub async fn measure_gradients_message(&self, request: pb::MeasureGradientsRequest) -> Result<NormPartial, Error> {
-        let (mut call, request) = self.stream(tokio_stream::once(request));
-        let answer = call.stub.measure_gradients(request).await.map_err(|status| call.error(status))?.into_inner();
+        let (mut stub, call, request) = self.stream(tokio_stream::once(request));
+        let answer = call.end(stub.measure_gradients(request)).await?.into_inner();
         NormPartial::from_answer(answer)
     }
 }

@@ -44,8 +44,8 @@ impl Client {
     /// Any [`Error`] that has to do with the connection. A server from before this call answers
     /// [`Error::Status`] with `UNIMPLEMENTED`.
     pub async fn server_info(&self) -> Result<ServerInfo, Error> {
-        let (mut call, request) = self.stream(pb::GetServerInfoRequest {});
-        let answer = call.stub.get_server_info(request).await.map_err(|status| call.error(status))?;
+        let (mut stub, call, request) = self.stream(pb::GetServerInfoRequest {});
+        let answer = call.end(stub.get_server_info(request)).await?;
         let pb::GetServerInfoResponse {
             version,
             max_message_bytes,

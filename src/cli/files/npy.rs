@@ -7,7 +7,7 @@ use evenkeel_client::DType;
 use ndarray::{ArrayView, IxDyn, ShapeBuilder as _};
 use safetensors::Dtype;
 
-use self::header::{Element, Header};
+use self::header::{Element, Header, MAX_RANK};
 use super::{Source, Stored, element};
 
 /// How many bytes tell the length of the header.
@@ -90,10 +90,17 @@ fn elements<const SIZE: usize>(
 }
 
 /// The header of a file of such a tensor in row-major order, as NumPy writes it: with what precedes it it fills whole 64
-/// bytes, the last of which is a newline. `None`: the format does not have the type.
-pub(super) fn header(dtype: Dtype, shape: &[usize]) -> Option<Vec<u8>> {
+/// bytes, the last of which is a newline.
+///
+/// # Errors
+/// What the format does not hold: the type, or so many dimensions.
+pub(super) fn header(dtype: Dtype, shape: &[usize]) -> Result<Vec<u8>, String> {
     let types = [(Dtype::F16, "<f2"), (Dtype::F32, "<f4"), (Dtype::F64, "<f8"), (Dtype::BOOL, "|b1")];
-    let descr = types.iter().find_map(|&(it, descr)| (it == dtype).then_some(descr))?;
+    let descr = types.iter().find_map(|&(it, descr)| (it == dtype).then_some(descr));
+    let descr = descr.ok_or_else(|| element::name(dtype))?;
+    if shape.len() > MAX_RANK {
+        return Err(format!("{} dimensions, only {MAX_RANK}", shape.len()));
+    }
     let mut dims: String = shape.iter().map(|dim| format!("{dim}, ")).collect();
     // One dimension keeps its comma, as every tuple of Python's does.
     dims.truncate(dims.len().saturating_sub(if shape.len() == 1 { 1 } else { 2 }));
@@ -102,5 +109,5 @@ pub(super) fn header(dtype: Dtype, shape: &[usize]) -> Option<Vec<u8>> {
     text.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
     text.push('\n');
     let len = u16::try_from(text.len()).expect("64 dimensions of 20 digits fit");
-    Some([b"\x93NUMPY\x01\x00", &len.to_le_bytes()[..], text.as_bytes()].concat())
+    Ok([b"\x93NUMPY\x01\x00", &len.to_le_bytes()[..], text.as_bytes()].concat())
 }

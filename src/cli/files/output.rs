@@ -35,15 +35,9 @@ enum Place {
         /// Whether a file may be there already.
         overwrite: bool,
     },
-    /// It is in a file without a name, and is copied: to a pipe, a device or standard output.
-    Stream(Stream),
-}
-
-/// What takes bytes only one after another.
-#[derive(Debug)]
-enum Stream {
-    Standard,
-    File(File),
+    /// It is in a file without a name, and is copied to what takes bytes only one after another: a pipe, a device or standard
+    /// output.
+    Stream(File),
 }
 
 /// Writes to an [`Output`], from any thread.

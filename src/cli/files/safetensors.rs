@@ -37,7 +37,7 @@ pub(super) fn read(source: &Source) -> Result<Contents, String> {
         Some(Stored { name, dtype, shape, source: source.clone(), offset, len })
     };
     let tensors = metadata.offset_keys().into_iter().filter_map(stored).collect();
-    Ok(Contents { tensors, metadata: metadata.metadata().clone() })
+    Ok(Contents { tensors, metadata: metadata.metadata().clone(), read: Vec::new() })
 }
 
 /// Where each tensor goes that a file holds, in the order given, and what comes before all: equal results are equal files.

@@ -43,7 +43,7 @@ impl Selection<'_> {
             texts.iter().map(|text| Pattern::new(flag, text).map_err(Failure::Usage)).collect()
         };
         let (only, exclude) = (patterns("--tensor", self.tensor)?, patterns("--exclude", self.exclude)?);
-        let Contents { tensors, metadata } = contents;
+        let Contents { tensors, metadata, read } = contents;
         for (flag, pattern) in only.iter().map(|it| ("--tensor", it)).chain(exclude.iter().map(|it| ("--exclude", it)))
         {
             if !tensors.iter().any(|Stored { name, .. }| pattern.matches(name)) {
@@ -63,10 +63,12 @@ impl Selection<'_> {
             .collect();
         // A stable order: those of one pattern stay as the file has them.
         taken.sort_by_key(|(place, _)| *place);
-        if taken.is_empty() && !only.is_empty() {
-            return Err(Failure::Usage(Error::usage("--exclude", "it leaves no tensor of --tensor")));
+        if taken.is_empty() && !exclude.is_empty() {
+            let of = if only.is_empty() { "" } else { " of --tensor" };
+            let reason = format!("there is nothing to compute: it leaves no tensor{of}");
+            return Err(Failure::Usage(Error::usage("--exclude", reason)));
         }
-        Ok(Contents { tensors: taken.into_iter().map(|(_, tensor)| tensor).collect(), metadata })
+        Ok(Contents { tensors: taken.into_iter().map(|(_, tensor)| tensor).collect(), metadata, read })
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path, source: &Source) -> Result<Contents, Error> {
     let mut metadata: Option<Option<HashMap<String, String>>> = None;
     for (file, names) in shards {
         let shard = folder.join(file);
-        let Contents { tensors, metadata: of_shard } = read_safetensors(&shard)?;
+        let Contents { tensors, metadata: of_shard, read } = read_safetensors(&shard)?;
         let there: BTreeSet<&str> = tensors.iter().map(|tensor| &*tensor.name).collect();
         if let Some(missing) = names.difference(&there).next() {
             return Err(Error::file(
@@ -48,6 +48,7 @@ pub(super) fn read(path: &Path, source: &Source) -> Result<Contents, Error> {
             return Err(Error::file(&shard, format!("the index does not have its tensor '{}'", text::name(more))));
         }
         all.tensors.extend(tensors);
+        all.read.extend(read);
         let agree = metadata.as_ref().is_none_or(|before| *before == of_shard);
         metadata = Some(if agree { of_shard } else { None });
     }

@@ -3,13 +3,19 @@
 use std::{
     fs::File,
     io::{self, Write as _},
-    os::unix::fs::FileTypeExt as _,
+    os::{
+        fd::AsFd,
+        unix::fs::{FileTypeExt as _, MetadataExt as _},
+    },
     path::Path,
     sync::Arc,
 };
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
+
+use super::Identity;
+use crate::streams::Blocking;
 
 /// Standard input or output, where a path is expected.
 pub(in crate::cli) const STANDARD: &str = "-";
@@ -22,36 +28,70 @@ pub(in crate::cli) struct Source(Arc<Kind>);
 
 #[derive(Debug)]
 enum Kind {
-    File { file: File, len: u64 },
+    File {
+        file: File,
+        len: u64,
+        /// When it was changed last, as it was opened.
+        changed: Time,
+        /// What was opened, if that can be written to as well: it is not what is read here, if that came through a pipe.
+        identity: Option<Identity>,
+    },
     Memory(Bytes),
 }
+
+/// Seconds and nanoseconds.
+type Time = (i64, i64);
 
 impl Source {
     /// Opens a file. What a pipe or standard input (`-`) brings is put in a file without a name first: the parts of a file
     /// of tensors are not read in their order.
     pub(in crate::cli) fn open(path: &Path) -> io::Result<Self> {
-        let file = if path.as_os_str() == STANDARD {
-            spool(io::stdin().lock())?
+        let (file, identity) = if path.as_os_str() == STANDARD {
+            // What is at both ends of a socket is no file.
+            let given = File::from(io::stdin().as_fd().try_clone_to_owned()?).metadata()?;
+            (spool(io::stdin())?, given.is_file().then(|| (&given).into()))
         } else {
             let file = File::open(path)?;
-            let kind = file.metadata()?.file_type();
+            let given = file.metadata()?;
+            let kind = given.file_type();
             if kind.is_dir() {
                 return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
             }
-            if kind.is_fifo() || kind.is_char_device() || kind.is_socket() { spool(file)? } else { file }
+            let identity = (!kind.is_char_device()).then(|| (&given).into());
+            let is_stream = kind.is_fifo() || kind.is_char_device() || kind.is_socket();
+            (if is_stream { spool(file)? } else { file }, identity)
         };
-        let len = file.metadata()?.len();
-        Ok(Self(Arc::new(Kind::File { file, len })))
+        let now = file.metadata()?;
+        let (len, changed) = (now.len(), (now.mtime(), now.mtime_nsec()));
+        Ok(Self(Arc::new(Kind::File { file, len, changed, identity })))
     }
 
     pub(in crate::cli) fn memory(bytes: Bytes) -> Self {
         Self(Arc::new(Kind::Memory(bytes)))
     }
 
+    /// What was opened, if it can be written to as well.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        match &*self.0 {
+            Kind::File { identity, .. } => identity.clone(),
+            Kind::Memory(_) => None,
+        }
+    }
+
+    /// Finds out whether what was read is what is there: a file that somebody writes to meanwhile is a mixture.
+    pub(super) fn expect_unchanged(&self) -> io::Result<()> {
+        let Kind::File { file, len, changed, identity: _ } = &*self.0 else { return Ok(()) };
+        let now = file.metadata()?;
+        if (now.len(), (now.mtime(), now.mtime_nsec())) == (*len, *changed) {
+            return Ok(());
+        }
+        Err(io::Error::other("it has changed while it was read"))
+    }
+
     /// How many bytes there are.
     pub(in crate::cli) fn len(&self) -> u64 {
         match &*self.0 {
-            Kind::File { file: _, len } => *len,
+            Kind::File { len, .. } => *len,
             Kind::Memory(bytes) => bytes.len() as u64,
         }
     }
@@ -66,7 +106,7 @@ impl Source {
     /// Appends exactly these bytes, which are not written before they are read.
     pub(in crate::cli) fn append(&self, offset: u64, len: usize, to: &mut Vec<u8>) -> io::Result<()> {
         let file = match &*self.0 {
-            Kind::File { file, len: _ } => file,
+            Kind::File { file, .. } => file,
             Kind::Memory(bytes) => {
                 let all = usize::try_from(offset).ok().and_then(|from| bytes.get(from..)?.get(..len));
                 to.extend_from_slice(all.ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -95,15 +135,14 @@ impl Source {
 }
 
 /// A file that has no name, and is gone when it is closed, with all of this in it.
-fn spool(mut from: impl io::Read) -> io::Result<File> {
+fn spool(from: impl AsFd) -> io::Result<File> {
+    let mut from = Blocking(from);
     let mut file = tempfile::tempfile()?;
     let mut buffer = vec![0; 1 << 20];
     loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(file),
-            Ok(read) => file.write_all(&buffer[..read])?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        match io::Read::read(&mut from, &mut buffer)? {
+            0 => return Ok(file),
+            read => file.write_all(&buffer[..read])?,
         }
     }
 }

@@ -1,29 +1,42 @@
 //! The tensors beside the input: weight, bias, running mean, running variance.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use evenkeel_proto::v1 as pb;
 
 use super::Options;
 use crate::cli::{
     error::Error,
-    files::{TensorPath, element},
+    files::{Read, TensorPath, element},
 };
 
 /// What was read of them.
 #[derive(Clone, Debug)]
 pub(super) struct Parameters {
     tensors: [Option<pb::Tensor>; 4],
+    /// All that was opened.
+    opened: Arc<Vec<Read>>,
     /// Whether they have an element for each channel, of which a piece takes those of its own.
     by_channel: bool,
 }
 
 impl Parameters {
     pub(super) fn read(options: &Options) -> Result<Self, Error> {
-        let read = |(flag, path): (&str, Option<&TensorPath>)| path.map(|path| path.read(flag)).transpose();
+        let mut opened = Vec::new();
+        let mut read = |(flag, path): (&str, Option<&TensorPath>)| {
+            let Some(path) = path else { return Ok::<_, Error>(None) };
+            let (tensor, read) = path.read(flag)?;
+            opened.extend(read);
+            Ok(Some(tensor))
+        };
         let [weight, bias, mean, var] = options.paths();
         let tensors = [read(weight)?, read(bias)?, read(mean)?, read(var)?];
-        Ok(Self { tensors, by_channel: options.has_channels() })
+        Ok(Self { tensors, opened: Arc::new(opened), by_channel: options.has_channels() })
+    }
+
+    /// All that was opened to read them.
+    pub(super) fn opened(&self) -> &[Read] {
+        &self.opened
     }
 
     /// Their bytes.

@@ -4,6 +4,7 @@
 mod authority;
 mod calls;
 mod connections;
+mod deadlines;
 #[path = "../../../../tests/service/environment.rs"]
 mod environment;
 mod examples;

@@ -3,6 +3,8 @@
 
 /// NumPy itself takes no more than 10,000 bytes; a shape of 64 dimensions needs less than 2,000.
 const MAX_LEN: usize = 1 << 16;
+/// NumPy's own limit on dimensions.
+pub(super) const MAX_RANK: usize = 64;
 
 /// What the header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +156,9 @@ impl<'a> Parser<'a> {
             self.rest = rest.strip_prefix(['L', 'l']).unwrap_or(rest);
             has_comma = self.take(',');
         }
+        if shape.len() > MAX_RANK {
+            return Err(format!("its shape has {} dimensions, and no array has more than {MAX_RANK}", shape.len()));
+        }
         if shape.len() == 1 && !has_comma {
             return Err("not a .npy file: its shape is a number, not a tuple".to_owned());
         }
@@ -248,6 +253,7 @@ mod tests {
     fn what_is_no_header_is_refused() {
         let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}";
         assert!(parse(&file(1, good)).is_ok());
+        assert!(parse(&file(1, &good.replace("3,", &"1,".repeat(MAX_RANK)))).is_ok());
         for (from, to, word) in [
             ("(3,)", "(3)", "not a tuple"),
             ("(3,)", "3", "'('"),
@@ -258,6 +264,7 @@ mod tests {
             ("(3,)", "(3,,)", "dimension"),
             ("(3,)", "(3.0,)", "','"),
             ("(3,)", "(3,", "dimension"),
+            ("(3,)", &format!("({})", "1,".repeat(MAX_RANK + 1)), "65 dimensions"),
             ("False", "0", "True or False"),
             ("'shape'", "'size'", "unknown key"),
             ("'shape'", "'descr'", "structured"),

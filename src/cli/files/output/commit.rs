@@ -2,14 +2,17 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Seek as _, Write},
+    io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use tempfile::TempPath;
 
-use super::{Output, Place, Stream, cannot_write};
-use crate::cli::{error::Error, run::blocking};
+use super::{Output, Place, cannot_write};
+use crate::{
+    cli::{error::Error, interrupt::Stage, run::blocking},
+    streams::Blocking,
+};
 
 /// A file that was put in its place, and what makes that undone.
 struct Placed {
@@ -20,8 +23,8 @@ struct Placed {
 
 /// Puts all files in their places; whoever looks finds the old one or the whole new one. What cannot be taken back,
 /// because others may have read it already, goes out before any file has changed; until then nothing is lost if this is
-/// dropped.
-pub(in crate::cli) async fn commit(outputs: Vec<Output>) -> Result<(), Error> {
+/// dropped. `stage` is told how far it has come.
+pub(in crate::cli) async fn commit(outputs: Vec<Output>, stage: &Stage) -> Result<(), Error> {
     let mut files = Vec::new();
     let mut streams = Vec::new();
     for Output { path, file, place } in outputs {
@@ -31,9 +34,12 @@ pub(in crate::cli) async fn commit(outputs: Vec<Output>) -> Result<(), Error> {
         }
     }
     for (path, file, stream) in streams {
-        blocking(move || copy(&file, stream).map_err(|error| cannot_write(&path, error))).await?;
+        let stage = stage.clone();
+        blocking(move || copy(&file, stream, &stage).map_err(|error| cannot_write(&path, error))).await?;
     }
-    place(files)
+    place(files)?;
+    stage.is_done();
+    Ok(())
 }
 
 /// Gives new files their names, all or none.
@@ -90,24 +96,24 @@ impl Placed {
 }
 
 /// Copies a file to where bytes go one after another. A reader that has gone has read enough.
-fn copy(mut file: &File, stream: Stream) -> io::Result<()> {
+fn copy(mut file: &File, stream: File, stage: &Stage) -> io::Result<()> {
     file.rewind()?;
-    let copied = match stream {
-        Stream::Standard => copy_all(file, io::stdout().lock()),
-        Stream::File(to) => copy_all(file, to),
-    };
-    match copied {
+    match copy_all(file, Blocking(stream), stage) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn copy_all(mut file: &File, mut to: impl Write) -> io::Result<()> {
+fn copy_all(mut file: &File, mut to: Blocking<File>, stage: &Stage) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 20];
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return to.flush(),
-            Ok(read) => to.write_all(&buffer[..read])?,
+            Ok(0) => return Ok(()),
+            Ok(read) => {
+                // A write that waits has delivered some already.
+                stage.delivers();
+                to.write_all(&buffer[..read])?;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -151,14 +157,15 @@ mod tests {
         let outputs =
             vec![output(&at("old.npy"), b"new")?, output(&at("new.npy"), b"new")?, output(&at("last.npy"), b"new")?];
         fs::create_dir(at("last.npy"))?;
-        let error = commit(outputs).await.expect_err("a folder is in the way");
+        let error = commit(outputs, &Stage::default()).await.expect_err("a folder is in the way");
         assert!(error.to_string().contains("last.npy: cannot write"), "{error}");
         assert_eq!(names(&folder)?, ["last.npy", "old.npy"]);
         assert_eq!(fs::read(at("old.npy"))?, b"before");
         assert_eq!(fs::metadata(at("old.npy"))?.ino(), before);
 
         fs::remove_dir(at("last.npy"))?;
-        commit(vec![output(&at("old.npy"), b"new")?, output(&at("last.npy"), b"newer")?]).await?;
+        let outputs = vec![output(&at("old.npy"), b"new")?, output(&at("last.npy"), b"newer")?];
+        commit(outputs, &Stage::default()).await?;
         assert_eq!(names(&folder)?, ["last.npy", "old.npy"]);
         assert_eq!([fs::read(at("old.npy"))?, fs::read(at("last.npy"))?], [&b"new"[..], b"newer"]);
         Ok(())

@@ -3,7 +3,10 @@
 use std::{
     fs::{self, File, Metadata},
     io,
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, fchown},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, fchown},
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,13 +17,14 @@ use rustix::{
 };
 
 use super::{
-    super::{Contents, Form, Format, STANDARD, npy, safetensors, shards},
-    Output, Place, Stream, cannot_write,
+    super::{
+        Contents, Form, Format, Read, STANDARD,
+        identity::{Identity, descriptor, duplicate, folder, follow, names_standard_output},
+        npy, safetensors, shards,
+    },
+    Output, Place, cannot_write,
 };
 use crate::cli::{error::Error, text};
-
-/// The system's own limit on links that lead to links.
-const MAX_LINKS: usize = 40;
 
 /// A file to be written.
 #[derive(Clone, Debug)]
@@ -36,6 +40,9 @@ impl Target {
     /// A file that was named, and so may be there already. `format`: that of standard output, a pipe or a device, whose
     /// name does not tell.
     pub(in crate::cli) fn named(flag: &'static str, path: &Path, format: Format) -> Result<Self, Error> {
+        if is_of_folder(path) {
+            return Err(cannot_write(path, io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")));
+        }
         let format = match Format::of(path) {
             Some(Format::Index) => {
                 let reason = format!("{} would be several files; name one .safetensors file", text::path(path));
@@ -77,30 +84,32 @@ impl Target {
         Ok(Self { flag: FLAG, path, format, overwrite: force })
     }
 
-    /// Refuses to overwrite what the command reads.
+    /// Refuses to overwrite what these names lead to, which the command is going to read.
     pub(in crate::cli) fn keep_off_inputs<'a>(&self, read: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {
         // Standard input is not standard output; what a device takes is not what it gives.
         let is_kept = |path: &&Path| {
             let is_device = fs::metadata(path).is_ok_and(|file| file.file_type().is_char_device());
             path.as_os_str() != STANDARD && !is_device
         };
-        self.keep_off(read.into_iter().filter(is_kept))
+        self.keep_off(read.into_iter().filter(is_kept).map(|path| (path, Identity::of(path))))
+    }
+
+    /// Refuses to overwrite what the command has opened to read, by whatever name.
+    pub(in crate::cli) fn keep_off_read<'a>(&self, read: impl IntoIterator<Item = &'a Read>) -> Result<(), Error> {
+        let identity = |read: &'a Read| (&*read.path, read.source.identity());
+        self.keep_off(read.into_iter().map(identity).filter(|(_, identity)| identity.is_some()))
     }
 
     /// Refuses to overwrite what the command writes elsewhere.
     pub(in crate::cli) fn keep_off_output(&self, other: &Self) -> Result<(), Error> {
-        self.keep_off([other.path()])
+        self.keep_off([(other.path(), Identity::of(other.path()))])
     }
 
-    fn keep_off<'a>(&self, others: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {
-        // Two names of one file have one canonical name; a file that is not there yet is known by its folder's.
-        let canonical = |path: &Path| {
-            fs::canonicalize(path).ok().or_else(|| Some(fs::canonicalize(folder(path)).ok()?.join(path.file_name()?)))
-        };
-        let own = canonical(&self.path);
-        let is_own = |other: &&Path| *other == self.path || own.is_some() && canonical(other) == own;
+    fn keep_off<'a>(&self, others: impl IntoIterator<Item = (&'a Path, Option<Identity>)>) -> Result<(), Error> {
+        let own = Identity::of(&self.path);
+        let is_own = |(path, other): &(&Path, Option<Identity>)| *path == self.path || own.is_some() && *other == own;
         match others.into_iter().find(is_own) {
-            Some(other) => {
+            Some((other, _)) => {
                 let reason = format!("{} would overwrite {}", text::path(&self.path), text::path(other));
                 Err(Error::usage(self.flag, reason))
             }
@@ -114,7 +123,10 @@ impl Target {
 
     /// Whether the result is what standard output has, so that nothing else may be there.
     pub(in crate::cli) fn is_standard_output(&self) -> bool {
-        self.path.as_os_str() == STANDARD || self.path == Path::new("/dev/stdout")
+        let is_device = fs::metadata(&self.path).is_ok_and(|file| file.file_type().is_char_device());
+        // A terminal shows both, and the null device neither.
+        names_standard_output(&self.path)
+            || !is_device && Identity::of_standard_output().is_some_and(|it| Identity::of(&self.path) == Some(it))
     }
 
     /// Refuses so many tensors, if the format cannot hold them.
@@ -139,10 +151,8 @@ impl Target {
         self.expect_tensors(forms.len())?;
         match (self.format, forms) {
             (Format::Npy, [form]) => {
-                let header = npy::header(form.dtype, &form.shape).ok_or_else(|| {
-                    let dtype = super::super::element::name(form.dtype);
-                    self.refuse(&format!("a .npy file does not hold {dtype}; .safetensors does"))
-                })?;
+                let header = npy::header(form.dtype, &form.shape)
+                    .map_err(|what| self.refuse(&format!("a .npy file does not hold {what}; .safetensors does")))?;
                 let offset = header.len() as u64;
                 Ok((header, vec![offset]))
             }
@@ -157,11 +167,12 @@ impl Target {
     pub(in crate::cli) fn open(&self, len: u64) -> Result<Output, Error> {
         let Self { flag: _, path, format: _, overwrite } = self;
         let refuse = |error: io::Error| cannot_write(path, error);
-        let (file, place) = if path.as_os_str() == STANDARD {
-            (tempfile::tempfile().map_err(refuse)?, Place::Stream(Stream::Standard))
-        } else if is_stream(path) {
-            let stream = File::options().write(true).open(path).map_err(refuse)?;
-            (tempfile::tempfile().map_err(refuse)?, Place::Stream(Stream::File(stream)))
+        let (file, place) = if is_stream(path) {
+            let stream = match descriptor(path) {
+                Some(number) => duplicate(number),
+                None => File::options().write(true).open(path),
+            };
+            (tempfile::tempfile().map_err(refuse)?, Place::Stream(stream.map_err(refuse)?))
         } else {
             let (file, place) = beside(path, *overwrite).map_err(refuse)?;
             (file, place)
@@ -214,32 +225,21 @@ fn keep(file: &File, existing: &Metadata) -> io::Result<()> {
     file.set_permissions(existing.permissions())
 }
 
-/// The folder of a file.
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Where links lead, also to a file that is not there yet.
-fn follow(path: &Path) -> io::Result<PathBuf> {
-    let mut real = path.to_owned();
-    for _ in 0..MAX_LINKS {
-        match real.symlink_metadata() {
-            Ok(metadata) if metadata.is_symlink() => real = folder(&real).join(fs::read_link(&real)?),
-            Ok(_) => return Ok(real),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(real),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(Errno::LOOP.into())
-}
-
-/// Whether bytes can be written there only one after another.
+/// Whether bytes can be written there only one after another: to an open file of this process, whatever it is, a pipe, a
+/// device.
 fn is_stream(path: &Path) -> bool {
-    if path.as_os_str() == STANDARD {
+    if names_standard_output(path) {
         return true;
     }
     fs::metadata(path).is_ok_and(|file| {
         let kind = file.file_type();
-        kind.is_fifo() || kind.is_char_device() || kind.is_socket()
+        let is_open = descriptor(path).is_some() && kind.is_file();
+        is_open || kind.is_fifo() || kind.is_char_device() || kind.is_socket()
     })
+}
+
+/// Whether the name can only be a folder's, whatever there is.
+fn is_of_folder(path: &Path) -> bool {
+    let name = path.as_os_str().as_bytes();
+    [&b"/"[..], b"/.", b"/.."].iter().any(|end| name.ends_with(end))
 }
