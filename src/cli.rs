@@ -17,6 +17,7 @@ pub mod security;
 mod session;
 mod summary;
 mod table;
+mod tasks;
 pub mod text;
 
 use std::ffi::OsString;

@@ -7,7 +7,8 @@ use clap::Args;
 use super::{
     error::Error,
     files::{self, Contents, Form, Format, Output, Selection, Stored, Target, element},
-    run::{Destination, blocking},
+    run::Destination,
+    tasks::blocking,
     text,
 };
 

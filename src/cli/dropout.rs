@@ -15,10 +15,11 @@ use super::{
     pieces::{DrawPiece, Draws},
     progress::Progress,
     report::{Report, ReportArgs},
-    run::{self, Comparison, Destination, Tell, all, blocking},
+    run::{self, Comparison, Destination, Tell},
     session::{Calls, ServerArgs},
     summary::share,
     table::percent,
+    tasks::{all, blocking},
 };
 
 /// What is dropped together, and what takes its place.

@@ -8,7 +8,7 @@ use std::{
 use evenkeel_client as client;
 use rustls::InvalidMessage;
 
-use super::{files::Stored, security::Refused, text};
+use super::{security::Refused, text};
 use crate::server;
 
 /// Why a command on files did not work. No file was written or changed, unless it says so.
@@ -101,8 +101,9 @@ impl Error {
         Self::File { path: path.to_owned(), reason: reason.to_string() }
     }
 
-    pub(super) fn reading(tensor: &Stored, error: io::Error) -> Self {
-        Self::Tensor { name: tensor.name.clone(), reason: format!("cannot read: {error}") }
+    /// A tensor of this name cannot be read.
+    pub(super) fn reading(name: &str, error: io::Error) -> Self {
+        Self::Tensor { name: name.to_owned(), reason: format!("cannot read: {error}") }
     }
 
     /// What a call's error means to someone who gave flags and a file. `names` are those of the tensors of `input` that

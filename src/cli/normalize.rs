@@ -20,8 +20,9 @@ use super::{
     pieces::{Boxes, Piece, TooLarge},
     progress::Progress,
     report::{Report, ReportArgs},
-    run::{self, Comparison, Destination, Tell, all, blocking},
+    run::{self, Comparison, Destination, Tell},
     session::{Calls, Reached, ServerArgs},
+    tasks::{all, blocking},
     text,
 };
 

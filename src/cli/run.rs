@@ -1,16 +1,10 @@
-//! Work on pieces: several at once, and their results in order.
+//! Work on one piece: reading it, comparing it with what came back, and writing that.
 
-use std::{
-    path::Path,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::path::Path;
 
 use bytes::Bytes;
 use evenkeel_client::{self as client, DType};
 use evenkeel_proto::v1 as pb;
-use futures_util::stream::{self, StreamExt as _};
-use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{
     error::Error,
@@ -18,59 +12,14 @@ use super::{
     pieces::{Region, TARGET},
     progress::Progress,
     summary::{Summary, changed},
+    tasks::blocking,
 };
-
-/// Pieces that are under way at once: while one is read and one is written, the server has two.
-const AT_ONCE: usize = 4;
-
-/// A task that ends with whoever waits for it.
-struct Task<T>(JoinHandle<T>);
-
-impl<T> Future for Task<T> {
-    type Output = T;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        Pin::new(&mut self.0).poll(cx).map(|done| match done {
-            Ok(done) => done,
-            // Nobody else aborts it.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        })
-    }
-}
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Does all of this, several at once; the results are in order. The first error ends it.
-pub(super) async fn all<T, E, W>(work: impl Iterator<Item = W>) -> Result<Vec<T>, E>
-where
-    T: Send + 'static,
-    E: Send + 'static,
-    W: Future<Output = Result<T, E>> + Send + 'static,
-{
-    let mut running = stream::iter(work.map(|work| Task(tokio::spawn(work)))).buffered(AT_ONCE);
-    let mut done = Vec::new();
-    while let Some(result) = running.next().await {
-        done.push(result?);
-    }
-    Ok(done)
-}
-
-/// Does what waits for a disk or computes, away from the threads that carry calls.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    Task(spawn_blocking(work)).await
-}
 
 /// Reads a piece of a tensor.
 pub(super) async fn read(tensor: &Stored, region: Region, progress: &Progress) -> Result<Bytes, Error> {
     let (tensor, progress) = (tensor.clone(), progress.clone());
     blocking(move || {
-        let bytes = region.read(&tensor).map_err(|error| Error::reading(&tensor, error))?;
+        let bytes = region.read(&tensor).map_err(|error| Error::reading(&tensor.name, error))?;
         progress.has_read(bytes.len());
         Ok(bytes)
     })
@@ -148,7 +97,7 @@ pub(super) async fn pass_on(
         let mut summary: Option<Summary> = None;
         for start in (0..tensor.len).step_by(TARGET) {
             let region = Region::run(start, TARGET.min(tensor.len - start));
-            let bytes = region.read(&tensor).map_err(|error| Error::reading(&tensor, error))?;
+            let bytes = region.read(&tensor).map_err(|error| Error::reading(&tensor.name, error))?;
             progress.has_read(bytes.len());
             if let Some(dtype) = element::computed(tensor.dtype).filter(|_| tell) {
                 summary.get_or_insert_default().merge(&Summary::of(dtype, &bytes));

@@ -11,8 +11,9 @@ use crate::cli::{
     files::{Stored, element},
     pieces::{MAX_RANK, Part},
     progress::Progress,
-    run::{self, Comparison, Destination, Failure, Tell, all, blocking},
+    run::{self, Comparison, Destination, Failure, Tell},
     session::Calls,
+    tasks::{all, blocking},
 };
 
 /// What a message holds.

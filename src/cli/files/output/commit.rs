@@ -10,7 +10,7 @@ use tempfile::TempPath;
 
 use super::{Output, Place, cannot_write};
 use crate::{
-    cli::{error::Error, interrupt::Stage, run::blocking},
+    cli::{error::Error, interrupt::Stage, tasks::blocking},
     streams::Blocking,
 };
 
