@@ -18,6 +18,7 @@
 //! # Ok::<(), evenkeel_exact::MergeError>(())
 //! ```
 
+mod float;
 mod partial;
 mod sum;
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::float::{decoded, neighbours, power_of_two, scaled};
+
 const DIGIT_BITS: u32 = 32;
 
 /// Digits below the square of the smallest subnormal number. No sum has them; the square of half a step of its root does.
@@ -9,6 +11,8 @@ const GUARD_DIGITS: usize = 5;
 
 /// A sum is an integer in units of 2^-2308: the square of the smallest subnormal, 2^-2148, and the guard digits.
 const UNIT_EXPONENT: i32 = 2 * -1074 - (GUARD_DIGITS as i32) * (DIGIT_BITS as i32);
+/// The power of two of the smallest subnormal float64.
+const LEAST_EXPONENT: i32 = -1074;
 
 /// 4356 bits reach from the unit to 2^2048, above every square; 60 more, and what the last digit has beyond its 32 bits,
 /// hold the carries and the sign.
@@ -144,7 +148,7 @@ impl ExactSum {
     /// and in [1, 2] or 0. Unlike [`to_f64`](Self::to_f64) it leaves no range.
     pub fn to_scaled(&self) -> (f64, i32) {
         let (magnitude, negative) = self.magnitude();
-        let Rounded { mantissa, exponent } = magnitude.round();
+        let Rounded { mantissa, exponent } = magnitude.round(i32::MIN);
         if mantissa == 0 {
             return (0.0, 0);
         }
@@ -244,8 +248,8 @@ impl ExactSum {
     /// The sum, rounded to nearest, ties to even.
     pub fn to_f64(&self) -> f64 {
         let (magnitude, negative) = self.magnitude();
-        let Rounded { mantissa, exponent } = magnitude.round();
-        // The terms are multiples of the smallest subnormal, so a subnormal sum is exact and scaling does not round.
+        // Not to more bits than a subnormal number has, which scaling would round again.
+        let Rounded { mantissa, exponent } = magnitude.round(LEAST_EXPONENT);
         let value = scaled(mantissa as f64, exponent);
         if negative { -value } else { value }
     }
@@ -253,7 +257,7 @@ impl ExactSum {
     /// The square root of a sum that is not negative, rounded to nearest, ties to even.
     pub fn sqrt(&self) -> f64 {
         let (sum, _) = self.magnitude();
-        let Rounded { mantissa, exponent } = sum.round();
+        let Rounded { mantissa, exponent } = sum.round(i32::MIN);
         if mantissa == 0 {
             return 0.0;
         }
@@ -313,8 +317,8 @@ impl ExactSum {
         negative || magnitude.digits.iter().all(|&digit| digit == 0) && low.to_bits() & 1 == 0
     }
 
-    /// The value of carried, non-negative digits, rounded to 53 bits.
-    fn round(&self) -> Rounded {
+    /// The value of carried, non-negative digits, rounded to 53 bits, or to a multiple of 2^least_exponent if that is coarser.
+    fn round(&self, least_exponent: i32) -> Rounded {
         let Some(highest) = self.digits.iter().rposition(|&digit| digit != 0) else {
             return Rounded { mantissa: 0, exponent: 0 };
         };
@@ -323,13 +327,18 @@ impl ExactSum {
         let lowest = highest.saturating_sub(2);
         let window = self.digits[lowest..=highest].iter().rev().fold(0u128, |bits, &d| bits << DIGIT_BITS | d as u128);
         let below = self.digits[..lowest].iter().any(|&digit| digit != 0);
-        let drop = window.ilog2().saturating_sub(52);
+        let unit = UNIT_EXPONENT + lowest as i32 * DIGIT_BITS as i32;
+        let below_least = u32::try_from(least_exponent.saturating_sub(unit)).unwrap_or(0);
+        let drop = window.ilog2().saturating_sub(52).max(below_least);
+        if drop > window.ilog2() + 1 {
+            // It is below half of what the last bit stands for.
+            return Rounded { mantissa: 0, exponent: 0 };
+        }
         let kept = (window >> drop) as u64;
         let rest = window & ((1 << drop) - 1);
         let half = (1 << drop) >> 1;
         let up = rest > half || rest == half && rest > 0 && (below || kept & 1 == 1);
-        let exponent = UNIT_EXPONENT + lowest as i32 * DIGIT_BITS as i32 + drop as i32;
-        Rounded { mantissa: kept + u64::from(up), exponent }
+        Rounded { mantissa: kept + u64::from(up), exponent: unit + drop as i32 }
     }
 }
 
@@ -353,46 +362,9 @@ impl PartialEq for ExactSum {
 
 impl Eq for ExactSum {}
 
-/// The absolute value as `mantissa * 2^power`.
-fn decoded(x: f64) -> (u64, i32) {
-    let bits = x.to_bits();
-    let biased = (bits >> 52 & 0x7FF) as i32;
-    let fraction = bits & ((1 << 52) - 1);
-    // A subnormal has the exponent of the smallest normal number, without the hidden bit.
-    let (mantissa, biased) = if biased == 0 { (fraction, 1) } else { (fraction | 1 << 52, biased) };
-    (mantissa, biased - 1075)
-}
-
 /// The bytes up to the last that is not 0.
 pub(crate) fn significant(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)]
-}
-
-/// The numbers of which one is nearest to a root that is close to `root`, where the result is to be scaled by 2^exponent:
-/// steps of float64, but none finer than the smallest subnormal after scaling.
-fn neighbours(root: f64, exponent: i32) -> (f64, f64, f64) {
-    let finest = power_of_two((-1074 - exponent).max(-200));
-    if root.next_up() - root >= finest {
-        (root.next_down(), root, root.next_up())
-    } else {
-        let root = (root / finest).floor() * finest;
-        (root - finest, root, root + finest)
-    }
-}
-
-/// 2^exponent, for an exponent of a normal number.
-fn power_of_two(exponent: i32) -> f64 {
-    f64::from_bits(u64::try_from(exponent + 1023).expect("a normal number's exponent") << 52)
-}
-
-/// `x * 2^exponent`; rounds only if the result is subnormal or infinite.
-fn scaled(mut x: f64, mut exponent: i32) -> f64 {
-    while !(-1000..=1000).contains(&exponent) {
-        let step = exponent.clamp(-1000, 1000);
-        x *= power_of_two(step);
-        exponent -= step;
-    }
-    x * power_of_two(exponent)
 }
 
 #[cfg(test)]

@@ -132,6 +132,30 @@ fn roots_of_nothing_and_of_everything() {
     assert_eq!(root(&[f64::MAX; 2]), f64::INFINITY);
 }
 
+/// A product may have more bits than a subnormal number: it is rounded once.
+#[test]
+fn subnormal_products_are_rounded_once() {
+    let product = |a, b| {
+        let mut sum = ExactSum::new();
+        sum.add_product(a, b);
+        sum.to_f64()
+    };
+    let least = f64::from_bits(1);
+    for (a, b) in [
+        (0.855987463264043, 1.500240373036604e-308),
+        (least, 0.5),
+        (least, 0.5f64.next_up()),
+        (least, 0.5f64.next_down()),
+        (least, least),
+        (3.0 * least, 0.5),
+        (1e-200, 1e-123),
+        (f64::MIN_POSITIVE, 1.0f64.next_down()),
+    ] {
+        assert_eq!(product(a, b), a * b, "{a:e} * {b:e}");
+        assert_eq!(product(-a, b), -a * b, "{a:e} * {b:e}");
+    }
+}
+
 proptest! {
     /// r = m * 2^e is the root of n to 53 bits: ((2m - 1) * 2^(e-1))^2 <= n <= ((2m + 1) * 2^(e-1))^2.
     #[test]

@@ -200,7 +200,11 @@ proptest! {
     }
 
     #[test]
-    fn large_elements_that_cancel_take_nothing_of_the_others(case in cases(Numbers::Cancelling)) {
+    fn large_elements_that_cancel_take_nothing_of_the_others(
+        case in cases(Numbers::Cancelling).prop_filter("large elements may be infinite in a half type", |case| {
+            [&case.input, &case.grad_output].iter().all(|it| it.view().to_f64().iter().all(|x| x.is_finite()))
+        }),
+    ) {
         check(&case)?;
     }
 }
