@@ -64,6 +64,17 @@ impl Clipping {
         }
     }
 
+    /// The same with 0 where an option is -0.0, which would turn the signs of what it multiplies or divides.
+    fn without_negative_zeros(&self) -> Self {
+        let positive = |option: Option<f64>| option.map(|x| x + 0.0);
+        Self {
+            threshold: self.threshold + 0.0,
+            total_norm: positive(self.total_norm),
+            epsilon: positive(self.epsilon),
+            ..*self
+        }
+    }
+
     fn epsilon(&self) -> f64 {
         self.epsilon.unwrap_or(DEFAULT_EPSILON)
     }
@@ -184,6 +195,7 @@ fn decide(
     checkpoint: &dyn Checkpoint,
 ) -> Result<(Clipped, Vec<Option<Change>>), Error> {
     spec.check().into_result()?;
+    let spec = &spec.without_negative_zeros();
     let norm_type = spec.norm_type.unwrap_or(DEFAULT_NORM_TYPE);
     if let Some(order) = NormOrder::from_norm_type(norm_type).filter(|_| spec.not_above) {
         return not_above::decide(spec, order, gradients, checkpoint);

@@ -22,6 +22,7 @@ pub(super) struct Alpha {
 
 impl Alpha {
     pub(super) fn new(p: f64) -> Self {
+        let p = p + 0.0; // -0.0 is 0
         let shift = Double::product(SATURATION, p);
         let rest = Double::from(1.0).minus(Double::from(p));
         let variance = shift.times(Double::from(SATURATION)).plus(Double::from(1.0)).times(rest);

@@ -394,6 +394,33 @@ fn factors_that_are_no_normal_numbers_scale_exactly() {
     }
 }
 
+/// An option of -0.0 is one of 0, whatever it is and whatever it is beside.
+#[test]
+fn negative_zero_is_zero() {
+    let gradients = [tensor(DType::F32, &[4], &[3.0, -4.0, 0.0, -0.0]), tensor(DType::F64, &[2], &[0.0, 0.0])];
+    let zeros = [None, Some(0.0), Some(-0.0)];
+    for mode in [ClipMode::Norm, ClipMode::Value, ClipMode::NormPerTensor] {
+        for (threshold, epsilon, total_norm) in [1.0, 0.0, -0.0].into_iter().flat_map(|threshold| {
+            zeros.into_iter().flat_map(move |epsilon| zeros.into_iter().map(move |total| (threshold, epsilon, total)))
+        }) {
+            for not_above in [false, true] {
+                let spec = Clipping { epsilon, total_norm, not_above, ..clipping(mode, threshold) };
+                if !spec.check().is_empty() {
+                    continue;
+                }
+                let positive = |option: Option<f64>| option.map(f64::abs);
+                let (epsilon, total_norm) = (positive(epsilon), positive(total_norm));
+                let expected = clip(&Clipping { threshold: threshold.abs(), epsilon, total_norm, ..spec }, &gradients);
+                let got = clip(&spec, &gradients);
+                assert_eq!(got, expected, "{spec:?}");
+                let bits = |clipped: &Clipped| [clipped.total_norm.to_bits(), clipped.scale.to_bits()];
+                assert_eq!(bits(&got), bits(&expected), "{spec:?}");
+                assert!((0.0..=1.0).contains(&got.scale), "{spec:?}: {}", got.scale);
+            }
+        }
+    }
+}
+
 /// The first 16 gradients with such elements are named, all are counted.
 #[test]
 fn what_is_not_finite_is_counted_and_named() {

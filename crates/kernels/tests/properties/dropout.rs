@@ -281,6 +281,18 @@ fn what_is_dropped_is_positive_zero_whatever_it_was() {
 }
 
 #[test]
+fn a_probability_of_negative_zero_is_zero() {
+    let input = tensor(DType::F32, &[2, 3], &[-0.0, 0.0, 1.0, -1.0, f64::NAN, f64::INFINITY]);
+    for kind in KINDS {
+        let of = |p| {
+            let spec = spec(p, 3, 0, kind);
+            (dropout_both(&spec, input.view()), dropout_backward_both(&spec, input.view()))
+        };
+        assert_eq!(of(-0.0), of(0.0), "{kind:?}");
+    }
+}
+
+#[test]
 fn unscaled_keeps_the_bits() {
     let mut signalling = f32::NAN.to_bits();
     signalling ^= 1 << 22 | 1;
