@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+import reference_dropout
 from grid import CUT, ELEMENTS, LARGEST, ClipPoint, DropoutPoint, NormPoint, Point
 from shapes import Pooling
+from yardstick import FORMATS
 
 DTYPES = {
     "float32": torch.float32,
@@ -113,7 +115,17 @@ def thinned(point: DropoutPoint) -> tuple[torch.Tensor, torch.Tensor, int, int]:
     rng = np.random.default_rng(point.seed)
     shape = (3, 5, point.length)
     seed, offset = int(rng.integers(2**63)), int(rng.integers(2**40))
-    return of_point(rng, point, shape), of_point(rng, point, shape), seed, offset
+    x, dy = of_point(rng, point, shape), of_point(rng, point, shape)
+    return beside_the_zero(x, point) if "alpha" in point.kind else x, dy, seed, offset
+
+
+def beside_the_zero(x: torch.Tensor, point: DropoutPoint) -> torch.Tensor:
+    """Every fourth element where alpha dropout's terms cancel: as near to its zero as the dtype allows, or next to that."""
+    values, count = exact(x).copy(), len(range(0, x.numel(), 4))
+    zero = exact(tensor(np.array([-reference_dropout.ALPHA * point.p]), point.dtype))
+    steps = np.resize([0.0, 1.0, -1.0, 2.0, -3.0], count)
+    values.reshape(-1)[::4] = zero + steps * FORMATS[point.dtype].ulp(zero)
+    return tensor(values, point.dtype)
 
 
 def gradients(point: ClipPoint) -> list[torch.Tensor]:

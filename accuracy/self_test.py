@@ -12,6 +12,7 @@ from math import isqrt
 
 import numpy as np
 
+import reference_dropout
 import reference_normalize
 from double_double import DD, fold
 from shapes import Pooling
@@ -130,7 +131,26 @@ def references_agree_with_rational_numbers() -> None:
             assert worst <= Fraction(1, 2**70), f"{name} at offset {offset}: {float(worst)}"
 
 
+def alpha_dropout_is_right_where_it_cancels() -> None:
+    """The reference, and that nothing is allowed for the terms that cancel."""
+    for p in (0.2, 0.5687960724210359, 0.99, 1.0 - 2.0**-32):
+        zero = -reference_dropout.ALPHA * p
+        x = zero + np.array([0.0, 1.0, -1.0, 2.0, 1e6]) * np.spacing(abs(zero))
+        kept = np.array([True, True, True, True, False])
+        got = exact(reference_dropout.output("alpha", x, kept, p))
+        alpha, probability = Fraction(reference_dropout.ALPHA), Fraction(p)
+        scale = 1 / root((alpha * alpha * probability + 1) * (1 - probability))
+        expected = [scale * (Fraction(float(value)) + alpha * probability) for value in x]
+        expected[4] = -scale * alpha * (1 - probability)
+        for value, right in zip(got, expected):
+            assert abs(value - right) <= abs(right) * Fraction(1, 2**90), p
+        plain = np.where(kept, float(scale) * x + float(scale * alpha * probability), float(expected[4]))
+        reference = reference_dropout.output("alpha", x, kept, p)
+        assert measure(plain, reference, FORMATS["float64"]).worst > 1000, "the plain formula is found out"
+
+
 TESTS = [
+    alpha_dropout_is_right_where_it_cancels,
     ulp_of_known_values,
     neighbours_agree_with_numpy,
     mistakes_are_caught,

@@ -1,5 +1,6 @@
 //! Gradient clipping.
 
+mod directed;
 mod factor;
 mod nonfinite;
 mod not_above;
@@ -8,6 +9,7 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
+use self::factor::Factor;
 use crate::{
     Checkpoint, DType, Demand, Element, Error, NormOrder, TensorMut, TensorRef, Violations,
     dtype::{Number, with_element},
@@ -60,6 +62,21 @@ impl Clipping {
             epsilon: None,
             not_above: false,
         }
+    }
+
+    /// The same with 0 where an option is -0.0, which would turn the signs of what it multiplies or divides.
+    fn without_negative_zeros(&self) -> Self {
+        let positive = |option: Option<f64>| option.map(|x| x + 0.0);
+        Self {
+            threshold: self.threshold + 0.0,
+            total_norm: positive(self.total_norm),
+            epsilon: positive(self.epsilon),
+            ..*self
+        }
+    }
+
+    fn epsilon(&self) -> f64 {
+        self.epsilon.unwrap_or(DEFAULT_EPSILON)
     }
 
     /// What is wrong with it.
@@ -178,6 +195,7 @@ fn decide(
     checkpoint: &dyn Checkpoint,
 ) -> Result<(Clipped, Vec<Option<Change>>), Error> {
     spec.check().into_result()?;
+    let spec = &spec.without_negative_zeros();
     let norm_type = spec.norm_type.unwrap_or(DEFAULT_NORM_TYPE);
     if let Some(order) = NormOrder::from_norm_type(norm_type).filter(|_| spec.not_above) {
         return not_above::decide(spec, order, gradients, checkpoint);
@@ -191,17 +209,17 @@ fn decide(
         Clipped { total_norm: total, scale: 1.0, clipped_elements: 0, tensor_norms: Vec::new(), data: Vec::new() };
     match spec.mode {
         ClipMode::Norm => {
-            let scale = scale(spec, total);
+            let factor = factor_of(spec, total);
             // A norm that was reduced elsewhere says nothing of these elements.
-            let change = Change::scale(scale, spec.total_norm.is_none() && total.is_finite());
-            Ok((Clipped { scale, ..clipped }, vec![change; gradients.len()]))
+            let change = Change::scale(factor, spec.total_norm.is_none() && total.is_finite());
+            Ok((Clipped { scale: factor.value(), ..clipped }, vec![change; gradients.len()]))
         }
         ClipMode::NormPerTensor => {
-            let scales: Vec<f64> = per_tensor.iter().map(|&norm| scale(spec, norm)).collect();
-            let smallest = smallest(&scales);
-            let change = |(&scale, norm): (&f64, &f64)| Change::scale(scale, norm.is_finite());
-            let changes = scales.iter().zip(&per_tensor).map(change).collect();
-            Ok((Clipped { scale: smallest, tensor_norms: per_tensor, ..clipped }, changes))
+            let factors: Vec<Factor> = per_tensor.iter().map(|&norm| factor_of(spec, norm)).collect();
+            let change = |(&factor, norm): (&Factor, &f64)| Change::scale(factor, norm.is_finite());
+            let changes = factors.iter().zip(&per_tensor).map(change).collect();
+            let scale = smallest(factors.into_iter().map(Factor::value));
+            Ok((Clipped { scale, tensor_norms: per_tensor, ..clipped }, changes))
         }
         ClipMode::Value => {
             let count = |gradient: &TensorRef<'_>| count_beyond(gradient, spec.threshold, checkpoint);
@@ -228,24 +246,16 @@ fn check_finite(
 }
 
 /// The smallest factor. A NaN, which `f64::min` would hide, is the smallest: it did the most harm.
-fn smallest(scales: &[f64]) -> f64 {
-    scales.iter().fold(1.0, |least: f64, &s| if s.is_nan() || s < least { s } else { least })
+fn smallest(scales: impl IntoIterator<Item = f64>) -> f64 {
+    scales.into_iter().fold(1.0, |least: f64, s| if s.is_nan() || s < least { s } else { least })
 }
 
 /// What `clip_grad_norm_` adds to a norm, which keeps a zero norm from dividing. Optax and TensorFlow add nothing.
 const DEFAULT_EPSILON: f64 = 1e-6;
 
 /// The factor for a norm.
-fn scale(spec: &Clipping, norm: f64) -> f64 {
-    if spec.threshold == 0.0 && norm == 0.0 {
-        return 0.0; // also without an epsilon
-    }
-    let scale = spec.threshold / (norm + spec.epsilon.unwrap_or(DEFAULT_EPSILON));
-    if scale.is_nan() {
-        f64::NAN // the canonical one: that of infinity / infinity has the sign that the CPU likes
-    } else {
-        scale.min(1.0)
-    }
+fn factor_of(spec: &Clipping, norm: f64) -> Factor {
+    Factor::nearest(spec.threshold, norm, spec.epsilon())
 }
 
 /// What is done to a tensor.
@@ -253,20 +263,20 @@ fn scale(spec: &Clipping, norm: f64) -> f64 {
 enum Change {
     /// Each element is multiplied by the factor, in float64, and rounded once.
     Scale {
-        factor: f64,
+        factor: Factor,
         /// Neither the factor nor any element is NaN or infinite, so that no product is NaN.
         all_finite: bool,
     },
     /// Each element is multiplied by the factor, which is finite as they are, exactly, and rounded towards zero.
-    ScaleTowardsZero { factor: f64 },
+    ScaleTowardsZero { factor: Factor },
     /// Each element is clamped to the threshold, rounded to its dtype.
     Clamp { threshold: f64 },
 }
 
 impl Change {
     /// A factor of 1 leaves the bytes alone, also those of a NaN.
-    fn scale(factor: f64, all_finite: bool) -> Option<Self> {
-        (factor != 1.0).then_some(Self::Scale { factor, all_finite })
+    fn scale(factor: Factor, all_finite: bool) -> Option<Self> {
+        (factor != Factor::NONE).then_some(Self::Scale { factor, all_finite })
     }
 
     fn apply(self, dtype: DType, elements: Stretch<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
@@ -289,7 +299,7 @@ impl Change {
 /// Each element times a factor.
 struct Scale<'a, E> {
     part: Stretch<'a>,
-    factor: f64,
+    factor: Factor,
     all_finite: bool,
     element: PhantomData<E>,
 }
@@ -302,6 +312,11 @@ impl<E: Element> Kernel for Scale<'_, E> {
     #[inline(always)]
     fn run(self) {
         let Self { part, factor, .. } = self;
+        if factor.power != 0 {
+            let [first, second, third] = factor.steps();
+            return part.map::<E, _>(|x| x * first * second * third);
+        }
+        let factor = factor.number;
         if self.all_finite {
             part.map::<E, _>(|x| Number(x * factor));
         } else {
@@ -347,32 +362,5 @@ impl<E: Element> Kernel for Clamp<'_, E> {
     #[inline(always)]
     fn run(self) {
         E::clamp(self.part.copied(), self.threshold);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn factor(threshold: f64, norm: f64, epsilon: Option<f64>) -> f64 {
-        scale(&Clipping { epsilon, ..Clipping::new(ClipMode::Norm, threshold) }, norm)
-    }
-
-    #[test]
-    fn a_factor_that_is_nan_is_the_canonical_one() {
-        assert_eq!(factor(f64::INFINITY, f64::INFINITY, None).to_bits(), f64::NAN.to_bits());
-        assert_eq!(factor(1.0, -f64::NAN, None).to_bits(), f64::NAN.to_bits());
-        let factors = [factor(2.0, 1.0, None), factor(1.0, 2.0, None), factor(0.0, 0.0, None)];
-        assert_eq!(factors, [1.0, 1.0 / (2.0 + 1e-6), 0.0]);
-    }
-
-    #[test]
-    fn without_an_epsilon_the_factor_is_the_quotient() {
-        let of = |threshold, norm| factor(threshold, norm, Some(0.0));
-        assert_eq!(
-            [of(1.0, 3.0), of(2.0, 2.0), of(1.0, 0.0), of(0.0, 1.0), of(0.0, 0.0)],
-            [1.0 / 3.0, 1.0, 1.0, 0.0, 0.0]
-        );
-        assert_eq!(factor(1.0, 1.0, Some(1.0)), 0.5);
     }
 }

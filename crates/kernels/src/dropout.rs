@@ -4,6 +4,7 @@
 //! infinity does not survive and no -0.0 appears. Bits cost 1/32 of float32 data; in return every kind, the mask that
 //! is returned and the backward call share one way to draw.
 
+mod alpha;
 mod demand;
 mod draws;
 mod parts;
@@ -22,6 +23,7 @@ use crate::{
     stretch::Stretch,
 };
 
+use alpha::Alpha;
 use draws::{Draws, bit};
 
 pub use demand::{dropout_backward_demand, dropout_demand};
@@ -253,45 +255,41 @@ fn pad(mask: &mut [u8], count: usize) {
 enum Select {
     /// Kept: the same bits; dropped: +0.0.
     Bits,
-    /// Kept: `scale * x + shift`, in float64 and rounded once; dropped: `fill`.
-    Affine { scale: f64, shift: f64, fill: f64 },
+    /// Kept: `(x + shift) * scale`, in float64 and rounded once; dropped: `fill`.
+    Affine { shift: f64, scale: f64, fill: f64 },
+    /// What alpha dropout makes of them where that is not enough.
+    Alpha(Alpha),
 }
 
 /// Adding this changes no number, not even -0.0.
 const NO_SHIFT: f64 = -0.0;
 
 impl Select {
-    fn forward(spec: &Dropout) -> Self {
+    fn forward(spec: &Dropout, dtype: DType) -> Self {
         if spec.p == 1.0 || spec.scaling == DropoutScaling::None {
             return Self::Bits; // nothing is kept, or it is kept as it is
         }
         if !spec.kind.is_alpha() {
-            return Self::Affine { scale: inverted(spec.p), shift: NO_SHIFT, fill: 0.0 };
+            return Self::Affine { shift: NO_SHIFT, scale: inverted(spec.p), fill: 0.0 };
         }
-        let scale = alpha_scale(spec.p);
-        let shift = scale * NEGATIVE_SATURATION * spec.p;
-        Self::Affine { scale, shift, fill: shift - scale * NEGATIVE_SATURATION }
+        let alpha = Alpha::new(spec.p);
+        match alpha.plain_shift(dtype) {
+            Some(shift) => Self::Affine { shift, scale: alpha.scale(), fill: alpha.fill() },
+            None => Self::Alpha(alpha),
+        }
     }
 
     fn backward(spec: &Dropout) -> Self {
         if spec.p == 1.0 || spec.scaling == DropoutScaling::None {
             return Self::Bits;
         }
-        let scale = if spec.kind.is_alpha() { alpha_scale(spec.p) } else { inverted(spec.p) };
-        Self::Affine { scale, shift: NO_SHIFT, fill: 0.0 }
+        let scale = if spec.kind.is_alpha() { Alpha::new(spec.p).scale() } else { inverted(spec.p) };
+        Self::Affine { shift: NO_SHIFT, scale, fill: 0.0 }
     }
 }
 
 fn inverted(p: f64) -> f64 {
     1.0 / (1.0 - p)
-}
-
-/// SELU's lambda times alpha: what its output tends to on the negative side, with the sign turned.
-const NEGATIVE_SATURATION: f64 = 1.758_099_340_847_376_6;
-
-/// The factor with which alpha dropout keeps the variance. Klambauer et al., "Self-normalizing neural networks", 2017.
-fn alpha_scale(p: f64) -> f64 {
-    1.0 / ((NEGATIVE_SATURATION * NEGATIVE_SATURATION * p + 1.0) * (1.0 - p)).sqrt()
 }
 
 /// Applies the mask to a part of which each element has a draw of its own: bit `i` is that of its element `i`.
@@ -373,9 +371,15 @@ impl<E: Element> Kernel for Masked<'_, E> {
                         bytes.iter_mut().for_each(|byte| *byte &= keep);
                     }
                 }
-                Select::Affine { scale, shift, fill } => {
+                Select::Affine { shift, scale, fill } => {
                     let keep = bytes_of(bits);
-                    block.map_beside::<E, _, _>(&keep[..], |x, keep| if keep == 0 { fill } else { x * scale + shift });
+                    block
+                        .map_beside::<E, _, _>(&keep[..], |x, keep| if keep == 0 { fill } else { (x + shift) * scale });
+                }
+                Select::Alpha(alpha) => {
+                    let keep = bytes_of(bits);
+                    let fill = alpha.fill();
+                    block.map_beside::<E, _, _>(&keep[..], |x, keep| if keep == 0 { fill } else { alpha.kept::<E>(x) });
                 }
             }
             done += BLOCK;

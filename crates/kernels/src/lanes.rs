@@ -241,6 +241,13 @@ impl Double {
         Self { high, low: (n.mul_add(-high, self.high) + self.low) / n }
     }
 
+    /// `1 / sqrt(self)`, of a number above 0: a step of Newton from float64's doubles its digits.
+    pub(crate) fn root_reciprocal(self) -> Self {
+        let high = 1.0 / self.high.sqrt();
+        let rest = Self::from(1.0).minus(self.times(Self::product(high, high))).value();
+        Self { high, low: high * rest / 2.0 }.normalized()
+    }
+
     /// The same number, with `high` the nearest float64.
     #[inline(always)]
     pub(crate) fn normalized(self) -> Self {

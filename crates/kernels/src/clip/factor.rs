@@ -1,120 +1,156 @@
-//! Products and quotients that are never rounded up.
+//! What gradients are multiplied by.
 
-use std::cmp::Ordering;
+use super::directed::{parts, product_with_power_towards_zero, quotient_down, sum_up};
 
-/// The quotient of numbers that are not negative, rounded down. The dividend is finite; the divisor is above 0, and may be
-/// infinite.
-pub(super) fn quotient_down(dividend: f64, divisor: f64) -> f64 {
-    if divisor.is_infinite() {
-        return 0.0;
+/// A factor in [0, 1], or NaN: `number * 2^power`.
+///
+/// The power is 0 where the number alone is a factor with all its digits. Otherwise the factor is below the smallest normal
+/// number, and the number is in (0.5, 2): large gradients times such a factor are results with all their digits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Factor {
+    pub(super) number: f64,
+    pub(super) power: i32,
+}
+
+impl Factor {
+    /// It changes nothing.
+    pub(super) const NONE: Self = Self::plain(1.0);
+
+    const fn plain(number: f64) -> Self {
+        Self { number, power: 0 }
     }
-    let quotient = dividend / divisor;
-    if quotient.is_infinite() {
-        return f64::MAX; // a finite dividend over a tiny divisor
+
+    /// `threshold / (norm + epsilon)`, rounded to nearest, but at most 1. `epsilon` is finite, and none is negative.
+    pub(super) fn nearest(threshold: f64, norm: f64, epsilon: f64) -> Self {
+        if !norm.is_finite() || threshold.is_infinite() {
+            let quotient = threshold / norm;
+            // The canonical NaN: that of infinity / infinity has the sign that the CPU likes.
+            return Self::plain(if quotient.is_nan() { f64::NAN } else { quotient.min(1.0) });
+        }
+        if threshold == 0.0 {
+            return Self::plain(0.0); // also of a norm of 0, without an epsilon
+        }
+        Self::quotient(threshold, norm, epsilon, |a, b| a + b, |a, b| a / b)
     }
-    match compare_product(quotient, divisor, dividend) {
-        Ordering::Greater => quotient.next_down(),
-        Ordering::Less | Ordering::Equal => quotient,
+
+    /// The same of finite numbers, rounded down. `norm` may be infinite, if it is a finite one that was rounded up; it is above
+    /// 0.
+    pub(super) fn down(threshold: f64, norm: f64, epsilon: f64) -> Self {
+        if threshold == 0.0 {
+            return Self::plain(0.0);
+        }
+        Self::quotient(threshold, norm, epsilon, sum_up, quotient_down)
+    }
+
+    fn quotient(
+        threshold: f64,
+        norm: f64,
+        epsilon: f64,
+        add: impl Fn(f64, f64) -> f64,
+        divide: impl Fn(f64, f64) -> f64,
+    ) -> Self {
+        let sum = add(norm, epsilon);
+        // Beyond float64 half of it is a number.
+        let (divisor, doubled) = if sum.is_finite() { (sum, 0) } else { (add(half(norm), half(epsilon)), 1) };
+        if divisor == 0.0 || doubled == 0 && threshold >= divisor {
+            return Self::NONE;
+        }
+        if doubled == 0 {
+            let quotient = divide(threshold, divisor);
+            if quotient >= f64::MIN_POSITIVE {
+                return Self::plain(quotient.min(1.0));
+            }
+        }
+        let ((threshold, threshold_power), (divisor, divisor_power)) = (normalized(threshold), normalized(divisor));
+        let (number, power) = (divide(threshold, divisor), threshold_power - divisor_power - doubled);
+        if power > -1022 { Self::plain(number * power_of_two(power)) } else { Self { number, power } }
+    }
+
+    /// The nearest float64.
+    pub(super) fn value(self) -> f64 {
+        if self.power == 0 {
+            return self.number;
+        }
+        // It rounds once, in the last step. Below 2^-1100 all is 0.
+        self.number * power_of_two(-600) * power_of_two(self.power.max(-1100) + 600)
+    }
+
+    /// The nearest float64 that is not above it.
+    pub(super) fn value_down(self) -> f64 {
+        if self.power == 0 { self.number } else { product_with_power_towards_zero(1.0, self.number, self.power) }
+    }
+
+    /// Three numbers whose product it is: elements that are multiplied by one after the other are rounded in the last step
+    /// alone. A product that is not 0 in the end is a normal number before.
+    pub(super) fn steps(self) -> [f64; 3] {
+        const LAST: i32 = -600;
+        let rest = self.power - LAST;
+        [power_of_two(rest / 2), power_of_two(rest - rest / 2), self.number * power_of_two(LAST)]
     }
 }
 
-/// The sum of numbers that are not negative, rounded up.
-pub(super) fn sum_up(a: f64, b: f64) -> f64 {
-    let sum = a + b;
-    // Knuth's two-sum: what the rounding took, exactly. Beyond float64 the sum is infinite, which is up.
-    let of_b = sum - a;
-    let lost = (a - (sum - of_b)) + (b - of_b);
-    if lost > 0.0 { sum.next_up() } else { sum }
-}
-
-/// The product, rounded towards zero. `factor` is in [0, 1], both are finite.
-pub(super) fn product_towards_zero(x: f64, factor: f64) -> f64 {
-    let product = x * factor;
-    match compare_product(x.abs(), factor, product.abs()) {
-        // One bit less is one step nearer to zero.
-        Ordering::Less => f64::from_bits(product.to_bits() - 1),
-        Ordering::Greater | Ordering::Equal => product,
+/// The half of a number that is not negative. It is rounded up, if it must be: that matters only beside numbers so large that
+/// their halves take all of it as a rounding.
+fn half(x: f64) -> f64 {
+    if x.is_infinite() {
+        power_of_two(1023) // what is above all numbers was rounded up, by less than this is above its half
+    } else if x > 0.0 && x < 2.0 * f64::MIN_POSITIVE {
+        f64::MIN_POSITIVE
+    } else {
+        x / 2.0
     }
 }
 
-/// How the exact product of two finite numbers is beside a third; none is negative.
-fn compare_product(a: f64, b: f64, c: f64) -> Ordering {
-    let ((a, a_exponent), (b, b_exponent), (c, c_exponent)) = (parts(a), parts(b), parts(c));
-    let product = u128::from(a) * u128::from(b);
-    if product == 0 || c == 0 {
-        return product.cmp(&c.into());
-    }
-    // Where both are brought to the same highest bit, their exponents or else their bits decide.
-    let c = u128::from(c);
-    let exponent = a_exponent + b_exponent - product.leading_zeros() as i32;
-    let other = c_exponent - c.leading_zeros() as i32;
-    let aligned = |bits: u128| bits << bits.leading_zeros();
-    exponent.cmp(&other).then(aligned(product).cmp(&aligned(c)))
+/// A finite number above 0 as one in [1, 2) and a power of two.
+fn normalized(x: f64) -> (f64, i32) {
+    let (mantissa, exponent) = parts(x);
+    let power = mantissa.ilog2() as i32;
+    (mantissa as f64 * power_of_two(-power), exponent + power)
 }
 
-/// A finite number that is not negative as `mantissa * 2^exponent`.
-fn parts(x: f64) -> (u64, i32) {
-    let bits = x.to_bits();
-    let (biased, fraction) = ((bits >> 52) as i32, bits & ((1 << 52) - 1));
-    if biased == 0 { (fraction, -1074) } else { (fraction | 1 << 52, biased - 1075) }
+/// `power` is that of a normal number.
+fn power_of_two(power: i32) -> f64 {
+    f64::from_bits(((1023 + power) as u64) << 52)
 }
 
 #[cfg(test)]
 mod tests {
-    use num_bigint::BigUint;
-    use proptest::prelude::*;
-
     use super::*;
 
-    /// In units of 2^-2148.
-    fn exact(x: f64) -> BigUint {
-        let (mantissa, exponent) = parts(x.abs());
-        BigUint::from(mantissa) << (exponent + 2148)
-    }
-
-    /// In units of 2^-2148.
-    fn exact_product(a: f64, b: f64) -> BigUint {
-        let ((a, a_exponent), (b, b_exponent)) = (parts(a.abs()), parts(b.abs()));
-        (BigUint::from(a) * b) << (a_exponent + b_exponent + 2148)
-    }
-
-    fn finite() -> impl Strategy<Value = f64> {
-        let corners = vec![0.0, 1.0, f64::from_bits(1), f64::MIN_POSITIVE, f64::MAX, f64::EPSILON, 1.0 - f64::EPSILON];
-        let number = any::<f64>().prop_filter("finite", |x| x.is_finite()).prop_map(f64::abs);
-        prop_oneof![2 => number, 1 => 0.0..2f64, 1 => prop::sample::select(corners)]
-    }
-
-    proptest! {
-        #[test]
-        fn quotients_are_the_largest_that_are_not_above(dividend in finite(), divisor in finite()) {
-            prop_assume!(divisor > 0.0);
-            let quotient = quotient_down(dividend, divisor);
-            prop_assert!(exact_product(quotient, divisor) <= exact(dividend));
-            prop_assert!(quotient == f64::MAX || exact_product(quotient.next_up(), divisor) > exact(dividend));
-        }
-
-        #[test]
-        fn sums_are_the_smallest_that_are_not_below(a in finite(), b in finite()) {
-            let (sum, exact_sum) = (sum_up(a, b), exact(a) + exact(b));
-            prop_assert!(sum.is_infinite() || exact(sum) >= exact_sum);
-            prop_assert!(sum == 0.0 || exact(sum.next_down()) < exact_sum);
-        }
-
-        #[test]
-        fn products_are_the_nearest_towards_zero(x in finite(), factor in finite(), negative: bool) {
-            prop_assume!(factor <= 1.0);
-            let signed = if negative { -x } else { x };
-            let product = product_towards_zero(signed, factor);
-            prop_assert_eq!(product.is_sign_negative(), negative);
-            prop_assert!(exact(product) <= exact_product(x, factor));
-            prop_assert!(exact(product.abs().next_up()) > exact_product(x, factor));
-        }
+    fn nearest(threshold: f64, norm: f64, epsilon: f64) -> f64 {
+        Factor::nearest(threshold, norm, epsilon).value()
     }
 
     #[test]
-    fn a_divisor_beyond_float64_gives_0() {
-        assert_eq!(quotient_down(1.0, f64::INFINITY), 0.0);
-        assert_eq!(quotient_down(f64::MAX, f64::from_bits(1)), f64::MAX);
-        assert_eq!(sum_up(f64::MAX, f64::MAX), f64::INFINITY);
+    fn a_factor_that_is_nan_is_the_canonical_one() {
+        assert_eq!(nearest(f64::INFINITY, f64::INFINITY, 1e-6).to_bits(), f64::NAN.to_bits());
+        assert_eq!(nearest(1.0, -f64::NAN, 1e-6).to_bits(), f64::NAN.to_bits());
+        assert_eq!(nearest(f64::INFINITY, f64::NAN, 1e-6).to_bits(), f64::NAN.to_bits());
+        assert_eq!(nearest(0.0, f64::NAN, 1e-6).to_bits(), f64::NAN.to_bits());
+        let factors = [nearest(2.0, 1.0, 1e-6), nearest(1.0, 2.0, 1e-6), nearest(0.0, 0.0, 1e-6)];
+        assert_eq!(factors, [1.0, 1.0 / (2.0 + 1e-6), 0.0]);
+        assert_eq!([nearest(0.0, f64::INFINITY, 1e-6), nearest(f64::INFINITY, 1.0, 0.0)], [0.0, 1.0]);
+    }
+
+    #[test]
+    fn without_an_epsilon_the_factor_is_the_quotient() {
+        let of = |threshold, norm| nearest(threshold, norm, 0.0);
+        assert_eq!(
+            [of(1.0, 3.0), of(2.0, 2.0), of(1.0, 0.0), of(0.0, 1.0), of(0.0, 0.0)],
+            [1.0 / 3.0, 1.0, 1.0, 0.0, 0.0]
+        );
+        assert_eq!(nearest(1.0, 1.0, 1.0), 0.5);
+    }
+
+    #[test]
+    fn a_factor_that_is_no_normal_number_keeps_its_digits() {
+        let tiny = Factor::nearest(1e-15, 1e300, 0.0);
+        assert_eq!(tiny.value(), 1e-315);
+        let [first, second, third] = tiny.steps();
+        assert_eq!(1e300 * first * second * third, 1e-15);
+        assert!(1e-15 / (1e300 * tiny.value()) > 1.0 + 1e-10, "which the nearest number has not");
+        assert_eq!(nearest(f64::from_bits(1), f64::MAX, f64::MAX), 0.0);
+        assert_eq!(nearest(1e308, 1.7e308, 1.7e308), 1e308 / 2.0 / 1.7e308);
+        assert_eq!(Factor::down(1e308, f64::INFINITY, 0.0).value_down(), 1e308 / 2.0 / 2f64.powi(1023));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use super::{Change, ClipMode, Clipped, Clipping, DEFAULT_EPSILON, check_finite, factor, scale, smallest};
+use super::{Change, ClipMode, Clipped, Clipping, Factor, check_finite, directed, factor_of, smallest};
 use crate::{
     Checkpoint, DType, Element, Error, NormOrder, TensorRef,
     dtype::Number,
@@ -27,30 +27,30 @@ pub(super) fn decide(
     let clipped =
         Clipped { total_norm: total.norm, scale: 1.0, clipped_elements: 0, tensor_norms: Vec::new(), data: Vec::new() };
     if spec.mode == ClipMode::NormPerTensor {
-        let scales: Vec<f64> = per_tensor.iter().map(|norm| scale_down(spec, norm)).collect();
-        let changes = scales.iter().zip(&per_tensor).map(|(&scale, norm)| change(scale, norm)).collect();
+        let factors: Vec<Factor> = per_tensor.iter().map(|norm| factor_down(spec, norm)).collect();
+        let changes = factors.iter().zip(&per_tensor).map(|(&factor, norm)| change(factor, norm)).collect();
         let tensor_norms = per_tensor.into_iter().map(|norm| norm.norm).collect();
-        return Ok((Clipped { scale: smallest(&scales), tensor_norms, ..clipped }, changes));
+        let scales = factors.into_iter().map(Factor::value_down);
+        return Ok((Clipped { scale: smallest(scales), tensor_norms, ..clipped }, changes));
     }
-    let scale = scale_down(spec, &total);
-    Ok((Clipped { scale, ..clipped }, vec![change(scale, &total); gradients.len()]))
+    let factor = factor_down(spec, &total);
+    Ok((Clipped { scale: factor.value_down(), ..clipped }, vec![change(factor, &total); gradients.len()]))
 }
 
 /// The factor for a norm, rounded down; 1 where the norm is not above the threshold.
-fn scale_down(spec: &Clipping, norm: &Bounded) -> f64 {
+fn factor_down(spec: &Clipping, norm: &Bounded) -> Factor {
     if !norm.is_above {
-        return 1.0;
+        return Factor::NONE;
     }
     if !norm.norm.is_finite() {
         // NaN, infinite elements, or beyond float64: 0, or NaN as everywhere.
-        return scale(spec, norm.norm);
+        return factor_of(spec, norm.norm);
     }
-    let divisor = factor::sum_up(norm.rounded_up, spec.epsilon.unwrap_or(DEFAULT_EPSILON));
-    factor::quotient_down(spec.threshold, divisor).min(1.0)
+    Factor::down(spec.threshold, norm.rounded_up, spec.epsilon())
 }
 
-fn change(scale: f64, norm: &Bounded) -> Option<Change> {
-    match Change::scale(scale, norm.norm.is_finite())? {
+fn change(factor: Factor, norm: &Bounded) -> Option<Change> {
+    match Change::scale(factor, norm.norm.is_finite())? {
         Change::Scale { factor, all_finite: true } => Some(Change::ScaleTowardsZero { factor }),
         other @ (Change::Scale { .. } | Change::ScaleTowardsZero { .. } | Change::Clamp { .. }) => Some(other),
     }
@@ -59,7 +59,7 @@ fn change(scale: f64, norm: &Bounded) -> Option<Change> {
 /// Each element times a factor in [0, 1], towards zero. All are finite.
 pub(super) struct Scale<'a, E> {
     pub(super) part: Stretch<'a>,
-    pub(super) factor: f64,
+    pub(super) factor: Factor,
     pub(super) element: PhantomData<E>,
 }
 
@@ -68,8 +68,12 @@ impl<E: Element> Kernel for Scale<'_, E> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { part, factor, .. } = self;
-        part.map::<E, _>(|x| Number(truncated::<E>(factor::product_towards_zero(x, factor))));
+        let Self { part, factor: Factor { number, power }, .. } = self;
+        if power != 0 {
+            let product = |x| directed::product_with_power_towards_zero(x, number, power);
+            return part.map::<E, _>(|x| Number(truncated::<E>(product(x))));
+        }
+        part.map::<E, _>(|x| Number(truncated::<E>(directed::product_towards_zero(x, number))));
     }
 
     /// What a product's rounding takes is exact where the product is not very small. Of a product that is, a narrow dtype
@@ -78,11 +82,14 @@ impl<E: Element> Kernel for Scale<'_, E> {
     fn run_fused(self) {
         /// Above it a rest of 53 bits more is a normal number.
         const SMALL: f64 = f64::from_bits(128 << 52);
-        let Self { part, factor, .. } = self;
+        if self.factor.power != 0 {
+            return self.run();
+        }
+        let Self { part, factor: Factor { number: factor, .. }, .. } = self;
         part.map::<E, _>(|x| {
             let product = x * factor;
             if E::DTYPE == DType::F64 && product.abs() < SMALL {
-                return Number(factor::product_towards_zero(x, factor));
+                return Number(directed::product_towards_zero(x, factor));
             }
             let rest = x.mul_add(factor, -product);
             // Rounded away from zero: the rest points back.

@@ -77,7 +77,7 @@ impl DropoutByParts {
         wants_mask: bool,
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
-        Self::of(spec, "input.shape", dtype, shape, Select::forward(spec), wants_mask, checkpoint)
+        Self::of(spec, "input.shape", dtype, shape, Select::forward(spec, dtype), wants_mask, checkpoint)
     }
 
     /// As [`new`](Self::new), of a gradient.

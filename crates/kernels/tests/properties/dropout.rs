@@ -10,7 +10,7 @@ use super::{
     big::Big,
     case::{dtypes, numbers, only, tensor, wide_numbers},
     in_place::{dropout_backward_both, dropout_both},
-    ulp::{Exact, Limit, within},
+    ulp::{Exact, Limit, rounded, ulp, within},
 };
 
 const KINDS: [DropoutKind; 4] =
@@ -58,11 +58,14 @@ fn by_channel(kind: DropoutKind) -> bool {
     matches!(kind, DropoutKind::Channel | DropoutKind::FeatureAlpha)
 }
 
-/// What becomes of elements: `scale * x + shift`, or `fill`.
+/// Alpha dropout's constant: SELU's lambda times alpha.
+const SATURATION: f64 = 1.7580993408473766;
+
+/// What becomes of elements: `scale * (x + shift)`, or `fill`. However much of the sum cancels, it is to be right.
 struct Constants {
     scale: Big,
     shift: Big,
-    fill: Exact,
+    fill: Big,
 }
 
 impl Constants {
@@ -70,27 +73,44 @@ impl Constants {
         let (one, p) = (Big::from(1), Big::from(p));
         let rest = &one - &p;
         if rest == Big::zero() || scaling == DropoutScaling::None {
-            return Self { scale: one, shift: Big::zero(), fill: Big::zero().into() };
+            return Self { scale: one, shift: Big::zero(), fill: Big::zero() };
         }
         if !is_alpha(kind) {
-            return Self { scale: &one / &rest, shift: Big::zero(), fill: Big::zero().into() };
+            return Self { scale: &one / &rest, shift: Big::zero(), fill: Big::zero() };
         }
-        let saturation = Big::from(1.7580993408473766);
+        let saturation = Big::from(SATURATION);
         let scale = &one / &(&(&(&saturation.square() * &p) + &one) * &rest).sqrt();
-        let most = &scale * &saturation;
-        let shift = &most * &p;
-        let fill = Exact { value: &shift - &most, term: most.to_f64() };
+        let shift = &saturation * &p;
+        let fill = -&(&(&scale * &saturation) * &rest);
         Self { scale, shift, fill }
     }
 
     fn kept(&self, x: f64, shift: &Big) -> Exact {
-        let scaled = &self.scale * &Big::from(x);
-        Exact { term: scaled.to_f64().abs().max(shift.to_f64()), value: &scaled + shift }
+        (&self.scale * &(&Big::from(x) + shift)).into()
     }
 }
 
+/// A quarter of a unit is what alpha dropout may leave out next to its zero.
+fn limit(dtype: DType) -> Limit {
+    let Limit { ulps, cancelled } = Limit::of(dtype);
+    Limit { ulps: if dtype == DType::F64 { ulps } else { ulps + 0.25 }, cancelled }
+}
+
+/// Some elements next to what alpha dropout makes 0, others as they were.
+fn beside_the_zero(tensor_before: &Tensor, p: f64) -> Tensor {
+    let dtype = tensor_before.dtype();
+    let zero = rounded(dtype, -SATURATION * p);
+    let mut values = tensor_before.view().to_f64();
+    for (index, value) in values.iter_mut().enumerate().filter(|(index, _)| index % 4 == 0) {
+        *value = zero + [0.0, 1.0, -1.0, 2.0, -3.0][index / 4 % 5] * ulp(dtype, zero);
+    }
+    tensor(dtype, tensor_before.shape(), &values)
+}
+
 fn probabilities() -> impl Strategy<Value = f64> {
-    prop_oneof![Just(0.0), Just(1.0), Just(0.7), Just(1e-10), 0.0..1.0]
+    let corners =
+        vec![0.0, 1.0, 0.7, 1e-10, f64::from_bits(1), 1e-300, 0.99, 1.0 - 2f64.powi(-32), 1.0 - 2f64.powi(-33)];
+    prop_oneof![1 => prop::sample::select(corners), 1 => 0.0..1.0]
 }
 
 proptest! {
@@ -99,9 +119,10 @@ proptest! {
     #[test]
     fn every_kind_is_its_definition(
         (input, grad) in pairs(), p in probabilities(), seed: u64, offset in 0u64..1 << 40,
-        kind in prop::sample::select(KINDS.to_vec()), plain: bool,
+        kind in prop::sample::select(KINDS.to_vec()), plain: bool, near_zero: bool,
     ) {
         let alpha = is_alpha(kind);
+        let input = if near_zero { beside_the_zero(&input, p) } else { input };
         let scaling = if plain && !alpha { DropoutScaling::None } else { DropoutScaling::Inverted };
         let spec = Dropout { scaling, ..spec(p, seed, offset, kind) };
         let shape = input.shape();
@@ -113,17 +134,14 @@ proptest! {
         let got = dropout_both(&spec, input.view()).expect("valid");
         let back = dropout_backward_both(&spec, grad.view()).expect("valid");
         let constants = Constants::of(p, kind, scaling);
-        let expected = |tensor: &Tensor, shift: &Big, fill: &Exact| -> Vec<Exact> {
-            let result = |(x, &kept): (f64, &bool)| if kept { constants.kept(x, shift) } else { fill.clone() };
+        let expected = |tensor: &Tensor, shift: &Big, fill: &Big| -> Vec<Exact> {
+            let result = |(x, &kept): (f64, &bool)| if kept { constants.kept(x, shift) } else { fill.clone().into() };
             tensor.view().to_f64().into_iter().zip(&kept).map(result).collect()
         };
-        let limit = match input.dtype() {
-            DType::F64 => Limit::FLOAT64,
-            dtype @ (DType::F32 | DType::F16 | DType::Bf16) => Limit::of(dtype),
-        };
+        let limit = limit(input.dtype());
         within(limit, "output", &got.output, &expected(&input, &constants.shift, &constants.fill))?;
         let zero = Big::zero();
-        within(limit, "grad_input", &back, &expected(&grad, &zero, &zero.clone().into()))?;
+        within(limit, "grad_input", &back, &expected(&grad, &zero, &zero))?;
         for (element, kept) in back.data().chunks(input.dtype().size()).zip(&kept) {
             prop_assert!(*kept || element.iter().all(|&byte| byte == 0), "dropped gradients are +0.0");
         }
@@ -223,6 +241,27 @@ proptest! {
 
 }
 
+/// Where the two terms of a kept element cancel, what is left has all its digits, and so has the constant of dropped ones.
+#[test]
+fn alpha_is_right_where_its_terms_cancel() {
+    for dtype in DType::ALL {
+        for p in [0.2, 0.5, 0.5687960724210359, 0.99, 1.0 - 2f64.powi(-32), 1e-3, 1e-12] {
+            let constants = Constants::of(p, DropoutKind::Alpha, DropoutScaling::Inverted);
+            let input = beside_the_zero(&tensor(dtype, &[4000], &[-1.0; 4000]), p);
+            let spec = spec(p, 7, 0, DropoutKind::Alpha);
+            let got = dropout_both(&spec, input.view()).expect("valid");
+            let mask = got.mask.expect("asked for");
+            let exact: Vec<Exact> = (input.view().to_f64().into_iter().enumerate())
+                .map(|(i, x)| {
+                    let is_kept = mask[i / 8] >> (i % 8) & 1 == 1;
+                    if is_kept { constants.kept(x, &constants.shift) } else { constants.fill.clone().into() }
+                })
+                .collect();
+            within(limit(dtype), "output", &got.output, &exact).unwrap_or_else(|error| panic!("p = {p}: {error}"));
+        }
+    }
+}
+
 #[test]
 fn what_is_dropped_is_positive_zero_whatever_it_was() {
     let input = tensor(DType::F32, &[4000], &[[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0]; 1000].concat());
@@ -238,6 +277,18 @@ fn what_is_dropped_is_positive_zero_whatever_it_was() {
     for kind in KINDS {
         let input = tensor(DType::F32, &[2, 2], &[f64::NAN, f64::INFINITY, -1.0, -0.0]);
         assert_eq!(forward(&spec(1.0, 1, 0, kind), &input).data(), [0; 16], "{kind:?}");
+    }
+}
+
+#[test]
+fn a_probability_of_negative_zero_is_zero() {
+    let input = tensor(DType::F32, &[2, 3], &[-0.0, 0.0, 1.0, -1.0, f64::NAN, f64::INFINITY]);
+    for kind in KINDS {
+        let of = |p| {
+            let spec = spec(p, 3, 0, kind);
+            (dropout_both(&spec, input.view()), dropout_backward_both(&spec, input.view()))
+        };
+        assert_eq!(of(-0.0), of(0.0), "{kind:?}");
     }
 }
 

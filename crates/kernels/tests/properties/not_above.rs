@@ -126,7 +126,8 @@ proptest! {
 /// That every element lies between 0 and the exact product, with no other element between the two.
 fn check_products(before: &Tensor, after: &Tensor, factor: Option<f64>) -> Result<(), TestCaseError> {
     let dtype = before.dtype();
-    let Some(factor) = factor else { return Ok(()) };
+    // What is applied has more digits than a factor that is no normal number.
+    let Some(factor) = factor.filter(|&factor| factor >= f64::MIN_POSITIVE) else { return Ok(()) };
     for (index, (x, y)) in before.view().to_f64().into_iter().zip(after.view().to_f64()).enumerate() {
         prop_assert_eq!(x.is_sign_negative(), y.is_sign_negative());
         let product = units(x) * units(factor);

@@ -1,0 +1,70 @@
+//! What alpha dropout makes of elements: kept ones become `scale * (x + shift)`, dropped ones `-scale * SATURATION * (1 - p)`.
+//!
+//! The sum may cancel, and what is left of it is to have all its digits. So `shift`, which is `SATURATION * p`, is a pair of
+//! numbers and exact.
+
+use crate::{
+    DType, Element,
+    dtype::with_element,
+    lanes::{Double, two_sum},
+};
+
+/// SELU's lambda times alpha: what its output tends to on the negative side, with the sign turned.
+const SATURATION: f64 = 1.758_099_340_847_376_6;
+
+/// The constants of a probability below 1.
+#[derive(Clone, Copy)]
+pub(super) struct Alpha {
+    shift: Double,
+    scale: Double,
+    fill: f64,
+}
+
+impl Alpha {
+    pub(super) fn new(p: f64) -> Self {
+        let p = p + 0.0; // -0.0 is 0
+        let shift = Double::product(SATURATION, p);
+        let rest = Double::from(1.0).minus(Double::from(p));
+        let variance = shift.times(Double::from(SATURATION)).plus(Double::from(1.0)).times(rest);
+        let scale = variance.root_reciprocal();
+        let fill = -scale.times(Double::from(SATURATION)).times(rest).value();
+        Self { shift, scale, fill }
+    }
+
+    /// The factor that keeps the variance, which is that of gradients. Klambauer et al., "Self-normalizing neural networks",
+    /// 2017.
+    pub(super) fn scale(&self) -> f64 {
+        self.scale.high
+    }
+
+    /// What dropped elements become.
+    pub(super) fn fill(&self) -> f64 {
+        self.fill
+    }
+
+    /// The shift as one number, if its rest does not matter: the sum of no element is so near to 0 that the rest is more than
+    /// a quarter of an ulp of it. Nearly all probabilities are such for the half types, and eleven of twelve for float32.
+    pub(super) fn plain_shift(&self, dtype: DType) -> Option<f64> {
+        let Double { high, low } = self.shift;
+        with_element!(dtype, E => {
+            let nearest = (E::from_f64(-high).to_f64() + high).abs();
+            let suffices = E::DTYPE != DType::F64 && low.abs() <= nearest * 0.5f64.powi(E::MANTISSA + 3);
+            suffices.then_some(high)
+        })
+    }
+
+    /// What a kept element becomes.
+    #[inline(always)]
+    pub(super) fn kept<E: Element>(&self, x: f64) -> f64 {
+        let Self { shift, scale, fill: _ } = self;
+        if E::DTYPE != DType::F64 {
+            // The first sum is exact where it cancels, and the second rounds a part of what is left.
+            return (x + shift.high + shift.low) * scale.high;
+        }
+        let (sum, lost) = two_sum(x, shift.high);
+        // Beside an infinity it is NaN, and the sum is all there is.
+        let low = lost + shift.low;
+        let high = if low.is_finite() { sum + low } else { sum };
+        Double { high, low: (sum - high) + low }.times(*scale).value()
+    }
+}
