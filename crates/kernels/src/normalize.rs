@@ -5,6 +5,7 @@ mod apply;
 mod backward;
 mod demand;
 mod denominator;
+mod extremes;
 mod forward;
 mod kind;
 mod layout;
@@ -13,16 +14,18 @@ mod parts;
 mod plan;
 mod reduce;
 mod rows;
+mod running;
 mod scale;
 mod slabs;
 mod statistics;
 mod values;
+mod wide;
 
 use affine::Affine;
 use backward::{Given, backward};
 use plan::Plan;
 use rayon::prelude::*;
-use statistics::Running;
+use running::Running;
 
 pub use demand::{normalize_backward_demand, normalize_demand};
 pub use kind::NormKind;
@@ -253,7 +256,8 @@ fn gradients(
     let wants_affine = parameters.weight.is_some() || parameters.bias.is_some();
     let mut affine_sums = Vec::new();
     if let Some(layout) = &plan.layout {
-        let (affine, running) = (Affine::new(parameters, layout), Running::of(parameters));
+        let affine = Affine::new(parameters, layout).for_gradients(input.dtype());
+        let running = Running::of(parameters);
         let given = Given { plan, layout, affine: &affine, running: running.as_ref(), input: input.data() };
         affine_sums = with_element!(input.dtype(), E => backward::<E>(given, gradient, wants_affine, checkpoint))?;
     }

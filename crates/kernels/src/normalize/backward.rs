@@ -5,6 +5,7 @@
 //! are divided by their norm the last mean is a sum, and missing where eps is divided by.
 //! dweight = sum(dy * xh) and dbias = sum(dy), over all elements that share a weight.
 
+mod again;
 mod doubly;
 mod flat;
 mod singly;
@@ -22,9 +23,10 @@ use super::{
     layout::{Layout, Parts},
     mean::{SharedExponents, settle_sums},
     plan::{Plan, Source},
+    running::Running,
     scale::scale,
     slabs::{Slab, slabs},
-    statistics::{Running, Statistics},
+    statistics::Statistics,
 };
 use crate::{Checkpoint, DType, Element, Error, stretch::Stretch};
 
@@ -75,16 +77,19 @@ pub(super) fn backward<E: Element>(
     Ok(Vec::new())
 }
 
-/// All parts, in order. If there is a bias, the exponents of dy are taken in while a part of them is in the cache.
+/// All parts, in order. The exponents of dy are taken in while a part of them is in the cache, if there is a bias or if float64
+/// elements have a mean of their own.
 fn measure_all<'a, E: Element>(
     given: Given<'a>,
     dy: &[u8],
     exponents: &SharedExponents,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<Part<'a>>, Error> {
-    let has_bias = given.affine.bias_dtype.is_some();
+    let Given { plan, affine, .. } = given;
+    let has_means = plan.centred && plan.source == Source::Input;
+    let takes_exponents = affine.bias_dtype.is_some() || E::DTYPE == DType::F64 && has_means;
     if let Some(slabs) = slabs::<E>(given.plan, given.layout) {
-        if has_bias {
+        if takes_exponents {
             exponents.take::<E>(dy);
         }
         return slabs.map(|slab| Part::of_slab::<E>(given, &slab, dy, checkpoint)).collect();
@@ -93,7 +98,7 @@ fn measure_all<'a, E: Element>(
     let gradients = dy.par_chunks(parts.len() * E::DTYPE.size()).enumerate();
     let measure = |(index, dy)| {
         let part = Part::of_part::<E>(given, parts, index, dy, checkpoint)?;
-        if has_bias {
+        if takes_exponents {
             exponents.take::<E>(dy);
         }
         Ok(part)
@@ -196,6 +201,7 @@ impl<'a> Part<'a> {
         } else {
             singly::affine_sums::<E>(self, dy, checkpoint)?
         };
+        self.settle_weights::<E>(dy, exponents, &mut sums, checkpoint)?;
         if let Some(dtype) = self.affine.bias_dtype {
             let mut of_bias: Vec<f64> = sums.iter().map(|&[_, bias]| bias).collect();
             settle_sums::<E>(&self.layout, dy, exponents.of_all(), &mut of_bias, dtype == DType::F64, checkpoint)?;

@@ -88,7 +88,7 @@ fn returned_size(dtype: DType) -> usize {
 
 /// What the lists of statistics hold of a set.
 fn statistics(dtype: DType) -> usize {
-    if dtype == DType::F64 { 5 * 8 } else { 4 * 8 }
+    if dtype == DType::F64 { 7 * 8 } else { 4 * 8 }
 }
 
 /// Weight, bias and running statistics as float64, the weight as float32, and the running statistics after an update.
@@ -125,8 +125,8 @@ fn measuring(part: &Layout, dtype: DType) -> usize {
         // The means as pairs and as numbers; then, for telling which are certain, a number and a reach for each.
         accumulators * 2 * PAIR + part.sets() * (PAIR + 8 + statistics(dtype) + 8 + 8 + 8)
     } else {
-        // The sums, the means and the variances, and the sums of squares.
-        accumulators * PAIR + part.sets() * (2 * PAIR + statistics(dtype))
+        // The sums, the means and the variances, and the sums of squares, which are two for a float64 variance.
+        accumulators * 2 * PAIR + part.sets() * (2 * PAIR + statistics(dtype))
     }
 }
 

@@ -28,7 +28,9 @@ impl Denominator {
     /// Its reciprocal.
     #[inline(always)]
     pub(super) fn reciprocal(self, var: f64) -> f64 {
-        let root = (var + self.added).sqrt();
+        let sum = var + self.added;
+        // A sum of two numbers that float64 has is at most twice one that it has.
+        let root = if sum == f64::INFINITY { 2.0 * (var / 4.0 + self.added / 4.0).sqrt() } else { sum.sqrt() };
         1.0 / if root < self.least { self.least } else { root } // `f64::max` would make a number of NaN
     }
 
@@ -43,7 +45,13 @@ impl Denominator {
             let Double { high, low } = reciprocal_root(Double::from(self.added));
             return Double { high: times_power(high, -exponent), low: times_power(low, -exponent) };
         }
-        reciprocal_root(var.plus(Double::from(times_power(self.added, 2 * exponent))))
+        let added = times_power(self.added, 2 * exponent);
+        if var.high + added == f64::INFINITY {
+            let quarter = Double { high: var.high / 4.0, low: var.low / 4.0 };
+            let Double { high, low } = reciprocal_root(quarter.plus(Double::from(added / 4.0)));
+            return Double { high: high / 2.0, low: low / 2.0 };
+        }
+        reciprocal_root(var.plus(Double::from(added)))
     }
 
     /// Its square, where float64 has room for that.

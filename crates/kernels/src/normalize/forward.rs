@@ -5,10 +5,12 @@ use std::marker::PhantomData;
 use super::{
     affine::Affine,
     apply::{Map, apply, apply_to_slab, encode_blocks},
+    extremes::{self, One, close_deviation},
     layout::{Dim, Layout, Position},
     parts::NormalizationByParts,
+    plan::Source,
     rows,
-    scale::scale,
+    scale::{scale, times_power},
     slabs::slabs,
     statistics::Statistics,
     values::{Each, Same, Values, by_variation},
@@ -38,8 +40,8 @@ pub(super) fn forward<E: Element>(
         let slabs = slabs.map(|slab| {
             let from = slab.from * E::DTYPE.size();
             let statistics = measure(&slab.layout, slab.first, &elements.input()[from..])?;
-            let normalize = Normalize::<E>::new(&statistics, affine, &layout);
-            if statistics.scales.is_empty() {
+            let normalize = Normalize::<E>::new(&statistics, affine, &layout, plan.source);
+            if !normalize.takes_scaled() {
                 apply_to_slab::<E>(&slab, &normalize, elements.reborrow(), checkpoint)?;
             } else {
                 let mut scaled = elements.input().to_vec();
@@ -52,8 +54,8 @@ pub(super) fn forward<E: Element>(
         return slabs.collect::<Result<_, Error>>().map(Statistics::concat);
     }
     let statistics = measure(&layout, first, elements.input())?;
-    let normalize = Normalize::<E>::new(&statistics, affine, &layout);
-    if statistics.scales.is_empty() {
+    let normalize = Normalize::<E>::new(&statistics, affine, &layout, plan.source);
+    if !normalize.takes_scaled() {
         apply::<E>(&layout, &normalize, elements, checkpoint)?;
     } else {
         let mut scaled = elements.input().to_vec();
@@ -68,6 +70,12 @@ struct Normalize<'a, E> {
     statistics: &'a Statistics,
     affine: &'a Affine,
     run: Dim,
+    source: Source,
+    /// A power of two by which everything of float64 is multiplied on the way: what a weight makes a number of is one before
+    /// that, too.
+    lift: f64,
+    /// Whether some elements may have to be computed in another way than most.
+    has_extremes: bool,
     element: PhantomData<E>,
 }
 
@@ -75,8 +83,14 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
     #[inline(always)]
     fn write(&self, at: Position, given: &[u8], results: &mut [f64]) {
         E::decode(given, results);
-        if E::DTYPE == DType::F64 {
-            by_variation!(self.run, self.normalize_doubly(at, results));
+        if self.has_extremes {
+            by_variation!(self.run, self.normalize_each(at, results));
+        } else if E::DTYPE == DType::F64 {
+            // Beside given statistics an element may be of any size.
+            if !by_variation!(self.run, self.normalize_float64(at, results)) {
+                E::decode(given, results);
+                by_variation!(self.run, self.normalize_each(at, results));
+            }
         } else {
             by_variation!(self.run, self.normalize(at, results));
         }
@@ -84,7 +98,7 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
 
     #[inline(always)]
     fn encode(&self, at: Position, run: &Dim, elements: Stretch<'_>) {
-        if E::DTYPE == DType::F64 {
+        if E::DTYPE == DType::F64 || self.has_extremes {
             encode_blocks(self, at, run, elements);
         } else {
             by_variation!(self.run, self.encode_normalized(at, elements));
@@ -93,8 +107,61 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
 }
 
 impl<'a, E: Element> Normalize<'a, E> {
-    fn new(statistics: &'a Statistics, affine: &'a Affine, layout: &Layout) -> Self {
-        Self { statistics, affine, run: layout.run(), element: PhantomData }
+    fn new(statistics: &'a Statistics, affine: &'a Affine, layout: &Layout, source: Source) -> Self {
+        let [weight, bias] = affine.most;
+        let (given, is_double) = (source == Source::Running, E::DTYPE == DType::F64);
+        let lift = if is_double && weight > extremes::UNLIFTED { extremes::LIFT } else { 1.0 };
+        let Statistics { mean, tail, rstd, .. } = statistics;
+        let is_extreme = |set: usize| {
+            given && extremes::is_statistic(mean[set], rstd[set])
+                || is_double && extremes::may_cancel(tail[set], rstd[set], weight, affine.least_bias)
+        };
+        let has_extremes =
+            (is_double || given) && (extremes::is_affine(weight, bias, lift) || (0..mean.len()).any(is_extreme));
+        Self { statistics, affine, run: layout.run(), source, lift, has_extremes, element: PhantomData }
+    }
+
+    /// Whether the elements it takes are to be scaled as the statistics say.
+    fn takes_scaled(&self) -> bool {
+        !self.statistics.scales.is_empty() && !self.has_extremes
+    }
+
+    /// Each element as it has to be computed itself, whatever those beside it are.
+    fn normalize_each<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) {
+        let mean = S::take(&self.statistics.mean, at.set, x.len());
+        let tail = S::take(&self.statistics.tail, at.set, x.len());
+        let rstd = S::take(&self.statistics.rstd, at.set, x.len());
+        let rest = &self.statistics.rest;
+        let rest = (!rest.is_empty()).then(|| S::take(rest, at.set, x.len()));
+        let rstd_tail = (E::DTYPE == DType::F64).then(|| S::take(&self.statistics.rstd_tail, at.set, x.len()));
+        let weight = A::take(&self.affine.weight, at.affine, x.len());
+        let bias = A::take(&self.affine.bias, at.affine, x.len());
+        for (i, x) in x.iter_mut().enumerate() {
+            let one = One {
+                mean: Double { high: mean.at(i), low: tail.at(i) },
+                rest: rest.map_or(0.0, |rest| rest.at(i)),
+                rstd: Double { high: rstd.at(i), low: rstd_tail.map_or(0.0, |tail| tail.at(i)) },
+                weight: weight.at(i),
+                bias: bias.at(i),
+            };
+            let exponent = self.statistics.scale(at.set + i * self.run.set_stride);
+            let given = self.source == Source::Running;
+            let is_extreme = given && extremes::is_statistic(one.mean.high, one.rstd.high)
+                || extremes::is_affine(one.weight, one.bias, self.lift);
+            *x = match E::DTYPE {
+                _ if is_extreme => one.widely(*x, exponent),
+                DType::F64 => {
+                    let scaled = times_power(*x, exponent);
+                    let y = if extremes::may_cancel(one.mean.low, one.rstd.high, one.weight, one.bias) {
+                        one.of_deviation(close_deviation(scaled, one.mean, one.rest), self.lift)
+                    } else {
+                        one.of_deviation(Double::from(scaled).minus(one.mean), self.lift)
+                    };
+                    if given && !y.low.is_finite() { one.widely(*x, exponent) } else { y.value() / self.lift }
+                }
+                DType::F32 | DType::F16 | DType::Bf16 => one.plainly(*x),
+            };
+        }
     }
 
     #[inline(always)]
@@ -132,29 +199,47 @@ impl<'a, E: Element> Normalize<'a, E> {
         }
     }
 
-    /// The same in twice the precision, for float64 elements.
+    /// The same in twice the precision, for float64 elements. Whether no number on the way was beyond float64; that is looked
+    /// at if statistics are `GIVEN`.
     #[inline(always)]
-    fn normalize_doubly<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) {
+    fn normalize_doubly<S: Values<'a>, A: Values<'a>, const LIFTED: bool, const GIVEN: bool>(
+        &self,
+        at: Position,
+        x: &mut [f64],
+    ) -> bool {
         let mean = S::take(&self.statistics.mean, at.set, x.len());
         let tail = S::take(&self.statistics.tail, at.set, x.len());
         let rstd = S::take(&self.statistics.rstd, at.set, x.len());
         let rstd_tail = S::take(&self.statistics.rstd_tail, at.set, x.len());
         let weight = A::take(&self.affine.weight, at.affine, x.len());
         let bias = A::take(&self.affine.bias, at.affine, x.len());
-        let deviation = |x: f64, i: usize| Double::from(x).minus(Double { high: mean.at(i), low: tail.at(i) });
-        let rstd = |i: usize| Double { high: rstd.at(i), low: rstd_tail.at(i) };
-        let (weight, bias) = (|i: usize| Double::from(weight.at(i)), |i: usize| Double::from(bias.at(i)));
-        if self.statistics.scales.is_empty() {
-            for (i, x) in x.iter_mut().enumerate() {
-                *x = deviation(*x, i).times(rstd(i)).times(weight(i)).plus(bias(i)).value();
-            }
-            return;
-        }
+        let mut is_finite = true;
         for (i, x) in x.iter_mut().enumerate() {
-            // Next to eps, elements that are scaled up may be so small that the weight alone makes numbers of them.
-            let is_small = self.statistics.scale(at.set + i * self.run.set_stride) > 0;
-            let (first, second) = if is_small { (weight(i), rstd(i)) } else { (rstd(i), weight(i)) };
-            *x = deviation(*x, i).times(first).times(second).plus(bias(i)).value();
+            let one = One {
+                mean: Double { high: mean.at(i), low: tail.at(i) },
+                rest: 0.0,
+                rstd: Double { high: rstd.at(i), low: rstd_tail.at(i) },
+                weight: weight.at(i),
+                bias: bias.at(i),
+            };
+            let lift = if LIFTED { extremes::LIFT } else { 1.0 };
+            let y = one.of_deviation(Double::from(*x).minus(one.mean), lift);
+            if GIVEN {
+                is_finite &= y.low.is_finite();
+            }
+            *x = y.value() / lift;
+        }
+        is_finite
+    }
+
+    /// As [`normalize_doubly`](Self::normalize_doubly), for the elements of these statistics and weights.
+    #[inline(always)]
+    fn normalize_float64<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) -> bool {
+        match (self.lift > 1.0, self.source) {
+            (false, Source::Input) => self.normalize_doubly::<S, A, false, false>(at, x),
+            (false, Source::Running) => self.normalize_doubly::<S, A, false, true>(at, x),
+            (true, Source::Input) => self.normalize_doubly::<S, A, true, false>(at, x),
+            (true, Source::Running) => self.normalize_doubly::<S, A, true, true>(at, x),
         }
     }
 }

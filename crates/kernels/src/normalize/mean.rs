@@ -55,6 +55,30 @@ pub(super) fn of_sum(sum: Double, n: f64) -> Double {
     if sum.high.is_finite() { sum.normalized().over(n).normalized() } else { Double::from(sum.high) }
 }
 
+/// A number as a sum of three, each of which is the nearest float64 to what those before it lack. Where all elements are
+/// next to the mean, their differences from it have the digits of the second alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Triple {
+    pub(super) pair: Double,
+    pub(super) rest: f64,
+}
+
+/// As [`of_sum`], to about three times the precision.
+pub(super) fn thrice(sum: Double, n: f64) -> Triple {
+    if !sum.high.is_finite() {
+        return Triple { pair: Double::from(sum.high), rest: 0.0 };
+    }
+    let sum = sum.normalized();
+    let first = sum.high / n;
+    // What a quotient leaves of its dividend is a float64.
+    let left = Double::from(n.mul_add(-first, sum.high)).plus(Double::from(sum.low));
+    let second = left.high / n;
+    let third = (n.mul_add(-second, left.high) + left.low) / n;
+    let Double { high, low } = Double { high: first, low: second }.normalized();
+    let Double { high: low, low: rest } = Double { high: low, low: third }.normalized();
+    Triple { pair: Double { high, low }, rest }
+}
+
 /// Whether this mean and the differences of all elements from it are right to 2^-30 of themselves, if so many terms were added
 /// to each accumulator. May say no where they are.
 ///
@@ -83,6 +107,11 @@ pub(super) fn is_exact<E: Element>(exponents: Exponents, n: usize, terms: usize)
 
 /// The mean of `n` elements; `None` if not all are finite.
 pub(super) fn exact(elements: impl Iterator<Item = f64>, n: usize) -> Option<Double> {
+    Some(of_exact_sum(&exact_sum(elements)?, n))
+}
+
+/// The sum of elements; `None` if not all are finite.
+fn exact_sum(elements: impl Iterator<Item = f64>) -> Option<ExactSum> {
     let mut sum = ExactSum::new();
     for x in elements {
         if !x.is_finite() {
@@ -90,36 +119,50 @@ pub(super) fn exact(elements: impl Iterator<Item = f64>, n: usize) -> Option<Dou
         }
         sum.add(x);
     }
-    Some(of_exact_sum(sum, n))
+    Some(sum)
 }
 
-fn of_exact_sum(sum: ExactSum, n: usize) -> Double {
-    // What this number, and its rest, leave of a sum.
-    let take = |sum: &mut ExactSum| {
-        let number = sum.to_f64();
-        if number.is_finite() {
-            sum.add(-number);
-        }
-        number
-    };
+/// What the number nearest to a sum leaves of it, in the sum's place.
+fn take(sum: &mut ExactSum) -> f64 {
+    let number = sum.to_f64();
+    if number.is_finite() {
+        sum.add(-number);
+    }
+    number
+}
+
+/// A sum as a pair, if a pair holds it.
+fn as_pair(sum: &ExactSum) -> Option<Double> {
     let mut rest = sum.clone();
     let pair = Double { high: take(&mut rest), low: take(&mut rest) };
-    if pair.high.is_finite() && rest.is_zero() {
-        return of_sum(pair, n as f64);
-    }
-    let mut mean = sum.divided_by(n as u64);
-    Double { high: take(&mut mean), low: take(&mut mean) }
+    (pair.high.is_finite() && rest.is_zero()).then_some(pair)
 }
 
-/// Puts the exact mean in the place of each that is not certain. `vars`: the variances, with the square of what the means are
-/// off by at most.
-pub(super) fn settle<E: Element>(
+fn of_exact_sum(sum: &ExactSum, n: usize) -> Double {
+    as_pair(sum).map_or_else(|| quotient(sum, n).pair, |pair| of_sum(pair, n as f64))
+}
+
+fn thrice_of_exact_sum(sum: &ExactSum, n: usize) -> Triple {
+    as_pair(sum).map_or_else(|| quotient(sum, n), |pair| thrice(pair, n as f64))
+}
+
+fn quotient(sum: &ExactSum, n: usize) -> Triple {
+    let mut mean = sum.divided_by(n as u64);
+    Triple { pair: Double { high: take(&mut mean), low: take(&mut mean) }, rest: take(&mut mean) }
+}
+
+/// The exact mean of each set whose mean is not certain. `vars`: the variances, with the square of what the means are off by
+/// at most.
+pub(super) fn settled<E: Element>(
     layout: &Layout,
     input: &[u8],
-    means: &mut [Double],
+    means: &[Double],
     vars: &[f64],
     checkpoint: &dyn Checkpoint,
-) -> Result<(), Error> {
+) -> Result<Vec<(usize, Triple)>, Error> {
+    /// How far off a mean may be, as a part of the deviation of `1 / sqrt(n)` elements: gradients are off by that much of
+    /// those that come.
+    const SHIFT: f64 = 1.0 / (1u128 << 64) as f64;
     let terms = terms_in_a_row(layout, Over::Sets);
     let mut doubtful: Vec<usize> = if E::DTYPE == DType::F64 {
         // Neighbours in float64 are too close for telling without a look at the elements.
@@ -129,9 +172,10 @@ pub(super) fn settle<E: Element>(
         (0..means.len()).filter(is_doubtful).collect()
     };
     if doubtful.is_empty() || is_exact::<E>(exponents::<E>(layout, input), layout.set_len(), terms) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     if E::DTYPE == DType::F64 {
+        let root = (layout.set_len() as f64).sqrt();
         let error = |set: usize| loss(terms) * (vars[set] + means[set].high * means[set].high).sqrt();
         let reach: Vec<f64> = (0..means.len()).map(|set| DOUBLE * error(set)).collect();
         let mean: Vec<f64> = means.iter().map(|mean| mean.high).collect();
@@ -140,10 +184,11 @@ pub(super) fn settle<E: Element>(
         // A sum of finite elements may be beyond float64.
         doubtful.retain(|&set| {
             let [count] = counts[set];
-            count.value() > 0.0 || mean[set].abs() < reach[set] || !reach[set].is_finite()
+            let shifts = error(set) * root > SHIFT * vars[set].sqrt();
+            count.value() > 0.0 || mean[set].abs() < reach[set] || !reach[set].is_finite() || shifts
         });
     }
-    let exact: Vec<(usize, Option<Double>)> = doubtful
+    let exact: Vec<Option<(usize, Triple)>> = doubtful
         .into_par_iter()
         .map(|set| {
             checkpoint.check()?;
@@ -152,13 +197,15 @@ pub(super) fn settle<E: Element>(
                 E::decode_from(input, offset, &mut x);
                 x[0]
             });
-            Ok::<_, Error>((set, exact(elements, layout.set_len())))
+            let n = layout.set_len();
+            let mean = |sum: ExactSum| match E::DTYPE {
+                DType::F64 => thrice_of_exact_sum(&sum, n),
+                DType::F32 | DType::F16 | DType::Bf16 => Triple { pair: of_exact_sum(&sum, n), rest: 0.0 },
+            };
+            Ok::<_, Error>(exact_sum(elements).map(|sum| (set, mean(sum))))
         })
         .collect::<Result<_, _>>()?;
-    for (set, mean) in exact {
-        means[set] = mean.unwrap_or(means[set]);
-    }
-    Ok(())
+    Ok(exact.into_iter().flatten().collect())
 }
 
 /// Puts the exact sum of a target's elements in the place of each that is not certain to be right to a quarter of the last

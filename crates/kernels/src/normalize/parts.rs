@@ -9,7 +9,8 @@ use super::{
     forward::{PART, forward},
     layout::Layout,
     plan::{Plan, Source},
-    statistics::{Running, Statistics},
+    running::Running,
+    statistics::Statistics,
 };
 use crate::{Checkpoint, DType, Error, dtype::with_element, stretch::Stretch};
 

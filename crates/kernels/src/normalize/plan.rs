@@ -38,6 +38,13 @@ impl Channels {
     pub(super) fn of_set(self, set: usize) -> usize {
         set / self.inner % self.count
     }
+
+    /// The sets of a channel, of `sets` in all.
+    pub(super) fn sets(self, channel: usize, sets: usize) -> impl Iterator<Item = usize> {
+        let Self { count, inner } = self;
+        (0..sets / (count * inner))
+            .flat_map(move |outer| (0..inner).map(move |set| (outer * count + channel) * inner + set))
+    }
 }
 
 impl Plan {
@@ -259,7 +266,7 @@ fn eps(spec: &Normalization, dtype: DType, source: Option<Source>, found: &mut V
         found.add("eps", "must be above 0 with the input's own statistics");
         return None;
     }
-    Some(eps)
+    Some(eps + 0.0) // of -0.0: 0
 }
 
 /// Whether it is a number that can be added to a variance.

@@ -28,7 +28,7 @@ const SMALL: i32 = -700;
 const SUM: i32 = 64;
 
 /// 2^exponent of a normal number.
-fn power(exponent: i32) -> f64 {
+pub(super) const fn power(exponent: i32) -> f64 {
     f64::from_bits(((1023 + exponent) as u64) << 52)
 }
 
@@ -100,7 +100,7 @@ fn exponent_of(eps: f64, largest: f64) -> i32 {
 }
 
 /// That of the largest power of two that is not above `x`, which is above 0.
-fn exponent(x: f64) -> i32 {
+pub(super) fn exponent(x: f64) -> i32 {
     let biased = (x.to_bits() >> 52) as i32;
     if biased > 0 { biased - 1023 } else { x.to_bits().ilog2() as i32 - 1074 }
 }

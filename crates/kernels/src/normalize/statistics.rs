@@ -1,21 +1,24 @@
-//! Mean, variance and their running averages.
+//! Mean and variance.
 
 use std::marker::PhantomData;
 
 use super::{
-    NormParameters,
     denominator::Denominator,
     layout::{Layout, Position},
-    mean,
-    plan::{Channels, Plan, Source},
+    mean::{self, Triple},
+    plan::{Plan, Source},
     reduce::{Over, Terms, sums},
+    running::Running,
     scale::{self, times_power},
 };
 use crate::{
-    Checkpoint, DType, Element, Error, Tensor, TensorRef,
+    Checkpoint, DType, Element, Error, Tensor,
     lanes::{BLOCK, Double, Lanes, two_sum},
     simd,
 };
+
+/// Above this, what a mean's tail is of the deviation of `1 / sqrt(n)` elements counts.
+const CLOSE: f64 = 1.0 / (1 << 14) as f64;
 
 /// The statistics of each set, as one list for each quantity.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +28,11 @@ pub(super) struct Statistics {
     /// What the mean's rounding left over: `mean + tail` is the mean to about twice the precision, so that an element
     /// close to the mean of numbers far from zero keeps all its digits in `(x - mean) - tail`.
     pub(super) tail: Vec<f64>,
+    /// What the tail's rounding left over, for float64 elements; empty where means have no tails.
+    pub(super) rest: Vec<f64>,
+    /// The same of each set whose elements are so close to its mean that it counts for every gradient; NaN of others, and empty
+    /// if there is no such set.
+    pub(super) close_rest: Vec<f64>,
     /// The biased variance; without centring, the mean square, or the sum of the squares where that is divided by.
     pub(super) var: Vec<f64>,
     /// The reciprocal of the [`Denominator`].
@@ -59,14 +67,19 @@ impl Statistics {
                 }
                 Ok(statistics)
             }
-            (Source::Running, None) | (Source::Input, _) => Self::measure::<E>(plan, layout, input, checkpoint),
+            (Source::Running, None) | (Source::Input, _) => {
+                let is_double = running.is_some_and(|running| running.is_double);
+                Self::measure::<E>(plan, layout, input, is_double, checkpoint)
+            }
         }
     }
 
+    /// `is_double`: whether the variance is to have float64's digits.
     fn measure<E: Element>(
         plan: &Plan,
         layout: &Layout,
         input: &[u8],
+        is_double: bool,
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
         let n = plan.denominator.share;
@@ -81,15 +94,25 @@ impl Statistics {
         let mut means: Vec<Double> = totals.iter().map(|&[sum]| mean::of_sum(sum, n)).collect();
         let centre: Vec<f64> = means.iter().map(|mean| mean.high).collect();
         let along_run = layout.run().set_stride;
-        let centred = Centred { input, mean: &centre, along_run, element };
-        let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
         // The deviations are from the mean without its tail, which is what all of them have too much.
-        let biased = |([squares], mean): (&[Double; 1], &Double)| {
-            let var = squares.value() / n - mean.low * mean.low;
-            if var < 0.0 { 0.0 } else { var } // `f64::max` would make 0 of NaN
+        let not_below_0 = |var: f64| if var < 0.0 { 0.0 } else { var }; // `f64::max` would make 0 of NaN
+        let var: Vec<f64> = if is_double {
+            let centred = CentredDoubly { input, mean: &centre, along_run, element };
+            let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
+            let biased = |(&[sum, rest], mean): (&[Double; 2], &Double)| {
+                not_below_0(with_rest(sum, rest).over(n).minus(Double::product(mean.low, mean.low)).value())
+            };
+            squares.iter().zip(&means).map(biased).collect()
+        } else {
+            let centred = Centred { input, mean: &centre, along_run, element };
+            let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
+            let biased =
+                |([squares], mean): (&[Double; 1], &Double)| not_below_0(squares.value() / n - mean.low * mean.low);
+            squares.iter().zip(&means).map(biased).collect()
         };
-        let var: Vec<f64> = squares.iter().zip(&means).map(biased).collect();
-        mean::settle::<E>(layout, input, &mut means, &var, checkpoint)?;
+        for (set, exact) in mean::settled::<E>(layout, input, &means, &var, checkpoint)? {
+            means[set] = exact.pair;
+        }
         let (mean, tail) = means.into_iter().map(|Double { high, low }| (high, low)).unzip();
         Ok(Self { mean, tail, var, ..Self::default() }.with_rstd(plan.denominator))
     }
@@ -107,20 +130,23 @@ impl Statistics {
     ) -> Result<Self, Error> {
         let n = plan.denominator.share;
         let sets = layout.sets();
-        let mut means = vec![Double::from(0.0); sets];
+        let (mut means, mut rests) = (vec![Double::from(0.0); sets], vec![0.0; sets]);
         if plan.centred {
             let totals = sums(layout, Over::Sets, &Plain { input, element: PhantomData::<f64> }, checkpoint)?;
-            means.iter_mut().zip(totals).for_each(|(mean, [sum])| *mean = mean::of_sum(sum, n));
+            for (set, [sum]) in totals.into_iter().enumerate() {
+                Triple { pair: means[set], rest: rests[set] } = mean::thrice(sum, n);
+            }
         }
         let centre: Vec<f64> = means.iter().map(|mean| mean.high).collect();
-        let centred = CentredDoubly { input, mean: &centre, along_run: layout.run().set_stride };
+        let element = PhantomData::<f64>;
+        let centred = CentredDoubly { input, mean: &centre, along_run: layout.run().set_stride, element };
         let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
         let (mut var, mut rstd, mut rstd_tail) = (vec![0.0; sets], vec![0.0; sets], vec![0.0; sets]);
         for (set, [sum, rest]) in squares.into_iter().enumerate() {
             // The deviations are from the mean without its tail, which is what all of them have too much. Where all elements
             // are within a few units of the last place, it is most of a result.
-            let tail = means[set].low;
-            let mut squares = with_rest(sum, rest).over(n).minus(Double::product(tail, tail));
+            let tail = Double { high: means[set].low, low: rests[set] };
+            let mut squares = with_rest(sum, rest).over(n).minus(tail.times(tail));
             if squares.high < 0.0 {
                 squares = Double::from(0.0);
             }
@@ -129,13 +155,26 @@ impl Statistics {
             (var[set], rstd[set], rstd_tail[set]) = (squares.value(), high, low);
         }
         if plan.centred {
-            mean::settle::<f64>(layout, input, &mut means, &var, checkpoint)?;
+            for (set, exact) in mean::settled::<f64>(layout, input, &means, &var, checkpoint)? {
+                Triple { pair: means[set], rest: rests[set] } = exact;
+            }
+        }
+        // A pair is off by up to 2^-53 of its tail. An output has that many digits; gradients, whose terms may cancel, are to
+        // be right to 2^-62 of those that come.
+        let is_close = |set: usize| means[set].low.abs() * n.sqrt() > CLOSE * var[set].sqrt();
+        let close_rest = if (0..sets).any(is_close) {
+            (0..sets).map(|set| if is_close(set) { rests[set] } else { f64::NAN }).collect()
+        } else {
+            Vec::new()
+        };
+        if !plan.centred {
+            rests = Vec::new();
         }
         let (mean, tail) = means.into_iter().map(|Double { high, low }| (high, low)).unzip();
-        Ok(Self { mean, tail, var, rstd, rstd_tail, scales: Vec::new() })
+        Ok(Self { mean, tail, rest: rests, close_rest, var, rstd, rstd_tail, scales: Vec::new() })
     }
 
-    fn with_rstd(mut self, denominator: Denominator) -> Self {
+    pub(super) fn with_rstd(mut self, denominator: Denominator) -> Self {
         self.rstd = self.var.iter().map(|&var| denominator.reciprocal(var)).collect();
         self
     }
@@ -156,9 +195,15 @@ impl Statistics {
             return parts.remove(0);
         }
         let list = |quantity: fn(&Self) -> &Vec<f64>| parts.iter().flat_map(quantity).copied().collect();
+        let close_rest = |part: &Self| {
+            if part.close_rest.is_empty() { vec![f64::NAN; part.mean.len()] } else { part.close_rest.clone() }
+        };
+        let has_close = parts.iter().any(|part| !part.close_rest.is_empty());
         Self {
             mean: list(|part| &part.mean),
             tail: list(|part| &part.tail),
+            rest: list(|part| &part.rest),
+            close_rest: if has_close { parts.iter().flat_map(close_rest).collect() } else { Vec::new() },
             var: list(|part| &part.var),
             rstd: list(|part| &part.rstd),
             rstd_tail: list(|part| &part.rstd_tail),
@@ -197,68 +242,6 @@ impl Statistics {
 /// The dtype in which statistics of such input are returned.
 fn returned_dtype(input: DType) -> DType {
     if input == DType::F64 { DType::F64 } else { DType::F32 }
-}
-
-/// The running mean and variance of each channel.
-pub(super) struct Running {
-    mean: Vec<f64>,
-    var: Vec<f64>,
-}
-
-impl Running {
-    /// Those that were given; they come together or not at all.
-    pub(super) fn of(parameters: &NormParameters<'_>) -> Option<Self> {
-        Some(Self { mean: parameters.running_mean?.to_f64(), var: parameters.running_var?.to_f64() })
-    }
-
-    /// As the statistics of `sets` sets from `first` on.
-    fn statistics<E: Element>(&self, plan: &Plan, first: usize, sets: usize) -> Statistics {
-        let of_set = |values: &[f64]| (first..first + sets).map(|set| values[plan.channels.of_set(set)]).collect();
-        let (mean, var): (Vec<f64>, Vec<f64>) = (of_set(&self.mean), of_set(&self.var));
-        let statistics = Statistics { mean, tail: vec![0.0; sets], var, ..Statistics::default() };
-        if E::DTYPE != DType::F64 {
-            return statistics.with_rstd(plan.denominator);
-        }
-        let rstd = |&var: &f64| plan.denominator.reciprocal_doubly(Double::from(var), 0);
-        let (rstd, rstd_tail) = statistics.var.iter().map(rstd).map(|Double { high, low }| (high, low)).unzip();
-        Statistics { rstd, rstd_tail, ..statistics }
-    }
-
-    /// The running statistics after these of the input, with the unbiased variance; a channel with several sets
-    /// (instance normalization) takes their average.
-    pub(super) fn updated(&self, plan: &Plan, layout: &Layout, statistics: &Statistics) -> Self {
-        let n = layout.set_len() as f64;
-        let Channels { count, .. } = plan.channels;
-        let zero = Double::from(0.0);
-        let (mut mean, mut var) = (vec![zero; count], vec![zero; count]);
-        for set in 0..statistics.mean.len() {
-            let channel = plan.channels.of_set(set);
-            let exponent = -statistics.scale(set);
-            let unscaled =
-                |x: Double| Double { high: times_power(x.high, exponent), low: times_power(x.low, exponent) };
-            let var_of_set = times_power(statistics.var[set], 2 * exponent);
-            mean[channel] =
-                mean[channel].plus(unscaled(Double { high: statistics.mean[set], low: statistics.tail[set] }));
-            var[channel] = var[channel].plus(Double::product(var_of_set, n).over(n - 1.0));
-        }
-        let sets_per_channel = (statistics.mean.len() / count) as f64;
-        let old_share = Double::from(1.0).minus(Double::from(plan.momentum));
-        let blend = |old: &[f64], new: Vec<Double>| {
-            let blend = |(&old, new): (&f64, Double)| {
-                let new = new.over(sets_per_channel).times(Double::from(plan.momentum));
-                Double::from(old).times(old_share).plus(new).value()
-            };
-            old.iter().zip(new).map(blend).collect()
-        };
-        Self { mean: blend(&self.mean, mean), var: blend(&self.var, var) }
-    }
-
-    /// In the dtypes and shapes they were given in.
-    pub(super) fn tensors(&self, given: &NormParameters<'_>) -> (Option<Tensor>, Option<Tensor>) {
-        let tensor =
-            |like: TensorRef<'_>, values: &[f64]| Tensor::from_f64(like.dtype(), like.shape().to_vec(), values);
-        (given.running_mean.map(|like| tensor(like, &self.mean)), given.running_var.map(|like| tensor(like, &self.var)))
-    }
 }
 
 /// A sum with the sum of what was rounded away from its terms; of an infinite one, that is NaN.
@@ -345,19 +328,20 @@ impl<E: Element> Terms<1> for Centred<'_, E> {
 }
 
 /// Squares of the deviations from the mean without its tail, and what rounding takes from each of them.
-struct CentredDoubly<'a> {
+struct CentredDoubly<'a, E> {
     input: &'a [u8],
     mean: &'a [f64],
     /// The distance of neighbours of a run in `mean`: 0 or 1.
     along_run: usize,
+    element: PhantomData<E>,
 }
 
-impl Terms<2> for CentredDoubly<'_> {
+impl<E: Element> Terms<2> for CentredDoubly<'_, E> {
     const EACH: usize = 1;
 
     #[inline(always)]
     fn write(&self, at: Position, [squares, rests]: [&mut [f64]; 2]) {
-        f64::decode_from(self.input, at.offset, squares);
+        E::decode_from(self.input, at.offset, squares);
         let square = |(x, rest): (&mut f64, &mut f64), mean: f64| {
             let (high, low) = two_sum(*x, -mean);
             let deviation = Double { high, low };

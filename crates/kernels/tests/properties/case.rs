@@ -83,6 +83,24 @@ pub(crate) fn cancelling_numbers(dtype: DType, len: usize) -> impl Strategy<Valu
     })
 }
 
+/// Numbers that are a few units of their last places from each other, or a few thousand: nearly constant.
+pub(crate) fn close_numbers(dtype: DType, len: usize) -> impl Strategy<Value = Vec<f64>> {
+    let (least, most) = match dtype {
+        DType::F32 | DType::F64 | DType::Bf16 => (-30, 30),
+        DType::F16 => (-4, 2),
+    };
+    let steps = prop_oneof![1 => Just(1.0), 1 => Just(3.0), 1 => Just(5000.0)];
+    // Most of them are the same.
+    let number = prop_oneof![3 => Just(0.0), 1 => -1.0..1.0, 1 => Just(1.0)];
+    (1.0f64..2.0, least..=most, steps, prop::collection::vec(number, len)).prop_map(
+        move |(digits, decade, steps, numbers)| {
+            let offset = super::ulp::rounded(dtype, digits * 10f64.powi(decade));
+            let unit = super::ulp::ulp(dtype, offset);
+            numbers.into_iter().map(|x: f64| offset + (x * steps).round() * unit).collect()
+        },
+    )
+}
+
 pub(crate) fn tensors(shape: Vec<usize>) -> impl Strategy<Value = Tensor> {
     let len = shape.iter().product();
     (dtypes(), numbers(len)).prop_map(move |(dtype, values)| tensor(dtype, &shape, &values))
@@ -136,6 +154,8 @@ pub(crate) enum Numbers {
     Wide,
     /// With large elements that cancel.
     Cancelling,
+    /// Nearly constant, beside gradients of any.
+    Close,
 }
 
 /// Tensors of every dtype, of one scale and moderate offsets, as the inputs of layers are, or of any.
@@ -203,12 +223,18 @@ pub(crate) fn cases_of(dtypes: Vec<DType>, drawn: Numbers) -> impl Strategy<Valu
             let variance = (self::dtypes(), prop::collection::vec(0.25f64..4.0, channels))
                 .prop_map(move |(dtype, values)| tensor(dtype, &[channels], &values));
             let input = prop::sample::select(dtypes.clone()).prop_flat_map(move |dtype| {
-                let numbers = || match drawn {
+                let drawn_as = |drawn| match drawn {
                     Numbers::Ordinary => numbers(len).boxed(),
                     Numbers::Wide => wide_numbers(dtype, len).boxed(),
                     Numbers::Cancelling => cancelling_numbers(dtype, len).boxed(),
+                    Numbers::Close => close_numbers(dtype, len).boxed(),
                 };
-                (Just(dtype), numbers(), numbers())
+                let gradients = match drawn {
+                    // Nearly equal ones, whose products cancel, too.
+                    Numbers::Close => prop_oneof![drawn_as(Numbers::Ordinary), drawn_as(Numbers::Close)].boxed(),
+                    Numbers::Ordinary | Numbers::Wide | Numbers::Cancelling => drawn_as(drawn),
+                };
+                (Just(dtype), drawn_as(drawn), gradients)
             });
             (
                 (Just(spec), input, Just(shape)),

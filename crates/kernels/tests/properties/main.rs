@@ -8,6 +8,7 @@ mod channel_axis;
 mod clip;
 mod derivative;
 mod dropout;
+mod extremes;
 mod halves;
 mod in_place;
 mod invariants;

@@ -6,10 +6,11 @@
 use super::{
     super::{
         apply::Map,
+        extremes::close_deviation,
         layout::Position,
         plan::Plan,
         reduce::{Over, Terms, sums},
-        scale::times_power,
+        scale::{power, times_power},
         statistics::with_rest,
         values::{Each, Same, Values, by_variation},
     },
@@ -46,6 +47,13 @@ impl<'a> Part<'a> {
         Doubles::take(&self.statistics.mean, &self.statistics.tail, at.set, len)
     }
 
+    /// What the tails of the means lack, if that counts for any set; NaN where it does not.
+    #[inline(always)]
+    fn rests<'s, S: Values<'s>>(&'s self, at: Position, len: usize) -> Option<S> {
+        let rest = &self.statistics.close_rest;
+        (!rest.is_empty()).then(|| S::take(rest, at.set, len))
+    }
+
     #[inline(always)]
     fn rstds<'s, S: Values<'s>>(&'s self, at: Position, len: usize) -> Doubles<S> {
         Doubles::take(&self.statistics.rstd, &self.statistics.rstd_tail, at.set, len)
@@ -57,6 +65,18 @@ impl<'a> Part<'a> {
     }
 }
 
+/// An element's difference from the mean.
+#[inline(always)]
+fn deviation(x: f64, mean: Double) -> Double {
+    Double::from(x).minus(mean)
+}
+
+/// As [`deviation`], with all the digits of an element next to the mean. Of a rest that is NaN, it is the same to the bit.
+#[inline(always)]
+fn deviation_with(rest: f64, x: f64, mean: Double) -> Double {
+    if rest.is_nan() { deviation(x, mean) } else { close_deviation(x, mean, rest) }
+}
+
 /// The elements of a part and the gradient of its outputs.
 #[derive(Clone, Copy)]
 struct Pairs<'a> {
@@ -64,16 +84,11 @@ struct Pairs<'a> {
     dy: &'a [u8],
 }
 
-/// What gradients are multiplied by where the elements of a set are scaled: the terms of the weight's gradient may be so small
-/// that only their sum is a number with all its digits.
-const SCALED_UP: f64 = f64::from_bits((1023 + 300) << 52);
+/// What the weight's gradient is multiplied by until it is a sum: its terms may be so small that only the sum is a number with
+/// all its digits.
+const LIFT: f64 = power(400);
 
 impl Pairs<'_> {
-    #[inline(always)]
-    fn are_scaled(&self) -> bool {
-        !self.part.statistics.scales.is_empty()
-    }
-
     /// Writes dy and x.
     #[inline(always)]
     fn write(&self, at: Position, dy: &mut [f64], x: &mut [f64]) {
@@ -91,9 +106,6 @@ impl Terms<3> for AffineTerms<'_> {
     #[inline(always)]
     fn write(&self, at: Position, [product, dy, rest]: [&mut [f64]; 3]) {
         self.0.write(at, dy, product);
-        if self.0.are_scaled() {
-            dy.iter_mut().for_each(|dy| *dy *= SCALED_UP);
-        }
         if self.0.part.layout.run().set_stride == 0 {
             self.multiply::<Same>(at, product, dy, rest);
         } else {
@@ -105,23 +117,12 @@ impl Terms<3> for AffineTerms<'_> {
 impl<'a> AffineTerms<'a> {
     #[inline(always)]
     fn multiply<S: Values<'a>>(&self, at: Position, product: &mut [f64], dy: &[f64], rest: &mut [f64]) {
-        let (part, set_stride) = (self.0.part, self.0.part.layout.run().set_stride);
+        let part = self.0.part;
         let (mean, rstd) = (part.means::<S>(at, dy.len()), part.rstds::<S>(at, dy.len()));
-        let deviation = |x: f64, i: usize| Double::from(x).minus(mean.at(i));
-        let terms = product.iter_mut().zip(rest).zip(dy).enumerate();
-        if !self.0.are_scaled() {
-            for (i, ((product, rest), &dy)) in terms {
-                Double { high: *product, low: *rest } =
-                    deviation(*product, i).times(rstd.at(i)).times(Double::from(dy));
-            }
-            return;
-        }
-        for (i, ((product, rest), &dy)) in terms {
-            // Next to eps, elements that are scaled up may be so small that only the gradient makes numbers of them.
-            let is_small = part.statistics.scale(at.set + i * set_stride) > 0;
-            let dy = Double::from(dy);
-            let (first, second) = if is_small { (dy, rstd.at(i)) } else { (rstd.at(i), dy) };
-            Double { high: *product, low: *rest } = deviation(*product, i).times(first).times(second);
+        for (i, ((product, rest), &dy)) in product.iter_mut().zip(rest).zip(dy).enumerate() {
+            let Double { high, low } = rstd.at(i);
+            let rstd = Double { high: high * LIFT, low: low * LIFT };
+            Double { high: *product, low: *rest } = deviation(*product, mean.at(i)).times(rstd).times(Double::from(dy));
         }
     }
 }
@@ -142,11 +143,26 @@ impl Terms<4> for SetTerms<'_> {
 impl<'a> SetTerms<'a> {
     #[inline(always)]
     fn multiply<S: Values<'a>, A: Values<'a>>(&self, at: Position, terms: [&mut [f64]; 2], rests: [&mut [f64]; 2]) {
-        let ([g, product], [g_rest, product_rest]) = (terms, rests);
-        let (mean, weight) = (self.0.part.means::<S>(at, g.len()), self.0.part.weights::<A>(at, g.len()));
+        let len = terms[0].len();
+        let mean = self.0.part.means::<S>(at, len);
+        match self.0.part.rests::<S>(at, len) {
+            None => self.add::<A>(at, terms, rests, |x, i| deviation(x, mean.at(i))),
+            Some(rest) => self.add::<A>(at, terms, rests, |x, i| deviation_with(rest.at(i), x, mean.at(i))),
+        }
+    }
+
+    #[inline(always)]
+    fn add<A: Values<'a>>(
+        &self,
+        at: Position,
+        [g, product]: [&mut [f64]; 2],
+        [g_rest, product_rest]: [&mut [f64]; 2],
+        deviation: impl Fn(f64, usize) -> Double,
+    ) {
+        let weight = self.0.part.weights::<A>(at, g.len());
         let (terms, rests) = (g.iter_mut().zip(product), g_rest.iter_mut().zip(product_rest));
         for (i, ((g, product), (g_rest, product_rest))) in terms.zip(rests).enumerate() {
-            let d = Double::from(*product).minus(mean.at(i));
+            let d = deviation(*product, i);
             let exact = Double::product(*g, weight.at(i));
             Double { high: *g, low: *g_rest } = exact;
             Double { high: *product, low: *product_rest } = d.times(exact);
@@ -177,9 +193,8 @@ pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn C
 pub(super) fn affine_sums(part: &Part<'_>, dy: &[u8], checkpoint: &dyn Checkpoint) -> Result<Vec<[f64; 2]>, Error> {
     let terms = AffineTerms(Pairs { part, dy });
     let sums = sums(&part.layout, Over::Repetitions, &terms, checkpoint)?;
-    let factor = if terms.0.are_scaled() { 1.0 / SCALED_UP } else { 1.0 };
-    let values = |&[product, dy, rest]: &[Double; 3]| [with_rest(product, rest).value(), dy.value()];
-    Ok(sums.iter().map(values).map(|sums| sums.map(|sum| sum * factor)).collect())
+    let values = |&[product, dy, rest]: &[Double; 3]| [with_rest(product, rest).value() / LIFT, dy.value()];
+    Ok(sums.iter().map(values).collect())
 }
 
 /// dx, of dy.
@@ -214,13 +229,29 @@ impl<'a> InputGradient<'a> {
             }
             return;
         };
+        let slopes =
+            [Doubles::<S>::take(mean_g, mean_g_low, at.set, len), Doubles::<S>::take(slope, slope_low, at.set, len)];
         let mean = part.means::<S>(at, len);
-        let mean_g = Doubles::<S>::take(mean_g, mean_g_low, at.set, len);
-        let slope = Doubles::<S>::take(slope, slope_low, at.set, len);
-        for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
-            let d = Double::from(x).minus(mean.at(i));
-            let sum = Double::product(*g, weight.at(i)).minus(mean_g.at(i)).minus(d.times(slope.at(i)));
-            *g = sum.times(rstd.at(i)).value();
+        match part.rests::<S>(at, len) {
+            None => combine(g, x, weight, rstd, slopes, |x, i| deviation(x, mean.at(i))),
+            Some(rest) => combine(g, x, weight, rstd, slopes, |x, i| deviation_with(rest.at(i), x, mean.at(i))),
         }
+    }
+}
+
+/// dx in the place of dy. `slopes`: the mean of g and what multiplies each deviation.
+#[inline(always)]
+fn combine<'a, S: Values<'a>, A: Values<'a>>(
+    g: &mut [f64],
+    x: &[f64],
+    weight: A,
+    rstd: Doubles<S>,
+    [mean_g, slope]: [Doubles<S>; 2],
+    deviation: impl Fn(f64, usize) -> Double,
+) {
+    for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
+        let d = deviation(x, i);
+        let sum = Double::product(*g, weight.at(i)).minus(mean_g.at(i)).minus(d.times(slope.at(i)));
+        *g = sum.times(rstd.at(i)).value();
     }
 }

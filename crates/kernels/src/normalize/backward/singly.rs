@@ -10,6 +10,7 @@ use super::{
         layout::Position,
         plan::Plan,
         reduce::{Over, Terms, sums},
+        scale::times_power,
         values::{Each, Same, Values},
     },
     Part,
@@ -133,6 +134,10 @@ impl<E: Element> Map<E> for InputGradient<'_> {
             self.combine::<Same>(at, g, xh);
         } else {
             self.combine::<Each<'_>>(at, g, xh);
+        }
+        let exponent = self.0.affine.weight_exponent;
+        if exponent != 0 {
+            g.iter_mut().for_each(|g| *g = times_power(*g, exponent));
         }
     }
 }

@@ -352,7 +352,16 @@ mod tests {
         let Moments { mean, tail, rstd, .. } = moments;
         let weights = if affine { &weights[..row.len()] } else { &weights[..1] };
         let bias = vec![bias; weights.len()];
-        let numbers = Affine { weight: weights.to_vec(), bias, bias_dtype: None, is_finite: true, near: None };
+        let numbers = Affine {
+            weight: weights.to_vec(),
+            bias,
+            bias_dtype: None,
+            is_finite: true,
+            most: [1.0, 0.0],
+            least_bias: f64::INFINITY,
+            weight_exponent: 0,
+            near: None,
+        };
         let numbers = numbers.with_estimates(E::DTYPE);
         if affine {
             write::<E, Each<'_>>(run(row.len(), true), moments, &numbers, PLACE, &input, &mut got);

@@ -1,0 +1,87 @@
+//! Gradients of weights that are added again, term by term, in numbers of any size.
+//!
+//! So are those that are beyond float64 on the way, and those of float64 elements that lie so close to their mean that what its
+//! tail lacks may be most of a sum whose terms cancel.
+
+use rayon::prelude::*;
+
+use super::{
+    super::{
+        layout::Position,
+        mean::SharedExponents,
+        reduce::{Over, members},
+        scale::times_power,
+        wide::Wide,
+    },
+    Part,
+};
+use crate::{Checkpoint, DType, Element, Error, lanes::Double};
+
+/// How many times the error that a mean's tail makes goes into a sum that is right in spite of it, less some powers of two: it is
+/// 2^-53 of the tails.
+const TAILS: f64 = 4.0;
+
+impl Part<'_> {
+    /// Puts the sum of dy * xh in the place of each that may not be right. `exponents`: of dy, if the elements are float64 and have
+    /// a mean of their own.
+    pub(super) fn settle_weights<E: Element>(
+        &self,
+        dy: &[u8],
+        exponents: &SharedExponents,
+        sums: &mut [[f64; 2]],
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<(), Error> {
+        let is_double = E::DTYPE == DType::F64;
+        if !is_double && self.slopes.is_some() {
+            return Ok(()); // Such numbers are all in range, and means have more digits than they need.
+        }
+        let most = self.largest_tail() * members(&self.layout, Over::Repetitions, 0).len() as f64;
+        let largest = exponents.of_all().largest - E::BIAS + 1;
+        // Twice what it is of any target, so that no rounding hides one.
+        let bound = 2.0 * TAILS * times_power(most, largest.clamp(-1100, 1100));
+        let is_doubtful = |sum: f64| !sum.is_finite() || sum.abs() < bound;
+        sums.par_iter_mut().enumerate().filter(|(_, [sum, _])| is_doubtful(*sum)).try_for_each(|(target, [sum, _])| {
+            checkpoint.check()?;
+            *sum = self.weight_again::<E>(dy, target, *sum);
+            Ok(())
+        })
+    }
+
+    /// The largest part that a tail is of a deviation; 0 where means have none.
+    fn largest_tail(&self) -> f64 {
+        let (tail, rstd) = (&self.statistics.tail, &self.statistics.rstd);
+        tail.iter().zip(rstd).fold(0.0, |most: f64, (tail, rstd)| most.max((tail * rstd).abs()))
+    }
+
+    /// `sum`, or what is right in its place. It depends on nothing but the target's own elements.
+    fn weight_again<E: Element>(&self, dy: &[u8], target: usize, sum: f64) -> f64 {
+        let (mut exact, mut tails) = (Wide::ZERO, 0.0);
+        let mut infinite = None;
+        for Position { offset, set, .. } in members(&self.layout, Over::Repetitions, target) {
+            let (mut x, mut dy_of_x) = ([0.0], [0.0]);
+            E::decode_from(&self.input, offset, &mut x);
+            E::decode_from(dy, offset, &mut dy_of_x);
+            let ([x], [dy]) = (x, dy_of_x);
+            let statistics = &self.statistics;
+            let mean = Double { high: statistics.mean[set], low: statistics.tail[set] };
+            let number = |list: &[f64]| list.get(set).copied().filter(|x| x.is_finite()).unwrap_or(0.0);
+            let rstd = Double { high: statistics.rstd[set], low: number(&statistics.rstd_tail) };
+            if !(x.is_finite() && dy.is_finite() && mean.high.is_finite() && rstd.high.is_finite()) {
+                let term = (x - mean.high - mean.low) * rstd.high * dy;
+                if term.is_nan() {
+                    return f64::NAN;
+                }
+                infinite = Some(infinite.unwrap_or(0.0) + term);
+                continue;
+            }
+            tails += (mean.low * rstd.high * dy).abs();
+            let deviation = Wide::from(x).minus(Wide::new(mean, 0)).minus(Wide::from(number(&statistics.rest)));
+            exact = exact.plus(deviation.times(Wide::new(rstd, 0)).times(Wide::from(dy)));
+        }
+        match infinite {
+            Some(infinite) => infinite,
+            None if !sum.is_finite() || sum.abs() < TAILS * tails => exact.value(),
+            None => sum,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Elements for whose results float64 has room, but not for what is on the way to them.
+
+use super::{scale::power, wide::Wide};
+use crate::lanes::{Double, two_sum};
+
+/// What rounding takes of a subnormal `xh` is no more than some units of the result, if the weight is no larger.
+pub(super) const UNLIFTED: f64 = 2.0;
+/// What everything is multiplied by where a weight is larger. With weights of up to [`MOST_WEIGHT`] an `xh` that is to be a
+/// number has all its digits then.
+pub(super) const LIFT: f64 = power(400);
+const MOST_WEIGHT: f64 = power(300);
+const MOST_BIAS: f64 = power(500);
+/// Means and `1 / sqrt(var + eps)` that are given may be as large, and the latter the reciprocal of that.
+const MOST_STATISTIC: f64 = power(400);
+
+/// Of deviations that are above so many tails of the mean, what a tail lacks is nothing even where a bias leaves 2^-10 of them.
+const FAR: f64 = power(13);
+
+/// Whether float64 may have no room for products with such a weight, or for such a bias where everything is lifted.
+pub(super) fn is_affine(weight: f64, bias: f64, lift: f64) -> bool {
+    weight.abs() > MOST_WEIGHT || lift > 1.0 && bias.abs() > MOST_BIAS
+}
+
+/// Whether a bias may cancel a deviation of which what the mean's tail lacks is more than the last place. `tail`: of the mean.
+pub(super) fn may_cancel(tail: f64, rstd: f64, weight: f64, bias: f64) -> bool {
+    bias != 0.0 && bias.abs() <= FAR * (tail * rstd * weight).abs()
+}
+
+/// Whether it may have none for differences from such a mean, or products with such an `rstd`.
+pub(super) fn is_statistic(mean: f64, rstd: f64) -> bool {
+    let is_of_a_variance = rstd.is_finite() && rstd != 0.0;
+    mean.abs() > MOST_STATISTIC || is_of_a_variance && !(1.0 / MOST_STATISTIC..=MOST_STATISTIC).contains(&rstd)
+}
+
+/// An element's difference from the mean, with all its digits where the mean's tail is most of it. `rest`: what that tail lacks.
+#[inline(always)]
+pub(super) fn close_deviation(x: f64, mean: Double, rest: f64) -> Double {
+    let (high, lost) = two_sum(x, -mean.high);
+    let (high, low) = two_sum(high, -mean.low);
+    Double { high, low: low + (lost - rest) }
+}
+
+/// What is beside an element.
+#[derive(Clone, Copy)]
+pub(super) struct One {
+    pub(super) mean: Double,
+    /// What the mean lacks.
+    pub(super) rest: f64,
+    pub(super) rstd: Double,
+    pub(super) weight: f64,
+    pub(super) bias: f64,
+}
+
+impl One {
+    /// The element, normalized, in float64.
+    #[inline(always)]
+    pub(super) fn plainly(self, x: f64) -> f64 {
+        (x - self.mean.high - self.mean.low) * self.rstd.high * self.weight + self.bias
+    }
+
+    /// The element of this deviation from the mean in twice that precision, times `lift`.
+    #[inline(always)]
+    pub(super) fn of_deviation(self, deviation: Double, lift: f64) -> Double {
+        let rstd = Double { high: self.rstd.high * lift, low: self.rstd.low * lift };
+        deviation.times(rstd).times(Double::from(self.weight)).plus(Double::from(self.bias * lift))
+    }
+
+    /// In numbers of any size. `exponent`: that of the power of two by which `x` would have to be multiplied to be of the scale
+    /// of the statistics.
+    pub(super) fn widely(self, x: f64, exponent: i32) -> f64 {
+        if ![x, self.mean.high, self.rstd.high, self.weight, self.bias].iter().all(|number| number.is_finite()) {
+            return self.plainly(x);
+        }
+        let deviation =
+            Wide::new(Double::from(x), exponent).minus(Wide::new(self.mean, 0)).minus(Wide::from(self.rest));
+        let xh = deviation.times(Wide::new(self.rstd, 0));
+        xh.times(Wide::from(self.weight)).plus(Wide::from(self.bias)).value()
+    }
+}

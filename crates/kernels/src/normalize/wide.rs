@@ -1,0 +1,73 @@
+//! Numbers of twice float64's precision and of any size, for what float64 has no room for on the way to a result that it has.
+//!
+//! They are slow, and computed with only where a result would be lost.
+
+use super::scale::{exponent, times_power};
+use crate::lanes::Double;
+
+/// `number * 2^exponent`, always finite: the first of the pair is 0 or between 1 and 2.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wide {
+    number: Double,
+    exponent: i32,
+}
+
+impl Wide {
+    pub(super) const ZERO: Self = Self { number: Double { high: 0.0, low: 0.0 }, exponent: 0 };
+
+    /// `number * 2^exponent`, of a finite number.
+    pub(super) fn new(number: Double, exponent: i32) -> Self {
+        let number = number.normalized();
+        if number.high == 0.0 {
+            return Self { number, exponent: 0 };
+        }
+        let power = self::exponent(number.high.abs());
+        let Double { high, low } = number;
+        Self {
+            number: Double { high: times_power(high, -power), low: times_power(low, -power) },
+            exponent: exponent + power,
+        }
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        /// Powers of two beyond which the smaller term is nothing to the larger.
+        const NOTHING: i32 = 220;
+        if self.number.high == 0.0 && other.number.high == 0.0 {
+            return Self { number: self.number.plus(other.number), exponent: 0 };
+        }
+        let other_is_larger = self.number.high == 0.0 || other.number.high != 0.0 && other.exponent > self.exponent;
+        let (large, small) = if other_is_larger { (other, self) } else { (self, other) };
+        if small.number.high == 0.0 || large.exponent - small.exponent > NOTHING {
+            return large;
+        }
+        let Double { high, low } = small.number;
+        let distance = small.exponent - large.exponent;
+        let small = Double { high: times_power(high, distance), low: times_power(low, distance) };
+        Self::new(large.number.plus(small), large.exponent)
+    }
+
+    pub(super) fn minus(self, other: Self) -> Self {
+        let Double { high, low } = other.number;
+        self.plus(Self { number: Double { high: -high, low: -low }, ..other })
+    }
+
+    pub(super) fn times(self, other: Self) -> Self {
+        Self::new(self.number.times(other.number), self.exponent + other.exponent)
+    }
+
+    /// Divided by a number that is not 0.
+    pub(super) fn over(self, n: f64) -> Self {
+        Self::new(self.number.over(n), self.exponent)
+    }
+
+    /// Rounded to float64.
+    pub(super) fn value(self) -> f64 {
+        times_power(self.number.value(), self.exponent)
+    }
+}
+
+impl From<f64> for Wide {
+    fn from(x: f64) -> Self {
+        Self::new(Double::from(x), 0)
+    }
+}
