@@ -119,6 +119,13 @@ fn mean(sum: f64, n: f64) -> f64 {
     if sum.is_finite() { sum / n } else { f64::NAN }
 }
 
+/// What the weight was divided by. Not inlined: it is next to never called, and would take room in a loop that always is.
+#[cold]
+#[inline(never)]
+fn multiply_by_power(g: &mut [f64], exponent: i32) {
+    g.iter_mut().for_each(|g| *g = times_power(*g, exponent));
+}
+
 /// dx, of dy.
 pub(super) struct InputGradient<'a>(pub(super) &'a Part<'a>);
 
@@ -135,9 +142,8 @@ impl<E: Element> Map<E> for InputGradient<'_> {
         } else {
             self.combine::<Each<'_>>(at, g, xh);
         }
-        let exponent = self.0.affine.weight_exponent;
-        if exponent != 0 {
-            g.iter_mut().for_each(|g| *g = times_power(*g, exponent));
+        if self.0.affine.weight_exponent != 0 {
+            multiply_by_power(g, self.0.affine.weight_exponent);
         }
     }
 }
