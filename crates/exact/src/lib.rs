@@ -18,8 +18,10 @@
 //! # Ok::<(), evenkeel_exact::MergeError>(())
 //! ```
 
+mod brief;
 mod partial;
 mod sum;
 
+pub use brief::Brief;
 pub use partial::{InvalidPartial, MergeError, NormOrder, NormPartial, Parts};
 pub use sum::{ExactSum, SumTooLong};

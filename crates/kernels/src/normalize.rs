@@ -5,6 +5,7 @@ mod apply;
 mod backward;
 mod demand;
 mod forward;
+mod known;
 mod layout;
 mod mean;
 mod parts;
@@ -23,6 +24,7 @@ use rayon::prelude::*;
 use statistics::Running;
 
 pub use demand::{normalize_backward_demand, normalize_demand};
+pub use known::{KnownTensors, Sent};
 pub use parts::{NormalizationByParts, PartStatistics};
 
 use crate::{
