@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{ExactSum, SumTooLong, sum::significant};
+use crate::{Brief, ExactSum, SumTooLong, sum::significant};
 
 /// The orders of norms whose terms are exact, so that their sums can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,14 +110,16 @@ impl InvalidPartial {
 impl fmt::Display for InvalidPartial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NormType(given) => write!(f, "expected 1, 2 or infinity, whose sums are exact, got {given}"),
+            Self::NormType(given) => {
+                write!(f, "expected 1, 2 or infinity, whose sums are exact, got {}", Brief(*given))
+            }
             Self::OtherOrder { expected, given } => {
                 write!(f, "expected {}, got {}", expected.norm_type(), given.norm_type())
             }
             Self::TooManyElements => f.write_str("expected no more than 2^59, with those it is merged with"),
             Self::Counts => f.write_str("expected at least as many as nan_elements and infinite_elements together"),
             Self::Largest(given) => {
-                write!(f, "expected a finite number, above 0 only with norm_type infinity, got {given}")
+                write!(f, "expected a finite number, above 0 only with norm_type infinity, got {}", Brief(*given))
             }
             Self::SumTooLong(error) => error.fmt(f),
             Self::SumTooLarge => f.write_str("expected no more than the finite elements can add up to"),
@@ -336,36 +338,72 @@ impl NormPartial {
 }
 
 impl<S: AsRef<[u8]>> Parts<S> {
+    /// All that is wrong with them, alone and, if that is known, beside the order that they are to be merged into.
+    pub fn faults(&self, order: Option<NormOrder>) -> Vec<InvalidPartial> {
+        let mut faults = Vec::new();
+        self.look(|fault| faults.push(fault));
+        if let (Some(expected), Some(given)) = (order, NormOrder::from_norm_type(self.norm_type))
+            && expected != given
+        {
+            faults.insert(0, InvalidPartial::OtherOrder { expected, given });
+        }
+        faults
+    }
+
     /// The order, the counts and the sum without zeros at its end, if they can be those of some elements.
     fn validated(&self) -> Result<(NormOrder, Counts, &[u8]), InvalidPartial> {
-        let &Self { norm_type, elements, nan_elements: nan, infinite_elements: infinite, largest, ref sum } = self;
-        let order = NormOrder::from_norm_type(norm_type).ok_or(InvalidPartial::NormType(norm_type))?;
-        if elements > NormPartial::MAX_ELEMENTS {
-            return Err(InvalidPartial::TooManyElements);
+        let mut first = None;
+        let found = self.look(|fault| {
+            first.get_or_insert(fault);
+        });
+        match (first, found) {
+            (None, Some(found)) => Ok(found),
+            (Some(fault), _) => Err(fault),
+            (None, None) => Err(InvalidPartial::NormType(self.norm_type)),
         }
-        let special = nan.checked_add(infinite);
-        let finite = special.and_then(|special| elements.checked_sub(special)).ok_or(InvalidPartial::Counts)?;
-        let has_largest = order == NormOrder::Infinity;
-        if !largest.is_finite() || largest < 0.0 || largest > 0.0 && !(has_largest && finite > 0) {
-            return Err(InvalidPartial::Largest(largest));
+    }
+
+    /// As [`validated`](Self::validated); hands each fault to `tell`, whatever the others are. `None`: the order is not known.
+    fn look(&self, mut tell: impl FnMut(InvalidPartial)) -> Option<(NormOrder, Counts, &[u8])> {
+        let &Self { norm_type, elements, nan_elements: nan, infinite_elements: infinite, largest, ref sum } = self;
+        let order = NormOrder::from_norm_type(norm_type);
+        if order.is_none() {
+            tell(InvalidPartial::NormType(norm_type));
+        }
+        let finite = nan.checked_add(infinite).and_then(|special| elements.checked_sub(special));
+        if elements > NormPartial::MAX_ELEMENTS {
+            tell(InvalidPartial::TooManyElements);
+        } else if finite.is_none() {
+            tell(InvalidPartial::Counts);
+        }
+        let may_have_largest = order.is_none_or(|order| order == NormOrder::Infinity) && finite != Some(0);
+        if !largest.is_finite() || largest < 0.0 || largest > 0.0 && !may_have_largest {
+            tell(InvalidPartial::Largest(largest));
         }
         let sum = significant(sum.as_ref());
         if sum.len() > ExactSum::MAX_BYTES {
-            return Err(InvalidPartial::SumTooLong(SumTooLong { given: sum.len() }));
+            tell(InvalidPartial::SumTooLong(SumTooLong { given: sum.len() }));
+        } else if let Some(fault) = order.and_then(|order| sum_fault(order, finite, sum)) {
+            tell(fault);
         }
-        // No term reaches 2^term_bits units, which are 2^-2148: a float64 is below 2^1024.
-        let term_bits = match order {
-            NormOrder::One => 2148 + 1024,
-            NormOrder::Two => 2148 + 2048,
-            NormOrder::Infinity if sum.is_empty() => return Ok((order, Counts { elements, nan, infinite }, sum)),
-            NormOrder::Infinity => return Err(InvalidPartial::SumOfInfinity),
-        };
-        let is_possible = sum.is_empty() || whole_units(sum, term_bits).is_some_and(|terms| terms < finite);
-        if !is_possible {
-            return Err(InvalidPartial::SumTooLarge);
-        }
-        Ok((order, Counts { elements, nan, infinite }, sum))
+        Some((order?, Counts { elements, nan, infinite }, sum))
     }
+}
+
+/// What is wrong with the sum of so many finite elements, if it is known how many there are.
+fn sum_fault(order: NormOrder, finite: Option<u64>, sum: &[u8]) -> Option<InvalidPartial> {
+    if sum.is_empty() {
+        return None;
+    }
+    // No term reaches 2^term_bits units, which are 2^-2148: a float64 is below 2^1024.
+    let term_bits = match order {
+        NormOrder::One => 2148 + 1024,
+        NormOrder::Two => 2148 + 2048,
+        NormOrder::Infinity => return Some(InvalidPartial::SumOfInfinity),
+    };
+    let terms = whole_units(sum, term_bits);
+    let is_possible = finite.is_none_or(|finite| terms.is_some_and(|terms| terms < finite));
+    (!is_possible).then_some(InvalidPartial::SumTooLarge)
 }
 
 /// How many times 2^bits a little-endian integer has; `None`: more than fit 60 bits.
@@ -458,6 +496,25 @@ mod tests {
         assert_eq!(refused(Parts { largest: f64::INFINITY, ..infinity.clone() }), "largest");
         assert_eq!(refused(Parts { sum: vec![1; 600], ..two.clone() }), "sum");
         assert_eq!(refused(Parts { sum: vec![1], ..infinity }), "sum");
+    }
+
+    #[test]
+    fn all_faults_of_parts_are_told() {
+        let parts = Parts {
+            norm_type: 1.0,
+            elements: 1,
+            nan_elements: 2,
+            infinite_elements: 0,
+            largest: -1.0,
+            sum: vec![1; 600],
+        };
+        let fields =
+            |parts: &Parts, order| -> Vec<&str> { parts.faults(order).iter().map(InvalidPartial::field).collect() };
+        assert_eq!(fields(&parts, None), ["elements", "largest", "sum"]);
+        assert_eq!(fields(&parts, Some(NormOrder::Two)), ["norm_type", "elements", "largest", "sum"]);
+        let unknown = Parts { norm_type: 3.0, largest: 1.0, ..parts };
+        assert_eq!(fields(&unknown, Some(NormOrder::Two)), ["norm_type", "elements", "sum"]);
+        assert_eq!(fields(&NormPartial::new(NormOrder::One).to_parts(), Some(NormOrder::One)), [""; 0]);
     }
 
     /// Counts from elsewhere may be anything: they are refused where they could overflow, alone and together.

@@ -7,6 +7,7 @@ mod not_above;
 
 use std::marker::PhantomData;
 
+use evenkeel_exact::Brief;
 use rayon::prelude::*;
 
 use self::factor::Factor;
@@ -84,18 +85,18 @@ impl Clipping {
         let &Self { mode, threshold, norm_type, error_if_nonfinite: _, total_norm, epsilon, not_above } = self;
         let mut found = Violations::new();
         if threshold.is_nan() || threshold < 0.0 {
-            found.add("threshold", format!("expected a number not below 0, got {threshold}"));
+            found.add("threshold", format!("expected a number not below 0, got {}", Brief(threshold)));
         }
         let norm_type = norm_type.unwrap_or(DEFAULT_NORM_TYPE);
         if norm_type.is_nan() || norm_type <= 0.0 {
-            found.add("norm_type", format!("expected a number above 0 or infinity, got {norm_type}"));
+            found.add("norm_type", format!("expected a number above 0 or infinity, got {}", Brief(norm_type)));
         }
         if let Some(total) = total_norm {
             if mode != ClipMode::Norm {
                 found.add("total_norm", "only mode NORM clips by a norm reduced elsewhere");
             }
             if total < 0.0 {
-                found.add("total_norm", format!("expected a norm not below 0, got {total}"));
+                found.add("total_norm", format!("expected a norm not below 0, got {}", Brief(total)));
             }
         }
         if let Some(epsilon) = epsilon {
@@ -103,7 +104,7 @@ impl Clipping {
                 found.add("epsilon", "mode VALUE divides by no norm");
             }
             if !epsilon.is_finite() || epsilon < 0.0 {
-                found.add("epsilon", format!("expected a finite number not below 0, got {epsilon}"));
+                found.add("epsilon", format!("expected a finite number not below 0, got {}", Brief(epsilon)));
             }
         }
         if not_above {
@@ -111,7 +112,8 @@ impl Clipping {
                 found.add("not_above", "mode VALUE has no norm to hold");
             }
             if norm_type > 0.0 && NormOrder::from_norm_type(norm_type).is_none() {
-                let reason = format!("needs a norm_type of 1, 2 or infinity, whose norms are exact, got {norm_type}");
+                let reason =
+                    format!("needs a norm_type of 1, 2 or infinity, whose norms are exact, got {}", Brief(norm_type));
                 found.add("not_above", reason);
             }
             if total_norm.is_some() {

@@ -153,12 +153,6 @@ impl Plan {
     }
 }
 
-/// Adds what is wrong with options whatever the kind and the tensors are.
-pub(super) fn check_numbers(eps: Option<f64>, momentum_given: Option<f64>, found: &mut Violations) {
-    check_eps(eps, found);
-    momentum(momentum_given, found);
-}
-
 /// The axis that a signed number names.
 pub(super) fn resolve(field: impl Fn() -> String, axis: i32, rank: usize, found: &mut Violations) -> Option<usize> {
     let from_start = if axis < 0 { i64::from(axis) + rank as i64 } else { i64::from(axis) };
