@@ -93,6 +93,8 @@ pub enum InvalidPartial {
     SumTooLarge,
     /// `sum` is not empty where the order is infinity.
     SumOfInfinity,
+    /// `sum` is no sum of float64, which are multiples of 2^1074 units, where the order is 1.
+    SumBetween,
 }
 
 impl InvalidPartial {
@@ -102,7 +104,7 @@ impl InvalidPartial {
             Self::NormType(_) | Self::OtherOrder { .. } => "norm_type",
             Self::TooManyElements | Self::Counts => "elements",
             Self::Largest(_) => "largest",
-            Self::SumTooLong(_) | Self::SumTooLarge | Self::SumOfInfinity => "sum",
+            Self::SumTooLong(_) | Self::SumTooLarge | Self::SumOfInfinity | Self::SumBetween => "sum",
         }
     }
 }
@@ -124,6 +126,7 @@ impl fmt::Display for InvalidPartial {
             Self::SumTooLong(error) => error.fmt(f),
             Self::SumTooLarge => f.write_str("expected no more than the finite elements can add up to"),
             Self::SumOfInfinity => f.write_str("expected none with norm_type infinity"),
+            Self::SumBetween => f.write_str("expected a multiple of 2^1074 with norm_type 1, as every float64 is"),
         }
     }
 }
@@ -401,9 +404,20 @@ fn sum_fault(order: NormOrder, finite: Option<u64>, sum: &[u8]) -> Option<Invali
         NormOrder::Two => 2148 + 2048,
         NormOrder::Infinity => return Some(InvalidPartial::SumOfInfinity),
     };
+    if order == NormOrder::One && !is_multiple_of_smallest(sum) {
+        return Some(InvalidPartial::SumBetween);
+    }
     let terms = whole_units(sum, term_bits);
     let is_possible = finite.is_none_or(|finite| terms.is_some_and(|terms| terms < finite));
     (!is_possible).then_some(InvalidPartial::SumTooLarge)
+}
+
+/// Whether a little-endian integer is a multiple of 2^1074: of the smallest float64 above 0, in units of its square.
+fn is_multiple_of_smallest(integer: &[u8]) -> bool {
+    const BYTES: usize = 1074 / 8;
+    const BITS: u8 = (1 << (1074 % 8)) - 1;
+    let (low, high) = integer.split_at(BYTES.min(integer.len()));
+    low.iter().all(|&byte| byte == 0) && high.first().is_none_or(|byte| byte & BITS == 0)
 }
 
 /// How many times 2^bits a little-endian integer has; `None`: more than fit 60 bits.
@@ -498,6 +512,25 @@ mod tests {
         assert_eq!(refused(Parts { sum: vec![1], ..infinity }), "sum");
     }
 
+    /// Of order 1 they would be rounded twice. Of order 2 every sum has a root.
+    #[test]
+    fn sums_that_are_no_sums_of_numbers_are_refused_in_order_1() {
+        let parts = |order, sum: Vec<u8>| Parts { elements: 5, sum, ..NormPartial::new(order).to_parts() };
+        let unit = |bit: usize| {
+            let mut sum = vec![0; bit / 8 + 1];
+            sum[bit / 8] = 1 << (bit % 8);
+            sum
+        };
+        let norm = |order, sum| NormPartial::from_parts(&parts(order, sum)).map(|partial| partial.norm());
+        for bit in [0, 1, 1000, 1071, 1072, 1073] {
+            assert_eq!(norm(NormOrder::One, unit(bit)), Err(InvalidPartial::SumBetween), "{bit}");
+            assert!(norm(NormOrder::Two, unit(bit)).is_ok_and(|norm| norm > 0.0), "{bit}");
+        }
+        assert_eq!(norm(NormOrder::One, unit(1074)), Ok(f64::from_bits(1)));
+        assert_eq!(norm(NormOrder::Two, vec![2]), Ok(f64::from_bits(1)), "the root of 2 is nearer to 1 than to 2");
+        assert_eq!(norm(NormOrder::Two, [unit(2148), vec![0; 9]].concat()), Ok(1.0), "zeros at the end do not matter");
+    }
+
     #[test]
     fn all_faults_of_parts_are_told() {
         let parts = Parts {
@@ -541,7 +574,10 @@ mod tests {
     fn sums_are_bounded_by_the_elements_they_are_of() {
         for (order, low) in [(NormOrder::One, 396), (NormOrder::Two, 524)] {
             let parts = |elements: u64, high: u64| {
-                let sum = [&vec![0xFF; low][..], &(high << 4 | 0xF).to_le_bytes()].concat();
+                let mut sum = [&vec![0xFF; low][..], &(high << 4 | 0xF).to_le_bytes()].concat();
+                if order == NormOrder::One {
+                    sum[..=1074 / 8].fill(0);
+                }
                 Parts { elements, sum, ..NormPartial::new(order).to_parts() }
             };
             for elements in [1, 2, 1000, (1 << 58) - 1, 1 << 58] {
@@ -559,7 +595,7 @@ mod tests {
             let none = Parts { elements: 3, nan_elements: 2, infinite_elements: 1, ..parts(0, 0) };
             assert_eq!(NormPartial::from_parts(&none), Err(InvalidPartial::SumTooLarge), "no element is finite");
             let all = Parts { sum: vec![0xFF; ExactSum::MAX_BYTES], ..parts(1, 0) };
-            assert_eq!(NormPartial::from_parts(&all), Err(InvalidPartial::SumTooLarge));
+            assert_eq!(NormPartial::from_parts(&all).map_err(|error| error.field()), Err("sum"));
         }
         let largest = Parts { largest: 1.0, ..NormPartial::new(NormOrder::Infinity).to_parts() };
         assert_eq!(NormPartial::from_parts(&largest), Err(InvalidPartial::Largest(1.0)), "of no elements");
