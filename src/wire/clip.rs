@@ -48,7 +48,7 @@ impl ClipGradients {
             not_above,
         };
         if !found.is_empty() {
-            found.add_independent(spec.check());
+            found.append(spec.check());
         }
         decoded(Some(Self { spec, gradients }), found)
     }

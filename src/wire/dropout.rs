@@ -4,7 +4,7 @@ use bytes::Bytes;
 use evenkeel_kernels::{self as kernels, Drawn, DropoutKind, DropoutScaling, Violations};
 use evenkeel_proto::v1 as pb;
 
-use super::{Path, Tensor, decoded, unknown, unspecified};
+use super::{Path, Tensor, decoded, tensor::shape_of, unknown, unspecified};
 use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `DropoutRequest`.
@@ -22,8 +22,8 @@ impl Dropout {
         let mut found = Violations::new();
         let input = Tensor::required(input, Path::new("input"), limit, &mut found);
         let fields = Fields { p, seed, offset, kind, scaling, channel_axis };
-        let spec = fields.decode("input.shape", input.as_ref(), &mut found);
-        decoded(spec.zip(input), found).map(|(spec, input)| Self { spec, return_mask, input })
+        let spec = fields.decode("input.shape", shape_of(&input), &mut found);
+        decoded(spec.zip(input.ok()), found).map(|(spec, input)| Self { spec, return_mask, input })
     }
 
     /// `output`: `None` if it is where the input was.
@@ -66,8 +66,8 @@ impl DropoutBackward {
         let mut found = Violations::new();
         let grad_output = Tensor::required(grad_output, Path::new("grad_output"), limit, &mut found);
         let fields = Fields { p, seed, offset, kind, scaling, channel_axis };
-        let spec = fields.decode("grad_output.shape", grad_output.as_ref(), &mut found);
-        decoded(spec.zip(grad_output), found).map(|(spec, grad_output)| Self { spec, grad_output })
+        let spec = fields.decode("grad_output.shape", shape_of(&grad_output), &mut found);
+        decoded(spec.zip(grad_output.ok()), found).map(|(spec, grad_output)| Self { spec, grad_output })
     }
 
     /// `grad_input`: `None` if it is where the gradient of the output was.
@@ -92,11 +92,11 @@ struct Fields {
 }
 
 impl Fields {
-    /// `tensor`: the one that is computed on, if it could be decoded; `shape_field`: its shape.
+    /// `shape`: that of the tensor that is computed on, if it is known; `shape_field`: its path.
     fn decode(
         self,
         shape_field: &'static str,
-        tensor: Option<&Tensor>,
+        shape: Option<&[usize]>,
         found: &mut Violations,
     ) -> Option<kernels::Dropout> {
         let Self { p, seed, offset, kind, scaling, channel_axis } = self;
@@ -106,13 +106,13 @@ impl Fields {
         let kind = decode_kind(kind, found);
         let scaling = decode_scaling(scaling, found);
         if !found.is_empty() {
-            // What is not known is what would be right.
+            // What is not known is what would be right. With channels there are the fewest draws, and what is wrong with their
+            // axis is wrong with every kind.
             let p = p.unwrap_or_default();
-            let (known, scaling) = (kind.unwrap_or_default(), scaling.unwrap_or_default());
-            let channel_axis = channel_axis.filter(|_| kind.is_some());
+            let (known, scaling) = (kind.unwrap_or(DropoutKind::Channel), scaling.unwrap_or_default());
             let spec = kernels::Dropout { p, seed, offset, kind: known, scaling, channel_axis };
-            let shape = tensor.filter(|_| kind.is_some()).map(|tensor| tensor.as_ref().shape());
-            found.add_independent(spec.check(shape_field, shape));
+            let shape = shape.filter(|shape| kind.is_some() || shape.len() >= 2);
+            found.append(spec.check(shape_field, shape));
         }
         Some(kernels::Dropout { p: p?, seed, offset, kind: kind?, scaling: scaling?, channel_axis })
     }

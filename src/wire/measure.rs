@@ -36,9 +36,14 @@ impl MeasureGradients {
         {
             found.add("norm_type", format!("is {} after messages of {}", said.norm_type(), before.norm_type()));
         }
+        let is_known = order.is_some() || said.is_some() || norm_type.is_none();
         let order = order.or(said).unwrap_or(NormOrder::Two);
-        let partials = partials.into_iter().map(Parts::from).collect();
+        let partials: Vec<Parts<Bytes>> = partials.into_iter().map(Parts::from).collect();
         let gradients = decode_gradients(gradients, limit, &mut found);
+        if !found.is_empty() {
+            let order = is_known.then_some(order);
+            partials.iter().enumerate().for_each(|(index, partial)| add_faults(index, partial, order, &mut found));
+        }
         decoded(Some(Self { order, says_order: said.is_some(), partials, gradients }), found)
     }
 
@@ -69,11 +74,26 @@ impl MeasureGradients {
                 checkpoint.check()?;
             }
             if let Err(error) = total.merge_parts(partial) {
-                found.add_with(|| (format!("partials[{index}].{}", error.field()), error.to_string()));
+                match error {
+                    // It has no other fault.
+                    InvalidPartial::TooManyElements if partial.elements <= NormPartial::MAX_ELEMENTS => {
+                        add_fault(index, &error, &mut found);
+                    }
+                    _ => add_faults(index, partial, Some(self.order), &mut found),
+                }
             }
         }
         Ok(found.into_result()?)
     }
+}
+
+/// Adds all that is wrong with a partial, to be merged into one of this order, if it is known.
+fn add_faults(index: usize, partial: &Parts<Bytes>, order: Option<NormOrder>, found: &mut Violations) {
+    partial.faults(order).iter().for_each(|fault| add_fault(index, fault, found));
+}
+
+fn add_fault(index: usize, fault: &InvalidPartial, found: &mut Violations) {
+    found.add_with(|| (format!("partials[{index}].{}", fault.field()), fault.to_string()));
 }
 
 fn decode_order(norm_type: f64, found: &mut Violations) -> Option<NormOrder> {

@@ -2,11 +2,15 @@
 
 use bytes::Bytes;
 use evenkeel_kernels::{
-    self as kernels, NormGradients, NormKind, NormParameters, Normalization, Normalized, Violations,
+    self as kernels, KnownTensors, NormGradients, NormKind, NormParameters, Normalization, Normalized, Sent, Violations,
 };
 use evenkeel_proto::v1 as pb;
 
-use super::{Description, Path, Tensor, decoded, tensor, unknown, unspecified};
+use super::{
+    Description, Path, Tensor, decoded,
+    tensor::{self, Decoded, dtype_of, shape_of},
+    unknown, unspecified,
+};
 use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `NormalizeRequest`, whose input is there, or is only described yet.
@@ -38,7 +42,7 @@ impl<I: AsRef<Description>> Normalize<I> {
     fn decode_with(
         request: pb::NormalizeRequest,
         limit: usize,
-        decode_input: impl FnOnce(Option<pb::Tensor>, &mut Violations) -> Option<I>,
+        decode_input: impl FnOnce(Option<pb::Tensor>, &mut Violations) -> Decoded<I>,
     ) -> Result<Self, Error> {
         let pb::NormalizeRequest {
             kind,
@@ -56,11 +60,11 @@ impl<I: AsRef<Description>> Normalize<I> {
             input,
         } = request;
         let mut found = Violations::new();
-        let parameters = Parameters::decode(weight, bias, running_mean, running_var, limit, &mut found);
+        let parameters = DecodedParameters::new(weight, bias, running_mean, running_var, limit, &mut found);
         let input = decode_input(input, &mut found);
         let fields = Fields { kind, axes, groups, eps, channel_axis, training, momentum };
-        let spec = fields.decode(parameters.as_ref(), input.as_ref().map(AsRef::as_ref), &mut found);
-        let all = spec.zip(parameters).zip(input);
+        let spec = fields.decode(&parameters, shape_of(&input), &mut found);
+        let all = spec.zip(parameters.all()).zip(input.ok());
         decoded(all, found).map(|((spec, parameters), input)| Self { spec, return_statistics, parameters, input })
     }
 
@@ -110,12 +114,15 @@ impl NormalizeBackward {
             grad_output,
         } = request;
         let mut found = Violations::new();
-        let parameters = Parameters::decode(weight, bias, running_mean, running_var, limit, &mut found);
+        let parameters = DecodedParameters::new(weight, bias, running_mean, running_var, limit, &mut found);
         let input = Tensor::required(input, Path::new("input"), limit, &mut found);
         let grad_output = Tensor::required(grad_output, Path::new("grad_output"), limit, &mut found);
         let fields = Fields { kind, axes, groups, eps, channel_axis, training, momentum };
-        let spec = fields.decode(parameters.as_ref(), input.as_ref().map(AsRef::as_ref), &mut found);
-        let all = spec.zip(parameters).zip(input.zip(grad_output));
+        let spec = fields.decode(&parameters, shape_of(&input), &mut found);
+        if !found.is_empty() {
+            check_gradient(&input, &grad_output, &mut found);
+        }
+        let all = spec.zip(parameters.all()).zip(input.ok().zip(grad_output.ok()));
         decoded(all, found).map(|((spec, parameters), (input, grad_output))| Self {
             spec,
             parameters,
@@ -152,30 +159,6 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// `None`: one is there and cannot be decoded.
-    fn decode(
-        weight: Option<pb::Tensor>,
-        bias: Option<pb::Tensor>,
-        running_mean: Option<pb::Tensor>,
-        running_var: Option<pb::Tensor>,
-        limit: usize,
-        found: &mut Violations,
-    ) -> Option<Self> {
-        let mut all_are_right = true;
-        let mut decode = |message: Option<pb::Tensor>, field| {
-            let tensor = message.map(|message| Tensor::decode(message, Path::new(field), limit, found));
-            all_are_right &= !matches!(tensor, Some(None));
-            tensor.flatten()
-        };
-        let parameters = Self {
-            weight: decode(weight, "weight"),
-            bias: decode(bias, "bias"),
-            running_mean: decode(running_mean, "running_mean"),
-            running_var: decode(running_var, "running_var"),
-        };
-        all_are_right.then_some(parameters)
-    }
-
     /// Gives the tensors memory of their own, if that is less than an eighth of `bytes`; false: it is not.
     pub(crate) fn detach_below(&mut self, bytes: usize) -> bool {
         let Self { weight, bias, running_mean, running_var } = self;
@@ -199,6 +182,65 @@ impl Parameters {
     }
 }
 
+/// The tensors beside the input, each as it could be decoded.
+struct DecodedParameters {
+    weight: Option<Decoded<Tensor>>,
+    bias: Option<Decoded<Tensor>>,
+    running_mean: Option<Decoded<Tensor>>,
+    running_var: Option<Decoded<Tensor>>,
+}
+
+impl DecodedParameters {
+    fn new(
+        weight: Option<pb::Tensor>,
+        bias: Option<pb::Tensor>,
+        running_mean: Option<pb::Tensor>,
+        running_var: Option<pb::Tensor>,
+        limit: usize,
+        found: &mut Violations,
+    ) -> Self {
+        let mut decode = |message: Option<pb::Tensor>, field| {
+            message.map(|message| Tensor::decode(message, Path::new(field), limit, found))
+        };
+        Self {
+            weight: decode(weight, "weight"),
+            bias: decode(bias, "bias"),
+            running_mean: decode(running_mean, "running_mean"),
+            running_var: decode(running_var, "running_var"),
+        }
+    }
+
+    /// All that are sent; `None`: something is wrong with one.
+    fn all(self) -> Option<Parameters> {
+        let Self { weight, bias, running_mean, running_var } = self;
+        let [weight, bias, running_mean, running_var] =
+            [weight, bias, running_mean, running_var].map(|tensor| tensor.transpose().ok());
+        Some(Parameters { weight: weight?, bias: bias?, running_mean: running_mean?, running_var: running_var? })
+    }
+
+    /// What is known of them, beside an input of which the shape may be known.
+    fn known<'a>(&'a self, input: Option<&'a [usize]>) -> KnownTensors<'a> {
+        let Self { weight, bias, running_mean, running_var } = self;
+        let sent = |tensor: &'a Option<Decoded<Tensor>>| match tensor {
+            None => Sent::No,
+            Some(tensor) => shape_of(tensor).map_or(Sent::Unknown, Sent::Shape),
+        };
+        let (weight, bias) = (sent(weight), sent(bias));
+        KnownTensors { input, weight, bias, running_mean: sent(running_mean), running_var: sent(running_var) }
+    }
+}
+
+/// Adds what is wrong with the gradient of the output beside an input of which not all may be known.
+fn check_gradient(input: &Decoded<Tensor>, grad_output: &Decoded<Tensor>, found: &mut Violations) {
+    let (shapes, dtypes) = (shape_of(input).zip(shape_of(grad_output)), dtype_of(input).zip(dtype_of(grad_output)));
+    if let Some((expected, given)) = shapes.filter(|(input, gradient)| input != gradient) {
+        found.add("grad_output.shape", format!("expected the input's {expected:?}, got {given:?}"));
+    }
+    if let Some((expected, given)) = dtypes.filter(|(input, gradient)| input != gradient) {
+        found.add("grad_output.dtype", format!("expected the input's {expected}, got {given}"));
+    }
+}
+
 /// The fields of both directions but the tensors.
 struct Fields {
     kind: i32,
@@ -211,26 +253,21 @@ struct Fields {
 }
 
 impl Fields {
-    /// `parameters`, `input`: those of the request, if they could be decoded.
+    /// `input`: its shape, if that is known.
     fn decode(
         self,
-        parameters: Option<&Parameters>,
-        input: Option<&Description>,
+        parameters: &DecodedParameters,
+        input: Option<&[usize]>,
         found: &mut Violations,
     ) -> Option<Normalization> {
         let Self { kind, axes, groups, eps, channel_axis, training, momentum } = self;
-        let kind = decode_kind(kind, found);
-        let groups = groups as usize;
-        let spec = kind.map(|kind| Normalization { kind, axes, groups, eps, channel_axis, training, momentum });
+        let decoded = decode_kind(kind, found);
+        let (kind, groups) = (decoded.unwrap_or(NormKind::Batch), groups as usize);
+        let spec = Normalization { kind, axes, groups, eps, channel_axis, training, momentum };
         if !found.is_empty() {
-            found.add_independent(match (&spec, parameters, input) {
-                (Some(spec), Some(parameters), Some(input)) => {
-                    spec.check(&parameters.view(), input.dtype(), input.shape())
-                }
-                _ => Normalization::check_numbers(eps, momentum),
-            });
+            found.append(spec.check_known(decoded.is_some(), &parameters.known(input)));
         }
-        spec
+        decoded.map(|_| spec)
     }
 }
 

@@ -38,6 +38,32 @@ pub(crate) struct Tensor {
     pub(super) data: Bytes,
 }
 
+/// What is known of a tensor where something is wrong with it.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) dtype: Option<DType>,
+    pub(super) shape: Option<Vec<usize>>,
+}
+
+/// A tensor, or what is known of it.
+pub(super) type Decoded<T> = Result<T, Known>;
+
+/// The shape, if that is known.
+pub(super) fn shape_of<T: AsRef<Description>>(decoded: &Decoded<T>) -> Option<&[usize]> {
+    match decoded {
+        Ok(tensor) => Some(&tensor.as_ref().shape),
+        Err(known) => known.shape.as_deref(),
+    }
+}
+
+/// The dtype, if that is known.
+pub(super) fn dtype_of<T: AsRef<Description>>(decoded: &Decoded<T>) -> Option<DType> {
+    match decoded {
+        Ok(tensor) => Some(tensor.as_ref().dtype),
+        Err(known) => known.dtype,
+    }
+}
+
 impl Description {
     /// Of a tensor whose `data_len` bytes of `data` are still on their way.
     pub(super) fn arriving(
@@ -46,32 +72,38 @@ impl Description {
         path: Path,
         limit: usize,
         found: &mut Violations,
-    ) -> Option<Self> {
+    ) -> Decoded<Self> {
         let message = present(message, path, found)?;
-        Self::decode(message, Form::Bytes, data_len, path, limit, found)
+        Self::decode(message, Form::Bytes, Some(data_len), path, limit, found)
     }
 
-    /// Of a tensor with so many bytes, or numbers, of elements, which are not looked at.
+    /// Of a tensor with so many bytes, or numbers, of elements, which are not looked at; `None`: that is wrong already.
     fn decode(
         message: pb::Tensor,
         form: Form,
-        given: usize,
+        given: Option<usize>,
         path: Path,
         limit: usize,
         found: &mut Violations,
-    ) -> Option<Self> {
+    ) -> Decoded<Self> {
         let pb::Tensor { name, dtype, shape, float_data: _, data: _ } = message;
         let dtype = decode_dtype(dtype, form, path, found);
         // Where the dtype is not known, the smallest tells whether any could be carried.
-        let shape = decode_shape(&shape, dtype.unwrap_or(DType::F16), path, limit, found)?;
-        let Some(dtype) = dtype else {
-            if given == 0 && !shape.contains(&0) {
-                found.add_with(|| (path.join(".data"), NO_ELEMENTS));
+        let shape = decode_shape(&shape, dtype.unwrap_or(DType::F16), path, limit, found);
+        let (dtype, shape) = match (dtype, shape) {
+            (Some(dtype), Some(shape)) => (dtype, shape),
+            (dtype, shape) => {
+                if given == Some(0) && shape.as_ref().is_some_and(|shape| !shape.contains(&0)) {
+                    found.add_with(|| (path.join(".data"), NO_ELEMENTS));
+                }
+                return Err(Known { dtype, shape });
             }
-            return None;
         };
         let description = Self { name, dtype, shape, form };
-        description.expect_length(given, path, found).then_some(description)
+        if given.is_some_and(|given| description.expect_length(given, path, found)) {
+            return Ok(description);
+        }
+        Err(Known { dtype: Some(dtype), shape: Some(description.shape) })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -122,31 +154,31 @@ impl Description {
 }
 
 impl Tensor {
-    /// Decodes a tensor that must be there. `limit`: the largest message, in bytes. `None`: `found` has more violations.
+    /// Decodes a tensor that must be there. `limit`: the largest message, in bytes. An error: `found` has more violations.
     pub(super) fn required(
         message: Option<pb::Tensor>,
         path: Path,
         limit: usize,
         found: &mut Violations,
-    ) -> Option<Self> {
+    ) -> Decoded<Self> {
         Self::decode(present(message, path, found)?, path, limit, found)
     }
 
     /// Decodes a tensor, as [`required`](Self::required) does.
-    pub(super) fn decode(mut message: pb::Tensor, path: Path, limit: usize, found: &mut Violations) -> Option<Self> {
+    pub(super) fn decode(mut message: pb::Tensor, path: Path, limit: usize, found: &mut Violations) -> Decoded<Self> {
         let (float_data, data) = (std::mem::take(&mut message.float_data), std::mem::take(&mut message.data));
         let form = if float_data.is_empty() { Form::Bytes } else { Form::Numbers };
-        if form == Form::Numbers && !data.is_empty() {
+        let is_one = form == Form::Bytes || data.is_empty();
+        if !is_one {
             found.add_with(|| (path.join(".float_data"), "is sent beside data; only one of them may be"));
-            return None;
         }
         let given = if form == Form::Numbers { float_data.len() } else { data.len() };
-        let description = Description::decode(message, form, given, path, limit, found)?;
+        let description = Description::decode(message, form, is_one.then_some(given), path, limit, found)?;
         let data = match form {
             Form::Bytes => data,
             Form::Numbers => encode_numbers(&float_data, description.dtype).into(),
         };
-        Some(Self { description, data })
+        Ok(Self { description, data })
     }
 
     /// What the kernels see.
@@ -189,11 +221,11 @@ impl From<Tensor> for Description {
 /// What is said where a tensor has elements, and none came.
 const NO_ELEMENTS: &str = "neither `data` nor `float_data` is set";
 
-fn present(message: Option<pb::Tensor>, path: Path, found: &mut Violations) -> Option<pb::Tensor> {
-    if message.is_none() {
+fn present(message: Option<pb::Tensor>, path: Path, found: &mut Violations) -> Decoded<pb::Tensor> {
+    message.ok_or_else(|| {
         found.add_with(|| (path.join(""), "is required"));
-    }
-    message
+        Known::default()
+    })
 }
 
 /// A tensor that the request has no counterpart of.

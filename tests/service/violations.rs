@@ -33,7 +33,10 @@ async fn all_wrong_arguments_of_a_normalization_are_named() {
     assert_eq!(refused_fields(client.normalize(request.clone()).await), expected);
     // One of them is not: so are both kinds of fault.
     let request = pb::NormalizeRequest { bias: Some(pb::Tensor { dtype: 99, ..short() }), kind: 7, ..request };
-    assert_eq!(refused_fields(client.normalize(request).await), ["bias.dtype", "kind", "eps", "momentum"]);
+    assert_eq!(
+        refused_fields(client.normalize(request).await),
+        ["bias.dtype", "kind", "axes[0]", "axes[2]", "running_mean", "eps", "momentum",]
+    );
     let request =
         pb::NormalizeRequest { input: Some(short()), eps: Some(f64::NAN), ..normalize(NormKind::Layer, input()) };
     assert_eq!(refused_fields(client.normalize(request).await), ["input.data", "eps"]);
@@ -53,8 +56,74 @@ async fn all_wrong_arguments_of_its_backward_pass_are_named() {
     let refused = refused_fields(client.normalize_backward(request.clone()).await);
     assert_eq!(refused, ["channel_axis", "groups", "grad_output.shape"]);
     let request = pb::NormalizeBackwardRequest { grad_output: Some(short()), ..request };
-    let refused = refused_fields(client.normalize_backward(request).await);
+    let refused = refused_fields(client.normalize_backward(request.clone()).await);
     assert_eq!(refused, ["grad_output.data", "channel_axis", "groups"]);
+    // Of what cannot be decoded the shape and the dtype may be known.
+    let double = pb::DataType::Float64.into();
+    let grad_output = Some(pb::Tensor { dtype: double, shape: vec![24], ..short() });
+    let request = pb::NormalizeBackwardRequest { input: Some(short()), grad_output, ..request };
+    let expected =
+        ["input.data", "grad_output.data", "channel_axis", "groups", "grad_output.shape", "grad_output.dtype"];
+    assert_eq!(refused_fields(client.normalize_backward(request).await), expected);
+}
+
+/// What is wrong with one argument hides nothing that is wrong with another, if it does not follow from it.
+#[tokio::test]
+async fn a_wrong_argument_of_a_normalization_hides_no_other() {
+    let (_server, mut client) = start().await;
+    let five = || Some(f32s(&[5], &[1.0; 5]));
+    let request = pb::NormalizeRequest {
+        axes: vec![5, 1, -2],
+        channel_axis: Some(7),
+        momentum: Some(1e300),
+        running_mean: five(),
+        ..normalize(NormKind::Batch, input())
+    };
+    let axes = ["channel_axis", "axes[0]", "axes[2]", "running_var", "momentum"];
+    for kind in [0, 77] {
+        let request = pb::NormalizeRequest { kind, ..request.clone() };
+        assert_eq!(refused_fields(client.normalize(request).await), [&["kind"], &axes[..]].concat());
+    }
+    let unreadable = [
+        ("input.data", short()),
+        ("input.dtype", pb::Tensor { dtype: 9, ..input() }),
+        ("input.float_data", pb::Tensor { float_data: vec![1.0], ..input() }),
+    ];
+    for (field, input) in unreadable {
+        let request = pb::NormalizeRequest { input: Some(input.clone()), ..request.clone() };
+        assert_eq!(refused_fields(client.normalize(request.clone()).await), [&[field], &axes[..]].concat());
+        let request = pb::NormalizeRequest {
+            axes: vec![],
+            channel_axis: None,
+            weight: Some(pb::Tensor { dtype: 9, ..five().expect("it is there") }),
+            bias: Some(pb::Tensor { data: vec![0; 3].into(), ..five().expect("it is there") }),
+            groups: 2,
+            ..request
+        };
+        let expected = [
+            "weight.dtype",
+            "bias.data",
+            field,
+            "groups",
+            "running_var",
+            "momentum",
+            "weight.shape",
+            "bias.shape",
+            "running_mean.shape",
+        ];
+        assert_eq!(refused_fields(client.normalize(request).await), expected);
+    }
+    // Without a shape nothing is said that depends on it.
+    let unknown = pb::Tensor { shape: vec![2, -4, 3], ..input() };
+    let request = pb::NormalizeRequest {
+        axes: vec![5, 1, 1],
+        groups: 2,
+        weight: Some(pb::Tensor { dtype: 9, ..five().expect("it is there") }),
+        input: Some(unknown),
+        ..normalize(NormKind::Layer, input())
+    };
+    let expected = ["weight.dtype", "input.shape[1]", "groups", "axes[2]"];
+    assert_eq!(refused_fields(client.normalize(request).await), expected);
 }
 
 #[tokio::test]
@@ -78,7 +147,23 @@ async fn all_wrong_arguments_of_a_dropout_are_named() {
     };
     assert_eq!(refused_fields(client.dropout_backward(backward).await), expected);
     let request = pb::DropoutRequest { input: Some(short()), kind: 9, scaling: 9, ..base.clone() };
-    assert_eq!(refused_fields(client.dropout(request).await), ["input.data", "kind", "scaling", "p"]);
+    assert_eq!(refused_fields(client.dropout(request).await), ["input.data", "kind", "scaling", "p", "channel_axis",]);
+    for (channel_axis, offset, expected) in
+        [(0, 0, &["channel_axis"][..]), (1, u64::MAX - 6, &["offset"]), (-2, 0, &[]), (-4, 0, &["channel_axis"])]
+    {
+        let channel_axis = Some(channel_axis);
+        let wrong = |kind, input| pb::DropoutRequest {
+            input: Some(input),
+            kind,
+            channel_axis,
+            offset,
+            ..dropout(0.5, short())
+        };
+        let unknown = client.dropout(wrong(9, input())).await;
+        assert_eq!(refused_fields(unknown), [&["kind"], expected].concat());
+        let unreadable = client.dropout(wrong(DropoutKind::Channel.into(), short())).await;
+        assert_eq!(refused_fields(unreadable), [&["input.data"], expected].concat());
+    }
     let request = pb::DropoutRequest { input: None, p: None, ..base };
     assert_eq!(refused_fields(client.dropout(request).await), ["input", "p", "scaling"]);
 }
@@ -117,6 +202,43 @@ async fn all_wrong_arguments_of_a_clipping_are_named() {
     let messages = [pb::MeasureGradientsRequest { partials, ..Default::default() }];
     let refused = refused_fields(client.measure_gradients(tokio_stream::iter(messages)).await);
     assert_eq!(refused, ["partials[1].largest", "partials[2].norm_type", "partials[3].norm_type"]);
+
+    // Neither what is wrong beside them nor one fault hides another.
+    let three = pb::NormPartial { elements: 1, nan_elements: 2, sum: vec![1; 600].into(), ..partial(-1.0, 1.0) };
+    let ours = ["partials[0].norm_type", "partials[0].elements", "partials[0].largest", "partials[0].sum"];
+    let message = pb::MeasureGradientsRequest { partials: vec![three], ..Default::default() };
+    let of = |message: &pb::MeasureGradientsRequest| tokio_stream::iter([message.clone()]);
+    assert_eq!(refused_fields(client.measure_gradients(of(&message)).await), ours);
+    let message = pb::MeasureGradientsRequest { gradients: vec![short()], ..message };
+    let expected = [&["gradients[0].data"], &ours[..]].concat();
+    assert_eq!(refused_fields(client.measure_gradients(of(&message)).await), expected);
+    let message = pb::MeasureGradientsRequest { norm_type: Some(3.0), ..message };
+    let expected = [&["norm_type", "gradients[0].data"], &ours[1..]].concat();
+    assert_eq!(refused_fields(client.measure_gradients(of(&message)).await), expected);
+}
+
+/// Numbers are told in the shortest form that reads back.
+#[tokio::test]
+async fn numbers_are_told_in_few_words() {
+    let (_server, mut client) = start().await;
+    let request = pb::ClipGradientsRequest { epsilon: Some(-5e-324), ..clip(ClipMode::Norm, -1e300, vec![]) };
+    let status = refusal(client.clip_gradients(request).await, Code::InvalidArgument);
+    assert_eq!(
+        status.message(),
+        "threshold: expected a number not below 0, got -1e300; epsilon: expected a finite number not below 0, got -5e-324"
+    );
+    let request = pb::NormalizeRequest {
+        eps: Some(-1e300),
+        momentum: Some(1e-300 - 1e10),
+        ..normalize(NormKind::Layer, input())
+    };
+    let status = refusal(client.normalize(request).await, Code::InvalidArgument);
+    assert_eq!(
+        status.message(),
+        "eps: expected a finite number not below 0, got -1e300; momentum: expected a number in [0, 1], got -10000000000"
+    );
+    let status = refusal(client.dropout(dropout(1e300, input())).await, Code::InvalidArgument);
+    assert_eq!(status.message(), "p: expected a probability in [0, 1], got 1e300");
 }
 
 /// The list ends where a status would be too long, and the words say how many more there are.

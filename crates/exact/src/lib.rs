@@ -18,9 +18,11 @@
 //! # Ok::<(), evenkeel_exact::MergeError>(())
 //! ```
 
+mod brief;
 mod float;
 mod partial;
 mod sum;
 
+pub use brief::Brief;
 pub use partial::{InvalidPartial, MergeError, NormOrder, NormPartial, Parts};
 pub use sum::{ExactSum, SumTooLong};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{ExactSum, SumTooLong, sum::significant};
+use crate::{Brief, ExactSum, SumTooLong, sum::significant};
 
 /// The orders of norms whose terms are exact, so that their sums can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +93,8 @@ pub enum InvalidPartial {
     SumTooLarge,
     /// `sum` is not empty where the order is infinity.
     SumOfInfinity,
+    /// `sum` is no sum of float64, which are multiples of 2^1074 units, where the order is 1.
+    SumBetween,
 }
 
 impl InvalidPartial {
@@ -102,7 +104,7 @@ impl InvalidPartial {
             Self::NormType(_) | Self::OtherOrder { .. } => "norm_type",
             Self::TooManyElements | Self::Counts => "elements",
             Self::Largest(_) => "largest",
-            Self::SumTooLong(_) | Self::SumTooLarge | Self::SumOfInfinity => "sum",
+            Self::SumTooLong(_) | Self::SumTooLarge | Self::SumOfInfinity | Self::SumBetween => "sum",
         }
     }
 }
@@ -110,18 +112,21 @@ impl InvalidPartial {
 impl fmt::Display for InvalidPartial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NormType(given) => write!(f, "expected 1, 2 or infinity, whose sums are exact, got {given}"),
+            Self::NormType(given) => {
+                write!(f, "expected 1, 2 or infinity, whose sums are exact, got {}", Brief(*given))
+            }
             Self::OtherOrder { expected, given } => {
                 write!(f, "expected {}, got {}", expected.norm_type(), given.norm_type())
             }
             Self::TooManyElements => f.write_str("expected no more than 2^59, with those it is merged with"),
             Self::Counts => f.write_str("expected at least as many as nan_elements and infinite_elements together"),
             Self::Largest(given) => {
-                write!(f, "expected a finite number, above 0 only with norm_type infinity, got {given}")
+                write!(f, "expected a finite number, above 0 only with norm_type infinity, got {}", Brief(*given))
             }
             Self::SumTooLong(error) => error.fmt(f),
             Self::SumTooLarge => f.write_str("expected no more than the finite elements can add up to"),
             Self::SumOfInfinity => f.write_str("expected none with norm_type infinity"),
+            Self::SumBetween => f.write_str("expected a multiple of 2^1074 with norm_type 1, as every float64 is"),
         }
     }
 }
@@ -336,36 +341,83 @@ impl NormPartial {
 }
 
 impl<S: AsRef<[u8]>> Parts<S> {
+    /// All that is wrong with them, alone and, if that is known, beside the order that they are to be merged into.
+    pub fn faults(&self, order: Option<NormOrder>) -> Vec<InvalidPartial> {
+        let mut faults = Vec::new();
+        self.look(|fault| faults.push(fault));
+        if let (Some(expected), Some(given)) = (order, NormOrder::from_norm_type(self.norm_type))
+            && expected != given
+        {
+            faults.insert(0, InvalidPartial::OtherOrder { expected, given });
+        }
+        faults
+    }
+
     /// The order, the counts and the sum without zeros at its end, if they can be those of some elements.
     fn validated(&self) -> Result<(NormOrder, Counts, &[u8]), InvalidPartial> {
-        let &Self { norm_type, elements, nan_elements: nan, infinite_elements: infinite, largest, ref sum } = self;
-        let order = NormOrder::from_norm_type(norm_type).ok_or(InvalidPartial::NormType(norm_type))?;
-        if elements > NormPartial::MAX_ELEMENTS {
-            return Err(InvalidPartial::TooManyElements);
+        let mut first = None;
+        let found = self.look(|fault| {
+            first.get_or_insert(fault);
+        });
+        match (first, found) {
+            (None, Some(found)) => Ok(found),
+            (Some(fault), _) => Err(fault),
+            (None, None) => Err(InvalidPartial::NormType(self.norm_type)),
         }
-        let special = nan.checked_add(infinite);
-        let finite = special.and_then(|special| elements.checked_sub(special)).ok_or(InvalidPartial::Counts)?;
-        let has_largest = order == NormOrder::Infinity;
-        if !largest.is_finite() || largest < 0.0 || largest > 0.0 && !(has_largest && finite > 0) {
-            return Err(InvalidPartial::Largest(largest));
+    }
+
+    /// As [`validated`](Self::validated); hands each fault to `tell`, whatever the others are. `None`: the order is not known.
+    fn look(&self, mut tell: impl FnMut(InvalidPartial)) -> Option<(NormOrder, Counts, &[u8])> {
+        let &Self { norm_type, elements, nan_elements: nan, infinite_elements: infinite, largest, ref sum } = self;
+        let order = NormOrder::from_norm_type(norm_type);
+        if order.is_none() {
+            tell(InvalidPartial::NormType(norm_type));
+        }
+        let finite = nan.checked_add(infinite).and_then(|special| elements.checked_sub(special));
+        if elements > NormPartial::MAX_ELEMENTS {
+            tell(InvalidPartial::TooManyElements);
+        } else if finite.is_none() {
+            tell(InvalidPartial::Counts);
+        }
+        let may_have_largest = order.is_none_or(|order| order == NormOrder::Infinity) && finite != Some(0);
+        if !largest.is_finite() || largest < 0.0 || largest > 0.0 && !may_have_largest {
+            tell(InvalidPartial::Largest(largest));
         }
         let sum = significant(sum.as_ref());
         if sum.len() > ExactSum::MAX_BYTES {
-            return Err(InvalidPartial::SumTooLong(SumTooLong { given: sum.len() }));
+            tell(InvalidPartial::SumTooLong(SumTooLong { given: sum.len() }));
+        } else if let Some(fault) = order.and_then(|order| sum_fault(order, finite, sum)) {
+            tell(fault);
         }
-        // No term reaches 2^term_bits units, which are 2^-2148: a float64 is below 2^1024.
-        let term_bits = match order {
-            NormOrder::One => 2148 + 1024,
-            NormOrder::Two => 2148 + 2048,
-            NormOrder::Infinity if sum.is_empty() => return Ok((order, Counts { elements, nan, infinite }, sum)),
-            NormOrder::Infinity => return Err(InvalidPartial::SumOfInfinity),
-        };
-        let is_possible = sum.is_empty() || whole_units(sum, term_bits).is_some_and(|terms| terms < finite);
-        if !is_possible {
-            return Err(InvalidPartial::SumTooLarge);
-        }
-        Ok((order, Counts { elements, nan, infinite }, sum))
+        Some((order?, Counts { elements, nan, infinite }, sum))
     }
+}
+
+/// What is wrong with the sum of so many finite elements, if it is known how many there are.
+fn sum_fault(order: NormOrder, finite: Option<u64>, sum: &[u8]) -> Option<InvalidPartial> {
+    if sum.is_empty() {
+        return None;
+    }
+    // No term reaches 2^term_bits units, which are 2^-2148: a float64 is below 2^1024.
+    let term_bits = match order {
+        NormOrder::One => 2148 + 1024,
+        NormOrder::Two => 2148 + 2048,
+        NormOrder::Infinity => return Some(InvalidPartial::SumOfInfinity),
+    };
+    if order == NormOrder::One && !is_multiple_of_smallest(sum) {
+        return Some(InvalidPartial::SumBetween);
+    }
+    let terms = whole_units(sum, term_bits);
+    let is_possible = finite.is_none_or(|finite| terms.is_some_and(|terms| terms < finite));
+    (!is_possible).then_some(InvalidPartial::SumTooLarge)
+}
+
+/// Whether a little-endian integer is a multiple of 2^1074: of the smallest float64 above 0, in units of its square.
+fn is_multiple_of_smallest(integer: &[u8]) -> bool {
+    const BYTES: usize = 1074 / 8;
+    const BITS: u8 = (1 << (1074 % 8)) - 1;
+    let (low, high) = integer.split_at(BYTES.min(integer.len()));
+    low.iter().all(|&byte| byte == 0) && high.first().is_none_or(|byte| byte & BITS == 0)
 }
 
 /// How many times 2^bits a little-endian integer has; `None`: more than fit 60 bits.

@@ -7,6 +7,7 @@ mod not_above;
 
 use std::marker::PhantomData;
 
+use evenkeel_exact::Brief;
 use rayon::prelude::*;
 
 use self::factor::Factor;
@@ -84,18 +85,18 @@ impl Clipping {
         let &Self { mode, threshold, norm_type, error_if_nonfinite: _, total_norm, epsilon, not_above } = self;
         let mut found = Violations::new();
         if threshold.is_nan() || threshold < 0.0 {
-            found.add("threshold", format!("expected a number not below 0, got {threshold}"));
+            found.add("threshold", format!("expected a number not below 0, got {}", Brief(threshold)));
         }
         let norm_type = norm_type.unwrap_or(DEFAULT_NORM_TYPE);
         if norm_type.is_nan() || norm_type <= 0.0 {
-            found.add("norm_type", format!("expected a number above 0 or infinity, got {norm_type}"));
+            found.add("norm_type", format!("expected a number above 0 or infinity, got {}", Brief(norm_type)));
         }
         if let Some(total) = total_norm {
             if mode != ClipMode::Norm {
                 found.add("total_norm", "only mode NORM clips by a norm reduced elsewhere");
             }
             if total < 0.0 {
-                found.add("total_norm", format!("expected a norm not below 0, got {total}"));
+                found.add("total_norm", format!("expected a norm not below 0, got {}", Brief(total)));
             }
         }
         if let Some(epsilon) = epsilon {
@@ -103,7 +104,7 @@ impl Clipping {
                 found.add("epsilon", "mode VALUE divides by no norm");
             }
             if !epsilon.is_finite() || epsilon < 0.0 {
-                found.add("epsilon", format!("expected a finite number not below 0, got {epsilon}"));
+                found.add("epsilon", format!("expected a finite number not below 0, got {}", Brief(epsilon)));
             }
         }
         if not_above {
@@ -111,7 +112,8 @@ impl Clipping {
                 found.add("not_above", "mode VALUE has no norm to hold");
             }
             if norm_type > 0.0 && NormOrder::from_norm_type(norm_type).is_none() {
-                let reason = format!("needs a norm_type of 1, 2 or infinity, whose norms are exact, got {norm_type}");
+                let reason =
+                    format!("needs a norm_type of 1, 2 or infinity, whose norms are exact, got {}", Brief(norm_type));
                 found.add("not_above", reason);
             }
             if total_norm.is_some() {
@@ -204,7 +206,7 @@ fn decide(
         Some(total) => Norms { total, per_tensor: Vec::new() },
         None => norms(gradients, norm_type, checkpoint)?,
     };
-    check_finite(spec, total, gradients, checkpoint)?;
+    check_finite(spec, total, &per_tensor, gradients, checkpoint)?;
     let clipped =
         Clipped { total_norm: total, scale: 1.0, clipped_elements: 0, tensor_norms: Vec::new(), data: Vec::new() };
     match spec.mode {
@@ -218,7 +220,7 @@ fn decide(
             let factors: Vec<Factor> = per_tensor.iter().map(|&norm| factor_of(spec, norm)).collect();
             let change = |(&factor, norm): (&Factor, &f64)| Change::scale(factor, norm.is_finite());
             let changes = factors.iter().zip(&per_tensor).map(change).collect();
-            let scale = smallest(factors.into_iter().map(Factor::value));
+            let scale = smallest(factors.into_iter().map(Factor::value)).unwrap_or(factor_of(spec, total).value());
             Ok((Clipped { scale, tensor_norms: per_tensor, ..clipped }, changes))
         }
         ClipMode::Value => {
@@ -231,23 +233,35 @@ fn decide(
     }
 }
 
-/// Refuses a norm that is not finite, if that is wanted.
+/// Refuses a norm that is not finite, if that is wanted: each that gradients are clipped by, or that is reported where they
+/// are clipped by none. A finite norm that was reduced elsewhere tells nothing of these elements, so they are looked at.
 fn check_finite(
     spec: &Clipping,
     total_norm: f64,
+    per_tensor: &[f64],
     gradients: &[TensorRef<'_>],
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    if !spec.error_if_nonfinite || total_norm.is_finite() {
+    if !spec.error_if_nonfinite {
+        return Ok(());
+    }
+    let total_norm = match spec.mode {
+        ClipMode::NormPerTensor if per_tensor.iter().all(|norm| norm.is_finite()) => return Ok(()),
+        ClipMode::Norm if spec.total_norm.is_some_and(f64::is_finite) => {
+            norms(gradients, f64::INFINITY, checkpoint)?.total
+        }
+        ClipMode::Norm | ClipMode::Value | ClipMode::NormPerTensor => total_norm,
+    };
+    if total_norm.is_finite() {
         return Ok(());
     }
     let elements = Box::new(nonfinite::count(gradients, checkpoint)?);
     Err(Error::NonFiniteNorm { total_norm, elements })
 }
 
-/// The smallest factor. A NaN, which `f64::min` would hide, is the smallest: it did the most harm.
-fn smallest(scales: impl IntoIterator<Item = f64>) -> f64 {
-    scales.into_iter().fold(1.0, |least: f64, s| if s.is_nan() || s < least { s } else { least })
+/// The smallest factor, if there is one. A NaN, which `f64::min` would hide, is the smallest: it did the most harm.
+fn smallest(scales: impl IntoIterator<Item = f64>) -> Option<f64> {
+    scales.into_iter().reduce(|least, s| if s.is_nan() || s < least { s } else { least })
 }
 
 /// What `clip_grad_norm_` adds to a norm, which keeps a zero norm from dividing. Optax and TensorFlow add nothing.

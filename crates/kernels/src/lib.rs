@@ -63,9 +63,9 @@ pub use dtype::{DType, Element, decode, encode};
 pub use error::{Error, NonFinite};
 pub use norm::measure_gradients;
 pub use normalize::{
-    NormGradients, NormKind, NormParameters, Normalization, NormalizationByParts, Normalized, PartStatistics,
-    normalize, normalize_backward, normalize_backward_demand, normalize_backward_in_place, normalize_demand,
-    normalize_in_place,
+    KnownTensors, NormGradients, NormKind, NormParameters, Normalization, NormalizationByParts, Normalized,
+    PartStatistics, Sent, normalize, normalize_backward, normalize_backward_demand, normalize_backward_in_place,
+    normalize_demand, normalize_in_place,
 };
 pub use tensor::{LengthMismatch, Tensor, TensorMut, TensorRef};
 pub use violations::{Violation, Violations};

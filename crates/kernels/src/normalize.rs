@@ -8,6 +8,7 @@ mod denominator;
 mod extremes;
 mod forward;
 mod kind;
+mod known;
 mod layout;
 mod mean;
 mod parts;
@@ -29,11 +30,10 @@ use running::Running;
 
 pub use demand::{normalize_backward_demand, normalize_demand};
 pub use kind::NormKind;
+pub use known::{KnownTensors, Sent};
 pub use parts::{NormalizationByParts, PartStatistics};
 
-use crate::{
-    Checkpoint, DType, Error, Tensor, TensorMut, TensorRef, Violations, dtype::with_element, stretch::Stretch,
-};
+use crate::{Checkpoint, Error, Tensor, TensorMut, TensorRef, Violations, dtype::with_element, stretch::Stretch};
 
 /// A normalization and its options; each means what the field of that name in the wire contract means.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,20 +59,6 @@ impl Normalization {
     /// The kind with every option at its default.
     pub fn new(kind: NormKind) -> Self {
         Self { kind, axes: Vec::new(), groups: 0, eps: None, channel_axis: None, training: None, momentum: None }
-    }
-
-    /// What is wrong with it beside these tensors, for an input of this dtype and shape.
-    pub fn check(&self, parameters: &NormParameters<'_>, dtype: DType, shape: &[usize]) -> Violations {
-        let mut found = Violations::new();
-        Plan::find(self, parameters, dtype, shape, &mut found);
-        found
-    }
-
-    /// As [`check`](Self::check), as far as neither the kind nor the tensors matter.
-    pub fn check_numbers(eps: Option<f64>, momentum: Option<f64>) -> Violations {
-        let mut found = Violations::new();
-        plan::check_numbers(eps, momentum, &mut found);
-        found
     }
 }
 

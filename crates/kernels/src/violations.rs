@@ -11,13 +11,6 @@ pub struct Violation {
     pub reason: Cow<'static, str>,
 }
 
-impl Violation {
-    /// The argument at the head of the path: `weight` of `weight.shape`.
-    fn argument(&self) -> &str {
-        self.field.split(['.', '[']).next().unwrap_or_default()
-    }
-}
-
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, reason } = self;
@@ -70,16 +63,11 @@ impl Violations {
         }
     }
 
-    /// Adds those of `others` that are of an argument without one here. The argument that has one is missing where the
-    /// others were looked for, and they may follow from that.
-    pub fn add_independent(&mut self, others: Self) {
-        let known = self.kept.len();
-        for other in others.kept {
-            if !self.kept[..known].iter().any(|violation| violation.argument() == other.argument()) {
-                self.add(other.field, other.reason);
-            }
-        }
-        self.left_out += others.left_out;
+    /// Adds others.
+    pub fn append(&mut self, others: Self) {
+        let Self { kept, left_out } = others;
+        kept.into_iter().for_each(|Violation { field, reason }| self.add(field, reason));
+        self.left_out += left_out;
     }
 
     /// Whether nothing is wrong.
@@ -134,12 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn what_may_follow_from_a_violation_is_none() {
-        let mut violations = Violations::of("running_mean.dtype", "is required");
-        let mut others = Violations::of("running_mean", "required beside running_var");
-        others.add("eps", "is negative");
-        others.add("eps", "is odd");
-        violations.add_independent(others);
-        assert_eq!(violations.to_string(), "running_mean.dtype: is required; eps: is negative; eps: is odd");
+    fn others_come_after_those_that_are_there() {
+        let mut violations = Violations::of("p", "is wrong");
+        let mut others = Violations::of("p", "is odd");
+        (0..Violations::MOST).for_each(|_| others.add("eps", "is negative"));
+        violations.append(others);
+        assert_eq!((violations.iter().len(), violations.left_out()), (Violations::MOST, 2));
+        assert!(violations.to_string().starts_with("p: is wrong; p: is odd; eps: is negative"));
     }
 }

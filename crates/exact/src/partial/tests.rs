@@ -81,6 +81,38 @@ fn parts_that_nothing_has_are_refused() {
     assert_eq!(refused(Parts { sum: vec![1], ..infinity }), "sum");
 }
 
+/// Of order 1 they would be rounded twice. Of order 2 every sum has a root.
+#[test]
+fn sums_that_are_no_sums_of_numbers_are_refused_in_order_1() {
+    let parts = |order, sum: Vec<u8>| Parts { elements: 5, sum, ..NormPartial::new(order).to_parts() };
+    let unit = |bit: usize| {
+        let mut sum = vec![0; bit / 8 + 1];
+        sum[bit / 8] = 1 << (bit % 8);
+        sum
+    };
+    let norm = |order, sum| NormPartial::from_parts(&parts(order, sum)).map(|partial| partial.norm());
+    for bit in [0, 1, 1000, 1071, 1072, 1073] {
+        assert_eq!(norm(NormOrder::One, unit(bit)), Err(InvalidPartial::SumBetween), "{bit}");
+        assert!(norm(NormOrder::Two, unit(bit)).is_ok_and(|norm| norm > 0.0), "{bit}");
+    }
+    assert_eq!(norm(NormOrder::One, unit(1074)), Ok(f64::from_bits(1)));
+    assert_eq!(norm(NormOrder::Two, vec![2]), Ok(f64::from_bits(1)), "the root of 2 is nearer to 1 than to 2");
+    assert_eq!(norm(NormOrder::Two, [unit(2148), vec![0; 9]].concat()), Ok(1.0), "zeros at the end do not matter");
+}
+
+#[test]
+fn all_faults_of_parts_are_told() {
+    let parts =
+        Parts { norm_type: 1.0, elements: 1, nan_elements: 2, infinite_elements: 0, largest: -1.0, sum: vec![1; 600] };
+    let fields =
+        |parts: &Parts, order| -> Vec<&str> { parts.faults(order).iter().map(InvalidPartial::field).collect() };
+    assert_eq!(fields(&parts, None), ["elements", "largest", "sum"]);
+    assert_eq!(fields(&parts, Some(NormOrder::Two)), ["norm_type", "elements", "largest", "sum"]);
+    let unknown = Parts { norm_type: 3.0, largest: 1.0, ..parts };
+    assert_eq!(fields(&unknown, Some(NormOrder::Two)), ["norm_type", "elements", "sum"]);
+    assert_eq!(fields(&NormPartial::new(NormOrder::One).to_parts(), Some(NormOrder::One)), [""; 0]);
+}
+
 /// Counts from elsewhere may be anything: they are refused where they could overflow, alone and together.
 #[test]
 fn counts_from_elsewhere_do_not_overflow() {
@@ -105,7 +137,10 @@ fn counts_from_elsewhere_do_not_overflow() {
 fn sums_are_bounded_by_the_elements_they_are_of() {
     for (order, low) in [(NormOrder::One, 396), (NormOrder::Two, 524)] {
         let parts = |elements: u64, high: u64| {
-            let sum = [&vec![0xFF; low][..], &(high << 4 | 0xF).to_le_bytes()].concat();
+            let mut sum = [&vec![0xFF; low][..], &(high << 4 | 0xF).to_le_bytes()].concat();
+            if order == NormOrder::One {
+                sum[..=1074 / 8].fill(0);
+            }
             Parts { elements, sum, ..NormPartial::new(order).to_parts() }
         };
         for elements in [1, 2, 1000, (1 << 58) - 1, 1 << 58] {
@@ -122,7 +157,7 @@ fn sums_are_bounded_by_the_elements_they_are_of() {
         let none = Parts { elements: 3, nan_elements: 2, infinite_elements: 1, ..parts(0, 0) };
         assert_eq!(NormPartial::from_parts(&none), Err(InvalidPartial::SumTooLarge), "no element is finite");
         let all = Parts { sum: vec![0xFF; ExactSum::MAX_BYTES], ..parts(1, 0) };
-        assert_eq!(NormPartial::from_parts(&all), Err(InvalidPartial::SumTooLarge));
+        assert_eq!(NormPartial::from_parts(&all).map_err(|error| error.field()), Err("sum"));
     }
     let largest = Parts { largest: 1.0, ..NormPartial::new(NormOrder::Infinity).to_parts() };
     assert_eq!(NormPartial::from_parts(&largest), Err(InvalidPartial::Largest(1.0)), "of no elements");

@@ -23,23 +23,24 @@ pub(super) fn decide(
     checkpoint: &dyn Checkpoint,
 ) -> Result<(Clipped, Vec<Option<Change>>), Error> {
     let (total, per_tensor) = bounded(gradients, order, spec.threshold, checkpoint)?;
-    check_finite(spec, total.norm, gradients, checkpoint)?;
+    let tensor_norms: Vec<f64> = per_tensor.iter().map(|norm| norm.norm).collect();
+    check_finite(spec, total.norm, &tensor_norms, gradients, checkpoint)?;
     let clipped =
         Clipped { total_norm: total.norm, scale: 1.0, clipped_elements: 0, tensor_norms: Vec::new(), data: Vec::new() };
     if spec.mode == ClipMode::NormPerTensor {
         let factors: Vec<Factor> = per_tensor.iter().map(|norm| factor_down(spec, norm)).collect();
         let changes = factors.iter().zip(&per_tensor).map(|(&factor, norm)| change(factor, norm)).collect();
-        let tensor_norms = per_tensor.into_iter().map(|norm| norm.norm).collect();
-        let scales = factors.into_iter().map(Factor::value_down);
-        return Ok((Clipped { scale: smallest(scales), tensor_norms, ..clipped }, changes));
+        let scale = smallest(factors.into_iter().map(Factor::value_down));
+        let scale = scale.unwrap_or(factor_down(spec, &total).value_down());
+        return Ok((Clipped { scale, tensor_norms, ..clipped }, changes));
     }
     let factor = factor_down(spec, &total);
     Ok((Clipped { scale: factor.value_down(), ..clipped }, vec![change(factor, &total); gradients.len()]))
 }
 
-/// The factor for a norm, rounded down; 1 where the norm is not above the threshold.
+/// The factor for a norm, rounded down; 1 where the norm is not above the threshold, but 0 where that is 0.
 fn factor_down(spec: &Clipping, norm: &Bounded) -> Factor {
-    if !norm.is_above {
+    if !norm.is_above && spec.threshold > 0.0 {
         return Factor::NONE;
     }
     if !norm.norm.is_finite() {

@@ -1,5 +1,7 @@
 //! Which draw is that of which element.
 
+use evenkeel_exact::Brief;
+
 use super::{Dropout, DropoutScaling};
 use crate::Violations;
 
@@ -19,7 +21,7 @@ pub(super) struct Draws {
 /// Adds what is wrong whatever the shape is.
 pub(super) fn check(spec: &Dropout, found: &mut Violations) {
     if !(0.0..=1.0).contains(&spec.p) {
-        found.add("p", format!("expected a probability in [0, 1], got {}", spec.p));
+        found.add("p", format!("expected a probability in [0, 1], got {}", Brief(spec.p)));
     }
     if spec.kind.is_alpha() && spec.scaling == DropoutScaling::None {
         found.add("scaling", "the alpha kinds have their own scaling; NONE does not apply");

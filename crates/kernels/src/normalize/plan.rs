@@ -1,7 +1,11 @@
 //! From a normalization's arguments to what is to be computed: every check is here, and past it nothing is invalid.
 
+use std::collections::HashSet;
+
+use evenkeel_exact::Brief;
+
 use super::{NormKind, NormParameters, Normalization, denominator::Denominator, kind::those, layout::Layout};
-use crate::{DType, TensorRef, Violations};
+use crate::{DType, Violations};
 
 /// A normalization of one shape.
 pub(super) struct Plan {
@@ -72,7 +76,8 @@ impl Plan {
         let channel_axis = channel_axis(spec, shape, found);
         let groups = groups(spec, channel_axis.map(|axis| axis.map_or(0, |axis| shape[axis])), found);
         let axes = pooled_axes(spec, shape.len(), channel_axis, found);
-        let source = source(spec, parameters, found);
+        let are_sent = [parameters.running_mean, parameters.running_var].map(|tensor| tensor.is_some());
+        let source = source(spec, are_sent, found);
         let eps = eps(spec, dtype, source, found);
         let momentum = momentum(spec.momentum, found);
         let channel_shape: Option<Vec<usize>> =
@@ -83,12 +88,15 @@ impl Plan {
             None => None,
         };
         let affine_shape = affine_shape.filter(|_| spec.kind.has_affine());
-        check_affine(spec.kind, parameters, found);
-        check_shape("weight.shape", parameters.weight, affine_shape.as_deref(), found);
-        check_shape("bias.shape", parameters.bias, affine_shape.as_deref(), found);
+        let [weight, bias] = [parameters.weight, parameters.bias].map(|tensor| tensor.map(|tensor| tensor.shape()));
+        check_affine(spec.kind, [weight.is_some(), bias.is_some()], found);
+        check_shape("weight.shape", weight, affine_shape.as_deref(), found);
+        check_shape("bias.shape", bias, affine_shape.as_deref(), found);
         if spec.kind.has_running_statistics() {
-            check_shape("running_mean.shape", parameters.running_mean, channel_shape.as_deref(), found);
-            check_shape("running_var.shape", parameters.running_var, channel_shape.as_deref(), found);
+            let running = [parameters.running_mean, parameters.running_var];
+            let [mean, var] = running.map(|tensor| tensor.map(|tensor| tensor.shape()));
+            check_shape("running_mean.shape", mean, channel_shape.as_deref(), found);
+            check_shape("running_var.shape", var, channel_shape.as_deref(), found);
         }
         let (channel_axis, groups, axes, channel_shape) = (channel_axis?, groups?, axes?, channel_shape?);
         let pooled: Vec<bool> = (0..shape.len()).map(|axis| axes.contains(&axis)).collect();
@@ -143,14 +151,8 @@ impl Plan {
     }
 }
 
-/// Adds what is wrong with options whatever the kind and the tensors are.
-pub(super) fn check_numbers(eps: Option<f64>, momentum_given: Option<f64>, found: &mut Violations) {
-    check_eps(eps, found);
-    momentum(momentum_given, found);
-}
-
 /// The axis that a signed number names.
-fn resolve(field: impl Fn() -> String, axis: i32, rank: usize, found: &mut Violations) -> Option<usize> {
+pub(super) fn resolve(field: impl Fn() -> String, axis: i32, rank: usize, found: &mut Violations) -> Option<usize> {
     let from_start = if axis < 0 { i64::from(axis) + rank as i64 } else { i64::from(axis) };
     let resolved = usize::try_from(from_start).ok().filter(|&axis| axis < rank);
     if resolved.is_none() {
@@ -161,7 +163,7 @@ fn resolve(field: impl Fn() -> String, axis: i32, rank: usize, found: &mut Viola
 
 /// The axis of the channels, if the kind has one; `None`: it cannot be known.
 #[expect(clippy::option_option, reason = "what is not known is not what is not there")]
-fn channel_axis(spec: &Normalization, shape: &[usize], found: &mut Violations) -> Option<Option<usize>> {
+pub(super) fn channel_axis(spec: &Normalization, shape: &[usize], found: &mut Violations) -> Option<Option<usize>> {
     let (rank, kind) = (shape.len(), spec.kind);
     let is_enough = rank >= kind.least_rank();
     if !is_enough {
@@ -180,7 +182,7 @@ fn channel_axis(spec: &Normalization, shape: &[usize], found: &mut Violations) -
 
 /// The number of groups, if the kind has them. `channels`: how many there are, if that is known.
 #[expect(clippy::option_option, reason = "what is not known is not what is not there")]
-fn groups(spec: &Normalization, channels: Option<usize>, found: &mut Violations) -> Option<Option<usize>> {
+pub(super) fn groups(spec: &Normalization, channels: Option<usize>, found: &mut Violations) -> Option<Option<usize>> {
     let groups = spec.groups;
     if spec.kind != NormKind::Group {
         if groups != 0 {
@@ -198,17 +200,11 @@ fn groups(spec: &Normalization, channels: Option<usize>, found: &mut Violations)
     None
 }
 
-/// `channel_axis`: as [`channel_axis`] gives it.
-#[expect(clippy::option_option, reason = "what is not known is not what is not there")]
-fn pooled_axes(
-    spec: &Normalization,
-    rank: usize,
-    channel_axis: Option<Option<usize>>,
-    found: &mut Violations,
-) -> Option<Vec<usize>> {
-    let mut axes = Vec::with_capacity(rank.min(spec.axes.len() + 1));
+/// The axes that signed numbers name, each once.
+pub(super) fn resolve_axes(given: &[i32], rank: usize, found: &mut Violations) -> Option<Vec<usize>> {
+    let mut axes = Vec::with_capacity(rank.min(given.len()) + 1);
     let mut all_are_right = true;
-    for (index, &axis) in spec.axes.iter().enumerate() {
+    for (index, &axis) in given.iter().enumerate() {
         match resolve(|| format!("axes[{index}]"), axis, rank, found) {
             Some(resolved) if axes.contains(&resolved) => {
                 found.add_with(|| (format!("axes[{index}]"), format!("axis {resolved} is named twice")));
@@ -218,7 +214,29 @@ fn pooled_axes(
             None => all_are_right = false,
         }
     }
-    let channel_axis = channel_axis.filter(|_| all_are_right)?;
+    all_are_right.then_some(axes)
+}
+
+/// Adds the axes that are named twice by the same number, of a tensor of any rank.
+pub(super) fn check_repeated(given: &[i32], found: &mut Violations) {
+    let mut seen = HashSet::new();
+    for (index, &axis) in given.iter().enumerate() {
+        if !seen.insert(axis) {
+            found.add_with(|| (format!("axes[{index}]"), format!("axis {axis} is named twice")));
+        }
+    }
+}
+
+/// `channel_axis`: as [`channel_axis`] gives it.
+#[expect(clippy::option_option, reason = "what is not known is not what is not there")]
+pub(super) fn pooled_axes(
+    spec: &Normalization,
+    rank: usize,
+    channel_axis: Option<Option<usize>>,
+    found: &mut Violations,
+) -> Option<Vec<usize>> {
+    let axes = resolve_axes(&spec.axes, rank, found);
+    let (channel_axis, mut axes) = (channel_axis?, axes?);
     if axes.is_empty() {
         axes = spec.kind.default_axes(rank, channel_axis);
     }
@@ -229,20 +247,25 @@ fn pooled_axes(
     Some(axes)
 }
 
-fn source(spec: &Normalization, parameters: &NormParameters<'_>, found: &mut Violations) -> Option<Source> {
-    let (mean, var) = (parameters.running_mean.is_some(), parameters.running_var.is_some());
-    if !spec.kind.has_running_statistics() {
-        for (field, _) in [("running_mean", mean), ("running_var", var)].into_iter().filter(|&(_, is_sent)| is_sent) {
-            found.add(field, format!("only {} have running statistics", those(NormKind::has_running_statistics)));
-        }
-        return Some(Source::Input);
-    }
+/// Whether both running statistics are there, or neither is; `None`: one is.
+pub(super) fn check_both([mean, var]: [bool; 2], found: &mut Violations) -> Option<bool> {
     if mean != var {
         let (missing, there) = if mean { ("running_var", "running_mean") } else { ("running_mean", "running_var") };
         found.add(missing, format!("required beside {there}"));
         return None;
     }
-    let has_running = mean;
+    Some(mean)
+}
+
+/// `are_sent`: whether the running mean is there, and the running variance.
+pub(super) fn source(spec: &Normalization, are_sent: [bool; 2], found: &mut Violations) -> Option<Source> {
+    if !spec.kind.has_running_statistics() {
+        for (field, _) in ["running_mean", "running_var"].into_iter().zip(are_sent).filter(|&(_, is_sent)| is_sent) {
+            found.add(field, format!("only {} have running statistics", those(NormKind::has_running_statistics)));
+        }
+        return Some(Source::Input);
+    }
+    let has_running = check_both(are_sent, found)?;
     match spec.training {
         Some(false) if !has_running => {
             found.add("running_mean", "required when training is false");
@@ -255,7 +278,7 @@ fn source(spec: &Normalization, parameters: &NormParameters<'_>, found: &mut Vio
 }
 
 /// `source`: `None` if it cannot be known.
-fn eps(spec: &Normalization, dtype: DType, source: Option<Source>, found: &mut Violations) -> Option<f64> {
+pub(super) fn eps(spec: &Normalization, dtype: DType, source: Option<Source>, found: &mut Violations) -> Option<f64> {
     let Some(eps) = spec.eps else {
         return Some(spec.kind.default_eps(dtype));
     };
@@ -270,36 +293,41 @@ fn eps(spec: &Normalization, dtype: DType, source: Option<Source>, found: &mut V
 }
 
 /// Whether it is a number that can be added to a variance.
-fn check_eps(eps: Option<f64>, found: &mut Violations) -> bool {
+pub(super) fn check_eps(eps: Option<f64>, found: &mut Violations) -> bool {
     let wrong = eps.filter(|eps| !eps.is_finite() || *eps < 0.0);
     if let Some(eps) = wrong {
-        found.add("eps", format!("expected a finite number not below 0, got {eps}"));
+        found.add("eps", format!("expected a finite number not below 0, got {}", Brief(eps)));
     }
     wrong.is_none()
 }
 
-fn momentum(given: Option<f64>, found: &mut Violations) -> Option<f64> {
+pub(super) fn momentum(given: Option<f64>, found: &mut Violations) -> Option<f64> {
     let momentum = given.unwrap_or(0.1);
     if (0.0..=1.0).contains(&momentum) {
-        return Some(momentum);
+        return Some(momentum + 0.0); // of -0.0: 0
     }
-    found.add("momentum", format!("expected a number in [0, 1], got {momentum}"));
+    found.add("momentum", format!("expected a number in [0, 1], got {}", Brief(momentum)));
     None
 }
 
-/// Adds weight and bias, if the kind has none.
-fn check_affine(kind: NormKind, parameters: &NormParameters<'_>, found: &mut Violations) {
-    let sent = [("weight", parameters.weight.is_some()), ("bias", parameters.bias.is_some())];
-    for (field, _) in sent.into_iter().filter(|&(_, is_sent)| is_sent && !kind.has_affine()) {
+/// Adds weight and bias, if the kind has none. `are_sent`: whether each is there.
+pub(super) fn check_affine(kind: NormKind, are_sent: [bool; 2], found: &mut Violations) {
+    for (field, _) in ["weight", "bias"].into_iter().zip(are_sent).filter(|&(_, is_sent)| is_sent && !kind.has_affine())
+    {
         found.add(field, format!("only {} have weight and bias", those(NormKind::has_affine)));
     }
 }
 
 /// `expected`: `None` if it cannot be known.
-fn check_shape(field: &'static str, tensor: Option<TensorRef<'_>>, expected: Option<&[usize]>, found: &mut Violations) {
-    if let (Some(tensor), Some(expected)) = (tensor, expected)
-        && tensor.shape() != expected
+pub(super) fn check_shape(
+    field: &'static str,
+    given: Option<&[usize]>,
+    expected: Option<&[usize]>,
+    found: &mut Violations,
+) {
+    if let (Some(given), Some(expected)) = (given, expected)
+        && given != expected
     {
-        found.add(field, format!("expected {expected:?}, got {:?}", tensor.shape()));
+        found.add(field, format!("expected {expected:?}, got {given:?}"));
     }
 }

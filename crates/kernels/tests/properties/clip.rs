@@ -394,6 +394,51 @@ fn factors_that_are_no_normal_numbers_scale_exactly() {
     }
 }
 
+/// Whether a tensor is there or not, and whatever the mode is, the factor of a norm is the same; that of a threshold of 0 is 0.
+#[test]
+fn the_factor_of_nothing_is_that_of_a_norm_of_0() {
+    for mode in [ClipMode::Norm, ClipMode::NormPerTensor] {
+        for gradients in [vec![], vec![tensor(DType::F32, &[0], &[])], vec![tensor(DType::F64, &[2], &[0.0, -0.0])]] {
+            for epsilon in [None, Some(0.0), Some(4.0)] {
+                let scale = |threshold, not_above| {
+                    clip(&Clipping { epsilon, not_above, ..clipping(mode, threshold) }, &gradients).scale
+                };
+                let expected = f64::min(1.0, 1.0 / epsilon.unwrap_or(1e-6));
+                assert_eq!(
+                    (scale(1.0, false), scale(1.0, true)),
+                    (expected, 1.0),
+                    "{mode:?} {gradients:?} {epsilon:?}"
+                );
+                assert_eq!((scale(0.0, false), scale(0.0, true)), (0.0, 0.0), "{mode:?} {gradients:?} {epsilon:?}");
+            }
+        }
+    }
+}
+
+/// `error_if_nonfinite` is about what gradients are clipped by, and about the gradients.
+#[test]
+fn an_error_is_for_norms_that_clip_and_for_elements() {
+    let strict = |mode| Clipping { error_if_nonfinite: true, ..clipping(mode, 1.0) };
+    let large = [tensor(DType::F64, &[1], &[1.7e308]), tensor(DType::F64, &[1], &[-1.7e308])];
+    for not_above in [false, true] {
+        let spec = Clipping { not_above, epsilon: Some(0.0), ..strict(ClipMode::NormPerTensor) };
+        let got = clip(&spec, &large);
+        assert_eq!((got.total_norm, got.tensor_norms), (f64::INFINITY, vec![1.7e308; 2]));
+        let views: Vec<TensorRef<'_>> = large.iter().map(Tensor::view).collect();
+        let together = clip_both(&Clipping { mode: ClipMode::Norm, ..spec }, &views);
+        assert!(matches!(together, Err(Error::NonFiniteNorm { .. })), "{together:?}");
+    }
+    let sent = Clipping { total_norm: Some(2.0), ..strict(ClipMode::Norm) };
+    for (x, norm) in [(f64::NAN, "NaN"), (f64::NEG_INFINITY, "inf")] {
+        let error = clip_both(&sent, &[tensor(DType::F16, &[2], &[1.0, x]).view()]);
+        let Err(Error::NonFiniteNorm { total_norm, elements }) = error else { panic!("{x}: {error:?}") };
+        assert_eq!((total_norm.to_string().as_str(), elements.first.as_slice()), (norm, &[0][..]));
+    }
+    assert_eq!(clip(&sent, &[tensor(DType::F16, &[1], &[1.0])]).total_norm, 2.0);
+    let infinite = clip_both(&Clipping { total_norm: Some(f64::INFINITY), ..sent }, &[]);
+    assert!(matches!(infinite, Err(Error::NonFiniteNorm { total_norm: f64::INFINITY, .. })), "{infinite:?}");
+}
+
 /// An option of -0.0 is one of 0, whatever it is and whatever it is beside.
 #[test]
 fn negative_zero_is_zero() {

@@ -1,6 +1,6 @@
 //! What L2 normalization alone has: a norm that is compared with eps.
 
-use evenkeel_kernels::{DType, NormKind, NormParameters, Normalization, Tensor};
+use evenkeel_kernels::{DType, Error, NormKind, NormParameters, Normalization, Tensor};
 use proptest::prelude::*;
 
 use super::{
@@ -141,10 +141,12 @@ fn infinite_elements_are_nan_and_the_others_zero() {
 fn it_has_no_parameters() {
     let input = tensor(DType::F32, &[2, 4], &[1.0; 8]);
     let four = tensor(DType::F32, &[4], &[1.0; 4]);
-    let refused = |spec: &Normalization, parameters: NormParameters<'_>| {
-        let violations = spec.check(&parameters, input.dtype(), input.shape());
-        only(&violations)
-    };
+    let refused =
+        |spec: &Normalization, parameters: NormParameters<'_>| match normalize_in_both(spec, &parameters, input.view())
+        {
+            Err(Error::Invalid(violations)) => only(&violations),
+            other => panic!("it is not refused: {other:?}"),
+        };
     let (spec, none, some) = (Normalization::new(NormKind::L2), NormParameters::default(), Some(four.view()));
     assert_eq!(refused(&spec, NormParameters { weight: some, ..none }), "weight");
     assert_eq!(refused(&spec, NormParameters { bias: some, ..none }), "bias");
