@@ -74,12 +74,11 @@ impl MeasureGradients {
                 checkpoint.check()?;
             }
             if let Err(error) = total.merge_parts(partial) {
-                match error {
-                    // It has no other fault.
-                    InvalidPartial::TooManyElements if partial.elements <= NormPartial::MAX_ELEMENTS => {
-                        add_fault(index, &error, &mut found);
-                    }
-                    _ => add_faults(index, partial, Some(self.order), &mut found),
+                // Only with those before it there may be too many elements; then it has no other fault.
+                if error == InvalidPartial::TooManyElements && partial.elements <= NormPartial::MAX_ELEMENTS {
+                    add_fault(index, &error, &mut found);
+                } else {
+                    add_faults(index, partial, Some(self.order), &mut found);
                 }
             }
         }

@@ -255,8 +255,8 @@ fn pad(mask: &mut [u8], count: usize) {
 enum Select {
     /// Kept: the same bits; dropped: +0.0.
     Bits,
-    /// Kept: `(x + shift) * scale`, in float64 and rounded once; dropped: `fill`.
-    Affine { shift: f64, scale: f64, fill: f64 },
+    /// Kept: `scale * x + shift`, in float64 and rounded once; dropped: `fill`.
+    Affine { scale: f64, shift: f64, fill: f64 },
     /// What alpha dropout makes of them where that is not enough.
     Alpha(Alpha),
 }
@@ -270,11 +270,11 @@ impl Select {
             return Self::Bits; // nothing is kept, or it is kept as it is
         }
         if !spec.kind.is_alpha() {
-            return Self::Affine { shift: NO_SHIFT, scale: inverted(spec.p), fill: 0.0 };
+            return Self::Affine { scale: inverted(spec.p), shift: NO_SHIFT, fill: 0.0 };
         }
         let alpha = Alpha::new(spec.p);
-        match alpha.plain_shift(dtype) {
-            Some(shift) => Self::Affine { shift, scale: alpha.scale(), fill: alpha.fill() },
+        match alpha.scaled_shift(dtype) {
+            Some(shift) => Self::Affine { scale: alpha.scale(), shift, fill: alpha.fill() },
             None => Self::Alpha(alpha),
         }
     }
@@ -284,7 +284,7 @@ impl Select {
             return Self::Bits;
         }
         let scale = if spec.kind.is_alpha() { Alpha::new(spec.p).scale() } else { inverted(spec.p) };
-        Self::Affine { shift: NO_SHIFT, scale, fill: 0.0 }
+        Self::Affine { scale, shift: NO_SHIFT, fill: 0.0 }
     }
 }
 
@@ -371,10 +371,9 @@ impl<E: Element> Kernel for Masked<'_, E> {
                         bytes.iter_mut().for_each(|byte| *byte &= keep);
                     }
                 }
-                Select::Affine { shift, scale, fill } => {
+                Select::Affine { scale, shift, fill } => {
                     let keep = bytes_of(bits);
-                    block
-                        .map_beside::<E, _, _>(&keep[..], |x, keep| if keep == 0 { fill } else { (x + shift) * scale });
+                    block.map_beside::<E, _, _>(&keep[..], |x, keep| if keep == 0 { fill } else { x * scale + shift });
                 }
                 Select::Alpha(alpha) => {
                     let keep = bytes_of(bits);

@@ -114,11 +114,6 @@ impl Lanes {
         self.add_each(&values);
     }
 
-    #[inline(always)]
-    pub(crate) fn total(self) -> f64 {
-        self.sum().value()
-    }
-
     /// The total, with a rounding at each of the additions that make one lane of all: fewer steps than [`sum`](Self::sum)
     /// takes, and the same number where they have nothing to round.
     ///
@@ -239,6 +234,11 @@ impl Double {
     pub(crate) fn over(self, n: f64) -> Self {
         let high = self.high / n;
         Self { high, low: (n.mul_add(-high, self.high) + self.low) / n }
+    }
+
+    #[inline(always)]
+    pub(crate) fn negated(self) -> Self {
+        Self { high: -self.high, low: -self.low }
     }
 
     /// `1 / sqrt(self)`, of a number above 0: a step of Newton from float64's doubles its digits.

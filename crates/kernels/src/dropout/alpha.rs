@@ -42,14 +42,16 @@ impl Alpha {
         self.fill
     }
 
-    /// The shift as one number, if its rest does not matter: the sum of no element is so near to 0 that the rest is more than
-    /// a quarter of an ulp of it. Nearly all probabilities are such for the half types, and eleven of twelve for float32.
-    pub(super) fn plain_shift(&self, dtype: DType) -> Option<f64> {
-        let Double { high, low } = self.shift;
+    /// What is added to an element times the scale, if two roundings suffice: no element is so near to `-shift` that they are more
+    /// than a quarter of an ulp of what is left of it. So it is for the half types with nearly all probabilities.
+    pub(super) fn scaled_shift(&self, dtype: DType) -> Option<f64> {
+        /// Of the shift, more than the roundings of the scale, of both terms and of their sum together.
+        const LOST: f64 = 0.5 / (1u64 << 49) as f64;
+        let Double { high, .. } = self.shift;
         with_element!(dtype, E => {
             let nearest = (E::from_f64(-high).to_f64() + high).abs();
-            let suffices = E::DTYPE != DType::F64 && low.abs() <= nearest * 0.5f64.powi(E::MANTISSA + 3);
-            suffices.then_some(high)
+            let suffices = E::DTYPE != DType::F64 && high * LOST <= nearest * 0.5f64.powi(E::MANTISSA + 3);
+            suffices.then(|| self.shift.times(self.scale).value())
         })
     }
 

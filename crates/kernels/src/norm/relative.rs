@@ -1,83 +1,163 @@
 //! Norms of any order, by terms relative to the largest element.
 //!
-//! No power overflows that way and none that matters vanishes. The terms of a tensor are added exactly, and so are the
-//! tensors' norms, so that order does not matter; but each power is rounded, and depends on the tensor it is in.
-//!
-//! Powers come from the `libm` crate: those of the machine's own library differ in their last bits from one system, and
-//! one CPU, to the next.
+//! No power overflows that way, and none that matters vanishes. The terms of a chunk, and their sum, are pairs of float64;
+//! the sums of chunks and of tensors are added exactly, so that order does not matter. The norm is rounded once.
 
 use std::marker::PhantomData;
 
+use evenkeel_exact::ExactSum;
 use rayon::prelude::*;
 
 use super::{
-    Norms, exact_sum_of,
+    Norms,
     largest::{Largest, larger},
+    powers::{exp2, log2, log2_of_pair, normalized, times_power_of_two},
 };
 use crate::{
     Checkpoint, Element, Error, TensorRef,
     dtype::with_element,
-    lanes::{BLOCK, Lanes},
+    lanes::{BLOCK, Double, Lanes},
     parallel::CHUNK,
     simd::{self, Kernel},
 };
 
 /// The norms of order `p`.
 pub(super) fn norms(tensors: &[TensorRef<'_>], p: f64, checkpoint: &dyn Checkpoint) -> Result<Norms, Error> {
-    let norm = |tensor: &TensorRef<'_>| with_element!(tensor.dtype(), E => norm::<E>(tensor.data(), p, checkpoint));
-    let per_tensor = tensors.par_iter().map(norm).collect::<Result<Vec<_>, _>>()?;
-    let unit = per_tensor.iter().copied().fold(0.0, larger);
-    let total = relative(unit, p, || Ok(exact_sum_of(per_tensor.iter().map(|norm| libm::pow(norm / unit, p)))))?;
-    Ok(Norms { total, per_tensor })
-}
-
-fn norm<E: Element>(data: &[u8], p: f64, checkpoint: &dyn Checkpoint) -> Result<f64, Error> {
-    let chunks = || data.par_chunks(CHUNK * E::DTYPE.size());
-    let checked = |of: &(dyn Fn() -> f64 + Sync)| checkpoint.check().map(|()| of()).map_err(Error::from);
-    let largest = chunks()
-        .map(|data| checked(&|| simd::run(Largest { data, element: PhantomData::<E> })))
-        .try_reduce(|| 0.0, |a, b| Ok(larger(a, b)))?;
-    relative(largest, p, || {
-        let sums =
-            chunks().map(|data| checked(&|| simd::run(Powers { data, unit: largest, p, element: PhantomData::<E> })));
-        Ok(exact_sum_of(sums.collect::<Result<Vec<_>, _>>()?))
-    })
-}
-
-/// `unit * sum^(1/p)`, where the sum's terms are relative to `unit`, the largest value.
-fn relative(unit: f64, p: f64, sum: impl FnOnce() -> Result<f64, Error>) -> Result<f64, Error> {
-    if unit.is_nan() {
-        Ok(f64::NAN) // and not the one that came
-    } else if unit == 0.0 || unit.is_infinite() {
-        Ok(unit)
+    let measure =
+        |tensor: &TensorRef<'_>| with_element!(tensor.dtype(), E => measure::<E>(tensor.data(), p, checkpoint));
+    let measured = tensors.par_iter().map(measure).collect::<Result<Vec<_>, _>>()?;
+    let unit = measured.iter().map(|tensor| tensor.unit).fold(0.0, larger);
+    let total = if Relative::is_number(unit) {
+        let power = Power::new(unit, p);
+        let units = measured.iter().filter(|tensor| tensor.unit > 0.0);
+        Relative { unit, sum: exact_sum(units.map(|tensor| power.of(tensor.unit).times(tensor.sum))) }
     } else {
-        Ok(unit * libm::pow(sum()?, 1.0 / p))
+        Relative { unit, sum: Double::from(0.0) }
+    };
+    let per_tensor = measured.iter().map(|tensor| tensor.norm(p)).collect();
+    Ok(Norms { total: total.norm(p), per_tensor })
+}
+
+/// What has to be known of elements to know their norm.
+struct Relative {
+    /// The largest absolute value; NaN if there is one.
+    unit: f64,
+    /// The sum of `(|x| / unit)^p`, if the unit is a number above 0.
+    sum: Double,
+}
+
+impl Relative {
+    fn is_number(unit: f64) -> bool {
+        unit > 0.0 && unit.is_finite()
+    }
+
+    /// `unit * sum^(1 / p)`, rounded.
+    fn norm(&self, p: f64) -> f64 {
+        /// A power of two that is beyond float64 whatever it is multiplied by: no number has more than 2098 below it.
+        const BEYOND: f64 = 2200.0;
+        let &Self { unit, sum } = self;
+        if unit.is_nan() {
+            return f64::NAN; // and not the one that came
+        }
+        // The root of 1 is 1, and of a logarithm that is nearly 0 a tiny order would make much.
+        if !Self::is_number(unit) || sum == Double::from(1.0) {
+            return unit;
+        }
+        let exponent = log2_of_pair(sum).normalized().over(p);
+        if exponent.high > BEYOND {
+            return f64::INFINITY;
+        }
+        let ((root, power), (mantissa, unit_power)) = (exp2(exponent), normalized(unit));
+        // Both numbers are 1 or more.
+        let power = power + unit_power;
+        if power > f64::MAX_EXP {
+            return f64::INFINITY;
+        }
+        times_power_of_two(root.times(Double::from(mantissa)).value(), power)
     }
 }
 
-/// The sum of `(|x| / unit)^p` over a chunk.
+fn measure<E: Element>(data: &[u8], p: f64, checkpoint: &dyn Checkpoint) -> Result<Relative, Error> {
+    let chunks = || data.par_chunks(CHUNK * E::DTYPE.size());
+    let largest = chunks()
+        .map(|data| {
+            checkpoint.check()?;
+            Ok::<_, Error>(simd::run(Largest { data, element: PhantomData::<E> }))
+        })
+        .try_reduce(|| 0.0, |a, b| Ok(larger(a, b)))?;
+    if !Relative::is_number(largest) {
+        return Ok(Relative { unit: largest, sum: Double::from(0.0) });
+    }
+    let power = Power::new(largest, p);
+    let sums = chunks().map(|data| {
+        checkpoint.check()?;
+        Ok::<_, Error>(simd::run(Powers { data, power, element: PhantomData::<E> }))
+    });
+    Ok(Relative { unit: largest, sum: exact_sum(sums.collect::<Result<Vec<_>, _>>()?) })
+}
+
+/// The sum of pairs that are not negative, as a pair.
+fn exact_sum(terms: impl IntoIterator<Item = Double>) -> Double {
+    let mut sum = ExactSum::new();
+    terms.into_iter().flat_map(|Double { high, low }| [high, low]).for_each(|term| sum.add(term));
+    let high = sum.to_f64();
+    sum.add(-high);
+    Double { high, low: sum.to_f64() }
+}
+
+/// Powers of order `p` relative to a unit.
+#[derive(Clone, Copy)]
+struct Power {
+    unit: Double,
+    p: f64,
+}
+
+impl Power {
+    fn new(unit: f64, p: f64) -> Self {
+        Self { unit: log2(unit), p }
+    }
+
+    /// `(x / unit)^p`, of a number above 0 and not above the unit.
+    #[inline(always)]
+    fn of(&self, x: f64) -> Double {
+        /// Terms of which 2^60 would not change a sum that is 1 or more.
+        const NOTHING: f64 = -900.0;
+        let exponent = log2(x).minus(self.unit).normalized().times(Double::from(self.p));
+        if exponent.high < NOTHING {
+            return Double::from(0.0);
+        }
+        let (power, by) = exp2(exponent.normalized());
+        Double { high: times_power_of_two(power.high, by), low: times_power_of_two(power.low, by) }
+    }
+}
+
+/// The sum of the powers of a chunk.
 struct Powers<'a, E> {
     data: &'a [u8],
-    unit: f64,
-    p: f64,
+    power: Power,
     element: PhantomData<E>,
 }
 
 impl<E: Element> Kernel for Powers<'_, E> {
-    type Output = f64;
+    type Output = Double;
 
     #[inline(always)]
-    fn run(self) -> f64 {
+    fn run(self) -> Double {
         let size = E::DTYPE.size();
-        let mut sum = Lanes::new();
-        let mut values = [0.0; BLOCK];
+        let (mut sum, mut rests) = (Lanes::new(), Lanes::new());
+        let (mut values, mut lows) = ([0.0; BLOCK], [0.0; BLOCK]);
         for bytes in self.data.chunks(BLOCK * size) {
-            let values = &mut values[..bytes.len() / size];
+            let len = bytes.len() / size;
+            let (values, lows) = (&mut values[..len], &mut lows[..len]);
             E::decode(bytes, values);
-            values.iter_mut().for_each(|value| *value = libm::pow(value.abs() / self.unit, self.p));
-            sum.add(values);
+            for (value, low) in values.iter_mut().zip(&mut *lows) {
+                let x = value.abs();
+                Double { high: *value, low: *low } = if x > 0.0 { self.power.of(x) } else { Double::from(0.0) };
+            }
+            sum.add_each(values);
+            rests.add(lows);
         }
-        sum.total()
+        sum.sum().plus(rests.sum()).normalized()
     }
 }
 

@@ -7,14 +7,14 @@ use super::{
     big::Big,
     case::{dtypes, only, tensor, tensors, wide_numbers},
     in_place::clip_both,
-    ulp::{Exact, Limit, rounded, ulp, within},
+    ulp::{Exact, Limit, rounded, within},
 };
 
-fn clipping(mode: ClipMode, threshold: f64) -> Clipping {
+pub(super) fn clipping(mode: ClipMode, threshold: f64) -> Clipping {
     Clipping::new(mode, threshold)
 }
 
-fn clip(spec: &Clipping, gradients: &[Tensor]) -> Clipped {
+pub(super) fn clip(spec: &Clipping, gradients: &[Tensor]) -> Clipped {
     let views: Vec<TensorRef<'_>> = gradients.iter().map(Tensor::view).collect();
     clip_both(spec, &views).expect("valid")
 }
@@ -26,7 +26,7 @@ fn bytes(clipped: &Clipped, gradients: &[Tensor]) -> Vec<Vec<u8>> {
 }
 
 /// The gradients after clipping.
-fn clipped(spec: &Clipping, gradients: &[Tensor]) -> Vec<Tensor> {
+pub(super) fn clipped(spec: &Clipping, gradients: &[Tensor]) -> Vec<Tensor> {
     let clipped = bytes(&clip(spec, gradients), gradients).into_iter().zip(gradients);
     clipped
         .map(|(data, like)| Tensor::from_bytes(like.dtype(), like.shape().to_vec(), data).expect("the same length"))
@@ -34,7 +34,7 @@ fn clipped(spec: &Clipping, gradients: &[Tensor]) -> Vec<Tensor> {
 }
 
 /// The exact norm of order 1, 2 or infinity over all elements.
-fn exact_norm<'a>(gradients: impl IntoIterator<Item = &'a Tensor>, p: f64) -> Big {
+pub(super) fn exact_norm<'a>(gradients: impl IntoIterator<Item = &'a Tensor>, p: f64) -> Big {
     let elements = gradients.into_iter().flat_map(|gradient| gradient.view().to_f64());
     let magnitudes = elements.map(|x| Big::from(x.abs()));
     if p == 1.0 {
@@ -47,23 +47,14 @@ fn exact_norm<'a>(gradients: impl IntoIterator<Item = &'a Tensor>, p: f64) -> Bi
 }
 
 /// Gradients of any dtype and scale.
-fn wide_lists() -> impl Strategy<Value = Vec<Tensor>> {
+pub(super) fn wide_lists() -> impl Strategy<Value = Vec<Tensor>> {
     let gradient = (dtypes(), 0usize..40).prop_flat_map(|(dtype, len)| {
         wide_numbers(dtype, len).prop_map(move |values| tensor(dtype, &[values.len()], &values))
     });
     prop::collection::vec(gradient, 1..5)
 }
 
-/// A finite float64 of any size, the smallest and the largest more often than others.
-fn any_size() -> impl Strategy<Value = f64> {
-    let number =
-        (-1.0..1.0f64, -1074i32..1024).prop_map(|(x, power)| x * 2f64.powi(power / 2) * 2f64.powi(power - power / 2));
-    let near_the_ends =
-        prop::sample::select(vec![f64::from_bits(1), 1e-320, f64::MIN_POSITIVE, 1e-300, 1e300, 1.7e308, f64::MAX]);
-    prop_oneof![2 => number, 1 => near_the_ends]
-}
-
-fn exact_orders() -> impl Strategy<Value = f64> {
+pub(super) fn exact_orders() -> impl Strategy<Value = f64> {
     prop::sample::select(vec![1.0, 2.0, f64::INFINITY])
 }
 
@@ -72,7 +63,7 @@ fn exact_orders() -> impl Strategy<Value = f64> {
 ///
 /// A clipped element is `x * scale * (1 + e)`, `|e| <= u`, or within half the smallest subnormal of it; and
 /// `norm * scale <= threshold` but for some roundings of float64.
-fn most_after_clipping(gradients: &[Tensor], threshold: f64, p: f64) -> f64 {
+pub(super) fn most_after_clipping(gradients: &[Tensor], threshold: f64, p: f64) -> f64 {
     let units = gradients.iter().map(|gradient| match gradient.dtype() {
         DType::F64 => (2f64.powi(-53), 0.0),
         DType::F32 => (2f64.powi(-24), 2f64.powi(-150)),
@@ -183,45 +174,6 @@ proptest! {
                 dtype @ (DType::F32 | DType::F16 | DType::Bf16) => Limit::of(dtype),
             };
             within(limit, "gradient", &got, &exact)?;
-        }
-    }
-
-    /// Also where the factor is below all normal numbers, or the norm with `epsilon` above all.
-    #[test]
-    fn elements_are_exact_whatever_the_factor_is(
-        values in prop::collection::vec(any_size(), 1..9), threshold in any_size(), sent in any_size(),
-        epsilon in prop_oneof![2 => Just(0.0), 1 => any_size()], p in exact_orders(), way in 0..4u8,
-    ) {
-        let (threshold, sent, epsilon) = (threshold.abs(), sent.abs(), epsilon.abs());
-        let gradients = [tensor(DType::F64, &[values.len()], &values)];
-        let is_sent = way == 0;
-        let norm = if is_sent { Big::from(sent) } else { exact_norm(&gradients, p) };
-        let spec = Clipping {
-            norm_type: Some(p),
-            total_norm: is_sent.then_some(sent),
-            epsilon: Some(epsilon),
-            not_above: way == 1,
-            ..clipping(if way == 2 { ClipMode::NormPerTensor } else { ClipMode::Norm }, threshold)
-        };
-        if norm.to_f64().is_infinite() {
-            return Ok(());
-        }
-        let got = clip(&spec, &gradients);
-        let (one, divisor) = (Big::from(1), &norm + &Big::from(epsilon));
-        let is_changed = if way == 1 { norm > Big::from(threshold) } else { divisor > Big::from(threshold) || threshold == 0.0 };
-        let scale = if is_changed { &Big::from(threshold) / &divisor } else { one };
-        let exact: Vec<Exact> = values.iter().map(|&x| (&Big::from(x) * &scale).into()).collect();
-        let after = clipped(&spec, &gradients);
-        // Roundings that all go one way are twice as long.
-        let limit = Limit { ulps: if way == 1 { 8.0 } else { 4.0 }, cancelled: 0.0 };
-        within(limit, "gradient", &after[0], &exact)?;
-        within(limit, "scale", &tensor(DType::F64, &[], &[got.scale]), &[scale.into()])?;
-        let left = exact_norm(&after, p);
-        if way == 1 {
-            prop_assert!(left <= Big::from(threshold), "not above");
-        } else if !is_sent {
-            let most = most_after_clipping(&gradients, threshold, p);
-            prop_assert!(left.to_f64() <= most, "{:e} of at most {most:e}", left.to_f64());
         }
     }
 
@@ -376,94 +328,6 @@ fn all_that_does_not_fit_is_named() {
         fields,
         ["threshold", "norm_type", "total_norm", "total_norm", "epsilon", "epsilon", "not_above", "not_above"]
     );
-}
-
-#[test]
-fn factors_that_are_no_normal_numbers_scale_exactly() {
-    let of = |x: f64, spec: Clipping| clipped(&spec, &[tensor(DType::F64, &[1], &[x])])[0].view().to_f64()[0];
-    let zero = Clipping { epsilon: Some(0.0), ..clipping(ClipMode::Norm, 1e-15) };
-    for spec in [zero, Clipping { total_norm: Some(1e300), ..zero }, clipping(ClipMode::NormPerTensor, 1e-15)] {
-        let got = of(1e300, spec);
-        assert!((got - 1e-15).abs() <= 4.0 * ulp(DType::F64, 1e-15), "{spec:?}: {got:e}");
-    }
-    let beyond = Clipping { epsilon: Some(1.7e308), ..clipping(ClipMode::Norm, 1e308) };
-    for (x, spec, right) in [(1e300, zero, 1e-15), (1.7e308, beyond, 5e307)] {
-        let (got, held) = (of(x, spec), of(x, Clipping { not_above: true, ..spec }));
-        assert!((got - right).abs() <= 4.0 * ulp(DType::F64, right), "{got:e}");
-        assert!(held <= right && right - held <= 4.0 * ulp(DType::F64, right), "{held:e}");
-    }
-}
-
-/// Whether a tensor is there or not, and whatever the mode is, the factor of a norm is the same; that of a threshold of 0 is 0.
-#[test]
-fn the_factor_of_nothing_is_that_of_a_norm_of_0() {
-    for mode in [ClipMode::Norm, ClipMode::NormPerTensor] {
-        for gradients in [vec![], vec![tensor(DType::F32, &[0], &[])], vec![tensor(DType::F64, &[2], &[0.0, -0.0])]] {
-            for epsilon in [None, Some(0.0), Some(4.0)] {
-                let scale = |threshold, not_above| {
-                    clip(&Clipping { epsilon, not_above, ..clipping(mode, threshold) }, &gradients).scale
-                };
-                let expected = f64::min(1.0, 1.0 / epsilon.unwrap_or(1e-6));
-                assert_eq!(
-                    (scale(1.0, false), scale(1.0, true)),
-                    (expected, 1.0),
-                    "{mode:?} {gradients:?} {epsilon:?}"
-                );
-                assert_eq!((scale(0.0, false), scale(0.0, true)), (0.0, 0.0), "{mode:?} {gradients:?} {epsilon:?}");
-            }
-        }
-    }
-}
-
-/// `error_if_nonfinite` is about what gradients are clipped by, and about the gradients.
-#[test]
-fn an_error_is_for_norms_that_clip_and_for_elements() {
-    let strict = |mode| Clipping { error_if_nonfinite: true, ..clipping(mode, 1.0) };
-    let large = [tensor(DType::F64, &[1], &[1.7e308]), tensor(DType::F64, &[1], &[-1.7e308])];
-    for not_above in [false, true] {
-        let spec = Clipping { not_above, epsilon: Some(0.0), ..strict(ClipMode::NormPerTensor) };
-        let got = clip(&spec, &large);
-        assert_eq!((got.total_norm, got.tensor_norms), (f64::INFINITY, vec![1.7e308; 2]));
-        let views: Vec<TensorRef<'_>> = large.iter().map(Tensor::view).collect();
-        let together = clip_both(&Clipping { mode: ClipMode::Norm, ..spec }, &views);
-        assert!(matches!(together, Err(Error::NonFiniteNorm { .. })), "{together:?}");
-    }
-    let sent = Clipping { total_norm: Some(2.0), ..strict(ClipMode::Norm) };
-    for (x, norm) in [(f64::NAN, "NaN"), (f64::NEG_INFINITY, "inf")] {
-        let error = clip_both(&sent, &[tensor(DType::F16, &[2], &[1.0, x]).view()]);
-        let Err(Error::NonFiniteNorm { total_norm, elements }) = error else { panic!("{x}: {error:?}") };
-        assert_eq!((total_norm.to_string().as_str(), elements.first.as_slice()), (norm, &[0][..]));
-    }
-    assert_eq!(clip(&sent, &[tensor(DType::F16, &[1], &[1.0])]).total_norm, 2.0);
-    let infinite = clip_both(&Clipping { total_norm: Some(f64::INFINITY), ..sent }, &[]);
-    assert!(matches!(infinite, Err(Error::NonFiniteNorm { total_norm: f64::INFINITY, .. })), "{infinite:?}");
-}
-
-/// An option of -0.0 is one of 0, whatever it is and whatever it is beside.
-#[test]
-fn negative_zero_is_zero() {
-    let gradients = [tensor(DType::F32, &[4], &[3.0, -4.0, 0.0, -0.0]), tensor(DType::F64, &[2], &[0.0, 0.0])];
-    let zeros = [None, Some(0.0), Some(-0.0)];
-    for mode in [ClipMode::Norm, ClipMode::Value, ClipMode::NormPerTensor] {
-        for (threshold, epsilon, total_norm) in [1.0, 0.0, -0.0].into_iter().flat_map(|threshold| {
-            zeros.into_iter().flat_map(move |epsilon| zeros.into_iter().map(move |total| (threshold, epsilon, total)))
-        }) {
-            for not_above in [false, true] {
-                let spec = Clipping { epsilon, total_norm, not_above, ..clipping(mode, threshold) };
-                if !spec.check().is_empty() {
-                    continue;
-                }
-                let positive = |option: Option<f64>| option.map(f64::abs);
-                let (epsilon, total_norm) = (positive(epsilon), positive(total_norm));
-                let expected = clip(&Clipping { threshold: threshold.abs(), epsilon, total_norm, ..spec }, &gradients);
-                let got = clip(&spec, &gradients);
-                assert_eq!(got, expected, "{spec:?}");
-                let bits = |clipped: &Clipped| [clipped.total_norm.to_bits(), clipped.scale.to_bits()];
-                assert_eq!(bits(&got), bits(&expected), "{spec:?}");
-                assert!((0.0..=1.0).contains(&got.scale), "{spec:?}: {}", got.scale);
-            }
-        }
-    }
 }
 
 /// The first 16 gradients with such elements are named, all are counted.

@@ -6,6 +6,7 @@ mod bits;
 mod case;
 mod channel_axis;
 mod clip;
+mod clip_extremes;
 mod derivative;
 mod dropout;
 mod extremes;

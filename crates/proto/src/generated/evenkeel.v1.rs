@@ -257,10 +257,12 @@ pub struct ClipGradientsRequest {
     /// order of the `total_norm` that is reported.
     #[prost(double, optional, tag = "3")]
     pub norm_type: ::core::option::Option<f64>,
-    /// Answer FAILED_PRECONDITION with a google.rpc.ErrorInfo of reason NONFINITE_NORM, and clip nothing, when a norm is
-    /// NaN or infinite. Its metadata has `total_norm`; `nan_elements`, `infinite_elements` and `nonfinite_gradients`,
-    /// which count; and of the first 16 such gradients `gradient_3`, with the index in the key and the name, shortened to
-    /// 64 bytes, as the value. Default false: a NaN norm makes everything NaN, an infinite one makes finite elements 0 and
+    /// Answer FAILED_PRECONDITION with a google.rpc.ErrorInfo of reason NONFINITE_NORM, and clip nothing, when a norm
+    /// that gradients are clipped by is NaN or infinite (VALUE: the one that is reported), or when an element is, beside
+    /// a finite `total_norm` that was sent. NORM_PER_TENSOR: the norm over all is not one of them, and may be beyond
+    /// float64. Its metadata has `total_norm`; `nan_elements`, `infinite_elements` and `nonfinite_gradients`, which
+    /// count; and of the first 16 such gradients `gradient_3`, with the index in the key and the name, shortened to 64
+    /// bytes, as the value. Default false: a NaN norm makes everything NaN, an infinite one makes finite elements 0 and
     /// infinite ones NaN, as PyTorch does.
     #[prost(bool, tag = "4")]
     pub error_if_nonfinite: bool,
@@ -290,8 +292,10 @@ pub struct ClipGradientsResponse {
     /// The norm over all gradients before clipping (or the one that was sent).
     #[prost(double, tag = "1")]
     pub total_norm: f64,
-    /// The factor that was applied: min(1, threshold / (total_norm + epsilon)); when it is 1 the tensors come back bit for
-    /// bit. 0 where `threshold` is 0. VALUE: 1. NORM_PER_TENSOR: the smallest factor of any tensor.
+    /// The factor that was applied: min(1, threshold / (total_norm + epsilon)); when it is 1 the tensors come back bit
+    /// for bit. 0 where `threshold` is 0, also where the norm is. With `not_above` 1 where the norm is not above a
+    /// `threshold` above 0. VALUE: 1. NORM_PER_TENSOR: the smallest factor of any tensor, or without tensors that of a
+    /// norm of 0. It is rounded where it is below the smallest normal float64; what was applied has all its digits.
     #[prost(double, tag = "2")]
     pub scale: f64,
     /// VALUE: how many elements were clamped. The threshold is rounded to each tensor's dtype first.
@@ -307,8 +311,8 @@ pub struct ClipGradientsResponse {
 /// A part of what MeasureGradients measures. A call has any number of these, or none; the norm of nothing is 0.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MeasureGradientsRequest {
-    /// The order of the norm: 1, 2 or infinity, whose terms add up exactly. The first message says it, later ones leave it
-    /// out or say the same. Default 2.
+    /// The order of the norm: 1, 2 or infinity, whose terms add up exactly. The first message with gradients or partials
+    /// says it, or an empty one before it; later ones leave it out or say the same. Default 2.
     #[prost(double, optional, tag = "1")]
     pub norm_type: ::core::option::Option<f64>,
     /// Norms of the same order that were measured elsewhere, to be merged into this one, so that a program without
@@ -353,8 +357,10 @@ pub struct NormPartial {
     #[prost(double, tag = "5")]
     pub largest: f64,
     /// Orders 1 and 2: the exact sum of the absolute values, or of the squares, of the finite elements: an unsigned
-    /// little-endian integer in units of 2^-2148, the square of the smallest float64 above 0. Without zero bytes at its
-    /// end, so equal sums have equal bytes; at most 532 bytes. Order infinity: empty.
+    /// little-endian integer in units of 2^-2148, the square of the smallest float64 above 0. An answer's has no zero
+    /// bytes at its end, so equal sums have equal bytes; in a request they do not matter. At most 532 bytes. Order 1: a
+    /// multiple of 2^1074, as float64 are; others are refused. Order 2: whether squares add up to just this number is
+    /// not asked. Order infinity: empty.
     #[prost(bytes = "bytes", tag = "15")]
     pub sum: ::prost::bytes::Bytes,
 }

@@ -1,0 +1,159 @@
+//! Powers in about 20 bits more than float64 has, the same on every machine.
+//!
+//! A norm of order p takes the p-th root of a sum, which makes the sum's relative error 1 / p times as large. With p below
+//! 1/5000 norms of more than one element are beyond float64, so 20 bits are enough for every p.
+//!
+//! Logarithms and exponentials are taken from tables, and what is left over from series of a few terms. All is added,
+//! multiplied and divided: no function of a system's library is called.
+
+use std::{array, sync::LazyLock};
+
+use crate::lanes::Double;
+
+/// The logarithm of 2, and what float64 lacks of it.
+const LN_2: Double = Double { high: std::f64::consts::LN_2, low: 2.319_046_813_846_299_6e-17 };
+
+/// The binary logarithm of e, and what float64 lacks of it.
+const LOG2_E: Double = Double { high: std::f64::consts::LOG2_E, low: 2.035_527_374_093_103_3e-17 };
+
+/// The numbers from 1 to 2, or the exponents from 0 to 1, are cut into so many parts.
+const PARTS: usize = 128;
+
+/// Of a part of the numbers from 1 to 2: about the reciprocal of its middle, and the binary logarithm of that, negated.
+#[derive(Clone, Copy)]
+struct Reciprocal {
+    value: f64,
+    log2: Double,
+}
+
+struct Tables {
+    reciprocals: [Reciprocal; PARTS],
+    /// 2^(i / PARTS).
+    powers: [Double; PARTS],
+}
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables {
+    reciprocals: array::from_fn(|part| {
+        let value = 1.0 / (1.0 + (part as f64 + 0.5) / PARTS as f64);
+        Reciprocal { value, log2: log_slowly(value).times(LOG2_E).negated() }
+    }),
+    powers: array::from_fn(|part| exp_slowly(LN_2.times(Double::from(part as f64 / PARTS as f64)))),
+});
+
+/// The natural logarithm of a number from 1/2 to 1: 2 artanh((x - 1) / (x + 1)).
+fn log_slowly(x: f64) -> Double {
+    let ratio = {
+        let (above, below) = (Double::from(x).minus(Double::from(1.0)), Double::from(x).plus(Double::from(1.0)));
+        // A step of Newton makes the quotient one of pairs.
+        let quotient = Double::from(above.high / below.high);
+        let rest = above.minus(quotient.times(below));
+        quotient.plus(Double::from(rest.value() / below.high))
+    };
+    let square = ratio.times(ratio);
+    // The terms fall by a factor of 9 or more.
+    let sum = (0..40)
+        .rev()
+        .fold(Double::from(0.0), |sum, i| sum.times(square).plus(Double::from(1.0).over(f64::from(2 * i + 1))));
+    sum.times(ratio).times(Double::from(2.0)).normalized()
+}
+
+/// e^x, for a number from 0 to 1.
+fn exp_slowly(x: Double) -> Double {
+    (1..30).rev().fold(Double::from(1.0), |sum, i| sum.times(x).over(f64::from(i)).plus(Double::from(1.0))).normalized()
+}
+
+/// A finite number above 0 as one in [1, 2) and a power of two.
+pub(super) fn normalized(x: f64) -> (f64, i32) {
+    const MANTISSA: u64 = (1 << 52) - 1;
+    const UP: i32 = 64;
+    let (x, down) = if x < f64::MIN_POSITIVE { (x * power_of_two(UP), UP) } else { (x, 0) };
+    let bits = x.to_bits();
+    (f64::from_bits(bits & MANTISSA | 1023 << 52), (bits >> 52) as i32 - 1023 - down)
+}
+
+/// The binary logarithm of a finite number above 0, to some 2^-72.
+pub(super) fn log2(x: f64) -> Double {
+    let (mantissa, exponent) = normalized(x);
+    let part = (mantissa.to_bits() >> 45) as usize % PARTS;
+    let Reciprocal { value, log2 } = TABLES.reciprocals[part];
+    // At most 2^-8. The subtraction is exact.
+    let z = Double::product(mantissa, value).plus(Double::from(-1.0)).normalized();
+    let tail = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0].into_iter().fold(0.0, |sum, n| 1.0 / n - sum * z.high);
+    let half_square = z.times(z).times(Double::from(0.5));
+    let log = z.minus(half_square).plus(Double::from(z.high * z.high * z.high * tail));
+    log.times(LOG2_E).plus(log2).plus(Double::from(f64::from(exponent)))
+}
+
+/// The binary logarithm of a pair above 0.
+pub(super) fn log2_of_pair(x: Double) -> Double {
+    log2(x.high).plus(Double::from(x.low / x.high * LOG2_E.high))
+}
+
+/// 2^x as a number from 1 to 2, to some 2^-72 of itself, and a power of two. `x` is no larger than a million.
+pub(super) fn exp2(x: Double) -> (Double, i32) {
+    let whole = x.high.floor();
+    // In steps of 1 / PARTS, the nearest.
+    let fraction = x.minus(Double::from(whole)).normalized();
+    let step = (fraction.high * PARTS as f64).round();
+    let rest = fraction.minus(Double::from(step / PARTS as f64)).times(LN_2);
+    let tail = [7.0, 6.0, 5.0, 4.0].into_iter().fold(1.0, |sum, n| 1.0 + sum * rest.high / n);
+    let half_square = rest.times(rest).times(Double::from(0.5));
+    let cube = rest.high * rest.high * rest.high / 6.0 * tail;
+    let factor = Double::from(1.0).plus(rest.plus(half_square).plus(Double::from(cube)));
+    // A fraction next to 1 is the next whole number.
+    let (step, carry) = (step as usize % PARTS, step as i32 / PARTS as i32);
+    (TABLES.powers[step].times(factor).normalized(), whole as i32 + carry)
+}
+
+/// `x * 2^power`, rounded once.
+pub(super) fn times_power_of_two(x: f64, power: i32) -> f64 {
+    x * power_of_two(power / 2) * power_of_two(power - power / 2)
+}
+
+/// `power` is that of a normal number.
+fn power_of_two(power: i32) -> f64 {
+    f64::from_bits(((1023 + power) as u64) << 52)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn near(a: Double, b: Double, most: f64) -> bool {
+        a.minus(b).value().abs() <= most
+    }
+
+    #[test]
+    fn known_logarithms_and_powers() {
+        assert_eq!(log2(8.0).normalized().high, 3.0);
+        assert_eq!(log2(f64::from_bits(1)).normalized().high, -1074.0);
+        // log2(3) and 2^(1/3).
+        assert!(near(log2(3.0), Double { high: 1.584962500721156, low: 1.057_978_124_011_255_4e-16 }, 1e-21));
+        let (root, power) = exp2(Double::from(1.0).over(3.0));
+        assert!(
+            power == 0 && near(root, Double { high: 1.259_921_049_894_873_2, low: -2.589_933_375_300_507e-17 }, 2e-20),
+            "{root:?}"
+        );
+        let (one, power) = exp2(Double { high: 1.0, low: -1e-25 });
+        assert!(near(one.times(Double::from(power_of_two(power))), Double::from(2.0), 1e-21));
+    }
+
+    proptest! {
+        #[test]
+        fn powers_undo_logarithms(x in any::<f64>().prop_filter("finite", |x| x.is_finite() && *x != 0.0)) {
+            let (mantissa, exponent) = normalized(x.abs());
+            let (power, power_exponent) = exp2(log2(x.abs()).normalized());
+            let ratio = power.times(Double::from(2f64.powi(power_exponent - exponent)));
+            prop_assert!(near(ratio, Double::from(mantissa), 2f64.powi(-68)), "{ratio:?} {mantissa}");
+        }
+
+        #[test]
+        fn logarithms_of_products_add_up(a in 1e-300..1e300f64, b in 1e-3..1e3f64) {
+            let product = Double::product(a / 1e3, b);
+            let sum = log2(a / 1e3).plus(log2(b));
+            prop_assert!(near(log2_of_pair(product), sum, 2f64.powi(-68)));
+        }
+    }
+}
