@@ -1,0 +1,75 @@
+//! What the files of a crate know of each other: one way, and no file is too long to be read at once.
+//!
+//! A file knows another if it names it in a `use` or in a path. A file may also use what its own ancestors have (`super`), which
+//! name it as a part of theirs; every other circle fails, and is named.
+
+mod graph;
+
+use std::{fs, path::Path};
+
+use graph::Graph;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// The longest file, in lines.
+const LONGEST: usize = 400;
+
+const CRATES: [&str; 6] =
+    ["src", "crates/client/src", "crates/exact/src", "crates/kernels/src", "crates/proto/src", "crates/transport/src"];
+
+/// Circles that there are, to be broken: none may come to them, and one that is gone must leave the list.
+const KNOWN_CIRCLES: [&str; 2] = [
+    "crates/kernels/src: normalize::denominator -> normalize::mean -> normalize::plan -> normalize::running -> \
+     normalize::scale -> normalize::statistics -> normalize::wide",
+    "crates/kernels/src: normalize::forward -> normalize::parts -> normalize::rows",
+];
+
+/// Files that are too long, to be taken apart: the same holds for them.
+const KNOWN_TO_BE_LONG: [&str; 3] = [
+    "crates/exact/src/partial.rs",
+    "crates/kernels/src/normalize/rows/halves.rs",
+    "crates/kernels/tests/properties/bits.rs",
+];
+
+#[test]
+fn no_two_files_know_each_other() {
+    let mut circles = Vec::new();
+    for name in CRATES {
+        let graph = Graph::of(&Path::new(ROOT).join(name));
+        assert!(graph.files() > 1, "{name}");
+        circles.extend(graph.circles().into_iter().map(|circle| format!("{name}: {}", circle.join(" -> "))));
+    }
+    assert_eq!(circles, KNOWN_CIRCLES, "files that know each other in circles, and those that are known to");
+}
+
+/// Every file that is written by hand.
+#[test]
+fn no_file_is_too_long() {
+    let mut long = Vec::new();
+    for name in CRATES.into_iter().chain(["tests", "crates/kernels/tests", "crates/client/tests", "benches", "fuzz"]) {
+        graph::walk(&Path::new(ROOT).join(name), &mut |path| {
+            let lines = fs::read_to_string(path).expect("it is text").lines().count();
+            let path = path.strip_prefix(ROOT).expect("it is below").display().to_string();
+            if lines > LONGEST && !path.contains("generated") {
+                long.push(path);
+            }
+        });
+    }
+    long.sort();
+    assert_eq!(long, KNOWN_TO_BE_LONG, "files above {LONGEST} lines, and those that are known to be");
+}
+
+/// The graph sees what it should: a circle of three files through a group of names, a path in the text, and `super`.
+#[test]
+fn a_circle_is_found_and_named() {
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let graph = Graph::new([
+        file("a", "use crate::{b::{c::Thing, Other}, error};"),
+        file("b", "mod c; use crate::error::Error;"),
+        file("b::c", "fn f() { crate::d::make() }"),
+        file("d", "use super::a::Start;"),
+        file("error", "// use crate::a; nobody is known in a comment"),
+        file("e", "#[cfg(test)]\nmod tests { use crate::f; }"),
+        file("f", "use crate::e::E;"),
+    ]);
+    assert_eq!(graph.circles(), [["a", "b::c", "d"]]);
+}
