@@ -13,7 +13,7 @@ use crate::{
     tls::{connect, serves},
 };
 
-const TOKEN: &str = "the right one";
+const TOKEN: &str = "the-right-one";
 /// Calls that are refused, for each of as many connections.
 const CALLS: usize = 2500;
 const CONNECTIONS: usize = 4;
@@ -32,7 +32,7 @@ async fn without_a_token_or_with_a_wrong_one() {
     for _ in 0..CONNECTIONS {
         all.spawn(async move {
             let peer = Peer::connect(address).await;
-            let wrong = [None, Some("Bearer the right on".to_owned()), Some(format!("Bearer {}", "x".repeat(4000)))];
+            let wrong = [None, Some("Bearer the-right-on".to_owned()), Some(format!("Bearer {}", "x".repeat(4000)))];
             for token in wrong.iter().cycle().take(CALLS) {
                 let mut request = request("Normalize");
                 if let Some(token) = token {
