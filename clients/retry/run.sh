@@ -12,7 +12,14 @@ environment clients/python/requirements.txt
 # `info` is the level that tells where the metrics are. A line for each call comes with it.
 serve --log-level info --max-message-bytes $((1 << 20)) --max-bytes-in-flight $((2 << 20)) \
     --metrics-listen 127.0.0.1:0 2>"$scratch/log"
-metrics=$(sed -n 's/.*serving metrics address=//p' "$scratch/log")
+# The log is written by a thread of its own, after the line on standard output that `serve` has waited for.
+metrics=
+for _ in $(seq 300); do
+    metrics=$(sed -n 's/.*serving metrics address=//p' "$scratch/log")
+    [[ -z $metrics ]] || break
+    sleep 0.1
+done
+[[ -n $metrics ]] || { printf 'the log does not say where the metrics are\n' >&2; exit 1; }
 (cd clients/retry && go run . --target "$target")
 "$python" clients/retry/check.py --target "$target" --metrics "$metrics"
 stop
