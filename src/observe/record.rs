@@ -66,8 +66,6 @@ enum Gone {
     Left(Stage),
     /// The client did not take the answer within the time there is.
     TookNothing,
-    /// The client did not take the answer by its deadline.
-    TookTooLong,
     /// The server has cut off the connection, which was told to go before.
     ConnectionCut,
     /// The time to drain is over.
@@ -237,11 +235,6 @@ impl CallRecord {
         self.facts().gone.get_or_insert(Gone::TookNothing);
     }
 
-    /// The client has not taken its answer at its deadline.
-    pub(crate) fn took_too_long(&self) {
-        self.facts().gone.get_or_insert(Gone::TookTooLong);
-    }
-
     /// The server has cut off the connection, which was told to go before.
     pub(crate) fn connection_cut(&self) {
         self.facts().gone.get_or_insert(Gone::ConnectionCut);
@@ -316,7 +309,6 @@ impl CallRecord {
             Ok(told) => told,
             Err(Gone::Left(stage)) => return ended(Code::Cancelled, stage.left()),
             Err(Gone::TookNothing) => return ended(Code::Cancelled, "the client did not take its answer in time"),
-            Err(Gone::TookTooLong) => return failed(Error::DeadlineExceeded),
             Err(Gone::ConnectionCut) => return ended(Code::Unavailable, "the server has ended the connection"),
             Err(Gone::ShutDown) => return failed(Error::ShuttingDown),
         };

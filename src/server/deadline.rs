@@ -9,7 +9,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use evenkeel_transport::SendProgress;
 use http_body::{Body as HttpBody, Frame};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{
@@ -68,7 +67,6 @@ where
             if Instant::now() >= end {
                 return Ok(out_of_time());
             }
-            SendProgress::current().set_deadline(end);
             let Ok(response) = tokio::time::timeout_at(end, call).await else { return Ok(out_of_time()) };
             let mut response = response?;
             // Others have their whole body by now.

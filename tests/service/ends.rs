@@ -179,7 +179,6 @@ ends! {
     a_message_above_the_limit: TooLarge,
     metadata_above_the_limit: TooMuchMetadata,
     a_deadline_that_is_none: WrongDeadline,
-    an_answer_that_is_not_taken_at_its_deadline: TakesNothingInTime,
     a_watch_that_lasts_to_its_deadline: WatchesTooLong,
     an_unknown_method: UnknownMethod,
     an_unknown_encoding: UnknownEncoding,

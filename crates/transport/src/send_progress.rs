@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -13,7 +13,6 @@ use std::{
 
 use atomic_waker::AtomicWaker;
 use bytes::{Buf, Bytes};
-use tokio::time::Instant;
 
 /// What the body of a response, the transport that writes it, and the task that watches the time know of each other.
 #[derive(Debug, Default)]
@@ -29,9 +28,6 @@ pub struct SendProgress {
     caught_up: AtomicBool,
     /// The client did not take the response in time.
     is_given_up: AtomicBool,
-    /// When the response must have been taken, whatever the client has taken by then.
-    deadline: OnceLock<Instant>,
-    is_late: AtomicBool,
 }
 
 impl SendProgress {
@@ -76,25 +72,6 @@ impl SendProgress {
     /// Whether the client did not take the response in time.
     pub fn is_given_up(&self) -> bool {
         self.is_given_up.load(Ordering::Relaxed)
-    }
-
-    /// Gives the response up at this moment if it is not written then. The first deadline counts.
-    pub fn set_deadline(&self, deadline: Instant) {
-        let _ = self.deadline.set(deadline);
-    }
-
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline.get().copied()
-    }
-
-    /// The deadline has passed.
-    pub(crate) fn be_late(&self) {
-        self.is_late.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the response was given up at its [deadline](Self::set_deadline).
-    pub fn is_late(&self) -> bool {
-        self.is_late.load(Ordering::Relaxed)
     }
 
     fn gave(&self, bytes: usize) {

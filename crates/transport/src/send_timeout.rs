@@ -7,16 +7,13 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
-use tokio::{
-    task::futures::TaskLocalFuture,
-    time::{Sleep, sleep_until},
-};
+use tokio::task::futures::TaskLocalFuture;
 
 use crate::{metrics::Metrics, min_rate::MinRateTimeout, send_progress::SendProgress};
 
@@ -57,7 +54,6 @@ impl SendTimeout {
             task: PROGRESS.scope(Arc::clone(&progress), task),
             progress,
             timeout: MinRateTimeout::new(self.pause),
-            alarm: None,
             metrics: Arc::clone(&self.metrics),
         }
     }
@@ -76,8 +72,6 @@ pin_project! {
         task: TaskLocalFuture<Arc<SendProgress>, F>,
         progress: Arc<SendProgress>,
         timeout: MinRateTimeout,
-        // Rings at the deadline, once the response waits for its client.
-        alarm: Option<Pin<Box<Sleep>>>,
         metrics: Arc<Metrics>,
     }
 }
@@ -95,19 +89,12 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
         if progress.take_caught_up() {
             timeout.restart();
         }
-        if progress.unwritten() == 0 {
-            return Poll::Pending;
-        }
-        if timeout.poll_elapsed(cx).is_ready() {
+        if progress.unwritten() > 0 && timeout.poll_elapsed(cx).is_ready() {
             this.metrics.sends_timed_out.add_one();
             progress.give_up();
             return Poll::Ready(());
         }
-        let alarm = this.alarm;
-        let Some(deadline) = progress.deadline() else { return Poll::Pending };
-        ready!(alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline))).as_mut().poll(cx));
-        progress.be_late();
-        Poll::Ready(())
+        Poll::Pending
     }
 }
 
@@ -163,25 +150,6 @@ mod tests {
     async fn a_response_that_is_taken_at_half_the_rate_is_given_up_after_two_pauses() {
         let (after, given_up) = sent(1000 * RATE, RATE / 2).await;
         assert!(given_up && (PAUSE..3 * PAUSE).contains(&after), "{after:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_response_that_is_not_taken_is_given_up_at_its_deadline() {
-        let metrics = Arc::<Metrics>::default();
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let task = async move {
-            let progress = SendProgress::current();
-            progress.set_deadline(Instant::now() + PAUSE / 3);
-            let _chunk = Chunk::new(Bytes::from_static(b"x"), &progress);
-            sender.send(Arc::clone(&progress)).expect("it is waited for");
-            std::future::pending().await
-        };
-        let began = Instant::now();
-        SendTimeout::new(PAUSE, Arc::clone(&metrics)).watch(task).await;
-        let progress = receiver.recv().expect("it was sent");
-        assert!(progress.is_late() && !progress.is_given_up());
-        assert!((PAUSE / 3..PAUSE / 3 + Duration::from_secs(1)).contains(&began.elapsed()));
-        assert_eq!(metrics.sends_timed_out.get(), 0);
     }
 
     #[tokio::test(start_paused = true)]

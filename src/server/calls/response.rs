@@ -109,9 +109,7 @@ impl ResponseBody {
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         let Some(record) = self.body.record() else { return };
-        if self.progress.is_late() {
-            record.took_too_long();
-        } else if self.progress.is_given_up() || self.connection.is_stalled() {
+        if self.progress.is_given_up() || self.connection.is_stalled() {
             record.took_nothing();
         } else if self.connection.is_cut() {
             record.connection_cut();

@@ -122,7 +122,6 @@ impl Server {
             | End::Health
             | End::Reflection
             | End::LateFromTheStart
-            | End::TakesNothingInTime
             | End::WatchesTooLong
             | End::WrongDeadline
             | End::LeavesSending
@@ -137,7 +136,7 @@ impl Server {
         }
         let running = Running::start(config).await.expect("the server starts");
         let mut settings = Builder::new();
-        if matches!(end, End::TakesNothing | End::TakesNothingInTime | End::LeavesReading) {
+        if matches!(end, End::TakesNothing | End::LeavesReading) {
             settings.initial_window_size(0);
         }
         let peer = Peer::with(&settings, address(&running)).await;
@@ -260,13 +259,11 @@ impl End {
                 assert_eq!(status(answer).await.expect("an answer").code(), code);
                 drop(body);
             }
-            Self::TakesNothing | Self::TakesNothingInTime | Self::LeavesReading => {
-                let deadline = if self == Self::TakesNothingInTime { "500m" } else { "1H" };
-                let request = dropout_with("grpc-timeout", deadline);
-                let (answer, mut body) = server.peer.send(request).await.expect("the connection is open");
+            Self::TakesNothing | Self::LeavesReading => {
+                let (answer, mut body) = server.peer.begin("Dropout").await;
                 body.send_data(small(), true).expect("the connection is open");
                 let mut answer = answer.await.expect("headers are not subject to the window").into_body();
-                if self != Self::LeavesReading {
+                if self == Self::TakesNothing {
                     let error = answer.data().await.expect("there is data").expect_err("none of it can be sent");
                     assert_eq!(error.reason(), Some(Reason::CANCEL), "{error:?}");
                 }
