@@ -173,9 +173,7 @@ impl ServerConfig {
         if *compute_nice > MAX_NICE {
             return Err(Error { key: "compute-nice", reason: format!("{compute_nice} is more than {MAX_NICE}") });
         }
-        if *drain_timeout > MAX_DURATION {
-            return Err(Error { key: "drain-timeout", reason: format!("{drain_timeout:?} is more than 365 days") });
-        }
+        connections::check_longest("drain-timeout", *drain_timeout)?;
         otlp.validate()?;
         connections.validate()?;
         admission.validate(*max_message_bytes)?;

@@ -92,15 +92,21 @@ impl ConnectionConfig {
             ("max-connection-age", max_connection_age, true),
             ("max-connection-age-grace", max_connection_age_grace, true),
         ] {
-            if value > MAX_DURATION {
-                return Err(Error { key, reason: format!("{value:?} is more than 365 days") });
-            }
+            check_longest(key, value)?;
             if value.is_zero() && !may_be_zero {
                 return Err(Error { key, reason: "it must be above zero".to_owned() });
             }
         }
         Ok(())
     }
+}
+
+/// Refuses what is longer than any duration may be.
+pub(super) fn check_longest(key: &'static str, value: Duration) -> Result<(), Error> {
+    if value > MAX_DURATION {
+        return Err(Error { key, reason: format!("{value:?} is more than 365 days") });
+    }
+    Ok(())
 }
 
 /// The flags of `evenkeel serve` that bound connections.

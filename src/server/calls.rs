@@ -133,34 +133,28 @@ where
         let reservation = Reservation::new(counters, budget);
         // Whatever the call needs beyond its messages is taken from there by those who serve it.
         head.extensions.insert(Arc::clone(&reservation));
-        let open = CallGuard::new(charge, Arc::clone(&reservation));
+        let call = CallGuard::new(charge, Arc::clone(&reservation));
         // What is no call has no messages.
         let messages = no_call.is_none().then(|| budget.messages(method, encoding.is_some()));
-        let body = {
-            let (guard, counters, connection) = (Arc::clone(&open), Arc::clone(counters), Arc::clone(&self.connection));
-            let timeout = MinRateTimeout::new(*body_timeout);
-            let held = Portion::new(&reservation);
+        let body = RequestBody {
+            body,
+            transport,
+            timeout: MinRateTimeout::new(*body_timeout),
+            messages,
+            held: Portion::new(&reservation),
+            _guard: Arc::clone(&call),
+            connection: Arc::clone(&self.connection),
+            counters: Arc::clone(counters),
+            record: record.clone(),
             // What comes compressed is counted once it is plain.
-            let (record, is_plain) = (record.clone(), encoding.is_none());
-            RequestBody {
-                body,
-                transport,
-                timeout,
-                messages,
-                held,
-                _guard: guard,
-                connection,
-                counters,
-                record,
-                is_plain,
-                over,
-            }
+            is_plain: encoding.is_none(),
+            over,
         };
         let body = match encoding {
             Some(encoding) => {
                 let account = Account {
                     held: Portion::new(&reservation),
-                    times: Kind::of(method).times(),
+                    times: kind.times(),
                     limit: budget.max_message(),
                     record: record.clone(),
                 };
@@ -175,6 +169,6 @@ where
         // What is behind it is a router, which is always ready.
         let response = Responding::begin(guard, || service.clone().call(request));
         let compression = compression.clone().map(|compression| (compression, encoding));
-        ResponseFuture::new(response, compression, open, Arc::clone(&self.connection))
+        ResponseFuture::new(response, compression, call, Arc::clone(&self.connection))
     }
 }
