@@ -55,9 +55,9 @@ impl Config {
         Ok(Self { filter, format })
     }
 
-    /// Whether lines of the log are JSON.
-    pub fn is_json(&self) -> bool {
-        self.format == Format::Json
+    /// Errors in JSON: the log of a server that cannot start, whose own settings may be what is wrong.
+    pub fn refusals() -> Self {
+        Self { filter: EnvFilter::default().add_directive(LevelFilter::ERROR.into()), format: Format::Json }
     }
 
     /// Makes these logs the process's logs. Panics are logged from here on, and no longer written by the thread that
@@ -80,7 +80,7 @@ impl Config {
     }
 }
 
-/// The default hook writes to standard error itself, and waits for whoever reads that.
+/// Logs a panic. The default hook writes to standard error itself, and waits until that is read.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panics::message(panic.payload());
     let (thread, location) = (thread::current(), panic.location().map(ToString::to_string));
@@ -90,7 +90,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(panic = message, location, thread = thread.name(), backtrace, "panicked");
 }
 
-/// What the installed logs let through, to be changed while the process runs.
+/// The filter of the installed logs, which can be changed while the process runs.
 #[derive(Debug)]
 pub struct Level(reload::Handle<EnvFilter, Registry>);
 

@@ -5,6 +5,7 @@
 mod authority;
 mod blocking;
 mod clip;
+mod configuration;
 mod dropout;
 #[path = "../service/environment.rs"]
 mod environment;
