@@ -10,6 +10,7 @@ mod dropout;
 #[path = "../service/environment.rs"]
 mod environment;
 mod files;
+mod headers;
 mod identity;
 mod names;
 mod normalize;
