@@ -65,7 +65,7 @@ fn a_log_of_json_says_why_the_server_does_not_start() -> TestResult {
         (&[], "serve --config unknown.toml", "unknown key 'nonsense'"),
         (&[("EVENKEEL_LOG_FORMAT", "json"), ("EVENKEEL_THREADS", "many")], "serve", "(EVENKEEL_THREADS)"),
         (&json, "--threads 100000", "'--threads'"),
-        (&json, "serve --tls-cert missing --tls-key missing", "missing: No such file"),
+        (&json, "serve --listen 127.0.0.1:0 --tls-cert missing --tls-key missing", "missing: No such file"),
     ] {
         let run = folder.run_with(variables, command)?;
         assert_eq!((run.code, run.stdout.as_str(), run.stderr.lines().count()), (Some(64), "", 1), "{}", run.stderr);
