@@ -80,7 +80,7 @@ impl<S: Codec> Middleware<S> for Direct {
         let Some(service) = self.service.clone().filter(|_| !is_compressed(request.headers())) else {
             return Box::pin(codec.call(request));
         };
-        match CallRecord::of(request.extensions()).method() {
+        match CallRecord::method_of(request.extensions()) {
             Method::Normalize => self.normalize(service, request, codec),
             Method::NormalizeBackward => self.unary::<wire::NormalizeBackward, S>(service, request, codec),
             Method::Dropout => self.unary::<wire::Dropout, S>(service, request, codec),

@@ -45,6 +45,7 @@ impl Tokens {
         Ok(Some((Self { list, open: config.auth_open_methods.clone().into() }, reload)))
     }
 
+    /// By the path itself: whoever runs the server writes paths, also those of methods and services that it does not have.
     fn admit(&self, path: &str, headers: &HeaderMap) -> bool {
         let is_open = |open: &String| if open.ends_with('/') { path.starts_with(open) } else { path == open };
         self.open.iter().any(is_open) || token(headers).is_some_and(|token| self.list.get().has(token))
