@@ -161,8 +161,8 @@ fn server(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, executor: &Exe
     for (name, help, value) in [
         ("evenkeel_buffers_kept_bytes", "Bytes of buffers that are kept for the next calls.", kept_bytes as u64),
         ("evenkeel_compute_threads", "Threads of the compute pool.", executor.threads() as u64),
-        ("evenkeel_jobs_queued", "Work that waits for a thread.", metrics.queued.get()),
-        ("evenkeel_jobs_running", "Work that is computed, on whatever thread.", metrics.running.get()),
+        ("evenkeel_jobs_queued", "Work that waits for a thread.", metrics.queued.get() as u64),
+        ("evenkeel_jobs_running", "Work that is computed, on whatever thread.", metrics.running.get() as u64),
     ] {
         gauge(encoder, name, help, value)?;
     }

@@ -109,10 +109,12 @@ where
         let wants_text = wants_text(request.headers());
         let answer = self.0.begin(request);
         Box::pin(async move {
-            let mut answer = answer.await?;
-            let guard = Arc::clone(answer.body().guard());
-            answer.extensions_mut().insert(guard);
-            Ok(answer.map(|body| if wants_text { Body::new(Pieces::new(body)) } else { Body::new(body) }))
+            let (mut head, body) = answer.await?.into_parts();
+            // The bytes that leave keep the call, and those may be others.
+            let (body, guard) = body.into_unheld();
+            head.extensions.insert(guard);
+            let body = if wants_text { Body::new(Pieces::new(body)) } else { Body::new(body) };
+            Ok(Response::from_parts(head, body))
         })
     }
 }
