@@ -14,11 +14,17 @@
 //! | route | when | computed | result written |
 //! |---|---|---|---|
 //! | `one_frame` | it came in one frame | inline if short, else on the pool | to a new buffer |
-//! | `streamed` | a Normalize in several frames whose rows are independent | while frames come, on the serving thread | part by part, to buffers that are sent at once |
+//! | `streamed` | a Normalize in several frames whose rows are independent | while frames come: short parts inline, long ones on the pool | part by part, to buffers that are sent at once |
 //! | `collected` | the same, with statistics, which precede the output | the same | the same, sent when all are there |
 //! | `gathered` | anything else in several frames, and what was decompressed | as `one_frame` | over the elements that came, where all of them are there |
 //! | `codec` | MeasureGradients, what is not plain, all with `--codec-path` | as `one_frame` | to a new buffer |
 
+//!
+//! "Inline" is on the thread that serves, for work that is expected to take less than 70 us (`executor.rs`): `--threads`,
+//! `--compute-nice` and `--max-queued` hold for the pool alone. A part of a `streamed` or `collected` call has some 32,768
+//! elements, or a row if that is longer. Of float32 it takes some 13 us, and handing it over takes 20, so parts are done inline,
+//! and after each 70 us of them the thread serves other calls. The rows that are too long for that, of some 180,000
+//! elements, go to the pool one after the other; such a call is refused for `--max-queued` at its first part, or not at all.
 
 mod answer;
 mod arriving;

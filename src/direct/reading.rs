@@ -35,7 +35,7 @@ impl Reading {
                 let status = status.unwrap_or_else(|| Status::internal("the message is not whole"));
                 return Err(Error::receiving(&status, limit));
             };
-            arriving.take(&part, here).await?.into_iter().for_each(&mut give);
+            arriving.take(part, here).await?.into_iter().for_each(&mut give);
         }
         if !incoming.is_at_end() {
             // More data, or trailers: what tonic would make of them after a message.
