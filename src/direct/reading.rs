@@ -1,12 +1,13 @@
 //! Reading a tensor's elements, which are computed as they come.
 
 use bytes::Bytes;
+use evenkeel_frames::Announced;
 use evenkeel_proto::v1 as pb;
 use tonic::{Status, Streaming};
 use tonic_prost::ProstDecoder;
 
 use super::receive::Incoming;
-use crate::{error::Error, prefix::Announced, service::Arriving};
+use crate::{error::Error, service::Arriving};
 
 /// A call whose elements are being read.
 pub(super) struct Reading {

@@ -17,8 +17,8 @@ use crate::{
     decoded_size::DecodedSize,
     error::Error,
     grpc::Method,
-    prefix::Prefix,
 };
+use evenkeel_frames::Prefix;
 
 /// What a message to health or reflection may have before it is counted: what the charge of its stream has room for.
 const SHORT_QUESTION: usize = 1 << 10;

@@ -3,8 +3,9 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use evenkeel_frames::Bulk as _;
 use evenkeel_kernels::{Checkpoint, NormalizationByParts, Normalized, PartStatistics};
-use evenkeel_proto::{bulk::DATA, v1 as pb};
+use evenkeel_proto::v1 as pb;
 use prost::{
     Message,
     encoding::{encoded_len_varint, key_len},
@@ -193,7 +194,7 @@ impl Arriving {
 /// The length of an answer that is here without its elements, `data_len` bytes.
 fn len_with_data(answer: &pb::NormalizeResponse, data_len: usize) -> usize {
     let tensor = answer.output.as_ref().map_or(0, Message::encoded_len);
-    let data = key_len(DATA) + encoded_len_varint(data_len as u64) + data_len;
+    let data = key_len(pb::Tensor::DATA) + encoded_len_varint(data_len as u64) + data_len;
     let prefix = |len: usize| encoded_len_varint(len as u64);
     answer.encoded_len() - prefix(tensor) + prefix(tensor + data) + data
 }

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, future::Ready};
 
 use evenkeel_proto::v1 as pb;
+use http_body::{Body as HttpBody, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
 use proptest::prelude::*;
 use prost::Message as _;
@@ -255,7 +256,7 @@ async fn requests_are_sent_as_they_are() {
     };
     let mut sent = request();
     let tensors = sent.take_tensors();
-    let mut body = Segments(segments(&sent, tensors).into());
+    let mut body = SegmentBody::new(segments(&sent, tensors));
     let mut frames = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame;
