@@ -227,7 +227,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub transport: Transport,
 
-    /// Threads that serve connections and do short work in place; 0 takes one for every core.
+    /// Threads that serve connections and do short work in place, also the short parts of tensors that are normalized as they
+    /// arrive; 0 takes one for every core.
     #[arg(long, value_name = "N", env = "EVENKEEL_SERVING_THREADS", default_value_t = DEFAULT_SERVING_THREADS)]
     pub serving_threads: usize,
 

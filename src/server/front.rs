@@ -5,7 +5,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use evenkeel_proto::v1::tensor_ops_service_server::SERVICE_NAME;
 use tonic::{
     body::Body,
     codegen::http::{Request, Response},
@@ -13,7 +12,10 @@ use tonic::{
 };
 use tower::Service;
 
-use crate::grpc::BoxedResponse;
+use crate::{
+    grpc::{BoxedResponse, GrpcService, Method},
+    observe::CallRecord,
+};
 
 /// Sends the calls of the tensor service straight to it, the others through tonic's router, whose way costs as much as
 /// the shortest calls do.
@@ -29,10 +31,7 @@ impl<T> Front<T> {
     }
 }
 
-impl<T> Service<Request<Body>> for Front<T>
-where
-    T: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>,
-{
+impl<T: GrpcService<Future = BoxedResponse>> Service<Request<Body>> for Front<T> {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxedResponse;
@@ -43,28 +42,20 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> BoxedResponse {
-        if is_of(SERVICE_NAME, request.uri().path()) {
-            self.tensors.call(request)
-        } else {
-            Box::pin(self.others.call(request))
-        }
-    }
-}
-
-/// Whether a path is that of a method of a service.
-fn is_of(service: &str, path: &str) -> bool {
-    path.strip_prefix('/').and_then(|path| path.strip_prefix(service)).is_some_and(|path| path.starts_with('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_service_has_the_methods_below_its_name() {
-        assert!(is_of("a.b.C", "/a.b.C/D"));
-        for other in ["/a.b.C", "/a.b.Cc/D", "/a.b/D", "a.b.C/D", "/x/a.b.C/D", "", "/"] {
-            assert!(!is_of("a.b.C", other), "{other}");
+        match CallRecord::method_of(request.extensions()) {
+            Method::Normalize
+            | Method::NormalizeBackward
+            | Method::Dropout
+            | Method::DropoutBackward
+            | Method::ClipGradients
+            | Method::MeasureGradients
+            | Method::GetServerInfo => self.tensors.call(request),
+            // The router answers what is unknown, too.
+            Method::HealthCheck
+            | Method::HealthWatch
+            | Method::ReflectionV1
+            | Method::ReflectionV1Alpha
+            | Method::Other => Box::pin(self.others.call(request)),
         }
     }
 }

@@ -56,7 +56,7 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for 
         let connection = Arc::clone(&self.connection);
         Poll::Ready(Ok(response.map(|body| {
             let body = RecordedBody::new(UntilWritten::new(body), guard, is_plain);
-            ResponseBody { body, guard: call, connection, progress: SendProgress::current() }
+            ResponseBody { body, guard: call, holds: true, connection, progress: SendProgress::current() }
         })))
     }
 }
@@ -95,14 +95,20 @@ fn compress(
 pub(in crate::server) struct ResponseBody {
     body: RecordedBody<UntilWritten<Body>>,
     guard: Arc<CallGuard>,
+    /// Whether its bytes keep the call.
+    holds: bool,
     connection: Arc<ConnectionHandle>,
     progress: Arc<SendProgress>,
 }
 
 impl ResponseBody {
-    /// Those who make another body of this one have that keep the call, too.
-    pub(in crate::server) fn guard(&self) -> &Arc<CallGuard> {
-        &self.guard
+    /// The body, whose bytes do not keep the call any more, and the call: the bytes that are made of these keep it
+    /// ([`HeldBody`](super::HeldBody)).
+    pub(in crate::server) fn into_unheld(self) -> (Self, Arc<CallGuard>) {
+        let guard = Arc::clone(&self.guard);
+        let mut body = self;
+        body.holds = false;
+        (body, guard)
     }
 }
 
@@ -123,7 +129,9 @@ impl HttpBody for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        Poll::Ready(frame.map(|frame| Ok(frame?.map_data(|data| self.guard.hold(data)))))
+        Poll::Ready(
+            frame.map(|frame| Ok(frame?.map_data(|data| if self.holds { self.guard.hold(data) } else { data }))),
+        )
     }
 
     fn is_end_stream(&self) -> bool {
