@@ -294,7 +294,7 @@ pub struct ServeArgs {
     pub codec_path: bool,
 
     /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`, `off`), or directives such as
-    /// `warn,evenkeel=debug`.
+    /// `warn,evenkeel=debug`. The HTTP/2 library is silent unless a directive names it: `info,h2=warn`.
     #[arg(long, value_name = "DIRECTIVES", env = "EVENKEEL_LOG_LEVEL", default_value = DEFAULT_LOG_LEVEL)]
     pub log_level: String,
 

@@ -18,7 +18,6 @@
 //! | `collected` | the same, with statistics, which precede the output | the same | the same, sent when all are there |
 //! | `gathered` | anything else in several frames, and what was decompressed | as `one_frame` | over the elements that came, where all of them are there |
 //! | `codec` | MeasureGradients, what is not plain, all with `--codec-path` | as `one_frame` | to a new buffer |
-
 //!
 //! "Inline" is on the thread that serves, for work that is expected to take less than 70 us (`executor.rs`): `--threads`,
 //! `--compute-nice` and `--max-queued` hold for the pool alone. A part of a `streamed` or `collected` call has some 32,768

@@ -18,6 +18,10 @@ pub(crate) use lines::lost;
 
 use crate::{panics, setting};
 
+/// What is logged of the HTTP/2 library, unless the directives name it: nothing. It warns of frames that are wrong, one by one, and a
+/// client can send a hundred thousand of them in a second: no line of a call would find its place among those.
+const HTTP2: &str = "h2=off";
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -36,7 +40,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// `directives` are those of [`EnvFilter`]: a level, or a list such as `warn,evenkeel=debug`.
+    /// `directives` are those of [`EnvFilter`]: a level, or a list such as `warn,evenkeel=debug`. The HTTP/2 library is silent
+    /// unless one of them names it, as `debug,h2=debug` does.
     ///
     /// # Errors
     /// Names `log-level` when the directives cannot be read. A single word that is no level is refused too: to
@@ -51,7 +56,7 @@ impl Config {
         if let Some(word) = word {
             return Err(refuse(format!("'{word}' is not a level; for a crate, write '{word}=debug'")));
         }
-        let filter = EnvFilter::builder().parse(directives).map_err(|error| refuse(error.to_string()))?;
+        let filter = EnvFilter::builder().parse(format!("{HTTP2},{directives}")).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { filter, format })
     }
 
