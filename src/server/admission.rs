@@ -120,6 +120,8 @@ impl Messages {
 mod tests {
     use std::sync::Arc;
 
+    use evenkeel_testing::frames;
+
     use super::*;
     use crate::{budget::Reservation, counters::Counters, error::Scarce};
 
@@ -143,9 +145,7 @@ mod tests {
     }
 
     fn framed(lengths: &[usize]) -> Vec<u8> {
-        let framed =
-            |&len: &usize| [&[0][..], &u32::try_from(len).expect("small").to_be_bytes(), &vec![7; len]].concat();
-        lengths.iter().flat_map(framed).collect()
+        lengths.iter().flat_map(|&len| frames::framed(&vec![7; len])).collect()
     }
 
     #[test]

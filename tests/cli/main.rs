@@ -1,13 +1,9 @@
 //! The commands on files: the real program, on the shipped tensors and on files that each test writes. And how it reaches a
 //! server that has TLS or tokens, for which the health check stands.
 
-#[path = "../service/authority.rs"]
-mod authority;
 mod blocking;
 mod clip;
 mod dropout;
-#[path = "../service/environment.rs"]
-mod environment;
 mod files;
 mod identity;
 mod names;
@@ -15,8 +11,6 @@ mod normalize;
 mod npy;
 mod outputs;
 mod pieces;
-#[path = "../service/pipe.rs"]
-mod pipe;
 mod program;
 mod refusals;
 mod reports;
@@ -25,8 +19,7 @@ mod servers;
 mod settings;
 mod state_dicts;
 mod stored;
-#[path = "../service/until.rs"]
-#[expect(dead_code, reason = "these tests have no runtime")]
-mod until;
+
+use evenkeel_testing::{authority, environment, pipe, until};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;

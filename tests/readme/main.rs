@@ -5,18 +5,16 @@
 //! made with the JSON that is printed. A command that no test knows of fails.
 
 mod blocks;
-#[path = "../service/environment.rs"]
-mod environment;
 mod settings;
 
 use std::{error::Error, fs, path::Path};
 
 use evenkeel::{config::ServerConfig, server::Running};
 use evenkeel_proto::v1::{NormKind, NormalizeRequest, Tensor, tensor_ops_service_client::TensorOpsServiceClient};
+use evenkeel_testing::environment::without_environment;
 use serde_json::Value;
 
 use blocks::{Block, Shell};
-use environment::without_environment;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 

@@ -13,13 +13,14 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The longest file, in lines.
 const LONGEST: usize = 400;
 
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "src",
     "crates/client/src",
     "crates/exact/src",
     "crates/frames/src",
     "crates/kernels/src",
     "crates/proto/src",
+    "crates/testing/src",
     "crates/transport/src",
 ];
 

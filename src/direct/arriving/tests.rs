@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use evenkeel_proto::v1 as pb;
+use evenkeel_testing::frames;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use prost::Message as _;
@@ -41,9 +42,8 @@ fn request_of([rows, columns]: [usize; 2], return_statistics: bool) -> pb::Norma
     }
 }
 
-fn framed(request: &pb::NormalizeRequest) -> Vec<u8> {
-    let message = request.encode_to_vec();
-    [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat()
+fn framed(request: &pb::NormalizeRequest) -> Bytes {
+    frames::framed(&request.encode_to_vec())
 }
 
 fn incoming(frames: impl IntoIterator<Item = Result<Frame<Bytes>, Status>>) -> Incoming {
