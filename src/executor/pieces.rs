@@ -56,7 +56,7 @@ impl Pieces {
     {
         let max_queued = if self.is_admitted { usize::MAX } else { self.executor.max_queued };
         let result = self.executor.run_if_queued(max_queued, &self.record, estimate, piece).await;
-        self.is_admitted = true;
+        self.is_admitted |= result.is_ok();
         result
     }
 

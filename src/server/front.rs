@@ -2,10 +2,12 @@
 
 use std::{
     convert::Infallible,
-    task::{Context, Poll, ready},
+    future::ready,
+    task::{self, Context, Poll},
 };
 
 use tonic::{
+    Status,
     body::Body,
     codegen::http::{Request, Response},
     service::Routes,
@@ -37,7 +39,7 @@ impl<T: GrpcService<Future = BoxedResponse>> Service<Request<Body>> for Front<T>
     type Future = BoxedResponse;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        ready!(self.tensors.poll_ready(cx))?;
+        task::ready!(self.tensors.poll_ready(cx))?;
         Service::<Request<Body>>::poll_ready(&mut self.others, cx)
     }
 
@@ -50,12 +52,11 @@ impl<T: GrpcService<Future = BoxedResponse>> Service<Request<Body>> for Front<T>
             | Method::ClipGradients
             | Method::MeasureGradients
             | Method::GetServerInfo => self.tensors.call(request),
-            // The router answers what is unknown, too.
-            Method::HealthCheck
-            | Method::HealthWatch
-            | Method::ReflectionV1
-            | Method::ReflectionV1Alpha
-            | Method::Other => Box::pin(self.others.call(request)),
+            Method::HealthCheck | Method::HealthWatch | Method::ReflectionV1 | Method::ReflectionV1Alpha => {
+                Box::pin(self.others.call(request))
+            }
+            // As the services answer it, without the router's way to them.
+            Method::Other => Box::pin(ready(Ok(Status::unimplemented("").into_http()))),
         }
     }
 }
