@@ -15,6 +15,9 @@ use bytes::{Buf, Bytes};
 
 use crate::send_progress::SendProgress;
 
+/// So many bytes are written before anything more is read: they would leave the core's cache meanwhile.
+const MUCH: usize = 1 << 15;
+
 /// Bytes of a response that HTTP is to write.
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -29,6 +32,9 @@ impl Chunk {
         progress.gave(bytes.len());
         if let Some(connection) = progress.connection() {
             connection.window().give(bytes.len());
+            if bytes.len() >= MUCH {
+                connection.gave_much();
+            }
         }
         Self { bytes, progress: Arc::clone(progress), offer: offer.map(Arc::clone) }
     }

@@ -26,6 +26,8 @@ pub struct ConnectionHandle {
     open: AtomicUsize,
     /// Of these, the requests whose response is not at its end: more of it may come.
     unanswered: AtomicUsize,
+    /// HTTP was given so much of a response that it is written before anything more is read.
+    has_much: AtomicBool,
     /// When the last request ended, in milliseconds after `began`.
     quiet_since: AtomicU64,
     is_cut: AtomicBool,
@@ -42,6 +44,7 @@ impl ConnectionHandle {
             window: SendWindow::default(),
             open: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
+            has_much: AtomicBool::new(false),
             quiet_since: AtomicU64::new(0),
             is_cut: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
@@ -77,6 +80,16 @@ impl ConnectionHandle {
     /// What the client lets the server send.
     pub(crate) fn window(&self) -> &SendWindow {
         &self.window
+    }
+
+    /// HTTP was given much of a response.
+    pub(crate) fn gave_much(&self) {
+        self.has_much.store(true, Ordering::Release);
+    }
+
+    /// Whether HTTP was given much of a response since this was called before.
+    pub(crate) fn take_gave_much(&self) -> bool {
+        self.has_much.load(Ordering::Relaxed) && self.has_much.swap(false, Ordering::Acquire)
     }
 
     /// Whether the responses to some requests are not at their end.

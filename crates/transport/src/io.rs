@@ -17,7 +17,7 @@ pub(crate) use self::{
     fair::FairIo,
     outbox::Outbox,
     received::ReceivedFrames,
-    shared::{Keeps, SharedIo},
+    shared::{Keeps, Next, SharedIo},
     stream::Stream,
     write_timeout::WriteTimeout,
 };

@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     handle::ConnectionHandle,
-    io::{Keeps, SharedIo},
+    io::{Keeps, Next, SharedIo},
     metrics::Metrics,
     settings::Settings,
 };
@@ -149,8 +149,7 @@ impl Driver {
                 biased;
                 served = poll_fn(|cx| loop {
                     let polled = http.as_mut().poll(cx);
-                    // If that fails, HTTP is to hear of it.
-                    if polled.is_ready() || io.lock().http_waits(cx).is_ok() {
+                    if polled.is_ready() || io.lock().http_waits(cx) == Next::Wait {
                         return polled;
                     }
                 }) => {

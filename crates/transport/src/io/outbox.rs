@@ -18,7 +18,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::kept::{Kept, SLICES};
-use super::shared::{Keeps, SendFailed};
+use super::shared::{Keeps, Next};
 use crate::{chunk::Offer, handle::ConnectionHandle};
 
 /// When so much is kept nothing more is, before some of it is sent: a response of 1 MiB, with all that is around it.
@@ -43,6 +43,10 @@ pub(crate) struct Outbox<T> {
     grew: bool,
     /// How often what is kept may still wait.
     turns: u8,
+    /// HTTP wanted to read, and is to write first.
+    put_off: bool,
+    /// HTTP has written its last.
+    is_shut_down: bool,
     /// Why what was kept could not be sent, until HTTP is told.
     failed: Option<io::Error>,
 }
@@ -50,7 +54,17 @@ pub(crate) struct Outbox<T> {
 impl<T: AsyncWrite + Unpin> Outbox<T> {
     /// `offer`: that of the connection's responses.
     pub(crate) fn new(io: T, offer: Arc<Offer>, connection: Arc<ConnectionHandle>) -> Self {
-        Self { io, kept: Kept::default(), offer, connection, grew: false, turns: TURNS, failed: None }
+        Self {
+            io,
+            kept: Kept::default(),
+            offer,
+            connection,
+            grew: false,
+            turns: TURNS,
+            put_off: false,
+            is_shut_down: false,
+            failed: None,
+        }
     }
 
     fn keep(&mut self, slices: &[IoSlice<'_>]) -> usize {
@@ -88,32 +102,34 @@ impl<T: AsyncWrite + Unpin> Outbox<T> {
 }
 
 impl<T: AsyncWrite + Unpin> Keeps for Outbox<T> {
-    fn http_waits(&mut self, cx: &mut Context<'_>) -> Result<(), SendFailed> {
+    fn http_waits(&mut self, cx: &mut Context<'_>) -> Next {
+        let mut next = if mem::take(&mut self.put_off) { Next::AskAgain } else { Next::Wait };
         if self.kept.is_empty() {
-            return Ok(());
+            return next;
         }
         let grew = mem::take(&mut self.grew);
         if grew && self.turns > 0 && self.kept.len() < ENOUGH && self.connection.is_responding() {
             self.turns -= 1;
             cx.waker().wake_by_ref();
-            return Ok(());
+        } else if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+            self.failed = Some(error);
+            next = Next::AskAgain;
         }
-        match self.poll_send(cx) {
-            Poll::Ready(Err(error)) => {
-                self.failed = Some(error);
-                Err(SendFailed)
-            }
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
-        }
+        next
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Outbox<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.failed.take() {
-            Some(error) => Poll::Ready(Err(error)),
-            None => Pin::new(&mut self.io).poll_read(cx, buf),
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
         }
+        // HTTP/2 reads all there is before it writes. The driver asks it again when it has written.
+        if !self.is_shut_down && self.connection.take_gave_much() {
+            self.put_off = true;
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
@@ -148,6 +164,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Outbox<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_shut_down = true;
         ready!(self.poll_send(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }

@@ -14,20 +14,22 @@ use super::fair::FairIo;
 /// A stream that may keep what was written to it for a while.
 pub(crate) trait Keeps {
     /// HTTP has nothing more to write for now.
-    ///
-    /// # Errors
-    /// What is kept cannot be sent. The stream tells HTTP the reason when it is asked for something next.
-    fn http_waits(&mut self, cx: &mut Context<'_>) -> Result<(), SendFailed>;
+    fn http_waits(&mut self, cx: &mut Context<'_>) -> Next;
 }
 
-/// What is kept cannot be sent.
+/// What is to be done when HTTP waits, and its stream was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SendFailed;
+pub(crate) enum Next {
+    /// HTTP waits for its client, or for responses.
+    Wait,
+    /// HTTP is asked again: the stream has put off what HTTP wanted to read, or has an error to tell.
+    AskAgain,
+}
 
 /// It keeps nothing.
 impl<T> Keeps for FairIo<T> {
-    fn http_waits(&mut self, _: &mut Context<'_>) -> Result<(), SendFailed> {
-        Ok(())
+    fn http_waits(&mut self, _: &mut Context<'_>) -> Next {
+        Next::Wait
     }
 }
 

@@ -14,6 +14,7 @@ struct Socket {
     takes: VecDeque<Option<usize>>,
     sent: Vec<Vec<u8>>,
     slices: usize,
+    reads: usize,
     shut_down: bool,
 }
 
@@ -30,7 +31,8 @@ impl Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.reads += 1;
         Poll::Pending
     }
 }
@@ -85,7 +87,7 @@ fn write_frame(io: &mut Outbox<Socket>, head: &[u8], chunk: &mut Chunk, len: usi
     })
 }
 
-fn wait(io: &mut Outbox<Socket>) -> Result<(), SendFailed> {
+fn wait(io: &mut Outbox<Socket>) -> Next {
     io.http_waits(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -112,7 +114,7 @@ fn a_response_goes_out_in_one_write_and_is_not_copied() {
             assert_eq!(write(&mut io, &[b"trailers"]), Poll::Ready(8));
             all.extend(b"trailers");
             assert!(io.io.sent.is_empty() && progress.unwritten() == len, "{len} {frame}");
-            assert_eq!(wait(&mut io), Ok(()));
+            assert_eq!(wait(&mut io), Next::Wait);
             assert!(io.io.sent == [all], "{len} {frame}");
             assert_eq!(io.io.slices, 2 * len.div_ceil(frame) + 1, "{len} {frame}");
             assert!(io.io.takes.is_empty() && progress.is_written(), "{len} {frame}");
@@ -129,14 +131,14 @@ fn what_is_small_waits_while_other_requests_wait_for_their_response() {
         assert!(io.io.sent.is_empty());
         assert_eq!(write(&mut io, &[answer, b"."]), Poll::Ready(answer.len() + 1));
         request.answered();
-        assert_eq!(wait(&mut io), Ok(()));
+        assert_eq!(wait(&mut io), Next::Wait);
     }
     assert_eq!(io.io.sent, [b"first.second.third."], "nobody can add to it");
     let _request = OpenRequest::new(&connection);
     assert_eq!(write(&mut io, &[b"alone"]), Poll::Ready(5));
-    assert_eq!(wait(&mut io), Ok(()));
+    assert_eq!(wait(&mut io), Next::Wait);
     assert_eq!(io.io.sent.len(), 1);
-    assert_eq!(wait(&mut io), Ok(()));
+    assert_eq!(wait(&mut io), Next::Wait);
     assert_eq!(io.io.sent[1], b"alone", "nothing was added meanwhile");
 }
 
@@ -147,12 +149,12 @@ fn what_is_kept_does_not_wait_forever_or_when_it_is_much() {
     for _ in 0..=TURNS {
         assert!(io.io.sent.is_empty());
         assert_eq!(write(&mut io, &[b"x"]), Poll::Ready(1));
-        assert_eq!(wait(&mut io), Ok(()));
+        assert_eq!(wait(&mut io), Next::Wait);
     }
     assert_eq!(io.io.sent, [vec![b'x'; usize::from(TURNS) + 1]]);
     let (mut response, _) = chunk(&io, vec![7; ENOUGH]);
     assert_eq!(write_frame(&mut io, b"head", &mut response, ENOUGH), Poll::Ready(()));
-    assert_eq!(wait(&mut io), Ok(()));
+    assert_eq!(wait(&mut io), Next::Wait);
     assert_eq!(io.io.sent.len(), 2);
 }
 
@@ -164,12 +166,29 @@ fn no_more_is_kept_than_enough_while_the_socket_is_full() {
     let mut kept = 0;
     while write_frame(&mut io, b"head", &mut response, FRAME).is_ready() {
         kept += FRAME;
-        assert_eq!(wait(&mut io), Ok(()));
+        assert_eq!(wait(&mut io), Next::Wait);
     }
     assert!((FULL - 2 * FRAME..FULL + FRAME).contains(&kept), "{kept}");
     assert_eq!(progress.unwritten(), 2 * FULL);
     drop((io, response));
     assert!(progress.unwritten() == 0 && !progress.is_written(), "what is dropped is lost, and is not waited for");
+}
+
+#[test]
+fn what_is_large_is_written_before_more_is_read() {
+    let mut io = Socket::open(1);
+    let progress = Arc::<SendProgress>::default();
+    progress.set_connection(&io.connection);
+    let mut response = Chunk::new(vec![7; ENOUGH].into(), &progress, Some(&io.offer));
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut buf = ReadBuf::new(&mut []);
+    assert!(Pin::new(&mut io).poll_read(&mut cx, &mut buf).is_pending());
+    assert_eq!(io.io.reads, 0);
+    assert_eq!(write_frame(&mut io, b"head", &mut response, ENOUGH), Poll::Ready(()));
+    assert_eq!(wait(&mut io), Next::AskAgain);
+    assert_eq!(io.io.sent.len(), 1);
+    assert!(Pin::new(&mut io).poll_read(&mut cx, &mut buf).is_pending());
+    assert_eq!((io.io.reads, wait(&mut io)), (1, Next::Wait));
 }
 
 #[test]
@@ -187,14 +206,14 @@ fn a_socket_that_takes_nothing_is_an_error_that_http_hears_of_once() {
     let mut io = Socket::taking([Some(0)]);
     let (mut response, progress) = chunk(&io, vec![7; 1000]);
     assert_eq!(write_frame(&mut io, b"lost", &mut response, 1000), Poll::Ready(()));
-    assert_eq!(wait(&mut io), Err(SendFailed));
+    assert_eq!(wait(&mut io), Next::AskAgain);
     assert!(progress.unwritten() == 0 && !progress.is_written());
     let mut cx = Context::from_waker(Waker::noop());
     let Poll::Ready(Err(error)) = Pin::new(&mut io).poll_read(&mut cx, &mut ReadBuf::new(&mut [])) else {
         panic!("it must fail")
     };
     assert_eq!(error.kind(), io::ErrorKind::WriteZero);
-    assert_eq!(wait(&mut io), Ok(()), "there is nothing to send");
+    assert_eq!(wait(&mut io), Next::Wait, "there is nothing to send");
 }
 
 proptest! {
@@ -216,7 +235,7 @@ proptest! {
             prop_assert!(write_frame(&mut io, &bytes[..head], &mut response, len).is_ready());
             responses.push(progress);
             if at % waits == 0 {
-                prop_assert_eq!(wait(&mut io), Ok(()));
+                prop_assert_eq!(wait(&mut io), Next::Wait);
             }
             let unwritten: usize = responses.iter().map(|response| response.unwritten()).sum();
             let sent: usize = io.io.sent.iter().map(Vec::len).sum();
@@ -224,7 +243,7 @@ proptest! {
             prop_assert!(io.kept.len() == all.len() - sent);
         }
         while !io.kept.is_empty() {
-            prop_assert_eq!(wait(&mut io), Ok(()));
+            prop_assert_eq!(wait(&mut io), Next::Wait);
         }
         prop_assert!(responses.iter().all(|response| response.is_written()));
         prop_assert_eq!(io.io.sent.concat(), all);
