@@ -26,7 +26,8 @@ struct Reciprocal {
     log2: Double,
 }
 
-struct Tables {
+/// What logarithms and exponentials are taken from.
+pub(super) struct Tables {
     reciprocals: [Reciprocal; PARTS],
     /// 2^(i / PARTS).
     powers: [Double; PARTS],
@@ -39,6 +40,13 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables {
     }),
     powers: array::from_fn(|part| exp_slowly(LN_2.times(Double::from(part as f64 / PARTS as f64)))),
 });
+
+impl Tables {
+    /// Asked for once for many numbers: it is made at the first call, which every call looks after.
+    pub(super) fn get() -> &'static Self {
+        &TABLES
+    }
+}
 
 /// The natural logarithm of a number from 1/2 to 1: 2 artanh((x - 1) / (x + 1)).
 fn log_slowly(x: f64) -> Double {
@@ -63,6 +71,7 @@ fn exp_slowly(x: Double) -> Double {
 }
 
 /// A finite number above 0 as one in [1, 2) and a power of two.
+#[inline(always)]
 pub(super) fn normalized(x: f64) -> (f64, i32) {
     const MANTISSA: u64 = (1 << 52) - 1;
     const UP: i32 = 64;
@@ -72,10 +81,13 @@ pub(super) fn normalized(x: f64) -> (f64, i32) {
 }
 
 /// The binary logarithm of a finite number above 0, to some 2^-72.
-pub(super) fn log2(x: f64) -> Double {
+///
+/// Inlined, as [`exp2`] is, so that its fused multiplications are instructions where there are such.
+#[inline(always)]
+pub(super) fn log2(tables: &Tables, x: f64) -> Double {
     let (mantissa, exponent) = normalized(x);
     let part = (mantissa.to_bits() >> 45) as usize % PARTS;
-    let Reciprocal { value, log2 } = TABLES.reciprocals[part];
+    let Reciprocal { value, log2 } = tables.reciprocals[part];
     // At most 2^-8. The subtraction is exact.
     let z = Double::product(mantissa, value).plus(Double::from(-1.0)).normalized();
     let tail = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0].into_iter().fold(0.0, |sum, n| 1.0 / n - sum * z.high);
@@ -86,11 +98,12 @@ pub(super) fn log2(x: f64) -> Double {
 
 /// The binary logarithm of a pair above 0.
 pub(super) fn log2_of_pair(x: Double) -> Double {
-    log2(x.high).plus(Double::from(x.low / x.high * LOG2_E.high))
+    log2(Tables::get(), x.high).plus(Double::from(x.low / x.high * LOG2_E.high))
 }
 
 /// 2^x as a number from 1 to 2, to some 2^-72 of itself, and a power of two. `x` is no larger than a million.
-pub(super) fn exp2(x: Double) -> (Double, i32) {
+#[inline(always)]
+pub(super) fn exp2(tables: &Tables, x: Double) -> (Double, i32) {
     let whole = x.high.floor();
     // In steps of 1 / PARTS, the nearest.
     let fraction = x.minus(Double::from(whole)).normalized();
@@ -102,15 +115,17 @@ pub(super) fn exp2(x: Double) -> (Double, i32) {
     let factor = Double::from(1.0).plus(rest.plus(half_square).plus(Double::from(cube)));
     // A fraction next to 1 is the next whole number.
     let (step, carry) = (step as usize % PARTS, step as i32 / PARTS as i32);
-    (TABLES.powers[step].times(factor).normalized(), whole as i32 + carry)
+    (tables.powers[step].times(factor).normalized(), whole as i32 + carry)
 }
 
 /// `x * 2^power`, rounded once.
+#[inline(always)]
 pub(super) fn times_power_of_two(x: f64, power: i32) -> f64 {
     x * power_of_two(power / 2) * power_of_two(power - power / 2)
 }
 
 /// `power` is that of a normal number.
+#[inline(always)]
 fn power_of_two(power: i32) -> f64 {
     f64::from_bits(((1023 + power) as u64) << 52)
 }
@@ -119,7 +134,15 @@ fn power_of_two(power: i32) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{exp2 as exp2_of, log2 as log2_of, *};
+
+    fn log2(x: f64) -> Double {
+        log2_of(Tables::get(), x)
+    }
+
+    fn exp2(x: Double) -> (Double, i32) {
+        exp2_of(Tables::get(), x)
+    }
 
     fn near(a: Double, b: Double, most: f64) -> bool {
         a.minus(b).value().abs() <= most

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::{
     Norms,
     largest::{Largest, larger},
-    powers::{exp2, log2, log2_of_pair, normalized, times_power_of_two},
+    powers::{Tables, exp2, log2, log2_of_pair, normalized, times_power_of_two},
 };
 use crate::{
     Checkpoint, Element, Error, TensorRef,
@@ -67,7 +67,7 @@ impl Relative {
         if exponent.high > BEYOND {
             return f64::INFINITY;
         }
-        let ((root, power), (mantissa, unit_power)) = (exp2(exponent), normalized(unit));
+        let ((root, power), (mantissa, unit_power)) = (exp2(Tables::get(), exponent), normalized(unit));
         // Both numbers are 1 or more.
         let power = power + unit_power;
         if power > f64::MAX_EXP {
@@ -108,13 +108,16 @@ fn exact_sum(terms: impl IntoIterator<Item = Double>) -> Double {
 /// Powers of order `p` relative to a unit.
 #[derive(Clone, Copy)]
 struct Power {
+    tables: &'static Tables,
+    /// Its logarithm.
     unit: Double,
     p: f64,
 }
 
 impl Power {
     fn new(unit: f64, p: f64) -> Self {
-        Self { unit: log2(unit), p }
+        let tables = Tables::get();
+        Self { tables, unit: log2(tables, unit), p }
     }
 
     /// `(x / unit)^p`, of a number above 0 and not above the unit.
@@ -122,11 +125,11 @@ impl Power {
     fn of(&self, x: f64) -> Double {
         /// Terms of which 2^60 would not change a sum that is 1 or more.
         const NOTHING: f64 = -900.0;
-        let exponent = log2(x).minus(self.unit).normalized().times(Double::from(self.p));
+        let exponent = log2(self.tables, x).minus(self.unit).normalized().times(Double::from(self.p));
         if exponent.high < NOTHING {
             return Double::from(0.0);
         }
-        let (power, by) = exp2(exponent.normalized());
+        let (power, by) = exp2(self.tables, exponent.normalized());
         Double { high: times_power_of_two(power.high, by), low: times_power_of_two(power.low, by) }
     }
 }
