@@ -64,9 +64,10 @@ impl Alpha {
             return (x + shift.high + shift.low) * scale.high;
         }
         let (sum, lost) = two_sum(x, shift.high);
-        // Beside an infinity it is NaN, and the sum is all there is.
         let low = lost + shift.low;
-        let high = if low.is_finite() { sum + low } else { sum };
-        Double { high, low: (sum - high) + low }.times(*scale).value()
+        let high = sum + low;
+        let Double { high, low } = Double { high, low: (sum - high) + low }.times(*scale);
+        // Beside an infinity it is NaN, and so it is where the product is beyond float64: there the sum is all that counts.
+        if low.is_finite() { high + low } else { sum * scale.high }
     }
 }
