@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::{
     affine::Affine,
-    apply::{Map, apply, apply_to_slab, encode_blocks},
+    apply::{Map, Scratch, apply, apply_to_slab, encode_blocks},
     extremes::{self, One, close_deviation},
     layout::{Dim, Layout, Position},
     parts::NormalizationByParts,
@@ -81,7 +81,7 @@ struct Normalize<'a, E> {
 
 impl<E: Element> Map<E> for Normalize<'_, E> {
     #[inline(always)]
-    fn write(&self, at: Position, given: &[u8], results: &mut [f64]) {
+    fn write(&self, at: Position, given: &[u8], results: &mut [f64], _: &mut [f64]) {
         E::decode(given, results);
         if self.has_extremes {
             by_variation!(self.run, self.normalize_each(at, results));
@@ -97,9 +97,12 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
     }
 
     #[inline(always)]
-    fn encode(&self, at: Position, run: &Dim, elements: Stretch<'_>) {
-        if E::DTYPE == DType::F64 || self.has_extremes {
-            encode_blocks(self, at, run, elements);
+    fn encode(&self, at: Position, run: &Dim, elements: Stretch<'_>, scratch: &mut Scratch) {
+        if E::DTYPE == DType::F64 {
+            encode_blocks(self, at, run, elements, scratch);
+        } else if self.has_extremes {
+            // With memory of its own: where `scratch` is never used, none is cleared.
+            encode_blocks(self, at, run, elements, &mut Scratch::new());
         } else {
             by_variation!(self.run, self.encode_normalized(at, elements));
         }
@@ -213,7 +216,12 @@ impl<'a, E: Element> Normalize<'a, E> {
         let rstd_tail = S::take(&self.statistics.rstd_tail, at.set, x.len());
         let weight = A::take(&self.affine.weight, at.affine, x.len());
         let bias = A::take(&self.affine.bias, at.affine, x.len());
-        let mut is_finite = true;
+        /// The bits of a magnitude.
+        const MAGNITUDE: u64 = u64::MAX >> 1;
+        /// What takes the bits of an infinity, and those of a NaN, to the highest bit.
+        const TO_THE_TOP: u64 = (u64::MAX << 63) - f64::INFINITY.to_bits();
+        // Numbers of 64 bits, as the elements are: vectors of these need not be packed for a flag.
+        let mut beyond = 0;
         for (i, x) in x.iter_mut().enumerate() {
             let one = One {
                 mean: Double { high: mean.at(i), low: tail.at(i) },
@@ -225,11 +233,11 @@ impl<'a, E: Element> Normalize<'a, E> {
             let lift = if LIFTED { extremes::LIFT } else { 1.0 };
             let y = one.of_deviation(Double::from(*x).minus(one.mean), lift);
             if GIVEN {
-                is_finite &= y.low.is_finite();
+                beyond |= (y.low.to_bits() & MAGNITUDE) + TO_THE_TOP;
             }
             *x = y.value() / lift;
         }
-        is_finite
+        beyond >> 63 == 0
     }
 
     /// As [`normalize_doubly`](Self::normalize_doubly), for the elements of these statistics and weights.

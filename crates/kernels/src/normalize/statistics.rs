@@ -265,7 +265,7 @@ impl<E: Element> Terms<1> for Plain<'_, E> {
     }
 
     #[inline(always)]
-    fn add_block(&self, at: Position, ahead: usize, [lanes]: &mut [Lanes; 1]) {
+    fn add_block(&self, at: Position, ahead: usize, _: &mut [[f64; BLOCK]; 1], [lanes]: &mut [Lanes; 1]) {
         lanes.add_elements::<E>(block_of::<E>(self.input, at, ahead));
     }
 }
@@ -293,7 +293,7 @@ impl<E: Element> Terms<1> for Squares<'_, E> {
     }
 
     #[inline(always)]
-    fn add_block(&self, at: Position, ahead: usize, [lanes]: &mut [Lanes; 1]) {
+    fn add_block(&self, at: Position, ahead: usize, _: &mut [[f64; BLOCK]; 1], [lanes]: &mut [Lanes; 1]) {
         lanes.add_terms::<E>(block_of::<E>(self.input, at, ahead), |x| x * x);
     }
 }
@@ -320,7 +320,7 @@ impl<E: Element> Terms<1> for Centred<'_, E> {
     }
 
     #[inline(always)]
-    fn add_block(&self, at: Position, ahead: usize, [lanes]: &mut [Lanes; 1]) {
+    fn add_block(&self, at: Position, ahead: usize, _: &mut [[f64; BLOCK]; 1], [lanes]: &mut [Lanes; 1]) {
         // Sums along a run are those of one set.
         let mean = self.mean[at.set];
         lanes.add_terms::<E>(block_of::<E>(self.input, at, ahead), |x| (x - mean) * (x - mean));

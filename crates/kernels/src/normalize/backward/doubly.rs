@@ -17,10 +17,7 @@ use super::{
     Part,
     slopes::Slopes,
 };
-use crate::{
-    Checkpoint, Element as _, Error,
-    lanes::{BLOCK, Double},
-};
+use crate::{Checkpoint, Element as _, Error, lanes::Double};
 
 /// Pairs beside the elements of a run.
 #[derive(Clone, Copy)]
@@ -202,9 +199,7 @@ pub(super) struct InputGradient<'a>(pub(super) &'a Part<'a>);
 
 impl Map<f64> for InputGradient<'_> {
     #[inline(always)]
-    fn write(&self, at: Position, dy: &[u8], g: &mut [f64]) {
-        let mut x = [0.0; BLOCK];
-        let x = &mut x[..g.len()];
+    fn write(&self, at: Position, dy: &[u8], g: &mut [f64], x: &mut [f64]) {
         f64::decode_from(dy, 0, g);
         f64::decode_from(&self.0.input, at.offset, x);
         let run = self.0.layout.run();

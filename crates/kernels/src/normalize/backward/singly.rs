@@ -11,47 +11,34 @@ use super::{
         plan::Plan,
         reduce::{Over, Terms, sums},
         scale::times_power,
-        values::{Each, Same, Values},
+        statistics::Statistics,
+        values::{Each, Same, Values, by_variation},
     },
     Part,
     slopes::Slopes,
 };
-use crate::{
-    Checkpoint, Element, Error,
-    lanes::{BLOCK, Double},
-};
+use crate::{Checkpoint, Element, Error, lanes::Double};
 
-impl<'a> Part<'a> {
-    /// Writes the xh of elements from `at` on.
+/// What an element's xh is made of, for the elements of a stretch of a run.
+#[derive(Clone, Copy)]
+struct Standard<S> {
+    mean: S,
+    tail: S,
+    rstd: S,
+}
+
+impl<'a, S: Values<'a>> Standard<S> {
     #[inline(always)]
-    fn write_standardized<E: Element>(&self, at: Position, xh: &mut [f64]) {
-        E::decode_from(&self.input, at.offset, xh);
-        if self.layout.run().set_stride == 0 {
-            self.standardize::<Same>(at, xh);
-        } else {
-            self.standardize::<Each<'_>>(at, xh);
-        }
+    fn take(part: &'a Part<'_>, at: Position, len: usize) -> Self {
+        let take = |list: &'a [f64]| S::take(list, at.set, len);
+        let Statistics { mean, tail, rstd, .. } = &part.statistics;
+        Self { mean: take(mean), tail: take(tail), rstd: take(rstd) }
     }
 
+    /// The xh of element `i`.
     #[inline(always)]
-    fn standardize<'s, S: Values<'s>>(&'s self, at: Position, x: &mut [f64]) {
-        let mean = S::take(&self.statistics.mean, at.set, x.len());
-        let tail = S::take(&self.statistics.tail, at.set, x.len());
-        let rstd = S::take(&self.statistics.rstd, at.set, x.len());
-        for (i, x) in x.iter_mut().enumerate() {
-            *x = (*x - mean.at(i) - tail.at(i)) * rstd.at(i);
-        }
-    }
-
-    /// Multiplies dy by the weight.
-    #[inline(always)]
-    fn weigh(&self, at: Position, dy: &mut [f64]) {
-        if self.layout.run().affine_stride == 0 {
-            let weight = self.affine.weight[at.affine];
-            dy.iter_mut().for_each(|dy| *dy *= weight);
-        } else {
-            dy.iter_mut().zip(&self.affine.weight[at.affine..]).for_each(|(dy, weight)| *dy *= weight);
-        }
+    fn of(&self, i: usize, x: f64) -> f64 {
+        (x - self.mean.at(i) - self.tail.at(i)) * self.rstd.at(i)
     }
 }
 
@@ -62,15 +49,37 @@ struct Pairs<'a, E> {
     element: PhantomData<E>,
 }
 
+impl<E: Element> Pairs<'_, E> {
+    /// Writes dy and x.
+    #[inline(always)]
+    fn write(&self, at: Position, dy: &mut [f64], x: &mut [f64]) {
+        E::decode_from(self.dy, at.offset, dy);
+        E::decode_from(&self.part.input, at.offset, x);
+    }
+}
+
 /// dy * xh and dy.
 struct AffineTerms<'a, E>(Pairs<'a, E>);
 
 impl<E: Element> Terms<2> for AffineTerms<'_, E> {
     #[inline(always)]
     fn write(&self, at: Position, [product, dy]: [&mut [f64]; 2]) {
-        E::decode_from(self.0.dy, at.offset, dy);
-        self.0.part.write_standardized::<E>(at, product);
-        product.iter_mut().zip(&*dy).for_each(|(product, dy)| *product *= dy);
+        self.0.write(at, dy, product);
+        if self.0.part.layout.run().set_stride == 0 {
+            self.multiply::<Same>(at, product, dy);
+        } else {
+            self.multiply::<Each<'_>>(at, product, dy);
+        }
+    }
+}
+
+impl<'a, E: Element> AffineTerms<'a, E> {
+    #[inline(always)]
+    fn multiply<S: Values<'a>>(&self, at: Position, product: &mut [f64], dy: &[f64]) {
+        let standard = Standard::<S>::take(self.0.part, at, dy.len());
+        for (i, (product, &dy)) in product.iter_mut().zip(dy).enumerate() {
+            *product = standard.of(i, *product) * dy;
+        }
     }
 }
 
@@ -91,10 +100,21 @@ struct SetTerms<'a, E>(Pairs<'a, E>);
 impl<E: Element> Terms<2> for SetTerms<'_, E> {
     #[inline(always)]
     fn write(&self, at: Position, [g, product]: [&mut [f64]; 2]) {
-        E::decode_from(self.0.dy, at.offset, g);
-        self.0.part.weigh(at, g);
-        self.0.part.write_standardized::<E>(at, product);
-        product.iter_mut().zip(&*g).for_each(|(product, g)| *product *= g);
+        self.0.write(at, g, product);
+        by_variation!(self.0.part.layout.run(), self.multiply(at, g, product));
+    }
+}
+
+impl<'a, E: Element> SetTerms<'a, E> {
+    #[inline(always)]
+    fn multiply<S: Values<'a>, A: Values<'a>>(&self, at: Position, g: &mut [f64], product: &mut [f64]) {
+        let part = self.0.part;
+        let standard = Standard::<S>::take(part, at, g.len());
+        let weight = A::take(&part.affine.weight, at.affine, g.len());
+        for (i, (g, product)) in g.iter_mut().zip(product).enumerate() {
+            *g *= weight.at(i);
+            *product = standard.of(i, *product) * *g;
+        }
     }
 }
 
@@ -131,17 +151,12 @@ pub(super) struct InputGradient<'a>(pub(super) &'a Part<'a>);
 
 impl<E: Element> Map<E> for InputGradient<'_> {
     #[inline(always)]
-    fn write(&self, at: Position, dy: &[u8], g: &mut [f64]) {
-        let mut xh = [0.0; BLOCK];
-        let xh = &mut xh[..g.len()];
+    fn write(&self, at: Position, dy: &[u8], g: &mut [f64], x: &mut [f64]) {
         E::decode(dy, g);
-        self.0.weigh(at, g);
-        self.0.write_standardized::<E>(at, xh);
-        if self.0.layout.run().set_stride == 0 {
-            self.combine::<Same>(at, g, xh);
-        } else {
-            self.combine::<Each<'_>>(at, g, xh);
+        if self.0.slopes.is_some() {
+            E::decode_from(&self.0.input, at.offset, x);
         }
+        by_variation!(self.0.layout.run(), self.combine(at, g, x));
         if self.0.affine.weight_exponent != 0 {
             multiply_by_power(g, self.0.affine.weight_exponent);
         }
@@ -149,17 +164,20 @@ impl<E: Element> Map<E> for InputGradient<'_> {
 }
 
 impl<'a> InputGradient<'a> {
+    /// `x`: of elements that have slopes.
     #[inline(always)]
-    fn combine<S: Values<'a>>(&self, at: Position, g: &mut [f64], xh: &[f64]) {
-        let rstd = S::take(&self.0.statistics.rstd, at.set, g.len());
-        let Some(Slopes { mean_g: [mean_g, _], slope: [slope, _] }) = &self.0.slopes else {
-            g.iter_mut().enumerate().for_each(|(i, g)| *g *= rstd.at(i));
+    fn combine<S: Values<'a>, A: Values<'a>>(&self, at: Position, g: &mut [f64], x: &[f64]) {
+        let (part, len) = (self.0, g.len());
+        let weight = A::take(&part.affine.weight, at.affine, len);
+        let standard = Standard::<S>::take(part, at, len);
+        let Some(Slopes { mean_g: [mean_g, _], slope: [slope, _] }) = &part.slopes else {
+            g.iter_mut().enumerate().for_each(|(i, g)| *g = *g * weight.at(i) * standard.rstd.at(i));
             return;
         };
-        let mean_g = S::take(mean_g, at.set, g.len());
-        let slope = S::take(slope, at.set, g.len());
-        for (i, (g, xh)) in g.iter_mut().zip(xh).enumerate() {
-            *g = rstd.at(i) * (*g - mean_g.at(i) - xh * slope.at(i));
+        let (mean_g, slope) = (S::take(mean_g, at.set, len), S::take(slope, at.set, len));
+        for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
+            let xh = standard.of(i, x);
+            *g = standard.rstd.at(i) * (*g * weight.at(i) - mean_g.at(i) - xh * slope.at(i));
         }
     }
 }
