@@ -3,7 +3,7 @@
 use super::{
     NormParameters,
     layout::Layout,
-    scale::{power, times_power},
+    power::{power, times_power},
 };
 use crate::DType;
 

@@ -22,6 +22,7 @@ use super::{
     forward::PART,
     layout::{Layout, Parts},
     mean::{SharedExponents, settle_sums},
+    measure,
     plan::{Plan, Source},
     running::Running,
     scale::scale,
@@ -161,7 +162,7 @@ impl<'a> Part<'a> {
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
         let Given { plan, affine, running, .. } = given;
-        let statistics = Statistics::of::<E>(plan, &layout, first, input, running, checkpoint)?;
+        let statistics = measure::statistics::<E>(plan, &layout, first, input, running, checkpoint)?;
         let elements = scaled(&layout, input, &statistics);
         let mut part = Self { layout, affine, input: elements, statistics, slopes: None };
         let mut slopes = match plan.source {

@@ -1,6 +1,6 @@
 //! What the elements of a set are divided by.
 
-use super::{NormKind, scale::times_power};
+use super::{NormKind, power::times_power};
 use crate::{DType, lanes::Double};
 
 /// `max(sqrt(var + added), least)`, where `var` is the mean of the squares of a set, or their sum. So it is

@@ -1,6 +1,6 @@
 //! Elements for whose results float64 has room, but not for what is on the way to them.
 
-use super::{scale::power, wide::Wide};
+use super::{power::power, wide::Wide};
 use crate::lanes::{Double, two_sum};
 
 /// What rounding takes of a subnormal `xh` is no more than some units of the result, if the weight is no larger.

@@ -7,10 +7,12 @@ use super::{
     apply::{Map, Scratch, apply, apply_to_slab, encode_blocks},
     extremes::{self, One, close_deviation},
     layout::{Dim, Layout, Position},
-    parts::NormalizationByParts,
+    measure,
     plan::Source,
+    power::times_power,
+    prepared::Prepared,
     rows,
-    scale::{scale, times_power},
+    scale::scale,
     slabs::slabs,
     statistics::Statistics,
     values::{Each, Same, Values, by_variation},
@@ -23,23 +25,23 @@ pub(super) const PART: usize = 2 * CHUNK;
 
 /// Writes a part, the elements from element `from` on, normalized; returns its statistics.
 pub(super) fn forward<E: Element>(
-    normalization: &NormalizationByParts,
+    prepared: &Prepared,
     from: usize,
     mut elements: Stretch<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Statistics, Error> {
-    let NormalizationByParts { plan, layout, affine, running, .. } = normalization;
+    let Prepared { plan, layout, affine, running, .. } = prepared;
     let (layout, first) = layout.stretch(from, elements.len() / E::DTYPE.size());
-    if rows::apply_to::<E>(normalization, &layout) {
-        return rows::forward::<E>(normalization, &layout, elements, checkpoint);
+    if rows::apply_to::<E>(prepared, &layout) {
+        return rows::forward::<E>(prepared, &layout, elements, checkpoint);
     }
-    let measure = |layout: &Layout, first, input: &[u8]| {
-        Statistics::of::<E>(plan, layout, first, input, running.as_ref(), checkpoint)
+    let measure_part = |layout: &Layout, first, input: &[u8]| {
+        measure::statistics::<E>(plan, layout, first, input, running.as_ref(), checkpoint)
     };
     if let Some(slabs) = slabs::<E>(plan, &layout) {
         let slabs = slabs.map(|slab| {
             let from = slab.from * E::DTYPE.size();
-            let statistics = measure(&slab.layout, slab.first, &elements.input()[from..])?;
+            let statistics = measure_part(&slab.layout, slab.first, &elements.input()[from..])?;
             let normalize = Normalize::<E>::new(&statistics, affine, &layout, plan.source);
             if !normalize.takes_scaled() {
                 apply_to_slab::<E>(&slab, &normalize, elements.reborrow(), checkpoint)?;
@@ -53,7 +55,7 @@ pub(super) fn forward<E: Element>(
         });
         return slabs.collect::<Result<_, Error>>().map(Statistics::concat);
     }
-    let statistics = measure(&layout, first, elements.input())?;
+    let statistics = measure_part(&layout, first, elements.input())?;
     let normalize = Normalize::<E>::new(&statistics, affine, &layout, plan.source);
     if !normalize.takes_scaled() {
         apply::<E>(&layout, &normalize, elements, checkpoint)?;

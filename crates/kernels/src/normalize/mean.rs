@@ -18,8 +18,8 @@ use rayon::prelude::*;
 
 use super::{
     layout::{Layout, Position},
+    power::times_power,
     reduce::{Over, Terms, members, sums, terms_in_a_row},
-    scale::times_power,
 };
 use crate::{
     Checkpoint, DType, Element, Error,

@@ -4,7 +4,7 @@ use super::{
     NormParameters,
     layout::Layout,
     plan::{Channels, Plan},
-    scale::times_power,
+    power::times_power,
     statistics::Statistics,
     wide::Wide,
 };

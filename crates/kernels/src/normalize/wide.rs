@@ -2,7 +2,7 @@
 //!
 //! They are slow, and computed with only where a result would be lost.
 
-use super::scale::{exponent, times_power};
+use super::power::{exponent, times_power};
 use crate::lanes::Double;
 
 /// `number * 2^exponent`, always finite: the first of the pair is 0 or between 1 and 2.

@@ -9,8 +9,8 @@ use super::{
     super::{
         layout::Position,
         mean::SharedExponents,
+        power::times_power,
         reduce::{Over, members},
-        scale::times_power,
         wide::Wide,
     },
     Part,

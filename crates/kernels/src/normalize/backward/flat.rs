@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use super::{
     super::{
+        power::times_power,
         reduce::{Over, members},
-        scale::times_power,
     },
     Part,
     slopes::Slopes,
