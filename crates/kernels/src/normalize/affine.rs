@@ -31,10 +31,10 @@ impl Affine {
         let weight = parameters.weight.map_or_else(|| vec![1.0; len], |weight| weight.to_f64());
         // Adding -0.0 changes no number, while +0.0 would make +0.0 of -0.0.
         let bias = parameters.bias.map_or_else(|| vec![-0.0; len], |bias| bias.to_f64());
-        let most = [&weight, &bias].map(|list| list.iter().fold(0.0, |most: f64, x| most.max(x.abs())));
-        let least = |least: f64, x: &f64| if *x == 0.0 { least } else { least.min(x.abs()) };
-        let least_bias = bias.iter().fold(f64::INFINITY, least);
-        let is_finite = weight.iter().chain(&bias).all(|x| x.is_finite());
+        let of_weight = parameters.weight.map_or(Magnitudes::of(&[1.0]), |_| Magnitudes::of(&weight));
+        let of_bias = parameters.bias.map_or(Magnitudes::of(&[]), |_| Magnitudes::of(&bias));
+        let (most, least_bias) = ([of_weight.most, of_bias.most], of_bias.least);
+        let is_finite = of_weight.are_finite && of_bias.are_finite;
         let bias_dtype = parameters.bias.map(|bias| bias.dtype());
         Self { weight, bias, bias_dtype, is_finite, most, least_bias, weight_exponent: 0, near: None }
     }
@@ -53,13 +53,75 @@ impl Affine {
 
     /// For a tensor of this dtype, whose numbers may be estimated.
     pub(super) fn with_estimates(mut self, dtype: DType) -> Self {
+        if !matches!(dtype, DType::F16 | DType::Bf16) {
+            return self;
+        }
         // With a bias, next to nothing may be left of what was rounded. Beyond these powers of two, products may leave the
         // range in which float32 has all its bits.
         let has_no_bias = self.bias.iter().all(|bias| bias.to_bits() == (-0.0_f64).to_bits());
         let is_moderate = |weight: &f64| *weight == 0.0 || (2f64.powi(-60)..=2f64.powi(60)).contains(&weight.abs());
-        if matches!(dtype, DType::F16 | DType::Bf16) && has_no_bias && self.weight.iter().all(is_moderate) {
+        if has_no_bias && self.weight.iter().all(is_moderate) {
             self.near = Some(self.weight.iter().map(|&weight| weight as f32).collect());
         }
         self
+    }
+}
+
+/// What is known of the magnitudes of some numbers.
+struct Magnitudes {
+    /// The largest; of all that is NaN, 0.
+    most: f64,
+    /// The smallest that is not 0; if there is none, infinity.
+    least: f64,
+    are_finite: bool,
+}
+
+impl Magnitudes {
+    /// In lanes that do not wait for each other: for a tensor of one row, a weight is as many numbers as the tensor.
+    fn of(numbers: &[f64]) -> Self {
+        const LANES: usize = 8;
+        let (mut most, mut least, mut zeros) = ([0.0; LANES], [f64::INFINITY; LANES], [0.0; LANES]);
+        let mut take = |lane: usize, x: f64| {
+            let magnitude = x.abs();
+            // Of a NaN both comparisons are false.
+            most[lane] = if magnitude > most[lane] { magnitude } else { most[lane] };
+            let not_zero = if magnitude == 0.0 { f64::INFINITY } else { magnitude };
+            least[lane] = if not_zero < least[lane] { not_zero } else { least[lane] };
+            zeros[lane] += x - x; // NaN if x is not finite
+        };
+        let (whole, rest) = numbers.as_chunks::<LANES>();
+        for numbers in whole {
+            (0..LANES).for_each(|lane| take(lane, numbers[lane]));
+        }
+        rest.iter().enumerate().for_each(|(lane, &x)| take(lane, x));
+        Self {
+            most: most.into_iter().fold(0.0, f64::max),
+            least: least.into_iter().fold(f64::INFINITY, f64::min),
+            are_finite: zeros.iter().all(|zero| !zero.is_nan()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn magnitudes_are_those_of_all_lanes_and_of_the_rest() {
+        for place in 0..19 {
+            let mut numbers = [1.5; 19];
+            numbers[place] = -3.0;
+            numbers[(place + 7) % 19] = 0.25;
+            numbers[(place + 3) % 19] = -0.0;
+            let Magnitudes { most, least, are_finite } = Magnitudes::of(&numbers);
+            assert_eq!((most, least, are_finite), (3.0, 0.25, true), "{place}");
+            for special in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                numbers[place] = special;
+                let Magnitudes { most, are_finite, .. } = Magnitudes::of(&numbers);
+                assert_eq!((most, are_finite), (if special.is_nan() { 1.5 } else { f64::INFINITY }, false), "{place}");
+            }
+        }
+        let Magnitudes { most, least, are_finite } = Magnitudes::of(&[]);
+        assert_eq!((most, least, are_finite), (0.0, f64::INFINITY, true));
     }
 }
