@@ -17,7 +17,7 @@ use super::{
     statistics::Statistics,
     values::{Each, Same, Values, by_variation},
 };
-use crate::{Checkpoint, DType, Element, Error, lanes::Double, parallel::CHUNK, stretch::Stretch};
+use crate::{Checkpoint, DType, Element, Error, lanes::DoubleDouble, parallel::CHUNK, stretch::Stretch};
 
 /// Sets are normalized in parts of about this many elements, which stay in a core's cache between measuring and
 /// writing.
@@ -143,9 +143,9 @@ impl<'a, E: Element> Normalize<'a, E> {
         let bias = A::take(&self.affine.bias, at.affine, x.len());
         for (i, x) in x.iter_mut().enumerate() {
             let one = One {
-                mean: Double { high: mean.at(i), low: tail.at(i) },
+                mean: DoubleDouble { high: mean.at(i), low: tail.at(i) },
                 rest: rest.map_or(0.0, |rest| rest.at(i)),
-                rstd: Double { high: rstd.at(i), low: rstd_tail.map_or(0.0, |tail| tail.at(i)) },
+                rstd: DoubleDouble { high: rstd.at(i), low: rstd_tail.map_or(0.0, |tail| tail.at(i)) },
                 weight: weight.at(i),
                 bias: bias.at(i),
             };
@@ -160,7 +160,7 @@ impl<'a, E: Element> Normalize<'a, E> {
                     let y = if extremes::may_cancel(one.mean.low, one.rstd.high, one.weight, one.bias) {
                         one.of_deviation(close_deviation(scaled, one.mean, one.rest), self.lift)
                     } else {
-                        one.of_deviation(Double::from(scaled).minus(one.mean), self.lift)
+                        one.of_deviation(DoubleDouble::from(scaled).minus(one.mean), self.lift)
                     };
                     if given && !y.low.is_finite() { one.widely(*x, exponent) } else { y.value() / self.lift }
                 }
@@ -226,14 +226,14 @@ impl<'a, E: Element> Normalize<'a, E> {
         let mut beyond = 0;
         for (i, x) in x.iter_mut().enumerate() {
             let one = One {
-                mean: Double { high: mean.at(i), low: tail.at(i) },
+                mean: DoubleDouble { high: mean.at(i), low: tail.at(i) },
                 rest: 0.0,
-                rstd: Double { high: rstd.at(i), low: rstd_tail.at(i) },
+                rstd: DoubleDouble { high: rstd.at(i), low: rstd_tail.at(i) },
                 weight: weight.at(i),
                 bias: bias.at(i),
             };
             let lift = if LIFTED { extremes::LIFT } else { 1.0 };
-            let y = one.of_deviation(Double::from(*x).minus(one.mean), lift);
+            let y = one.of_deviation(DoubleDouble::from(*x).minus(one.mean), lift);
             if GIVEN {
                 beyond |= (y.low.to_bits() & MAGNITUDE) + TO_THE_TOP;
             }

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     Checkpoint, DType, Element, Error,
     dtype::Exponents,
-    lanes::{BLOCK, Double, LANES},
+    lanes::{BLOCK, DoubleDouble, LANES},
     parallel::CHUNK,
     simd::{self, Kernel},
 };
@@ -50,33 +50,33 @@ fn loss(terms: usize) -> f64 {
 ///
 /// Inlined, so that its fused multiplication is the instruction where there is one.
 #[inline(always)]
-pub(super) fn of_sum(sum: Double, n: f64) -> Double {
+pub(super) fn of_sum(sum: DoubleDouble, n: f64) -> DoubleDouble {
     // Of an infinite sum there is no rest.
-    if sum.high.is_finite() { sum.normalized().over(n).normalized() } else { Double::from(sum.high) }
+    if sum.high.is_finite() { sum.normalized().over(n).normalized() } else { DoubleDouble::from(sum.high) }
 }
 
 /// A number as a sum of three, each of which is the nearest float64 to what those before it lack. Where all elements are
 /// next to the mean, their differences from it have the digits of the second alone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Triple {
-    pub(super) pair: Double,
+    pub(super) pair: DoubleDouble,
     pub(super) rest: f64,
 }
 
 /// As [`of_sum`], to about three times the precision.
-pub(super) fn thrice(sum: Double, n: f64) -> Triple {
+pub(super) fn thrice(sum: DoubleDouble, n: f64) -> Triple {
     if !sum.high.is_finite() {
-        return Triple { pair: Double::from(sum.high), rest: 0.0 };
+        return Triple { pair: DoubleDouble::from(sum.high), rest: 0.0 };
     }
     let sum = sum.normalized();
     let first = sum.high / n;
     // What a quotient leaves of its dividend is a float64.
-    let left = Double::from(n.mul_add(-first, sum.high)).plus(Double::from(sum.low));
+    let left = DoubleDouble::from(n.mul_add(-first, sum.high)).plus(DoubleDouble::from(sum.low));
     let second = left.high / n;
     let third = (n.mul_add(-second, left.high) + left.low) / n;
-    let Double { high, low } = Double { high: first, low: second }.normalized();
-    let Double { high: low, low: rest } = Double { high: low, low: third }.normalized();
-    Triple { pair: Double { high, low }, rest }
+    let DoubleDouble { high, low } = DoubleDouble { high: first, low: second }.normalized();
+    let DoubleDouble { high: low, low: rest } = DoubleDouble { high: low, low: third }.normalized();
+    Triple { pair: DoubleDouble { high, low }, rest }
 }
 
 /// Whether this mean and the differences of all elements from it are right to 2^-30 of themselves, if so many terms were added
@@ -85,7 +85,7 @@ pub(super) fn thrice(sum: Double, n: f64) -> Triple {
 /// No element is nearer to the mean than the number of its dtype that is nearest; if that is far enough away, all are. Zero is
 /// such a number, too, so that the mean itself is no smaller than that distance.
 #[inline(always)]
-pub(super) fn is_certain<E: Element>(mean: Double, var: f64, terms: usize) -> bool {
+pub(super) fn is_certain<E: Element>(mean: DoubleDouble, var: f64, terms: usize) -> bool {
     let error = loss(terms) * (var + mean.high * mean.high).sqrt();
     let nearest = E::from_f64(mean.high).to_f64();
     let distance = ((mean.high - nearest) + mean.low).abs();
@@ -106,7 +106,7 @@ pub(super) fn is_exact<E: Element>(exponents: Exponents, n: usize, terms: usize)
 }
 
 /// The mean of `n` elements; `None` if not all are finite.
-pub(super) fn exact(elements: impl Iterator<Item = f64>, n: usize) -> Option<Double> {
+pub(super) fn exact(elements: impl Iterator<Item = f64>, n: usize) -> Option<DoubleDouble> {
     Some(of_exact_sum(&exact_sum(elements)?, n))
 }
 
@@ -132,13 +132,13 @@ fn take(sum: &mut ExactSum) -> f64 {
 }
 
 /// A sum as a pair, if a pair holds it.
-fn as_pair(sum: &ExactSum) -> Option<Double> {
+fn as_pair(sum: &ExactSum) -> Option<DoubleDouble> {
     let mut rest = sum.clone();
-    let pair = Double { high: take(&mut rest), low: take(&mut rest) };
+    let pair = DoubleDouble { high: take(&mut rest), low: take(&mut rest) };
     (pair.high.is_finite() && rest.is_zero()).then_some(pair)
 }
 
-fn of_exact_sum(sum: &ExactSum, n: usize) -> Double {
+fn of_exact_sum(sum: &ExactSum, n: usize) -> DoubleDouble {
     as_pair(sum).map_or_else(|| quotient(sum, n).pair, |pair| of_sum(pair, n as f64))
 }
 
@@ -148,7 +148,7 @@ fn thrice_of_exact_sum(sum: &ExactSum, n: usize) -> Triple {
 
 fn quotient(sum: &ExactSum, n: usize) -> Triple {
     let mut mean = sum.divided_by(n as u64);
-    Triple { pair: Double { high: take(&mut mean), low: take(&mut mean) }, rest: take(&mut mean) }
+    Triple { pair: DoubleDouble { high: take(&mut mean), low: take(&mut mean) }, rest: take(&mut mean) }
 }
 
 /// The exact mean of each set whose mean is not certain. `vars`: the variances, with the square of what the means are off by
@@ -156,7 +156,7 @@ fn quotient(sum: &ExactSum, n: usize) -> Triple {
 pub(super) fn settled<E: Element>(
     layout: &Layout,
     input: &[u8],
-    means: &[Double],
+    means: &[DoubleDouble],
     vars: &[f64],
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<(usize, Triple)>, Error> {

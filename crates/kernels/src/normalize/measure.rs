@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Checkpoint, DType, Element, Error,
-    lanes::{BLOCK, Double, Lanes, two_sum},
+    lanes::{BLOCK, DoubleDouble, Lanes, two_sum},
     simd,
 };
 
@@ -68,7 +68,7 @@ fn measure<E: Element>(
         );
     }
     let totals = sums(layout, Over::Sets, &Plain { input, element }, checkpoint)?;
-    let mut means: Vec<Double> = totals.iter().map(|&[sum]| mean::of_sum(sum, n)).collect();
+    let mut means: Vec<DoubleDouble> = totals.iter().map(|&[sum]| mean::of_sum(sum, n)).collect();
     let centre: Vec<f64> = means.iter().map(|mean| mean.high).collect();
     let along_run = layout.run().set_stride;
     // The deviations are from the mean without its tail, which is what all of them have too much.
@@ -76,21 +76,22 @@ fn measure<E: Element>(
     let var: Vec<f64> = if is_double {
         let centred = CentredDoubly { input, mean: &centre, along_run, element };
         let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
-        let biased = |(&[sum, rest], mean): (&[Double; 2], &Double)| {
-            not_below_0(with_rest(sum, rest).over(n).minus(Double::product(mean.low, mean.low)).value())
+        let biased = |(&[sum, rest], mean): (&[DoubleDouble; 2], &DoubleDouble)| {
+            not_below_0(with_rest(sum, rest).over(n).minus(DoubleDouble::product(mean.low, mean.low)).value())
         };
         squares.iter().zip(&means).map(biased).collect()
     } else {
         let centred = Centred { input, mean: &centre, along_run, element };
         let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
-        let biased =
-            |([squares], mean): (&[Double; 1], &Double)| not_below_0(squares.value() / n - mean.low * mean.low);
+        let biased = |([squares], mean): (&[DoubleDouble; 1], &DoubleDouble)| {
+            not_below_0(squares.value() / n - mean.low * mean.low)
+        };
         squares.iter().zip(&means).map(biased).collect()
     };
     for (set, exact) in mean::settled::<E>(layout, input, &means, &var, checkpoint)? {
         means[set] = exact.pair;
     }
-    let (mean, tail) = means.into_iter().map(|Double { high, low }| (high, low)).unzip();
+    let (mean, tail) = means.into_iter().map(|DoubleDouble { high, low }| (high, low)).unzip();
     Ok(Statistics { mean, tail, var, ..Statistics::default() }.with_rstd(plan.denominator))
 }
 
@@ -107,7 +108,7 @@ fn measure_doubly(
 ) -> Result<Statistics, Error> {
     let n = plan.denominator.share;
     let sets = layout.sets();
-    let (mut means, mut rests) = (vec![Double::from(0.0); sets], vec![0.0; sets]);
+    let (mut means, mut rests) = (vec![DoubleDouble::from(0.0); sets], vec![0.0; sets]);
     if plan.centred {
         let totals = sums(layout, Over::Sets, &Plain { input, element: PhantomData::<f64> }, checkpoint)?;
         for (set, [sum]) in totals.into_iter().enumerate() {
@@ -122,13 +123,13 @@ fn measure_doubly(
     for (set, [sum, rest]) in squares.into_iter().enumerate() {
         // The deviations are from the mean without its tail, which is what all of them have too much. Where all elements
         // are within a few units of the last place, it is most of a result.
-        let tail = Double { high: means[set].low, low: rests[set] };
+        let tail = DoubleDouble { high: means[set].low, low: rests[set] };
         let mut squares = with_rest(sum, rest).over(n).minus(tail.times(tail));
         if squares.high < 0.0 {
-            squares = Double::from(0.0);
+            squares = DoubleDouble::from(0.0);
         }
         let exponent = scales.get(set).copied().unwrap_or(0);
-        let Double { high, low } = plan.denominator.reciprocal_doubly(squares, exponent);
+        let DoubleDouble { high, low } = plan.denominator.reciprocal_doubly(squares, exponent);
         (var[set], rstd[set], rstd_tail[set]) = (squares.value(), high, low);
     }
     if plan.centred {
@@ -147,13 +148,13 @@ fn measure_doubly(
     if !plan.centred {
         rests = Vec::new();
     }
-    let (mean, tail) = means.into_iter().map(|Double { high, low }| (high, low)).unzip();
+    let (mean, tail) = means.into_iter().map(|DoubleDouble { high, low }| (high, low)).unzip();
     Ok(Statistics { mean, tail, rest: rests, close_rest, var, rstd, rstd_tail, scales: Vec::new() })
 }
 
 /// A sum with the sum of what was rounded away from its terms; of an infinite one, that is NaN.
-pub(super) fn with_rest(sum: Double, rest: Double) -> Double {
-    if sum.high.is_finite() { sum.plus(rest).normalized() } else { Double::from(sum.high) }
+pub(super) fn with_rest(sum: DoubleDouble, rest: DoubleDouble) -> DoubleDouble {
+    if sum.high.is_finite() { sum.plus(rest).normalized() } else { DoubleDouble::from(sum.high) }
 }
 
 /// The elements themselves.
@@ -251,8 +252,8 @@ impl<E: Element> Terms<2> for CentredDoubly<'_, E> {
         E::decode_from(self.input, at.offset, squares);
         let square = |(x, rest): (&mut f64, &mut f64), mean: f64| {
             let (high, low) = two_sum(*x, -mean);
-            let deviation = Double { high, low };
-            Double { high: *x, low: *rest } = deviation.times(deviation);
+            let deviation = DoubleDouble { high, low };
+            DoubleDouble { high: *x, low: *rest } = deviation.times(deviation);
         };
         let terms = squares.iter_mut().zip(rests);
         if self.along_run == 0 {

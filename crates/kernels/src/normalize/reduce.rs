@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::layout::{Dim, Layout, Position};
 use crate::{
     Checkpoint, Error,
-    lanes::{BLOCK, Double, LANES, Lanes, add_to, tree_sum},
+    lanes::{BLOCK, DoubleDouble, LANES, Lanes, add_to, tree_sum},
     parallel::CHUNK,
     simd::{self, Kernel},
 };
@@ -66,7 +66,7 @@ pub(super) fn sums<const M: usize>(
     over: Over,
     terms: &impl Terms<M>,
     checkpoint: &dyn Checkpoint,
-) -> Result<Vec<[Double; M]>, Error> {
+) -> Result<Vec<[DoubleDouble; M]>, Error> {
     let walk = Walk::of(layout, over);
     if over.keeps(&walk.run) { walk.columns(terms, checkpoint) } else { walk.rows(terms, checkpoint) }
 }
@@ -137,10 +137,10 @@ impl Walk {
         &self,
         terms: &impl Terms<M>,
         checkpoint: &dyn Checkpoint,
-    ) -> Result<Vec<[Double; M]>, Error> {
+    ) -> Result<Vec<[DoubleDouble; M]>, Error> {
         let len = count(&self.summed) * self.run.len;
         let pieces = row_pieces(len);
-        let mut sums = vec![[Double::from(0.0); M]; count(&self.kept) * pieces];
+        let mut sums = vec![[DoubleDouble::from(0.0); M]; count(&self.kept) * pieces];
         sums.par_iter_mut().with_min_len(CHUNK / len.min(CHUNK)).enumerate().try_for_each(|(index, sum)| {
             checkpoint.check()?;
             let target = self.origin.advance(&self.kept, index / pieces);
@@ -159,10 +159,10 @@ impl Walk {
         &self,
         terms: &impl Terms<M>,
         checkpoint: &dyn Checkpoint,
-    ) -> Result<Vec<[Double; M]>, Error> {
+    ) -> Result<Vec<[DoubleDouble; M]>, Error> {
         let (width, runs) = (self.run.len, count(&self.summed));
         let (piece, pieces) = (column_piece(width), column_pieces(width, runs));
-        let mut sums = vec![[Double::from(0.0); M]; count(&self.kept) * pieces * width];
+        let mut sums = vec![[DoubleDouble::from(0.0); M]; count(&self.kept) * pieces * width];
         sums.par_chunks_mut(width).enumerate().try_for_each(|(index, sums)| {
             let target = self.origin.advance(&self.kept, index / pieces);
             let first = index % pieces * piece;
@@ -194,10 +194,10 @@ struct RowPiece<'a, T, const M: usize> {
 }
 
 impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
-    type Output = [Double; M];
+    type Output = [DoubleDouble; M];
 
     #[inline(always)]
-    fn run(self) -> [Double; M] {
+    fn run(self) -> [DoubleDouble; M] {
         let Walk { summed, run, .. } = self.walk;
         // Where runs lie far apart the machine does not guess that the next one will be wanted.
         let ahead = summed.last().map_or(run.len, |dim| dim.stride);
@@ -249,7 +249,7 @@ struct ColumnPiece<'a, T, const M: usize> {
     target: Position,
     from: usize,
     to: usize,
-    sums: &'a mut [[Double; M]],
+    sums: &'a mut [[DoubleDouble; M]],
 }
 
 impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
@@ -279,7 +279,7 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
             }
         }
         for (column, sum) in self.sums.iter_mut().enumerate() {
-            *sum = std::array::from_fn(|m| Double { high: sums[m][column], low: rests[m][column] });
+            *sum = std::array::from_fn(|m| DoubleDouble { high: sums[m][column], low: rests[m][column] });
         }
     }
 }
@@ -291,6 +291,6 @@ fn add_columns(sums: &mut [f64], rests: &mut [f64; BLOCK], terms: &[f64; BLOCK])
 }
 
 /// The sum of pieces, each kind of term along its own balanced tree.
-fn add<'a, const M: usize>(pieces: usize, piece: impl Fn(usize) -> &'a [Double; M]) -> [Double; M] {
+fn add<'a, const M: usize>(pieces: usize, piece: impl Fn(usize) -> &'a [DoubleDouble; M]) -> [DoubleDouble; M] {
     std::array::from_fn(|m| tree_sum(pieces, &|index| piece(index)[m]))
 }

@@ -1,7 +1,7 @@
 //! The statistics of sets.
 
 use super::{denominator::Denominator, plan::Plan, power::times_power};
-use crate::{DType, Tensor, lanes::Double};
+use crate::{DType, Tensor, lanes::DoubleDouble};
 
 /// The statistics of each set, as one list for each quantity.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,7 @@ impl Statistics {
 
     /// The whole mean of a set, as its elements are.
     fn mean_of(&self, set: usize) -> f64 {
-        times_power(Double { high: self.mean[set], low: self.tail[set] }.value(), -self.scale(set))
+        times_power(DoubleDouble { high: self.mean[set], low: self.tail[set] }.value(), -self.scale(set))
     }
 
     /// The exponent of the power of two by which the elements of a set are multiplied.

@@ -15,7 +15,7 @@ use super::{
     },
     Part,
 };
-use crate::{Checkpoint, DType, Element, Error, lanes::Double};
+use crate::{Checkpoint, DType, Element, Error, lanes::DoubleDouble};
 
 /// How many times the error that a mean's tail makes goes into a sum that is right in spite of it, less some powers of two: it is
 /// 2^-53 of the tails.
@@ -63,9 +63,9 @@ impl Part<'_> {
             E::decode_from(dy, offset, &mut dy_of_x);
             let ([x], [dy]) = (x, dy_of_x);
             let statistics = &self.statistics;
-            let mean = Double { high: statistics.mean[set], low: statistics.tail[set] };
+            let mean = DoubleDouble { high: statistics.mean[set], low: statistics.tail[set] };
             let number = |list: &[f64]| list.get(set).copied().filter(|x| x.is_finite()).unwrap_or(0.0);
-            let rstd = Double { high: statistics.rstd[set], low: number(&statistics.rstd_tail) };
+            let rstd = DoubleDouble { high: statistics.rstd[set], low: number(&statistics.rstd_tail) };
             if !(x.is_finite() && dy.is_finite() && mean.high.is_finite() && rstd.high.is_finite()) {
                 let term = (x - mean.high - mean.low) * rstd.high * dy;
                 if term.is_nan() {

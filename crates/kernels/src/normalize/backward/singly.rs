@@ -17,7 +17,7 @@ use super::{
     Part,
     slopes::Slopes,
 };
-use crate::{Checkpoint, Element, Error, lanes::Double};
+use crate::{Checkpoint, Element, Error, lanes::DoubleDouble};
 
 /// What an element's xh is made of, for the elements of a stretch of a run.
 #[derive(Clone, Copy)]
@@ -91,7 +91,7 @@ pub(super) fn affine_sums<E: Element>(
 ) -> Result<Vec<[f64; 2]>, Error> {
     let terms = AffineTerms(Pairs { part, dy, element: PhantomData::<E> });
     let sums = sums(&part.layout, Over::Repetitions, &terms, checkpoint)?;
-    Ok(sums.iter().map(|sums| sums.map(Double::value)).collect())
+    Ok(sums.iter().map(|sums| sums.map(DoubleDouble::value)).collect())
 }
 
 /// g and g * xh.

@@ -48,7 +48,7 @@ fn gathered(data: &[u8], places: &[Range<usize>]) -> Vec<u8> {
 /// Batch statistics of a large tensor are made of some channels after others.
 #[test]
 fn of_a_channel_in_a_large_tensor_and_alone() {
-    // In slabs of several channels, of one, and of a page's breadth.
+    // In tiles of several channels, of one, and of a page's breadth.
     for shape in [[30, 40, 1025], [2, 3, 700_001], [3000, 700, 2]] {
         let [samples, channels, len] = shape;
         for dtype in [DType::F32, DType::F64] {

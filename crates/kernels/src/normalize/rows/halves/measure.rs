@@ -4,7 +4,7 @@ use super::super::{super::denominator::Denominator, moments::Moments};
 use crate::{
     Element,
     dtype::Exponents,
-    lanes::{BLOCK, Double, LANES, Lanes, Scratch},
+    lanes::{BLOCK, DoubleDouble, LANES, Lanes, Scratch},
     simd::{self, InstructionSet},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 pub(super) fn measure<E: Element>(is_centred: bool, denominator: Denominator, elements: &[u8]) -> Moments {
     let n = elements.len() / E::DTYPE.size();
     let (mean, var) = if !is_centred {
-        (Double::from(0.0), one_pass::<E>(elements).squares / denominator.share)
+        (DoubleDouble::from(0.0), one_pass::<E>(elements).squares / denominator.share)
     } else if sums_are_exact::<E>(elements) {
         centred::<E>(elements, n as f64)
     } else {
@@ -37,10 +37,10 @@ fn sums_are_exact<E: Element>(elements: &[u8]) -> bool {
 /// The squares added have the square of the mean too much; where that is much more than the variance, so that what rounding
 /// took of it counts, they are added once more, as differences from the mean.
 #[inline(always)]
-fn centred<E: Element>(elements: &[u8], n: f64) -> (Double, f64) {
+fn centred<E: Element>(elements: &[u8], n: f64) -> (DoubleDouble, f64) {
     const TOO_FAR: f64 = 64.0;
     let Pass { sum, squares } = one_pass::<E>(elements);
-    let mean = Double::from(sum).over(n).normalized();
+    let mean = DoubleDouble::from(sum).over(n).normalized();
     let var = squares / n - mean.high * mean.high;
     let var = if mean.high * mean.high > TOO_FAR * var {
         // The deviations are from the mean without its tail, which is what all of them have too much.
