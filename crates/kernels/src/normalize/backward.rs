@@ -6,9 +6,9 @@
 //! dweight = sum(dy * xh) and dbias = sum(dy), over all elements that share a weight.
 
 mod again;
-mod doubly;
+mod double_double;
+mod f64_accum;
 mod flat;
-mod singly;
 mod slopes;
 
 use std::borrow::Cow;
@@ -167,8 +167,8 @@ impl<'a> Part<'a> {
         let mut part = Self { layout, affine, input: elements, statistics, slopes: None };
         let mut slopes = match plan.source {
             Source::Running => return Ok(part),
-            Source::Input if E::DTYPE == DType::F64 => doubly::slopes(&part, plan, dy, checkpoint)?,
-            Source::Input => singly::slopes::<E>(&part, plan, dy, checkpoint)?,
+            Source::Input if E::DTYPE == DType::F64 => double_double::slopes(&part, plan, dy, checkpoint)?,
+            Source::Input => f64_accum::slopes::<E>(&part, plan, dy, checkpoint)?,
         };
         flat::flatten::<E>(plan.denominator.least, &part, input, &mut slopes, checkpoint)?;
         part.slopes = Some(slopes);
@@ -198,9 +198,9 @@ impl<'a> Part<'a> {
         checkpoint: &dyn Checkpoint,
     ) -> Result<Vec<[f64; 2]>, Error> {
         let mut sums = if E::DTYPE == DType::F64 {
-            doubly::affine_sums(self, dy, checkpoint)?
+            double_double::affine_sums(self, dy, checkpoint)?
         } else {
-            singly::affine_sums::<E>(self, dy, checkpoint)?
+            f64_accum::affine_sums::<E>(self, dy, checkpoint)?
         };
         self.settle_weights::<E>(dy, exponents, &mut sums, checkpoint)?;
         if let Some(dtype) = self.affine.bias_dtype {
@@ -214,17 +214,17 @@ impl<'a> Part<'a> {
     /// Writes dx.
     fn write<E: Element>(&self, dy: Stretch<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         if E::DTYPE == DType::F64 {
-            apply::<f64>(&self.layout, &doubly::InputGradient(self), dy, checkpoint)
+            apply::<f64>(&self.layout, &double_double::InputGradient(self), dy, checkpoint)
         } else {
-            apply::<E>(&self.layout, &singly::InputGradient(self), dy, checkpoint)
+            apply::<E>(&self.layout, &f64_accum::InputGradient(self), dy, checkpoint)
         }
     }
     /// As [`write`](Self::write), of a slab of the whole that `dy` is of.
     fn write_slab<E: Element>(&self, slab: &Slab, dy: Stretch<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         if E::DTYPE == DType::F64 {
-            apply_to_slab::<f64>(slab, &doubly::InputGradient(self), dy, checkpoint)
+            apply_to_slab::<f64>(slab, &double_double::InputGradient(self), dy, checkpoint)
         } else {
-            apply_to_slab::<E>(slab, &singly::InputGradient(self), dy, checkpoint)
+            apply_to_slab::<E>(slab, &f64_accum::InputGradient(self), dy, checkpoint)
         }
     }
 }

@@ -35,7 +35,7 @@ impl Denominator {
     }
 
     /// The same in twice the precision, for elements that were multiplied by the power of two with this exponent.
-    pub(super) fn reciprocal_doubly(self, var: DoubleDouble, exponent: i32) -> DoubleDouble {
+    pub(super) fn reciprocal_double_double(self, var: DoubleDouble, exponent: i32) -> DoubleDouble {
         let least = times_power(self.least, exponent);
         if least > 0.0 && var.minus(DoubleDouble::product(least, least)).high < 0.0 {
             return DoubleDouble::from(1.0).over(least).normalized();

@@ -207,7 +207,7 @@ impl<'a, E: Element> Normalize<'a, E> {
     /// The same in twice the precision, for float64 elements. Whether no number on the way was beyond float64; that is looked
     /// at if statistics are `GIVEN`.
     #[inline(always)]
-    fn normalize_doubly<S: Values<'a>, A: Values<'a>, const LIFTED: bool, const GIVEN: bool>(
+    fn normalize_double_double<S: Values<'a>, A: Values<'a>, const LIFTED: bool, const GIVEN: bool>(
         &self,
         at: Position,
         x: &mut [f64],
@@ -242,14 +242,14 @@ impl<'a, E: Element> Normalize<'a, E> {
         beyond >> 63 == 0
     }
 
-    /// As [`normalize_doubly`](Self::normalize_doubly), for the elements of these statistics and weights.
+    /// As [`normalize_double_double`](Self::normalize_double_double), for the elements of these statistics and weights.
     #[inline(always)]
     fn normalize_float64<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) -> bool {
         match (self.lift > 1.0, self.source) {
-            (false, Source::Input) => self.normalize_doubly::<S, A, false, false>(at, x),
-            (false, Source::Running) => self.normalize_doubly::<S, A, false, true>(at, x),
-            (true, Source::Input) => self.normalize_doubly::<S, A, true, false>(at, x),
-            (true, Source::Running) => self.normalize_doubly::<S, A, true, true>(at, x),
+            (false, Source::Input) => self.normalize_double_double::<S, A, false, false>(at, x),
+            (false, Source::Running) => self.normalize_double_double::<S, A, false, true>(at, x),
+            (true, Source::Input) => self.normalize_double_double::<S, A, true, false>(at, x),
+            (true, Source::Running) => self.normalize_double_double::<S, A, true, true>(at, x),
         }
     }
 }

@@ -32,12 +32,12 @@ pub(super) fn statistics<E: Element>(
     match (plan.source, running) {
         (Source::Running, Some(running)) => Ok(running.statistics::<E>(plan, first, layout.sets())),
         (Source::Running, None) | (Source::Input, _) if E::DTYPE == DType::F64 => {
-            let mut statistics = measure_doubly(plan, layout, input, &[], checkpoint)?;
+            let mut statistics = measure_double_double(plan, layout, input, &[], checkpoint)?;
             let scales = scale::exponents_of(plan, layout, input, &statistics);
             if !scales.is_empty() {
                 let mut copy = input.to_vec();
                 scale::scale(layout, &mut copy, &scales);
-                statistics = measure_doubly(plan, layout, &copy, &scales, checkpoint)?;
+                statistics = measure_double_double(plan, layout, &copy, &scales, checkpoint)?;
                 statistics.scales = scales;
             }
             Ok(statistics)
@@ -74,7 +74,7 @@ fn measure<E: Element>(
     // The deviations are from the mean without its tail, which is what all of them have too much.
     let not_below_0 = |var: f64| if var < 0.0 { 0.0 } else { var }; // `f64::max` would make 0 of NaN
     let var: Vec<f64> = if is_double {
-        let centred = CentredDoubly { input, mean: &centre, along_run, element };
+        let centred = CentredDoubleDouble { input, mean: &centre, along_run, element };
         let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
         let biased = |(&[sum, rest], mean): (&[DoubleDouble; 2], &DoubleDouble)| {
             not_below_0(with_rest(sum, rest).over(n).minus(DoubleDouble::product(mean.low, mean.low)).value())
@@ -99,7 +99,7 @@ fn measure<E: Element>(
 /// roundings off, so that they take twice the precision.
 ///
 /// `scales`: as in the result.
-fn measure_doubly(
+fn measure_double_double(
     plan: &Plan,
     layout: &Layout,
     input: &[u8],
@@ -117,7 +117,7 @@ fn measure_doubly(
     }
     let centre: Vec<f64> = means.iter().map(|mean| mean.high).collect();
     let element = PhantomData::<f64>;
-    let centred = CentredDoubly { input, mean: &centre, along_run: layout.run().set_stride, element };
+    let centred = CentredDoubleDouble { input, mean: &centre, along_run: layout.run().set_stride, element };
     let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
     let (mut var, mut rstd, mut rstd_tail) = (vec![0.0; sets], vec![0.0; sets], vec![0.0; sets]);
     for (set, [sum, rest]) in squares.into_iter().enumerate() {
@@ -129,7 +129,7 @@ fn measure_doubly(
             squares = DoubleDouble::from(0.0);
         }
         let exponent = scales.get(set).copied().unwrap_or(0);
-        let DoubleDouble { high, low } = plan.denominator.reciprocal_doubly(squares, exponent);
+        let DoubleDouble { high, low } = plan.denominator.reciprocal_double_double(squares, exponent);
         (var[set], rstd[set], rstd_tail[set]) = (squares.value(), high, low);
     }
     if plan.centred {
@@ -236,7 +236,7 @@ impl<E: Element> Terms<1> for Centred<'_, E> {
 }
 
 /// Squares of the deviations from the mean without its tail, and what rounding takes from each of them.
-struct CentredDoubly<'a, E> {
+struct CentredDoubleDouble<'a, E> {
     input: &'a [u8],
     mean: &'a [f64],
     /// The distance of neighbours of a run in `mean`: 0 or 1.
@@ -244,7 +244,7 @@ struct CentredDoubly<'a, E> {
     element: PhantomData<E>,
 }
 
-impl<E: Element> Terms<2> for CentredDoubly<'_, E> {
+impl<E: Element> Terms<2> for CentredDoubleDouble<'_, E> {
     const EACH: usize = 1;
 
     #[inline(always)]

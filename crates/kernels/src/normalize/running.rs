@@ -33,7 +33,7 @@ impl Running {
         if E::DTYPE != DType::F64 {
             return statistics.with_rstd(plan.denominator);
         }
-        let rstd = |&var: &f64| plan.denominator.reciprocal_doubly(DoubleDouble::from(var), 0);
+        let rstd = |&var: &f64| plan.denominator.reciprocal_double_double(DoubleDouble::from(var), 0);
         let (rstd, rstd_tail) = statistics.var.iter().map(rstd).map(|DoubleDouble { high, low }| (high, low)).unzip();
         Statistics { rstd, rstd_tail, ..statistics }
     }

@@ -1,7 +1,7 @@
 //! How the statistics of a set depend on its elements.
 
 /// The mean of g over each set and what multiplies each element, with what their rounding left over (empty where that is
-/// not kept). What multiplies it is that of [`singly`](super::singly) or [`doubly`](super::doubly).
+/// not kept). What multiplies it is that of [`f64_accum`](super::f64_accum) or [`double_double`](super::double_double).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slopes {
     pub(super) mean_g: [Vec<f64>; 2],
