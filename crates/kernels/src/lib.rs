@@ -42,13 +42,13 @@ mod dropout;
 mod dtype;
 mod error;
 pub mod half;
+mod in_out;
 mod lanes;
 mod norm;
 mod normalize;
 mod parallel;
 pub mod philox;
 pub mod simd;
-mod stretch;
 mod tensor;
 mod violations;
 

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     Checkpoint, Element, Error,
+    in_out::InOut,
     lanes::BLOCK,
     parallel::CHUNK,
     simd::{self, Kernel},
-    stretch::Stretch,
 };
 
 /// Memory for two blocks of numbers.
@@ -41,7 +41,7 @@ pub(super) trait Map<E: Element>: Sync {
     /// Writes those of a stretch of one run, the first at `at`, as bytes. A way that does not go through memory is worth
     /// having where it is most of the work.
     #[inline(always)]
-    fn encode(&self, at: Position, run: &Dim, elements: Stretch<'_>, scratch: &mut Scratch) {
+    fn encode(&self, at: Position, run: &Dim, elements: InOut<'_>, scratch: &mut Scratch) {
         encode_blocks(self, at, run, elements, scratch);
     }
 }
@@ -52,7 +52,7 @@ pub(super) fn encode_blocks<E: Element>(
     map: &(impl Map<E> + ?Sized),
     mut at: Position,
     run: &Dim,
-    elements: Stretch<'_>,
+    elements: InOut<'_>,
     scratch: &mut Scratch,
 ) {
     let (mut first, mut others) = elements.split_at(BLOCK * E::DTYPE.size());
@@ -70,7 +70,7 @@ pub(super) fn encode_blocks<E: Element>(
 pub(super) fn apply<E: Element>(
     layout: &Layout,
     map: &impl Map<E>,
-    elements: Stretch<'_>,
+    elements: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
     apply_from::<E>(layout, map, 0, elements, checkpoint)
@@ -80,7 +80,7 @@ pub(super) fn apply<E: Element>(
 pub(super) fn apply_to_slab<E: Element>(
     slab: &Slab,
     map: &impl Map<E>,
-    whole: Stretch<'_>,
+    whole: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
     let Slab { layout, first: _, from, width, stride } = slab;
@@ -97,7 +97,7 @@ fn apply_from<E: Element>(
     layout: &Layout,
     map: &impl Map<E>,
     from: usize,
-    elements: Stretch<'_>,
+    elements: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
     elements.par_chunks(CHUNK * E::DTYPE.size()).enumerate().try_for_each(|(index, elements)| {
@@ -112,7 +112,7 @@ struct Chunk<'a, E, M> {
     layout: &'a Layout,
     map: &'a M,
     first: usize,
-    elements: Stretch<'a>,
+    elements: InOut<'a>,
     element: PhantomData<E>,
 }
 

@@ -29,7 +29,7 @@ use super::{
     slabs::{Slab, slabs},
     statistics::Statistics,
 };
-use crate::{Checkpoint, DType, Element, Error, stretch::Stretch};
+use crate::{Checkpoint, DType, Element, Error, in_out::InOut};
 
 /// What gradients are computed of, beside those that come.
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ pub(super) struct Given<'a> {
 /// and bias, a pair for each affine place, if they are wanted.
 pub(super) fn backward<E: Element>(
     given: Given<'_>,
-    mut gradient: Stretch<'_>,
+    mut gradient: InOut<'_>,
     wants_affine: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<[f64; 2]>, Error> {
@@ -212,7 +212,7 @@ impl<'a> Part<'a> {
     }
 
     /// Writes dx.
-    fn write<E: Element>(&self, dy: Stretch<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+    fn write<E: Element>(&self, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         if E::DTYPE == DType::F64 {
             apply::<f64>(&self.layout, &double_double::InputGradient(self), dy, checkpoint)
         } else {
@@ -220,7 +220,7 @@ impl<'a> Part<'a> {
         }
     }
     /// As [`write`](Self::write), of a slab of the whole that `dy` is of.
-    fn write_slab<E: Element>(&self, slab: &Slab, dy: Stretch<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+    fn write_slab<E: Element>(&self, slab: &Slab, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         if E::DTYPE == DType::F64 {
             apply_to_slab::<f64>(slab, &double_double::InputGradient(self), dy, checkpoint)
         } else {

@@ -17,7 +17,7 @@ use super::{
     statistics::Statistics,
     values::{Each, Same, Values, by_variation},
 };
-use crate::{Checkpoint, DType, Element, Error, lanes::DoubleDouble, parallel::CHUNK, stretch::Stretch};
+use crate::{Checkpoint, DType, Element, Error, in_out::InOut, lanes::DoubleDouble, parallel::CHUNK};
 
 /// Sets are normalized in parts of about this many elements, which stay in a core's cache between measuring and
 /// writing.
@@ -27,7 +27,7 @@ pub(super) const PART: usize = 2 * CHUNK;
 pub(super) fn forward<E: Element>(
     prepared: &Prepared,
     from: usize,
-    mut elements: Stretch<'_>,
+    mut elements: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Statistics, Error> {
     let Prepared { plan, layout, affine, running, .. } = prepared;
@@ -48,7 +48,7 @@ pub(super) fn forward<E: Element>(
             } else {
                 let mut scaled = elements.input().to_vec();
                 scale(&slab.layout, &mut scaled[from..], &statistics.scales);
-                let elements = Stretch::Apart { input: &scaled, output: elements.reborrow().output() };
+                let elements = InOut::Apart { input: &scaled, output: elements.reborrow().output() };
                 apply_to_slab::<E>(&slab, &normalize, elements, checkpoint)?;
             }
             Ok(statistics)
@@ -62,7 +62,7 @@ pub(super) fn forward<E: Element>(
     } else {
         let mut scaled = elements.input().to_vec();
         scale(&layout, &mut scaled, &statistics.scales);
-        let elements = Stretch::Apart { input: &scaled, output: elements.output() };
+        let elements = InOut::Apart { input: &scaled, output: elements.output() };
         apply::<E>(&layout, &normalize, elements, checkpoint)?;
     }
     Ok(statistics)
@@ -99,7 +99,7 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
     }
 
     #[inline(always)]
-    fn encode(&self, at: Position, run: &Dim, elements: Stretch<'_>, scratch: &mut Scratch) {
+    fn encode(&self, at: Position, run: &Dim, elements: InOut<'_>, scratch: &mut Scratch) {
         if E::DTYPE == DType::F64 {
             encode_blocks(self, at, run, elements, scratch);
         } else if self.has_extremes {
@@ -183,7 +183,7 @@ impl<'a, E: Element> Normalize<'a, E> {
 
     /// The same from bytes to bytes: each number stays in a register.
     #[inline(always)]
-    fn encode_normalized<S: Values<'a>, A: Values<'a>>(&self, at: Position, elements: Stretch<'_>) {
+    fn encode_normalized<S: Values<'a>, A: Values<'a>>(&self, at: Position, elements: InOut<'_>) {
         let len = elements.len() / E::DTYPE.size();
         let mean = S::take(&self.statistics.mean, at.set, len);
         let tail = S::take(&self.statistics.tail, at.set, len);

@@ -10,7 +10,7 @@ use super::{
     prepared::Prepared,
     statistics::Statistics,
 };
-use crate::{Checkpoint, DType, Error, dtype::with_element, stretch::Stretch};
+use crate::{Checkpoint, DType, Error, dtype::with_element, in_out::InOut};
 
 /// A normalization of a tensor of known shape whose elements come part by part. [`normalize`](super::normalize()) is
 /// this, over all parts at once.
@@ -81,13 +81,13 @@ impl NormalizationByParts {
         output: &mut [u8],
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartStatistics, Error> {
-        self.normalize_from(from, Stretch::Apart { input, output }, checkpoint)
+        self.normalize_from(from, InOut::Apart { input, output }, checkpoint)
     }
 
     pub(super) fn normalize_from(
         &self,
         from: usize,
-        part: Stretch<'_>,
+        part: InOut<'_>,
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartStatistics, Error> {
         let Self(prepared) = self;

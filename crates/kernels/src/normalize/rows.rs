@@ -20,9 +20,9 @@ use super::{
 use crate::{
     Checkpoint, DType, Element, Error,
     dtype::Coded as _,
+    in_out::InOut,
     parallel::CHUNK,
     simd::{self, InstructionSet, Kernel},
-    stretch::Stretch,
 };
 
 /// The bytes of a tensor that is expected to be in the cache that cores share, with its result.
@@ -41,7 +41,7 @@ pub(super) fn apply_to<E: Element>(prepared: &Prepared, layout: &Layout) -> bool
 pub(super) fn forward<E: Element>(
     prepared: &Prepared,
     layout: &Layout,
-    elements: Stretch<'_>,
+    elements: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Statistics, Error> {
     let Prepared { plan, affine, .. } = prepared;

@@ -8,24 +8,24 @@ use crate::{
 };
 
 /// A stretch of elements, as bytes, and where their results go.
-pub(crate) enum Stretch<'a> {
+pub(crate) enum InOut<'a> {
     /// To `output`, which has room for just them.
     Apart { input: &'a [u8], output: &'a mut [u8] },
     /// To where they are.
     InPlace(&'a mut [u8]),
 }
 
-impl<'a> Stretch<'a> {
+impl<'a> InOut<'a> {
     /// The bytes.
     pub(crate) fn len(&self) -> usize {
         self.input().len()
     }
 
     /// The same for a while.
-    pub(crate) fn reborrow(&mut self) -> Stretch<'_> {
+    pub(crate) fn reborrow(&mut self) -> InOut<'_> {
         match self {
-            Self::Apart { input, output } => Stretch::Apart { input, output },
-            Self::InPlace(data) => Stretch::InPlace(data),
+            Self::Apart { input, output } => InOut::Apart { input, output },
+            Self::InPlace(data) => InOut::InPlace(data),
         }
     }
 
