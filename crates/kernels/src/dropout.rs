@@ -294,7 +294,7 @@ fn inverted(p: f64) -> f64 {
 
 /// Applies the mask to a part of which each element has a draw of its own: bit `i` is that of its element `i`.
 fn select_each(dtype: DType, part: InOut<'_>, mask: &[u8], how: Select) {
-    let mask = Bits::Each(mask);
+    let mask = Bits::PerElement(mask);
     with_element!(dtype, E => simd::run(Masked { part, mask, how, element: PhantomData::<E> }));
 }
 
@@ -313,7 +313,7 @@ fn select_shared(dtype: DType, mut part: InOut<'_>, mask: &[u8], first: usize, d
     while part.len() > 0 {
         let run = element / draws.run();
         let end = (run + 1) * draws.run();
-        let mask = Bits::Same(bit(mask, draws.of_run(run)));
+        let mask = Bits::Broadcast(bit(mask, draws.of_run(run)));
         let (same, others) = part.split_at((end - element) * dtype.size());
         with_element!(dtype, E => simd::run(Masked { part: same, mask, how, element: PhantomData::<E> }));
         (part, element) = (others, end);
@@ -324,9 +324,9 @@ fn select_shared(dtype: DType, mut part: InOut<'_>, mask: &[u8], first: usize, d
 #[derive(Clone, Copy)]
 enum Bits<'a> {
     /// One for each element, eight to a byte.
-    Each(&'a [u8]),
+    PerElement(&'a [u8]),
     /// The same for all.
-    Same(bool),
+    Broadcast(bool),
 }
 
 /// A byte for each bit of a block, 0 for 0: vector units compare bytes with 0, and do not like single bits.
@@ -359,9 +359,9 @@ impl<E: Element> Kernel for Masked<'_, E> {
         let mut done = 0;
         while block.len() > 0 {
             let bits = match self.mask {
-                Bits::Each(mask) => &mask[done / 8..],
-                Bits::Same(true) => &[0xFF; BLOCK / 8],
-                Bits::Same(false) => &[0; BLOCK / 8],
+                Bits::PerElement(mask) => &mask[done / 8..],
+                Bits::Broadcast(true) => &[0xFF; BLOCK / 8],
+                Bits::Broadcast(false) => &[0; BLOCK / 8],
             };
             match self.how {
                 Select::Bits => {

@@ -15,7 +15,7 @@ use super::{
     scale::scale,
     slabs::slabs,
     statistics::Statistics,
-    values::{Each, Same, Values, by_variation},
+    values::{Broadcast, PerElement, Values, by_variation},
 };
 use crate::{Checkpoint, DType, Element, Error, in_out::InOut, lanes::DoubleDouble, parallel::CHUNK};
 

@@ -15,7 +15,7 @@ use super::{
     plan::Source,
     prepared::Prepared,
     statistics::Statistics,
-    values::{Each, Same, Values},
+    values::{Broadcast, PerElement, Values},
 };
 use crate::{
     Checkpoint, DType, Element, Error,
@@ -222,9 +222,9 @@ fn write_set(
     for (input, output) in input.chunks_exact(run.len).zip(output.chunks_exact_mut(run.len)) {
         let at = places.next();
         if run.affine {
-            write::<Each<'_>>(moments, affine, at, input, output);
+            write::<PerElement<'_>>(moments, affine, at, input, output);
         } else {
-            write::<Same>(moments, affine, at, input, output);
+            write::<Broadcast>(moments, affine, at, input, output);
         }
     }
 }

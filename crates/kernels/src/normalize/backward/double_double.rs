@@ -12,7 +12,7 @@ use super::{
         plan::Plan,
         power::{power, times_power},
         reduce::{Over, Terms, sums},
-        values::{Each, Same, Values, by_variation},
+        values::{Broadcast, PerElement, Values, by_variation},
     },
     Part,
     slopes::Slopes,
@@ -104,9 +104,9 @@ impl Terms<3> for AffineTerms<'_> {
     fn write(&self, at: Position, [product, dy, rest]: [&mut [f64]; 3]) {
         self.0.write(at, dy, product);
         if self.0.part.layout.run().set_stride == 0 {
-            self.multiply::<Same>(at, product, dy, rest);
+            self.multiply::<Broadcast>(at, product, dy, rest);
         } else {
-            self.multiply::<Each>(at, product, dy, rest);
+            self.multiply::<PerElement>(at, product, dy, rest);
         }
     }
 }
@@ -181,7 +181,7 @@ pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn C
     };
     let mean_g =
         |&[g, _, rest, _]: &[DoubleDouble; 4]| if plan.centred { mean(g, rest) } else { DoubleDouble::from(0.0) };
-    let rstds = part.rstds::<Each<'_>>(Position { offset: 0, set: 0, affine: 0 }, sums.len());
+    let rstds = part.rstds::<PerElement<'_>>(Position { offset: 0, set: 0, affine: 0 }, sums.len());
     let slope = |(set, &[_, product, _, rest]): (usize, &[DoubleDouble; 4])| {
         mean(product, rest).times(rstds.at(set)).times(rstds.at(set)).normalized()
     };

@@ -12,7 +12,7 @@ use super::{
         power::times_power,
         reduce::{Over, Terms, sums},
         statistics::Statistics,
-        values::{Each, Same, Values, by_variation},
+        values::{Broadcast, PerElement, Values, by_variation},
     },
     Part,
     slopes::Slopes,
@@ -66,9 +66,9 @@ impl<E: Element> Terms<2> for AffineTerms<'_, E> {
     fn write(&self, at: Position, [product, dy]: [&mut [f64]; 2]) {
         self.0.write(at, dy, product);
         if self.0.part.layout.run().set_stride == 0 {
-            self.multiply::<Same>(at, product, dy);
+            self.multiply::<Broadcast>(at, product, dy);
         } else {
-            self.multiply::<Each<'_>>(at, product, dy);
+            self.multiply::<PerElement<'_>>(at, product, dy);
         }
     }
 }

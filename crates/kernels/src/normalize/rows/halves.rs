@@ -11,7 +11,7 @@ use super::{
         affine::Affine,
         denominator::Denominator,
         layout::{Dim, Position, Runs},
-        values::{Each, Same, Values},
+        values::{Broadcast, PerElement, Values},
     },
     moments::Moments,
 };
@@ -47,9 +47,9 @@ impl<E: Element> Kernel for Rows<'_, '_, E> {
             for (input, output) in stretches {
                 let at = places.next();
                 if run.affine {
-                    write::<E, Each<'_>>(run, *moments, affine, at, input, output);
+                    write::<E, PerElement<'_>>(run, *moments, affine, at, input, output);
                 } else {
-                    write::<E, Same>(run, *moments, affine, at, input, output);
+                    write::<E, Broadcast>(run, *moments, affine, at, input, output);
                 }
             }
         }

@@ -60,9 +60,9 @@ fn estimates_change_no_bit<E: Element>(row: &[u16], weights: &[f64], bias: f64, 
     };
     let numbers = numbers.with_estimates(E::DTYPE);
     if affine {
-        write::<E, Each<'_>>(run(row.len(), true), moments, &numbers, PLACE, &input, &mut got);
+        write::<E, PerElement<'_>>(run(row.len(), true), moments, &numbers, PLACE, &input, &mut got);
     } else {
-        write::<E, Same>(run(row.len(), false), moments, &numbers, PLACE, &input, &mut got);
+        write::<E, Broadcast>(run(row.len(), false), moments, &numbers, PLACE, &input, &mut got);
     }
     let weight = |i: usize| weights[if affine { i } else { 0 }];
     let bias = numbers.bias[0];
