@@ -20,8 +20,8 @@ mod reduce;
 mod rows;
 mod running;
 mod scale;
-mod slabs;
 mod statistics;
+mod tiles;
 mod values;
 mod wide;
 

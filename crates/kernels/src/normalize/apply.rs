@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{
     layout::{Dim, Layout, Position},
-    slabs::Slab,
+    tiles::Tile,
 };
 use crate::{
     Checkpoint, Element, Error,
@@ -76,14 +76,14 @@ pub(super) fn apply<E: Element>(
     apply_from::<E>(layout, map, 0, elements, checkpoint)
 }
 
-/// As [`apply`], for the elements of a slab of `whole`.
-pub(super) fn apply_to_slab<E: Element>(
-    slab: &Slab,
+/// As [`apply`], for the elements of a tile of `whole`.
+pub(super) fn apply_to_tile<E: Element>(
+    tile: &Tile,
     map: &impl Map<E>,
     whole: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    let Slab { layout, first: _, from, width, stride } = slab;
+    let Tile { layout, first: _, from, width, stride } = tile;
     let [from, len, stride] = [from, width, stride].map(|elements| elements * E::DTYPE.size());
     whole.par_chunks(stride).enumerate().try_for_each(|(index, elements)| {
         let (_, elements) = elements.split_at(from);

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use self::slopes::Slopes;
 use super::{
     affine::Affine,
-    apply::{apply, apply_to_slab},
+    apply::{apply, apply_to_tile},
     forward::PART,
     layout::{Layout, Parts},
     mean::{SharedExponents, settle_sums},
@@ -26,8 +26,8 @@ use super::{
     plan::{Plan, Source},
     running::Running,
     scale::scale,
-    slabs::{Slab, slabs},
     statistics::Statistics,
+    tiles::{Tile, tiles},
 };
 use crate::{Checkpoint, DType, Element, Error, in_out::InOut};
 
@@ -60,10 +60,10 @@ pub(super) fn backward<E: Element>(
         return Ok(sums);
     }
     // Each part is written while it is in the cache.
-    if let Some(mut slabs) = slabs::<E>(given.plan, given.layout) {
-        slabs.try_for_each(|slab| {
-            Part::of_slab::<E>(given, &slab, gradient.input(), checkpoint)?.write_slab::<E>(
-                &slab,
+    if let Some(mut tiles) = tiles::<E>(given.plan, given.layout) {
+        tiles.try_for_each(|tile| {
+            Part::of_tile::<E>(given, &tile, gradient.input(), checkpoint)?.write_tile::<E>(
+                &tile,
                 gradient.reborrow(),
                 checkpoint,
             )
@@ -89,11 +89,11 @@ fn measure_all<'a, E: Element>(
     let Given { plan, affine, .. } = given;
     let has_means = plan.centred && plan.source == Source::Input;
     let takes_exponents = affine.bias_dtype.is_some() || E::DTYPE == DType::F64 && has_means;
-    if let Some(slabs) = slabs::<E>(given.plan, given.layout) {
+    if let Some(tiles) = tiles::<E>(given.plan, given.layout) {
         if takes_exponents {
             exponents.take::<E>(dy);
         }
-        return slabs.map(|slab| Part::of_slab::<E>(given, &slab, dy, checkpoint)).collect();
+        return tiles.map(|tile| Part::of_tile::<E>(given, &tile, dy, checkpoint)).collect();
     }
     let parts = given.layout.parts(PART);
     let gradients = dy.par_chunks(parts.len() * E::DTYPE.size()).enumerate();
@@ -141,15 +141,15 @@ impl<'a> Part<'a> {
         Self::measure::<E>(given, layout, first, input, dy, checkpoint)
     }
 
-    /// A slab of the whole, and the gradient of the whole's outputs.
-    fn of_slab<E: Element>(
+    /// A tile of the whole, and the gradient of the whole's outputs.
+    fn of_tile<E: Element>(
         given: Given<'a>,
-        slab: &Slab,
+        tile: &Tile,
         dy: &[u8],
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
-        let from = slab.from * E::DTYPE.size();
-        Self::measure::<E>(given, slab.layout.clone(), slab.first, &given.input[from..], &dy[from..], checkpoint)
+        let from = tile.from * E::DTYPE.size();
+        Self::measure::<E>(given, tile.layout.clone(), tile.first, &given.input[from..], &dy[from..], checkpoint)
     }
 
     /// `first`: the number of its first set in the whole; `dy`: the gradient of its outputs, as bytes.
@@ -219,12 +219,12 @@ impl<'a> Part<'a> {
             apply::<E>(&self.layout, &f64_accum::InputGradient(self), dy, checkpoint)
         }
     }
-    /// As [`write`](Self::write), of a slab of the whole that `dy` is of.
-    fn write_slab<E: Element>(&self, slab: &Slab, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+    /// As [`write`](Self::write), of a tile of the whole that `dy` is of.
+    fn write_tile<E: Element>(&self, tile: &Tile, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         if E::DTYPE == DType::F64 {
-            apply_to_slab::<f64>(slab, &double_double::InputGradient(self), dy, checkpoint)
+            apply_to_tile::<f64>(tile, &double_double::InputGradient(self), dy, checkpoint)
         } else {
-            apply_to_slab::<E>(slab, &f64_accum::InputGradient(self), dy, checkpoint)
+            apply_to_tile::<E>(tile, &f64_accum::InputGradient(self), dy, checkpoint)
         }
     }
 }

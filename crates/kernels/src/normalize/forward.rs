@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::{
     affine::Affine,
-    apply::{Map, Scratch, apply, apply_to_slab, encode_blocks},
+    apply::{Map, Scratch, apply, apply_to_tile, encode_blocks},
     extremes::{self, One, close_deviation},
     layout::{Dim, Layout, Position},
     measure,
@@ -13,8 +13,8 @@ use super::{
     prepared::Prepared,
     rows,
     scale::scale,
-    slabs::slabs,
     statistics::Statistics,
+    tiles::tiles,
     values::{Broadcast, PerElement, Values, by_variation},
 };
 use crate::{Checkpoint, DType, Element, Error, in_out::InOut, lanes::DoubleDouble, parallel::CHUNK};
@@ -38,22 +38,22 @@ pub(super) fn forward<E: Element>(
     let measure_part = |layout: &Layout, first, input: &[u8]| {
         measure::statistics::<E>(plan, layout, first, input, running.as_ref(), checkpoint)
     };
-    if let Some(slabs) = slabs::<E>(plan, &layout) {
-        let slabs = slabs.map(|slab| {
-            let from = slab.from * E::DTYPE.size();
-            let statistics = measure_part(&slab.layout, slab.first, &elements.input()[from..])?;
+    if let Some(tiles) = tiles::<E>(plan, &layout) {
+        let tiles = tiles.map(|tile| {
+            let from = tile.from * E::DTYPE.size();
+            let statistics = measure_part(&tile.layout, tile.first, &elements.input()[from..])?;
             let normalize = Normalize::<E>::new(&statistics, affine, &layout, plan.source);
             if !normalize.takes_scaled() {
-                apply_to_slab::<E>(&slab, &normalize, elements.reborrow(), checkpoint)?;
+                apply_to_tile::<E>(&tile, &normalize, elements.reborrow(), checkpoint)?;
             } else {
                 let mut scaled = elements.input().to_vec();
-                scale(&slab.layout, &mut scaled[from..], &statistics.scales);
+                scale(&tile.layout, &mut scaled[from..], &statistics.scales);
                 let elements = InOut::Apart { input: &scaled, output: elements.reborrow().output() };
-                apply_to_slab::<E>(&slab, &normalize, elements, checkpoint)?;
+                apply_to_tile::<E>(&tile, &normalize, elements, checkpoint)?;
             }
             Ok(statistics)
         });
-        return slabs.collect::<Result<_, Error>>().map(Statistics::concat);
+        return tiles.collect::<Result<_, Error>>().map(Statistics::concat);
     }
     let statistics = measure_part(&layout, first, elements.input())?;
     let normalize = Normalize::<E>::new(&statistics, affine, &layout, plan.source);

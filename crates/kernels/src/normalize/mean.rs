@@ -288,7 +288,7 @@ const NO_EXPONENTS: Exponents = Exponents { largest: 0, smallest: i32::MAX };
 /// The exponents of all elements of a layout.
 pub(super) fn exponents<E: Element>(layout: &Layout, input: &[u8]) -> Exponents {
     let size = E::DTYPE.size();
-    // Elements of a slab are neighbours within each outermost index.
+    // Elements of a tile are neighbours within each outermost index.
     let [outermost, ref inner @ ..] = layout.dims[..] else { unreachable!("a layout has a dimension") };
     let width = inner.iter().map(|dim| dim.len).product::<usize>();
     let stretches: Vec<&[u8]> = if width == outermost.stride {

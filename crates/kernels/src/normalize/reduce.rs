@@ -166,9 +166,9 @@ impl Walk {
         sums.par_chunks_mut(width).enumerate().try_for_each(|(index, sums)| {
             let target = self.origin.advance(&self.kept, index / pieces);
             let first = index % pieces * piece;
-            sums.par_chunks_mut(BLOCK).enumerate().try_for_each(|(tile, sums)| {
+            sums.par_chunks_mut(BLOCK).enumerate().try_for_each(|(block, sums)| {
                 checkpoint.check()?;
-                let target = target.along(&self.run, tile * BLOCK);
+                let target = target.along(&self.run, block * BLOCK);
                 simd::run(ColumnPiece { walk: self, terms, target, from: first, to: runs.min(first + piece), sums });
                 Ok::<_, Error>(())
             })

@@ -1,7 +1,7 @@
-//! Tensors that cannot be parted, in slabs.
+//! Tensors that cannot be parted, in tiles.
 //!
 //! Batch statistics reach from the first sample to the last, so that no stretch of memory is all that they need; but those
-//! of some channels need no more than these channels of each sample. Such a slab is measured, and measured again, and
+//! of some channels need no more than these channels of each sample. Such a tile is measured, and measured again, and
 //! written while it is in the cache. No number depends on it: sums go along the elements of a set.
 
 use super::{
@@ -10,20 +10,20 @@ use super::{
 };
 use crate::Element;
 
-/// The bytes of a slab, about: beside its results they leave room in a cache that cores share. In a core's own, stretches at
+/// The bytes of a tile, about: beside its results they leave room in a cache that cores share. In a core's own, stretches at
 /// distances of a power of two share too few places.
-const SLAB: usize = 4 << 20;
+const TILE: usize = 4 << 20;
 /// The bytes of a stretch, at least: shorter ones are not worth the way to the next.
 const STRETCH: usize = 4 << 10;
 
 /// The elements between the same two kept indices, wherever along the outermost dimension: a stretch of each outermost
 /// index.
-pub(super) struct Slab {
-    /// Elements and sets are counted from the slab's own first.
+pub(super) struct Tile {
+    /// Elements and sets are counted from the tile's own first.
     pub(super) layout: Layout,
     /// The number of that first set in the whole.
     pub(super) first: usize,
-    /// Elements before the slab's first in the whole.
+    /// Elements before the tile's first in the whole.
     pub(super) from: usize,
     /// Elements of each stretch.
     pub(super) width: usize,
@@ -31,17 +31,17 @@ pub(super) struct Slab {
     pub(super) stride: usize,
 }
 
-/// The slabs of a tensor whose statistics are measured, in order; they share none with each other. `None`: it can be
+/// The tiles of a tensor whose statistics are measured, in order; they share none with each other. `None`: it can be
 /// parted, or there is but one.
-pub(super) fn slabs<'a, E: Element>(
+pub(super) fn tiles<'a, E: Element>(
     plan: &Plan,
     layout: &'a Layout,
-) -> Option<impl Iterator<Item = Slab> + use<'a, E>> {
+) -> Option<impl Iterator<Item = Tile> + use<'a, E>> {
     // Where channels are neighbours themselves, sums go across them, and are cut by how many there are.
     let [outermost, kept, _, ..] = layout.dims[..] else { return None };
     let size = E::DTYPE.size();
     let least = STRETCH.div_ceil(kept.stride * size);
-    let indices = (SLAB / (outermost.len * kept.stride * size)).max(least);
+    let indices = (TILE / (outermost.len * kept.stride * size)).max(least);
     let worthwhile = plan.source == Source::Input && outermost.pooled && !kept.pooled && indices < kept.len;
     worthwhile.then(|| {
         (0..kept.len).step_by(indices).map(move |index| {
@@ -49,7 +49,7 @@ pub(super) fn slabs<'a, E: Element>(
             layout.dims[1].len = indices.min(kept.len - index);
             layout.affine_base += index * kept.affine_stride;
             let (from, width) = (index * kept.stride, layout.dims[1].len * kept.stride);
-            Slab { layout, first: index * kept.set_stride, from, width, stride: outermost.stride }
+            Tile { layout, first: index * kept.set_stride, from, width, stride: outermost.stride }
         })
     })
 }
@@ -59,30 +59,30 @@ mod tests {
     use super::*;
     use crate::{DType, NormKind, NormParameters, Normalization};
 
-    fn slabs_of(kind: NormKind, shape: &[usize]) -> Option<Vec<(usize, usize, usize)>> {
+    fn tiles_of(kind: NormKind, shape: &[usize]) -> Option<Vec<(usize, usize, usize)>> {
         let plan = Plan::new(&Normalization::new(kind), &NormParameters::default(), DType::F32, shape).expect("valid");
         let layout = plan.layout.clone().expect("it has elements");
-        let slabs = slabs::<f32>(&plan, &layout)?;
-        Some(slabs.map(|slab| (slab.first, slab.from, slab.width)).collect())
+        let tiles = tiles::<f32>(&plan, &layout)?;
+        Some(tiles.map(|tile| (tile.first, tile.from, tile.width)).collect())
     }
 
     #[test]
-    fn a_slab_has_some_channels_of_all_samples() {
+    fn a_tile_has_some_channels_of_all_samples() {
         // 16 KiB of each sample and channel, 2 MiB of each channel.
-        let slabs = slabs_of(NormKind::Batch, &[128, 5, 64, 64]);
-        assert_eq!(slabs.expect("10 MiB"), [(0, 0, 2 * 4096), (2, 2 * 4096, 2 * 4096), (4, 4 * 4096, 4096)]);
-        // A channel that is larger than a slab is one, if its stretches are long enough.
-        assert_eq!(slabs_of(NormKind::Batch, &[2, 3, 1 << 20]).expect("24 MiB").len(), 3);
-        let thin = slabs_of(NormKind::Batch, &[4096, 1024, 2]).expect("32 MiB");
+        let tiles = tiles_of(NormKind::Batch, &[128, 5, 64, 64]);
+        assert_eq!(tiles.expect("10 MiB"), [(0, 0, 2 * 4096), (2, 2 * 4096, 2 * 4096), (4, 4 * 4096, 4096)]);
+        // A channel that is larger than a tile is one, if its stretches are long enough.
+        assert_eq!(tiles_of(NormKind::Batch, &[2, 3, 1 << 20]).expect("24 MiB").len(), 3);
+        let thin = tiles_of(NormKind::Batch, &[4096, 1024, 2]).expect("32 MiB");
         assert_eq!(thin, [(0, 0, 1024), (512, 1024, 1024)]);
     }
 
     #[test]
     fn what_fits_or_can_be_parted_or_is_too_thin_has_none() {
-        assert_eq!(slabs_of(NormKind::Batch, &[16, 64, 32, 32]), None, "4 MiB");
-        assert_eq!(slabs_of(NormKind::Batch, &[100_000, 100, 2]), None, "800 bytes");
-        assert_eq!(slabs_of(NormKind::Batch, &[4096, 2048]), None, "channels are neighbours");
-        assert_eq!(slabs_of(NormKind::Instance, &[128, 5, 64, 64]), None);
-        assert_eq!(slabs_of(NormKind::Layer, &[100_000, 100]), None);
+        assert_eq!(tiles_of(NormKind::Batch, &[16, 64, 32, 32]), None, "4 MiB");
+        assert_eq!(tiles_of(NormKind::Batch, &[100_000, 100, 2]), None, "800 bytes");
+        assert_eq!(tiles_of(NormKind::Batch, &[4096, 2048]), None, "channels are neighbours");
+        assert_eq!(tiles_of(NormKind::Instance, &[128, 5, 64, 64]), None);
+        assert_eq!(tiles_of(NormKind::Layer, &[100_000, 100]), None);
     }
 }
