@@ -87,7 +87,7 @@ impl Magnitudes {
             most[lane] = if magnitude > most[lane] { magnitude } else { most[lane] };
             let not_zero = if magnitude == 0.0 { f64::INFINITY } else { magnitude };
             least[lane] = if not_zero < least[lane] { not_zero } else { least[lane] };
-            zeros[lane] += x - x; // NaN if x is not finite
+            zeros[lane] += x * 0.0; // NaN if x is not finite
         };
         let (whole, rest) = numbers.as_chunks::<LANES>();
         for numbers in whole {
