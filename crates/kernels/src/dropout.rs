@@ -29,7 +29,7 @@ use draws::{Draws, bit};
 pub use demand::{dropout_backward_demand, dropout_demand};
 pub use parts::{DropoutByParts, PartMask};
 
-/// What is dropped together, and what takes its place.
+/// Which elements are dropped together, and what replaces them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DropoutKind {
     /// One draw for every element; dropped elements become +0.0. `torch.nn.functional.dropout`.
@@ -257,11 +257,11 @@ enum Select {
     Bits,
     /// Kept: `scale * x + shift`, in float64 and rounded once; dropped: `fill`.
     Affine { scale: f64, shift: f64, fill: f64 },
-    /// What alpha dropout makes of them where that is not enough.
+    /// Alpha dropout where two roundings are too many: see [`Alpha`].
     Alpha(Alpha),
 }
 
-/// Adding this changes no number, not even -0.0.
+/// Adding -0.0 changes no number, while adding +0.0 turns -0.0 into +0.0.
 const NO_SHIFT: f64 = -0.0;
 
 impl Select {

@@ -62,7 +62,8 @@ impl Lanes {
         }
     }
 
-    /// As [`fold`](Self::fold), of sums that are known to lose nothing, or are not used where they do.
+    /// As [`fold`](Self::fold), without keeping what the additions round away: for sums that are known to be exact, or are
+    /// thrown away if they are not.
     #[inline(always)]
     pub(crate) fn add_plainly(&mut self, block: [f64; LANES]) {
         self.sums.iter_mut().zip(block).for_each(|(lane, term)| *lane += term);
@@ -120,7 +121,7 @@ impl Lanes {
     /// Not inlined, as [`sum`](Self::sum) is not.
     #[inline(never)]
     pub(crate) fn plain_total(&self) -> f64 {
-        // Of an infinite sum there is no rest.
+        // The rest of an infinite sum is NaN, and is left out.
         let total = |lane: usize| self.sums[lane] + if self.rests[lane].is_finite() { self.rests[lane] } else { 0.0 };
         let mut totals: [f64; LANES] = std::array::from_fn(total);
         let mut half = LANES / 2;
@@ -151,9 +152,8 @@ impl Lanes {
     }
 }
 
-/// Whether a lane can take these elements, [`BLOCK`] of them, without rounding anything away: numbers with
-/// [`Element::MANTISSA`] bits behind the point are multiples of one unit, and the sums fit float64's 53 bits of it. May
-/// say no where they do.
+/// Whether a lane can add these [`BLOCK`] elements without rounding. All of them are multiples of one unit, the last bit of
+/// the smallest, so that their sums are exact if they fit 53 bits of that unit. The answer may be no for sums that are exact.
 #[inline(always)]
 fn sums_are_exact<E: Element>(elements: &[u8]) -> bool {
     const TERMS: i32 = (BLOCK / LANES).ilog2() as i32;

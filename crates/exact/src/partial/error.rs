@@ -1,11 +1,11 @@
-//! Why something is no partial, and why two do not merge.
+//! Why parts are refused, and why two partials do not merge.
 
 use std::fmt;
 
 use super::NormOrder;
 use crate::{Brief, SumTooLong};
 
-/// No elements have these parts.
+/// Why parts are refused: no elements can have them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum InvalidPartial {
     /// `norm_type` is not 1, 2 or infinity.

@@ -1,7 +1,7 @@
-//! What alpha dropout makes of elements: kept ones become `scale * (x + shift)`, dropped ones `-scale * SATURATION * (1 - p)`.
+//! Alpha dropout: kept elements become `scale * (x + shift)`, dropped ones `-scale * SATURATION * (1 - p)`.
 //!
-//! The sum may cancel, and what is left of it is to have all its digits. So `shift`, which is `SATURATION * p`, is a pair of
-//! numbers and exact.
+//! The sum may cancel, and its result must keep all digits then. So `shift`, which is `SATURATION * p`, is an exact pair of
+//! numbers.
 
 use crate::{
     DType, Element,

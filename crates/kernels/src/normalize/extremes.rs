@@ -1,4 +1,4 @@
-//! Elements for whose results float64 has room, but not for what is on the way to them.
+//! Elements whose results fit float64 while numbers on the way to them overflow or lose digits.
 
 use super::{power::power, wide::Wide};
 use crate::lanes::{DoubleDouble, two_sum};
@@ -26,7 +26,7 @@ pub(super) fn may_cancel(tail: f64, rstd: f64, weight: f64, bias: f64) -> bool {
     bias != 0.0 && bias.abs() <= FAR * (tail * rstd * weight).abs()
 }
 
-/// Whether it may have none for differences from such a mean, or products with such an `rstd`.
+/// Whether differences from such a mean, or products with such an `rstd`, may be beyond float64.
 pub(super) fn is_statistic(mean: f64, rstd: f64) -> bool {
     let is_of_a_variance = rstd.is_finite() && rstd != 0.0;
     mean.abs() > MOST_STATISTIC || is_of_a_variance && !(1.0 / MOST_STATISTIC..=MOST_STATISTIC).contains(&rstd)
@@ -40,7 +40,7 @@ pub(super) fn close_deviation(x: f64, mean: DoubleDouble, rest: f64) -> DoubleDo
     DoubleDouble { high, low: low + (lost - rest) }
 }
 
-/// What is beside an element.
+/// The statistics, weight and bias of one element.
 #[derive(Clone, Copy)]
 pub(super) struct One {
     pub(super) mean: DoubleDouble,

@@ -1,12 +1,13 @@
-//! The means of sets, and those that a sum of two float64 numbers may have lost.
+//! The means of sets, and exact ones for sets whose sum a pair of float64 cannot hold.
 //!
-//! A sum that is kept as a pair is off by up to [`loss`] times the sum of the magnitudes. That is nothing to most means;
-//! where large elements cancel it can be all of one. Most sums are exact, which their elements' exponents tell, and of the
-//! others nearly all are good enough. What is left is added again, exactly.
+//! A sum that is kept as a pair has an error of up to [`loss`] times the sum of the magnitudes. For most means that is far below
+//! the last place; if large elements cancel, it can be larger than the mean. Three steps find the sets that need more: the
+//! exponents of the elements show that most sums are exact; an estimate of the error shows that nearly all others are good
+//! enough; the sums that are left are added again, exactly.
 //!
-//! So it is with the gradient of the bias, which is a sum of elements, too.
+//! The gradient of the bias is a sum of elements as well, and goes the same way.
 //!
-//! No bit depends on which of these ways is taken: where a pair holds a sum, all of them give that pair.
+//! The bits do not depend on which way a sum takes: if a pair holds the exact sum, all ways give that pair.
 
 use std::{
     marker::PhantomData,
@@ -35,7 +36,7 @@ const SINGLE: f64 = (1u64 << 32) as f64;
 /// The same for a number that is to be right to the last place of float64.
 const DOUBLE: f64 = (1u64 << 54) as f64;
 
-/// How far off a mean may be, as a part of the root of the mean square, if each accumulator takes `terms` terms.
+/// The largest error of a mean, relative to the root of the mean square, if each accumulator takes `terms` terms.
 ///
 /// An addition rounds away at most 2^-53 of the sum that it makes, and so what is kept of `terms` of them is at most that
 /// many times 2^-53 of the magnitudes. Adding it up loses 2^-53 of itself at each step: all in all `(terms * 2^-53)^2` of the
@@ -255,7 +256,7 @@ pub(super) fn settle_sums<E: Element>(
     })
 }
 
-/// The exponents of all elements that threads look at, each at others.
+/// The exponents of all elements, put together from those that each thread looks at.
 pub(super) struct SharedExponents {
     largest: AtomicI32,
     smallest: AtomicI32,
@@ -267,7 +268,7 @@ impl SharedExponents {
         Self { largest: largest.into(), smallest: smallest.into() }
     }
 
-    /// Takes those of these elements in.
+    /// Adds the exponents of these elements.
     pub(super) fn take<E: Element>(&self, elements: &[u8]) {
         elements.par_chunks(CHUNK * E::DTYPE.size()).with_min_len(4).for_each(|stretch| {
             let Exponents { largest, smallest } = simd::run(OfStretch { stretch, element: PhantomData::<E> });
@@ -276,7 +277,7 @@ impl SharedExponents {
         });
     }
 
-    /// Those of all.
+    /// The exponents of all elements that were added.
     pub(super) fn of_all(&self) -> Exponents {
         Exponents { largest: self.largest.load(Ordering::Relaxed), smallest: self.smallest.load(Ordering::Relaxed) }
     }
@@ -318,7 +319,7 @@ impl<E: Element> Kernel for OfStretch<'_, E> {
     }
 }
 
-/// 1 for each element that is nearer to the mean than that is certain.
+/// Terms that are 1 for each element so near to the mean that their difference may be wrong, and 0 for others.
 struct Close<'a> {
     input: &'a [u8],
     mean: &'a [f64],

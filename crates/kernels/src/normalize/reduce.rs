@@ -15,8 +15,8 @@ use crate::{
 
 /// What is summed: `M` terms for each element.
 pub(super) trait Terms<const M: usize>: Sync {
-    /// Of so many kinds of terms, the first ones, the sum keeps what every single addition rounds away; of the others,
-    /// most of it.
+    /// For the first `EACH` kinds of terms the sum keeps what every addition rounds away; for the others, what the addition of
+    /// blocks rounds away.
     const EACH: usize = 0;
 
     /// Writes the terms of at most [`BLOCK`] elements of one run, the first at `at`: each kind of term to its own
@@ -71,7 +71,7 @@ pub(super) fn sums<const M: usize>(
     if over.keeps(&walk.run) { walk.columns(terms, checkpoint) } else { walk.rows(terms, checkpoint) }
 }
 
-/// How many accumulators [`sums`] has at once, each of `M` pairs.
+/// How many accumulators [`sums`] holds at a time, each of `M` pairs.
 pub(super) fn accumulators(layout: &Layout, over: Over) -> usize {
     let Walk { kept, summed, run, .. } = Walk::of(layout, over);
     let (targets, pieces) = if over.keeps(&run) {
@@ -199,7 +199,7 @@ impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
     #[inline(always)]
     fn run(self) -> [DoubleDouble; M] {
         let Walk { summed, run, .. } = self.walk;
-        // Where runs lie far apart the machine does not guess that the next one will be wanted.
+        // If runs lie far apart, the processor does not prefetch the next one by itself.
         let ahead = summed.last().map_or(run.len, |dim| dim.stride);
         let mut lanes = [Lanes::new(); M];
         let mut at = self.from;
@@ -257,7 +257,7 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
 
     #[inline(always)]
     fn run(self) {
-        /// Runs that are simply added before what rounding takes is looked after, as in [`Lanes`].
+        /// So many runs are added plainly; only the addition of such groups keeps what it rounds away, as in [`Lanes`].
         const GROUP: usize = 16;
         let width = self.sums.len();
         let (mut sums, mut rests) = ([[0.0; BLOCK]; M], [[0.0; BLOCK]; M]);

@@ -1,8 +1,9 @@
 //! Float64 sets whose squares float64 has no room for.
 //!
-//! A set that is multiplied by a power of two, and eps by its square (what a norm is at least: by itself), has the same result. So a set whose elements are very
-//! large or very small is measured and normalized as a copy that is neither. Its mean is that of the copy divided by the
-//! power, and `1 / sqrt(var + eps)` and the gradient of its elements are multiplied by it.
+//! The result of a set stays the same if its elements are multiplied by a power of two and eps by the square of that power (for
+//! L2, whose eps is the least norm, by the power itself). So a set whose elements are very large or very small is measured and
+//! normalized as a scaled copy. The mean of the copy is divided by the power; its `1 / sqrt(var + eps)` and the gradient of its
+//! elements are multiplied by it.
 
 use super::{
     layout::Layout,
@@ -68,7 +69,7 @@ pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistic
     if scales.iter().all(|&scale| scale == 0) { Vec::new() } else { scales }
 }
 
-/// That of a set with this largest number.
+/// The exponent for a set with this largest magnitude.
 fn exponent_of(eps: f64, largest: f64) -> i32 {
     if largest == 0.0 || !largest.is_finite() {
         return 0;

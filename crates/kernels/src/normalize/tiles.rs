@@ -1,8 +1,8 @@
-//! Tensors that cannot be parted, in tiles.
+//! Tensors that cannot be cut into parts are cut into tiles.
 //!
-//! Batch statistics reach from the first sample to the last, so that no stretch of memory is all that they need; but those
-//! of some channels need no more than these channels of each sample. Such a tile is measured, and measured again, and
-//! written while it is in the cache. No number depends on it: sums go along the elements of a set.
+//! Batch statistics of a channel need that channel of every sample, so that no part holds all of it. A tile is some channels of
+//! every sample. Its elements are read for the mean, read again for the variance and written while they are in the cache. The
+//! bits do not depend on the tiles, because sums go along the elements of a set.
 
 use super::{
     layout::Layout,

@@ -2,12 +2,12 @@
 
 use crate::dtype::Beside;
 
-/// A number for each element of a stretch of a run.
+/// A number for each of some neighbouring elements of a run.
 pub(super) trait Values<'a>: Beside<Item = f64> {
-    /// Those of `len` elements, the first of which has `table[first]`.
+    /// The numbers of `len` elements, the first of which has `table[first]`.
     fn take(table: &'a [f64], first: usize, len: usize) -> Self;
 
-    /// Whether it is known that all elements have this one, with this sign if it is 0.
+    /// Whether all elements are known to have this number, and this sign if it is 0.
     fn is_everywhere(&self, number: f64) -> bool;
 }
 

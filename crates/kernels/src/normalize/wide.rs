@@ -1,6 +1,7 @@
-//! Numbers of twice float64's precision and of any size, for what float64 has no room for on the way to a result that it has.
+//! Numbers with twice float64's precision and exponents of any size, for results that fit float64 while numbers on the way to
+//! them do not.
 //!
-//! They are slow, and computed with only where a result would be lost.
+//! They are slow, and used only for elements whose result would be lost otherwise.
 
 use super::power::{exponent, times_power};
 use crate::lanes::DoubleDouble;

@@ -1,7 +1,7 @@
-//! Gradients of weights that are added again, term by term, in numbers of any size.
+//! Gradients of weights that are added a second time, term by term, in numbers of any size.
 //!
-//! So are those that are beyond float64 on the way, and those of float64 elements that lie so close to their mean that what its
-//! tail lacks may be most of a sum whose terms cancel.
+//! This is done if the sum left float64's range on the way, and if float64 elements lie so close to their mean that the error of
+//! its tail may be most of a sum whose terms cancel.
 
 use rayon::prelude::*;
 
