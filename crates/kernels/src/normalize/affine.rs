@@ -5,7 +5,10 @@ use super::{
     layout::Layout,
     power::{power, times_power},
 };
-use crate::DType;
+use crate::{
+    DType,
+    simd::{self, Kernel},
+};
 
 /// Weight and bias as float64, one for each affine place of a layout (one in all if it has none).
 pub(super) struct Affine {
@@ -77,28 +80,39 @@ struct Magnitudes {
 }
 
 impl Magnitudes {
-    /// In lanes that do not wait for each other: for a tensor of one row, a weight is as many numbers as the tensor.
     fn of(numbers: &[f64]) -> Self {
-        const LANES: usize = 8;
-        let (mut most, mut least, mut zeros) = ([0.0; LANES], [f64::INFINITY; LANES], [0.0; LANES]);
-        let mut take = |lane: usize, x: f64| {
-            let magnitude = x.abs();
-            // Of a NaN both comparisons are false.
-            most[lane] = if magnitude > most[lane] { magnitude } else { most[lane] };
-            let not_zero = if magnitude == 0.0 { f64::INFINITY } else { magnitude };
-            least[lane] = if not_zero < least[lane] { not_zero } else { least[lane] };
-            zeros[lane] += x * 0.0; // NaN if x is not finite
+        const INFINITY: i64 = f64::INFINITY.to_bits() as i64;
+        let (most, least) = simd::run(Bits { numbers });
+        let are_finite = most < INFINITY;
+        let most = if most > INFINITY {
+            // The bits of a NaN are above all others, and hide the largest.
+            numbers.iter().fold(0.0, |most: f64, x| most.max(x.abs()))
+        } else {
+            f64::from_bits(most as u64)
         };
-        let (whole, rest) = numbers.as_chunks::<LANES>();
-        for numbers in whole {
-            (0..LANES).for_each(|lane| take(lane, numbers[lane]));
+        Self { most, least: f64::from_bits(least.min(INFINITY) as u64), are_finite }
+    }
+}
+
+/// The bits of the largest magnitude, and those of the smallest that is not 0 (above every number, if there is none): their
+/// order is that of the numbers. With a weight and a bias for one row, this looks at twice as many numbers as the row has.
+struct Bits<'a> {
+    numbers: &'a [f64],
+}
+
+impl Kernel for Bits<'_> {
+    type Output = (i64, i64);
+
+    #[inline(always)]
+    fn run(self) -> (i64, i64) {
+        let (mut most, mut least) = (0, i64::MAX);
+        for x in self.numbers {
+            let magnitude = x.to_bits() as i64 & i64::MAX;
+            most = most.max(magnitude);
+            // Less by one, 0 is the largest number.
+            least = least.min(magnitude.wrapping_sub(1) & i64::MAX);
         }
-        rest.iter().enumerate().for_each(|(lane, &x)| take(lane, x));
-        Self {
-            most: most.into_iter().fold(0.0, f64::max),
-            least: least.into_iter().fold(f64::INFINITY, f64::min),
-            are_finite: zeros.iter().all(|zero| !zero.is_nan()),
-        }
+        (most, least.saturating_add(1))
     }
 }
 
@@ -107,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn magnitudes_are_those_of_all_lanes_and_of_the_rest() {
+    fn magnitudes_are_those_of_all_numbers() {
         for place in 0..19 {
             let mut numbers = [1.5; 19];
             numbers[place] = -3.0;
