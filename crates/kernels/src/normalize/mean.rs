@@ -237,23 +237,25 @@ pub(super) fn settle_sums<E: Element>(
     if adds_exactly && is_exact::<E>(exponents, count, terms) {
         return Ok(());
     }
-    sums.par_iter_mut().enumerate().filter(|(_, sum)| !is_certain(**sum)).try_for_each(|(target, sum)| {
-        checkpoint.check()?;
-        let mut exact = ExactSum::new();
-        for at in members(layout, over, target) {
-            let mut x = [0.0];
-            E::decode_from(elements, at.offset, &mut x);
-            if !x[0].is_finite() {
-                return Ok(());
+    sums.par_iter_mut().enumerate().with_min_len(64).filter(|(_, sum)| !is_certain(**sum)).try_for_each(
+        |(target, sum)| {
+            checkpoint.check()?;
+            let mut exact = ExactSum::new();
+            for at in members(layout, over, target) {
+                let mut x = [0.0];
+                E::decode_from(elements, at.offset, &mut x);
+                if !x[0].is_finite() {
+                    return Ok(());
+                }
+                exact.add(x[0]);
             }
-            exact.add(x[0]);
-        }
-        // A sum of nothing but -0.0 keeps its sign.
-        if !exact.is_zero() || *sum != 0.0 {
-            *sum = exact.to_f64();
-        }
-        Ok(())
-    })
+            // A sum of nothing but -0.0 keeps its sign.
+            if !exact.is_zero() || *sum != 0.0 {
+                *sum = exact.to_f64();
+            }
+            Ok(())
+        },
+    )
 }
 
 /// The exponents of all elements, put together from those that each thread looks at.

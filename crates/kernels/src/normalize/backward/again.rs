@@ -40,11 +40,13 @@ impl Part<'_> {
         // Twice what it is of any target, so that no rounding hides one.
         let bound = 2.0 * TAILS * times_power(most, largest.clamp(-1100, 1100));
         let is_doubtful = |sum: f64| !sum.is_finite() || sum.abs() < bound;
-        sums.par_iter_mut().enumerate().filter(|(_, [sum, _])| is_doubtful(*sum)).try_for_each(|(target, [sum, _])| {
-            checkpoint.check()?;
-            *sum = self.weight_again::<E>(dy, target, *sum);
-            Ok(())
-        })
+        sums.par_iter_mut().enumerate().with_min_len(64).filter(|(_, [sum, _])| is_doubtful(*sum)).try_for_each(
+            |(target, [sum, _])| {
+                checkpoint.check()?;
+                *sum = self.weight_again::<E>(dy, target, *sum);
+                Ok(())
+            },
+        )
     }
 
     /// The largest part that a tail is of a deviation; 0 where means have none.
