@@ -7,9 +7,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 #[cfg(target_arch = "x86_64")]
 use std::{
-    arch::x86_64::{
-        __m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_cvtph_ps, _mm256_cvtps_ph,
-    },
+    arch::x86_64::{__m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _mm256_cvtph_ps, _mm256_cvtps_ph},
     mem::transmute,
 };
 
@@ -132,10 +130,11 @@ fn avx512<K: Kernel>(kernel: K) -> K::Output {
 }
 
 /// Prefetches the bytes that are `ahead` bytes further than these. An address outside of the tensor does no harm.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 #[expect(unsafe_code, reason = "an instruction that has no other name")]
 pub(crate) fn prefetch(bytes: &[u8], ahead: usize) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     /// The bytes of a cache line.
     const LINE: usize = 64;
     for line in bytes.chunks(LINE) {
@@ -144,8 +143,8 @@ pub(crate) fn prefetch(bytes: &[u8], ahead: usize) {
     }
 }
 
-/// Does nothing: no such instruction is used on other processors.
-#[cfg(not(target_arch = "x86_64"))]
+/// Does nothing: no such instruction is used on other processors, nor does Miri know it.
+#[cfg(any(not(target_arch = "x86_64"), miri))]
 pub(crate) fn prefetch(_: &[u8], _: usize) {}
 
 /// Float16 numbers, as their bytes, to float32, as many as both slices have; false, and nothing done, where the instruction
