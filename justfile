@@ -134,6 +134,10 @@ container:
 fuzz seconds="60" *targets:
     bash fuzz/run.sh {{ seconds }} {{ targets }}
 
+# Tests of exact sums, and small ones of the kernels, under Miri (installs a nightly toolchain; takes minutes)
+miri *filters:
+    bash .ci/miri {{ filters }}
+
 # Everything that must pass before a merge (installs what it needs; needs Go, Java, Node and Python)
 ci:
     bash .ci/run

@@ -5,14 +5,12 @@
 
 use super::{
     NormParameters, Normalization, Normalized,
-    affine::Affine,
     forward::{PART, forward},
-    layout::Layout,
-    plan::{Plan, Source},
-    running::Running,
+    plan::Source,
+    prepared::Prepared,
     statistics::Statistics,
 };
-use crate::{Checkpoint, DType, Error, dtype::with_element, stretch::Stretch};
+use crate::{Checkpoint, DType, Error, dtype::with_element, in_out::InOut};
 
 /// A normalization of a tensor of known shape whose elements come part by part. [`normalize`](super::normalize()) is
 /// this, over all parts at once.
@@ -37,15 +35,7 @@ use crate::{Checkpoint, DType, Error, dtype::with_element, stretch::Stretch};
 /// assert_eq!(parts.finish(&none, true, statistics), whole.map_output(|_| ()));
 /// # Ok::<(), evenkeel_kernels::Error>(())
 /// ```
-pub struct NormalizationByParts {
-    pub(super) plan: Plan,
-    /// The plan's; of a tensor without elements that of one element, which is never used.
-    pub(super) layout: Layout,
-    pub(super) affine: Affine,
-    pub(super) running: Option<Running>,
-    dtype: DType,
-    shape: Vec<usize>,
-}
+pub struct NormalizationByParts(Prepared);
 
 /// The statistics of a part.
 pub struct PartStatistics(Statistics);
@@ -61,26 +51,22 @@ impl NormalizationByParts {
         dtype: DType,
         shape: &[usize],
     ) -> Result<Self, Error> {
-        let plan = Plan::new(spec, parameters, dtype, shape)?;
-        let layout = plan.layout.clone().unwrap_or_else(|| Layout::new([].into_iter()));
-        let affine = Affine::new(parameters, &layout).with_estimates(dtype);
-        let running = Running::of(parameters);
-        Ok(Self { plan, layout, affine, running, dtype, shape: shape.to_vec() })
+        Prepared::new(spec, parameters, dtype, shape).map(Self)
     }
 
     /// The bytes of the smallest part; a part is any number of these. A tensor that cannot be cut is one.
     pub fn unit_len(&self) -> usize {
-        self.layout.unit() * self.dtype.size()
+        self.0.layout.unit() * self.0.dtype.size()
     }
 
     /// The bytes of parts that stay in a core's cache and are worth a call, a multiple of [`unit_len`](Self::unit_len).
     pub fn part_len(&self) -> usize {
-        self.layout.parts(PART).len() * self.dtype.size()
+        self.0.layout.parts(PART).len() * self.0.dtype.size()
     }
 
     /// The bytes of all parts.
     pub fn total_len(&self) -> usize {
-        self.shape.iter().product::<usize>() * self.dtype.size()
+        self.0.total_len()
     }
 
     /// Writes a part, whose bytes are `input`, the first of them byte `from` of the tensor's, normalized, to `output`. Parts
@@ -95,27 +81,28 @@ impl NormalizationByParts {
         output: &mut [u8],
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartStatistics, Error> {
-        self.normalize_from(from, Stretch::Apart { input, output }, checkpoint)
+        self.normalize_from(from, InOut::Apart { input, output }, checkpoint)
     }
 
     pub(super) fn normalize_from(
         &self,
         from: usize,
-        part: Stretch<'_>,
+        part: InOut<'_>,
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartStatistics, Error> {
-        let from = from / self.dtype.size();
-        with_element!(self.dtype, E => forward::<E>(self, from, part, checkpoint)).map(PartStatistics)
+        let Self(prepared) = self;
+        let from = from / prepared.dtype.size();
+        with_element!(prepared.dtype, E => forward::<E>(prepared, from, part, checkpoint)).map(PartStatistics)
     }
 
     /// Whether [`finish`](Self::finish) gives anything that is computed from the parts' statistics.
     pub fn gives_statistics(&self, return_statistics: bool) -> bool {
-        return_statistics || (matches!(self.plan.source, Source::Input) && self.running.is_some())
+        return_statistics || (self.0.plan.source == Source::Input && self.0.running.is_some())
     }
 
     /// The axes that are pooled, as in [`Normalized::axes`].
     pub fn axes(&self) -> &[usize] {
-        &self.plan.axes
+        &self.0.plan.axes
     }
 
     /// The result without the output, from the `parameters` that were given to [`new`](Self::new) and the statistics of all
@@ -126,9 +113,9 @@ impl NormalizationByParts {
         return_statistics: bool,
         statistics: Vec<PartStatistics>,
     ) -> Normalized<()> {
-        let Self { plan, layout, affine: _, mut running, dtype, shape: _ } = self;
+        let gives_statistics = self.gives_statistics(return_statistics);
+        let Self(Prepared { plan, layout, mut running, dtype, .. }) = self;
         let (mut mean, mut rstd) = (None, None);
-        let gives_statistics = return_statistics || (plan.source == Source::Input && running.is_some());
         if plan.layout.is_some() && gives_statistics {
             let statistics = Statistics::concat(statistics.into_iter().map(|part| part.0).collect());
             running = running.map(|running| running.updated(&plan, &layout, &statistics));
