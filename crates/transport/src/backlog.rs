@@ -185,3 +185,6 @@ impl Drop for Begun {
         self.0.give_turns();
     }
 }
+
+#[cfg(test)]
+mod tests;
