@@ -81,7 +81,7 @@ fn burst() -> Vec<u8> {
 }
 
 /// Up to 256 requests of each connection are read at once. What bounds their number is that connections wait until those that were
-/// read are begun: some 1,300 are open at once here, of 25,600, and all of these where connections do not wait.
+/// read are begun: some 1,060 wait at once here, of 25,600, and all of these where connections do not wait.
 #[tokio::test]
 async fn a_burst_on_all_connections_is_read_as_it_is_served() {
     const MOST: usize = 4 * 1024;
