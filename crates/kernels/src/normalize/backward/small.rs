@@ -92,7 +92,10 @@ impl Part<'_> {
             f64::decode_from(dy, i, &mut g);
             let ([g], weight) = (g, self.affine.weight[affine]);
             let wide = small.binary_search_by_key(&set, |&(set, _)| set).ok().map(|index| small[index].1);
-            let is_small = (g * weight).abs() < LEAST_PRODUCT && (x * slope[set]).abs() < LEAST_PRODUCT;
+            // Before it is scaled back, the gradient itself may be too small.
+            let are_small =
+                |factor: f64| (g * weight * factor).abs().max((x * slope[set] * factor).abs()) < LEAST_PRODUCT;
+            let is_small = are_small(1.0) || are_small(self.rstd_of(set).high);
             let has_slope = wide.is_some() || slope[set] != 0.0;
             if !is_small
                 || (g == 0.0 || weight == 0.0) && (x == 0.0 || !has_slope)
