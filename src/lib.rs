@@ -77,6 +77,7 @@ mod scrape;
 pub mod server;
 mod service;
 mod setting;
+mod shorten;
 pub mod shutdown;
 pub mod streams;
 pub mod telemetry;

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::shorten;
+
 /// The most columns of a name: a longer one makes a table or a line unreadable.
 const MAX_NAME: usize = 80;
 /// The most bytes of a name that are escaped to be shown: letters of four bytes with several marks each fill [`MAX_NAME`] columns.
@@ -44,12 +46,7 @@ fn is_combining(c: char) -> bool {
 pub(super) fn name(name: &str) -> String {
     let half = (MAX_NAME - 1) / 2;
     // Of a name of megabytes the middle is not even looked at.
-    let (beginning, end) = if name.len() > MAX_LOOKED_AT {
-        let middle = name.len() - MAX_LOOKED_AT / 2;
-        (&name[..name.floor_char_boundary(MAX_LOOKED_AT / 2)], &name[name.ceil_char_boundary(middle)..])
-    } else {
-        (name, name)
-    };
+    let (beginning, end) = shorten::ends(name, MAX_LOOKED_AT / 2).unwrap_or((name, name));
     let (beginning, end) = (escape(beginning, |_| false), escape(end, |_| false));
     if name.len() <= MAX_LOOKED_AT && beginning.width() <= MAX_NAME {
         return beginning;

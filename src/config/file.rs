@@ -8,7 +8,10 @@ use std::{
 use clap::{Arg, ArgAction};
 use toml::{Table, Value};
 
-use crate::read::{self, READ_TIMEOUT};
+use crate::{
+    read::{self, READ_TIMEOUT},
+    shorten,
+};
 
 /// Why a configuration file cannot be used. Every message names the file, and the key if it is one that is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -54,11 +57,7 @@ pub enum Error {
 /// A line of an error that repeats words of the file: escaped, and without its middle if it is longer than anybody reads.
 fn brief(line: &str) -> String {
     const HALF: usize = 200;
-    let mut line = line.to_owned();
-    if line.len() > 2 * HALF {
-        let (beginning, end) = (line.floor_char_boundary(HALF), line.ceil_char_boundary(line.len() - HALF));
-        line.replace_range(beginning..end, "…");
-    }
+    let line = shorten::ends(line, HALF).map_or(line.to_owned(), |(beginning, end)| format!("{beginning}…{end}"));
     line.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 

@@ -245,7 +245,7 @@ fn gradients(
     let wants_affine = parameters.weight.is_some() || parameters.bias.is_some();
     let mut affine_sums = Vec::new();
     if let Some(layout) = &plan.layout {
-        let affine = Affine::new(parameters, layout).for_gradients(input.dtype());
+        let affine = Affine::new(parameters, layout).for_gradients(input.dtype(), layout);
         let running = Running::of(parameters);
         let given = Given { plan, layout, affine: &affine, running: running.as_ref(), input: input.data() };
         affine_sums = with_element!(input.dtype(), E => backward::<E>(given, gradient, wants_affine, checkpoint))?;

@@ -89,6 +89,10 @@ fn check_normalizations(kind: NormKind, dtype: DType, shape: &[usize]) {
         let (mean, var) = (Some(running.view()), Some(running.view()));
         parameters.push(NormParameters { running_mean: mean, running_var: var, ..affine });
     }
+    let double = tensor(DType::F64, &affine_shape);
+    if kind.has_affine() && dtype != DType::F64 {
+        parameters.push(NormParameters { weight: Some(double.view()), ..affine });
+    }
     for parameters in parameters {
         for return_statistics in [false, true] {
             let what = format!("{kind:?} {dtype} {shape:?} {return_statistics} {}", parameters.weight.is_some());

@@ -14,7 +14,9 @@ use crate::{
 pub(super) struct Affine {
     pub(super) weight: Vec<f64>,
     pub(super) bias: Vec<f64>,
-    /// The dtype of the bias, and so of its gradient; `None`: there is none.
+    /// The dtype of the weight, and so of its gradient; `None`: there is none.
+    pub(super) weight_dtype: Option<DType>,
+    /// The same of the bias.
     pub(super) bias_dtype: Option<DType>,
     /// Whether all of them are finite.
     pub(super) is_finite: bool,
@@ -22,8 +24,8 @@ pub(super) struct Affine {
     pub(super) most: [f64; 2],
     /// The smallest magnitude of a bias that is not 0; if there is none, infinity.
     pub(super) least_bias: f64,
-    /// The exponent of the power of two by which the weight was divided.
-    pub(super) weight_exponent: i32,
+    /// The exponents of the powers of two by which the weights were divided, one for each; empty if none was.
+    pub(super) weight_exponents: Vec<i32>,
     /// The weight as float32, if it was asked for, there is no bias, and what is computed with it may be an estimate.
     pub(super) near: Option<Vec<f32>>,
 }
@@ -39,18 +41,42 @@ impl Affine {
         let (most, least_bias) = ([of_weight.most, of_bias.most], of_bias.least);
         let is_finite = of_weight.are_finite && of_bias.are_finite;
         let bias_dtype = parameters.bias.map(|bias| bias.dtype());
-        Self { weight, bias, bias_dtype, is_finite, most, least_bias, weight_exponent: 0, near: None }
+        let weight_dtype = parameters.weight.map(|weight| weight.dtype());
+        Self {
+            weight,
+            bias,
+            weight_dtype,
+            bias_dtype,
+            is_finite,
+            most,
+            least_bias,
+            weight_exponents: Vec::new(),
+            near: None,
+        }
     }
 
     /// For gradients of elements of this dtype, in whose sums float64 has no room for weights that are near its end.
-    pub(super) fn for_gradients(mut self, dtype: DType) -> Self {
+    ///
+    /// The weights of a set are divided by the same power, and no other weight has a say in it.
+    pub(super) fn for_gradients(mut self, dtype: DType, layout: &Layout) -> Self {
         const MOST: f64 = power(800);
         const EXPONENT: i32 = 600;
         let [most, _] = self.most;
-        if dtype != DType::F64 && most.is_finite() && most > MOST {
-            self.weight.iter_mut().for_each(|weight| *weight = times_power(*weight, -EXPONENT));
-            self.weight_exponent = EXPONENT;
+        // A NaN is not in `most`, and an infinity hides others.
+        if dtype == DType::F64 || most <= MOST {
+            return self;
         }
+        let mut exponents = vec![0; self.weight.len()];
+        // The pooled dimensions along which weights vary are the innermost of those.
+        let of_a_set = layout.dims.iter().filter(|dim| dim.affine && dim.pooled).map(|dim| dim.len).product();
+        for (weights, exponents) in self.weight.chunks_mut(of_a_set).zip(exponents.chunks_mut(of_a_set)) {
+            let Magnitudes { most, are_finite, .. } = Magnitudes::of(weights);
+            if are_finite && most > MOST {
+                weights.iter_mut().for_each(|weight| *weight = times_power(*weight, -EXPONENT));
+                exponents.fill(EXPONENT);
+            }
+        }
+        self.weight_exponents = exponents;
         self
     }
 

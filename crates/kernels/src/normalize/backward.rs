@@ -7,9 +7,11 @@
 
 mod again;
 mod double_double;
+mod exact_weights;
 mod f64_accum;
 mod flat;
 mod slopes;
+mod small;
 
 use std::borrow::Cow;
 
@@ -55,7 +57,7 @@ pub(super) fn backward<E: Element>(
         let dy = gradient.input();
         let exponents = SharedExponents::new();
         let whole = Part::whole(given, measure_all::<E>(given, dy, &exponents, checkpoint)?);
-        let sums = whole.affine_sums::<E>(dy, &exponents, checkpoint)?;
+        let sums = whole.affine_sums::<E>(given, dy, &exponents, checkpoint)?;
         whole.write::<E>(gradient, checkpoint)?;
         return Ok(sums);
     }
@@ -193,16 +195,19 @@ impl<'a> Part<'a> {
     /// dweight and dbias of each affine place. `exponents`: of dy, if there is a bias.
     fn affine_sums<E: Element>(
         &self,
+        given: Given<'_>,
         dy: &[u8],
         exponents: &SharedExponents,
         checkpoint: &dyn Checkpoint,
     ) -> Result<Vec<[f64; 2]>, Error> {
-        let mut sums = if E::DTYPE == DType::F64 {
-            double_double::affine_sums(self, dy, checkpoint)?
+        let for_weights = self.for_float64_weights::<E>(given, checkpoint)?;
+        let part = for_weights.as_ref().unwrap_or(self);
+        let mut sums = if E::DTYPE == DType::F64 || for_weights.is_some() {
+            double_double::affine_sums::<E>(part, dy, checkpoint)?
         } else {
-            f64_accum::affine_sums::<E>(self, dy, checkpoint)?
+            f64_accum::affine_sums::<E>(part, dy, checkpoint)?
         };
-        self.settle_weights::<E>(dy, exponents, &mut sums, checkpoint)?;
+        part.settle_weights::<E>(dy, exponents, &mut sums, checkpoint)?;
         if let Some(dtype) = self.affine.bias_dtype {
             let mut of_bias: Vec<f64> = sums.iter().map(|&[_, bias]| bias).collect();
             settle_sums::<E>(&self.layout, dy, exponents.of_all(), &mut of_bias, dtype == DType::F64, checkpoint)?;

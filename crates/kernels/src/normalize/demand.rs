@@ -62,9 +62,13 @@ pub fn normalize_backward_demand(
         let of_a_part = of_a_part(layout, |part| measuring(part, dtype) + sloping(part, dtype));
         let kept = places.map_or(0, |places| {
             let (terms, slopes) = if dtype == DType::F64 { (3, 4 * 8) } else { (2, 2 * 8) };
+            let weight = parameters.weight.map(|weight| weight.dtype());
+            let is_narrow_beside_float64 = dtype != DType::F64 && weight == Some(DType::F64);
+            let terms = if is_narrow_beside_float64 { 3 } else { terms };
             let sums = accumulators(layout, Over::Repetitions) * terms * PAIR;
             // The sums are pairs, and then one list.
-            lists(&plan, layout, dtype, true, statistics(dtype) + slopes) + sums + places * PAIR
+            let exact = if is_narrow_beside_float64 { exact_weights(layout) } else { 0 };
+            lists(&plan, layout, dtype, true, statistics(dtype) + slopes) + exact + sums + places * PAIR
         });
         let copied =
             if places.is_some() { copy(layout, dtype) } else { self::of_a_part(layout, |part| copy(part, dtype)) };
@@ -138,6 +142,12 @@ fn measuring(part: &Layout, dtype: DType) -> usize {
         // The sums, the means and the variances, and the sums of squares, which are two for a float64 variance.
         accumulators * 2 * PAIR + part.sets() * (2 * PAIR + statistics(dtype))
     }
+}
+
+/// What float64 gradients of a weight take beside narrower elements: means with their tails, sums of squares, and variances and
+/// what is divided by as pairs, and as lists.
+fn exact_weights(layout: &Layout) -> usize {
+    accumulators(layout, Over::Sets) * 2 * PAIR + layout.sets() * (2 * 8 + 3 * PAIR)
 }
 
 /// What it takes to have the slopes of the sets of a part.

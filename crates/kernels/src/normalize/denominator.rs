@@ -46,6 +46,11 @@ impl Denominator {
             return DoubleDouble { high: times_power(high, -exponent), low: times_power(low, -exponent) };
         }
         let added = times_power(self.added, 2 * exponent);
+        if added == f64::INFINITY {
+            // Scaled up, eps is beyond float64. A variance that is scaled up is nothing to it.
+            let DoubleDouble { high, low } = reciprocal_root(DoubleDouble::from(self.added));
+            return DoubleDouble { high: times_power(high, -exponent), low: times_power(low, -exponent) };
+        }
         if var.high + added == f64::INFINITY {
             let quarter = DoubleDouble { high: var.high / 4.0, low: var.low / 4.0 };
             let DoubleDouble { high, low } = reciprocal_root(quarter.plus(DoubleDouble::from(added / 4.0)));
@@ -65,8 +70,13 @@ impl Denominator {
 fn reciprocal_root(x: DoubleDouble) -> DoubleDouble {
     let DoubleDouble { high: x, low } = if x.high.is_finite() { x.normalized() } else { x };
     // 0, infinity and NaN have no more digits; nor has what is below 0.
-    if !(f64::MIN_POSITIVE..f64::INFINITY).contains(&x) {
+    if !(x > 0.0 && x < f64::INFINITY) {
         return DoubleDouble::from(1.0 / x.sqrt());
+    }
+    if x < f64::MIN_POSITIVE {
+        // A subnormal number is the whole pair. Its root is not subnormal.
+        let DoubleDouble { high, low } = reciprocal_root(DoubleDouble::from(times_power(x, 200)));
+        return DoubleDouble { high: times_power(high, 100), low: times_power(low, 100) };
     }
     // Of a number near 1 nothing is below the smallest number. A power of four and its root round nothing.
     let half = ((x.to_bits() >> 52) as i32 - 1023) / 2;

@@ -1,12 +1,13 @@
 //! Elements whose results fit float64 while numbers on the way to them overflow or lose digits.
 
-use super::{power::power, wide::Wide};
+use super::{
+    power::{power, times_power},
+    wide::Wide,
+};
 use crate::lanes::{DoubleDouble, two_sum};
 
-/// What rounding takes of a subnormal `xh` is no more than some units of the result, if the weight is no larger.
-pub(super) const UNLIFTED: f64 = 2.0;
-/// What everything is multiplied by where a weight is larger. With weights of up to [`MOST_WEIGHT`] an `xh` that is to be a
-/// number has all its digits then.
+/// What everything of float64 is multiplied by on the way. With weights of up to [`MOST_WEIGHT`] an `xh` that is to be a
+/// number has all its digits then. It is the same for every weight, so that no element depends on the weight of another.
 pub(super) const LIFT: f64 = power(400);
 const MOST_WEIGHT: f64 = power(300);
 const MOST_BIAS: f64 = power(500);
@@ -16,9 +17,9 @@ const MOST_STATISTIC: f64 = power(400);
 /// Of deviations that are above so many tails of the mean, what a tail lacks is nothing even where a bias leaves 2^-10 of them.
 const FAR: f64 = power(13);
 
-/// Whether float64 may have no room for products with such a weight, or for such a bias where everything is lifted.
-pub(super) fn is_affine(weight: f64, bias: f64, lift: f64) -> bool {
-    weight.abs() > MOST_WEIGHT || lift > 1.0 && bias.abs() > MOST_BIAS
+/// Whether float64 may have no room for products with such a weight, or for such a bias where everything `is_lifted`.
+pub(super) fn is_affine(weight: f64, bias: f64, is_lifted: bool) -> bool {
+    weight.abs() > MOST_WEIGHT || is_lifted && bias.abs() > MOST_BIAS
 }
 
 /// Whether a bias may cancel a deviation of which what the mean's tail lacks is more than the last place. `tail`: of the mean.
@@ -58,22 +59,28 @@ impl One {
         (x - self.mean.high - self.mean.low) * self.rstd.high * self.weight + self.bias
     }
 
-    /// The element of this deviation from the mean in twice that precision, times `lift`.
+    /// The element of this deviation from the mean in twice that precision, times [`LIFT`].
     #[inline(always)]
-    pub(super) fn of_deviation(self, deviation: DoubleDouble, lift: f64) -> DoubleDouble {
-        let rstd = DoubleDouble { high: self.rstd.high * lift, low: self.rstd.low * lift };
-        deviation.times(rstd).times(DoubleDouble::from(self.weight)).plus(DoubleDouble::from(self.bias * lift))
+    pub(super) fn of_deviation(self, deviation: DoubleDouble) -> DoubleDouble {
+        let rstd = DoubleDouble { high: self.rstd.high * LIFT, low: self.rstd.low * LIFT };
+        deviation.times(rstd).times(DoubleDouble::from(self.weight)).plus(DoubleDouble::from(self.bias * LIFT))
     }
 
     /// In numbers of any size. `exponent`: that of the power of two by which `x` would have to be multiplied to be of the scale
     /// of the statistics.
     pub(super) fn widely(self, x: f64, exponent: i32) -> f64 {
+        let scaled = times_power(x, exponent);
         if ![x, self.mean.high, self.rstd.high, self.weight, self.bias].iter().all(|number| number.is_finite()) {
-            return self.plainly(x);
+            return self.plainly(scaled);
         }
         let deviation =
             Wide::new(DoubleDouble::from(x), exponent).minus(Wide::new(self.mean, 0)).minus(Wide::from(self.rest));
-        let xh = deviation.times(Wide::new(self.rstd, 0));
-        xh.times(Wide::from(self.weight)).plus(Wide::from(self.bias)).value()
+        let product = deviation.times(Wide::new(self.rstd, 0)).times(Wide::from(self.weight));
+        if product.is_zero() {
+            // Its sign is that of plain arithmetic, as a wide zero has none.
+            let side = if deviation.is_zero() { scaled - self.mean.high - self.mean.low } else { deviation.sign() };
+            return 0.0_f64.copysign(side) * 1.0_f64.copysign(self.weight) + self.bias;
+        }
+        product.plus(Wide::from(self.bias)).value()
     }
 }

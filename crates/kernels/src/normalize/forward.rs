@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::{
     affine::Affine,
     apply::{Map, Scratch, apply, apply_to_tile, encode_blocks},
-    extremes::{self, One, close_deviation},
+    extremes::{self, LIFT, One, close_deviation},
     layout::{Dim, Layout, Position},
     measure,
     plan::Source,
@@ -73,9 +73,6 @@ struct Normalize<'a, E> {
     affine: &'a Affine,
     run: Dim,
     source: Source,
-    /// A power of two by which everything of float64 is multiplied on the way: what a weight makes a number of is one before
-    /// that, too.
-    lift: f64,
     /// Whether some elements may have to be computed in another way than most.
     has_extremes: bool,
     element: PhantomData<E>,
@@ -115,15 +112,14 @@ impl<'a, E: Element> Normalize<'a, E> {
     fn new(statistics: &'a Statistics, affine: &'a Affine, layout: &Layout, source: Source) -> Self {
         let [weight, bias] = affine.most;
         let (given, is_double) = (source == Source::Running, E::DTYPE == DType::F64);
-        let lift = if is_double && weight > extremes::UNLIFTED { extremes::LIFT } else { 1.0 };
         let Statistics { mean, tail, rstd, .. } = statistics;
         let is_extreme = |set: usize| {
             given && extremes::is_statistic(mean[set], rstd[set])
                 || is_double && extremes::may_cancel(tail[set], rstd[set], weight, affine.least_bias)
         };
         let has_extremes =
-            (is_double || given) && (extremes::is_affine(weight, bias, lift) || (0..mean.len()).any(is_extreme));
-        Self { statistics, affine, run: layout.run(), source, lift, has_extremes, element: PhantomData }
+            (is_double || given) && (extremes::is_affine(weight, bias, is_double) || (0..mean.len()).any(is_extreme));
+        Self { statistics, affine, run: layout.run(), source, has_extremes, element: PhantomData }
     }
 
     /// Whether the elements it takes are to be scaled as the statistics say.
@@ -152,17 +148,17 @@ impl<'a, E: Element> Normalize<'a, E> {
             let exponent = self.statistics.scale(at.set + i * self.run.set_stride);
             let given = self.source == Source::Running;
             let is_extreme = given && extremes::is_statistic(one.mean.high, one.rstd.high)
-                || extremes::is_affine(one.weight, one.bias, self.lift);
+                || extremes::is_affine(one.weight, one.bias, E::DTYPE == DType::F64);
             *x = match E::DTYPE {
                 _ if is_extreme => one.widely(*x, exponent),
                 DType::F64 => {
                     let scaled = times_power(*x, exponent);
                     let y = if extremes::may_cancel(one.mean.low, one.rstd.high, one.weight, one.bias) {
-                        one.of_deviation(close_deviation(scaled, one.mean, one.rest), self.lift)
+                        one.of_deviation(close_deviation(scaled, one.mean, one.rest))
                     } else {
-                        one.of_deviation(DoubleDouble::from(scaled).minus(one.mean), self.lift)
+                        one.of_deviation(DoubleDouble::from(scaled).minus(one.mean))
                     };
-                    if given && !y.low.is_finite() { one.widely(*x, exponent) } else { y.value() / self.lift }
+                    if given && !y.low.is_finite() { one.widely(*x, exponent) } else { y.value() / LIFT }
                 }
                 DType::F32 | DType::F16 | DType::Bf16 => one.plainly(*x),
             };
@@ -207,7 +203,7 @@ impl<'a, E: Element> Normalize<'a, E> {
     /// The same in twice the precision, for float64 elements. Whether no number on the way was beyond float64; that is looked
     /// at if statistics are `GIVEN`.
     #[inline(always)]
-    fn normalize_double_double<S: Values<'a>, A: Values<'a>, const LIFTED: bool, const GIVEN: bool>(
+    fn normalize_double_double<S: Values<'a>, A: Values<'a>, const GIVEN: bool>(
         &self,
         at: Position,
         x: &mut [f64],
@@ -232,12 +228,11 @@ impl<'a, E: Element> Normalize<'a, E> {
                 weight: weight.at(i),
                 bias: bias.at(i),
             };
-            let lift = if LIFTED { extremes::LIFT } else { 1.0 };
-            let y = one.of_deviation(DoubleDouble::from(*x).minus(one.mean), lift);
+            let y = one.of_deviation(DoubleDouble::from(*x).minus(one.mean));
             if GIVEN {
                 beyond |= (y.low.to_bits() & MAGNITUDE) + TO_THE_TOP;
             }
-            *x = y.value() / lift;
+            *x = y.value() / LIFT;
         }
         beyond >> 63 == 0
     }
@@ -245,11 +240,9 @@ impl<'a, E: Element> Normalize<'a, E> {
     /// As [`normalize_double_double`](Self::normalize_double_double), for the elements of these statistics and weights.
     #[inline(always)]
     fn normalize_float64<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) -> bool {
-        match (self.lift > 1.0, self.source) {
-            (false, Source::Input) => self.normalize_double_double::<S, A, false, false>(at, x),
-            (false, Source::Running) => self.normalize_double_double::<S, A, false, true>(at, x),
-            (true, Source::Input) => self.normalize_double_double::<S, A, true, false>(at, x),
-            (true, Source::Running) => self.normalize_double_double::<S, A, true, true>(at, x),
+        match self.source {
+            Source::Input => self.normalize_double_double::<S, A, false>(at, x),
+            Source::Running => self.normalize_double_double::<S, A, true>(at, x),
         }
     }
 }

@@ -111,6 +111,16 @@ pub(super) fn exact(elements: impl Iterator<Item = f64>, n: usize) -> Option<Dou
     Some(of_exact_sum(&exact_sum(elements)?, n))
 }
 
+/// The mean of a set; `None` if not all of its elements are finite.
+pub(super) fn exact_mean<E: Element>(layout: &Layout, input: &[u8], set: usize) -> Option<DoubleDouble> {
+    let elements = members(layout, Over::Sets, set).map(|at| {
+        let mut x = [0.0];
+        E::decode_from(input, at.offset, &mut x);
+        x[0]
+    });
+    exact(elements, layout.set_len())
+}
+
 /// The sum of elements; `None` if not all are finite.
 fn exact_sum(elements: impl Iterator<Item = f64>) -> Option<ExactSum> {
     let mut sum = ExactSum::new();
@@ -234,7 +244,9 @@ pub(super) fn settle_sums<E: Element>(
     let powers = (exponents.largest - exponents.smallest).max(0);
     let plain_bits = E::MANTISSA + 1 + powers + PLAIN_TERMS;
     let adds_exactly = keeps_all || plain_bits <= f64::MANTISSA_DIGITS as i32;
-    if adds_exactly && is_exact::<E>(exponents, count, terms) {
+    // A sum that is exact in a pair may have left float64's range on the way.
+    let all_are_finite = || sums.iter().all(|sum| sum.is_finite());
+    if adds_exactly && is_exact::<E>(exponents, count, terms) && all_are_finite() {
         return Ok(());
     }
     sums.par_iter_mut().enumerate().with_min_len(64).filter(|(_, sum)| !is_certain(**sum)).try_for_each(

@@ -152,6 +152,25 @@ fn measure_double_double(
     Ok(Statistics { mean, tail, rest: rests, close_rest, var, rstd, rstd_tail, scales: Vec::new() })
 }
 
+/// The variances of float32 or half sets, or what is divided by in their place, in twice float64's precision. `means`: the means
+/// and their tails.
+pub(super) fn variances<E: Element>(
+    plan: &Plan,
+    layout: &Layout,
+    input: &[u8],
+    [mean, tail]: [&[f64]; 2],
+    checkpoint: &dyn Checkpoint,
+) -> Result<Vec<DoubleDouble>, Error> {
+    let along_run = layout.run().set_stride;
+    let centred = CentredDoubleDouble { input, mean, along_run, element: PhantomData::<E> };
+    let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
+    let var = |([sum, rest], &tail): ([DoubleDouble; 2], &f64)| {
+        let var = with_rest(sum, rest).over(plan.denominator.share).minus(DoubleDouble::product(tail, tail));
+        if var.high < 0.0 { DoubleDouble::from(0.0) } else { var }
+    };
+    Ok(squares.into_iter().zip(tail).map(var).collect())
+}
+
 /// A sum with the sum of what was rounded away from its terms; of an infinite one, that is NaN.
 pub(super) fn with_rest(sum: DoubleDouble, rest: DoubleDouble) -> DoubleDouble {
     if sum.high.is_finite() { sum.plus(rest).normalized() } else { DoubleDouble::from(sum.high) }

@@ -100,10 +100,10 @@ impl Plan {
         }
         let (channel_axis, groups, axes, channel_shape) = (channel_axis?, groups?, axes?, channel_shape?);
         let pooled: Vec<bool> = (0..shape.len()).map(|axis| axes.contains(&axis)).collect();
-        if parameters.running_mean.is_some() && channel_axis.is_some_and(|axis| pooled[axis]) {
+        let has_running = spec.kind.has_running_statistics() && parameters.running_mean.is_some();
+        if has_running && channel_axis.is_some_and(|axis| pooled[axis]) {
             found.add("axes", "pool over the channel axis, but running statistics are kept for each channel");
         }
-        let (source, eps, momentum) = (source?, eps?, momentum?);
 
         // Group normalization is a plain pooling once the channel axis is two: groups, kept, and the channels in a
         // group, pooled.
@@ -134,20 +134,19 @@ impl Plan {
         };
         let layout = (!shape.contains(&0)).then(|| Layout::new(dims.into_iter()));
         let n = layout.as_ref().map_or(0, Layout::set_len);
+        check_set_len(spec.kind, n, source, found);
+        let (source, eps, momentum) = (source?, eps?, momentum?);
         let (centred, denominator) = (spec.kind.is_centred(), Denominator::of(spec.kind, eps, dtype, n));
-        let plan = Self { axes, statistics_shape, layout, centred, denominator, source, momentum, channels };
-        plan.check_set_len(spec.kind, found);
-        Some(plan)
+        Some(Self { axes, statistics_shape, layout, centred, denominator, source, momentum, channels })
     }
+}
 
-    /// One value has no spread. PyTorch refuses it for the kinds that pool over samples or space; layer norm of one
-    /// value is its bias.
-    fn check_set_len(&self, kind: NormKind, found: &mut Violations) {
-        let Some(what) = kind.pooled_for_each() else { return };
-        let single = self.layout.as_ref().is_some_and(|layout| layout.set_len() == 1);
-        if single && self.source == Source::Input {
-            found.add("input.shape", format!("the input's own statistics need more than one value for each {what}"));
-        }
+/// One value has no spread. PyTorch refuses it for the kinds that pool over samples or space; layer norm of one
+/// value is its bias. `source`: `None` if it cannot be known.
+fn check_set_len(kind: NormKind, len: usize, source: Option<Source>, found: &mut Violations) {
+    let Some(what) = kind.pooled_for_each() else { return };
+    if len == 1 && source == Some(Source::Input) {
+        found.add("input.shape", format!("the input's own statistics need more than one value for each {what}"));
     }
 }
 
@@ -172,6 +171,12 @@ pub(super) fn channel_axis(spec: &Normalization, shape: &[usize], found: &mut Vi
     }
     if kind.has_channels() {
         let axis = is_enough.then(|| spec.channel_axis.unwrap_or(1))?;
+        if spec.channel_axis.is_none() && rank < 2 {
+            let reason =
+                format!("{} with its default channel_axis, 1, needs rank 2 or more, got rank {rank}", kind.wire_name());
+            found.add("input.shape", reason);
+            return None;
+        }
         return resolve(|| "channel_axis".into(), axis, rank, found).map(Some);
     }
     if spec.channel_axis.is_some() {
@@ -268,7 +273,9 @@ pub(super) fn source(spec: &Normalization, are_sent: [bool; 2], found: &mut Viol
     let has_running = check_both(are_sent, found)?;
     match spec.training {
         Some(false) if !has_running => {
-            found.add("running_mean", "required when training is false");
+            for field in ["running_mean", "running_var"] {
+                found.add(field, "required when training is false");
+            }
             None
         }
         Some(false) => Some(Source::Running),

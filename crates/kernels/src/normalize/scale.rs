@@ -26,6 +26,9 @@ const SMALL_SQUARES: i32 = 2 * LEAST;
 /// Of a mean below this power of two, what its rounding left over may have lost digits.
 const SMALL: i32 = -700;
 
+/// Times this power of two, a subnormal mean has a tail with all its digits.
+const MEAN: i32 = 200;
+
 /// No set has more than 2^SUM elements.
 const SUM: i32 = 64;
 
@@ -81,9 +84,9 @@ fn exponent_of(eps: f64, largest: f64) -> i32 {
     if of_largest >= LEAST {
         return 0;
     }
-    // Where eps is all of a variance, more would take it beyond float64.
-    let most = if eps > 0.0 { (MOST_EPS - exponent(eps)) / 2 } else { i32::MAX };
-    (-of_largest).min(most).max(0)
+    // Where eps is all of a variance, more would take it beyond float64, or its reciprocal root below.
+    let most = if eps > 0.0 { ((MOST_EPS - exponent(eps)) / 2).max(MEAN) } else { i32::MAX };
+    (-of_largest).min(most)
 }
 
 /// Multiplies the elements of each set by its power of two.

@@ -61,6 +61,15 @@ impl Wide {
         Self::new(self.number.over(n), self.exponent)
     }
 
+    pub(super) fn is_zero(self) -> bool {
+        self.number.high == 0.0
+    }
+
+    /// A number with the sign of this one.
+    pub(super) fn sign(self) -> f64 {
+        self.number.high
+    }
+
     /// Rounded to float64.
     pub(super) fn value(self) -> f64 {
         times_power(self.number.value(), self.exponent)

@@ -10,22 +10,23 @@ use super::{
 
 /// A case of one kind, by channel or by row, whose eps, weight, bias and running statistics are given.
 #[derive(Clone, Copy)]
-struct Given<'a> {
-    kind: NormKind,
-    dtype: DType,
-    shape: &'a [usize],
-    input: &'a [f64],
-    grad_output: &'a [f64],
-    eps: f64,
-    momentum: f64,
-    weight: Option<&'a [f64]>,
-    bias: Option<&'a [f64]>,
-    running: Option<(&'a [f64], &'a [f64])>,
-    training: Option<bool>,
+pub(crate) struct Given<'a> {
+    pub(crate) kind: NormKind,
+    pub(crate) dtype: DType,
+    pub(crate) shape: &'a [usize],
+    pub(crate) input: &'a [f64],
+    pub(crate) grad_output: &'a [f64],
+    pub(crate) eps: f64,
+    pub(crate) momentum: f64,
+    pub(crate) weight: Option<&'a [f64]>,
+    pub(crate) bias: Option<&'a [f64]>,
+    pub(crate) running: Option<(&'a [f64], &'a [f64])>,
+    pub(crate) training: Option<bool>,
+    pub(crate) axes: &'a [i32],
 }
 
 impl Given<'_> {
-    fn of(kind: NormKind, shape: &[usize]) -> Given<'_> {
+    pub(crate) fn of(kind: NormKind, shape: &[usize]) -> Given<'_> {
         Given {
             kind,
             dtype: DType::F64,
@@ -38,10 +39,11 @@ impl Given<'_> {
             bias: None,
             running: None,
             training: None,
+            axes: &[],
         }
     }
 
-    fn check(&self) -> Result<(), TestCaseError> {
+    pub(crate) fn check(&self) -> Result<(), TestCaseError> {
         let list = |values: &[f64]| tensor(DType::F64, &[values.len()], values);
         let zeros = vec![0.0; self.input.len()];
         let grad_output = if self.grad_output.is_empty() { &zeros } else { self.grad_output };
@@ -50,6 +52,7 @@ impl Given<'_> {
                 eps: Some(self.eps),
                 momentum: Some(self.momentum),
                 training: self.training,
+                axes: self.axes.to_vec(),
                 ..Normalization::new(self.kind)
             },
             input: tensor(self.dtype, self.shape, self.input),
@@ -60,7 +63,7 @@ impl Given<'_> {
         })
     }
 
-    fn is_right(&self) {
+    pub(crate) fn is_right(&self) {
         self.check().unwrap_or_else(|error| panic!("{error}"));
     }
 }

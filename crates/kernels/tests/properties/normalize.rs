@@ -152,7 +152,6 @@ fn what_does_not_fit_is_named() {
     assert_eq!(field(&|spec| (layer(spec), spec.channel_axis = Some(1)).1), "channel_axis");
     let batch = |spec: &mut Normalization| (spec.kind, spec.groups) = (NormKind::Batch, 0);
     assert_eq!(field(&|spec| (batch(spec), spec.eps = Some(0.0)).1), "eps");
-    assert_eq!(field(&|spec| (batch(spec), spec.training = Some(false)).1), "running_mean");
 
     let four = tensor(DType::F32, &[4], &[1.0; 4]);
     let three = tensor(DType::F32, &[3], &[1.0; 3]);
@@ -170,18 +169,32 @@ fn what_does_not_fit_is_named() {
     assert_eq!(with(&batch, running, &input), "running_mean.shape");
     let running = NormParameters { running_mean: Some(four.view()), running_var: Some(four.view()), ..none };
     let rms = Normalization::new(NormKind::Rms);
-    match normalize(&rms, &running, input.view(), false, &Uninterrupted) {
+    let fields = |spec: &Normalization, parameters, input: &Tensor| match normalize(
+        spec,
+        &parameters,
+        input.view(),
+        false,
+        &Uninterrupted,
+    ) {
         Err(Error::Invalid(violations)) => {
-            let fields: Vec<&str> = violations.iter().map(|violation| &*violation.field).collect();
-            assert_eq!(fields, ["running_mean", "running_var"]);
+            violations.iter().map(|violation| violation.field.to_string()).collect::<Vec<_>>()
         }
         other => panic!("expected an invalid argument, got {other:?}"),
-    }
+    };
+    assert_eq!(fields(&rms, running, &input), ["running_mean", "running_var"]);
+    let group = Normalization { groups: 2, ..Normalization::new(NormKind::Group) };
+    assert_eq!(fields(&group, running, &input), ["running_mean", "running_var"], "axes were not sent");
+    let evaluation = Normalization { training: Some(false), ..batch.clone() };
+    assert_eq!(fields(&evaluation, none, &input), ["running_mean", "running_var"]);
     assert_eq!(with(&Normalization { axes: vec![0, 1], ..batch.clone() }, running, &input), "axes");
     assert_eq!(with(&Normalization::new(NormKind::Layer), none, &scalar), "input.shape");
     assert_eq!(with(&Normalization::new(NormKind::Instance), none, &four), "input.shape");
     let single = tensor(DType::F32, &[1, 4], &[1.0; 4]);
     assert_eq!(with(&batch, none, &single), "input.shape");
+    assert_eq!(with(&batch, none, &four), "input.shape", "channel_axis was not sent");
+    assert_eq!(with(&Normalization { groups: 1, ..group.clone() }, none, &four), "input.shape");
+    let wrong_eps = Normalization { eps: Some(-1.0), ..batch.clone() };
+    assert_eq!(fields(&wrong_eps, none, &single), ["eps", "input.shape"]);
 
     let layer = Normalization::new(NormKind::Layer);
     let backward = |grad: &Tensor| field_of(normalize_backward_in_both(&layer, &none, input.view(), grad.view()));

@@ -3,6 +3,10 @@
 //! With d = x - mean the slope is rstd^2 * mean(g * d), or of the sum: dx = rstd * (g - mean(g) - d * slope), the definition with what is
 //! the same for a whole set in one number.
 
+use std::marker::PhantomData;
+
+use rayon::prelude::*;
+
 use super::{
     super::{
         apply::Map,
@@ -16,8 +20,9 @@ use super::{
     },
     Part,
     slopes::Slopes,
+    small,
 };
-use crate::{Checkpoint, Element as _, Error, lanes::DoubleDouble};
+use crate::{Checkpoint, Element, Error, lanes::DoubleDouble};
 
 /// Pairs beside the elements of a run.
 #[derive(Clone, Copy)]
@@ -75,29 +80,29 @@ fn deviation_with(rest: f64, x: f64, mean: DoubleDouble) -> DoubleDouble {
 }
 
 /// The elements of a part and the gradient of its outputs.
-#[derive(Clone, Copy)]
-struct Pairs<'a> {
+struct Pairs<'a, E> {
     part: &'a Part<'a>,
     dy: &'a [u8],
+    element: PhantomData<E>,
 }
 
 /// What the weight's gradient is multiplied by until it is a sum: its terms may be so small that only the sum is a number with
 /// all its digits.
 const LIFT: f64 = power(400);
 
-impl Pairs<'_> {
+impl<E: Element> Pairs<'_, E> {
     /// Writes dy and x.
     #[inline(always)]
     fn write(&self, at: Position, dy: &mut [f64], x: &mut [f64]) {
-        f64::decode_from(self.dy, at.offset, dy);
-        f64::decode_from(&self.part.input, at.offset, x);
+        E::decode_from(self.dy, at.offset, dy);
+        E::decode_from(&self.part.input, at.offset, x);
     }
 }
 
 /// dy * xh and dy; then what rounding takes from the former.
-struct AffineTerms<'a>(Pairs<'a>);
+struct AffineTerms<'a, E>(Pairs<'a, E>);
 
-impl Terms<3> for AffineTerms<'_> {
+impl<E: Element> Terms<3> for AffineTerms<'_, E> {
     const EACH: usize = 2;
 
     #[inline(always)]
@@ -111,7 +116,7 @@ impl Terms<3> for AffineTerms<'_> {
     }
 }
 
-impl<'a> AffineTerms<'a> {
+impl<'a, E: Element> AffineTerms<'a, E> {
     #[inline(always)]
     fn multiply<S: Values<'a>>(&self, at: Position, product: &mut [f64], dy: &[f64], rest: &mut [f64]) {
         let part = self.0.part;
@@ -126,7 +131,7 @@ impl<'a> AffineTerms<'a> {
 }
 
 /// g and g * d; then what rounding takes from them.
-struct SetTerms<'a>(Pairs<'a>);
+struct SetTerms<'a>(Pairs<'a, f64>);
 
 impl Terms<4> for SetTerms<'_> {
     const EACH: usize = 2;
@@ -171,7 +176,7 @@ impl<'a> SetTerms<'a> {
 /// The slopes of each set of a part that has its statistics.
 pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn Checkpoint) -> Result<Slopes, Error> {
     let n = plan.denominator.share;
-    let sums = sums(&part.layout, Over::Sets, &SetTerms(Pairs { part, dy }), checkpoint)?;
+    let sums = sums(&part.layout, Over::Sets, &SetTerms(Pairs { part, dy, element: PhantomData }), checkpoint)?;
     let mean = |sum: DoubleDouble, rest| {
         if sum.high.is_finite() { with_rest(sum, rest).over(n).normalized() } else { DoubleDouble::from(f64::NAN) }
     };
@@ -185,12 +190,26 @@ pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn C
     let slope = |(set, &[_, product, _, rest]): (usize, &[DoubleDouble; 4])| {
         mean(product, rest).times(rstds.at(set)).times(rstds.at(set)).normalized()
     };
-    Ok(Slopes { mean_g: pairs(&mut sums.iter().map(mean_g)), slope: pairs(&mut sums.iter().enumerate().map(slope)) })
+    let mean_g = pairs(&mut sums.iter().map(mean_g));
+    let slope = pairs(&mut sums.iter().enumerate().map(slope));
+    let mut small = Vec::new();
+    if !plan.centred {
+        let of_set = |(set, &[_, product, _, rest]): (usize, &[DoubleDouble; 4])| {
+            let slope = small::slope(part, dy, set, n, mean(product, rest).high, slope[0][set])?;
+            Some((set, slope))
+        };
+        small = sums.par_iter().enumerate().with_min_len(64).filter_map(of_set).collect();
+    }
+    Ok(Slopes { mean_g, slope, may_be_small: !plan.centred, small })
 }
 
-/// As [`Part::affine_sums`].
-pub(super) fn affine_sums(part: &Part<'_>, dy: &[u8], checkpoint: &dyn Checkpoint) -> Result<Vec<[f64; 2]>, Error> {
-    let terms = AffineTerms(Pairs { part, dy });
+/// As [`Part::affine_sums`], of elements of any dtype whose statistics are pairs.
+pub(super) fn affine_sums<E: Element>(
+    part: &Part<'_>,
+    dy: &[u8],
+    checkpoint: &dyn Checkpoint,
+) -> Result<Vec<[f64; 2]>, Error> {
+    let terms = AffineTerms(Pairs { part, dy, element: PhantomData::<E> });
     let sums = sums(&part.layout, Over::Repetitions, &terms, checkpoint)?;
     let values = |&[product, dy, rest]: &[DoubleDouble; 3]| [with_rest(product, rest).value() / LIFT, dy.value()];
     Ok(sums.iter().map(values).collect())
@@ -205,26 +224,30 @@ impl Map<f64> for InputGradient<'_> {
         f64::decode_from(dy, 0, g);
         f64::decode_from(&self.0.input, at.offset, x);
         let run = self.0.layout.run();
-        by_variation!(run, self.combine(at, g, x));
+        let least = by_variation!(run, self.combine(at, g, x));
         let statistics = &self.0.statistics;
         if !statistics.scales.is_empty() {
             // The elements were multiplied by a power of two, and so their gradients were divided by it.
             let set = |i: usize| at.set + i * run.set_stride;
             g.iter_mut().enumerate().for_each(|(i, g)| *g = times_power(*g, statistics.scale(set(i))));
         }
+        if least >> 63 == 1 {
+            self.0.settle_small(at, dy, g, x);
+        }
     }
 }
 
 impl<'a> InputGradient<'a> {
     #[inline(always)]
-    fn combine<S: Values<'a>, A: Values<'a>>(&self, at: Position, g: &mut [f64], x: &[f64]) {
+    fn combine<S: Values<'a>, A: Values<'a>>(&self, at: Position, g: &mut [f64], x: &[f64]) -> u64 {
         let (part, len) = (self.0, g.len());
         let (rstd, weight) = (part.rstds::<S>(at, len), part.weights::<A>(at, len));
-        let Some(Slopes { mean_g: [mean_g, mean_g_low], slope: [slope, slope_low] }) = &part.slopes else {
+        let Some(Slopes { mean_g: [mean_g, mean_g_low], slope: [slope, slope_low], may_be_small, .. }) = &part.slopes
+        else {
             for (i, g) in g.iter_mut().enumerate() {
                 *g = DoubleDouble::product(*g, weight.at(i)).times(rstd.at(i)).value();
             }
-            return;
+            return 0;
         };
         let slopes = [
             DoubleDoubles::<S>::take(mean_g, mean_g_low, at.set, len),
@@ -232,25 +255,35 @@ impl<'a> InputGradient<'a> {
         ];
         let mean = part.means::<S>(at, len);
         match part.rests::<S>(at, len) {
-            None => combine(g, x, weight, rstd, slopes, |x, i| deviation(x, mean.at(i))),
-            Some(rest) => combine(g, x, weight, rstd, slopes, |x, i| deviation_with(rest.at(i), x, mean.at(i))),
+            None if *may_be_small => combine::<S, A, true>(g, x, weight, rstd, slopes, |x, i| deviation(x, mean.at(i))),
+            None => combine::<S, A, false>(g, x, weight, rstd, slopes, |x, i| deviation(x, mean.at(i))),
+            Some(rest) => {
+                combine::<S, A, false>(g, x, weight, rstd, slopes, |x, i| deviation_with(rest.at(i), x, mean.at(i)))
+            }
         }
     }
 }
 
-/// dx in the place of dy. `slopes`: the mean of g and what multiplies each deviation.
+/// dx in the place of dy. `slopes`: the mean of g and what multiplies each deviation. Of terms that `MAY_BE_SMALL` the highest
+/// bit of the result tells whether a gradient is below [`LEAST_GRADIENT`](small::LEAST_GRADIENT).
 #[inline(always)]
-fn combine<'a, S: Values<'a>, A: Values<'a>>(
+fn combine<'a, S: Values<'a>, A: Values<'a>, const MAY_BE_SMALL: bool>(
     g: &mut [f64],
     x: &[f64],
     weight: A,
     rstd: DoubleDoubles<S>,
     [mean_g, slope]: [DoubleDoubles<S>; 2],
     deviation: impl Fn(f64, usize) -> DoubleDouble,
-) {
+) -> u64 {
+    const MAGNITUDE: u64 = u64::MAX >> 1;
+    let mut least = 0;
     for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
         let d = deviation(x, i);
         let sum = DoubleDouble::product(*g, weight.at(i)).minus(mean_g.at(i)).minus(d.times(slope.at(i)));
         *g = sum.times(rstd.at(i)).value();
+        if MAY_BE_SMALL {
+            least |= (g.to_bits() & MAGNITUDE).wrapping_sub(small::LEAST_GRADIENT.to_bits());
+        }
     }
+    least
 }

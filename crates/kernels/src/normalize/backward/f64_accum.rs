@@ -130,7 +130,7 @@ pub(super) fn slopes<E: Element>(
     let sums = sums(&part.layout, Over::Sets, &terms, checkpoint)?;
     let mean_g = sums.iter().map(|[g, _]| if plan.centred { mean(g.value(), n) } else { 0.0 }).collect();
     let slope = sums.iter().map(|[_, product]| mean(product.value(), n)).collect();
-    Ok(Slopes { mean_g: [mean_g, Vec::new()], slope: [slope, Vec::new()] })
+    Ok(Slopes { mean_g: [mean_g, Vec::new()], slope: [slope, Vec::new()], ..Slopes::default() })
 }
 
 /// A sum, divided by n. What is not finite has no slope anywhere in its set: infinities of both signs would come and go
@@ -139,11 +139,12 @@ fn mean(sum: f64, n: f64) -> f64 {
     if sum.is_finite() { sum / n } else { f64::NAN }
 }
 
-/// What the weight was divided by. Not inlined: it is next to never called, and would take room in a loop that always is.
+/// Multiplies gradients by what the weight of each, every `stride`-th of the list, was divided by. Not inlined: it is next to
+/// never called, and would take room in a loop that always is.
 #[cold]
 #[inline(never)]
-fn multiply_by_power(g: &mut [f64], exponent: i32) {
-    g.iter_mut().for_each(|g| *g = times_power(*g, exponent));
+fn multiply_by_powers(g: &mut [f64], exponents: &[i32], stride: usize) {
+    g.iter_mut().enumerate().for_each(|(i, g)| *g = times_power(*g, exponents[i * stride]));
 }
 
 /// dx, of dy.
@@ -157,8 +158,9 @@ impl<E: Element> Map<E> for InputGradient<'_> {
             E::decode_from(&self.0.input, at.offset, x);
         }
         by_variation!(self.0.layout.run(), self.combine(at, g, x));
-        if self.0.affine.weight_exponent != 0 {
-            multiply_by_power(g, self.0.affine.weight_exponent);
+        let exponents = &self.0.affine.weight_exponents;
+        if !exponents.is_empty() {
+            multiply_by_powers(g, &exponents[at.affine..], self.0.layout.run().affine_stride);
         }
     }
 }
@@ -170,7 +172,7 @@ impl<'a> InputGradient<'a> {
         let (part, len) = (self.0, g.len());
         let weight = A::take(&part.affine.weight, at.affine, len);
         let standard = Standard::<S>::take(part, at, len);
-        let Some(Slopes { mean_g: [mean_g, _], slope: [slope, _] }) = &part.slopes else {
+        let Some(Slopes { mean_g: [mean_g, _], slope: [slope, _], .. }) = &part.slopes else {
             g.iter_mut().enumerate().for_each(|(i, g)| *g = *g * weight.at(i) * standard.rstd.at(i));
             return;
         };

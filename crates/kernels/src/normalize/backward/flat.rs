@@ -25,29 +25,43 @@ pub(super) fn flatten<E: Element>(
     slopes: &mut Slopes,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    /// A generous bound on the relative error of the root of the sum of the squares.
-    const ERROR: f64 = 1.0 / (1u64 << 40) as f64;
     if least == 0.0 {
         return Ok(());
     }
-    let [slope, rest] = &mut slopes.slope;
+    let Slopes { slope: [slope, rest], small, .. } = slopes;
     slope.par_iter_mut().enumerate().with_min_len(64).try_for_each(|(set, slope)| {
-        let norm = part.statistics.var[set].sqrt();
-        let scaled_least = times_power(least, part.statistics.scale(set));
-        let is_close = norm.is_finite() && (norm - scaled_least).abs() <= ERROR * scaled_least;
-        let is_flat = if is_close {
-            checkpoint.check()?;
-            is_below::<E>(least, part, input, set)
-        } else {
-            norm < scaled_least
-        };
-        if is_flat {
+        if is_flat::<E>(least, part, input, set, checkpoint)? {
             *slope = 0.0;
         }
         Ok::<_, Error>(())
     })?;
     rest.iter_mut().zip(slope).filter(|(_, slope)| **slope == 0.0).for_each(|(rest, _)| *rest = 0.0);
+    let mut are_flat = Vec::with_capacity(small.len());
+    for &(set, _) in &*small {
+        are_flat.push(is_flat::<E>(least, part, input, set, checkpoint)?);
+    }
+    let mut are_flat = are_flat.into_iter();
+    small.retain(|_| are_flat.next() == Some(false));
     Ok(())
+}
+
+/// Whether a set is divided by `least`.
+fn is_flat<E: Element>(
+    least: f64,
+    part: &Part<'_>,
+    input: &[u8],
+    set: usize,
+    checkpoint: &dyn Checkpoint,
+) -> Result<bool, Error> {
+    /// A generous bound on the relative error of the root of the sum of the squares.
+    const ERROR: f64 = 1.0 / (1u64 << 40) as f64;
+    let norm = part.statistics.var[set].sqrt();
+    let scaled_least = times_power(least, part.statistics.scale(set));
+    if norm.is_finite() && (norm - scaled_least).abs() <= ERROR * scaled_least {
+        checkpoint.check()?;
+        return Ok(is_below::<E>(least, part, input, set));
+    }
+    Ok(norm < scaled_least)
 }
 
 /// Whether the norm of a set of finite elements is below `least`.

@@ -1,11 +1,17 @@
 //! How the statistics of a set depend on its elements.
 
+use super::super::wide::Wide;
+
 /// The mean of g over each set, and the slope by which each deviation (in [`double_double`](super::double_double)) or each xh
 /// (in [`f64_accum`](super::f64_accum)) is multiplied; both with what rounding left over, which is empty if it is not kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slopes {
     pub(super) mean_g: [Vec<f64>; 2],
     pub(super) slope: [Vec<f64>; 2],
+    /// Whether terms of float64 elements may be below float64 (see [`small`](super::small)).
+    pub(super) may_be_small: bool,
+    /// The slopes of sets for which `slope` has no digits, by the number of the set.
+    pub(super) small: Vec<(usize, Wide)>,
 }
 
 impl Slopes {
@@ -17,6 +23,13 @@ impl Slopes {
         let list = |which: fn(&Self) -> &[Vec<f64>; 2]| {
             [0, 1].map(|half| parts.iter().flat_map(|part| &which(part)[half]).copied().collect())
         };
-        Self { mean_g: list(|part| &part.mean_g), slope: list(|part| &part.slope) }
+        let mut first = 0;
+        let mut small = Vec::new();
+        for part in &parts {
+            small.extend(part.small.iter().map(|&(set, slope)| (first + set, slope)));
+            first += part.slope[0].len();
+        }
+        let may_be_small = parts.iter().any(|part| part.may_be_small);
+        Self { mean_g: list(|part| &part.mean_g), slope: list(|part| &part.slope), may_be_small, small }
     }
 }

@@ -51,11 +51,12 @@ fn estimates_change_no_bit<E: Element>(row: &[u16], weights: &[f64], bias: f64, 
     let numbers = Affine {
         weight: weights.to_vec(),
         bias,
+        weight_dtype: None,
         bias_dtype: None,
         is_finite: true,
         most: [1.0, 0.0],
         least_bias: f64::INFINITY,
-        weight_exponent: 0,
+        weight_exponents: Vec::new(),
         near: None,
     };
     let numbers = numbers.with_estimates(E::DTYPE);

@@ -1,0 +1,58 @@
+//! Statistics of float32 and half elements in twice float64's precision, for a float64 gradient of their weight.
+//!
+//! The gradient of the input has no use for them: it is rounded to fewer digits.
+
+use rayon::prelude::*;
+
+use super::{
+    super::{
+        mean::{exact_mean, exponents, is_exact},
+        measure,
+        plan::Source,
+        reduce::{Over, terms_in_a_row},
+        statistics::Statistics,
+    },
+    Given, Part,
+};
+use crate::{Checkpoint, DType, Element, Error, lanes::DoubleDouble};
+
+impl<'a> Part<'a> {
+    /// The whole with statistics of twice the precision, if the gradient of a weight needs them. `self`: the whole.
+    pub(super) fn for_float64_weights<E: Element>(
+        &'a self,
+        given: Given<'_>,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Option<Self>, Error> {
+        if E::DTYPE == DType::F64 || self.affine.weight_dtype != Some(DType::F64) {
+            return Ok(None);
+        }
+        let (plan, layout, statistics) = (given.plan, &self.layout, &self.statistics);
+        let (mut mean, mut tail) = (statistics.mean.clone(), statistics.tail.clone());
+        let rstds: Vec<DoubleDouble> = if plan.source == Source::Running {
+            let vars = statistics.var.iter();
+            vars.map(|&var| plan.denominator.reciprocal_double_double(DoubleDouble::from(var), 0)).collect()
+        } else {
+            let terms = terms_in_a_row(layout, Over::Sets);
+            if plan.centred && !is_exact::<E>(exponents::<E>(layout, &self.input), layout.set_len(), terms) {
+                mean.par_iter_mut().zip(&mut tail).enumerate().try_for_each(|(set, (mean, tail))| {
+                    checkpoint.check()?;
+                    if let Some(exact) = exact_mean::<E>(layout, &self.input, set) {
+                        (*mean, *tail) = (exact.high, exact.low);
+                    }
+                    Ok::<_, Error>(())
+                })?;
+            }
+            let vars = measure::variances::<E>(plan, layout, &self.input, [&mean, &tail], checkpoint)?;
+            vars.into_iter().map(|var| plan.denominator.reciprocal_double_double(var, 0)).collect()
+        };
+        let (rstd, rstd_tail) = rstds.into_iter().map(|DoubleDouble { high, low }| (high, low)).unzip();
+        Ok(Some(Part {
+            layout: layout.clone(),
+            affine: self.affine,
+            input: (&*self.input).into(),
+            statistics: Statistics { mean, tail, rstd, rstd_tail, ..Statistics::default() },
+            // Whether there are any is what is asked.
+            slopes: self.slopes.as_ref().map(|_| super::Slopes::default()),
+        }))
+    }
+}
