@@ -121,7 +121,7 @@ pub struct NormalizeBackwardRequest {
     /// Whether the forward call used the input's own statistics. Default as in NormalizeRequest.
     #[prost(bool, optional, tag = "6")]
     pub training: ::core::option::Option<bool>,
-    /// Has no effect on gradients; accepted so that one request serves both directions.
+    /// Has no effect on gradients; accepted so that one request serves both directions. In \[0, 1\], as there.
     #[prost(double, optional, tag = "7")]
     pub momentum: ::core::option::Option<f64>,
     /// Has no effect on gradients; accepted so that one request serves both directions.
