@@ -223,6 +223,10 @@ fn a_command_can_be_interrupted_at_any_moment() -> TestResult {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a moment by the clock is meant, whatever the command does then"
+        )]
         thread::sleep(Duration::from_millis(5 * step));
         // It may have ended by itself.
         let _ = kill_process(Pid::from_child(&child), Signal::INT);
