@@ -64,7 +64,7 @@ fn what_does_not_fit_a_tensor_is_said_before_its_size() -> TestResult {
         ("dropout x.npy --kind feature-alpha", 1, ["x.npy: tensor 'x': ", "rank 2 or more"]),
         ("dropout y.npy --kind channel --channel-axis 2", 64, ["--channel-axis: ", "rank 2"]),
         ("normalize x.npy --kind instance", 1, ["x.npy: tensor 'x': ", "needs rank 3 or more"]),
-        ("normalize x.npy --kind batch", 64, ["--channel-axis: ", "rank 1"]),
+        ("normalize x.npy --kind batch", 1, ["x.npy: tensor 'x': ", "needs rank 2 or more"]),
         ("normalize x.npy --kind layer --axes 3", 64, ["--axes: ", "rank 1"]),
         ("normalize y.npy --kind group --groups 3", 64, ["--groups: ", "divisor"]),
         ("normalize y.npy --kind batch --weight w.npy", 64, ["--weight: ", "[4000]"]),
