@@ -130,7 +130,7 @@ mod tests {
             }
             let magnitude = quotient(a, b, exponent).exponent();
             let digits = scaled(expected, exponent as i32 - magnitude).abs();
-            prop_assert!(a == 0 || 0.5 <= digits && digits <= 2.0);
+            prop_assert!(a == 0 || (0.5..=2.0).contains(&digits));
         }
 
         /// Of two numbers the second is what the first leaves.

@@ -122,7 +122,7 @@ impl SetStatistics {
         }
         // In units of 2^-4296: the products are in units of 2^-2148, and so are both sums.
         let unit = SignedSum::UNIT_EXPONENT;
-        let products = products.to_integer() * self.elements << -unit;
+        let products = (products.to_integer() * self.elements) << -unit;
         let denominator = BigUint::from(self.elements) * share;
         Some(Quotient::new(products - a * b, denominator, 2 * i64::from(unit)))
     }

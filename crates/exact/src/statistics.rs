@@ -226,6 +226,14 @@ impl<K: PartialEq> StatisticsPartial<K> {
         first.map_or(Ok(Self { kind, shape, sets }), Err)
     }
 
+    /// As [`new`](Self::new), of sets that were measured: nothing is looked at but, with debug assertions, all of it.
+    pub fn measured(kind: K, shape: Vec<usize>, sets: Vec<SetStatistics>) -> Self {
+        if cfg!(debug_assertions) {
+            Self::faults(&shape, &sets, |fault| panic!("{}: {fault}", fault.field()));
+        }
+        Self { kind, shape, sets }
+    }
+
     /// Tells everything that is wrong with statistics that no elements have.
     pub fn faults(shape: &[usize], sets: &[SetStatistics], mut tell: impl FnMut(InvalidStatistics)) {
         let expected = shape.iter().try_fold(1usize, |sets, &len| sets.checked_mul(len));

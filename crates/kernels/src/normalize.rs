@@ -11,6 +11,7 @@ mod kind;
 mod known;
 mod layout;
 mod mean;
+mod measured;
 mod parts;
 mod plan;
 mod reduce;
@@ -31,6 +32,7 @@ use running::Running;
 pub use demand::{normalize_backward_demand, normalize_demand};
 pub use kind::NormKind;
 pub use known::{KnownTensors, Sent};
+pub use measured::{StatisticsMeter, StatisticsPartial, measure_statistics, statistics_demand};
 pub use parts::{NormalizationByParts, PartStatistics};
 
 use crate::{Checkpoint, Error, Tensor, TensorMut, TensorRef, Violations, dtype::with_element, stretch::Stretch};

@@ -72,6 +72,19 @@ impl Plan {
         shape: &[usize],
         found: &mut Violations,
     ) -> Option<Self> {
+        let plan = Self::find_part(spec, parameters, dtype, shape, found)?;
+        plan.check_set_len(spec.kind, found);
+        Some(plan)
+    }
+
+    /// The same of a part whose sets may go on elsewhere.
+    pub(super) fn find_part(
+        spec: &Normalization,
+        parameters: &NormParameters<'_>,
+        dtype: DType,
+        shape: &[usize],
+        found: &mut Violations,
+    ) -> Option<Self> {
         // Each is looked for whatever the others are.
         let channel_axis = channel_axis(spec, shape, found);
         let groups = groups(spec, channel_axis.map(|axis| axis.map_or(0, |axis| shape[axis])), found);
@@ -135,9 +148,7 @@ impl Plan {
         let layout = (!shape.contains(&0)).then(|| Layout::new(dims.into_iter()));
         let n = layout.as_ref().map_or(0, Layout::set_len);
         let (centred, denominator) = (spec.kind.is_centred(), Denominator::of(spec.kind, eps, dtype, n));
-        let plan = Self { axes, statistics_shape, layout, centred, denominator, source, momentum, channels };
-        plan.check_set_len(spec.kind, found);
-        Some(plan)
+        Some(Self { axes, statistics_shape, layout, centred, denominator, source, momentum, channels })
     }
 
     /// One value has no spread. PyTorch refuses it for the kinds that pool over samples or space; layer norm of one

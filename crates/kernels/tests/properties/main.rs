@@ -19,5 +19,6 @@ mod not_above;
 mod oracle;
 mod philox;
 mod special;
+mod statistics;
 mod stops;
 mod ulp;

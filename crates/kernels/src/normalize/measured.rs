@@ -1,0 +1,13 @@
+//! Statistics that are measured in parts and merge without rounding.
+
+mod cascade;
+mod cells;
+mod meter;
+mod sweep;
+
+pub use meter::{StatisticsMeter, measure_statistics, statistics_demand};
+
+use super::NormKind;
+
+/// The statistics of parts of a tensor, or of several tensors that one is cut into.
+pub type StatisticsPartial = evenkeel_exact::StatisticsPartial<NormKind>;
