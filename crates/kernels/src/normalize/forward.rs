@@ -28,13 +28,14 @@ pub(super) fn forward<E: Element>(
     mut elements: Stretch<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Statistics, Error> {
-    let NormalizationByParts { plan, layout, affine, running, .. } = normalization;
+    let NormalizationByParts { plan, layout, affine, running, merged, .. } = normalization;
     let (layout, first) = layout.stretch(from, elements.len() / E::DTYPE.size());
     if rows::apply_to::<E>(normalization, &layout) {
         return rows::forward::<E>(normalization, &layout, elements, checkpoint);
     }
-    let measure = |layout: &Layout, first, input: &[u8]| {
-        Statistics::of::<E>(plan, layout, first, input, running.as_ref(), checkpoint)
+    let measure = |layout: &Layout, first, input: &[u8]| match merged {
+        Some(merged) => Ok(merged.of_sets(first, layout.sets())),
+        None => Statistics::of::<E>(plan, layout, first, input, running.as_ref(), checkpoint),
     };
     if let Some(slabs) = slabs::<E>(plan, &layout) {
         let slabs = slabs.map(|slab| {
@@ -109,15 +110,16 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
 impl<'a, E: Element> Normalize<'a, E> {
     fn new(statistics: &'a Statistics, affine: &'a Affine, layout: &Layout, source: Source) -> Self {
         let [weight, bias] = affine.most;
-        let (given, is_double) = (source == Source::Running, E::DTYPE == DType::F64);
+        let (given, is_double) = (source != Source::Input, E::DTYPE == DType::F64);
         let lift = if is_double && weight > extremes::UNLIFTED { extremes::LIFT } else { 1.0 };
         let Statistics { mean, tail, rstd, .. } = statistics;
         let is_extreme = |set: usize| {
             given && extremes::is_statistic(mean[set], rstd[set])
                 || is_double && extremes::may_cancel(tail[set], rstd[set], weight, affine.least_bias)
         };
-        let has_extremes =
-            (is_double || given) && (extremes::is_affine(weight, bias, lift) || (0..mean.len()).any(is_extreme));
+        // A scaled element may be beyond float64 where it is none of those that the statistics are of.
+        let has_extremes = given && !statistics.scales.is_empty()
+            || (is_double || given) && (extremes::is_affine(weight, bias, lift) || (0..mean.len()).any(is_extreme));
         Self { statistics, affine, run: layout.run(), source, lift, has_extremes, element: PhantomData }
     }
 
@@ -145,7 +147,7 @@ impl<'a, E: Element> Normalize<'a, E> {
                 bias: bias.at(i),
             };
             let exponent = self.statistics.scale(at.set + i * self.run.set_stride);
-            let given = self.source == Source::Running;
+            let given = self.source != Source::Input;
             let is_extreme = given && extremes::is_statistic(one.mean.high, one.rstd.high)
                 || extremes::is_affine(one.weight, one.bias, self.lift);
             *x = match E::DTYPE {
@@ -237,9 +239,9 @@ impl<'a, E: Element> Normalize<'a, E> {
     fn normalize_float64<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) -> bool {
         match (self.lift > 1.0, self.source) {
             (false, Source::Input) => self.normalize_doubly::<S, A, false, false>(at, x),
-            (false, Source::Running) => self.normalize_doubly::<S, A, false, true>(at, x),
+            (false, Source::Running | Source::Merged) => self.normalize_doubly::<S, A, false, true>(at, x),
             (true, Source::Input) => self.normalize_doubly::<S, A, true, false>(at, x),
-            (true, Source::Running) => self.normalize_doubly::<S, A, true, true>(at, x),
+            (true, Source::Running | Source::Merged) => self.normalize_doubly::<S, A, true, true>(at, x),
         }
     }
 }

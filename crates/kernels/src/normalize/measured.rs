@@ -2,9 +2,12 @@
 
 mod cascade;
 mod cells;
+pub(super) mod check;
+mod merged;
 mod meter;
 mod sweep;
 
+pub(super) use merged::Merged;
 pub use meter::{StatisticsMeter, measure_statistics, statistics_demand};
 
 use super::NormKind;

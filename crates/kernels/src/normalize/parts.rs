@@ -8,6 +8,7 @@ use super::{
     affine::Affine,
     forward::{PART, forward},
     layout::Layout,
+    measured::Merged,
     plan::{Plan, Source},
     running::Running,
     statistics::Statistics,
@@ -43,6 +44,8 @@ pub struct NormalizationByParts {
     pub(super) layout: Layout,
     pub(super) affine: Affine,
     pub(super) running: Option<Running>,
+    /// Statistics in the place of the input's own.
+    pub(super) merged: Option<Merged>,
     dtype: DType,
     shape: Vec<usize>,
 }
@@ -65,7 +68,8 @@ impl NormalizationByParts {
         let layout = plan.layout.clone().unwrap_or_else(|| Layout::new([].into_iter()));
         let affine = Affine::new(parameters, &layout).with_estimates(dtype);
         let running = Running::of(parameters);
-        Ok(Self { plan, layout, affine, running, dtype, shape: shape.to_vec() })
+        let merged = parameters.statistics.map(|statistics| Merged::new(statistics, &plan, dtype));
+        Ok(Self { plan, layout, affine, running, merged, dtype, shape: shape.to_vec() })
     }
 
     /// The bytes of the smallest part; a part is any number of these. A tensor that cannot be cut is one.
@@ -110,7 +114,7 @@ impl NormalizationByParts {
 
     /// Whether [`finish`](Self::finish) gives anything that is computed from the parts' statistics.
     pub fn gives_statistics(&self, return_statistics: bool) -> bool {
-        return_statistics || (matches!(self.plan.source, Source::Input) && self.running.is_some())
+        self.merged.is_none() && (return_statistics || (self.plan.source == Source::Input && self.running.is_some()))
     }
 
     /// The axes that are pooled, as in [`Normalized::axes`].
@@ -126,12 +130,19 @@ impl NormalizationByParts {
         return_statistics: bool,
         statistics: Vec<PartStatistics>,
     ) -> Normalized<()> {
-        let Self { plan, layout, affine: _, mut running, dtype, shape: _ } = self;
+        let Self { plan, layout, affine: _, mut running, merged, dtype, shape: _ } = self;
         let (mut mean, mut rstd) = (None, None);
         let gives_statistics = return_statistics || (plan.source == Source::Input && running.is_some());
-        if plan.layout.is_some() && gives_statistics {
+        if let Some(merged) = merged {
+            if merged.elements > 0 && !merged.all().mean.is_empty() {
+                running = running.map(|running| running.updated(&plan, merged.elements as f64, merged.all()));
+            }
+            if return_statistics {
+                (mean, rstd) = merged.all().tensors(&plan, dtype);
+            }
+        } else if plan.layout.is_some() && gives_statistics {
             let statistics = Statistics::concat(statistics.into_iter().map(|part| part.0).collect());
-            running = running.map(|running| running.updated(&plan, &layout, &statistics));
+            running = running.map(|running| running.updated(&plan, layout.set_len() as f64, &statistics));
             if return_statistics {
                 (mean, rstd) = statistics.tensors(&plan, dtype);
             }
@@ -139,8 +150,8 @@ impl NormalizationByParts {
             (mean, rstd) = Statistics::undefined(&plan, dtype);
         }
         let (running_mean, running_var) = match (plan.source, running) {
-            (Source::Input, Some(running)) => running.tensors(parameters),
-            (Source::Input, None) | (Source::Running, _) => (None, None),
+            (Source::Input | Source::Merged, Some(running)) => running.tensors(parameters),
+            (Source::Input | Source::Merged, None) | (Source::Running, _) => (None, None),
         };
         Normalized { axes: plan.axes, mean, rstd, running_mean, running_var, output: () }
     }

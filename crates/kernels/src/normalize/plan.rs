@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use evenkeel_exact::Brief;
 
-use super::{NormKind, NormParameters, Normalization, denominator::Denominator, kind::those, layout::Layout};
+use super::{
+    NormKind, NormParameters, Normalization, denominator::Denominator, kind::those, layout::Layout,
+    measured::check::check,
+};
 use crate::{DType, Violations};
 
 /// A normalization of one shape.
@@ -29,6 +32,8 @@ pub(super) struct Plan {
 pub(super) enum Source {
     Input,
     Running,
+    /// Measured elsewhere, over all parts of which the input is one.
+    Merged,
 }
 
 /// The channel of set `s` is `s / inner % count`.
@@ -74,6 +79,10 @@ impl Plan {
     ) -> Option<Self> {
         let plan = Self::find_part(spec, parameters, dtype, shape, found)?;
         plan.check_set_len(spec.kind, found);
+        if let Some(statistics) = parameters.statistics {
+            let set_len = plan.layout.as_ref().map_or(0, Layout::set_len);
+            check(statistics, spec.kind, &plan.statistics_shape, set_len, found);
+        }
         Some(plan)
     }
 
@@ -117,6 +126,17 @@ impl Plan {
             found.add("axes", "pool over the channel axis, but running statistics are kept for each channel");
         }
         let (source, eps, momentum) = (source?, eps?, momentum?);
+        let source = match (source, parameters.statistics) {
+            (Source::Input | Source::Merged, Some(_)) => Source::Merged,
+            (Source::Running, Some(_)) => {
+                found.add(
+                    "statistics",
+                    "nothing is computed with them: running statistics are used unless training is true",
+                );
+                Source::Running
+            }
+            (source, None) => source,
+        };
 
         // Group normalization is a plain pooling once the channel axis is two: groups, kept, and the channels in a
         // group, pooled.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Above this, what a mean's tail is of the deviation of `1 / sqrt(n)` elements counts.
-const CLOSE: f64 = 1.0 / (1 << 14) as f64;
+pub(super) const CLOSE: f64 = 1.0 / (1 << 14) as f64;
 
 /// The statistics of each set, as one list for each quantity.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +56,7 @@ impl Statistics {
     ) -> Result<Self, Error> {
         match (plan.source, running) {
             (Source::Running, Some(running)) => Ok(running.statistics::<E>(plan, first, layout.sets())),
-            (Source::Running, None) | (Source::Input, _) if E::DTYPE == DType::F64 => {
+            (Source::Running, None) | (Source::Input | Source::Merged, _) if E::DTYPE == DType::F64 => {
                 let mut statistics = Self::measure_doubly(plan, layout, input, &[], checkpoint)?;
                 let scales = scale::exponents_of(plan, layout, input, &statistics);
                 if !scales.is_empty() {
@@ -67,7 +67,7 @@ impl Statistics {
                 }
                 Ok(statistics)
             }
-            (Source::Running, None) | (Source::Input, _) => {
+            (Source::Running, None) | (Source::Input | Source::Merged, _) => {
                 let is_double = running.is_some_and(|running| running.is_double);
                 Self::measure::<E>(plan, layout, input, is_double, checkpoint)
             }
@@ -177,6 +177,24 @@ impl Statistics {
     pub(super) fn with_rstd(mut self, denominator: Denominator) -> Self {
         self.rstd = self.var.iter().map(|&var| denominator.reciprocal(var)).collect();
         self
+    }
+
+    /// Those of `sets` sets from `first` on.
+    pub(super) fn stretch(&self, first: usize, sets: usize) -> Self {
+        fn of<T: Clone>(list: &[T], first: usize, sets: usize) -> Vec<T> {
+            if list.is_empty() { Vec::new() } else { list[first..first + sets].to_vec() }
+        }
+        let list = |list: &[f64]| of(list, first, sets);
+        Self {
+            mean: list(&self.mean),
+            tail: list(&self.tail),
+            rest: list(&self.rest),
+            close_rest: list(&self.close_rest),
+            var: list(&self.var),
+            rstd: list(&self.rstd),
+            rstd_tail: list(&self.rstd_tail),
+            scales: of(&self.scales, first, sets),
+        }
     }
 
     /// The whole mean of a set, as its elements are.

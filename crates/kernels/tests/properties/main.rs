@@ -14,6 +14,8 @@ mod halves;
 mod in_place;
 mod invariants;
 mod l2;
+mod merged;
+mod merged_special;
 mod normalize;
 mod not_above;
 mod oracle;
