@@ -1,4 +1,4 @@
-# The verbs of evenkeel. Each says what it needs besides Rust; `run`, `test`, `lint`, `docs`, `proto` need nothing more.
+# The commands of evenkeel, each with its needs besides Rust; `run`, `test`, `lint`, `docs`, `proto` need only Rust.
 
 export PYTHONDONTWRITEBYTECODE := "1"
 
@@ -66,7 +66,7 @@ metrics:
 python-check:
     bash clients/python/run.sh
 
-# Call the service as a page in a browser would (needs Node 20)
+# Call the service like a page in a browser (needs Node 20)
 web-check:
     bash clients/web/run.sh
 
@@ -90,7 +90,7 @@ tls:
 h2spec:
     bash clients/h2spec/run.sh
 
-# What the retry policies of grpc-go and grpcio make of a server that refuses calls (needs Go, Python 3.11)
+# Check the retry policies of grpc-go and grpcio against a server that refuses calls (needs Go, Python 3.11)
 retry:
     bash clients/retry/run.sh
 
@@ -133,6 +133,10 @@ container:
 # Fuzz every target for so many seconds, or those named (needs a C++ compiler)
 fuzz seconds="60" *targets:
     bash fuzz/run.sh {{ seconds }} {{ targets }}
+
+# Tests of exact sums, and small ones of the kernels, under Miri (installs a nightly toolchain; takes minutes)
+miri *filters:
+    bash .ci/miri {{ filters }}
 
 # Everything that must pass before a merge (installs what it needs; needs Go, Java, Node and Python)
 ci:

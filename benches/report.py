@@ -19,9 +19,9 @@ import plot
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 BENCHES = {
-    "loopback": "Loopback: against what moving the bytes costs",
+    "loopback": "Loopback: against the cost of moving the bytes",
     "client": "The Rust client: against its path through tonic's codec",
-    "peers": "Peers: against what is usual",
+    "peers": "Peers: against common servers",
     "mixed": "Mixed load: small calls beside large ones",
     "memory": "Memory",
     "kernels": "Kernels: against torch on one thread",
@@ -132,15 +132,15 @@ def report(records: dict[str, dict], goals: dict[str, dict], plots: dict[str, pl
     lines = [
         "# Benchmarks",
         "",
-        "How fast evenkeel is beside what moving the bytes costs, and beside what others do. Written by",
+        "The speed of evenkeel, against the cost of moving the bytes and against other implementations. Written by",
         "",
         "    bash benches/run.sh",
         "",
         f"on {date} in {minutes:.0f} minutes. {reached} of {sum(map(len, rows.values()))} goals are reached.",
         "",
-        "What each benchmark does, and how to read it, is in [benches/README.md](../benches/README.md). What is compared",
-        "took turns in one run, and every ratio is the median of the ratios of the rounds. Ratios carry over to other",
-        "machines to some extent; absolute numbers do not.",
+        "[benches/README.md](../benches/README.md) describes each benchmark and how to read it. The contenders took turns in",
+        "one run, and every ratio is the median of the ratios of the rounds. Ratios carry over to other machines to some",
+        "extent; absolute numbers do not.",
         "",
         *machine(),
         versions() + ".",

@@ -105,7 +105,7 @@ def report(record: dict, when: datetime) -> str:
     ]
     return f"""# Soak
 
-Written by `just soak`; [benches/README.md](../benches/README.md#the-soak) says what is done and what fails.
+Written by `just soak`; [benches/README.md](../benches/README.md#the-soak) describes the traffic and what makes a run fail.
 
 {record["seconds"] // 60} minutes of mixed traffic on {when:%Y-%m-%d}, {cpu()}, {record["cores"]} cores, server and callers on
 both: {sum(calls.values()):,} calls and connections, {calls["Right"]:,} of them answered with the right bits.
@@ -115,16 +115,16 @@ both: {sum(calls.values()):,} calls and connections, {calls["Right"]:,} of them 
   <img alt="Memory and latency over the run" src="soak.svg">
 </picture>
 
-Each point is the median of {STEP} seconds. What is in flight counts a request twice from the moment its length is known.
+Each point is the median of {STEP} seconds. The bytes in flight count a request twice from the moment its length is known.
 
-| what must hold | what was seen | holds |
+| check | measured | passed |
 |---|---|---|
 {chr(10).join(findings)}
 
-Times of calls in ms: the medians, after {record["warm_up_seconds"]} s, of what each second had. The callers share the cores with
-the server, and ask for ten calls of 17 MiB at once every three seconds.
+Times of calls in ms: medians over the seconds after {record["warm_up_seconds"]} s. The callers share the cores with the server, and send
+ten calls of 17 MiB at once every three seconds.
 
-| calls | in a second | p50 | p99 | p99.9 |
+| calls | per second | p50 | p99 | p99.9 |
 |---|---|---|---|---|
 {chr(10).join(rows)}
 """

@@ -2,8 +2,8 @@
 # Builds the image from the Dockerfile and proves that it works, without a container engine: as root on Debian, with
 # buildah and debootstrap (`apt-get install buildah debootstrap`), Rust, and Python 3.11 for the client.
 #
-# The two base images are made here, under the names that the Dockerfile uses: Debian from debootstrap, Rust from that
-# and this machine's toolchain. Everything is kept in target/container; remove that folder to start afresh.
+# The script builds the two base images under the names that the Dockerfile uses: Debian from debootstrap, Rust from that
+# and this machine's toolchain. It keeps everything in target/container; remove that folder to start afresh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . .ci/env.sh

@@ -106,6 +106,23 @@ pub fn resolve(text: &str) -> Result<SocketAddr, ParseError> {
     first.copied().ok_or_else(|| no_address(None))
 }
 
+/// As [`resolve`], for what is served over TCP alone.
+///
+/// # Errors
+/// Why the text is no such address, in words that offer no Unix domain socket.
+pub fn resolve_tcp(text: &str) -> Result<SocketAddr, String> {
+    const EXPECTED: &str = "expected HOST:PORT";
+    if text.starts_with(UNIX) {
+        return Err(format!(
+            "{EXPECTED}, and no Unix domain socket: 127.0.0.1:0 takes a port that only this machine reaches"
+        ));
+    }
+    resolve(text).map_err(|error| match error {
+        ParseError::NoPort | ParseError::NoPath => EXPECTED.to_owned(),
+        ParseError::Host { .. } => error.to_string().replacen(" or unix:PATH", "", 1),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,6 +64,15 @@ pub enum Command {
     Man(pages::ManArgs),
 }
 
+/// Why the command line was not taken, or the answer to `--help` or `--version`.
+#[derive(Debug)]
+pub struct Answer {
+    /// clap's words.
+    pub answer: clap::Error,
+    /// Whether it belongs in a log of JSON.
+    pub logs_json: bool,
+}
+
 impl Cli {
     /// Parses the arguments, the first of which is the program's name; without a command, `serve` is meant.
     ///
@@ -72,8 +81,8 @@ impl Cli {
     /// `evenkeel clip`.
     ///
     /// # Errors
-    /// What clap has to say, which includes the answers to `--help` and `--version`.
-    pub fn parse_or_serve(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+    /// clap's errors, which include the answers to `--help` and `--version`.
+    pub fn parse_or_serve(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Answer> {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
         let top_level = ["-h", "--help", "-V", "--version"];
         let serves = match arguments.get(1) {
@@ -86,7 +95,14 @@ impl Cli {
             arguments.insert(1.min(arguments.len()), "serve".into());
         }
         let definition = Self::command();
-        let (matches, effective) = layers::parse(&definition, arguments)?;
+        Self::parse(&definition, arguments.clone()).map_err(|answer| {
+            let logs_json = answer.use_stderr() && layers::logs_json(&definition, &arguments);
+            Answer { answer, logs_json }
+        })
+    }
+
+    fn parse(definition: &clap::Command, arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        let (matches, effective) = layers::parse(definition, arguments)?;
         let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut Self::command()))?;
         match &mut cli.command {
             Command::Serve(arguments) | Command::Config(arguments) => arguments.effective = effective,
@@ -108,7 +124,7 @@ mod tests {
 
     fn parse(arguments: &[&str]) -> Result<ServeArgs, clap::Error> {
         let arguments = ["evenkeel"].iter().chain(arguments).map(OsString::from);
-        Cli::parse_or_serve(arguments).map(|Cli { command }| match command {
+        Cli::parse_or_serve(arguments).map_err(|Answer { answer, .. }| answer).map(|Cli { command }| match command {
             Command::Serve(arguments) => *arguments,
             other @ (Command::Config(_)
             | Command::Health(_)

@@ -31,6 +31,7 @@ pub use connections::{
     DEFAULT_MAX_CONNECTION_AGE_GRACE, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_CONNECTIONS_PER_PEER, MAX_DURATION,
 };
 pub use file::Error as FileError;
+pub(crate) use layers::SERVE;
 pub use layers::{Effective, Source};
 pub use otlp::OtlpConfig;
 pub use security::{DEFAULT_AUTH_OPEN_METHODS, SecurityArgs, SecurityConfig};
@@ -48,7 +49,7 @@ use crate::{
 pub const DEFAULT_LISTEN: Address = Address::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051));
 /// The largest message, in bytes, unless told otherwise: 64 MiB.
 pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 64 << 20;
-/// Below this not even an error could be described.
+/// The least limit: in fewer bytes not even an error could be described.
 pub const MIN_MAX_MESSAGE_BYTES: usize = 1 << 10;
 /// A gRPC message is preceded by its length in four bytes.
 pub const MAX_MAX_MESSAGE_BYTES: usize = u32::MAX as usize;
@@ -56,7 +57,7 @@ pub const MAX_MAX_MESSAGE_BYTES: usize = u32::MAX as usize;
 pub const DEFAULT_THREADS: usize = 0;
 /// As many serving threads as there are cores.
 pub const DEFAULT_SERVING_THREADS: usize = 0;
-/// More threads than any machine has cores for are taken for a slip of the keyboard.
+/// The most threads: a larger number is taken for a typing error, since no machine has as many cores.
 pub const MAX_THREADS: usize = 4096;
 /// A tenth of the processor for computing, where there is not enough for both it and connections.
 pub const DEFAULT_COMPUTE_NICE: u8 = 10;
@@ -203,8 +204,8 @@ pub struct Configs {
 /// The flags of `evenkeel serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
-    /// A file of settings, in TOML: each key is one of these flags, without its dashes. Flags and environment variables
-    /// count for more.
+    /// The configuration file, in TOML: each key is one of these flags without its leading dashes. Flags and environment
+    /// variables override it.
     #[arg(long, value_name = "FILE", env = "EVENKEEL_CONFIG")]
     pub config: Option<PathBuf>,
 
@@ -226,7 +227,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub transport: Transport,
 
-    /// Threads that serve connections and do short work in place; 0 takes one for every core.
+    /// Threads that serve connections and do short work in place, also the short parts of tensors that are normalized as they
+    /// arrive; 0 takes one for every core.
     #[arg(long, value_name = "N", env = "EVENKEEL_SERVING_THREADS", default_value_t = DEFAULT_SERVING_THREADS)]
     pub serving_threads: usize,
 
@@ -259,7 +261,7 @@ pub struct ServeArgs {
 
     /// The address to serve metrics on, HOST:PORT, for Prometheus at `/metrics`; port 0 takes a free one, which is logged.
     /// Without it there are none.
-    #[arg(long, value_name = "ADDR", env = "EVENKEEL_METRICS_LISTEN", value_parser = address::resolve)]
+    #[arg(long, value_name = "ADDR", env = "EVENKEEL_METRICS_LISTEN", value_parser = address::resolve_tcp)]
     pub metrics_listen: Option<SocketAddr>,
 
     /// The OpenTelemetry collector.
@@ -292,7 +294,7 @@ pub struct ServeArgs {
     pub codec_path: bool,
 
     /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`, `off`), or directives such as
-    /// `warn,evenkeel=debug`.
+    /// `warn,evenkeel=debug`. The HTTP/2 library is silent unless a directive names it: `info,h2=warn`.
     #[arg(long, value_name = "DIRECTIVES", env = "EVENKEEL_LOG_LEVEL", default_value = DEFAULT_LOG_LEVEL)]
     pub log_level: String,
 

@@ -14,10 +14,16 @@
 //! | route | when | computed | result written |
 //! |---|---|---|---|
 //! | `one_frame` | it came in one frame | inline if short, else on the pool | to a new buffer |
-//! | `streamed` | a Normalize in several frames whose rows are independent | while frames come, on the serving thread | part by part, to buffers that are sent at once |
+//! | `streamed` | a Normalize in several frames whose rows are independent | while frames come: short parts inline, long ones on the pool | part by part, to buffers that are sent at once |
 //! | `collected` | the same, with statistics, which precede the output | the same | the same, sent when all are there |
 //! | `gathered` | anything else in several frames, and what was decompressed | as `one_frame` | over the elements that came, where all of them are there |
 //! | `codec` | MeasureGradients, what is not plain, all with `--codec-path` | as `one_frame` | to a new buffer |
+//!
+//! "Inline" is on the thread that serves, for work that is expected to take less than 70 us (`executor.rs`): `--threads`,
+//! `--compute-nice` and `--max-queued` hold for the pool alone. A part of a `streamed` or `collected` call has some 32,768
+//! elements, or a row if that is longer. Of float32 it takes some 13 us, and handing it over takes 20, so parts are done inline,
+//! and after each 70 us of them the thread serves other calls. The rows that are too long for that, of some 180,000
+//! elements, go to the pool one after the other; such a call is refused for `--max-queued` at its first part, or not at all.
 
 mod answer;
 mod arriving;
@@ -28,11 +34,7 @@ mod receive;
 
 pub use self::head::normalize_head;
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use prost::Message as _;
 use tonic::{
@@ -40,7 +42,6 @@ use tonic::{
     body::Body,
     codegen::http::{Request, Response, request::Parts},
 };
-use tower::Service as Tower;
 
 use self::{
     answer::{Answer, respond},
@@ -50,8 +51,7 @@ use self::{
 use crate::{
     buffers::Buffers,
     error::Error,
-    grpc::Method,
-    grpc::{BoxedResponse, is_compressed},
+    grpc::{BoxedResponse, GrpcService, Method, Middleware, is_compressed},
     metrics::Route,
     observe::CallRecord,
     ops::Operation,
@@ -59,70 +59,59 @@ use crate::{
     wire,
 };
 
-/// Answers the unary calls; everything else the codec's path, `codec`, does.
+/// Answers the unary calls; everything else is left to the codec's path, around which this stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Direct<S> {
-    codec: S,
+pub(crate) struct Direct {
     /// `None`: every call goes through the codec.
     service: Option<Arc<Service>>,
     buffers: Buffers,
     limit: usize,
 }
 
-impl<S> Direct<S> {
+impl Direct {
     /// `limit`: the largest message, in bytes. Requests in several frames are gathered in `buffers`.
-    pub(crate) fn new(codec: S, service: Option<Arc<Service>>, buffers: Buffers, limit: usize) -> Self {
-        Self { codec, service, buffers, limit }
+    pub(crate) fn new(service: Option<Arc<Service>>, buffers: Buffers, limit: usize) -> Self {
+        Self { service, buffers, limit }
     }
 }
 
-impl<S> Tower<Request<Body>> for Direct<S>
-where
-    S: Tower<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxedResponse;
+/// What [`Direct`] stands around.
+trait Codec: GrpcService<Future: Send + 'static> + Clone + Send + 'static {}
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.codec.poll_ready(cx)
-    }
+impl<S: GrpcService<Future: Send + 'static> + Clone + Send + 'static> Codec for S {}
 
-    fn call(&mut self, request: Request<Body>) -> BoxedResponse {
+impl<S: Codec> Middleware<S> for Direct {
+    fn call(&self, request: Request<Body>, codec: &mut S) -> BoxedResponse {
         let Some(service) = self.service.clone().filter(|_| !is_compressed(request.headers())) else {
-            return Box::pin(self.codec.call(request));
+            return Box::pin(codec.call(request));
         };
-        match CallRecord::of(request.extensions()).method() {
-            Method::Normalize => self.normalize(service, request),
-            Method::NormalizeBackward => self.unary::<wire::NormalizeBackward>(service, request),
-            Method::Dropout => self.unary::<wire::Dropout>(service, request),
-            Method::DropoutBackward => self.unary::<wire::DropoutBackward>(service, request),
-            Method::ClipGradients => self.unary::<wire::ClipGradients>(service, request),
+        match CallRecord::method_of(request.extensions()) {
+            Method::Normalize => self.normalize(service, request, codec),
+            Method::NormalizeBackward => self.unary::<wire::NormalizeBackward, S>(service, request, codec),
+            Method::Dropout => self.unary::<wire::Dropout, S>(service, request, codec),
+            Method::DropoutBackward => self.unary::<wire::DropoutBackward, S>(service, request, codec),
+            Method::ClipGradients => self.unary::<wire::ClipGradients, S>(service, request, codec),
             Method::MeasureGradients => self.measure_gradients(service, request),
             Method::GetServerInfo
             | Method::HealthCheck
             | Method::HealthWatch
             | Method::ReflectionV1
             | Method::ReflectionV1Alpha
-            | Method::Other => Box::pin(self.codec.call(request)),
+            | Method::Other => Box::pin(codec.call(request)),
         }
     }
 }
 
-impl<S> Direct<S>
-where
-    S: Tower<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-{
+impl Direct {
     /// One message in, one message out.
-    fn unary<O: Operation<Response: Answer>>(
-        &mut self,
+    fn unary<O: Operation<Response: Answer>, S: Codec>(
+        &self,
         service: Arc<Service>,
         request: Request<Body>,
+        codec: &mut S,
     ) -> BoxedResponse {
         let (parts, body) = request.into_parts();
-        let call = self.begin(service, parts);
+        let call = self.begin(service, parts, codec);
         Box::pin(call.answer::<O>(Incoming::new(body)))
     }
 
@@ -136,9 +125,9 @@ where
     }
 
     /// As [`unary`](Self::unary), computing while the message arrives where that can be done.
-    fn normalize(&mut self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
+    fn normalize<S: Codec>(&self, service: Arc<Service>, request: Request<Body>, codec: &mut S) -> BoxedResponse {
         let (parts, body) = request.into_parts();
-        let call = self.begin(service, parts);
+        let call = self.begin(service, parts, codec);
         Box::pin(async move {
             let mut incoming = Incoming::new(body);
             if incoming.next().await && !incoming.is_whole() {
@@ -153,9 +142,9 @@ where
     }
 
     /// The one that is ready stays with this call; the clone waits for its own turn.
-    fn begin(&mut self, service: Arc<Service>, parts: Parts) -> Call<S> {
-        let clone = self.codec.clone();
-        let codec = std::mem::replace(&mut self.codec, clone);
+    fn begin<S: Codec>(&self, service: Arc<Service>, parts: Parts, codec: &mut S) -> Call<S> {
+        let clone = codec.clone();
+        let codec = std::mem::replace(codec, clone);
         let context = CallContext::of(&parts.extensions);
         Call { codec, service, buffers: self.buffers.clone(), limit: self.limit, context, parts }
     }
@@ -171,10 +160,7 @@ struct Call<S> {
     parts: Parts,
 }
 
-impl<S> Call<S>
-where
-    S: Tower<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
+impl<S: Codec> Call<S> {
     /// Reads the message and answers it, or leaves it to the codec's path.
     async fn answer<O: Operation<Response: Answer>>(self, incoming: Incoming) -> Result<Response<Body>, Infallible> {
         let Self { mut codec, service, buffers, limit, context, parts } = self;

@@ -1,4 +1,4 @@
-//! Every way a call can fail, and the gRPC status it is answered with.
+//! Every way in which a call can fail, and the gRPC status that its client gets.
 
 mod nonfinite;
 mod ordered;
@@ -12,107 +12,105 @@ use tonic::{Code, Status};
 
 pub(crate) use self::nonfinite::NonFiniteNorm;
 
-/// Why a call was not answered with a result.
+/// Why a call has no result.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(crate) enum Error {
-    /// Fields of the request do not fit: at least one.
+    /// Fields of the request are invalid: at least one.
     #[error("{}", words::in_brief(.0))]
     Invalid(Violations),
-    /// A norm is NaN or infinite, and the request wants that to be an error.
+    /// A norm is NaN or infinite, and the request asks for an error in that case.
     #[error("{0}")]
     NonFiniteNorm(Box<NonFiniteNorm>),
-    /// The request is longer than the server takes.
-    #[error("the request is larger than the limit of {limit} bytes")]
+    /// The request is longer than the server accepts.
+    #[error("the request exceeds the limit of {limit} bytes for a message")]
     RequestTooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The request becomes more than the server has, when it is taken apart.
-    #[error(
-        "taken apart, the request is larger than the {limit} bytes that a call can have: too many tensors or numbers"
-    )]
+    /// The decoded request takes more memory than one call may hold.
+    #[error("the decoded request exceeds the limit of {limit} bytes for a call: it has too many tensors or numbers")]
     TooManyParts {
-        /// What a call can have at most, in bytes.
+        /// The most memory that a call may hold, in bytes.
         limit: usize,
     },
-    /// What is asked for takes more memory than one call can ever have.
-    #[error("the call would need {needed} bytes of memory, more than the {limit} that one call can have")]
+    /// The operation needs more memory than one call may ever hold.
+    #[error("the call needs {needed} bytes of memory, and the limit for a call is {limit}")]
     TooMuchMemory {
-        /// What it would need, with its request, in bytes.
+        /// The memory that it needs, with its request, in bytes.
         needed: usize,
-        /// What a call can have at most, in bytes.
+        /// The most memory that a call may hold, in bytes.
         limit: usize,
     },
-    /// The call's metadata is longer than the server takes.
-    #[error("the metadata of {size} bytes is larger than the limit of {limit} bytes")]
+    /// The call's metadata is longer than the server accepts.
+    #[error("the metadata has {size} bytes, and the limit is {limit} bytes")]
     MetadataTooLarge {
         /// The metadata's length as HTTP/2 counts it, in bytes.
         size: usize,
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The answer would be longer than the server sends.
-    #[error("the answer of {size} bytes would be larger than the limit of {limit} bytes")]
+    /// The response would be longer than the server sends.
+    #[error("the response would have {size} bytes, and the limit for a message is {limit} bytes")]
     ResponseTooLarge {
-        /// The answer's length, in bytes.
+        /// The response's length, in bytes.
         size: usize,
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The request's messages did not arrive whole.
+    /// The request's messages did not arrive whole, or cannot be decoded.
     #[error("the request cannot be read: {reason}")]
     Unreadable {
         /// The transport's status.
         code: Code,
-        /// The transport's words.
+        /// The transport's message.
         reason: String,
     },
-    /// The request's messages are compressed in a way that is not served.
-    #[error("the encoding of the request is not served")]
+    /// The request's messages are compressed by a method that the server does not accept.
+    #[error("the server does not accept the request's grpc-encoding")]
     UnknownEncoding,
-    /// A call that has one message has none, or several.
-    #[error("the method takes one message, and this call has {found}")]
+    /// A unary call has no message, or several.
+    #[error("the method takes one message, and the call has {found}")]
     NotOneMessage {
         /// How many it has, in words.
         found: &'static str,
     },
-    /// The server has as much to do as it takes.
-    #[error("the server has too much to do: {scarce}")]
+    /// The server has as much work as it accepts.
+    #[error("the server is overloaded: {scarce}")]
     Overloaded {
-        /// What there is no more of.
+        /// The resource that is used up.
         scarce: Scarce,
     },
-    /// The call has no token, or none that is known.
-    #[error("the call needs a token: authorization: Bearer TOKEN")]
+    /// The call has no token, or one that the server does not know.
+    #[error("the call needs a valid token: authorization: Bearer TOKEN")]
     Unauthenticated,
-    /// Nobody waits for the result.
+    /// The client has left.
     #[error("the call was cancelled")]
     Cancelled,
-    /// The time that the client gave the call is over.
+    /// The client's deadline has passed.
     #[error("the deadline of the call has passed")]
     DeadlineExceeded,
     /// The client sent nothing for too long.
-    #[error("the client sent too little for too long")]
+    #[error("the client sent too little data within the time limit")]
     Stalled,
     /// The time to drain ran out while the call was computed.
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// The operation panicked: a bug of ours.
+    /// The operation panicked: a bug in the server.
     #[error("internal error: the operation did not finish")]
     Panicked,
 }
 
-/// What an overloaded server has no more of.
+/// The resource that an overloaded server has used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scarce {
     /// Memory for calls.
     Bytes,
-    /// Places where a call waits for a thread.
+    /// Places in the queue for a compute thread.
     Places,
 }
 
 impl Scarce {
-    /// The setting that says how much there is.
+    /// The setting with the limit.
     fn setting(self) -> &'static str {
         match self {
             Self::Bytes => "max-bytes-in-flight",
@@ -124,8 +122,8 @@ impl Scarce {
 impl fmt::Display for Scarce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Bytes => "as many bytes are in flight as may be",
-            Self::Places => "as many calls wait as may",
+            Self::Bytes => "the limit on bytes in flight is reached",
+            Self::Places => "the limit on queued calls is reached",
         })
     }
 }
@@ -135,24 +133,24 @@ impl Error {
         Violations::of(field, reason).into()
     }
 
-    /// The error that a status was made of; `None`: it is not one of ours.
+    /// The error from which a status was made; `None` for a status from elsewhere.
     pub(crate) fn of(status: &Status) -> Option<&Self> {
         status.source()?.downcast_ref()
     }
 
-    /// Why the next message of a request did not come. `limit`: the largest message, in bytes.
+    /// Why the next message of a request could not be received. `limit`: the largest message, in bytes.
     pub(crate) fn receiving(status: &Status, limit: usize) -> Self {
         let code = status.code();
         match Self::of(status) {
-            // The request's body has ended with it.
+            // The request's body has failed with it.
             Some(error) => error.clone(),
-            // What tonic says to a message above the limit.
+            // tonic's status for a message above the limit.
             None if code == Code::OutOfRange => Self::RequestTooLarge { limit },
             None => Self::Unreadable { code, reason: status.message().to_owned() },
         }
     }
 
-    /// Whether it is the server's fault and not the client's.
+    /// Whether the server is at fault and not the client.
     pub(crate) fn is_ours(&self) -> bool {
         match self {
             Self::Panicked => true,

@@ -27,7 +27,12 @@ pub(crate) enum Work {
 impl Work {
     /// For all elements of these tensors, and so many [units](evenkeel_kernels::Demand::units).
     pub(crate) fn estimate(self, tensors: &[TensorRef<'_>], units: usize) -> Duration {
-        let nanos = tensors.iter().map(|tensor| tensor.len() as u64 * self.per_1024(tensor.dtype()) / 1024);
+        self.estimate_of(tensors.iter().map(|tensor| (tensor.dtype(), tensor.len())), units)
+    }
+
+    /// The same for tensors of which the dtypes and the numbers of elements are known.
+    pub(crate) fn estimate_of(self, tensors: impl IntoIterator<Item = (DType, usize)>, units: usize) -> Duration {
+        let nanos = tensors.into_iter().map(|(dtype, len)| len as u64 * self.per_1024(dtype) / 1024);
         Duration::from_nanos(nanos.sum::<u64>().saturating_add(self.per_unit().saturating_mul(units as u64)))
     }
 

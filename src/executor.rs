@@ -105,6 +105,21 @@ impl Executor {
         T: Send + 'static,
         F: FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send + 'static,
     {
+        self.run_if_queued(self.max_queued, record, estimate, job).await
+    }
+
+    /// As [`run`](Self::run), unless the job would wait and `max_queued` jobs do.
+    async fn run_if_queued<T, F>(
+        &self,
+        max_queued: usize,
+        record: &CallRecord,
+        estimate: Duration,
+        job: F,
+    ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send + 'static,
+    {
         let progress = self.progress();
         let _waiting = Waiting::new(&self.in_flight, Arc::clone(&progress.abandoned));
         let queued = record.queue();
@@ -112,7 +127,7 @@ impl Executor {
             let running = queued.start();
             attempt(running.record(), &progress, job)
         };
-        let work = if estimate < INLINE && !self.hook_waits() {
+        let work = if is_short(estimate) && !self.hook_waits() {
             match inline::run(work) {
                 Ok(result) => return result,
                 Err(work) => work,
@@ -120,7 +135,7 @@ impl Executor {
         } else {
             work
         };
-        let Some(place) = Place::take(&self.queued, self.max_queued) else {
+        let Some(place) = Place::take(&self.queued, max_queued) else {
             self.counters.refused_for_queue.add_one();
             return Err(Error::Overloaded { scarce: Scarce::Places });
         };
@@ -156,6 +171,11 @@ impl Executor {
         self.stopped.store(true, Ordering::Relaxed);
         self.in_flight.load(Ordering::Relaxed)
     }
+}
+
+/// Whether work that is expected to take so long is done on the thread that serves.
+fn is_short(estimate: Duration) -> bool {
+    estimate < INLINE
 }
 
 /// Runs a job, or a piece of one, under its checkpoint; a panic is recorded and becomes its error.

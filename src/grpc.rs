@@ -1,6 +1,7 @@
 //! What all who speak gRPC know: the methods, responses that are waited for, and how they end.
 
 mod method;
+mod middleware;
 
 use std::{convert::Infallible, pin::Pin};
 
@@ -10,7 +11,10 @@ use tonic::{
     codegen::http::{HeaderMap, HeaderValue, Response},
 };
 
-pub(crate) use self::method::Method;
+pub(crate) use self::{
+    method::Method,
+    middleware::{GrpcService, Middleware, layer},
+};
 
 /// An error of a body, whoever reads it.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

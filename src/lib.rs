@@ -70,7 +70,6 @@ mod ops;
 mod otlp;
 mod panics;
 mod pem;
-mod prefix;
 mod priority;
 mod read;
 pub mod reload;

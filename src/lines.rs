@@ -1,12 +1,12 @@
 //! Files of lines that people write: tokens, headers.
 
-/// The lines of a file that say something, with their numbers, without what is around them.
+/// The lines of a file that are neither empty nor comments, with their numbers, without the spaces around them.
 ///
-/// Empty lines and those that begin with `#` say nothing. Read is what Unix and Windows write: UTF-8, with a byte order mark or
-/// without, and UTF-16 with one; lines end in LF or CRLF.
+/// Comments begin with `#`. The file may be as Unix and Windows write it: UTF-8, with a byte order mark or without, or UTF-16
+/// with one; lines end in LF or CRLF.
 ///
 /// # Errors
-/// Why it is no such file. What is in it is not repeated, since it may be secret.
+/// Why it is no such file. The content is not repeated, since it may be secret.
 pub(crate) fn lines(content: &[u8]) -> Result<Vec<(usize, String)>, String> {
     let text = text(content)?;
     let mut lines = Vec::new();

@@ -14,7 +14,7 @@ use std::{
 use clap::CommandFactory as _;
 use evenkeel::{
     cli::{
-        self, Cli, Command,
+        self, Answer, Cli, Command,
         health::HealthArgs,
         interrupt::{Interrupts, Stage},
         text,
@@ -25,7 +25,7 @@ use evenkeel::{
     server::{self, Server},
     shutdown::Signals,
     streams::Blocking,
-    telemetry::Level,
+    telemetry::{self, Format, Level},
 };
 use mimalloc::MiMalloc;
 use tokio::sync::oneshot;
@@ -55,18 +55,20 @@ fn main() -> ExitCode {
                 Err(answer) => explain(&answer),
             },
         },
-        Err(answer) => explain(&answer),
+        Err(Answer { answer, logs_json: true }) => log_refusal(answer),
+        Err(Answer { answer, logs_json: false }) => explain(&answer),
     }
 }
 
 fn serve(arguments: ServeArgs) -> ExitCode {
     let (effective, file) = (arguments.effective.clone(), arguments.config.clone());
+    // A reader of JSON is not given a line that is none.
+    let is_json = arguments.log_format == Format::Json;
     let Configs { mut server, serving_threads, telemetry } = match arguments.into_configs() {
         Ok(configs) => configs,
+        Err(error) if is_json => return log_refusal(effective.explain(&error)),
         Err(error) => return fail(EXIT_USAGE, effective.explain(&error)),
     };
-    // A reader of JSON is not given a line that is none.
-    let is_json = telemetry.is_json();
     let (level, lines) = telemetry.install();
     let max_connections = &mut server.connections.max_connections;
     *max_connections = descriptors::fit(*max_connections);
@@ -86,6 +88,16 @@ fn serve(arguments: ServeArgs) -> ExitCode {
             if is_json { ExitCode::from(code) } else { fail(code, error) }
         }
     }
+}
+
+/// Writes why the server does not even start to a log of JSON.
+fn log_refusal(error: impl Display) -> ExitCode {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+    let (_, lines) = telemetry::Config::refusals().install();
+    tracing::error!(error = text, "the server does not start");
+    lines.finish();
+    ExitCode::from(EXIT_USAGE)
 }
 
 fn print_config(arguments: ServeArgs) -> ExitCode {

@@ -16,46 +16,18 @@ pub(crate) use route::Route;
 
 use std::{
     array,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use tonic::Code;
 
 use self::{calls::Calls, route::Routes};
-use crate::{error::Error, grpc::Method};
-
-/// Counts up; wraps after some 10^19.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    fn add(&self, amount: u64) {
-        self.0.fetch_add(amount, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Something that is there for a while, counted as long as this is.
-#[derive(Debug, Default)]
-pub(crate) struct Level(AtomicU64);
-
-impl Level {
-    fn rise(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn fall(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use crate::{
+    counters::{Counter, Gauge},
+    error::Error,
+    grpc::Method,
+};
 
 /// What the calls of one method of the tensor service compute, and how long they wait for it.
 #[derive(Debug)]
@@ -79,9 +51,9 @@ pub(crate) struct Metrics {
     pub(crate) calls: [Calls; Method::COUNT],
     pub(crate) work: [Work; Method::TENSOR_OPS],
     /// Jobs that wait for a thread.
-    pub(crate) queued: Level,
+    pub(crate) queued: Gauge,
     /// Jobs that are computed.
-    pub(crate) running: Level,
+    pub(crate) running: Gauge,
     pub(crate) refused: [Counter; Reason::COUNT],
     pub(crate) routes: Routes,
     pub(crate) panics: Counter,
@@ -94,8 +66,8 @@ impl Default for Metrics {
         Self {
             calls: array::from_fn(|_| Calls::default()),
             work: array::from_fn(|_| Work::default()),
-            queued: Level::default(),
-            running: Level::default(),
+            queued: Gauge::default(),
+            running: Gauge::default(),
             refused: array::from_fn(|_| Counter::default()),
             routes: Routes::default(),
             panics: Counter::default(),
@@ -107,14 +79,14 @@ impl Default for Metrics {
 impl Metrics {
     /// A call has come.
     pub(crate) fn started(&self, method: Method) {
-        self.calls[method.index()].started.add(1);
+        self.calls[method.index()].started.add_one();
     }
 
     /// A call has ended with this status, so long after it came.
     pub(crate) fn handled(&self, method: Method, code: Code, took: Duration) {
         let calls = &self.calls[method.index()];
         calls.handling.observe(took);
-        calls.handled[code as usize].add(1);
+        calls.handled[code as usize].add_one();
     }
 
     /// How many calls have come and not ended.
@@ -134,12 +106,12 @@ impl Metrics {
 
     /// A job waits for a thread.
     pub(crate) fn job_waits(&self) {
-        self.queued.rise();
+        self.queued.add_one();
     }
 
     /// A job waits no longer; `waited`: so long, until it had a thread, or `None`, if it was abandoned.
     pub(crate) fn job_waits_no_longer(&self, method: Method, waited: Option<Duration>) {
-        self.queued.fall();
+        self.queued.subtract(1);
         if let Some(waited) = waited {
             self.waited(method, waited);
         }
@@ -147,12 +119,12 @@ impl Metrics {
 
     /// A job, or a piece of one, is computed.
     pub(crate) fn job_runs(&self) {
-        self.running.rise();
+        self.running.add_one();
     }
 
     /// A job, or a piece of one, is computed no longer.
     pub(crate) fn job_runs_no_longer(&self) {
-        self.running.fall();
+        self.running.subtract(1);
     }
 
     /// A job has waited so long for a thread.
@@ -171,7 +143,7 @@ impl Metrics {
 
     /// How many jobs wait, and how many are computed.
     #[cfg(test)]
-    pub(crate) fn jobs(&self) -> (u64, u64) {
+    pub(crate) fn jobs(&self) -> (usize, usize) {
         (self.queued.get(), self.running.get())
     }
 
@@ -190,13 +162,13 @@ impl Metrics {
 
     /// Something that serves a call has panicked.
     pub(crate) fn panicked(&self) {
-        self.panics.add(1);
+        self.panics.add_one();
     }
 
     /// A request was understood: what is computed, on elements of which dtype.
     pub(crate) fn operation(&self, method: Method, kind: Kind, elements: Elements) {
         if let Some(work) = self.work.get(method.index()) {
-            work.operations[kind.index()][elements as usize].add(1);
+            work.operations[kind.index()][elements as usize].add_one();
         }
     }
 
@@ -231,6 +203,6 @@ impl Metrics {
             // Nobody was refused anything; the call's code tells. A panic is counted where it happens.
             Error::Cancelled | Error::Panicked => return,
         };
-        self.refused[reason as usize].add(1);
+        self.refused[reason as usize].add_one();
     }
 }

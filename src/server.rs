@@ -11,6 +11,7 @@ mod health;
 mod metadata;
 mod protocol;
 mod running;
+mod stack;
 mod tls;
 mod tokens;
 mod transport;
@@ -48,14 +49,10 @@ use crate::{
     scrape::{Certificate, Endpoint, Exposition},
     server::{
         calls::{CallSettings, MakeCallService},
-        codec_errors::CodecErrors,
         compression::Compression,
-        deadline::Deadline,
-        front::Front,
         health::Health,
-        protocol::OnlyGrpc,
-        tokens::{Authorize, Tokens},
-        web::{MakeWebService, Web},
+        stack::MakeWebService,
+        tokens::Tokens,
     },
     service::{Codec, Service},
     watched::Reloads,
@@ -214,14 +211,14 @@ impl Server {
         let codec = TensorOpsServiceServer::new(Codec(Arc::clone(&service))).max_decoding_message_size(limit);
         let buffers = executor.buffers().clone();
         let service = (!config.codec_path).then_some(service);
-        let tensors = Direct::new(CodecErrors::new(codec, limit), service, buffers.clone(), limit);
+        let direct = Direct::new(service, buffers, limit);
         let others = Routes::default()
             .add_service(health_service.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .prepare();
         let calls = MakeCallService::new(CallSettings {
-            service: OnlyGrpc::new(Authorize::new(Deadline::new(Front::new(tensors, others)), tokens)),
+            service: stack::calls(tokens, direct, codec, limit, others),
             counters: Arc::clone(&counters),
             recorder: recorder.clone(),
             budget: Budget::new(config.admission.bytes_in_flight(limit), limit),
@@ -234,10 +231,10 @@ impl Server {
         tracing::info!(%address, max_message_bytes = limit, "serving");
 
         let life = Life { listener, drain_timeout: config.drain_timeout, counters, executor, recorder, health };
-        match Web::new(&config.web) {
+        match web::cors(&config.web) {
             None => life.live(Transport::new(calls, settings, tls, metrics), shutdown).await,
-            Some(web) => {
-                life.live(Transport::new(MakeWebService::new(calls, web), settings, tls, metrics), shutdown).await
+            Some(cors) => {
+                life.live(Transport::new(MakeWebService::new(calls, cors), settings, tls, metrics), shutdown).await
             }
         }
     }

@@ -18,6 +18,10 @@ pub(crate) use lines::lost;
 
 use crate::{panics, setting};
 
+/// What is logged of the HTTP/2 library, unless the directives name it: nothing. It warns of frames that are wrong, one by one, and a
+/// client can send a hundred thousand of them in a second: no line of a call would find its place among those.
+const HTTP2: &str = "h2=off";
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -36,7 +40,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// `directives` are those of [`EnvFilter`]: a level, or a list such as `warn,evenkeel=debug`.
+    /// `directives` are those of [`EnvFilter`]: a level, or a list such as `warn,evenkeel=debug`. The HTTP/2 library is silent
+    /// unless one of them names it, as `debug,h2=debug` does.
     ///
     /// # Errors
     /// Names `log-level` when the directives cannot be read. A single word that is no level is refused too: to
@@ -51,13 +56,13 @@ impl Config {
         if let Some(word) = word {
             return Err(refuse(format!("'{word}' is not a level; for a crate, write '{word}=debug'")));
         }
-        let filter = EnvFilter::builder().parse(directives).map_err(|error| refuse(error.to_string()))?;
+        let filter = EnvFilter::builder().parse(format!("{HTTP2},{directives}")).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { filter, format })
     }
 
-    /// Whether lines of the log are JSON.
-    pub fn is_json(&self) -> bool {
-        self.format == Format::Json
+    /// Errors in JSON: the log of a server that cannot start, whose own settings may be what is wrong.
+    pub fn refusals() -> Self {
+        Self { filter: EnvFilter::default().add_directive(LevelFilter::ERROR.into()), format: Format::Json }
     }
 
     /// Makes these logs the process's logs. Panics are logged from here on, and no longer written by the thread that
@@ -80,7 +85,7 @@ impl Config {
     }
 }
 
-/// The default hook writes to standard error itself, and waits for whoever reads that.
+/// Logs a panic. The default hook writes to standard error itself, and waits until that is read.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panics::message(panic.payload());
     let (thread, location) = (thread::current(), panic.location().map(ToString::to_string));
@@ -90,7 +95,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(panic = message, location, thread = thread.name(), backtrace, "panicked");
 }
 
-/// What the installed logs let through, to be changed while the process runs.
+/// The filter of the installed logs, which can be changed while the process runs.
 #[derive(Debug)]
 pub struct Level(reload::Handle<EnvFilter, Registry>);
 

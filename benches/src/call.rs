@@ -1,6 +1,7 @@
 //! A request, prepared once and sent as it is, and how its answer is checked.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
+use evenkeel_frames::{PREFIX, encoded};
 use evenkeel_proto::v1 as pb;
 use http::Uri;
 use prost::Message;
@@ -10,9 +11,6 @@ use crate::{
     data::{self, ROW, Tolerance, check_layer_norm},
     echo, kserve,
 };
-
-/// A gRPC message is preceded by a flag and its length.
-const PREFIX: usize = 5;
 
 /// A unary call.
 #[derive(Clone, Debug)]
@@ -50,20 +48,20 @@ impl Call {
         let request =
             pb::NormalizeRequest { kind: pb::NormKind::Layer.into(), input: Some(tensor), ..Default::default() };
         let path = "/evenkeel.v1.TensorOpsService/Normalize";
-        Self { path, body: framed(&request), input, answer: Answer::Normalized(tolerance) }
+        Self { path, body: encoded(&request), input, answer: Answer::Normalized(tolerance) }
     }
 
     /// The same bytes to the echo.
     pub(crate) fn echo(bytes: usize) -> Self {
         let input = data::float32(bytes);
-        let body = framed(&echo::Payload { data: input.clone() });
+        let body = encoded(&echo::Payload { data: input.clone() });
         Self { path: echo::PATH, body, input, answer: Answer::Echo }
     }
 
     /// The same to a KServe server's model `layer_norm`.
     pub(crate) fn infer(bytes: usize) -> Self {
         let input = data::float32(bytes);
-        let body = framed(&kserve::ModelInferRequest::layer_norm(shape(bytes), input.clone()));
+        let body = encoded(&kserve::ModelInferRequest::layer_norm(shape(bytes), input.clone()));
         Self { path: kserve::PATH, body, input, answer: Answer::Inferred }
     }
 
@@ -92,14 +90,4 @@ impl Call {
 
 fn shape(bytes: usize) -> Vec<i64> {
     [bytes / 4 / ROW, ROW].map(|dim| dim as i64).to_vec()
-}
-
-/// The message as gRPC sends it, uncompressed.
-fn framed(message: &impl Message) -> Bytes {
-    let len = message.encoded_len();
-    let mut body = BytesMut::with_capacity(PREFIX + len);
-    body.put_u8(0);
-    body.put_u32(u32::try_from(len).expect("no request is above 4 GiB"));
-    message.encode(&mut body).expect("a BytesMut grows");
-    body.freeze()
 }

@@ -27,7 +27,7 @@ impl<'a> Arbitrary<'a> for Case {
                 edit(u, &mut message)?;
             }
         }
-        let mut bytes = framed(&message);
+        let mut bytes = framed(&message).to_vec();
         let mut trailers = false;
         match u.int_in_range(0..=15)? {
             0 => bytes.truncate(u.int_in_range(0..=bytes.len())?),

@@ -78,7 +78,7 @@ fuzz_target!(|case: Case| {
     let expected = merged(order, partials());
     assert_eq!(merged(order, partials().collect::<Vec<_>>().into_iter().rev()), expected, "in the other order");
 
-    let frames = || messages.iter().map(|message| Frame::data(framed(&message.encode_to_vec()).into())).collect();
+    let frames = || messages.iter().map(|message| Frame::data(framed(&message.encode_to_vec()))).collect();
     let (direct, codec) = servers().both("MeasureGradients", frames);
     assert!(direct == codec, "{direct:?} and {codec:?}");
     // OK or INVALID_ARGUMENT, and nothing else.

@@ -21,22 +21,22 @@ pub(super) struct FileArgs {
     #[arg(value_name = "INPUT")]
     pub(super) input: PathBuf,
 
-    /// The result, .npy or .safetensors; a file that is there is replaced. `-` is standard output. Default: INPUT with the
-    /// operation in front of its extension, such as digits.layer.npy, which must not be there yet. INPUT itself is never
+    /// Where the result goes: a .npy or .safetensors file, which is replaced if it exists; `-` is standard output. Default: INPUT
+    /// with the operation in front of its extension, such as digits.layer.npy, which must not exist yet. INPUT itself is never
     /// overwritten.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Overwrite the result if `--output` is not given.
+    /// Replace the default result if it exists, where `--output` is not given.
     #[arg(long)]
     force: bool,
 
-    /// Take only the tensors of a .safetensors file whose name this is or matches (`*`, `?`, `[ab]`, `{a,b}`), and write
-    /// only those; may be given several times. Default: all.
+    /// Take only the tensors of a .safetensors file that have this name or match this pattern (`*`, `?`, `[ab]`, `{a,b}`), and
+    /// write only those; may be given several times. Default: all.
     #[arg(long, value_name = "GLOB")]
     tensor: Vec<String>,
 
-    /// Leave out the tensors whose name this is or matches; may be given several times.
+    /// Leave out the tensors that have this name or match this pattern; may be given several times.
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
 }
@@ -57,7 +57,7 @@ impl FileArgs {
     /// take a tensor of so many dimensions.
     pub(super) async fn open(&self, operation: &str, takes: fn(usize) -> bool) -> Result<Opened, Error> {
         let (arguments, operation) = (self.clone(), operation.to_owned());
-        // A pipe may take as long as it likes.
+        // Reading a pipe takes as long as its writer does.
         blocking(move || arguments.open_now(&operation, takes)).await
     }
 
@@ -72,7 +72,7 @@ impl FileArgs {
             Some(path) => Target::named("--output", path, format),
             None => Target::beside(input, operation, *force, format),
         };
-        // What is wrong without a look into the input is said without one: it may be a pipe that takes long.
+        // Errors that do not depend on the input come before it is read: it may be a pipe that takes long.
         if let Some(format) = Format::of(input) {
             early(format)?.keep_off_inputs([input.as_path()])?;
         }
@@ -87,7 +87,7 @@ impl FileArgs {
             .collect();
         if let (Some(first), false) = (contents.tensors.first(), computed.contains(&true)) {
             let reason = format!(
-                "there is nothing to compute: tensor '{}', {} of shape {:?}, would be passed on, as all others",
+                "there is nothing to compute: tensor '{}', {} of shape {:?}, would be copied unchanged, and so would all others",
                 text::name(&first.name),
                 element::name(first.dtype),
                 first.shape

@@ -84,11 +84,11 @@ struct Options {
     #[arg(long)]
     error_if_nonfinite: bool,
 
-    /// A norm that was reduced elsewhere, of gradients of which INPUT holds a part; for `--mode norm`.
+    /// The norm of all gradients, measured elsewhere, where INPUT holds only some of them; for `--mode norm`.
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     total_norm: Option<f64>,
 
-    /// What is added to the norm before the threshold is divided by it; not for `--mode value`. Default: 1e-6, PyTorch's;
+    /// Added to the norm before the threshold is divided by it; not for `--mode value`. Default: 1e-6, PyTorch's;
     /// Optax and TensorFlow have 0.
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     epsilon: Option<f64>,
@@ -132,6 +132,7 @@ impl ClipArgs {
     pub async fn run(self, stage: Stage) -> Result<(), Error> {
         let Self { files, report: how, server, options } = self;
         let opened = files.open("clipped", |_| true).await?;
+        opened.target.keep_off_inputs(server.files())?;
         let reached = server.reach().await?;
         let sizes: Vec<(usize, usize)> = opened
             .contents
@@ -170,7 +171,7 @@ impl ClipArgs {
         for tensor in &opened.contents.tensors {
             if element::computed(tensor.dtype).is_some() {
                 let comparison = comparisons.next().unwrap_or_default();
-                let share = share(comparison.changed, tensor.elements());
+                let share = share(comparison.changed, tensor.elements(), 0.0);
                 report.compared(tensor, comparison, percent(share), share.into());
             } else if let Some((tensor, to)) = passed.next() {
                 let summary = run::pass_on(tensor.clone(), to, !how.is_quiet(), progress.clone()).await?;
@@ -178,7 +179,7 @@ impl ClipArgs {
             }
         }
         progress.finish();
-        // The server of the command's own ends when nobody is connected any more.
+        // The command's own server ends when its last client has disconnected.
         drop(gradients);
         session.close().await?;
         opened.contents.expect_unchanged()?;
@@ -245,7 +246,7 @@ impl Gradients {
                 self.send(parcels(false).into_iter().map(|parcel| (parcel, request.clone())).collect(), None).await
             }
             Mode::Value => {
-                // Of nobody's interest where it was not measured.
+                // Where the norm was not measured, nothing reports it.
                 let total = Some(total.unwrap_or(f64::NAN));
                 self.send(parcels(false).into_iter().map(|parcel| (parcel, request.clone())).collect(), total).await
             }

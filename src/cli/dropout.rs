@@ -1,9 +1,10 @@
 //! `evenkeel dropout`: drops elements of the tensors of a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use evenkeel_client::DType;
+use evenkeel_kernels::{Dropout, DropoutKind, DropoutScaling};
 use evenkeel_proto::v1 as pb;
 use safetensors::Dtype;
 
@@ -22,18 +23,29 @@ use super::{
     tasks::{all, blocking},
 };
 
-/// What is dropped together, and what takes its place.
+/// Which elements share a draw, and what replaces those that are dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// One draw for every element; dropped ones become 0.
     #[default]
     Element,
-    /// One draw for every (n, c).
+    /// One draw for each channel of each sample.
     Channel,
     /// One draw for every element; an affine map keeps mean and variance.
     Alpha,
-    /// As `alpha`, with one draw for every (n, c).
+    /// As `alpha`, with one draw for each channel of each sample.
     FeatureAlpha,
+}
+
+impl From<Kind> for DropoutKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Element => Self::Element,
+            Kind::Channel => Self::Channel,
+            Kind::Alpha => Self::Alpha,
+            Kind::FeatureAlpha => Self::FeatureAlpha,
+        }
+    }
 }
 
 impl From<Kind> for pb::DropoutKind {
@@ -53,8 +65,17 @@ pub enum Scaling {
     /// They are multiplied by 1 / (1 - p).
     #[default]
     Inverted,
-    /// They stay what they are.
+    /// They keep their values.
     None,
+}
+
+impl From<Scaling> for DropoutScaling {
+    fn from(scaling: Scaling) -> Self {
+        match scaling {
+            Scaling::Inverted => Self::Inverted,
+            Scaling::None => Self::None,
+        }
+    }
 }
 
 impl From<Scaling> for pb::DropoutScaling {
@@ -102,7 +123,7 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 0)]
     offset: u64,
 
-    /// What is dropped together, and what takes its place.
+    /// Which elements share a draw, and what replaces those that are dropped.
     #[arg(long, value_enum, default_value_t)]
     kind: Kind,
 
@@ -134,6 +155,19 @@ impl Options {
         opened.contents.tensors.iter().zip(&opened.computed).map(draws).collect()
     }
 
+    /// Says what does not fit about a tensor that cannot be cut because of it, and is longer than a message: the server would
+    /// only say that it is.
+    fn expect_fit(&self, tensor: &Stored, draws: Option<&Draws>, input: &Path) -> Result<(), Error> {
+        if draws.is_none_or(Draws::fit) {
+            return Ok(());
+        }
+        let Self { p, seed, offset, kind, scaling, channel_axis } = *self;
+        let (kind, scaling) = (kind.into(), scaling.into());
+        let violations =
+            Dropout { p, seed, offset, kind, scaling, channel_axis }.check("input.shape", Some(&tensor.shape));
+        Error::of_arguments(&violations, input, &[&tensor.name]).map_or(Ok(()), Err)
+    }
+
     /// Whether a tensor of so many dimensions can have its elements dropped: a number by itself has no channels.
     fn takes(&self) -> fn(usize) -> bool {
         if self.by_channel() { |rank| rank > 0 } else { |_| true }
@@ -159,15 +193,19 @@ impl DropoutArgs {
     pub async fn run(self, stage: Stage) -> Result<(), Error> {
         let Self { files, report: how, server, options, mask } = self;
         let opened = files.open("dropout", options.takes()).await?;
+        opened.target.keep_off_inputs(server.files())?;
         let mask = mask.map(|path| Target::named("--mask", &path, opened.format)).transpose()?;
         if let Some(mask) = &mask {
-            mask.keep_off_inputs([files.input.as_path()])?;
+            mask.keep_off_inputs(server.files().chain([files.input.as_path()]))?;
             mask.keep_off_read(&opened.contents.read)?;
             mask.keep_off_output(&opened.target)?;
             mask.lay_out(&mask_forms(&opened, &options.draws(&opened, usize::MAX)), &Contents::default())?;
         }
         let reached = server.reach().await?;
         let draws = options.draws(&opened, reached.limit());
+        for (tensor, draws) in opened.contents.tensors.iter().zip(&draws) {
+            options.expect_fit(tensor, draws.as_ref(), &files.input)?;
+        }
         let (output, to) = opened.create().await?;
         let masks = match mask.clone() {
             Some(mask) => Some(create(mask, mask_forms(&opened, &draws), Contents::default()).await?),
@@ -195,7 +233,7 @@ impl DropoutArgs {
                 .run(&session.client(), options, how.tell(Tell::Summaries), &progress)
                 .await
                 .map_err(|error| error.of_input(&files.input, &[&tensor.name]))?;
-            let kept = share(kept, tensor.elements());
+            let kept = share(kept, tensor.elements(), 1.0);
             report.compared(tensor, comparison, percent(kept), kept.into());
             offset = offset.wrapping_add(count);
         }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use evenkeel_client as client;
+use evenkeel_kernels::{Violation, Violations};
 use rustls::InvalidMessage;
 
 use super::{security::Refused, text};
@@ -113,9 +114,19 @@ impl Error {
             return Self::file(input, error);
         }
         let client::Error::InvalidArgument { violations, message } = error else { return Self::Call(error) };
-        let Some(client::FieldViolation { field, description }) = violations.into_iter().next() else {
-            return Self::usage("arguments", message);
-        };
+        match violations.into_iter().next() {
+            Some(client::FieldViolation { field, description }) => Self::of_field(&field, &description, input, names),
+            None => Self::usage("arguments", message),
+        }
+    }
+
+    /// As [`of_call`](Self::of_call), of what is wrong with arguments that were not sent.
+    pub(super) fn of_arguments(violations: &Violations, input: &Path, names: &[&str]) -> Option<Self> {
+        let Violation { field, reason } = violations.iter().next()?;
+        Some(Self::of_field(field, reason, input, names))
+    }
+
+    fn of_field(field: &str, description: &str, input: &Path, names: &[&str]) -> Self {
         let (top, rest) = field.split_at(field.find(['.', '[']).unwrap_or(field.len()));
         match top {
             "input" | "gradients" => {

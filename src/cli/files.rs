@@ -10,24 +10,30 @@ mod safetensors;
 mod selection;
 mod shards;
 mod source;
+mod unique;
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use ::safetensors::Dtype;
 use bytes::Bytes;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use evenkeel_proto::v1 as pb;
 
-use self::{identity::Identity, selection::Failure};
+use self::{identity::Identity, selection::Failure, source::expect_memory};
 pub(super) use self::{
     output::{Output, Target, Writer, commit},
     selection::Selection,
     source::{STANDARD, Source},
 };
 use super::{error::Error, text};
+
+/// The most dimensions of a tensor: NumPy's limit, PyTorch's, and the service's.
+const MAX_RANK: usize = 64;
 
 /// The formats, by their extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +106,13 @@ pub(super) struct Form {
     pub(super) shape: Vec<usize>,
     /// In bytes.
     pub(super) len: usize,
+}
+
+/// Whether a tensor of this shape could be held if its zeros were ones: NumPy and ndarray refuse others, and so products of
+/// some dimensions are numbers.
+fn is_an_array(shape: &[usize], size: usize) -> bool {
+    let bytes = shape.iter().filter(|&&dim| dim != 0).try_fold(size, |bytes, &dim| bytes.checked_mul(dim));
+    bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok())
 }
 
 /// What a file holds.
@@ -221,23 +234,24 @@ pub(super) struct TensorPath {
     name: Option<String>,
 }
 
-impl FromStr for TensorPath {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A path may hold colons (`C:\`), and so may a name; the extension stands between the two.
-        const SEPARATOR: &str = ".safetensors:";
-        Ok(match text.find(SEPARATOR) {
-            Some(dot) => {
-                let (path, name) = text.split_at(dot + SEPARATOR.len());
-                Self { path: path[..path.len() - 1].into(), name: Some(name.to_owned()) }
-            }
-            None => Self { path: text.into(), name: None },
-        })
-    }
-}
-
 impl TensorPath {
+    /// How clap reads a flag of this kind.
+    pub(super) fn parser() -> impl TypedValueParser<Value = Self> {
+        OsStringValueParser::new().try_map(|argument| Self::parse(&argument))
+    }
+
+    fn parse(argument: &OsStr) -> Result<Self, String> {
+        // A path may hold colons, and so may a name; the extension stands between the two.
+        const SEPARATOR: &[u8] = b".safetensors:";
+        let bytes = argument.as_bytes();
+        let Some(dot) = bytes.windows(SEPARATOR.len()).position(|window| window == SEPARATOR) else {
+            return Ok(Self { path: argument.into(), name: None });
+        };
+        let (path, name) = bytes.split_at(dot + SEPARATOR.len());
+        let name = str::from_utf8(name).map_err(|_| "the name of the tensor is not UTF-8")?;
+        Ok(Self { path: OsStr::from_bytes(&path[..path.len() - 1]).into(), name: Some(name.to_owned()) })
+    }
+
     /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -267,7 +281,8 @@ impl TensorPath {
             let (name, dtype) = (text::name(&tensor.name), element::name(tensor.dtype));
             return Err(Error::file(path, format!("tensor '{name}': elements of {dtype} are not computed with")));
         };
-        let data = tensor.read(0, tensor.len).map_err(|error| Error::file(path, error))?;
+        let data = expect_memory(tensor.len).and_then(|()| tensor.read(0, tensor.len));
+        let data = data.map_err(|error| Error::file(path, error))?;
         read.iter().try_for_each(Read::expect_unchanged)?;
         Ok((element::message(dtype, &tensor.shape, data), read))
     }
@@ -275,10 +290,12 @@ impl TensorPath {
 
 #[cfg(test)]
 mod tests {
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
+
     use super::*;
 
     fn parse(text: &str) -> (String, Option<String>) {
-        let Ok(TensorPath { path, name }) = text.parse();
+        let TensorPath { path, name } = TensorPath::parse(OsStr::new(text)).expect("text is UTF-8");
         (path.display().to_string(), name)
     }
 
@@ -288,6 +305,16 @@ mod tests {
         assert_eq!(parse("a:b/w.safetensors"), ("a:b/w.safetensors".to_owned(), None));
         assert_eq!(parse("c:/w.safetensors:ln.weight"), ("c:/w.safetensors".to_owned(), Some("ln.weight".to_owned())));
         assert_eq!(parse("w.safetensors:a:b"), ("w.safetensors".to_owned(), Some("a:b".to_owned())));
+    }
+
+    #[test]
+    fn a_path_need_not_be_text_and_a_name_is() {
+        let path = |bytes: &[u8]| TensorPath::parse(&OsString::from_vec(bytes.to_vec()));
+        assert!(path(b"\xff.npy").is_ok_and(|it| it.path.as_os_str().as_bytes() == b"\xff.npy" && it.name.is_none()));
+        let named = path(b"\xff.safetensors:a").expect("the name is text");
+        assert_eq!(named.path.as_os_str().as_bytes(), b"\xff.safetensors");
+        assert_eq!(named.name.as_deref(), Some("a"));
+        assert!(path(b"a.safetensors:\xff").is_err_and(|error| error.contains("UTF-8")));
     }
 
     #[test]

@@ -25,8 +25,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The flags of `evenkeel health`.
 #[derive(Args, Clone, Debug)]
 pub struct HealthArgs {
-    /// The server, HOST:PORT or a URL such as `http://127.0.0.1:50051`. Default: the address it was told to listen on, with TLS if one of the
-    /// flags for it is given.
+    /// The server, HOST:PORT or a URL such as `http://127.0.0.1:50051`. Default: the address of `--listen`, with TLS if a flag for TLS is given.
     #[arg(long, value_name = "URL", env = "EVENKEEL_SERVER")]
     pub server: Option<String>,
 
@@ -34,7 +33,7 @@ pub struct HealthArgs {
     #[arg(long, value_name = "ADDR", env = "EVENKEEL_LISTEN", default_value_t = DEFAULT_LISTEN)]
     pub listen: Address,
 
-    /// The server's file of settings, of which `listen` counts here.
+    /// The server's configuration file, of which the key `listen` is used.
     #[arg(long, value_name = "FILE", env = "EVENKEEL_CONFIG")]
     pub config: Option<PathBuf>,
 
@@ -57,7 +56,7 @@ pub enum Error {
     /// A flag for TLS or the token cannot be used, or not with this server.
     #[error(transparent)]
     Usage(#[from] Refused),
-    /// Nobody answers there, or not the one that should.
+    /// No server answers there, or another than the expected one.
     #[error("{url}: cannot connect: {}", causes(source))]
     Connect {
         /// The server.
@@ -133,7 +132,7 @@ impl HealthArgs {
             Ok(Ok(ServingStatus::Serving)) => {
                 let line = format!("{}\n", ServingStatus::Serving.as_str_name());
                 match Blocking(io::stdout()).write_all(line.as_bytes()) {
-                    // Whoever has closed it wants the exit code alone.
+                    // Where standard output is closed the exit code is enough.
                     Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
                     Ok(()) | Err(_) => Ok(()),
                 }

@@ -17,18 +17,24 @@ const EXIT_SIGNAL: i32 = 128;
 /// Sent to a process that writes more to a file than it may; Linux's number.
 const SIGXFSZ: i32 = 25;
 
-/// How far a command on files has come, for what is said of it if it is interrupted. Clones are the same.
+/// How far a command on files has come, for the message if it is interrupted. Clones share the stage.
 #[derive(Clone, Debug, Default)]
 pub struct Stage(Arc<AtomicU8>);
 
 /// A result is on its way to a pipe, a device or standard output.
 const DELIVERED: u8 = 1;
+/// Files are being given their names, all or none of them.
+const PLACED: u8 = 2;
 /// All results are where they should be.
-const DONE: u8 = 2;
+const DONE: u8 = 3;
 
 impl Stage {
     pub(super) fn delivers(&self) {
         self.0.store(DELIVERED, Ordering::Relaxed);
+    }
+
+    pub(super) fn places(&self) {
+        self.0.store(PLACED, Ordering::Relaxed);
     }
 
     pub(super) fn is_done(&self) {
@@ -38,7 +44,8 @@ impl Stage {
     /// What an interrupted command has written.
     pub fn written(&self) -> &'static str {
         match self.0.load(Ordering::Relaxed) {
-            DONE => "everything was written, and not everything said of it",
+            DONE => "everything was written, but the report was not printed whole",
+            PLACED => "either all files were written, or none was",
             DELIVERED => "part of the result may have been delivered, and no file was written",
             _ => "nothing was written",
         }
@@ -51,7 +58,7 @@ impl Stage {
 pub struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
-    /// `None`: whoever started the process has it ignore SIGHUP, as `nohup` does.
+    /// `None`: the process was started with SIGHUP ignored, as `nohup` starts it.
     hang_up: Option<Signal>,
     /// Not waited for: while it is caught, a file that is too large is an error of the write.
     _too_large: Signal,

@@ -39,7 +39,7 @@ pub enum Kind {
     Instance,
     /// Per sample and group of channels.
     Group,
-    /// Over axis 1, of one dimension over all: divided by the norm, to vectors of length 1.
+    /// Over axis 1, or over all elements of a tensor of one dimension: divided by the norm, so that vectors have length 1.
     L2,
 }
 
@@ -93,7 +93,7 @@ struct Options {
     groups: u32,
 
     /// Added to the variance. Default: 1e-5; for `--kind rms` 1.1920929e-7 (float64: 2.220446049250313e-16). For `--kind l2`
-    /// what elements are divided by at least. Default: 1e-12.
+    /// the least number that elements are divided by. Default: 1e-12.
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     eps: Option<f64>,
 
@@ -101,8 +101,8 @@ struct Options {
     #[arg(long, value_name = "AXIS", allow_hyphen_values = true)]
     channel_axis: Option<i32>,
 
-    /// Use the input's own statistics; `--training=false`: the running ones. Default: the running ones if they are
-    /// given.
+    /// Normalize by the input's own statistics; `--training=false`: by the running ones. Default: by the running ones if they
+    /// are given.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     training: Option<bool>,
 
@@ -111,19 +111,19 @@ struct Options {
     momentum: Option<f64>,
 
     /// Scale: a .npy file, or a tensor of a .safetensors file. Default: 1.
-    #[arg(long, value_name = "FILE[:NAME]")]
+    #[arg(long, value_name = "FILE[:NAME]", value_parser = TensorPath::parser())]
     weight: Option<TensorPath>,
 
-    /// Shift, likewise. Default: 0.
-    #[arg(long, value_name = "FILE[:NAME]")]
+    /// Shift: a file as for `--weight`. Default: 0.
+    #[arg(long, value_name = "FILE[:NAME]", value_parser = TensorPath::parser())]
     bias: Option<TensorPath>,
 
     /// The running mean; for `--kind batch`, `instance`.
-    #[arg(long, value_name = "FILE[:NAME]", requires = "running_var")]
+    #[arg(long, value_name = "FILE[:NAME]", value_parser = TensorPath::parser(), requires = "running_var")]
     running_mean: Option<TensorPath>,
 
-    /// The running variance.
-    #[arg(long, value_name = "FILE[:NAME]", requires = "running_mean")]
+    /// The running variance, beside `--running-mean`.
+    #[arg(long, value_name = "FILE[:NAME]", value_parser = TensorPath::parser(), requires = "running_mean")]
     running_var: Option<TensorPath>,
 }
 
@@ -163,9 +163,9 @@ impl NormalizeArgs {
         let statistics = statistics.map(|path| Target::named("--statistics", &path, opened.format)).transpose()?;
         let paths = options.paths();
         let read: Vec<_> = paths.iter().filter_map(|(_, path)| *path).map(TensorPath::path).collect();
-        opened.target.keep_off_inputs(read.iter().copied())?;
+        opened.target.keep_off_inputs(server.files().chain(read.iter().copied()))?;
         if let Some(statistics) = &statistics {
-            statistics.keep_off_inputs(read.into_iter().chain([files.input.as_path()]))?;
+            statistics.keep_off_inputs(server.files().chain(read).chain([files.input.as_path()]))?;
             statistics.keep_off_read(&opened.contents.read)?;
             statistics.keep_off_output(&opened.target)?;
             // Not even for RMS and L2, which have no mean: what a file holds should not depend on the kind.
@@ -185,9 +185,15 @@ impl NormalizeArgs {
         for (tensor, computed) in opened.contents.tensors.iter().zip(&opened.computed) {
             let dtype = element::computed(tensor.dtype).filter(|_| *computed);
             let cut = dtype.map(|dtype| {
-                let boxes = options
-                    .cut((tensor, dtype), &parameters, statistics.is_some(), reached.limit())
-                    .map_err(|needed| too_large(&files, tensor, needed, &reached))?;
+                let boxes = options.cut((tensor, dtype), &parameters, statistics.is_some(), reached.limit()).map_err(
+                    |needed| {
+                        // Arguments that do not fit the tensor may be why it cannot be cut.
+                        let misfit = options.misfit((tensor, dtype), &parameters);
+                        misfit
+                            .and_then(|found| Error::of_arguments(&found, &files.input, &[&tensor.name]))
+                            .unwrap_or_else(|| too_large(&files, tensor, needed, &reached))
+                    },
+                )?;
                 largest = largest.max(options.answer(&boxes, tensor, statistics.is_some()) + parameters.len());
                 Ok::<_, Error>((dtype, boxes))
             });

@@ -1,9 +1,11 @@
-//! What shells and `man` want to know of the command line.
+//! The command line as shells and `man` read it.
 
 use std::io;
 
-use clap::{Args, Command};
+use clap::{Arg, Args, Command};
 use clap_complete::Shell;
+
+use crate::config::SERVE;
 
 /// The flags of `evenkeel completions`.
 #[derive(Args, Clone, Copy, Debug)]
@@ -15,12 +17,31 @@ pub struct CompletionsArgs {
 
 impl CompletionsArgs {
     /// The script for the shell.
-    pub fn script(self, mut program: Command) -> Vec<u8> {
+    pub fn script(self, program: Command) -> Vec<u8> {
         let mut script = Vec::new();
         let name = program.get_name().to_owned();
-        clap_complete::generate(self.shell, &mut program, name, &mut script);
-        script
+        clap_complete::generate(self.shell, &mut with_default_flags(program), name, &mut script);
+        if self.shell == Shell::Bash { commands_first(&script) } else { script }
     }
+}
+
+/// The program with the flags of `serve`, which is meant where no command is named.
+fn with_default_flags(mut program: Command) -> Command {
+    let flags: Vec<Arg> = match program.find_subcommand_mut(SERVE) {
+        Some(serve) => serve.get_arguments().cloned().collect(),
+        None => Vec::new(),
+    };
+    program.args(flags)
+}
+
+/// Has bash offer commands where a word has not begun, or not as a flag: the first word could be either.
+fn commands_first(script: &[u8]) -> Vec<u8> {
+    const FIRST_WORD: &str = "            if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then\n";
+    const FLAG_OR_COMMAND: &str = "            if [[ ${cur} != -* && ${COMP_CWORD} -eq 1 ]] ; then
+                opts=\"$(compgen -X '-*' -W \"${opts}\")\"
+            fi
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then\n";
+    String::from_utf8_lossy(script).replacen(FIRST_WORD, FLAG_OR_COMMAND, 1).into_bytes()
 }
 
 /// The flags of `evenkeel man`.

@@ -1,4 +1,4 @@
-//! A progress bar for long work, where somebody watches.
+//! A progress bar on a terminal, for work that takes long.
 
 use std::{
     sync::{
@@ -10,12 +10,12 @@ use std::{
 
 use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Less than this is done before an eye has found the bar.
+/// Work on fewer bytes ends before a bar could be read.
 const LONG_BYTES: u64 = 16 << 20;
 /// How often the bar is drawn at least: it shows the time that has passed.
 const TICK: Duration = Duration::from_millis(200);
 
-/// What was done of a command's work. Clones count together.
+/// How much of a command's work is done. Clones share their counts.
 #[derive(Clone, Debug)]
 pub(super) struct Progress(Arc<Counts>);
 

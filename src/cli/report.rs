@@ -25,7 +25,7 @@ use crate::streams::Blocking;
 /// How much is said.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct ReportArgs {
-    /// Say nothing but errors: no table, no progress.
+    /// Print nothing but errors: no table, no progress bar.
     #[arg(long, short)]
     quiet: bool,
 
@@ -105,7 +105,7 @@ impl Report {
 
     /// Prints it, with the names of what was written: to standard output, or to standard error if that has the result.
     ///
-    /// That may take as long as a reader likes: whoever waits for it may stop.
+    /// This takes as long as the reader does; the caller may stop waiting.
     pub(super) async fn print(self, how: ReportArgs, written: &[&Target]) -> Result<(), Error> {
         if how.quiet {
             return Ok(());
@@ -113,11 +113,11 @@ impl Report {
         let paths: Vec<&Path> = written.iter().map(|target| target.path()).collect();
         let text = if how.json { self.json(&paths)? } else { self.table(&paths) };
         if written.iter().any(|target| target.is_standard_output()) {
-            // Nobody needs it: the result is where it should be.
+            // An error is not reported: the result is in its place.
             let _ = on_a_thread(move || Blocking(io::stderr()).write_all(text.as_bytes())).await;
             return Ok(());
         }
-        // Somebody who reads only the first lines (`| head`) has seen enough.
+        // A reader of the first lines alone (`| head`) is no error.
         match on_a_thread(move || Blocking(io::stdout()).write_all(text.as_bytes())).await {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
             Ok(()) | Err(_) => Ok(()),
@@ -193,10 +193,10 @@ pub(super) fn number(x: f64) -> Value {
     name.into()
 }
 
-/// Does what may block for ever on a thread that ends with the process.
+/// Runs work that may block for ever, on a thread that ends with the process.
 pub(super) async fn on_a_thread(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
     let (sender, receiver) = oneshot::channel();
-    // Nobody waits any more if the command was interrupted.
+    // The receiver is gone if the command was interrupted.
     thread::Builder::new().name("print".to_owned()).spawn(move || drop(sender.send(work())))?;
     receiver.await.unwrap_or_else(|_| Err(io::Error::other("it was not written")))
 }

@@ -53,7 +53,7 @@ impl Comparison {
 /// What is to be found out while the bytes are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tell {
-    /// Nothing: nobody will read it.
+    /// Nothing: no report is printed.
     Nothing,
     /// Mean, deviation and norm, before and after.
     Summaries,
@@ -110,7 +110,7 @@ pub(super) async fn pass_on(
     .await
 }
 
-/// Why a piece has no result: an error of the machine's, or of the call, which has to be told in the words of the input.
+/// Why a piece has no result: a local error, or that of a call, which is still to be told in the words of the input.
 #[derive(Debug)]
 pub(super) enum Failure {
     Here(Error),

@@ -18,7 +18,7 @@ pub(super) const HEADING: &str = "TLS and tokens, to reach a server";
 /// environment has those of the server as well.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SecurityArgs {
-    /// Certificates in PEM, one of which must have signed the server's. Default: those that the system trusts.
+    /// Certificates in PEM, one of which must have signed the server's certificate. Default: those that the system trusts.
     #[arg(long, value_name = "FILE", help_heading = HEADING, env = "EVENKEEL_CLIENT_TLS_CA")]
     pub tls_ca: Option<PathBuf>,
 
@@ -34,11 +34,11 @@ pub struct SecurityArgs {
     #[arg(long, value_name = "NAME", help_heading = HEADING, env = "EVENKEEL_CLIENT_TLS_SERVER_NAME")]
     pub tls_server_name: Option<String>,
 
-    /// A file whose first line, but for comments, is the token to send. It goes to another machine only over TLS.
+    /// A file whose first line that is no comment is the token to send. The token goes to another machine only over TLS.
     #[arg(long, value_name = "FILE", help_heading = HEADING, env = "EVENKEEL_CLIENT_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
 
-    /// Sends the token to another machine without TLS, too.
+    /// Send the token to another machine without TLS as well.
     #[arg(long, help_heading = HEADING, env = "EVENKEEL_CLIENT_ALLOW_PLAINTEXT")]
     pub allow_plaintext: bool,
 }
@@ -60,6 +60,12 @@ impl SecurityArgs {
         tls_ca.is_some() || tls_cert.is_some() || tls_key.is_some() || tls_server_name.is_some()
     }
 
+    /// The files that these flags name.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        let Self { tls_ca, tls_cert, tls_key, tls_server_name: _, token_file, allow_plaintext: _ } = self;
+        [tls_ca, tls_cert, tls_key, token_file].into_iter().flatten().map(PathBuf::as_path)
+    }
+
     /// The URL of a server that was given as a URL, or as HOST:PORT: then with TLS if a flag for TLS is given.
     ///
     /// # Errors
@@ -75,7 +81,7 @@ impl SecurityArgs {
                 Ok(server.to_owned())
             };
         }
-        // What may be a password is not repeated.
+        // A password that may be in it is not repeated.
         if server.contains('@') {
             return refuse(&format!("there is a user in it: {TAKEN}"));
         }

@@ -1,6 +1,6 @@
 //! The server that computes: one that was named, or one of the command's own.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use clap::Args;
 use evenkeel_client::{self as client, Builder, Client};
@@ -12,7 +12,7 @@ use crate::{
     server::Running,
 };
 
-/// What a busy server is asked again, and how long is waited at first; each time it is twice as long.
+/// How many times a busy server is asked again, and the wait before the first time; each wait is twice the one before.
 const TRIES: u32 = 8;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// Used buffers that a server of the command's own keeps: those of the pieces that are under way.
@@ -26,11 +26,11 @@ pub(super) struct ServerArgs {
     #[arg(long, value_name = "URL", env = "EVENKEEL_SERVER")]
     server: Option<String>,
 
-    /// How long each call may take, such as `30s`. Default: for ever.
+    /// How long each call may take, such as `30s`. Default: no limit.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<humantime::Duration>,
 
-    /// How long the server of `--server` may take to be connected to and to say something.
+    /// How long connecting to the server of `--server` may take, up to its first answer.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     connect_timeout: humantime::Duration,
 
@@ -39,7 +39,7 @@ pub(super) struct ServerArgs {
     security: SecurityArgs,
 }
 
-/// A time that somebody could wait for.
+/// A duration of at most [`MAX_DURATION`].
 pub(super) fn duration(text: &str) -> Result<humantime::Duration, String> {
     let duration: humantime::Duration = text.parse().map_err(|error: humantime::DurationError| error.to_string())?;
     if *duration > MAX_DURATION {
@@ -65,6 +65,11 @@ pub(super) struct Session {
 }
 
 impl ServerArgs {
+    /// The files that its flags name, whether a server is asked for them or not.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.security.files()
+    }
+
     /// Connects to the server that was named, and asks what it takes.
     pub(super) async fn reach(&self) -> Result<Reached, Error> {
         let Self { server, timeout, connect_timeout, security } = self;
@@ -104,7 +109,7 @@ async fn limit(client: &Client) -> Result<usize, Error> {
         }
         Err(status) => {
             let error = client.explain(status);
-            // With any status it speaks, and the calls themselves will tell.
+            // A server that answers with a status speaks gRPC: the calls themselves show what it takes.
             if matches!(error, client::Error::Status(_)) {
                 Ok(DEFAULT_MAX_MESSAGE_BYTES)
             } else {

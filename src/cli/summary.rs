@@ -181,9 +181,9 @@ pub(super) fn changed(dtype: DType, before: &[u8], after: &[u8]) -> u64 {
     before.chunks(size).zip(after.chunks(size)).map(count).sum()
 }
 
-/// `part` of `whole`; of nothing, all.
-pub(super) fn share(part: u64, whole: usize) -> f64 {
-    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+/// `part` of `whole`; or `of_nothing`, where there are no elements.
+pub(super) fn share(part: u64, whole: usize, of_nothing: f64) -> f64 {
+    if whole == 0 { of_nothing } else { part as f64 / whole as f64 }
 }
 
 #[cfg(test)]
@@ -257,7 +257,7 @@ mod tests {
         let bytes = |values: [f32; 4]| values.map(f32::to_le_bytes).concat();
         let before = bytes([0.0, 1.0, f32::NAN, 4.0]);
         assert_eq!(changed(DType::F32, &before, &bytes([-0.0, 0.5, -f32::NAN, f32::NAN])), 2);
-        assert_eq!(share(2, 4), 0.5);
-        assert_eq!(share(0, 0), 1.0);
+        assert_eq!(share(2, 4, 0.0), 0.5);
+        assert_eq!(share(0, 0, 1.0), 1.0);
     }
 }

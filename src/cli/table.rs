@@ -31,7 +31,7 @@ impl Row {
     }
 }
 
-/// Rows under a header; columns are two or more spaces apart, and no cell is empty, so programs can read it too.
+/// Rows under a header; columns are two or more spaces apart, and no cell is empty, so that programs can read them too.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
@@ -88,11 +88,13 @@ pub(super) fn number(x: f64) -> String {
     let magnitude = x.abs();
     if magnitude == 0.0 || !x.is_finite() {
         format!("{x}")
-    } else if (1e-4..1e6).contains(&magnitude) {
-        let before_point = magnitude.log10().floor() as i32 + 1;
-        format!("{x:.*}", usize::try_from(6 - before_point).unwrap_or(0))
     } else {
-        format!("{x:.5e}")
+        // Rounding may carry: 0.9999999 is 1.00000.
+        let scientific = format!("{x:.5e}");
+        match scientific.rsplit_once('e').and_then(|(_, exponent)| exponent.parse::<i32>().ok()) {
+            Some(exponent @ -4..=5) => format!("{x:.*}", usize::try_from(5 - exponent).unwrap_or(0)),
+            Some(_) | None => scientific,
+        }
     }
 }
 
@@ -114,6 +116,11 @@ mod tests {
             (1.0, "1.00000"),
             (-79.751_234_5, "-79.7512"),
             (999_999.4, "999999"),
+            (999_999.6, "1.00000e6"),
+            (0.999_999_9, "1.00000"),
+            (-99.999_99, "-100.000"),
+            (0.099_999_99, "0.100000"),
+            (0.000_099_999_99, "0.000100000"),
             (1_234_567.0, "1.23457e6"),
             (0.000_123_456_78, "0.000123457"),
             (0.000_012_3, "1.23000e-5"),

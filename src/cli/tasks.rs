@@ -1,8 +1,8 @@
-//! Tasks that end with those who wait for them: several at once, and what would block the threads that carry calls.
+//! Tasks that are aborted when their future is dropped: several at once, and blocking work off the threads that carry calls.
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures_util::stream::{self, StreamExt as _};
@@ -13,18 +13,21 @@ use super::error::Error;
 /// Pieces that are under way at once: while one is read and one is written, the server has two.
 const AT_ONCE: usize = 4;
 
-/// A task that ends with whoever waits for it.
+/// A task that is aborted when this is dropped.
 struct Task<T>(JoinHandle<T>);
 
 impl<T> Future for Task<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        Pin::new(&mut self.0).poll(cx).map(|done| match done {
-            Ok(done) => done,
-            // Nobody else aborts it.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        })
+        match ready!(Pin::new(&mut self.0).poll(cx)) {
+            Ok(done) => Poll::Ready(done),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, since the command was interrupted, and this task with it.
+                Err(_) => Poll::Pending,
+            },
+        }
     }
 }
 
@@ -34,7 +37,7 @@ impl<T> Drop for Task<T> {
     }
 }
 
-/// Does all of this, several at once; the results are in order. The first error ends it.
+/// Runs all of this work, [`AT_ONCE`] at a time; the results are in order. The first error ends it.
 pub(super) async fn all<T, E, W>(work: impl Iterator<Item = W>) -> Result<Vec<T>, E>
 where
     T: Send + 'static,
@@ -49,9 +52,29 @@ where
     Ok(done)
 }
 
-/// Does what waits for a disk or computes, away from the threads that carry calls.
+/// Runs work that waits for a disk or computes, off the threads that carry calls.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     Task(spawn_blocking(work)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::*;
+
+    /// A runtime that ends aborts tasks in any order, also one that another still waits for.
+    #[tokio::test]
+    async fn a_task_that_the_runtime_ends_is_not_a_panic() {
+        let running = tokio::spawn(std::future::pending::<()>());
+        let runtime = running.abort_handle();
+        let mut waited_for = Task(running);
+        runtime.abort();
+        while !runtime.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert!(poll!(&mut waited_for).is_pending());
+    }
 }

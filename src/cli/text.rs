@@ -1,13 +1,15 @@
-//! Names and messages as a terminal may show them: whoever wrote a file must not move the cursor of whoever looks at it.
+//! Names and messages as a terminal may show them: a name in a file must not move the cursor.
 
 use std::path::Path;
 
 use unicode_width::UnicodeWidthStr as _;
 
-/// More columns of a name tell nobody more, and make a table or a line unreadable.
+/// The most columns of a name: a longer one makes a table or a line unreadable.
 const MAX_NAME: usize = 80;
+/// The most bytes of a name that are escaped to be shown: letters of four bytes with several marks each fill [`MAX_NAME`] columns.
+const MAX_LOOKED_AT: usize = 4096;
 
-/// Text in which control characters, marks that turn the direction of writing and others that nobody sees are escaped as
+/// Text in which control characters, marks that turn the direction of writing and other invisible ones are escaped as
 /// Rust has it: `\u{202e}`, `\n`. `keep`: those that stay.
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -40,13 +42,20 @@ fn is_combining(c: char) -> bool {
 
 /// A name out of a file: escaped, and shortened in its middle if it is longer than anybody reads.
 pub(super) fn name(name: &str) -> String {
-    let shown = escape(name, |_| false);
-    if shown.width() <= MAX_NAME {
-        return shown;
-    }
     let half = (MAX_NAME - 1) / 2;
-    let first = take(shown.chars(), half);
-    let last: String = take(shown.chars().rev(), half).chars().rev().collect();
+    // Of a name of megabytes the middle is not even looked at.
+    let (beginning, end) = if name.len() > MAX_LOOKED_AT {
+        let middle = name.len() - MAX_LOOKED_AT / 2;
+        (&name[..name.floor_char_boundary(MAX_LOOKED_AT / 2)], &name[name.ceil_char_boundary(middle)..])
+    } else {
+        (name, name)
+    };
+    let (beginning, end) = (escape(beginning, |_| false), escape(end, |_| false));
+    if name.len() <= MAX_LOOKED_AT && beginning.width() <= MAX_NAME {
+        return beginning;
+    }
+    let first = take(beginning.chars(), half);
+    let last: String = take(end.chars().rev(), half).chars().rev().collect();
     format!("{first}…{last}")
 }
 
@@ -126,6 +135,12 @@ mod tests {
         assert!(long.starts_with("first") && long.ends_with("last") && long.width() <= MAX_NAME, "{long}");
         let wide = name(&"層".repeat(100));
         assert!(wide.contains('…') && wide.width() <= MAX_NAME, "{wide}");
+        // Marks fill no column, and so no number of columns bounds how many there are.
+        let marked = name(&format!("a{}z", "\u{301}".repeat(1 << 20)));
+        assert!(
+            marked.len() < 2 * MAX_LOOKED_AT && marked.starts_with("a\u{301}") && marked.ends_with('z'),
+            "{marked}"
+        );
         assert_eq!(list(["a", "b"]), "a, b");
         assert_eq!(list(["n"; 11]), "n, n, n, n, n, n, n, n and 3 more");
     }

@@ -26,7 +26,7 @@ pub(super) fn read_by(command: Command) -> Command {
 }
 
 /// The value of a flag's variable, if it has one that is set.
-fn value(flag: &Arg) -> Option<OsString> {
+pub(super) fn value(flag: &Arg) -> Option<OsString> {
     env::var_os(flag.get_env()?)
 }
 

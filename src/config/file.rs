@@ -22,7 +22,7 @@ pub enum Error {
         reason: String,
     },
     /// It is not TOML.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {}", path.display(), .reason.lines().map(brief).collect::<Vec<_>>().join("\n"))]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -30,7 +30,7 @@ pub enum Error {
         reason: String,
     },
     /// No flag has this name.
-    #[error("{}: unknown key '{key}'; keys are the flags of `evenkeel serve`, such as {known}", path.display())]
+    #[error("{}: unknown key '{}'; keys are the flags of `evenkeel serve`, such as {known}", path.display(), brief(key))]
     UnknownKey {
         /// The file.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum Error {
         known: String,
     },
     /// The flag does not take this value.
-    #[error("{}: invalid value for '{key}': {reason}", path.display())]
+    #[error("{}: invalid value for '{key}': {}", path.display(), brief(reason))]
     Value {
         /// The file.
         path: PathBuf,
@@ -49,6 +49,17 @@ pub enum Error {
         /// What is wrong with the value.
         reason: String,
     },
+}
+
+/// A line of an error that repeats words of the file: escaped, and without its middle if it is longer than anybody reads.
+fn brief(line: &str) -> String {
+    const HALF: usize = 200;
+    let mut line = line.to_owned();
+    if line.len() > 2 * HALF {
+        let (beginning, end) = (line.floor_char_boundary(HALF), line.ceil_char_boundary(line.len() - HALF));
+        line.replace_range(beginning..end, "…");
+    }
+    line.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// A file that was read.

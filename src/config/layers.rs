@@ -17,10 +17,12 @@ use super::{
     file::{self, File},
 };
 
+/// The flag that says how log lines look.
+const LOG_FORMAT: &str = "log-format";
 /// The flag that names the file.
 const CONFIG: &str = "config";
 /// The command whose flags the file sets.
-const SERVE: &str = "serve";
+pub(crate) const SERVE: &str = "serve";
 
 /// Where the value of a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub enum Source {
     Environment(String),
     /// The configuration file at this path.
     File(PathBuf),
-    /// Nobody said anything.
+    /// No source sets it.
     Default,
 }
 
@@ -96,6 +98,32 @@ pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(
     Ok((all, effective))
 }
 
+/// Whether `serve` was asked to log JSON, though its arguments may be wrong: by a flag, a variable or the file.
+pub(crate) fn logs_json(command: &Command, arguments: &[OsString]) -> bool {
+    let Some(serve) = command.find_subcommand(SERVE).filter(|_| arguments.get(1).is_some_and(|name| name == SERVE))
+    else {
+        return false;
+    };
+    // clap stops at the first argument that is wrong.
+    let given = |key: &str| {
+        let flag = OsString::from(format!("--{key}"));
+        let joined = format!("--{key}=");
+        let value = |(at, argument): (usize, &OsString)| {
+            if *argument == flag {
+                return arguments.get(at + 1).cloned();
+            }
+            argument.to_str()?.strip_prefix(&joined).map(OsString::from)
+        };
+        let variable = || serve.get_arguments().find(|flag| flag.get_long() == Some(key)).and_then(environment::value);
+        arguments.iter().enumerate().find_map(value).or_else(variable).filter(|value| !value.is_empty())
+    };
+    let format = given(LOG_FORMAT).or_else(|| {
+        let file = File::read(Path::new(&given(CONFIG)?)).ok()?;
+        file.string(LOG_FORMAT).ok()?.map(OsString::from)
+    });
+    format.is_some_and(|format| format == "json")
+}
+
 /// The settings of a file, each with the flag that it is and what follows it on a command line. `serve` is a part of `reading`.
 ///
 /// # Errors
@@ -103,7 +131,10 @@ pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(
 fn checked<'a>(file: &File, reading: &Command, serve: &'a Command) -> Result<Vec<(&'a Arg, Vec<String>)>, file::Error> {
     let check = |key| {
         let Some(flag) = settings(serve).find(|flag| flag.get_long() == Some(key)) else {
-            let known = settings(serve).find_map(Arg::get_long).unwrap_or_default();
+            // Most likely it was written as the variable is.
+            let dashed = key.replace('_', "-").to_lowercase();
+            let meant = settings(serve).filter_map(Arg::get_long).find(|known| *known == dashed);
+            let known = meant.or(settings(serve).find_map(Arg::get_long)).unwrap_or_default();
             return Err(file.unknown(key, known));
         };
         let values = file.flags(key, flag)?;
@@ -129,7 +160,7 @@ fn is_given(matches: &ArgMatches, flag: &Arg) -> bool {
     matches!(matches.value_source(flag.get_id().as_str()), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
 }
 
-/// What clap has to say about a value, without its advice.
+/// clap's error of a value, without its advice.
 fn reason(error: &clap::Error) -> String {
     let text = error.to_string();
     let text = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");

@@ -1,4 +1,4 @@
-//! Who may call, and who may listen.
+//! TLS and tokens: which clients may call, and on which addresses a server may listen.
 
 use std::path::PathBuf;
 

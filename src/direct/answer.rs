@@ -1,25 +1,18 @@
 //! Answers as segments: what describes a tensor is written, its elements go as they are.
 
-use std::{
-    collections::VecDeque,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
-use evenkeel_proto::{
-    bulk::{self, segments},
-    v1 as pb,
-};
-use http_body::{Body as HttpBody, Frame};
+use evenkeel_frames::{self as frames, SegmentBody, segments};
+use evenkeel_proto::v1 as pb;
+use http_body::Body as HttpBody;
 use prost::Message;
 use tonic::{
-    Status,
     body::Body,
     codegen::http::{HeaderValue, Response, header::CONTENT_TYPE},
 };
 
-use crate::grpc::trailers;
+use crate::grpc::{BoxError, trailers};
 
 /// A message that ends in one field of tensors.
 pub(super) trait Answer: Message {
@@ -61,11 +54,13 @@ answer! {
 /// The response that carries this answer: the bytes are those of prost's encoding.
 pub(super) fn respond<A: Answer>(mut answer: A) -> Response<Body> {
     let tensors = answer.take_tensors().into_iter().map(|tensor| (A::TENSORS, tensor));
-    into_response(Segments { segments: segments(&answer, tensors).into(), ended: false })
+    into_response(ended_well(segments(&answer, tensors)))
 }
 
 /// A gRPC response with this body.
-pub(super) fn into_response(body: impl HttpBody<Data = Bytes, Error = Status> + Send + 'static) -> Response<Body> {
+pub(super) fn into_response(
+    body: impl HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+) -> Response<Body> {
     let mut response = Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
@@ -75,37 +70,17 @@ pub(super) fn into_response(body: impl HttpBody<Data = Bytes, Error = Status> + 
 pub(super) fn respond_in_parts(answer: impl Answer, parts: Vec<Bytes>) -> Response<Body> {
     let mut segments = VecDeque::from(parts);
     segments.push_front(opening(answer, segments.iter().map(Bytes::len).sum()));
-    into_response(Segments { segments, ended: false })
+    into_response(ended_well(segments))
 }
 
 /// What comes before the elements, `data_len` bytes, of an answer whose one tensor is here without them.
 pub(super) fn opening<A: Answer>(mut answer: A, data_len: usize) -> Bytes {
     let tensors = answer.take_tensors();
     let [tensor] = &tensors[..] else { unreachable!("an answer with elements to come has one tensor") };
-    bulk::opening(&answer, (A::TENSORS, tensor), data_len)
+    frames::opening(&answer, (A::TENSORS, tensor), data_len)
 }
 
-/// A body of these segments that ends well.
-struct Segments {
-    segments: VecDeque<Bytes>,
-    ended: bool,
-}
-
-impl HttpBody for Segments {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Some(segment) = self.segments.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(segment))));
-        }
-        if std::mem::replace(&mut self.ended, true) {
-            return Poll::Ready(None);
-        }
-        Poll::Ready(Some(Ok(Frame::trailers(trailers(&Ok(()))))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.ended
-    }
+/// The body of a response whose call ended well.
+fn ended_well(segments: impl Into<VecDeque<Bytes>>) -> SegmentBody {
+    SegmentBody::with_trailers(segments, trailers(&Ok(())))
 }

@@ -5,6 +5,7 @@
 //! something that precedes it, the statistics, is made of all of them. Everything else, and everything that is wrong, is
 //! left to the other ways.
 
+use evenkeel_frames::{Announced, HEAD_FRAMES, PREFIX};
 use std::sync::Arc;
 
 use tonic::{Status, body::Body, codegen::http::Response};
@@ -14,16 +15,12 @@ use super::{
     following,
     head::Head,
     reading::Reading,
-    receive::{Incoming, PREFIX},
+    receive::Incoming,
 };
 use crate::{
     metrics::Route,
-    prefix::Announced,
     service::{Arriving, CallContext, Service},
 };
-
-/// What comes before the tensor's bytes must be in the first frames, or the message is received as a whole.
-const HEAD_FRAMES: usize = 4;
 
 /// What has become of a request.
 pub(super) enum Outcome {

@@ -1,10 +1,8 @@
 //! What a request says before the bytes of its tensor.
 
 use bytes::Bytes;
-use evenkeel_proto::{
-    bulk::{DATA, last_field},
-    v1 as pb,
-};
+use evenkeel_frames::{self as frames, Bulk as _};
+use evenkeel_proto::v1 as pb;
 use prost::Message as _;
 
 /// The number of `NormalizeRequest.input`.
@@ -25,17 +23,15 @@ impl Head {
     /// From the first bytes of a message of `message_len` bytes. `None`: they are too few, or the message is written in
     /// another order than the usual one, that of the fields' numbers.
     pub(super) fn parse(bytes: &Bytes, message_len: usize) -> Option<Self> {
-        let input = last_field(bytes, message_len, INPUT)?;
-        let (tensor, tensor_len) = (bytes.slice(input.start..), message_len - input.start);
-        let data = last_field(&tensor, tensor_len, DATA)?;
-        let mut request = pb::NormalizeRequest::decode(bytes.slice(..input.key)).ok()?;
-        let tensor = pb::Tensor::decode(tensor.slice(..data.key)).ok()?;
+        let head = frames::Head::find(bytes, message_len, INPUT, pb::Tensor::DATA)?;
+        let mut request = pb::NormalizeRequest::decode(bytes.slice(..head.before)).ok()?;
+        let tensor = pb::Tensor::decode(bytes.slice(head.tensor)).ok()?;
         // Fields that come twice are merged, or the last one counts.
         if request.input.is_some() || !tensor.data.is_empty() || !tensor.float_data.is_empty() {
             return None;
         }
         request.input = Some(tensor);
-        Some(Self { request, len: input.start + data.start, data_len: tensor_len - data.start })
+        Some(Self { request, len: head.data, data_len: head.data_len })
     }
 }
 

@@ -1,12 +1,13 @@
 //! Reading a tensor's elements, which are computed as they come.
 
 use bytes::Bytes;
+use evenkeel_frames::Announced;
 use evenkeel_proto::v1 as pb;
 use tonic::{Status, Streaming};
 use tonic_prost::ProstDecoder;
 
 use super::receive::Incoming;
-use crate::{error::Error, prefix::Announced, service::Arriving};
+use crate::{error::Error, service::Arriving};
 
 /// A call whose elements are being read.
 pub(super) struct Reading {
@@ -35,7 +36,7 @@ impl Reading {
                 let status = status.unwrap_or_else(|| Status::internal("the message is not whole"));
                 return Err(Error::receiving(&status, limit));
             };
-            arriving.take(&part, here).await?.into_iter().for_each(&mut give);
+            arriving.take(part, here).await?.into_iter().for_each(&mut give);
         }
         if !incoming.is_at_end() {
             // More data, or trailers: what tonic would make of them after a message.

@@ -7,16 +7,12 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use evenkeel_frames::{Announced, PREFIX, Prefix};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tonic::{Status, body::Body};
 
-use crate::{
-    buffers::{Buffers, Loan},
-    prefix::{Announced, Prefix},
-};
-
-pub(super) use evenkeel_proto::bulk::PREFIX;
+use crate::buffers::{Buffers, Loan};
 
 /// What came.
 pub(super) enum Received {
@@ -161,8 +157,7 @@ impl Incoming {
 
 /// The body that a message would have come in.
 pub(super) fn body_of(message: Bytes) -> Body {
-    let length = u32::try_from(message.len()).expect("it came with a length of four bytes");
-    let prefix = Announced { flag: 0, length };
+    let prefix = Announced::plain(message.len());
     Body::new(Replay { data: [prefix.to_bytes(), message].into(), end: None, rest: Body::empty() })
 }
 

@@ -1,4 +1,4 @@
-//! A norm that is NaN or infinite, and the gradients that make it so.
+//! A norm that is NaN or infinite, and the gradients that cause it.
 
 use std::{collections::HashMap, fmt};
 
@@ -6,7 +6,7 @@ use evenkeel_kernels::NonFinite;
 
 use super::words;
 
-/// What a client hears that wants such a norm to be an error.
+/// The details for a client that asks for an error in this case (`error_if_nonfinite`).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NonFiniteNorm {
     total_norm: f64,
@@ -15,11 +15,11 @@ pub(crate) struct NonFiniteNorm {
     names: Vec<String>,
 }
 
-/// The most bytes of a gradient's name that are told.
+/// The most bytes of a gradient's name in the error.
 const MAX_NAME: usize = 64;
 
 impl NonFiniteNorm {
-    /// `name`: that of the gradient with an index.
+    /// `name` returns the name of the gradient with an index.
     pub(crate) fn new<'a>(total_norm: f64, elements: NonFinite, name: impl Fn(usize) -> &'a str) -> Self {
         let names = elements.first.iter().map(|&index| words::shorten(name(index), MAX_NAME)).collect();
         Self { total_norm, elements, names }
@@ -39,7 +39,7 @@ impl NonFiniteNorm {
         numbers.chain(named).collect()
     }
 
-    /// With the names of as many gradients as there is room for.
+    /// The message, with the names of as many gradients as fit.
     pub(super) fn message(&self) -> String {
         let Self { total_norm, elements: NonFinite { nan, infinite, gradients, first }, names } = self;
         let before = format!(
@@ -61,7 +61,7 @@ impl NonFiniteNorm {
     }
 }
 
-/// What frames an entry of metadata.
+/// The bytes of framing around an entry of metadata.
 const ENTRY: usize = 10;
 
 impl fmt::Display for NonFiniteNorm {

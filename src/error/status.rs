@@ -1,4 +1,4 @@
-//! The gRPC status that an error is answered with: its message, its details, and when to come again.
+//! The gRPC status of an error: its message, its details, and when the client may retry.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -13,14 +13,14 @@ use super::{Error, ordered, words};
 /// The `domain` of every `google.rpc.ErrorInfo` of this service.
 pub(super) const DOMAIN: &str = "evenkeel";
 
-/// When a client that was refused may try again: a few of the longest calls later.
+/// The delay after which a refused client may retry: the time of a few of the longest calls.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Tells clients that retry by a policy when to do so, in milliseconds; a number below 0: never. gRPC's A6.
+/// The delay for clients with a retry policy, in milliseconds; a negative number forbids the retry (gRPC's proposal A6).
 pub(super) const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 impl Error {
-    /// When a client that retries by a policy may do so: what RESOURCE_EXHAUSTED alone does not say.
+    /// The delay for clients with a retry policy, which RESOURCE_EXHAUSTED alone does not give.
     fn retry_pushback(&self) -> Option<MetadataValue<Ascii>> {
         match self {
             Self::Overloaded { .. } => {
@@ -107,7 +107,7 @@ impl From<Error> for Status {
             let metadata = status.metadata_mut();
             metadata.insert(RETRY_PUSHBACK, pushback);
         }
-        // Whatever passes the status on does not lose what it is about.
+        // Code that passes the status on keeps the error.
         status.set_source(Arc::new(error));
         status
     }

@@ -1,4 +1,4 @@
-//! The words and details of statuses that have a list to tell, within the room that a status has.
+//! The messages and details of statuses with lists, within the space that a status has.
 //!
 //! Clients drop the connection over response headers of more than 4 to 16 KiB. The message grows threefold where it is
 //! percent-encoded; the details, which hold the message again, by a third in base64.
@@ -8,23 +8,23 @@ use std::fmt::Write as _;
 use evenkeel_kernels::{Violation, Violations};
 use tonic_types::{ErrorDetails, FieldViolation};
 
-/// The most bytes of a field's path, and of what is wrong with it, that a status carries.
+/// The most bytes of a field's path, and of the reason, in a status.
 const MAX_FIELD: usize = 128;
 pub(super) const MAX_REASON: usize = 512;
 
-/// The most bytes of a status on the wire, less its other headers and what frames the details.
+/// The most bytes of a status on the wire, less its other headers and the framing of the details.
 const ROOM: usize = 4096 - 320;
 
-/// What frames a violation in the details, its field and its description.
+/// The bytes of framing around a violation in the details, its field and its description.
 const FRAME: usize = 10;
 
-/// As many violations are told in words at least, if there is room.
+/// The message has at least this many violations, if they fit.
 const FEW: usize = 4;
 
-/// What the words of how many are left out take at most.
+/// The most bytes of the text that counts the violations left out.
 const ROOM_FOR_MORE: usize = 128;
 
-/// The message, and the details, that tell of violations: of as many as there is room for, and how many more there are.
+/// The message and the details for violations: as many as fit, and the number of those left out.
 pub(super) fn of_violations(violations: &Violations) -> (String, ErrorDetails) {
     let shortened: Vec<Violation> = violations
         .iter()
@@ -36,7 +36,7 @@ pub(super) fn of_violations(violations: &Violations) -> (String, ErrorDetails) {
     let mut room = Room(ROOM - ROOM_FOR_MORE);
     let mut list = List::new("", violations.iter().len() + violations.left_out());
     let mut listed = Vec::new();
-    // The first few are told in words, too; then the details come first, which programs read.
+    // The first few are in the message, too; after these the details have precedence, since programs read them.
     let mut are_in_words = true;
     for (index, violation) in shortened.iter().enumerate() {
         let Violation { field, reason } = violation;
@@ -57,7 +57,7 @@ pub(super) fn of_violations(violations: &Violations) -> (String, ErrorDetails) {
     (list.finish(), ErrorDetails::with_bad_request(listed))
 }
 
-/// What the log says of violations: the first few.
+/// The violations for the log: the first few.
 pub(super) fn in_brief(violations: &Violations) -> String {
     let mut list = List::new("", violations.iter().len() + violations.left_out());
     for Violation { field, reason } in violations.iter().take(FEW) {
@@ -66,7 +66,7 @@ pub(super) fn in_brief(violations: &Violations) -> String {
     list.finish()
 }
 
-/// Words that end in a list: `all` things of which as many are named as there is room for.
+/// A text that ends in a list: the names of as many of `all` things as fit.
 pub(super) fn with_names<'a>(before: &str, names: impl Iterator<Item = &'a str>, all: usize, taken: usize) -> String {
     let mut room = Room(ROOM - ROOM_FOR_MORE);
     let mut list = List::new(before, all);
@@ -86,11 +86,11 @@ pub(super) fn shorten(text: &str, limit: usize) -> String {
     format!("{}{MARK}", &text[..kept])
 }
 
-/// The bytes on the wire that are left.
+/// The bytes on the wire that are still free.
 struct Room(usize);
 
 impl Room {
-    /// Takes so many of them; false, and nothing taken, if there are fewer.
+    /// Takes so many bytes; takes none and returns false if fewer are free.
     fn take(&mut self, bytes: usize) -> bool {
         let left = self.0.checked_sub(bytes);
         self.0 = left.unwrap_or(self.0);
@@ -98,19 +98,19 @@ impl Room {
     }
 }
 
-/// The bytes on the wire that words take in a message, and again in the details.
+/// The bytes on the wire of a text in the message, and again in the details.
 fn in_message(words: &str) -> usize {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:;,[]()/'=+*!".contains(&byte);
     let encoded: usize = words.bytes().map(|byte| if is_plain(byte) { 1 } else { 3 }).sum();
     encoded + in_details(words.len())
 }
 
-/// The bytes on the wire that so many bytes of the details take.
+/// The bytes on the wire of so many bytes of the details.
 fn in_details(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }
 
-/// Words about some of many things.
+/// A text that lists some of many things.
 struct List {
     words: String,
     named: usize,
@@ -124,7 +124,7 @@ impl List {
         Self { words: before.to_owned(), named: 0, all }
     }
 
-    /// Adds one, if there is room.
+    /// Adds a text, if it fits.
     fn add(&mut self, words: &str, room: &mut Room) -> bool {
         let fits = room.take(in_message(words) + in_message(Self::SEPARATOR));
         if fits {
@@ -133,7 +133,7 @@ impl List {
         fits
     }
 
-    /// Adds them until there is no room for one.
+    /// Adds texts until one does not fit.
     fn add_all(&mut self, each: impl Iterator<Item = impl AsRef<str>>, room: &mut Room) {
         for words in each {
             if !self.add(words.as_ref(), room) {

@@ -7,37 +7,60 @@ use std::{
 
 use evenkeel_kernels::Checkpoint;
 
-use super::{Executor, INLINE, Progress, Waiting, attempt, inline};
+use super::{Executor, INLINE, Progress, Waiting, attempt, inline, is_short};
 use crate::{
     error::Error,
     observe::{CallRecord, InPieces},
 };
 
-/// A job in pieces, each of them short, on the thread that serves the call. Dropping it abandons the job.
+/// A job in pieces: short ones are done on the thread that serves the call, the others on the pool. Dropping it abandons the
+/// job.
 pub(crate) struct Pieces {
+    executor: Arc<Executor>,
     record: CallRecord,
     work: InPieces,
     progress: Progress,
     _waiting: Waiting,
+    /// A piece has gone to the pool, which was not full.
+    is_admitted: bool,
     /// For how long no other call had a turn.
     held: Duration,
 }
 
 impl Executor {
     /// Begins a job in pieces. `None`: there is a hook that may wait, and the thread that serves must not.
-    pub(crate) fn pieces(&self, record: &CallRecord) -> Option<Pieces> {
+    pub(crate) fn pieces(self: &Arc<Self>, record: &CallRecord) -> Option<Pieces> {
         if self.hook_waits() {
             return None;
         }
         let progress = self.progress();
         let waiting = Waiting::new(&self.in_flight, Arc::clone(&progress.abandoned));
         let (record, work) = (record.clone(), record.in_pieces());
-        Some(Pieces { record, work, progress, _waiting: waiting, held: Duration::ZERO })
+        let executor = Arc::clone(self);
+        Some(Pieces { executor, record, work, progress, _waiting: waiting, is_admitted: false, held: Duration::ZERO })
     }
 }
 
 impl Pieces {
-    /// Runs a piece, and lets the thread's other calls have a turn now and then.
+    /// Whether a piece that is expected to take so long is done here.
+    pub(crate) fn is_here(&self, estimate: Duration) -> bool {
+        is_short(estimate)
+    }
+
+    /// Runs a piece on the pool, as any other job that takes so long. The first one is refused if too many jobs wait; the others
+    /// are not, for the client may have half of its answer by then.
+    pub(crate) async fn run_apart<T, F>(&mut self, estimate: Duration, piece: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send + 'static,
+    {
+        let max_queued = if self.is_admitted { usize::MAX } else { self.executor.max_queued };
+        let result = self.executor.run_if_queued(max_queued, &self.record, estimate, piece).await;
+        self.is_admitted |= result.is_ok();
+        result
+    }
+
+    /// Runs a short piece here, and lets the thread's other calls have a turn now and then.
     pub(crate) async fn run<T: Send>(
         &mut self,
         piece: impl FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send,
@@ -62,10 +85,10 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::{buffers::Buffers, grpc::Method};
+    use crate::{buffers::Buffers, error::Scarce, executor::Place, grpc::Method};
 
-    fn executor() -> Executor {
-        Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started")
+    fn executor() -> Arc<Executor> {
+        Arc::new(Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started"))
     }
 
     #[tokio::test]
@@ -85,6 +108,21 @@ mod tests {
         let mut pieces = executor.pieces(&CallRecord::detached(Method::Normalize)).expect("there is no hook");
         assert_eq!(executor.stop(), 1);
         assert_eq!(pieces.run(|_| Ok(7)).await, Err(Error::ShuttingDown));
+    }
+
+    /// The pool's only thread is taken, and no job may wait: a call that begins is refused, and one that was let in is not.
+    #[tokio::test]
+    async fn only_the_first_piece_is_refused_for_the_queue() {
+        const LONG: Duration = INLINE;
+        let executor = Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started");
+        let executor = Arc::new(executor.with_max_queued(1, Arc::default()));
+        let pieces = || executor.pieces(&CallRecord::detached(Method::Normalize)).expect("there is no hook");
+        let (mut begun, mut late) = (pieces(), pieces());
+        let thread = |_: &dyn Checkpoint| Ok(std::thread::current().name().map(str::to_owned));
+        assert_eq!(begun.run_apart(LONG, thread).await, Ok(Some("compute-0".to_owned())));
+        let _full = Place::take(&executor.queued, 1).expect("nothing waits");
+        assert_eq!(late.run_apart(LONG, thread).await, Err(Error::Overloaded { scarce: Scarce::Places }));
+        assert_eq!(begun.run_apart(LONG, thread).await, Ok(Some("compute-0".to_owned())));
     }
 
     #[tokio::test]

@@ -2,7 +2,8 @@
 
 use std::array;
 
-use super::{Counter, histogram::Histogram};
+use super::histogram::Histogram;
+use crate::counters::Counter;
 
 /// gRPC's status codes, 0 to 16.
 pub(crate) const CODES: usize = 17;

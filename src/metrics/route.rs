@@ -2,7 +2,7 @@
 
 use std::array;
 
-use super::Counter;
+use crate::counters::Counter;
 
 /// A route that the message of a call of the tensor service takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Default for Routes {
 
 impl Routes {
     pub(crate) fn add(&self, route: Route) {
-        self.0[route as usize].add(1);
+        self.0[route as usize].add_one();
     }
 
     pub(crate) fn get(&self) -> impl Iterator<Item = (Route, u64)> {

@@ -131,6 +131,14 @@ impl CallRecord {
         extensions.get::<Self>().expect("every request has its record from the door").clone()
     }
 
+    /// The method of the request with these extensions, as its path was read at the door.
+    ///
+    /// # Panics
+    /// As [`of`](Self::of).
+    pub(crate) fn method_of(extensions: &Extensions) -> Method {
+        extensions.get::<Self>().expect("every request has its record from the door").method()
+    }
+
     /// The record of a call that came through no door.
     #[cfg(test)]
     pub(crate) fn detached(method: Method) -> Self {

@@ -132,26 +132,43 @@ fn told_by(headers: &HeaderMap) -> Option<Told> {
     Some(Told { code, error: None, words })
 }
 
-/// The body of a response, which ends with the call's status.
+/// The body of a response, which ends with the call's status. The call ends when all of the response is written
+/// ([`take_ending`](Self::take_ending)); one that fails or panics has ended with that.
 #[derive(Debug)]
 pub(crate) struct RecordedBody<B> {
     /// Dropped before the guard, for it adds to the record. `None`: it has panicked.
     body: Option<B>,
     /// Whether its bytes are those of plain messages.
     is_plain: bool,
-    /// `None`: the call has ended.
+    /// There once the body has said how the call ends.
+    ending: Option<Ending>,
+    /// `None`: the call has ended, or the body has said how.
     guard: Option<RecordGuard>,
+}
+
+/// How a call ends, if all of its response is written. Otherwise it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    guard: RecordGuard,
+    told: Told,
+}
+
+impl Ending {
+    /// All of the response is written.
+    pub(crate) fn end(self) {
+        self.guard.end(self.told);
+    }
 }
 
 impl<B> RecordedBody<B> {
     /// `is_plain`: its bytes are counted here, and not where they were still plain.
     pub(crate) fn new(body: B, guard: Option<RecordGuard>, is_plain: bool) -> Self {
-        Self { body: Some(body), is_plain, guard }
+        Self { body: Some(body), is_plain, ending: None, guard }
     }
 
-    /// The record of the call; `None`: it has ended.
-    pub(crate) fn record(&self) -> Option<&CallRecord> {
-        self.guard.as_ref().map(RecordGuard::record)
+    /// How the call ends, for those who know when all of the response is written; once.
+    pub(crate) fn take_ending(&mut self) -> Option<Ending> {
+        self.ending.take()
     }
 
     fn end(&mut self, told: Told) {
@@ -166,7 +183,7 @@ impl<B: HttpBody<Data = Bytes, Error = Status> + Unpin> HttpBody for RecordedBod
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Self { body, is_plain, guard } = &mut *self;
+        let Self { body, is_plain, ending: _, guard } = &mut *self;
         let Some(body) = body else { return Poll::Ready(None) };
         let Some(guard) = guard else { return Pin::new(body).poll_frame(cx) };
         let record = guard.record();
@@ -191,15 +208,16 @@ impl<B: HttpBody<Data = Bytes, Error = Status> + Unpin> HttpBody for RecordedBod
                 }
                 (None, trailers) => trailers.and_then(told_by),
             },
-            Some(Err(status)) => Some(Told {
-                code: status.code(),
-                error: Error::of(status).cloned(),
-                words: Some(status.message().to_owned()),
-            }),
+            Some(Err(status)) => {
+                let (code, error) = (status.code(), Error::of(status).cloned());
+                let words = Some(status.message().to_owned());
+                self.end(Told { code, error, words });
+                None
+            }
             None => Some(Told::nothing()),
         };
         if let Some(told) = told {
-            self.end(told);
+            self.ending = self.guard.take().map(|guard| Ending { guard, told });
         }
         Poll::Ready(frame)
     }

@@ -111,7 +111,7 @@ async fn respond(request: &Request<Incoming>, writing: Arc<Writing>) -> Response
     }
     // To HEAD, hyper sends the headers alone.
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "the metrics can be read\n");
+        let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }

@@ -1,4 +1,4 @@
-//! What the system knows of this process.
+//! The metrics of this process that the system keeps.
 
 use std::fmt;
 
@@ -37,13 +37,13 @@ fn read() -> ProcResult<Facts> {
     })
 }
 
-/// Writes the families that every Prometheus client has; none where `/proc` cannot be read.
+/// Writes the families that every Prometheus client has; none if `/proc` cannot be read.
 pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let facts = match read() {
         Ok(facts) => facts,
         Err(error) => {
             let error: ProcError = error;
-            tracing::debug!(%error, "the process's own numbers cannot be read");
+            tracing::debug!(%error, "the metrics of the process cannot be read");
             return Ok(());
         }
     };
@@ -52,10 +52,10 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let cpu = encoder.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?;
     ConstCounter::new(cpu_seconds).encode(cpu)?;
     let gauges = [
-        ("process_resident_memory_bytes", "Memory of this process that is in RAM.", Some(resident_bytes as f64)),
-        ("process_open_fds", "Open file descriptors, sockets among them.", Some(open_fds as f64)),
+        ("process_resident_memory_bytes", "Resident memory of this process.", Some(resident_bytes as f64)),
+        ("process_open_fds", "Open file descriptors, including sockets.", Some(open_fds as f64)),
         ("process_max_fds", "The most file descriptors that may be open.", max_fds.map(|fds| fds as f64)),
-        ("process_start_time_seconds", "When this process started, since the Unix epoch.", Some(start_seconds)),
+        ("process_start_time_seconds", "Start time of this process since the Unix epoch.", Some(start_seconds)),
     ];
     for (name, help, value) in gauges {
         if let Some(value) = value {

@@ -17,8 +17,8 @@ use crate::{
     decoded_size::DecodedSize,
     error::Error,
     grpc::Method,
-    prefix::Prefix,
 };
+use evenkeel_frames::Prefix;
 
 /// What a message to health or reflection may have before it is counted: what the charge of its stream has room for.
 const SHORT_QUESTION: usize = 1 << 10;
@@ -120,6 +120,8 @@ impl Messages {
 mod tests {
     use std::sync::Arc;
 
+    use evenkeel_testing::frames;
+
     use super::*;
     use crate::{budget::Reservation, counters::Counters, error::Scarce};
 
@@ -143,9 +145,7 @@ mod tests {
     }
 
     fn framed(lengths: &[usize]) -> Vec<u8> {
-        let framed =
-            |&len: &usize| [&[0][..], &u32::try_from(len).expect("small").to_be_bytes(), &vec![7; len]].concat();
-        lengths.iter().flat_map(framed).collect()
+        lengths.iter().flat_map(|&len| frames::framed(&vec![7; len])).collect()
     }
 
     #[test]

@@ -1,54 +1,36 @@
 //! What tonic's codec says of a message that it cannot read, as one of this server's own errors.
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use tonic::{
     Code, Status,
     body::Body,
     codegen::http::{Request, Response},
 };
-use tower::Service;
 
 use crate::{
     error::Error,
-    grpc::{BoxedResponse, is_compressed},
+    grpc::{BoxedResponse, GrpcService, Middleware, is_compressed},
 };
 
 /// Gives the errors of the codec inside their reason, and answers a message above the limit by gRPC's book.
-#[derive(Clone, Debug)]
-pub(super) struct CodecErrors<S> {
-    codec: S,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CodecErrors {
     limit: usize,
 }
 
-impl<S> CodecErrors<S> {
+impl CodecErrors {
     /// `limit`: the largest message, in bytes.
-    pub(super) fn new(codec: S, limit: usize) -> Self {
-        Self { codec, limit }
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit }
     }
 }
 
-impl<S> Service<Request<Body>> for CodecErrors<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxedResponse;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.codec.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> BoxedResponse {
+impl<S: GrpcService<Future: Send + 'static>> Middleware<S> for CodecErrors {
+    fn call(&self, request: Request<Body>, codec: &mut S) -> BoxedResponse {
         // What is understood the headers do not say any more.
         let is_compressed = is_compressed(request.headers());
-        let answer = self.codec.call(request);
+        let answer = codec.call(request);
         let limit = self.limit;
         Box::pin(async move { Ok(typed(answer.await?, is_compressed, limit)) })
     }

@@ -1,7 +1,6 @@
 //! The status of a call whose time is over: DEADLINE_EXCEEDED, as gRPC says.
 
 use std::{
-    convert::Infallible,
     future::ready,
     pin::Pin,
     task::{Context, Poll},
@@ -16,12 +15,11 @@ use tonic::{
     body::Body,
     codegen::http::{HeaderMap, Request, Response},
 };
-use tower::Service;
 
 use super::admission::Kind;
 use crate::{
     error::Error,
-    grpc::{BoxedResponse, Unfinished, trailers},
+    grpc::{BoxedResponse, GrpcService, Middleware, Unfinished, trailers},
     observe::CallRecord,
 };
 
@@ -29,39 +27,20 @@ use crate::{
 const TIMEOUT: &str = "grpc-timeout";
 
 /// Ends calls at the deadline their client gave them. What they wait for is dropped, and so told to stop.
-#[derive(Clone, Debug)]
-pub(super) struct Deadline<S> {
-    service: S,
-}
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline;
 
-impl<S> Deadline<S> {
-    pub(super) fn new(service: S) -> Self {
-        Self { service }
-    }
-}
-
-impl<S> Service<Request<Body>> for Deadline<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxedResponse;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Deadline {
+    fn call(&self, request: Request<Body>, inner: &mut S) -> BoxedResponse {
         let timeout = match timeout(request.headers()) {
             Ok(Some(timeout)) => timeout,
-            Ok(None) => return self.service.call(request),
+            Ok(None) => return inner.call(request),
             Err(error) => return Box::pin(ready(Ok(Status::from(error).into_http()))),
         };
         let end = Instant::now() + timeout;
         let record = CallRecord::of(request.extensions());
         let is_question = Kind::of(record.method()).is_question();
-        let call = self.service.call(request);
+        let call = inner.call(request);
         Box::pin(async move {
             // A short call could still be done when its clock is first looked at.
             if Instant::now() >= end {

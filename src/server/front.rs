@@ -2,18 +2,22 @@
 
 use std::{
     convert::Infallible,
-    task::{Context, Poll, ready},
+    future::ready,
+    task::{self, Context, Poll},
 };
 
-use evenkeel_proto::v1::tensor_ops_service_server::SERVICE_NAME;
 use tonic::{
+    Status,
     body::Body,
     codegen::http::{Request, Response},
     service::Routes,
 };
 use tower::Service;
 
-use crate::grpc::BoxedResponse;
+use crate::{
+    grpc::{BoxedResponse, GrpcService, Method},
+    observe::CallRecord,
+};
 
 /// Sends the calls of the tensor service straight to it, the others through tonic's router, whose way costs as much as
 /// the shortest calls do.
@@ -29,42 +33,30 @@ impl<T> Front<T> {
     }
 }
 
-impl<T> Service<Request<Body>> for Front<T>
-where
-    T: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>,
-{
+impl<T: GrpcService<Future = BoxedResponse>> Service<Request<Body>> for Front<T> {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxedResponse;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        ready!(self.tensors.poll_ready(cx))?;
+        task::ready!(self.tensors.poll_ready(cx))?;
         Service::<Request<Body>>::poll_ready(&mut self.others, cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> BoxedResponse {
-        if is_of(SERVICE_NAME, request.uri().path()) {
-            self.tensors.call(request)
-        } else {
-            Box::pin(self.others.call(request))
-        }
-    }
-}
-
-/// Whether a path is that of a method of a service.
-fn is_of(service: &str, path: &str) -> bool {
-    path.strip_prefix('/').and_then(|path| path.strip_prefix(service)).is_some_and(|path| path.starts_with('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_service_has_the_methods_below_its_name() {
-        assert!(is_of("a.b.C", "/a.b.C/D"));
-        for other in ["/a.b.C", "/a.b.Cc/D", "/a.b/D", "a.b.C/D", "/x/a.b.C/D", "", "/"] {
-            assert!(!is_of("a.b.C", other), "{other}");
+        match CallRecord::method_of(request.extensions()) {
+            Method::Normalize
+            | Method::NormalizeBackward
+            | Method::Dropout
+            | Method::DropoutBackward
+            | Method::ClipGradients
+            | Method::MeasureGradients
+            | Method::GetServerInfo => self.tensors.call(request),
+            Method::HealthCheck | Method::HealthWatch | Method::ReflectionV1 | Method::ReflectionV1Alpha => {
+                Box::pin(self.others.call(request))
+            }
+            // As the services answer it, without the router's way to them.
+            Method::Other => Box::pin(ready(Ok(Status::unimplemented("").into_http()))),
         }
     }
 }

@@ -1,10 +1,6 @@
 //! Requests that are no calls of gRPC: answered by HTTP's means.
 
-use std::{
-    convert::Infallible,
-    future::ready,
-    task::{Context, Poll},
-};
+use std::future::ready;
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
@@ -14,9 +10,11 @@ use tonic::{
     body::Body,
     codegen::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
 };
-use tower::Service;
 
-use crate::{error::Error, grpc::BoxedResponse};
+use crate::{
+    error::Error,
+    grpc::{BoxedResponse, GrpcService, Middleware},
+};
 
 /// What is read of a request before it is answered, in bytes. Some clients only listen once all is sent; and what is
 /// wrong with a request of HTTP/2 is said to its client only while it has no answer.
@@ -77,34 +75,16 @@ impl NoCall {
 #[derive(Clone, Debug)]
 pub(super) struct Refused(pub(super) Error);
 
-/// Lets calls of gRPC through to `service`; what is none has its [`NoCall`] among its extensions, and what is refused its
-/// [`Refused`].
-#[derive(Clone, Debug)]
-pub(super) struct OnlyGrpc<S>(S);
+/// Lets calls of gRPC through; what is none has its [`NoCall`] among its extensions, and what is refused its [`Refused`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnlyGrpc;
 
-impl<S> OnlyGrpc<S> {
-    pub(super) fn new(service: S) -> Self {
-        Self(service)
-    }
-}
-
-impl<S> Service<Request<Body>> for OnlyGrpc<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxedResponse;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> BoxedResponse {
+impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for OnlyGrpc {
+    fn call(&self, request: Request<Body>, inner: &mut S) -> BoxedResponse {
         let Some(&no_call) = request.extensions().get::<NoCall>() else {
             return match request.extensions().get::<Refused>() {
                 Some(Refused(error)) => Box::pin(ready(Ok(Status::from(error.clone()).into_http()))),
-                None => self.0.call(request),
+                None => inner.call(request),
             };
         };
         let (head, body) = request.into_parts();

@@ -1,25 +1,18 @@
 //! Tokens: who may call.
 
-use std::{
-    convert::Infallible,
-    fmt,
-    future::ready,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, future::ready, sync::Arc};
 
 use subtle::{Choice, ConstantTimeEq as _};
 use tonic::{
     Status,
     body::Body,
-    codegen::http::{HeaderMap, Request, Response, header::AUTHORIZATION},
+    codegen::http::{HeaderMap, Request, header::AUTHORIZATION},
 };
-use tower::Service;
 
 use crate::{
     config::{self, SecurityConfig},
     error::Error,
-    grpc::BoxedResponse,
+    grpc::{BoxedResponse, GrpcService, Middleware},
     lines::lines,
     setting::File,
     watched::{Reload, Reloaded},
@@ -52,6 +45,7 @@ impl Tokens {
         Ok(Some((Self { list, open: config.auth_open_methods.clone().into() }, reload)))
     }
 
+    /// By the path itself: whoever runs the server writes paths, also those of methods and services that it does not have.
     fn admit(&self, path: &str, headers: &HeaderMap) -> bool {
         let is_open = |open: &String| if open.ends_with('/') { path.starts_with(open) } else { path == open };
         self.open.iter().any(is_open) || token(headers).is_some_and(|token| self.list.get().has(token))
@@ -90,38 +84,26 @@ fn parse(files: &[File], contents: &[Vec<u8>]) -> Result<List, config::Error> {
     if tokens.is_empty() { Err(files[0].error("there is no token in it")) } else { Ok(List(tokens)) }
 }
 
-/// Answers calls without a token, before anything of them is read; the others `service` does.
-#[derive(Clone)]
-pub(super) struct Authorize<S> {
-    service: S,
+/// Answers calls without a token, before anything of them is read.
+#[derive(Clone, Debug)]
+pub(super) struct Authorize {
     /// `None`: nobody needs one.
     tokens: Option<Tokens>,
 }
 
-impl<S> Authorize<S> {
-    pub(super) fn new(service: S, tokens: Option<Tokens>) -> Self {
-        Self { service, tokens }
+impl Authorize {
+    pub(super) fn new(tokens: Option<Tokens>) -> Self {
+        Self { tokens }
     }
 }
 
-impl<S> Service<Request<Body>> for Authorize<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxedResponse;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> BoxedResponse {
+impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Authorize {
+    fn call(&self, request: Request<Body>, inner: &mut S) -> BoxedResponse {
         match &self.tokens {
             Some(tokens) if !tokens.admit(request.uri().path(), request.headers()) => {
                 Box::pin(ready(Ok(Status::from(Error::Unauthenticated).into_http())))
             }
-            Some(_) | None => self.service.call(request),
+            Some(_) | None => inner.call(request),
         }
     }
 }

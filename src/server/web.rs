@@ -1,4 +1,4 @@
-//! Calls from browsers: gRPC-Web, in front of everything that knows gRPC, and CORS, in front of that.
+//! Calls from browsers: gRPC-Web, in front of everything that knows gRPC, and CORS, in front of that (`server/stack.rs`).
 //!
 //! tonic-web makes a call of gRPC of a request before its bytes are counted, admitted and waited for, so that all of that
 //! holds for it, too: of a body in base64 a frame is decoded at a time.
@@ -13,29 +13,23 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_transport::{ConnectionHandle, Http1Settings, MakeService, Version};
-use hyper::body::Incoming;
-use hyper_util::service::TowerToHyperService;
+use evenkeel_transport::Http1Settings;
 use tonic::{
     body::Body,
     codegen::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header},
 };
-use tonic_web::GrpcWebLayer;
-use tower::{
-    Layer as _, Service,
-    util::{MapRequest, MapResponse},
-};
-use tower_http::cors::{AllowOrigin, Any, Cors, CorsLayer};
+use tower::Service;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use self::{dispatch::Dispatch, pieces::Pieces};
+pub(super) use self::dispatch::Dispatch;
+use self::pieces::Pieces;
 use super::{
     MAX_HEADER_BYTES,
-    body_error::{Telling, telling},
-    calls::{CallGuard, CallService, HeldBody, MakeCallService},
+    calls::{CallGuard, CallService, HeldBody},
 };
 use crate::{
     config::{ANY_ORIGIN, WebConfig},
-    grpc::BoxedResponse,
+    grpc::{BoxedResponse, GrpcService},
 };
 
 /// What a page may send: what clients of gRPC-Web do send, tokens, and the names of traces.
@@ -58,67 +52,18 @@ const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 pub(super) const HTTP1: Http1Settings =
     Http1Settings { max_buffer_bytes: 128 << 10, max_header_bytes: MAX_HEADER_BYTES as usize };
 
-/// What speaks with browsers.
-#[derive(Clone, Debug)]
-pub(super) struct Web {
-    cors: CorsLayer,
-}
-
-impl Web {
-    /// `None`: nothing does.
-    pub(super) fn new(config: &WebConfig) -> Option<Self> {
-        let WebConfig { grpc_web, cors_origins } = config;
-        grpc_web.then(|| Self { cors: cors(cors_origins) })
-    }
-
-    /// Answers preflights, and has `calls` answer what gRPC-Web and gRPC ask.
-    fn around<S>(&self, calls: CallService<S>) -> TowerToHyperService<FromBrowsers<S>> {
-        let calls = Translated(calls);
-        let services = self.cors.layer(Dispatch::new(GrpcWebLayer::new().layer(calls.clone()), calls));
-        // tonic-web makes text of the transport's errors.
-        TowerToHyperService::new(MapResponse::new(MapRequest::new(services, telling as fn(_) -> _), held as fn(_) -> _))
-    }
-}
-
-/// What answers browsers, and other clients.
-type FromBrowsers<S> = MapResponse<
-    MapRequest<Cors<Dispatch<Translated<S>>>, fn(Request<Incoming>) -> Request<Telling<Incoming>>>,
-    fn(Response<Body>) -> Response<HeldBody<Body>>,
->;
-
 /// Has the bytes that were made of a call's keep it.
-fn held(mut response: Response<Body>) -> Response<HeldBody<Body>> {
+pub(super) fn held(mut response: Response<Body>) -> Response<HeldBody<Body>> {
     let guard = response.extensions_mut().remove::<Arc<CallGuard>>();
     response.map(|body| HeldBody::new(body, guard))
 }
 
-/// Makes what answers the requests of one connection, those of browsers, too.
-#[derive(Debug)]
-pub(super) struct MakeWebService<S> {
-    calls: MakeCallService<S>,
-    web: Web,
-}
-
-impl<S> MakeWebService<S> {
-    pub(super) fn new(calls: MakeCallService<S>, web: Web) -> Self {
-        Self { calls, web }
+/// What browsers are told of whose pages may call. `None`: there is nothing for them.
+pub(super) fn cors(config: &WebConfig) -> Option<CorsLayer> {
+    let WebConfig { grpc_web, cors_origins: origins } = config;
+    if !grpc_web {
+        return None;
     }
-}
-
-impl<S> MakeService for MakeWebService<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Unpin + Send + 'static,
-{
-    type Service = TowerToHyperService<FromBrowsers<S>>;
-
-    fn make_service(&self, connection: &Arc<ConnectionHandle>, version: Version) -> Self::Service {
-        self.web.around(self.calls.make_service(connection, version))
-    }
-}
-
-/// What browsers are told of whose pages may call.
-fn cors(origins: &[String]) -> CorsLayer {
     let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
     let cors = CorsLayer::new()
         .allow_methods([Method::POST])
@@ -126,15 +71,21 @@ fn cors(origins: &[String]) -> CorsLayer {
         .expose_headers(names(&ANSWER_HEADERS))
         .max_age(MAX_AGE);
     if origins.iter().any(|origin| origin == ANY_ORIGIN) {
-        return cors.allow_origin(Any);
+        return Some(cors.allow_origin(Any));
     }
     let origins = origins.iter().map(|origin| HeaderValue::from_str(origin).expect("the configuration is checked"));
-    cors.allow_origin(AllowOrigin::list(origins))
+    Some(cors.allow_origin(AllowOrigin::list(origins)))
 }
 
 /// The calls behind gRPC-Web.
 #[derive(Debug)]
 pub(super) struct Translated<S>(CallService<S>);
+
+impl<S> Translated<S> {
+    pub(super) fn new(calls: CallService<S>) -> Self {
+        Self(calls)
+    }
+}
 
 impl<S> Clone for Translated<S> {
     fn clone(&self) -> Self {
@@ -144,8 +95,7 @@ impl<S> Clone for Translated<S> {
 
 impl<S> Service<Request<Body>> for Translated<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
-    S::Future: Unpin + Send + 'static,
+    S: GrpcService<Future: Unpin + Send + 'static> + Clone,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -159,10 +109,12 @@ where
         let wants_text = wants_text(request.headers());
         let answer = self.0.begin(request);
         Box::pin(async move {
-            let mut answer = answer.await?;
-            let guard = Arc::clone(answer.body().guard());
-            answer.extensions_mut().insert(guard);
-            Ok(answer.map(|body| if wants_text { Body::new(Pieces::new(body)) } else { Body::new(body) }))
+            let (mut head, body) = answer.await?.into_parts();
+            // The bytes that leave keep the call, and those may be others.
+            let (body, guard) = body.into_unheld();
+            head.extensions.insert(guard);
+            let body = if wants_text { Body::new(Pieces::new(body)) } else { Body::new(body) };
+            Ok(Response::from_parts(head, body))
         })
     }
 }

@@ -1,10 +1,11 @@
 //! A normalization that is computed while its tensor arrives.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use evenkeel_kernels::{NormalizationByParts, Normalized, PartStatistics};
-use evenkeel_proto::{bulk::DATA, v1 as pb};
+use evenkeel_frames::Bulk as _;
+use evenkeel_kernels::{Checkpoint, NormalizationByParts, Normalized, PartStatistics};
+use evenkeel_proto::v1 as pb;
 use prost::{
     Message,
     encoding::{encoded_len_varint, key_len},
@@ -36,7 +37,7 @@ pub(crate) struct Arriving {
     /// How many sets have statistics.
     sets: usize,
     call: wire::Normalize<Description>,
-    parts: NormalizationByParts,
+    parts: Arc<NormalizationByParts>,
     pieces: Pieces,
     /// Those that the answer is made of; empty if it gives none.
     statistics: Vec<PartStatistics>,
@@ -76,7 +77,7 @@ impl Service {
             scratch,
             sets: demand.units,
             call,
-            parts,
+            parts: Arc::new(parts),
             pieces,
             statistics: Vec::new(),
             taken: 0,
@@ -119,8 +120,8 @@ impl Arriving {
 
     /// Normalizes the next part, as many bytes as are [wanted](Self::wants), of which `here` lay in one frame. Returns the
     /// next stretch of the output, if it is written.
-    pub(crate) async fn take(&mut self, part: &[u8], here: usize) -> Result<Option<Bytes>, Error> {
-        let keeps = self.gives_statistics();
+    pub(crate) async fn take(&mut self, part: Bytes, here: usize) -> Result<Option<Bytes>, Error> {
+        let (keeps, len, estimate) = (self.gives_statistics(), part.len(), self.estimate(part.len()));
         let Self { service, parts, pieces, statistics, taken, sheet, written, in_place, .. } = self;
         let buffers = service.executor.buffers();
         if sheet.is_empty() {
@@ -128,18 +129,30 @@ impl Arriving {
             let len = (SHEET / unit * unit).max(parts.part_len());
             *sheet = buffers.take(len.min(parts.total_len() - *taken));
         }
-        let output = &mut sheet[*written..][..part.len()];
-        let of_part = pieces.run(|checkpoint| Ok(parts.normalize(*taken, part, output, checkpoint)?)).await?;
+        let (from, at) = (*taken, *written);
+        let of_part = if pieces.is_here(estimate) {
+            let output = &mut sheet[at..][..len];
+            pieces.run(|checkpoint| Ok(parts.normalize(from, &part, output, checkpoint)?)).await?
+        } else {
+            let (parts, mut output) = (Arc::clone(parts), mem::take(sheet));
+            let piece = move |checkpoint: &dyn Checkpoint| {
+                let of_part = parts.normalize(from, &part, &mut output[at..][..len], checkpoint)?;
+                Ok((of_part, output))
+            };
+            let (of_part, output) = pieces.run_apart(estimate, piece).await?;
+            *sheet = output;
+            of_part
+        };
         if keeps {
             statistics.push(of_part);
         }
-        *taken += part.len();
-        *in_place = here >= part.len();
-        *written += part.len();
+        *taken += len;
+        *in_place = here >= len;
+        *written += len;
         let full = *written == sheet.len();
         Ok(full.then(|| {
             *written = 0;
-            buffers.lend(std::mem::take(sheet))
+            buffers.lend(mem::take(sheet))
         }))
     }
 
@@ -149,6 +162,7 @@ impl Arriving {
         let Self { service, context, scratch, sets, call, parts, pieces, statistics, .. } = self;
         // It has run, whatever becomes of the answer: whoever sees that finds it counted.
         drop(pieces);
+        let parts = Arc::into_inner(parts).expect("a part that was computed is not held any more");
         let limit = service.max_message_bytes;
         let finish = move || {
             let _scratch = scratch;
@@ -165,6 +179,13 @@ impl Arriving {
         service.executor.run(&context.record, estimate, move |_| finish()).await
     }
 
+    /// How long a part of `len` bytes takes.
+    fn estimate(&self, len: usize) -> Duration {
+        let dtype = self.call.input.dtype();
+        let share = (self.sets as u128 * len as u128).div_ceil(self.data_len().max(1) as u128);
+        Work::Normalize.estimate_of([(dtype, len / dtype.size())], share as usize)
+    }
+
     fn gives_statistics(&self) -> bool {
         self.parts.gives_statistics(self.call.return_statistics)
     }
@@ -173,7 +194,7 @@ impl Arriving {
 /// The length of an answer that is here without its elements, `data_len` bytes.
 fn len_with_data(answer: &pb::NormalizeResponse, data_len: usize) -> usize {
     let tensor = answer.output.as_ref().map_or(0, Message::encoded_len);
-    let data = key_len(DATA) + encoded_len_varint(data_len as u64) + data_len;
+    let data = key_len(pb::Tensor::DATA) + encoded_len_varint(data_len as u64) + data_len;
     let prefix = |len: usize| encoded_len_varint(len as u64);
     answer.encoded_len() - prefix(tensor) + prefix(tensor + data) + data
 }

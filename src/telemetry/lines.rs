@@ -1,7 +1,7 @@
 //! Log lines on their way to standard error.
 //!
-//! A thread of its own writes them: whoever serves a call waits neither for a disk nor for the program that reads the
-//! log. If that one stops reading, or the disk is full, lines are lost, and counted; nothing else happens.
+//! A thread of its own writes them, so that calls wait neither for a disk nor for the program that reads the log. If that
+//! program stops reading, or the disk is full, lines are lost and counted; nothing else happens.
 
 use std::{
     io::{self, Write},
@@ -72,7 +72,7 @@ impl<W: Write> Write for Counting<W> {
         self.write_all(line).map(|()| line.len())
     }
 
-    /// Never fails: there is nobody who could do anything about it.
+    /// Never fails: no caller could do anything about an error.
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         WRITING.store(true, Ordering::Relaxed);
         if self.0.write_all(line).is_err() {

@@ -1,6 +1,7 @@
 //! How large an answer is, before it is computed.
 
-use evenkeel_proto::bulk::DATA;
+use evenkeel_frames::Bulk;
+use evenkeel_proto::v1 as pb;
 use prost::encoding::{encoded_len_varint, key_len};
 
 use super::tensor::{Description, Form};
@@ -10,6 +11,7 @@ const NAME: u32 = 1;
 const DTYPE: u32 = 2;
 const SHAPE: u32 = 3;
 const FLOAT_DATA: u32 = 14;
+const DATA: u32 = <pb::Tensor as Bulk>::DATA;
 
 /// The bytes of a float in a tensor's `float_data`.
 const FLOAT: usize = 4;

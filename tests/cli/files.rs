@@ -41,8 +41,10 @@ fn float16_scalars_and_nothing() -> TestResult {
     let table = folder.table("clip scalar.npy --mode value --threshold 1")?;
     assert_eq!([&table[1]["shape"], &table[1]["mean"]], ["[]", "-1.00000"]);
     assert_eq!(npy::read_f64s(&folder.read("scalar.clipped.npy")?, "()")?, [-1.0]);
+    let table = folder.table("clip nothing.npy")?;
+    assert_eq!(table[1]["clipped"], "0.00%", "nothing was clipped");
     let table = folder.table("dropout nothing.npy")?;
-    assert_eq!([&table[1]["shape"], &table[1]["mean"]], ["[4, 0]", "NaN"]);
+    assert_eq!([&table[1]["shape"], &table[1]["mean"], &table[1]["kept"]], ["[4, 0]", "NaN", "100.00%"]);
     assert_eq!(npy::read_f32s(&folder.read("nothing.dropout.npy")?, "(4, 0)")?, [0.0; 0]);
     Ok(())
 }

@@ -192,3 +192,29 @@ fn an_input_that_changes_meanwhile_is_noticed() -> TestResult {
     }
     Ok(())
 }
+
+/// A token, a certificate or a key is an input as well, whatever the file is called and whether a server is asked for it.
+#[test]
+fn files_for_a_server_are_not_written_over() -> TestResult {
+    let folder = folder()?;
+    folder.write("secret.safetensors", b"a token, a certificate or a key")?;
+    symlink("secret.safetensors", folder.path("link.safetensors"))?;
+    let before = folder.list()?;
+    for flag in ["--tls-ca", "--tls-cert", "--tls-key", "--token-file"] {
+        for (command, output) in [
+            ("clip x.npy -o link.safetensors", "--output"),
+            ("dropout x.npy -o secret.safetensors", "--output"),
+            ("dropout x.npy -o y.npy --mask link.safetensors", "--mask"),
+            ("normalize x.npy --kind layer -o ./secret.safetensors", "--output"),
+            ("normalize x.npy --kind layer -o y.npy --statistics secret.safetensors", "--statistics"),
+        ] {
+            let run = folder.run(&format!("{command} {flag} secret.safetensors"))?;
+            run.failed(64, &[&format!("{output}: "), "would overwrite secret.safetensors"]);
+            assert_eq!(folder.list()?, before, "{command} {flag}");
+        }
+    }
+    let variables = [("EVENKEEL_CLIENT_TOKEN_FILE", "secret.safetensors")];
+    folder.run_with(&variables, "clip x.npy -o link.safetensors")?.failed(64, &["--output: ", "would overwrite"]);
+    assert_eq!(folder.read("secret.safetensors")?, b"a token, a certificate or a key");
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! Names that a file may give its tensors, and what a terminal makes of them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ffi::OsStr, fs, os::unix::ffi::OsStrExt as _};
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -112,5 +112,32 @@ fn a_name_that_makes_an_unreadable_file_is_refused_first() -> TestResult {
     }
     assert_eq!(folder.list()?, ["__metadata__.npy"]);
     folder.run("clip __metadata__.npy")?.succeeded();
+    Ok(())
+}
+
+/// A path is bytes, on Linux.
+#[test]
+fn paths_need_not_be_utf_8() -> TestResult {
+    let folder = Folder::new()?;
+    let named = |name: &[u8]| OsStr::from_bytes(name).to_owned();
+    let write = |name: &[u8], bytes: &[u8]| fs::write(folder.path("").join(named(name)), bytes);
+    write(b"x\xff.npy", &npy::f32s("(2, 2)", [1.0, 2.0, 3.0, 5.0]))?;
+    write(b"w\xff.npy", &npy::f32s("(2,)", [1.0, 1.0]))?;
+    write(b"b\xff.safetensors", &stored::file(&[("a", &[2], &[0.0, 0.0]), ("b", &[1], &[0.0])], &[])?)?;
+    let run = |more: &[&[u8]]| {
+        let mut command = folder.command();
+        command.arg("normalize").arg(named(b"x\xff.npy")).args(["--kind", "layer"]);
+        command.args(more.iter().map(|argument| named(argument))).output()
+    };
+    let done = run(&[b"--weight", b"w\xff.npy", b"--bias", b"b\xff.safetensors:a", b"-o", b"y\xfe.npy"])?;
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(folder.path("").join(named(b"y\xfe.npy")).exists());
+    let default = run(&[b"--json"])?;
+    assert!(default.status.success(), "{}", String::from_utf8_lossy(&default.stderr));
+    assert!(folder.path("").join(named(b"x\xff.layer.npy")).exists());
+    // A name of a tensor is text.
+    let wrong = run(&[b"--weight", b"b.safetensors:\xff"])?;
+    let said = String::from_utf8(wrong.stderr)?;
+    assert!(wrong.status.code() == Some(64) && said.contains("--weight") && said.contains("UTF-8"), "{said}");
     Ok(())
 }

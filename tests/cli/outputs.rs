@@ -4,15 +4,21 @@ use std::{
     fs::{self, File, Permissions},
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpListener},
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _, symlink},
+        process::CommandExt as _,
+    },
     process::Stdio,
     thread,
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    TestResult, npy,
+    TestResult,
+    environment::without_environment,
+    npy,
     program::{Folder, ServerProcess},
     stored,
     until::until_some_here,
@@ -59,6 +65,8 @@ fn what_cannot_be_written_is_found_before_anything_is_computed() -> TestResult {
             let run = folder.run(&format!("{command} {output} --server {}", server.url))?;
             assert_eq!(run.code, Some(1), "{}", run.stderr);
             for word in words {
+                // The name of a temporary file would only puzzle.
+                assert!(!run.stderr.contains(".evenkeel-"), "{}", run.stderr);
                 assert!(run.stderr.to_lowercase().contains(&word.to_lowercase()), "{word}: {}", run.stderr);
             }
             assert_eq!(folder.list()?, before, "{command} {output}");
@@ -202,6 +210,44 @@ fn an_interrupted_command_leaves_nothing() -> TestResult {
     Ok(())
 }
 
+/// Whatever it does at that moment; and it says one line, or nothing if the signal comes before it is caught.
+#[test]
+fn a_command_can_be_interrupted_at_any_moment() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("x.npy", &npy::f32s("(3000, 100)", (0..300_000).map(|i| i as f32)))?;
+    let mut interrupted = 0;
+    for step in 0..40 {
+        let child = folder
+            .command()
+            .args(["dropout", "x.npy", "-o", "y.npy", "--mask", "m.npy", "--quiet"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        thread::sleep(Duration::from_millis(5 * step));
+        // It may have ended by itself.
+        let _ = kill_process(Pid::from_child(&child), Signal::INT);
+        let output = child.wait_with_output()?;
+        let said = String::from_utf8(output.stderr)?;
+        let names = folder.list()?;
+        let is_written = names == ["m.npy", "x.npy", "y.npy"];
+        assert!(is_written || names == ["x.npy"], "after {} ms: {names:?}", 5 * step);
+        match output.status.code() {
+            Some(130) => {
+                interrupted += 1;
+                assert!(said.starts_with("evenkeel: interrupted: ") && said.lines().count() == 1, "{said}");
+                assert!(!is_written || !said.contains("nothing was written"), "{said}");
+            }
+            Some(0) => assert!(is_written && said.is_empty(), "{said}"),
+            code => assert!(code.is_none() && said.is_empty(), "{code:?}: {said}"),
+        }
+        for name in names.iter().filter(|name| *name != "x.npy") {
+            fs::remove_file(folder.path(name))?;
+        }
+    }
+    assert!(interrupted > 0, "each has ended before the signal came, or before it was caught");
+    Ok(())
+}
+
 /// Neither does one that waits for its input.
 #[test]
 fn a_command_that_waits_for_its_input_can_be_interrupted() -> TestResult {
@@ -222,5 +268,47 @@ fn a_set_of_shards_is_not_written() -> TestResult {
     folder.run("clip x.npy -o y.safetensors.index.json")?.failed(64, &["--output", "several files"]);
     folder.write("w.safetensors", &stored::file(&[("a", &[1], &[1.0])], &[])?)?;
     folder.run("clip w.safetensors --exclude a -o y.npy")?.failed(64, &["--exclude: there is nothing to compute"]);
+    Ok(())
+}
+
+/// In a sticky folder, such as `/tmp`, a user may neither replace another's file nor remove a second name of it. Only root can
+/// be two users.
+#[test]
+fn another_users_file_in_a_sticky_folder_is_found_before_anything_is_computed() -> TestResult {
+    const NOBODY: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = folder()?;
+    fs::set_permissions(folder.path(""), Permissions::from_mode(0o1777))?;
+    folder.write("y.npy", b"root's")?;
+    fs::set_permissions(folder.path("y.npy"), Permissions::from_mode(0o666))?;
+    // The program may be where nobody else may look.
+    fs::copy(env!("CARGO_BIN_EXE_evenkeel"), folder.path("evenkeel"))?;
+    let before = folder.list()?;
+    for arguments in [&["clip", "x.npy", "-o", "y.npy"][..], &["dropout", "x.npy", "-o", "z.npy", "--mask", "y.npy"]] {
+        let mut command = without_environment(folder.path("evenkeel"));
+        let output = command.current_dir(folder.path("")).args(arguments).uid(NOBODY).gid(NOBODY).output()?;
+        let said = String::from_utf8(output.stderr)?;
+        assert!(
+            output.status.code() == Some(1) && said.contains("y.npy: cannot write: it is another user's"),
+            "{said}"
+        );
+        assert_eq!(folder.list()?, before);
+    }
+    assert_eq!(folder.read("y.npy")?, b"root's");
+    Ok(())
+}
+
+/// What goes through a pipe is held in a file that no argument names.
+#[test]
+fn the_folder_for_temporary_files_is_named() -> TestResult {
+    let folder = folder()?;
+    let nowhere = folder.path("nowhere").to_string_lossy().into_owned();
+    let run = folder.run_with(&[("TMPDIR", &nowhere)], "clip x.npy -o -")?;
+    run.failed(1, &["-: cannot write: in the folder for temporary files, ", "nowhere (TMPDIR): No such file"]);
+    let run = folder.run_with(&[("TMPDIR", &nowhere)], "clip -")?;
+    run.failed(1, &["-: in the folder for temporary files, ", "nowhere (TMPDIR): No such file"]);
+    assert!(!run.stderr.contains("at path"), "{}", run.stderr);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{TestResult, npy, program::Folder, stored};
+use crate::{TestResult, environment::without_environment, npy, program::Folder, stored};
 
 #[test]
 fn quiet_is_quiet() -> TestResult {
@@ -76,6 +76,47 @@ fn shells_and_man_know_the_commands() -> TestResult {
     page.succeeded();
     assert!(page.stdout.contains("\\-\\-threshold") && page.stdout.contains("evenkeel\\-clip"), "{}", page.stdout);
     folder.run("man nothing")?.refused(&["nothing"]);
+    Ok(())
+}
+
+/// What bash offers for the last of these words.
+fn offers(folder: &Folder, words: &[&str]) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let [.., before, last] = words else { return Err("there are no two words".into()) };
+    let list = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+    let script = format!(
+        "eval \"$($0 completions bash)\"; COMP_WORDS=({list}); COMP_CWORD={}; _evenkeel evenkeel '{last}' '{before}'; \
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.len() - 1,
+    );
+    let bash = without_environment("bash")
+        .args(["--norc", "-c", &script, env!("CARGO_BIN_EXE_evenkeel")])
+        .current_dir(folder.path(""))
+        .output()?;
+    assert!(bash.status.success() && bash.stderr.is_empty(), "{}", String::from_utf8_lossy(&bash.stderr));
+    Ok(String::from_utf8(bash.stdout)?.lines().map(str::to_owned).collect())
+}
+
+/// `evenkeel` serves where no command is named, and its flags are those of `serve`.
+#[test]
+fn bash_completes_flags_without_a_command() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("settings.toml", b"")?;
+    for (words, offered) in [
+        (&["evenkeel", "--lis"][..], &["--listen"][..]),
+        (&["evenkeel", "serve", "--lis"], &["--listen"]),
+        (&["evenkeel", "--listen", "127.0.0.1:0", "--log-f"], &["--log-format"]),
+        (&["evenkeel", "--log-format", "j"], &["json"]),
+        (&["evenkeel", "--config", "sett"], &["settings.toml"]),
+        (&["evenkeel", "norm"], &["normalize"]),
+        (&["evenkeel", "--vers"], &["--version"]),
+        (&["evenkeel", "clip", "--thr"], &["--threshold"]),
+        (&["evenkeel", "clip", "--lis"], &[""]),
+    ] {
+        assert_eq!(offers(&folder, words)?, offered, "{words:?}");
+    }
+    // What is offered without a word begun is the commands, and not forty flags.
+    let all = offers(&folder, &["evenkeel", ""])?;
+    assert!(all.contains(&"clip".to_owned()) && !all.contains(&"--listen".to_owned()), "{all:?}");
     Ok(())
 }
 

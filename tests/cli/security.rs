@@ -87,8 +87,8 @@ fn a_server_gets_a_certificate_and_a_token() -> TestResult {
     let run = |flags: &str| folder.run(&format!("{HEALTH} --server {url} {flags}"));
     run(ALL)?.succeeded();
     run(&ALL.replace("--token-file token", "--token-file tokens"))?.succeeded();
-    run(&ALL.replace("--token-file token", ""))?.failed(1, &["the call needs a token"]);
-    run(&ALL.replace("--token-file token", "--token-file bad-token"))?.failed(1, &["the call needs a token"]);
+    run(&ALL.replace("--token-file token", ""))?.failed(1, &["the call needs a valid token"]);
+    run(&ALL.replace("--token-file token", "--token-file bad-token"))?.failed(1, &["the call needs a valid token"]);
     // With the commands on files, too, whose own server wants nothing of this.
     folder.run(&format!("normalize digits.npy --kind layer -o there.npy --server {url} {ALL}"))?.succeeded();
     folder.run(&format!("normalize digits.npy --kind layer -o here.npy {ALL}"))?.succeeded();
@@ -97,7 +97,7 @@ fn a_server_gets_a_certificate_and_a_token() -> TestResult {
     denied.failed(1, &["UnknownIssuer"]);
     let denied =
         folder.run(&format!("clip digits.npy --server {url} {}", ALL.replace("file token", "file bad-token")))?;
-    denied.failed(1, &["the call needs a token"]);
+    denied.failed(1, &["the call needs a valid token"]);
 
     for (flags, alert) in [
         ("--tls-ca ca.pem --token-file token".to_owned(), "CertificateRequired"),

@@ -51,6 +51,32 @@ fn a_message_above_the_servers_limit() -> TestResult {
     Ok(())
 }
 
+/// A tensor that cannot be cut because the arguments do not fit it is wrong whatever the server's limit.
+#[test]
+fn what_does_not_fit_a_tensor_is_said_before_its_size() -> TestResult {
+    let server = ServerProcess::start(&["--max-message-bytes", "4096"])?;
+    let folder = Folder::new()?;
+    folder.write("x.npy", &npy::f32s("(4000,)", (0..4000_u16).map(f32::from)))?;
+    folder.write("y.npy", &npy::f32s("(2, 4000)", (0..8000_u16).map(f32::from)))?;
+    folder.write("w.npy", &npy::f32s("(3,)", [1.0; 3]))?;
+    for (command, code, words) in [
+        ("dropout x.npy --kind channel", 1, ["x.npy: tensor 'x': ", "rank 2 or more"]),
+        ("dropout x.npy --kind feature-alpha", 1, ["x.npy: tensor 'x': ", "rank 2 or more"]),
+        ("dropout y.npy --kind channel --channel-axis 2", 64, ["--channel-axis: ", "rank 2"]),
+        ("normalize x.npy --kind instance", 1, ["x.npy: tensor 'x': ", "needs rank 3 or more"]),
+        ("normalize x.npy --kind batch", 64, ["--channel-axis: ", "rank 1"]),
+        ("normalize x.npy --kind layer --axes 3", 64, ["--axes: ", "rank 1"]),
+        ("normalize y.npy --kind group --groups 3", 64, ["--groups: ", "divisor"]),
+        ("normalize y.npy --kind batch --weight w.npy", 64, ["--weight: ", "[4000]"]),
+        ("normalize x.npy --kind layer", 1, ["x.npy: tensor 'x': ", "one message of 16000 bytes"]),
+    ] {
+        let run = folder.run(&format!("{command} --server {}", server.url))?;
+        run.failed(code, &words);
+        assert_eq!(folder.list()?, ["w.npy", "x.npy", "y.npy"], "{command}");
+    }
+    Ok(())
+}
+
 #[test]
 fn nobody_there_and_nobody_answering() -> TestResult {
     let folder = Folder::with(&["digits.npy"])?;

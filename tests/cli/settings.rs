@@ -97,6 +97,28 @@ fn an_error_of_a_variable_names_it() -> TestResult {
     Ok(())
 }
 
+/// Prometheus speaks to TCP ports.
+#[test]
+fn metrics_have_a_port_and_the_refusal_says_so() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("evenkeel.toml", b"metrics-listen = \"unix:/run/metrics.sock\"\n")?;
+    for (variables, command) in [
+        (&[][..], "config --metrics-listen unix:metrics.sock"),
+        (&[], "serve --metrics-listen unix:/run/metrics.sock"),
+        (&[("EVENKEEL_METRICS_LISTEN", "unix:")], "config"),
+        (&[], "config --config evenkeel.toml"),
+    ] {
+        let run = folder.run_with(variables, command)?;
+        run.refused(&["metrics-listen", "expected HOST:PORT", "no Unix domain socket", "127.0.0.1"]);
+    }
+    for wrong in ["9090", "nowhere.invalid:1", "127.0.0.1:99999"] {
+        let run = folder.run(&format!("config --metrics-listen {wrong}"))?;
+        run.refused(&["metrics-listen", "expected HOST:PORT"]);
+        assert!(!run.stderr.contains("unix:"), "{}", run.stderr);
+    }
+    Ok(())
+}
+
 #[test]
 fn addresses_may_have_names() -> TestResult {
     for key in ["listen", "metrics-listen"] {

@@ -5,18 +5,16 @@
 //! made with the JSON that is printed. A command that no test knows of fails.
 
 mod blocks;
-#[path = "../service/environment.rs"]
-mod environment;
 mod settings;
 
 use std::{error::Error, fs, path::Path};
 
 use evenkeel::{config::ServerConfig, server::Running};
 use evenkeel_proto::v1::{NormKind, NormalizeRequest, Tensor, tensor_ops_service_client::TensorOpsServiceClient};
+use evenkeel_testing::environment::without_environment;
 use serde_json::Value;
 
 use blocks::{Block, Shell};
-use environment::without_environment;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -98,6 +96,21 @@ fn commands_on_files_print_what_is_shown() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+#[test]
+fn a_server_accepts_the_example_of_a_configuration_file() -> Result<(), Box<dyn Error>> {
+    let page = read("docs/operations.md");
+    let blocks = Block::all(&page);
+    let [example] = blocks.iter().filter(|block| block.language == "toml").collect::<Vec<_>>()[..] else {
+        return Err("the page has one example".into());
+    };
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("evenkeel.toml");
+    fs::write(&file, example.text)?;
+    let got = without_environment(env!("CARGO_BIN_EXE_evenkeel")).arg("config").arg("--config").arg(&file).output()?;
+    assert!(got.status.success(), "{}", String::from_utf8_lossy(&got.stderr));
+    Ok(())
+}
+
 /// The JSON of the grpcurl call, by its own field names, and the answer that is printed below it.
 #[tokio::test]
 async fn the_typed_call_is_answered_as_shown() -> Result<(), Box<dyn Error>> {
@@ -143,6 +156,8 @@ fn links_lead_somewhere() {
         "SECURITY.md",
         "docs/calls.md",
         "docs/cli.md",
+        "docs/numerics.md",
+        "docs/operations.md",
         "docs/settings.md",
     ] {
         let text = read(page);

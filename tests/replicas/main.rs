@@ -10,19 +10,12 @@
 //! stream by stream.
 
 mod balancer;
-#[path = "../service/environment.rs"]
-mod environment;
 mod load;
 mod panics;
-#[path = "../service/pipe.rs"]
-mod pipe;
 mod replica;
-#[path = "../service/resident.rs"]
-mod resident;
 mod signals;
-#[path = "../service/until.rs"]
-#[expect(dead_code, reason = "no thread of these tests waits")]
-mod until;
+
+use evenkeel_testing::{environment, pipe, resident, until};
 
 /// Held by each test: one looks at the memory of this process, where the callers of all are.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

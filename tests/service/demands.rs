@@ -309,7 +309,7 @@ async fn what_does_not_fit_is_refused_before_it_is_computed() {
     // Mean and rstd are 8 bytes for each of these rows.
     let (reason, message) = refused(with_statistics(NormKind::Layer, f32s(&[1 << 17, 0], &[]))).await;
     assert_eq!(reason, "MESSAGE_TOO_LARGE");
-    assert!(message.contains("answer of 10"), "{message}");
+    assert!(message.contains("the response would have 10"), "{message}");
     // Each of these channels takes far more memory while it is measured than its two elements.
     let wide = normalize(NormKind::Batch, f32s(&[2, 100_000], &[1.5; 200_000])).encode_to_vec();
     let (reason, message) = refused(("Normalize", wide)).await;

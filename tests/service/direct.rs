@@ -3,25 +3,21 @@
 
 mod replaced;
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use evenkeel::{config::ServerConfig, server::Running};
 use evenkeel_proto::v1 as pb;
-use http_body::Frame;
-use http_body_util::{BodyExt as _, StreamBody};
-use hyper_util::{
-    client::legacy::{Client as Http, connect::HttpConnector},
-    rt::TokioExecutor,
+pub(crate) use evenkeel_testing::answer::{Answer, send};
+use evenkeel_testing::{
+    answer::send_frames,
+    frames::{self, framed},
 };
+use http_body::Frame;
 use proptest::prelude::*;
 use prost::Message as _;
 use tokio::runtime::Runtime;
-use tonic::{
-    Status,
-    body::Body,
-    codegen::http::{HeaderMap, HeaderName, HeaderValue, Request},
-};
+use tonic::codegen::http::{HeaderName, HeaderValue};
 
 use crate::harness::{clip, dropout, f32s, norm_kinds, normalize};
 
@@ -30,24 +26,6 @@ const LIMIT: usize = 1 << 16;
 
 /// Large enough for messages in several frames, that are gathered in buffers of the pool.
 const LARGE: usize = 1 << 23;
-
-/// An answer as it is on the wire.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: BTreeMap<String, Vec<u8>>,
-    pub(crate) data: Vec<u8>,
-    pub(crate) trailers: BTreeMap<String, Vec<u8>>,
-}
-
-impl Answer {
-    /// Headers and trailers together, and no data.
-    fn without_data(mut self) -> Self {
-        self.headers.append(&mut self.trailers);
-        self.data.clear();
-        self
-    }
-}
 
 /// A method, headers and frames.
 type Case = (&'static str, &'static [(&'static str, &'static str)], Vec<Bytes>);
@@ -80,33 +58,6 @@ async fn start(max_message_bytes: usize) -> (Running, Running) {
     (start(false).await, start(true).await)
 }
 
-fn sorted(headers: &HeaderMap) -> BTreeMap<String, Vec<u8>> {
-    let pairs = headers.iter().filter(|(name, _)| *name != "date");
-    pairs.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect()
-}
-
-/// Sends these frames to a method, and what comes back.
-pub(crate) async fn send(server: &Running, method: &str, headers: &[(&str, &str)], frames: Vec<Bytes>) -> Answer {
-    send_frames(server, method, headers, frames.into_iter().map(Frame::data).collect()).await
-}
-
-async fn send_frames(server: &Running, method: &str, headers: &[(&str, &str)], frames: Vec<Frame<Bytes>>) -> Answer {
-    let http: Http<HttpConnector, Body> = Http::builder(TokioExecutor::new()).http2_only(true).build_http();
-    let frames = frames.into_iter().map(Ok::<_, Status>);
-    let mut request = Request::post(format!("{}/evenkeel.v1.TensorOpsService/{method}", server.url()))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let request = request.body(Body::new(StreamBody::new(tokio_stream::iter(frames)))).expect("a request");
-    let response = http.request(request).await.expect("an answer");
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.expect("the whole of it");
-    let trailers = body.trailers().map(sorted).unwrap_or_default();
-    Answer { status: parts.status.as_u16(), headers: sorted(&parts.headers), data: body.to_bytes().to_vec(), trailers }
-}
-
 /// Both paths' answers to the same frames.
 fn both(method: &str, headers: &[(&str, &str)], frames: &[Bytes]) -> (Answer, Answer) {
     let Servers { runtime, direct, codec, .. } = servers();
@@ -115,17 +66,9 @@ fn both(method: &str, headers: &[(&str, &str)], frames: &[Bytes]) -> (Answer, An
     })
 }
 
-/// A message with its prefix.
-fn framed(message: &[u8]) -> Vec<u8> {
-    [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat()
-}
-
 /// `bytes`, cut at these places.
 fn cut(bytes: &[u8], places: &[prop::sample::Index]) -> Vec<Bytes> {
-    let mut places: Vec<usize> = places.iter().map(|place| place.index(bytes.len() + 1)).collect();
-    places.extend([0, bytes.len()]);
-    places.sort_unstable();
-    places.windows(2).map(|ends| Bytes::copy_from_slice(&bytes[ends[0]..ends[1]])).collect()
+    frames::cut(bytes, places.iter().map(|place| place.index(bytes.len() + 1)))
 }
 
 fn tensors() -> impl Strategy<Value = pb::Tensor> {
@@ -189,7 +132,7 @@ proptest! {
         (method, message) in calls(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0usize..4), 1..4),
     ) {
-        let mut bytes = framed(&message);
+        let mut bytes = framed(&message).to_vec();
         for (place, byte, change) in changes {
             let place = place.index(bytes.len().max(1));
             match change {
@@ -256,7 +199,7 @@ proptest! {
             1 => Just(End::Twice), 1 => Just(End::Trailers),
         ],
     ) {
-        let mut bytes = framed(&message);
+        let mut bytes = framed(&message).to_vec();
         match end {
             End::Well | End::Trailers => (),
             End::Short(missing) => bytes.truncate(bytes.len().saturating_sub(missing)),
@@ -319,8 +262,8 @@ async fn in_frames(direct: &Running, codec: &Running, method: &str, message: &[u
 #[test]
 fn what_is_not_plain_is_answered_alike() {
     let message = dropout(0.5, f32s(&[3], &[1.0, 2.0, 3.0])).encode_to_vec();
-    let whole = Bytes::from(framed(&message));
-    let mut flagged = framed(&message);
+    let whole = framed(&message);
+    let mut flagged = framed(&message).to_vec();
     flagged[0] = 1;
     let over = [&[0][..], &(LIMIT as u32 + 1).to_be_bytes()].concat();
     let cases: [Case; 9] = [

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     harness::{Client, f32s, normalize},
+    peer::PREFACE,
     process::{Process, evenkeel, run, stderr},
     socket_folder::socket_folder,
     until::{NEVER, until, until_some, within},
@@ -118,6 +119,33 @@ async fn a_server_that_cannot_print_its_address_serves() {
     kill_process(Pid::from_child(&child), Signal::TERM).expect("it lives");
     let status = until_some("it ends", async || child.try_wait().expect("it was started")).await;
     assert_eq!(status.code(), Some(0));
+}
+
+/// HTTP/2's library warns of each answer to a ping that it never sent. A client that sends nothing else would fill the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_are_wrong_write_no_lines() {
+    const FRAMES: usize = 1000;
+    /// An answer to a ping: 8 bytes, type 6, the flag ACK, on the connection.
+    const PONG: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0unasked!";
+    let process = Process::start(&["--listen=127.0.0.1:0", "--log-level=info"], &[]);
+    let mut stream = TcpStream::connect(process.address()).expect("the server listens");
+    stream.set_read_timeout(Some(NEVER)).expect("it is not zero");
+    stream.write_all(PREFACE).expect("it is taken");
+    stream.write_all(&PONG.repeat(FRAMES)).expect("they are taken");
+    // A ping behind them: when it is answered, all of them have been read.
+    stream.write_all(b"\0\0\x08\x06\0\0\0\0\0the last").expect("it is taken");
+    let mut answer = Vec::new();
+    while !answer.windows(8).any(|bytes| bytes == b"the last") {
+        let mut more = [0; 1024];
+        let read = stream.read(&mut more).expect("the ping is answered");
+        assert!(read > 0, "the connection has ended");
+        answer.extend_from_slice(&more[..read]);
+    }
+    call(&process.client().await, 16).await;
+    let (status, _, log) = process.stop(Signal::TERM);
+    assert_eq!(status.code(), Some(0));
+    assert!(log.lines().count() < 100, "{log}");
+    assert_eq!(log.lines().filter(|line| line.contains("Normalize")).count(), 16, "{log}");
 }
 
 /// What is wrong with the settings cannot be said, but the code says that something is.

@@ -1,12 +1,9 @@
 //! A real server on a free port of the loopback interface, called with the generated client.
 
-mod authority;
+use evenkeel_testing::{authority, environment, peer, pipe, resident, socket_folder, until};
+
 mod beside;
-mod environment;
 mod harness;
-mod peer;
-mod pipe;
-mod until;
 
 mod admission;
 mod alerts;
@@ -40,7 +37,6 @@ mod presence;
 mod process;
 mod reflection;
 mod refused;
-mod resident;
 mod routes;
 mod rows;
 mod same_bits;
@@ -49,7 +45,6 @@ mod settings;
 mod shutdown;
 mod signals;
 mod silent;
-mod socket_folder;
 mod stalled;
 mod statements;
 mod streams;

@@ -103,6 +103,10 @@ fn cases() -> Vec<Case> {
     let batch = normalize(pb::NormKind::Batch, tensor(MANY)).encode_to_vec();
     add("Normalize", &[], cut(&batch), "gathered", OnThePool);
     add("Normalize", &[], cut(&layer(MANY).encode_to_vec()), "streamed", Inline);
+    // A row is a part, and too long to be computed on the thread that serves.
+    let long = f32s(&[5, MANY as i64 / 5], &(0..MANY).map(|i| (i * i % 1013) as f32).collect::<Vec<_>>());
+    let long = normalize(pb::NormKind::Layer, long).encode_to_vec();
+    add("Normalize", &[], cut(&long), "streamed", OnThePool);
     let statistics = pb::NormalizeRequest { return_statistics: true, ..layer(MANY) };
     add("Normalize", &[], cut(&statistics.encode_to_vec()), "collected", Inline);
     for (elements, runs) in [(8, Inline), (MANY, OnThePool)] {

@@ -7,11 +7,7 @@ use evenkeel::{
     server::{Error, Running},
 };
 use prost::Message as _;
-use rustls::{
-    AlertDescription, ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
-};
+use rustls::{AlertDescription, ClientConfig, pki_types::ServerName};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -27,29 +23,6 @@ use crate::{
     peer::{Peer, address, framed},
     until::{until, within},
 };
-
-impl Authority {
-    /// Settings of a client that trusts it, and has this certificate.
-    pub(crate) fn client(&self, certificate: Option<(String, String)>, alpn: &[u8]) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        let own = CertificateDer::from_pem_slice(self.pem().as_bytes()).expect("PEM");
-        roots.add(own).expect("it is a certificate");
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring has them")
-            .with_root_certificates(roots);
-        let mut settings = match certificate {
-            Some((cert, key)) => {
-                let cert = CertificateDer::from_pem_slice(cert.as_bytes()).expect("PEM");
-                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
-                builder.with_client_auth_cert(vec![cert], key).expect("they belong together")
-            }
-            None => builder.with_no_client_auth(),
-        };
-        settings.alpn_protocols = vec![alpn.to_vec()];
-        settings
-    }
-}
 
 /// The files of a server, and its settings.
 fn files(authority: &Authority, client_ca: Option<&Authority>) -> (TempDir, ServerConfig) {

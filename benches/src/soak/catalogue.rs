@@ -1,6 +1,7 @@
 //! What is asked for: every method and kind, of a kilobyte and of many megabytes, and requests that are wrong.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
+use evenkeel_frames::{Announced, encoded};
 use evenkeel_proto::v1 as pb;
 use pb::{ClipMode, DataType, DropoutKind, NormKind};
 use prost::Message;
@@ -122,7 +123,7 @@ fn wrong() -> Vec<Request> {
     let unreadable = Request {
         name: "wrong: no protobuf".to_owned(),
         path: NORMALIZE.to_owned(),
-        messages: vec![framed(&[0xff; 64])],
+        messages: vec![[Announced::plain(64).to_bytes().as_ref(), &[0xff; 64]].concat().into()],
         code: Code::Internal,
     };
     let oversize = Request {
@@ -274,15 +275,6 @@ trait Encode {
 
 impl<M: Message> Encode for M {
     fn framed(&self) -> Bytes {
-        framed(&self.encode_to_vec())
+        encoded(self)
     }
-}
-
-/// A message with the flag and the length that precede it.
-fn framed(message: &[u8]) -> Bytes {
-    let mut framed = BytesMut::with_capacity(5 + message.len());
-    framed.put_u8(0);
-    framed.put_u32(u32::try_from(message.len()).expect("no request is above 4 GiB"));
-    framed.extend_from_slice(message);
-    framed.freeze()
 }

@@ -143,7 +143,14 @@ impl Builder {
         // The files of the system's certificates may block.
         let routing = (self.clone(), url.clone());
         let route = spawn_blocking(move || routing.0.route(&routing.1)).await;
-        let route = route.unwrap_or_else(|error| resume_unwind(error.into_panic()))?;
+        let route = match route {
+            Ok(route) => route?,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime ends, and this with it.
+                Err(_) => std::future::pending().await,
+            },
+        };
         let mut channels = Vec::with_capacity(self.connections.get());
         for _ in 0..self.connections.get() {
             let channel = route.connect().await;

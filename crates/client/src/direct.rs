@@ -9,7 +9,6 @@ mod method;
 
 use std::{
     collections::VecDeque,
-    convert::Infallible,
     error::Error,
     fmt::Display,
     marker::PhantomData,
@@ -18,8 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use evenkeel_proto::bulk::segments;
-use http_body::{Body as HttpBody, Frame};
+use evenkeel_frames::{SegmentBody, segments};
 use tonic::{
     Request, Status,
     body::Body,
@@ -112,25 +110,9 @@ impl<T: Transport, M: Method> Service<http::Request<Body>> for Wire<T, M> {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let segments = self.segments.take().expect("a call is made once");
-        let answer = self.channel.call(request.map(|_| Body::new(Segments(segments))));
+        let answer = self.channel.call(request.map(|_| Body::new(SegmentBody::new(segments))));
         let (slot, limit) = (self.slot.clone(), self.limit);
         Box::pin(async move { Ok(answer.await?.map(|body| Body::new(Landing::<M>::new(body, slot, limit)))) })
-    }
-}
-
-/// A request's body.
-struct Segments(VecDeque<Bytes>);
-
-impl HttpBody for Segments {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|segment| Ok(Frame::data(segment))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Numbers in few words.
+//! The shortest form of a number.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Float64 numbers by their bits.
+//! The bits of float64 numbers: mantissa, exponent and neighbours.
 
 /// The absolute value as `mantissa * 2^power`.
 pub(crate) fn decoded(x: f64) -> (u64, i32) {

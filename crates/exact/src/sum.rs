@@ -7,7 +7,8 @@ use crate::{
     float::{decoded, neighbours, power_of_two, scaled},
 };
 
-/// Digits below the square of the smallest subnormal number. No sum has them; the square of half a step of its root does.
+/// Guard digits below the square of the smallest subnormal number. Sums leave them 0; the square of half a step of a root,
+/// which decides how the root is rounded, needs them.
 const GUARD_DIGITS: usize = 5;
 
 /// A sum is an integer in units of 2^-2308: the square of the smallest subnormal, 2^-2148, and the guard digits.
@@ -22,14 +23,14 @@ const DIGITS: usize = 138;
 /// An exact accumulator: adds any number of float64 values without rounding, so that neither order nor grouping
 /// matters. Kulisch's long accumulator, with digits of 32 bits in 64-bit places.
 ///
-/// A sum takes finite values only: an infinity or a NaN is no number to add, and says more where it is counted.
+/// A sum takes finite values only; callers count infinities and NaN apart.
 #[derive(Clone, Debug)]
 pub struct ExactSum {
     digits: [i64; DIGITS],
     additions: u32,
 }
 
-/// Bytes are no sum: there are more of them than any sum of squares of float64 numbers has.
+/// The bytes are longer than any sum of squares of float64 numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SumTooLong {
     /// The bytes up to the last that is not 0.

@@ -1,4 +1,4 @@
-//! What an operation asks of whoever runs it: whether to go on, and where to write.
+//! What an operation asks of its caller: whether to go on, and where to write.
 
 /// The operation was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,8 @@ pub trait Checkpoint: Sync {
     fn check(&self) -> Result<(), Cancelled>;
 
     /// Memory for a result: exactly `len` bytes, all of which the operation writes. Touching fresh pages costs more than
-    /// most operations; whoever runs many of them keeps used buffers and hands them out again, whatever they hold.
+    /// most operations, so that a caller of many operations should keep used buffers and give them again; their content does
+    /// not matter.
     fn buffer(&self, len: usize) -> Vec<u8> {
         vec![0; len]
     }

@@ -14,10 +14,10 @@ use self::factor::Factor;
 use crate::{
     Checkpoint, DType, Demand, Element, Error, NormOrder, TensorMut, TensorRef, Violations,
     dtype::{Number, with_element},
+    in_out::InOut,
     norm::{Norms, norms},
     parallel::CHUNK,
     simd::{self, InstructionSet, Kernel},
-    stretch::Stretch,
 };
 
 /// How gradients are clipped.
@@ -164,7 +164,7 @@ pub fn clip_gradients(
     let change = |(change, gradient): (Option<Change>, &TensorRef<'_>)| {
         let Some(change) = change else { return Ok(None) };
         let mut output = checkpoint.buffer(gradient.data().len());
-        change.apply(gradient.dtype(), Stretch::Apart { input: gradient.data(), output: &mut output }, checkpoint)?;
+        change.apply(gradient.dtype(), InOut::Apart { input: gradient.data(), output: &mut output }, checkpoint)?;
         Ok(Some(output))
     };
     let data = changes.into_par_iter().zip(gradients).map(change).collect::<Result<_, Error>>()?;
@@ -184,7 +184,7 @@ pub fn clip_gradients_in_place(
     let views: Vec<_> = gradients.iter().map(TensorMut::view).collect();
     let (clipped, changes) = decide(spec, &views, checkpoint)?;
     changes.into_par_iter().zip(gradients).try_for_each(|(change, gradient)| match change {
-        Some(change) => change.apply(gradient.dtype(), Stretch::InPlace(gradient.data_mut()), checkpoint),
+        Some(change) => change.apply(gradient.dtype(), InOut::InPlace(gradient.data_mut()), checkpoint),
         None => Ok(()),
     })?;
     Ok(clipped)
@@ -293,7 +293,7 @@ impl Change {
         (factor != Factor::NONE).then_some(Self::Scale { factor, all_finite })
     }
 
-    fn apply(self, dtype: DType, elements: Stretch<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+    fn apply(self, dtype: DType, elements: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         elements.par_chunks(CHUNK * dtype.size()).try_for_each(|part| {
             checkpoint.check()?;
             with_element!(dtype, E => match self {
@@ -312,7 +312,7 @@ impl Change {
 
 /// Each element times a factor.
 struct Scale<'a, E> {
-    part: Stretch<'a>,
+    part: InOut<'a>,
     factor: Factor,
     all_finite: bool,
     element: PhantomData<E>,
@@ -366,7 +366,7 @@ impl<E: Element> Kernel for Count<'_, E> {
 
 /// Clamps elements to the threshold.
 struct Clamp<'a, E> {
-    part: Stretch<'a>,
+    part: InOut<'a>,
     threshold: E,
 }
 

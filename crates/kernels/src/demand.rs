@@ -3,14 +3,14 @@
 /// What an operation needs beside the tensors that it is given and an output as large as its input.
 ///
 /// A few bytes can ask for much: a tensor of shape [8000000, 0] has no elements, and the statistics of its rows are 64 MB.
-/// Whoever runs operations for others asks for this first.
+/// A caller that runs operations for others should ask for this first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
     /// The bytes of its other results: statistics, gradients of weight and bias, a mask, norms.
     pub results: usize,
     /// The most bytes that it allocates meanwhile and gives back, beside [`SCRATCH_PER_THREAD`](Self::SCRATCH_PER_THREAD).
     pub scratch: usize,
-    /// What takes time by itself, whatever elements there are: sets that share statistics, draws that are shared, tensors.
+    /// How many sets, shared draws or tensors there are: each takes time even if it has no elements.
     pub units: usize,
 }
 

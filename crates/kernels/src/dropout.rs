@@ -16,11 +16,11 @@ use rayon::prelude::*;
 use crate::{
     Checkpoint, DType, Element, Error, Tensor, TensorMut, TensorRef, Violations,
     dtype::with_element,
+    in_out::InOut,
     lanes::BLOCK,
     parallel::{CHUNK, for_each_chunk},
     philox,
     simd::{self, InstructionSet, Kernel},
-    stretch::Stretch,
 };
 
 use alpha::Alpha;
@@ -29,7 +29,7 @@ use draws::{Draws, bit};
 pub use demand::{dropout_backward_demand, dropout_demand};
 pub use parts::{DropoutByParts, PartMask};
 
-/// What is dropped together, and what takes its place.
+/// Which elements are dropped together, and what replaces them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DropoutKind {
     /// One draw for every element; dropped elements become +0.0. `torch.nn.functional.dropout`.
@@ -132,7 +132,7 @@ pub fn dropout(
 ) -> Result<Dropped, Error> {
     let parts = DropoutByParts::forward(spec, input.dtype(), input.shape(), return_mask, checkpoint)?;
     let mut output = checkpoint.buffer(input.data().len());
-    let elements = Stretch::Apart { input: input.data(), output: &mut output };
+    let elements = InOut::Apart { input: input.data(), output: &mut output };
     let masks = all_parts(&parts, elements, return_mask, checkpoint)?;
     Ok(parts.finish(return_mask, masks, output))
 }
@@ -148,7 +148,7 @@ pub fn dropout_in_place(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Drawn, Error> {
     let parts = DropoutByParts::forward(spec, input.dtype(), input.shape(), return_mask, checkpoint)?;
-    let masks = all_parts(&parts, Stretch::InPlace(input.data_mut()), return_mask, checkpoint)?;
+    let masks = all_parts(&parts, InOut::InPlace(input.data_mut()), return_mask, checkpoint)?;
     Ok(parts.drawn(return_mask, masks))
 }
 
@@ -164,7 +164,7 @@ pub fn dropout_backward(
     let (dtype, shape) = (grad_output.dtype(), grad_output.shape());
     let parts = DropoutByParts::backward(spec, dtype, shape, checkpoint)?;
     let mut output = checkpoint.buffer(grad_output.data().len());
-    all_parts(&parts, Stretch::Apart { input: grad_output.data(), output: &mut output }, false, checkpoint)?;
+    all_parts(&parts, InOut::Apart { input: grad_output.data(), output: &mut output }, false, checkpoint)?;
     Ok(Tensor::from_parts(dtype, shape.to_vec(), output))
 }
 
@@ -178,13 +178,13 @@ pub fn dropout_backward_in_place(
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
     let parts = DropoutByParts::backward(spec, grad_output.dtype(), grad_output.shape(), checkpoint)?;
-    all_parts(&parts, Stretch::InPlace(grad_output.data_mut()), false, checkpoint).map(drop)
+    all_parts(&parts, InOut::InPlace(grad_output.data_mut()), false, checkpoint).map(drop)
 }
 
 /// Drops elements of every part; returns the draws, or only how many of them keep if the mask is not wanted.
 fn all_parts(
     parts: &DropoutByParts,
-    elements: Stretch<'_>,
+    elements: InOut<'_>,
     wants_mask: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<PartMask>, Error> {
@@ -257,11 +257,11 @@ enum Select {
     Bits,
     /// Kept: `scale * x + shift`, in float64 and rounded once; dropped: `fill`.
     Affine { scale: f64, shift: f64, fill: f64 },
-    /// What alpha dropout makes of them where that is not enough.
+    /// Alpha dropout where two roundings are too many: see [`Alpha`].
     Alpha(Alpha),
 }
 
-/// Adding this changes no number, not even -0.0.
+/// Adding -0.0 changes no number, while adding +0.0 turns -0.0 into +0.0.
 const NO_SHIFT: f64 = -0.0;
 
 impl Select {
@@ -293,13 +293,13 @@ fn inverted(p: f64) -> f64 {
 }
 
 /// Applies the mask to a part of which each element has a draw of its own: bit `i` is that of its element `i`.
-fn select_each(dtype: DType, part: Stretch<'_>, mask: &[u8], how: Select) {
-    let mask = Bits::Each(mask);
+fn select_each(dtype: DType, part: InOut<'_>, mask: &[u8], how: Select) {
+    let mask = Bits::PerElement(mask);
     with_element!(dtype, E => simd::run(Masked { part, mask, how, element: PhantomData::<E> }));
 }
 
 /// Applies the mask of all draws to a part whose first element is element `first` of the tensor, a multiple of 8.
-fn select_shared(dtype: DType, mut part: Stretch<'_>, mask: &[u8], first: usize, draws: &Draws, how: Select) {
+fn select_shared(dtype: DType, mut part: InOut<'_>, mask: &[u8], first: usize, draws: &Draws, how: Select) {
     /// Runs of fewer elements are not worth a loop of their own.
     const SHORT: usize = 64;
     if draws.are_of_elements() {
@@ -313,7 +313,7 @@ fn select_shared(dtype: DType, mut part: Stretch<'_>, mask: &[u8], first: usize,
     while part.len() > 0 {
         let run = element / draws.run();
         let end = (run + 1) * draws.run();
-        let mask = Bits::Same(bit(mask, draws.of_run(run)));
+        let mask = Bits::Broadcast(bit(mask, draws.of_run(run)));
         let (same, others) = part.split_at((end - element) * dtype.size());
         with_element!(dtype, E => simd::run(Masked { part: same, mask, how, element: PhantomData::<E> }));
         (part, element) = (others, end);
@@ -324,9 +324,9 @@ fn select_shared(dtype: DType, mut part: Stretch<'_>, mask: &[u8], first: usize,
 #[derive(Clone, Copy)]
 enum Bits<'a> {
     /// One for each element, eight to a byte.
-    Each(&'a [u8]),
+    PerElement(&'a [u8]),
     /// The same for all.
-    Same(bool),
+    Broadcast(bool),
 }
 
 /// A byte for each bit of a block, 0 for 0: vector units compare bytes with 0, and do not like single bits.
@@ -343,7 +343,7 @@ fn bytes_of(bits: &[u8]) -> [u8; BLOCK] {
 
 /// A stretch of elements under its mask.
 struct Masked<'a, E> {
-    part: Stretch<'a>,
+    part: InOut<'a>,
     mask: Bits<'a>,
     how: Select,
     element: PhantomData<E>,
@@ -359,9 +359,9 @@ impl<E: Element> Kernel for Masked<'_, E> {
         let mut done = 0;
         while block.len() > 0 {
             let bits = match self.mask {
-                Bits::Each(mask) => &mask[done / 8..],
-                Bits::Same(true) => &[0xFF; BLOCK / 8],
-                Bits::Same(false) => &[0; BLOCK / 8],
+                Bits::PerElement(mask) => &mask[done / 8..],
+                Bits::Broadcast(true) => &[0xFF; BLOCK / 8],
+                Bits::Broadcast(false) => &[0; BLOCK / 8],
             };
             match self.how {
                 Select::Bits => {

@@ -59,13 +59,13 @@ pub trait Element: Copy + Send + Sync + 'static + Bitwise + Coded + sealed::Seal
     /// The dtype.
     const DTYPE: DType;
 
-    /// Whether decoding takes so many steps that they are better done for many elements at once than between other work.
+    /// Whether decoding takes many steps, so that a loop of its own is faster than decoding in the loop that computes.
     const DECODES_SLOWLY: bool = matches!(Self::DTYPE, DType::F16);
 
-    /// The bits behind the point of its numbers.
+    /// The bits of the mantissa behind the point.
     const MANTISSA: i32;
 
-    /// The power of two of a number is its exponent's bits less this.
+    /// What is subtracted from the bits of a number's exponent to get its power of two.
     const BIAS: i32;
 
     /// The nearest element, ties to even; every NaN becomes the canonical quiet one, so that equal results have equal

@@ -21,7 +21,7 @@ impl F16 {
         Self::from_odd(odd(x))
     }
 
-    /// As [`from_f64`](Self::from_f64), of what [`odd`] made of a number.
+    /// As [`from_f64`](Self::from_f64), from the result of [`odd`].
     #[inline(always)]
     fn from_odd(x: f32) -> Self {
         let bits = x.to_bits();
@@ -86,8 +86,8 @@ impl Bf16 {
     }
 }
 
-/// Rounded to odd: a float32 that is not `x` has an odd last bit, which is enough for a second rounding, to a type of at
-/// least two bits less, to know on which side of a tie `x` was. Below float32's normal numbers it is just near `x`.
+/// Rounds to odd: if the result is not `x` itself, its last bit is 1. A second rounding, to a type with at least two bits less,
+/// then sees on which side of a tie `x` was. Results below float32's normal numbers are near `x`, but not rounded to odd.
 #[inline(always)]
 fn odd(x: f64) -> f32 {
     const DROPPED: u64 = (1 << 29) - 1;

@@ -62,7 +62,8 @@ impl Lanes {
         }
     }
 
-    /// As [`fold`](Self::fold), of sums that are known to lose nothing, or are not used where they do.
+    /// As [`fold`](Self::fold), without keeping what the additions round away: for sums that are known to be exact, or are
+    /// thrown away if they are not.
     #[inline(always)]
     pub(crate) fn add_plainly(&mut self, block: [f64; LANES]) {
         self.sums.iter_mut().zip(block).for_each(|(lane, term)| *lane += term);
@@ -120,7 +121,7 @@ impl Lanes {
     /// Not inlined, as [`sum`](Self::sum) is not.
     #[inline(never)]
     pub(crate) fn plain_total(&self) -> f64 {
-        // Of an infinite sum there is no rest.
+        // The rest of an infinite sum is NaN, and is left out.
         let total = |lane: usize| self.sums[lane] + if self.rests[lane].is_finite() { self.rests[lane] } else { 0.0 };
         let mut totals: [f64; LANES] = std::array::from_fn(total);
         let mut half = LANES / 2;
@@ -137,7 +138,7 @@ impl Lanes {
     /// Not inlined: what it does to single lanes would make LLVM keep each in a register of its own while they are added
     /// to.
     #[inline(never)]
-    pub(crate) fn sum(mut self) -> Double {
+    pub(crate) fn sum(mut self) -> DoubleDouble {
         let mut half = LANES / 2;
         while half > 0 {
             for lane in 0..half {
@@ -147,13 +148,12 @@ impl Lanes {
             }
             half /= 2;
         }
-        Double { high: self.sums[0], low: self.rests[0] }
+        DoubleDouble { high: self.sums[0], low: self.rests[0] }
     }
 }
 
-/// Whether a lane can take these elements, [`BLOCK`] of them, without rounding anything away: numbers with
-/// [`Element::MANTISSA`] bits behind the point are multiples of one unit, and the sums fit float64's 53 bits of it. May
-/// say no where they do.
+/// Whether a lane can add these [`BLOCK`] elements without rounding. All of them are multiples of one unit, the last bit of
+/// the smallest, so that their sums are exact if they fit 53 bits of that unit. The answer may be no for sums that are exact.
 #[inline(always)]
 fn sums_are_exact<E: Element>(elements: &[u8]) -> bool {
     const TERMS: i32 = (BLOCK / LANES).ilog2() as i32;
@@ -179,10 +179,10 @@ pub(crate) fn add_to(sum: &mut f64, rest: &mut f64, term: f64) {
 }
 
 /// The sum of `count` terms along a balanced tree, whose error grows with the logarithm of their number.
-pub(crate) fn tree_sum(count: usize, term: &impl Fn(usize) -> Double) -> Double {
-    fn range(from: usize, to: usize, term: &impl Fn(usize) -> Double) -> Double {
+pub(crate) fn tree_sum(count: usize, term: &impl Fn(usize) -> DoubleDouble) -> DoubleDouble {
+    fn range(from: usize, to: usize, term: &impl Fn(usize) -> DoubleDouble) -> DoubleDouble {
         match to - from {
-            0 => Double::from(0.0),
+            0 => DoubleDouble::from(0.0),
             1 => term(from),
             count => range(from, from + count / 2, term).plus(range(from + count / 2, to, term)),
         }
@@ -193,19 +193,19 @@ pub(crate) fn tree_sum(count: usize, term: &impl Fn(usize) -> Double) -> Double 
 /// A number of about twice float64's precision, as a sum of two. Sums and products are those of Dekker and Knuth, right
 /// to some 2^-102 of their terms. Where they leave float64's range, `low` is NaN and says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Double {
+pub(crate) struct DoubleDouble {
     pub(crate) high: f64,
     pub(crate) low: f64,
 }
 
-impl From<f64> for Double {
+impl From<f64> for DoubleDouble {
     #[inline(always)]
     fn from(x: f64) -> Self {
         Self { high: x, low: 0.0 }
     }
 }
 
-impl Double {
+impl DoubleDouble {
     /// `a * b`. The fused multiplication gives the same bits everywhere; a machine that has none computes it slowly.
     #[inline(always)]
     pub(crate) fn product(a: f64, b: f64) -> Self {

@@ -36,6 +36,22 @@
 //! | [`philox`] | the random stream |
 //! | [`simd`] | the choice of the instruction set |
 
+//!
+//! # Words
+//!
+//! | word | what it is |
+//! |---|---|
+//! | set | the elements that share one mean and one variance, or one norm; a row, where they are neighbours in memory |
+//! | run | the elements along a layout's innermost dimension: neighbours in memory |
+//! | part | whole sets that are neighbours in memory, measured and written while they are in a core's cache; the smallest is a unit |
+//! | tile | some channels of all samples: the same for batch statistics, whose sets no part can hold |
+//! | chunk | 16,384 neighbouring elements: what one thread does before it asks the [`Checkpoint`] again |
+//! | piece | at most as many elements of one target of a sum, which are added in a fixed order; pieces are added as a tree |
+//! | target | what one sum is for: a set, or a place of weight and bias |
+//! | block | 256 elements, which stay in the first-level cache from one loop to the next |
+//! | lane | one of 16 accumulators, to which every 16th term is added |
+//! | tail | what float64 lacks of a number that is kept as two: `mean + tail` is the mean; `low` in a `DoubleDouble` |
+
 mod checkpoint;
 mod clip;
 mod demand;
@@ -43,13 +59,13 @@ mod dropout;
 mod dtype;
 mod error;
 pub mod half;
+mod in_out;
 mod lanes;
 mod norm;
 mod normalize;
 mod parallel;
 pub mod philox;
 pub mod simd;
-mod stretch;
 mod tensor;
 mod violations;
 

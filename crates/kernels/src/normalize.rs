@@ -11,15 +11,18 @@ mod kind;
 mod known;
 mod layout;
 mod mean;
+mod measure;
 mod measured;
 mod parts;
 mod plan;
+mod power;
+mod prepared;
 mod reduce;
 mod rows;
 mod running;
 mod scale;
-mod slabs;
 mod statistics;
+mod tiles;
 mod values;
 mod wide;
 
@@ -36,7 +39,7 @@ pub use known::{KnownTensors, Sent};
 pub use measured::{StatisticsMeter, StatisticsPartial, measure_statistics, statistics_demand};
 pub use parts::{NormalizationByParts, PartStatistics};
 
-use crate::{Checkpoint, Error, Tensor, TensorMut, TensorRef, Violations, dtype::with_element, stretch::Stretch};
+use crate::{Checkpoint, Error, Tensor, TensorMut, TensorRef, Violations, dtype::with_element, in_out::InOut};
 
 /// A normalization and its options; each means what the field of that name in the wire contract means.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,7 +142,7 @@ pub fn normalize(
     let parts = NormalizationByParts::new(spec, parameters, input.dtype(), input.shape())?;
     let mut output = checkpoint.buffer(input.data().len());
     let keeps = parts.gives_statistics(return_statistics);
-    let elements = Stretch::Apart { input: input.data(), output: &mut output };
+    let elements = InOut::Apart { input: input.data(), output: &mut output };
     let statistics = all_parts(&parts, elements, keeps, checkpoint)?;
     let output = Tensor::from_parts(input.dtype(), input.shape().to_vec(), output);
     Ok(parts.finish(parameters, return_statistics, statistics).map_output(|()| output))
@@ -158,14 +161,14 @@ pub fn normalize_in_place(
 ) -> Result<Normalized<()>, Error> {
     let parts = NormalizationByParts::new(spec, parameters, input.dtype(), input.shape())?;
     let keeps = parts.gives_statistics(return_statistics);
-    let statistics = all_parts(&parts, Stretch::InPlace(input.data_mut()), keeps, checkpoint)?;
+    let statistics = all_parts(&parts, InOut::InPlace(input.data_mut()), keeps, checkpoint)?;
     Ok(parts.finish(parameters, return_statistics, statistics))
 }
 
 /// Normalizes every part; returns their statistics, if they are to be kept.
 fn all_parts(
     parts: &NormalizationByParts,
-    elements: Stretch<'_>,
+    elements: InOut<'_>,
     keeps: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<PartStatistics>, Error> {
@@ -196,7 +199,7 @@ pub fn normalize_backward(
 ) -> Result<NormGradients, Error> {
     let plan = backward_plan(spec, parameters, input, grad_output)?;
     let mut output = checkpoint.buffer(input.data().len());
-    let gradient = Stretch::Apart { input: grad_output.data(), output: &mut output };
+    let gradient = InOut::Apart { input: grad_output.data(), output: &mut output };
     let gradients = gradients(&plan, parameters, input, gradient, checkpoint)?;
     Ok(gradients.map_grad_input(|()| Tensor::from_parts(input.dtype(), input.shape().to_vec(), output)))
 }
@@ -214,7 +217,7 @@ pub fn normalize_backward_in_place(
     checkpoint: &dyn Checkpoint,
 ) -> Result<NormGradients<()>, Error> {
     let plan = backward_plan(spec, parameters, input, grad_output.view())?;
-    gradients(&plan, parameters, input, Stretch::InPlace(grad_output.data_mut()), checkpoint)
+    gradients(&plan, parameters, input, InOut::InPlace(grad_output.data_mut()), checkpoint)
 }
 
 fn backward_plan(
@@ -252,7 +255,7 @@ fn gradients(
     plan: &Plan,
     parameters: &NormParameters<'_>,
     input: TensorRef<'_>,
-    gradient: Stretch<'_>,
+    gradient: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<NormGradients<()>, Error> {
     let wants_affine = parameters.weight.is_some() || parameters.bias.is_some();

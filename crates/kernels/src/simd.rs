@@ -7,9 +7,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 #[cfg(target_arch = "x86_64")]
 use std::{
-    arch::x86_64::{
-        __m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_cvtph_ps, _mm256_cvtps_ph,
-    },
+    arch::x86_64::{__m128i, __m256, _MM_FROUND_TO_NEAREST_INT, _mm256_cvtph_ps, _mm256_cvtps_ph},
     mem::transmute,
 };
 
@@ -91,8 +89,8 @@ pub(crate) trait Kernel {
     /// Implementations, and what they call in their loops, are `#[inline(always)]`.
     fn run(self) -> Self::Output;
 
-    /// [`run`](Self::run) where a fused multiplication and addition is one instruction. Whoever uses it sees to it that the
-    /// bits are the same.
+    /// As [`run`](Self::run), for machines on which a fused multiplication and addition is one instruction. An implementation
+    /// that uses it has to give the same bits as `run`.
     #[inline(always)]
     fn run_fused(self) -> Self::Output
     where
@@ -131,13 +129,13 @@ fn avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run_fused()
 }
 
-/// Asks for the bytes that are `ahead` of these, so that they are in the cache when they are wanted. Where there are none,
-/// nothing happens.
-#[cfg(target_arch = "x86_64")]
+/// Prefetches the bytes that are `ahead` bytes further than these. An address outside of the tensor does no harm.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 #[expect(unsafe_code, reason = "an instruction that has no other name")]
 pub(crate) fn prefetch(bytes: &[u8], ahead: usize) {
-    /// Those of a cache line.
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    /// The bytes of a cache line.
     const LINE: usize = 64;
     for line in bytes.chunks(LINE) {
         // SAFETY: every x86-64 machine has this instruction. It reads nothing, whatever the address is.
@@ -145,8 +143,8 @@ pub(crate) fn prefetch(bytes: &[u8], ahead: usize) {
     }
 }
 
-/// There is no such instruction that is known here.
-#[cfg(not(target_arch = "x86_64"))]
+/// Does nothing: no such instruction is used on other processors, nor does Miri know it.
+#[cfg(any(not(target_arch = "x86_64"), miri))]
 pub(crate) fn prefetch(_: &[u8], _: usize) {}
 
 /// Float16 numbers, as their bytes, to float32, as many as both slices have; false, and nothing done, where the instruction
@@ -167,7 +165,7 @@ pub(crate) fn widen_f16(halves: &[[u8; 2]], values: &mut [f32]) -> bool {
     }
 }
 
-/// There is none.
+/// Other processors: false, and nothing is done.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn widen_f16(_: &[[u8; 2]], _: &mut [f32]) -> bool {
     false
@@ -191,7 +189,7 @@ pub(crate) fn narrow_f16(values: &[f32], halves: &mut [[u8; 2]]) -> bool {
     }
 }
 
-/// There is none.
+/// Other processors: false, and nothing is done.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn narrow_f16(_: &[f32], _: &mut [[u8; 2]]) -> bool {
     false

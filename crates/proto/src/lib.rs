@@ -4,7 +4,7 @@
 //! longer matches the proto, and says how to write it again. Payload fields are [`bytes::Bytes`]: a decoded tensor is
 //! a slice of the received message, not a copy.
 
-pub mod bulk;
+mod bulk;
 mod partial;
 
 /// Version 1 of the contract: messages, enums, `tensor_ops_service_client` and `tensor_ops_service_server`.

@@ -16,15 +16,16 @@ use hyper_util::{rt::TokioIo, server::graceful::GracefulConnection};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
-    sync::{oneshot, watch},
+    sync::watch,
     time::{Instant, timeout, timeout_at},
 };
 
 use self::driver::{Driver, End};
 pub use crate::io::Version;
 use crate::{
+    chunk::Offer,
     handle::ConnectionHandle,
-    io::{CoalescedWrites, FairIo, PrefaceWatch, Rewind, Stream, WriteTimeout, detect},
+    io::{FairIo, Keeps, Outbox, ReceivedFrames, Rewind, SharedIo, Stream, WriteTimeout, detect},
     metrics::Metrics,
     response_body::Respond,
     send_timeout::SendTimeout,
@@ -152,61 +153,56 @@ async fn secure_and_detect<M>(stream: Stream, shared: &Shared<M>) -> Result<(Ver
 }
 
 /// Speaks HTTP.
-fn speak<M, S, B>(
+fn speak<T, M, S, B>(
     version: Version,
-    stream: Rewind<Stream>,
+    stream: T,
     shared: &Shared<M>,
     began: Instant,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>>
 where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     M: MakeService<Service = S>,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
 {
     let Shared { make_service, metrics, settings, http2, http1, tls: _, draining } = shared;
     let connection = ConnectionHandle::new(Arc::clone(metrics));
-    let preface = Arc::clone(connection.preface());
-    let service = Respond::new(make_service.make_service(&connection, version), Arc::clone(&connection));
+    let service = make_service.make_service(&connection, version);
     let stream = FairIo::new(WriteTimeout::new(stream, settings.send_timeout, Arc::clone(&connection)));
     let (settings, metrics, draining) = (Arc::clone(settings), Arc::clone(metrics), draining.clone());
-    let driver = Driver { connection, settings, metrics, draining, began };
+    let driver = Driver { connection: Arc::clone(&connection), settings, metrics, draining, began };
     match (version, http1) {
         // Where HTTP/1.1 is not spoken, HTTP/2's library refuses its beginning, as it does any other.
         (Version::Http2, _) | (Version::Http1, None) => {
-            let (stream, given_back) = PrefaceWatch::new(CoalescedWrites::new(stream), preface);
-            let http = http2.serve_connection(TokioIo::new(stream), service);
-            Box::pin(drive(driver, Box::pin(http), given_back))
+            let offer = Arc::<Offer>::default();
+            let stream = ReceivedFrames::new(stream, Arc::clone(&connection));
+            let stream = SharedIo::new(Outbox::new(stream, Arc::clone(&offer), Arc::clone(&connection)));
+            let service = Respond::new(service, connection, Some(offer));
+            let http = http2.serve_connection(TokioIo::new(stream.clone()), service);
+            Box::pin(drive(driver, Box::pin(http), stream))
         }
         (Version::Http1, Some(http1)) => {
             // How long the headers may take is HTTP/1.1's own to watch.
-            preface.came();
+            connection.preface().came();
             // Its responses come one after another: there is nothing to send together.
-            let (stream, given_back) = PrefaceWatch::new(stream, preface);
-            let http = http1.serve_connection(TokioIo::new(stream), service);
-            Box::pin(drive(driver, Box::pin(http), given_back))
+            let stream = SharedIo::new(stream);
+            let http = http1.serve_connection(TokioIo::new(stream.clone()), Respond::new(service, connection, None));
+            Box::pin(drive(driver, Box::pin(http), stream))
         }
     }
 }
 
-/// Lets HTTP run to its end, and the client read the last of it.
-async fn drive<C, T>(driver: Driver, http: Pin<Box<C>>, given_back: oneshot::Receiver<T>)
+/// Lets HTTP run to its end. A client that was told all there is to say has a moment then to read it.
+async fn drive<C, T>(driver: Driver, http: Pin<Box<C>>, stream: SharedIo<T>)
 where
     C: GracefulConnection<Error = hyper::Error>,
-    T: AsyncRead + AsyncWrite + Unpin,
+    T: Keeps + AsyncRead + AsyncWrite + Unpin,
 {
     let most = driver.settings.linger_bytes();
-    let end = driver.drive(http).await;
-    Box::pin(finish(end, given_back, most)).await;
-}
-
-/// Waits a moment for a client that was told all there is to say to read it, and closes its connection.
-async fn finish<T: AsyncRead + AsyncWrite + Unpin>(end: End, given_back: oneshot::Receiver<T>, most: usize) {
     // The client has all that was sent, but may not have read it: a socket that is closed while the client writes to it,
     // or with something in it that nobody has read, resets the connection, and what the client has not read is lost.
-    if end == End::Finished
-        && let Ok(stream) = given_back.await
-    {
-        linger(stream, most).await;
+    if driver.drive(http, &stream).await == End::Finished {
+        Box::pin(linger(stream, most)).await;
     }
 }
 
@@ -229,3 +225,6 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, most: usize) {
     // Whoever does not close has had the time to read; where the connection has failed nobody does.
     let _ = timeout(LINGER, closed).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     metrics::{Counted, Metrics},
     preface::ClientPreface,
+    send_window::SendWindow,
 };
 
 /// A connection, as those who serve its requests know it.
@@ -21,11 +22,17 @@ pub struct ConnectionHandle {
     metrics: Arc<Metrics>,
     began: Instant,
     preface: Arc<ClientPreface>,
+    window: SendWindow,
     open: AtomicUsize,
+    /// Of these, the requests whose response is not at its end: more of it may come.
+    unanswered: AtomicUsize,
+    /// HTTP was given so much of a response that it is written before anything more is read.
+    has_much: AtomicBool,
     /// When the last request ended, in milliseconds after `began`.
     quiet_since: AtomicU64,
     is_cut: AtomicBool,
     is_stalled: AtomicBool,
+    stalled: Notify,
 }
 
 impl ConnectionHandle {
@@ -34,10 +41,14 @@ impl ConnectionHandle {
             metrics,
             began: Instant::now(),
             preface: Arc::default(),
+            window: SendWindow::default(),
             open: AtomicUsize::new(0),
+            unanswered: AtomicUsize::new(0),
+            has_much: AtomicBool::new(false),
             quiet_since: AtomicU64::new(0),
             is_cut: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
+            stalled: Notify::new(),
         })
     }
 
@@ -58,6 +69,32 @@ impl ConnectionHandle {
     pub(crate) fn stall(&self) {
         self.is_stalled.store(true, Ordering::Relaxed);
         self.metrics.sends_timed_out.add_one();
+        self.stalled.notify_one();
+    }
+
+    /// Waits until the client has not read, or has not taken, for too long.
+    pub(crate) async fn stalled(&self) {
+        self.stalled.notified().await;
+    }
+
+    /// What the client lets the server send.
+    pub(crate) fn window(&self) -> &SendWindow {
+        &self.window
+    }
+
+    /// HTTP was given much of a response.
+    pub(crate) fn gave_much(&self) {
+        self.has_much.store(true, Ordering::Release);
+    }
+
+    /// Whether HTTP was given much of a response since this was called before.
+    pub(crate) fn take_gave_much(&self) -> bool {
+        self.has_much.load(Ordering::Relaxed) && self.has_much.swap(false, Ordering::Acquire)
+    }
+
+    /// Whether the responses to some requests are not at their end.
+    pub(crate) fn is_responding(&self) -> bool {
+        self.unanswered.load(Ordering::Acquire) > 0
     }
 
     /// Whether the client has sent what a connection of HTTP begins with.
@@ -76,19 +113,29 @@ impl ConnectionHandle {
 #[derive(Debug)]
 pub(crate) struct OpenRequest {
     connection: Arc<ConnectionHandle>,
+    is_answered: bool,
     _counted: Counted,
 }
 
 impl OpenRequest {
     pub(crate) fn new(connection: &Arc<ConnectionHandle>) -> Self {
         connection.open.fetch_add(1, Ordering::Relaxed);
+        connection.unanswered.fetch_add(1, Ordering::Relaxed);
         let counted = Counted::new(&connection.metrics, |metrics| &metrics.requests_open);
-        Self { connection: Arc::clone(connection), _counted: counted }
+        Self { connection: Arc::clone(connection), is_answered: false, _counted: counted }
+    }
+
+    /// HTTP was given all of its response.
+    pub(crate) fn answered(&mut self) {
+        if !std::mem::replace(&mut self.is_answered, true) {
+            self.connection.unanswered.fetch_sub(1, Ordering::Release);
+        }
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
+        self.answered();
         let now = u64::try_from(self.connection.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.connection.quiet_since.store(now, Ordering::Relaxed);
         self.connection.open.fetch_sub(1, Ordering::Release);

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod accept;
+mod chunk;
 mod connection;
 mod handle;
 mod io;
@@ -12,6 +13,7 @@ mod preface;
 mod response_body;
 mod send_progress;
 mod send_timeout;
+mod send_window;
 mod settings;
 mod tls;
 mod turn;
@@ -23,7 +25,6 @@ pub use self::{
     listener::Listener,
     metrics::{Counter, Gauge, Metrics},
     min_rate::{BYTES_PER_SECOND, MinRateTimeout},
-    response_body::UntilWritten,
     send_progress::SendProgress,
     settings::{Http1Settings, Http2Settings, Settings},
     tls::TlsSettings,

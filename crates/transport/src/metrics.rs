@@ -41,7 +41,12 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Adds one.
     pub fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    /// Adds so many.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
     }
 
     /// The number now.
@@ -58,6 +63,11 @@ impl Gauge {
     /// The number now.
     pub fn get(&self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Adds one.
+    pub fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Adds so many, unless the sum would be above `limit`; whether it did.
@@ -81,7 +91,7 @@ pub(crate) struct Counted {
 
 impl Counted {
     pub(crate) fn new(metrics: &Arc<Metrics>, gauge: fn(&Metrics) -> &Gauge) -> Self {
-        gauge(metrics).0.fetch_add(1, Ordering::Relaxed);
+        gauge(metrics).add_one();
         Self { metrics: Arc::clone(metrics), gauge }
     }
 }

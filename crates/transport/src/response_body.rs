@@ -1,4 +1,4 @@
-//! Responses as HTTP gets them: a little at a time, and with an end only when all of it is written.
+//! Responses as HTTP gets them: a little at a time, and with an end only when nothing of them waits for their client.
 
 use std::{
     convert::Infallible,
@@ -14,8 +14,9 @@ use hyper::{body::Incoming, service::Service};
 use pin_project_lite::pin_project;
 
 use crate::{
+    chunk::{Chunk, Offer},
     handle::{ConnectionHandle, OpenRequest},
-    send_progress::{Chunk, SendProgress},
+    send_progress::SendProgress,
 };
 
 /// The largest piece that HTTP is given, in bytes: a frame. HTTP/2 takes one whole as soon as its client grants a single
@@ -29,11 +30,13 @@ const AHEAD: usize = 256 << 10;
 pub(crate) struct Respond<S> {
     service: S,
     connection: Arc<ConnectionHandle>,
+    offer: Option<Arc<Offer>>,
 }
 
 impl<S> Respond<S> {
-    pub(crate) fn new(service: S, connection: Arc<ConnectionHandle>) -> Self {
-        Self { service, connection }
+    /// `offer`: by which the stream beneath HTTP takes bytes without copying them; `None`: it takes none.
+    pub(crate) fn new(service: S, connection: Arc<ConnectionHandle>, offer: Option<Arc<Offer>>) -> Self {
+        Self { service, connection, offer }
     }
 }
 
@@ -42,13 +45,14 @@ where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     B: HttpBody<Data = Bytes> + Unpin,
 {
-    type Response = Response<ResponseBody<UntilWritten<B>>>;
+    type Response = Response<ResponseBody<B>>;
     type Error = Infallible;
     type Future = Responding<S::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let open = Some(OpenRequest::new(&self.connection));
-        Responding { response: self.service.call(request), open, progress: None }
+        let (connection, offer) = (Arc::clone(&self.connection), self.offer.clone());
+        Responding { response: self.service.call(request), open, progress: None, connection, offer }
     }
 }
 
@@ -60,6 +64,8 @@ pin_project! {
         // There until the response is.
         open: Option<OpenRequest>,
         progress: Option<Arc<SendProgress>>,
+        connection: Arc<ConnectionHandle>,
+        offer: Option<Arc<Offer>>,
     }
 }
 
@@ -68,80 +74,37 @@ where
     F: Future<Output = Result<Response<B>, Infallible>>,
     B: HttpBody<Data = Bytes> + Unpin,
 {
-    type Output = Result<Response<ResponseBody<UntilWritten<B>>>, Infallible>;
+    type Output = Result<Response<ResponseBody<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // HTTP/2 runs this in a task that knows its progress; HTTP/1.1 has one task for all requests of a connection.
-        let progress = this.progress.get_or_insert_with(SendProgress::current);
+        let progress = this.progress.get_or_insert_with(|| {
+            let progress = SendProgress::current();
+            progress.set_connection(this.connection);
+            progress
+        });
         let Ok(response) = ready!(progress.enter(|| this.response.poll(cx)));
         let open = this.open.take().expect("it is not polled after its end");
-        let progress = Arc::clone(progress);
-        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, open, progress))))
+        let (progress, offer) = (Arc::clone(progress), this.offer.take());
+        let respond = |body| ResponseBody { body, open, progress, offer, rest: Bytes::new(), end: None };
+        Poll::Ready(Ok(response.map(respond)))
     }
 }
 
 /// The body of a response, in chunks.
 ///
-/// Its end comes when the transport has written all of its bytes, not when it has taken them: until then the task that
-/// sends it lives, and is watched, and can reset its stream.
+/// HTTP is given its end when nothing of it waits for a window of the client's, not when HTTP has taken all: until then the
+/// task that sends it can reset its stream. After that the socket alone is waited for. Either way the task keeps this body,
+/// and with it what the service has put into it, until the last byte is written or lost.
 #[derive(Debug)]
 pub(crate) struct ResponseBody<B> {
     body: B,
-    _open: OpenRequest,
+    open: OpenRequest,
     progress: Arc<SendProgress>,
-    /// What the body gave, and the transport was not given yet.
+    offer: Option<Arc<Offer>>,
+    /// What the body gave, and HTTP was not given yet.
     rest: Bytes,
-}
-
-impl<B: HttpBody<Data = Bytes> + Unpin> ResponseBody<UntilWritten<B>> {
-    fn new(body: B, open: OpenRequest, progress: Arc<SendProgress>) -> Self {
-        Self {
-            body: UntilWritten { body, progress: Arc::clone(&progress), end: None },
-            _open: open,
-            progress,
-            rest: Bytes::new(),
-        }
-    }
-}
-
-impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ResponseBody<B> {
-    type Data = Chunk;
-    type Error = B::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunk>, B::Error>>> {
-        let Self { body, _open: _, progress, rest } = &mut *self;
-        loop {
-            ready!(progress.poll_below(AHEAD, cx));
-            if !rest.is_empty() {
-                let piece = rest.split_to(rest.len().min(CHUNK));
-                return Poll::Ready(Some(Ok(Frame::data(Chunk::new(piece, progress)))));
-            }
-            match ready!(Pin::new(&mut *body).poll_frame(cx)?).map(Frame::into_data) {
-                Some(Ok(data)) => *rest = data,
-                Some(Err(frame)) => return Poll::Ready(frame.into_trailers().ok().map(|end| Ok(Frame::trailers(end)))),
-                None => return Poll::Ready(None),
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A body whose end comes when all that was given of it is written.
-///
-/// One is around what HTTP gets. A service that records how its requests end puts another around what it records the end of:
-/// a response whose last bytes are not taken has not ended well.
-#[derive(Debug)]
-pub struct UntilWritten<B> {
-    body: B,
-    progress: Arc<SendProgress>,
     end: Option<End>,
 }
 
@@ -152,32 +115,33 @@ enum End {
     Told,
 }
 
-impl<B> UntilWritten<B> {
-    /// Around a body of the response to the request that is being served.
-    pub fn new(body: B) -> Self {
-        Self { body, progress: SendProgress::current(), end: None }
-    }
-}
-
-impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for UntilWritten<B> {
-    type Data = Bytes;
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ResponseBody<B> {
+    type Data = Chunk;
     type Error = B::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let Self { body, progress, end } = &mut *self;
-        if end.is_none() {
-            let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunk>, B::Error>>> {
+        let Self { body, open, progress, offer, rest, end } = &mut *self;
+        while end.is_none() {
+            if !rest.is_empty() {
+                ready!(progress.poll_below(AHEAD, cx));
+                let piece = rest.split_to(rest.len().min(CHUNK));
+                return Poll::Ready(Some(Ok(Frame::data(Chunk::new(piece, progress, offer.as_ref())))));
+            }
+            // Whatever is unwritten: an end can go out with the data before it.
+            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx)? else {
                 progress.has_no_more();
                 return Poll::Pending;
             };
-            let frame = match frame.transpose()? {
-                Some(frame) if frame.is_data() => return Poll::Ready(Some(Ok(frame))),
+            match frame.map(Frame::into_data) {
+                Some(Ok(data)) => *rest = data,
                 // HTTP has no other frames than data and trailers.
-                frame => frame.and_then(|frame| frame.into_trailers().ok()),
-            };
-            *end = Some(frame.map_or(End::Bare, End::Trailers));
+                Some(Err(frame)) => *end = Some(frame.into_trailers().map_or(End::Bare, End::Trailers)),
+                None => *end = Some(End::Bare),
+            }
         }
-        ready!(progress.poll_below(1, cx));
+        ready!(progress.poll_sent(cx));
+        open.answered();
+        progress.end();
         Poll::Ready(match end.replace(End::Told) {
             Some(End::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
             Some(End::Bare | End::Told) | None => None,
@@ -188,7 +152,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for UntilWritten<B> {
         match self.end {
             Some(End::Told) => true,
             Some(End::Bare | End::Trailers(_)) => false,
-            None => self.progress.unwritten() == 0 && self.body.is_end_stream(),
+            None => self.rest.is_empty() && self.progress.unwritten() == 0 && self.body.is_end_stream(),
         }
     }
 

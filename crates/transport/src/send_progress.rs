@@ -1,37 +1,67 @@
 //! How much of a response the transport has written.
-//!
-//! HTTP/2 takes bytes of a response and keeps them until its client grants a window and the socket takes them. The library
-//! says nothing of either; but it drops what it has written. So the bytes are given to it as [`Chunk`]s, which tell.
 
 use std::{
+    fmt,
     sync::{
-        Arc,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
 
 use atomic_waker::AtomicWaker;
-use bytes::{Buf, Bytes};
+
+use crate::handle::ConnectionHandle;
 
 /// What the body of a response, the transport that writes it, and the task that watches the time know of each other.
 #[derive(Debug, Default)]
 pub struct SendProgress {
-    /// Bytes that the transport was given and has not written.
+    connection: OnceLock<Arc<ConnectionHandle>>,
+    /// Bytes that HTTP was given, all told.
+    given: AtomicUsize,
+    /// Those of them that HTTP keeps: they wait for a window of the client's, or for their turn.
+    unsent: AtomicUsize,
+    /// Those that are not written: HTTP keeps them, or they wait for the socket.
     unwritten: AtomicUsize,
-    /// Bytes that it has written since the last [`take_written`](Self::take_written).
+    /// Bytes that were written since the last [`take_written`](Self::take_written).
     written: AtomicUsize,
-    /// The body waits until fewer bytes than that are unwritten; 0: it does not wait.
+    /// The body waits until fewer bytes than that are unwritten; 0: it does not wait for that.
     waits_below: AtomicUsize,
+    /// The body waits until HTTP keeps nothing.
+    waits_until_sent: AtomicBool,
     body: AtomicWaker,
     /// All was written, and the service had no more to give.
     caught_up: AtomicBool,
+    /// HTTP was given the end of the response.
+    has_ended: AtomicBool,
+    /// Something was dropped that was not written.
+    is_lost: AtomicBool,
     /// The client did not take the response in time.
     is_given_up: AtomicBool,
+    when_written: WhenWritten,
+}
+
+/// What is done when all of a response is written.
+#[derive(Default)]
+struct WhenWritten(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl fmt::Debug for WhenWritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WhenWritten")
+    }
 }
 
 impl SendProgress {
-    /// The bytes that the transport was given and has not written: the client is waited for while there are any.
+    /// The connection that the response goes over; not known before it is asked for.
+    pub(crate) fn set_connection(&self, connection: &Arc<ConnectionHandle>) {
+        self.connection.get_or_init(|| Arc::clone(connection));
+    }
+
+    pub(crate) fn connection(&self) -> Option<&Arc<ConnectionHandle>> {
+        self.connection.get()
+    }
+
+    /// The bytes that HTTP was given and has not written: the client is waited for while there are any.
     pub(crate) fn unwritten(&self) -> usize {
         self.unwritten.load(Ordering::SeqCst)
     }
@@ -39,6 +69,26 @@ impl SendProgress {
     /// How many bytes were written since this was called before.
     pub(crate) fn take_written(&self) -> usize {
         self.written.swap(0, Ordering::Relaxed)
+    }
+
+    /// Whether all that HTTP was given of the response is written: none of it waits, and none was dropped.
+    pub(crate) fn is_written(&self) -> bool {
+        self.unwritten() == 0 && !self.is_lost.load(Ordering::SeqCst)
+    }
+
+    /// Has this done as soon as HTTP has all of the response and all of it is written. If that never is, it is dropped with
+    /// this.
+    pub fn when_written(&self, this: impl FnOnce() + Send + 'static) {
+        *self.when_written.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(this));
+    }
+
+    fn check_written(&self) {
+        if self.has_ended() && self.is_written() {
+            let this = self.when_written.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(this) = this {
+                this();
+            }
+        }
     }
 
     /// Ready when fewer than `limit` bytes are unwritten.
@@ -50,6 +100,22 @@ impl SendProgress {
         self.waits_below.store(limit, Ordering::SeqCst);
         // The last of them may have been written meanwhile.
         if self.unwritten() < limit { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ready when no byte waits for a window of the client's: HTTP keeps none, or the windows are certain to have room.
+    pub(crate) fn poll_sent(&self, cx: &Context<'_>) -> Poll<()> {
+        let is_sent = || self.unsent.load(Ordering::SeqCst) == 0;
+        let is_covered = || {
+            let given = self.given.load(Ordering::Relaxed);
+            self.connection().is_some_and(|connection| connection.window().covers(given))
+        };
+        if is_sent() || is_covered() {
+            return Poll::Ready(());
+        }
+        self.body.register(cx.waker());
+        self.waits_until_sent.store(true, Ordering::SeqCst);
+        // The last of them may have been sent meanwhile.
+        if is_sent() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// The service has no more to give for now.
@@ -64,6 +130,16 @@ impl SendProgress {
         self.caught_up.load(Ordering::Relaxed) && self.caught_up.swap(false, Ordering::Relaxed)
     }
 
+    /// HTTP was given the end of the response.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::SeqCst);
+        self.check_written();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::SeqCst)
+    }
+
     /// The client did not take the response in time.
     pub(crate) fn give_up(&self) {
         self.is_given_up.store(true, Ordering::Relaxed);
@@ -74,57 +150,45 @@ impl SendProgress {
         self.is_given_up.load(Ordering::Relaxed)
     }
 
-    fn gave(&self, bytes: usize) {
+    /// HTTP was given these bytes.
+    pub(crate) fn gave(&self, bytes: usize) {
+        self.given.fetch_add(bytes, Ordering::Relaxed);
+        self.unsent.fetch_add(bytes, Ordering::SeqCst);
         self.unwritten.fetch_add(bytes, Ordering::SeqCst);
     }
 
-    fn wrote(&self, bytes: usize) {
+    /// HTTP does not keep these any more: they wait for the socket, are written, or dropped.
+    pub(crate) fn sent(&self, bytes: usize) {
+        let left = self.unsent.fetch_sub(bytes, Ordering::SeqCst) - bytes;
+        if left == 0 && self.waits_until_sent.load(Ordering::SeqCst) {
+            self.waits_until_sent.store(false, Ordering::Relaxed);
+            self.body.wake();
+        }
+    }
+
+    /// These are written.
+    pub(crate) fn wrote(&self, bytes: usize) {
         self.written.fetch_add(bytes, Ordering::Relaxed);
         self.gone(bytes);
     }
 
+    /// These were dropped.
+    pub(crate) fn lost(&self, bytes: usize) {
+        if bytes > 0 {
+            self.is_lost.store(true, Ordering::SeqCst);
+            self.gone(bytes);
+        }
+    }
+
     fn gone(&self, bytes: usize) {
         let left = self.unwritten.fetch_sub(bytes, Ordering::SeqCst) - bytes;
+        if left == 0 {
+            self.check_written();
+        }
         if left < self.waits_below.load(Ordering::SeqCst) {
             self.waits_below.store(0, Ordering::Relaxed);
             self.body.wake();
         }
-    }
-}
-
-/// Bytes of a response that HTTP is to write.
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    bytes: Bytes,
-    progress: Arc<SendProgress>,
-}
-
-impl Chunk {
-    pub(crate) fn new(bytes: Bytes, progress: &Arc<SendProgress>) -> Self {
-        progress.gave(bytes.len());
-        Self { bytes, progress: Arc::clone(progress) }
-    }
-}
-
-impl Buf for Chunk {
-    fn remaining(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    fn advance(&mut self, len: usize) {
-        self.bytes.advance(len);
-        self.progress.wrote(len);
-    }
-}
-
-impl Drop for Chunk {
-    fn drop(&mut self) {
-        // The client has reset the stream, or the connection has ended.
-        self.progress.gone(self.bytes.len());
     }
 }
 
@@ -136,6 +200,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::metrics::Metrics;
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
@@ -146,35 +211,108 @@ mod tests {
         }
     }
 
+    impl Woken {
+        fn times(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
     #[test]
     fn a_body_is_woken_when_enough_was_written_and_not_before() {
         let woken = Arc::<Woken>::default();
         let waker = Waker::from(Arc::clone(&woken));
         let cx = Context::from_waker(&waker);
-        let progress = Arc::<SendProgress>::default();
-        let mut chunks = [4, 2].map(|len| Chunk::new(Bytes::from(vec![0; len]), &progress));
+        let progress = SendProgress::default();
+        progress.gave(6);
+        progress.sent(6);
         assert_eq!(progress.unwritten(), 6);
         assert!(progress.poll_below(7, &cx).is_ready());
         assert!(progress.poll_below(3, &cx).is_pending());
-        chunks[0].advance(3);
-        assert_eq!(woken.0.load(Ordering::Relaxed), 0, "three are left");
-        chunks[0].advance(1);
-        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        progress.wrote(3);
+        assert_eq!(woken.times(), 0, "three are left");
+        progress.wrote(1);
+        assert_eq!(woken.times(), 1);
         assert!(progress.poll_below(3, &cx).is_ready());
         assert_eq!((progress.take_written(), progress.take_written()), (4, 0));
         assert!(progress.poll_below(1, &cx).is_pending());
-        drop(chunks);
-        assert_eq!(woken.0.load(Ordering::Relaxed), 2, "what is dropped is waited for no longer");
+        assert!(!progress.is_written());
+        progress.lost(2);
+        assert_eq!(woken.times(), 2, "what is dropped is waited for no longer");
         assert_eq!((progress.take_written(), progress.unwritten()), (0, 0), "nor was it written");
+        assert!(!progress.is_written());
+    }
+
+    #[test]
+    fn an_end_waits_for_what_waits_for_a_window() {
+        let woken = Arc::<Woken>::default();
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = Context::from_waker(&waker);
+        let progress = SendProgress::default();
+        assert!(progress.poll_sent(&cx).is_ready(), "there is nothing");
+        progress.gave(2);
+        assert!(progress.poll_sent(&cx).is_pending());
+        progress.sent(1);
+        assert_eq!(woken.times(), 0, "one is left");
+        progress.sent(1);
+        assert_eq!(woken.times(), 1);
+        assert!(progress.poll_sent(&cx).is_ready(), "nothing waits for the client");
+        assert_eq!(progress.unwritten(), 2, "it may wait for the socket");
+    }
+
+    #[test]
+    fn an_end_does_not_wait_where_windows_have_room() {
+        let cx = Context::from_waker(Waker::noop());
+        let progress = SendProgress::default();
+        let connection = ConnectionHandle::new(Arc::<Metrics>::default());
+        progress.set_connection(&connection);
+        progress.gave(100);
+        assert!(progress.poll_sent(&cx).is_pending());
+        connection.window().begin();
+        assert!(progress.poll_sent(&cx).is_ready());
+        connection.window().set_initial(99);
+        assert!(progress.poll_sent(&cx).is_pending());
+    }
+
+    #[test]
+    fn what_is_to_be_done_when_all_is_written_is_done_once_and_then() {
+        let done = Arc::new(AtomicUsize::new(0));
+        let begun = |bytes| {
+            let (progress, done) = (SendProgress::default(), Arc::clone(&done));
+            progress.gave(bytes);
+            progress.when_written(move || {
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+            progress
+        };
+        let times = || done.swap(0, Ordering::Relaxed);
+        let progress = begun(2);
+        progress.end();
+        progress.wrote(1);
+        assert_eq!(times(), 0, "a byte is left");
+        progress.wrote(1);
+        assert_eq!(times(), 1);
+        progress.end();
+        assert_eq!(times(), 0, "it is done");
+        let progress = begun(2);
+        progress.wrote(2);
+        assert_eq!(times(), 0, "there may be more");
+        progress.end();
+        assert_eq!(times(), 1);
+        let progress = begun(2);
+        progress.end();
+        progress.lost(1);
+        progress.wrote(1);
+        drop(progress);
+        assert_eq!((times(), Arc::strong_count(&done)), (0, 1), "a byte is lost");
     }
 
     #[test]
     fn a_client_has_caught_up_when_there_is_nothing_for_it() {
-        let progress = Arc::<SendProgress>::default();
-        let mut chunk = Chunk::new(Bytes::from_static(b"x"), &progress);
+        let progress = SendProgress::default();
+        progress.gave(1);
         progress.has_no_more();
         assert!(!progress.take_caught_up(), "it has yet to take this");
-        chunk.advance(1);
+        progress.wrote(1);
         progress.has_no_more();
         assert!(progress.take_caught_up() && !progress.take_caught_up());
     }

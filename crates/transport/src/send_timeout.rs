@@ -13,7 +13,6 @@ use std::{
 
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
-use tokio::task::futures::TaskLocalFuture;
 
 use crate::{metrics::Metrics, min_rate::MinRateTimeout, send_progress::SendProgress};
 
@@ -49,10 +48,10 @@ impl SendTimeout {
     }
 
     fn watch<F: Future>(&self, task: F) -> Watched<F> {
-        let progress = Arc::<SendProgress>::default();
         Watched {
-            task: PROGRESS.scope(Arc::clone(&progress), task),
-            progress,
+            task,
+            is_done: false,
+            progress: Arc::default(),
             timeout: MinRateTimeout::new(self.pause),
             metrics: Arc::clone(&self.metrics),
         }
@@ -67,9 +66,13 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for SendTimeout {
 
 pin_project! {
     /// A task that is given up when its client does not take its response.
+    ///
+    /// One that has given HTTP the end of its response is kept until all of it is written: what it owns lasts as long as the
+    /// response does.
     struct Watched<F> {
         #[pin]
-        task: TaskLocalFuture<Arc<SendProgress>, F>,
+        task: F,
+        is_done: bool,
         progress: Arc<SendProgress>,
         timeout: MinRateTimeout,
         metrics: Arc<Metrics>,
@@ -81,17 +84,25 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        if this.task.poll(cx).is_ready() {
+        let (progress, timeout) = (this.progress, this.timeout);
+        if !*this.is_done {
+            *this.is_done = progress.enter(|| this.task.poll(cx)).is_ready();
+        }
+        if *this.is_done && (!progress.has_ended() || progress.poll_below(1, cx).is_ready()) {
             return Poll::Ready(());
         }
-        let (progress, timeout) = (this.progress, this.timeout);
         timeout.progressed(progress.take_written());
         if progress.take_caught_up() {
             timeout.restart();
         }
         if progress.unwritten() > 0 && timeout.poll_elapsed(cx).is_ready() {
-            this.metrics.sends_timed_out.add_one();
             progress.give_up();
+            match progress.connection().filter(|_| *this.is_done) {
+                // A stream that has its end cannot be reset any more. The socket takes nothing, or the client has taken back
+                // a window.
+                Some(connection) => connection.stall(),
+                None => this.metrics.sends_timed_out.add_one(),
+            }
             return Poll::Ready(());
         }
         Poll::Pending
@@ -100,13 +111,19 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::{
+        future::poll_fn,
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
     use bytes::{Buf as _, Bytes};
-    use tokio::time::{Instant, sleep};
+    use tokio::{
+        sync::oneshot,
+        time::{Instant, sleep},
+    };
 
     use super::*;
-    use crate::{min_rate::BYTES_PER_SECOND, send_progress::Chunk};
+    use crate::{chunk::Chunk, handle::ConnectionHandle, min_rate::BYTES_PER_SECOND};
 
     const PAUSE: Duration = Duration::from_secs(30);
     const RATE: usize = BYTES_PER_SECOND as usize;
@@ -117,7 +134,7 @@ mod tests {
         let metrics = Arc::<Metrics>::default();
         let task = async move {
             let progress = SendProgress::current();
-            let mut chunk = Chunk::new(Bytes::from(vec![0; bytes]), &progress);
+            let mut chunk = Chunk::new(Bytes::from(vec![0; bytes]), &progress, None);
             let writer = tokio::spawn(async move {
                 while chunk.has_remaining() {
                     sleep(Duration::from_secs(1)).await;
@@ -158,7 +175,7 @@ mod tests {
         let task = async {
             let progress = SendProgress::current();
             for _ in 0..100 {
-                let chunk = Chunk::new(Bytes::from_static(b"message"), &progress);
+                let chunk = Chunk::new(Bytes::from_static(b"message"), &progress, None);
                 let late = tokio::spawn(async move {
                     sleep(PAUSE / 2).await;
                     drop(chunk);
@@ -171,5 +188,53 @@ mod tests {
         };
         SendTimeout::new(PAUSE, Arc::clone(&metrics)).watch(task).await;
         assert_eq!(metrics.sends_timed_out.get(), 0);
+    }
+    /// Says when it is dropped.
+    struct Owned(Arc<AtomicBool>);
+
+    impl Drop for Owned {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_at_its_end_is_kept_until_its_response_is_written() {
+        let (metrics, is_dropped) = (Arc::<Metrics>::default(), Arc::<AtomicBool>::default());
+        let owned = Owned(Arc::clone(&is_dropped));
+        let task = async move {
+            let progress = SendProgress::current();
+            let chunk = Chunk::new(Bytes::from_static(b"x"), &progress, None);
+            progress.end();
+            let seen = Arc::clone(&owned.0);
+            tokio::spawn(async move {
+                sleep(PAUSE / 2).await;
+                assert!(!seen.load(Ordering::Relaxed), "its last byte is not written");
+                drop(chunk);
+            });
+        };
+        let began = Instant::now();
+        SendTimeout::new(PAUSE, Arc::clone(&metrics)).watch(task).await;
+        assert!(began.elapsed() >= PAUSE / 2 && is_dropped.load(Ordering::Relaxed));
+        assert_eq!(metrics.sends_timed_out.get(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_ended_whose_client_does_not_take_the_rest_of_a_response_at_its_end() {
+        let metrics = Arc::<Metrics>::default();
+        let connection = ConnectionHandle::new(Arc::clone(&metrics));
+        let (kept, keep) = oneshot::channel();
+        let its = Arc::clone(&connection);
+        let task = async move {
+            let progress = SendProgress::current();
+            progress.set_connection(&its);
+            kept.send(Chunk::new(Bytes::from_static(b"x"), &progress, None)).expect("it is waited for");
+            progress.end();
+        };
+        SendTimeout::new(PAUSE, Arc::clone(&metrics)).watch(task).await;
+        connection.stalled().await;
+        assert!(connection.is_stalled());
+        assert_eq!(metrics.sends_timed_out.get(), 1);
+        drop(keep);
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use evenkeel_transport::{
-    ConnectionHandle, Listener, MakeService, Metrics, SendProgress, Settings, Transport, UntilWritten, Version,
+    ConnectionHandle, Listener, MakeService, Metrics, SendProgress, Settings, Transport, Version,
 };
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -53,7 +53,7 @@ impl MakeService for Answers {
 }
 
 impl Service<Request<Incoming>> for Answers {
-    type Response = Response<UntilWritten<Full<Bytes>>>;
+    type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -70,7 +70,7 @@ impl Service<Request<Incoming>> for Answers {
                 }
                 _ => Bytes::from_static(b"small"),
             };
-            Ok(Response::new(UntilWritten::new(Full::new(body))))
+            Ok(Response::new(Full::new(body)))
         })
     }
 }

@@ -128,7 +128,7 @@ impl Gradients {
             for (part, comparison) in parcel.iter().zip(&of_parcel) {
                 comparisons[part.tensor].merge(comparison);
             }
-            // A NaN is the smallest factor: it did the most harm.
+            // A factor of NaN counts as the smallest.
             let is_smaller = totals.scale.is_nan() || totals.scale < all_totals.scale;
             all_totals = Totals {
                 norm: totals.norm,

@@ -7,8 +7,8 @@ use evenkeel_client::DType;
 use ndarray::{ArrayView, IxDyn, ShapeBuilder as _};
 use safetensors::Dtype;
 
-use self::header::{Element, Header, MAX_RANK};
-use super::{Source, Stored, element};
+use self::header::{Element, Header};
+use super::{MAX_RANK, Source, Stored, element, is_an_array, source::expect_memory};
 
 /// How many bytes tell the length of the header.
 const PREFIX: usize = 12;
@@ -36,18 +36,15 @@ pub(super) fn read(source: &Source, name: String) -> Result<Stored, String> {
         return Err(format!("expected {expected} bytes after the header and got {there}, for shape {shape:?}"));
     }
     let (source, offset) = if big_endian || fortran_order && shape.len() > 1 {
+        // As they are, and in order.
+        expect_memory(expected.saturating_mul(2))
+            .map_err(|error| format!("not in row-major order and little-endian, so that {error}"))?;
         let bytes = source.read(data as u64, expected).map_err(|error| error.to_string())?;
         (Source::memory(in_order(bytes, size, big_endian, fortran_order, &shape)?), 0)
     } else {
         (source.clone(), data as u64)
     };
     Ok(Stored { name, dtype: element::stored(dtype), shape, source, offset, len: expected })
-}
-
-/// Whether the dimensions but for zeros are within any memory: NumPy and ndarray refuse others.
-fn is_an_array(shape: &[usize], size: usize) -> bool {
-    let bytes = shape.iter().filter(|&&dim| dim != 0).try_fold(size, |bytes, &dim| bytes.checked_mul(dim));
-    bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok())
 }
 
 fn refusal(dtype: &str) -> String {

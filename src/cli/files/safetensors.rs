@@ -1,12 +1,13 @@
-//! `.safetensors`, by the crate of those who made the format; but what is not its header is neither read nor written here.
+//! Headers of `.safetensors`, through the crate of the format's authors. Elements are read and written elsewhere.
 
 use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use super::{Contents, Form, Source, Stored};
+use super::{Contents, Form, MAX_RANK, Source, Stored, is_an_array, unique::expect_unique};
+use crate::cli::text;
 
-/// The crate refuses files with a longer header, whoever wrote them.
+/// The crate refuses files with a longer header.
 const MAX_HEADER: u64 = 100_000_000;
 /// The length of the header, before the header.
 const PREFIX: usize = size_of::<u64>();
@@ -21,11 +22,12 @@ pub(super) fn read(source: &Source) -> Result<Contents, String> {
     let header = u64::from_le_bytes(beginning);
     let rest = source.len() - PREFIX as u64;
     if header > MAX_HEADER || header > rest {
-        return Err(not_one(&format!("its first bytes tell a header of {header} bytes")));
+        return Err(not_one(&format!("its first bytes announce a header of {header} bytes")));
     }
     let header = usize::try_from(header).expect("it is at most 100 MB");
-    let text = source.read(PREFIX as u64, header).map_err(|error| error.to_string())?;
-    let metadata: Metadata = serde_json::from_slice(&text).map_err(|error| not_one(&error.to_string()))?;
+    let json = source.read(PREFIX as u64, header).map_err(|error| error.to_string())?;
+    expect_unique(&json).map_err(|error| not_one(&error.to_string()))?;
+    let metadata: Metadata = serde_json::from_slice(&json).map_err(|error| not_one(&error.to_string()))?;
     let (expected, given) = (metadata.data_len(), rest - header as u64);
     if expected as u64 != given {
         return Err(not_one(&format!("expected {expected} bytes after its header and got {given}")));
@@ -36,7 +38,19 @@ pub(super) fn read(source: &Source) -> Result<Contents, String> {
         let (offset, len) = (data + first as u64, end - first);
         Some(Stored { name, dtype, shape, source: source.clone(), offset, len })
     };
-    let tensors = metadata.offset_keys().into_iter().filter_map(stored).collect();
+    let mut tensors: Vec<Stored> = metadata.offset_keys().into_iter().filter_map(stored).collect();
+    for Stored { name, dtype, shape, .. } in &tensors {
+        let name = text::name(name);
+        if shape.len() > MAX_RANK {
+            let rank = shape.len();
+            return Err(format!("tensor '{name}' has {rank} dimensions, and no array has more than {MAX_RANK}"));
+        }
+        if !is_an_array(shape, dtype.bitsize().div_ceil(8)) {
+            return Err(format!("tensor '{name}': no memory holds the shape {shape:?}"));
+        }
+    }
+    // Tensors without elements begin where another does, and the crate's order of those differs from run to run.
+    tensors.sort_by(|a, b| (a.offset, a.len, &a.name).cmp(&(b.offset, b.len, &b.name)));
     Ok(Contents { tensors, metadata: metadata.metadata().clone(), read: Vec::new() })
 }
 
@@ -52,7 +66,7 @@ pub(super) fn header(
             return Err(format!("a .safetensors file cannot hold a tensor whose name is {METADATA}"));
         }
         if names.insert(&form.name, index).is_some() {
-            return Err(format!("two tensors have the name '{}'", crate::cli::text::name(&form.name)));
+            return Err(format!("two tensors have the name '{}'", text::name(&form.name)));
         }
     }
     let mut order: Vec<usize> = (0..forms.len()).collect();
@@ -69,12 +83,12 @@ pub(super) fn header(
     let metadata = Metadata::new(metadata.cloned(), infos).map_err(|error| error.to_string())?;
     // The crate writes metadata in the order of a hash map, which differs from run to run.
     let sorted = serde_json::to_value(&metadata).and_then(|value| serde_json::to_string(&value));
-    let mut text = sorted.map_err(|error| error.to_string())?.into_bytes();
-    text.resize(text.len().next_multiple_of(PREFIX), b' ');
-    if text.len() as u64 > MAX_HEADER {
-        return Err(format!("the names take {} bytes, and no program reads more than {MAX_HEADER}", text.len()));
+    let mut json = sorted.map_err(|error| error.to_string())?.into_bytes();
+    json.resize(json.len().next_multiple_of(PREFIX), b' ');
+    if json.len() as u64 > MAX_HEADER {
+        return Err(format!("its header would have {} bytes, and no program reads more than {MAX_HEADER}", json.len()));
     }
-    let header = [&(text.len() as u64).to_le_bytes(), &text[..]].concat();
+    let header = [&(json.len() as u64).to_le_bytes(), &json[..]].concat();
     offsets.iter_mut().for_each(|offset| *offset += header.len() as u64);
     Ok((header, offsets))
 }

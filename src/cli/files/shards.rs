@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Contents, Source, explain, read_safetensors};
+use super::{Contents, Source, explain, read_safetensors, unique::expect_unique};
 use crate::cli::{error::Error, text};
 
 /// What an index's name ends with.
@@ -22,13 +22,15 @@ pub(super) fn read(path: &Path, source: &Source) -> Result<Contents, Error> {
         return Err(wrong(format!("it has {} bytes, more than {MAX_LEN}", source.len())));
     }
     let text = source.beginning(usize::MAX).map_err(|error| Error::file(path, error))?;
+    expect_unique(&text).map_err(|error| wrong(error.to_string()))?;
     let index: Value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     let map = index.get("weight_map").and_then(Value::as_object);
     let map = map.ok_or_else(|| wrong("it has no object 'weight_map'".to_owned()))?;
     let mut shards: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, shard) in map {
         let file = shard.as_str().filter(|file| is_plain(file));
-        let file = file.ok_or_else(|| wrong(format!("'{}' is in no file of its folder", text::name(name))))?;
+        let file =
+            file.ok_or_else(|| wrong(format!("'{}' is not in a file of the index's own folder", text::name(name))))?;
         shards.entry(file).or_default().insert(name);
     }
     let folder = path.parent().unwrap_or(Path::new(""));

@@ -1,4 +1,4 @@
-//! What is read from: a file, or what has come through a pipe.
+//! Where bytes are read from: a file, or the content of a pipe.
 
 use std::{
     fs::File,
@@ -12,17 +12,18 @@ use std::{
 };
 
 use bytes::Bytes;
+use procfs::{Current as _, Meminfo};
 use rustix::buffer::spare_capacity;
 
 use super::Identity;
-use crate::streams::Blocking;
+use crate::{cli::text, streams::Blocking};
 
 /// Standard input or output, where a path is expected.
 pub(in crate::cli) const STANDARD: &str = "-";
 
 /// Bytes that can be read anywhere, by several threads. Clones are the same bytes.
 ///
-/// A file is read in pieces, and not mapped: a file that somebody shortens is then an error, and not a SIGBUS.
+/// A file is read in pieces, and not mapped: a file that is shortened meanwhile is then an error, and not a SIGBUS.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Source(Arc<Kind>);
 
@@ -47,7 +48,7 @@ impl Source {
     /// of tensors are not read in their order.
     pub(in crate::cli) fn open(path: &Path) -> io::Result<Self> {
         let (file, identity) = if path.as_os_str() == STANDARD {
-            // What is at both ends of a socket is no file.
+            // A pipe or a socket has no content that an output could overwrite.
             let given = File::from(io::stdin().as_fd().try_clone_to_owned()?).metadata()?;
             (spool(io::stdin())?, given.is_file().then(|| (&given).into()))
         } else {
@@ -78,7 +79,7 @@ impl Source {
         }
     }
 
-    /// Finds out whether what was read is what is there: a file that somebody writes to meanwhile is a mixture.
+    /// Finds out whether the file is still as it was opened: what is read of a file that changes meanwhile is a mixture.
     pub(super) fn expect_unchanged(&self) -> io::Result<()> {
         let Kind::File { file, len, changed, identity: _ } = &*self.0 else { return Ok(()) };
         let now = file.metadata()?;
@@ -134,15 +135,45 @@ impl Source {
     }
 }
 
+/// Refuses to hold so many bytes, if the machine does not have them: a file may be sparse, and say it has any number.
+pub(super) fn expect_memory(bytes: usize) -> io::Result<()> {
+    // Where it cannot be known it is tried.
+    let available = Meminfo::current().ok().and_then(|memory| memory.mem_available);
+    match available {
+        Some(available) if bytes as u64 > available => {
+            let reason = format!("it takes {bytes} bytes of memory, and {available} are available");
+            Err(io::Error::new(io::ErrorKind::OutOfMemory, reason))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A file without a name in the folder for temporary files, which is gone when it is closed.
+pub(super) fn nameless() -> io::Result<File> {
+    tempfile::tempfile().map_err(|error| in_temporary_folder(&error))
+}
+
+/// An error of what is kept in the folder for temporary files, which no argument names.
+pub(super) fn in_temporary_folder(error: &io::Error) -> io::Error {
+    let words = error.to_string();
+    // The crate adds the temporary file's own name.
+    let words = words.split(" at path ").next().unwrap_or_default();
+    let folder = std::env::temp_dir();
+    io::Error::new(
+        error.kind(),
+        format!("in the folder for temporary files, {} (TMPDIR): {words}", text::path(&folder)),
+    )
+}
+
 /// A file that has no name, and is gone when it is closed, with all of this in it.
 fn spool(from: impl AsFd) -> io::Result<File> {
     let mut from = Blocking(from);
-    let mut file = tempfile::tempfile()?;
+    let mut file = nameless()?;
     let mut buffer = vec![0; 1 << 20];
     loop {
         match io::Read::read(&mut from, &mut buffer)? {
             0 => return Ok(file),
-            read => file.write_all(&buffer[..read])?,
+            read => file.write_all(&buffer[..read]).map_err(|error| in_temporary_folder(&error))?,
         }
     }
 }

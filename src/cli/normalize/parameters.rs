@@ -54,6 +54,11 @@ impl Parameters {
         !self.by_channel || self.tensors.iter().flatten().all(fits)
     }
 
+    /// All of them, whole.
+    pub(super) fn all(&self) -> [Option<pb::Tensor>; 4] {
+        self.tensors.clone()
+    }
+
     /// What belongs to these channels.
     pub(super) fn of(&self, channels: &Range<usize>) -> [Option<pb::Tensor>; 4] {
         self.tensors.clone().map(|tensor| {

@@ -1,16 +1,19 @@
 //! What a normalization pools, from its options and the shape of a tensor: as the server has it.
 
+use bytes::Bytes;
 use evenkeel_client::DType;
-use evenkeel_kernels::NormKind;
+use evenkeel_kernels::{NormKind, Violations};
 use evenkeel_proto::v1 as pb;
 
 use super::{Kind, Options, Parameters};
 use crate::{
     cli::{
-        files::Stored,
+        files::{Stored, element},
         pieces::{Boxes, Pooling, TooLarge},
     },
-    wire::encode_kind,
+    error,
+    ops::normalize_demand_of,
+    wire::{Normalize, encode_kind},
 };
 
 /// The bytes of the mean and of the reciprocal deviation of a set, both in float64.
@@ -93,6 +96,18 @@ impl Options {
             channel_axis,
             group,
             updates_running: running && self.training == Some(true),
+        }
+    }
+
+    /// What the server would find wrong with the arguments for this tensor, if it could be sent; `None`: nothing.
+    pub(super) fn misfit(&self, (tensor, dtype): (&Stored, DType), parameters: &Parameters) -> Option<Violations> {
+        let [weight, bias, running_mean, running_var] = parameters.all();
+        let input = Some(element::message(dtype, &tensor.shape, Bytes::new()));
+        let request = pb::NormalizeRequest { weight, bias, running_mean, running_var, input, ..self.request() };
+        let checked = Normalize::arriving(request, tensor.len, usize::MAX).and_then(|call| normalize_demand_of(&call));
+        match checked {
+            Err(error::Error::Invalid(violations)) => Some(violations),
+            Ok(_) | Err(_) => None,
         }
     }
 

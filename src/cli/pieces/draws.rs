@@ -63,6 +63,11 @@ impl Draws {
         }
     }
 
+    /// Whether all pieces are within the limit. A tensor without an axis for the channels is one piece.
+    pub(in crate::cli) fn fit(&self) -> bool {
+        self.channels != Channels::Nowhere || self.shape.iter().product::<usize>() * self.size <= self.limit
+    }
+
     pub(in crate::cli) fn pieces(&self) -> Vec<DrawPiece> {
         let all = self.shape.iter().product::<usize>() * self.size;
         let budget = TARGET.min(self.limit);

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use evenkeel_proto::v1 as pb;
+use evenkeel_testing::frames;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use prost::Message as _;
@@ -23,13 +24,17 @@ fn call() -> CallContext {
 
 /// With statistics the answer is sent when all of it is there, without them its parts are sent as they are computed.
 fn request(rows: usize, return_statistics: bool) -> pb::NormalizeRequest {
-    let data: Vec<u8> = (0..rows * 1000).flat_map(|i| ((i * i % 1013) as f32).to_le_bytes()).collect();
+    request_of([rows, 1000], return_statistics)
+}
+
+fn request_of([rows, columns]: [usize; 2], return_statistics: bool) -> pb::NormalizeRequest {
+    let data: Vec<u8> = (0..rows * columns).flat_map(|i| ((i * i % 1013) as f32).to_le_bytes()).collect();
     pb::NormalizeRequest {
         kind: pb::NormKind::Layer.into(),
         return_statistics,
         input: Some(pb::Tensor {
             dtype: pb::DataType::Float32.into(),
-            shape: vec![rows as i64, 1000],
+            shape: vec![rows as i64, columns as i64],
             data: data.into(),
             ..Default::default()
         }),
@@ -37,9 +42,8 @@ fn request(rows: usize, return_statistics: bool) -> pb::NormalizeRequest {
     }
 }
 
-fn framed(request: &pb::NormalizeRequest) -> Vec<u8> {
-    let message = request.encode_to_vec();
-    [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat()
+fn framed(request: &pb::NormalizeRequest) -> Bytes {
+    frames::framed(&request.encode_to_vec())
 }
 
 fn incoming(frames: impl IntoIterator<Item = Result<Frame<Bytes>, Status>>) -> Incoming {
@@ -68,13 +72,15 @@ async fn read(outcome: Outcome) -> Result<pb::NormalizeResponse, Code> {
 #[tokio::test]
 async fn a_tensor_of_several_parts_is_answered_as_it_arrives() {
     let service = service();
-    for statistics in [false, true] {
-        let request = request(100, statistics);
+    // Parts of many rows, and rows that are long enough for the pool.
+    let shapes = [[100, 1000], [3, 200_000]];
+    for (shape, statistics) in shapes.into_iter().flat_map(|shape| [(shape, false), (shape, true)]) {
+        let request = request_of(shape, statistics);
         let whole = service.unary::<Normalize>(call(), request.clone(), None).await.expect("it is right");
         for frame in [700, 1 << 12, 40_000, 131_072, 399_990] {
             let frames = incoming(framed(&request).chunks(frame).map(data));
             let answer = read(normalize(frames, &service, &call(), LIMIT).await).await;
-            assert!(answer.as_ref() == Ok(&whole), "{statistics}, frames of {frame} bytes");
+            assert!(answer.as_ref() == Ok(&whole), "{shape:?}, {statistics}, frames of {frame} bytes");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use evenkeel_transport::{ConnectionHandle, SendProgress, UntilWritten};
+use evenkeel_transport::{ConnectionHandle, SendProgress};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body, codegen::http::Response};
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::Encoding,
-    observe::{CountedBody, RecordGuard, RecordedBody, Responding},
+    observe::{CallRecord, CountedBody, RecordGuard, RecordedBody, Responding},
 };
 
 /// The response of a call, which is waited for.
@@ -55,8 +55,9 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for 
         let call = self.guard.take().expect("it is not polled after its end");
         let connection = Arc::clone(&self.connection);
         Poll::Ready(Ok(response.map(|body| {
-            let body = RecordedBody::new(UntilWritten::new(body), guard, is_plain);
-            ResponseBody { body, guard: call, connection, progress: SendProgress::current() }
+            let record = guard.as_ref().map(|guard| guard.record().clone());
+            let body = RecordedBody::new(body, guard, is_plain);
+            ResponseBody { body, record, guard: call, holds: true, connection, progress: SendProgress::current() }
         })))
     }
 }
@@ -90,25 +91,34 @@ fn compress(
     }
 }
 
-/// The body of a call's response.
+/// The body of a call's response. The transport keeps it until all of the response is written, or lost.
 #[derive(Debug)]
 pub(in crate::server) struct ResponseBody {
-    body: RecordedBody<UntilWritten<Body>>,
+    body: RecordedBody<Body>,
+    /// `None`: the call had ended before it.
+    record: Option<CallRecord>,
     guard: Arc<CallGuard>,
+    /// Whether its bytes keep the call.
+    holds: bool,
     connection: Arc<ConnectionHandle>,
     progress: Arc<SendProgress>,
 }
 
 impl ResponseBody {
-    /// Those who make another body of this one have that keep the call, too.
-    pub(in crate::server) fn guard(&self) -> &Arc<CallGuard> {
-        &self.guard
+    /// The body, whose bytes do not keep the call any more, and the call: the bytes that are made of these keep it
+    /// ([`HeldBody`](super::HeldBody)).
+    pub(in crate::server) fn into_unheld(self) -> (Self, Arc<CallGuard>) {
+        let guard = Arc::clone(&self.guard);
+        let mut body = self;
+        body.holds = false;
+        (body, guard)
     }
 }
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        let Some(record) = self.body.record() else { return };
+        // Of a call that has ended nothing more is said.
+        let Some(record) = &self.record else { return };
         if self.progress.is_given_up() || self.connection.is_stalled() {
             record.took_nothing();
         } else if self.connection.is_cut() {
@@ -123,7 +133,12 @@ impl HttpBody for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        Poll::Ready(frame.map(|frame| Ok(frame?.map_data(|data| self.guard.hold(data)))))
+        if let Some(ending) = self.body.take_ending() {
+            self.progress.when_written(|| ending.end());
+        }
+        Poll::Ready(
+            frame.map(|frame| Ok(frame?.map_data(|data| if self.holds { self.guard.hold(data) } else { data }))),
+        )
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,5 +1,6 @@
 //! An answer's message, compressed while it is made.
 
+use evenkeel_frames::{Announced, Prefix};
 use std::{
     collections::VecDeque,
     pin::Pin,
@@ -14,10 +15,7 @@ use super::{
     PIECES_IN_A_ROW,
     coder::{Encoder, Step},
 };
-use crate::{
-    config::Encoding,
-    prefix::{Announced, Prefix},
-};
+use crate::config::Encoding;
 
 /// A body whose messages are compressed. The length of a message precedes it: it is kept until all of it is there.
 pub(in crate::server) struct Compressed<B> {

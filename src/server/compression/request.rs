@@ -1,5 +1,6 @@
 //! A request's messages, decompressed while they come.
 
+use evenkeel_frames::{Announced, Prefix};
 use std::{
     collections::VecDeque,
     pin::Pin,
@@ -16,13 +17,7 @@ use super::{
     coder::{Decoder, Step},
 };
 use crate::{
-    budget::Portion,
-    config::Encoding,
-    decoded_size::DecodedSize,
-    error::Error,
-    grpc::BoxError,
-    observe::CallRecord,
-    prefix::{Announced, Prefix},
+    budget::Portion, config::Encoding, decoded_size::DecodedSize, error::Error, grpc::BoxError, observe::CallRecord,
 };
 
 /// What the bytes of messages that were decompressed are taken from.

@@ -18,7 +18,7 @@ use tonic_web::GrpcWebService;
 use tower::Service;
 
 use crate::{
-    grpc::{BoxError, BoxedResponse},
+    grpc::{BoxError, BoxedResponse, GrpcService},
     server::protocol::NoCall,
 };
 
@@ -30,14 +30,14 @@ pub(in crate::server) struct Dispatch<S> {
 }
 
 impl<S> Dispatch<S> {
-    pub(super) fn new(translated: GrpcWebService<S>, calls: S) -> Self {
+    pub(in crate::server) fn new(translated: GrpcWebService<S>, calls: S) -> Self {
         Self { translated, calls }
     }
 }
 
 impl<S, B> Service<Request<B>> for Dispatch<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = BoxedResponse>,
+    S: GrpcService<Future = BoxedResponse>,
     B: HttpBody<Data = Bytes, Error: Into<BoxError> + std::fmt::Display> + Send + 'static,
 {
     type Response = Response<Body>;

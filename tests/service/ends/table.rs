@@ -69,12 +69,12 @@ impl End {
             Self::Unreadable => row("Dropout", Code::Internal, Some("UNREADABLE"), "cannot be read"),
             Self::CutOff => row("Normalize", Code::Internal, Some("UNREADABLE"), "cannot be read"),
             Self::TooLarge => {
-                row("Dropout", Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE"), "larger than the limit of 2048")
+                row("Dropout", Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE"), "exceeds the limit of 2048")
             }
             Self::UnknownMethod => row("_OTHER", Code::Unimplemented, None, "no such method"),
             Self::UnknownEncoding => row("Dropout", Code::Unimplemented, Some("UNKNOWN_ENCODING"), "encoding"),
             Self::TooMuchMetadata => {
-                row("Dropout", Code::ResourceExhausted, Some("METADATA_TOO_LARGE"), "metadata of 20")
+                row("Dropout", Code::ResourceExhausted, Some("METADATA_TOO_LARGE"), "the metadata has 20")
             }
             Self::NoCall => row("_OTHER", Code::Unknown, None, "405"),
             Self::Health => row("Check", Code::Ok, None, ""),

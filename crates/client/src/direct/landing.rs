@@ -9,15 +9,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use evenkeel_proto::{
-    bulk::{DATA, PREFIX, last_field},
-    v1 as pb,
-};
+use evenkeel_frames::{Announced, Bulk as _, HEAD_FRAMES, Head, PREFIX};
+use evenkeel_proto::v1 as pb;
 use http_body::{Body as HttpBody, Frame};
-use prost::{
-    Message as _,
-    encoding::{WireType, encode_key, encode_varint},
-};
+use prost::Message as _;
 use tonic::{Status, body::Body};
 
 use super::{Answer, Method};
@@ -25,9 +20,6 @@ use crate::{DType, codec::Elements};
 
 /// What stands for a message that was lifted out: one without bytes.
 const EMPTY: &[u8] = &[0; PREFIX];
-
-/// What comes before the tensor's bytes must be in the first frames, or the message is put together as a whole.
-const HEAD_FRAMES: usize = 4;
 
 /// Where a message goes on its way around tonic.
 pub(super) struct Slot<A>(Arc<Mutex<Option<Answer<A>>>>);
@@ -70,7 +62,7 @@ enum State<A> {
     /// Frames, as they came, prefix and all; and how many of them.
     Begun(BytesMut, usize),
     /// All but some elements.
-    Elements { prefix: [u8; PREFIX], message: A, elements: Elements },
+    Elements { prefix: Announced, message: A, elements: Elements },
     /// It is not, or no longer, of interest.
     Through,
 }
@@ -91,10 +83,10 @@ impl<M: Method> Landing<M> {
             State::Begun(mut begun, frames) => {
                 begun.extend_from_slice(&data);
                 // Room for all of it at once; the prefix may come in parts.
-                if let Some((_, len)) = prefix(&begun)
-                    && len <= self.limit
+                if let Some(prefix) = Announced::of(&begun)
+                    && prefix.len() <= self.limit
                 {
-                    begun.reserve((PREFIX + len).saturating_sub(begun.len()));
+                    begun.reserve((PREFIX + prefix.len()).saturating_sub(begun.len()));
                 }
                 self.more(begun, frames + 1)
             }
@@ -111,19 +103,21 @@ impl<M: Method> Landing<M> {
 
     /// Takes the first frame: a message that is whole in it is not copied.
     fn begin(&mut self, data: Bytes) -> State<M::Answer> {
-        if let Some((0, len)) = prefix(&data)
-            && len <= self.limit
-            && data.len() >= PREFIX + len
+        if let Some(prefix) = Announced::of(&data)
+            && !prefix.is_compressed()
+            && prefix.len() <= self.limit
+            && data.len() >= PREFIX + prefix.len()
         {
-            return self.whole(data, len);
+            return self.whole(data, prefix.len());
         }
         self.more(BytesMut::from(data), 1)
     }
 
     /// Looks at all that has come.
     fn more(&mut self, begun: BytesMut, frames: usize) -> State<M::Answer> {
-        let Some((compressed, len)) = prefix(&begun) else { return State::Begun(begun, frames) };
-        if compressed != 0 || len > self.limit {
+        let Some(prefix) = Announced::of(&begun) else { return State::Begun(begun, frames) };
+        let len = prefix.len();
+        if prefix.is_compressed() || len > self.limit {
             self.pass(begun.freeze());
             return State::Through;
         }
@@ -133,8 +127,6 @@ impl<M: Method> Landing<M> {
         if frames <= HEAD_FRAMES
             && let Some((message, mut elements, start)) = head::<M>(&begun[PREFIX..], len)
         {
-            let mut prefix = [0; PREFIX];
-            prefix.copy_from_slice(&begun[..PREFIX]);
             elements.fill(&mut &begun[PREFIX + start..]);
             return State::Elements { prefix, message, elements };
         }
@@ -175,33 +167,20 @@ impl<M: Method> Landing<M> {
             State::Begun(begun, _) => self.pass(begun.freeze()),
             // That the message is not whole is all that matters of it, and a byte says so.
             State::Elements { prefix, .. } => {
-                self.pass(Bytes::copy_from_slice(&prefix));
+                self.pass(prefix.to_bytes());
                 self.pass(Bytes::from_static(&[0]));
             }
         }
     }
 }
 
-/// The prefix, once it is there.
-fn prefix(bytes: &[u8]) -> Option<(u8, usize)> {
-    let (&[compressed, ref length @ ..], _) = bytes.split_first_chunk::<PREFIX>()?;
-    Some((compressed, usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX)))
-}
-
 /// The message without the elements that end it, room for them, and where they start; if `bytes`, the first of `len`,
 /// tell.
 fn head<M: Method>(bytes: &[u8], len: usize) -> Option<(M::Answer, Elements, usize)> {
-    let output = last_field(bytes, len, M::OUTPUT)?;
-    let (tensor, tensor_len) = (&bytes[output.start..], len - output.start);
-    let data = last_field(tensor, tensor_len, DATA)?;
-    let described = &tensor[..data.key];
-    let dtype = DType::from_wire(pb::Tensor::decode(described).ok()?.dtype)?;
-    let elements = Elements::with_capacity(dtype, tensor_len - data.start)?;
-    let mut without = BytesMut::from(&bytes[..output.key]);
-    encode_key(M::OUTPUT, WireType::LengthDelimited, &mut without);
-    encode_varint(described.len() as u64, &mut without);
-    without.extend_from_slice(described);
-    Some((M::Answer::decode(without).ok()?, elements, output.start + data.start))
+    let head = Head::find(bytes, len, M::OUTPUT, pb::Tensor::DATA)?;
+    let dtype = DType::from_wire(pb::Tensor::decode(&bytes[head.tensor.clone()]).ok()?.dtype)?;
+    let elements = Elements::with_capacity(dtype, head.data_len)?;
+    Some((M::Answer::decode(head.without_data(bytes, M::OUTPUT)).ok()?, elements, head.data))
 }
 
 /// Nothing in it is pinned.

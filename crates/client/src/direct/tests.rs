@@ -3,6 +3,8 @@
 use std::{convert::Infallible, future::Ready};
 
 use evenkeel_proto::v1 as pb;
+use evenkeel_testing::frames::{self, framed};
+use http_body::{Body as HttpBody, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
 use proptest::prelude::*;
 use prost::Message as _;
@@ -104,15 +106,8 @@ fn both<M: Method<Answer: Last>>(wired: &Wired) -> (Outcome<M::Answer>, Outcome<
     (direct, codec, landed)
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
-    [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat()
-}
-
 fn cut(bytes: &[u8], places: &[prop::sample::Index]) -> Vec<Bytes> {
-    let mut places: Vec<usize> = places.iter().map(|place| place.index(bytes.len() + 1)).collect();
-    places.extend([0, bytes.len()]);
-    places.sort_unstable();
-    places.windows(2).map(|ends| Bytes::copy_from_slice(&bytes[ends[0]..ends[1]])).collect()
+    frames::cut(bytes, places.iter().map(|place| place.index(bytes.len() + 1)))
 }
 
 fn tensors() -> impl Strategy<Value = pb::Tensor> {
@@ -163,7 +158,7 @@ fn answers(message: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Wir
     ]);
     let status = prop_oneof![9 => Just(200), 1 => Just(503)];
     (message, cuts, headers, status, ends(), changes()).prop_map(|(message, cuts, headers, status, end, changes)| {
-        let mut bytes = framed(&message);
+        let mut bytes = framed(&message).to_vec();
         for (place, byte, change) in changes {
             let place = place.index(bytes.len().max(1));
             match change {
@@ -255,7 +250,7 @@ async fn requests_are_sent_as_they_are() {
     };
     let mut sent = request();
     let tensors = sent.take_tensors();
-    let mut body = Segments(segments(&sent, tensors).into());
+    let mut body = SegmentBody::new(segments(&sent, tensors));
     let mut frames = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame;

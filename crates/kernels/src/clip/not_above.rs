@@ -10,9 +10,9 @@ use super::{Change, ClipMode, Clipped, Clipping, Factor, check_finite, directed,
 use crate::{
     Checkpoint, DType, Element, Error, NormOrder, TensorRef,
     dtype::Number,
+    in_out::InOut,
     norm::{Bounded, bounded},
     simd::Kernel,
-    stretch::Stretch,
 };
 
 /// As [`decide`](super::decide).
@@ -59,7 +59,7 @@ fn change(factor: Factor, norm: &Bounded) -> Option<Change> {
 
 /// Each element times a factor in [0, 1], towards zero. All are finite.
 pub(super) struct Scale<'a, E> {
-    pub(super) part: Stretch<'a>,
+    pub(super) part: InOut<'a>,
     pub(super) factor: Factor,
     pub(super) element: PhantomData<E>,
 }

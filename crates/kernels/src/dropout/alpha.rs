@@ -1,12 +1,12 @@
-//! What alpha dropout makes of elements: kept ones become `scale * (x + shift)`, dropped ones `-scale * SATURATION * (1 - p)`.
+//! Alpha dropout: kept elements become `scale * (x + shift)`, dropped ones `-scale * SATURATION * (1 - p)`.
 //!
-//! The sum may cancel, and what is left of it is to have all its digits. So `shift`, which is `SATURATION * p`, is a pair of
-//! numbers and exact.
+//! The sum may cancel, and its result must keep all digits then. So `shift`, which is `SATURATION * p`, is an exact pair of
+//! numbers.
 
 use crate::{
     DType, Element,
     dtype::with_element,
-    lanes::{Double, two_sum},
+    lanes::{DoubleDouble, two_sum},
 };
 
 /// SELU's lambda times alpha: what its output tends to on the negative side, with the sign turned.
@@ -15,19 +15,19 @@ const SATURATION: f64 = 1.758_099_340_847_376_6;
 /// The constants of a probability below 1.
 #[derive(Clone, Copy)]
 pub(super) struct Alpha {
-    shift: Double,
-    scale: Double,
+    shift: DoubleDouble,
+    scale: DoubleDouble,
     fill: f64,
 }
 
 impl Alpha {
     pub(super) fn new(p: f64) -> Self {
         let p = p + 0.0; // -0.0 is 0
-        let shift = Double::product(SATURATION, p);
-        let rest = Double::from(1.0).minus(Double::from(p));
-        let variance = shift.times(Double::from(SATURATION)).plus(Double::from(1.0)).times(rest);
+        let shift = DoubleDouble::product(SATURATION, p);
+        let rest = DoubleDouble::from(1.0).minus(DoubleDouble::from(p));
+        let variance = shift.times(DoubleDouble::from(SATURATION)).plus(DoubleDouble::from(1.0)).times(rest);
         let scale = variance.root_reciprocal();
-        let fill = -scale.times(Double::from(SATURATION)).times(rest).value();
+        let fill = -scale.times(DoubleDouble::from(SATURATION)).times(rest).value();
         Self { shift, scale, fill }
     }
 
@@ -47,7 +47,7 @@ impl Alpha {
     pub(super) fn scaled_shift(&self, dtype: DType) -> Option<f64> {
         /// Of the shift, more than the roundings of the scale, of both terms and of their sum together.
         const LOST: f64 = 0.5 / (1u64 << 49) as f64;
-        let Double { high, .. } = self.shift;
+        let DoubleDouble { high, .. } = self.shift;
         with_element!(dtype, E => {
             let nearest = (E::from_f64(-high).to_f64() + high).abs();
             let suffices = E::DTYPE != DType::F64 && high * LOST <= nearest * 0.5f64.powi(E::MANTISSA + 3);
@@ -64,9 +64,10 @@ impl Alpha {
             return (x + shift.high + shift.low) * scale.high;
         }
         let (sum, lost) = two_sum(x, shift.high);
-        // Beside an infinity it is NaN, and the sum is all there is.
         let low = lost + shift.low;
-        let high = if low.is_finite() { sum + low } else { sum };
-        Double { high, low: (sum - high) + low }.times(*scale).value()
+        let high = sum + low;
+        let DoubleDouble { high, low } = DoubleDouble { high, low: (sum - high) + low }.times(*scale);
+        // Beside an infinity it is NaN, and so it is where the product is beyond float64: there the sum is all that counts.
+        if low.is_finite() { high + low } else { sum * scale.high }
     }
 }

@@ -1,4 +1,4 @@
-//! Which draw is that of which element.
+//! Which element takes which draw.
 
 use evenkeel_exact::Brief;
 

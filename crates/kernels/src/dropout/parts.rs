@@ -3,7 +3,7 @@
 //! An element's draw depends on its position alone, so that each part can be drawn and written as soon as it is there.
 
 use super::{Drawn, Draws, Dropout, Dropped, Select, draw, select_each, select_shared};
-use crate::{Checkpoint, DType, Error, Tensor, parallel::CHUNK, stretch::Stretch};
+use crate::{Checkpoint, DType, Error, Tensor, in_out::InOut, parallel::CHUNK};
 
 /// A dropout of a tensor of known shape whose elements come part by part. [`dropout`](super::dropout()) is this, over all
 /// parts at once.
@@ -126,13 +126,13 @@ impl DropoutByParts {
         output: &mut [u8],
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartMask, Error> {
-        self.drop_from(index, Stretch::Apart { input, output }, checkpoint)
+        self.drop_from(index, InOut::Apart { input, output }, checkpoint)
     }
 
     pub(super) fn drop_from(
         &self,
         index: usize,
-        part: Stretch<'_>,
+        part: InOut<'_>,
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartMask, Error> {
         checkpoint.check()?; // with p = 1 there is nothing to draw

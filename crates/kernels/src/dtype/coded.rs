@@ -45,7 +45,7 @@ pub trait Coded: Sized {
     }
 }
 
-/// How far off an estimate may be, in units of the last place.
+/// The largest error of an estimate, in units of float32's last place.
 pub(crate) const NEAR: u32 = 8;
 
 /// What is rounded to an element.
@@ -90,18 +90,18 @@ impl Beside for () {
     fn at(&self, _: usize) -> Self::Item {}
 }
 
-/// Something for each element of a stretch.
+/// Something for each of some neighbouring elements.
 ///
-/// It is not an index into a list that a closure holds: stretches are taken in parts, and only of a list that is exactly as
-/// long as its part LLVM knows that no index is out of bounds.
+/// It is passed beside the elements instead of being a list that the closure indexes: elements are taken in pieces, and LLVM
+/// leaves out the checks of bounds only if the list is cut to the length of the piece.
 pub trait Beside: Copy {
-    /// What there is for one element.
+    /// The type of what one element has.
     type Item;
 
-    /// That of `len` elements from element `first` on.
+    /// The same for `len` elements from element `first` on.
     fn part(self, first: usize, len: usize) -> Self;
 
-    /// That of element `index`.
+    /// What element `index` has.
     fn at(&self, index: usize) -> Self::Item;
 }
 

@@ -1,7 +1,7 @@
 //! Many half numbers at a time.
 //!
-//! Float32 is on the way, in blocks that stay in the first-level cache: every step is a loop of its own, over numbers of
-//! one size, that LLVM makes vectors of.
+//! Numbers are converted through float32, in blocks that stay in the first-level cache. Every step is a loop of its own over
+//! numbers of one size, which LLVM vectorizes.
 
 use super::{Bf16, F16, odd};
 use crate::{
@@ -37,7 +37,7 @@ trait Blockwise: Sized {
     /// To float64, exactly.
     fn decode_block(halves: &[Bytes], steps: &mut Steps, values: &mut [f64]);
 
-    /// Writes number `i` rounded, for each; may ask for one twice.
+    /// Writes each number `i` of a block, rounded; `i` may be asked for twice.
     fn round_block(halves: &mut [Bytes], steps: &mut Steps, number: impl Fn(usize) -> f64);
 
     /// Writes what number `i` is rounded to, of which `near` gives an estimate, for each number of a block; false if there is

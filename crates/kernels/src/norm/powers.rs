@@ -8,13 +8,13 @@
 
 use std::{array, sync::LazyLock};
 
-use crate::lanes::Double;
+use crate::lanes::DoubleDouble;
 
 /// The logarithm of 2, and what float64 lacks of it.
-const LN_2: Double = Double { high: std::f64::consts::LN_2, low: 2.319_046_813_846_299_6e-17 };
+const LN_2: DoubleDouble = DoubleDouble { high: std::f64::consts::LN_2, low: 2.319_046_813_846_299_6e-17 };
 
 /// The binary logarithm of e, and what float64 lacks of it.
-const LOG2_E: Double = Double { high: std::f64::consts::LOG2_E, low: 2.035_527_374_093_103_3e-17 };
+const LOG2_E: DoubleDouble = DoubleDouble { high: std::f64::consts::LOG2_E, low: 2.035_527_374_093_103_3e-17 };
 
 /// The numbers from 1 to 2, or the exponents from 0 to 1, are cut into so many parts.
 const PARTS: usize = 128;
@@ -23,13 +23,14 @@ const PARTS: usize = 128;
 #[derive(Clone, Copy)]
 struct Reciprocal {
     value: f64,
-    log2: Double,
+    log2: DoubleDouble,
 }
 
-struct Tables {
+/// What logarithms and exponentials are taken from.
+pub(super) struct Tables {
     reciprocals: [Reciprocal; PARTS],
     /// 2^(i / PARTS).
-    powers: [Double; PARTS],
+    powers: [DoubleDouble; PARTS],
 }
 
 static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables {
@@ -37,32 +38,44 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables {
         let value = 1.0 / (1.0 + (part as f64 + 0.5) / PARTS as f64);
         Reciprocal { value, log2: log_slowly(value).times(LOG2_E).negated() }
     }),
-    powers: array::from_fn(|part| exp_slowly(LN_2.times(Double::from(part as f64 / PARTS as f64)))),
+    powers: array::from_fn(|part| exp_slowly(LN_2.times(DoubleDouble::from(part as f64 / PARTS as f64)))),
 });
 
+impl Tables {
+    /// Asked for once for many numbers: it is made at the first call, which every call looks after.
+    pub(super) fn get() -> &'static Self {
+        &TABLES
+    }
+}
+
 /// The natural logarithm of a number from 1/2 to 1: 2 artanh((x - 1) / (x + 1)).
-fn log_slowly(x: f64) -> Double {
+fn log_slowly(x: f64) -> DoubleDouble {
     let ratio = {
-        let (above, below) = (Double::from(x).minus(Double::from(1.0)), Double::from(x).plus(Double::from(1.0)));
+        let (above, below) =
+            (DoubleDouble::from(x).minus(DoubleDouble::from(1.0)), DoubleDouble::from(x).plus(DoubleDouble::from(1.0)));
         // A step of Newton makes the quotient one of pairs.
-        let quotient = Double::from(above.high / below.high);
+        let quotient = DoubleDouble::from(above.high / below.high);
         let rest = above.minus(quotient.times(below));
-        quotient.plus(Double::from(rest.value() / below.high))
+        quotient.plus(DoubleDouble::from(rest.value() / below.high))
     };
     let square = ratio.times(ratio);
     // The terms fall by a factor of 9 or more.
-    let sum = (0..40)
-        .rev()
-        .fold(Double::from(0.0), |sum, i| sum.times(square).plus(Double::from(1.0).over(f64::from(2 * i + 1))));
-    sum.times(ratio).times(Double::from(2.0)).normalized()
+    let sum = (0..40).rev().fold(DoubleDouble::from(0.0), |sum, i| {
+        sum.times(square).plus(DoubleDouble::from(1.0).over(f64::from(2 * i + 1)))
+    });
+    sum.times(ratio).times(DoubleDouble::from(2.0)).normalized()
 }
 
 /// e^x, for a number from 0 to 1.
-fn exp_slowly(x: Double) -> Double {
-    (1..30).rev().fold(Double::from(1.0), |sum, i| sum.times(x).over(f64::from(i)).plus(Double::from(1.0))).normalized()
+fn exp_slowly(x: DoubleDouble) -> DoubleDouble {
+    (1..30)
+        .rev()
+        .fold(DoubleDouble::from(1.0), |sum, i| sum.times(x).over(f64::from(i)).plus(DoubleDouble::from(1.0)))
+        .normalized()
 }
 
 /// A finite number above 0 as one in [1, 2) and a power of two.
+#[inline(always)]
 pub(super) fn normalized(x: f64) -> (f64, i32) {
     const MANTISSA: u64 = (1 << 52) - 1;
     const UP: i32 = 64;
@@ -72,45 +85,51 @@ pub(super) fn normalized(x: f64) -> (f64, i32) {
 }
 
 /// The binary logarithm of a finite number above 0, to some 2^-72.
-pub(super) fn log2(x: f64) -> Double {
+///
+/// Inlined, as [`exp2`] is, so that its fused multiplications are instructions where there are such.
+#[inline(always)]
+pub(super) fn log2(tables: &Tables, x: f64) -> DoubleDouble {
     let (mantissa, exponent) = normalized(x);
     let part = (mantissa.to_bits() >> 45) as usize % PARTS;
-    let Reciprocal { value, log2 } = TABLES.reciprocals[part];
+    let Reciprocal { value, log2 } = tables.reciprocals[part];
     // At most 2^-8. The subtraction is exact.
-    let z = Double::product(mantissa, value).plus(Double::from(-1.0)).normalized();
+    let z = DoubleDouble::product(mantissa, value).plus(DoubleDouble::from(-1.0)).normalized();
     let tail = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0].into_iter().fold(0.0, |sum, n| 1.0 / n - sum * z.high);
-    let half_square = z.times(z).times(Double::from(0.5));
-    let log = z.minus(half_square).plus(Double::from(z.high * z.high * z.high * tail));
-    log.times(LOG2_E).plus(log2).plus(Double::from(f64::from(exponent)))
+    let half_square = z.times(z).times(DoubleDouble::from(0.5));
+    let log = z.minus(half_square).plus(DoubleDouble::from(z.high * z.high * z.high * tail));
+    log.times(LOG2_E).plus(log2).plus(DoubleDouble::from(f64::from(exponent)))
 }
 
 /// The binary logarithm of a pair above 0.
-pub(super) fn log2_of_pair(x: Double) -> Double {
-    log2(x.high).plus(Double::from(x.low / x.high * LOG2_E.high))
+pub(super) fn log2_of_pair(x: DoubleDouble) -> DoubleDouble {
+    log2(Tables::get(), x.high).plus(DoubleDouble::from(x.low / x.high * LOG2_E.high))
 }
 
 /// 2^x as a number from 1 to 2, to some 2^-72 of itself, and a power of two. `x` is no larger than a million.
-pub(super) fn exp2(x: Double) -> (Double, i32) {
+#[inline(always)]
+pub(super) fn exp2(tables: &Tables, x: DoubleDouble) -> (DoubleDouble, i32) {
     let whole = x.high.floor();
     // In steps of 1 / PARTS, the nearest.
-    let fraction = x.minus(Double::from(whole)).normalized();
+    let fraction = x.minus(DoubleDouble::from(whole)).normalized();
     let step = (fraction.high * PARTS as f64).round();
-    let rest = fraction.minus(Double::from(step / PARTS as f64)).times(LN_2);
+    let rest = fraction.minus(DoubleDouble::from(step / PARTS as f64)).times(LN_2);
     let tail = [7.0, 6.0, 5.0, 4.0].into_iter().fold(1.0, |sum, n| 1.0 + sum * rest.high / n);
-    let half_square = rest.times(rest).times(Double::from(0.5));
+    let half_square = rest.times(rest).times(DoubleDouble::from(0.5));
     let cube = rest.high * rest.high * rest.high / 6.0 * tail;
-    let factor = Double::from(1.0).plus(rest.plus(half_square).plus(Double::from(cube)));
+    let factor = DoubleDouble::from(1.0).plus(rest.plus(half_square).plus(DoubleDouble::from(cube)));
     // A fraction next to 1 is the next whole number.
     let (step, carry) = (step as usize % PARTS, step as i32 / PARTS as i32);
-    (TABLES.powers[step].times(factor).normalized(), whole as i32 + carry)
+    (tables.powers[step].times(factor).normalized(), whole as i32 + carry)
 }
 
 /// `x * 2^power`, rounded once.
+#[inline(always)]
 pub(super) fn times_power_of_two(x: f64, power: i32) -> f64 {
     x * power_of_two(power / 2) * power_of_two(power - power / 2)
 }
 
 /// `power` is that of a normal number.
+#[inline(always)]
 fn power_of_two(power: i32) -> f64 {
     f64::from_bits(((1023 + power) as u64) << 52)
 }
@@ -119,9 +138,17 @@ fn power_of_two(power: i32) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{exp2 as exp2_of, log2 as log2_of, *};
 
-    fn near(a: Double, b: Double, most: f64) -> bool {
+    fn log2(x: f64) -> DoubleDouble {
+        log2_of(Tables::get(), x)
+    }
+
+    fn exp2(x: DoubleDouble) -> (DoubleDouble, i32) {
+        exp2_of(Tables::get(), x)
+    }
+
+    fn near(a: DoubleDouble, b: DoubleDouble, most: f64) -> bool {
         a.minus(b).value().abs() <= most
     }
 
@@ -130,14 +157,15 @@ mod tests {
         assert_eq!(log2(8.0).normalized().high, 3.0);
         assert_eq!(log2(f64::from_bits(1)).normalized().high, -1074.0);
         // log2(3) and 2^(1/3).
-        assert!(near(log2(3.0), Double { high: 1.584962500721156, low: 1.057_978_124_011_255_4e-16 }, 1e-21));
-        let (root, power) = exp2(Double::from(1.0).over(3.0));
+        assert!(near(log2(3.0), DoubleDouble { high: 1.584962500721156, low: 1.057_978_124_011_255_4e-16 }, 1e-21));
+        let (root, power) = exp2(DoubleDouble::from(1.0).over(3.0));
         assert!(
-            power == 0 && near(root, Double { high: 1.259_921_049_894_873_2, low: -2.589_933_375_300_507e-17 }, 2e-20),
+            power == 0
+                && near(root, DoubleDouble { high: 1.259_921_049_894_873_2, low: -2.589_933_375_300_507e-17 }, 2e-20),
             "{root:?}"
         );
-        let (one, power) = exp2(Double { high: 1.0, low: -1e-25 });
-        assert!(near(one.times(Double::from(power_of_two(power))), Double::from(2.0), 1e-21));
+        let (one, power) = exp2(DoubleDouble { high: 1.0, low: -1e-25 });
+        assert!(near(one.times(DoubleDouble::from(power_of_two(power))), DoubleDouble::from(2.0), 1e-21));
     }
 
     proptest! {
@@ -145,13 +173,13 @@ mod tests {
         fn powers_undo_logarithms(x in any::<f64>().prop_filter("finite", |x| x.is_finite() && *x != 0.0)) {
             let (mantissa, exponent) = normalized(x.abs());
             let (power, power_exponent) = exp2(log2(x.abs()).normalized());
-            let ratio = power.times(Double::from(2f64.powi(power_exponent - exponent)));
-            prop_assert!(near(ratio, Double::from(mantissa), 2f64.powi(-68)), "{ratio:?} {mantissa}");
+            let ratio = power.times(DoubleDouble::from(2f64.powi(power_exponent - exponent)));
+            prop_assert!(near(ratio, DoubleDouble::from(mantissa), 2f64.powi(-68)), "{ratio:?} {mantissa}");
         }
 
         #[test]
         fn logarithms_of_products_add_up(a in 1e-300..1e300f64, b in 1e-3..1e3f64) {
-            let product = Double::product(a / 1e3, b);
+            let product = DoubleDouble::product(a / 1e3, b);
             let sum = log2(a / 1e3).plus(log2(b));
             prop_assert!(near(log2_of_pair(product), sum, 2f64.powi(-68)));
         }

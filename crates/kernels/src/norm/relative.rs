@@ -11,12 +11,12 @@ use rayon::prelude::*;
 use super::{
     Norms,
     largest::{Largest, larger},
-    powers::{exp2, log2, log2_of_pair, normalized, times_power_of_two},
+    powers::{Tables, exp2, log2, log2_of_pair, normalized, times_power_of_two},
 };
 use crate::{
     Checkpoint, Element, Error, TensorRef,
     dtype::with_element,
-    lanes::{BLOCK, Double, Lanes},
+    lanes::{BLOCK, DoubleDouble, Lanes},
     parallel::CHUNK,
     simd::{self, Kernel},
 };
@@ -32,7 +32,7 @@ pub(super) fn norms(tensors: &[TensorRef<'_>], p: f64, checkpoint: &dyn Checkpoi
         let units = measured.iter().filter(|tensor| tensor.unit > 0.0);
         Relative { unit, sum: exact_sum(units.map(|tensor| power.of(tensor.unit).times(tensor.sum))) }
     } else {
-        Relative { unit, sum: Double::from(0.0) }
+        Relative { unit, sum: DoubleDouble::from(0.0) }
     };
     let per_tensor = measured.iter().map(|tensor| tensor.norm(p)).collect();
     Ok(Norms { total: total.norm(p), per_tensor })
@@ -43,7 +43,7 @@ struct Relative {
     /// The largest absolute value; NaN if there is one.
     unit: f64,
     /// The sum of `(|x| / unit)^p`, if the unit is a number above 0.
-    sum: Double,
+    sum: DoubleDouble,
 }
 
 impl Relative {
@@ -60,20 +60,20 @@ impl Relative {
             return f64::NAN; // and not the one that came
         }
         // The root of 1 is 1, and of a logarithm that is nearly 0 a tiny order would make much.
-        if !Self::is_number(unit) || sum == Double::from(1.0) {
+        if !Self::is_number(unit) || sum == DoubleDouble::from(1.0) {
             return unit;
         }
         let exponent = log2_of_pair(sum).normalized().over(p);
         if exponent.high > BEYOND {
             return f64::INFINITY;
         }
-        let ((root, power), (mantissa, unit_power)) = (exp2(exponent), normalized(unit));
+        let ((root, power), (mantissa, unit_power)) = (exp2(Tables::get(), exponent), normalized(unit));
         // Both numbers are 1 or more.
         let power = power + unit_power;
         if power > f64::MAX_EXP {
             return f64::INFINITY;
         }
-        times_power_of_two(root.times(Double::from(mantissa)).value(), power)
+        times_power_of_two(root.times(DoubleDouble::from(mantissa)).value(), power)
     }
 }
 
@@ -86,7 +86,7 @@ fn measure<E: Element>(data: &[u8], p: f64, checkpoint: &dyn Checkpoint) -> Resu
         })
         .try_reduce(|| 0.0, |a, b| Ok(larger(a, b)))?;
     if !Relative::is_number(largest) {
-        return Ok(Relative { unit: largest, sum: Double::from(0.0) });
+        return Ok(Relative { unit: largest, sum: DoubleDouble::from(0.0) });
     }
     let power = Power::new(largest, p);
     let sums = chunks().map(|data| {
@@ -97,37 +97,40 @@ fn measure<E: Element>(data: &[u8], p: f64, checkpoint: &dyn Checkpoint) -> Resu
 }
 
 /// The sum of pairs that are not negative, as a pair.
-fn exact_sum(terms: impl IntoIterator<Item = Double>) -> Double {
+fn exact_sum(terms: impl IntoIterator<Item = DoubleDouble>) -> DoubleDouble {
     let mut sum = ExactSum::new();
-    terms.into_iter().flat_map(|Double { high, low }| [high, low]).for_each(|term| sum.add(term));
+    terms.into_iter().flat_map(|DoubleDouble { high, low }| [high, low]).for_each(|term| sum.add(term));
     let high = sum.to_f64();
     sum.add(-high);
-    Double { high, low: sum.to_f64() }
+    DoubleDouble { high, low: sum.to_f64() }
 }
 
 /// Powers of order `p` relative to a unit.
 #[derive(Clone, Copy)]
 struct Power {
-    unit: Double,
+    tables: &'static Tables,
+    /// Its logarithm.
+    unit: DoubleDouble,
     p: f64,
 }
 
 impl Power {
     fn new(unit: f64, p: f64) -> Self {
-        Self { unit: log2(unit), p }
+        let tables = Tables::get();
+        Self { tables, unit: log2(tables, unit), p }
     }
 
     /// `(x / unit)^p`, of a number above 0 and not above the unit.
     #[inline(always)]
-    fn of(&self, x: f64) -> Double {
+    fn of(&self, x: f64) -> DoubleDouble {
         /// Terms of which 2^60 would not change a sum that is 1 or more.
         const NOTHING: f64 = -900.0;
-        let exponent = log2(x).minus(self.unit).normalized().times(Double::from(self.p));
+        let exponent = log2(self.tables, x).minus(self.unit).normalized().times(DoubleDouble::from(self.p));
         if exponent.high < NOTHING {
-            return Double::from(0.0);
+            return DoubleDouble::from(0.0);
         }
-        let (power, by) = exp2(exponent.normalized());
-        Double { high: times_power_of_two(power.high, by), low: times_power_of_two(power.low, by) }
+        let (power, by) = exp2(self.tables, exponent.normalized());
+        DoubleDouble { high: times_power_of_two(power.high, by), low: times_power_of_two(power.low, by) }
     }
 }
 
@@ -139,10 +142,10 @@ struct Powers<'a, E> {
 }
 
 impl<E: Element> Kernel for Powers<'_, E> {
-    type Output = Double;
+    type Output = DoubleDouble;
 
     #[inline(always)]
-    fn run(self) -> Double {
+    fn run(self) -> DoubleDouble {
         let size = E::DTYPE.size();
         let (mut sum, mut rests) = (Lanes::new(), Lanes::new());
         let (mut values, mut lows) = ([0.0; BLOCK], [0.0; BLOCK]);
@@ -152,7 +155,8 @@ impl<E: Element> Kernel for Powers<'_, E> {
             E::decode(bytes, values);
             for (value, low) in values.iter_mut().zip(&mut *lows) {
                 let x = value.abs();
-                Double { high: *value, low: *low } = if x > 0.0 { self.power.of(x) } else { Double::from(0.0) };
+                DoubleDouble { high: *value, low: *low } =
+                    if x > 0.0 { self.power.of(x) } else { DoubleDouble::from(0.0) };
             }
             sum.add_each(values);
             rests.add(lows);

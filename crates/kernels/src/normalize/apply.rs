@@ -6,27 +6,43 @@ use rayon::prelude::*;
 
 use super::{
     layout::{Dim, Layout, Position},
-    slabs::Slab,
+    tiles::Tile,
 };
 use crate::{
     Checkpoint, Element, Error,
+    in_out::InOut,
     lanes::BLOCK,
     parallel::CHUNK,
     simd::{self, Kernel},
-    stretch::Stretch,
 };
+
+/// Memory for two blocks of numbers.
+///
+/// A chunk has one for all of its runs. A run that made its own would fill it with zeros first, which takes a tenth of the time
+/// where runs are short.
+pub(super) struct Scratch {
+    results: [f64; BLOCK],
+    second: [f64; BLOCK],
+}
+
+impl Scratch {
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        Self { results: [0.0; BLOCK], second: [0.0; BLOCK] }
+    }
+}
 
 /// The results of elements.
 pub(super) trait Map<E: Element>: Sync {
     /// Computes those of at most [`BLOCK`] elements of one run, whose bytes are `given` and the first of which is at `at`,
-    /// into a slice.
-    fn write(&self, at: Position, given: &[u8], results: &mut [f64]);
+    /// into a slice. `second` has any numbers, and room for as many as `results`.
+    fn write(&self, at: Position, given: &[u8], results: &mut [f64], second: &mut [f64]);
 
     /// Writes those of a stretch of one run, the first at `at`, as bytes. A way that does not go through memory is worth
     /// having where it is most of the work.
     #[inline(always)]
-    fn encode(&self, at: Position, run: &Dim, elements: Stretch<'_>) {
-        encode_blocks(self, at, run, elements);
+    fn encode(&self, at: Position, run: &Dim, elements: InOut<'_>, scratch: &mut Scratch) {
+        encode_blocks(self, at, run, elements, scratch);
     }
 }
 
@@ -36,13 +52,14 @@ pub(super) fn encode_blocks<E: Element>(
     map: &(impl Map<E> + ?Sized),
     mut at: Position,
     run: &Dim,
-    elements: Stretch<'_>,
+    elements: InOut<'_>,
+    scratch: &mut Scratch,
 ) {
-    let mut block = [0.0; BLOCK];
     let (mut first, mut others) = elements.split_at(BLOCK * E::DTYPE.size());
     while first.len() > 0 {
-        let results = &mut block[..first.len() / E::DTYPE.size()];
-        map.write(at, first.input(), results);
+        let len = first.len() / E::DTYPE.size();
+        let (results, second) = (&mut scratch.results[..len], &mut scratch.second[..len]);
+        map.write(at, first.input(), results, second);
         E::encode(results, first.output());
         at = at.along(run, BLOCK);
         (first, others) = others.split_at(BLOCK * E::DTYPE.size());
@@ -53,20 +70,20 @@ pub(super) fn encode_blocks<E: Element>(
 pub(super) fn apply<E: Element>(
     layout: &Layout,
     map: &impl Map<E>,
-    elements: Stretch<'_>,
+    elements: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
     apply_from::<E>(layout, map, 0, elements, checkpoint)
 }
 
-/// As [`apply`], for the elements of a slab of `whole`.
-pub(super) fn apply_to_slab<E: Element>(
-    slab: &Slab,
+/// As [`apply`], for the elements of a tile of `whole`.
+pub(super) fn apply_to_tile<E: Element>(
+    tile: &Tile,
     map: &impl Map<E>,
-    whole: Stretch<'_>,
+    whole: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    let Slab { layout, first: _, from, width, stride } = slab;
+    let Tile { layout, first: _, from, width, stride } = tile;
     let [from, len, stride] = [from, width, stride].map(|elements| elements * E::DTYPE.size());
     whole.par_chunks(stride).enumerate().try_for_each(|(index, elements)| {
         let (_, elements) = elements.split_at(from);
@@ -80,7 +97,7 @@ fn apply_from<E: Element>(
     layout: &Layout,
     map: &impl Map<E>,
     from: usize,
-    elements: Stretch<'_>,
+    elements: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
     elements.par_chunks(CHUNK * E::DTYPE.size()).enumerate().try_for_each(|(index, elements)| {
@@ -95,7 +112,7 @@ struct Chunk<'a, E, M> {
     layout: &'a Layout,
     map: &'a M,
     first: usize,
-    elements: Stretch<'a>,
+    elements: InOut<'a>,
     element: PhantomData<E>,
 }
 
@@ -106,12 +123,13 @@ impl<E: Element, M: Map<E>> Kernel for Chunk<'_, E, M> {
     fn run(self) {
         let Self { layout, map, first: mut at, mut elements, .. } = self;
         let run = layout.run();
+        let mut scratch = Scratch::new();
         while elements.len() > 0 {
             let within = at % run.len;
             let (stretch, others) = elements.split_at((run.len - within) * E::DTYPE.size());
             let len = stretch.len() / E::DTYPE.size();
             let place = layout.origin().advance(layout.outer(), at / run.len).along(&run, within);
-            map.encode(place, &run, stretch);
+            map.encode(place, &run, stretch, &mut scratch);
             (at, elements) = (at + len, others);
         }
     }

@@ -6,10 +6,10 @@
 //! dweight = sum(dy * xh) and dbias = sum(dy), over all elements that share a weight.
 
 mod again;
-mod doubly;
+mod double_double;
+mod f64_accum;
 mod flat;
 mod merged;
-mod singly;
 mod slopes;
 
 use std::borrow::Cow;
@@ -20,17 +20,18 @@ pub(super) use self::merged::MergedGradients;
 use self::slopes::Slopes;
 use super::{
     affine::Affine,
-    apply::{apply, apply_to_slab},
+    apply::{apply, apply_to_tile},
     forward::PART,
     layout::{Layout, Parts},
     mean::{SharedExponents, settle_sums},
+    measure,
     plan::{Plan, Source},
     running::Running,
     scale::scale,
-    slabs::{Slab, slabs},
     statistics::Statistics,
+    tiles::{Tile, tiles},
 };
-use crate::{Checkpoint, DType, Element, Error, stretch::Stretch};
+use crate::{Checkpoint, DType, Element, Error, in_out::InOut};
 
 /// What gradients are computed of, beside those that come.
 #[derive(Clone, Copy)]
@@ -48,7 +49,7 @@ pub(super) struct Given<'a> {
 /// and bias, a pair for each affine place, if they are wanted.
 pub(super) fn backward<E: Element>(
     given: Given<'_>,
-    mut gradient: Stretch<'_>,
+    mut gradient: InOut<'_>,
     wants_affine: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<[f64; 2]>, Error> {
@@ -62,10 +63,10 @@ pub(super) fn backward<E: Element>(
         return Ok(sums);
     }
     // Each part is written while it is in the cache.
-    if let Some(mut slabs) = slabs::<E>(given.plan, given.layout) {
-        slabs.try_for_each(|slab| {
-            Part::of_slab::<E>(given, &slab, gradient.input(), checkpoint)?.write_slab::<E>(
-                &slab,
+    if let Some(mut tiles) = tiles::<E>(given.plan, given.layout) {
+        tiles.try_for_each(|tile| {
+            Part::of_tile::<E>(given, &tile, gradient.input(), checkpoint)?.write_tile::<E>(
+                &tile,
                 gradient.reborrow(),
                 checkpoint,
             )
@@ -91,11 +92,11 @@ fn measure_all<'a, E: Element>(
     let Given { plan, affine, .. } = given;
     let has_means = plan.centred && plan.source != Source::Running;
     let takes_exponents = affine.bias_dtype.is_some() || E::DTYPE == DType::F64 && has_means;
-    if let Some(slabs) = slabs::<E>(given.plan, given.layout) {
+    if let Some(tiles) = tiles::<E>(given.plan, given.layout) {
         if takes_exponents {
             exponents.take::<E>(dy);
         }
-        return slabs.map(|slab| Part::of_slab::<E>(given, &slab, dy, checkpoint)).collect();
+        return tiles.map(|tile| Part::of_tile::<E>(given, &tile, dy, checkpoint)).collect();
     }
     let parts = given.layout.parts(PART);
     let gradients = dy.par_chunks(parts.len() * E::DTYPE.size()).enumerate();
@@ -143,15 +144,15 @@ impl<'a> Part<'a> {
         Self::measure::<E>(given, layout, first, input, dy, checkpoint)
     }
 
-    /// A slab of the whole, and the gradient of the whole's outputs.
-    fn of_slab<E: Element>(
+    /// A tile of the whole, and the gradient of the whole's outputs.
+    fn of_tile<E: Element>(
         given: Given<'a>,
-        slab: &Slab,
+        tile: &Tile,
         dy: &[u8],
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
-        let from = slab.from * E::DTYPE.size();
-        Self::measure::<E>(given, slab.layout.clone(), slab.first, &given.input[from..], &dy[from..], checkpoint)
+        let from = tile.from * E::DTYPE.size();
+        Self::measure::<E>(given, tile.layout.clone(), tile.first, &given.input[from..], &dy[from..], checkpoint)
     }
 
     /// `first`: the number of its first set in the whole; `dy`: the gradient of its outputs, as bytes.
@@ -169,13 +170,15 @@ impl<'a> Part<'a> {
             let elements = scaled(&layout, input, &statistics);
             return Ok(Self { layout, affine, input: elements, statistics, slopes: Some(slopes) });
         }
-        let statistics = Statistics::of::<E>(plan, &layout, first, input, running, checkpoint)?;
+        let statistics = measure::statistics::<E>(plan, &layout, first, input, running, checkpoint)?;
         let elements = scaled(&layout, input, &statistics);
         let mut part = Self { layout, affine, input: elements, statistics, slopes: None };
         let mut slopes = match plan.source {
             Source::Running => return Ok(part),
-            Source::Input | Source::Merged if E::DTYPE == DType::F64 => doubly::slopes(&part, plan, dy, checkpoint)?,
-            Source::Input | Source::Merged => singly::slopes::<E>(&part, plan, dy, checkpoint)?,
+            Source::Input | Source::Merged if E::DTYPE == DType::F64 => {
+                double_double::slopes(&part, plan, dy, checkpoint)?
+            }
+            Source::Input | Source::Merged => f64_accum::slopes::<E>(&part, plan, dy, checkpoint)?,
         };
         flat::flatten::<E>(plan.denominator.least, &part, input, &mut slopes, checkpoint)?;
         part.slopes = Some(slopes);
@@ -205,9 +208,9 @@ impl<'a> Part<'a> {
         checkpoint: &dyn Checkpoint,
     ) -> Result<Vec<[f64; 2]>, Error> {
         let mut sums = if E::DTYPE == DType::F64 {
-            doubly::affine_sums(self, dy, checkpoint)?
+            double_double::affine_sums(self, dy, checkpoint)?
         } else {
-            singly::affine_sums::<E>(self, dy, checkpoint)?
+            f64_accum::affine_sums::<E>(self, dy, checkpoint)?
         };
         self.settle_weights::<E>(dy, exponents, &mut sums, checkpoint)?;
         if let Some(dtype) = self.affine.bias_dtype {
@@ -219,19 +222,19 @@ impl<'a> Part<'a> {
     }
 
     /// Writes dx.
-    fn write<E: Element>(&self, dy: Stretch<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+    fn write<E: Element>(&self, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         if E::DTYPE == DType::F64 {
-            apply::<f64>(&self.layout, &doubly::InputGradient(self), dy, checkpoint)
+            apply::<f64>(&self.layout, &double_double::InputGradient(self), dy, checkpoint)
         } else {
-            apply::<E>(&self.layout, &singly::InputGradient(self), dy, checkpoint)
+            apply::<E>(&self.layout, &f64_accum::InputGradient(self), dy, checkpoint)
         }
     }
-    /// As [`write`](Self::write), of a slab of the whole that `dy` is of.
-    fn write_slab<E: Element>(&self, slab: &Slab, dy: Stretch<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+    /// As [`write`](Self::write), of a tile of the whole that `dy` is of.
+    fn write_tile<E: Element>(&self, tile: &Tile, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         if E::DTYPE == DType::F64 {
-            apply_to_slab::<f64>(slab, &doubly::InputGradient(self), dy, checkpoint)
+            apply_to_tile::<f64>(tile, &double_double::InputGradient(self), dy, checkpoint)
         } else {
-            apply_to_slab::<E>(slab, &singly::InputGradient(self), dy, checkpoint)
+            apply_to_tile::<E>(tile, &f64_accum::InputGradient(self), dy, checkpoint)
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     layout::Layout,
     plan::{Plan, Source},
     reduce::{Over, accumulators},
-    slabs::slabs,
+    tiles::tiles,
 };
 use crate::{DType, Demand, Error, TensorRef, dtype::with_element};
 
@@ -117,9 +117,9 @@ fn of_a_part(layout: &Layout, needs: impl Fn(&Layout) -> usize) -> usize {
 /// The lists of all parts, with so many bytes for a set, and those of the whole that they become.
 fn lists(plan: &Plan, layout: &Layout, dtype: DType, keeps: bool, per_set: usize) -> usize {
     let is_one_part = layout.parts(PART).len() == layout.sets() * layout.set_len();
-    // Those of slabs are always kept.
+    // Those of tiles are always kept.
     let are_put_together =
-        if is_one_part { with_element!(dtype, E => slabs::<E>(plan, layout).is_some()) } else { keeps };
+        if is_one_part { with_element!(dtype, E => tiles::<E>(plan, layout).is_some()) } else { keeps };
     if are_put_together { 2 * layout.sets() * per_set } else { 0 }
 }
 

@@ -1,7 +1,7 @@
 //! What the elements of a set are divided by.
 
-use super::{NormKind, scale::times_power};
-use crate::{DType, lanes::Double};
+use super::{NormKind, power::times_power};
+use crate::{DType, lanes::DoubleDouble};
 
 /// `max(sqrt(var + added), least)`, where `var` is the mean of the squares of a set, or their sum. So it is
 /// `sqrt(var + eps)`, or a norm that is at least eps.
@@ -35,23 +35,23 @@ impl Denominator {
     }
 
     /// The same in twice the precision, for elements that were multiplied by the power of two with this exponent.
-    pub(super) fn reciprocal_doubly(self, var: Double, exponent: i32) -> Double {
+    pub(super) fn reciprocal_double_double(self, var: DoubleDouble, exponent: i32) -> DoubleDouble {
         let least = times_power(self.least, exponent);
-        if least > 0.0 && var.minus(Double::product(least, least)).high < 0.0 {
-            return Double::from(1.0).over(least).normalized();
+        if least > 0.0 && var.minus(DoubleDouble::product(least, least)).high < 0.0 {
+            return DoubleDouble::from(1.0).over(least).normalized();
         }
         if exponent < 0 && var.high == 0.0 {
             // Scaled down, eps may be nothing. It is nothing to any variance that needs that, but to 0.
-            let Double { high, low } = reciprocal_root(Double::from(self.added));
-            return Double { high: times_power(high, -exponent), low: times_power(low, -exponent) };
+            let DoubleDouble { high, low } = reciprocal_root(DoubleDouble::from(self.added));
+            return DoubleDouble { high: times_power(high, -exponent), low: times_power(low, -exponent) };
         }
         let added = times_power(self.added, 2 * exponent);
         if var.high + added == f64::INFINITY {
-            let quarter = Double { high: var.high / 4.0, low: var.low / 4.0 };
-            let Double { high, low } = reciprocal_root(quarter.plus(Double::from(added / 4.0)));
-            return Double { high: high / 2.0, low: low / 2.0 };
+            let quarter = DoubleDouble { high: var.high / 4.0, low: var.low / 4.0 };
+            let DoubleDouble { high, low } = reciprocal_root(quarter.plus(DoubleDouble::from(added / 4.0)));
+            return DoubleDouble { high: high / 2.0, low: low / 2.0 };
         }
-        reciprocal_root(var.plus(Double::from(added)))
+        reciprocal_root(var.plus(DoubleDouble::from(added)))
     }
 
     /// Its square, where float64 has room for that.
@@ -62,11 +62,11 @@ impl Denominator {
 }
 
 /// `1 / sqrt(x)`.
-fn reciprocal_root(x: Double) -> Double {
-    let Double { high: x, low } = if x.high.is_finite() { x.normalized() } else { x };
+fn reciprocal_root(x: DoubleDouble) -> DoubleDouble {
+    let DoubleDouble { high: x, low } = if x.high.is_finite() { x.normalized() } else { x };
     // 0, infinity and NaN have no more digits; nor has what is below 0.
     if !(f64::MIN_POSITIVE..f64::INFINITY).contains(&x) {
-        return Double::from(1.0 / x.sqrt());
+        return DoubleDouble::from(1.0 / x.sqrt());
     }
     // Of a number near 1 nothing is below the smallest number. A power of four and its root round nothing.
     let half = ((x.to_bits() >> 52) as i32 - 1023) / 2;
@@ -75,6 +75,7 @@ fn reciprocal_root(x: Double) -> Double {
     let root = x.sqrt();
     let high = 1.0 / root;
     let root_low = (root.mul_add(-root, x) + low) / (2.0 * root);
-    let Double { high, low } = Double { high, low: high * (root.mul_add(-high, 1.0) - root_low * high) }.normalized();
-    Double { high: high * power(-half), low: low * power(-half) }
+    let DoubleDouble { high, low } =
+        DoubleDouble { high, low: high * (root.mul_add(-high, 1.0) - root_low * high) }.normalized();
+    DoubleDouble { high: high * power(-half), low: low * power(-half) }
 }

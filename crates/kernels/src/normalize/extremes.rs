@@ -1,7 +1,7 @@
-//! Elements for whose results float64 has room, but not for what is on the way to them.
+//! Elements whose results fit float64 while numbers on the way to them overflow or lose digits.
 
-use super::{scale::power, wide::Wide};
-use crate::lanes::{Double, two_sum};
+use super::{power::power, wide::Wide};
+use crate::lanes::{DoubleDouble, two_sum};
 
 /// What rounding takes of a subnormal `xh` is no more than some units of the result, if the weight is no larger.
 pub(super) const UNLIFTED: f64 = 2.0;
@@ -26,7 +26,7 @@ pub(super) fn may_cancel(tail: f64, rstd: f64, weight: f64, bias: f64) -> bool {
     bias != 0.0 && bias.abs() <= FAR * (tail * rstd * weight).abs()
 }
 
-/// Whether it may have none for differences from such a mean, or products with such an `rstd`.
+/// Whether differences from such a mean, or products with such an `rstd`, may be beyond float64.
 pub(super) fn is_statistic(mean: f64, rstd: f64) -> bool {
     let is_of_a_variance = rstd.is_finite() && rstd != 0.0;
     mean.abs() > MOST_STATISTIC || is_of_a_variance && !(1.0 / MOST_STATISTIC..=MOST_STATISTIC).contains(&rstd)
@@ -34,19 +34,19 @@ pub(super) fn is_statistic(mean: f64, rstd: f64) -> bool {
 
 /// An element's difference from the mean, with all its digits where the mean's tail is most of it. `rest`: what that tail lacks.
 #[inline(always)]
-pub(super) fn close_deviation(x: f64, mean: Double, rest: f64) -> Double {
+pub(super) fn close_deviation(x: f64, mean: DoubleDouble, rest: f64) -> DoubleDouble {
     let (high, lost) = two_sum(x, -mean.high);
     let (high, low) = two_sum(high, -mean.low);
-    Double { high, low: low + (lost - rest) }
+    DoubleDouble { high, low: low + (lost - rest) }
 }
 
-/// What is beside an element.
+/// The statistics, weight and bias of one element.
 #[derive(Clone, Copy)]
 pub(super) struct One {
-    pub(super) mean: Double,
+    pub(super) mean: DoubleDouble,
     /// What the mean lacks.
     pub(super) rest: f64,
-    pub(super) rstd: Double,
+    pub(super) rstd: DoubleDouble,
     pub(super) weight: f64,
     pub(super) bias: f64,
 }
@@ -60,9 +60,9 @@ impl One {
 
     /// The element of this deviation from the mean in twice that precision, times `lift`.
     #[inline(always)]
-    pub(super) fn of_deviation(self, deviation: Double, lift: f64) -> Double {
-        let rstd = Double { high: self.rstd.high * lift, low: self.rstd.low * lift };
-        deviation.times(rstd).times(Double::from(self.weight)).plus(Double::from(self.bias * lift))
+    pub(super) fn of_deviation(self, deviation: DoubleDouble, lift: f64) -> DoubleDouble {
+        let rstd = DoubleDouble { high: self.rstd.high * lift, low: self.rstd.low * lift };
+        deviation.times(rstd).times(DoubleDouble::from(self.weight)).plus(DoubleDouble::from(self.bias * lift))
     }
 
     /// In numbers of any size. `exponent`: that of the power of two by which `x` would have to be multiplied to be of the scale
@@ -72,7 +72,7 @@ impl One {
             return self.plainly(x);
         }
         let deviation =
-            Wide::new(Double::from(x), exponent).minus(Wide::new(self.mean, 0)).minus(Wide::from(self.rest));
+            Wide::new(DoubleDouble::from(x), exponent).minus(Wide::new(self.mean, 0)).minus(Wide::from(self.rest));
         let xh = deviation.times(Wide::new(self.rstd, 0));
         xh.times(Wide::from(self.weight)).plus(Wide::from(self.bias)).value()
     }

@@ -4,18 +4,20 @@ use std::marker::PhantomData;
 
 use super::{
     affine::Affine,
-    apply::{Map, apply, apply_to_slab, encode_blocks},
+    apply::{Map, Scratch, apply, apply_to_tile, encode_blocks},
     extremes::{self, One, close_deviation},
     layout::{Dim, Layout, Position},
-    parts::NormalizationByParts,
+    measure,
     plan::Source,
+    power::times_power,
+    prepared::Prepared,
     rows,
-    scale::{scale, times_power},
-    slabs::slabs,
+    scale::scale,
     statistics::Statistics,
-    values::{Each, Same, Values, by_variation},
+    tiles::tiles,
+    values::{Broadcast, PerElement, Values, by_variation},
 };
-use crate::{Checkpoint, DType, Element, Error, lanes::Double, parallel::CHUNK, stretch::Stretch};
+use crate::{Checkpoint, DType, Element, Error, in_out::InOut, lanes::DoubleDouble, parallel::CHUNK};
 
 /// Sets are normalized in parts of about this many elements, which stay in a core's cache between measuring and
 /// writing.
@@ -23,45 +25,45 @@ pub(super) const PART: usize = 2 * CHUNK;
 
 /// Writes a part, the elements from element `from` on, normalized; returns its statistics.
 pub(super) fn forward<E: Element>(
-    normalization: &NormalizationByParts,
+    prepared: &Prepared,
     from: usize,
-    mut elements: Stretch<'_>,
+    mut elements: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Statistics, Error> {
-    let NormalizationByParts { plan, layout, affine, running, merged, .. } = normalization;
+    let Prepared { plan, layout, affine, running, merged, .. } = prepared;
     let (layout, first) = layout.stretch(from, elements.len() / E::DTYPE.size());
-    if rows::apply_to::<E>(normalization, &layout) {
-        return rows::forward::<E>(normalization, &layout, elements, checkpoint);
+    if rows::apply_to::<E>(prepared, &layout) {
+        return rows::forward::<E>(prepared, &layout, elements, checkpoint);
     }
-    let measure = |layout: &Layout, first, input: &[u8]| match merged {
+    let measure_part = |layout: &Layout, first, input: &[u8]| match merged {
         Some(merged) => Ok(merged.of_sets(first, layout.sets())),
-        None => Statistics::of::<E>(plan, layout, first, input, running.as_ref(), checkpoint),
+        None => measure::statistics::<E>(plan, layout, first, input, running.as_ref(), checkpoint),
     };
-    if let Some(slabs) = slabs::<E>(plan, &layout) {
-        let slabs = slabs.map(|slab| {
-            let from = slab.from * E::DTYPE.size();
-            let statistics = measure(&slab.layout, slab.first, &elements.input()[from..])?;
+    if let Some(tiles) = tiles::<E>(plan, &layout) {
+        let tiles = tiles.map(|tile| {
+            let from = tile.from * E::DTYPE.size();
+            let statistics = measure_part(&tile.layout, tile.first, &elements.input()[from..])?;
             let normalize = Normalize::<E>::new(&statistics, affine, &layout, plan.source);
             if !normalize.takes_scaled() {
-                apply_to_slab::<E>(&slab, &normalize, elements.reborrow(), checkpoint)?;
+                apply_to_tile::<E>(&tile, &normalize, elements.reborrow(), checkpoint)?;
             } else {
                 let mut scaled = elements.input().to_vec();
-                scale(&slab.layout, &mut scaled[from..], &statistics.scales);
-                let elements = Stretch::Apart { input: &scaled, output: elements.reborrow().output() };
-                apply_to_slab::<E>(&slab, &normalize, elements, checkpoint)?;
+                scale(&tile.layout, &mut scaled[from..], &statistics.scales);
+                let elements = InOut::Apart { input: &scaled, output: elements.reborrow().output() };
+                apply_to_tile::<E>(&tile, &normalize, elements, checkpoint)?;
             }
             Ok(statistics)
         });
-        return slabs.collect::<Result<_, Error>>().map(Statistics::concat);
+        return tiles.collect::<Result<_, Error>>().map(Statistics::concat);
     }
-    let statistics = measure(&layout, first, elements.input())?;
+    let statistics = measure_part(&layout, first, elements.input())?;
     let normalize = Normalize::<E>::new(&statistics, affine, &layout, plan.source);
     if !normalize.takes_scaled() {
         apply::<E>(&layout, &normalize, elements, checkpoint)?;
     } else {
         let mut scaled = elements.input().to_vec();
         scale(&layout, &mut scaled, &statistics.scales);
-        let elements = Stretch::Apart { input: &scaled, output: elements.output() };
+        let elements = InOut::Apart { input: &scaled, output: elements.output() };
         apply::<E>(&layout, &normalize, elements, checkpoint)?;
     }
     Ok(statistics)
@@ -82,7 +84,7 @@ struct Normalize<'a, E> {
 
 impl<E: Element> Map<E> for Normalize<'_, E> {
     #[inline(always)]
-    fn write(&self, at: Position, given: &[u8], results: &mut [f64]) {
+    fn write(&self, at: Position, given: &[u8], results: &mut [f64], _: &mut [f64]) {
         E::decode(given, results);
         if self.has_extremes {
             by_variation!(self.run, self.normalize_each(at, results));
@@ -98,9 +100,12 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
     }
 
     #[inline(always)]
-    fn encode(&self, at: Position, run: &Dim, elements: Stretch<'_>) {
-        if E::DTYPE == DType::F64 || self.has_extremes {
-            encode_blocks(self, at, run, elements);
+    fn encode(&self, at: Position, run: &Dim, elements: InOut<'_>, scratch: &mut Scratch) {
+        if E::DTYPE == DType::F64 {
+            encode_blocks(self, at, run, elements, scratch);
+        } else if self.has_extremes {
+            // With memory of its own: where `scratch` is never used, none is cleared.
+            encode_blocks(self, at, run, elements, &mut Scratch::new());
         } else {
             by_variation!(self.run, self.encode_normalized(at, elements));
         }
@@ -140,9 +145,9 @@ impl<'a, E: Element> Normalize<'a, E> {
         let bias = A::take(&self.affine.bias, at.affine, x.len());
         for (i, x) in x.iter_mut().enumerate() {
             let one = One {
-                mean: Double { high: mean.at(i), low: tail.at(i) },
+                mean: DoubleDouble { high: mean.at(i), low: tail.at(i) },
                 rest: rest.map_or(0.0, |rest| rest.at(i)),
-                rstd: Double { high: rstd.at(i), low: rstd_tail.map_or(0.0, |tail| tail.at(i)) },
+                rstd: DoubleDouble { high: rstd.at(i), low: rstd_tail.map_or(0.0, |tail| tail.at(i)) },
                 weight: weight.at(i),
                 bias: bias.at(i),
             };
@@ -157,7 +162,7 @@ impl<'a, E: Element> Normalize<'a, E> {
                     let y = if extremes::may_cancel(one.mean.low, one.rstd.high, one.weight, one.bias) {
                         one.of_deviation(close_deviation(scaled, one.mean, one.rest), self.lift)
                     } else {
-                        one.of_deviation(Double::from(scaled).minus(one.mean), self.lift)
+                        one.of_deviation(DoubleDouble::from(scaled).minus(one.mean), self.lift)
                     };
                     if given && !y.low.is_finite() { one.widely(*x, exponent) } else { y.value() / self.lift }
                 }
@@ -180,7 +185,7 @@ impl<'a, E: Element> Normalize<'a, E> {
 
     /// The same from bytes to bytes: each number stays in a register.
     #[inline(always)]
-    fn encode_normalized<S: Values<'a>, A: Values<'a>>(&self, at: Position, elements: Stretch<'_>) {
+    fn encode_normalized<S: Values<'a>, A: Values<'a>>(&self, at: Position, elements: InOut<'_>) {
         let len = elements.len() / E::DTYPE.size();
         let mean = S::take(&self.statistics.mean, at.set, len);
         let tail = S::take(&self.statistics.tail, at.set, len);
@@ -204,7 +209,7 @@ impl<'a, E: Element> Normalize<'a, E> {
     /// The same in twice the precision, for float64 elements. Whether no number on the way was beyond float64; that is looked
     /// at if statistics are `GIVEN`.
     #[inline(always)]
-    fn normalize_doubly<S: Values<'a>, A: Values<'a>, const LIFTED: bool, const GIVEN: bool>(
+    fn normalize_double_double<S: Values<'a>, A: Values<'a>, const LIFTED: bool, const GIVEN: bool>(
         &self,
         at: Position,
         x: &mut [f64],
@@ -215,33 +220,38 @@ impl<'a, E: Element> Normalize<'a, E> {
         let rstd_tail = S::take(&self.statistics.rstd_tail, at.set, x.len());
         let weight = A::take(&self.affine.weight, at.affine, x.len());
         let bias = A::take(&self.affine.bias, at.affine, x.len());
-        let mut is_finite = true;
+        /// The bits of a magnitude.
+        const MAGNITUDE: u64 = u64::MAX >> 1;
+        /// What takes the bits of an infinity, and those of a NaN, to the highest bit.
+        const TO_THE_TOP: u64 = (u64::MAX << 63) - f64::INFINITY.to_bits();
+        // Numbers of 64 bits, as the elements are: vectors of these need not be packed for a flag.
+        let mut beyond = 0;
         for (i, x) in x.iter_mut().enumerate() {
             let one = One {
-                mean: Double { high: mean.at(i), low: tail.at(i) },
+                mean: DoubleDouble { high: mean.at(i), low: tail.at(i) },
                 rest: 0.0,
-                rstd: Double { high: rstd.at(i), low: rstd_tail.at(i) },
+                rstd: DoubleDouble { high: rstd.at(i), low: rstd_tail.at(i) },
                 weight: weight.at(i),
                 bias: bias.at(i),
             };
             let lift = if LIFTED { extremes::LIFT } else { 1.0 };
-            let y = one.of_deviation(Double::from(*x).minus(one.mean), lift);
+            let y = one.of_deviation(DoubleDouble::from(*x).minus(one.mean), lift);
             if GIVEN {
-                is_finite &= y.low.is_finite();
+                beyond |= (y.low.to_bits() & MAGNITUDE) + TO_THE_TOP;
             }
             *x = y.value() / lift;
         }
-        is_finite
+        beyond >> 63 == 0
     }
 
-    /// As [`normalize_doubly`](Self::normalize_doubly), for the elements of these statistics and weights.
+    /// As [`normalize_double_double`](Self::normalize_double_double), for the elements of these statistics and weights.
     #[inline(always)]
     fn normalize_float64<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) -> bool {
         match (self.lift > 1.0, self.source) {
-            (false, Source::Input) => self.normalize_doubly::<S, A, false, false>(at, x),
-            (false, Source::Running | Source::Merged) => self.normalize_doubly::<S, A, false, true>(at, x),
-            (true, Source::Input) => self.normalize_doubly::<S, A, true, false>(at, x),
-            (true, Source::Running | Source::Merged) => self.normalize_doubly::<S, A, true, true>(at, x),
+            (false, Source::Input) => self.normalize_double_double::<S, A, false, false>(at, x),
+            (false, Source::Running | Source::Merged) => self.normalize_double_double::<S, A, false, true>(at, x),
+            (true, Source::Input) => self.normalize_double_double::<S, A, true, false>(at, x),
+            (true, Source::Running | Source::Merged) => self.normalize_double_double::<S, A, true, true>(at, x),
         }
     }
 }

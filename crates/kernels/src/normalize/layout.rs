@@ -1,4 +1,4 @@
-//! Where the elements of a statistic lie in memory.
+//! Where the elements of a set lie in memory.
 
 /// One dimension, or several neighbours that behave alike, of a row-major tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +156,7 @@ pub(super) struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    /// That of the next run. Past the last it begins again.
+    /// The position of the next run; after the last one, of the first.
     #[inline(always)]
     pub(super) fn next(&mut self) -> Position {
         let position = self.next;

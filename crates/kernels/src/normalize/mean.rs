@@ -1,12 +1,13 @@
-//! The means of sets, and those that a sum of two float64 numbers may have lost.
+//! The means of sets, and exact ones for sets whose sum a pair of float64 cannot hold.
 //!
-//! A sum that is kept as a pair is off by up to [`loss`] times the sum of the magnitudes. That is nothing to most means;
-//! where large elements cancel it can be all of one. Most sums are exact, which their elements' exponents tell, and of the
-//! others nearly all are good enough. What is left is added again, exactly.
+//! A sum that is kept as a pair has an error of up to [`loss`] times the sum of the magnitudes. For most means that is far below
+//! the last place; if large elements cancel, it can be larger than the mean. Three steps find the sets that need more: the
+//! exponents of the elements show that most sums are exact; an estimate of the error shows that nearly all others are good
+//! enough; the sums that are left are added again, exactly.
 //!
-//! So it is with the gradient of the bias, which is a sum of elements, too.
+//! The gradient of the bias is a sum of elements as well, and goes the same way.
 //!
-//! No bit depends on which of these ways is taken: where a pair holds a sum, all of them give that pair.
+//! The bits do not depend on which way a sum takes: if a pair holds the exact sum, all ways give that pair.
 
 use std::{
     marker::PhantomData,
@@ -18,13 +19,13 @@ use rayon::prelude::*;
 
 use super::{
     layout::{Layout, Position},
+    power::times_power,
     reduce::{Over, Terms, members, sums, terms_in_a_row},
-    scale::times_power,
 };
 use crate::{
     Checkpoint, DType, Element, Error,
     dtype::Exponents,
-    lanes::{BLOCK, Double, LANES},
+    lanes::{BLOCK, DoubleDouble, LANES},
     parallel::CHUNK,
     simd::{self, Kernel},
 };
@@ -35,7 +36,7 @@ const SINGLE: f64 = (1u64 << 32) as f64;
 /// The same for a number that is to be right to the last place of float64.
 const DOUBLE: f64 = (1u64 << 54) as f64;
 
-/// How far off a mean may be, as a part of the root of the mean square, if each accumulator takes `terms` terms.
+/// The largest error of a mean, relative to the root of the mean square, if each accumulator takes `terms` terms.
 ///
 /// An addition rounds away at most 2^-53 of the sum that it makes, and so what is kept of `terms` of them is at most that
 /// many times 2^-53 of the magnitudes. Adding it up loses 2^-53 of itself at each step: all in all `(terms * 2^-53)^2` of the
@@ -50,33 +51,33 @@ fn loss(terms: usize) -> f64 {
 ///
 /// Inlined, so that its fused multiplication is the instruction where there is one.
 #[inline(always)]
-pub(super) fn of_sum(sum: Double, n: f64) -> Double {
+pub(super) fn of_sum(sum: DoubleDouble, n: f64) -> DoubleDouble {
     // Of an infinite sum there is no rest.
-    if sum.high.is_finite() { sum.normalized().over(n).normalized() } else { Double::from(sum.high) }
+    if sum.high.is_finite() { sum.normalized().over(n).normalized() } else { DoubleDouble::from(sum.high) }
 }
 
 /// A number as a sum of three, each of which is the nearest float64 to what those before it lack. Where all elements are
 /// next to the mean, their differences from it have the digits of the second alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Triple {
-    pub(super) pair: Double,
+    pub(super) pair: DoubleDouble,
     pub(super) rest: f64,
 }
 
 /// As [`of_sum`], to about three times the precision.
-pub(super) fn thrice(sum: Double, n: f64) -> Triple {
+pub(super) fn thrice(sum: DoubleDouble, n: f64) -> Triple {
     if !sum.high.is_finite() {
-        return Triple { pair: Double::from(sum.high), rest: 0.0 };
+        return Triple { pair: DoubleDouble::from(sum.high), rest: 0.0 };
     }
     let sum = sum.normalized();
     let first = sum.high / n;
     // What a quotient leaves of its dividend is a float64.
-    let left = Double::from(n.mul_add(-first, sum.high)).plus(Double::from(sum.low));
+    let left = DoubleDouble::from(n.mul_add(-first, sum.high)).plus(DoubleDouble::from(sum.low));
     let second = left.high / n;
     let third = (n.mul_add(-second, left.high) + left.low) / n;
-    let Double { high, low } = Double { high: first, low: second }.normalized();
-    let Double { high: low, low: rest } = Double { high: low, low: third }.normalized();
-    Triple { pair: Double { high, low }, rest }
+    let DoubleDouble { high, low } = DoubleDouble { high: first, low: second }.normalized();
+    let DoubleDouble { high: low, low: rest } = DoubleDouble { high: low, low: third }.normalized();
+    Triple { pair: DoubleDouble { high, low }, rest }
 }
 
 /// Whether this mean and the differences of all elements from it are right to 2^-30 of themselves, if so many terms were added
@@ -85,7 +86,7 @@ pub(super) fn thrice(sum: Double, n: f64) -> Triple {
 /// No element is nearer to the mean than the number of its dtype that is nearest; if that is far enough away, all are. Zero is
 /// such a number, too, so that the mean itself is no smaller than that distance.
 #[inline(always)]
-pub(super) fn is_certain<E: Element>(mean: Double, var: f64, terms: usize) -> bool {
+pub(super) fn is_certain<E: Element>(mean: DoubleDouble, var: f64, terms: usize) -> bool {
     let error = loss(terms) * (var + mean.high * mean.high).sqrt();
     let nearest = E::from_f64(mean.high).to_f64();
     let distance = ((mean.high - nearest) + mean.low).abs();
@@ -106,7 +107,7 @@ pub(super) fn is_exact<E: Element>(exponents: Exponents, n: usize, terms: usize)
 }
 
 /// The mean of `n` elements; `None` if not all are finite.
-pub(super) fn exact(elements: impl Iterator<Item = f64>, n: usize) -> Option<Double> {
+pub(super) fn exact(elements: impl Iterator<Item = f64>, n: usize) -> Option<DoubleDouble> {
     Some(of_exact_sum(&exact_sum(elements)?, n))
 }
 
@@ -132,13 +133,13 @@ fn take(sum: &mut ExactSum) -> f64 {
 }
 
 /// A sum as a pair, if a pair holds it.
-fn as_pair(sum: &ExactSum) -> Option<Double> {
+fn as_pair(sum: &ExactSum) -> Option<DoubleDouble> {
     let mut rest = sum.clone();
-    let pair = Double { high: take(&mut rest), low: take(&mut rest) };
+    let pair = DoubleDouble { high: take(&mut rest), low: take(&mut rest) };
     (pair.high.is_finite() && rest.is_zero()).then_some(pair)
 }
 
-fn of_exact_sum(sum: &ExactSum, n: usize) -> Double {
+fn of_exact_sum(sum: &ExactSum, n: usize) -> DoubleDouble {
     as_pair(sum).map_or_else(|| quotient(sum, n).pair, |pair| of_sum(pair, n as f64))
 }
 
@@ -148,7 +149,7 @@ fn thrice_of_exact_sum(sum: &ExactSum, n: usize) -> Triple {
 
 fn quotient(sum: &ExactSum, n: usize) -> Triple {
     let mut mean = sum.divided_by(n as u64);
-    Triple { pair: Double { high: take(&mut mean), low: take(&mut mean) }, rest: take(&mut mean) }
+    Triple { pair: DoubleDouble { high: take(&mut mean), low: take(&mut mean) }, rest: take(&mut mean) }
 }
 
 /// The exact mean of each set whose mean is not certain. `vars`: the variances, with the square of what the means are off by
@@ -156,7 +157,7 @@ fn quotient(sum: &ExactSum, n: usize) -> Triple {
 pub(super) fn settled<E: Element>(
     layout: &Layout,
     input: &[u8],
-    means: &[Double],
+    means: &[DoubleDouble],
     vars: &[f64],
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<(usize, Triple)>, Error> {
@@ -236,26 +237,28 @@ pub(super) fn settle_sums<E: Element>(
     if adds_exactly && is_exact::<E>(exponents, count, terms) {
         return Ok(());
     }
-    sums.par_iter_mut().enumerate().filter(|(_, sum)| !is_certain(**sum)).try_for_each(|(target, sum)| {
-        checkpoint.check()?;
-        let mut exact = ExactSum::new();
-        for at in members(layout, over, target) {
-            let mut x = [0.0];
-            E::decode_from(elements, at.offset, &mut x);
-            if !x[0].is_finite() {
-                return Ok(());
+    sums.par_iter_mut().enumerate().with_min_len(64).filter(|(_, sum)| !is_certain(**sum)).try_for_each(
+        |(target, sum)| {
+            checkpoint.check()?;
+            let mut exact = ExactSum::new();
+            for at in members(layout, over, target) {
+                let mut x = [0.0];
+                E::decode_from(elements, at.offset, &mut x);
+                if !x[0].is_finite() {
+                    return Ok(());
+                }
+                exact.add(x[0]);
             }
-            exact.add(x[0]);
-        }
-        // A sum of nothing but -0.0 keeps its sign.
-        if !exact.is_zero() || *sum != 0.0 {
-            *sum = exact.to_f64();
-        }
-        Ok(())
-    })
+            // A sum of nothing but -0.0 keeps its sign.
+            if !exact.is_zero() || *sum != 0.0 {
+                *sum = exact.to_f64();
+            }
+            Ok(())
+        },
+    )
 }
 
-/// The exponents of all elements that threads look at, each at others.
+/// The exponents of all elements, put together from those that each thread looks at.
 pub(super) struct SharedExponents {
     largest: AtomicI32,
     smallest: AtomicI32,
@@ -267,7 +270,7 @@ impl SharedExponents {
         Self { largest: largest.into(), smallest: smallest.into() }
     }
 
-    /// Takes those of these elements in.
+    /// Adds the exponents of these elements.
     pub(super) fn take<E: Element>(&self, elements: &[u8]) {
         elements.par_chunks(CHUNK * E::DTYPE.size()).with_min_len(4).for_each(|stretch| {
             let Exponents { largest, smallest } = simd::run(OfStretch { stretch, element: PhantomData::<E> });
@@ -276,7 +279,7 @@ impl SharedExponents {
         });
     }
 
-    /// Those of all.
+    /// The exponents of all elements that were added.
     pub(super) fn of_all(&self) -> Exponents {
         Exponents { largest: self.largest.load(Ordering::Relaxed), smallest: self.smallest.load(Ordering::Relaxed) }
     }
@@ -288,7 +291,7 @@ const NO_EXPONENTS: Exponents = Exponents { largest: 0, smallest: i32::MAX };
 /// The exponents of all elements of a layout.
 pub(super) fn exponents<E: Element>(layout: &Layout, input: &[u8]) -> Exponents {
     let size = E::DTYPE.size();
-    // Elements of a slab are neighbours within each outermost index.
+    // Elements of a tile are neighbours within each outermost index.
     let [outermost, ref inner @ ..] = layout.dims[..] else { unreachable!("a layout has a dimension") };
     let width = inner.iter().map(|dim| dim.len).product::<usize>();
     let stretches: Vec<&[u8]> = if width == outermost.stride {
@@ -318,7 +321,7 @@ impl<E: Element> Kernel for OfStretch<'_, E> {
     }
 }
 
-/// 1 for each element that is nearer to the mean than that is certain.
+/// Terms that are 1 for each element so near to the mean that their difference may be wrong, and 0 for others.
 struct Close<'a> {
     input: &'a [u8],
     mean: &'a [f64],

@@ -5,15 +5,12 @@
 
 use super::{
     NormParameters, Normalization, Normalized,
-    affine::Affine,
     forward::{PART, forward},
-    layout::Layout,
-    measured::Merged,
-    plan::{Plan, Source},
-    running::Running,
+    plan::Source,
+    prepared::Prepared,
     statistics::Statistics,
 };
-use crate::{Checkpoint, DType, Error, dtype::with_element, stretch::Stretch};
+use crate::{Checkpoint, DType, Error, dtype::with_element, in_out::InOut};
 
 /// A normalization of a tensor of known shape whose elements come part by part. [`normalize`](super::normalize()) is
 /// this, over all parts at once.
@@ -38,17 +35,7 @@ use crate::{Checkpoint, DType, Error, dtype::with_element, stretch::Stretch};
 /// assert_eq!(parts.finish(&none, true, statistics), whole.map_output(|_| ()));
 /// # Ok::<(), evenkeel_kernels::Error>(())
 /// ```
-pub struct NormalizationByParts {
-    pub(super) plan: Plan,
-    /// The plan's; of a tensor without elements that of one element, which is never used.
-    pub(super) layout: Layout,
-    pub(super) affine: Affine,
-    pub(super) running: Option<Running>,
-    /// Statistics in the place of the input's own.
-    pub(super) merged: Option<Merged>,
-    dtype: DType,
-    shape: Vec<usize>,
-}
+pub struct NormalizationByParts(Prepared);
 
 /// The statistics of a part.
 pub struct PartStatistics(Statistics);
@@ -64,27 +51,22 @@ impl NormalizationByParts {
         dtype: DType,
         shape: &[usize],
     ) -> Result<Self, Error> {
-        let plan = Plan::new(spec, parameters, dtype, shape)?;
-        let layout = plan.layout.clone().unwrap_or_else(|| Layout::new([].into_iter()));
-        let affine = Affine::new(parameters, &layout).with_estimates(dtype);
-        let running = Running::of(parameters);
-        let merged = parameters.statistics.map(|statistics| Merged::new(statistics, &plan, dtype));
-        Ok(Self { plan, layout, affine, running, merged, dtype, shape: shape.to_vec() })
+        Prepared::new(spec, parameters, dtype, shape).map(Self)
     }
 
     /// The bytes of the smallest part; a part is any number of these. A tensor that cannot be cut is one.
     pub fn unit_len(&self) -> usize {
-        self.layout.unit() * self.dtype.size()
+        self.0.layout.unit() * self.0.dtype.size()
     }
 
     /// The bytes of parts that stay in a core's cache and are worth a call, a multiple of [`unit_len`](Self::unit_len).
     pub fn part_len(&self) -> usize {
-        self.layout.parts(PART).len() * self.dtype.size()
+        self.0.layout.parts(PART).len() * self.0.dtype.size()
     }
 
     /// The bytes of all parts.
     pub fn total_len(&self) -> usize {
-        self.shape.iter().product::<usize>() * self.dtype.size()
+        self.0.total_len()
     }
 
     /// Writes a part, whose bytes are `input`, the first of them byte `from` of the tensor's, normalized, to `output`. Parts
@@ -99,27 +81,29 @@ impl NormalizationByParts {
         output: &mut [u8],
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartStatistics, Error> {
-        self.normalize_from(from, Stretch::Apart { input, output }, checkpoint)
+        self.normalize_from(from, InOut::Apart { input, output }, checkpoint)
     }
 
     pub(super) fn normalize_from(
         &self,
         from: usize,
-        part: Stretch<'_>,
+        part: InOut<'_>,
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartStatistics, Error> {
-        let from = from / self.dtype.size();
-        with_element!(self.dtype, E => forward::<E>(self, from, part, checkpoint)).map(PartStatistics)
+        let Self(prepared) = self;
+        let from = from / prepared.dtype.size();
+        with_element!(prepared.dtype, E => forward::<E>(prepared, from, part, checkpoint)).map(PartStatistics)
     }
 
     /// Whether [`finish`](Self::finish) gives anything that is computed from the parts' statistics.
     pub fn gives_statistics(&self, return_statistics: bool) -> bool {
-        self.merged.is_none() && (return_statistics || (self.plan.source == Source::Input && self.running.is_some()))
+        let Prepared { plan, running, merged, .. } = &self.0;
+        merged.is_none() && (return_statistics || (plan.source == Source::Input && running.is_some()))
     }
 
     /// The axes that are pooled, as in [`Normalized::axes`].
     pub fn axes(&self) -> &[usize] {
-        &self.plan.axes
+        &self.0.plan.axes
     }
 
     /// The result without the output, from the `parameters` that were given to [`new`](Self::new) and the statistics of all
@@ -130,7 +114,7 @@ impl NormalizationByParts {
         return_statistics: bool,
         statistics: Vec<PartStatistics>,
     ) -> Normalized<()> {
-        let Self { plan, layout, affine: _, mut running, merged, dtype, shape: _ } = self;
+        let Self(Prepared { plan, layout, mut running, merged, dtype, .. }) = self;
         let (mut mean, mut rstd) = (None, None);
         let gives_statistics = return_statistics || (plan.source == Source::Input && running.is_some());
         if let Some(merged) = merged {

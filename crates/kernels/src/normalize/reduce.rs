@@ -8,15 +8,15 @@ use rayon::prelude::*;
 use super::layout::{Dim, Layout, Position};
 use crate::{
     Checkpoint, Error,
-    lanes::{BLOCK, Double, LANES, Lanes, add_to, tree_sum},
+    lanes::{BLOCK, DoubleDouble, LANES, Lanes, add_to, tree_sum},
     parallel::CHUNK,
     simd::{self, Kernel},
 };
 
 /// What is summed: `M` terms for each element.
 pub(super) trait Terms<const M: usize>: Sync {
-    /// Of so many kinds of terms, the first ones, the sum keeps what every single addition rounds away; of the others,
-    /// most of it.
+    /// For the first `EACH` kinds of terms the sum keeps what every addition rounds away; for the others, what the addition of
+    /// blocks rounds away.
     const EACH: usize = 0;
 
     /// Writes the terms of at most [`BLOCK`] elements of one run, the first at `at`: each kind of term to its own
@@ -25,12 +25,11 @@ pub(super) trait Terms<const M: usize>: Sync {
 
     /// Adds the terms of [`BLOCK`] elements of one run, the first at `at`, where a run has that many. What is added to
     /// which lane must be what [`write`](Self::write) says; a faster way is worth having where it is most of the work.
-    /// `ahead`: how many elements further one is wanted next.
+    /// `ahead`: how many elements further one is wanted next; `terms`: memory that has any numbers.
     #[inline(always)]
-    fn add_block(&self, at: Position, _ahead: usize, lanes: &mut [Lanes; M]) {
-        let mut block = [[0.0; BLOCK]; M];
-        self.write(at, block.each_mut().map(|terms| &mut terms[..]));
-        add_block::<Self, M>(lanes, &block, BLOCK);
+    fn add_block(&self, at: Position, _ahead: usize, terms: &mut [[f64; BLOCK]; M], lanes: &mut [Lanes; M]) {
+        self.write(at, terms.each_mut().map(|terms| &mut terms[..]));
+        add_block::<Self, M>(lanes, terms, BLOCK);
     }
 }
 
@@ -67,12 +66,12 @@ pub(super) fn sums<const M: usize>(
     over: Over,
     terms: &impl Terms<M>,
     checkpoint: &dyn Checkpoint,
-) -> Result<Vec<[Double; M]>, Error> {
+) -> Result<Vec<[DoubleDouble; M]>, Error> {
     let walk = Walk::of(layout, over);
     if over.keeps(&walk.run) { walk.columns(terms, checkpoint) } else { walk.rows(terms, checkpoint) }
 }
 
-/// How many accumulators [`sums`] has at once, each of `M` pairs.
+/// How many accumulators [`sums`] holds at a time, each of `M` pairs.
 pub(super) fn accumulators(layout: &Layout, over: Over) -> usize {
     let Walk { kept, summed, run, .. } = Walk::of(layout, over);
     let (targets, pieces) = if over.keeps(&run) {
@@ -138,10 +137,10 @@ impl Walk {
         &self,
         terms: &impl Terms<M>,
         checkpoint: &dyn Checkpoint,
-    ) -> Result<Vec<[Double; M]>, Error> {
+    ) -> Result<Vec<[DoubleDouble; M]>, Error> {
         let len = count(&self.summed) * self.run.len;
         let pieces = row_pieces(len);
-        let mut sums = vec![[Double::from(0.0); M]; count(&self.kept) * pieces];
+        let mut sums = vec![[DoubleDouble::from(0.0); M]; count(&self.kept) * pieces];
         sums.par_iter_mut().with_min_len(CHUNK / len.min(CHUNK)).enumerate().try_for_each(|(index, sum)| {
             checkpoint.check()?;
             let target = self.origin.advance(&self.kept, index / pieces);
@@ -160,16 +159,16 @@ impl Walk {
         &self,
         terms: &impl Terms<M>,
         checkpoint: &dyn Checkpoint,
-    ) -> Result<Vec<[Double; M]>, Error> {
+    ) -> Result<Vec<[DoubleDouble; M]>, Error> {
         let (width, runs) = (self.run.len, count(&self.summed));
         let (piece, pieces) = (column_piece(width), column_pieces(width, runs));
-        let mut sums = vec![[Double::from(0.0); M]; count(&self.kept) * pieces * width];
+        let mut sums = vec![[DoubleDouble::from(0.0); M]; count(&self.kept) * pieces * width];
         sums.par_chunks_mut(width).enumerate().try_for_each(|(index, sums)| {
             let target = self.origin.advance(&self.kept, index / pieces);
             let first = index % pieces * piece;
-            sums.par_chunks_mut(BLOCK).enumerate().try_for_each(|(tile, sums)| {
+            sums.par_chunks_mut(BLOCK).enumerate().try_for_each(|(block, sums)| {
                 checkpoint.check()?;
-                let target = target.along(&self.run, tile * BLOCK);
+                let target = target.along(&self.run, block * BLOCK);
                 simd::run(ColumnPiece { walk: self, terms, target, from: first, to: runs.min(first + piece), sums });
                 Ok::<_, Error>(())
             })
@@ -195,19 +194,24 @@ struct RowPiece<'a, T, const M: usize> {
 }
 
 impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
-    type Output = [Double; M];
+    type Output = [DoubleDouble; M];
 
     #[inline(always)]
-    fn run(self) -> [Double; M] {
+    fn run(self) -> [DoubleDouble; M] {
         let Walk { summed, run, .. } = self.walk;
-        // Where runs lie far apart the machine does not guess that the next one will be wanted.
+        // If runs lie far apart, the processor does not prefetch the next one by itself.
         let ahead = summed.last().map_or(run.len, |dim| dim.stride);
         let mut lanes = [Lanes::new(); M];
         let mut at = self.from;
-        while at < self.to && (run.len - at % run.len).min(self.to - at) >= BLOCK {
-            let place = self.target.advance(summed, at / run.len).along(run, at % run.len);
-            self.terms.add_block(place, ahead, &mut lanes);
-            at += BLOCK;
+        let is_block = |at: usize| at < self.to && (run.len - at % run.len).min(self.to - at) >= BLOCK;
+        if is_block(at) {
+            // Made once for all blocks: filling it with zeros takes a tenth of the time of a block.
+            let mut terms = [[0.0; BLOCK]; M];
+            while is_block(at) {
+                let place = self.target.advance(summed, at / run.len).along(run, at % run.len);
+                self.terms.add_block(place, ahead, &mut terms, &mut lanes);
+                at += BLOCK;
+            }
         }
         if at < self.to {
             self.add_rest(at, &mut lanes);
@@ -245,7 +249,7 @@ struct ColumnPiece<'a, T, const M: usize> {
     target: Position,
     from: usize,
     to: usize,
-    sums: &'a mut [[Double; M]],
+    sums: &'a mut [[DoubleDouble; M]],
 }
 
 impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
@@ -253,13 +257,13 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
 
     #[inline(always)]
     fn run(self) {
-        /// Runs that are simply added before what rounding takes is looked after, as in [`Lanes`].
+        /// So many runs are added plainly; only the addition of such groups keeps what it rounds away, as in [`Lanes`].
         const GROUP: usize = 16;
         let width = self.sums.len();
         let (mut sums, mut rests) = ([[0.0; BLOCK]; M], [[0.0; BLOCK]; M]);
-        let mut block = [[0.0; BLOCK]; M];
+        let (mut block, mut group) = ([[0.0; BLOCK]; M], [[0.0; BLOCK]; M]);
         for first in (self.from..self.to).step_by(GROUP) {
-            let mut group = [[0.0; BLOCK]; M];
+            group[T::EACH..].iter_mut().for_each(|sums| sums[..width].fill(0.0));
             for run in first..self.to.min(first + GROUP) {
                 let place = self.target.advance(&self.walk.summed, run);
                 self.terms.write(place, block.each_mut().map(|terms| &mut terms[..width]));
@@ -275,7 +279,7 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
             }
         }
         for (column, sum) in self.sums.iter_mut().enumerate() {
-            *sum = std::array::from_fn(|m| Double { high: sums[m][column], low: rests[m][column] });
+            *sum = std::array::from_fn(|m| DoubleDouble { high: sums[m][column], low: rests[m][column] });
         }
     }
 }
@@ -287,6 +291,6 @@ fn add_columns(sums: &mut [f64], rests: &mut [f64; BLOCK], terms: &[f64; BLOCK])
 }
 
 /// The sum of pieces, each kind of term along its own balanced tree.
-fn add<'a, const M: usize>(pieces: usize, piece: impl Fn(usize) -> &'a [Double; M]) -> [Double; M] {
+fn add<'a, const M: usize>(pieces: usize, piece: impl Fn(usize) -> &'a [DoubleDouble; M]) -> [DoubleDouble; M] {
     std::array::from_fn(|m| tree_sum(pieces, &|index| piece(index)[m]))
 }

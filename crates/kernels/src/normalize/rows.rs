@@ -12,17 +12,17 @@ use super::{
     affine::Affine,
     denominator::Denominator,
     layout::{Dim, Layout, Position, Runs},
-    parts::NormalizationByParts,
     plan::Source,
+    prepared::Prepared,
     statistics::Statistics,
-    values::{Each, Same, Values},
+    values::{Broadcast, PerElement, Values},
 };
 use crate::{
     Checkpoint, DType, Element, Error,
     dtype::Coded as _,
+    in_out::InOut,
     parallel::CHUNK,
     simd::{self, InstructionSet, Kernel},
-    stretch::Stretch,
 };
 
 /// The bytes of a tensor that is expected to be in the cache that cores share, with its result.
@@ -30,8 +30,8 @@ const IN_CACHE: usize = 4 << 20;
 
 /// Whether sets of this layout are taken this way. It is the layout that says so, not what the tensor holds or how it is
 /// cut.
-pub(super) fn apply_to<E: Element>(normalization: &NormalizationByParts, layout: &Layout) -> bool {
-    let NormalizationByParts { plan, running, .. } = normalization;
+pub(super) fn apply_to<E: Element>(prepared: &Prepared, layout: &Layout) -> bool {
+    let Prepared { plan, running, .. } = prepared;
     // Running statistics may be float64, which takes a variance of twice the precision.
     let measured = plan.source == Source::Input && running.is_none();
     E::DTYPE != DType::F64 && measured && layout.set_len() <= CHUNK && layout.sets_are_contiguous()
@@ -39,16 +39,16 @@ pub(super) fn apply_to<E: Element>(normalization: &NormalizationByParts, layout:
 
 /// Writes the elements, which are those of the layout, normalized; returns their statistics.
 pub(super) fn forward<E: Element>(
-    normalization: &NormalizationByParts,
+    prepared: &Prepared,
     layout: &Layout,
-    elements: Stretch<'_>,
+    elements: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Statistics, Error> {
-    let NormalizationByParts { plan, affine, .. } = normalization;
+    let Prepared { plan, affine, .. } = prepared;
     let set = layout.set_len();
     let sets = CHUNK / set;
     let chunk = sets * set * E::DTYPE.size();
-    let in_cache = normalization.total_len() <= IN_CACHE;
+    let in_cache = prepared.total_len() <= IN_CACHE;
     let mut moments = vec![Moments::default(); layout.sets()];
     let chunks = moments.par_chunks_mut(sets).zip(elements.par_chunks(chunk));
     // A part of the usual size is two chunks, which are not worth a second thread.
@@ -222,9 +222,9 @@ fn write_set(
     for (input, output) in input.chunks_exact(run.len).zip(output.chunks_exact_mut(run.len)) {
         let at = places.next();
         if run.affine {
-            write::<Each<'_>>(moments, affine, at, input, output);
+            write::<PerElement<'_>>(moments, affine, at, input, output);
         } else {
-            write::<Same>(moments, affine, at, input, output);
+            write::<Broadcast>(moments, affine, at, input, output);
         }
     }
 }

@@ -3,11 +3,11 @@
 use super::{
     NormParameters,
     plan::{Channels, Plan},
-    scale::times_power,
+    power::times_power,
     statistics::Statistics,
     wide::Wide,
 };
-use crate::{DType, Element, Tensor, TensorRef, lanes::Double};
+use crate::{DType, Element, Tensor, TensorRef, lanes::DoubleDouble};
 
 /// The running mean and variance of each channel.
 pub(super) struct Running {
@@ -32,8 +32,8 @@ impl Running {
         if E::DTYPE != DType::F64 {
             return statistics.with_rstd(plan.denominator);
         }
-        let rstd = |&var: &f64| plan.denominator.reciprocal_doubly(Double::from(var), 0);
-        let (rstd, rstd_tail) = statistics.var.iter().map(rstd).map(|Double { high, low }| (high, low)).unzip();
+        let rstd = |&var: &f64| plan.denominator.reciprocal_double_double(DoubleDouble::from(var), 0);
+        let (rstd, rstd_tail) = statistics.var.iter().map(rstd).map(|DoubleDouble { high, low }| (high, low)).unzip();
         Statistics { rstd, rstd_tail, ..statistics }
     }
 
@@ -41,24 +41,26 @@ impl Running {
     /// (instance normalization) takes their average. `n`: the elements of a set.
     pub(super) fn updated(&self, plan: &Plan, n: f64, statistics: &Statistics) -> Self {
         let Channels { count, .. } = plan.channels;
-        let zero = Double::from(0.0);
+        let zero = DoubleDouble::from(0.0);
         let (mut mean, mut var) = (vec![zero; count], vec![zero; count]);
         for set in 0..statistics.mean.len() {
             let channel = plan.channels.of_set(set);
             let exponent = -statistics.scale(set);
-            let unscaled =
-                |x: Double| Double { high: times_power(x.high, exponent), low: times_power(x.low, exponent) };
+            let unscaled = |x: DoubleDouble| DoubleDouble {
+                high: times_power(x.high, exponent),
+                low: times_power(x.low, exponent),
+            };
             let var_of_set = times_power(statistics.var[set], 2 * exponent);
             mean[channel] =
-                mean[channel].plus(unscaled(Double { high: statistics.mean[set], low: statistics.tail[set] }));
-            var[channel] = var[channel].plus(Double::product(var_of_set, n).over(n - 1.0));
+                mean[channel].plus(unscaled(DoubleDouble { high: statistics.mean[set], low: statistics.tail[set] }));
+            var[channel] = var[channel].plus(DoubleDouble::product(var_of_set, n).over(n - 1.0));
         }
         let sets_per_channel = (statistics.mean.len() / count) as f64;
-        let old_share = Double::from(1.0).minus(Double::from(plan.momentum));
-        let blend = |old: &[f64], new: Vec<Double>| {
-            let blend = |(&old, new): (&f64, Double)| {
-                let new = new.over(sets_per_channel).times(Double::from(plan.momentum));
-                Double::from(old).times(old_share).plus(new).value()
+        let old_share = DoubleDouble::from(1.0).minus(DoubleDouble::from(plan.momentum));
+        let blend = |old: &[f64], new: Vec<DoubleDouble>| {
+            let blend = |(&old, new): (&f64, DoubleDouble)| {
+                let new = new.over(sets_per_channel).times(DoubleDouble::from(plan.momentum));
+                DoubleDouble::from(old).times(old_share).plus(new).value()
             };
             old.iter().zip(new).map(blend).collect()
         };
@@ -90,10 +92,10 @@ impl Running {
             let (mut means, mut vars) = (Wide::ZERO, Wide::ZERO);
             for set in sets() {
                 let exponent = -statistics.scale(set);
-                means =
-                    means.plus(Wide::new(Double { high: statistics.mean[set], low: statistics.tail[set] }, exponent));
+                means = means
+                    .plus(Wide::new(DoubleDouble { high: statistics.mean[set], low: statistics.tail[set] }, exponent));
                 let unbiased =
-                    Wide::new(Double::from(statistics.var[set]), 2 * exponent).times(Wide::from(n)).over(n - 1.0);
+                    Wide::new(DoubleDouble::from(statistics.var[set]), 2 * exponent).times(Wide::from(n)).over(n - 1.0);
                 vars = vars.plus(unbiased);
             }
             (self.mean[channel], self.var[channel]) = (blend(old_mean, means), blend(old_var, vars));

@@ -1,13 +1,15 @@
 //! Float64 sets whose squares float64 has no room for.
 //!
-//! A set that is multiplied by a power of two, and eps by its square (what a norm is at least: by itself), has the same result. So a set whose elements are very
-//! large or very small is measured and normalized as a copy that is neither. Its mean is that of the copy divided by the
-//! power, and `1 / sqrt(var + eps)` and the gradient of its elements are multiplied by it.
+//! The result of a set stays the same if its elements are multiplied by a power of two and eps by the square of that power (for
+//! L2, whose eps is the least norm, by the power itself). So a set whose elements are very large or very small is measured and
+//! normalized as a scaled copy. The mean of the copy is divided by the power; its `1 / sqrt(var + eps)` and the gradient of its
+//! elements are multiplied by it.
 
 use super::{
     layout::Layout,
     mean::exponents,
     plan::Plan,
+    power::{exponent, power, times_power},
     reduce::{Over, members},
     statistics::Statistics,
 };
@@ -26,21 +28,6 @@ const SMALL: i32 = -700;
 
 /// No set has more than 2^SUM elements.
 const SUM: i32 = 64;
-
-/// 2^exponent of a normal number.
-pub(super) const fn power(exponent: i32) -> f64 {
-    f64::from_bits(((1023 + exponent) as u64) << 52)
-}
-
-/// `x * 2^exponent`, which is rounded only if it is subnormal or infinite.
-pub(super) fn times_power(mut x: f64, mut exponent: i32) -> f64 {
-    while !(-1000..=1000).contains(&exponent) {
-        let step = exponent.clamp(-1000, 1000);
-        x *= power(step);
-        exponent -= step;
-    }
-    x * power(exponent)
-}
 
 /// The exponent of the power of two by which each set is multiplied; empty if none is. `statistics`: those of the elements as
 /// they are, which may be beyond float64.
@@ -82,27 +69,21 @@ pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistic
     if scales.iter().all(|&scale| scale == 0) { Vec::new() } else { scales }
 }
 
-/// That of a set with this largest number.
+/// The exponent for a set with this largest magnitude.
 pub(super) fn exponent_of(eps: f64, largest: f64) -> i32 {
     if largest == 0.0 || !largest.is_finite() {
         return 0;
     }
-    let exponent = exponent(largest);
-    if exponent > MOST {
-        return MOST - exponent;
+    let of_largest = exponent(largest);
+    if of_largest > MOST {
+        return MOST - of_largest;
     }
-    if exponent >= LEAST {
+    if of_largest >= LEAST {
         return 0;
     }
     // Where eps is all of a variance, more would take it beyond float64.
-    let most = if eps > 0.0 { (MOST_EPS - self::exponent(eps)) / 2 } else { i32::MAX };
-    (-exponent).min(most).max(0)
-}
-
-/// That of the largest power of two that is not above `x`, which is above 0.
-pub(super) fn exponent(x: f64) -> i32 {
-    let biased = (x.to_bits() >> 52) as i32;
-    if biased > 0 { biased - 1023 } else { x.to_bits().ilog2() as i32 - 1074 }
+    let most = if eps > 0.0 { (MOST_EPS - exponent(eps)) / 2 } else { i32::MAX };
+    (-of_largest).min(most).max(0)
 }
 
 /// Multiplies the elements of each set by its power of two.

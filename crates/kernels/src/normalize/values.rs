@@ -2,20 +2,20 @@
 
 use crate::dtype::Beside;
 
-/// A number for each element of a stretch of a run.
+/// A number for each of some neighbouring elements of a run.
 pub(super) trait Values<'a>: Beside<Item = f64> {
-    /// Those of `len` elements, the first of which has `table[first]`.
+    /// The numbers of `len` elements, the first of which has `table[first]`.
     fn take(table: &'a [f64], first: usize, len: usize) -> Self;
 
-    /// Whether it is known that all elements have this one, with this sign if it is 0.
+    /// Whether all elements are known to have this number, and this sign if it is 0.
     fn is_everywhere(&self, number: f64) -> bool;
 }
 
 /// All elements have the same.
 #[derive(Clone, Copy)]
-pub(super) struct Same(f64);
+pub(super) struct Broadcast(f64);
 
-impl<'a> Values<'a> for Same {
+impl<'a> Values<'a> for Broadcast {
     #[inline(always)]
     fn take(table: &'a [f64], first: usize, _: usize) -> Self {
         Self(table[first])
@@ -27,7 +27,7 @@ impl<'a> Values<'a> for Same {
     }
 }
 
-impl Beside for Same {
+impl Beside for Broadcast {
     type Item = f64;
 
     #[inline(always)]
@@ -43,9 +43,9 @@ impl Beside for Same {
 
 /// Each element has its own, in order.
 #[derive(Clone, Copy)]
-pub(super) struct Each<'a>(&'a [f64]);
+pub(super) struct PerElement<'a>(&'a [f64]);
 
-impl<'a> Values<'a> for Each<'a> {
+impl<'a> Values<'a> for PerElement<'a> {
     #[inline(always)]
     fn take(table: &'a [f64], first: usize, len: usize) -> Self {
         Self(&table[first..first + len])
@@ -57,7 +57,7 @@ impl<'a> Values<'a> for Each<'a> {
     }
 }
 
-impl Beside for Each<'_> {
+impl Beside for PerElement<'_> {
     type Item = f64;
 
     #[inline(always)]
@@ -76,10 +76,10 @@ impl Beside for Each<'_> {
 macro_rules! by_variation {
     ($run:expr, $self:ident.$function:ident($($argument:expr),*)) => {
         match ($run.set_stride == 0, $run.affine_stride == 0) {
-            (true, true) => $self.$function::<Same, Same>($($argument),*),
-            (true, false) => $self.$function::<Same, Each>($($argument),*),
-            (false, true) => $self.$function::<Each, Same>($($argument),*),
-            (false, false) => $self.$function::<Each, Each>($($argument),*),
+            (true, true) => $self.$function::<Broadcast, Broadcast>($($argument),*),
+            (true, false) => $self.$function::<Broadcast, PerElement>($($argument),*),
+            (false, true) => $self.$function::<PerElement, Broadcast>($($argument),*),
+            (false, false) => $self.$function::<PerElement, PerElement>($($argument),*),
         }
     };
 }

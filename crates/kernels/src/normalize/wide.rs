@@ -1,30 +1,31 @@
-//! Numbers of twice float64's precision and of any size, for what float64 has no room for on the way to a result that it has.
+//! Numbers with twice float64's precision and exponents of any size, for results that fit float64 while numbers on the way to
+//! them do not.
 //!
-//! They are slow, and computed with only where a result would be lost.
+//! They are slow, and used only for elements whose result would be lost otherwise.
 
-use super::scale::{exponent, times_power};
-use crate::lanes::Double;
+use super::power::{exponent, times_power};
+use crate::lanes::DoubleDouble;
 
 /// `number * 2^exponent`, always finite: the first of the pair is 0 or between 1 and 2.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wide {
-    number: Double,
+    number: DoubleDouble,
     exponent: i32,
 }
 
 impl Wide {
-    pub(super) const ZERO: Self = Self { number: Double { high: 0.0, low: 0.0 }, exponent: 0 };
+    pub(super) const ZERO: Self = Self { number: DoubleDouble { high: 0.0, low: 0.0 }, exponent: 0 };
 
     /// `number * 2^exponent`, of a finite number.
-    pub(super) fn new(number: Double, exponent: i32) -> Self {
+    pub(super) fn new(number: DoubleDouble, exponent: i32) -> Self {
         let number = number.normalized();
         if number.high == 0.0 {
             return Self { number, exponent: 0 };
         }
         let power = self::exponent(number.high.abs());
-        let Double { high, low } = number;
+        let DoubleDouble { high, low } = number;
         Self {
-            number: Double { high: times_power(high, -power), low: times_power(low, -power) },
+            number: DoubleDouble { high: times_power(high, -power), low: times_power(low, -power) },
             exponent: exponent + power,
         }
     }
@@ -40,15 +41,15 @@ impl Wide {
         if small.number.high == 0.0 || large.exponent - small.exponent > NOTHING {
             return large;
         }
-        let Double { high, low } = small.number;
+        let DoubleDouble { high, low } = small.number;
         let distance = small.exponent - large.exponent;
-        let small = Double { high: times_power(high, distance), low: times_power(low, distance) };
+        let small = DoubleDouble { high: times_power(high, distance), low: times_power(low, distance) };
         Self::new(large.number.plus(small), large.exponent)
     }
 
     pub(super) fn minus(self, other: Self) -> Self {
-        let Double { high, low } = other.number;
-        self.plus(Self { number: Double { high: -high, low: -low }, ..other })
+        let DoubleDouble { high, low } = other.number;
+        self.plus(Self { number: DoubleDouble { high: -high, low: -low }, ..other })
     }
 
     pub(super) fn times(self, other: Self) -> Self {
@@ -68,6 +69,6 @@ impl Wide {
 
 impl From<f64> for Wide {
     fn from(x: f64) -> Self {
-        Self::new(Double::from(x), 0)
+        Self::new(DoubleDouble::from(x), 0)
     }
 }

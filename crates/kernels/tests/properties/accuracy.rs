@@ -142,7 +142,7 @@ fn a_mean_that_large_elements_leave() {
 }
 
 /// The named ones, and what is like them, along every way through the kernels: in rows and columns, in one piece and in
-/// several, in slabs, of single elements, with what rounding takes from the large ones.
+/// several, in tiles, of single elements, with what rounding takes from the large ones.
 #[test]
 fn large_elements_that_cancel_in_every_layout() {
     let batch = |shape: &[usize]| (NormKind::Batch, shape.to_vec());

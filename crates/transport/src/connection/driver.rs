@@ -1,6 +1,6 @@
 //! What decides when a connection ends: its age, its silence, and the end of the server.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
 use hyper::Error;
 use hyper_util::server::graceful::GracefulConnection;
@@ -9,7 +9,12 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{handle::ConnectionHandle, metrics::Metrics, settings::Settings};
+use crate::{
+    handle::ConnectionHandle,
+    io::{Keeps, Next, SharedIo},
+    metrics::Metrics,
+    settings::Settings,
+};
 
 /// How long a client without calls has to close its connection once it was told to.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -100,10 +105,11 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// Lets HTTP run until either side ends it.
-    pub(super) async fn drive<C>(self, mut http: Pin<Box<C>>) -> End
+    /// Lets HTTP run over this stream until either side ends it.
+    pub(super) async fn drive<C, T>(self, mut http: Pin<Box<C>>, io: &SharedIo<T>) -> End
     where
         C: GracefulConnection<Error = Error>,
+        T: Keeps,
     {
         let Self { connection, settings, metrics, mut draining, began } = self;
         let age = (!settings.max_connection_age.is_zero()).then(|| jittered(settings.max_connection_age));
@@ -141,12 +147,18 @@ impl Driver {
             };
             tokio::select! {
                 biased;
-                served = &mut http => {
+                served = poll_fn(|cx| loop {
+                    let polled = http.as_mut().poll(cx);
+                    if polled.is_ready() || io.lock().http_waits(cx) == Next::Wait {
+                        return polled;
+                    }
+                }) => {
                     if let Err(error) = &served {
                         tracing::debug!(%error, source = ?std::error::Error::source(error), "a connection failed");
                     }
                     return End::Finished;
                 }
+                () = connection.stalled() => return End::Cut,
                 // An error says that the server is gone altogether.
                 _ = draining.wait_for(|&draining| draining), if !drains => {
                     drains = true;

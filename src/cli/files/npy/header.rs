@@ -1,10 +1,10 @@
 //! The header of a `.npy` file: a dictionary as Python writes it, of exactly three keys, as old and new NumPy and others
 //! write them.
 
+use super::super::MAX_RANK;
+
 /// NumPy itself takes no more than 10,000 bytes; a shape of 64 dimensions needs less than 2,000.
 const MAX_LEN: usize = 1 << 16;
-/// NumPy's own limit on dimensions.
-pub(super) const MAX_RANK: usize = 64;
 
 /// What the header says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,16 +14,16 @@ use crate::{
     streams::Blocking,
 };
 
-/// A file that was put in its place, and what makes that undone.
+/// A file that was put in its place, and how to undo that.
 struct Placed {
     real: PathBuf,
     /// What was there before, under another name.
     before: Option<TempPath>,
 }
 
-/// Puts all files in their places; whoever looks finds the old one or the whole new one. What cannot be taken back,
-/// because others may have read it already, goes out before any file has changed; until then nothing is lost if this is
-/// dropped. `stage` is told how far it has come.
+/// Puts all files in their places; at every moment a name leads to the old file or to the whole new one. Streams, which cannot be
+/// taken back, are written before any file changes; until then nothing is lost if this is dropped. `stage` is told how far
+/// it has come.
 pub(in crate::cli) async fn commit(outputs: Vec<Output>, stage: &Stage) -> Result<(), Error> {
     let mut files = Vec::new();
     let mut streams = Vec::new();
@@ -36,6 +36,9 @@ pub(in crate::cli) async fn commit(outputs: Vec<Output>, stage: &Stage) -> Resul
     for (path, file, stream) in streams {
         let stage = stage.clone();
         blocking(move || copy(&file, stream, &stage).map_err(|error| cannot_write(&path, error))).await?;
+    }
+    if !files.is_empty() {
+        stage.places();
     }
     place(files)?;
     stage.is_done();
@@ -80,7 +83,7 @@ fn keep(real: &Path) -> io::Result<Option<TempPath>> {
     match linked {
         Ok(linked) => Ok(Some(linked.into_temp_path())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        // Nothing is lost that way but the way back from an error that hardly ever happens.
+        // Without it only the way back from a later error is lost.
         Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => Ok(None),
         Err(error) => Err(error),
     }
@@ -95,7 +98,7 @@ impl Placed {
     }
 }
 
-/// Copies a file to where bytes go one after another. A reader that has gone has read enough.
+/// Copies a file to a stream. A reader that has closed its end is no error.
 fn copy(mut file: &File, stream: File, stage: &Stage) -> io::Result<()> {
     file.rewind()?;
     match copy_all(file, Blocking(stream), stage) {

@@ -5,7 +5,7 @@ use std::{
     io,
     os::unix::{
         ffi::OsStrExt as _,
-        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, fchown},
+        fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, fchown},
     },
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,6 +14,7 @@ use std::{
 use rustix::{
     fs::{FallocateFlags, fallocate},
     io::Errno,
+    process::geteuid,
 };
 
 use super::{
@@ -21,6 +22,7 @@ use super::{
         Contents, Form, Format, Read, STANDARD,
         identity::{Identity, descriptor, duplicate, folder, follow, names_standard_output},
         npy, safetensors, shards,
+        source::{in_temporary_folder, nameless},
     },
     Output, Place, cannot_write,
 };
@@ -172,7 +174,7 @@ impl Target {
                 Some(number) => duplicate(number),
                 None => File::options().write(true).open(path),
             };
-            (tempfile::tempfile().map_err(refuse)?, Place::Stream(stream.map_err(refuse)?))
+            (nameless().map_err(refuse)?, Place::Stream(stream.map_err(refuse)?))
         } else {
             let (file, place) = beside(path, *overwrite).map_err(refuse)?;
             (file, place)
@@ -181,7 +183,11 @@ impl Target {
         {
             // Not every file system can reserve room.
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-            Err(error) => return Err(cannot_write(path, error)),
+            Err(error) => {
+                let error = io::Error::from(error);
+                let is_temporary = matches!(place, Place::Stream(_));
+                return Err(refuse(if is_temporary { in_temporary_folder(&error) } else { error }));
+            }
         }
         Ok(Output { path: path.clone(), file: Arc::new(file), place })
     }
@@ -202,16 +208,27 @@ fn beside(path: &Path, overwrite: bool) -> io::Result<(File, Place)> {
         if existing.permissions().readonly() {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is read-only"));
         }
+        let owner = |file: &Metadata| (file.mode(), file.uid());
+        if !may_replace(owner(&fs::metadata(folder(&real))?), owner(existing), geteuid().as_raw()) {
+            let reason = "it is another user's, and its folder lets only the owner of a file replace it";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+        }
     }
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".evenkeel-");
-    // Temporary files are for their owner's eyes; this one becomes a file like others, as the umask allows.
-    builder.permissions(fs::Permissions::from_mode(0o666));
-    let (file, temporary) = builder.tempfile_in(folder(&real))?.into_parts();
+    // Temporary files are for their owner's eyes; this one becomes a file like others, as the umask allows. And an error names
+    // the folder's file that was asked for, not the temporary one.
+    let create = |path: &Path| File::options().read(true).write(true).create_new(true).mode(0o666).open(path);
+    let (file, temporary) = tempfile::Builder::new().prefix(".evenkeel-").make_in(folder(&real), create)?.into_parts();
     if let Some(existing) = &existing {
         keep(&file, existing)?;
     }
     Ok((file, Place::Beside { temporary, real, overwrite }))
+}
+
+/// Whether a file may be replaced in a folder, both with their modes and owners, by this user. In a sticky folder such as
+/// `/tmp` only the owner of either may: not even a second name of the file could be removed again.
+fn may_replace((mode, of_folder): (u32, u32), (_, of_file): (u32, u32), user: u32) -> bool {
+    const STICKY: u32 = 0o1000;
+    mode & STICKY == 0 || [0, of_folder, of_file].contains(&user)
 }
 
 /// Gives a file the mode of another, and its owner where that is allowed.
@@ -242,4 +259,24 @@ fn is_stream(path: &Path) -> bool {
 fn is_of_folder(path: &Path) -> bool {
     let name = path.as_os_str().as_bytes();
     [&b"/"[..], b"/.", b"/.."].iter().any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_replace;
+
+    #[test]
+    fn in_a_sticky_folder_files_belong_to_their_owners() {
+        for (mode, of_folder, of_file, user, expected) in [
+            (0o1777, 0, 7, 7, true),
+            (0o1777, 0, 0, 7, false),
+            (0o1777, 0, 8, 7, false),
+            (0o1777, 7, 8, 7, true),
+            (0o1777, 8, 8, 0, true),
+            (0o777, 0, 0, 7, true),
+        ] {
+            let given = may_replace((mode, of_folder), (0o666, of_file), user);
+            assert_eq!(given, expected, "{mode:o} {of_folder} {of_file} {user}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! Gradients of weights that are added again, term by term, in numbers of any size.
+//! Gradients of weights that are added a second time, term by term, in numbers of any size.
 //!
-//! So are those that are beyond float64 on the way, and those of float64 elements that lie so close to their mean that what its
-//! tail lacks may be most of a sum whose terms cancel.
+//! This is done if the sum left float64's range on the way, and if float64 elements lie so close to their mean that the error of
+//! its tail may be most of a sum whose terms cancel.
 
 use rayon::prelude::*;
 
@@ -9,13 +9,13 @@ use super::{
     super::{
         layout::Position,
         mean::SharedExponents,
+        power::times_power,
         reduce::{Over, members},
-        scale::times_power,
         wide::Wide,
     },
     Part,
 };
-use crate::{Checkpoint, DType, Element, Error, lanes::Double};
+use crate::{Checkpoint, DType, Element, Error, lanes::DoubleDouble};
 
 /// How many times the error that a mean's tail makes goes into a sum that is right in spite of it, less some powers of two: it is
 /// 2^-53 of the tails.
@@ -40,11 +40,13 @@ impl Part<'_> {
         // Twice what it is of any target, so that no rounding hides one.
         let bound = 2.0 * TAILS * times_power(most, largest.clamp(-1100, 1100));
         let is_doubtful = |sum: f64| !sum.is_finite() || sum.abs() < bound;
-        sums.par_iter_mut().enumerate().filter(|(_, [sum, _])| is_doubtful(*sum)).try_for_each(|(target, [sum, _])| {
-            checkpoint.check()?;
-            *sum = self.weight_again::<E>(dy, target, *sum);
-            Ok(())
-        })
+        sums.par_iter_mut().enumerate().with_min_len(64).filter(|(_, [sum, _])| is_doubtful(*sum)).try_for_each(
+            |(target, [sum, _])| {
+                checkpoint.check()?;
+                *sum = self.weight_again::<E>(dy, target, *sum);
+                Ok(())
+            },
+        )
     }
 
     /// The largest part that a tail is of a deviation; 0 where means have none.
@@ -63,9 +65,9 @@ impl Part<'_> {
             E::decode_from(dy, offset, &mut dy_of_x);
             let ([x], [dy]) = (x, dy_of_x);
             let statistics = &self.statistics;
-            let mean = Double { high: statistics.mean[set], low: statistics.tail[set] };
+            let mean = DoubleDouble { high: statistics.mean[set], low: statistics.tail[set] };
             let number = |list: &[f64]| list.get(set).copied().filter(|x| x.is_finite()).unwrap_or(0.0);
-            let rstd = Double { high: statistics.rstd[set], low: number(&statistics.rstd_tail) };
+            let rstd = DoubleDouble { high: statistics.rstd[set], low: number(&statistics.rstd_tail) };
             if !(x.is_finite() && dy.is_finite() && mean.high.is_finite() && rstd.high.is_finite()) {
                 let term = (x - mean.high - mean.low) * rstd.high * dy;
                 if term.is_nan() {

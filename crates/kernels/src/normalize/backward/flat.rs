@@ -1,12 +1,12 @@
-//! Sets that are divided by eps, since their norm is smaller: no element of theirs changes what they are divided by.
+//! Sets that are divided by eps because their norm is smaller: their gradient has no slope, since no element changes eps.
 
 use evenkeel_exact::ExactSum;
 use rayon::prelude::*;
 
 use super::{
     super::{
+        power::times_power,
         reduce::{Over, members},
-        scale::times_power,
     },
     Part,
     slopes::Slopes,
@@ -25,7 +25,7 @@ pub(super) fn flatten<E: Element>(
     slopes: &mut Slopes,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    /// How far off the root of the sum of the squares may be, as a part of itself: by far more than it is.
+    /// A generous bound on the relative error of the root of the sum of the squares.
     const ERROR: f64 = 1.0 / (1u64 << 40) as f64;
     if least == 0.0 {
         return Ok(());

@@ -14,7 +14,7 @@ use super::{
     },
     slopes::Slopes,
 };
-use crate::{DType, lanes::Double};
+use crate::{DType, lanes::DoubleDouble};
 
 /// Statistics and slopes of all sets.
 pub(in super::super) struct MergedGradients {
@@ -33,21 +33,21 @@ impl MergedGradients {
         let of_set = |(set, measured): (usize, &SetStatistics)| {
             let all = statistics.all();
             let scale = all.scale(set);
-            let rstd = Double { high: all.rstd[set], low: all.rstd_tail.get(set).copied().unwrap_or(0.0) };
-            let weight = Double::from(weight(set));
+            let rstd = DoubleDouble { high: all.rstd[set], low: all.rstd_tail.get(set).copied().unwrap_or(0.0) };
+            let weight = DoubleDouble::from(weight(set));
             let mean = pair(measured.mean_gradient(), 0).times(weight);
             // Where elements are multiplied by a power of two, so is their distance from the mean.
             let slope = pair(measured.mean_gradient_times_deviation(), scale).times(rstd).times(weight);
             if dtype == DType::F64 { [mean, slope.times(rstd)] } else { [mean, slope] }.map(finite)
         };
-        let sets: Vec<[Double; 2]> = partial.sets().par_iter().enumerate().with_min_len(16).map(of_set).collect();
+        let sets: Vec<[DoubleDouble; 2]> = partial.sets().par_iter().enumerate().with_min_len(16).map(of_set).collect();
         let list = |quantity: usize| -> [Vec<f64>; 2] {
             let pairs = sets.iter().map(|set| set[quantity]);
             if dtype == DType::F64 {
-                let (high, low) = pairs.map(|Double { high, low }| (high, low)).unzip();
+                let (high, low) = pairs.map(|DoubleDouble { high, low }| (high, low)).unzip();
                 [high, low]
             } else {
-                [pairs.map(Double::value).collect(), Vec::new()]
+                [pairs.map(DoubleDouble::value).collect(), Vec::new()]
             }
         };
         let slopes = Slopes { mean_g: list(0), slope: list(1) };
@@ -61,12 +61,12 @@ impl MergedGradients {
 }
 
 /// A quotient times `2^scale`; NaN if there is none.
-fn pair(quotient: Option<Quotient>, scale: i32) -> Double {
+fn pair(quotient: Option<Quotient>, scale: i32) -> DoubleDouble {
     let [high, low] = quotient.map_or([f64::NAN; 2], |quotient| quotient.rounded(scale));
-    Double { high, low }
+    DoubleDouble { high, low }
 }
 
 /// What is not finite has no slope anywhere in its set.
-fn finite(number: Double) -> Double {
-    if number.high.is_finite() { number.normalized() } else { Double::from(f64::NAN) }
+fn finite(number: DoubleDouble) -> DoubleDouble {
+    if number.high.is_finite() { number.normalized() } else { DoubleDouble::from(f64::NAN) }
 }

@@ -1,7 +1,7 @@
 //! How the statistics of a set depend on its elements.
 
-/// The mean of g over each set and what multiplies each element, with what their rounding left over (empty where that is
-/// not kept). What multiplies it is that of [`singly`](super::singly) or [`doubly`](super::doubly).
+/// The mean of g over each set, and the slope by which each deviation (in [`double_double`](super::double_double)) or each xh
+/// (in [`f64_accum`](super::f64_accum)) is multiplied; both with what rounding left over, which is empty if it is not kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slopes {
     pub(super) mean_g: [Vec<f64>; 2],

@@ -5,16 +5,12 @@ use rayon::prelude::*;
 
 use super::{
     super::{
-        denominator::Denominator,
-        kind::NormKind,
-        mean::Triple,
-        plan::Plan,
-        scale::{exponent_of, times_power},
-        statistics::{CLOSE, Statistics},
+        denominator::Denominator, kind::NormKind, mean::Triple, measure::CLOSE, plan::Plan, power::times_power,
+        scale::exponent_of, statistics::Statistics,
     },
     StatisticsPartial,
 };
-use crate::{DType, lanes::Double};
+use crate::{DType, lanes::DoubleDouble};
 
 /// The statistics of all sets.
 pub(in super::super) struct Merged {
@@ -28,7 +24,7 @@ pub(in super::super) struct Merged {
 struct Set {
     mean: Triple,
     var: f64,
-    rstd: Double,
+    rstd: DoubleDouble,
     scale: i32,
 }
 
@@ -84,14 +80,14 @@ fn of_set(set: &SetStatistics, kind: NormKind, denominator: Denominator, dtype: 
     if dtype != DType::F64 {
         let [high, low] = mean.map_or([0.0; 2], |mean| mean.rounded(0));
         let [var] = squares.rounded(0);
-        return Set { mean: Triple { pair: Double { high, low }, rest: 0.0 }, var, ..Set::default() };
+        return Set { mean: Triple { pair: DoubleDouble { high, low }, rest: 0.0 }, var, ..Set::default() };
     }
     // No element of a set without a spread is at any distance from the mean.
     let scale = if centred && squares.is_zero() { 0 } else { scale(set, denominator) };
     let [high, low, rest] = mean.map_or([0.0; 3], |mean| mean.rounded(scale));
     let [var, var_low] = squares.rounded(2 * scale);
-    let rstd = denominator.reciprocal_doubly(Double { high: var, low: var_low }, scale);
-    Set { mean: Triple { pair: Double { high, low }, rest }, var, rstd, scale }
+    let rstd = denominator.reciprocal_double_double(DoubleDouble { high: var, low: var_low }, scale);
+    Set { mean: Triple { pair: DoubleDouble { high, low }, rest }, var, rstd, scale }
 }
 
 /// NaN and infinities are what IEEE 754 makes of the sums.
@@ -99,8 +95,8 @@ fn of_nonfinite_set(set: &SetStatistics, centred: bool, denominator: Denominator
     let is_infinite = !centred && set.elements > 0 && set.nan_elements == 0;
     let (mean, var) =
         (if centred { set.nonfinite_mean() } else { 0.0 }, if is_infinite { f64::INFINITY } else { f64::NAN });
-    let rstd = Double::from(denominator.reciprocal(var));
-    Set { mean: Triple { pair: Double::from(mean), rest: 0.0 }, var, rstd, scale: 0 }
+    let rstd = DoubleDouble::from(denominator.reciprocal(var));
+    Set { mean: Triple { pair: DoubleDouble::from(mean), rest: 0.0 }, var, rstd, scale: 0 }
 }
 
 /// The exponent of the power of two by which elements are multiplied, as it is for those of an input itself: the norm of all of

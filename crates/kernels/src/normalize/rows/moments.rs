@@ -3,7 +3,7 @@
 use super::super::{denominator::Denominator, mean};
 use crate::{
     dtype::Exponents,
-    lanes::{BLOCK, Double, LANES, Lanes},
+    lanes::{BLOCK, DoubleDouble, LANES, Lanes},
     parallel::CHUNK,
 };
 
@@ -26,7 +26,7 @@ impl Moments {
         let (mean, var) = if is_centred {
             centred(elements)
         } else {
-            (Double::from(0.0), sum_of_squares(elements, 0.0) / denominator.share)
+            (DoubleDouble::from(0.0), sum_of_squares(elements, 0.0) / denominator.share)
         };
         Self::new(mean, var, denominator)
     }
@@ -42,11 +42,11 @@ impl Moments {
     #[inline(always)]
     pub(super) fn uncentred<const FUSED: bool>(elements: &[Bytes], denominator: Denominator) -> Self {
         let squares = sum_of_own_squares::<FUSED>(elements) / denominator.share;
-        Self::new(Double::from(0.0), squares, denominator)
+        Self::new(DoubleDouble::from(0.0), squares, denominator)
     }
 
     #[inline(always)]
-    pub(super) fn new(mean: Double, var: f64, denominator: Denominator) -> Self {
+    pub(super) fn new(mean: DoubleDouble, var: f64, denominator: Denominator) -> Self {
         Self { mean: mean.high, tail: mean.low, var, rstd: denominator.reciprocal(var) }
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn number(bytes: Bytes) -> f64 {
 /// the square of the mean of the differences too much; where that is much more than the variance, so that what rounding
 /// took of it counts, they are added once more, as differences from the mean.
 #[inline(always)]
-fn centred(elements: &[Bytes]) -> (Double, f64) {
+fn centred(elements: &[Bytes]) -> (DoubleDouble, f64) {
     const TOO_FAR: f64 = 64.0;
     let n = elements.len() as f64;
     let origin = number(elements[0]);
@@ -84,7 +84,7 @@ fn centred(elements: &[Bytes]) -> (Double, f64) {
 ///
 /// Not inlined, as [`Lanes::sum`] is not, and for its reason.
 #[inline(never)]
-fn settled(mean: Double, var: f64, elements: &[Bytes]) -> Double {
+fn settled(mean: DoubleDouble, var: f64, elements: &[Bytes]) -> DoubleDouble {
     if mean::is_certain::<f32>(mean, var, TERMS) {
         return mean;
     }
@@ -96,7 +96,7 @@ const TERMS: usize = CHUNK / LANES;
 
 /// The sum of the elements, and that of the squares of their differences from an origin.
 struct Pass {
-    sum: Double,
+    sum: DoubleDouble,
     squares: f64,
     /// Whether nothing was lost of the sum. May say no where nothing was.
     is_exact: bool,
@@ -130,7 +130,7 @@ fn one_pass(elements: &[Bytes], origin: f64) -> Pass {
     }
     let reach = magnitudes.reach();
     let (sum, is_exact) = if reach.holds(elements.len()) {
-        (Double::from(sums.plain_total()), true)
+        (DoubleDouble::from(sums.plain_total()), true)
     } else if reach.holds(elements.len().div_ceil(LANES)) {
         (sums.sum(), true)
     } else {
@@ -160,7 +160,7 @@ impl Rest {
 
 /// The sum of elements between which there are too many powers of two for float64 alone.
 #[inline(never)]
-fn sum_of_each(elements: &[Bytes]) -> Double {
+fn sum_of_each(elements: &[Bytes]) -> DoubleDouble {
     let mut lanes = Lanes::new();
     let (whole, rest) = elements.as_flattened().as_chunks::<{ BLOCK * size_of::<f32>() }>();
     whole.iter().for_each(|elements| lanes.add_elements::<f32>(elements));

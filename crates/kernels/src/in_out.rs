@@ -7,25 +7,25 @@ use crate::{
     dtype::{Beside, Real},
 };
 
-/// A stretch of elements, as bytes, and where their results go.
-pub(crate) enum Stretch<'a> {
-    /// To `output`, which has room for just them.
+/// Neighbouring elements, as bytes, and where their results are written.
+pub(crate) enum InOut<'a> {
+    /// Results go to `output`, which is as long as `input`.
     Apart { input: &'a [u8], output: &'a mut [u8] },
-    /// To where they are.
+    /// Results replace the elements.
     InPlace(&'a mut [u8]),
 }
 
-impl<'a> Stretch<'a> {
-    /// The bytes.
+impl<'a> InOut<'a> {
+    /// The number of bytes.
     pub(crate) fn len(&self) -> usize {
         self.input().len()
     }
 
-    /// The same for a while.
-    pub(crate) fn reborrow(&mut self) -> Stretch<'_> {
+    /// Borrows it, as `&mut *x` does for a reference.
+    pub(crate) fn reborrow(&mut self) -> InOut<'_> {
         match self {
-            Self::Apart { input, output } => Stretch::Apart { input, output },
-            Self::InPlace(data) => Stretch::InPlace(data),
+            Self::Apart { input, output } => InOut::Apart { input, output },
+            Self::InPlace(data) => InOut::InPlace(data),
         }
     }
 
@@ -37,7 +37,7 @@ impl<'a> Stretch<'a> {
         }
     }
 
-    /// Where the results go, with the elements in it.
+    /// The memory of the results, after the elements were copied to it.
     pub(crate) fn copied(self) -> &'a mut [u8] {
         match self {
             Self::Apart { input, output } => {
@@ -48,14 +48,14 @@ impl<'a> Stretch<'a> {
         }
     }
 
-    /// Where the results go; what is there is not the elements, or not any more.
+    /// The memory of the results, for a caller that has read the elements.
     pub(crate) fn output(self) -> &'a mut [u8] {
         match self {
             Self::Apart { output, .. } | Self::InPlace(output) => output,
         }
     }
 
-    /// What `write` writes of the elements to their place, which may have to be copied before.
+    /// Calls `write` with the elements and the memory of their results; elements that are to be replaced are copied first.
     pub(crate) fn with_both<T>(self, write: impl FnOnce(&[u8], &mut [u8]) -> T) -> T {
         match self {
             Self::Apart { input, output } => write(input, output),

@@ -1,31 +1,40 @@
 //! What precedes a message: whether it is compressed, and its length.
 
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
-use evenkeel_proto::bulk::PREFIX;
+
+/// The bytes of a prefix: whether the message is compressed, in one, and its length in four.
+pub const PREFIX: usize = 5;
 
 /// A prefix that comes in parts, or has not begun to.
 #[derive(Debug)]
-pub(crate) struct Prefix {
+pub struct Prefix {
     bytes: [u8; PREFIX],
     filled: usize,
 }
 
 /// What a prefix says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Announced {
+pub struct Announced {
     /// 1: the message is compressed.
-    pub(crate) flag: u8,
+    pub flag: u8,
     /// The message's, in bytes.
-    pub(crate) length: u32,
+    pub length: u32,
+}
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Prefix {
-    pub(crate) const fn new() -> Self {
+    /// Nothing of it has come.
+    pub const fn new() -> Self {
         Self { bytes: [0; PREFIX], filled: 0 }
     }
 
     /// Takes from the beginning of `input` what belongs to it. When all of it is there that is returned, and another may come.
-    pub(crate) fn take(&mut self, input: &mut impl Buf) -> Option<Announced> {
+    pub fn take(&mut self, input: &mut impl Buf) -> Option<Announced> {
         let here = input.remaining().min(PREFIX - self.filled);
         input.copy_to_slice(&mut self.bytes[self.filled..self.filled + here]);
         self.filled += here;
@@ -38,27 +47,48 @@ impl Prefix {
     }
 
     /// Whether nothing of it has come.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.filled == 0
     }
 }
 
 impl Announced {
-    pub(crate) fn is_compressed(self) -> bool {
+    /// A message of `len` bytes that is not compressed.
+    ///
+    /// # Panics
+    /// If it has 4 GiB, which the prefix cannot say.
+    pub fn plain(len: usize) -> Self {
+        let length = u32::try_from(len).expect("both sides hold messages to a limit, which fits");
+        Self { flag: 0, length }
+    }
+
+    /// That of the message which begins with these bytes; `None`: they are too few.
+    pub fn of(mut bytes: &[u8]) -> Option<Self> {
+        Prefix::new().take(&mut bytes)
+    }
+
+    /// Whether the message is compressed.
+    pub fn is_compressed(self) -> bool {
         self.flag != 0
     }
 
-    /// The length as one of memory.
-    pub(crate) fn len(self) -> usize {
+    /// The length of the message as one of memory.
+    #[expect(clippy::len_without_is_empty, reason = "it is the length of a message, which may well be empty")]
+    pub fn len(self) -> usize {
         usize::try_from(self.length).unwrap_or(usize::MAX)
     }
 
     /// As it is sent.
-    pub(crate) fn to_bytes(self) -> Bytes {
+    pub fn to_bytes(self) -> Bytes {
         let mut bytes = BytesMut::with_capacity(PREFIX);
+        self.put(&mut bytes);
+        bytes.freeze()
+    }
+
+    /// Writes it as it is sent.
+    pub fn put(self, bytes: &mut BytesMut) {
         bytes.put_u8(self.flag);
         bytes.put_u32(self.length);
-        bytes.freeze()
     }
 }
 

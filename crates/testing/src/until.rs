@@ -1,5 +1,5 @@
 //! Waiting for what must come, up to a limit: a test for which it does not come fails, and says what that was, where it
-//! would hang otherwise. The tests of other folders include this file.
+//! would hang otherwise.
 
 use std::{
     thread,
@@ -9,27 +9,27 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 /// Whatever is waited for comes by then, or never does: long enough for a machine that hangs, and no measure of speed.
-pub(crate) const NEVER: Duration = Duration::from_secs(300);
+pub const NEVER: Duration = Duration::from_secs(300);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// What is said of a wait for this that has come to its end.
-pub(crate) fn in_vain(what: &str) -> String {
+pub fn in_vain(what: &str) -> String {
     format!("waited for {NEVER:?} in vain: {what}")
 }
 
 /// What this future comes to.
-pub(crate) async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
+pub async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
     timeout(NEVER, event).await.unwrap_or_else(|_| panic!("{}", in_vain(what)))
 }
 
 /// Looks again and again until it is so.
-pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     until_some(what, async || is_so().await.then_some(())).await;
 }
 
 /// Looks again and again until there is something.
-pub(crate) async fn until_some<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until_some<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let found = async {
         loop {
             match look().await {
@@ -43,7 +43,7 @@ pub(crate) async fn until_some<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
 
 /// As [`until_some`], on a thread that may wait.
 #[track_caller]
-pub(crate) fn until_some_here<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until_some_here<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look() {

@@ -1,5 +1,4 @@
 //! What a process writes. Reading it from a process that writes no more, and does not end, fails at the limit of every wait.
-//! The tests of other folders include this file.
 
 use std::{
     io::{self, Read},
@@ -12,7 +11,7 @@ use crate::until::{NEVER, in_vain};
 
 /// The reader's end of a pipe.
 #[derive(Debug)]
-pub(crate) struct Pipe<T>(pub(crate) T);
+pub struct Pipe<T>(pub T);
 
 impl<T: Read + AsFd> Read for Pipe<T> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {

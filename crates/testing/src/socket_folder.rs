@@ -1,10 +1,10 @@
-//! Folders for Unix domain sockets: those of the client crate include this file.
+//! Folders for Unix domain sockets.
 
 use tempfile::TempDir;
 
 /// A folder whose sockets have short enough paths: the kernel takes no more than 107 bytes, and where temporary files are kept
 /// may be further away than that.
-pub(crate) fn socket_folder() -> TempDir {
+pub fn socket_folder() -> TempDir {
     const LONGEST: usize = 80;
     let folder = tempfile::tempdir().expect("a folder can be made");
     if folder.path().as_os_str().len() <= LONGEST {

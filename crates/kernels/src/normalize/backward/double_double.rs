@@ -8,43 +8,40 @@ use super::{
         apply::Map,
         extremes::close_deviation,
         layout::Position,
+        measure::with_rest,
         plan::Plan,
+        power::{power, times_power},
         reduce::{Over, Terms, sums},
-        scale::{power, times_power},
-        statistics::with_rest,
-        values::{Each, Same, Values, by_variation},
+        values::{Broadcast, PerElement, Values, by_variation},
     },
     Part,
     slopes::Slopes,
 };
-use crate::{
-    Checkpoint, Element as _, Error,
-    lanes::{BLOCK, Double},
-};
+use crate::{Checkpoint, Element as _, Error, lanes::DoubleDouble};
 
 /// Pairs beside the elements of a run.
 #[derive(Clone, Copy)]
-struct Doubles<V> {
+struct DoubleDoubles<V> {
     high: V,
     low: V,
 }
 
-impl<'a, V: Values<'a>> Doubles<V> {
+impl<'a, V: Values<'a>> DoubleDoubles<V> {
     #[inline(always)]
     fn take(high: &'a [f64], low: &'a [f64], first: usize, len: usize) -> Self {
         Self { high: V::take(high, first, len), low: V::take(low, first, len) }
     }
 
     #[inline(always)]
-    fn at(&self, index: usize) -> Double {
-        Double { high: self.high.at(index), low: self.low.at(index) }
+    fn at(&self, index: usize) -> DoubleDouble {
+        DoubleDouble { high: self.high.at(index), low: self.low.at(index) }
     }
 }
 
 impl<'a> Part<'a> {
     #[inline(always)]
-    fn means<'s, S: Values<'s>>(&'s self, at: Position, len: usize) -> Doubles<S> {
-        Doubles::take(&self.statistics.mean, &self.statistics.tail, at.set, len)
+    fn means<'s, S: Values<'s>>(&'s self, at: Position, len: usize) -> DoubleDoubles<S> {
+        DoubleDoubles::take(&self.statistics.mean, &self.statistics.tail, at.set, len)
     }
 
     /// What the tails of the means lack, if that counts for any set; NaN where it does not.
@@ -55,8 +52,8 @@ impl<'a> Part<'a> {
     }
 
     #[inline(always)]
-    fn rstds<'s, S: Values<'s>>(&'s self, at: Position, len: usize) -> Doubles<S> {
-        Doubles::take(&self.statistics.rstd, &self.statistics.rstd_tail, at.set, len)
+    fn rstds<'s, S: Values<'s>>(&'s self, at: Position, len: usize) -> DoubleDoubles<S> {
+        DoubleDoubles::take(&self.statistics.rstd, &self.statistics.rstd_tail, at.set, len)
     }
 
     #[inline(always)]
@@ -67,13 +64,13 @@ impl<'a> Part<'a> {
 
 /// An element's difference from the mean.
 #[inline(always)]
-fn deviation(x: f64, mean: Double) -> Double {
-    Double::from(x).minus(mean)
+fn deviation(x: f64, mean: DoubleDouble) -> DoubleDouble {
+    DoubleDouble::from(x).minus(mean)
 }
 
 /// As [`deviation`], with all the digits of an element next to the mean. Of a rest that is NaN, it is the same to the bit.
 #[inline(always)]
-fn deviation_with(rest: f64, x: f64, mean: Double) -> Double {
+fn deviation_with(rest: f64, x: f64, mean: DoubleDouble) -> DoubleDouble {
     if rest.is_nan() { deviation(x, mean) } else { close_deviation(x, mean, rest) }
 }
 
@@ -107,9 +104,9 @@ impl Terms<3> for AffineTerms<'_> {
     fn write(&self, at: Position, [product, dy, rest]: [&mut [f64]; 3]) {
         self.0.write(at, dy, product);
         if self.0.part.layout.run().set_stride == 0 {
-            self.multiply::<Same>(at, product, dy, rest);
+            self.multiply::<Broadcast>(at, product, dy, rest);
         } else {
-            self.multiply::<Each>(at, product, dy, rest);
+            self.multiply::<PerElement>(at, product, dy, rest);
         }
     }
 }
@@ -120,9 +117,10 @@ impl<'a> AffineTerms<'a> {
         let part = self.0.part;
         let (mean, rstd) = (part.means::<S>(at, dy.len()), part.rstds::<S>(at, dy.len()));
         for (i, ((product, rest), &dy)) in product.iter_mut().zip(rest).zip(dy).enumerate() {
-            let Double { high, low } = rstd.at(i);
-            let rstd = Double { high: high * LIFT, low: low * LIFT };
-            Double { high: *product, low: *rest } = deviation(*product, mean.at(i)).times(rstd).times(Double::from(dy));
+            let DoubleDouble { high, low } = rstd.at(i);
+            let rstd = DoubleDouble { high: high * LIFT, low: low * LIFT };
+            DoubleDouble { high: *product, low: *rest } =
+                deviation(*product, mean.at(i)).times(rstd).times(DoubleDouble::from(dy));
         }
     }
 }
@@ -157,15 +155,15 @@ impl<'a> SetTerms<'a> {
         at: Position,
         [g, product]: [&mut [f64]; 2],
         [g_rest, product_rest]: [&mut [f64]; 2],
-        deviation: impl Fn(f64, usize) -> Double,
+        deviation: impl Fn(f64, usize) -> DoubleDouble,
     ) {
         let weight = self.0.part.weights::<A>(at, g.len());
         let (terms, rests) = (g.iter_mut().zip(product), g_rest.iter_mut().zip(product_rest));
         for (i, ((g, product), (g_rest, product_rest))) in terms.zip(rests).enumerate() {
             let d = deviation(*product, i);
-            let exact = Double::product(*g, weight.at(i));
-            Double { high: *g, low: *g_rest } = exact;
-            Double { high: *product, low: *product_rest } = d.times(exact);
+            let exact = DoubleDouble::product(*g, weight.at(i));
+            DoubleDouble { high: *g, low: *g_rest } = exact;
+            DoubleDouble { high: *product, low: *product_rest } = d.times(exact);
         }
     }
 }
@@ -174,16 +172,17 @@ impl<'a> SetTerms<'a> {
 pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn Checkpoint) -> Result<Slopes, Error> {
     let n = plan.denominator.share;
     let sums = sums(&part.layout, Over::Sets, &SetTerms(Pairs { part, dy }), checkpoint)?;
-    let mean = |sum: Double, rest| {
-        if sum.high.is_finite() { with_rest(sum, rest).over(n).normalized() } else { Double::from(f64::NAN) }
+    let mean = |sum: DoubleDouble, rest| {
+        if sum.high.is_finite() { with_rest(sum, rest).over(n).normalized() } else { DoubleDouble::from(f64::NAN) }
     };
-    let pairs = |pairs: &mut dyn Iterator<Item = Double>| -> [Vec<f64>; 2] {
-        let (high, low) = pairs.map(|Double { high, low }| (high, low)).unzip();
+    let pairs = |pairs: &mut dyn Iterator<Item = DoubleDouble>| -> [Vec<f64>; 2] {
+        let (high, low) = pairs.map(|DoubleDouble { high, low }| (high, low)).unzip();
         [high, low]
     };
-    let mean_g = |&[g, _, rest, _]: &[Double; 4]| if plan.centred { mean(g, rest) } else { Double::from(0.0) };
-    let rstds = part.rstds::<Each<'_>>(Position { offset: 0, set: 0, affine: 0 }, sums.len());
-    let slope = |(set, &[_, product, _, rest]): (usize, &[Double; 4])| {
+    let mean_g =
+        |&[g, _, rest, _]: &[DoubleDouble; 4]| if plan.centred { mean(g, rest) } else { DoubleDouble::from(0.0) };
+    let rstds = part.rstds::<PerElement<'_>>(Position { offset: 0, set: 0, affine: 0 }, sums.len());
+    let slope = |(set, &[_, product, _, rest]): (usize, &[DoubleDouble; 4])| {
         mean(product, rest).times(rstds.at(set)).times(rstds.at(set)).normalized()
     };
     Ok(Slopes { mean_g: pairs(&mut sums.iter().map(mean_g)), slope: pairs(&mut sums.iter().enumerate().map(slope)) })
@@ -193,7 +192,7 @@ pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn C
 pub(super) fn affine_sums(part: &Part<'_>, dy: &[u8], checkpoint: &dyn Checkpoint) -> Result<Vec<[f64; 2]>, Error> {
     let terms = AffineTerms(Pairs { part, dy });
     let sums = sums(&part.layout, Over::Repetitions, &terms, checkpoint)?;
-    let values = |&[product, dy, rest]: &[Double; 3]| [with_rest(product, rest).value() / LIFT, dy.value()];
+    let values = |&[product, dy, rest]: &[DoubleDouble; 3]| [with_rest(product, rest).value() / LIFT, dy.value()];
     Ok(sums.iter().map(values).collect())
 }
 
@@ -202,9 +201,7 @@ pub(super) struct InputGradient<'a>(pub(super) &'a Part<'a>);
 
 impl Map<f64> for InputGradient<'_> {
     #[inline(always)]
-    fn write(&self, at: Position, dy: &[u8], g: &mut [f64]) {
-        let mut x = [0.0; BLOCK];
-        let x = &mut x[..g.len()];
+    fn write(&self, at: Position, dy: &[u8], g: &mut [f64], x: &mut [f64]) {
         f64::decode_from(dy, 0, g);
         f64::decode_from(&self.0.input, at.offset, x);
         let run = self.0.layout.run();
@@ -225,12 +222,14 @@ impl<'a> InputGradient<'a> {
         let (rstd, weight) = (part.rstds::<S>(at, len), part.weights::<A>(at, len));
         let Some(Slopes { mean_g: [mean_g, mean_g_low], slope: [slope, slope_low] }) = &part.slopes else {
             for (i, g) in g.iter_mut().enumerate() {
-                *g = Double::product(*g, weight.at(i)).times(rstd.at(i)).value();
+                *g = DoubleDouble::product(*g, weight.at(i)).times(rstd.at(i)).value();
             }
             return;
         };
-        let slopes =
-            [Doubles::<S>::take(mean_g, mean_g_low, at.set, len), Doubles::<S>::take(slope, slope_low, at.set, len)];
+        let slopes = [
+            DoubleDoubles::<S>::take(mean_g, mean_g_low, at.set, len),
+            DoubleDoubles::<S>::take(slope, slope_low, at.set, len),
+        ];
         let mean = part.means::<S>(at, len);
         match part.rests::<S>(at, len) {
             None => combine(g, x, weight, rstd, slopes, |x, i| deviation(x, mean.at(i))),
@@ -245,13 +244,13 @@ fn combine<'a, S: Values<'a>, A: Values<'a>>(
     g: &mut [f64],
     x: &[f64],
     weight: A,
-    rstd: Doubles<S>,
-    [mean_g, slope]: [Doubles<S>; 2],
-    deviation: impl Fn(f64, usize) -> Double,
+    rstd: DoubleDoubles<S>,
+    [mean_g, slope]: [DoubleDoubles<S>; 2],
+    deviation: impl Fn(f64, usize) -> DoubleDouble,
 ) {
     for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
         let d = deviation(x, i);
-        let sum = Double::product(*g, weight.at(i)).minus(mean_g.at(i)).minus(d.times(slope.at(i)));
+        let sum = DoubleDouble::product(*g, weight.at(i)).minus(mean_g.at(i)).minus(d.times(slope.at(i)));
         *g = sum.times(rstd.at(i)).value();
     }
 }

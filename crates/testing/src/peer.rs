@@ -8,28 +8,27 @@ use h2::{
     RecvStream, SendStream,
     client::{Builder, ResponseFuture, SendRequest},
 };
+use http::{HeaderMap, Request};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpSocket, TcpStream},
     task::JoinHandle,
 };
-use tonic::{
-    Code, Status,
-    codegen::http::{HeaderMap, Request},
-};
+use tonic::{Code, Status};
 
+pub use crate::frames::{framed, prefix};
 use crate::until::within;
 
 /// What an HTTP/2 client begins with: the magic line, and settings that change nothing.
-pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// The address of a server on a TCP port.
-pub(crate) fn address(server: &Running) -> SocketAddr {
+pub fn address(server: &Running) -> SocketAddr {
     server.local_addr().expect("it is a TCP port")
 }
 
 /// A connection from this local address, say 127.0.0.2.
-pub(crate) async fn tcp_from(local: [u8; 4], server: SocketAddr) -> TcpStream {
+pub async fn tcp_from(local: [u8; 4], server: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind((local, 0).into()).expect("all of 127.0.0.0/8 is this machine");
     socket.connect(server).await.expect("the server listens")
@@ -37,25 +36,29 @@ pub(crate) async fn tcp_from(local: [u8; 4], server: SocketAddr) -> TcpStream {
 
 /// A connection that speaks HTTP/2.
 #[derive(Debug)]
-pub(crate) struct Peer {
+pub struct Peer {
     requests: SendRequest<Bytes>,
     /// Ends when the connection does.
-    pub(crate) connection: JoinHandle<Result<(), h2::Error>>,
+    pub connection: JoinHandle<Result<(), h2::Error>>,
 }
 
 impl Peer {
-    pub(crate) async fn connect(server: SocketAddr) -> Self {
+    /// To this server.
+    pub async fn connect(server: SocketAddr) -> Self {
         Self::with(&Builder::new(), server).await
     }
 
     /// With settings of its own.
-    pub(crate) async fn with(settings: &Builder, server: SocketAddr) -> Self {
+    pub async fn with(settings: &Builder, server: SocketAddr) -> Self {
         let stream = TcpStream::connect(server).await.expect("the server listens");
         Self::over(settings, stream).await.expect("the server speaks HTTP/2")
     }
 
     /// Over any stream.
-    pub(crate) async fn over<S>(settings: &Builder, stream: S) -> Result<Self, h2::Error>
+    ///
+    /// # Errors
+    /// The server does not speak HTTP/2.
+    pub async fn over<S>(settings: &Builder, stream: S) -> Result<Self, h2::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -64,17 +67,23 @@ impl Peer {
     }
 
     /// Begins a call of the tensor service.
-    pub(crate) async fn begin(&self, method: &str) -> (ResponseFuture, SendStream<Bytes>) {
+    pub async fn begin(&self, method: &str) -> (ResponseFuture, SendStream<Bytes>) {
         self.send(request(method)).await.expect("the connection is open")
     }
 
     /// Begins any request.
-    pub(crate) async fn send(&self, request: Request<()>) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn send(&self, request: Request<()>) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
         self.requests.clone().ready().await?.send_request(request, false)
     }
 
     /// A call with this message, and its status.
-    pub(crate) async fn call(&self, method: &str, message: &[u8]) -> Result<Status, h2::Error> {
+    ///
+    /// # Errors
+    /// The stream or the connection is gone.
+    pub async fn call(&self, method: &str, message: &[u8]) -> Result<Status, h2::Error> {
         let (answer, mut body) = self.send(request(method)).await?;
         body.send_data(framed(message), true)?;
         status(answer).await
@@ -82,7 +91,7 @@ impl Peer {
 }
 
 /// A request that begins a call of the tensor service.
-pub(crate) fn request(method: &str) -> Request<()> {
+pub fn request(method: &str) -> Request<()> {
     Request::post(format!("http://evenkeel/evenkeel.v1.TensorOpsService/{method}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
@@ -90,19 +99,11 @@ pub(crate) fn request(method: &str) -> Request<()> {
         .expect("a request")
 }
 
-/// A message with its prefix.
-pub(crate) fn framed(message: &[u8]) -> Bytes {
-    let length = u32::try_from(message.len()).expect("it is small");
-    [prefix(length).as_ref(), message].concat().into()
-}
-
-/// What precedes a message of so many bytes.
-pub(crate) fn prefix(length: u32) -> Bytes {
-    [&[0][..], &length.to_be_bytes()].concat().into()
-}
-
 /// The status that a call ends with; what it answers is read and forgotten.
-pub(crate) async fn status(answer: ResponseFuture) -> Result<Status, h2::Error> {
+///
+/// # Errors
+/// The stream or the connection is gone.
+pub async fn status(answer: ResponseFuture) -> Result<Status, h2::Error> {
     within("the call ends", status_in_the_end(answer)).await
 }
 

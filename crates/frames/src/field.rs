@@ -1,0 +1,55 @@
+//! Finding a field at the end of a message that has not come as a whole.
+
+use prost::encoding::{WireType, decode_key, decode_varint};
+
+/// Where a field is in its message, in bytes from the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its key.
+    pub key: usize,
+    /// What it holds.
+    pub start: usize,
+}
+
+/// The field `number` of a message of `len` bytes, of which these are the first, if nothing comes after it. `None`: there
+/// is no such field, or its beginning has not come.
+pub fn last_field(bytes: &[u8], len: usize, number: u32) -> Option<Place> {
+    let mut rest = bytes;
+    loop {
+        let key = bytes.len() - rest.len();
+        let (tag, wire_type) = decode_key(&mut rest).ok()?;
+        let skip = match wire_type {
+            WireType::Varint => decode_varint(&mut rest).map(|_| 0).ok()?,
+            WireType::SixtyFourBit => 8,
+            WireType::ThirtyTwoBit => 4,
+            WireType::LengthDelimited => {
+                let field_len = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
+                let start = bytes.len() - rest.len();
+                if tag == number && start.checked_add(field_len) == Some(len) {
+                    return Some(Place { key, start });
+                }
+                field_len
+            }
+            WireType::StartGroup | WireType::EndGroup => return None,
+        };
+        rest = rest.get(skip..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_field_that_ends_the_message_is_found() {
+        // Field 1 is the number 300, field 2 has two bytes, field 14 three.
+        let message = [0x08, 0xAC, 0x02, 0x12, 2, 8, 9, 0x72, 3, 1, 2, 3];
+        assert_eq!(last_field(&message, message.len(), 14), Some(Place { key: 7, start: 9 }));
+        // As soon as its length has come, and not before.
+        assert_eq!(last_field(&message[..9], message.len(), 14), Some(Place { key: 7, start: 9 }));
+        assert_eq!(last_field(&message[..8], message.len(), 14), None);
+        for (len, number) in [(message.len(), 2), (message.len() + 1, 14), (message.len(), 13)] {
+            assert_eq!(last_field(&message, len, number), None, "field {number} of {len} bytes");
+        }
+    }
+}

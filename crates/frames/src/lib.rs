@@ -1,0 +1,20 @@
+//! Messages of gRPC as they are on the wire: their prefixes, and messages whose bulk, the elements of tensors, is neither copied
+//! when they are written nor when they are read.
+//!
+//! Server and client send a message as [`segments`], which are the text that describes a tensor and then its elements as they
+//! are, and both read what describes a tensor ([`Head`]) before its elements have come. Nothing here knows the contract, tonic
+//! or a connection: `evenkeel-proto` says which field is the bulk of a tensor ([`Bulk`]).
+
+mod body;
+mod bulk;
+mod field;
+mod head;
+mod prefix;
+mod segments;
+
+pub use body::SegmentBody;
+pub use bulk::Bulk;
+pub use field::{Place, last_field};
+pub use head::{HEAD_FRAMES, Head};
+pub use prefix::{Announced, PREFIX, Prefix};
+pub use segments::{encoded, opening, segments};

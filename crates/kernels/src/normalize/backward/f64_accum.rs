@@ -1,0 +1,183 @@
+//! The gradients of float32 and half elements, in float64.
+//!
+//! The slope is mean(g * xh), or the sum: dx = rstd * (g - mean(g) - xh * slope).
+
+use std::marker::PhantomData;
+
+use super::{
+    super::{
+        apply::Map,
+        layout::Position,
+        plan::Plan,
+        power::times_power,
+        reduce::{Over, Terms, sums},
+        statistics::Statistics,
+        values::{Broadcast, PerElement, Values, by_variation},
+    },
+    Part,
+    slopes::Slopes,
+};
+use crate::{Checkpoint, Element, Error, lanes::DoubleDouble};
+
+/// What an element's xh is made of, for the elements of a stretch of a run.
+#[derive(Clone, Copy)]
+struct Standard<S> {
+    mean: S,
+    tail: S,
+    rstd: S,
+}
+
+impl<'a, S: Values<'a>> Standard<S> {
+    #[inline(always)]
+    fn take(part: &'a Part<'_>, at: Position, len: usize) -> Self {
+        let take = |list: &'a [f64]| S::take(list, at.set, len);
+        let Statistics { mean, tail, rstd, .. } = &part.statistics;
+        Self { mean: take(mean), tail: take(tail), rstd: take(rstd) }
+    }
+
+    /// The xh of element `i`.
+    #[inline(always)]
+    fn of(&self, i: usize, x: f64) -> f64 {
+        (x - self.mean.at(i) - self.tail.at(i)) * self.rstd.at(i)
+    }
+}
+
+/// The elements of a part and the gradient of its outputs.
+struct Pairs<'a, E> {
+    part: &'a Part<'a>,
+    dy: &'a [u8],
+    element: PhantomData<E>,
+}
+
+impl<E: Element> Pairs<'_, E> {
+    /// Writes dy and x.
+    #[inline(always)]
+    fn write(&self, at: Position, dy: &mut [f64], x: &mut [f64]) {
+        E::decode_from(self.dy, at.offset, dy);
+        E::decode_from(&self.part.input, at.offset, x);
+    }
+}
+
+/// dy * xh and dy.
+struct AffineTerms<'a, E>(Pairs<'a, E>);
+
+impl<E: Element> Terms<2> for AffineTerms<'_, E> {
+    #[inline(always)]
+    fn write(&self, at: Position, [product, dy]: [&mut [f64]; 2]) {
+        self.0.write(at, dy, product);
+        if self.0.part.layout.run().set_stride == 0 {
+            self.multiply::<Broadcast>(at, product, dy);
+        } else {
+            self.multiply::<PerElement<'_>>(at, product, dy);
+        }
+    }
+}
+
+impl<'a, E: Element> AffineTerms<'a, E> {
+    #[inline(always)]
+    fn multiply<S: Values<'a>>(&self, at: Position, product: &mut [f64], dy: &[f64]) {
+        let standard = Standard::<S>::take(self.0.part, at, dy.len());
+        for (i, (product, &dy)) in product.iter_mut().zip(dy).enumerate() {
+            *product = standard.of(i, *product) * dy;
+        }
+    }
+}
+
+/// As [`Part::affine_sums`].
+pub(super) fn affine_sums<E: Element>(
+    part: &Part<'_>,
+    dy: &[u8],
+    checkpoint: &dyn Checkpoint,
+) -> Result<Vec<[f64; 2]>, Error> {
+    let terms = AffineTerms(Pairs { part, dy, element: PhantomData::<E> });
+    let sums = sums(&part.layout, Over::Repetitions, &terms, checkpoint)?;
+    Ok(sums.iter().map(|sums| sums.map(DoubleDouble::value)).collect())
+}
+
+/// g and g * xh.
+struct SetTerms<'a, E>(Pairs<'a, E>);
+
+impl<E: Element> Terms<2> for SetTerms<'_, E> {
+    #[inline(always)]
+    fn write(&self, at: Position, [g, product]: [&mut [f64]; 2]) {
+        self.0.write(at, g, product);
+        by_variation!(self.0.part.layout.run(), self.multiply(at, g, product));
+    }
+}
+
+impl<'a, E: Element> SetTerms<'a, E> {
+    #[inline(always)]
+    fn multiply<S: Values<'a>, A: Values<'a>>(&self, at: Position, g: &mut [f64], product: &mut [f64]) {
+        let part = self.0.part;
+        let standard = Standard::<S>::take(part, at, g.len());
+        let weight = A::take(&part.affine.weight, at.affine, g.len());
+        for (i, (g, product)) in g.iter_mut().zip(product).enumerate() {
+            *g *= weight.at(i);
+            *product = standard.of(i, *product) * *g;
+        }
+    }
+}
+
+/// The slopes of each set of a part that has its statistics.
+pub(super) fn slopes<E: Element>(
+    part: &Part<'_>,
+    plan: &Plan,
+    dy: &[u8],
+    checkpoint: &dyn Checkpoint,
+) -> Result<Slopes, Error> {
+    let n = plan.denominator.share;
+    let terms = SetTerms(Pairs { part, dy, element: PhantomData::<E> });
+    let sums = sums(&part.layout, Over::Sets, &terms, checkpoint)?;
+    let mean_g = sums.iter().map(|[g, _]| if plan.centred { mean(g.value(), n) } else { 0.0 }).collect();
+    let slope = sums.iter().map(|[_, product]| mean(product.value(), n)).collect();
+    Ok(Slopes { mean_g: [mean_g, Vec::new()], slope: [slope, Vec::new()] })
+}
+
+/// A sum, divided by n. What is not finite has no slope anywhere in its set: infinities of both signs would come and go
+/// with the signs of the elements.
+fn mean(sum: f64, n: f64) -> f64 {
+    if sum.is_finite() { sum / n } else { f64::NAN }
+}
+
+/// What the weight was divided by. Not inlined: it is next to never called, and would take room in a loop that always is.
+#[cold]
+#[inline(never)]
+fn multiply_by_power(g: &mut [f64], exponent: i32) {
+    g.iter_mut().for_each(|g| *g = times_power(*g, exponent));
+}
+
+/// dx, of dy.
+pub(super) struct InputGradient<'a>(pub(super) &'a Part<'a>);
+
+impl<E: Element> Map<E> for InputGradient<'_> {
+    #[inline(always)]
+    fn write(&self, at: Position, dy: &[u8], g: &mut [f64], x: &mut [f64]) {
+        E::decode(dy, g);
+        if self.0.slopes.is_some() {
+            E::decode_from(&self.0.input, at.offset, x);
+        }
+        by_variation!(self.0.layout.run(), self.combine(at, g, x));
+        if self.0.affine.weight_exponent != 0 {
+            multiply_by_power(g, self.0.affine.weight_exponent);
+        }
+    }
+}
+
+impl<'a> InputGradient<'a> {
+    /// `x`: of elements that have slopes.
+    #[inline(always)]
+    fn combine<S: Values<'a>, A: Values<'a>>(&self, at: Position, g: &mut [f64], x: &[f64]) {
+        let (part, len) = (self.0, g.len());
+        let weight = A::take(&part.affine.weight, at.affine, len);
+        let standard = Standard::<S>::take(part, at, len);
+        let Some(Slopes { mean_g: [mean_g, _], slope: [slope, _] }) = &part.slopes else {
+            g.iter_mut().enumerate().for_each(|(i, g)| *g = *g * weight.at(i) * standard.rstd.at(i));
+            return;
+        };
+        let (mean_g, slope) = (S::take(mean_g, at.set, len), S::take(slope, at.set, len));
+        for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
+            let xh = standard.of(i, x);
+            *g = standard.rstd.at(i) * (*g * weight.at(i) - mean_g.at(i) - xh * slope.at(i));
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! All that is known of a normalization before its elements are.
+
+use super::{
+    NormParameters, Normalization, affine::Affine, layout::Layout, measured::Merged, plan::Plan, running::Running,
+};
+use crate::{DType, Error};
+
+/// A normalization of a tensor of one dtype and shape, with what is beside the elements.
+pub(super) struct Prepared {
+    pub(super) plan: Plan,
+    /// The plan's layout; of a tensor without elements that of one element, which is never used.
+    pub(super) layout: Layout,
+    pub(super) affine: Affine,
+    pub(super) running: Option<Running>,
+    /// Statistics in the place of the input's own.
+    pub(super) merged: Option<Merged>,
+    pub(super) dtype: DType,
+    shape: Vec<usize>,
+}
+
+impl Prepared {
+    pub(super) fn new(
+        spec: &Normalization,
+        parameters: &NormParameters<'_>,
+        dtype: DType,
+        shape: &[usize],
+    ) -> Result<Self, Error> {
+        let plan = Plan::new(spec, parameters, dtype, shape)?;
+        let layout = plan.layout.clone().unwrap_or_else(|| Layout::new([].into_iter()));
+        let affine = Affine::new(parameters, &layout).with_estimates(dtype);
+        let running = Running::of(parameters);
+        let merged = parameters.statistics.map(|statistics| Merged::new(statistics, &plan, dtype));
+        Ok(Self { plan, layout, affine, running, merged, dtype, shape: shape.to_vec() })
+    }
+
+    /// The bytes of the whole tensor.
+    pub(super) fn total_len(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.dtype.size()
+    }
+}

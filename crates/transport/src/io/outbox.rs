@@ -1,0 +1,174 @@
+//! What HTTP/2 writes to a connection, sent together.
+//!
+//! HTTP/2's library must have written each frame with a payload before it makes the next: a response's headers and data go
+//! in one write, its trailers in another. Each of them is a system call and a packet, and wakes the client; up to some
+//! 100 KiB they are most of what a call costs. Here writes are kept until HTTP has nothing more for now, and then sent in
+//! one. Payloads are not copied: their chunks offer them.
+
+mod kept;
+
+use std::{
+    io::{self, IoSlice},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use self::kept::{Kept, SLICES};
+use super::shared::{Keeps, Next};
+use crate::{chunk::Offer, handle::ConnectionHandle};
+
+/// When so much is kept nothing more is, before some of it is sent: a response of 1 MiB, with all that is around it.
+const FULL: usize = (1 << 20) + (1 << 16);
+/// When so much is kept it does not wait for what other requests may add to it.
+const ENOUGH: usize = 1 << 16;
+/// How often what is kept may wait for more: each time all other tasks that are ready have their turn.
+const TURNS: u8 = 4;
+
+/// A connection whose writes are sent together.
+///
+/// Flushing does not send: HTTP/2 does so after each frame. The connection's driver says when HTTP has nothing more. If
+/// other requests wait for their responses then, what is kept waits for a turn of the other tasks, so that what they answer
+/// goes out in the same write.
+#[derive(Debug)]
+pub(crate) struct Outbox<T> {
+    io: T,
+    kept: Kept,
+    offer: Arc<Offer>,
+    connection: Arc<ConnectionHandle>,
+    /// Something was written since HTTP waited last.
+    grew: bool,
+    /// How often what is kept may still wait.
+    turns: u8,
+    /// HTTP wanted to read, and is to write first.
+    put_off: bool,
+    /// HTTP has written its last.
+    is_shut_down: bool,
+    /// Why what was kept could not be sent, until HTTP is told.
+    failed: Option<io::Error>,
+}
+
+impl<T: AsyncWrite + Unpin> Outbox<T> {
+    /// `offer`: that of the connection's responses.
+    pub(crate) fn new(io: T, offer: Arc<Offer>, connection: Arc<ConnectionHandle>) -> Self {
+        Self {
+            io,
+            kept: Kept::default(),
+            offer,
+            connection,
+            grew: false,
+            turns: TURNS,
+            put_off: false,
+            is_shut_down: false,
+            failed: None,
+        }
+    }
+
+    fn keep(&mut self, slices: &[IoSlice<'_>]) -> usize {
+        let before = self.kept.len();
+        for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+            match self.offer.take(slice) {
+                Some(bytes) => self.kept.push(bytes),
+                None => self.kept.copy(slice),
+            }
+        }
+        self.grew = true;
+        self.kept.len() - before
+    }
+
+    /// Sends what is kept.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.kept.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let len = self.kept.slices(&mut slices);
+            let sent = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..len]));
+            let sent = sent.and_then(|sent| if sent == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(sent) });
+            match sent {
+                Ok(sent) => self.kept.advance(sent),
+                Err(error) => {
+                    // Those who wait for it are not to wait any longer.
+                    self.kept = Kept::default();
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        self.turns = TURNS;
+        self.kept.release();
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Keeps for Outbox<T> {
+    fn http_waits(&mut self, cx: &mut Context<'_>) -> Next {
+        let mut next = if mem::take(&mut self.put_off) { Next::AskAgain } else { Next::Wait };
+        if self.kept.is_empty() {
+            return next;
+        }
+        let grew = mem::take(&mut self.grew);
+        if grew && self.turns > 0 && self.kept.len() < ENOUGH && self.connection.is_responding() {
+            self.turns -= 1;
+            cx.waker().wake_by_ref();
+        } else if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+            self.failed = Some(error);
+            next = Next::AskAgain;
+        }
+        next
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Outbox<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        // HTTP/2 reads all there is before it writes. The driver asks it again when it has written.
+        if !self.is_shut_down && self.connection.take_gave_much() {
+            self.put_off = true;
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Outbox<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if self.kept.len() >= FULL {
+            let sent = self.poll_send(cx)?;
+            if sent.is_pending() && self.kept.len() >= FULL {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(Ok(self.keep(slices)))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.kept.is_empty() { Pin::new(&mut self.io).poll_flush(cx) } else { Poll::Ready(Ok(())) }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_shut_down = true;
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Bytes that wait to be written: those of frames' heads in one buffer, and payloads as they are.
+
+use std::{collections::VecDeque, io::IoSlice, mem};
+
+use bytes::{Buf as _, BytesMut};
+
+use crate::chunk::Unwritten;
+
+/// The most slices in one write: those of 1 MiB in frames of 16 KiB, and some more.
+pub(super) const SLICES: usize = 144;
+/// The buffer grows in steps of this, and no more of it is left to a connection that has nothing to send.
+const SMALL: usize = 1 << 10;
+
+/// What is kept, in the order in which it is written.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The bytes before each payload, one after another, and those after the last.
+    heads: BytesMut,
+    payloads: VecDeque<Payload>,
+    /// The bytes of all payloads.
+    payload_bytes: usize,
+    /// The bytes of `heads` that no payload is behind.
+    tail: usize,
+}
+
+#[derive(Debug)]
+struct Payload {
+    /// The bytes of `heads` before it.
+    head: usize,
+    bytes: Unwritten,
+}
+
+impl Kept {
+    pub(super) fn len(&self) -> usize {
+        self.heads.len() + self.payload_bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn push(&mut self, bytes: Unwritten) {
+        self.payload_bytes += bytes.bytes().len();
+        self.payloads.push_back(Payload { head: mem::take(&mut self.tail), bytes });
+    }
+
+    pub(super) fn copy(&mut self, bytes: &[u8]) {
+        if self.heads.capacity() - self.heads.len() < bytes.len() {
+            self.heads.reserve(bytes.len().next_multiple_of(SMALL));
+        }
+        self.heads.extend_from_slice(bytes);
+        self.tail += bytes.len();
+    }
+
+    /// The first of the bytes, as slices; returns how many these are.
+    pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
+        let (mut heads, mut len) = (&self.heads[..], 0);
+        for Payload { head, bytes } in &self.payloads {
+            let (head, rest) = heads.split_at(*head);
+            heads = rest;
+            for slice in [head, bytes.bytes()] {
+                if len == SLICES {
+                    return len;
+                }
+                if !slice.is_empty() {
+                    slices[len] = IoSlice::new(slice);
+                    len += 1;
+                }
+            }
+        }
+        if len < SLICES && !heads.is_empty() {
+            slices[len] = IoSlice::new(heads);
+            len += 1;
+        }
+        len
+    }
+
+    /// So many of the bytes are written.
+    pub(super) fn advance(&mut self, mut len: usize) {
+        while let Some(Payload { head, bytes }) = self.payloads.front_mut() {
+            let of_head = len.min(*head);
+            *head -= of_head;
+            self.heads.advance(of_head);
+            len -= of_head;
+            let of_bytes = len.min(bytes.bytes().len());
+            bytes.advance(of_bytes);
+            self.payload_bytes -= of_bytes;
+            len -= of_bytes;
+            if *head > 0 || !bytes.bytes().is_empty() {
+                return;
+            }
+            self.payloads.pop_front();
+        }
+        self.heads.advance(len);
+        self.tail -= len;
+    }
+
+    /// Nothing is kept. The next response may come in an hour, and there may be thousands of such connections.
+    pub(super) fn release(&mut self) {
+        if self.heads.capacity() > SMALL || self.payloads.capacity() > SMALL / size_of::<Payload>() {
+            *self = Self::default();
+        }
+    }
+}

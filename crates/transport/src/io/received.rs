@@ -1,0 +1,221 @@
+//! What the client of an HTTP/2 connection says of its windows, read from its frames as they pass.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{handle::ConnectionHandle, send_window::SendWindow};
+
+/// The line that a client of HTTP/2 begins with. HTTP/2 itself compares it, and closes the connection over any other.
+const PREFACE: usize = 24;
+const HEAD: usize = 9;
+const SETTING: usize = 6;
+const INCREMENT: usize = 4;
+
+const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
+const ACK: u8 = 1;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+
+/// A stream that notes whether its client has begun to speak HTTP/2, and what the client grants.
+#[derive(Debug)]
+pub(crate) struct ReceivedFrames<T> {
+    io: T,
+    connection: Arc<ConnectionHandle>,
+    scanner: Scanner,
+}
+
+impl<T> ReceivedFrames<T> {
+    pub(crate) fn new(io: T, connection: Arc<ConnectionHandle>) -> Self {
+        connection.window().begin();
+        Self { io, connection, scanner: Scanner { skip: PREFACE, ..Scanner::default() } }
+    }
+}
+
+/// Finds the frames that are about windows. It follows the lengths of frames and checks nothing: what is wrong with them
+/// HTTP/2 finds, which ends the connection.
+#[derive(Debug, Default)]
+struct Scanner {
+    /// So many bytes are of no interest.
+    skip: usize,
+    /// What is read as a whole, as far as it has come.
+    part: [u8; HEAD],
+    len: usize,
+    state: State,
+    has_begun: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    #[default]
+    Head,
+    /// So many settings follow.
+    Settings(usize),
+    WindowUpdate,
+}
+
+impl Scanner {
+    fn scan(&mut self, mut bytes: &[u8], window: &SendWindow) {
+        loop {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            let whole = match self.state {
+                State::Head => HEAD,
+                State::Settings(_) => SETTING,
+                State::WindowUpdate => INCREMENT,
+            };
+            let more = bytes.len().min(whole - self.len);
+            self.part[self.len..self.len + more].copy_from_slice(&bytes[..more]);
+            self.len += more;
+            bytes = &bytes[more..];
+            if self.len < whole {
+                return;
+            }
+            self.len = 0;
+            self.state = self.part(window);
+        }
+    }
+
+    /// What is read as a whole is there; returns what is read next.
+    fn part(&mut self, window: &SendWindow) -> State {
+        let part = self.part;
+        match self.state {
+            State::Head => {
+                self.has_begun = true;
+                let len = u32::from_be_bytes([0, part[0], part[1], part[2]]) as usize;
+                let stream = u32::from_be_bytes([part[5], part[6], part[7], part[8]]) & (u32::MAX >> 1);
+                match (part[3], stream) {
+                    (SETTINGS, 0) if part[4] & ACK == 0 && len > 0 && len.is_multiple_of(SETTING) => {
+                        State::Settings(len / SETTING)
+                    }
+                    (WINDOW_UPDATE, 0) if len == INCREMENT => State::WindowUpdate,
+                    _ => {
+                        self.skip = len;
+                        State::Head
+                    }
+                }
+            }
+            State::Settings(left) => {
+                if u16::from_be_bytes([part[0], part[1]]) == INITIAL_WINDOW_SIZE {
+                    window.set_initial(u32::from_be_bytes([part[2], part[3], part[4], part[5]]));
+                }
+                if left > 1 { State::Settings(left - 1) } else { State::Head }
+            }
+            State::WindowUpdate => {
+                window.grant(u32::from_be_bytes([part[0], part[1], part[2], part[3]]) & (u32::MAX >> 1));
+                State::Head
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for ReceivedFrames<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { io, connection, scanner } = &mut *self;
+        let before = buf.filled().len();
+        let read = Pin::new(io).poll_read(cx, buf);
+        scanner.scan(&buf.filled()[before..], connection.window());
+        if scanner.has_begun && !connection.preface().has_come() {
+            connection.preface().came();
+        }
+        read
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for ReceivedFrames<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(payload.len()).expect("it is short").to_be_bytes();
+        [&len[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    fn setting(id: u16, value: u32) -> Vec<u8> {
+        [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()
+    }
+
+    /// The windows of streams and of the connection, found by trying.
+    fn windows(window: &SendWindow) -> (usize, usize) {
+        let largest = |fits: &dyn Fn(usize) -> bool| {
+            let (mut low, mut high) = (0, 1 << 33);
+            while high - low > 1 {
+                let middle = low + (high - low) / 2;
+                *if fits(middle) { &mut low } else { &mut high } = middle;
+            }
+            low
+        };
+        let connection = largest(&|bytes| {
+            window.give(bytes);
+            let fits = window.covers(0);
+            window.take_back(bytes);
+            fits
+        });
+        (largest(&|bytes| window.covers(bytes)), connection)
+    }
+
+    #[test]
+    fn windows_are_read_wherever_the_bytes_are_cut() {
+        let settings = [setting(3, 100), setting(INITIAL_WINDOW_SIZE, 1 << 20), setting(5, 1 << 15)].concat();
+        let looks_like_one = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 99]);
+        let bytes = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+            frame(SETTINGS, 0, 0, &settings),
+            frame(SETTINGS, ACK, 0, &[]),
+            frame(WINDOW_UPDATE, 0, 0, &[0x80, 0, 0, 1]),
+            frame(WINDOW_UPDATE, 0, 1, &[0, 1, 0, 0]),
+            frame(0, 0, 1, &looks_like_one),
+            frame(SETTINGS, 0, 0, &[]),
+            frame(WINDOW_UPDATE, 0, 0, &[0, 0, 1, 0]),
+            frame(6, 0, 0, &[0; 8]),
+        ]
+        .concat();
+        let expected = (1 << 20, 65_535 + 1 + 256);
+        for cut in 0..bytes.len() {
+            let (mut scanner, window) = (Scanner { skip: PREFACE, ..Scanner::default() }, SendWindow::default());
+            window.begin();
+            scanner.scan(&bytes[..cut], &window);
+            assert_eq!(scanner.has_begun, cut >= PREFACE + HEAD, "{cut}");
+            scanner.scan(&bytes[cut..], &window);
+            assert_eq!(windows(&window), expected, "{cut}");
+        }
+        let (mut scanner, window) = (Scanner { skip: PREFACE, ..Scanner::default() }, SendWindow::default());
+        window.begin();
+        bytes.iter().for_each(|byte| scanner.scan(&[*byte], &window));
+        assert_eq!(windows(&window), expected);
+        scanner.scan(&frame(SETTINGS, 0, 0, &[setting(4, 7), setting(4, 5)].concat()), &window);
+        assert_eq!(windows(&window).0, 5, "the last one counts");
+    }
+}

@@ -1,0 +1,51 @@
+//! A layer is one function: the rest of tower's traits is the same for every layer, and is written here once.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use tonic::{
+    body::Body,
+    codegen::http::{Request, Response},
+};
+use tower::{Layer, Service, layer::layer_fn};
+
+use super::BoxedResponse;
+
+/// A service of tonic's bodies. Its errors are responses.
+pub(crate) trait GrpcService: Service<Request<Body>, Response = Response<Body>, Error = Infallible> {}
+
+impl<S> GrpcService for S where S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> {}
+
+/// What a layer does with a request.
+pub(crate) trait Middleware<S> {
+    /// Answers a request, or has `inner` answer it, which is ready.
+    fn call(&self, request: Request<Body>, inner: &mut S) -> BoxedResponse;
+}
+
+/// The layer that puts `middleware` around a service.
+pub(crate) fn layer<M: Clone, S>(middleware: M) -> impl Layer<S, Service = Layered<M, S>> {
+    layer_fn(move |inner| Layered { middleware: middleware.clone(), inner })
+}
+
+/// A service with a middleware around it.
+#[derive(Clone, Debug)]
+pub(crate) struct Layered<M, S> {
+    middleware: M,
+    inner: S,
+}
+
+impl<M: Middleware<S>, S: GrpcService> Service<Request<Body>> for Layered<M, S> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxedResponse;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> BoxedResponse {
+        self.middleware.call(request, &mut self.inner)
+    }
+}
