@@ -56,7 +56,8 @@ impl Config {
         if let Some(word) = word {
             return Err(refuse(format!("'{word}' is not a level; for a crate, write '{word}=debug'")));
         }
-        let filter = EnvFilter::builder().parse(format!("{HTTP2},{directives}")).map_err(|error| refuse(error.to_string()))?;
+        let filter =
+            EnvFilter::builder().parse(format!("{HTTP2},{directives}")).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { filter, format })
     }
 

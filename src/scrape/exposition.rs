@@ -158,7 +158,11 @@ fn server(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, executor: &Exe
         ("evenkeel_buffers_kept_bytes", "Bytes of buffers that the pool keeps for further calls.", kept_bytes as u64),
         ("evenkeel_compute_threads", "Threads of the compute pool.", executor.threads() as u64),
         ("evenkeel_jobs_queued", "Jobs that wait for a compute thread.", metrics.queued.get() as u64),
-        ("evenkeel_jobs_running", "Jobs that run, on compute threads and serving threads.", metrics.running.get() as u64),
+        (
+            "evenkeel_jobs_running",
+            "Jobs that run, on compute threads and serving threads.",
+            metrics.running.get() as u64,
+        ),
     ] {
         gauge(encoder, name, help, value)?;
     }
