@@ -5,7 +5,10 @@ mod cells;
 pub(super) mod check;
 mod merged;
 mod meter;
+mod span;
+mod split;
 mod sweep;
+mod term;
 
 pub(super) use merged::Merged;
 pub use meter::{StatisticsMeter, measure_statistics, statistics_demand};

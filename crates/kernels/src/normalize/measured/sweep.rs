@@ -6,10 +6,15 @@ use rayon::prelude::*;
 
 use super::{
     super::layout::Dim,
-    cascade::{Pairs, Sums, add_columns, add_row},
+    cascade::{Pairs, Spans, Sums, add_columns, add_row, spans},
     cells::{Cells, Quantity},
+    span::TERMS,
 };
-use crate::{Checkpoint, Element, Error, lanes::BLOCK, parallel::CHUNK};
+use crate::{
+    Checkpoint, Element, Error,
+    lanes::{BLOCK, LANES},
+    parallel::CHUNK,
+};
 
 /// Cells of which each thread may have its own, as bytes.
 const OWN_CELLS: usize = 256 << 10;
@@ -20,6 +25,8 @@ const FEW_IN_A_ROW: usize = 8;
 const FEW_ROWS: usize = 3;
 /// Rows that are added before their levels go to the accumulators.
 const ROWS: usize = 256;
+// Neither a lane of a row nor a column has more terms than add up without rounding.
+const _: () = assert!(CHUNK / LANES <= 1 << TERMS && ROWS <= 1 << TERMS);
 
 /// What does not change on the way.
 #[derive(Clone, Copy)]
@@ -45,10 +52,6 @@ impl<'a> Pairs<'a> {
         let size = E::DTYPE.size();
         let number = |bytes: &[u8]| E::from_le_bytes(&bytes[index * size..][..size]).to_f64();
         (number(self.x), if self.g.is_empty() { 0.0 } else { number(self.g) })
-    }
-
-    fn are_finite<E: Element>(self) -> bool {
-        [self.x, self.g].into_iter().all(|bytes| E::exponents(bytes).largest <= 2 * E::BIAS)
     }
 }
 
@@ -137,11 +140,12 @@ impl Sweep<'_> {
             if len >= FEW_IN_A_ROW {
                 self.checkpoint.check()?;
             }
-            if len < FEW_IN_A_ROW || !piece.are_finite::<E>() {
+            let spans = if len < FEW_IN_A_ROW { None } else { spans::<E>([piece].into_iter()) };
+            let Some(spans) = spans else {
                 self.any::<E>(set, piece);
                 continue;
-            }
-            let mut sums: Vec<_> = self.cells.quantities().map(|quantity| (quantity, Sums::new())).collect();
+            };
+            let mut sums = self.sums::<E, _>(spans);
             add_row::<E>(piece, &mut sums);
             for (quantity, sums) in sums {
                 match sums.total() {
@@ -151,6 +155,12 @@ impl Sweep<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Sums of all quantities, of elements of these spans.
+    fn sums<E: Element, const WIDTH: usize>(self, spans: Spans) -> Vec<(Quantity, Sums<WIDTH>)> {
+        let sums = |quantity| (quantity, Sums::of_quantity(E::DTYPE, quantity, spans));
+        self.cells.quantities().map(sums).collect()
     }
 
     fn any<E: Element>(self, set: &mut [i64], pairs: Pairs<'_>) {
@@ -192,7 +202,8 @@ impl Sweep<'_> {
         let cells = self.cells.len();
         let width = sets.len() / cells;
         let row = |row: usize| pairs.part::<E>(row * stride, row * stride + width);
-        if rows < FEW_ROWS || !(0..rows).all(|index| row(index).are_finite::<E>()) {
+        let spans = if rows < FEW_ROWS { None } else { spans::<E>((0..rows).map(row)) };
+        let Some(spans) = spans else {
             for index in 0..rows {
                 let row = row(index);
                 for (column, set) in sets.chunks_exact_mut(cells).enumerate() {
@@ -201,8 +212,8 @@ impl Sweep<'_> {
                 }
             }
             return;
-        }
-        let mut sums: Vec<_> = self.cells.quantities().map(|quantity| (quantity, Sums::new())).collect();
+        };
+        let mut sums = self.sums::<E, _>(spans);
         (0..rows).for_each(|index| add_columns::<E>(row(index), &mut sums));
         for (quantity, sums) in sums {
             for (column, set) in sets.chunks_exact_mut(cells).enumerate() {
