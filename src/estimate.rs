@@ -20,6 +20,8 @@ pub(crate) enum Work {
     Dropout,
     /// A sum and a product.
     Clip,
+    /// A power of each element, a sum, and a product.
+    Powers,
     /// An exact sum.
     Measure,
 }
@@ -42,7 +44,7 @@ impl Work {
             Self::Normalize => 20,
             Self::NormalizeBackward => 120,
             Self::Dropout => 10,
-            Self::Clip => 400,
+            Self::Clip | Self::Powers => 400,
             Self::Measure => 600,
         }
     }
@@ -61,11 +63,36 @@ impl Work {
                 DType::F64 => 5700,
                 DType::F16 | DType::Bf16 => 600,
             },
+            Self::Powers => 20_000,
             // Of order 2, which most are.
             Self::Measure => match dtype {
                 DType::F32 | DType::F16 | DType::Bf16 => 200,
                 DType::F64 => 5500,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_kernels::{NormKind, NormParameters, Normalization, normalize_demand};
+
+    use super::*;
+
+    /// 4096 elements in rows are normalized in some 4 us, and in runs of two, which every other of twelve axes makes, in 100.
+    #[test]
+    fn short_runs_take_longer_than_rows() {
+        let estimate = |shape: &[usize], axes: &[i32]| {
+            let spec = Normalization { axes: axes.to_vec(), ..Normalization::new(NormKind::Rms) };
+            let parameters = NormParameters::default();
+            let demand = normalize_demand(&spec, &parameters, DType::F32, shape, false).expect("they fit");
+            let data = vec![0; 4 * shape.iter().product::<usize>()];
+            let tensor = TensorRef::new(DType::F32, shape, &data).expect("as many bytes as elements");
+            Work::Normalize.estimate(&[tensor], demand.units)
+        };
+        let rows = estimate(&[64, 64], &[1]);
+        let runs = estimate(&[2; 12], &[1, 3, 5, 7, 9, 11]);
+        assert!(rows < Duration::from_micros(10), "{rows:?}");
+        assert!(runs > Duration::from_micros(70), "{runs:?}");
     }
 }

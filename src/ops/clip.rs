@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use evenkeel_exact::NormOrder;
 use evenkeel_kernels::{Checkpoint, Demand, clip_demand, clip_gradients, clip_gradients_in_place};
 use evenkeel_proto::v1 as pb;
 
@@ -35,7 +36,9 @@ impl Operation for ClipGradients {
     }
 
     fn cost(&self, demand: &Demand) -> Duration {
-        Work::Clip.estimate(&self.views(), demand.units)
+        let order = self.spec.norm_type.unwrap_or(NormOrder::Two.norm_type());
+        let work = if NormOrder::from_norm_type(order).is_some() { Work::Clip } else { Work::Powers };
+        work.estimate(&self.views(), demand.units)
     }
 
     fn compute(

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    task::JoinSet,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::Code;
@@ -205,14 +206,18 @@ async fn a_new_certificate_is_used_and_a_bad_one_is_not() {
 async fn half_a_handshake_is_closed() {
     let authority = Authority::new();
     let (_folder, config) = files(&authority, None);
-    let connections = ConnectionConfig { handshake_timeout: Duration::from_millis(200), ..Default::default() };
+    // Longer than handshakes take beside any load.
+    let connections = ConnectionConfig { handshake_timeout: Duration::from_secs(3), ..Default::default() };
     let server = start(ServerConfig { connections, ..config }).await;
     let peer = connect(authority.client(None, b"h2"), address(&server)).await.expect("it is trusted");
+    let mut halves = JoinSet::new();
     // The beginning of a ClientHello of 512 bytes.
     for begins in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
         let mut half = TcpStream::connect(address(&server)).await.expect("the server listens");
         half.write_all(begins).await.expect("the server reads");
-        let _ = within("half a handshake is closed", half.read_to_end(&mut Vec::new())).await;
+        halves.spawn(async move {
+            let _ = within("half a handshake is closed", half.read_to_end(&mut Vec::new())).await;
+        });
     }
     // A handshake and then nothing.
     let stream = TcpStream::connect(address(&server)).await.expect("the server listens");
@@ -220,6 +225,9 @@ async fn half_a_handshake_is_closed() {
     let name = ServerName::try_from("localhost").expect("a name");
     let mut silent = connector.connect(name, stream).await.expect("it is trusted");
     let _ = within("the silent one is closed", silent.read_to_end(&mut Vec::new())).await;
+    while let Some(closed) = halves.join_next().await {
+        closed.expect("it is closed");
+    }
     assert!(serves(&peer).await);
 }
 

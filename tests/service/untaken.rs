@@ -276,9 +276,12 @@ async fn a_connection_that_is_not_read_is_closed() {
         let message = framed(&dropout(0.0, f32s(&[ELEMENTS as i64], &[1.0; ELEMENTS])).encode_to_vec());
         let mut begun = Vec::new();
         for _ in 0..MANY {
-            let (answer, mut body) = peer.begin("Dropout").await;
+            // A connection whose pause was over before is closed already.
+            let Ok((answer, mut body)) = peer.send(method("Dropout")).await else { break };
             // Windows for more are not heard of any more.
-            body.send_data(message.clone(), true).expect("the connection is open");
+            if body.send_data(message.clone(), true).is_err() {
+                break;
+            }
             begun.push(answer);
             sleep(Duration::from_millis(1)).await;
         }

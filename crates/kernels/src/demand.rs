@@ -10,7 +10,8 @@ pub struct Demand {
     pub results: usize,
     /// The most bytes that it allocates meanwhile and gives back, beside [`SCRATCH_PER_THREAD`](Self::SCRATCH_PER_THREAD).
     pub scratch: usize,
-    /// How many sets, shared draws or tensors there are: each takes time even if it has no elements.
+    /// What takes time by itself, for any number of elements: sets that share statistics, runs of few elements, draws that are
+    /// shared, tensors.
     pub units: usize,
 }
 

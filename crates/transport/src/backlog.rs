@@ -23,9 +23,10 @@ const FEW: usize = 128;
 /// While more requests wait, or may soon, connections that want to read wait for a turn.
 const MANY: usize = 1024;
 /// The requests that a connection opens in its turn. The bytes of the last read may hold some more.
-const REQUESTS_IN_TURN: usize = 8;
-/// The bytes of one read in a turn, without the data of requests. A request takes at least 20 of them.
-const BYTES_AT_ONCE: usize = 512;
+const REQUESTS_IN_TURN: usize = 16;
+/// The bytes of one read in a turn, without the data of requests. A request takes at least 15 of them, so one read holds hardly more
+/// requests than a turn.
+const BYTES_AT_ONCE: usize = 256;
 
 /// The requests of all connections that wait for their service.
 #[derive(Debug)]
@@ -185,3 +186,6 @@ impl Drop for Begun {
         self.0.give_turns();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ use tokio::{
 use self::driver::{Driver, End};
 pub use crate::io::Version;
 use crate::{
+    backlog::{Backlog, ReadTurn},
     chunk::Offer,
     handle::ConnectionHandle,
     io::{FairIo, Keeps, Outbox, ReceivedFrames, Rewind, SharedIo, Stream, WriteTimeout, detect},
@@ -51,6 +52,7 @@ pub(crate) struct Shared<M> {
     make_service: M,
     pub(crate) metrics: Arc<Metrics>,
     settings: Arc<Settings>,
+    backlog: Arc<Backlog>,
     http2: http2::Builder<SendTimeout>,
     /// `None`: nothing but HTTP/2 is spoken.
     http1: Option<http1::Builder>,
@@ -68,9 +70,10 @@ impl<M> Shared<M> {
         metrics: Arc<Metrics>,
         draining: watch::Receiver<bool>,
     ) -> Self {
-        let send_timeout = SendTimeout::new(settings.send_timeout, Arc::clone(&metrics));
+        let backlog = Backlog::new();
+        let send_timeout = SendTimeout::new(settings.send_timeout, Arc::clone(&metrics), Arc::clone(&backlog));
         let (http2, http1) = (settings.http2(send_timeout), settings.http1());
-        Self { make_service, metrics, settings: Arc::new(settings), http2, http1, tls, draining }
+        Self { make_service, metrics, settings: Arc::new(settings), backlog, http2, http1, tls, draining }
     }
 }
 
@@ -165,7 +168,7 @@ where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
 {
-    let Shared { make_service, metrics, settings, http2, http1, tls: _, draining } = shared;
+    let Shared { make_service, metrics, settings, backlog, http2, http1, tls: _, draining } = shared;
     let connection = ConnectionHandle::new(Arc::clone(metrics));
     let service = make_service.make_service(&connection, version);
     let stream = FairIo::new(WriteTimeout::new(stream, settings.send_timeout, Arc::clone(&connection)));
@@ -175,7 +178,7 @@ where
         // Where HTTP/1.1 is not spoken, HTTP/2's library refuses its beginning, as it does any other.
         (Version::Http2, _) | (Version::Http1, None) => {
             let offer = Arc::<Offer>::default();
-            let stream = ReceivedFrames::new(stream, Arc::clone(&connection));
+            let stream = ReceivedFrames::new(stream, Arc::clone(&connection), ReadTurn::new(backlog));
             let stream = SharedIo::new(Outbox::new(stream, Arc::clone(&offer), Arc::clone(&connection)));
             let service = Respond::new(service, connection, Some(offer));
             let http = http2.serve_connection(TokioIo::new(stream.clone()), service);

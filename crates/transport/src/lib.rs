@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod accept;
+mod backlog;
 mod chunk;
 mod connection;
 mod handle;

@@ -14,7 +14,12 @@ use std::{
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 
-use crate::{metrics::Metrics, min_rate::MinRateTimeout, send_progress::SendProgress};
+use crate::{
+    backlog::{Backlog, Unbegun},
+    metrics::Metrics,
+    min_rate::MinRateTimeout,
+    send_progress::SendProgress,
+};
 
 tokio::task_local! {
     /// What the task that is running sends.
@@ -39,17 +44,19 @@ impl SendProgress {
 pub(crate) struct SendTimeout {
     pause: Duration,
     metrics: Arc<Metrics>,
+    backlog: Arc<Backlog>,
 }
 
 impl SendTimeout {
     /// `pause`: how long a client may take nothing; zero: for ever.
-    pub(crate) fn new(pause: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { pause, metrics }
+    pub(crate) fn new(pause: Duration, metrics: Arc<Metrics>, backlog: Arc<Backlog>) -> Self {
+        Self { pause, metrics, backlog }
     }
 
     fn watch<F: Future>(&self, task: F) -> Watched<F> {
         Watched {
             task,
+            unbegun: Some(self.backlog.add()),
             is_done: false,
             progress: Arc::default(),
             timeout: MinRateTimeout::new(self.pause),
@@ -72,6 +79,8 @@ pin_project! {
     struct Watched<F> {
         #[pin]
         task: F,
+        // There until the task is polled.
+        unbegun: Option<Unbegun>,
         is_done: bool,
         progress: Arc<SendProgress>,
         timeout: MinRateTimeout,
@@ -84,6 +93,7 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
+        drop(this.unbegun.take());
         let (progress, timeout) = (this.progress, this.timeout);
         if !*this.is_done {
             *this.is_done = progress.enter(|| this.task.poll(cx)).is_ready();
@@ -145,7 +155,7 @@ mod tests {
             writer.await.expect("it does not panic");
         };
         let began = Instant::now();
-        SendTimeout::new(PAUSE, Arc::clone(&metrics)).watch(task).await;
+        SendTimeout::new(PAUSE, Arc::clone(&metrics), Backlog::new()).watch(task).await;
         (began.elapsed(), metrics.sends_timed_out.get() == 1)
     }
 
@@ -186,7 +196,7 @@ mod tests {
                 sleep(PAUSE * 10).await;
             }
         };
-        SendTimeout::new(PAUSE, Arc::clone(&metrics)).watch(task).await;
+        SendTimeout::new(PAUSE, Arc::clone(&metrics), Backlog::new()).watch(task).await;
         assert_eq!(metrics.sends_timed_out.get(), 0);
     }
     /// Says when it is dropped.
@@ -214,7 +224,7 @@ mod tests {
             });
         };
         let began = Instant::now();
-        SendTimeout::new(PAUSE, Arc::clone(&metrics)).watch(task).await;
+        SendTimeout::new(PAUSE, Arc::clone(&metrics), Backlog::new()).watch(task).await;
         assert!(began.elapsed() >= PAUSE / 2 && is_dropped.load(Ordering::Relaxed));
         assert_eq!(metrics.sends_timed_out.get(), 0);
     }
@@ -231,7 +241,7 @@ mod tests {
             kept.send(Chunk::new(Bytes::from_static(b"x"), &progress, None)).expect("it is waited for");
             progress.end();
         };
-        SendTimeout::new(PAUSE, Arc::clone(&metrics)).watch(task).await;
+        SendTimeout::new(PAUSE, Arc::clone(&metrics), Backlog::new()).watch(task).await;
         connection.stalled().await;
         assert!(connection.is_stalled());
         assert_eq!(metrics.sends_timed_out.get(), 1);

@@ -29,19 +29,19 @@ pub fn normalize_demand(
     return_statistics: bool,
 ) -> Result<Demand, Error> {
     let plan = Plan::new(spec, parameters, dtype, shape)?;
-    let units = plan.sets();
+    let sets = plan.sets();
     let running = parameters.running_mean.into_iter().chain(parameters.running_var);
     let updates = if plan.source != Source::Running { running.map(|tensor| tensor.data().len()).sum() } else { 0 };
     let tensors = if plan.centred { 2 } else { 1 };
-    let returned = if return_statistics { units * tensors * returned_size(dtype) } else { 0 };
+    let returned = if return_statistics { sets * tensors * returned_size(dtype) } else { 0 };
     let scratch = plan.layout.as_ref().map_or(0, |layout| {
         let keeps = plan.source != Source::Merged && (return_statistics || updates > 0);
-        let means = if return_statistics { units * 8 } else { 0 };
+        let means = if return_statistics { sets * 8 } else { 0 };
         let lists = lists(&plan, layout, dtype, keeps, statistics(dtype));
         means + lists + of_a_part(layout, |part| measuring(&plan, part, dtype) + copy(part, dtype))
     });
     let scratch = scratch + given(&plan, parameters) + merged(&plan, dtype, 0);
-    Ok(Demand { results: returned + updates, scratch, units })
+    Ok(Demand { results: returned + updates, scratch, units: plan.units() })
 }
 
 /// What [`normalize_backward`](super::normalize_backward()) needs.
@@ -55,7 +55,7 @@ pub fn normalize_backward_demand(
     grad_output: TensorRef<'_>,
 ) -> Result<Demand, Error> {
     let plan = backward_plan(spec, parameters, input, grad_output)?;
-    let (dtype, units) = (input.dtype(), plan.sets());
+    let (dtype, units) = (input.dtype(), plan.units());
     let affine = parameters.weight.into_iter().chain(parameters.bias);
     let results: usize = affine.clone().map(|tensor| tensor.data().len()).sum();
     let places = affine.map(|tensor| tensor.len()).max();
@@ -82,6 +82,16 @@ impl Plan {
     /// How many sets share statistics.
     fn sets(&self) -> usize {
         self.statistics_shape.iter().product()
+    }
+
+    /// The sets, and the short runs beyond one for each set: a kernel that goes from run to run takes twice as long for each as
+    /// for a set. Of long runs the elements are what takes time.
+    fn units(&self) -> usize {
+        const SHORT: usize = 64;
+        let sets = self.sets();
+        let short = self.layout.as_ref().filter(|layout| layout.run().len < SHORT);
+        let runs = short.map_or(0, |layout| layout.outer().iter().map(|dim| dim.len).product());
+        sets + 2 * runs.saturating_sub(sets)
     }
 }
 

@@ -1,15 +1,17 @@
-//! What the client of an HTTP/2 connection says of its windows, read from its frames as they pass.
+//! What an HTTP/2 client sends, read from its frames as they pass: the windows that it grants, and the requests that it begins,
+//! of which a connection reads only so many while many wait for their service.
 
 use std::{
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{handle::ConnectionHandle, send_window::SendWindow};
+use crate::{backlog::ReadTurn, handle::ConnectionHandle, send_window::SendWindow};
 
 /// The line that a client of HTTP/2 begins with. HTTP/2 itself compares it, and closes the connection over any other.
 const PREFACE: usize = 24;
@@ -17,27 +19,29 @@ const HEAD: usize = 9;
 const SETTING: usize = 6;
 const INCREMENT: usize = 4;
 
+const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// A stream that notes whether its client has begun to speak HTTP/2, and what the client grants.
+/// A stream that notes whether its client has begun to speak HTTP/2, what the client grants, and how many requests it begins.
 #[derive(Debug)]
 pub(crate) struct ReceivedFrames<T> {
     io: T,
     connection: Arc<ConnectionHandle>,
+    turn: ReadTurn,
     scanner: Scanner,
 }
 
 impl<T> ReceivedFrames<T> {
-    pub(crate) fn new(io: T, connection: Arc<ConnectionHandle>) -> Self {
+    pub(crate) fn new(io: T, connection: Arc<ConnectionHandle>, turn: ReadTurn) -> Self {
         connection.window().begin();
-        Self { io, connection, scanner: Scanner { skip: PREFACE, ..Scanner::default() } }
+        Self { io, connection, turn, scanner: Scanner { skip: PREFACE, ..Scanner::default() } }
     }
 }
 
-/// Finds the frames that are about windows. It follows the lengths of frames and checks nothing: what is wrong with them
+/// Finds the frames that are about windows, and counts those that begin requests. It follows the lengths of frames and checks nothing: what is wrong with them
 /// HTTP/2 finds, which ends the connection.
 #[derive(Debug, Default)]
 struct Scanner {
@@ -48,6 +52,8 @@ struct Scanner {
     len: usize,
     state: State,
     has_begun: bool,
+    /// The frames that begin requests, since they were last asked for. Trailers look alike and count as well.
+    requests: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,7 +101,8 @@ impl Scanner {
                         State::Settings(len / SETTING)
                     }
                     (WINDOW_UPDATE, 0) if len == INCREMENT => State::WindowUpdate,
-                    _ => {
+                    (kind, _) => {
+                        self.requests += usize::from(kind == HEADERS);
                         self.skip = len;
                         State::Head
                     }
@@ -115,12 +122,35 @@ impl Scanner {
     }
 }
 
+/// Reads so many bytes at most.
+fn poll_read_most<T: AsyncRead>(
+    io: Pin<&mut T>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+    most: usize,
+) -> Poll<io::Result<()>> {
+    let most = most.min(buf.remaining());
+    let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+    let read = io.poll_read(cx, &mut part);
+    let len = part.filled().len();
+    buf.advance(len);
+    read
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for ReceivedFrames<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { io, connection, scanner } = &mut *self;
+        let Self { io, connection, turn, scanner } = &mut *self;
         let before = buf.filled().len();
-        let read = Pin::new(io).poll_read(cx, buf);
+        let read = match ready!(turn.poll(cx)) {
+            None => Pin::new(io).poll_read(cx, buf),
+            // The rest of a frame opens no request.
+            Some(bytes) => poll_read_most(Pin::new(io), cx, buf, scanner.skip.saturating_add(bytes)),
+        };
         scanner.scan(&buf.filled()[before..], connection.window());
+        match read {
+            Poll::Ready(_) => turn.read(mem::take(&mut scanner.requests)),
+            Poll::Pending => turn.is_at_end(),
+        }
         if scanner.has_begun && !connection.preface().has_come() {
             connection.preface().came();
         }

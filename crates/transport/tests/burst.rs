@@ -1,0 +1,117 @@
+//! Many connections that send all the requests they may have open at once.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use evenkeel_transport::{ConnectionHandle, Listener, MakeService, Settings, Transport, Version};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, service::Service};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::{Notify, oneshot},
+    time::timeout,
+};
+
+/// Whatever is waited for comes by then, or never does.
+const NEVER: Duration = Duration::from_secs(300);
+const CONNECTIONS: usize = 100;
+const REQUESTS: usize = 256;
+
+/// Answers at once, and counts.
+#[derive(Clone, Debug, Default)]
+struct Counting {
+    /// The requests that were read and whose answer was not begun.
+    unbegun: Arc<AtomicUsize>,
+    /// The most of them at once.
+    most: Arc<AtomicUsize>,
+    answered: Arc<AtomicUsize>,
+    all: Arc<Notify>,
+}
+
+impl MakeService for Counting {
+    type Service = Self;
+
+    fn make_service(&self, _: &Arc<ConnectionHandle>, _: Version) -> Self {
+        self.clone()
+    }
+}
+
+impl Service<Request<Incoming>> for Counting {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, _: Request<Incoming>) -> Self::Future {
+        let unbegun = self.unbegun.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(unbegun, Ordering::SeqCst);
+        let counting = self.clone();
+        Box::pin(poll_fn(move |_| {
+            counting.unbegun.fetch_sub(1, Ordering::SeqCst);
+            if counting.answered.fetch_add(1, Ordering::SeqCst) + 1 == CONNECTIONS * REQUESTS {
+                counting.all.notify_one();
+            }
+            Poll::Ready(Ok(Response::new(Full::default())))
+        }))
+    }
+}
+
+/// The preface, empty settings, and requests of 15 bytes each: `POST http://a/`, without a body.
+fn burst() -> Vec<u8> {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for request in 0..REQUESTS {
+        let stream = u32::try_from(2 * request + 1).expect("it is small").to_be_bytes();
+        // Six bytes of headers; END_STREAM and END_HEADERS.
+        bytes.extend([0, 0, 6, 1, 5]);
+        bytes.extend(stream);
+        bytes.extend(b"\x83\x86\x84\x41\x01a");
+    }
+    bytes
+}
+
+/// Up to 256 requests of each connection are read at once. What bounds their number is that connections wait until those that were
+/// read are begun: some 1,060 wait at once here, of 25,600, and all of these where connections do not wait.
+#[tokio::test]
+async fn a_burst_on_all_connections_is_read_as_it_is_served() {
+    const MOST: usize = 4 * 1024;
+    let counting = Counting::default();
+    let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).expect("there is a port");
+    let address = listener.local_addr().expect("it is bound").expect("it is a TCP port");
+    let mut transport = Transport::new(counting.clone(), Settings::default(), None, Arc::default());
+    let (shutdown, told) = oneshot::channel::<()>();
+    let served = tokio::spawn(async move {
+        transport.accept(listener, async { drop(told.await) }).await;
+        transport.drain(Duration::ZERO).await
+    });
+    let mut streams = Vec::new();
+    for _ in 0..CONNECTIONS {
+        streams.push(TcpStream::connect(address).await.expect("the server listens"));
+    }
+    let bytes = burst();
+    for stream in &mut streams {
+        stream.write_all(&bytes).await.expect("it is taken");
+    }
+    for stream in streams {
+        tokio::spawn(async move {
+            let (mut stream, mut bytes) = (stream, vec![0; 1 << 16]);
+            while matches!(stream.read(&mut bytes).await, Ok(1..)) {}
+        });
+    }
+    timeout(NEVER, counting.all.notified()).await.expect("every request is answered");
+    let most = counting.most.load(Ordering::SeqCst);
+    assert!((REQUESTS..MOST).contains(&most), "{most} requests were read and waited");
+    drop(shutdown);
+    // Requests that are open then are cut off.
+    let _ = served.await.expect("it does not panic");
+}
