@@ -130,6 +130,35 @@ fn what_is_not_finite_is_as_in_one_call() {
     }
 }
 
+/// That elements are right beside the statistics of others.
+fn check_beside(dtype: DType, measured: &[f64], row: &[f64], weight: &[f64], eps: f64) -> Result<(), TestCaseError> {
+    let (measured, _) = case_of(NormKind::Layer, dtype, measured, eps);
+    let statistics = whole(&measured);
+    let (mut case, _) = case_of(NormKind::Layer, dtype, row, eps);
+    case.weight = Some(tensor(DType::F64, &[weight.len()], weight));
+    let got = normalize_in_both(&case.spec, &with(&case, &statistics), case.input.view());
+    let got = got.expect("valid").output;
+    let exact = |tensor: &Tensor| tensor.view().to_f64().into_iter().map(Big::from).collect::<Vec<_>>();
+    let (measured, row) = (exact(&measured.input), exact(&case.input));
+    let n = Big::from(measured.len());
+    let mean = &Big::sum(measured.iter().cloned()) / &n;
+    let var = &Big::sum(measured.iter().map(|x| (x - &mean).square())) / &n;
+    let root = (&var + &Big::from(case.spec.eps.expect("set"))).sqrt();
+    let expected = row.iter().zip(weight).map(|(x, &weight)| Exact::from(&(&(x - &mean) / &root) * &Big::from(weight)));
+    ulp::within(Limit::of(dtype), "output", &got, &expected.collect::<Vec<_>>())
+}
+
+/// The statistics are those of elements that are multiplied by a power of two that takes these beyond float64.
+#[test]
+fn an_element_beyond_the_scale_of_the_statistics() {
+    let check = |scale: f64, row: [f64; 5], weight: [f64; 5], eps: f64| {
+        let measured = [1.0, 3.0, -2.0, 5.0, 4.0, 0.0, 0.1].map(|x| x * scale);
+        check_beside(DType::F64, &measured, &row, &weight, eps).unwrap_or_else(|error| panic!("{row:?}: {error}"));
+    };
+    check(1e-200, [1e300, 1.0, -3e200, 1e-200, 0.0], [1.0, -2.0, 0.5, 3.0, 1e-3], 1e-5);
+    check(1e-250, [1e100, 1e-249, -3e90, 1e-250, 0.0], [1e-300, 1e-200, -1e-290, 3.0, 1e-3], 0.0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
@@ -141,22 +170,7 @@ proptest! {
         let dtype = if is_double { DType::F64 } else { DType::F32 };
         let fitting = |row: Vec<f64>| row.into_iter().map(|x| if is_double { x } else { x.clamp(-3e38, 3e38) }).collect();
         let (measured, row): (Vec<f64>, Vec<f64>) = (fitting(measured), fitting(row));
-        let (measured, _) = case_of(NormKind::Layer, dtype, &measured, eps[0].abs());
-        let statistics = whole(&measured);
-        let (mut case, _) = case_of(NormKind::Layer, dtype, &row, eps[0].abs());
-        case.weight = Some(tensor(DType::F64, &[5], &weight));
-        let got = normalize_in_both(&case.spec, &with(&case, &statistics), case.input.view());
-        let got = got.expect("valid").output;
-        let exact = |tensor: &Tensor| tensor.view().to_f64().into_iter().map(Big::from).collect::<Vec<_>>();
-        let (measured, row) = (exact(&measured.input), exact(&case.input));
-        let n = Big::from(measured.len());
-        let mean = &Big::sum(measured.iter().cloned()) / &n;
-        let var = &Big::sum(measured.iter().map(|x| (x - &mean).square())) / &n;
-        let root = (&var + &Big::from(case.spec.eps.expect("set"))).sqrt();
-        let expected = row.iter().zip(&weight).map(|(x, &weight)| {
-            Exact::from(&(&(x - &mean) / &root) * &Big::from(weight))
-        });
-        ulp::within(Limit::of(dtype), "output", &got, &expected.collect::<Vec<_>>())?;
+        check_beside(dtype, &measured, &row, &weight, eps[0].abs())?;
     }
 }
 
@@ -266,6 +280,45 @@ fn the_bits_are_the_same_everywhere() {
                 });
                 (forward, gradients)
             });
+        }
+    }
+}
+
+/// Each set has its own statistics and slopes in whichever part of a large tensor it is computed: those that it has alone. No set
+/// reaches across the axis that is named.
+#[test]
+fn sets_keep_their_own_statistics_in_large_tensors() {
+    for (kind, shape, axis) in [
+        (NormKind::Batch, vec![6, 40, 300], 1),
+        (NormKind::Instance, vec![4, 30, 400], 0),
+        (NormKind::Layer, vec![70, 1000], 0),
+    ] {
+        for dtype in [DType::F32, DType::F64, DType::F16] {
+            let len: usize = shape.iter().product();
+            // The rows have other means and other spreads.
+            let wave = |step: f64| {
+                let number = |i: usize| (i as f64 * step).sin() * (1 + i / 300 % 7) as f64 + (i / 300 % 11) as f64;
+                (0..len).map(number).collect::<Vec<_>>()
+            };
+            let (input, grad_output) = (tensor(dtype, &shape, &wave(0.7)), tensor(dtype, &shape, &wave(1.3)));
+            let spec = Normalization { eps: Some(1e-5), ..Normalization::new(kind) };
+            let case = Case { spec, input, grad_output, weight: None, bias: None, running: None };
+            let computed = |case: &Case| {
+                let statistics = whole(case);
+                let parameters = with(case, &statistics);
+                let output = normalize_in_both(&case.spec, &parameters, case.input.view()).expect("valid").output;
+                let gradient = takes_gradients(kind).then(|| {
+                    let (input, gradient) = (case.input.view(), case.grad_output.view());
+                    normalize_backward_in_both(&case.spec, &parameters, input, gradient).expect("valid").grad_input
+                });
+                [Some(output), gradient]
+            };
+            let at_once = computed(&case);
+            for place in 0..shape[axis] {
+                let alone = computed(&part_of(&case, axis, place, place + 1));
+                let expected = at_once.each_ref().map(|all| all.as_ref().map(|all| slice(all, axis, place, place + 1)));
+                assert!(alone == expected, "{kind:?} {shape:?} {dtype}: {place}");
+            }
         }
     }
 }

@@ -231,6 +231,29 @@ fn large_tensors_are_the_sums_of_their_elements() {
     }
 }
 
+/// What is not finite is counted in tensors that several threads measure, each with counts of its own.
+#[test]
+fn what_is_not_finite_is_counted_in_large_tensors() {
+    let special = |i: usize, step: usize| match i % step {
+        5 => f64::NAN,
+        7 => f64::INFINITY,
+        8 | 9 => f64::NEG_INFINITY,
+        _ => (i % 19) as f64 - 7.5,
+    };
+    for shape in [vec![1, 1, 150_000], vec![70_000, 2, 1]] {
+        let numbers = |step| (0..shape.iter().product()).map(|i| special(i, step)).collect::<Vec<_>>();
+        let case = Case {
+            spec: Normalization::new(NormKind::Batch),
+            input: tensor(DType::F32, &shape, &numbers(9973)),
+            grad_output: tensor(DType::F32, &shape, &numbers(7001)),
+            weight: None,
+            bias: None,
+            running: None,
+        };
+        check(&case).unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+    }
+}
+
 /// Numbers at the ends of each dtype's range, whose products are at the ends of those.
 #[test]
 fn the_ends_of_every_range_are_measured() {
