@@ -74,6 +74,7 @@ fn normalized(u: &mut Unstructured<'_>) -> Result<()> {
         bias: bias.as_ref().map(Tensor::view),
         running_mean: mean.as_ref().map(Tensor::view),
         running_var: var.as_ref().map(Tensor::view),
+        statistics: None,
     };
     let input = tensor(u, dtype, &shape)?;
     let return_statistics = u.arbitrary()?;

@@ -178,6 +178,7 @@ impl Parameters {
             bias: bias.as_ref().map(Tensor::view),
             running_mean: running_mean.as_ref().map(Tensor::view),
             running_var: running_var.as_ref().map(Tensor::view),
+            statistics: None,
         }
     }
 }

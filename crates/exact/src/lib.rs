@@ -1,4 +1,4 @@
-//! Exact sums, and norms that can be measured in parts and put together without rounding.
+//! Exact sums, and norms and statistics that can be measured in parts and put together without rounding.
 //!
 //! The server measures with these, and the client merges what several servers measured: both have to agree to the last
 //! bit, so both use the same few lines.
@@ -19,10 +19,21 @@
 //! ```
 
 mod brief;
+mod digits;
 mod float;
 mod partial;
+mod quotient;
+mod set;
+mod signed;
+mod statistics;
 mod sum;
+mod window;
 
 pub use brief::Brief;
 pub use partial::{InvalidPartial, MergeError, NormOrder, NormPartial, Parts};
+pub use quotient::Quotient;
+pub use set::{GradientSums, SetStatistics};
+pub use signed::SignedSum;
+pub use statistics::{InvalidStatistics, SetFault, StatisticsMismatch, StatisticsPartial};
 pub use sum::{ExactSum, SumTooLong};
+pub use window::Window;

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::float::{decoded, neighbours, power_of_two, scaled};
-
-const DIGIT_BITS: u32 = 32;
+use crate::{
+    digits::{self, ADDITIONS_BEFORE_CARRY, DIGIT_BITS},
+    float::{decoded, neighbours, power_of_two, scaled},
+};
 
 /// Guard digits below the square of the smallest subnormal number. Sums leave them 0; the square of half a step of a root,
 /// which decides how the root is rounded, needs them.
@@ -18,9 +19,6 @@ const LEAST_EXPONENT: i32 = -1074;
 /// 4356 bits reach from the unit to 2^2048, above every square; 60 more, and what the last digit has beyond its 32 bits,
 /// hold the carries and the sign.
 const DIGITS: usize = 138;
-
-/// How often a digit can be added to before its carry must move on.
-const ADDITIONS_BEFORE_CARRY: u32 = 1 << 30;
 
 /// An exact accumulator: adds any number of float64 values without rounding, so that neither order nor grouping
 /// matters. Kulisch's long accumulator, with digits of 32 bits in 64-bit places.
@@ -112,12 +110,7 @@ impl ExactSum {
         let place = power - UNIT_EXPONENT;
         // Where the lowest mantissa bits are below the unit they are zero; see `UNIT_EXPONENT`.
         let (mantissa, place) = if place < 0 { (mantissa >> -place, 0) } else { (mantissa, place as u32) };
-        let wide = u128::from(mantissa) << (place % DIGIT_BITS);
-        let first = (place / DIGIT_BITS) as usize;
-        for (index, digit) in self.digits[first..first + 3].iter_mut().enumerate() {
-            let part = i64::from((wide >> (DIGIT_BITS * index as u32)) as u32);
-            *digit += if negative { -part } else { part };
-        }
+        digits::add(&mut self.digits, mantissa, place, negative);
         self.additions += 1;
         if self.additions >= ADDITIONS_BEFORE_CARRY {
             self.carry();
@@ -198,13 +191,7 @@ impl ExactSum {
 
     /// Brings every digit but the highest, which keeps the sign, into [0, 2^32).
     fn carry(&mut self) {
-        let mut carry = 0;
-        for digit in &mut self.digits[..DIGITS - 1] {
-            let sum = *digit + carry;
-            carry = sum >> DIGIT_BITS;
-            *digit = sum & i64::from(u32::MAX);
-        }
-        self.digits[DIGITS - 1] = self.digits[DIGITS - 1].saturating_add(carry);
+        digits::carry(&mut self.digits);
         self.additions = 0;
     }
 
@@ -212,11 +199,7 @@ impl ExactSum {
     fn magnitude(&self) -> (Self, bool) {
         let mut sum = self.clone();
         sum.carry();
-        let negative = sum.digits[DIGITS - 1] < 0;
-        if negative {
-            sum.digits.iter_mut().for_each(|digit| *digit = digit.saturating_neg());
-            sum.carry();
-        }
+        let negative = digits::make_positive(&mut sum.digits);
         (sum, negative)
     }
 

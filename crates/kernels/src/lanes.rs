@@ -192,7 +192,7 @@ pub(crate) fn tree_sum(count: usize, term: &impl Fn(usize) -> DoubleDouble) -> D
 
 /// A number of about twice float64's precision, as a sum of two. Sums and products are those of Dekker and Knuth, right
 /// to some 2^-102 of their terms. Where they leave float64's range, `low` is NaN and says nothing.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct DoubleDouble {
     pub(crate) high: f64,
     pub(crate) low: f64,

@@ -12,6 +12,7 @@ mod known;
 mod layout;
 mod mean;
 mod measure;
+mod measured;
 mod parts;
 mod plan;
 mod power;
@@ -26,14 +27,16 @@ mod values;
 mod wide;
 
 use affine::Affine;
-use backward::{Given, backward};
-use plan::Plan;
+use backward::{Given, MergedGradients, backward};
+use measured::check::check_backward;
+use plan::{Plan, channel_axis};
 use rayon::prelude::*;
 use running::Running;
 
 pub use demand::{normalize_backward_demand, normalize_demand};
 pub use kind::NormKind;
 pub use known::{KnownTensors, Sent};
+pub use measured::{StatisticsMeter, StatisticsPartial, measure_statistics, statistics_demand};
 pub use parts::{NormalizationByParts, PartStatistics};
 
 use crate::{Checkpoint, Error, Tensor, TensorMut, TensorRef, Violations, dtype::with_element, in_out::InOut};
@@ -76,6 +79,9 @@ pub struct NormParameters<'a> {
     pub running_mean: Option<TensorRef<'a>>,
     /// Running variance.
     pub running_var: Option<TensorRef<'a>>,
+    /// Statistics of all parts of which the input is one, in the place of its own. Weight and bias are those of the part. Running
+    /// statistics beside them are updated with these; `training` is `Some(true)` then.
+    pub statistics: Option<&'a StatisticsPartial>,
 }
 
 /// The result of [`normalize`]; with another `O`, what belongs to an output that is kept elsewhere.
@@ -178,6 +184,10 @@ fn all_parts(
 
 /// The gradients of [`normalize`].
 ///
+/// With [`NormParameters::statistics`], which `Batch` and `Instance` take if they were measured with the gradients, that of the
+/// input is as of all parts together. Those of weight and bias are the sums over this part, as PyTorch's `SyncBatchNorm` has
+/// them: whoever trains on several machines adds up the gradients of all parameters anyway, and these would count many times.
+///
 /// # Errors
 /// [`Error::Invalid`] for arguments that do not fit, [`Error::Cancelled`].
 pub fn normalize_backward(
@@ -219,6 +229,12 @@ fn backward_plan(
     let mut found = Violations::new();
     let plan = Plan::find(spec, parameters, input.dtype(), input.shape(), &mut found);
     check_gradient(input, grad_output, &mut found);
+    if let (Some(statistics), Some(plan)) = (parameters.statistics, &plan) {
+        let channels = channel_axis(spec, input.shape(), &mut Violations::new()).flatten();
+        let pools_channels = channels.is_some_and(|axis| plan.axes.contains(&axis));
+        let weighs_places = parameters.weight.is_some() && pools_channels;
+        check_backward(statistics, spec.kind, weighs_places, &mut found);
+    }
     found.into_result()?;
     Ok(plan.expect("without a violation there is a plan"))
 }
@@ -247,7 +263,10 @@ fn gradients(
     if let Some(layout) = &plan.layout {
         let affine = Affine::new(parameters, layout).for_gradients(input.dtype(), layout);
         let running = Running::of(parameters);
-        let given = Given { plan, layout, affine: &affine, running: running.as_ref(), input: input.data() };
+        let merged =
+            parameters.statistics.map(|statistics| MergedGradients::new(statistics, plan, &affine, input.dtype()));
+        let (running, merged) = (running.as_ref(), merged.as_ref());
+        let given = Given { plan, layout, affine: &affine, running, merged, input: input.data() };
         affine_sums = with_element!(input.dtype(), E => backward::<E>(given, gradient, wants_affine, checkpoint))?;
     }
     let affine_gradient = |like: TensorRef<'_>, which: usize| {

@@ -12,7 +12,8 @@ use std::{
 use evenkeel_kernels::{
     ClipMode, Clipping, DType, Demand, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization,
     Tensor, Uninterrupted, clip_demand, clip_gradients, dropout, dropout_backward, dropout_backward_demand,
-    dropout_demand, normalize, normalize_backward, normalize_backward_demand, normalize_demand,
+    dropout_demand, measure_statistics, normalize, normalize_backward, normalize_backward_demand, normalize_demand,
+    statistics_demand,
 };
 
 struct Counting;
@@ -93,9 +94,24 @@ fn check_normalizations(kind: NormKind, dtype: DType, shape: &[usize]) {
     if kind.has_affine() && dtype != DType::F64 {
         parameters.push(NormParameters { weight: Some(double.view()), ..affine });
     }
+    let gradient = kind.has_running_statistics().then(|| input.view());
+    let statistics = statistics_demand(&spec, dtype, shape, gradient.is_some()).ok().map(|demand| {
+        let (statistics, taken) = most(|| measure_statistics(&spec, input.view(), gradient, &Uninterrupted));
+        check(&format!("{kind:?} measured {dtype} {shape:?}"), demand, 0, taken);
+        statistics.expect("what has a demand can be computed")
+    });
+    if statistics.is_some() {
+        for others in parameters.clone() {
+            parameters.push(NormParameters { statistics: statistics.as_ref(), ..others });
+        }
+    }
     for parameters in parameters {
         for return_statistics in [false, true] {
-            let what = format!("{kind:?} {dtype} {shape:?} {return_statistics} {}", parameters.weight.is_some());
+            let what = format!(
+                "{kind:?} {dtype} {shape:?} {return_statistics} {} {}",
+                parameters.weight.is_some(),
+                parameters.statistics.is_some()
+            );
             let call = || normalize(&spec, &parameters, input.view(), return_statistics, &Uninterrupted);
             let Ok(demand) = normalize_demand(&spec, &parameters, dtype, shape, return_statistics) else {
                 call().expect_err("what has no demand cannot be computed");

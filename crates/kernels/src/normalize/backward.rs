@@ -10,6 +10,7 @@ mod double_double;
 mod exact_weights;
 mod f64_accum;
 mod flat;
+mod merged;
 mod slopes;
 mod small;
 
@@ -17,6 +18,7 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 
+pub(super) use self::merged::MergedGradients;
 use self::slopes::Slopes;
 use super::{
     affine::Affine,
@@ -40,6 +42,7 @@ pub(super) struct Given<'a> {
     pub(super) layout: &'a Layout,
     pub(super) affine: &'a Affine,
     pub(super) running: Option<&'a Running>,
+    pub(super) merged: Option<&'a MergedGradients>,
     /// The elements, as bytes.
     pub(super) input: &'a [u8],
 }
@@ -89,7 +92,7 @@ fn measure_all<'a, E: Element>(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<Part<'a>>, Error> {
     let Given { plan, affine, .. } = given;
-    let has_means = plan.centred && plan.source == Source::Input;
+    let has_means = plan.centred && plan.source != Source::Running;
     let takes_exponents = affine.bias_dtype.is_some() || E::DTYPE == DType::F64 && has_means;
     if let Some(tiles) = tiles::<E>(given.plan, given.layout) {
         if takes_exponents {
@@ -163,14 +166,21 @@ impl<'a> Part<'a> {
         dy: &[u8],
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
-        let Given { plan, affine, running, .. } = given;
+        let Given { plan, affine, running, merged, .. } = given;
+        if let Some(merged) = merged {
+            let (statistics, slopes) = merged.of_sets(first, layout.sets());
+            let elements = scaled(&layout, input, &statistics);
+            return Ok(Self { layout, affine, input: elements, statistics, slopes: Some(slopes) });
+        }
         let statistics = measure::statistics::<E>(plan, &layout, first, input, running, checkpoint)?;
         let elements = scaled(&layout, input, &statistics);
         let mut part = Self { layout, affine, input: elements, statistics, slopes: None };
         let mut slopes = match plan.source {
             Source::Running => return Ok(part),
-            Source::Input if E::DTYPE == DType::F64 => double_double::slopes(&part, plan, dy, checkpoint)?,
-            Source::Input => f64_accum::slopes::<E>(&part, plan, dy, checkpoint)?,
+            Source::Input | Source::Merged if E::DTYPE == DType::F64 => {
+                double_double::slopes(&part, plan, dy, checkpoint)?
+            }
+            Source::Input | Source::Merged => f64_accum::slopes::<E>(&part, plan, dy, checkpoint)?,
         };
         flat::flatten::<E>(plan.denominator.least, &part, input, &mut slopes, checkpoint)?;
         part.slopes = Some(slopes);

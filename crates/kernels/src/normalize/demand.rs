@@ -31,16 +31,17 @@ pub fn normalize_demand(
     let plan = Plan::new(spec, parameters, dtype, shape)?;
     let sets = plan.sets();
     let running = parameters.running_mean.into_iter().chain(parameters.running_var);
-    let updates = if plan.source == Source::Input { running.map(|tensor| tensor.data().len()).sum() } else { 0 };
+    let updates = if plan.source != Source::Running { running.map(|tensor| tensor.data().len()).sum() } else { 0 };
     let tensors = if plan.centred { 2 } else { 1 };
     let returned = if return_statistics { sets * tensors * returned_size(dtype) } else { 0 };
     let scratch = plan.layout.as_ref().map_or(0, |layout| {
-        let keeps = return_statistics || updates > 0;
+        let keeps = plan.source != Source::Merged && (return_statistics || updates > 0);
         let means = if return_statistics { sets * 8 } else { 0 };
         let lists = lists(&plan, layout, dtype, keeps, statistics(dtype));
-        means + lists + of_a_part(layout, |part| measuring(part, dtype) + copy(part, dtype))
+        means + lists + of_a_part(layout, |part| measuring(&plan, part, dtype) + copy(part, dtype))
     });
-    Ok(Demand { results: returned + updates, scratch: scratch + given(&plan, parameters), units: plan.units() })
+    let scratch = scratch + given(&plan, parameters) + merged(&plan, dtype, 0);
+    Ok(Demand { results: returned + updates, scratch, units: plan.units() })
 }
 
 /// What [`normalize_backward`](super::normalize_backward()) needs.
@@ -59,7 +60,7 @@ pub fn normalize_backward_demand(
     let results: usize = affine.clone().map(|tensor| tensor.data().len()).sum();
     let places = affine.map(|tensor| tensor.len()).max();
     let scratch = plan.layout.as_ref().map_or(0, |layout| {
-        let of_a_part = of_a_part(layout, |part| measuring(part, dtype) + sloping(part, dtype));
+        let of_a_part = of_a_part(layout, |part| measuring(&plan, part, dtype) + sloping(part, dtype));
         let kept = places.map_or(0, |places| {
             let (terms, slopes) = if dtype == DType::F64 { (3, 4 * 8) } else { (2, 2 * 8) };
             let weight = parameters.weight.map(|weight| weight.dtype());
@@ -72,7 +73,9 @@ pub fn normalize_backward_demand(
         });
         let copied =
             if places.is_some() { copy(layout, dtype) } else { self::of_a_part(layout, |part| copy(part, dtype)) };
-        of_a_part + kept + copied + given(&plan, parameters)
+        // A mean and a slope of each set, as pairs, and as the lists that they become.
+        let of_merged = merged(&plan, dtype, 2 * PAIR + 4 * 8);
+        of_a_part + kept + copied + given(&plan, parameters) + of_merged
     });
     // One after the other, gradients are float64 first; of no elements, zeros.
     let float64 = places.unwrap_or(0) * 8;
@@ -94,6 +97,13 @@ impl Plan {
         let runs = short.map_or(0, |layout| layout.outer().iter().map(|dim| dim.len).product());
         sets + 2 * runs.saturating_sub(sets)
     }
+}
+
+/// Statistics that are given for the input's own: each set's, the lists that they become, and what else there is of a set.
+fn merged(plan: &Plan, dtype: DType, more: usize) -> usize {
+    /// A mean of three numbers, a variance, a pair and an exponent.
+    const SET: usize = 7 * 8;
+    if plan.source == Source::Merged { plan.sets() * (SET + statistics(dtype) + more) } else { 0 }
 }
 
 fn returned_size(dtype: DType) -> usize {
@@ -133,7 +143,10 @@ fn copy(part: &Layout, dtype: DType) -> usize {
 }
 
 /// What it takes to measure the sets of a part.
-fn measuring(part: &Layout, dtype: DType) -> usize {
+fn measuring(plan: &Plan, part: &Layout, dtype: DType) -> usize {
+    if plan.source == Source::Merged {
+        return part.sets() * statistics(dtype); // those of the part, of the lists of all
+    }
     let accumulators = accumulators(part, Over::Sets);
     if dtype == DType::F64 {
         // The means as pairs and as numbers; then, for telling which are certain, a number and a reach for each.

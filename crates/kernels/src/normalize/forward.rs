@@ -30,13 +30,14 @@ pub(super) fn forward<E: Element>(
     mut elements: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Statistics, Error> {
-    let Prepared { plan, layout, affine, running, .. } = prepared;
+    let Prepared { plan, layout, affine, running, merged, .. } = prepared;
     let (layout, first) = layout.stretch(from, elements.len() / E::DTYPE.size());
     if rows::apply_to::<E>(prepared, &layout) {
         return rows::forward::<E>(prepared, &layout, elements, checkpoint);
     }
-    let measure_part = |layout: &Layout, first, input: &[u8]| {
-        measure::statistics::<E>(plan, layout, first, input, running.as_ref(), checkpoint)
+    let measure_part = |layout: &Layout, first, input: &[u8]| match merged {
+        Some(merged) => Ok(merged.of_sets(first, layout.sets())),
+        None => measure::statistics::<E>(plan, layout, first, input, running.as_ref(), checkpoint),
     };
     if let Some(tiles) = tiles::<E>(plan, &layout) {
         let tiles = tiles.map(|tile| {
@@ -111,14 +112,15 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
 impl<'a, E: Element> Normalize<'a, E> {
     fn new(statistics: &'a Statistics, affine: &'a Affine, layout: &Layout, source: Source) -> Self {
         let [weight, bias] = affine.most;
-        let (given, is_double) = (source == Source::Running, E::DTYPE == DType::F64);
+        let (given, is_double) = (source != Source::Input, E::DTYPE == DType::F64);
         let Statistics { mean, tail, rstd, .. } = statistics;
         let is_extreme = |set: usize| {
             given && extremes::is_statistic(mean[set], rstd[set])
                 || is_double && extremes::may_cancel(tail[set], rstd[set], weight, affine.least_bias)
         };
-        let has_extremes =
-            (is_double || given) && (extremes::is_affine(weight, bias, is_double) || (0..mean.len()).any(is_extreme));
+        // A scaled element may be beyond float64 where it is none of those that the statistics are of.
+        let has_extremes = given && !statistics.scales.is_empty()
+            || (is_double || given) && (extremes::is_affine(weight, bias, is_double) || (0..mean.len()).any(is_extreme));
         Self { statistics, affine, run: layout.run(), source, has_extremes, element: PhantomData }
     }
 
@@ -146,7 +148,7 @@ impl<'a, E: Element> Normalize<'a, E> {
                 bias: bias.at(i),
             };
             let exponent = self.statistics.scale(at.set + i * self.run.set_stride);
-            let given = self.source == Source::Running;
+            let given = self.source != Source::Input;
             let is_extreme = given && extremes::is_statistic(one.mean.high, one.rstd.high)
                 || extremes::is_affine(one.weight, one.bias, E::DTYPE == DType::F64);
             *x = match E::DTYPE {
@@ -240,9 +242,8 @@ impl<'a, E: Element> Normalize<'a, E> {
     /// As [`normalize_double_double`](Self::normalize_double_double), for the elements of these statistics and weights.
     #[inline(always)]
     fn normalize_float64<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) -> bool {
-        match self.source {
             Source::Input => self.normalize_double_double::<S, A, false>(at, x),
-            Source::Running => self.normalize_double_double::<S, A, true>(at, x),
+            Source::Running | Source::Merged => self.normalize_double_double::<S, A, true>(at, x),
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn of_sum(sum: DoubleDouble, n: f64) -> DoubleDouble {
 
 /// A number as a sum of three, each of which is the nearest float64 to what those before it lack. Where all elements are
 /// next to the mean, their differences from it have the digits of the second alone.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Triple {
     pub(super) pair: DoubleDouble,
     pub(super) rest: f64,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Above this, what a mean's tail is of the deviation of `1 / sqrt(n)` elements counts.
-const CLOSE: f64 = 1.0 / (1 << 14) as f64;
+pub(super) const CLOSE: f64 = 1.0 / (1 << 14) as f64;
 
 /// The statistics of the `layout`'s sets, the first of which is set `first` of the whole tensor.
 pub(super) fn statistics<E: Element>(
@@ -31,7 +31,7 @@ pub(super) fn statistics<E: Element>(
 ) -> Result<Statistics, Error> {
     match (plan.source, running) {
         (Source::Running, Some(running)) => Ok(running.statistics::<E>(plan, first, layout.sets())),
-        (Source::Running, None) | (Source::Input, _) if E::DTYPE == DType::F64 => {
+        (Source::Running, None) | (Source::Input | Source::Merged, _) if E::DTYPE == DType::F64 => {
             let mut statistics = measure_double_double(plan, layout, input, &[], checkpoint)?;
             let scales = scale::exponents_of(plan, layout, input, &statistics);
             if !scales.is_empty() {
@@ -42,7 +42,7 @@ pub(super) fn statistics<E: Element>(
             }
             Ok(statistics)
         }
-        (Source::Running, None) | (Source::Input, _) => {
+        (Source::Running, None) | (Source::Input | Source::Merged, _) => {
             let is_double = running.is_some_and(|running| running.is_double);
             measure::<E>(plan, layout, input, is_double, checkpoint)
         }

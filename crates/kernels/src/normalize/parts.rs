@@ -97,7 +97,8 @@ impl NormalizationByParts {
 
     /// Whether [`finish`](Self::finish) gives anything that is computed from the parts' statistics.
     pub fn gives_statistics(&self, return_statistics: bool) -> bool {
-        return_statistics || (self.0.plan.source == Source::Input && self.0.running.is_some())
+        let Prepared { plan, running, merged, .. } = &self.0;
+        merged.is_none() && (return_statistics || (plan.source == Source::Input && running.is_some()))
     }
 
     /// The axes that are pooled, as in [`Normalized::axes`].
@@ -113,12 +114,19 @@ impl NormalizationByParts {
         return_statistics: bool,
         statistics: Vec<PartStatistics>,
     ) -> Normalized<()> {
-        let gives_statistics = self.gives_statistics(return_statistics);
-        let Self(Prepared { plan, layout, mut running, dtype, .. }) = self;
+        let Self(Prepared { plan, layout, mut running, merged, dtype, .. }) = self;
         let (mut mean, mut rstd) = (None, None);
-        if plan.layout.is_some() && gives_statistics {
+        let gives_statistics = return_statistics || (plan.source == Source::Input && running.is_some());
+        if let Some(merged) = merged {
+            if merged.elements > 0 && !merged.all().mean.is_empty() {
+                running = running.map(|running| running.updated(&plan, merged.elements as f64, merged.all()));
+            }
+            if return_statistics {
+                (mean, rstd) = merged.all().tensors(&plan, dtype);
+            }
+        } else if plan.layout.is_some() && gives_statistics {
             let statistics = Statistics::concat(statistics.into_iter().map(|part| part.0).collect());
-            running = running.map(|running| running.updated(&plan, &layout, &statistics));
+            running = running.map(|running| running.updated(&plan, layout.set_len() as f64, &statistics));
             if return_statistics {
                 (mean, rstd) = statistics.tensors(&plan, dtype);
             }
@@ -126,8 +134,8 @@ impl NormalizationByParts {
             (mean, rstd) = Statistics::undefined(&plan, dtype);
         }
         let (running_mean, running_var) = match (plan.source, running) {
-            (Source::Input, Some(running)) => running.tensors(parameters),
-            (Source::Input, None) | (Source::Running, _) => (None, None),
+            (Source::Input | Source::Merged, Some(running)) => running.tensors(parameters),
+            (Source::Input | Source::Merged, None) | (Source::Running, _) => (None, None),
         };
         Normalized { axes: plan.axes, mean, rstd, running_mean, running_var, output: () }
     }

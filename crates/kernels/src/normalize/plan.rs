@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use evenkeel_exact::Brief;
 
-use super::{NormKind, NormParameters, Normalization, denominator::Denominator, kind::those, layout::Layout};
+use super::{
+    NormKind, NormParameters, Normalization, denominator::Denominator, kind::those, layout::Layout,
+    measured::check::check,
+};
 use crate::{DType, Violations};
 
 /// A normalization of one shape.
@@ -29,6 +32,8 @@ pub(super) struct Plan {
 pub(super) enum Source {
     Input,
     Running,
+    /// Measured elsewhere, over all parts of which the input is one.
+    Merged,
 }
 
 /// The channel of set `s` is `s / inner % count`.
@@ -72,6 +77,34 @@ impl Plan {
         shape: &[usize],
         found: &mut Violations,
     ) -> Option<Self> {
+        let plan = Self::find_with(spec, parameters, dtype, shape, true, found)?;
+        if let Some(statistics) = parameters.statistics {
+            let set_len = plan.layout.as_ref().map_or(0, Layout::set_len);
+            check(statistics, spec.kind, &plan.statistics_shape, set_len, found);
+        }
+        Some(plan)
+    }
+
+    /// The same of a part whose sets may go on elsewhere.
+    pub(super) fn find_part(
+        spec: &Normalization,
+        parameters: &NormParameters<'_>,
+        dtype: DType,
+        shape: &[usize],
+        found: &mut Violations,
+    ) -> Option<Self> {
+        Self::find_with(spec, parameters, dtype, shape, false, found)
+    }
+
+    /// `is_whole`: the sets do not go on elsewhere.
+    fn find_with(
+        spec: &Normalization,
+        parameters: &NormParameters<'_>,
+        dtype: DType,
+        shape: &[usize],
+        is_whole: bool,
+        found: &mut Violations,
+    ) -> Option<Self> {
         // Each is looked for whatever the others are.
         let channel_axis = channel_axis(spec, shape, found);
         let groups = groups(spec, channel_axis.map(|axis| axis.map_or(0, |axis| shape[axis])), found);
@@ -104,6 +137,17 @@ impl Plan {
         if has_running && channel_axis.is_some_and(|axis| pooled[axis]) {
             found.add("axes", "pool over the channel axis, but running statistics are kept for each channel");
         }
+        let source = source.map(|source| match (source, parameters.statistics) {
+            (Source::Input | Source::Merged, Some(_)) => Source::Merged,
+            (Source::Running, Some(_)) => {
+                found.add(
+                    "statistics",
+                    "nothing is computed with them: running statistics are used unless training is true",
+                );
+                Source::Running
+            }
+            (source, None) => source,
+        });
 
         // Group normalization is a plain pooling once the channel axis is two: groups, kept, and the channels in a
         // group, pooled.
@@ -134,7 +178,9 @@ impl Plan {
         };
         let layout = (!shape.contains(&0)).then(|| Layout::new(dims.into_iter()));
         let n = layout.as_ref().map_or(0, Layout::set_len);
-        check_set_len(spec.kind, n, source, found);
+        if is_whole {
+            check_set_len(spec.kind, n, source, found);
+        }
         let (source, eps, momentum) = (source?, eps?, momentum?);
         let (centred, denominator) = (spec.kind.is_centred(), Denominator::of(spec.kind, eps, dtype, n));
         Some(Self { axes, statistics_shape, layout, centred, denominator, source, momentum, channels })

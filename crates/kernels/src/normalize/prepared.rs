@@ -1,6 +1,8 @@
 //! All that is known of a normalization before its elements are.
 
-use super::{NormParameters, Normalization, affine::Affine, layout::Layout, plan::Plan, running::Running};
+use super::{
+    NormParameters, Normalization, affine::Affine, layout::Layout, measured::Merged, plan::Plan, running::Running,
+};
 use crate::{DType, Error};
 
 /// A normalization of a tensor of one dtype and shape, with what is beside the elements.
@@ -10,6 +12,8 @@ pub(super) struct Prepared {
     pub(super) layout: Layout,
     pub(super) affine: Affine,
     pub(super) running: Option<Running>,
+    /// Statistics in the place of the input's own.
+    pub(super) merged: Option<Merged>,
     pub(super) dtype: DType,
     shape: Vec<usize>,
 }
@@ -25,7 +29,8 @@ impl Prepared {
         let layout = plan.layout.clone().unwrap_or_else(|| Layout::new([].into_iter()));
         let affine = Affine::new(parameters, &layout).with_estimates(dtype);
         let running = Running::of(parameters);
-        Ok(Self { plan, layout, affine, running, dtype, shape: shape.to_vec() })
+        let merged = parameters.statistics.map(|statistics| Merged::new(statistics, &plan, dtype));
+        Ok(Self { plan, layout, affine, running, merged, dtype, shape: shape.to_vec() })
     }
 
     /// The bytes of the whole tensor.

@@ -2,7 +2,6 @@
 
 use super::{
     NormParameters,
-    layout::Layout,
     plan::{Channels, Plan},
     power::times_power,
     statistics::Statistics,
@@ -39,9 +38,8 @@ impl Running {
     }
 
     /// The running statistics after these of the input, with the unbiased variance; a channel with several sets
-    /// (instance normalization) takes their average.
-    pub(super) fn updated(&self, plan: &Plan, layout: &Layout, statistics: &Statistics) -> Self {
-        let n = layout.set_len() as f64;
+    /// (instance normalization) takes their average. `n`: the elements of a set.
+    pub(super) fn updated(&self, plan: &Plan, n: f64, statistics: &Statistics) -> Self {
         let Channels { count, .. } = plan.channels;
         let zero = DoubleDouble::from(0.0);
         let (mut mean, mut var) = (vec![zero; count], vec![zero; count]);

@@ -73,7 +73,7 @@ pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistic
 }
 
 /// The exponent for a set with this largest magnitude.
-fn exponent_of(eps: f64, largest: f64) -> i32 {
+pub(super) fn exponent_of(eps: f64, largest: f64) -> i32 {
     if largest == 0.0 || !largest.is_finite() {
         return 0;
     }

@@ -33,6 +33,24 @@ impl Statistics {
         self
     }
 
+    /// Those of `sets` sets from `first` on.
+    pub(super) fn stretch(&self, first: usize, sets: usize) -> Self {
+        fn of<T: Clone>(list: &[T], first: usize, sets: usize) -> Vec<T> {
+            if list.is_empty() { Vec::new() } else { list[first..first + sets].to_vec() }
+        }
+        let list = |list: &[f64]| of(list, first, sets);
+        Self {
+            mean: list(&self.mean),
+            tail: list(&self.tail),
+            rest: list(&self.rest),
+            close_rest: list(&self.close_rest),
+            var: list(&self.var),
+            rstd: list(&self.rstd),
+            rstd_tail: list(&self.rstd_tail),
+            scales: of(&self.scales, first, sets),
+        }
+    }
+
     /// The whole mean of a set, as its elements are.
     fn mean_of(&self, set: usize) -> f64 {
         times_power(DoubleDouble { high: self.mean[set], low: self.tail[set] }.value(), -self.scale(set))

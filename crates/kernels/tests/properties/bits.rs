@@ -60,7 +60,7 @@ fn every_instruction_set_of_the_machine_is_compared() {
 }
 
 /// On 1, 2, 3 and 16 threads and with every instruction set that the machine has.
-fn everywhere<T: PartialEq + Send>(what: &str, work: impl Fn() -> T + Sync) {
+pub(crate) fn everywhere<T: PartialEq + Send>(what: &str, work: impl Fn() -> T + Sync) {
     let run = |threads| ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(&work);
     let _forced = FORCED.lock().expect("no test panics while it holds this, or all fail");
     simd::force(InstructionSet::Baseline);

@@ -141,6 +141,7 @@ impl Case {
             bias: self.bias.as_ref().map(Tensor::view),
             running_mean: self.running.as_ref().map(|(mean, _)| mean.view()),
             running_var: self.running.as_ref().map(|(_, var)| var.view()),
+            statistics: None,
         }
     }
 }

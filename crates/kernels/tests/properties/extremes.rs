@@ -169,7 +169,7 @@ fn any_size() -> impl Strategy<Value = f64> {
     })
 }
 
-fn any_sizes(len: usize) -> impl Strategy<Value = Vec<f64>> {
+pub(crate) fn any_sizes(len: usize) -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(any_size(), len)
 }
 

@@ -68,7 +68,7 @@ fn exact(tensor: &Tensor) -> ArrayD<Big> {
 
 /// The sets in the order in which their statistics are returned. A set is known by the coordinates that its members
 /// share; the map keeps them in row-major order.
-fn members(spec: &Normalization, shape: &[usize]) -> Vec<Vec<IxDyn>> {
+pub(crate) fn members(spec: &Normalization, shape: &[usize]) -> Vec<Vec<IxDyn>> {
     let pooled = pooled(spec, shape);
     let group = |axis: usize| spec.kind == NormKind::Group && axis == channel_axis(spec, shape);
     let kept: Vec<usize> = (0..shape.len()).filter(|&axis| group(axis) || !pooled.contains(&axis)).collect();

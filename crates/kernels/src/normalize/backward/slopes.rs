@@ -15,6 +15,12 @@ pub(super) struct Slopes {
 }
 
 impl Slopes {
+    /// Those of `sets` sets from `first` on.
+    pub(super) fn stretch(&self, first: usize, sets: usize) -> Self {
+        let of = |list: &Vec<f64>| if list.is_empty() { Vec::new() } else { list[first..first + sets].to_vec() };
+        Self { mean_g: self.mean_g.each_ref().map(of), slope: self.slope.each_ref().map(of) }
+    }
+
     /// Those of parts, in order, as those of the whole.
     pub(super) fn concat(mut parts: Vec<Self>) -> Self {
         if parts.len() == 1 {

@@ -1,0 +1,39 @@
+//! Whole numbers in digits of 32 bits, each in a 64-bit place, where carries may wait. The highest digit keeps the sign.
+
+pub(crate) const DIGIT_BITS: u32 = 32;
+
+/// How often a digit can be added to before its carry must move on.
+pub(crate) const ADDITIONS_BEFORE_CARRY: u32 = 1 << 30;
+
+/// Adds `mantissa * 2^place`, or its negative, to three digits, which there are.
+#[inline]
+pub(crate) fn add(digits: &mut [i64], mantissa: u64, place: u32, negative: bool) {
+    let wide = u128::from(mantissa) << (place % DIGIT_BITS);
+    let first = (place / DIGIT_BITS) as usize;
+    for (index, digit) in digits[first..first + 3].iter_mut().enumerate() {
+        let part = i64::from((wide >> (DIGIT_BITS * index as u32)) as u32);
+        *digit += if negative { -part } else { part };
+    }
+}
+
+/// Brings every digit but the highest into [0, 2^32). Nothing is carried out of that: where it is full it stays full.
+pub(crate) fn carry(digits: &mut [i64]) {
+    let (top, others) = digits.split_last_mut().expect("there are digits");
+    let mut carry = 0;
+    for digit in others {
+        let sum = *digit + carry;
+        carry = sum >> DIGIT_BITS;
+        *digit = sum & i64::from(u32::MAX);
+    }
+    *top = top.saturating_add(carry);
+}
+
+/// Makes a carried number its absolute value, carried; whether it was negative.
+pub(crate) fn make_positive(digits: &mut [i64]) -> bool {
+    let negative = digits.last().is_some_and(|&top| top < 0);
+    if negative {
+        digits.iter_mut().for_each(|digit| *digit = digit.saturating_neg());
+        carry(digits);
+    }
+    negative
+}

@@ -1,0 +1,129 @@
+//! What is measured of a set of elements, and what follows from it.
+
+use num_bigint::{BigInt, BigUint};
+
+use crate::{Quotient, SignedSum};
+
+/// What has to be known of the elements of a set to normalize by them. Sets merge by adding, without rounding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetStatistics {
+    /// How many elements were measured, finite or not.
+    pub elements: u64,
+    /// How many of them are NaN.
+    pub nan_elements: u64,
+    /// How many of them are positive infinity.
+    pub infinite_elements: u64,
+    /// How many of them are negative infinity.
+    pub negative_infinite_elements: u64,
+    /// The sum of the finite elements; 0 where the kind of normalization does not centre.
+    pub sum: SignedSum,
+    /// The sum of their squares.
+    pub sum_of_squares: SignedSum,
+    /// What was measured of the gradient of the output, if there was one beside the input.
+    pub gradients: Option<GradientSums>,
+}
+
+/// What has to be known of the gradients of a set's outputs to compute those of its elements.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GradientSums {
+    /// How many gradients are NaN or infinite.
+    pub nonfinite_gradients: u64,
+    /// The sum of the finite gradients.
+    pub sum: SignedSum,
+    /// The sum of the products of each element and its gradient, where both are finite.
+    pub sum_of_products: SignedSum,
+}
+
+impl SetStatistics {
+    /// Adds all that was measured of another set. The caller has compared their numbers of elements and whether gradients were
+    /// measured.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.elements += other.elements;
+        self.nan_elements += other.nan_elements;
+        self.infinite_elements += other.infinite_elements;
+        self.negative_infinite_elements += other.negative_infinite_elements;
+        self.sum.merge(&other.sum);
+        self.sum_of_squares.merge(&other.sum_of_squares);
+        if let (Some(gradients), Some(others)) = (&mut self.gradients, &other.gradients) {
+            gradients.nonfinite_gradients += others.nonfinite_gradients;
+            gradients.sum.merge(&others.sum);
+            gradients.sum_of_products.merge(&others.sum_of_products);
+        }
+    }
+
+    /// How many elements are NaN or infinite.
+    pub fn nonfinite_elements(&self) -> u64 {
+        self.nan_elements.saturating_add(self.infinite_elements).saturating_add(self.negative_infinite_elements)
+    }
+
+    /// Whether there are elements, all of them finite: only such a set has a mean and a variance.
+    pub fn is_finite(&self) -> bool {
+        self.elements > 0 && self.nonfinite_elements() == 0
+    }
+
+    /// The mean; `None` if the set has none that is finite, which [`nonfinite_mean`](Self::nonfinite_mean) has then.
+    pub fn mean(&self) -> Option<Quotient> {
+        self.is_finite().then(|| self.sum.over(self.elements))
+    }
+
+    /// The mean of a set whose elements are not all finite, as IEEE 754 adds them: infinity if all that are not are of one sign,
+    /// otherwise NaN.
+    pub fn nonfinite_mean(&self) -> f64 {
+        let Self { nan_elements, infinite_elements, negative_infinite_elements, .. } = *self;
+        match (nan_elements, infinite_elements, negative_infinite_elements) {
+            (0, 1.., 0) => f64::INFINITY,
+            (0, 0, 1..) => f64::NEG_INFINITY,
+            _ => f64::NAN,
+        }
+    }
+
+    /// The sum of the squares divided by `share`, which is not 0: the number of elements, or 1. `None` as for the mean.
+    pub fn squares_over(&self, share: u64) -> Option<Quotient> {
+        self.is_finite().then(|| self.sum_of_squares.over(share))
+    }
+
+    /// The biased variance, the mean of the squares of the deviations from the mean. `None` as for the mean.
+    pub fn variance(&self) -> Option<Quotient> {
+        self.variance_over(self.elements)
+    }
+
+    /// The unbiased variance, the sum of these squares divided by the number of elements less one; of one element, `None`.
+    pub fn unbiased_variance(&self) -> Option<Quotient> {
+        if self.elements < 2 { None } else { self.variance_over(self.elements - 1) }
+    }
+
+    /// The sum of the squares of the deviations, divided by `share`: (n Q - S^2) / n / share.
+    fn variance_over(&self, share: u64) -> Option<Quotient> {
+        let sum = self.sum.to_integer();
+        self.of_deviations(&sum, &sum, &self.sum_of_squares, share)
+    }
+
+    /// The mean of the gradients; `None` if not all elements and gradients are finite, or if none were measured.
+    pub fn mean_gradient(&self) -> Option<Quotient> {
+        let gradients = self.finite_gradients()?;
+        Some(gradients.sum.over(self.elements))
+    }
+
+    /// The mean of the products of each gradient and its element's deviation from the mean. `None` as for their mean.
+    pub fn mean_gradient_times_deviation(&self) -> Option<Quotient> {
+        let gradients = self.finite_gradients()?;
+        let (sum, of_gradients) = (self.sum.to_integer(), gradients.sum.to_integer());
+        self.of_deviations(&sum, &of_gradients, &gradients.sum_of_products, self.elements)
+    }
+
+    fn finite_gradients(&self) -> Option<&GradientSums> {
+        self.gradients.as_ref().filter(|gradients| self.is_finite() && gradients.nonfinite_gradients == 0)
+    }
+
+    /// (n P - A B) / n / share, where P is the sum of the products of two numbers of each element whose own sums are A and B.
+    fn of_deviations(&self, a: &BigInt, b: &BigInt, products: &SignedSum, share: u64) -> Option<Quotient> {
+        if !self.is_finite() {
+            return None;
+        }
+        // In units of 2^-4296: the products are in units of 2^-2148, and so are both sums.
+        let unit = SignedSum::UNIT_EXPONENT;
+        let products = (products.to_integer() * self.elements) << -unit;
+        let denominator = BigUint::from(self.elements) * share;
+        Some(Quotient::new(products - a * b, denominator, 2 * i64::from(unit)))
+    }
+}

@@ -1,0 +1,138 @@
+//! Exact sums with a sign, as they are kept and as they travel.
+
+use num_bigint::{BigInt, BigUint, Sign};
+
+use crate::{ExactSum, Quotient, SumTooLong, sum::significant};
+
+/// An exact sum: a whole number in units of 2^-2148, the square of the smallest float64 above 0. Every float64 is one, and so
+/// is every product of two.
+///
+/// It is kept as it travels: the magnitude's bytes, the lowest first, without zeros at either end, and how many zero bytes are
+/// below them. So equal sums have equal bytes, and those of float32 elements have few.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SignedSum {
+    negative: bool,
+    low_zero_bytes: u16,
+    magnitude: Box<[u8]>,
+}
+
+impl SignedSum {
+    /// The power of two of the unit.
+    pub const UNIT_EXPONENT: i32 = -2148;
+
+    /// The sum that has these parts; zeros at either end do not matter, nor does the sign of 0.
+    ///
+    /// # Errors
+    /// [`SumTooLong`] if there are more than [`ExactSum::MAX_BYTES`], with the zero bytes.
+    pub fn new(negative: bool, low_zero_bytes: u32, magnitude: &[u8]) -> Result<Self, SumTooLong> {
+        let magnitude = significant(magnitude);
+        let Some(first) = magnitude.iter().position(|&byte| byte != 0) else { return Ok(Self::default()) };
+        let low = usize::try_from(low_zero_bytes).unwrap_or(usize::MAX).saturating_add(first);
+        let given = low.saturating_add(magnitude.len() - first);
+        match u16::try_from(low) {
+            Ok(low_zero_bytes) if given <= ExactSum::MAX_BYTES => {
+                Ok(Self { negative, low_zero_bytes, magnitude: magnitude[first..].into() })
+            }
+            _ => Err(SumTooLong { given }),
+        }
+    }
+
+    /// Whether it is below 0.
+    pub fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    /// Whether it is 0.
+    pub fn is_zero(&self) -> bool {
+        self.magnitude.is_empty()
+    }
+
+    /// How many zero bytes are below the [`magnitude`](Self::magnitude).
+    pub fn low_zero_bytes(&self) -> u32 {
+        self.low_zero_bytes.into()
+    }
+
+    /// The bytes of the absolute value, the lowest first, of which neither the first nor the last is 0.
+    pub fn magnitude(&self) -> &[u8] {
+        &self.magnitude
+    }
+
+    /// Adds another sum. Together they are of no more terms than [`StatisticsPartial::MAX_ELEMENTS`](
+    /// crate::StatisticsPartial::MAX_ELEMENTS).
+    pub fn merge(&mut self, other: &Self) {
+        if other.is_zero() {
+            return;
+        }
+        if self.is_zero() {
+            self.clone_from(other);
+            return;
+        }
+        let low = self.low_zero_bytes.min(other.low_zero_bytes);
+        let (sign, bytes) = (self.above(low) + other.above(low)).to_bytes_le();
+        let sum = Self::new(sign == Sign::Minus, low.into(), &bytes);
+        *self = sum.expect("so many terms, none above the square of the largest float64, add up to no more bytes");
+    }
+
+    /// Rounded to the nearest float64, ties to even.
+    pub fn to_f64(&self) -> f64 {
+        let [nearest] = self.over(1).rounded(0);
+        nearest
+    }
+
+    /// Divided by `n`, which is not 0.
+    pub fn over(&self, n: u64) -> Quotient {
+        Quotient::new(self.to_integer(), n.into(), Self::UNIT_EXPONENT.into())
+    }
+
+    /// In units.
+    pub(crate) fn to_integer(&self) -> BigInt {
+        self.above(0)
+    }
+
+    /// Whether it is a multiple of 2^1074 units, as every float64 is.
+    pub(crate) fn is_of_float64(&self) -> bool {
+        self.is_zero() || self.to_integer().trailing_zeros().is_some_and(|zeros| zeros >= 1074)
+    }
+
+    /// Whether the magnitude is below `count * 2^power` units.
+    pub(crate) fn is_below(&self, count: u64, power: u32) -> bool {
+        self.is_zero() || *self.to_integer().magnitude() < BigUint::from(count) << power
+    }
+
+    /// In units of `256^low`, which is not above its own zero bytes.
+    fn above(&self, low: u16) -> BigInt {
+        let sign = if self.negative { Sign::Minus } else { Sign::Plus };
+        BigInt::from_bytes_le(sign, &self.magnitude) << (8 * usize::from(self.low_zero_bytes - low))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_sums_have_equal_bytes() {
+        let sum = |negative, low, bytes: &[u8]| SignedSum::new(negative, low, bytes).expect("short");
+        assert_eq!(sum(true, 3, &[0, 0, 5, 6, 0]), sum(true, 5, &[5, 6]));
+        assert_eq!(
+            (sum(true, 3, &[0, 0, 5, 6, 0]).low_zero_bytes(), sum(true, 5, &[5, 6]).magnitude()),
+            (5, &[5, 6][..])
+        );
+        assert_eq!(sum(true, 530, &[0, 0, 0, 0, 0]), SignedSum::default(), "no zero is negative, nor too long");
+        let mut one = sum(false, 0, &[1]);
+        one.merge(&sum(true, 0, &[1]));
+        assert_eq!(one, SignedSum::default());
+        let mut carried = sum(false, 0, &[255, 255]);
+        carried.merge(&sum(false, 0, &[1]));
+        assert_eq!(carried, sum(false, 2, &[1]));
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        let most = ExactSum::MAX_BYTES as u32;
+        assert!(SignedSum::new(false, most - 1, &[1]).is_ok());
+        assert_eq!(SignedSum::new(false, most, &[1]), Err(SumTooLong { given: ExactSum::MAX_BYTES + 1 }));
+        assert!(SignedSum::new(true, u32::MAX, &[0, 1]).is_err());
+        assert!(SignedSum::new(true, u32::MAX, &[0, 0]).is_ok_and(|sum| sum.is_zero()));
+    }
+}

@@ -1,0 +1,361 @@
+//! Statistics of sets of elements in a form that merges.
+
+use std::fmt;
+
+use num_bigint::BigUint;
+
+use crate::{SetStatistics, SignedSum};
+
+/// The statistics of the sets of a part of a tensor, or of several parts together.
+///
+/// Parts merge without rounding: it does not matter which elements were measured where, in which order, or how they were
+/// grouped. Equal elements give equal partials. `K` is what tells kinds of normalization apart.
+///
+/// ```
+/// use evenkeel_exact::{SetStatistics, StatisticsPartial, Window};
+///
+/// let (elements, squares) = (Window::new(-1074, 1024), Window::new(-2148, 2048));
+/// let measure = |values: &[f64]| {
+///     let (mut sum, mut sum_of_squares) = (vec![0; elements.cells()], vec![0; squares.cells()]);
+///     for &x in values {
+///         elements.add(&mut sum, x);
+///         squares.add_product(&mut sum_of_squares, x, x);
+///     }
+///     let set = SetStatistics {
+///         elements: values.len() as u64,
+///         sum: elements.sum(&mut sum),
+///         sum_of_squares: squares.sum(&mut sum_of_squares),
+///         ..SetStatistics::default()
+///     };
+///     StatisticsPartial::new("layer", vec![1], vec![set]).expect("these are of some elements")
+/// };
+/// let mut there = measure(&[1e300, 1.0]);
+/// there.merge(&measure(&[-1e300, 2.0]))?;
+/// assert_eq!(there, measure(&[1e300, 1.0, -1e300, 2.0]));
+/// assert_eq!(there.sets()[0].mean().expect("all are finite").rounded(0), [0.75]);
+/// # Ok::<(), evenkeel_exact::StatisticsMismatch>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatisticsPartial<K> {
+    kind: K,
+    shape: Vec<usize>,
+    sets: Vec<SetStatistics>,
+}
+
+/// What is wrong with statistics that no elements have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvalidStatistics {
+    /// The shape has another number of sets.
+    Sets {
+        /// What the shape has; `None` if that does not fit `usize`.
+        expected: Option<usize>,
+        /// How many there are.
+        given: usize,
+    },
+    /// A set is not one of any elements.
+    Set {
+        /// Its index.
+        index: usize,
+        /// What is wrong with it.
+        fault: SetFault,
+    },
+}
+
+/// What is wrong with a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetFault {
+    /// There are more than [`StatisticsPartial::MAX_ELEMENTS`].
+    TooManyElements,
+    /// More elements are NaN or infinite than there are elements.
+    Counts,
+    /// The set has another number of elements than the first one.
+    OtherElements {
+        /// That of the first set.
+        expected: u64,
+        /// That of this set.
+        given: u64,
+    },
+    /// `sum` is more than the finite elements can add up to.
+    SumTooLarge,
+    /// `sum` is no sum of float64, which are multiples of 2^1074 units.
+    SumBetween,
+    /// `sum_of_squares` is negative.
+    SquaresNegative,
+    /// `sum_of_squares` is more than the squares of the finite elements can add up to.
+    SquaresTooLarge,
+    /// `sum_of_squares` is less than the square of `sum` divided by the number of finite elements.
+    SquaresTooSmall,
+    /// Gradients were measured of the first set and not of this one, or the other way round.
+    GradientsOfSome {
+        /// Whether they were of the first.
+        expected: bool,
+    },
+    /// More gradients are NaN or infinite than there are elements.
+    NonfiniteGradients,
+    /// `sum_of_gradients` is more than the finite gradients can add up to.
+    GradientsTooLarge,
+    /// `sum_of_gradients` is no sum of float64.
+    GradientsBetween,
+    /// `sum_of_products` is more than the products of finite elements and gradients can add up to.
+    ProductsTooLarge,
+    /// `sum_of_products` is not 0 although all elements are.
+    ProductsOfZeros,
+}
+
+impl InvalidStatistics {
+    /// The path of the field that is wrong, from the partial on: `sets[3].sum`.
+    pub fn field(&self) -> String {
+        match self {
+            Self::Sets { .. } => "sets".into(),
+            Self::Set { index, fault } => format!("sets[{index}].{}", fault.field()),
+        }
+    }
+}
+
+impl fmt::Display for InvalidStatistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sets { expected: Some(expected), given } => {
+                write!(f, "expected the {expected} sets of the shape, got {given}")
+            }
+            Self::Sets { expected: None, given } => write!(f, "expected as many as the shape has, got {given}"),
+            Self::Set { index: _, fault } => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for InvalidStatistics {}
+
+impl SetFault {
+    /// The name of the field that is wrong.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::TooManyElements | Self::Counts | Self::OtherElements { .. } => "elements",
+            Self::SumTooLarge | Self::SumBetween => "sum",
+            Self::SquaresNegative | Self::SquaresTooLarge | Self::SquaresTooSmall => "sum_of_squares",
+            Self::NonfiniteGradients => "nonfinite_gradients",
+            Self::GradientsOfSome { .. } | Self::GradientsTooLarge | Self::GradientsBetween => "sum_of_gradients",
+            Self::ProductsTooLarge | Self::ProductsOfZeros => "sum_of_products",
+        }
+    }
+}
+
+impl fmt::Display for SetFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyElements => f.write_str("expected no more than 2^59, with those they are merged with"),
+            Self::Counts => f.write_str("expected at least as many as those that are NaN or infinite"),
+            Self::OtherElements { expected, given } => {
+                write!(f, "expected the {expected} of the first set, got {given}")
+            }
+            Self::SumTooLarge => f.write_str("expected no more than the finite elements can add up to"),
+            Self::SumBetween | Self::GradientsBetween => {
+                f.write_str("expected a multiple of 2^1074 units, as every float64 is")
+            }
+            Self::SquaresNegative => f.write_str("expected a sum that is not negative"),
+            Self::SquaresTooLarge => {
+                f.write_str("expected no more than the squares of the finite elements can add up to")
+            }
+            Self::SquaresTooSmall => {
+                f.write_str("expected at least the square of sum divided by the number of finite elements")
+            }
+            Self::GradientsOfSome { expected: true } => f.write_str("required, since the first set has it"),
+            Self::GradientsOfSome { expected: false } => f.write_str("expected none, since the first set has none"),
+            Self::NonfiniteGradients => f.write_str("expected no more than elements"),
+            Self::GradientsTooLarge => f.write_str("expected no more than the finite gradients can add up to"),
+            Self::ProductsTooLarge => f.write_str("expected no more than the finite products can add up to"),
+            Self::ProductsOfZeros => f.write_str("expected 0, since sum_of_squares is 0"),
+        }
+    }
+}
+
+/// Two partials do not merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatisticsMismatch {
+    /// They are of different kinds of normalization.
+    Kinds,
+    /// Their sets are not the same.
+    Shapes,
+    /// Gradients were measured for one of them alone.
+    Gradients,
+    /// Together their sets have more than [`StatisticsPartial::MAX_ELEMENTS`].
+    TooManyElements,
+}
+
+impl StatisticsMismatch {
+    /// The path of the field in which they differ, from either partial on.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Kinds => "kind",
+            Self::Shapes => "shape",
+            Self::Gradients => "sets[0].sum_of_gradients",
+            Self::TooManyElements => "sets[0].elements",
+        }
+    }
+}
+
+impl fmt::Display for StatisticsMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kinds => "expected the kind of the partial it is merged with",
+            Self::Shapes => "expected the shape of the partial it is merged with",
+            Self::Gradients => "expected in both of the partials that are merged or in neither",
+            Self::TooManyElements => return SetFault::TooManyElements.fmt(f),
+        })
+    }
+}
+
+impl std::error::Error for StatisticsMismatch {}
+
+/// As [`StatisticsPartial::MAX_ELEMENTS`], of any kind.
+const MAX_ELEMENTS: u64 = 1 << 59;
+
+impl<K: PartialEq> StatisticsPartial<K> {
+    /// The most elements of a set, as [`NormPartial::MAX_ELEMENTS`](crate::NormPartial::MAX_ELEMENTS).
+    pub const MAX_ELEMENTS: u64 = MAX_ELEMENTS;
+
+    /// Those of sets of this shape, in row-major order.
+    ///
+    /// # Errors
+    /// The first of its [faults](Self::faults).
+    pub fn new(kind: K, shape: Vec<usize>, sets: Vec<SetStatistics>) -> Result<Self, InvalidStatistics> {
+        let mut first = None;
+        Self::faults(&shape, &sets, |fault| {
+            first.get_or_insert(fault);
+        });
+        first.map_or(Ok(Self { kind, shape, sets }), Err)
+    }
+
+    /// As [`new`](Self::new), of sets that were measured: nothing is looked at but, with debug assertions, all of it.
+    pub fn measured(kind: K, shape: Vec<usize>, sets: Vec<SetStatistics>) -> Self {
+        if cfg!(debug_assertions) {
+            Self::faults(&shape, &sets, |fault| panic!("{}: {fault}", fault.field()));
+        }
+        Self { kind, shape, sets }
+    }
+
+    /// Tells everything that is wrong with statistics that no elements have.
+    pub fn faults(shape: &[usize], sets: &[SetStatistics], mut tell: impl FnMut(InvalidStatistics)) {
+        let expected = shape.iter().try_fold(1usize, |sets, &len| sets.checked_mul(len));
+        if expected != Some(sets.len()) {
+            tell(InvalidStatistics::Sets { expected, given: sets.len() });
+        }
+        let Some(first) = sets.first() else { return };
+        for (index, set) in sets.iter().enumerate() {
+            let mut tell = |fault| tell(InvalidStatistics::Set { index, fault });
+            if set.elements != first.elements {
+                tell(SetFault::OtherElements { expected: first.elements, given: set.elements });
+            }
+            if set.gradients.is_some() != first.gradients.is_some() {
+                tell(SetFault::GradientsOfSome { expected: first.gradients.is_some() });
+            }
+            set_faults(set, tell);
+        }
+    }
+
+    /// The kind of normalization.
+    pub fn kind(&self) -> &K {
+        &self.kind
+    }
+
+    /// The shape of the sets: that of the input without the pooled axes, with the number of groups in the place of the channels
+    /// where they are grouped.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The sets, in row-major order.
+    pub fn sets(&self) -> &[SetStatistics] {
+        &self.sets
+    }
+
+    /// How many elements each set has; 0 if there are no sets.
+    pub fn elements(&self) -> u64 {
+        self.sets.first().map_or(0, |set| set.elements)
+    }
+
+    /// Whether gradients were measured beside the elements; also if there are no sets.
+    pub fn has_gradients(&self) -> bool {
+        self.sets.first().is_none_or(|set| set.gradients.is_some())
+    }
+
+    /// Adds everything that another partial has measured.
+    ///
+    /// # Errors
+    /// [`StatisticsMismatch`]; nothing is added then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), StatisticsMismatch> {
+        if self.kind != other.kind {
+            return Err(StatisticsMismatch::Kinds);
+        }
+        if self.shape != other.shape {
+            return Err(StatisticsMismatch::Shapes);
+        }
+        if self.has_gradients() != other.has_gradients() {
+            return Err(StatisticsMismatch::Gradients);
+        }
+        if self.elements() + other.elements() > Self::MAX_ELEMENTS {
+            return Err(StatisticsMismatch::TooManyElements);
+        }
+        self.sets.iter_mut().zip(&other.sets).for_each(|(set, other)| set.merge(other));
+        Ok(())
+    }
+
+    /// Takes it apart, to send it.
+    pub fn into_parts(self) -> (K, Vec<usize>, Vec<SetStatistics>) {
+        (self.kind, self.shape, self.sets)
+    }
+}
+
+/// Tells what is wrong with a set by itself.
+fn set_faults(set: &SetStatistics, mut tell: impl FnMut(SetFault)) {
+    // No float64 reaches 2^1024; the unit is 2^-2148.
+    const ELEMENT: u32 = 2148 + 1024;
+    const PRODUCT: u32 = 2148 + 2048;
+    let SetStatistics { elements, sum, sum_of_squares, gradients, .. } = set;
+    if *elements > MAX_ELEMENTS {
+        return tell(SetFault::TooManyElements);
+    }
+    let Some(finite) = elements.checked_sub(set.nonfinite_elements()) else { return tell(SetFault::Counts) };
+    let is_sum = sum.is_below(finite, ELEMENT);
+    if !is_sum {
+        tell(SetFault::SumTooLarge);
+    } else if !sum.is_of_float64() {
+        tell(SetFault::SumBetween);
+    }
+    if sum_of_squares.is_negative() {
+        tell(SetFault::SquaresNegative);
+    } else if !sum_of_squares.is_below(finite, PRODUCT) {
+        tell(SetFault::SquaresTooLarge);
+    } else if is_sum && !has_room(finite, sum, sum_of_squares) {
+        tell(SetFault::SquaresTooSmall);
+    }
+    let Some(gradients) = gradients else { return };
+    let Some(finite_gradients) = elements.checked_sub(gradients.nonfinite_gradients) else {
+        return tell(SetFault::NonfiniteGradients);
+    };
+    if !gradients.sum.is_below(finite_gradients, ELEMENT) {
+        tell(SetFault::GradientsTooLarge);
+    } else if !gradients.sum.is_of_float64() {
+        tell(SetFault::GradientsBetween);
+    }
+    if !gradients.sum_of_products.is_below(finite.min(finite_gradients), PRODUCT) {
+        tell(SetFault::ProductsTooLarge);
+    } else if sum_of_squares.is_zero() && !gradients.sum_of_products.is_zero() {
+        tell(SetFault::ProductsOfZeros);
+    }
+}
+
+/// Whether `n` numbers with this sum can have this sum of squares: the square of the sum is at most n times that (Cauchy and
+/// Schwarz).
+fn has_room(n: u64, sum: &SignedSum, squares: &SignedSum) -> bool {
+    if sum.is_zero() {
+        return true;
+    }
+    let sum = sum.to_integer();
+    // The square is in units of 2^-4296.
+    let most = (BigUint::from(n) * squares.to_integer().magnitude()) << -SignedSum::UNIT_EXPONENT;
+    sum.magnitude().pow(2) <= most
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! Gradients with statistics of which the input is one part.
+//!
+//! Each set has one weight w, so that mean(g) is w times the mean of dy, and mean(g * d) w times that of dy * d, over all parts.
+
+use evenkeel_exact::{Quotient, SetStatistics};
+use rayon::prelude::*;
+
+use super::{
+    super::{
+        affine::Affine,
+        measured::{Merged, StatisticsPartial},
+        plan::Plan,
+        statistics::Statistics,
+    },
+    slopes::Slopes,
+};
+use crate::{DType, lanes::DoubleDouble};
+
+/// Statistics and slopes of all sets.
+pub(in super::super) struct MergedGradients {
+    statistics: Merged,
+    slopes: Slopes,
+}
+
+impl MergedGradients {
+    /// Of elements of this dtype, from statistics that were measured with gradients and that the plan has accepted.
+    pub(in super::super) fn new(partial: &StatisticsPartial, plan: &Plan, affine: &Affine, dtype: DType) -> Self {
+        let statistics = Merged::new(partial, plan, dtype);
+        // Without a weight there is one for all.
+        let weight = |set: usize| {
+            if affine.weight.len() == 1 { affine.weight[0] } else { affine.weight[plan.channels.of_set(set)] }
+        };
+        let of_set = |(set, measured): (usize, &SetStatistics)| {
+            let all = statistics.all();
+            let scale = all.scale(set);
+            let rstd = DoubleDouble { high: all.rstd[set], low: all.rstd_tail.get(set).copied().unwrap_or(0.0) };
+            let weight = DoubleDouble::from(weight(set));
+            let mean = pair(measured.mean_gradient(), 0).times(weight);
+            // Where elements are multiplied by a power of two, so is their distance from the mean.
+            let slope = pair(measured.mean_gradient_times_deviation(), scale).times(rstd).times(weight);
+            if dtype == DType::F64 { [mean, slope.times(rstd)] } else { [mean, slope] }.map(finite)
+        };
+        let sets: Vec<[DoubleDouble; 2]> = partial.sets().par_iter().enumerate().with_min_len(16).map(of_set).collect();
+        let list = |quantity: usize| -> [Vec<f64>; 2] {
+            let pairs = sets.iter().map(|set| set[quantity]);
+            if dtype == DType::F64 {
+                let (high, low) = pairs.map(|DoubleDouble { high, low }| (high, low)).unzip();
+                [high, low]
+            } else {
+                [pairs.map(DoubleDouble::value).collect(), Vec::new()]
+            }
+        };
+        let slopes = Slopes { mean_g: list(0), slope: list(1) };
+        Self { statistics, slopes }
+    }
+
+    /// Those of `sets` sets from `first` on.
+    pub(super) fn of_sets(&self, first: usize, sets: usize) -> (Statistics, Slopes) {
+        (self.statistics.of_sets(first, sets), self.slopes.stretch(first, sets))
+    }
+}
+
+/// A quotient times `2^scale`; NaN if there is none.
+fn pair(quotient: Option<Quotient>, scale: i32) -> DoubleDouble {
+    let [high, low] = quotient.map_or([f64::NAN; 2], |quotient| quotient.rounded(scale));
+    DoubleDouble { high, low }
+}
+
+/// What is not finite has no slope anywhere in its set.
+fn finite(number: DoubleDouble) -> DoubleDouble {
+    if number.high.is_finite() { number.normalized() } else { DoubleDouble::from(f64::NAN) }
+}

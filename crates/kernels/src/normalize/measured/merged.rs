@@ -1,0 +1,108 @@
+//! Merged statistics, as those that are measured of an input itself.
+
+use evenkeel_exact::SetStatistics;
+use rayon::prelude::*;
+
+use super::{
+    super::{
+        denominator::Denominator, kind::NormKind, mean::Triple, measure::CLOSE, plan::Plan, power::times_power,
+        scale::exponent_of, statistics::Statistics,
+    },
+    StatisticsPartial,
+};
+use crate::{DType, lanes::DoubleDouble};
+
+/// The statistics of all sets.
+pub(in super::super) struct Merged {
+    statistics: Statistics,
+    /// How many elements each set has, in all parts.
+    pub(in super::super) elements: u64,
+}
+
+/// The statistics of a set.
+#[derive(Default)]
+struct Set {
+    mean: Triple,
+    var: f64,
+    rstd: DoubleDouble,
+    scale: i32,
+}
+
+impl Merged {
+    /// Of elements of this dtype, from statistics that the plan has accepted. Everything is an exact fraction that is rounded once.
+    pub(in super::super) fn new(partial: &StatisticsPartial, plan: &Plan, dtype: DType) -> Self {
+        let elements = partial.elements();
+        let of_set = |set: &SetStatistics| of_set(set, *partial.kind(), plan.denominator, dtype);
+        let sets: Vec<Set> = partial.sets().par_iter().with_min_len(16).map(of_set).collect();
+        let list = |quantity: fn(&Set) -> f64| sets.iter().map(quantity).collect::<Vec<f64>>();
+        let mut statistics = Statistics {
+            mean: list(|set| set.mean.pair.high),
+            tail: list(|set| set.mean.pair.low),
+            var: list(|set| set.var),
+            ..Statistics::default()
+        };
+        if dtype != DType::F64 {
+            return Self { statistics: statistics.with_rstd(plan.denominator), elements };
+        }
+        (statistics.rstd, statistics.rstd_tail) = (list(|set| set.rstd.high), list(|set| set.rstd.low));
+        if plan.centred {
+            statistics.rest = list(|set| set.mean.rest);
+        }
+        let root = (elements as f64).sqrt();
+        let is_close = |set: &Set| set.mean.pair.low.abs() * root > CLOSE * set.var.sqrt();
+        if sets.iter().any(is_close) {
+            let rest = |set: &Set| if is_close(set) { set.mean.rest } else { f64::NAN };
+            statistics.close_rest = sets.iter().map(rest).collect();
+        }
+        if sets.iter().any(|set| set.scale != 0) {
+            statistics.scales = sets.iter().map(|set| set.scale).collect();
+        }
+        Self { statistics, elements }
+    }
+
+    /// Those of `sets` sets from `first` on.
+    pub(in super::super) fn of_sets(&self, first: usize, sets: usize) -> Statistics {
+        self.statistics.stretch(first, sets)
+    }
+
+    /// Those of all.
+    pub(in super::super) fn all(&self) -> &Statistics {
+        &self.statistics
+    }
+}
+
+fn of_set(set: &SetStatistics, kind: NormKind, denominator: Denominator, dtype: DType) -> Set {
+    let centred = kind.is_centred();
+    let share = if kind.divides_by_norm() { 1 } else { set.elements };
+    let squares = if centred { set.variance() } else { set.squares_over(share) };
+    let Some(squares) = squares else { return of_nonfinite_set(set, centred, denominator) };
+    let mean = set.mean().filter(|_| centred);
+    if dtype != DType::F64 {
+        let [high, low] = mean.map_or([0.0; 2], |mean| mean.rounded(0));
+        let [var] = squares.rounded(0);
+        return Set { mean: Triple { pair: DoubleDouble { high, low }, rest: 0.0 }, var, ..Set::default() };
+    }
+    // No element of a set without a spread is at any distance from the mean.
+    let scale = if centred && squares.is_zero() { 0 } else { scale(set, denominator) };
+    let [high, low, rest] = mean.map_or([0.0; 3], |mean| mean.rounded(scale));
+    let [var, var_low] = squares.rounded(2 * scale);
+    let rstd = denominator.reciprocal_double_double(DoubleDouble { high: var, low: var_low }, scale);
+    Set { mean: Triple { pair: DoubleDouble { high, low }, rest }, var, rstd, scale }
+}
+
+/// NaN and infinities are what IEEE 754 makes of the sums.
+fn of_nonfinite_set(set: &SetStatistics, centred: bool, denominator: Denominator) -> Set {
+    let is_infinite = !centred && set.elements > 0 && set.nan_elements == 0;
+    let (mean, var) =
+        (if centred { set.nonfinite_mean() } else { 0.0 }, if is_infinite { f64::INFINITY } else { f64::NAN });
+    let rstd = DoubleDouble::from(denominator.reciprocal(var));
+    Set { mean: Triple { pair: DoubleDouble::from(mean), rest: 0.0 }, var, rstd, scale: 0 }
+}
+
+/// The exponent of the power of two by which elements are multiplied, as it is for those of an input itself: the norm of all of
+/// them, of which the exact sum of the squares tells, is no smaller than the largest.
+fn scale(set: &SetStatistics, denominator: Denominator) -> i32 {
+    let squares = set.sum_of_squares.over(1);
+    let norm = if squares.is_zero() { 0.0 } else { times_power(1.0, (squares.exponent() / 2).min(1023)) };
+    exponent_of(denominator.added, norm.max(denominator.least))
+}
