@@ -120,7 +120,8 @@ impl<'a, E: Element> Normalize<'a, E> {
         };
         // A scaled element may be beyond float64 where it is none of those that the statistics are of.
         let has_extremes = given && !statistics.scales.is_empty()
-            || (is_double || given) && (extremes::is_affine(weight, bias, is_double) || (0..mean.len()).any(is_extreme));
+            || (is_double || given)
+                && (extremes::is_affine(weight, bias, is_double) || (0..mean.len()).any(is_extreme));
         Self { statistics, affine, run: layout.run(), source, has_extremes, element: PhantomData }
     }
 
@@ -242,6 +243,7 @@ impl<'a, E: Element> Normalize<'a, E> {
     /// As [`normalize_double_double`](Self::normalize_double_double), for the elements of these statistics and weights.
     #[inline(always)]
     fn normalize_float64<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) -> bool {
+        match self.source {
             Source::Input => self.normalize_double_double::<S, A, false>(at, x),
             Source::Running | Source::Merged => self.normalize_double_double::<S, A, true>(at, x),
         }

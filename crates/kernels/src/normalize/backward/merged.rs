@@ -50,7 +50,8 @@ impl MergedGradients {
                 [pairs.map(DoubleDouble::value).collect(), Vec::new()]
             }
         };
-        let slopes = Slopes { mean_g: list(0), slope: list(1) };
+        // Small terms are looked for without a mean alone, and these kinds have one.
+        let slopes = Slopes { mean_g: list(0), slope: list(1), ..Slopes::default() };
         Self { statistics, slopes }
     }
 

@@ -18,7 +18,13 @@ impl Slopes {
     /// Those of `sets` sets from `first` on.
     pub(super) fn stretch(&self, first: usize, sets: usize) -> Self {
         let of = |list: &Vec<f64>| if list.is_empty() { Vec::new() } else { list[first..first + sets].to_vec() };
-        Self { mean_g: self.mean_g.each_ref().map(of), slope: self.slope.each_ref().map(of) }
+        let small = self.small.iter().filter(|(set, _)| (first..first + sets).contains(set));
+        Self {
+            mean_g: self.mean_g.each_ref().map(of),
+            slope: self.slope.each_ref().map(of),
+            may_be_small: self.may_be_small,
+            small: small.map(|&(set, slope)| (set - first, slope)).collect(),
+        }
     }
 
     /// Those of parts, in order, as those of the whole.
