@@ -17,7 +17,7 @@ pub enum InvalidPartial {
         /// The order of the other.
         given: NormOrder,
     },
-    /// There are more than [`NormPartial::MAX_ELEMENTS`].
+    /// There are more than [`NormPartial::MAX_ELEMENTS`](crate::NormPartial::MAX_ELEMENTS).
     TooManyElements,
     /// More elements are NaN or infinite than there are elements.
     Counts,
@@ -79,7 +79,7 @@ pub enum MergeError {
         /// The order of the other.
         given: NormOrder,
     },
-    /// Together they have more than [`NormPartial::MAX_ELEMENTS`].
+    /// Together they have more than [`NormPartial::MAX_ELEMENTS`](crate::NormPartial::MAX_ELEMENTS).
     TooManyElements,
 }
 
