@@ -63,18 +63,22 @@ pub(super) fn exact_orders() -> impl Strategy<Value = f64> {
 ///
 /// A clipped element is `x * scale * (1 + e)`, `|e| <= u`, or within half the smallest subnormal of it; and
 /// `norm * scale <= threshold` but for some roundings of float64.
-pub(super) fn most_after_clipping(gradients: &[Tensor], threshold: f64, p: f64) -> f64 {
+pub(super) fn most_after_clipping(gradients: &[Tensor], threshold: f64, p: f64) -> Big {
+    // The unit, and the smallest subnormal number.
     let units = gradients.iter().map(|gradient| match gradient.dtype() {
-        DType::F64 => (2f64.powi(-53), 0.0),
-        DType::F32 => (2f64.powi(-24), 2f64.powi(-150)),
-        DType::F16 => (2f64.powi(-11), 2f64.powi(-25)),
-        DType::Bf16 => (2f64.powi(-8), 2f64.powi(-134)),
+        DType::F64 => (2f64.powi(-53), f64::from_bits(1)),
+        DType::F32 => (2f64.powi(-24), 2f64.powi(-149)),
+        DType::F16 => (2f64.powi(-11), 2f64.powi(-24)),
+        DType::Bf16 => (2f64.powi(-8), 2f64.powi(-133)),
     });
     let (unit, smallest) =
         units.fold((0.0, 0.0), |(u, s), (unit, smallest)| (f64::max(u, unit), f64::max(s, smallest)));
     let elements = gradients.iter().map(|gradient| gradient.view().len()).sum::<usize>() as f64;
-    let smallest = smallest * if p == f64::INFINITY { 1.0 } else { elements.powf(1.0 / p) };
-    threshold * (1.0 + unit) * (1.0 + 2f64.powi(-49)) + smallest * (1.0 + 2f64.powi(-49))
+    // The norm of one half for each element.
+    let halves = if p == f64::INFINITY { 0.5 } else { 0.5 * elements.powf(1.0 / p) };
+    let product = |a: f64, b: f64| &Big::from(a) * &Big::from(b);
+    let most = &product(threshold, 1.0 + unit) + &product(smallest, halves);
+    &most * &Big::from(1.0 + 2f64.powi(-49))
 }
 
 fn gradient_lists() -> impl Strategy<Value = Vec<Tensor>> {
@@ -189,8 +193,8 @@ proptest! {
         for gradients in [once, twice] {
             let groups = if per_tensor { gradients.iter().map(std::slice::from_ref).collect() } else { vec![&gradients[..]] };
             for group in groups {
-                let (norm, most) = (exact_norm(group, p).to_f64(), most_after_clipping(group, threshold, p));
-                prop_assert!(norm <= most, "{norm:e} of at most {most:e}");
+                let (norm, most) = (exact_norm(group, p), most_after_clipping(group, threshold, p));
+                prop_assert!(norm <= most, "{:e} of at most {:e}", norm.to_f64(), most.to_f64());
             }
         }
     }
@@ -204,7 +208,7 @@ proptest! {
         let spec = Clipping { norm_type: Some(p), ..clipping(ClipMode::Norm, threshold) };
         let once = clipped(&spec, &gradients);
         let again = clip(&spec, &once);
-        let least = threshold / (most_after_clipping(&once, threshold, p) + 1e-6);
+        let least = threshold / (most_after_clipping(&once, threshold, p).to_f64() + 1e-6);
         prop_assert!(again.scale >= least * (1.0 - 2f64.powi(-51)) || threshold == 0.0, "{} is below {least}", again.scale);
         if again.total_norm + 1e-6 <= threshold {
             prop_assert!(again.data.iter().all(Option::is_none));

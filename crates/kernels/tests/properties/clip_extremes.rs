@@ -11,6 +11,16 @@ use super::{
     ulp::{Exact, Limit, ulp, within},
 };
 
+/// Whether the exact norm of order 1, 2 or infinity is above a number: the root, which is rounded, is not taken.
+fn exceeds(gradients: &[Tensor], p: f64, bound: f64) -> bool {
+    let bound = Big::from(bound);
+    if p != 2.0 {
+        return exact_norm(gradients, p) > bound;
+    }
+    let elements = gradients.iter().flat_map(|gradient| gradient.view().to_f64());
+    Big::sum(elements.map(|x| Big::from(x).square())) > bound.square()
+}
+
 /// A finite float64 of any size, the smallest and the largest more often than others.
 fn any_size() -> impl Strategy<Value = f64> {
     let number =
@@ -74,13 +84,26 @@ proptest! {
             not_above: way == 1,
             ..clipping(if way == 2 { ClipMode::NormPerTensor } else { ClipMode::Norm }, threshold)
         };
-        if norm.to_f64().is_infinite() {
+        // The factor is that of the norm as float64: below the normal numbers its rounding can be much of it.
+        let nearest = norm.to_f64();
+        if nearest.is_infinite() {
+            return Ok(());
+        }
+        let used = if way == 1 && exceeds(&gradients, p, nearest) { nearest.next_up() } else { nearest };
+        if used.is_infinite() {
             return Ok(());
         }
         let got = clip(&spec, &gradients);
-        let (one, divisor) = (Big::from(1), &norm + &Big::from(epsilon));
-        let is_changed = if way == 1 { norm > Big::from(threshold) } else { divisor > Big::from(threshold) || threshold == 0.0 };
-        let scale = if is_changed { &Big::from(threshold) / &divisor } else { one };
+        prop_assert!(is_sent || got.total_norm == nearest, "{:e} for {nearest:e}", got.total_norm);
+        let divisor = &Big::from(used) + &Big::from(epsilon);
+        let is_changed = if way == 1 { exceeds(&gradients, p, threshold) } else { divisor > Big::from(threshold) };
+        let scale = if threshold == 0.0 {
+            Big::zero()
+        } else if is_changed {
+            &Big::from(threshold) / &divisor
+        } else {
+            Big::from(1)
+        };
         let exact: Vec<Exact> = values.iter().map(|&x| (&Big::from(x) * &scale).into()).collect();
         let after = clipped(&spec, &gradients);
         // Roundings that all go one way are twice as long.
@@ -89,11 +112,23 @@ proptest! {
         within(limit, "scale", &tensor(DType::F64, &[], &[got.scale]), &[scale.into()])?;
         let left = exact_norm(&after, p);
         if way == 1 {
-            prop_assert!(left <= Big::from(threshold), "not above");
+            prop_assert!(!exceeds(&after, p, threshold), "not above");
         } else if !is_sent {
             let most = most_after_clipping(&gradients, threshold, p);
-            prop_assert!(left.to_f64() <= most, "{:e} of at most {most:e}", left.to_f64());
+            prop_assert!(left <= most, "{:e} of at most {:e}", left.to_f64(), most.to_f64());
         }
+    }
+}
+
+/// Two elements that become halves of the smallest number are rounded up, both of them.
+#[test]
+fn rounding_to_subnormal_numbers_is_within_what_is_promised() {
+    let gradients = [tensor(DType::F64, &[2], &[1e300, 1e300])];
+    let threshold = f64::from_bits(1);
+    for mode in [ClipMode::Norm, ClipMode::NormPerTensor] {
+        let spec = Clipping { norm_type: Some(1.0), epsilon: Some(0.0), ..clipping(mode, threshold) };
+        let left = exact_norm(&clipped(&spec, &gradients), 1.0);
+        assert!(left <= most_after_clipping(&gradients, threshold, 1.0), "{mode:?}: {:e}", left.to_f64());
     }
 }
 
