@@ -4,10 +4,11 @@
 //! the same fields are messages, and the same are skipped, whatever they contain. Where prost gives up, so does this; until
 //! there nothing that prost allocates is left out.
 
+mod shape;
+
+use self::shape::{MOST_LEVELS, PER_SET, Shape, has};
 use crate::grpc::Method;
 
-/// A tensor or a partial norm in a list, with its result and what the allocator adds.
-const PER_MESSAGE: usize = 512;
 /// A dimension or an axis: 8 bytes, in a list that doubles when it is full.
 const PER_NUMBER: usize = 16;
 /// A byte of `float_data`: the list that doubles; the elements and the result as bytes, of float64 twice as many; and the
@@ -16,74 +17,55 @@ const PER_FLOAT_BYTE: usize = 8;
 /// What every call may have: some hundred tensors.
 const FREE: usize = 64 << 10;
 
-/// `axes` of a request.
-const AXES: u64 = 2;
-/// `name`, `shape` and `float_data` of a tensor.
-const NAME: u64 = 1;
-const SHAPE: u64 = 3;
-const FLOAT_DATA: u64 = 14;
 /// How deep prost follows groups, which no message of the contract has.
 const MAX_DEPTH: u32 = 100;
 
-/// A set of field numbers below 32.
-type Fields = u32;
+/// Fields that are decoded in some fifty microseconds, whatever they are: known or not, single or in a list, alone or in a group.
+const FEW_FIELDS: usize = 4096;
 
-/// The fields of a method's request that are messages: tensors, and partial norms, whose fields are no lists.
-const fn messages_of(method: Method) -> Fields {
-    match method {
-        Method::Normalize => numbers(10, 14),
-        Method::NormalizeBackward => numbers(10, 15),
-        Method::Dropout | Method::DropoutBackward | Method::ClipGradients => numbers(15, 15),
-        Method::MeasureGradients => numbers(14, 15),
-        Method::GetServerInfo
-        | Method::HealthCheck
-        | Method::HealthWatch
-        | Method::ReflectionV1
-        | Method::ReflectionV1Alpha
-        | Method::Other => 0,
-    }
-}
-
-/// Whether a method's request has `axes`.
-const fn has_axes(method: Method) -> bool {
-    matches!(method, Method::Normalize | Method::NormalizeBackward)
-}
-
-const fn numbers(first: u32, last: u32) -> Fields {
-    (u32::MAX << first) & (u32::MAX >> (31 - last))
-}
-
-/// Whether a message that is here becomes more than so many bytes, beside what every call may have.
+/// Whether a message that is here takes longer to decode than a thread that serves should be taken: it becomes more than so
+/// many bytes, beside what every call may have, or it has very many fields.
 pub(crate) fn is_above(method: Method, message: &[u8], bytes: usize) -> bool {
     /// Bytes that are looked at before it is asked again.
     const PIECE: usize = 4096;
     let mut size = DecodedSize::of(method);
-    // No field becomes more for its bytes than a message, which has two at least.
-    message.len() * PER_MESSAGE / 2 > bytes
+    // No field becomes more for its bytes than a set, and none is shorter than a group's mark.
+    let may_be = message.len() > FEW_FIELDS || message.len() * PER_SET / 2 > bytes;
+    may_be
         && message.chunks(PIECE).any(|piece| {
             size.read(piece);
-            size.bytes() > bytes
+            size.bytes() > bytes || size.fields > FEW_FIELDS
         })
 }
 
 /// Follows the bytes of one message.
 #[derive(Debug)]
 pub(crate) struct DecodedSize {
-    messages: Fields,
-    has_axes: bool,
+    request: &'static Shape,
     place: Place,
     /// The number that is being read, and how many of its bits have come.
     number: u64,
     bits: u32,
-    /// The field that is being read, and whether it is one of a tensor: it was if its first byte was, also where it reaches
-    /// beyond the tensor, since prost reads such a field to its end before it complains.
+    /// The field that is being read, and the message that it is in: it is if its first byte is, also where it reaches beyond
+    /// the message, since prost reads such a field to its end before it complains.
     field: u64,
-    is_inner: bool,
-    /// How much is to come of the tensor that is being read; 0: none is.
-    inner: usize,
+    within: &'static Shape,
+    /// The messages in the request that are being read, each in the one before it.
+    levels: [Level; MOST_LEVELS],
+    open: usize,
     /// How many groups are open; what is in them is skipped.
     depth: u32,
     counted: usize,
+    /// How many there were, with those in groups.
+    fields: usize,
+}
+
+/// A message that is being read.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    shape: &'static Shape,
+    /// How much is to come of it.
+    left: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,18 +86,20 @@ enum Place {
 
 impl DecodedSize {
     /// Of a request of this method.
-    pub(crate) const fn of(method: Method) -> Self {
+    pub(crate) fn of(method: Method) -> Self {
+        let request = Shape::of(method);
         Self {
-            messages: messages_of(method),
-            has_axes: has_axes(method),
+            request,
             place: Place::Key,
             number: 0,
             bits: 0,
             field: 0,
-            is_inner: false,
-            inner: 0,
+            within: request,
+            levels: [Level { shape: request, left: 0 }; MOST_LEVELS],
+            open: 0,
             depth: 0,
             counted: 0,
+            fields: 0,
         }
     }
 
@@ -128,14 +112,14 @@ impl DecodedSize {
     pub(crate) fn read(&mut self, mut bytes: &[u8]) {
         while let [first, ..] = bytes {
             if self.place == Place::Key && self.bits == 0 {
-                self.is_inner = self.inner > 0;
+                self.close();
             }
             let read = match self.place {
                 Place::Skip { missing, .. } => missing.min(bytes.len()),
                 Place::Key | Place::Number | Place::Length | Place::Unreadable => 1,
             };
             bytes = &bytes[read..];
-            self.inner = self.inner.saturating_sub(read);
+            self.levels[..self.open].iter_mut().for_each(|level| level.left = level.left.saturating_sub(read));
             match self.place {
                 Place::Skip { missing, times } => {
                     self.count(read.saturating_mul(times));
@@ -161,6 +145,14 @@ impl DecodedSize {
         }
     }
 
+    /// Leaves the messages that have ended, before another field.
+    fn close(&mut self) {
+        while self.open > 0 && self.levels[self.open - 1].left == 0 {
+            self.open -= 1;
+        }
+        self.within = self.levels[..self.open].last().map_or(self.request, |level| level.shape);
+    }
+
     /// Takes a byte of a number; whether it was the last one.
     fn takes(&mut self, byte: u8) -> bool {
         if self.bits == 0 {
@@ -177,6 +169,7 @@ impl DecodedSize {
     }
 
     fn key(&mut self) {
+        self.fields += 1;
         self.field = self.number >> 3;
         if self.field == 0 || self.number > u64::from(u32::MAX) {
             self.place = Place::Unreadable;
@@ -184,7 +177,7 @@ impl DecodedSize {
         }
         self.place = match self.number & 7 {
             0 => {
-                if self.is_number() {
+                if self.is_one_of(self.within.numbers) {
                     self.count(PER_NUMBER);
                 }
                 Place::Number
@@ -200,7 +193,7 @@ impl DecodedSize {
                 Place::Key
             }
             // A list may come as one, or number by number.
-            5 if self.is_of_tensor(FLOAT_DATA) => Place::Skip { missing: 4, times: PER_FLOAT_BYTE },
+            5 if self.is_one_of(self.within.floats) => Place::Skip { missing: 4, times: PER_FLOAT_BYTE },
             5 => Place::Skip { missing: 4, times: 0 },
             _ => Place::Unreadable,
         };
@@ -208,35 +201,29 @@ impl DecodedSize {
 
     fn length(&mut self) {
         let length = usize::try_from(self.number).unwrap_or(usize::MAX);
-        if self.is_message() {
-            self.count(PER_MESSAGE);
-            self.inner = length;
-            self.place = Place::Key;
-            return;
+        let message = self.within.message(self.field).filter(|_| self.depth == 0);
+        if let Some((counts, shape)) = message {
+            self.count(counts);
+            if *shape != shape::PLAIN {
+                self.levels[self.open] = Level { shape, left: length };
+                self.open += 1;
+                self.place = Place::Key;
+                return;
+            }
         }
-        let times = if self.is_number() {
+        let times = if self.is_one_of(self.within.numbers) {
             PER_NUMBER
-        } else if self.is_of_tensor(FLOAT_DATA) {
+        } else if self.is_one_of(self.within.floats) {
             PER_FLOAT_BYTE
         } else {
-            usize::from(self.is_of_tensor(NAME))
+            usize::from(self.is_one_of(self.within.texts))
         };
         self.skip(length, times);
     }
 
-    /// Whether the field is a message.
-    fn is_message(&self) -> bool {
-        let bit = u32::try_from(self.field).ok().and_then(|field| 1_u32.checked_shl(field));
-        self.depth == 0 && !self.is_inner && bit.is_some_and(|bit| self.messages & bit != 0)
-    }
-
-    /// Whether the field is, or has, numbers of a list.
-    fn is_number(&self) -> bool {
-        self.is_of_tensor(SHAPE) || self.depth == 0 && !self.is_inner && self.has_axes && self.field == AXES
-    }
-
-    fn is_of_tensor(&self, field: u64) -> bool {
-        self.depth == 0 && self.is_inner && self.field == field
+    /// Whether the field is one of these; none is in a group.
+    fn is_one_of(&self, fields: u32) -> bool {
+        self.depth == 0 && has(fields, self.field)
     }
 
     fn skip(&mut self, missing: usize, times: usize) {

@@ -17,7 +17,7 @@
 //! | `streamed` | a Normalize in several frames whose rows are independent | while frames come: short parts inline, long ones on the pool | part by part, to buffers that are sent at once |
 //! | `collected` | the same, with statistics, which precede the output | the same | the same, sent when all are there |
 //! | `gathered` | anything else in several frames, and what was decompressed | as `one_frame` | over the elements that came, where all of them are there |
-//! | `codec` | MeasureGradients, what is not plain, all with `--codec-path` | as `one_frame` | to a new buffer |
+//! | `codec` | MeasureGradients and MeasureStatistics, what is not plain, all with `--codec-path` | as `one_frame` | to a new buffer |
 //!
 //! "Inline" is on the thread that serves, for work that is expected to take less than 70 us (`executor.rs`): `--threads`,
 //! `--compute-nice` and `--max-queued` hold for the pool alone. A part of a `streamed` or `collected` call has some 32,768
@@ -92,8 +92,9 @@ impl<S: Codec> Middleware<S> for Direct {
             Method::DropoutBackward => self.unary::<wire::DropoutBackward, S>(service, request, codec),
             Method::ClipGradients => self.unary::<wire::ClipGradients, S>(service, request, codec),
             Method::MeasureGradients => self.measure_gradients(service, request),
-            Method::GetServerInfo
-            | Method::HealthCheck
+            Method::MeasureStatistics => self.measure_statistics(service, request),
+            Method::GetServerInfo => self.server_info(service, request, codec),
+            Method::HealthCheck
             | Method::HealthWatch
             | Method::ReflectionV1
             | Method::ReflectionV1Alpha
@@ -115,13 +116,45 @@ impl Direct {
         Box::pin(call.answer::<O>(Incoming::new(body)))
     }
 
-    /// Any number of messages in, one out. They are read as tonic reads them, and decoded where they are computed.
+    /// The request has no fields: of a long message, which has what nobody knows, nothing is decoded. Others are the codec's.
+    fn server_info<S: Codec>(&self, service: Arc<Service>, request: Request<Body>, codec: &mut S) -> BoxedResponse {
+        let (parts, body) = request.into_parts();
+        let Call { mut codec, service, buffers, limit, context, parts } = self.begin(service, parts, codec);
+        Box::pin(async move {
+            let (message, route) = match Incoming::new(body).message(&buffers, limit).await {
+                Received::OneFrame(message) => (message, Route::OneFrame),
+                Received::Gathered(message, _) => (message, Route::Gathered),
+                Received::Other(body) => return codec.call(Request::from_parts(parts, body)).await,
+            };
+            if !Service::is_heavy(Method::GetServerInfo, &message) {
+                return codec.call(Request::from_parts(parts, body_of(message))).await;
+            }
+            context.record.took(route);
+            Ok(respond(service.server_info()))
+        })
+    }
+
+    /// Any number of messages in, one out.
     fn measure_gradients(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
+        let (context, messages) = self.messages(request);
+        Box::pin(async move { Ok(into_http(service.measure_gradients(context, messages).await)) })
+    }
+
+    /// As [`measure_gradients`](Self::measure_gradients); the answer may have very many sets, and is encoded on the pool.
+    fn measure_statistics(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
+        let (context, messages) = self.messages(request);
+        Box::pin(async move {
+            let answer = service.measure_statistics(context, messages, respond).await;
+            Ok(answer.unwrap_or_else(|error| Status::from(error).into_http()))
+        })
+    }
+
+    /// The messages of a call, which are read as tonic reads them, and decoded where they are computed.
+    fn messages<M>(&self, request: Request<Body>) -> (CallContext, Messages<M>) {
         let (parts, body) = request.into_parts();
         let context = CallContext::of(&parts.extensions);
         context.record.took(Route::Codec);
-        let messages = Messages::Raw(Streaming::new_request(RawDecoder, body, None, Some(self.limit)));
-        Box::pin(async move { Ok(into_http(service.measure_gradients(context, messages).await)) })
+        (context, Messages::Raw(Streaming::new_request(RawDecoder, body, None, Some(self.limit))))
     }
 
     /// As [`unary`](Self::unary), computing while the message arrives where that can be done.

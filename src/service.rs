@@ -4,6 +4,8 @@ mod arriving;
 mod codec;
 mod context;
 mod measure;
+mod messages;
+mod statistics;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +18,7 @@ use tonic::Status;
 pub(crate) use arriving::Arriving;
 pub(crate) use codec::Codec;
 pub(crate) use context::CallContext;
-pub(crate) use measure::{Messages, RawDecoder};
+pub(crate) use messages::{Messages, RawDecoder};
 
 use crate::{
     budget::Scratch,
@@ -30,8 +32,8 @@ use crate::{
     wire::{self, AnswerSize},
 };
 
-/// A message that becomes so many bytes when it is decoded is decoded on the pool: some hundred microseconds, during which
-/// the thread that serves would serve nobody else.
+/// A message that becomes so many bytes when it is decoded, or has very many fields, is decoded on the pool: some hundred
+/// microseconds, during which the thread that serves would serve nobody else.
 const HEAVY: usize = 192 << 10;
 
 /// What a call may allocate uncounted: this part of what it holds, and no more than that. So the largest message is served
@@ -61,7 +63,8 @@ impl Service {
         Self { executor, max_message_bytes, compression }
     }
 
-    fn server_info(&self) -> pb::GetServerInfoResponse {
+    /// Answers GetServerInfo.
+    pub(crate) fn server_info(&self) -> pb::GetServerInfoResponse {
         wire::encode_server_info(self.max_message_bytes, &self.compression)
     }
 

@@ -10,10 +10,14 @@ mod clip;
 mod dropout;
 mod in_place;
 mod measure;
+mod measure_statistics;
 mod normalize;
 mod server_info;
 mod size;
+mod statistics;
 mod tensor;
+
+use std::borrow::Cow;
 
 use evenkeel_kernels::Violations;
 
@@ -24,9 +28,11 @@ pub(crate) use self::{
     dropout::{Dropout, DropoutBackward},
     in_place::in_place,
     measure::{MeasureGradients, encode_norm},
+    measure_statistics::{Header, MeasureStatistics},
     normalize::{Normalize, NormalizeBackward, encode_kind},
     server_info::encode_server_info,
     size::AnswerSize,
+    statistics::{SETS_IN_A_ROW, encode_statistics, encoded_bytes},
     tensor::{Description, Tensor},
 };
 
@@ -57,12 +63,12 @@ impl Path {
 }
 
 /// An enum's value of which the contract knows nothing.
-fn unknown(field: &'static str, value: i32, found: &mut Violations) {
+fn unknown(field: impl Into<Cow<'static, str>>, value: i32, found: &mut Violations) {
     found.add(field, format!("{value} is not a value of this enum"));
 }
 
 /// A field without a default that was not set.
-fn unspecified(field: &'static str, found: &mut Violations) {
+fn unspecified(field: impl Into<Cow<'static, str>>, found: &mut Violations) {
     found.add(field, "is required");
 }
 

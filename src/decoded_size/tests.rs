@@ -4,7 +4,10 @@ use evenkeel_proto::v1 as pb;
 use proptest::{collection, prelude::*};
 use prost::Message as _;
 
-use super::*;
+use super::{
+    shape::{PER_MESSAGE, bit},
+    *,
+};
 
 fn counted_of(method: Method, message: &[u8], cut: usize) -> usize {
     let mut parts = DecodedSize::of(method);
@@ -41,6 +44,37 @@ fn tensors_and_lists_are_counted_and_what_they_hold_is_not() {
     ] {
         for cut in [1, 2, 3, 7, 1000, message.len()] {
             assert_eq!(counted(&message, cut), expected, "{cut} of {}", message.len());
+        }
+    }
+}
+
+/// Sets in statistics, alone, in a request, and in a header of a stream, which they lie deepest in.
+#[test]
+fn sets_count_wherever_they_are() {
+    let sets = vec![pb::SetStatistics::default(); 300];
+    let statistics = pb::StatisticsPartial { kind: 1, shape: vec![300], sets };
+    let request = pb::NormalizeRequest {
+        axes: vec![0],
+        statistics: Some(statistics.clone()),
+        input: Some(tensor(3)),
+        ..Default::default()
+    };
+    let of_statistics = PER_MESSAGE + 2 * PER_NUMBER + 300 * PER_SET; // 300 is two bytes
+    let of_request = PER_NUMBER + of_statistics + PER_MESSAGE + 2 * PER_NUMBER + "weight".len();
+    let streamed = pb::MeasureStatisticsRequest {
+        part: Some(pb::measure_statistics_request::Part::Header(request.clone())),
+        partials: vec![statistics; 2],
+        data: vec![0x7A; 1000].into(),
+        ..Default::default()
+    };
+    let of_stream = PER_MESSAGE + of_request + 2 * of_statistics;
+    for (method, message, expected) in [
+        (Method::Normalize, request.encode_to_vec(), of_request),
+        (Method::NormalizeBackward, request.encode_to_vec(), of_request),
+        (Method::MeasureStatistics, streamed.encode_to_vec(), of_stream),
+    ] {
+        for cut in [1, 2, 3, 7, 1000, message.len()] {
+            assert_eq!(counted_of(method, &message, cut), expected, "{method:?} {cut}");
         }
     }
 }
@@ -97,6 +131,33 @@ fn what_is_announced_and_does_not_come_costs_nothing() {
     {
         let counted = counted(&[list, b"\x01\x02\x03"].concat(), 2);
         assert!(counted <= PER_MESSAGE + 3 * PER_NUMBER, "{counted}");
+    }
+}
+
+/// Fields that become nothing take time all the same: those that nobody knows, groups, numbers and texts that come again.
+#[test]
+fn many_fields_are_much_whatever_they_are() {
+    let beginnings = [&b""[..], b"\x0A\xFF\xFF\x03\x4A\xFF\xFF\x03"]; // also in messages that lie in each other
+    let fields = [
+        &b"\xF8\x07\x01"[..],
+        b"\x48\x01",
+        b"\x4A\x00",
+        b"\x4B\x4C",
+        b"\x08\x03",
+        b"\x12\x00",
+        b"\x75\x00\x00\x00\x00",
+        b"\x79\x00\x00\x00\x00\x00\x00\x00\x00",
+    ];
+    for method in Method::ALL {
+        for (beginning, field) in beginnings.iter().flat_map(|&beginning| fields.iter().map(move |&it| (beginning, it)))
+        {
+            let message = |count: usize| [beginning, &field.repeat(count)].concat();
+            assert!(is_above(method, &message(FEW_FIELDS + 1), usize::MAX), "{method:?} {field:x?}");
+            assert!(!is_above(method, &message(FEW_FIELDS / 2 - 2), usize::MAX), "{method:?} {field:x?}");
+        }
+        // A long text or tensor is one field.
+        let long = [&[0x7A][..], &prefixed(&[&[0x7A][..], &prefixed(&vec![0x7A; 1 << 20])].concat())].concat();
+        assert!(!is_above(method, &long, usize::MAX), "{method:?}");
     }
 }
 
@@ -207,6 +268,14 @@ fn least(tensor: &pb::Tensor) -> usize {
     PER_MESSAGE + name.len() + shape.len() * PER_NUMBER + 4 * float_data.len() * PER_FLOAT_BYTE
 }
 
+/// As [`least`].
+fn least_of_statistics(statistics: &pb::StatisticsPartial) -> usize {
+    let pb::StatisticsPartial { kind: _, shape, sets } = statistics;
+    // The last one may be there before prost looks at the type of its field.
+    let last_is_empty = sets.last().is_some_and(|set| *set == pb::SetStatistics::default());
+    shape.len() * PER_NUMBER + (sets.len() - usize::from(last_is_empty)) * PER_SET
+}
+
 const ONE_NUMBER: usize = 4 * PER_FLOAT_BYTE;
 
 proptest! {
@@ -232,11 +301,28 @@ proptest! {
             &backward;
         let tensors = [weight, bias, running_mean, running_var, input, grad_output];
         let made = tensors.into_iter().flatten().map(least).sum::<usize>() + axes.len() * PER_NUMBER;
+        let made = made + backward.statistics.as_ref().map_or(0, least_of_statistics);
         prop_assert!(counted_of(Method::NormalizeBackward, &bytes, cut) + ONE_NUMBER >= made, "{backward:?}");
+    }
+
+    /// The same of messages that lie deeper.
+    #[test]
+    fn nothing_that_lies_deep_is_left_out(bytes in nearly_requests(), field in 1..3_u8, off in -3..4_i64, cut in 1..9_usize) {
+        let length = (bytes.len() as u64).saturating_add_signed(off);
+        let bytes = [vec![field << 3 | 2], varint(length), bytes].concat();
+        let mut streamed = pb::MeasureStatisticsRequest::default();
+        let _ = streamed.merge(&bytes[..]);
+        let mut made = streamed.partials.iter().map(least_of_statistics).sum::<usize>();
+        if let Some(pb::measure_statistics_request::Part::BackwardHeader(header)) = &streamed.part {
+            let pb::NormalizeBackwardRequest { axes, statistics, weight, input, grad_output, .. } = header;
+            made += axes.len() * PER_NUMBER + statistics.as_ref().map_or(0, least_of_statistics);
+            made += [weight, input, grad_output].into_iter().flatten().map(least).sum::<usize>();
+        }
+        prop_assert!(counted_of(Method::MeasureStatistics, &bytes, cut) + ONE_NUMBER >= made, "{streamed:?}");
     }
 }
 
-/// What a request of the contract has that is a message, a list or a text.
+/// The counted fields of each message are those that the contract has: messages, lists and texts.
 #[test]
 fn the_contract_has_no_list_that_is_not_counted() {
     use prost_types::{
@@ -249,39 +335,41 @@ fn the_contract_has_no_list_that_is_not_counted() {
         let mut messages = files.iter().flat_map(|file| &file.message_type);
         messages.find(|message| message.name() == name).expect("it is in the contract")
     };
+    // A message's shape, and what it may have that is not counted: the levels that are left.
+    let mut checks: Vec<(String, &'static Shape, usize)> = Vec::new();
     let service = files.iter().flat_map(|file| &file.service).next().expect("there is one");
-    let number = |field: &prost_types::FieldDescriptorProto| u32::try_from(field.number()).expect("it is positive");
-    assert_eq!(service.method.len(), 7, "a new method has fields of its own");
     for method in &service.method {
         let known = Method::of_path(&format!("/evenkeel.v1.TensorOpsService/{}", method.name()));
         assert_ne!(known, Method::Other, "{}", method.name());
-        let mut messages = 0;
-        let mut lists = false;
-        for field in &message(method.input_type()).field {
-            let name = format!("{}.{}", method.name(), field.name());
-            let kind = field.r#type();
-            assert!(kind != Type::String && kind != Type::Bytes, "{name} is not counted");
-            if kind == Type::Message {
-                messages |= 1 << number(field);
-                let inner = message(field.type_name());
-                assert!(["Tensor", "NormPartial"].contains(&inner.name()), "{name}");
-            } else if field.label() == Label::Repeated {
-                assert_eq!(u64::from(number(field)), AXES, "{name}");
-                lists = true;
+        checks.push((method.input_type().to_owned(), Shape::of(known), MOST_LEVELS));
+    }
+    assert_eq!(checks.len(), 8, "a new method has a shape");
+    while let Some((name, shape, levels)) = checks.pop() {
+        let (mut numbers, mut floats, mut texts, mut messages) = (0, 0, 0, 0);
+        for field in &message(&name).field {
+            let number = u32::try_from(field.number()).expect("it is positive");
+            let path = format!("{name}.{}", field.name());
+            match (field.r#type(), field.label()) {
+                (Type::Message, label) => {
+                    let Some((_, inner)) = shape.message(number.into()) else {
+                        let inner = message(field.type_name());
+                        assert!(label == Label::Optional && inner.name() == "ExactSum", "{path} is not counted");
+                        continue;
+                    };
+                    messages += 1;
+                    assert!(*inner == shape::PLAIN || levels > 0, "{path} is deeper than is followed");
+                    checks.push((field.type_name().to_owned(), inner, levels.saturating_sub(1)));
+                }
+                (Type::String, Label::Optional) => texts |= bit(number),
+                (Type::Float, Label::Repeated) => floats |= bit(number),
+                (Type::Int32 | Type::Int64, Label::Repeated) => numbers |= bit(number),
+                (_, Label::Optional) => {}
+                other => panic!("{path}: {other:?}"),
             }
         }
-        assert_eq!((messages, lists), (messages_of(known), has_axes(known)), "{}", method.name());
+        assert_eq!((shape.numbers, shape.floats, shape.texts), (numbers, floats, texts), "{name}");
+        assert_eq!(shape.messages.len(), messages, "{name}");
     }
-    for field in &message("Tensor").field {
-        let expected = match (field.r#type(), field.label()) {
-            (Type::String, _) => NAME,
-            (Type::Int64, Label::Repeated) => SHAPE,
-            (Type::Float, Label::Repeated) => FLOAT_DATA,
-            (Type::Bytes | Type::Enum, Label::Optional) => continue,
-            other => panic!("{}: {other:?}", field.name()),
-        };
-        assert_eq!(u64::from(number(field)), expected, "{}", field.name());
-    }
-    let partial = message("NormPartial");
-    assert!(partial.field.iter().all(|field| field.label() != Label::Repeated && field.r#type() != Type::Message));
+    let sum = message("ExactSum");
+    assert!(sum.field.iter().all(|field| field.label() == Label::Optional && field.r#type() != Type::Message));
 }

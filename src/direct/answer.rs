@@ -35,13 +35,20 @@ macro_rules! answer {
     )*};
 }
 
-impl Answer for pb::MeasureGradientsResponse {
-    const TENSORS: u32 = u32::MAX; // it has none
+/// Answers without tensors.
+macro_rules! answer_without_tensors {
+    ($($message:ident),* $(,)?) => {$(
+        impl Answer for pb::$message {
+            const TENSORS: u32 = u32::MAX;
 
-    fn take_tensors(&mut self) -> Vec<pb::Tensor> {
-        Vec::new()
-    }
+            fn take_tensors(&mut self) -> Vec<pb::Tensor> {
+                Vec::new()
+            }
+        }
+    )*};
 }
+
+answer_without_tensors! { GetServerInfoResponse, MeasureGradientsResponse, StatisticsPartial }
 
 answer! {
     NormalizeResponse.output = 14,

@@ -33,6 +33,7 @@ methods! {
     DropoutBackward = "evenkeel.v1.TensorOpsService" "DropoutBackward", "unary";
     ClipGradients = "evenkeel.v1.TensorOpsService" "ClipGradients", "unary";
     MeasureGradients = "evenkeel.v1.TensorOpsService" "MeasureGradients", "client_stream";
+    MeasureStatistics = "evenkeel.v1.TensorOpsService" "MeasureStatistics", "client_stream";
     GetServerInfo = "evenkeel.v1.TensorOpsService" "GetServerInfo", "unary";
     HealthCheck = "grpc.health.v1.Health" "Check", "unary";
     HealthWatch = "grpc.health.v1.Health" "Watch", "server_stream";
@@ -50,7 +51,7 @@ struct Row {
 
 impl Method {
     /// Those that compute: the first ones, by whose index the kernels' numbers are kept.
-    pub(crate) const TENSOR_OPS: usize = 6;
+    pub(crate) const TENSOR_OPS: usize = 7;
 
     /// The call that the path of a request asks for.
     pub(crate) fn of_path(path: &str) -> Self {

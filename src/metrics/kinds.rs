@@ -42,7 +42,7 @@ impl Kind {
     /// What a method can be asked to compute.
     pub(crate) fn of_method(method: Method) -> &'static [Self] {
         match method {
-            Method::Normalize | Method::NormalizeBackward => &NORMALIZATIONS,
+            Method::Normalize | Method::NormalizeBackward | Method::MeasureStatistics => &NORMALIZATIONS,
             Method::Dropout | Method::DropoutBackward => &DROPOUTS,
             Method::ClipGradients => &CLIPPINGS,
             Method::MeasureGradients => &NORMS,

@@ -12,7 +12,7 @@ use super::Operation;
 use crate::{
     buffers::{Buffers, Loan},
     error::Error,
-    estimate::Work,
+    estimate::{self, Work},
     observe::CallRecord,
     wire::{self, AnswerSize, Description, Normalize, NormalizeBackward},
 };
@@ -48,7 +48,8 @@ impl Operation for Normalize {
     }
 
     fn cost(&self, demand: &Demand) -> Duration {
-        Work::Normalize.estimate(&[self.input.view()], demand.units)
+        let of_statistics = estimate::statistics(0, self.parameters.merged_sets());
+        Work::Normalize.estimate(&[self.input.view()], demand.units) + of_statistics
     }
 
     fn compute(
@@ -57,6 +58,7 @@ impl Operation for Normalize {
         buffers: &Buffers,
         checkpoint: &dyn Checkpoint,
     ) -> Result<pb::NormalizeResponse, Error> {
+        self.parameters.check_statistics(checkpoint)?;
         let Self { spec, return_statistics, parameters, input } = &mut *self;
         // They are in the same buffer.
         let loan = loan.filter(|_| parameters.detach_below(input.bytes().len()));
@@ -96,7 +98,8 @@ impl Operation for NormalizeBackward {
     }
 
     fn cost(&self, demand: &Demand) -> Duration {
-        Work::NormalizeBackward.estimate(&[self.pair[0].view()], demand.units)
+        let of_statistics = estimate::statistics(0, self.parameters.merged_sets());
+        Work::NormalizeBackward.estimate(&[self.pair[0].view()], demand.units) + of_statistics
     }
 
     fn compute(
@@ -105,6 +108,7 @@ impl Operation for NormalizeBackward {
         buffers: &Buffers,
         checkpoint: &dyn Checkpoint,
     ) -> Result<pb::NormalizeBackwardResponse, Error> {
+        self.parameters.check_statistics(checkpoint)?;
         let Self { spec, parameters, pair } = &mut *self;
         let loan = loan.filter(|_| parameters.detach_below(pair[0].bytes().len()));
         let parameters = parameters.view();

@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use evenkeel_frames::Bulk as _;
-use evenkeel_kernels::{Checkpoint, NormalizationByParts, Normalized, PartStatistics};
+use evenkeel_kernels::{Checkpoint, NormalizationByParts, Normalized, PartStatistics, Uninterrupted};
 use evenkeel_proto::v1 as pb;
 use prost::{
     Message,
@@ -59,9 +59,14 @@ impl Service {
         request: pb::NormalizeRequest,
         data_len: usize,
     ) -> Option<Arriving> {
+        // What merged statistics are looked into and computed with takes longer than this thread may be taken.
+        if request.statistics.is_some() {
+            return None;
+        }
         let call = wire::Normalize::arriving(request, data_len, self.max_message_bytes).ok()?;
         let (dtype, shape) = (call.input.dtype(), call.input.shape());
-        let parts = NormalizationByParts::new(&call.spec, &call.parameters.view(), dtype, shape).ok()?;
+        let parts =
+            NormalizationByParts::new(&call.spec, &call.parameters.view(), dtype, shape, &Uninterrupted).ok()?;
         if parts.part_len() >= parts.total_len() {
             return None;
         }

@@ -72,6 +72,14 @@ impl pb::tensor_ops_service_server::TensorOpsService for Codec {
         answered(self.0.measure_gradients(context, Messages::Decoded(messages)).await)
     }
 
+    async fn measure_statistics(
+        &self,
+        request: Request<Streaming<pb::MeasureStatisticsRequest>>,
+    ) -> Result<Response<pb::StatisticsPartial>, Status> {
+        let (context, messages) = taken(request);
+        answered(self.0.measure_statistics(context, Messages::Decoded(messages), |answer| answer).await)
+    }
+
     async fn get_server_info(
         &self,
         request: Request<pb::GetServerInfoRequest>,

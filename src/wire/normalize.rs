@@ -2,16 +2,20 @@
 
 use bytes::Bytes;
 use evenkeel_kernels::{
-    self as kernels, KnownTensors, NormGradients, NormKind, NormParameters, Normalization, Normalized, Sent, Violations,
+    self as kernels, Checkpoint, KnownTensors, NormGradients, NormKind, NormParameters, Normalization, Normalized,
+    Sent, StatisticsPartial, Violations,
 };
 use evenkeel_proto::v1 as pb;
 
 use super::{
-    Description, Path, Tensor, decoded,
+    Description, Path, Tensor, decoded, statistics,
     tensor::{self, Decoded, dtype_of, shape_of},
     unknown, unspecified,
 };
 use crate::{buffers::Buffers, error::Error};
+
+/// The statistics of all parts in a request.
+const STATISTICS: Path = Path::new("statistics");
 
 /// A decoded `NormalizeRequest`, whose input is there, or is only described yet.
 #[derive(Debug)]
@@ -53,6 +57,7 @@ impl<I: AsRef<Description>> Normalize<I> {
             training,
             momentum,
             return_statistics,
+            statistics,
             weight,
             bias,
             running_mean,
@@ -60,7 +65,7 @@ impl<I: AsRef<Description>> Normalize<I> {
             input,
         } = request;
         let mut found = Violations::new();
-        let parameters = DecodedParameters::new(weight, bias, running_mean, running_var, limit, &mut found);
+        let parameters = DecodedParameters::new(weight, bias, running_mean, running_var, statistics, limit, &mut found);
         let input = decode_input(input, &mut found);
         let fields = Fields { kind, axes, groups, eps, channel_axis, training, momentum };
         let spec = fields.decode(&parameters, shape_of(&input), &mut found);
@@ -106,6 +111,7 @@ impl NormalizeBackward {
             training,
             momentum,
             return_statistics: _, // no effect on gradients
+            statistics,
             weight,
             bias,
             running_mean,
@@ -114,7 +120,7 @@ impl NormalizeBackward {
             grad_output,
         } = request;
         let mut found = Violations::new();
-        let parameters = DecodedParameters::new(weight, bias, running_mean, running_var, limit, &mut found);
+        let parameters = DecodedParameters::new(weight, bias, running_mean, running_var, statistics, limit, &mut found);
         let input = Tensor::required(input, Path::new("input"), limit, &mut found);
         let grad_output = Tensor::required(grad_output, Path::new("grad_output"), limit, &mut found);
         let fields = Fields { kind, axes, groups, eps, channel_axis, training, momentum };
@@ -156,12 +162,27 @@ pub(crate) struct Parameters {
     bias: Option<Tensor>,
     running_mean: Option<Tensor>,
     running_var: Option<Tensor>,
+    /// Of all parts. Their sets are still to be looked into.
+    statistics: Option<StatisticsPartial>,
 }
 
 impl Parameters {
+    /// Looks into the sets of the statistics, if there are some: a microsecond or more for each.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for sets that no elements have; [`Error::Cancelled`].
+    pub(crate) fn check_statistics(&self, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+        self.statistics.as_ref().map_or(Ok(()), |statistics| statistics::check(statistics, STATISTICS, checkpoint))
+    }
+
+    /// How many sets the statistics have, if there are some.
+    pub(crate) fn merged_sets(&self) -> usize {
+        self.statistics.as_ref().map_or(0, |statistics| statistics.sets().len())
+    }
+
     /// Gives the tensors memory of their own, if that is less than an eighth of `bytes`; false: it is not.
     pub(crate) fn detach_below(&mut self, bytes: usize) -> bool {
-        let Self { weight, bias, running_mean, running_var } = self;
+        let Self { weight, bias, running_mean, running_var, statistics: _ } = self;
         let mut tensors: Vec<_> = [weight, bias, running_mean, running_var].into_iter().flatten().collect();
         let is_little = tensors.iter().map(|tensor| tensor.data.len()).sum::<usize>() < bytes / 8;
         if is_little {
@@ -172,13 +193,13 @@ impl Parameters {
 
     /// What the kernels see.
     pub(crate) fn view(&self) -> NormParameters<'_> {
-        let Self { weight, bias, running_mean, running_var } = self;
+        let Self { weight, bias, running_mean, running_var, statistics } = self;
         NormParameters {
             weight: weight.as_ref().map(Tensor::view),
             bias: bias.as_ref().map(Tensor::view),
             running_mean: running_mean.as_ref().map(Tensor::view),
             running_var: running_var.as_ref().map(Tensor::view),
-            statistics: None,
+            statistics: statistics.as_ref(),
         }
     }
 }
@@ -189,6 +210,8 @@ struct DecodedParameters {
     bias: Option<Decoded<Tensor>>,
     running_mean: Option<Decoded<Tensor>>,
     running_var: Option<Decoded<Tensor>>,
+    /// Within: `None`, something is wrong with them.
+    statistics: Option<Option<StatisticsPartial>>,
 }
 
 impl DecodedParameters {
@@ -197,6 +220,7 @@ impl DecodedParameters {
         bias: Option<pb::Tensor>,
         running_mean: Option<pb::Tensor>,
         running_var: Option<pb::Tensor>,
+        statistics: Option<pb::StatisticsPartial>,
         limit: usize,
         found: &mut Violations,
     ) -> Self {
@@ -208,31 +232,45 @@ impl DecodedParameters {
             bias: decode(bias, "bias"),
             running_mean: decode(running_mean, "running_mean"),
             running_var: decode(running_var, "running_var"),
+            statistics: statistics.map(|statistics| statistics::decode(statistics, STATISTICS, found)),
         }
     }
 
     /// All that are sent; `None`: something is wrong with one.
     fn all(self) -> Option<Parameters> {
-        let Self { weight, bias, running_mean, running_var } = self;
+        let Self { weight, bias, running_mean, running_var, statistics } = self;
         let [weight, bias, running_mean, running_var] =
             [weight, bias, running_mean, running_var].map(|tensor| tensor.transpose().ok());
-        Some(Parameters { weight: weight?, bias: bias?, running_mean: running_mean?, running_var: running_var? })
+        let statistics = statistics.map_or(Some(None), |statistics| statistics.map(Some));
+        Some(Parameters {
+            weight: weight?,
+            bias: bias?,
+            running_mean: running_mean?,
+            running_var: running_var?,
+            statistics: statistics?,
+        })
     }
 
     /// What is known of them, beside an input of which the shape may be known.
     fn known<'a>(&'a self, input: Option<&'a [usize]>) -> KnownTensors<'a> {
-        let Self { weight, bias, running_mean, running_var } = self;
+        let Self { weight, bias, running_mean, running_var, statistics } = self;
+        let has_statistics = statistics.is_some();
         let sent = |tensor: &'a Option<Decoded<Tensor>>| match tensor {
             None => Sent::No,
             Some(tensor) => shape_of(tensor).map_or(Sent::Unknown, Sent::Shape),
         };
         let (weight, bias) = (sent(weight), sent(bias));
-        KnownTensors { input, weight, bias, running_mean: sent(running_mean), running_var: sent(running_var) }
+        let (running_mean, running_var) = (sent(running_mean), sent(running_var));
+        KnownTensors { input, weight, bias, running_mean, running_var, has_statistics }
     }
 }
 
 /// Adds what is wrong with the gradient of the output beside an input of which not all may be known.
-fn check_gradient(input: &Decoded<Tensor>, grad_output: &Decoded<Tensor>, found: &mut Violations) {
+pub(super) fn check_gradient<T: AsRef<Description>>(
+    input: &Decoded<T>,
+    grad_output: &Decoded<T>,
+    found: &mut Violations,
+) {
     let (shapes, dtypes) = (shape_of(input).zip(shape_of(grad_output)), dtype_of(input).zip(dtype_of(grad_output)));
     if let Some((expected, given)) = shapes.filter(|(input, gradient)| input != gradient) {
         found.add("grad_output.shape", format!("expected the input's {expected:?}, got {given:?}"));
@@ -267,19 +305,25 @@ impl Fields {
         let spec = Normalization { kind, axes, groups, eps, channel_axis, training, momentum };
         if !found.is_empty() {
             found.append(spec.check_known(decoded.is_some(), &parameters.known(input)));
+            if let Some(Some(statistics)) = &parameters.statistics {
+                statistics::look(statistics, STATISTICS, found);
+            }
         }
         decoded.map(|_| spec)
     }
 }
 
 fn decode_kind(value: i32, found: &mut Violations) -> Option<NormKind> {
+    decode_kind_at(|| "kind".into(), value, found)
+}
+
+/// `field`: where the kind is.
+pub(super) fn decode_kind_at(field: impl FnOnce() -> String, value: i32, found: &mut Violations) -> Option<NormKind> {
     let known = NormKind::ALL.into_iter().find(|&kind| encode_kind(kind) as i32 == value);
-    if known.is_none() {
-        if value == pb::NormKind::Unspecified as i32 {
-            unspecified("kind", found);
-        } else {
-            unknown("kind", value, found);
-        }
+    if known.is_none() && value == pb::NormKind::Unspecified as i32 {
+        unspecified(field(), found);
+    } else if known.is_none() {
+        unknown(field(), value, found);
     }
     known
 }

@@ -13,6 +13,9 @@ const MAX_RANK: usize = 64;
 /// Numbers typed by hand are converted through a buffer of this many float64, on the stack.
 const BLOCK: usize = 512;
 
+/// More bytes than any tensor has that comes in many messages, and few enough to compute with: 2^50.
+const MAX_ANNOUNCED: usize = 1 << 50;
+
 /// How a tensor's elements travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -75,6 +78,23 @@ impl Description {
     ) -> Decoded<Self> {
         let message = present(message, path, found)?;
         Self::decode(message, Form::Bytes, Some(data_len), path, limit, found)
+    }
+
+    /// Of a tensor whose elements come in other messages, any number of them.
+    pub(super) fn announced(message: Option<pb::Tensor>, path: Path, found: &mut Violations) -> Decoded<Self> {
+        let pb::Tensor { name, dtype, shape, float_data: _, data: _ } = present(message, path, found)?;
+        let dtype = decode_dtype(dtype, Form::Bytes, path, found);
+        let shape = decode_dims(&shape, path, found).filter(|shape| {
+            let is_possible = fits(shape, dtype.unwrap_or(DType::F16), MAX_ANNOUNCED);
+            if !is_possible {
+                found.add_with(|| (path.join(".shape"), format!("{shape:?} is more than {MAX_ANNOUNCED} bytes")));
+            }
+            is_possible
+        });
+        match (dtype, shape) {
+            (Some(dtype), Some(shape)) => Ok(Self { name, dtype, shape, form: Form::Bytes }),
+            (dtype, shape) => Err(Known { dtype, shape }),
+        }
     }
 
     /// Of a tensor with so many bytes, or numbers, of elements, which are not looked at; `None`: that is wrong already.
@@ -269,36 +289,45 @@ pub(super) fn encode_dtype(dtype: DType) -> pb::DataType {
     }
 }
 
-/// The dimensions, if one message could carry them.
-///
-/// Zeros count as 1 here: [0, 2^63 - 1] has no elements, but a kernel that allocates for each row must not see it.
-fn decode_shape(dims: &[i64], dtype: DType, path: Path, limit: usize, found: &mut Violations) -> Option<Vec<usize>> {
+/// The dimensions, if they are some.
+pub(super) fn decode_dims(dims: &[i64], path: Path, found: &mut Violations) -> Option<Vec<usize>> {
     if dims.len() > MAX_RANK {
         found.add_with(|| (path.join(".shape"), format!("rank {} is more than {MAX_RANK}", dims.len())));
         return None;
     }
-    if dims.iter().any(|dim| dim.is_negative()) {
-        for (index, dim) in dims.iter().enumerate().filter(|(_, dim)| dim.is_negative()) {
-            found.add_with(|| (path.join(&format!(".shape[{index}]")), format!("{dim} is negative")));
-        }
-        return None;
+    for (index, dim) in dims.iter().enumerate().filter(|(_, dim)| dim.is_negative()) {
+        found.add_with(|| (path.join(&format!(".shape[{index}]")), format!("{dim} is negative")));
     }
+    // int64 fits where usize is as long, which Rust promises nowhere.
+    let too_large = |dim: &i64| !dim.is_negative() && usize::try_from(*dim).is_err();
+    if dims.iter().any(too_large) {
+        found.add_with(|| (path.join(".shape"), format!("{dims:?} is more than this machine can address")));
+    }
+    dims.iter().map(|&dim| usize::try_from(dim)).collect::<Result<_, _>>().ok()
+}
+
+/// Whether elements of this dtype fit so many bytes.
+///
+/// Zeros count as 1 here: [0, 2^63 - 1] has no elements, but a kernel that allocates for each row must not see it.
+fn fits(dims: &[usize], dtype: DType, limit: usize) -> bool {
     // Without elements it is the statistics that take room, up to two float32 or one float64 for each place.
     let place = if dims.contains(&0) { 8 } else { dtype.size() };
-    let bytes = dims.iter().try_fold(place, |bytes, &dim| {
-        bytes.checked_mul(usize::try_from(dim.max(1)).ok()?).filter(|&bytes| bytes <= limit)
-    });
-    let shape = dims.iter().map(|&dim| usize::try_from(dim)).collect::<Result<Vec<_>, _>>();
-    match (bytes, shape) {
-        (Some(_), Ok(shape)) => Some(shape),
-        (None, _) | (_, Err(_)) => {
-            found.add_with(|| {
-                let reason = format!("{dims:?} of {dtype} is more than a message of {limit} bytes can carry");
-                (path.join(".shape"), reason)
-            });
-            None
-        }
+    let bytes =
+        dims.iter().try_fold(place, |bytes, &dim| bytes.checked_mul(dim.max(1)).filter(|&bytes| bytes <= limit));
+    bytes.is_some()
+}
+
+/// The dimensions, if one message could carry them.
+fn decode_shape(dims: &[i64], dtype: DType, path: Path, limit: usize, found: &mut Violations) -> Option<Vec<usize>> {
+    let shape = decode_dims(dims, path, found)?;
+    if !fits(&shape, dtype, limit) {
+        found.add_with(|| {
+            let reason = format!("{shape:?} of {dtype} is more than a message of {limit} bytes can carry");
+            (path.join(".shape"), reason)
+        });
+        return None;
     }
+    Some(shape)
 }
 
 /// Rounds numbers to `dtype`.

@@ -47,6 +47,7 @@ mod signals;
 mod silent;
 mod stalled;
 mod statements;
+mod statistics;
 mod streams;
 mod text_files;
 mod tls;

@@ -17,8 +17,8 @@ use tonic::{
 };
 
 use crate::{
-    Builder, ClipInput, Dropout, DropoutBackward, Element, Error, Gradient, MeasureGradients, NormalizeBackwardInput,
-    NormalizeInput,
+    Builder, ClipInput, Dropout, DropoutBackward, Element, Error, Gradient, MeasureGradients, MeasureStatisticsInput,
+    NormalizeBackwardInput, NormalizeInput,
     deadline::{self, Deadline},
     direct::{self, Answer, Method},
     security::LastWords,
@@ -231,6 +231,34 @@ impl Client {
     /// ```
     pub fn measure_gradients(&self, gradients: impl IntoIterator<Item = impl Into<Gradient>>) -> MeasureGradients {
         MeasureGradients::new(self.clone(), gradients.into_iter().map(Into::into))
+    }
+
+    /// Measures the statistics of an array in a form that merges with those of others: for a tensor that is cut over several
+    /// machines, and is to be normalized as one. The kind comes next: [`MeasureStatisticsInput::kind`].
+    ///
+    /// ```
+    /// use evenkeel_client::NormKind;
+    /// use ndarray::array;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+    /// # let here = evenkeel_client::Client::connect(server.url()).await?;
+    /// # let there = here.clone();
+    /// let (x, others) = (array![[1.0_f32], [2.0]], array![[3.0_f32], [6.0]]);
+    /// let mut statistics = here.measure_statistics(&x).kind(NormKind::Batch).send().await?;
+    /// statistics.merge(&there.measure_statistics(&others).kind(NormKind::Batch).send().await?)?;
+    ///
+    /// let y = here.normalize(&x).kind(NormKind::Batch).statistics(&statistics).return_statistics(true).send().await?;
+    /// assert_eq!(y.mean.map(|mean| mean[0]), Some(3.0)); // of all four
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn measure_statistics<'a, A: Element, D: Dimension>(
+        &self,
+        input: impl Into<CowArray<'a, A, D>>,
+    ) -> MeasureStatisticsInput {
+        MeasureStatisticsInput::new(self.clone(), input.into())
     }
 
     /// The connection whose turn it is, and a request with the time limit and the token: what the generated client of

@@ -35,6 +35,7 @@
 //! | [`Client::dropout`], [`Client::dropout_backward`] | dropout by a mask that any program can make again |
 //! | [`Client::clip_gradients`] | clipping by global norm, by value, by each tensor's norm |
 //! | [`Client::measure_gradients`] | a norm of gradients that live on several machines |
+//! | [`Client::measure_statistics`] | statistics of a tensor that is cut over several machines |
 //! | [`Client::server_info`] | the server's version, its limits and what it can do |
 
 mod builder;
@@ -51,6 +52,7 @@ mod messages;
 mod normalize;
 mod security;
 mod server_info;
+mod statistics;
 mod tensor;
 
 pub use builder::Builder;
@@ -64,6 +66,9 @@ pub use normalize::{
     NormKind, Normalize, NormalizeBackward, NormalizeBackwardInput, NormalizeGradients, NormalizeInput, Normalized,
 };
 pub use server_info::ServerInfo;
+pub use statistics::{
+    InvalidStatisticsPartial, MeasureStatistics, MeasureStatisticsInput, StatisticsMergeError, StatisticsPartial,
+};
 pub use tensor::{LengthMismatch, Mismatch, Tensor};
 
 pub use half;

@@ -34,7 +34,7 @@ impl NormKind {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Batch, Self::Layer, Self::Rms, Self::Instance, Self::Group, Self::L2];
 
-    fn to_wire(self) -> pb::NormKind {
+    pub(crate) fn to_wire(self) -> pb::NormKind {
         match self {
             Self::Batch => pb::NormKind::Batch,
             Self::Layer => pb::NormKind::Layer,

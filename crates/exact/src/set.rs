@@ -51,6 +51,22 @@ impl SetStatistics {
         }
     }
 
+    /// The bytes of memory that the sums have.
+    pub(crate) fn sum_bytes(&self) -> usize {
+        let Self { sum, sum_of_squares, gradients, .. } = self;
+        let of_gradients =
+            gradients.as_ref().map_or(0, |gradients| len(&gradients.sum) + len(&gradients.sum_of_products));
+        len(sum) + len(sum_of_squares) + of_gradients
+    }
+
+    /// The most bytes of memory that the sums have after a [`merge`](Self::merge).
+    pub(crate) fn merged_bytes(&self, other: &Self) -> usize {
+        let of_gradients = self.gradients.as_ref().zip(other.gradients.as_ref()).map_or(0, |(gradients, others)| {
+            gradients.sum.merged_len(&others.sum) + gradients.sum_of_products.merged_len(&others.sum_of_products)
+        });
+        self.sum.merged_len(&other.sum) + self.sum_of_squares.merged_len(&other.sum_of_squares) + of_gradients
+    }
+
     /// How many elements are NaN or infinite.
     pub fn nonfinite_elements(&self) -> u64 {
         self.nan_elements.saturating_add(self.infinite_elements).saturating_add(self.negative_infinite_elements)
@@ -126,4 +142,8 @@ impl SetStatistics {
         let denominator = BigUint::from(self.elements) * share;
         Some(Quotient::new(products - a * b, denominator, 2 * i64::from(unit)))
     }
+}
+
+fn len(sum: &SignedSum) -> usize {
+    sum.magnitude().len()
 }

@@ -73,6 +73,15 @@ impl SignedSum {
         *self = sum.expect("so many terms, none above the square of the largest float64, add up to no more bytes");
     }
 
+    /// The most bytes that the magnitude can have after a [`merge`](Self::merge).
+    pub(crate) fn merged_len(&self, other: &Self) -> usize {
+        if self.is_zero() || other.is_zero() {
+            return self.magnitude.len() + other.magnitude.len();
+        }
+        let end = |sum: &Self| usize::from(sum.low_zero_bytes) + sum.magnitude.len();
+        end(self).max(end(other)) + 1 - usize::from(self.low_zero_bytes.min(other.low_zero_bytes))
+    }
+
     /// Rounded to the nearest float64, ties to even.
     pub fn to_f64(&self) -> f64 {
         let [nearest] = self.over(1).rounded(0);
@@ -125,6 +134,13 @@ mod tests {
         let mut carried = sum(false, 0, &[255, 255]);
         carried.merge(&sum(false, 0, &[1]));
         assert_eq!(carried, sum(false, 2, &[1]));
+        let (low, high) = (sum(false, 0, &[255]), sum(false, 500, &[255, 255]));
+        for (one, other) in [(&low, &high), (&high, &low), (&low, &low), (&high, &SignedSum::default())] {
+            let mut merged = one.clone();
+            merged.merge(other);
+            assert!(merged.magnitude().len() <= one.merged_len(other));
+        }
+        assert_eq!((low.merged_len(&high), low.merged_len(&low)), (503, 2));
     }
 
     #[test]

@@ -11,11 +11,14 @@ pub struct Place {
     pub start: usize,
 }
 
+/// More fields before the last one are not looked through: some ten microseconds.
+const MOST_FIELDS: usize = 4096;
+
 /// The field `number` of a message of `len` bytes, of which these are the first, if nothing comes after it. `None`: there
-/// is no such field, or its beginning has not come.
+/// is no such field, its beginning has not come, or very many fields are before it.
 pub fn last_field(bytes: &[u8], len: usize, number: u32) -> Option<Place> {
     let mut rest = bytes;
-    loop {
+    for _ in 0..MOST_FIELDS {
         let key = bytes.len() - rest.len();
         let (tag, wire_type) = decode_key(&mut rest).ok()?;
         let skip = match wire_type {
@@ -34,11 +37,21 @@ pub fn last_field(bytes: &[u8], len: usize, number: u32) -> Option<Place> {
         };
         rest = rest.get(skip..)?;
     }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_behind_very_many_is_not_found() {
+        let message = |fields: usize| [&[0x08, 7].repeat(fields)[..], &[0x72, 1, 1]].concat();
+        let few = message(MOST_FIELDS - 1);
+        assert!(last_field(&few, few.len(), 14).is_some());
+        let many = message(MOST_FIELDS);
+        assert_eq!(last_field(&many, many.len(), 14), None);
+    }
 
     #[test]
     fn only_a_field_that_ends_the_message_is_found() {

@@ -139,7 +139,7 @@ pub fn normalize(
     return_statistics: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Normalized, Error> {
-    let parts = NormalizationByParts::new(spec, parameters, input.dtype(), input.shape())?;
+    let parts = NormalizationByParts::new(spec, parameters, input.dtype(), input.shape(), checkpoint)?;
     let mut output = checkpoint.buffer(input.data().len());
     let keeps = parts.gives_statistics(return_statistics);
     let elements = InOut::Apart { input: input.data(), output: &mut output };
@@ -159,7 +159,7 @@ pub fn normalize_in_place(
     return_statistics: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Normalized<()>, Error> {
-    let parts = NormalizationByParts::new(spec, parameters, input.dtype(), input.shape())?;
+    let parts = NormalizationByParts::new(spec, parameters, input.dtype(), input.shape(), checkpoint)?;
     let keeps = parts.gives_statistics(return_statistics);
     let statistics = all_parts(&parts, InOut::InPlace(input.data_mut()), keeps, checkpoint)?;
     Ok(parts.finish(parameters, return_statistics, statistics))
@@ -263,8 +263,10 @@ fn gradients(
     if let Some(layout) = &plan.layout {
         let affine = Affine::new(parameters, layout).for_gradients(input.dtype(), layout);
         let running = Running::of(parameters);
-        let merged =
-            parameters.statistics.map(|statistics| MergedGradients::new(statistics, plan, &affine, input.dtype()));
+        let merged = parameters
+            .statistics
+            .map(|statistics| MergedGradients::new(statistics, plan, &affine, input.dtype(), checkpoint))
+            .transpose()?;
         let (running, merged) = (running.as_ref(), merged.as_ref());
         let given = Given { plan, layout, affine: &affine, running, merged, input: input.data() };
         affine_sums = with_element!(input.dtype(), E => backward::<E>(given, gradient, wants_affine, checkpoint))?;

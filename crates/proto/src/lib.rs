@@ -6,6 +6,9 @@
 
 mod bulk;
 mod partial;
+mod statistics;
+
+pub use statistics::{decode_set, encode_statistics};
 
 /// Version 1 of the contract: messages, enums, `tensor_ops_service_client` and `tensor_ops_service_server`.
 #[allow(

@@ -21,7 +21,7 @@ impl Kind {
         match method {
             Method::HealthCheck | Method::HealthWatch => Self::Health,
             Method::ReflectionV1 | Method::ReflectionV1Alpha => Self::Reflection,
-            Method::MeasureGradients => Self::OneByOne,
+            Method::MeasureGradients | Method::MeasureStatistics => Self::OneByOne,
             Method::Normalize
             | Method::NormalizeBackward
             | Method::Dropout

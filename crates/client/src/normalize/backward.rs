@@ -7,7 +7,7 @@ use super::{
     NormKind,
     options::{Options, setters},
 };
-use crate::{Client, Element, Error, Tensor, codec, codec::Received, direct::Answer};
+use crate::{Client, Element, Error, StatisticsPartial, Tensor, codec, codec::Received, direct::Answer};
 
 /// The input of a normalization and the gradient of its output; made by [`Client::normalize_backward`].
 #[derive(Clone, Debug)]
@@ -71,6 +71,7 @@ impl<A: Element, D: Dimension> NormalizeBackward<A, D> {
             training,
             momentum,
             return_statistics,
+            statistics,
             weight,
             bias,
             running_mean,
@@ -86,6 +87,7 @@ impl<A: Element, D: Dimension> NormalizeBackward<A, D> {
             training,
             momentum,
             return_statistics,
+            statistics,
             weight,
             bias,
             running_mean,

@@ -8,7 +8,7 @@ use super::{
     options::{Options, setters},
 };
 use crate::{
-    Client, Element, Error, Tensor, codec,
+    Client, Element, Error, StatisticsPartial, Tensor, codec,
     codec::{Form, Received},
     direct::Answer,
 };

@@ -96,6 +96,15 @@ macro_rules! setters {
                 self.options.set_running_statistics(mean.into(), var.into());
                 self
             }
+
+            /// Statistics of all parts of a tensor of which the input is one, measured by
+            /// [`Client::measure_statistics`](crate::Client::measure_statistics) and merged: they take the place of the
+            /// input's own. For gradients they are measured
+            /// [with the gradient of the output](crate::MeasureStatistics::grad_output).
+            pub fn statistics(mut self, statistics: &StatisticsPartial) -> Self {
+                self.options.request.statistics = Some(statistics.to_wire());
+                self
+            }
         }
     };
 }

@@ -38,6 +38,8 @@ pub struct KnownTensors<'a> {
     pub running_mean: Sent<'a>,
     /// The running variance.
     pub running_var: Sent<'a>,
+    /// Whether there are statistics of all parts.
+    pub has_statistics: bool,
 }
 
 impl Normalization {
@@ -56,7 +58,7 @@ impl Normalization {
 
 /// As [`Plan::find`](plan::Plan::find) does it.
 fn check(spec: &Normalization, tensors: &KnownTensors<'_>, found: &mut Violations) {
-    let &KnownTensors { input, weight, bias, running_mean, running_var } = tensors;
+    let &KnownTensors { input, weight, bias, running_mean, running_var, has_statistics } = tensors;
     let channel_axis = match input {
         Some(shape) => plan::channel_axis(spec, shape, found),
         None if spec.kind.has_channels() => None,
@@ -73,6 +75,7 @@ fn check(spec: &Normalization, tensors: &KnownTensors<'_>, found: &mut Violation
     }
     let are_sent = [running_mean, running_var].map(|tensor| tensor != Sent::No);
     let source = plan::source(spec, are_sent, found);
+    let source = plan::merged_source(source, has_statistics, found);
     plan::eps(spec, DType::F32, source, found); // the dtype matters for defaults alone
     plan::momentum(spec.momentum, found);
     let Some((shape, channel_axis)) = input.zip(channel_axis) else { return };

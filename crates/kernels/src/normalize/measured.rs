@@ -11,6 +11,7 @@ mod sweep;
 mod term;
 
 pub(super) use merged::Merged;
+pub(super) use meter::SETS_IN_A_ROW;
 pub use meter::{StatisticsMeter, measure_statistics, statistics_demand};
 
 use super::NormKind;

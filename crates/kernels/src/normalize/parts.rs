@@ -22,7 +22,7 @@ use crate::{Checkpoint, DType, Error, dtype::with_element, in_out::InOut};
 ///
 /// let x = Tensor::from_array(&ndarray::Array::from_shape_fn((100, 1000), |(i, j)| (i * j % 7) as f32));
 /// let (spec, none) = (Normalization::new(NormKind::Layer), NormParameters::default());
-/// let parts = NormalizationByParts::new(&spec, &none, DType::F32, x.shape())?;
+/// let parts = NormalizationByParts::new(&spec, &none, DType::F32, x.shape(), &Uninterrupted)?;
 /// let mut output = vec![0; x.data().len()];
 /// let (len, mut from) = (3 * parts.unit_len(), 0);
 /// let mut statistics = Vec::new();
@@ -41,17 +41,18 @@ pub struct NormalizationByParts(Prepared);
 pub struct PartStatistics(Statistics);
 
 impl NormalizationByParts {
-    /// Of a tensor of this dtype and shape.
+    /// Of a tensor of this dtype and shape. Statistics that are given take some microseconds for each set.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for arguments that do not fit.
+    /// [`Error::Invalid`] for arguments that do not fit; [`Error::Cancelled`].
     pub fn new(
         spec: &Normalization,
         parameters: &NormParameters<'_>,
         dtype: DType,
         shape: &[usize],
+        checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
-        Prepared::new(spec, parameters, dtype, shape).map(Self)
+        Prepared::new(spec, parameters, dtype, shape, checkpoint).map(Self)
     }
 
     /// The bytes of the smallest part; a part is any number of these. A tensor that cannot be cut is one.

@@ -111,6 +111,7 @@ impl Plan {
         let axes = pooled_axes(spec, shape.len(), channel_axis, found);
         let are_sent = [parameters.running_mean, parameters.running_var].map(|tensor| tensor.is_some());
         let source = source(spec, are_sent, found);
+        let source = merged_source(source, parameters.statistics.is_some(), found);
         let eps = eps(spec, dtype, source, found);
         let momentum = momentum(spec.momentum, found);
         let channel_shape: Option<Vec<usize>> =
@@ -137,18 +138,6 @@ impl Plan {
         if has_running && channel_axis.is_some_and(|axis| pooled[axis]) {
             found.add("axes", "pool over the channel axis, but running statistics are kept for each channel");
         }
-        let source = source.map(|source| match (source, parameters.statistics) {
-            (Source::Input | Source::Merged, Some(_)) => Source::Merged,
-            (Source::Running, Some(_)) => {
-                found.add(
-                    "statistics",
-                    "nothing is computed with them: running statistics are used unless training is true",
-                );
-                Source::Running
-            }
-            (source, None) => source,
-        });
-
         // Group normalization is a plain pooling once the channel axis is two: groups, kept, and the channels in a
         // group, pooled.
         let has_affine = parameters.weight.is_some() || parameters.bias.is_some();
@@ -194,6 +183,21 @@ fn check_set_len(kind: NormKind, len: usize, source: Option<Source>, found: &mut
     if len == 1 && source == Some(Source::Input) {
         found.add("input.shape", format!("the input's own statistics need more than one value for each {what}"));
     }
+}
+
+/// The same beside statistics of all parts, if there are some.
+pub(super) fn merged_source(source: Option<Source>, has_statistics: bool, found: &mut Violations) -> Option<Source> {
+    if !has_statistics {
+        return source;
+    }
+    source.map(|source| match source {
+        Source::Input | Source::Merged => Source::Merged,
+        Source::Running => {
+            let reason = "nothing is computed with them: running statistics are used unless training is true";
+            found.add("statistics", reason);
+            source
+        }
+    })
 }
 
 /// The axis that a signed number names.
@@ -338,7 +342,7 @@ pub(super) fn eps(spec: &Normalization, dtype: DType, source: Option<Source>, fo
     if !check_eps(Some(eps), found) {
         return None;
     }
-    if eps == 0.0 && spec.kind.has_running_statistics() && source == Some(Source::Input) {
+    if eps == 0.0 && spec.kind.has_running_statistics() && matches!(source, Some(Source::Input | Source::Merged)) {
         found.add("eps", "must be above 0 with the input's own statistics");
         return None;
     }

@@ -3,7 +3,7 @@
 use super::{
     NormParameters, Normalization, affine::Affine, layout::Layout, measured::Merged, plan::Plan, running::Running,
 };
-use crate::{DType, Error};
+use crate::{Checkpoint, DType, Error};
 
 /// A normalization of a tensor of one dtype and shape, with what is beside the elements.
 pub(super) struct Prepared {
@@ -24,12 +24,14 @@ impl Prepared {
         parameters: &NormParameters<'_>,
         dtype: DType,
         shape: &[usize],
+        checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
         let plan = Plan::new(spec, parameters, dtype, shape)?;
         let layout = plan.layout.clone().unwrap_or_else(|| Layout::new([].into_iter()));
         let affine = Affine::new(parameters, &layout).with_estimates(dtype);
         let running = Running::of(parameters);
-        let merged = parameters.statistics.map(|statistics| Merged::new(statistics, &plan, dtype));
+        let merged = parameters.statistics.map(|statistics| Merged::new(statistics, &plan, dtype, checkpoint));
+        let merged = merged.transpose()?;
         Ok(Self { plan, layout, affine, running, merged, dtype, shape: shape.to_vec() })
     }
 

@@ -125,7 +125,7 @@ fn in_pieces(spec: &Normalization, input: &Tensor, grad_output: Option<&Tensor>,
         let gradient = grad_output.map_or(&[][..], |gradient| &gradient.data()[index * piece..][..input.len()]);
         meter.add(input, gradient, &Uninterrupted).expect("there is room");
     }
-    meter.finish().expect("all have come")
+    meter.finish(&Uninterrupted).expect("all have come")
 }
 
 /// Cases of every kind of number; in some of them elements and gradients are not finite.
@@ -315,7 +315,7 @@ fn what_does_not_come_right_is_named() {
     assert_eq!(field_of(add(6, 0)), "input.data");
     assert_eq!(field_of(add(8, 4)), "grad_output.data");
     assert_eq!(field_of(meter(true).add(&[0; 8], &[], &Uninterrupted)), "grad_output.data");
-    assert_eq!(field_of(meter(false).finish().map(|_| ())), "input.data");
+    assert_eq!(field_of(meter(false).finish(&Uninterrupted).map(|_| ())), "input.data");
     let mut full = meter(false);
     full.add(&[0; 24], &[], &Uninterrupted).expect("it fits");
     assert_eq!(field_of(full.add(&[0; 4], &[], &Uninterrupted)), "input.data");

@@ -57,6 +57,11 @@ pub struct NormalizeRequest {
     /// Return `mean` and `rstd`. Default false.
     #[prost(bool, tag = "8")]
     pub return_statistics: bool,
+    /// Statistics of all parts of a tensor of which `input` is one, from MeasureStatistics. They take the place of the input's
+    /// own, also where running statistics are updated. Their `kind` and `shape` are those of this request. Refused where
+    /// running statistics are used.
+    #[prost(message, optional, tag = "9")]
+    pub statistics: ::core::option::Option<StatisticsPartial>,
     /// Scale, of any dtype. LAYER, RMS: the shape of the pooled axes, in the order of the input's axes and not of `axes`.
     /// BATCH, INSTANCE, GROUP: \[C\]. Default: 1. Refused for L2.
     #[prost(message, optional, tag = "10")]
@@ -127,6 +132,10 @@ pub struct NormalizeBackwardRequest {
     /// Has no effect on gradients; accepted so that one request serves both directions.
     #[prost(bool, tag = "8")]
     pub return_statistics: bool,
+    /// BATCH, INSTANCE: statistics of all parts, measured with `grad_output` beside `input`. `grad_weight` and `grad_bias` are
+    /// those of the part, and add up over the parts. Refused for the other kinds.
+    #[prost(message, optional, tag = "9")]
+    pub statistics: ::core::option::Option<StatisticsPartial>,
     /// The scale of the forward call. If it is sent, `grad_weight` is returned.
     #[prost(message, optional, tag = "10")]
     pub weight: ::core::option::Option<Tensor>,
@@ -362,6 +371,103 @@ pub struct NormPartial {
     /// to exactly this number. Order infinity: empty.
     #[prost(bytes = "bytes", tag = "15")]
     pub sum: ::prost::bytes::Bytes,
+}
+/// A message of MeasureStatistics. A call measures any number of parts, one after the other, and merges them with each other
+/// and with `partials`; there must be one at least. A part is a header, and then its elements in order, in any number of
+/// messages. The header's own message may have elements, too.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MeasureStatisticsRequest {
+    /// Statistics that were measured elsewhere, for clients without integers of arbitrary length.
+    #[prost(message, repeated, tag = "13")]
+    pub partials: ::prost::alloc::vec::Vec<StatisticsPartial>,
+    /// The next elements of the part's input, little-endian, row-major, of any length: they may be cut anywhere.
+    #[prost(bytes = "bytes", tag = "14")]
+    pub data: ::prost::bytes::Bytes,
+    /// After a backward header: the gradients of the outputs of the same elements, as many bytes as `data`. Else empty.
+    #[prost(bytes = "bytes", tag = "15")]
+    pub grad_data: ::prost::bytes::Bytes,
+    /// Begins a part. `kind`, `axes`, `groups` and `channel_axis` say what is pooled; `input` has the dtype and the shape of the
+    /// part. All parts of a call pool into sets of the same shape. Where `input` has elements, in `data` or `float_data`, the
+    /// part is complete. The other fields have no effect; they are accepted so that one request serves all calls.
+    #[prost(oneof = "measure_statistics_request::Part", tags = "1, 2")]
+    pub part: ::core::option::Option<measure_statistics_request::Part>,
+}
+/// Nested message and enum types in `MeasureStatisticsRequest`.
+pub mod measure_statistics_request {
+    /// Begins a part. `kind`, `axes`, `groups` and `channel_axis` say what is pooled; `input` has the dtype and the shape of the
+    /// part. All parts of a call pool into sets of the same shape. Where `input` has elements, in `data` or `float_data`, the
+    /// part is complete. The other fields have no effect; they are accepted so that one request serves all calls.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        /// The statistics of the input alone, for Normalize.
+        #[prost(message, tag = "1")]
+        Header(super::NormalizeRequest),
+        /// BATCH, INSTANCE: also those of the gradient of the output, for NormalizeBackward. Where `input` has elements,
+        /// `grad_output` has as many; else it may be left out.
+        #[prost(message, tag = "2")]
+        BackwardHeader(super::NormalizeBackwardRequest),
+    }
+}
+/// The exact statistics of sets of elements, in a form that merges. Two partials of the same kind and shape merge set by set:
+/// the counts are added, and the sums as integers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StatisticsPartial {
+    /// The normalization that the sets are pooled by.
+    #[prost(enumeration = "NormKind", tag = "1")]
+    pub kind: i32,
+    /// The shape of the sets: the input's without the pooled axes; GROUP: with the number of groups in place of the channel axis.
+    #[prost(int64, repeated, tag = "2")]
+    pub shape: ::prost::alloc::vec::Vec<i64>,
+    /// The sets, in row-major order: product(shape) of them, of the same number of elements each.
+    #[prost(message, repeated, tag = "15")]
+    pub sets: ::prost::alloc::vec::Vec<SetStatistics>,
+}
+/// The exact statistics of the elements that are pooled together.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetStatistics {
+    /// The number of elements, finite or not. The server refuses more than 2^59, in one partial or in all that are merged, and
+    /// sums that so many finite elements cannot reach.
+    #[prost(uint64, tag = "1")]
+    pub elements: u64,
+    /// The number of NaN elements.
+    #[prost(uint64, tag = "2")]
+    pub nan_elements: u64,
+    /// The number of elements that are positive infinity.
+    #[prost(uint64, tag = "3")]
+    pub infinite_elements: u64,
+    /// The number of elements that are negative infinity.
+    #[prost(uint64, tag = "4")]
+    pub negative_infinite_elements: u64,
+    /// The number of gradients that are NaN or infinite. 0 where no gradients were measured.
+    #[prost(uint64, tag = "5")]
+    pub nonfinite_gradients: u64,
+    /// The sum of the finite elements. RMS and L2, which do not subtract the mean: 0.
+    #[prost(message, optional, tag = "6")]
+    pub sum: ::core::option::Option<ExactSum>,
+    /// The sum of the squares of the finite elements.
+    #[prost(message, optional, tag = "7")]
+    pub sum_of_squares: ::core::option::Option<ExactSum>,
+    /// The sum of the finite gradients. It is set where gradients were measured, in all sets or in none.
+    #[prost(message, optional, tag = "8")]
+    pub sum_of_gradients: ::core::option::Option<ExactSum>,
+    /// The sum of the products of each element and its gradient, where both are finite. It is set with `sum_of_gradients`.
+    #[prost(message, optional, tag = "9")]
+    pub sum_of_products: ::core::option::Option<ExactSum>,
+}
+/// A whole number in units of 2^-2148, the square of the smallest float64 above 0, of which every float64 and every product of
+/// two is a multiple. An unset sum is 0. In a response `magnitude` has no zero bytes at either end, so equal sums have equal
+/// bytes; a request may have them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExactSum {
+    /// Whether the number is below 0.
+    #[prost(bool, tag = "1")]
+    pub negative: bool,
+    /// The number of zero bytes below `magnitude`: the absolute value is magnitude * 256^low_zero_bytes.
+    #[prost(uint32, tag = "2")]
+    pub low_zero_bytes: u32,
+    /// The absolute value without these bytes: an unsigned little-endian integer. At most 532 bytes with them.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub magnitude: ::prost::bytes::Bytes,
 }
 /// The request of GetServerInfo, which has no fields.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -852,6 +958,38 @@ pub mod tensor_ops_service_client {
                 );
             self.inner.client_streaming(req, path, codec).await
         }
+        /// Measures the statistics of a part of a tensor in a form that merges exactly: the merged statistics have the same bits
+        /// for any cut into parts and any order. Normalize and NormalizeBackward take them as `statistics`, and give each part the
+        /// bytes that it has in one call with all parts together and the same statistics: batch normalization of samples on
+        /// several machines, layer and RMS normalization of a row that is cut.
+        pub async fn measure_statistics(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::MeasureStatisticsRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::StatisticsPartial>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/evenkeel.v1.TensorOpsService/MeasureStatistics",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("evenkeel.v1.TensorOpsService", "MeasureStatistics"),
+                );
+            self.inner.client_streaming(req, path, codec).await
+        }
         /// Returns the server's version, limits and capabilities, so that a client can check them before it sends a tensor.
         /// Needs a token if the other methods need one.
         pub async fn get_server_info(
@@ -944,6 +1082,17 @@ pub mod tensor_ops_service_server {
             request: tonic::Request<tonic::Streaming<super::MeasureGradientsRequest>>,
         ) -> std::result::Result<
             tonic::Response<super::MeasureGradientsResponse>,
+            tonic::Status,
+        >;
+        /// Measures the statistics of a part of a tensor in a form that merges exactly: the merged statistics have the same bits
+        /// for any cut into parts and any order. Normalize and NormalizeBackward take them as `statistics`, and give each part the
+        /// bytes that it has in one call with all parts together and the same statistics: batch normalization of samples on
+        /// several machines, layer and RMS normalization of a row that is cut.
+        async fn measure_statistics(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::MeasureStatisticsRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<super::StatisticsPartial>,
             tonic::Status,
         >;
         /// Returns the server's version, limits and capabilities, so that a client can check them before it sends a tensor.
@@ -1295,6 +1444,55 @@ pub mod tensor_ops_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = MeasureGradientsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/evenkeel.v1.TensorOpsService/MeasureStatistics" => {
+                    #[allow(non_camel_case_types)]
+                    struct MeasureStatisticsSvc<T: TensorOpsService>(pub Arc<T>);
+                    impl<
+                        T: TensorOpsService,
+                    > tonic::server::ClientStreamingService<
+                        super::MeasureStatisticsRequest,
+                    > for MeasureStatisticsSvc<T> {
+                        type Response = super::StatisticsPartial;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::MeasureStatisticsRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TensorOpsService>::measure_statistics(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MeasureStatisticsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

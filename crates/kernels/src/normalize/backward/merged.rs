@@ -8,13 +8,13 @@ use rayon::prelude::*;
 use super::{
     super::{
         affine::Affine,
-        measured::{Merged, StatisticsPartial},
+        measured::{Merged, SETS_IN_A_ROW, StatisticsPartial},
         plan::Plan,
         statistics::Statistics,
     },
     slopes::Slopes,
 };
-use crate::{DType, lanes::DoubleDouble};
+use crate::{Cancelled, Checkpoint, DType, lanes::DoubleDouble};
 
 /// Statistics and slopes of all sets.
 pub(in super::super) struct MergedGradients {
@@ -24,8 +24,14 @@ pub(in super::super) struct MergedGradients {
 
 impl MergedGradients {
     /// Of elements of this dtype, from statistics that were measured with gradients and that the plan has accepted.
-    pub(in super::super) fn new(partial: &StatisticsPartial, plan: &Plan, affine: &Affine, dtype: DType) -> Self {
-        let statistics = Merged::new(partial, plan, dtype);
+    pub(in super::super) fn new(
+        partial: &StatisticsPartial,
+        plan: &Plan,
+        affine: &Affine,
+        dtype: DType,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Self, Cancelled> {
+        let statistics = Merged::new(partial, plan, dtype, checkpoint)?;
         // Without a weight there is one for all.
         let weight = |set: usize| {
             if affine.weight.len() == 1 { affine.weight[0] } else { affine.weight[plan.channels.of_set(set)] }
@@ -40,7 +46,13 @@ impl MergedGradients {
             let slope = pair(measured.mean_gradient_times_deviation(), scale).times(rstd).times(weight);
             if dtype == DType::F64 { [mean, slope.times(rstd)] } else { [mean, slope] }.map(finite)
         };
-        let sets: Vec<[DoubleDouble; 2]> = partial.sets().par_iter().enumerate().with_min_len(16).map(of_set).collect();
+        let mut sets: Vec<[DoubleDouble; 2]> = Vec::with_capacity(partial.sets().len());
+        for (first, some) in partial.sets().chunks(SETS_IN_A_ROW).enumerate() {
+            checkpoint.check()?;
+            let first = first * SETS_IN_A_ROW;
+            let some = some.par_iter().enumerate().with_min_len(16);
+            sets.par_extend(some.map(|(index, set)| of_set((first + index, set))));
+        }
         let list = |quantity: usize| -> [Vec<f64>; 2] {
             let pairs = sets.iter().map(|set| set[quantity]);
             if dtype == DType::F64 {
@@ -52,7 +64,7 @@ impl MergedGradients {
         };
         // Small terms are looked for without a mean alone, and these kinds have one.
         let slopes = Slopes { mean_g: list(0), slope: list(1), ..Slopes::default() };
-        Self { statistics, slopes }
+        Ok(Self { statistics, slopes })
     }
 
     /// Those of `sets` sets from `first` on.

@@ -9,8 +9,9 @@ use super::{
         scale::exponent_of, statistics::Statistics,
     },
     StatisticsPartial,
+    meter::SETS_IN_A_ROW,
 };
-use crate::{DType, lanes::DoubleDouble};
+use crate::{Cancelled, Checkpoint, DType, lanes::DoubleDouble};
 
 /// The statistics of all sets.
 pub(in super::super) struct Merged {
@@ -30,10 +31,19 @@ struct Set {
 
 impl Merged {
     /// Of elements of this dtype, from statistics that the plan has accepted. Everything is an exact fraction that is rounded once.
-    pub(in super::super) fn new(partial: &StatisticsPartial, plan: &Plan, dtype: DType) -> Self {
+    pub(in super::super) fn new(
+        partial: &StatisticsPartial,
+        plan: &Plan,
+        dtype: DType,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Self, Cancelled> {
         let elements = partial.elements();
         let of_set = |set: &SetStatistics| of_set(set, *partial.kind(), plan.denominator, dtype);
-        let sets: Vec<Set> = partial.sets().par_iter().with_min_len(16).map(of_set).collect();
+        let mut sets = Vec::with_capacity(partial.sets().len());
+        for some in partial.sets().chunks(SETS_IN_A_ROW) {
+            checkpoint.check()?;
+            sets.par_extend(some.par_iter().with_min_len(16).map(of_set));
+        }
         let list = |quantity: fn(&Set) -> f64| sets.iter().map(quantity).collect::<Vec<f64>>();
         let mut statistics = Statistics {
             mean: list(|set| set.mean.pair.high),
@@ -42,7 +52,7 @@ impl Merged {
             ..Statistics::default()
         };
         if dtype != DType::F64 {
-            return Self { statistics: statistics.with_rstd(plan.denominator), elements };
+            return Ok(Self { statistics: statistics.with_rstd(plan.denominator), elements });
         }
         (statistics.rstd, statistics.rstd_tail) = (list(|set| set.rstd.high), list(|set| set.rstd.low));
         if plan.centred {
@@ -57,7 +67,7 @@ impl Merged {
         if sets.iter().any(|set| set.scale != 0) {
             statistics.scales = sets.iter().map(|set| set.scale).collect();
         }
-        Self { statistics, elements }
+        Ok(Self { statistics, elements })
     }
 
     /// Those of `sets` sets from `first` on.

@@ -17,6 +17,9 @@ use super::{
 };
 use crate::{Checkpoint, DType, Demand, Error, TensorRef, Violations, dtype::with_element};
 
+/// Sets that are made of sums before it is asked whether to go on: a millisecond or two.
+pub(in super::super) const SETS_IN_A_ROW: usize = 1024;
+
 /// Measures the statistics of a part whose elements come in any number of pieces.
 ///
 /// What it gives merges with that of other parts, which may be as long as they like along the pooled axes, and have the same
@@ -36,10 +39,10 @@ use crate::{Checkpoint, DType, Demand, Error, TensorRef, Violations, dtype::with
 /// for piece in here.chunks(7 * 4) {
 ///     meter.add(piece, &[], &Uninterrupted)?;
 /// }
-/// let mut merged = meter.finish()?;
+/// let mut merged = meter.finish(&Uninterrupted)?;
 /// let mut meter = StatisticsMeter::new(&spec, DType::F32, &[90, 3], false)?;
 /// meter.add(elsewhere, &[], &Uninterrupted)?;
-/// merged.merge(&meter.finish()?).expect("both are batch statistics of three channels");
+/// merged.merge(&meter.finish(&Uninterrupted)?).expect("both are batch statistics of three channels");
 /// assert_eq!(merged, whole);
 /// # Ok::<(), evenkeel_kernels::Error>(())
 /// ```
@@ -129,28 +132,42 @@ impl StatisticsMeter {
         Ok(())
     }
 
+    /// The kind of the statistics, their shape, and whether gradients are measured.
+    pub fn measured(&self) -> (NormKind, &[usize], bool) {
+        (self.measured.kind, &self.measured.shape, self.measured.has_gradients)
+    }
+
+    /// The bytes of the input that have not come.
+    pub fn missing(&self) -> usize {
+        (self.total - self.come) * self.dtype.size()
+    }
+
     /// The statistics, once all elements have come.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if some have not.
-    pub fn finish(self) -> Result<StatisticsPartial, Error> {
+    /// [`Error::Invalid`] if some have not; [`Error::Cancelled`].
+    pub fn finish(self, checkpoint: &dyn Checkpoint) -> Result<StatisticsPartial, Error> {
         let Self { measured, layout, dtype, total, come, mut sets } = self;
         if come < total {
             let [expected, given] = [total, come].map(|elements| elements * dtype.size());
             return Err(Violations::of("input.data", format!("expected {expected} bytes, got {given}")).into());
         }
-        let mut statistics = Vec::new();
-        match layout {
+        let statistics = match layout {
             Some(layout) => {
                 let (cells, set_len) = (&measured.cells, layout.set_len());
-                let sets = sets.par_chunks_exact_mut(cells.len());
-                sets.map(|set| cells.statistics(set, set_len)).collect_into_vec(&mut statistics);
+                let mut statistics = Vec::with_capacity(measured.sets());
+                for sets in sets.chunks_mut(cells.len() * SETS_IN_A_ROW) {
+                    checkpoint.check()?;
+                    let sets = sets.par_chunks_exact_mut(cells.len());
+                    statistics.par_extend(sets.map(|set| cells.statistics(set, set_len)));
+                }
+                statistics
             }
             None => {
                 let gradients = measured.has_gradients.then(Default::default);
-                statistics = vec![SetStatistics { gradients, ..SetStatistics::default() }; measured.sets()];
+                vec![SetStatistics { gradients, ..SetStatistics::default() }; measured.sets()]
             }
-        }
+        };
         let partial = StatisticsPartial::measured(measured.kind, measured.shape, statistics);
         Ok(partial)
     }
@@ -175,7 +192,7 @@ pub fn measure_statistics(
     let mut meter = StatisticsMeter::new(spec, input.dtype(), input.shape(), grad_output.is_some())?;
     let gradients = grad_output.map_or(&[][..], |gradient| gradient.data());
     meter.add(input.data(), gradients, checkpoint)?;
-    meter.finish()
+    meter.finish(checkpoint)
 }
 
 /// What a [`StatisticsMeter`] needs: its results are the statistics, as they are kept.

@@ -1,0 +1,104 @@
+//! What the contract's messages have that becomes more in memory than its bytes on the wire.
+
+use crate::grpc::Method;
+
+/// A tensor or a partial in a list, with its result and what the allocator adds.
+pub(super) const PER_MESSAGE: usize = 512;
+/// The statistics of a set: as decoded, in a list that doubles; as they are computed with; and the sums' memory of their own.
+pub(super) const PER_SET: usize = 1024;
+
+/// A set of field numbers below 32.
+type Fields = u32;
+
+/// What is to be counted of a message, by the numbers of its fields.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Messages: what each of them counts itself, and what is in it.
+    pub(super) messages: &'static [(u32, usize, &'static Shape)],
+    /// Lists of dimensions or axes.
+    pub(super) numbers: Fields,
+    /// Lists of float32.
+    pub(super) floats: Fields,
+    /// Texts, which are copied.
+    pub(super) texts: Fields,
+}
+
+/// Nothing in it is counted: all its fields are single numbers, or bytes that stay where they are.
+pub(super) static PLAIN: Shape = Shape { messages: &[], numbers: 0, floats: 0, texts: 0 };
+
+static TENSOR: Shape = Shape { numbers: bit(3), floats: bit(14), texts: bit(1), ..PLAIN };
+
+static STATISTICS: Shape = Shape { messages: &[(15, PER_SET, &PLAIN)], numbers: bit(2), ..PLAIN };
+
+static NORMALIZE: Shape = Shape {
+    messages: &[
+        (9, PER_MESSAGE, &STATISTICS),
+        (10, PER_MESSAGE, &TENSOR),
+        (11, PER_MESSAGE, &TENSOR),
+        (12, PER_MESSAGE, &TENSOR),
+        (13, PER_MESSAGE, &TENSOR),
+        (14, PER_MESSAGE, &TENSOR),
+    ],
+    numbers: bit(2),
+    ..PLAIN
+};
+
+static NORMALIZE_BACKWARD: Shape = Shape {
+    messages: &[
+        (9, PER_MESSAGE, &STATISTICS),
+        (10, PER_MESSAGE, &TENSOR),
+        (11, PER_MESSAGE, &TENSOR),
+        (12, PER_MESSAGE, &TENSOR),
+        (13, PER_MESSAGE, &TENSOR),
+        (14, PER_MESSAGE, &TENSOR),
+        (15, PER_MESSAGE, &TENSOR),
+    ],
+    numbers: bit(2),
+    ..PLAIN
+};
+
+static TENSORS: Shape = Shape { messages: &[(15, PER_MESSAGE, &TENSOR)], ..PLAIN };
+
+static MEASURE_GRADIENTS: Shape = Shape { messages: &[(14, PER_MESSAGE, &PLAIN), (15, PER_MESSAGE, &TENSOR)], ..PLAIN };
+
+static MEASURE_STATISTICS: Shape = Shape {
+    messages: &[(1, PER_MESSAGE, &NORMALIZE), (2, PER_MESSAGE, &NORMALIZE_BACKWARD), (13, PER_MESSAGE, &STATISTICS)],
+    ..PLAIN
+};
+
+/// How deep messages that are counted lie in each other: the statistics in a header.
+pub(super) const MOST_LEVELS: usize = 3;
+
+impl Shape {
+    /// Of a method's request.
+    pub(super) fn of(method: Method) -> &'static Self {
+        match method {
+            Method::Normalize => &NORMALIZE,
+            Method::NormalizeBackward => &NORMALIZE_BACKWARD,
+            Method::Dropout | Method::DropoutBackward | Method::ClipGradients => &TENSORS,
+            Method::MeasureGradients => &MEASURE_GRADIENTS,
+            Method::MeasureStatistics => &MEASURE_STATISTICS,
+            Method::GetServerInfo
+            | Method::HealthCheck
+            | Method::HealthWatch
+            | Method::ReflectionV1
+            | Method::ReflectionV1Alpha
+            | Method::Other => &PLAIN,
+        }
+    }
+
+    /// The message that a field is: what it counts, and what is in it.
+    pub(super) fn message(&self, field: u64) -> Option<(usize, &'static Self)> {
+        let found = self.messages.iter().find(|&&(number, ..)| u64::from(number) == field);
+        found.map(|&(_, counts, shape)| (counts, shape))
+    }
+}
+
+/// Whether a field is one of these.
+pub(super) fn has(fields: Fields, field: u64) -> bool {
+    field < Fields::BITS.into() && fields & bit(field as u32) != 0
+}
+
+pub(super) const fn bit(field: u32) -> Fields {
+    1 << field
+}

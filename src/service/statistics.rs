@@ -1,0 +1,251 @@
+//! MeasureStatistics: parts that come one after the other, in any number of messages.
+
+use std::{mem, time::Duration};
+
+use bytes::Bytes;
+use evenkeel_exact::StatisticsMismatch;
+use evenkeel_kernels::{Checkpoint, DType, StatisticsMeter, StatisticsPartial, Violations};
+use evenkeel_proto::v1 as pb;
+use prost::Message as _;
+use tokio::task::coop;
+
+use super::{
+    CallContext, Service, check_size,
+    messages::{Arrived, Messages},
+};
+use crate::{
+    budget::Scratch,
+    error::Error,
+    estimate,
+    grpc::Method,
+    metrics::Elements,
+    wire::{self, Header},
+};
+
+/// What was measured so far.
+#[derive(Default)]
+struct Measured {
+    /// All parts that are complete, and all partials.
+    total: Option<StatisticsPartial>,
+    /// The bytes that are reserved for it.
+    reserved: usize,
+    part: Option<Part>,
+    dtypes: Option<Elements>,
+    /// How many elements were measured here.
+    elements: u64,
+}
+
+/// A part of which elements are missing.
+struct Part {
+    field: &'static str,
+    meter: StatisticsMeter,
+    dtype: DType,
+    /// The first bytes of an element, and of its gradient, that are cut.
+    cut: [Vec<u8>; 2],
+    _scratch: Scratch,
+}
+
+impl Part {
+    /// The bytes of the input that have not come.
+    fn missing(&self) -> usize {
+        self.meter.missing() - self.cut[0].len()
+    }
+}
+
+impl Service {
+    /// Measures message after message. `respond` makes something of the answer where that is computed.
+    pub(crate) async fn measure_statistics<T: Send + 'static>(
+        &self,
+        context: CallContext,
+        mut messages: Messages<pb::MeasureStatisticsRequest>,
+        respond: fn(pb::StatisticsPartial) -> T,
+    ) -> Result<T, Error> {
+        let limit = self.max_message_bytes;
+        let mut measured = Box::<Measured>::default();
+        while let Some(message) = messages.next(limit).await? {
+            // Messages that are here already would hold up other calls for as long as there are more.
+            coop::consume_budget().await;
+            measured = self.take(&context, measured, message).await?;
+        }
+        if let Some(part) = &measured.part {
+            return Err(Error::invalid("data", format!("the last {} bytes of the part are missing", part.missing())));
+        }
+        let sets = measured.total.as_ref().map_or(0, |total| total.sets().len());
+        let record = context.record.clone();
+        let finish = move |_: &dyn Checkpoint| {
+            let Measured { total, dtypes, elements, .. } = *measured;
+            let Some(total) = total else {
+                return Err(Error::invalid("header", "is required: there are neither parts nor partials"));
+            };
+            let dtypes = dtypes.unwrap_or(Elements::None);
+            context.record.describe_streamed(*total.kind(), dtypes, elements);
+            context.reservation.reserve(wire::encoded_bytes(&total))?;
+            let answer = wire::encode_statistics(&total);
+            check_size(answer.encoded_len(), limit)?;
+            Ok(respond(answer))
+        };
+        self.executor.run(&record, estimate::statistics(0, sets), finish).await
+    }
+
+    async fn take(
+        &self,
+        context: &CallContext,
+        mut measured: Box<Measured>,
+        message: Arrived<pb::MeasureStatisticsRequest>,
+    ) -> Result<Box<Measured>, Error> {
+        let (limit, record, context) = (self.max_message_bytes, &context.record, context.clone());
+        if message.is_heavy(Method::MeasureStatistics) {
+            let job = move |checkpoint: &dyn Checkpoint| {
+                let request = wire::MeasureStatistics::decode(message.decode(limit)?, limit)?;
+                measured.add(request, &context, checkpoint)?;
+                Ok(measured)
+            };
+            return self.executor.run(record, Duration::MAX, job).await;
+        }
+        let request = wire::MeasureStatistics::decode(message.decode(limit)?, limit)?;
+        // The part that is being measured may be complete with this.
+        let of_part = measured.part.as_ref().map_or(0, |part| part.meter.measured().1.iter().product());
+        let estimate = estimate::statistics(request.bytes(), request.sets() + of_part);
+        let job = move |checkpoint: &dyn Checkpoint| {
+            measured.add(request, &context, checkpoint)?;
+            Ok(measured)
+        };
+        self.executor.run(record, estimate, job).await
+    }
+}
+
+impl Measured {
+    /// Adds a message.
+    fn add(
+        &mut self,
+        request: wire::MeasureStatistics,
+        context: &CallContext,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<(), Error> {
+        request.check_partials(checkpoint)?;
+        let wire::MeasureStatistics { header, partials, data, grad_data } = request;
+        for (index, partial) in partials.into_iter().enumerate() {
+            let field = |mismatch: StatisticsMismatch| format!("partials[{index}].{}", mismatch.field());
+            self.merge(partial, context, field, checkpoint)?;
+        }
+        if let Some(header) = header {
+            self.begin(header, context, checkpoint)?;
+        }
+        if !data.is_empty() || !grad_data.is_empty() {
+            self.measure([data, grad_data], checkpoint)?;
+        }
+        self.finish_part(context, checkpoint)
+    }
+
+    /// Begins a part.
+    fn begin(&mut self, header: Header, context: &CallContext, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+        let Header { field, spec, dtype, shape, has_gradients, demand, elements } = header;
+        if let Some(part) = &self.part {
+            let reason = format!("comes before the last {} bytes of the part before it", part.missing());
+            return Err(Error::invalid(field, reason));
+        }
+        let scratch = context.reservation.reserve_with_scratch(0, demand.results.saturating_add(demand.scratch))?;
+        let meter = StatisticsMeter::new(&spec, dtype, &shape, has_gradients)?;
+        self.check_part(field, &meter)?;
+        self.dtypes = Some(self.dtypes.map_or(dtype.into(), |before| before.join(dtype.into())));
+        self.elements = self.elements.saturating_add(shape.iter().map(|&len| len as u64).product());
+        self.part = Some(Part { field, meter, dtype, cut: [Vec::new(), Vec::new()], _scratch: scratch });
+        elements.map_or(Ok(()), |elements| self.measure(elements, checkpoint))
+    }
+
+    /// Refuses a part whose statistics would not merge with those before it, before it is measured.
+    fn check_part(&self, field: &str, meter: &StatisticsMeter) -> Result<(), Error> {
+        let Some(total) = &self.total else { return Ok(()) };
+        let (kind, shape, has_gradients) = meter.measured();
+        let mut found = Violations::new();
+        if kind != *total.kind() {
+            found.add(format!("{field}.kind"), "expected the kind of the statistics before it");
+        } else if shape != total.shape() {
+            let reason = format!("its sets have the shape {shape:?}, and those before it {:?}", total.shape());
+            found.add(format!("{field}.input.shape"), reason);
+        } else if has_gradients != total.has_gradients() && !total.sets().is_empty() {
+            let (with, without) = ("measured with gradients", "measured without gradients");
+            let (this, before) = if has_gradients { (with, without) } else { (without, with) };
+            found.add(field.to_owned(), format!("is {this}, and what came before it was {before}"));
+        }
+        Ok(found.into_result()?)
+    }
+
+    /// Measures the next elements of the part, and their gradients.
+    fn measure(&mut self, [mut data, mut gradients]: [Bytes; 2], checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+        let Some(part) = &mut self.part else {
+            return Err(Error::invalid("data", "there is no part that it belongs to: each begins with a header"));
+        };
+        let (missing, has_gradients) = (part.missing(), part.meter.measured().2);
+        let Part { meter, dtype, cut, .. } = part;
+        let expected = if has_gradients { data.len() } else { 0 };
+        let mut found = Violations::new();
+        if data.len() > missing {
+            found.add("data", format!("expected at most the {missing} bytes that are missing, got {}", data.len()));
+        }
+        if gradients.len() != expected {
+            let as_many = if has_gradients { ", as many as of `data`" } else { ", since no gradients are measured" };
+            found.add("grad_data", format!("expected {expected} bytes{as_many}, got {}", gradients.len()));
+        }
+        found.into_result()?;
+        let size = dtype.size();
+        if !cut[0].is_empty() {
+            let rest = (size - cut[0].len()).min(data.len());
+            cut[0].extend_from_slice(&data.split_to(rest));
+            cut[1].extend_from_slice(&gradients.split_to(rest.min(gradients.len())));
+            if cut[0].len() < size {
+                return Ok(());
+            }
+            let [element, gradient] = cut.each_mut().map(mem::take);
+            meter.add(&element, &gradient, checkpoint)?;
+        }
+        let whole = data.len() / size * size;
+        cut[0] = data.split_off(whole).to_vec();
+        cut[1] = gradients.split_off(whole.min(gradients.len())).to_vec();
+        Ok(meter.add(&data, &gradients, checkpoint)?)
+    }
+
+    /// Merges the part, if nothing of it is missing.
+    fn finish_part(&mut self, context: &CallContext, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+        let Some(Part { field, meter, _scratch, .. }) = self.part.take_if(|part| part.meter.missing() == 0) else {
+            return Ok(());
+        };
+        let statistics = meter.finish(checkpoint)?;
+        // What else may differ was looked at when the part began.
+        let of_part = |mismatch| match mismatch {
+            StatisticsMismatch::Kinds => format!("{field}.kind"),
+            StatisticsMismatch::Shapes | StatisticsMismatch::TooManyElements => format!("{field}.input.shape"),
+            StatisticsMismatch::Gradients => field.to_owned(),
+        };
+        self.merge(statistics, context, of_part, checkpoint)
+    }
+
+    /// Adds statistics to those of before. `field`: where what does not fit is.
+    fn merge(
+        &mut self,
+        statistics: StatisticsPartial,
+        context: &CallContext,
+        field: impl FnOnce(StatisticsMismatch) -> String,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<(), Error> {
+        let Some(total) = &mut self.total else {
+            self.reserved = statistics.bytes();
+            context.reservation.reserve(self.reserved)?;
+            self.total = Some(statistics);
+            return Ok(());
+        };
+        if let Some(mismatch) = total.mismatch(&statistics) {
+            return Err(Error::invalid(field(mismatch), mismatch.to_string()));
+        }
+        // Sums of numbers of other sizes are longer than both.
+        let needed = total.merged_bytes(&statistics);
+        context.reservation.reserve(needed.saturating_sub(self.reserved))?;
+        self.reserved = self.reserved.max(needed);
+        let sets = total.sets().len();
+        for first in (0..sets).step_by(wire::SETS_IN_A_ROW) {
+            checkpoint.check()?;
+            total.merge_sets(&statistics, first..sets.min(first + wire::SETS_IN_A_ROW));
+        }
+        Ok(())
+    }
+}

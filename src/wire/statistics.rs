@@ -1,0 +1,69 @@
+//! Statistics that merge.
+
+use evenkeel_exact::InvalidStatistics;
+use evenkeel_kernels::{Checkpoint, StatisticsPartial, Violations};
+use evenkeel_proto::{self as proto, v1 as pb};
+
+use super::{Path, normalize::decode_kind_at, tensor::decode_dims};
+use crate::error::Error;
+
+/// Sets that are looked into, or merged, before it is asked whether to go on: a millisecond at most.
+pub(crate) const SETS_IN_A_ROW: usize = 512;
+
+/// Statistics as they came: their form is right, and [`check`] has not looked into their sets.
+pub(super) fn decode(message: pb::StatisticsPartial, path: Path, found: &mut Violations) -> Option<StatisticsPartial> {
+    let pb::StatisticsPartial { kind, shape, sets } = message;
+    let kind = decode_kind_at(|| path.join(".kind"), kind, found);
+    let shape = decode_dims(&shape, path, found);
+    let before = (found.iter().len(), found.left_out());
+    let mut decoded = Vec::with_capacity(sets.len());
+    for (index, set) in sets.into_iter().enumerate() {
+        decoded.push(proto::decode_set(set, |field, reason| {
+            found.add_with(|| (path.join(&format!(".sets[{index}].{field}")), reason));
+        }));
+    }
+    let fault = shape.as_deref().and_then(|shape| StatisticsPartial::shape_fault(shape, decoded.len()));
+    if let Some(fault) = &fault {
+        add(path, fault, found);
+    }
+    let is_right = fault.is_none() && before == (found.iter().len(), found.left_out());
+    is_right.then_some(())?;
+    Some(StatisticsPartial::unchecked(kind?, shape?, decoded))
+}
+
+/// Looks into the sets of statistics: whether there are elements that have them.
+///
+/// # Errors
+/// [`Error::Invalid`] for all that no elements have; [`Error::Cancelled`].
+pub(super) fn check(statistics: &StatisticsPartial, path: Path, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+    let mut found = Violations::new();
+    let sets = statistics.sets();
+    for first in (0..sets.len()).step_by(SETS_IN_A_ROW) {
+        checkpoint.check()?;
+        let range = first..sets.len().min(first + SETS_IN_A_ROW);
+        StatisticsPartial::faults_of(sets, range, |fault| add(path, &fault, &mut found));
+    }
+    Ok(found.into_result()?)
+}
+
+/// As [`check`], of as many sets as can be looked into beside a request that is wrong already.
+pub(super) fn look(statistics: &StatisticsPartial, path: Path, found: &mut Violations) {
+    let sets = statistics.sets();
+    StatisticsPartial::faults_of(sets, 0..sets.len().min(SETS_IN_A_ROW), |fault| add(path, &fault, found));
+}
+
+fn add(path: Path, fault: &InvalidStatistics, found: &mut Violations) {
+    found.add_with(|| (path.join(&format!(".{}", fault.field())), fault.to_string()));
+}
+
+/// As it is sent.
+pub(crate) fn encode_statistics(statistics: &StatisticsPartial) -> pb::StatisticsPartial {
+    proto::encode_statistics(super::encode_kind(*statistics.kind()), statistics)
+}
+
+/// The bytes of memory that statistics take as a message and encoded, beside themselves.
+pub(crate) fn encoded_bytes(statistics: &StatisticsPartial) -> usize {
+    /// A set, and what the allocator adds to each of its four sums.
+    const PER_SET: usize = size_of::<pb::SetStatistics>() + 4 * 64;
+    2 * statistics.bytes() + statistics.sets().len() * PER_SET
+}
