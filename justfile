@@ -134,7 +134,7 @@ container:
 fuzz seconds="60" *targets:
     bash fuzz/run.sh {{ seconds }} {{ targets }}
 
-# Tests of exact sums, and small ones of the kernels, under Miri (installs a nightly toolchain; takes minutes)
+# Tests of exact sums and frames, and small ones of the kernels, under Miri (installs a nightly toolchain; takes minutes)
 miri *filters:
     bash .ci/miri {{ filters }}
 

@@ -1,6 +1,5 @@
 //! What all who speak gRPC know: the methods, responses that are waited for, and how they end.
 
-mod method;
 mod middleware;
 
 use std::{convert::Infallible, pin::Pin};
@@ -11,10 +10,9 @@ use tonic::{
     codegen::http::{HeaderMap, HeaderValue, Response},
 };
 
-pub(crate) use self::{
-    method::Method,
-    middleware::{GrpcService, Middleware, layer},
-};
+pub(crate) use evenkeel_proto::Method;
+
+pub(crate) use self::middleware::{GrpcService, Middleware, layer};
 
 /// An error of a body, whoever reads it.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -63,12 +63,43 @@ fn normalize(u: &mut Unstructured<'_>) -> Result<pb::NormalizeRequest> {
         training: if u.ratio(1, 4)? { Some(u.arbitrary()?) } else { None },
         momentum: maybe(u, number)?,
         return_statistics: u.arbitrary()?,
+        statistics: maybe(u, statistics)?,
         weight: maybe(u, affine)?,
         bias: maybe(u, affine)?,
         running_mean: maybe(u, affine)?,
         running_var: maybe(u, affine)?,
         input: if u.ratio(31, 32)? { Some(message(u, dtype, &shape)?) } else { None },
     })
+}
+
+/// Statistics that are nearly right.
+fn statistics(u: &mut Unstructured<'_>) -> Result<pb::StatisticsPartial> {
+    let shape = shape(u)?;
+    let sets = u.int_in_range(0..=4)?;
+    let elements = u.int_in_range(0..=40)?;
+    let sets = (0..sets).map(|_| set(u, elements)).collect::<Result<_>>()?;
+    let shape = shape.into_iter().map(|len| len as i64).collect();
+    Ok(pb::StatisticsPartial { kind: u.int_in_range(0..=6)?, shape, sets })
+}
+
+fn set(u: &mut Unstructured<'_>, elements: u64) -> Result<pb::SetStatistics> {
+    let has_gradients = u.ratio(1, 3)?;
+    Ok(pb::SetStatistics {
+        elements,
+        nan_elements: if u.ratio(1, 8)? { u.arbitrary()? } else { 0 },
+        infinite_elements: if u.ratio(1, 8)? { u.arbitrary()? } else { 0 },
+        negative_infinite_elements: if u.ratio(1, 8)? { u.arbitrary()? } else { 0 },
+        nonfinite_gradients: if u.ratio(1, 8)? { u.arbitrary()? } else { 0 },
+        sum: maybe(u, sum)?,
+        sum_of_squares: mostly(u, sum)?,
+        sum_of_gradients: if has_gradients { mostly(u, sum)? } else { None },
+        sum_of_products: if has_gradients { mostly(u, sum)? } else { None },
+    })
+}
+
+fn sum(u: &mut Unstructured<'_>) -> Result<pb::ExactSum> {
+    let magnitude: Vec<u8> = u.arbitrary()?;
+    Ok(pb::ExactSum { negative: u.arbitrary()?, low_zero_bytes: u.int_in_range(0..=540)?, magnitude: magnitude.into() })
 }
 
 /// The weight that the kind expects by default.
@@ -90,6 +121,7 @@ fn backward(u: &mut Unstructured<'_>) -> Result<pb::NormalizeBackwardRequest> {
         eps,
         channel_axis,
         training,
+        statistics,
         weight,
         bias,
         running_mean,
@@ -106,6 +138,7 @@ fn backward(u: &mut Unstructured<'_>) -> Result<pb::NormalizeBackwardRequest> {
         eps,
         channel_axis,
         training,
+        statistics,
         weight,
         bias,
         running_mean,

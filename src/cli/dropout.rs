@@ -37,24 +37,14 @@ pub enum Kind {
     FeatureAlpha,
 }
 
-impl From<Kind> for DropoutKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Element => Self::Element,
-            Kind::Channel => Self::Channel,
-            Kind::Alpha => Self::Alpha,
-            Kind::FeatureAlpha => Self::FeatureAlpha,
-        }
-    }
-}
-
-impl From<Kind> for pb::DropoutKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Element => Self::Element,
-            Kind::Channel => Self::Channel,
-            Kind::Alpha => Self::Alpha,
-            Kind::FeatureAlpha => Self::FeatureAlpha,
+impl Kind {
+    /// The kind as the kernels and as the contract name it.
+    fn names(self) -> (DropoutKind, pb::DropoutKind) {
+        match self {
+            Self::Element => (DropoutKind::Element, pb::DropoutKind::Element),
+            Self::Channel => (DropoutKind::Channel, pb::DropoutKind::Channel),
+            Self::Alpha => (DropoutKind::Alpha, pb::DropoutKind::Alpha),
+            Self::FeatureAlpha => (DropoutKind::FeatureAlpha, pb::DropoutKind::FeatureAlpha),
         }
     }
 }
@@ -69,20 +59,12 @@ pub enum Scaling {
     None,
 }
 
-impl From<Scaling> for DropoutScaling {
-    fn from(scaling: Scaling) -> Self {
-        match scaling {
-            Scaling::Inverted => Self::Inverted,
-            Scaling::None => Self::None,
-        }
-    }
-}
-
-impl From<Scaling> for pb::DropoutScaling {
-    fn from(scaling: Scaling) -> Self {
-        match scaling {
-            Scaling::Inverted => Self::Inverted,
-            Scaling::None => Self::None,
+impl Scaling {
+    /// The scaling as the kernels and as the contract name it.
+    fn names(self) -> (DropoutScaling, pb::DropoutScaling) {
+        match self {
+            Self::Inverted => (DropoutScaling::Inverted, pb::DropoutScaling::Inverted),
+            Self::None => (DropoutScaling::None, pb::DropoutScaling::None),
         }
     }
 }
@@ -162,7 +144,7 @@ impl Options {
             return Ok(());
         }
         let Self { p, seed, offset, kind, scaling, channel_axis } = *self;
-        let (kind, scaling) = (kind.into(), scaling.into());
+        let ((kind, _), (scaling, _)) = (kind.names(), scaling.names());
         let violations =
             Dropout { p, seed, offset, kind, scaling, channel_axis }.check("input.shape", Some(&tensor.shape));
         Error::of_arguments(&violations, input, &[&tensor.name]).map_or(Ok(()), Err)
@@ -290,12 +272,13 @@ impl Job {
         let DrawPiece { region, shape, first, draws, channel_axis } = piece;
         let before = run::read(&self.tensor, region, &progress).await?;
         let Options { p, seed, offset: _, kind, scaling, channel_axis: of_all } = options;
+        let ((_, kind), (_, scaling)) = (kind.names(), scaling.names());
         let request = pb::DropoutRequest {
             p: Some(p),
             seed,
             offset: self.offset.wrapping_add(first as u64),
-            kind: pb::DropoutKind::from(kind).into(),
-            scaling: pb::DropoutScaling::from(scaling).into(),
+            kind: kind.into(),
+            scaling: scaling.into(),
             return_mask: self.mask.is_some(),
             // Where there are no channels the server says so.
             channel_axis: channel_axis.or(of_all),

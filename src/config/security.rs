@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use evenkeel_proto::Method;
 
 use super::Error;
 use crate::address::Address;
 
 /// What needs no token unless told otherwise: health, which load balancers and orchestrators ask for.
-pub const DEFAULT_AUTH_OPEN_METHODS: &str = "/grpc.health.v1.Health/";
+pub const DEFAULT_AUTH_OPEN_METHODS: &str = Method::HealthCheck.service_path();
 
 /// Encryption and authentication. The files are read again when they change.
 #[derive(Clone, Debug, PartialEq, Eq)]

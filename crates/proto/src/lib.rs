@@ -1,14 +1,19 @@
 //! The wire contract of evenkeel, generated from `proto/evenkeel/v1/tensor_ops.proto`.
 //!
+//! [`Method`] is the table of all calls, and of their paths, for the server and the client.
+//!
 //! The generated code is committed, so that building needs no protobuf compiler; `tests/drift.rs` fails when it no
 //! longer matches the proto, and says how to write it again. Payload fields are [`bytes::Bytes`]: a decoded tensor is
 //! a slice of the received message, not a copy.
 
 mod bulk;
+mod method;
 mod partial;
 mod statistics;
 
 pub use statistics::{decode_set, encode_statistics};
+
+pub use method::Method;
 
 /// Version 1 of the contract: messages, enums, `tensor_ops_service_client` and `tensor_ops_service_server`.
 #[allow(

@@ -5,6 +5,7 @@
 
 mod detect;
 mod fair;
+mod forward;
 mod outbox;
 mod received;
 mod shared;

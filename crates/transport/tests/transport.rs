@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use evenkeel_testing::until::{NEVER, until, within};
 use evenkeel_transport::{
     ConnectionHandle, Listener, MakeService, Metrics, SendProgress, Settings, Transport, Version,
 };
@@ -28,11 +29,8 @@ use tokio::{
     net::TcpStream,
     sync::{Notify, oneshot},
     task::JoinHandle,
-    time::{sleep, timeout},
 };
 
-/// Whatever is waited for comes by then, or never does.
-const NEVER: Duration = Duration::from_secs(60);
 /// A response that no window has room for.
 const LARGE: usize = 4 << 20;
 
@@ -134,20 +132,11 @@ async fn client(address: SocketAddr, window: u32) -> SendRequest<Full<Bytes>> {
 
 async fn get(client: &mut SendRequest<Full<Bytes>>, path: &str) -> hyper::Result<Response<Incoming>> {
     let request = Request::get(format!("http://localhost{path}")).body(Full::default()).expect("a request");
-    timeout(NEVER, client.send_request(request)).await.expect("it is answered, or has failed")
+    within("a response, or a failure", client.send_request(request)).await
 }
 
 async fn read(response: Response<Incoming>) -> hyper::Result<Bytes> {
-    Ok(timeout(NEVER, response.into_body().collect()).await.expect("it ends")?.to_bytes())
-}
-
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let came = timeout(NEVER, async {
-        while !condition() {
-            sleep(Duration::from_millis(1)).await;
-        }
-    });
-    came.await.unwrap_or_else(|_| panic!("in vain: {what}"));
+    Ok(within("the end of a response", response.into_body().collect()).await?.to_bytes())
 }
 
 #[tokio::test]
@@ -156,10 +145,10 @@ async fn requests_are_answered_and_counted() {
     let mut client = client(running.address, 1 << 20).await;
     assert_eq!(read(get(&mut client, "/small").await.expect("headers")).await.expect("a body"), "small");
     assert_eq!(read(get(&mut client, "/large").await.expect("headers")).await.expect("a body").len(), LARGE);
-    until("no request is open", || running.metrics.requests_open.get() == 0).await;
+    until("no request is open", async || running.metrics.requests_open.get() == 0).await;
     assert_eq!(running.metrics.connections_open.get(), 1);
     drop(client);
-    until("no connection is open", || running.metrics.connections_open.get() == 0).await;
+    until("no connection is open", async || running.metrics.connections_open.get() == 0).await;
     assert_eq!(running.metrics.connections_accepted.get(), 1);
 }
 
@@ -171,7 +160,7 @@ async fn a_connection_above_the_limit_is_closed_at_once() {
     let mut second = TcpStream::connect(running.address).await.expect("the kernel accepts it");
     let mut rest = Vec::new();
     // An error says that it was reset, as it is when it is closed with something unread.
-    let _ = timeout(NEVER, second.read_to_end(&mut rest)).await.expect("it is closed");
+    let _ = within("the connection is closed", second.read_to_end(&mut rest)).await;
     assert!(rest.is_empty(), "{rest:?}");
     assert_eq!(running.metrics.connections_refused_total.get(), 1);
 }
@@ -182,7 +171,7 @@ async fn a_client_that_sends_no_preface_is_closed() {
     let mut stream = TcpStream::connect(running.address).await.expect("the server listens");
     stream.write_all(b"PRI * HTTP/2.0\r\n").await.expect("the server reads");
     let mut rest = Vec::new();
-    let _ = timeout(NEVER, stream.read_to_end(&mut rest)).await.expect("it is closed");
+    let _ = within("the connection is closed", stream.read_to_end(&mut rest)).await;
     assert_eq!(running.metrics.handshakes_timed_out.get(), 1);
 }
 
@@ -191,7 +180,7 @@ async fn a_response_that_is_not_taken_is_given_up_and_its_bytes_are_dropped() {
     let running = start(Settings { send_timeout: Duration::from_millis(100), ..Settings::default() }, NEVER);
     let mut client = client(running.address, 100).await;
     let response = get(&mut client, "/large").await.expect("headers");
-    until("the response is given up", || running.answers.given_up.load(Ordering::Relaxed)).await;
+    until("the response is given up", async || running.answers.given_up.load(Ordering::Relaxed)).await;
     assert_eq!(running.metrics.sends_timed_out.get(), 1);
     read(response).await.expect_err("its stream was reset");
     // The connection is as good as before.
@@ -204,13 +193,13 @@ async fn a_drain_waits_for_what_is_open_and_no_longer_than_it_may() {
         let running = start(Settings::default(), drain);
         let mut client = client(running.address, 1 << 20).await;
         let late = tokio::spawn(async move { get(&mut client, "/late").await });
-        until("the request is open", || running.metrics.requests_open.get() == 1).await;
+        until("the request is open", async || running.metrics.requests_open.get() == 1).await;
         running.shutdown.send(()).expect("it serves");
         if is_answered {
-            until("nobody is accepted", || std::net::TcpStream::connect(running.address).is_err()).await;
+            until("nobody is accepted", async || std::net::TcpStream::connect(running.address).is_err()).await;
             running.answers.go.notify_one();
         }
-        let drained = timeout(NEVER, running.served).await.expect("it ends").expect("no panic");
+        let drained = within("the transport has ended", running.served).await.expect("no panic");
         assert_eq!(drained, if is_answered { Ok(()) } else { Err(1) });
         assert_eq!(late.await.expect("no panic").is_ok(), is_answered);
     }

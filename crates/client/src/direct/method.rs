@@ -1,6 +1,6 @@
 //! The unary methods.
 
-use evenkeel_proto::v1 as pb;
+use evenkeel_proto::{self as proto, v1 as pb};
 use prost::Message;
 
 /// A request, and what its method's call needs to know.
@@ -17,10 +17,10 @@ pub(crate) trait Method: Message + Default + 'static {
 }
 
 macro_rules! method {
-    ($name:literal: $request:ident { $($field:ident = $number:literal),+ } => $answer:ident = $output:literal) => {
+    ($method:ident: $request:ident { $($field:ident = $number:literal),+ } => $answer:ident = $output:literal) => {
         impl Method for pb::$request {
             type Answer = pb::$answer;
-            const PATH: &'static str = concat!("/evenkeel.v1.TensorOpsService/", $name);
+            const PATH: &'static str = proto::Method::$method.path();
             const OUTPUT: u32 = $output;
 
             fn take_tensors(&mut self) -> Vec<(u32, pb::Tensor)> {
@@ -32,9 +32,9 @@ macro_rules! method {
     };
 }
 
-method!("Normalize": NormalizeRequest { input = 14 } => NormalizeResponse = 14);
-method!("NormalizeBackward":
+method!(Normalize: NormalizeRequest { input = 14 } => NormalizeResponse = 14);
+method!(NormalizeBackward:
     NormalizeBackwardRequest { input = 14, grad_output = 15 } => NormalizeBackwardResponse = 12);
-method!("Dropout": DropoutRequest { input = 15 } => DropoutResponse = 15);
-method!("DropoutBackward": DropoutBackwardRequest { grad_output = 15 } => DropoutBackwardResponse = 15);
-method!("ClipGradients": ClipGradientsRequest { gradients = 15 } => ClipGradientsResponse = 15);
+method!(Dropout: DropoutRequest { input = 15 } => DropoutResponse = 15);
+method!(DropoutBackward: DropoutBackwardRequest { grad_output = 15 } => DropoutBackwardResponse = 15);
+method!(ClipGradients: ClipGradientsRequest { gradients = 15 } => ClipGradientsResponse = 15);

@@ -105,6 +105,13 @@ impl TensorOpsService for Fake {
         (self.measure_gradients)(messages).map(Response::new)
     }
 
+    async fn measure_statistics(
+        &self,
+        _: Request<Streaming<pb::MeasureStatisticsRequest>>,
+    ) -> Result<Response<pb::StatisticsPartial>, Status> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
     async fn get_server_info(
         &self,
         request: Request<pb::GetServerInfoRequest>,

@@ -148,6 +148,7 @@ fn integer(negative: bool, low: u32, magnitude: &[u8]) -> SignedSum {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri takes a minute for it, and checks the partials of the other tests in the same way")]
 fn parts_that_no_elements_have_are_refused_by_name() {
     assert_eq!(told(|_| ()), [""; 0]);
     let one = |field: &str, change: &dyn Fn(&mut SetStatistics)| {

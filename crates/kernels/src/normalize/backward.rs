@@ -11,6 +11,7 @@ mod exact_weights;
 mod f64_accum;
 mod flat;
 mod merged;
+mod pairs;
 mod slopes;
 mod small;
 

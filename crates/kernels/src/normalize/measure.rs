@@ -70,18 +70,16 @@ fn measure<E: Element>(
     let totals = sums(layout, Over::Sets, &Plain { input, element }, checkpoint)?;
     let mut means: Vec<DoubleDouble> = totals.iter().map(|&[sum]| mean::of_sum(sum, n)).collect();
     let centre: Vec<f64> = means.iter().map(|mean| mean.high).collect();
-    let along_run = layout.run().set_stride;
     // The deviations are from the mean without its tail, which is what all of them have too much.
     let not_below_0 = |var: f64| if var < 0.0 { 0.0 } else { var }; // `f64::max` would make 0 of NaN
+    let centred = Centred { input, mean: &centre, along_run: layout.run().set_stride, element };
     let var: Vec<f64> = if is_double {
-        let centred = CentredDoubleDouble { input, mean: &centre, along_run, element };
         let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
         let biased = |(&[sum, rest], mean): (&[DoubleDouble; 2], &DoubleDouble)| {
             not_below_0(with_rest(sum, rest).over(n).minus(DoubleDouble::product(mean.low, mean.low)).value())
         };
         squares.iter().zip(&means).map(biased).collect()
     } else {
-        let centred = Centred { input, mean: &centre, along_run, element };
         let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
         let biased = |([squares], mean): (&[DoubleDouble; 1], &DoubleDouble)| {
             not_below_0(squares.value() / n - mean.low * mean.low)
@@ -117,7 +115,7 @@ fn measure_double_double(
     }
     let centre: Vec<f64> = means.iter().map(|mean| mean.high).collect();
     let element = PhantomData::<f64>;
-    let centred = CentredDoubleDouble { input, mean: &centre, along_run: layout.run().set_stride, element };
+    let centred = Centred { input, mean: &centre, along_run: layout.run().set_stride, element };
     let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
     let (mut var, mut rstd, mut rstd_tail) = (vec![0.0; sets], vec![0.0; sets], vec![0.0; sets]);
     for (set, [sum, rest]) in squares.into_iter().enumerate() {
@@ -162,7 +160,7 @@ pub(super) fn variances<E: Element>(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<DoubleDouble>, Error> {
     let along_run = layout.run().set_stride;
-    let centred = CentredDoubleDouble { input, mean, along_run, element: PhantomData::<E> };
+    let centred = Centred { input, mean, along_run, element: PhantomData::<E> };
     let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
     let var = |([sum, rest], &tail): ([DoubleDouble; 2], &f64)| {
         let var = with_rest(sum, rest).over(plan.denominator.share).minus(DoubleDouble::product(tail, tail));
@@ -225,7 +223,7 @@ impl<E: Element> Terms<1> for Squares<'_, E> {
     }
 }
 
-/// Squares of the deviations from the mean.
+/// Squares of the deviations from the mean without its tail: as they are, or each with what rounding takes from it.
 struct Centred<'a, E> {
     input: &'a [u8],
     mean: &'a [f64],
@@ -254,16 +252,7 @@ impl<E: Element> Terms<1> for Centred<'_, E> {
     }
 }
 
-/// Squares of the deviations from the mean without its tail, and what rounding takes from each of them.
-struct CentredDoubleDouble<'a, E> {
-    input: &'a [u8],
-    mean: &'a [f64],
-    /// The distance of neighbours of a run in `mean`: 0 or 1.
-    along_run: usize,
-    element: PhantomData<E>,
-}
-
-impl<E: Element> Terms<2> for CentredDoubleDouble<'_, E> {
+impl<E: Element> Terms<2> for Centred<'_, E> {
     const EACH: usize = 1;
 
     #[inline(always)]

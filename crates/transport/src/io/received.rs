@@ -2,15 +2,15 @@
 //! of which a connection reads only so many while many wait for their service.
 
 use std::{
-    io::{self, IoSlice},
-    mem,
+    io, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
+use super::forward::forward_writes;
 use crate::{backlog::ReadTurn, handle::ConnectionHandle, send_window::SendWindow};
 
 /// The line that a client of HTTP/2 begins with. HTTP/2 itself compares it, and closes the connection over any other.
@@ -158,31 +158,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for ReceivedFrames<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for ReceivedFrames<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-}
+forward_writes!(ReceivedFrames, this => this.io);
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,6 @@
 //! With d = x - mean the slope is rstd^2 * mean(g * d), or of the sum: dx = rstd * (g - mean(g) - d * slope), the definition with what is
 //! the same for a whole set in one number.
 
-use std::marker::PhantomData;
-
 use rayon::prelude::*;
 
 use super::{
@@ -19,6 +17,7 @@ use super::{
         values::{Broadcast, PerElement, Values, by_variation},
     },
     Part,
+    pairs::Pairs,
     slopes::Slopes,
     small,
 };
@@ -79,25 +78,9 @@ fn deviation_with(rest: f64, x: f64, mean: DoubleDouble) -> DoubleDouble {
     if rest.is_nan() { deviation(x, mean) } else { close_deviation(x, mean, rest) }
 }
 
-/// The elements of a part and the gradient of its outputs.
-struct Pairs<'a, E> {
-    part: &'a Part<'a>,
-    dy: &'a [u8],
-    element: PhantomData<E>,
-}
-
 /// What the weight's gradient is multiplied by until it is a sum: its terms may be so small that only the sum is a number with
 /// all its digits.
 const LIFT: f64 = power(400);
-
-impl<E: Element> Pairs<'_, E> {
-    /// Writes dy and x.
-    #[inline(always)]
-    fn write(&self, at: Position, dy: &mut [f64], x: &mut [f64]) {
-        E::decode_from(self.dy, at.offset, dy);
-        E::decode_from(&self.part.input, at.offset, x);
-    }
-}
 
 /// dy * xh and dy; then what rounding takes from the former.
 struct AffineTerms<'a, E>(Pairs<'a, E>);
@@ -176,7 +159,7 @@ impl<'a> SetTerms<'a> {
 /// The slopes of each set of a part that has its statistics.
 pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn Checkpoint) -> Result<Slopes, Error> {
     let n = plan.denominator.share;
-    let sums = sums(&part.layout, Over::Sets, &SetTerms(Pairs { part, dy, element: PhantomData }), checkpoint)?;
+    let sums = sums(&part.layout, Over::Sets, &SetTerms(Pairs::new(part, dy)), checkpoint)?;
     let mean = |sum: DoubleDouble, rest| {
         if sum.high.is_finite() { with_rest(sum, rest).over(n).normalized() } else { DoubleDouble::from(f64::NAN) }
     };
@@ -209,7 +192,7 @@ pub(super) fn affine_sums<E: Element>(
     dy: &[u8],
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<[f64; 2]>, Error> {
-    let terms = AffineTerms(Pairs { part, dy, element: PhantomData::<E> });
+    let terms = AffineTerms(Pairs::<E>::new(part, dy));
     let sums = sums(&part.layout, Over::Repetitions, &terms, checkpoint)?;
     let values = |&[product, dy, rest]: &[DoubleDouble; 3]| [with_rest(product, rest).value() / LIFT, dy.value()];
     Ok(sums.iter().map(values).collect())

@@ -2,8 +2,6 @@
 //!
 //! The slope is mean(g * xh), or the sum: dx = rstd * (g - mean(g) - xh * slope).
 
-use std::marker::PhantomData;
-
 use super::{
     super::{
         apply::Map,
@@ -15,6 +13,7 @@ use super::{
         values::{Broadcast, PerElement, Values, by_variation},
     },
     Part,
+    pairs::Pairs,
     slopes::Slopes,
 };
 use crate::{Checkpoint, Element, Error, lanes::DoubleDouble};
@@ -39,22 +38,6 @@ impl<'a, S: Values<'a>> Standard<S> {
     #[inline(always)]
     fn of(&self, i: usize, x: f64) -> f64 {
         (x - self.mean.at(i) - self.tail.at(i)) * self.rstd.at(i)
-    }
-}
-
-/// The elements of a part and the gradient of its outputs.
-struct Pairs<'a, E> {
-    part: &'a Part<'a>,
-    dy: &'a [u8],
-    element: PhantomData<E>,
-}
-
-impl<E: Element> Pairs<'_, E> {
-    /// Writes dy and x.
-    #[inline(always)]
-    fn write(&self, at: Position, dy: &mut [f64], x: &mut [f64]) {
-        E::decode_from(self.dy, at.offset, dy);
-        E::decode_from(&self.part.input, at.offset, x);
     }
 }
 
@@ -89,7 +72,7 @@ pub(super) fn affine_sums<E: Element>(
     dy: &[u8],
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<[f64; 2]>, Error> {
-    let terms = AffineTerms(Pairs { part, dy, element: PhantomData::<E> });
+    let terms = AffineTerms(Pairs::<E>::new(part, dy));
     let sums = sums(&part.layout, Over::Repetitions, &terms, checkpoint)?;
     Ok(sums.iter().map(|sums| sums.map(DoubleDouble::value)).collect())
 }
@@ -126,7 +109,7 @@ pub(super) fn slopes<E: Element>(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Slopes, Error> {
     let n = plan.denominator.share;
-    let terms = SetTerms(Pairs { part, dy, element: PhantomData::<E> });
+    let terms = SetTerms(Pairs::<E>::new(part, dy));
     let sums = sums(&part.layout, Over::Sets, &terms, checkpoint)?;
     let mean_g = sums.iter().map(|[g, _]| if plan.centred { mean(g.value(), n) } else { 0.0 }).collect();
     let slope = sums.iter().map(|[_, product]| mean(product.value(), n)).collect();

@@ -1,27 +1,35 @@
-//! The remote calls: the one table of them.
+//! The remote calls that a server of evenkeel takes: the one table of them.
 
-/// What is said of a service or method that this server does not have.
+/// What is said of a service or method that is not in the table.
 const OTHER: &str = "_OTHER";
 
 macro_rules! methods {
-    ($($(#[$doc:meta])* $method:ident = $service:literal $name:literal, $kind:literal;)*) => {
+    ($($method:ident = $service:literal $name:literal, $kind:literal;)*) => {
         /// A remote call.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Method {
-            $($(#[$doc])* $method,)*
+        pub enum Method {
+            $(#[doc = concat!("`/", $service, "/", $name, "`")] $method,)*
             /// Every other path.
             Other,
         }
 
         /// In the order of the methods.
         const TABLE: &[Row] = &[
-            $(Row { path: concat!("/", $service, "/", $name), service: $service, name: $name, kind: $kind },)*
-            Row { path: "", service: OTHER, name: OTHER, kind: OTHER },
+            $(Row {
+                path: concat!("/", $service, "/", $name),
+                service_path: concat!("/", $service, "/"),
+                service: $service,
+                name: $name,
+                kind: $kind,
+            },)*
+            Row { path: "", service_path: "", service: OTHER, name: OTHER, kind: OTHER },
         ];
 
         impl Method {
-            pub(crate) const COUNT: usize = TABLE.len();
-            pub(crate) const ALL: [Self; Self::COUNT] = [$(Self::$method,)* Self::Other];
+            /// How many there are, with [`Other`](Self::Other).
+            pub const COUNT: usize = TABLE.len();
+            /// All of them, in the order of their indices.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$method,)* Self::Other];
         }
     };
 }
@@ -44,6 +52,7 @@ methods! {
 /// What is known of a method.
 struct Row {
     path: &'static str,
+    service_path: &'static str,
     service: &'static str,
     name: &'static str,
     kind: &'static str,
@@ -51,48 +60,59 @@ struct Row {
 
 impl Method {
     /// Those that compute: the first ones, by whose index the kernels' numbers are kept.
-    pub(crate) const TENSOR_OPS: usize = 7;
+    pub const TENSOR_OPS: usize = 7;
 
     /// The call that the path of a request asks for.
-    pub(crate) fn of_path(path: &str) -> Self {
+    pub fn of_path(path: &str) -> Self {
         let known = Self::ALL.into_iter().zip(TABLE).find(|(_, row)| row.path == path && !path.is_empty());
         known.map_or(Self::Other, |(method, _)| method)
     }
 
+    /// The path of its requests; empty for [`Other`](Self::Other).
+    pub const fn path(self) -> &'static str {
+        TABLE[self.index()].path
+    }
+
+    /// The beginning, up to the last `/`, that the paths of all methods of its service share; empty for [`Other`](Self::Other).
+    pub const fn service_path(self) -> &'static str {
+        TABLE[self.index()].service_path
+    }
+
     /// Its place in [`ALL`](Self::ALL).
-    pub(crate) fn index(self) -> usize {
+    pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// The label `grpc_service`.
-    pub(crate) fn service(self) -> &'static str {
+    /// The name of its service, with the package: the label `grpc_service` of metrics.
+    pub const fn service(self) -> &'static str {
         TABLE[self.index()].service
     }
 
-    /// The label `grpc_method`.
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name within the service: the label `grpc_method` of metrics.
+    pub const fn name(self) -> &'static str {
         TABLE[self.index()].name
     }
 
-    /// The label `grpc_type`.
-    pub(crate) fn kind(self) -> &'static str {
+    /// Which of its sides are streams: the label `grpc_type` of metrics.
+    pub const fn kind(self) -> &'static str {
         TABLE[self.index()].kind
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use evenkeel_proto::FILE_DESCRIPTOR_SET;
     use prost::Message as _;
     use prost_types::FileDescriptorSet;
 
     use super::*;
+    use crate::FILE_DESCRIPTOR_SET;
 
     #[test]
     fn paths_are_methods_and_nothing_else_is() {
         for method in Method::ALL.into_iter().filter(|&method| method != Method::Other) {
             let path = format!("/{}/{}", method.service(), method.name());
             assert_eq!(Method::of_path(&path), method);
+            assert_eq!((method.path(), [method.service_path(), method.name()].concat()), (&*path, path.clone()));
             for other in [&path[1..], &path[..path.len() - 1], &format!("{path}/"), &path.to_uppercase()] {
                 assert_eq!(Method::of_path(other), Method::Other, "{other}");
             }
