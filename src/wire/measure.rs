@@ -107,3 +107,56 @@ fn decode_order(norm_type: f64, found: &mut Violations) -> Option<NormOrder> {
 pub(crate) fn encode_norm(partial: &NormPartial) -> pb::MeasureGradientsResponse {
     pb::MeasureGradientsResponse { partial: Some(partial.into()), total_norm: partial.norm() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use evenkeel_kernels::Cancelled;
+
+    use super::*;
+
+    fn decode(partials: usize, gradients: usize) -> MeasureGradients {
+        let partial = pb::NormPartial { norm_type: 2.0, ..Default::default() };
+        let gradient = pb::Tensor { dtype: pb::DataType::Float32.into(), shape: vec![0], ..Default::default() };
+        let request = pb::MeasureGradientsRequest {
+            norm_type: None,
+            partials: vec![partial; partials],
+            gradients: vec![gradient; gradients],
+        };
+        MeasureGradients::decode(request, None, usize::MAX).expect("it is right")
+    }
+
+    #[test]
+    fn gradients_and_partials_are_parts() {
+        for (partials, gradients) in [(0, 0), (0, 1), (1, 0), (2, 3)] {
+            let message = decode(partials, gradients);
+            assert_eq!(message.parts(), partials + gradients);
+            assert_eq!(message.is_empty(), partials + gradients == 0);
+            assert_eq!(message.views().len(), gradients);
+        }
+    }
+
+    #[derive(Default)]
+    struct Asked {
+        times: AtomicUsize,
+        last: usize,
+    }
+
+    impl Checkpoint for Asked {
+        fn check(&self) -> Result<(), Cancelled> {
+            if self.times.fetch_add(1, Ordering::Relaxed) < self.last { Ok(()) } else { Err(Cancelled) }
+        }
+    }
+
+    #[test]
+    fn a_long_list_of_partials_can_be_cancelled_on_its_way() {
+        let message = decode(2 * PARTIALS_IN_A_ROW + 1, 0);
+        for last in 0..4 {
+            let asked = Asked { last, ..Default::default() };
+            let merged = message.merge_partials(&mut NormPartial::new(NormOrder::Two), &asked);
+            assert_eq!(merged, if last < 3 { Err(Error::Cancelled) } else { Ok(()) }, "{last}");
+            assert_eq!(asked.times.into_inner(), 3.min(last + 1), "{last}");
+        }
+    }
+}
