@@ -138,6 +138,10 @@ fuzz seconds="60" *targets:
 miri *filters:
     bash .ci/miri {{ filters }}
 
+# Break a file in many small ways, one after another, and tell which the tests do not notice (installs cargo-mutants)
+mutants file tests="--lib":
+    bash .ci/mutants {{ file }} {{ tests }}
+
 # Everything that must pass before a merge (installs what it needs; needs Go, Java, Node and Python)
 ci:
     bash .ci/run

@@ -269,8 +269,39 @@ mod tests {
         let counters = Arc::default();
         let mut portion = Portion::new(&Reservation::new(&counters, Budget::new(LIMIT, MESSAGE)));
         portion.resize_decoded(MESSAGE, LIMIT - RESERVE - MESSAGE).expect("alone it can have that");
+        portion.resize_decoded(MESSAGE, LIMIT - RESERVE - MESSAGE).expect("what it has it may have");
         let refused = portion.resize_decoded(MESSAGE, LIMIT - RESERVE - MESSAGE + 1);
         assert_eq!(refused, Err(Error::TooManyParts { limit: LIMIT - RESERVE }));
+    }
+
+    #[test]
+    fn an_operation_that_can_never_have_its_memory_is_told() {
+        let (counters, budget) = (Arc::default(), Budget::new(LIMIT, MESSAGE));
+        let (call, other) = (Reservation::new(&counters, budget), Reservation::new(&counters, budget));
+        call.reserve(MESSAGE).expect("it is all there");
+        call.reserve(LIMIT - RESERVE - MESSAGE).expect("alone it can have that");
+        assert_eq!(
+            call.reserve(1),
+            Err(Error::TooMuchMemory { needed: LIMIT - RESERVE + 1, limit: LIMIT - RESERVE }),
+            "even alone it could not have one byte more"
+        );
+        assert_eq!(other.reserve(SMALL + 1), OVERLOADED, "it could have that if it was alone");
+        assert_eq!(
+            (call.bytes(), other.bytes(), counters.bytes_in_flight.get()),
+            (LIMIT - RESERVE, 0, LIMIT - RESERVE)
+        );
+    }
+
+    #[test]
+    fn scratch_comes_back_while_the_call_goes_on() {
+        let counters = Arc::default();
+        let call = Reservation::new(&counters, Budget::new(LIMIT, MESSAGE));
+        let scratch = call.reserve_with_scratch(1000, 2000).expect("it is all there");
+        assert_eq!((call.bytes(), counters.bytes_in_flight.get()), (3000, 3000));
+        drop(scratch);
+        assert_eq!((call.bytes(), counters.bytes_in_flight.get()), (1000, 1000));
+        drop(call);
+        assert_eq!(counters.bytes_in_flight.get(), 0);
     }
 
     #[test]

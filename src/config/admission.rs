@@ -96,6 +96,13 @@ mod tests {
     }
 
     #[test]
+    fn flags_become_settings() {
+        let config = AdmissionConfig::from(AdmissionArgs { max_bytes_in_flight: Some(7), max_queued: 5 });
+        assert_eq!(config, AdmissionConfig { max_bytes_in_flight: Some(7), max_queued: 5 });
+        assert_eq!((config.bytes_in_flight(1024), config.queued()), (7, 5));
+    }
+
+    #[test]
     fn a_bound_that_serves_no_call_is_refused() {
         let bytes = |bytes| AdmissionConfig { max_bytes_in_flight: Some(bytes), ..Default::default() };
         assert_eq!(bytes(2047).validate(1024).expect_err("one byte is missing").key, "max-bytes-in-flight");

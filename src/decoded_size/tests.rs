@@ -97,6 +97,34 @@ fn numbers_that_are_not_packed_are_counted_as_those_that_are() {
     }
 }
 
+/// A byte of 0x80 ends no number, and a number has up to ten bytes: a negative axis has as many.
+#[test]
+fn numbers_of_any_length_are_read_to_their_end() {
+    let named = pb::Tensor { name: "x".repeat(128), ..Default::default() };
+    let last_axis = [&[0x10][..], &[0xFF; 9], &[0x01]].concat();
+    for (message, expected) in [
+        (pb::NormalizeRequest { input: Some(named), ..Default::default() }.encode_to_vec(), PER_MESSAGE + 128),
+        ([&last_axis[..], b"\x7A\x00"].concat(), PER_NUMBER + PER_MESSAGE),
+    ] {
+        pb::NormalizeBackwardRequest::decode(&message[..]).expect("prost reads it");
+        for cut in [1, 3, message.len()] {
+            assert_eq!(counted(&message, cut), expected, "{cut} of {message:x?}");
+        }
+    }
+}
+
+#[test]
+fn a_message_is_above_a_size_if_its_parts_are() {
+    let bytes = 20_000 * PER_MESSAGE;
+    let is_above = |message: &[u8]| is_above(Method::ClipGradients, message, bytes);
+    let tensors = b"\x7A\x00".repeat(FREE / PER_MESSAGE + 20_000);
+    assert!(!is_above(&tensors));
+    assert!(is_above(&[&tensors[..], b"\x7A\x00"].concat()));
+    // As many bytes, of which hardly any become more.
+    let one = pb::ClipGradientsRequest { gradients: vec![tensor(20_000)], ..Default::default() };
+    assert!(!is_above(&one.encode_to_vec()));
+}
+
 /// A field's bytes behind their length.
 fn prefixed(bytes: &[u8]) -> Vec<u8> {
     let mut field = Vec::new();
@@ -112,8 +140,9 @@ fn what_prost_gives_up_at_is_followed_no_further() {
         b"\x00\x00",
         b"\x24",
         &[0xFF; 11],
-        &[0x2B; 101],
+        &[[0x4B; 101], [0x4C; 101]].concat(),
         b"\xFA\xFF\xFF\xFF\x7F",
+        b"\xF8\xFF\xFF\xFF\x7F\x01",
         b"\x7A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF",
     ] {
         let message = [bad, &b"\x7A\x00".repeat(1000)].concat();
@@ -186,6 +215,8 @@ fn what_is_unknown_hides_nothing() {
         // A group with tensors and another group in it, and one of field 16.
         b"\x4B\x7A\x00\x7A\x01\x0E\x2B\x7A\x00\x2C\x4C",
         b"\x83\x01\x72\x03\xFF\xFF\xFF\x84\x01",
+        // As many groups in groups as prost follows.
+        &[[0x4B; 100], [0x4C; 100]].concat(),
     ] {
         for message in [[unknown, &tensors].concat(), [&tensors[..1000], unknown, &tensors[1000..]].concat()] {
             let decoded = pb::ClipGradientsRequest::decode(&message[..]).expect("prost skips it");

@@ -109,6 +109,19 @@ fn the_limit_and_the_norm_are_told() {
 }
 
 #[test]
+fn an_overload_names_what_is_used_up_and_its_setting() {
+    for (scarce, setting, words) in [
+        (Scarce::Bytes, "max-bytes-in-flight", "the server is overloaded: the limit on bytes in flight is reached"),
+        (Scarce::Places, "max-queued", "the server is overloaded: the limit on queued calls is reached"),
+    ] {
+        let status = Status::from(Error::Overloaded { scarce });
+        assert_eq!(status.message(), words);
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().expect("it has an ErrorInfo").metadata["setting"], setting);
+    }
+}
+
+#[test]
 fn a_violation_names_field_and_reason() {
     let status = Status::from(Error::invalid("axes[1]", "4 is out of range for rank 3"));
     assert_eq!(status.message(), "axes[1]: 4 is out of range for rank 3");
@@ -133,7 +146,7 @@ fn fits(error: Error) -> Status {
 fn message_and_details_stay_below_4_kib_on_the_wire() {
     // Three bytes in UTF-8, nine when percent-encoded.
     for text in ["a", "%", "\u{20ac}", "\0"] {
-        for (field, reason) in [(1, 1), (1, 40), (10, 100), (60, 300), (100_000, 100_000)] {
+        for (field, reason) in [(1, 1), (1, 7), (1, 40), (10, 100), (60, 300), (100_000, 100_000)] {
             let (field, reason) = (text.repeat(field), text.repeat(reason));
             for count in [1, 2, 5, 64, 100] {
                 let mut violations = Violations::new();
@@ -181,4 +194,14 @@ fn gradients_that_are_not_finite_are_named() {
         ("gradient_4", ""),
     ];
     assert_eq!(*metadata, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+}
+
+/// As many as are kept, if their names are as long as usual.
+#[test]
+fn sixteen_gradients_are_named_in_words() {
+    let elements = kernels::NonFinite { nan: 16, infinite: 0, gradients: 16, first: (100..116).collect() };
+    let norm = NonFiniteNorm::new(f64::NAN, elements, |_| "layer4.conv1.weight_");
+    let message = fits(Error::NonFiniteNorm(Box::new(norm))).message().to_owned();
+    assert_eq!(message.matches("\"layer4.conv1.weight_\"").count(), 16, "{message}");
+    assert!(!message.contains("more"), "{message}");
 }

@@ -187,7 +187,21 @@ mod tests {
         let (message, details) = of_violations(&violations);
         let listed = details.bad_request().map_or(0, |request| request.field_violations.len());
         assert!(listed > 20, "{listed}");
-        let named = message.matches(": ").count();
-        assert!(message.ends_with(&format!("; and {} more", 203 - named)), "{message}");
+        assert_eq!(message.matches(": ").count(), FEW, "the details have the room that is left: {message}");
+        assert!(message.ends_with("; and 199 more"), "{message}");
+        let brief = in_brief(&violations);
+        assert!(brief.starts_with("p: is wrong; scaling: is wrong; ") && brief.ends_with("; and 199 more"), "{brief}");
+        assert_eq!(brief.matches(": ").count(), FEW, "{brief}");
+    }
+
+    #[test]
+    fn a_long_violation_leaves_the_rest_of_the_room_to_others() {
+        let mut violations = Violations::new();
+        let long = "a".repeat(200);
+        violations.add("p", long.clone());
+        violations.add("scaling", "is wrong");
+        let (message, details) = of_violations(&violations);
+        assert_eq!(message, format!("p: {long}; scaling: is wrong"));
+        assert_eq!(details.bad_request().map(|request| request.field_violations.len()), Some(2));
     }
 }

@@ -237,13 +237,50 @@ mod tests {
     }
 
     #[test]
+    fn messages_in_one_frame_are_there_together() {
+        let budget = Budget::new(10 << 20, 4000);
+        let (counters, message) = (Arc::default(), b"\x7A\x00".repeat(1000));
+        let mut held = portion(&counters, budget);
+        of(budget, "MeasureGradients").frame(&frames::framed(&message).repeat(2), &mut held).expect("there is room");
+        assert_eq!(counters.bytes_in_flight.get(), 2 * (2000 + 1000 * 512 - (64 << 10)));
+    }
+
+    #[test]
+    fn compressed_messages_that_are_decompressed_are_counted_elsewhere() {
+        let budget = Budget::new(10 << 20, 4000);
+        let mut message = frames::framed(&b"\x7A\x00".repeat(1000)).to_vec();
+        for (flag, are_decompressed) in [(0, false), (0, true), (1, false), (1, true)] {
+            let counters = Arc::default();
+            let mut held = portion(&counters, budget);
+            message[0] = flag;
+            budget.messages(Method::Dropout, are_decompressed).frame(&message, &mut held).expect("there is room");
+            let is_elsewhere = flag == 1 && are_decompressed;
+            let expected = if is_elsewhere { 0 } else { 2 * 2000 + 1000 * 512 - (64 << 10) };
+            assert_eq!(counters.bytes_in_flight.get(), expected, "{flag} {are_decompressed}");
+        }
+    }
+
+    #[test]
+    fn a_call_lacks_its_message_until_one_begins_and_takes_no_other() {
+        let counters = Arc::default();
+        let (mut call, mut held, message) = (messages("Dropout"), portion(&counters, budget()), framed(&[10]));
+        assert!(call.lack_one());
+        call.frame(&message[..3], &mut held).expect("there is room");
+        assert!(!call.lack_one(), "some of its prefix is there");
+        call.frame(&message[3..], &mut held).expect("there is room");
+        assert!(!call.lack_one(), "it is there");
+        assert_eq!(call.frame(&message, &mut held), Err(Error::NotOneMessage { found: "several" }));
+        assert!(!messages("MeasureGradients").lack_one(), "a stream may have none");
+    }
+
+    #[test]
     fn health_and_reflection_have_a_budget_of_their_own_and_all_else_has_the_large_one() {
         let counters = Arc::<Counters>::default();
         let of_path = Method::of_path;
         for path in ["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"] {
             let mut held = portion(&counters, Budget::QUESTIONS);
             let mut messages = Budget::QUESTIONS.messages(of_path(path), false);
-            messages.frame(&framed(&[SHORT_QUESTION]), &mut held).expect("there is room");
+            messages.frame(&framed(&[1000]), &mut held).expect("there is room");
             assert_eq!(counters.question_bytes.get(), 0, "{path}");
             messages.frame(&framed(&[10_000])[..5], &mut held).expect("there is room");
             assert_eq!(counters.question_bytes.get(), 10_000 - SHORT_QUESTION, "{path}");

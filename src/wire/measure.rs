@@ -107,3 +107,104 @@ fn decode_order(norm_type: f64, found: &mut Violations) -> Option<NormOrder> {
 pub(crate) fn encode_norm(partial: &NormPartial) -> pb::MeasureGradientsResponse {
     pb::MeasureGradientsResponse { partial: Some(partial.into()), total_norm: partial.norm() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use evenkeel_kernels::{Cancelled, Uninterrupted};
+
+    use super::*;
+
+    fn decode(partials: usize, gradients: usize) -> MeasureGradients {
+        let partial = pb::NormPartial { norm_type: 2.0, ..Default::default() };
+        let gradient = pb::Tensor { dtype: pb::DataType::Float32.into(), shape: vec![0], ..Default::default() };
+        let request = pb::MeasureGradientsRequest {
+            norm_type: None,
+            partials: vec![partial; partials],
+            gradients: vec![gradient; gradients],
+        };
+        MeasureGradients::decode(request, None, usize::MAX).expect("it is right")
+    }
+
+    #[test]
+    fn gradients_and_partials_are_parts() {
+        for (partials, gradients) in [(0, 0), (0, 1), (1, 0), (2, 3)] {
+            let message = decode(partials, gradients);
+            assert_eq!(message.parts(), partials + gradients);
+            assert_eq!(message.is_empty(), partials + gradients == 0);
+            assert_eq!(message.views().len(), gradients);
+        }
+    }
+
+    fn fields_of(refused: Error) -> Vec<String> {
+        let Error::Invalid(found) = refused else { panic!("{refused:?}") };
+        found.iter().map(|violation| violation.field.to_string()).collect()
+    }
+
+    /// A partial of order 1 beside a gradient without a dtype: the order is wrong where another one is known.
+    #[test]
+    fn partials_are_held_to_the_order_if_it_is_known() {
+        let [order, gradient, partial] = ["norm_type", "gradients[0].dtype", "partials[0].norm_type"];
+        for (norm_type, before, expected) in [
+            (None, None, &[gradient, partial][..]),
+            (Some(2.0), None, &[gradient, partial]),
+            (None, Some(NormOrder::Two), &[gradient, partial]),
+            (Some(2.0), Some(NormOrder::Two), &[gradient, partial]),
+            (Some(3.0), Some(NormOrder::Two), &[order, gradient, partial]),
+            (Some(1.0), Some(NormOrder::Two), &[order, gradient, partial]),
+            (Some(3.0), None, &[order, gradient]),
+            (Some(1.0), None, &[gradient]),
+        ] {
+            let request = pb::MeasureGradientsRequest {
+                norm_type,
+                partials: vec![pb::NormPartial { norm_type: 1.0, ..Default::default() }],
+                gradients: vec![pb::Tensor { shape: vec![0], ..Default::default() }],
+            };
+            let refused = MeasureGradients::decode(request, before, usize::MAX).expect_err("the gradient is wrong");
+            assert_eq!(fields_of(refused), expected, "{norm_type:?} after {before:?}");
+        }
+    }
+
+    #[test]
+    fn all_that_keeps_a_partial_from_being_merged_is_named() {
+        const MOST: u64 = NormPartial::MAX_ELEMENTS;
+        let partial = |elements, largest| pb::NormPartial { norm_type: 2.0, elements, largest, ..Default::default() };
+        let [elements, largest] = ["partials[1].elements", "partials[1].largest"];
+        for (first, second, expected) in [
+            (partial(MOST, 0.0), partial(1, 0.0), &[elements][..]),
+            (partial(1, 0.0), partial(MOST + 1, 0.0), &[elements]),
+            (partial(1, 0.0), partial(MOST + 1, 1.0), &[elements, largest]),
+            (partial(1, 0.0), pb::NormPartial { nan_elements: 2, ..partial(1, 1.0) }, &[elements, largest]),
+        ] {
+            let request = pb::MeasureGradientsRequest { partials: vec![first, second], ..Default::default() };
+            let message = MeasureGradients::decode(request, None, usize::MAX).expect("they are looked at later");
+            let mut total = NormPartial::new(NormOrder::Two);
+            let refused = message.merge_partials(&mut total, &Uninterrupted).expect_err("one is wrong");
+            assert_eq!(fields_of(refused), expected);
+        }
+    }
+
+    #[derive(Default)]
+    struct Asked {
+        times: AtomicUsize,
+        last: usize,
+    }
+
+    impl Checkpoint for Asked {
+        fn check(&self) -> Result<(), Cancelled> {
+            if self.times.fetch_add(1, Ordering::Relaxed) < self.last { Ok(()) } else { Err(Cancelled) }
+        }
+    }
+
+    #[test]
+    fn a_long_list_of_partials_can_be_cancelled_on_its_way() {
+        let message = decode(2 * PARTIALS_IN_A_ROW + 1, 0);
+        for last in 0..4 {
+            let asked = Asked { last, ..Default::default() };
+            let merged = message.merge_partials(&mut NormPartial::new(NormOrder::Two), &asked);
+            assert_eq!(merged, if last < 3 { Err(Error::Cancelled) } else { Ok(()) }, "{last}");
+            assert_eq!(asked.times.into_inner(), 3.min(last + 1), "{last}");
+        }
+    }
+}

@@ -338,3 +338,36 @@ pub(crate) fn encode_kind(kind: NormKind) -> pb::NormKind {
         NormKind::L2 => pb::NormKind::L2,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_leave_the_message_if_they_are_small_beside_it() {
+        let message = Bytes::from(vec![0; 100]);
+        let tensor = |data: Bytes| {
+            let dtype = pb::DataType::Float32.into();
+            let message = pb::Tensor { dtype, shape: vec![data.len() as i64 / 4], data, ..Default::default() };
+            Tensor::decode(message, Path::new("weight"), usize::MAX, &mut Violations::new()).expect("it is right")
+        };
+        let mut parameters = Parameters {
+            weight: Some(tensor(message.slice(..40))),
+            bias: None,
+            running_mean: None,
+            running_var: Some(tensor(message.slice(40..))),
+        };
+        let places = |parameters: &Parameters| {
+            [&parameters.weight, &parameters.running_var]
+                .map(|tensor| tensor.as_ref().map(|tensor| tensor.data.as_ptr()))
+        };
+        let before = places(&parameters);
+        assert!(!parameters.detach_below(8 * 100));
+        assert_eq!(places(&parameters), before);
+        assert!(parameters.detach_below(8 * 101));
+        for (place, before) in places(&parameters).into_iter().zip(before) {
+            assert_ne!(place, before);
+        }
+        assert_eq!(parameters.view().weight.map(|weight| weight.data().len()), Some(40));
+    }
+}

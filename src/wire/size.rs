@@ -67,34 +67,49 @@ mod tests {
     use super::*;
     use crate::wire::{Path, Tensor};
 
+    fn named(name: &str, shape: &[i64], numbers: bool) -> pb::Tensor {
+        let elements: i64 = shape.iter().product();
+        let elements = usize::try_from(elements).expect("not negative");
+        let (float_data, data) = if numbers { (vec![1.0; elements], vec![]) } else { (vec![], vec![0; 2 * elements]) };
+        pb::Tensor {
+            name: name.to_owned(),
+            dtype: pb::DataType::Float16.into(),
+            shape: shape.to_vec(),
+            float_data,
+            data: data.into(),
+        }
+    }
+
+    fn decoded(message: pb::Tensor) -> Tensor {
+        Tensor::decode(message, Path::new("input"), usize::MAX, &mut Violations::new()).expect("it is right")
+    }
+
     /// The size of an answer's tensors is that of the request's, of whose fields nothing is lost.
     #[test]
     fn tensors_are_as_long_as_they_are_encoded() {
-        let named = |name: &str, shape: &[i64], numbers: bool| {
-            let elements: i64 = shape.iter().product();
-            let elements = usize::try_from(elements).expect("not negative");
-            let (float_data, data) =
-                if numbers { (vec![1.0; elements], vec![]) } else { (vec![], vec![0; 2 * elements]) };
-            pb::Tensor {
-                name: name.to_owned(),
-                dtype: pb::DataType::Float16.into(),
-                shape: shape.to_vec(),
-                float_data,
-                data: data.into(),
-            }
-        };
         for shape in [&[][..], &[0], &[1], &[127], &[128], &[300, 2], &[1, 1, 70_000, 1], &[1 << 20, 0]] {
             for name in ["", "w", &"x".repeat(200)] {
                 for numbers in [false, true] {
                     let message = named(name, shape, numbers);
-                    let tensor =
-                        Tensor::decode(message.clone(), Path::new("input"), usize::MAX, &mut Violations::new())
-                            .expect("it is right");
+                    let tensor = decoded(message.clone());
                     let expected = pb::NormalizeResponse { output: Some(message), ..Default::default() };
                     let size = AnswerSize::of([&tensor], 0);
                     assert_eq!(size, AnswerSize { message: expected.encoded_len(), beside: 0 }, "{shape:?} {name}");
                 }
             }
         }
+    }
+
+    /// Results of 1000 bytes: as they are in bytes; as numbers, at least 500 bytes (4 for each 8 of float64), and at most
+    /// 2000 (4 for each 2 of float16), which are in a list and in the message.
+    #[test]
+    fn other_results_take_their_bytes_twice_and_numbers_more() {
+        let [bytes, numbers] = [false, true].map(|numbers| decoded(named("w", &[3], numbers)));
+        let lens = [&bytes, &numbers].map(|tensor| AnswerSize::of([tensor], 0).message);
+        let size = |tensors: &[&Tensor]| AnswerSize::of(tensors.iter().copied(), 1000);
+        assert_eq!(size(&[&bytes]), AnswerSize { message: lens[0] + 1000, beside: 2000 });
+        assert_eq!(size(&[&numbers]), AnswerSize { message: lens[1] + 500, beside: 1000 + 2 * 2000 });
+        let both = AnswerSize { message: lens[0] + lens[1] + 500, beside: 1000 + 2 * 2000 };
+        assert_eq!((size(&[&bytes, &numbers]), size(&[&numbers, &bytes])), (both, both));
     }
 }

@@ -48,3 +48,19 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_call_with_its_answer_counts_twice_and_only_questions_are_questions() {
+        for method in Method::ALL {
+            let kind = Kind::of(method);
+            let is_question = method.service().starts_with("grpc.");
+            assert_eq!(kind.is_question(), is_question, "{method:?}");
+            let times = if is_question || method == Method::MeasureGradients { 1 } else { 2 };
+            assert_eq!(kind.times(), times, "{method:?}");
+        }
+    }
+}

@@ -134,6 +134,19 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_is_charged_for_more_than_its_headers() {
+        let counters = Arc::<Counters>::default();
+        let share = Arc::default();
+        let charged = charge(Kind::Whole, 0, &share, &counters).expect("there is room");
+        assert_eq!(share.0.load(Ordering::Relaxed), (12 << 10) + "/path".len());
+        drop(charged);
+        // For answers of up to 40 KiB each: one that is sent, and two that wait for it.
+        let _charged = charge(Kind::Reflection, 8, &share, &counters).expect("there is room");
+        assert_eq!(share.0.load(Ordering::Relaxed), 0, "it is more than a connection has");
+        assert!(counters.question_bytes.get() > 3 * (40 << 10), "{}", counters.question_bytes.get());
+    }
+
+    #[test]
     fn metadata_has_a_limit() {
         let counters = Arc::<Counters>::default();
         let share = Arc::default();

@@ -44,6 +44,7 @@ fn a_decoded_tensor_is_a_slice_of_the_message() {
     let address = message.data.as_ptr();
     let tensor = decode(message).expect("it is right");
     assert_eq!(tensor.view().data().as_ptr(), address);
+    assert_eq!((tensor.bytes().as_ptr(), tensor.bytes().len()), (address, 8));
     assert_eq!((tensor.view().dtype(), tensor.view().shape()), (DType::F32, &[2, 1][..]));
     let answer = tensor.answer_data(None, &Buffers::new(0));
     assert_eq!(answer.data.as_ptr(), address, "unchanged bytes go back as they are");
@@ -58,6 +59,27 @@ fn new_bytes_are_not_copied_either() {
     let answer = tensor.answer_data(Some(data), &Buffers::new(0));
     assert_eq!(answer.data.as_ptr(), address);
     assert_eq!(answer.dtype(), pb::DataType::Float16);
+}
+
+#[test]
+fn of_a_refused_tensor_the_shape_and_the_dtype_may_be_known() {
+    let known = |message| {
+        let tensor = Tensor::decode(message, PATH, LIMIT, &mut Violations::new());
+        (shape_of(&tensor).map(<[usize]>::to_vec), dtype_of(&tensor))
+    };
+    let right = || message(pb::DataType::Float16, &[2, 3], &[0; 12]);
+    let (shape, dtype) = (Some(vec![2, 3]), Some(DType::F16));
+    assert_eq!(known(right()), (shape.clone(), dtype));
+    assert_eq!(known(pb::Tensor { data: Bytes::new(), ..right() }), (shape.clone(), dtype));
+    assert_eq!(known(pb::Tensor { dtype: 99, ..right() }), (shape, None));
+    assert_eq!(known(pb::Tensor { shape: vec![-1], ..right() }), (None, dtype));
+}
+
+#[test]
+fn an_answer_has_the_description_of_what_it_answers() {
+    let description = Description::from(decode(message(pb::DataType::Float16, &[1], &[0, 60])).expect("it is right"));
+    let answer = description.answer_bytes(Bytes::from_static(&[1, 2]));
+    assert_eq!(answer, message(pb::DataType::Float16, &[1], &[1, 2]));
 }
 
 #[test]
