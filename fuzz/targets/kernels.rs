@@ -82,7 +82,7 @@ fn normalized(u: &mut Unstructured<'_>) -> Result<()> {
     let _ = normalize_backward(&spec, &parameters, input.view(), grad_output.view(), &Uninterrupted);
 
     let whole = normalize(&spec, &parameters, input.view(), return_statistics, &Uninterrupted);
-    let parts = NormalizationByParts::new(&spec, &parameters, dtype, &shape);
+    let parts = NormalizationByParts::new(&spec, &parameters, dtype, &shape, &Uninterrupted);
     let Some((whole, parts)) = both(whole, parts) else { return Ok(()) };
     let (unit, total) = (parts.unit_len(), parts.total_len());
     let mut output = vec![0; total];

@@ -356,6 +356,7 @@ mod tests {
             bias: None,
             running_mean: None,
             running_var: Some(tensor(message.slice(40..))),
+            statistics: None,
         };
         let places = |parameters: &Parameters| {
             [&parameters.weight, &parameters.running_var]
