@@ -11,6 +11,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::shared::{Keeps, Next};
 use crate::{backlog::ReadTurn, handle::ConnectionHandle, send_window::SendWindow};
 
 /// The line that a client of HTTP/2 begins with. HTTP/2 itself compares it, and closes the connection over any other.
@@ -135,6 +136,18 @@ fn poll_read_most<T: AsyncRead>(
     let len = part.filled().len();
     buf.advance(len);
     read
+}
+
+/// It keeps nothing of what is written.
+impl<T> Keeps for ReceivedFrames<T> {
+    fn http_waits(&mut self, _: &mut Context<'_>) -> Next {
+        self.turn.task_waits();
+        Next::Wait
+    }
+
+    fn http_ended(&mut self) {
+        self.turn.leave();
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for ReceivedFrames<T> {

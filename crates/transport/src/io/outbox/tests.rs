@@ -30,6 +30,14 @@ impl Socket {
     }
 }
 
+impl Keeps for Socket {
+    fn http_waits(&mut self, _: &mut Context<'_>) -> Next {
+        Next::Wait
+    }
+
+    fn http_ended(&mut self) {}
+}
+
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.reads += 1;
