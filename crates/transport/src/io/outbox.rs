@@ -5,6 +5,7 @@
 //! 100 KiB they are most of what a call costs. Here writes are kept until HTTP has nothing more for now, and then sent in
 //! one. Payloads are not copied: their chunks offer them.
 
+mod heads;
 mod kept;
 
 use std::{
