@@ -4,10 +4,12 @@
 //! connections that send all the requests they may have open at once would bring a quarter of a million of them into memory
 //! before the first is served, and every other request would wait behind them. So connections read on only while few requests
 //! wait for their service, and the rest stays in the sockets. A connection never waits for a client here: a request leaves the
-//! backlog as soon as its service was polled once, whatever the service waits for then.
+//! backlog as soon as its service was polled once, whatever the service waits for then, and a turn to read ends when the task of
+//! its connection waits, be it for a client that does not read.
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     sync::{
         Arc,
@@ -21,9 +23,9 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 /// While fewer requests wait for their service, connections read as they like.
 const FEW: usize = 128;
 /// While more requests wait, or may soon, connections that want to read wait for a turn.
-const MANY: usize = 1024;
+pub(crate) const MANY: usize = 1024;
 /// The requests that a connection opens in its turn. The bytes of the last read may hold some more.
-const REQUESTS_IN_TURN: usize = 16;
+pub(crate) const REQUESTS_IN_TURN: usize = 16;
 /// The bytes of one read in a turn, without the data of requests. A request takes at least 15 of them, so one read holds hardly more
 /// requests than a turn.
 const BYTES_AT_ONCE: usize = 256;
@@ -90,23 +92,32 @@ impl Drop for Unbegun {
 pub(crate) struct ReadTurn {
     backlog: Arc<Backlog>,
     state: State,
+    /// The connection has wanted to read since its task waited last.
+    asked: bool,
 }
 
 enum State {
     Free,
     Waiting(Waiting),
-    InTurn { opened: usize, _turn: Begun },
+    InTurn {
+        opened: usize,
+        _turn: Begun,
+    },
+    /// The connection opens no more requests, and reads as it likes.
+    Left,
 }
 
 impl ReadTurn {
     pub(crate) fn new(backlog: &Arc<Backlog>) -> Self {
-        Self { backlog: Arc::clone(backlog), state: State::Free }
+        Self { backlog: Arc::clone(backlog), state: State::Free, asked: false }
     }
 
     /// Waits until the connection may read; how many bytes of it, beside the data of requests. `None`: as many as it likes.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        self.asked = true;
         loop {
             match &mut self.state {
+                State::Left => return Poll::Ready(None),
                 State::InTurn { .. } => return Poll::Ready(Some(BYTES_AT_ONCE)),
                 State::Waiting(waiting) => {
                     let turn = ready!(waiting.poll(cx));
@@ -138,6 +149,24 @@ impl ReadTurn {
         if let State::InTurn { .. } = self.state {
             self.state = State::Free;
         }
+    }
+
+    /// The connection's task waits, for whatever it is.
+    ///
+    /// HTTP does not read while it cannot write what it must. A client that does not read would keep its turn for as long as it
+    /// likes, or keep its place among those that wait, where a turn is of no use to it.
+    pub(crate) fn task_waits(&mut self) {
+        let asked = mem::take(&mut self.asked);
+        match self.state {
+            State::InTurn { .. } => self.state = State::Free,
+            State::Waiting(_) if !asked => self.state = State::Free,
+            State::Waiting(_) | State::Free | State::Left => (),
+        }
+    }
+
+    /// What is read from now on opens no request.
+    pub(crate) fn leave(&mut self) {
+        self.state = State::Left;
     }
 }
 

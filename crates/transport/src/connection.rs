@@ -205,6 +205,7 @@ where
     // The client has all that was sent, but may not have read it: a socket that is closed while the client writes to it,
     // or with something in it that nobody has read, resets the connection, and what the client has not read is lost.
     if driver.drive(http, &stream).await == End::Finished {
+        stream.lock().http_ended();
         Box::pin(linger(stream, most)).await;
     }
 }

@@ -65,6 +65,72 @@ fn a_connection_that_ends_leaves_its_turn_to_the_next() {
     }
 }
 
+/// A connection whose client does not read stops reading with more to read.
+#[test]
+fn a_turn_ends_when_the_task_waits() {
+    let (backlog, mut unbegun) = backlog(MANY);
+    let (mut blocked, mut next) = (ReadTurn::new(&backlog), ReadTurn::new(&backlog));
+    assert!(poll(&mut blocked).is_pending());
+    unbegun.pop();
+    assert!(poll(&mut blocked).is_ready());
+    blocked.read(1);
+    assert!(poll(&mut next).is_pending());
+    blocked.task_waits();
+    assert!(poll(&mut next).is_ready());
+}
+
+#[test]
+fn a_place_is_kept_while_the_connection_wants_to_read() {
+    let (backlog, mut unbegun) = backlog(MANY);
+    let mut turns: Vec<_> = (0..2).map(|_| ReadTurn::new(&backlog)).collect();
+    for _ in 0..3 {
+        for turn in &mut turns {
+            assert!(poll(turn).is_pending());
+            turn.task_waits();
+        }
+    }
+    unbegun.pop();
+    assert!(poll(&mut turns[1]).is_pending());
+    assert!(poll(&mut turns[0]).is_ready(), "it was the first to ask");
+}
+
+/// Before it has got a turn, or with one that it does not take.
+#[test]
+fn a_connection_that_does_not_want_to_read_leaves_its_place_to_the_next() {
+    for given in [false, true] {
+        let (backlog, mut unbegun) = backlog(MANY);
+        let (mut blocked, mut next) = (ReadTurn::new(&backlog), ReadTurn::new(&backlog));
+        for turn in [&mut blocked, &mut next] {
+            assert!(poll(turn).is_pending());
+            turn.task_waits();
+        }
+        if given {
+            unbegun.pop();
+            blocked.task_waits();
+        } else {
+            blocked.task_waits();
+            unbegun.pop();
+        }
+        assert!(poll(&mut next).is_ready(), "{given}");
+        drop(next);
+        assert!(poll(&mut blocked).is_ready(), "it may ask again");
+    }
+}
+
+#[test]
+fn a_connection_that_has_left_needs_no_turn_and_keeps_none() {
+    for in_turn in [false, true] {
+        let (backlog, mut unbegun) = backlog(MANY);
+        let (mut left, mut next) = (ReadTurn::new(&backlog), ReadTurn::new(&backlog));
+        assert!(poll(&mut left).is_pending() && poll(&mut next).is_pending());
+        unbegun.pop();
+        assert!(!in_turn || poll(&mut left).is_ready());
+        left.leave();
+        assert_eq!(poll(&mut left), Poll::Ready(None));
+        assert!(poll(&mut next).is_ready(), "{in_turn}");
+    }
+}
+
 /// A thousand connections with 256 requests each, in 30 bytes or in 200: some hundred wait at once, and all are served.
 #[tokio::test]
 async fn all_requests_are_served_and_few_wait_at_once() {

@@ -1,12 +1,14 @@
 //! HTTP/2 over a socket that counts: how often it is written to for a response, and how long what the response owns lasts.
 
+mod turns;
+
 use std::{
     io::IoSlice,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use http::HeaderMap;
@@ -28,6 +30,10 @@ const ROOM: usize = 64 * MIB;
 #[derive(Debug, Default)]
 struct Counts {
     writes: AtomicUsize,
+    /// The bytes that were read.
+    read: AtomicUsize,
+    /// A read that finds nothing fails.
+    fails: AtomicBool,
     /// The socket takes nothing, and wakes this when it does again.
     is_full: AtomicBool,
     writer: Mutex<Option<Waker>>,
@@ -59,7 +65,13 @@ struct Counting {
 
 impl AsyncRead for Counting {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        self.counts.read.fetch_add(buf.filled().len() - before, Ordering::SeqCst);
+        if read.is_pending() && self.counts.fails.load(Ordering::SeqCst) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        read
     }
 }
 
@@ -77,11 +89,12 @@ impl AsyncWrite for Counting {
         if self.counts.is_full.load(Ordering::SeqCst) {
             return Poll::Pending;
         }
-        self.counts.writes.fetch_add(1, Ordering::SeqCst);
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        let written = Pin::new(&mut self.io).poll_write(cx, &bytes);
-        assert!(matches!(written, Poll::Ready(Ok(len)) if len == bytes.len()), "{written:?}");
-        written
+        // Pending where the task has had its share of tokio's budget: there is room.
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, &bytes));
+        self.counts.writes.fetch_add(1, Ordering::SeqCst);
+        assert!(matches!(written, Ok(len) if len == bytes.len()), "{written:?}");
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -5,6 +5,7 @@
 //! 100 KiB they are most of what a call costs. Here writes are kept until HTTP has nothing more for now, and then sent in
 //! one. Payloads are not copied: their chunks offer them.
 
+mod heads;
 mod kept;
 
 use std::{
@@ -101,21 +102,27 @@ impl<T: AsyncWrite + Unpin> Outbox<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> Keeps for Outbox<T> {
+impl<T: AsyncWrite + Keeps + Unpin> Keeps for Outbox<T> {
     fn http_waits(&mut self, cx: &mut Context<'_>) -> Next {
         let mut next = if mem::take(&mut self.put_off) { Next::AskAgain } else { Next::Wait };
-        if self.kept.is_empty() {
-            return next;
+        if !self.kept.is_empty() {
+            let grew = mem::take(&mut self.grew);
+            if grew && self.turns > 0 && self.kept.len() < ENOUGH && self.connection.is_responding() {
+                self.turns -= 1;
+                cx.waker().wake_by_ref();
+            } else if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+                self.failed = Some(error);
+                next = Next::AskAgain;
+            }
         }
-        let grew = mem::take(&mut self.grew);
-        if grew && self.turns > 0 && self.kept.len() < ENOUGH && self.connection.is_responding() {
-            self.turns -= 1;
-            cx.waker().wake_by_ref();
-        } else if let Poll::Ready(Err(error)) = self.poll_send(cx) {
-            self.failed = Some(error);
-            next = Next::AskAgain;
+        match next {
+            Next::Wait => self.io.http_waits(cx),
+            Next::AskAgain => next,
         }
-        next
+    }
+
+    fn http_ended(&mut self) {
+        self.io.http_ended();
     }
 }
 

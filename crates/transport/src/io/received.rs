@@ -10,7 +10,10 @@ use std::{
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::forward::forward_writes;
+use super::{
+    forward::forward_writes,
+    shared::{Keeps, Next},
+};
 use crate::{backlog::ReadTurn, handle::ConnectionHandle, send_window::SendWindow};
 
 /// The line that a client of HTTP/2 begins with. HTTP/2 itself compares it, and closes the connection over any other.
@@ -135,6 +138,18 @@ fn poll_read_most<T: AsyncRead>(
     let len = part.filled().len();
     buf.advance(len);
     read
+}
+
+/// It keeps nothing of what is written.
+impl<T> Keeps for ReceivedFrames<T> {
+    fn http_waits(&mut self, _: &mut Context<'_>) -> Next {
+        self.turn.task_waits();
+        Next::Wait
+    }
+
+    fn http_ended(&mut self) {
+        self.turn.leave();
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for ReceivedFrames<T> {

@@ -11,10 +11,13 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{fair::FairIo, forward::forward_writes};
 
-/// A stream that may keep what was written to it for a while.
+/// A stream that may keep what was written to it for a while, and that reads in turn with others.
 pub(crate) trait Keeps {
-    /// HTTP has nothing more to write for now.
+    /// HTTP has nothing more to write for now. If the stream has nothing to be asked for either, the connection's task waits.
     fn http_waits(&mut self, cx: &mut Context<'_>) -> Next;
+
+    /// HTTP has ended: what is read from now on is thrown away.
+    fn http_ended(&mut self);
 }
 
 /// What is to be done when HTTP waits, and its stream was told.
@@ -26,11 +29,13 @@ pub(crate) enum Next {
     AskAgain,
 }
 
-/// It keeps nothing.
+/// It keeps nothing, and reads as it likes.
 impl<T> Keeps for FairIo<T> {
     fn http_waits(&mut self, _: &mut Context<'_>) -> Next {
         Next::Wait
     }
+
+    fn http_ended(&mut self) {}
 }
 
 /// One of several handles of a stream. All are used by one task: nobody waits for the lock.

@@ -1,21 +1,18 @@
-//! Bytes that wait to be written: those of frames' heads in one buffer, and payloads as they are.
+//! Bytes that wait to be written: those of frames' heads in blocks, and payloads as they are.
 
 use std::{collections::VecDeque, io::IoSlice, mem};
 
-use bytes::{Buf as _, BytesMut};
-
+use super::heads::{Heads, SMALL};
 use crate::chunk::Unwritten;
 
 /// The most slices in one write: those of 1 MiB in frames of 16 KiB, and some more.
 pub(super) const SLICES: usize = 144;
-/// The buffer grows in steps of this, and no more of it is left to a connection that has nothing to send.
-const SMALL: usize = 1 << 10;
 
 /// What is kept, in the order in which it is written.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// The bytes before each payload, one after another, and those after the last.
-    heads: BytesMut,
+    heads: Heads,
     payloads: VecDeque<Payload>,
     /// The bytes of all payloads.
     payload_bytes: usize,
@@ -45,32 +42,28 @@ impl Kept {
     }
 
     pub(super) fn copy(&mut self, bytes: &[u8]) {
-        if self.heads.capacity() - self.heads.len() < bytes.len() {
-            self.heads.reserve(bytes.len().next_multiple_of(SMALL));
-        }
-        self.heads.extend_from_slice(bytes);
+        self.heads.push(bytes);
         self.tail += bytes.len();
     }
 
     /// The first of the bytes, as slices; returns how many these are.
     pub(super) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
-        let (mut heads, mut len) = (&self.heads[..], 0);
-        for Payload { head, bytes } in &self.payloads {
-            let (head, rest) = heads.split_at(*head);
-            heads = rest;
-            for slice in [head, bytes.bytes()] {
-                if len == SLICES {
-                    return len;
-                }
-                if !slice.is_empty() {
-                    slices[len] = IoSlice::new(slice);
-                    len += 1;
-                }
+        let (mut heads, mut len) = (self.heads.pieces(), 0);
+        let payloads = self.payloads.iter().map(|Payload { head, bytes }| (*head, bytes.bytes()));
+        for (mut head, payload) in payloads.chain([(self.tail, &[][..])]) {
+            while head > 0 && len < SLICES {
+                let piece = heads.next(head);
+                head -= piece.len();
+                slices[len] = IoSlice::new(piece);
+                len += 1;
             }
-        }
-        if len < SLICES && !heads.is_empty() {
-            slices[len] = IoSlice::new(heads);
-            len += 1;
+            if len == SLICES {
+                break;
+            }
+            if !payload.is_empty() {
+                slices[len] = IoSlice::new(payload);
+                len += 1;
+            }
         }
         len
     }
@@ -97,8 +90,15 @@ impl Kept {
 
     /// Nothing is kept. The next response may come in an hour, and there may be thousands of such connections.
     pub(super) fn release(&mut self) {
-        if self.heads.capacity() > SMALL || self.payloads.capacity() > SMALL / size_of::<Payload>() {
-            *self = Self::default();
+        self.heads.release();
+        if self.payloads.capacity() > SMALL / size_of::<Payload>() {
+            self.payloads = VecDeque::new();
         }
+    }
+
+    /// The memory that it takes, without payloads.
+    #[cfg(test)]
+    pub(super) fn allocated(&self) -> usize {
+        self.heads.allocated() + self.payloads.capacity() * size_of::<Payload>()
     }
 }

@@ -30,6 +30,14 @@ impl Socket {
     }
 }
 
+impl Keeps for Socket {
+    fn http_waits(&mut self, _: &mut Context<'_>) -> Next {
+        Next::Wait
+    }
+
+    fn http_ended(&mut self) {}
+}
+
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.reads += 1;
@@ -172,6 +180,32 @@ fn no_more_is_kept_than_enough_while_the_socket_is_full() {
     assert_eq!(progress.unwritten(), 2 * FULL);
     drop((io, response));
     assert!(progress.unwritten() == 0 && !progress.is_written(), "what is dropped is lost, and is not waited for");
+}
+
+/// Answers to PINGs. The socket takes so much at a time.
+#[test]
+fn small_frames_that_wait_take_hardly_more_memory_than_they_have_bytes() {
+    for taken in [1, 1000, 100_000, 700_000, FULL - 1] {
+        let mut io = Socket::taking([]);
+        for _ in 0..5 {
+            while write(&mut io, &[&[7; 17]]).is_ready() {}
+            let allocated = io.kept.allocated();
+            assert!((FULL..FULL + (1 << 16)).contains(&allocated), "{allocated} after {taken} at a time");
+            io.io.takes.push_back(Some(taken));
+            assert_eq!(wait(&mut io), Next::Wait);
+            assert_eq!(io.io.sent.pop().map(|sent| sent.len()), Some(taken));
+        }
+    }
+}
+
+/// HTTP/2's library copies what is smaller.
+#[test]
+fn small_payloads_that_wait_take_less_memory_beside_them_than_other_frames() {
+    let mut io = Socket::taking([]);
+    let (mut response, _) = chunk(&io, vec![7; 2 * FULL]);
+    while write_frame(&mut io, b"head", &mut response, 256).is_ready() {}
+    let allocated = io.kept.allocated();
+    assert!(allocated < FULL, "{allocated}");
 }
 
 #[test]
