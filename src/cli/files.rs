@@ -35,6 +35,9 @@ use super::{error::Error, text};
 /// The most dimensions of a tensor: NumPy's limit, PyTorch's, and the service's.
 const MAX_RANK: usize = 64;
 
+/// What `.npy` files begin with.
+const NPY: &[u8] = b"\x93NUMPY";
+
 /// The formats, by their extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -158,12 +161,11 @@ pub(super) fn read(flag: &str, path: &Path, selection: &Selection<'_>) -> Result
     if known.is_none() && (is_regular || !is_standard && !path.exists()) && !path.starts_with("/dev") {
         return Err(Format::refuse(flag, path));
     }
-    let source = Source::open(path).map_err(|error| Error::file(path, error))?;
+    let source = Source::open(path, |bytes| check(known, &bytes)).map_err(|error| Error::file(path, error))?;
     let wrong = |reason: String| Error::file(path, explain(&source, reason));
     let format = match known {
         Some(format) => format,
-        None if source.beginning(6).map_err(|error| Error::file(path, error))?.starts_with(b"\x93NUMPY") => Format::Npy,
-        None => Format::Safetensors,
+        None => told_by(&source.beginning(NPY.len()).map_err(|error| Error::file(path, error))?),
     };
     let contents = match format {
         Format::Npy => {
@@ -188,9 +190,26 @@ pub(super) fn read(flag: &str, path: &Path, selection: &Selection<'_>) -> Result
     Ok((taken, format))
 }
 
+/// The format of a file whose name does not tell it.
+fn told_by(beginning: &[u8]) -> Format {
+    if beginning.starts_with(NPY) { Format::Npy } else { Format::Safetensors }
+}
+
+/// Why a stream that begins so is no file of this format, or of none.
+fn check(known: Option<Format>, beginning: &Bytes) -> Result<(), String> {
+    match known.unwrap_or_else(|| told_by(beginning)) {
+        Format::Npy => npy::check(beginning),
+        Format::Safetensors => safetensors::check(beginning),
+        // An index is JSON, which may begin with any number of spaces.
+        Format::Index => Ok(()),
+    }
+    .map_err(|reason| explain(&Source::memory(beginning.clone()), reason))
+}
+
 /// A shard of an index.
 fn read_safetensors(path: &Path) -> Result<Contents, Error> {
-    let source = Source::open(path).map_err(|error| Error::file(path, error))?;
+    let known = Some(Format::Safetensors);
+    let source = Source::open(path, |bytes| check(known, &bytes)).map_err(|error| Error::file(path, error))?;
     let contents = safetensors::read(&source).map_err(|reason| Error::file(path, explain(&source, reason)))?;
     Ok(Contents { read: vec![Read::new(path, &source)], ..contents })
 }

@@ -52,12 +52,14 @@ impl Stage {
     }
 }
 
-/// SIGINT, SIGTERM and SIGHUP, caught from the moment this exists: a process that they ended at once would leave its
+/// SIGINT, SIGTERM, SIGQUIT and SIGHUP, caught from the moment this exists: a process that they ended at once would leave its
 /// temporary files.
 #[derive(Debug)]
 pub struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
+    /// `None`: the process was started with SIGQUIT ignored, as a script starts what it does not wait for.
+    quit: Option<Signal>,
     /// `None`: the process was started with SIGHUP ignored, as `nohup` starts it.
     hang_up: Option<Signal>,
     /// Not waited for: while it is caught, a file that is too large is an error of the write.
@@ -70,27 +72,35 @@ impl Interrupts {
     /// # Errors
     /// If the handlers cannot be installed.
     pub fn catch() -> io::Result<Self> {
+        let unless_ignored = |kind| if is_ignored(kind) { Ok(None) } else { signal(kind).map(Some) };
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: if is_ignored(SignalKind::hangup()) { None } else { Some(signal(SignalKind::hangup())?) },
+            quit: unless_ignored(SignalKind::quit())?,
+            hang_up: unless_ignored(SignalKind::hangup())?,
             _too_large: signal(SignalKind::from_raw(SIGXFSZ))?,
         })
     }
 
     /// Completes at the first signal, with the exit code that it leads to.
     pub async fn received(&mut self) -> u8 {
-        let hang_up = async {
-            match &mut self.hang_up {
-                Some(signal) => signal.recv().await,
-                None => std::future::pending().await,
-            }
-        };
+        let Self { interrupt, terminate, quit, hang_up, _too_large: _ } = self;
         let kind = tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-            _ = self.terminate.recv() => SignalKind::terminate(),
-            _ = hang_up => SignalKind::hangup(),
+            _ = interrupt.recv() => SignalKind::interrupt(),
+            _ = terminate.recv() => SignalKind::terminate(),
+            () = caught(quit) => SignalKind::quit(),
+            () = caught(hang_up) => SignalKind::hangup(),
         };
         u8::try_from(EXIT_SIGNAL + kind.as_raw_value()).unwrap_or(u8::MAX)
+    }
+}
+
+/// Completes when the signal comes, if it is caught.
+async fn caught(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }

@@ -18,12 +18,14 @@ use super::{
 /// Reads a piece of a tensor.
 pub(super) async fn read(tensor: &Stored, region: Region, progress: &Progress) -> Result<Bytes, Error> {
     let (tensor, progress) = (tensor.clone(), progress.clone());
-    blocking(move || {
-        let bytes = region.read(&tensor).map_err(|error| Error::reading(&tensor.name, error))?;
-        progress.has_read(bytes.len());
-        Ok(bytes)
-    })
-    .await
+    blocking(move || read_here(&tensor, region, &progress)).await
+}
+
+/// As [`read`], on this thread.
+pub(super) fn read_here(tensor: &Stored, region: Region, progress: &Progress) -> Result<Bytes, Error> {
+    let bytes = region.read(tensor).map_err(|error| Error::reading(&tensor.name, error))?;
+    progress.has_read(bytes.len());
+    Ok(bytes)
 }
 
 /// Where a tensor of the result goes.

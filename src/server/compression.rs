@@ -1,6 +1,7 @@
 //! Compressed messages: what is behind this sees plain ones, on either path, and the bits of an answer are the same.
 //!
-//! A message is decompressed while it comes, a piece at a time, and other tasks have their turn in between. Every piece is
+//! A message is decompressed while it comes, a step at a time, and other tasks have their turn in between. What a step reads is
+//! bounded as well as what it writes: most of a message's bytes may make nothing. Every piece is
 //! taken from the budget before it is there, and the message ends at the limit for all messages: a bomb takes no more memory
 //! than a message that is as long as it may be. An answer is compressed if its request was, with what that was compressed
 //! with: tensors hardly get shorter, and a client that only says that it could read gzip has not asked for the work.
@@ -29,8 +30,8 @@ const SHORT_PIECE: usize = 1024;
 
 /// What is written at a time.
 const PIECE: usize = 64 << 10;
-/// So many pieces later others have their turn.
-const PIECES_IN_A_ROW: usize = 2;
+/// So many bytes later, read or written, others have their turn.
+const TURN_BYTES: usize = 2 * PIECE;
 
 /// The encodings that are understood.
 #[derive(Clone, Debug)]

@@ -187,7 +187,7 @@ fn pipes_and_standard_input_and_output() -> TestResult {
 /// The command waits for a server that takes the call and never answers it, and is interrupted then.
 #[test]
 fn an_interrupted_command_leaves_nothing() -> TestResult {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::QUIT, 131), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let folder = folder()?;
         fifo(&folder, "mask.npy")?;
         // The mask's pipe has no reader: the result's file is open by then.

@@ -100,6 +100,52 @@ fn broken_safetensors_files() -> TestResult {
     Ok(())
 }
 
+/// The memory that the header of a file takes is a small multiple of its bytes.
+#[test]
+fn long_headers_take_little_memory() -> TestResult {
+    let folder = Folder::new()?;
+    let file = |json: String| [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat();
+    let dims = "0,".repeat(8_000_000);
+    let shape = file(format!(r#"{{"a":{{"dtype":"F32","data_offsets":[0,0],"shape":[{dims}0]}}}}"#));
+    folder.write("x.safetensors", &shape)?;
+    // Usually less than 50 MB; with a tree of 32 bytes for each number more than 600.
+    let run = folder.within("ulimit -d 250000", "clip x.safetensors")?;
+    run.failed(1, &["x.safetensors: tensor 'a' has 8000001 dimensions, and no array has more than 64"]);
+    Ok(())
+}
+
+/// A device has no end, and its first bytes are enough to refuse it.
+#[test]
+fn streams_that_cannot_be_tensors_are_not_kept() -> TestResult {
+    let folder = Folder::new()?;
+    for (device, words) in [
+        ("/dev/zero", ["/dev/zero: not a .safetensors file", "not a JSON object"]),
+        ("/dev/urandom", ["/dev/urandom: not a .safetensors file", "header"]),
+    ] {
+        // What is kept of it is a file, which may not be larger than this.
+        folder.within("ulimit -f 8192", &format!("clip {device} -o y.npy"))?.failed(1, &words);
+    }
+    folder.write("m.safetensors.index.json", br#"{"weight_map": {"a": "m-1.safetensors"}}"#)?;
+    std::os::unix::fs::symlink("/dev/zero", folder.path("m-1.safetensors"))?;
+    folder
+        .within("ulimit -f 8192", "clip m.safetensors.index.json")?
+        .failed(1, &["m-1.safetensors: not a .safetensors file"]);
+    std::os::unix::fs::symlink("/dev/zero", folder.path("x.npy"))?;
+    folder.within("ulimit -f 8192", "clip x.npy")?.failed(1, &["x.npy: not a .npy file"]);
+    Ok(())
+}
+
+#[test]
+fn long_names_of_shards_are_shortened() -> TestResult {
+    let folder = Folder::new()?;
+    let name = format!("first{}last", "x".repeat(100_000));
+    folder.write("m.safetensors.index.json", format!(r#"{{"weight_map": {{"a": "{name}"}}}}"#).as_bytes())?;
+    let run = folder.run("clip m.safetensors.index.json")?;
+    run.failed(1, &["m.safetensors.index.json: not an index of shards: ", "100009 bytes", "'first", "last'"]);
+    assert!(run.stderr.len() < 300, "{}", run.stderr);
+    Ok(())
+}
+
 #[test]
 fn files_that_cannot_be_used() -> TestResult {
     let folder = Folder::new()?;

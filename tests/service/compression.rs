@@ -1,6 +1,7 @@
 //! Compressed messages: the same bits in both directions, and whatever is wrong with one.
 
 mod bombs;
+mod tables;
 
 use std::io::Write as _;
 

@@ -11,5 +11,6 @@ pub mod pipe;
 pub mod resident;
 pub mod server;
 pub mod socket_folder;
+pub mod tables;
 pub mod tensors;
 pub mod until;

@@ -13,6 +13,11 @@ use super::{MAX_RANK, Source, Stored, element, is_an_array, source::expect_memor
 /// How many bytes tell the length of the header.
 const PREFIX: usize = 12;
 
+/// Why what begins with these bytes, [`PREFIX`] at least, cannot be such a file.
+pub(super) fn check(beginning: &[u8]) -> Result<(), String> {
+    header::len(beginning).map(|_| ())
+}
+
 /// The tensor of a file; or why not.
 pub(super) fn read(source: &Source, name: String) -> Result<Stored, String> {
     let beginning = source.beginning(PREFIX).map_err(|error| error.to_string())?;

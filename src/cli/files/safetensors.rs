@@ -1,9 +1,12 @@
-//! Headers of `.safetensors`, through the crate of the format's authors. Elements are read and written elsewhere.
+//! Headers of `.safetensors`, by the rules of the crate of the format's authors. Elements are read and written elsewhere.
+
+mod head;
 
 use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::{Metadata, TensorInfo};
 
+use self::head::Head;
 use super::{Contents, Form, MAX_RANK, Source, Stored, is_an_array, unique::expect_unique};
 use crate::cli::text;
 
@@ -14,20 +17,51 @@ const PREFIX: usize = size_of::<u64>();
 /// The key that no tensor can have.
 const METADATA: &str = "__metadata__";
 
+fn not_one(reason: &str) -> String {
+    format!("not a .safetensors file: {reason}")
+}
+
+fn announced(bytes: u64) -> String {
+    not_one(&format!("its first bytes announce a header of {bytes} bytes"))
+}
+
+/// How many bytes the header has, told from what precedes it.
+fn header_len(beginning: &[u8]) -> Result<usize, String> {
+    let len = beginning.first_chunk::<PREFIX>().ok_or_else(|| not_one("it is shorter than a header"))?;
+    match u64::from_le_bytes(*len) {
+        // Not even braces.
+        0 | 1 => Err(not_one("it is not a JSON object")),
+        len if len > MAX_HEADER => Err(announced(len)),
+        len => Ok(usize::try_from(len).expect("it is at most 100 MB")),
+    }
+}
+
+/// Why what begins with these bytes, more than its header's length, cannot be such a file.
+pub(super) fn check(beginning: &[u8]) -> Result<(), String> {
+    header_len(beginning)?;
+    let is_object = beginning[PREFIX..].trim_ascii_start().first().is_none_or(|&first| first == b'{');
+    if is_object { Ok(()) } else { Err(not_one("it is not a JSON object")) }
+}
+
 /// All tensors of a file, in the order of their bytes; or why not.
 pub(super) fn read(source: &Source) -> Result<Contents, String> {
-    let not_one = |reason: &str| format!("not a .safetensors file: {reason}");
     let beginning = source.beginning(PREFIX).map_err(|error| error.to_string())?;
-    let beginning = <[u8; PREFIX]>::try_from(&*beginning).map_err(|_| not_one("it is shorter than a header"))?;
-    let header = u64::from_le_bytes(beginning);
+    let header = header_len(&beginning)?;
     let rest = source.len() - PREFIX as u64;
-    if header > MAX_HEADER || header > rest {
-        return Err(not_one(&format!("its first bytes announce a header of {header} bytes")));
+    if header as u64 > rest {
+        return Err(announced(header as u64));
     }
-    let header = usize::try_from(header).expect("it is at most 100 MB");
     let json = source.read(PREFIX as u64, header).map_err(|error| error.to_string())?;
     expect_unique(&json).map_err(|error| not_one(&error.to_string()))?;
-    let metadata: Metadata = serde_json::from_slice(&json).map_err(|error| not_one(&error.to_string()))?;
+    let head: Head = serde_json::from_slice(&json).map_err(|error| not_one(&error.to_string()))?;
+    drop(json);
+    let Head { metadata: own, mut tensors, too_many } = head;
+    if let Some((name, rank)) = too_many {
+        let name = text::name(&name);
+        return Err(format!("tensor '{name}' has {rank} dimensions, and no array has more than {MAX_RANK}"));
+    }
+    tensors.sort_by_key(|(_, info)| info.data_offsets);
+    let metadata = Metadata::new(None, tensors).map_err(|error| not_one(&error.to_string()))?;
     let (expected, given) = (metadata.data_len(), rest - header as u64);
     if expected as u64 != given {
         return Err(not_one(&format!("expected {expected} bytes after its header and got {given}")));
@@ -40,18 +74,13 @@ pub(super) fn read(source: &Source) -> Result<Contents, String> {
     };
     let mut tensors: Vec<Stored> = metadata.offset_keys().into_iter().filter_map(stored).collect();
     for Stored { name, dtype, shape, .. } in &tensors {
-        let name = text::name(name);
-        if shape.len() > MAX_RANK {
-            let rank = shape.len();
-            return Err(format!("tensor '{name}' has {rank} dimensions, and no array has more than {MAX_RANK}"));
-        }
         if !is_an_array(shape, dtype.bitsize().div_ceil(8)) {
-            return Err(format!("tensor '{name}': no memory holds the shape {shape:?}"));
+            return Err(format!("tensor '{}': no memory holds the shape {shape:?}", text::name(name)));
         }
     }
     // Tensors without elements begin where another does, and the crate's order of those differs from run to run.
     tensors.sort_by(|a, b| (a.offset, a.len, &a.name).cmp(&(b.offset, b.len, &b.name)));
-    Ok(Contents { tensors, metadata: metadata.metadata().clone(), read: Vec::new() })
+    Ok(Contents { tensors, metadata: own, read: Vec::new() })
 }
 
 /// Where each tensor goes that a file holds, in the order given, and what comes before all: equal results are equal files.

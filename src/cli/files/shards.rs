@@ -12,6 +12,8 @@ use crate::cli::{error::Error, text};
 
 /// What an index's name ends with.
 pub(super) const EXTENSION: &str = ".safetensors.index.json";
+/// No file system has files with longer names, in bytes.
+const MAX_NAME: usize = 255;
 /// An index of a million tensors is shorter.
 const MAX_LEN: u64 = 256 << 20;
 
@@ -31,6 +33,9 @@ pub(super) fn read(path: &Path, source: &Source) -> Result<Contents, Error> {
         let file = shard.as_str().filter(|file| is_plain(file));
         let file =
             file.ok_or_else(|| wrong(format!("'{}' is not in a file of the index's own folder", text::name(name))))?;
+        if file.len() > MAX_NAME {
+            return Err(wrong(format!("no file has a name of {} bytes: '{}'", file.len(), text::name(file))));
+        }
         shards.entry(file).or_default().insert(name);
     }
     let folder = path.parent().unwrap_or(Path::new(""));

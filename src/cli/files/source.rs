@@ -18,6 +18,9 @@ use rustix::buffer::spare_capacity;
 use super::Identity;
 use crate::{cli::text, streams::Blocking};
 
+/// So many bytes of a stream tell what it cannot be. What is shorter has an end.
+const CHECKED: usize = 64;
+
 /// Standard input or output, where a path is expected.
 pub(in crate::cli) const STANDARD: &str = "-";
 
@@ -45,12 +48,13 @@ type Time = (i64, i64);
 
 impl Source {
     /// Opens a file. What a pipe or standard input (`-`) brings is put in a file without a name first: the parts of a file
-    /// of tensors are not read in their order.
-    pub(in crate::cli) fn open(path: &Path) -> io::Result<Self> {
+    /// of tensors are not read in their order. `check`: why that many first bytes cannot be right, so that a device without
+    /// an end does not fill the disk.
+    pub(in crate::cli) fn open(path: &Path, check: impl FnMut(Bytes) -> Result<(), String>) -> io::Result<Self> {
         let (file, identity) = if path.as_os_str() == STANDARD {
             // A pipe or a socket has no content that an output could overwrite.
             let given = File::from(io::stdin().as_fd().try_clone_to_owned()?).metadata()?;
-            (spool(io::stdin())?, given.is_file().then(|| (&given).into()))
+            (spool(io::stdin(), check)?, given.is_file().then(|| (&given).into()))
         } else {
             let file = File::open(path)?;
             let given = file.metadata()?;
@@ -60,7 +64,7 @@ impl Source {
             }
             let identity = (!kind.is_char_device()).then(|| (&given).into());
             let is_stream = kind.is_fifo() || kind.is_char_device() || kind.is_socket();
-            (if is_stream { spool(file)? } else { file }, identity)
+            (if is_stream { spool(file, check)? } else { file }, identity)
         };
         let now = file.metadata()?;
         let (len, changed) = (now.len(), (now.mtime(), now.mtime_nsec()));
@@ -165,15 +169,24 @@ pub(super) fn in_temporary_folder(error: &io::Error) -> io::Error {
     )
 }
 
-/// A file that has no name, and is gone when it is closed, with all of this in it.
-fn spool(from: impl AsFd) -> io::Result<File> {
+/// A file that has no name, and is gone when it is closed, with all of this in it. `check` gets the first [`CHECKED`] bytes,
+/// once they are there.
+fn spool(from: impl AsFd, mut check: impl FnMut(Bytes) -> Result<(), String>) -> io::Result<File> {
     let mut from = Blocking(from);
     let mut file = nameless()?;
     let mut buffer = vec![0; 1 << 20];
+    let mut beginning = Vec::new();
     loop {
-        match io::Read::read(&mut from, &mut buffer)? {
+        let read = match io::Read::read(&mut from, &mut buffer)? {
             0 => return Ok(file),
-            read => file.write_all(&buffer[..read]).map_err(|error| in_temporary_folder(&error))?,
+            read => &buffer[..read],
+        };
+        if beginning.len() < CHECKED {
+            beginning.extend(read.iter().take(CHECKED - beginning.len()));
+            if beginning.len() == CHECKED {
+                check(Bytes::copy_from_slice(&beginning)).map_err(io::Error::other)?;
+            }
         }
+        file.write_all(read).map_err(|error| in_temporary_folder(&error))?;
     }
 }

@@ -12,7 +12,7 @@ use evenkeel_transport::Turn;
 use http_body::{Body as HttpBody, Frame};
 
 use super::{
-    PIECES_IN_A_ROW,
+    PIECE, TURN_BYTES,
     coder::{Encoder, Step},
 };
 use crate::config::Encoding;
@@ -33,16 +33,7 @@ pub(in crate::server) struct Compressed<B> {
 impl<B> Compressed<B> {
     pub(in crate::server) fn new(body: B, encoding: Encoding) -> Self {
         let (pieces, ready, input) = (VecDeque::new(), VecDeque::new(), Bytes::new());
-        Self {
-            body,
-            encoding,
-            prefix: Prefix::new(),
-            message: None,
-            pieces,
-            input,
-            ready,
-            turn: Turn::new(PIECES_IN_A_ROW),
-        }
+        Self { body, encoding, prefix: Prefix::new(), message: None, pieces, input, ready, turn: Turn::new(TURN_BYTES) }
     }
 
     /// Goes on in what has come, by a piece at most.
@@ -54,7 +45,7 @@ impl<B> Compressed<B> {
             return;
         };
         // Not more than a piece's worth at a time, for it may be written to much less.
-        let mut here = self.input.slice(..self.input.len().min(*missing).min(super::PIECE));
+        let mut here = self.input.slice(..self.input.len().min(*missing).min(PIECE));
         let before = here.len();
         let Step { output, ended } = encoder.step(&mut here, before == *missing);
         let read = before - here.len();
@@ -90,7 +81,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Compressed<B> {
             }
             if this.has_work() {
                 ready!(this.turn.poll(cx));
-                this.turn.did(1);
+                this.turn.did(PIECE);
                 this.advance();
                 continue;
             }

@@ -16,11 +16,29 @@ const ZSTD_WINDOW: u32 = 23;
 /// Of either: the fastest that is named by a number. What more does, it does not do to tensors.
 const LEVEL: i32 = 1;
 
+/// What gzip reads in a step, in bytes. A bound on what is written does not bound a step's time: blocks that make nothing, each
+/// with a table of its own, take some 40 ns for each byte, so that a frame of HTTP/2 would take 40 ms.
+const GZIP_READ: usize = 8 << 10;
+/// The blocks that zstd reads in a step. One that makes nearly nothing of 26 bytes, with four tables of its own, takes some
+/// 16 µs, a usual one of 128 KiB some 100.
+const ZSTD_BLOCKS: usize = 16;
+/// What zstd is given first, in bytes: it needs no memory for a window where this is all, and 40 blocks at most are in it.
+const FIRST: usize = 1 << 10;
+
 /// The bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Corrupt;
 
-/// What a step has made.
+/// What a step of a decoder has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    /// So many bytes were written.
+    pub(super) len: usize,
+    /// Nothing more follows.
+    pub(super) ended: bool,
+}
+
+/// What a step of an encoder has made.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) output: Vec<u8>,
@@ -31,7 +49,11 @@ pub(super) struct Step {
 /// Decompresses one message.
 pub(super) enum Decoder {
     Gzip(Box<Decompress>),
-    Zstd(DCtx<'static>),
+    /// `next`: the bytes that it is to be given next, up to the end of a block.
+    Zstd {
+        decoder: DCtx<'static>,
+        next: usize,
+    },
 }
 
 impl Decoder {
@@ -41,7 +63,7 @@ impl Decoder {
             Encoding::Zstd => {
                 let mut decoder = DCtx::create();
                 decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW)).expect("zstd has such a window");
-                Self::Zstd(decoder)
+                Self::Zstd { decoder, next: FIRST }
             }
         }
     }
@@ -51,8 +73,8 @@ impl Decoder {
         match self {
             // It cannot begin with a header again.
             Self::Gzip(_) => Self::new(Encoding::Gzip),
-            Self::Zstd(mut decoder) => match decoder.reset(ResetDirective::SessionOnly) {
-                Ok(_) => Self::Zstd(decoder),
+            Self::Zstd { mut decoder, next: _ } => match decoder.reset(ResetDirective::SessionOnly) {
+                Ok(_) => Self::Zstd { decoder, next: FIRST },
                 Err(_) => Self::new(Encoding::Zstd),
             },
         }
@@ -63,7 +85,7 @@ impl Decoder {
     pub(super) fn may_become_short(&self, input: &[u8]) -> bool {
         match self {
             Self::Gzip(_) => true,
-            Self::Zstd(_) => match zstd_safe::get_frame_content_size(input) {
+            Self::Zstd { .. } => match zstd_safe::get_frame_content_size(input) {
                 Ok(Some(size)) => size <= SHORT_PIECE as u64,
                 Ok(None) => true,
                 Err(_) => false,
@@ -71,31 +93,40 @@ impl Decoder {
         }
     }
 
-    /// Reads of `input` what makes `piece` bytes; less was made where it has no more.
-    pub(super) fn step(&mut self, input: &mut Bytes, piece: usize) -> Result<Step, Corrupt> {
-        let mut output = vec![0; piece];
-        let (read, written, ended) = match self {
+    /// Decompresses the beginning of `input` into `output`, in a time that is bounded whatever the input is. All that it makes
+    /// of `input` was written where that is then empty and `output` is not full.
+    pub(super) fn step(&mut self, input: &mut Bytes, output: &mut [u8]) -> Result<Written, Corrupt> {
+        match self {
             Self::Gzip(decoder) => {
                 let before = (decoder.total_in(), decoder.total_out());
-                let status = decoder.decompress(input, &mut output, FlushDecompress::None).map_err(|_| Corrupt)?;
+                let here = &input[..input.len().min(GZIP_READ)];
+                let status = decoder.decompress(here, output, FlushDecompress::None).map_err(|_| Corrupt)?;
+                input.advance(since(decoder.total_in(), before.0));
                 let ended = status == Status::StreamEnd;
-                (since(decoder.total_in(), before.0), since(decoder.total_out(), before.1), ended)
+                Ok(Written { len: since(decoder.total_out(), before.1), ended })
             }
-            Self::Zstd(decoder) => {
-                let (mut from, mut to) = (InBuffer::around(input), OutBuffer::around(&mut output[..]));
-                let hint = decoder.decompress_stream(&mut to, &mut from).map_err(|_| Corrupt)?;
-                (from.pos(), to.pos(), hint == 0)
+            Self::Zstd { decoder, next } => {
+                let room = output.len();
+                let mut to = OutBuffer::around(output);
+                for _ in 0..ZSTD_BLOCKS {
+                    let mut from = InBuffer::around(&input[..input.len().min(*next)]);
+                    *next = decoder.decompress_stream(&mut to, &mut from).map_err(|_| Corrupt)?;
+                    let read = from.pos();
+                    input.advance(read);
+                    if *next == 0 || input.is_empty() || to.pos() == room {
+                        break;
+                    }
+                }
+                Ok(Written { len: to.pos(), ended: *next == 0 })
             }
-        };
-        input.advance(read);
-        Ok(Step { output: cut(output, written), ended })
+        }
     }
 
     /// What the codec itself holds, in bytes, where that is worth counting.
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Gzip(_) => 0,
-            Self::Zstd(decoder) => decoder.sizeof(),
+            Self::Zstd { decoder, next: _ } => decoder.sizeof(),
         }
     }
 }
@@ -164,7 +195,7 @@ fn since(now: u64, before: u64) -> usize {
 }
 
 /// The bytes that were written; a piece that is hardly filled gives its memory back.
-fn cut(mut piece: Vec<u8>, written: usize) -> Vec<u8> {
+pub(super) fn cut(mut piece: Vec<u8>, written: usize) -> Vec<u8> {
     let room = piece.len();
     piece.truncate(written);
     if written < room / 2 {
@@ -175,6 +206,8 @@ fn cut(mut piece: Vec<u8>, written: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_testing::tables::{ZSTD_TABLES, gzip_of_tables, zstd_of_tables};
+
     use super::*;
 
     const BOTH: [Encoding; 2] = [Encoding::Gzip, Encoding::Zstd];
@@ -208,10 +241,11 @@ mod tests {
     /// What is decompressed, whether it ended, and what was not read.
     fn decompressed(encoding: Encoding, bytes: &[u8]) -> Result<(Vec<u8>, bool, usize), Corrupt> {
         let (mut decoder, mut all, mut rest) = (Decoder::new(encoding), Vec::new(), Bytes::copy_from_slice(bytes));
+        let mut piece = vec![0; PIECE];
         loop {
-            let Step { output, ended } = decoder.step(&mut rest, PIECE)?;
-            all.extend_from_slice(&output);
-            if ended || rest.is_empty() && output.len() < PIECE {
+            let Written { len, ended } = decoder.step(&mut rest, &mut piece)?;
+            all.extend_from_slice(&piece[..len]);
+            if ended || rest.is_empty() && len < PIECE {
                 return Ok((all, ended, rest.len()));
             }
         }
@@ -258,5 +292,27 @@ mod tests {
         assert_eq!(decompressed(Encoding::Zstd, &frame), Err(Corrupt));
         let frame = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 13 << 3, 0x01, 0x00, 0x00];
         assert_eq!(decompressed(Encoding::Zstd, &frame), Ok((Vec::new(), true, 0)));
+    }
+
+    /// A step that is bounded by what it writes alone reads a mebibyte of these, and takes 40 and 600 ms.
+    #[test]
+    fn a_step_reads_little_of_what_makes_nothing() {
+        for (encoding, mut rest, most) in [
+            (Encoding::Gzip, Bytes::from(gzip_of_tables(90_000)), GZIP_READ),
+            (Encoding::Zstd, Bytes::from(zstd_of_tables(40_000)), FIRST + ZSTD_BLOCKS * ZSTD_TABLES),
+        ] {
+            assert!(rest.len() > 1_000_000);
+            let mut decoder = Decoder::new(encoding);
+            loop {
+                let before = rest.len();
+                let Written { ended, .. } = decoder.step(&mut rest, &mut [0; PIECE]).expect("it is valid");
+                let read = before - rest.len();
+                assert!((1..=most).contains(&read), "{encoding:?}: {read} bytes in a step");
+                if ended {
+                    break;
+                }
+            }
+            assert!(rest.is_empty());
+        }
     }
 }

@@ -13,8 +13,8 @@ use http_body::{Body as HttpBody, Frame};
 use tonic::Status;
 
 use super::{
-    PIECE, PIECES_IN_A_ROW, SHORT_PIECE,
-    coder::{Decoder, Step},
+    PIECE, SHORT_PIECE, TURN_BYTES,
+    coder::{Decoder, Written, cut},
 };
 use crate::{
     budget::Portion, config::Encoding, decoded_size::DecodedSize, error::Error, grpc::BoxError, observe::CallRecord,
@@ -47,8 +47,12 @@ struct Message {
     decoder: Decoder,
     pieces: VecDeque<Bytes>,
     parts: DecodedSize,
-    /// What the next step may make.
+    /// How long the next piece may become.
     piece: usize,
+    /// The piece that is being filled, and how far; empty: the next step begins one.
+    output: Vec<u8>,
+    filled: usize,
+    /// What was written, in all pieces.
     len: usize,
     ended: bool,
     /// All that has come was read, and all that it makes was written.
@@ -90,13 +94,14 @@ impl<B: HttpBody> Decompressed<B> {
             decoder: None,
             input,
             ready,
-            turn: Turn::new(PIECES_IN_A_ROW),
+            turn: Turn::new(TURN_BYTES),
             over: false,
         }
     }
 
-    /// Goes on in what has come, by a piece at most.
-    fn advance(&mut self) -> Result<(), Status> {
+    /// Goes on in what has come, by a step. The number of bytes that were read or written, whichever are more.
+    fn advance(&mut self) -> Result<usize, Status> {
+        let (before, mut written) = (self.input.len(), 0);
         match &mut self.place {
             Place::Prefix(prefix) => {
                 if let Some(announced) = prefix.take(&mut self.input) {
@@ -112,10 +117,10 @@ impl<B: HttpBody> Decompressed<B> {
                 }
             }
             Place::Compressed { missing, message } => {
-                let mut here = self.input.slice(..self.input.len().min(*missing));
-                let before = here.len();
-                message.advance(&mut here, &mut self.account)?;
-                let read = before - here.len();
+                let mut here = self.input.slice(..before.min(*missing));
+                let there = here.len();
+                written = message.advance(&mut here, &mut self.account)?;
+                let read = there - here.len();
                 *missing -= read;
                 let _ = self.input.split_to(read);
                 if message.ended && *missing == 0 {
@@ -136,7 +141,7 @@ impl<B: HttpBody> Decompressed<B> {
                 }
             }
         }
-        Ok(())
+        Ok((before - self.input.len()).max(written))
     }
 
     /// What follows a prefix.
@@ -154,7 +159,9 @@ impl<B: HttpBody> Decompressed<B> {
         let (pieces, parts) = (VecDeque::new(), DecodedSize::of(self.account.record.method()));
         let is_short = missing <= SHORT && decoder.may_become_short(&self.input[..self.input.len().min(missing)]);
         let piece = if is_short { SHORT_PIECE } else { PIECE };
-        let message = Message { decoder, pieces, parts, piece, len: 0, ended: false, is_starved: false };
+        let output = Vec::new();
+        let message =
+            Message { decoder, pieces, parts, piece, output, filled: 0, len: 0, ended: false, is_starved: false };
         Ok(Place::Compressed { missing, message })
     }
 
@@ -177,21 +184,39 @@ impl<B: HttpBody> Decompressed<B> {
 }
 
 impl Message {
-    /// Decompresses a piece, which is taken from the budget first.
-    fn advance(&mut self, input: &mut Bytes, account: &mut Account) -> Result<(), Status> {
-        let apart = self.parts.bytes();
-        let piece = self.piece;
-        account.set(self.len + piece.min(account.limit - self.len), self.decoder.memory(), apart)?;
-        let Step { output, ended } =
-            self.decoder.step(input, piece).map_err(|_| corrupt("it is not what it should be"))?;
-        // What is not full had nothing more to read.
-        self.is_starved = input.is_empty() && output.len() < piece;
-        self.ended = ended;
-        self.len += output.len();
-        self.piece = PIECE - self.len % PIECE;
+    /// Decompresses a step's worth into a piece, which is taken from the budget first. The number of bytes that were written.
+    fn advance(&mut self, input: &mut Bytes, account: &mut Account) -> Result<usize, Status> {
+        if self.output.is_empty() {
+            let room = self.piece.min(account.limit - self.len);
+            account.set(self.len + room, self.decoder.memory(), self.parts.bytes())?;
+            self.output = vec![0; self.piece];
+        }
+        let written = self.decoder.step(input, &mut self.output[self.filled..]);
+        let Written { len, ended } = written.map_err(|_| corrupt("it is not what it should be"))?;
+        self.filled += len;
+        self.len += len;
         if self.len > account.limit {
             return Err(account.too_large());
         }
+        let is_full = self.filled == self.output.len();
+        // What is not full had nothing more to read.
+        self.is_starved = input.is_empty() && !is_full;
+        self.ended = ended;
+        if is_full || ended || self.is_starved {
+            self.end_piece(account)
+        } else {
+            // A decoder takes its memory when it has read how much it needs.
+            let room = (self.output.len() - self.filled).min(account.limit - self.len);
+            account.set(self.len + room, self.decoder.memory(), self.parts.bytes())
+        }?;
+        Ok(len)
+    }
+
+    /// Puts the piece that was filled behind the others.
+    fn end_piece(&mut self, account: &mut Account) -> Result<(), Status> {
+        let output = cut(std::mem::take(&mut self.output), self.filled);
+        self.filled = 0;
+        self.piece = PIECE - self.len % PIECE;
         self.parts.read(&output);
         account.set(self.len, self.decoder.memory(), self.parts.bytes())?;
         if !output.is_empty() {
@@ -236,10 +261,12 @@ where
             }
             if this.has_work() {
                 ready!(this.turn.poll(cx));
-                this.turn.did(1);
-                if let Err(status) = this.advance() {
-                    this.over = true;
-                    return Poll::Ready(Some(Err(status.into())));
+                match this.advance() {
+                    Ok(bytes) => this.turn.did(bytes),
+                    Err(status) => {
+                        this.over = true;
+                        return Poll::Ready(Some(Err(status.into())));
+                    }
                 }
                 continue;
             }

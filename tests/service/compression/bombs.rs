@@ -46,7 +46,7 @@ fn bomb(encoding: Encoding) -> &'static [u8] {
 }
 
 /// A call whose message is compressed.
-async fn call(peer: &Peer, method: &str, encoding: Encoding, message: &[u8]) -> Status {
+pub(super) async fn call(peer: &Peer, method: &str, encoding: Encoding, message: &[u8]) -> Status {
     let request = Request::post(format!("http://evenkeel/evenkeel.v1.TensorOpsService/{method}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
