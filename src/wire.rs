@@ -9,6 +9,7 @@
 mod clip;
 mod dropout;
 mod in_place;
+mod kind;
 mod measure;
 mod measure_statistics;
 mod normalize;
@@ -27,14 +28,17 @@ pub(crate) use self::{
     clip::ClipGradients,
     dropout::{Dropout, DropoutBackward},
     in_place::in_place,
+    kind::encode_kind,
     measure::{MeasureGradients, encode_norm},
     measure_statistics::{Header, MeasureStatistics},
-    normalize::{Normalize, NormalizeBackward, encode_kind},
+    normalize::{Normalize, NormalizeBackward},
     server_info::encode_server_info,
     size::AnswerSize,
     statistics::{SETS_IN_A_ROW, encode_statistics, encoded_bytes},
     tensor::{Description, Tensor},
 };
+
+use self::kind::decode_kind;
 
 /// The path of a tensor in a request: `input`, `gradients[3]`.
 #[derive(Clone, Copy, Debug)]

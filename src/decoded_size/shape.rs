@@ -102,3 +102,62 @@ pub(super) fn has(fields: Fields, field: u64) -> bool {
 pub(super) const fn bit(field: u32) -> Fields {
     1 << field
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    /// The counted fields of each message are those that the contract has: messages, lists and texts.
+    #[test]
+    fn the_contract_has_no_list_that_is_not_counted() {
+        use prost_types::{
+            FileDescriptorSet,
+            field_descriptor_proto::{Label, Type},
+        };
+        let files = FileDescriptorSet::decode(evenkeel_proto::FILE_DESCRIPTOR_SET).expect("the set is right").file;
+        let message = |name: &str| {
+            let name = name.rsplit('.').next().expect("a name has an end");
+            let mut messages = files.iter().flat_map(|file| &file.message_type);
+            messages.find(|message| message.name() == name).expect("it is in the contract")
+        };
+        // A message's shape, and what it may have that is not counted: the levels that are left.
+        let mut checks: Vec<(String, &'static Shape, usize)> = Vec::new();
+        let service = files.iter().flat_map(|file| &file.service).next().expect("there is one");
+        for method in &service.method {
+            let known = Method::of_path(&format!("/evenkeel.v1.TensorOpsService/{}", method.name()));
+            assert_ne!(known, Method::Other, "{}", method.name());
+            checks.push((method.input_type().to_owned(), Shape::of(known), MOST_LEVELS));
+        }
+        assert_eq!(checks.len(), 8, "a new method has a shape");
+        while let Some((name, shape, levels)) = checks.pop() {
+            let (mut numbers, mut floats, mut texts, mut messages) = (0, 0, 0, 0);
+            for field in &message(&name).field {
+                let number = u32::try_from(field.number()).expect("it is positive");
+                let path = format!("{name}.{}", field.name());
+                match (field.r#type(), field.label()) {
+                    (Type::Message, label) => {
+                        let Some((_, inner)) = shape.message(number.into()) else {
+                            let inner = message(field.type_name());
+                            assert!(label == Label::Optional && inner.name() == "ExactSum", "{path} is not counted");
+                            continue;
+                        };
+                        messages += 1;
+                        assert!(*inner == PLAIN || levels > 0, "{path} is deeper than is followed");
+                        checks.push((field.type_name().to_owned(), inner, levels.saturating_sub(1)));
+                    }
+                    (Type::String, Label::Optional) => texts |= bit(number),
+                    (Type::Float, Label::Repeated) => floats |= bit(number),
+                    (Type::Int32 | Type::Int64, Label::Repeated) => numbers |= bit(number),
+                    (_, Label::Optional) => {}
+                    other => panic!("{path}: {other:?}"),
+                }
+            }
+            assert_eq!((shape.numbers, shape.floats, shape.texts), (numbers, floats, texts), "{name}");
+            assert_eq!(shape.messages.len(), messages, "{name}");
+        }
+        let sum = message("ExactSum");
+        assert!(sum.field.iter().all(|field| field.label() == Label::Optional && field.r#type() != Type::Message));
+    }
+}

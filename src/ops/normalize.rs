@@ -24,7 +24,8 @@ use crate::{
 pub(crate) fn normalize_demand_of<I: AsRef<Description>>(call: &Normalize<I>) -> Result<Demand, Error> {
     let Normalize { spec, return_statistics, parameters, input } = call;
     let input = input.as_ref();
-    Ok(normalize_demand(spec, &parameters.view(), input.dtype(), input.shape(), *return_statistics)?)
+    normalize_demand(spec, &parameters.view(), input.dtype(), input.shape(), *return_statistics)
+        .map_err(|error| parameters.beside(error))
 }
 
 impl Operation for Normalize {
@@ -90,7 +91,8 @@ impl Operation for NormalizeBackward {
 
     fn demand(&self) -> Result<Demand, Error> {
         let [input, grad_output] = self.pair.each_ref().map(wire::Tensor::view);
-        Ok(normalize_backward_demand(&self.spec, &self.parameters.view(), input, grad_output)?)
+        normalize_backward_demand(&self.spec, &self.parameters.view(), input, grad_output)
+            .map_err(|error| self.parameters.beside(error))
     }
 
     fn answer_size(&self, results: usize) -> AnswerSize {

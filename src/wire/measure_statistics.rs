@@ -7,12 +7,7 @@ use evenkeel_kernels::{
 };
 use evenkeel_proto::v1::{self as pb, measure_statistics_request::Part};
 
-use super::{
-    Description, Path, Tensor, decoded,
-    normalize::{check_gradient, decode_kind_at},
-    statistics,
-    tensor::Decoded,
-};
+use super::{Description, Path, Tensor, decode_kind, decoded, normalize::check_gradient, statistics, tensor::Decoded};
 use crate::error::Error;
 
 /// A decoded `MeasureStatisticsRequest`, one message of a call.
@@ -113,7 +108,7 @@ impl Header {
 
     fn of(fields: Fields, limit: usize, found: &mut Violations) -> Option<Self> {
         let Fields { names: [field, input_name, gradient_name], kind, axes, groups, channel_axis, .. } = fields;
-        let kind = decode_kind_at(|| format!("{field}.kind"), kind, found);
+        let kind = decode_kind(|| format!("{field}.kind"), kind, found);
         let has_gradients = fields.grad_output.is_some();
         let is_complete = fields.input.as_ref().is_some_and(has_elements);
         let (input, gradient) = (Path::new(input_name), Path::new(gradient_name));

@@ -8,9 +8,8 @@ use evenkeel_kernels::{
 use evenkeel_proto::v1 as pb;
 
 use super::{
-    Description, Path, Tensor, decoded, statistics,
+    Description, Path, Tensor, decode_kind, decoded, statistics,
     tensor::{self, Decoded, dtype_of, shape_of},
-    unknown, unspecified,
 };
 use crate::{buffers::Buffers, error::Error};
 
@@ -175,6 +174,17 @@ impl Parameters {
         self.statistics.as_ref().map_or(Ok(()), |statistics| statistics::check(statistics, STATISTICS, checkpoint))
     }
 
+    /// The error of a call that has these parameters, with what is found wrong with its statistics beside that.
+    pub(crate) fn beside(&self, error: kernels::Error) -> Error {
+        match (Error::from(error), &self.statistics) {
+            (Error::Invalid(mut found), Some(statistics)) => {
+                statistics::look(statistics, STATISTICS, &mut found);
+                Error::Invalid(found)
+            }
+            (error, _) => error,
+        }
+    }
+
     /// How many sets the statistics have, if there are some.
     pub(crate) fn merged_sets(&self) -> usize {
         self.statistics.as_ref().map_or(0, |statistics| statistics.sets().len())
@@ -300,7 +310,7 @@ impl Fields {
         found: &mut Violations,
     ) -> Option<Normalization> {
         let Self { kind, axes, groups, eps, channel_axis, training, momentum } = self;
-        let decoded = decode_kind(kind, found);
+        let decoded = decode_kind(|| "kind".into(), kind, found);
         let (kind, groups) = (decoded.unwrap_or(NormKind::Batch), groups as usize);
         let spec = Normalization { kind, axes, groups, eps, channel_axis, training, momentum };
         if !found.is_empty() {
@@ -310,32 +320,6 @@ impl Fields {
             }
         }
         decoded.map(|_| spec)
-    }
-}
-
-fn decode_kind(value: i32, found: &mut Violations) -> Option<NormKind> {
-    decode_kind_at(|| "kind".into(), value, found)
-}
-
-/// `field`: where the kind is.
-pub(super) fn decode_kind_at(field: impl FnOnce() -> String, value: i32, found: &mut Violations) -> Option<NormKind> {
-    let known = NormKind::ALL.into_iter().find(|&kind| encode_kind(kind) as i32 == value);
-    if known.is_none() && value == pb::NormKind::Unspecified as i32 {
-        unspecified(field(), found);
-    } else if known.is_none() {
-        unknown(field(), value, found);
-    }
-    known
-}
-
-pub(crate) fn encode_kind(kind: NormKind) -> pb::NormKind {
-    match kind {
-        NormKind::Batch => pb::NormKind::Batch,
-        NormKind::Layer => pb::NormKind::Layer,
-        NormKind::Rms => pb::NormKind::Rms,
-        NormKind::Instance => pb::NormKind::Instance,
-        NormKind::Group => pb::NormKind::Group,
-        NormKind::L2 => pb::NormKind::L2,
     }
 }
 

@@ -3,7 +3,7 @@
 use evenkeel_kernels::{DType, NormKind};
 use evenkeel_proto::v1 as pb;
 
-use super::{normalize::encode_kind, tensor::encode_dtype};
+use super::{kind::encode_kind, tensor::encode_dtype};
 use crate::config::Encoding;
 
 /// The answer of a server with these settings.

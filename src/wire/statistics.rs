@@ -4,7 +4,7 @@ use evenkeel_exact::InvalidStatistics;
 use evenkeel_kernels::{Checkpoint, StatisticsPartial, Violations};
 use evenkeel_proto::{self as proto, v1 as pb};
 
-use super::{Path, normalize::decode_kind_at, tensor::decode_dims};
+use super::{Path, decode_kind, tensor::decode_dims};
 use crate::error::Error;
 
 /// Sets that are looked into, or merged, before it is asked whether to go on: a millisecond at most.
@@ -13,7 +13,7 @@ pub(crate) const SETS_IN_A_ROW: usize = 512;
 /// Statistics as they came: their form is right, and [`check`] has not looked into their sets.
 pub(super) fn decode(message: pb::StatisticsPartial, path: Path, found: &mut Violations) -> Option<StatisticsPartial> {
     let pb::StatisticsPartial { kind, shape, sets } = message;
-    let kind = decode_kind_at(|| path.join(".kind"), kind, found);
+    let kind = decode_kind(|| path.join(".kind"), kind, found);
     let shape = decode_dims(&shape, path, found);
     let before = (found.iter().len(), found.left_out());
     let mut decoded = Vec::with_capacity(sets.len());

@@ -97,6 +97,33 @@ fn many_parts() -> Vec<Asked> {
     vec![("ClipGradients", tensors.encode_to_vec()), ("MeasureGradients", partials.encode_to_vec())]
 }
 
+/// Messages of very many fields, most of which become nothing: unknown ones, groups, numbers and lists that come again.
+fn many_fields() -> Vec<Asked> {
+    let request = dropout(0.5, f32s(&[2], &[1.0, 2.0])).encode_to_vec();
+    let fields = [&b"\xF8\x07\x01"[..], b"\x4B\x4C", b"\x18\x00", b"\x82\x01\x00"];
+    fields.map(|field| ("Dropout", [&field.repeat(5000)[..], &request].concat())).into()
+}
+
+/// Statistics of very many sets: measured, and merged.
+fn many_sets() -> Vec<Asked> {
+    let input = pb::Tensor { dtype: DataType::Float32.into(), shape: vec![5000, 0], ..Default::default() };
+    let header = pb::NormalizeRequest { kind: NormKind::Layer.into(), input: Some(input), ..Default::default() };
+    let part = Some(pb::measure_statistics_request::Part::Header(header));
+    let measured = pb::MeasureStatisticsRequest { part, ..Default::default() };
+    let sets = vec![pb::SetStatistics::default(); 5000];
+    let partial = pb::StatisticsPartial { kind: NormKind::Layer.into(), shape: vec![5000], sets };
+    let merged = pb::MeasureStatisticsRequest { partials: vec![partial.clone(); 2], ..Default::default() };
+    let rows = f32s(&[5000, 1], &vec![1.5; 5000]);
+    let set = pb::SetStatistics { elements: 2, ..Default::default() };
+    let statistics = pb::StatisticsPartial { sets: vec![set; 5000], ..partial };
+    let by_them = pb::NormalizeRequest { statistics: Some(statistics), ..normalize(NormKind::Layer, rows) };
+    vec![
+        ("MeasureStatistics", measured.encode_to_vec()),
+        ("MeasureStatistics", merged.encode_to_vec()),
+        ("Normalize", by_them.encode_to_vec()),
+    ]
+}
+
 /// Many at once, on several connections: the process keeps to its budget, others are served, and all memory comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_larger_than_their_requests_take_no_more_than_the_budget() {
@@ -111,7 +138,7 @@ async fn answers_larger_than_their_requests_take_no_more_than_the_budget() {
         &[],
     );
     let address = process.address();
-    let asked = Arc::new([statistics_of_nothing(), rows_of_one_element(), many_parts()].concat());
+    let asked = Arc::new([statistics_of_nothing(), rows_of_one_element(), many_parts(), many_sets()].concat());
     let attack = tokio::spawn(async move {
         let mut callers = JoinSet::new();
         for connection in 0..8 {
@@ -185,7 +212,7 @@ async fn what_takes_long_is_not_computed_where_calls_are_served() {
     let small = ("Dropout", dropout(0.5, f32s(&[2], &[1.0, 2.0])).encode_to_vec());
     let (_, threads) = ok(&small).await;
     assert!(threads.iter().all(|name| !name.starts_with("compute-")), "a short call is computed at once: {threads:?}");
-    for asked in [statistics_of_nothing(), rows_of_one_element(), many_parts()].concat() {
+    for asked in [statistics_of_nothing(), rows_of_one_element(), many_parts(), many_fields(), many_sets()].concat() {
         let (checkpoints, threads) = ok(&asked).await;
         assert!(checkpoints > 0 && threads.iter().all(|name| name.starts_with("compute-")), "{}: {threads:?}", asked.0);
     }

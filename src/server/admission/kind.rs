@@ -59,7 +59,8 @@ mod tests {
             let kind = Kind::of(method);
             let is_question = method.service().starts_with("grpc.");
             assert_eq!(kind.is_question(), is_question, "{method:?}");
-            let times = if is_question || method == Method::MeasureGradients { 1 } else { 2 };
+            let is_one_by_one = matches!(method, Method::MeasureGradients | Method::MeasureStatistics);
+            let times = if is_question || is_one_by_one { 1 } else { 2 };
             assert_eq!(kind.times(), times, "{method:?}");
         }
     }

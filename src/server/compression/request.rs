@@ -38,7 +38,7 @@ enum Place {
     Plain(usize),
     Compressed {
         missing: usize,
-        message: Message,
+        message: Box<Message>,
     },
 }
 
@@ -162,7 +162,7 @@ impl<B: HttpBody> Decompressed<B> {
         let output = Vec::new();
         let message =
             Message { decoder, pieces, parts, piece, output, filled: 0, len: 0, ended: false, is_starved: false };
-        Ok(Place::Compressed { missing, message })
+        Ok(Place::Compressed { missing, message: Box::new(message) })
     }
 
     /// Whether no compressed message, nor a prefix, has begun and not ended. What is plain others look after.

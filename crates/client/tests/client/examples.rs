@@ -55,3 +55,10 @@ async fn shards_on_three_servers_make_the_whole() {
     let printed = run("sharded_clip", 3).await;
     assert!(printed.ends_with("every byte is the same: true\n"), "{printed}");
 }
+
+/// A step of batch normalization over samples on three servers is that of one server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn samples_on_three_servers_make_the_batch() {
+    let printed = run("sync_batch_norm", 3).await;
+    assert!(printed.ends_with("every byte is the same: true\n"), "{printed}");
+}
