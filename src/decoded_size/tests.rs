@@ -4,10 +4,7 @@ use evenkeel_proto::v1 as pb;
 use proptest::{collection, prelude::*};
 use prost::Message as _;
 
-use super::{
-    shape::{PER_MESSAGE, bit},
-    *,
-};
+use super::{shape::PER_MESSAGE, *};
 
 fn counted_of(method: Method, message: &[u8], cut: usize) -> usize {
     let mut parts = DecodedSize::of(method);
