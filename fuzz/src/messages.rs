@@ -8,8 +8,15 @@ use prost::Message as _;
 use crate::tensors::{dtype, message, shape};
 
 /// The methods that take one message and answer with one.
-pub const METHODS: [&str; 6] =
-    ["Normalize", "NormalizeBackward", "Dropout", "DropoutBackward", "ClipGradients", "MeasureGradients"];
+pub const METHODS: [&str; 7] = [
+    "Normalize",
+    "NormalizeBackward",
+    "Dropout",
+    "DropoutBackward",
+    "ClipGradients",
+    "MeasureGradients",
+    "MeasureStatistics",
+];
 
 /// A method and a message for it.
 pub fn call(u: &mut Unstructured<'_>) -> Result<(&'static str, Vec<u8>)> {
@@ -20,17 +27,8 @@ pub fn call(u: &mut Unstructured<'_>) -> Result<(&'static str, Vec<u8>)> {
         "Dropout" => dropout(u)?.encode_to_vec(),
         "DropoutBackward" => {
             let pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, channel_axis, input } = dropout(u)?;
-            pb::DropoutBackwardRequest {
-                p,
-                seed,
-                offset,
-                kind,
-                scaling,
-                return_mask,
-                channel_axis,
-                grad_output: input,
-            }
-            .encode_to_vec()
+            pb::DropoutBackwardRequest { p, seed, offset, kind, scaling, return_mask, channel_axis, grad_output: input }
+                .encode_to_vec()
         }
         "ClipGradients" => pb::ClipGradientsRequest {
             mode: u.int_in_range(0..=4)?,
@@ -43,6 +41,7 @@ pub fn call(u: &mut Unstructured<'_>) -> Result<(&'static str, Vec<u8>)> {
             gradients: gradients(u)?,
         }
         .encode_to_vec(),
+        "MeasureStatistics" => measured(u)?.encode_to_vec(),
         _ => {
             pb::MeasureGradientsRequest { norm_type: maybe(u, number)?, gradients: gradients(u)?, ..Default::default() }
                 .encode_to_vec()
@@ -69,6 +68,35 @@ fn normalize(u: &mut Unstructured<'_>) -> Result<pb::NormalizeRequest> {
         running_mean: maybe(u, affine)?,
         running_var: maybe(u, affine)?,
         input: if u.ratio(31, 32)? { Some(message(u, dtype, &shape)?) } else { None },
+    })
+}
+
+/// A part, with its elements in the header, beside it, or not at all, and statistics from elsewhere.
+fn measured(u: &mut Unstructured<'_>) -> Result<pb::MeasureStatisticsRequest> {
+    use pb::measure_statistics_request::Part;
+    let take = |input: &mut Option<pb::Tensor>, is_beside: bool| {
+        input.as_mut().filter(|_| is_beside).map(|input| std::mem::take(&mut input.data)).unwrap_or_default()
+    };
+    let (is_beside, is_cut) = (u.ratio(1, 2)?, u.ratio(1, 4)?);
+    let (part, mut data, grad_data) = if u.ratio(1, 2)? {
+        let mut header = normalize(u)?;
+        let data = take(&mut header.input, is_beside);
+        (Part::Header(header), data, Default::default())
+    } else {
+        let mut header = backward(u)?;
+        let data = take(&mut header.input, is_beside);
+        let grad_data = take(&mut header.grad_output, is_beside);
+        (Part::BackwardHeader(header), data, grad_data)
+    };
+    if is_cut {
+        data.truncate(u.int_in_range(0..=data.len())?);
+    }
+    let partials = (0..u.int_in_range(0..=2)?).map(|_| statistics(u)).collect::<Result<_>>()?;
+    Ok(pb::MeasureStatisticsRequest {
+        part: if u.ratio(15, 16)? { Some(part) } else { None },
+        partials,
+        data,
+        grad_data,
     })
 }
 

@@ -22,6 +22,7 @@ fn is_message(method: &str, bytes: &[u8]) -> bool {
         "Dropout" => decode::<pb::DropoutRequest>(bytes),
         "DropoutBackward" => decode::<pb::DropoutBackwardRequest>(bytes),
         "ClipGradients" => decode::<pb::ClipGradientsRequest>(bytes),
+        "MeasureStatistics" => decode::<pb::MeasureStatisticsRequest>(bytes),
         _ => decode::<pb::MeasureGradientsRequest>(bytes),
     }
     .is_ok()
