@@ -90,7 +90,7 @@ async fn main() -> Outcome<()> {
     let hidden = network.hidden(&x);
     let part = |range: &Range<usize>| hidden.slice(s![range.clone(), ..]).to_owned();
 
-    // Each machine measures its own samples and hands on some kilobytes, which are merged in any order.
+    // Each machine measures its own samples and hands on some hundred bytes, which are merged in any order.
     let mut measured = Vec::new();
     for (client, range) in machines.iter().zip(&PARTS) {
         measured.push(client.measure_statistics(&part(range)).kind(NormKind::Batch).send().await?.encode());
