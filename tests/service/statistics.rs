@@ -2,6 +2,8 @@
 
 mod refused;
 
+use std::time::Duration;
+
 use evenkeel::{
     config::{AdmissionConfig, ServerConfig},
     server::Running,
@@ -9,7 +11,8 @@ use evenkeel::{
 use evenkeel_proto::v1 as pb;
 use pb::{DataType, NormKind, measure_statistics_request::Part};
 use prost::Message as _;
-use tonic::{Code, Status};
+use tokio_stream::StreamExt as _;
+use tonic::{Code, Request, Status};
 
 use crate::{
     harness::{Client, f32s, normalize, refusal, start, start_with, tensor, violation},
@@ -286,5 +289,27 @@ async fn what_statistics_take_is_counted() {
             Code::ResourceExhausted,
         );
     }
+    until("the budget is given back", async || scrape(&server).await["evenkeel_bytes_in_flight"] == 0.0).await;
+}
+
+/// A call whose client stops in the middle of a part ends when its time is over, gives back what it holds, and nobody else waits
+/// for it.
+#[tokio::test]
+async fn a_part_that_stays_away_ends_at_its_deadline() {
+    let metrics_listen = Some("127.0.0.1:0".parse().expect("an address"));
+    let config = ServerConfig { threads: 1, metrics_listen, ..ServerConfig::on_free_port() };
+    let (server, mut client) = start_with(config).await;
+    let begun = [header(NormKind::Batch, DataType::Float32, &[100, 1000]), data(&[0; 4], &[])];
+    let mut request = Request::new(tokio_stream::iter(begun).chain(tokio_stream::pending()));
+    request.set_timeout(Duration::from_millis(500));
+    let mut other = client.clone();
+    let silent = tokio::spawn(async move { client.measure_statistics(request).await });
+    // The sums of a thousand channels.
+    until("the part is reserved", async || scrape(&server).await["evenkeel_bytes_in_flight"] > 1e5).await;
+    let part = vec![header(NormKind::Batch, DataType::Float32, &[1, 2]), data(&bytes_of(&[1.0, 2.0]), &[])];
+    assert_eq!(measure(&mut other, part).await.expect("valid").sets.len(), 2);
+    let code = silent.await.expect("no panic").expect_err("it never ends").code();
+    // The client's own clock may be the first to ring; tonic's says CANCELLED.
+    assert!(matches!(code, Code::DeadlineExceeded | Code::Cancelled), "{code:?}");
     until("the budget is given back", async || scrape(&server).await["evenkeel_bytes_in_flight"] == 0.0).await;
 }
