@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Once},
 };
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 /// What a program needs to run at all, and where it may write; and where a coverage report is to go.
 const NEEDED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"];
@@ -42,5 +42,5 @@ fn ignored_signals() -> impl Iterator<Item = i32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    [SIGHUP, SIGINT, SIGTERM].into_iter().filter(move |signal| mask & 1 << (signal - 1) != 0)
+    [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().filter(move |signal| mask & 1 << (signal - 1) != 0)
 }
