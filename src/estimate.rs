@@ -76,7 +76,9 @@ impl Work {
 /// How long it takes to measure so many bytes of elements and gradients, and to make, look into, merge, compute with or encode
 /// the exact statistics of so many sets.
 pub(crate) fn statistics(bytes: usize, sets: usize) -> Duration {
-    Duration::from_nanos((bytes as u64).saturating_add((sets as u64).saturating_mul(3000)))
+    /// Nanoseconds, if the sums are as long as they can be.
+    const PER_SET: u64 = 15_000;
+    Duration::from_nanos((bytes as u64).saturating_add((sets as u64).saturating_mul(PER_SET)))
 }
 
 #[cfg(test)]

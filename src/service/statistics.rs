@@ -174,7 +174,8 @@ impl Measured {
     /// Measures the next elements of the part, and their gradients.
     fn measure(&mut self, [mut data, mut gradients]: [Bytes; 2], checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         let Some(part) = &mut self.part else {
-            return Err(Error::invalid("data", "there is no part that it belongs to: each begins with a header"));
+            let field = if data.is_empty() { "grad_data" } else { "data" };
+            return Err(Error::invalid(field, "there is no part that it belongs to: each begins with a header"));
         };
         let (missing, has_gradients) = (part.missing(), part.meter.measured().2);
         let Part { meter, dtype, cut, .. } = part;

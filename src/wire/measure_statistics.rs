@@ -46,8 +46,10 @@ impl MeasureStatistics {
             .map(|(index, partial)| statistics::decode(partial, Path::item("partials", index), &mut found))
             .collect();
         if !found.is_empty() {
-            let decoded = partials.iter().enumerate().filter_map(|(index, partial)| Some((index, partial.as_ref()?)));
-            decoded.for_each(|(index, partial)| statistics::look(partial, Path::item("partials", index), &mut found));
+            let mut left = statistics::SETS_IN_A_ROW;
+            for (index, partial) in partials.iter().enumerate().filter_map(|(index, it)| Some((index, it.as_ref()?))) {
+                statistics::look(partial, Path::item("partials", index), &mut left, &mut found);
+            }
         }
         let header = header.map_or(Some(None), |header| header.map(Some));
         let all = header.zip(partials.into_iter().collect());

@@ -178,7 +178,8 @@ impl Parameters {
     pub(crate) fn beside(&self, error: kernels::Error) -> Error {
         match (Error::from(error), &self.statistics) {
             (Error::Invalid(mut found), Some(statistics)) => {
-                statistics::look(statistics, STATISTICS, &mut found);
+                let mut left = statistics::SETS_IN_A_ROW;
+                statistics::look(statistics, STATISTICS, &mut left, &mut found);
                 Error::Invalid(found)
             }
             (error, _) => error,
@@ -316,7 +317,8 @@ impl Fields {
         if !found.is_empty() {
             found.append(spec.check_known(decoded.is_some(), &parameters.known(input)));
             if let Some(Some(statistics)) = &parameters.statistics {
-                statistics::look(statistics, STATISTICS, found);
+                let mut left = statistics::SETS_IN_A_ROW;
+                statistics::look(statistics, STATISTICS, &mut left, found);
             }
         }
         decoded.map(|_| spec)

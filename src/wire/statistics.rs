@@ -1,14 +1,14 @@
 //! Statistics that merge.
 
-use evenkeel_exact::InvalidStatistics;
-use evenkeel_kernels::{Checkpoint, StatisticsPartial, Violations};
+use evenkeel_exact::{InvalidStatistics, SetStatistics};
+use evenkeel_kernels::{Checkpoint, NormKind, StatisticsPartial, Violations};
 use evenkeel_proto::{self as proto, v1 as pb};
 
 use super::{Path, decode_kind, tensor::decode_dims};
 use crate::error::Error;
 
-/// Sets that are looked into, or merged, before it is asked whether to go on: a millisecond at most.
-pub(crate) const SETS_IN_A_ROW: usize = 512;
+/// Sets that are looked into, or merged, before it is asked whether to go on: a millisecond at most, whatever sums they have.
+pub(crate) const SETS_IN_A_ROW: usize = 64;
 
 /// Statistics as they came: their form is right, and [`check`] has not looked into their sets.
 pub(super) fn decode(message: pb::StatisticsPartial, path: Path, found: &mut Violations) -> Option<StatisticsPartial> {
@@ -18,9 +18,14 @@ pub(super) fn decode(message: pb::StatisticsPartial, path: Path, found: &mut Vio
     let before = (found.iter().len(), found.left_out());
     let mut decoded = Vec::with_capacity(sets.len());
     for (index, set) in sets.into_iter().enumerate() {
-        decoded.push(proto::decode_set(set, |field, reason| {
+        let mut tell = |field: &str, reason: String| {
             found.add_with(|| (path.join(&format!(".sets[{index}].{field}")), reason));
-        }));
+        };
+        let set = proto::decode_set(set, &mut tell);
+        if let Some(kind) = kind {
+            look_at_kind(&set, kind, &mut tell);
+        }
+        decoded.push(set);
     }
     let fault = shape.as_deref().and_then(|shape| StatisticsPartial::shape_fault(shape, decoded.len()));
     if let Some(fault) = &fault {
@@ -29,6 +34,16 @@ pub(super) fn decode(message: pb::StatisticsPartial, path: Path, found: &mut Vio
     let is_right = fault.is_none() && before == (found.iter().len(), found.left_out());
     is_right.then_some(())?;
     Some(StatisticsPartial::unchecked(kind?, shape?, decoded))
+}
+
+/// Tells what a set has that is not measured for its kind.
+fn look_at_kind(set: &SetStatistics, kind: NormKind, mut tell: impl FnMut(&'static str, String)) {
+    if !kind.is_centred() && !set.sum.is_zero() {
+        tell("sum", "expected 0, since RMS and L2 do not subtract the mean".into());
+    }
+    if !kind.has_running_statistics() && set.gradients.is_some() {
+        tell("sum_of_gradients", "expected none: gradients are measured for BATCH and INSTANCE only".into());
+    }
 }
 
 /// Looks into the sets of statistics: whether there are elements that have them.
@@ -46,10 +61,11 @@ pub(super) fn check(statistics: &StatisticsPartial, path: Path, checkpoint: &dyn
     Ok(found.into_result()?)
 }
 
-/// As [`check`], of as many sets as can be looked into beside a request that is wrong already.
-pub(super) fn look(statistics: &StatisticsPartial, path: Path, found: &mut Violations) {
-    let sets = statistics.sets();
-    StatisticsPartial::faults_of(sets, 0..sets.len().min(SETS_IN_A_ROW), |fault| add(path, &fault, found));
+/// As [`check`], of as many sets as can be looked into beside a request that is wrong already: `left`, which are fewer after it.
+pub(super) fn look(statistics: &StatisticsPartial, path: Path, left: &mut usize, found: &mut Violations) {
+    let sets = statistics.sets().len().min(*left);
+    *left -= sets;
+    StatisticsPartial::faults_of(statistics.sets(), 0..sets, |fault| add(path, &fault, found));
 }
 
 fn add(path: Path, fault: &InvalidStatistics, found: &mut Violations) {

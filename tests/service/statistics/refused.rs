@@ -24,6 +24,7 @@ async fn what_does_not_fit_is_named() {
     assert_eq!(field(vec![]).await, "header");
     assert_eq!(field(vec![pb::MeasureStatisticsRequest::default()]).await, "header");
     assert_eq!(field(vec![data(&[0; 4], &[])]).await, "data");
+    assert_eq!(field(vec![data(&[], &[0; 4])]).await, "grad_data");
     assert_eq!(field(vec![batch()]).await, "data");
     assert_eq!(field(vec![batch(), data(&[0; 23], &[])]).await, "data");
     assert_eq!(field(vec![batch(), data(&[0; 25], &[])]).await, "data");
@@ -121,6 +122,17 @@ async fn statistics_that_no_elements_have_are_refused_by_name() {
         };
         let refused = refused_fields(client.normalize_backward(backward).await);
         assert!(refused.contains(&format!("statistics.{field}")), "{field}: {refused:?}");
+    }
+    // What is not measured for a kind.
+    let of_kind = |kind: NormKind| pb::StatisticsPartial { kind: kind.into(), ..right.clone() };
+    for (kind, fields) in [
+        (NormKind::Rms, vec!["partials[0].sets[0].sum", "partials[0].sets[0].sum_of_gradients"]),
+        (NormKind::L2, vec!["partials[0].sets[0].sum", "partials[0].sets[0].sum_of_gradients"]),
+        (NormKind::Layer, vec!["partials[0].sets[0].sum_of_gradients"]),
+        (NormKind::Group, vec!["partials[0].sets[0].sum_of_gradients"]),
+    ] {
+        let refused = refused_fields(measure(&mut client, vec![partials(vec![of_kind(kind)])]).await);
+        assert_eq!(refused[..fields.len()], fields, "{kind:?}");
     }
     // Right by themselves, and of another tensor.
     let of = |change: fn(&mut pb::NormalizeRequest)| {

@@ -426,7 +426,7 @@ pub struct StatisticsPartial {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetStatistics {
     /// The number of elements, finite or not. The server refuses more than 2^59, in one partial or in all that are merged, and
-    /// sums that so many finite elements cannot reach.
+    /// sums that so many finite elements cannot reach. It does not check that elements with exactly these sums exist.
     #[prost(uint64, tag = "1")]
     pub elements: u64,
     /// The number of NaN elements.
