@@ -30,32 +30,20 @@ static TENSOR: Shape = Shape { numbers: bit(3), floats: bit(14), texts: bit(1), 
 
 static STATISTICS: Shape = Shape { messages: &[(15, PER_SET, &PLAIN)], numbers: bit(2), ..PLAIN };
 
-static NORMALIZE: Shape = Shape {
-    messages: &[
-        (9, PER_MESSAGE, &STATISTICS),
-        (10, PER_MESSAGE, &TENSOR),
-        (11, PER_MESSAGE, &TENSOR),
-        (12, PER_MESSAGE, &TENSOR),
-        (13, PER_MESSAGE, &TENSOR),
-        (14, PER_MESSAGE, &TENSOR),
-    ],
-    numbers: bit(2),
-    ..PLAIN
-};
+/// The messages in a request of NormalizeBackward; Normalize has all but the last, the gradient.
+const OF_NORMALIZATION: &[(u32, usize, &Shape); 7] = &[
+    (9, PER_MESSAGE, &STATISTICS),
+    (10, PER_MESSAGE, &TENSOR),
+    (11, PER_MESSAGE, &TENSOR),
+    (12, PER_MESSAGE, &TENSOR),
+    (13, PER_MESSAGE, &TENSOR),
+    (14, PER_MESSAGE, &TENSOR),
+    (15, PER_MESSAGE, &TENSOR),
+];
 
-static NORMALIZE_BACKWARD: Shape = Shape {
-    messages: &[
-        (9, PER_MESSAGE, &STATISTICS),
-        (10, PER_MESSAGE, &TENSOR),
-        (11, PER_MESSAGE, &TENSOR),
-        (12, PER_MESSAGE, &TENSOR),
-        (13, PER_MESSAGE, &TENSOR),
-        (14, PER_MESSAGE, &TENSOR),
-        (15, PER_MESSAGE, &TENSOR),
-    ],
-    numbers: bit(2),
-    ..PLAIN
-};
+static NORMALIZE: Shape = Shape { messages: OF_NORMALIZATION.split_at(6).0, numbers: bit(2), ..PLAIN };
+
+static NORMALIZE_BACKWARD: Shape = Shape { messages: OF_NORMALIZATION, numbers: bit(2), ..PLAIN };
 
 static TENSORS: Shape = Shape { messages: &[(15, PER_MESSAGE, &TENSOR)], ..PLAIN };
 

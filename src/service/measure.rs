@@ -3,7 +3,6 @@
 use evenkeel_exact::{NormOrder, NormPartial};
 use evenkeel_kernels::measure_gradients;
 use evenkeel_proto::v1 as pb;
-use tokio::task::coop;
 
 use super::{
     CallContext, Service,
@@ -33,8 +32,6 @@ impl Service {
         let limit = self.max_message_bytes;
         let mut measured = Measured { total: None, elements: Elements::None };
         while let Some(message) = messages.next(limit).await? {
-            // Messages that are here already would hold up other calls for as long as there are more.
-            coop::consume_budget().await;
             measured = self.measure(&context, measured, message).await?;
         }
         let Measured { total, elements } = measured;

@@ -2,6 +2,7 @@
 
 use bytes::{Buf as _, Bytes};
 use prost::Message;
+use tokio::task::coop;
 use tonic::{
     Status, Streaming,
     codec::{DecodeBuf, Decoder},
@@ -40,6 +41,8 @@ pub(super) enum Arrived<M> {
 impl<M: Message + Default> Messages<M> {
     /// `limit`: the largest message, in bytes.
     pub(super) async fn next(&mut self, limit: usize) -> Result<Option<Arrived<M>>, Error> {
+        // Messages that are here already would hold up other calls for as long as there are more.
+        coop::consume_budget().await;
         let message = match self {
             Self::Raw(messages) => messages.message().await.map(|message| message.map(Arrived::Raw)),
             Self::Decoded(messages) => messages.message().await.map(|message| message.map(Arrived::Decoded)),

@@ -7,7 +7,6 @@ use evenkeel_exact::StatisticsMismatch;
 use evenkeel_kernels::{Checkpoint, DType, StatisticsMeter, StatisticsPartial, Violations};
 use evenkeel_proto::v1 as pb;
 use prost::Message as _;
-use tokio::task::coop;
 
 use super::{
     CallContext, Service, check_size,
@@ -30,7 +29,7 @@ struct Measured {
     /// The bytes that are reserved for it.
     reserved: usize,
     part: Option<Part>,
-    dtypes: Option<Elements>,
+    dtypes: Elements,
     /// How many elements were measured here.
     elements: u64,
 }
@@ -63,8 +62,6 @@ impl Service {
         let limit = self.max_message_bytes;
         let mut measured = Box::<Measured>::default();
         while let Some(message) = messages.next(limit).await? {
-            // Messages that are here already would hold up other calls for as long as there are more.
-            coop::consume_budget().await;
             measured = self.take(&context, measured, message).await?;
         }
         if let Some(part) = &measured.part {
@@ -77,7 +74,6 @@ impl Service {
             let Some(total) = total else {
                 return Err(Error::invalid("header", "is required: there are neither parts nor partials"));
             };
-            let dtypes = dtypes.unwrap_or(Elements::None);
             context.record.describe_streamed(*total.kind(), dtypes, elements);
             context.reservation.reserve(wire::encoded_bytes(&total))?;
             let answer = wire::encode_statistics(&total);
@@ -147,7 +143,7 @@ impl Measured {
         let scratch = context.reservation.reserve_with_scratch(0, demand.results.saturating_add(demand.scratch))?;
         let meter = StatisticsMeter::new(&spec, dtype, &shape, has_gradients)?;
         self.check_part(field, &meter)?;
-        self.dtypes = Some(self.dtypes.map_or(dtype.into(), |before| before.join(dtype.into())));
+        self.dtypes = self.dtypes.join(dtype.into());
         self.elements = self.elements.saturating_add(shape.iter().map(|&len| len as u64).product());
         self.part = Some(Part { field, meter, dtype, cut: [Vec::new(), Vec::new()], _scratch: scratch });
         elements.map_or(Ok(()), |elements| self.measure(elements, checkpoint))

@@ -48,7 +48,7 @@ impl MeasureStatistics {
         if !found.is_empty() {
             let mut left = statistics::SETS_IN_A_ROW;
             for (index, partial) in partials.iter().enumerate().filter_map(|(index, it)| Some((index, it.as_ref()?))) {
-                statistics::look(partial, Path::item("partials", index), &mut left, &mut found);
+                left -= statistics::look(partial, Path::item("partials", index), left, &mut found);
             }
         }
         let header = header.map_or(Some(None), |header| header.map(Some));
@@ -117,7 +117,8 @@ impl Header {
         let (description, elements) = if is_complete {
             let input = Tensor::required(fields.input, input, limit, found);
             let gradient = fields.grad_output.map(|message| Tensor::required(message, gradient, limit, found));
-            whole(field, input, gradient, found)?
+            let (description, elements) = whole(field, input, gradient, found)?;
+            (description, Some(elements))
         } else {
             let input = Description::announced(fields.input, input, found);
             if let Some(message) = fields.grad_output.flatten() {
@@ -149,7 +150,7 @@ fn whole(
     input: Decoded<Tensor>,
     gradient: Option<Decoded<Tensor>>,
     found: &mut Violations,
-) -> Option<(Description, Option<[Bytes; 2]>)> {
+) -> Option<(Description, [Bytes; 2])> {
     if let Some(gradient) = &gradient {
         let mut differences = Violations::new();
         check_gradient(&input, gradient, &mut differences);
@@ -160,7 +161,7 @@ fn whole(
     let gradient =
         gradient.map_or(Some(Bytes::new()), |gradient| gradient.ok().map(|gradient| gradient.bytes().clone()));
     let elements = [input.bytes().clone(), gradient?];
-    Some((input.into(), Some(elements)))
+    Some((input.into(), elements))
 }
 
 /// Looks at a gradient that comes without elements beside an input without elements: it is described twice.

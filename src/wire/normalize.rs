@@ -178,8 +178,7 @@ impl Parameters {
     pub(crate) fn beside(&self, error: kernels::Error) -> Error {
         match (Error::from(error), &self.statistics) {
             (Error::Invalid(mut found), Some(statistics)) => {
-                let mut left = statistics::SETS_IN_A_ROW;
-                statistics::look(statistics, STATISTICS, &mut left, &mut found);
+                statistics::look(statistics, STATISTICS, statistics::SETS_IN_A_ROW, &mut found);
                 Error::Invalid(found)
             }
             (error, _) => error,
@@ -317,8 +316,7 @@ impl Fields {
         if !found.is_empty() {
             found.append(spec.check_known(decoded.is_some(), &parameters.known(input)));
             if let Some(Some(statistics)) = &parameters.statistics {
-                let mut left = statistics::SETS_IN_A_ROW;
-                statistics::look(statistics, STATISTICS, &mut left, found);
+                statistics::look(statistics, STATISTICS, statistics::SETS_IN_A_ROW, found);
             }
         }
         decoded.map(|_| spec)

@@ -61,11 +61,11 @@ pub(super) fn check(statistics: &StatisticsPartial, path: Path, checkpoint: &dyn
     Ok(found.into_result()?)
 }
 
-/// As [`check`], of as many sets as can be looked into beside a request that is wrong already: `left`, which are fewer after it.
-pub(super) fn look(statistics: &StatisticsPartial, path: Path, left: &mut usize, found: &mut Violations) {
-    let sets = statistics.sets().len().min(*left);
-    *left -= sets;
+/// As [`check`], beside a request that is wrong already: of `most` sets at most. Returns of how many.
+pub(super) fn look(statistics: &StatisticsPartial, path: Path, most: usize, found: &mut Violations) -> usize {
+    let sets = statistics.sets().len().min(most);
     StatisticsPartial::faults_of(statistics.sets(), 0..sets, |fault| add(path, &fault, found));
+    sets
 }
 
 fn add(path: Path, fault: &InvalidStatistics, found: &mut Violations) {
