@@ -25,7 +25,7 @@ const FEW_FIELDS: usize = 4096;
 
 /// Whether a message that is here takes longer to decode than a thread that serves should be taken: it becomes more than so
 /// many bytes, beside what every call may have, or it has very many fields.
-pub(crate) fn is_above(method: Method, message: &[u8], bytes: usize) -> bool {
+pub(crate) fn takes_long(method: Method, message: &[u8], bytes: usize) -> bool {
     /// Bytes that are looked at before it is asked again.
     const PIECE: usize = 4096;
     let mut size = DecodedSize::of(method);

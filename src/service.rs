@@ -92,7 +92,7 @@ impl Service {
 
     /// Whether a message is to be answered by [`decoded_apart`](Self::decoded_apart).
     pub(crate) fn is_heavy(method: Method, message: &[u8]) -> bool {
-        decoded_size::is_above(method, message, HEAVY)
+        decoded_size::takes_long(method, message, HEAVY)
     }
 
     /// As [`unary`](Self::unary), of a message that is decoded on the pool, where `respond` then makes something of the

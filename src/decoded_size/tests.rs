@@ -113,13 +113,13 @@ fn numbers_of_any_length_are_read_to_their_end() {
 #[test]
 fn a_message_is_above_a_size_if_its_parts_are() {
     let bytes = 2_000 * PER_MESSAGE;
-    let is_above = |message: &[u8]| is_above(Method::ClipGradients, message, bytes);
+    let takes_long = |message: &[u8]| takes_long(Method::ClipGradients, message, bytes);
     let tensors = b"\x7A\x00".repeat(FREE / PER_MESSAGE + 2_000);
-    assert!(!is_above(&tensors));
-    assert!(is_above(&[&tensors[..], b"\x7A\x00"].concat()));
+    assert!(!takes_long(&tensors));
+    assert!(takes_long(&[&tensors[..], b"\x7A\x00"].concat()));
     // As many bytes, of which hardly any become more.
     let one = pb::ClipGradientsRequest { gradients: vec![tensor(20_000)], ..Default::default() };
-    assert!(!is_above(&one.encode_to_vec()));
+    assert!(!takes_long(&one.encode_to_vec()));
 }
 
 /// A field's bytes behind their length.
@@ -181,12 +181,12 @@ fn many_fields_are_much_whatever_they_are() {
             beginnings(method).into_iter().flat_map(|beginning| fields.iter().map(move |&it| (beginning, it)))
         {
             let message = |count: usize| [beginning, &field.repeat(count)].concat();
-            assert!(is_above(method, &message(FEW_FIELDS + 1), usize::MAX), "{method:?} {field:x?}");
-            assert!(!is_above(method, &message(FEW_FIELDS / 2 - 2), usize::MAX), "{method:?} {field:x?}");
+            assert!(takes_long(method, &message(FEW_FIELDS + 1), usize::MAX), "{method:?} {field:x?}");
+            assert!(!takes_long(method, &message(FEW_FIELDS / 2 - 2), usize::MAX), "{method:?} {field:x?}");
         }
         // A long text or tensor is one field.
         let long = [&[0x7A][..], &prefixed(&[&[0x7A][..], &prefixed(&vec![0x7A; 1 << 20])].concat())].concat();
-        assert!(!is_above(method, &long, usize::MAX), "{method:?}");
+        assert!(!takes_long(method, &long, usize::MAX), "{method:?}");
     }
 }
 

@@ -173,13 +173,20 @@ fn all_parts(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<PartStatistics>, Error> {
     let len = parts.part_len();
-    let pieces = elements.par_chunks(len).enumerate();
-    let statistics = pieces.map(|(index, part)| parts.normalize_from(index * len, part, checkpoint));
-    if keeps {
-        return statistics.collect();
+    let (mut kept, mut from, mut rest) = (Vec::new(), 0, elements);
+    while rest.len() > 0 {
+        let (some, others) = rest.split_at(len.saturating_mul(parts.at_once()));
+        let some_len = some.len();
+        let pieces = some.par_chunks(len).enumerate();
+        let statistics = pieces.map(|(index, part)| parts.normalize_from(from + index * len, part, checkpoint));
+        if keeps {
+            kept.extend(statistics.collect::<Result<Vec<_>, _>>()?);
+        } else {
+            statistics.try_for_each(|of_part| of_part.map(drop))?;
+        }
+        (from, rest) = (from + some_len, others);
     }
-    statistics.try_for_each(|of_part| of_part.map(drop))?;
-    Ok(Vec::new())
+    Ok(kept)
 }
 
 /// The gradients of [`normalize`].

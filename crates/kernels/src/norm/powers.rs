@@ -128,6 +128,25 @@ pub(super) fn times_power_of_two(x: f64, power: i32) -> f64 {
     x * power_of_two(power / 2) * power_of_two(power - power / 2)
 }
 
+/// `x * 2^power` of a pair from 1 to 4, rounded once, also to a subnormal number.
+pub(super) fn round_times_power_of_two(x: DoubleDouble, power: i32) -> f64 {
+    /// The exponent of the smallest number.
+    const LEAST: i32 = -1074;
+    if power >= f64::MIN_EXP - 1 {
+        return times_power_of_two(x.value(), power);
+    }
+    // In units of the smallest number, `high` and its distance from a half are exact, so that the sum with `low` has the right
+    // sign. Where `high` is a whole number, `low` is at most a half.
+    let units = |x| times_power_of_two(x, power - LEAST);
+    let DoubleDouble { high, low } = x.normalized();
+    let (high, low) = (units(high), units(low));
+    let down = high.floor();
+    let beyond_half = (high - down - 0.5) + low;
+    let is_odd = down as u64 % 2 == 1;
+    let up = beyond_half > 0.0 || (beyond_half == 0.0 && is_odd);
+    f64::from_bits(down as u64 + u64::from(up))
+}
+
 /// `power` is that of a normal number.
 #[inline(always)]
 fn power_of_two(power: i32) -> f64 {
@@ -150,6 +169,25 @@ mod tests {
 
     fn near(a: DoubleDouble, b: DoubleDouble, most: f64) -> bool {
         a.minus(b).value().abs() <= most
+    }
+
+    #[test]
+    fn pairs_are_rounded_once_to_subnormal_numbers() {
+        let least = |units| f64::from_bits(units);
+        let rounded = |high, low, power| round_times_power_of_two(DoubleDouble { high, low }, power);
+        // 1.25, 1.5 and 2.5 units, and what is next to them.
+        assert_eq!(rounded(1.25, 0.0, -1074), least(1));
+        assert_eq!((rounded(1.5, -1e-17, -1074), rounded(1.5, 0.0, -1074)), (least(1), least(2)));
+        assert_eq!((rounded(2.5, 0.0, -1074), rounded(2.5, 1e-17, -1074)), (least(2), least(3)));
+        // The nearest float64 to the pair is half a unit from both neighbours.
+        let near = 1.0 + f64::EPSILON;
+        assert_eq!(rounded(near, -1e-17, -1023), least(1 << 51));
+        assert_eq!(rounded(near, 1e-17, -1023), least((1 << 51) + 1));
+        // Not below the normal numbers, by either way.
+        assert_eq!(rounded(2.0, 0.0, -1023), f64::MIN_POSITIVE);
+        assert_eq!(rounded(1.0, 1e-17, -1022), f64::MIN_POSITIVE);
+        let largest = 2.0 - f64::EPSILON;
+        assert_eq!(rounded(largest, 1e-16, -1023), f64::MIN_POSITIVE);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::{
     Norms,
     largest::{Largest, larger},
-    powers::{Tables, exp2, log2, log2_of_pair, normalized, times_power_of_two},
+    powers::{Tables, exp2, log2, log2_of_pair, normalized, round_times_power_of_two, times_power_of_two},
 };
 use crate::{
     Checkpoint, Element, Error, TensorRef,
@@ -73,7 +73,7 @@ impl Relative {
         if power > f64::MAX_EXP {
             return f64::INFINITY;
         }
-        times_power_of_two(root.times(DoubleDouble::from(mantissa)).value(), power)
+        round_times_power_of_two(root.times(DoubleDouble::from(mantissa)), power)
     }
 }
 

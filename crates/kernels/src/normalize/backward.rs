@@ -24,6 +24,7 @@ use self::slopes::Slopes;
 use super::{
     affine::Affine,
     apply::{apply, apply_to_tile},
+    demand::LargeParts,
     forward::PART,
     layout::{Layout, Parts},
     mean::{SharedExponents, settle_sums},
@@ -76,22 +77,28 @@ pub(super) fn backward<E: Element>(
         })?;
     } else {
         let parts = given.layout.parts(PART);
-        let gradients = gradient.par_chunks(parts.len() * E::DTYPE.size()).enumerate();
-        gradients.try_for_each(|(index, dy)| {
-            Part::of_part::<E>(given, parts, index, dy.input(), checkpoint)?.write::<E>(dy, checkpoint)
-        })?;
+        let (len, at_once) = (parts.len() * E::DTYPE.size(), given.parts_at_once(E::DTYPE));
+        let (mut first, mut rest) = (0, gradient);
+        while rest.len() > 0 {
+            let (some, others) = rest.split_at(len.saturating_mul(at_once));
+            some.par_chunks(len).enumerate().try_for_each(|(index, dy)| {
+                Part::of_part::<E>(given, parts, first + index, dy.input(), checkpoint)?.write::<E>(dy, checkpoint)
+            })?;
+            (first, rest) = (first.saturating_add(at_once), others);
+        }
     }
     Ok(Vec::new())
 }
 
-/// All parts, in order. The exponents of dy are taken in while a part of them is in the cache, if there is a bias or if float64
-/// elements have a mean of their own.
-fn measure_all<'a, E: Element>(
-    given: Given<'a>,
+/// The statistics of all parts, in order, and their slopes. The exponents of dy are taken in while a part of them is in the
+/// cache, if there is a bias or if float64 elements have a mean of their own. A part's scaled copy is gone when it is measured:
+/// all of them together may be many times the tensor.
+fn measure_all<E: Element>(
+    given: Given<'_>,
     dy: &[u8],
     exponents: &SharedExponents,
     checkpoint: &dyn Checkpoint,
-) -> Result<Vec<Part<'a>>, Error> {
+) -> Result<Vec<(Statistics, Option<Slopes>)>, Error> {
     let Given { plan, affine, .. } = given;
     let has_means = plan.centred && plan.source != Source::Running;
     let takes_exponents = affine.bias_dtype.is_some() || E::DTYPE == DType::F64 && has_means;
@@ -99,18 +106,31 @@ fn measure_all<'a, E: Element>(
         if takes_exponents {
             exponents.take::<E>(dy);
         }
-        return tiles.map(|tile| Part::of_tile::<E>(given, &tile, dy, checkpoint)).collect();
+        return tiles.map(|tile| Ok(Part::of_tile::<E>(given, &tile, dy, checkpoint)?.into_measured())).collect();
     }
     let parts = given.layout.parts(PART);
-    let gradients = dy.par_chunks(parts.len() * E::DTYPE.size()).enumerate();
-    let measure = |(index, dy)| {
+    let (len, at_once) = (parts.len() * E::DTYPE.size(), given.parts_at_once(E::DTYPE));
+    let measure = |index, dy: &[u8]| {
         let part = Part::of_part::<E>(given, parts, index, dy, checkpoint)?;
         if takes_exponents {
             exponents.take::<E>(dy);
         }
-        Ok(part)
+        Ok(part.into_measured())
     };
-    gradients.map(measure).collect()
+    let mut all = Vec::new();
+    for some in dy.chunks(len.saturating_mul(at_once)) {
+        let first = all.len();
+        let gradients = some.par_chunks(len).enumerate();
+        all.extend(gradients.map(|(index, dy)| measure(first + index, dy)).collect::<Result<Vec<_>, Error>>()?);
+    }
+    Ok(all)
+}
+
+impl Given<'_> {
+    /// How many parts may be computed at once, for the memory that they take.
+    fn parts_at_once(&self, dtype: DType) -> usize {
+        LargeParts::backward(self.plan, self.layout, dtype).at_once()
+    }
 }
 
 /// The elements of a layout as these statistics are of them.
@@ -188,11 +208,14 @@ impl<'a> Part<'a> {
         Ok(part)
     }
 
-    /// All of these, which are all there are, in order.
-    fn whole(given: Given<'a>, parts: Vec<Self>) -> Self {
+    fn into_measured(self) -> (Statistics, Option<Slopes>) {
+        (self.statistics, self.slopes)
+    }
+
+    /// The whole, of which these are the parts, all of them and in order.
+    fn whole(given: Given<'a>, parts: Vec<(Statistics, Option<Slopes>)>) -> Self {
         let Given { layout, affine, input, .. } = given;
-        let (statistics, slopes) = parts.into_iter().map(|part| (part.statistics, part.slopes)).unzip();
-        let slopes: Vec<Option<Slopes>> = slopes;
+        let (statistics, slopes): (_, Vec<Option<Slopes>>) = parts.into_iter().unzip();
         let statistics = Statistics::concat(statistics);
         Self {
             layout: layout.clone(),

@@ -17,6 +17,57 @@ use crate::{DType, Demand, Error, TensorRef, dtype::with_element};
 /// A pair of float64.
 const PAIR: usize = 16;
 
+/// The bytes that parts may take that are computed at once. A thread that waits for a piece of its part takes another part
+/// meanwhile, so that the number of threads bounds nothing.
+const LARGE_PARTS: usize = 16 << 20;
+
+/// Parts that are larger than those of [`Demand::SCRATCH_PER_THREAD`], because a single index of the outermost dimension is.
+#[derive(Clone, Copy)]
+pub(super) struct LargeParts {
+    /// How many there are.
+    count: usize,
+    /// The bytes that each of them takes for a copy, and for everything else; 0: parts are not large.
+    copy: usize,
+    others: usize,
+}
+
+impl LargeParts {
+    /// Those of a tensor that is normalized.
+    pub(super) fn forward(plan: &Plan, layout: &Layout, dtype: DType) -> Self {
+        Self::of(layout, dtype, |part| measuring(plan, part, dtype))
+    }
+
+    /// Those of a tensor whose gradient is computed.
+    pub(super) fn backward(plan: &Plan, layout: &Layout, dtype: DType) -> Self {
+        Self::of(layout, dtype, |part| measuring(plan, part, dtype) + sloping(part, dtype))
+    }
+
+    fn of(layout: &Layout, dtype: DType, needs: impl Fn(&Layout) -> usize) -> Self {
+        let parts = layout.parts(PART);
+        if parts.len() <= PART {
+            return Self { count: 0, copy: 0, others: 0 };
+        }
+        let (part, _) = parts.part(0, parts.len());
+        let count = (layout.sets() * layout.set_len()).div_ceil(parts.len());
+        Self { count, copy: copy(&part, dtype), others: needs(&part) }
+    }
+
+    /// How many parts are computed at once: many where each is too little work for all threads.
+    pub(super) fn at_once(self) -> usize {
+        LARGE_PARTS.checked_div(self.copy + self.others).map_or(usize::MAX, |parts| parts.max(1))
+    }
+
+    /// What those take for copies that are computed at once.
+    fn copies(self) -> usize {
+        self.copy * self.at_once().min(self.count)
+    }
+
+    /// What those take for everything that are computed at once.
+    fn scratch(self) -> usize {
+        self.copies() + self.others * self.at_once().min(self.count)
+    }
+}
+
 /// What [`normalize`](super::normalize()) needs.
 ///
 /// # Errors
@@ -37,8 +88,8 @@ pub fn normalize_demand(
     let scratch = plan.layout.as_ref().map_or(0, |layout| {
         let keeps = plan.source != Source::Merged && (return_statistics || updates > 0);
         let means = if return_statistics { sets * 8 } else { 0 };
-        let lists = lists(&plan, layout, dtype, keeps, statistics(dtype));
-        means + lists + of_a_part(layout, |part| measuring(&plan, part, dtype) + copy(part, dtype))
+        let large_parts = LargeParts::forward(&plan, layout, dtype).scratch();
+        means + lists(&plan, layout, dtype, keeps, statistics(dtype)) + large_parts
     });
     let scratch = scratch + given(&plan, parameters) + merged(&plan, dtype, 0);
     Ok(Demand { results: returned + updates, scratch, units: plan.units() })
@@ -60,7 +111,6 @@ pub fn normalize_backward_demand(
     let results: usize = affine.clone().map(|tensor| tensor.data().len()).sum();
     let places = affine.map(|tensor| tensor.len()).max();
     let scratch = plan.layout.as_ref().map_or(0, |layout| {
-        let of_a_part = of_a_part(layout, |part| measuring(&plan, part, dtype) + sloping(part, dtype));
         let kept = places.map_or(0, |places| {
             let (terms, slopes) = if dtype == DType::F64 { (3, 4 * 8) } else { (2, 2 * 8) };
             let weight = parameters.weight.map(|weight| weight.dtype());
@@ -71,11 +121,12 @@ pub fn normalize_backward_demand(
             let exact = if is_narrow_beside_float64 { exact_weights(layout) } else { 0 };
             lists(&plan, layout, dtype, true, statistics(dtype) + slopes) + exact + sums + places * PAIR
         });
-        let copied =
-            if places.is_some() { copy(layout, dtype) } else { self::of_a_part(layout, |part| copy(part, dtype)) };
+        let large_parts = LargeParts::backward(&plan, layout, dtype);
+        // The whole is copied when the copies of its parts are gone.
+        let copied = if places.is_some() { copy(layout, dtype).saturating_sub(large_parts.copies()) } else { 0 };
         // A mean and a slope of each set, as pairs, and as the lists that they become.
         let of_merged = merged(&plan, dtype, 2 * PAIR + 4 * 8);
-        of_a_part + kept + copied + given(&plan, parameters) + of_merged
+        large_parts.scratch() + kept + copied + given(&plan, parameters) + of_merged
     });
     // One after the other, gradients are float64 first; of no elements, zeros.
     let float64 = places.unwrap_or(0) * 8;
@@ -120,12 +171,6 @@ fn given(plan: &Plan, parameters: &NormParameters<'_>) -> usize {
     let affine = parameters.weight.into_iter().chain(parameters.bias).map(|tensor| tensor.len()).max();
     let channels = parameters.running_mean.map_or(0, |_| plan.channels.count);
     affine.unwrap_or(1) * (8 + 8 + 4) + channels * (2 * 8 + 2 * PAIR + 2 * 8)
-}
-
-/// What the largest part needs, if it is larger than those that every thread may work on.
-fn of_a_part(layout: &Layout, needs: impl Fn(&Layout) -> usize) -> usize {
-    let parts = layout.parts(PART);
-    if parts.len() > PART { needs(&parts.part(0, parts.len()).0) } else { 0 }
 }
 
 /// The lists of all parts, with so many bytes for a set, and those of the whole that they become.

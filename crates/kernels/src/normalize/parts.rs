@@ -5,6 +5,7 @@
 
 use super::{
     NormParameters, Normalization, Normalized,
+    demand::LargeParts,
     forward::{PART, forward},
     plan::Source,
     prepared::Prepared,
@@ -63,6 +64,12 @@ impl NormalizationByParts {
     /// The bytes of parts that stay in a core's cache and are worth a call, a multiple of [`unit_len`](Self::unit_len).
     pub fn part_len(&self) -> usize {
         self.0.layout.parts(PART).len() * self.0.dtype.size()
+    }
+
+    /// How many parts of [`part_len`](Self::part_len) may be computed at once, for the memory that they take.
+    pub(super) fn at_once(&self) -> usize {
+        let Prepared { plan, layout, dtype, .. } = &self.0;
+        LargeParts::forward(plan, layout, *dtype).at_once()
     }
 
     /// The bytes of all parts.

@@ -58,7 +58,8 @@ proptest! {
             if own == Big::zero() {
                 return if sum == Big::zero() { 0.0 } else { f64::INFINITY };
             }
-            (&(&sum - &own) / &own).to_f64().abs() / p * norm / ulp(DType::F64, norm)
+            // The quotient first: less than the smallest number is no multiple of it.
+            (&(&sum - &own) / &own).to_f64().abs() / p * (norm / ulp(DType::F64, norm))
         };
         prop_assert!(error(got.total_norm, &gradients) <= 0.6, "{p}: {} is off by {}", got.total_norm, error(got.total_norm, &gradients));
         for (norm, gradient) in got.tensor_norms.into_iter().zip(&gradients) {
@@ -151,7 +152,7 @@ fn factors_that_are_no_normal_numbers_scale_exactly() {
 /// By mpmath, with 400 bits.
 #[test]
 fn known_norms_of_other_orders() {
-    let known: [(&[f64], f64, f64); 8] = [
+    let known: [(&[f64], f64, f64); 9] = [
         (&[3.3, 1.7, 2.9], 0.1, 150237.73728138543),
         (&[3.3, 1.7, 2.9], 0.01, 1.3064455782058258e48),
         (&[3.3, 1.7, 2.9], 0.002, 9.214040334670748e238),
@@ -160,6 +161,8 @@ fn known_norms_of_other_orders() {
         (&[5e-324, 5e-324, 5e-324], 0.001, 6.531897732746359e153),
         (&[3.3, 1.7, 2.9], 1.7, 5.143638491202257),
         (&[3.3, 1.7, 2.9], 1e6, 3.3),
+        // 3182822178065100.5959 of the smallest numbers, whose nearest float64 is between two of them.
+        (&[3.17891115970965e-310, 3.6316e-319], 0.0625, 1.572523095003577e-308),
     ];
     for (values, p, expected) in known {
         let threshold = expected / 3.0;
