@@ -1,4 +1,4 @@
-//! Every call with every option, against numbers computed here.
+//! Every call with every option, against numbers that the test computes.
 
 use evenkeel_client::{
     DropoutKind, DropoutScaling, Error, Gradient, NonFinite, NormKind, Tensor,
