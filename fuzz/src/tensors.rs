@@ -40,7 +40,7 @@ pub fn tensor(u: &mut Unstructured<'_>, dtype: DType, shape: &[usize]) -> Result
         .expect("as many bytes as elements ask for"))
 }
 
-/// A tensor of the contract, in one case of five with a fault.
+/// A tensor of the contract: in five cases of 32 with a fault, and in one with its elements as `float_data`.
 pub fn message(u: &mut Unstructured<'_>, dtype: DType, shape: &[usize]) -> Result<pb::Tensor> {
     let number = match dtype {
         DType::F32 => pb::DataType::Float32,

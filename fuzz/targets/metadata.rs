@@ -84,7 +84,7 @@ fn nanoseconds(timeout: &[u8]) -> Option<u128> {
     Some(number * nanoseconds)
 }
 
-/// The token after `Bearer`, in upper or lower case, and a space, without the spaces around the token.
+/// The token after the scheme `Bearer`, whose case does not matter, and a space; without the spaces around the token.
 fn token(authorization: &[u8]) -> Option<&[u8]> {
     let scheme: Vec<u8> = authorization.iter().take(7).map(u8::to_ascii_lowercase).collect();
     if scheme != b"bearer " {

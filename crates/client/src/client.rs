@@ -51,7 +51,7 @@ impl Client {
     /// Connects to a URL such as `http://127.0.0.1:50051`, with the default settings.
     ///
     /// # Errors
-    /// Those of [`Builder::connect`].
+    /// The errors of [`Builder::connect`].
     pub async fn connect(url: impl Into<String>) -> Result<Self, Error> {
         Self::builder().connect(url).await
     }

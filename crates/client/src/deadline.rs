@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
-/// Longer time limits are taken for this one: gRPC's header cannot express much longer ones, and not every clock can.
+/// Longer time limits are taken for this one: neither gRPC's header nor every clock can express the longest ones.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The time limit, or the longest that can be kept.

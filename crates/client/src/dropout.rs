@@ -23,7 +23,7 @@ pub enum DropoutKind {
     FeatureAlpha,
 }
 
-/// What happens to the elements that are kept.
+/// How the elements that are kept are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DropoutScaling {
     /// They are multiplied by `1 / (1 - p)`, so that the expectation does not change.
@@ -137,7 +137,7 @@ macro_rules! setters {
                 self
             }
 
-            /// What happens to the elements that are kept. Default: [`DropoutScaling::Inverted`].
+            /// How the elements that are kept are scaled. Default: [`DropoutScaling::Inverted`].
             pub fn scaling(mut self, scaling: DropoutScaling) -> Self {
                 self.options.scaling = scaling;
                 self

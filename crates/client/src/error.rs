@@ -78,7 +78,7 @@ pub enum Error {
     /// There is no connection, or it broke: the server is down, does not exist, or is about to stop.
     #[error("the server is unavailable: {message}")]
     Unavailable {
-        /// What happened to the connection.
+        /// The error of the connection.
         message: String,
         /// The transport's error.
         #[source]
@@ -90,7 +90,7 @@ pub enum Error {
     Setting {
         /// The name of the builder's method; `url` for the URL.
         setting: &'static str,
-        /// What is wrong with it. No secret is repeated.
+        /// Why the setting cannot be used. It repeats no secret.
         reason: String,
     },
 
@@ -99,7 +99,7 @@ pub enum Error {
     Connect {
         /// The URL.
         url: String,
-        /// What is wrong with it.
+        /// Why the connection failed.
         source: tonic::transport::Error,
     },
 
@@ -108,7 +108,7 @@ pub enum Error {
     Protocol {
         /// The field's path in the response.
         field: String,
-        /// What is wrong with it.
+        /// How the field breaks the contract.
         reason: String,
     },
 
@@ -174,7 +174,7 @@ impl NonFinite {
 pub struct FieldViolation {
     /// The field's path in the request: `weight.shape`, `gradients[3].data`.
     pub field: String,
-    /// What is wrong with it.
+    /// Why the server refuses the field.
     pub description: String,
 }
 

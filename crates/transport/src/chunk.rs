@@ -15,7 +15,7 @@ use bytes::{Buf, Bytes};
 
 use crate::send_progress::SendProgress;
 
-/// A chunk of so many bytes is written before the connection reads more: while it read, they would leave the core's cache.
+/// A chunk of so many bytes is written before the connection reads more: reads would move its bytes out of the core's cache.
 const MUCH: usize = 1 << 15;
 
 /// Bytes of a response that HTTP is to write.
@@ -64,7 +64,7 @@ impl Buf for Chunk {
     fn advance(&mut self, len: usize) {
         self.bytes.advance(len);
         let taken = self.offer.as_ref().map_or(0, |offer| offer.settle());
-        // The stream has not taken the rest as it is: it has copied or written these bytes.
+        // HTTP has copied the rest into a buffer of its own, or written it.
         self.progress.wrote(len - taken.min(len));
         self.progress.sent(len);
     }

@@ -46,7 +46,7 @@ pub trait MakeService: Send + Sync + 'static {
     fn make_service(&self, connection: &Arc<ConnectionHandle>, version: Version) -> Self::Service;
 }
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 pub(crate) struct Shared<M> {
     make_service: M,

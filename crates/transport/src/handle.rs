@@ -77,7 +77,7 @@ impl ConnectionHandle {
         self.stalled.notified().await;
     }
 
-    /// What the client lets the server send.
+    /// The windows that the client grants.
     pub(crate) fn window(&self) -> &SendWindow {
         &self.window
     }

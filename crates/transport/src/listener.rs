@@ -35,7 +35,7 @@ impl Listener {
     /// Listens on a TCP port; port 0 takes a free one.
     ///
     /// # Errors
-    /// Those of the system, such as for a port that is taken.
+    /// Errors of the system, such as for a port that is taken.
     pub fn tcp(address: SocketAddr) -> io::Result<Self> {
         listen(address).map(Socket::Tcp).map(Self)
     }
@@ -44,7 +44,7 @@ impl Listener {
     /// replaced. Dropping the listener removes the file.
     ///
     /// # Errors
-    /// Those of the system, such as for a file that is no socket, or one that another server listens on.
+    /// Errors of the system, such as for a file that is no socket, or a socket on which another server listens.
     pub fn unix(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
         let listener = UnixListener::bind(path)?;
@@ -69,7 +69,7 @@ impl Listener {
     /// The IP address and port, with the one that was taken if 0 was asked for; `None`: it is a Unix domain socket.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub fn local_addr(&self) -> io::Result<Option<SocketAddr>> {
         match &self.0 {
             Socket::Tcp(listener) => listener.local_addr().map(Some),

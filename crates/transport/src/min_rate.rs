@@ -8,8 +8,8 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The least rate, in bytes per second. A client that moves fewer for longer than a pause may be holds memory and a stream
-/// almost for nothing.
+/// The least rate, in bytes per second. A client that moves fewer bytes, for longer than a pause may take, holds memory and a
+/// stream almost for nothing.
 pub const BYTES_PER_SECOND: u64 = 16 << 10;
 
 /// A timeout that runs while the server waits for a client, and gets time back for the bytes that the client has moved: a second

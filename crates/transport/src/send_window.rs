@@ -1,4 +1,4 @@
-//! What the client of an HTTP/2 connection lets the server send, as far as that is certain.
+//! The windows that the client of an HTTP/2 connection grants to the server, as far as they are certain.
 //!
 //! HTTP/2's library does not report its windows. So [`ReceivedFrames`](crate::io::ReceivedFrames) reads the windows that the
 //! client grants from its frames as they pass, and the chunks that the library is given count the bytes that are sent.

@@ -7,7 +7,7 @@ use hyper_util::rt::TokioTimer;
 
 use crate::send_timeout::SendTimeout;
 
-/// The streams that the server resets because of errors of one client; one more ends the connection.
+/// The most streams of a connection that the server resets because of errors of the client; one more ends the connection.
 const MAX_RESETS_FOR_ERRORS: usize = 256;
 
 /// The settings of a [`Transport`](crate::Transport).

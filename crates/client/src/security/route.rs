@@ -9,7 +9,7 @@ pub(crate) struct Route {
     pub(super) endpoint: Endpoint,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<super::connector::Connector>,
-    /// Those of all connections that this makes.
+    /// The last words of all connections that this makes.
     pub(crate) last_words: LastWords,
 }
 

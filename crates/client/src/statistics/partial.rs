@@ -27,7 +27,7 @@ pub struct StatisticsMergeError(exact::StatisticsMismatch);
 #[error("not statistics: {0}")]
 pub struct InvalidStatisticsPartial(String);
 
-/// What is wrong with a message.
+/// The error of a message: a field, and the reason.
 pub(super) struct Fault {
     pub(super) field: String,
     pub(super) reason: String,

@@ -21,7 +21,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// The same while the server drains: such a client may be all that the drain waits for.
 const CLOSING_LAST: Duration = Duration::from_secs(1);
 
-/// What the driver does next about a connection.
+/// The next step of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     /// Nothing, before this moment.
@@ -40,7 +40,7 @@ enum Why {
     Idle,
 }
 
-/// What is known of a connection.
+/// The times from which the next step of a connection follows.
 #[derive(Clone, Copy, Debug)]
 struct State {
     began: Instant,

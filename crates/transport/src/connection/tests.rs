@@ -26,7 +26,7 @@ const MIB: usize = 1 << 20;
 /// More than all windows together.
 const ROOM: usize = 64 * MIB;
 
-/// What a socket was asked to do.
+/// The reads and writes of a socket, and how it behaves.
 #[derive(Debug, Default)]
 struct Counts {
     writes: AtomicUsize,

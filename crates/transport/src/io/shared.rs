@@ -21,7 +21,7 @@ pub(crate) trait Keeps {
     fn http_ended(&mut self);
 }
 
-/// What the driver does after it has told the stream that HTTP waits.
+/// The step of the driver after it has told the stream that HTTP waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// The driver waits: HTTP waits for its client, or for responses.

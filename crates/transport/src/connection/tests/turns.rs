@@ -13,7 +13,7 @@ const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0of-eight";
 /// A PING that is one byte too short: an error of the connection.
 const WRONG: &[u8] = b"\0\0\x07\x06\0\0\0\0\0of-7-is";
 
-/// What connections share, and how they are told to go.
+/// The state that connections share, and the sender that makes them drain.
 fn shared() -> (Shared<Make>, watch::Sender<bool>) {
     let (draining, told) = watch::channel(false);
     let make = Make { believed: None, dropped: Arc::default() };
@@ -110,7 +110,7 @@ async fn a_connection_that_cannot_write_in_its_turn_does_not_keep_it() {
     let read = blocked.counts.read.load(Ordering::SeqCst);
     assert!((MIB..sent.len()).contains(&read), "{read} bytes were read before it had to write");
     other.is_served().await;
-    // It goes on when its client reads.
+    // The connection goes on when its client reads.
     blocked.counts.empty();
     assert!(blocked.run().await.is_pending());
     assert_eq!(blocked.counts.read.load(Ordering::SeqCst), sent.len());

@@ -8,7 +8,7 @@ use crate::chunk::Unwritten;
 /// The most slices in one write: those of 1 MiB in frames of 16 KiB, and some more.
 pub(super) const SLICES: usize = 144;
 
-/// What is kept, in the order in which it is written.
+/// The kept bytes, in the order in which they are written.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// The bytes before each payload, one after another, and those after the last.
