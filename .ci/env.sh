@@ -1,4 +1,4 @@
-# The environment that the scripts share; sourced. What `cargo install` and `go install` write is on the PATH, and
+# The environment that the scripts share; sourced. Programs that `cargo install` and `go install` write are on the PATH, and
 # Python leaves no __pycache__ in the checkout.
 PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
 if command -v go >/dev/null; then

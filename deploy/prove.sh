@@ -44,7 +44,7 @@ debian_base() {
     tree=$(store mount "$container")
     debootstrap --variant=minbase ${2:+--include="$2"} bookworm "$tree" >"$state/debootstrap.log" \
         || fail "debootstrap: see $state/debootstrap.log"
-    # What the published slim image leaves out too.
+    # The published slim image has no such files either.
     rm -rf "$tree"/var/{cache/apt/archives,lib/apt/lists}/* "$tree"/usr/share/{doc,info,locale,man}/*
     "$3" "$container" "$tree"
     store unmount "$container" >/dev/null
@@ -71,11 +71,11 @@ say "image $image"
 cargo fetch --locked
 store bud --pull-never --format docker --tag "$image" \
     --volume "${CARGO_HOME:-$HOME/.cargo}/registry:/usr/local/cargo/registry" .
-# What earlier runs left, if they were interrupted, and the image that this one has replaced.
+# Removes the containers of runs that were interrupted, and the image that this one has replaced.
 store rm --all >/dev/null
 store rmi --prune >/dev/null
 
-# setting KEY: a list in the image's configuration, one entry a line. What is run below is what the image says, no more.
+# setting KEY: a list in the image's configuration, one entry a line. The commands below are those of the image.
 setting() {
     store inspect --type image "$image" | python3 -c '
 import json, sys
@@ -91,7 +91,7 @@ mapfile -t health < <(setting Healthcheck.Test)
 
 say "container: ${entrypoint[*]} ${command[*]}"
 container=$(store from --pull-never "$image")
-# As deploy/compose.yaml runs it, but for the addresses: this machine's network is the container's as well.
+# The settings are those of deploy/compose.yaml but for the addresses: the container shares this machine's network.
 mapfile -t settings < <(sed -n 's/^ *\(EVENKEEL_[A-Z_]*\): *"\{0,1\}\([^"# ]*\).*/--env=\1=\2/p' deploy/compose.yaml)
 [[ ${settings[*]} == *EVENKEEL_METRICS_LISTEN* ]] || fail "deploy/compose.yaml does not serve metrics: ${settings[*]}"
 inside() { # inside ADDRESS COMMAND...: runs a command in the container, as the image's user
@@ -101,7 +101,7 @@ inside() { # inside ADDRESS COMMAND...: runs a command in the container, as the 
 inside 127.0.0.1:0 "${entrypoint[@]}" "${command[@]}" >"$state/stdout" 2>"$state/stderr" &
 runner=$!
 cleanup() {
-    kill "${service:-$runner}" 2>/dev/null || true # ended already, if all went well
+    kill "${service:-$runner}" 2>/dev/null || true # it has ended already if all checks have passed
     wait "$runner" || true
     store rm "$container" >/dev/null
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets on the toolchain of the workspace: fuzz/run.sh SECONDS [TARGET...]; without targets, every one.
-# FUZZ_SEED makes the order of cases the same each time; without it no two runs are.
+# FUZZ_SEED gives libFuzzer the same random numbers in each run; without it each run has its own.
 # Starts from fuzz/corpus/TARGET and keeps what it finds in target/fuzz-corpus/TARGET. Needs a C++ compiler.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,8 +14,8 @@ shift
 targets=("$@")
 [[ $# -gt 0 ]] || targets=(direct decode head metadata kernels files measure)
 
-# What cargo-fuzz passes, without the address sanitizer, which stable Rust does not have. Coverage is an option of LLVM's that
-# rustc takes from nightly toolchains only, unless it is told so. A target apart from the host's keeps it out of build scripts.
+# The flags of cargo-fuzz, without the address sanitizer, which stable Rust does not have. Coverage is an option of LLVM, which a
+# stable rustc accepts only with RUSTC_BOOTSTRAP. `--target` keeps the flags out of build scripts.
 host=$(rustc -vV | sed -n 's/^host: //p')
 flags=(-Cpasses=sancov-module)
 for option in level=4 inline-8bit-counters pc-table trace-compares; do
@@ -31,7 +31,7 @@ for target in "${targets[@]}"; do
     log=target/fuzz-$target.log
     mkdir -p "$found" "$crashes"
     printf '%s: %s s\n' "$target" "$seconds"
-    # A case of 25 s is a fault as well as a panic is.
+    # A case that takes 25 s fails the run, as one that panics does.
     if ! "target/fuzz/$host/release/$target" -max_total_time="$seconds" -timeout=25 -rss_limit_mb=4096 -max_len=4096 \
         -seed="${FUZZ_SEED:-0}" -print_final_stats=1 -artifact_prefix="$crashes/" "$found" "fuzz/corpus/$target" >"$log" 2>&1; then
         tail -n 60 "$log"

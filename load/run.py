@@ -43,7 +43,7 @@ def cpu_seconds(pid):
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    fields = stat.rpartition(")")[2].split()  # the program's name, in brackets, may hold spaces
+    fields = stat.rpartition(")")[2].split()  # the program's name, in brackets, may contain spaces
     user, system = int(fields[11]), int(fields[12])
     return (user + system) / os.sysconf("SC_CLK_TCK")
 
@@ -69,7 +69,7 @@ def percentile(report, wanted):
 
 
 def measure(name, pid, address, duration):
-    """Runs one configuration; prints its row and what went wrong, and returns whether nothing did."""
+    """Runs one configuration, prints its row and its errors, and returns whether all calls succeeded."""
     before = cpu_seconds(pid)
     report = run(name, address, duration)
     after = cpu_seconds(pid)
@@ -86,7 +86,7 @@ def measure(name, pid, address, duration):
 def main():
     parser = argparse.ArgumentParser(description="Loads the service with ghz.")
     parser.add_argument("--server", required=True, help="the evenkeel binary to start")
-    parser.add_argument("--duration", help="how long each configuration runs, such as 30s (default: as it says)")
+    parser.add_argument("--duration", help="how long each configuration runs, such as 30s (default: the duration in its file)")
     parser.add_argument("--short", action="store_const", const="1s", dest="duration", help="one second each")
     parser.add_argument("configurations", nargs="*", metavar="NAME", help=f"of {', '.join(CONFIGURATIONS)}")
     arguments = parser.parse_args()

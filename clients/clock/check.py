@@ -2,8 +2,8 @@
 
     python check.py --evenkeel PATH --faketime LIBRARY --folder FOLDER
 
-The folder has `first` and `second`, with a `cert.pem` that has signed itself and a `key.pem` each. Exits with 1 if
-something but the log has seen the clock jump.
+The folder has `first` and `second`, each with a self-signed `cert.pem` and its `key.pem`. Exits with 1 if anything but the
+times in the log has jumped with the clock.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def total(metrics: dict[str, float], name: str, *labels: str) -> float:
 
 
 class Stream:
-    """A call that has begun and sends when it is told to."""
+    """A call of MeasureGradients that has begun, and stays open until `end`."""
 
     def __init__(self, caller: Caller):
         self.messages = queue.SimpleQueue()
@@ -50,14 +50,14 @@ class Stream:
 
 
 def replace(folder: Path, source: Path) -> None:
-    """Puts another certificate in the place of the server's: its key first, as a half-done change."""
+    """Replaces the server's certificate: the key first, so that the server may find a change that is half done."""
     for name in ("key.pem", "cert.pem"):
         shutil.copy(source / name, folder / f"{name}.new")
         (folder / f"{name}.new").replace(folder / name)
 
 
 def silent_connection(server: Server) -> None:
-    """The server ends a connection that says nothing by the time that has passed, not by the clock."""
+    """The server closes a connection that sends nothing after the handshake timeout, whatever the wall clock does."""
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", server.port)) as silent:
         silent.settimeout(60)
@@ -131,7 +131,7 @@ def main() -> None:
         server.terminate()
         server.await_line("draining")
         server.set_clock(1)
-        time.sleep(1)  # in which a drain that looks at the clock would have been over
+        time.sleep(1)  # a drain by the wall clock would end in this second
         equal("the exit code before the last call has ended", server.process.poll(), None)
         stream.end()
         equal("the exit code", server.ended(), 0)

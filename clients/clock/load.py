@@ -1,4 +1,4 @@
-"""Calls with deadlines, all the time, whose answers are known."""
+"""A steady load of calls with deadlines, whose results are known."""
 
 import threading
 
@@ -7,12 +7,12 @@ import numpy as np
 
 import stubs
 
-# What each call may take. No call takes long: one that runs into it waits for a clock that was set.
+# The deadline of each call, in seconds. Calls are much shorter: one that reaches it waits for the clock that was set.
 DEADLINE = 30
 
 
 class Caller:
-    """What calls, over TLS and with a token."""
+    """A client that calls over TLS and with a token."""
 
     def __init__(self, port: int, certificate: bytes, token: str):
         self.pb, rpc = stubs.load()
@@ -37,7 +37,7 @@ class Caller:
 
 
 class Load:
-    """Threads that call until they are told to stop. What is wrong is kept and told."""
+    """Threads that call until `stop`. They keep errors and wrong results for the thread that waits."""
 
     def __init__(self, callers: list[Caller]):
         self.changed = threading.Condition()
@@ -49,7 +49,7 @@ class Load:
             thread.start()
 
     def run(self, caller: Caller, seed: int) -> None:
-        # From a few to the many that are computed by other threads.
+        # From few rows, which the serving thread computes, to many, which go to the compute threads.
         rows = np.random.default_rng(seed).standard_normal((4 ** (seed + 3), 128), np.float32)
         exact = rows.astype(np.float64)
         exact = (exact - exact.mean(1, keepdims=True)) / np.sqrt(exact.var(1, keepdims=True) + 1e-5)
@@ -72,7 +72,7 @@ class Load:
                 return
 
     def await_calls(self, count: int) -> None:
-        """Waits until so many more calls were answered, and fails if one was not, or not right."""
+        """Waits until `count` more calls have succeeded, and fails if a call fails or has a wrong result."""
         with self.changed:
             end = self.right + count
             if not self.changed.wait_for(lambda: self.right >= end or self.wrong, timeout=120):

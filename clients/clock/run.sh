@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets the clock of a serving evenkeel forward and back by a day, under load, and looks whether anything but the log sees
-# it. The machine's own clock stays as it is: libfaketime tells the server another time, as the kernel would.
+# Sets the clock of a serving evenkeel forward and back by a day, under load, and checks that only the times in the log jump.
+# The machine's own clock stays as it is: libfaketime gives the server another time.
 #
 # Needs Debian's package `libfaketime`, which it installs as root where it is not there, Go and Python 3.11. Installs
 # NumPy and grpcio into target/python, or into EVENKEEL_PYTHON_VENV.

@@ -15,7 +15,7 @@ HANDSHAKE_TIMEOUT = 5
 
 
 class Server:
-    """With TLS, a token and metrics."""
+    """A server with TLS, a token and metrics."""
 
     def __init__(self, evenkeel: str, faketime: str, folder: Path, cert: Path, key: Path, token: Path):
         self.clock = folder / "clock"
@@ -24,7 +24,8 @@ class Server:
             "LD_PRELOAD": faketime,
             "FAKETIME_TIMESTAMP_FILE": str(self.clock),
             "FAKETIME_NO_CACHE": "1",
-            # The kernel's monotonic clock does not jump either. The name has changed with the versions.
+            # Setting the clock of a machine does not change its monotonic clock either. The name of the variable depends on the
+            # version of libfaketime.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
         }
@@ -47,7 +48,7 @@ class Server:
         self.process = subprocess.Popen(command, env={**os.environ, **clock}, stdout=pipe, stderr=pipe, text=True)
         self.heard = threading.Condition()
         self.log = []
-        # How far the time of the newest line of the log is from this program's.
+        # By how many seconds the time of the newest line of the log is ahead of this program's.
         self.ahead = 0.0
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -62,13 +63,13 @@ class Server:
             ahead = datetime.fromisoformat(line["timestamp"]).timestamp() - datetime.now().timestamp()
             with self.heard:
                 self.ahead = ahead
-                # Calls are too many to be kept.
+                # There are too many lines of calls to keep them.
                 if said(line) != "call ended":
                     self.log.append(line)
                 self.heard.notify_all()
 
     def await_that(self, what: str, condition) -> None:
-        """Waits until `condition` holds, which is looked at with each line of the log. A minute is for what hangs."""
+        """Waits until `condition` holds, checked at each line of the log. The limit of a minute is for a machine that hangs."""
         with self.heard:
             if not self.heard.wait_for(condition, timeout=60):
                 raise AssertionError(f"{what}: not within a minute; {self.ahead:.0f} s ahead, log {self.log[-5:]}")
@@ -77,13 +78,13 @@ class Server:
         self.await_that(message, lambda: sum(message in said(line) for line in self.log) >= count)
 
     def set_clock(self, days: int) -> None:
-        """Sets the server's clock, so many days from the machine's."""
+        """Sets the server's clock to so many days after the machine's."""
         new = self.clock.with_suffix(".new")
         new.write_text(f"{days:+d}d\n" if days else "+0\n")
         new.replace(self.clock)
 
     def await_clock(self, days: int) -> None:
-        """Waits until the log has the clock that was set: without it nothing would have been tried."""
+        """Waits until a line of the log has the time that was set, which shows that libfaketime works."""
         self.await_that(f"a line {days} days ahead", lambda: abs(self.ahead - days * DAY) < DAY / 2)
 
     def metrics(self) -> dict[str, float]:

@@ -1,9 +1,9 @@
-"""What an OpenTelemetry Collector makes of evenkeel's traces and metrics, in plain text and over TLS.
+"""Checks the traces and metrics that an OpenTelemetry Collector receives from evenkeel, in plain text and over TLS.
 
     python check.py --evenkeel PATH --collector PATH --certificates FOLDER
 
-The folder has `cert.pem`, a certificate for localhost that has signed itself, and `key.pem`. Exits with 1 if something
-is not as docs/operations.md says.
+The folder has `cert.pem`, a self-signed certificate for localhost, and `key.pem`. Exits with 1 if something differs from
+docs/operations.md.
 """
 
 import argparse
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 import stubs  # noqa: E402
 
 SERVICE = "evenkeel.v1.TensorOpsService"
-# As in W3C's Trace Context: the trace, the span that calls, and that it is recorded.
+# The ids of the caller's trace and span: the example of W3C's Trace Context.
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 KIND_SERVER = 2
 OK, INVALID_ARGUMENT = "0", "3"
@@ -57,7 +57,7 @@ def equal(what: str, got, expected) -> None:
         raise AssertionError(f"{what}: {got!r} instead of {expected!r}")
 
 
-# What the spans say of the work, beside what every call of gRPC has.
+# The attributes of spans about the work, beside those of every call of gRPC.
 TIMES = ("evenkeel.queue_us", "evenkeel.compute_us")
 SIZES = ("evenkeel.received_bytes", "evenkeel.sent_bytes")
 WORK = {
@@ -74,7 +74,7 @@ def free_port() -> int:
 
 
 def await_port(port: int, process: subprocess.Popen) -> None:
-    """Waits until the process takes connections there. A minute is for a machine that hangs."""
+    """Waits until the process accepts connections. The limit of a minute is for a machine that hangs."""
     end = time.monotonic() + 60
     while True:
         try:
@@ -89,13 +89,13 @@ def await_port(port: int, process: subprocess.Popen) -> None:
 
 
 def attributes(of: dict) -> dict:
-    """Names and values; an integer is a text in JSON."""
+    """The attributes by name. OTLP's JSON has integers as strings."""
     return {pair["key"]: next(iter(pair["value"].values())) for pair in of.get("attributes", [])}
 
 
 @contextlib.contextmanager
 def serving(evenkeel: str, *flags: str):
-    """An evenkeel that sends soon; ends well, without a warning in its log."""
+    """Runs an evenkeel that sends its data soon, and checks that it ends with 0 and logs no warning."""
     soon = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
     command = [evenkeel, "serve", "--listen", "127.0.0.1:0", "--log-level", "warn", *flags]
     process = subprocess.Popen(command, env={**os.environ, **soon}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -109,7 +109,7 @@ def serving(evenkeel: str, *flags: str):
 
 
 def call(target: str) -> tuple[int, int]:
-    """One call with a parent, one without, one that is wrong; returns when, in nanoseconds."""
+    """Makes a call with a parent span, one without and one that is wrong. Returns begin and end, in nanoseconds."""
     pb, rpc = stubs.load()
     began = time.time_ns()
     with grpc.insecure_channel(target) as channel:
@@ -199,7 +199,7 @@ def main() -> None:
             sink.forget()
             with serving(arguments.evenkeel, *flags) as target:
                 began, ended = call(target)
-                # While it serves, not only when it ends.
+                # The server sends while it serves, and not only when it ends.
                 sink.await_that("three spans", lambda: len(sink.spans) >= 3)
                 sink.await_that("three counts", lambda: len(points(sink)) >= 3)
             check_spans(sink, began, ended)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Has an OpenTelemetry Collector take the traces and metrics of the release build, in plain text and over TLS, and looks
-# at what it makes of them.
+# Sends the traces and metrics of the release build to an OpenTelemetry Collector, in plain text and over TLS, and checks the
+# data that the collector forwards.
 #
 # Needs Go and Python 3.11. Installs the collector (.ci/install otelcol), and NumPy and grpcio into target/python, or
 # into EVENKEEL_PYTHON_VENV.

@@ -1,4 +1,4 @@
-"""Takes what the collector sends on: OTLP over HTTP, in JSON."""
+"""Receives the data that the collector forwards: OTLP over HTTP, in JSON."""
 
 import json
 import threading
@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Sink:
-    """Listens on a free port of loopback; `url` is where."""
+    """Listens on a free port of loopback, at `url`."""
 
     def __init__(self):
         self.changed = threading.Condition()
@@ -45,7 +45,7 @@ class Sink:
             self.spans, self.metrics = [], []
 
     def await_that(self, what: str, condition) -> None:
-        """Waits until `condition` holds. A minute is for a machine that hangs."""
+        """Waits until `condition` holds. The limit of a minute is for a machine that hangs."""
         with self.changed:
             if not self.changed.wait_for(condition, timeout=60):
                 raise AssertionError(f"{what}: not within a minute; spans {self.spans}, metrics {self.metrics}")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs all of h2spec, cases for the rules of HTTP/2 and HPACK, against a server that it builds: in plain text and over TLS.
-# Each case must pass; none may be skipped, and none be missing.
+# Runs all cases of h2spec, which check the rules of HTTP/2 and HPACK, against a server that this script builds: in plain text and
+# over TLS. Each case must pass; none may be skipped or missing.
 #
-# The server's largest frame is the protocol's own: h2spec takes 20 KiB for more than any server reads.
+# The server accepts frames of 16 KiB, the protocol's default: h2spec sends 20 KiB as a frame that is too large.
 #
 # Needs Go, which also makes the certificate. Installs h2spec.
 set -euo pipefail
@@ -10,9 +10,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . .ci/env.sh
 . clients/python/server.sh
 
-# What h2spec 2.2.1 has, with what it calls strict.
+# The number of cases of h2spec 2.2.1, with those of `--strict`.
 cases=146
-# In seconds, for an answer: a case that passes is over in milliseconds, but on a machine that hangs.
+# The limit for a response, in seconds. A case takes milliseconds; the limit is for a machine that hangs.
 patience=30
 
 # conforms WHAT FLAG...: runs the cases with these flags of h2spec.

@@ -19,11 +19,11 @@ import runner  # noqa: E402
 import stubs  # noqa: E402
 
 SERVICE = "evenkeel.v1.TensorOpsService"
-# What the descriptions prescribe: bytes of a large request, of the messages of a stream, and the special message.
+# The descriptions prescribe the bytes of a large request and of the messages of a stream, and the special message.
 LARGE = 271828
 STREAMED = (27182, 8, 1828, 45904)
 SPECIAL = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
-# For an answer that must come. No case is decided by it.
+# The limit for a response, in seconds: long enough that no case depends on it.
 PATIENCE = 60
 
 
@@ -96,7 +96,7 @@ class Cases:
         watch.cancel()
 
     def ping_pong(self) -> None:
-        # `list_services` is field 7, its answer field 6; the next question is asked when the last is answered.
+        # `list_services` is field 7, its response field 6. Each question is sent after the response to the one before.
         questions = SimpleQueue()
         answers = self.reflection()(iter(questions.get, None), timeout=PATIENCE)
         for _ in range(4):
@@ -154,7 +154,7 @@ class Cases:
         self.large_unary()
 
     def timeout_on_sleeping_server(self) -> None:
-        # The stream stays open, and nothing more comes.
+        # The stream stays open, and the server sends nothing more.
         call = self.raw("unary_stream", "/grpc.health.v1.Health/Watch")(b"", timeout=0.001)
         equal(refused(lambda: list(call)).code(), grpc.StatusCode.DEADLINE_EXCEEDED)
         self.large_unary()

@@ -2,7 +2,7 @@
 # Runs gRPC's interop cases that apply to any server from grpcio.
 #
 #   run.sh                       builds and starts a server on a free port, and stops it
-#   run.sh --target HOST:PORT    asks the server that listens there
+#   run.sh --target HOST:PORT    calls the server that listens there
 #
 # Needs Python 3.11. Installs NumPy and grpcio into target/python, or into EVENKEEL_PYTHON_VENV.
 set -euo pipefail

@@ -3,7 +3,7 @@
     pip install -r requirements-check.txt
     python check.py --target 127.0.0.1:50051
 
-The stubs are generated from the proto alone. One line for each check; exits with 1 if one fails.
+The stubs are generated from the proto alone. Prints one line for each check; exits with 1 if one fails.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from torch_reference import Report
 from wire import Wire
 
 DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
-# What each kind of normalization is called with, beside images and beside text (N, L, D).
+# The options of each kind of normalization, for images and for text (N, L, D).
 IMAGES = {"layer": {}, "batch": {}, "rms": {"eps": 1e-6}, "instance": {}, "group": {"groups": 1}, "l2": {}}
 TEXT = {
     "layer": {},
@@ -64,7 +64,7 @@ class Checks:
         return self.report.exit_code()
 
     def normalize(self, name: str, kind: str, x, weight, bias, options: dict) -> None:
-        """Both directions; the gradient of the output is the input itself, in reverse."""
+        """Checks both directions. The gradient of the output is the input itself, in reverse."""
         fields = dict(
             kind=getattr(self.pb, f"NORM_KIND_{kind.upper()}"),
             weight=self.wire.encode(weight),

@@ -20,13 +20,13 @@ from torch_reference import Report
 
 
 def read(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a .npy or .safetensors file by name; a .npy file's only one has none."""
+    """The tensors of a .npy or .safetensors file by name; the one tensor of a .npy file has the empty name."""
     return {"": torch.from_numpy(np.load(path))} if path.suffix == ".npy" else load_file(path)
 
 
 def normalize(report: Report, inputs: dict, outputs: dict, arguments) -> None:
     for name, x in inputs.items():
-        # RMS has another default.
+        # The default of eps is another one for RMS.
         default = torch.finfo(torch.float64 if x.dtype == torch.float64 else torch.float32).eps
         eps = default if arguments.eps is None and arguments.kind == "rms" else arguments.eps
         options = {"eps": eps, "groups": arguments.groups, "channel_axis": arguments.channel_axis}

@@ -1,8 +1,8 @@
-"""Cases that are methods of an object, one after the other."""
+"""Runs cases, which are methods of an object, one after the other."""
 
 
 def run(cases: object, names: list[str]) -> int:
-    """Runs the methods of these names and says how each ended; the exit code: 1 if one failed."""
+    """Runs the methods of these names and prints how each ended. Returns the exit code: 1 if one failed."""
     failed = 0
     for name in names:
         try:

@@ -1,6 +1,6 @@
-# What the scripts that call a server from Python share; sourced, at the top of the checkout.
+# Functions that the scripts of the other folders share; sourced in the root of the checkout.
 
-# Servers are on this machine: gRPC's libraries would ask a proxy for them if one is set.
+# Servers are on this machine, and gRPC's libraries must not go through a proxy if one is set.
 export no_proxy=${no_proxy:+$no_proxy,}localhost,127.0.0.1
 export NO_PROXY=$no_proxy
 
@@ -8,7 +8,7 @@ scratch=$(mktemp -d)
 server=
 trap '[[ -z $server ]] || kill "$server" 2>/dev/null || true; rm -rf "$scratch"' EXIT
 
-# arguments [--target HOST:PORT]: sets `target` to what a script was told to call; empty: a server of its own.
+# arguments [--target HOST:PORT]: sets `target` to the server that the script is to call; empty: the script starts its own.
 arguments() {
     target=
     case "${1-}" in
@@ -18,7 +18,8 @@ arguments() {
     esac
 }
 
-# environment REQUIREMENTS: sets `python`, with what the file lists. It is in target/python, or EVENKEEL_PYTHON_VENV.
+# environment REQUIREMENTS: sets `python` to a Python with the packages that the file lists, in target/python or
+# EVENKEEL_PYTHON_VENV.
 environment() {
     local venv=${EVENKEEL_PYTHON_VENV:-target/python}
     [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
@@ -26,7 +27,7 @@ environment() {
     "$python" -m pip install --quiet --disable-pip-version-check --requirement "$1"
 }
 
-# self_signed FOLDER HOST: makes cert.pem, which has signed itself, and key.pem there, with Go's own program.
+# self_signed FOLDER HOST: makes a self-signed cert.pem and its key.pem in the folder, with Go's own program.
 self_signed() {
     local generate
     generate=$(go env GOROOT)/src/crypto/tls/generate_cert.go
@@ -42,11 +43,11 @@ serve() {
     EVENKEEL_LOG_LEVEL=warn "$evenkeel" serve --listen 127.0.0.1:0 "$@" >"$scratch/stdout" &
     server=$!
     local line
-    read -r line <"$scratch/stdout" # no end of waiting but the server's own end
+    read -r line <"$scratch/stdout" # waits until the server prints its address, or ends
     target=${line#listening on }
 }
 
-# stop: ends the server as an operator would, and fails if it does not end well.
+# stop: ends the server with SIGTERM, as an operator would, and fails if its exit code is not 0.
 stop() {
     kill -TERM "$server"
     wait "$server"

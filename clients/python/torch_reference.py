@@ -1,4 +1,4 @@
-"""What PyTorch and NumPy answer to the calls of the checks, and how far an answer is from that."""
+"""The results of PyTorch and NumPy for the calls of the checks, and the distance of a response from them."""
 
 import math
 
@@ -44,7 +44,7 @@ def keep(p: float, seed: int, offset: int, n: int) -> np.ndarray:
 
 
 def dropout(kind: str, x: torch.Tensor, p: float, seed: int, offset: int, backward: bool = False) -> torch.Tensor:
-    """In float64, with one draw for each element, or for each (n, c)."""
+    """The output, or with `backward` the gradient of the input, in float64, with one draw for each element or each (n, c)."""
     by_channel = kind in ("channel", "feature_alpha")
     draws = math.prod(x.shape[:2]) if by_channel else x.numel()
     mask = torch.from_numpy(keep(p, seed, offset, draws).repeat(x.numel() // draws)).reshape(x.shape)
@@ -57,7 +57,7 @@ def dropout(kind: str, x: torch.Tensor, p: float, seed: int, offset: int, backwa
 
 
 def clip_norm(gradients: dict[str, torch.Tensor], threshold: float, norm_type: float = 2.0) -> float:
-    """Clips in place; the norm before."""
+    """Clips in place, and returns the norm before that."""
     return torch.nn.utils.clip_grad_norm_(parameters(gradients), threshold, norm_type).item()
 
 
@@ -97,7 +97,7 @@ class Report:
         print(f"{'ok  ' if passed else 'FAIL'} {name}: {details}")
 
     def same(self, name: str, got, expected) -> None:
-        """Equal to the bit, or as Python values."""
+        """Checks that tensors, or Python values, are equal."""
         equal = torch.equal(got, expected) if isinstance(got, torch.Tensor) else got == expected
         self.line(name, equal, "the same" if equal else "not the same")
 
@@ -105,16 +105,17 @@ class Report:
         self.line(name, math.isclose(got, expected, rel_tol=rtol), f"{got!r}, expected {expected!r} within {rtol:g}")
 
     def tensor(self, name: str, got: torch.Tensor, exact: torch.Tensor, own: torch.Tensor | None = None) -> None:
-        """Within one unit of `exact`, float64, rounded to the dtype; within a looser tolerance of PyTorch's `own`.
+        """Checks that `got` is within one unit in the last place of `exact`, which is float64 and rounded to the dtype, and within a
+        looser tolerance of `own`, PyTorch's result in the dtype.
 
-        The unit is for PyTorch, whose conversion from float64 to a half type goes through float32.
+        PyTorch needs the one unit: its conversion from float64 to a half type goes through float32 and rounds twice.
         """
         expected = exact.detach().to(got.dtype)
         if got.shape != expected.shape:
             return self.line(name, False, f"shape {tuple(got.shape)}, expected {tuple(expected.shape)}")
         if not (got.isfinite().all() and expected.isfinite().all()):
             return self.line(name, False, "not finite, which no tensor of these checks may be")
-        # Where terms cancel, what is left of them has the precision of the largest in float64, not of itself.
+        # Where terms cancel, float64 has the precision of the largest term, and not that of the small result.
         scale = exact.detach().abs().max().item() or 1.0
         far = (got.double() - expected.double()).abs() > 2.0**-40 * scale
         distance = ulps(got[far], expected[far]) if far.any() else 0

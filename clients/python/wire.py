@@ -15,7 +15,7 @@ class Wire:
         self.dtypes = {number: dtype for dtype, number in self.data_types.items()}
 
     def encode(self, tensor: torch.Tensor | None, name: str = ""):
-        """None stays None, which protobuf takes for an unset field. This machine is taken to be little-endian."""
+        """None stays None, which protobuf takes for an unset field. The machine must be little-endian."""
         if tensor is None:
             return None
         data = tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()

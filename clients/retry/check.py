@@ -1,5 +1,5 @@
-"""Has grpcio's own retry policy meet a server that refuses calls: what is refused because the server is overloaded is tried
-again after the delay that the server asks for, what is too large never is.
+"""Runs grpcio's own retry policy against a server that refuses calls: the client repeats a call that is refused because of
+overload after the delay that the server asks for, and never repeats one that is too large.
 
     python check.py --target HOST:PORT --metrics HOST:PORT
 
@@ -23,20 +23,20 @@ import stubs  # noqa: E402
 
 LIMIT = 1 << 20
 IN_FLIGHT = 2 << 20
-# The elements of a call that there is no memory for while it is held.
+# The number of elements of a call for which the server has no memory while it is held.
 SMALL = 60_000
 # In seconds.
 PUSHBACK = 0.1
-# Longer than anything here takes. What waits for it has not heard of the delay that the server asks for.
+# Longer than anything here takes: a client that waits for it has ignored the delay that the server asks for.
 NEVER = 3600
-# For a machine that hangs.
+# The limit of all waits, in seconds, for a machine that hangs.
 PATIENCE = 120
-# What holds the memory calls another method than what is tried again, whose calls are counted.
+# The calls that hold the memory are of another method, since those of Dropout are counted.
 HOLDING = "/evenkeel.v1.TensorOpsService/ClipGradients"
 
 
 class Held:
-    """The server's memory, taken by messages whose last byte is not sent: HTTP/2 by hand, for grpcio sends whole ones."""
+    """Holds the server's memory by messages that are not sent to their end: HTTP/2 by hand, since grpcio sends whole messages."""
 
     DATA, HEADERS, SETTINGS, WINDOW_UPDATE = 0, 1, 4, 8
 
@@ -54,9 +54,9 @@ class Held:
         # Literals that are not indexed.
         headers = b"".join(b"\0" + self.text(name) + self.text(value) for name, value in fields.items())
         self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + self.frame(self.SETTINGS, 0, 0, b""))
-        # So many bytes of the first frames fit every window.
+        # A first frame of this size fits every window.
         first = struct.pack(">BI", 0, len(message)) + message[:1000]
-        # Together more than there is: those that are refused do not matter.
+        # Together the messages need more memory than there is; it does not matter that some are refused.
         for stream in range(1, 2 * (2 * IN_FLIGHT // len(message)), 2):
             self.socket.sendall(self.frame(self.HEADERS, 4, stream, headers) + self.frame(self.DATA, 0, stream, first))
 
@@ -105,7 +105,7 @@ class Checks:
         config = {"methodConfig": [{"name": [{"service": "evenkeel.v1.TensorOpsService"}], "retryPolicy": policy}]}
         options = [
             ("grpc.service_config", json.dumps(config)),
-            # A call of more than this, by default 256 KiB, is never tried again, whatever the server says.
+            # The client never repeats a call with more bytes than this, by default 256 KiB, whatever the server says.
             ("grpc.per_rpc_retry_buffer_size", 8 * LIMIT),
             ("grpc.max_receive_message_length", 8 * LIMIT),
         ]
@@ -120,7 +120,7 @@ class Checks:
             return code, self.attempts() - before, took
 
     def overloaded(self) -> None:
-        """All attempts are made, each after the server's delay, though the policy would wait for an hour."""
+        """The client makes all attempts, each after the server's delay, though the policy would wait for an hour."""
         request = self.dropout(SMALL)
         began = time.monotonic()
         while time.monotonic() - began < PATIENCE:
@@ -136,7 +136,7 @@ class Checks:
         raise AssertionError("the server is never overloaded")
 
     def too_large(self) -> None:
-        """Neither a request nor an answer that is too large is tried again, though the policy would do so at once."""
+        """The client does not repeat a call whose request or response is too large, though the policy would do so at once."""
         for what, request in [
             ("a request above the limit", self.dropout(LIMIT // 4)),
             ("an answer above the limit", self.dropout(LIMIT // 4 - 1000, return_mask=True)),

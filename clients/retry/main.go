@@ -1,5 +1,5 @@
-// Has grpc-go's own retry policy meet a server that refuses calls: what is refused because the server is overloaded is
-// tried again after the delay that the server asks for, what is too large never is.
+// Runs grpc-go's own retry policy against a server that refuses calls: the client repeats a call that is refused because of
+// overload after the delay that the server asks for, and never repeats one that is too large.
 //
 //	go run . --target HOST:PORT
 //
@@ -35,12 +35,12 @@ const (
 	method   = "/evenkeel.v1.TensorOpsService/Dropout"
 	limit    = 1 << 20
 	inFlight = 2 << 20
-	// The elements of a call that there is no memory for while it is held.
+	// The number of elements of a call for which the server has no memory while it is held.
 	small    = 60_000
 	pushback = 100 * time.Millisecond
-	// Longer than anything here takes. What waits for it has not heard of the delay that the server asks for.
+	// Longer than anything here takes: a client that waits for it has ignored the delay that the server asks for.
 	never = time.Hour
-	// For a machine that hangs.
+	// The limit of all waits, for a machine that hangs.
 	patience = 2 * time.Minute
 )
 
@@ -54,7 +54,7 @@ func (raw) Unmarshal(data []byte, message any) error {
 }
 func (raw) Name() string { return "proto" }
 
-// dropout is a DropoutRequest that keeps a float32 tensor of so many elements, and asks for the mask if told to.
+// dropout is a DropoutRequest that keeps all of a float32 tensor of so many elements, and asks for the mask if mask is set.
 func dropout(elements int, mask bool) []byte {
 	var tensor []byte
 	tensor = protowire.AppendTag(tensor, 2, protowire.VarintType) // dtype
@@ -76,11 +76,11 @@ func dropout(elements int, mask bool) []byte {
 	return protowire.AppendBytes(request, tensor)
 }
 
-// attempts notes when each attempt of a call begins; `before` is called before it is made, if it is set.
+// attempts notes when each attempt of a call begins, and calls `before`, if it is set, before the attempt is sent.
 type attempts struct {
 	mutex  sync.Mutex
 	begun  []time.Time
-	before func(attempt int) // of the call, from 1
+	before func(attempt int) // attempts count from 1
 }
 
 func (a *attempts) HandleRPC(_ context.Context, event stats.RPCStats) {
@@ -110,7 +110,7 @@ func call(target string, request []byte, most int, backoff time.Duration, counte
 	conn, err := grpc.NewClient(target,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultServiceConfig(policy),
-		// A call of more than this, by default 256 KiB, is never tried again, whatever the server says.
+		// The client never repeats a call with more bytes than this, by default 256 KiB, whatever the server says.
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{}), grpc.MaxRetryRPCBufferSize(8*limit)),
 		grpc.WithStatsHandler(counted))
 	if err != nil {
@@ -123,7 +123,7 @@ func call(target string, request []byte, most int, backoff time.Duration, counte
 	return conn.Invoke(ctx, method, &request, &answer)
 }
 
-// hold takes the server's memory with messages whose last byte is not sent; the function it returns gives it back.
+// hold takes the server's memory with messages whose last byte is not sent; release gives the memory back.
 func hold(target string) (release func(), err error) {
 	transport := &http2.Transport{
 		AllowHTTP: true,
@@ -133,7 +133,7 @@ func hold(target string) (release func(), err error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	release = func() { cancel(); transport.CloseIdleConnections() }
-	// Together more than there is: those that are refused do not matter.
+	// Together the messages need more memory than there is; it does not matter that some are refused.
 	message := dropout(small, false)
 	for range 2 * inFlight / len(message) {
 		reader, writer := io.Pipe()
@@ -157,7 +157,7 @@ func hold(target string) (release func(), err error) {
 	return release, nil
 }
 
-// once makes a call that no policy repeats.
+// once makes a call without a retry policy.
 func once(target string) error {
 	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
@@ -178,8 +178,8 @@ func expect(what string, err error, code codes.Code, counted *attempts, count in
 	return nil
 }
 
-// meets makes calls with this policy, while the memory is held, until one has met the overload: at first there may be room,
-// and a call that is served proves nothing.
+// meets makes calls with a retry policy, while the memory is held, until one was refused because of overload: at first there may
+// be room, and a call that succeeds at once proves nothing.
 func meets(target string, before func(release func(), attempt int)) (*attempts, error) {
 	for began := time.Now(); time.Since(began) < patience; {
 		release, err := hold(target)
@@ -196,7 +196,7 @@ func meets(target string, before func(release func(), attempt int)) (*attempts, 
 	return nil, errors.New("the server is never overloaded")
 }
 
-// overloaded: all attempts are made, each after the server's delay, though the policy would wait for an hour.
+// overloaded: the client makes all attempts, each after the server's delay, though the policy would wait for an hour.
 func overloaded(target string) error {
 	counted, err := meets(target, func(func(), int) {})
 	for err == nil { // there was room after all
@@ -223,7 +223,7 @@ func recovered(target string) error {
 			return
 		}
 		release()
-		// The second attempt is not made before a call on another connection has been served.
+		// The second attempt waits until a call on another connection has succeeded.
 		for once(target) != nil {
 		}
 	})
@@ -233,7 +233,7 @@ func recovered(target string) error {
 	return expect("recovered", err, codes.OK, counted, 2)
 }
 
-// tooLarge: neither a request nor an answer that is too large is tried again, though the policy would do so at once.
+// tooLarge: the client does not repeat a call whose request or response is too large, though the policy would do so at once.
 func tooLarge(target string) error {
 	requests := map[string][]byte{
 		"a request above the limit": dropout(limit/4, false),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Has the retry policies of grpc-go and grpcio, as they are, meet a server that is overloaded or gets what is too large. Builds
-# and starts one on a free port with little memory, and stops it.
+# Runs the retry policies of grpc-go and grpcio against a server that is overloaded or gets messages that are too large. Builds
+# and starts a server with little memory on a free port, and stops it.
 #
 # Needs Go and Python 3.11. Installs NumPy and grpcio into target/python, or into EVENKEEL_PYTHON_VENV.
 set -euo pipefail
@@ -9,10 +9,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . clients/python/server.sh
 
 environment clients/python/requirements.txt
-# `info` is the level that tells where the metrics are. A line for each call comes with it.
+# At the level `info` the log has the address of the metrics, and also a line for each call.
 serve --log-level info --max-message-bytes $((1 << 20)) --max-bytes-in-flight $((2 << 20)) \
     --metrics-listen 127.0.0.1:0 2>"$scratch/log"
-# The log is written by a thread of its own, after the line on standard output that `serve` has waited for.
+# `serve` waits for the line on standard output. Another thread writes the log, maybe later.
 metrics=
 for _ in $(seq 300); do
     metrics=$(sed -n 's/.*serving metrics address=//p' "$scratch/log")

@@ -2,7 +2,7 @@
 
     python calls.py --target 127.0.0.1:50051 --certificates FOLDER CASE...
 
-The folder is what certificates.sh has made. One line for each case, by its method's name; exits with 1 if one fails.
+certificates.sh has made the folder. Prints one line for each case, by its method's name; exits with 1 if one fails.
 """
 
 import argparse
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 import runner  # noqa: E402
 import stubs  # noqa: E402
 
-# For an answer that must come. No case is decided by it.
+# The limit for a response, in seconds: long enough that no case depends on it.
 PATIENCE = 60
 Code = grpc.StatusCode
 
@@ -30,7 +30,7 @@ class Cases:
         self.pb, self.rpc = stubs.load()
 
     def channel(self, authority: str, client: str | None = None, token: str | None = None, name: str | None = None):
-        """A connection of its own that trusts this authority, shows this client's certificate and sends this token."""
+        """A new connection that trusts this authority, presents this client's certificate and sends this token."""
         read = lambda file: (self.certificates / file).read_bytes()  # noqa: E731
         identity = (read(f"{client}.key"), read(f"{client}.pem")) if client else (None, None)
         credentials = grpc.ssl_channel_credentials(read(f"{authority}.pem"), *identity)
@@ -42,7 +42,7 @@ class Cases:
         return grpc.secure_channel(self.target, credentials, options)
 
     def normalize(self, channel) -> None:
-        """One call, whose numbers are those of NumPy in float64, rounded once."""
+        """Makes one call, and compares its numbers with NumPy's in float64, rounded once."""
         x = np.arange(24, dtype="<f4").reshape(4, 6) ** 2
         request = self.pb.NormalizeRequest(
             kind=self.pb.NORM_KIND_LAYER,
@@ -93,7 +93,7 @@ class Cases:
         self.refused(self.channel("root", client="client", token="third"), Code.UNAUTHENTICATED, "token")
 
     def reloaded(self) -> None:
-        """A certificate of another authority takes the place of the server's, which is not started again."""
+        """Replaces the server's certificate by one of another authority, without a restart."""
         old = self.channel("root")
         self.normalize(old)
         for new, file in (("next.pem", "server.pem"), ("next.key", "server.key")):
@@ -108,7 +108,7 @@ class Cases:
                 if time.monotonic() > until:
                     raise
         self.refused(self.channel("root"), Code.UNAVAILABLE, "CERTIFICATE_VERIFY_FAILED")
-        # By the connection that there was: another one this channel would not trust.
+        # The old connection goes on: this channel would not trust the new certificate.
         self.normalize(old)
 
 

@@ -1,4 +1,4 @@
-# Makes certificates with `openssl` in the folder it is sourced for, in `$certificates`.
+# Makes certificates with `openssl` in the folder `$certificates`; sourced.
 
 # request NAME COMMON-NAME KEY-OPTION...: a key and a request for a certificate.
 request() {
@@ -8,7 +8,7 @@ request() {
         -out "$certificates/$name.csr" 2>/dev/null
 }
 
-# signed NAME BY EXTENSION...: the certificate that BY signs for what NAME has requested.
+# signed NAME BY EXTENSION...: the certificate that BY signs for the request of NAME.
 signed() {
     local name=$1 by=$2
     shift 2
@@ -16,7 +16,7 @@ signed() {
         -CAcreateserial -extfile <(printf '%s\n' "$@") -out "$certificates/$name.pem" 2>/dev/null
 }
 
-# authority NAME: one that has signed itself.
+# authority NAME: a self-signed authority.
 authority() {
     openssl req -x509 -nodes -days 1 -subj "/CN=$1" -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 \
         -addext keyUsage=critical,keyCertSign -keyout "$certificates/$1.key" -out "$certificates/$1.pem" 2>/dev/null
@@ -29,7 +29,7 @@ authority root
 authority other
 authority clients
 
-# What the server shows first: signed by one that the root has signed, and sent with it. Elliptic curves.
+# The server's first certificate: signed by an intermediate, which the root has signed and which is sent along. Elliptic curves.
 request between "between root and server" "${elliptic[@]}"
 signed between root basicConstraints=critical,CA:TRUE,pathlen:0 keyUsage=critical,keyCertSign
 request leaf server "${elliptic[@]}"
@@ -37,12 +37,12 @@ signed leaf between "$here_and_named" extendedKeyUsage=serverAuth
 cat "$certificates"/{leaf,between}.pem >"$certificates/server.pem"
 cp "$certificates/leaf.key" "$certificates/server.key"
 
-# What takes its place: of another authority, with RSA, and the key in the older form.
+# The certificate that replaces it: of another authority, with RSA, and with the key in the older format.
 request next server rsa:2048
 signed next other "$here_and_named" extendedKeyUsage=serverAuth
 openssl rsa -traditional -in "$certificates/next.key" -out "$certificates/next.key" 2>/dev/null
 
-# Clients: one that is known, one that is not.
+# Client certificates: one of the authority that the server trusts, and one of another.
 for name in client stranger; do
     request $name $name "${elliptic[@]}"
 done

@@ -1,8 +1,8 @@
 # Shakes hands with `openssl s_client`; sourced.
 
-# shakes EXPECTED WHAT FLAG...: what openssl says of a handshake has EXPECTED in it, and it ends well or not as EXPECTED has
-# it: `refused: WORDS` not. It stays until the server hangs up, if it is to be refused, since TLS 1.3 refuses a client's
-# certificate only after the handshake.
+# shakes EXPECTED WHAT FLAG...: checks that openssl's output about a handshake has EXPECTED in it and that openssl succeeds, or, if
+# EXPECTED is `refused: WORDS`, that the output has WORDS in it and openssl fails. In the latter case openssl waits until the
+# server closes the connection, since TLS 1.3 refuses a client's certificate only after the handshake.
 shakes() {
     local expected=$1 what=$2 status=0 words=${1#refused: } said
     shift 2
@@ -17,7 +17,7 @@ shakes() {
     echo "ok      $what"
 }
 
-# What a server with TLS and no more does.
+# The handshakes of a server with TLS that asks for no certificate.
 tls_handshakes() {
     local trusted=(-CAfile "$certificates/root.pem" -verify_ip 127.0.0.1 -alpn h2)
     shakes "Verification: OK" "the certificate is of the root, by way of the one between" "${trusted[@]}"
@@ -34,7 +34,7 @@ tls_handshakes() {
         -CAfile "$certificates/root.pem" -verify_hostname other.example -alpn h2
 }
 
-# What a server that asks for a certificate does.
+# The handshakes of a server that requires a client certificate.
 mutual_handshakes() {
     local trusted=(-CAfile "$certificates/root.pem" -verify_ip 127.0.0.1 -alpn h2)
     local known=(-cert "$certificates/client.pem" -key "$certificates/client.key")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Has the server's TLS seen by others: handshakes by OpenSSL's s_client, calls by grpcio, with certificates that `openssl`
-# makes. Builds and starts servers on free ports: one with TLS, whose certificate changes under way, and one with mutual TLS
-# and tokens.
+# Checks the server's TLS with other implementations: handshakes by OpenSSL's s_client, calls by grpcio, with certificates that
+# `openssl` makes. Builds and starts servers on free ports: one with TLS, whose certificate is replaced while it runs, and one with
+# mutual TLS and tokens.
 #
 # Needs openssl 3 and Python 3.11. Installs NumPy and grpcio into target/python, or into EVENKEEL_PYTHON_VENV.
 set -euo pipefail
@@ -16,11 +16,11 @@ mkdir "$certificates"
 . $here/handshakes.sh
 
 calls() { # calls CASE...
-    # Refused handshakes are asked for: grpcio need not report them.
+    # The cases cause handshakes that fail on purpose, so grpcio need not report them.
     GRPC_VERBOSITY=NONE "$python" $here/calls.py --target "$target" --certificates "$certificates" "$@"
 }
 
-# What a container's health check does.
+# Runs the health check of a container.
 health() {
     "$evenkeel" health --server "https://$target" --tls-ca "$certificates/root.pem" "$@" >/dev/null
     echo "ok      evenkeel health $*" | sed "s|$certificates/||g"

@@ -1,10 +1,10 @@
-// Fetches as a browser does for a page of some origin: it asks before it sends what a page may not send unasked, and
-// keeps from the page what the server does not let it read.
+// Fetches as a browser does for a page of some origin: it sends a preflight before a request that needs one (CORS), and hides
+// from the page the headers that the server does not expose.
 
-/** What a page may send unasked (the Fetch standard's safelist), if the content type is a form's. */
+/** Headers that a page may send without a preflight (the Fetch standard's safelist), and content types. */
 const UNASKED = new Set(["accept", "accept-language", "content-language"]);
 const FORMS = new Set(["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"]);
-/** What a page may read without being let. */
+/** Headers of a response that a page may read even if the server does not expose them. */
 const READABLE = new Set(["cache-control", "content-language", "content-length", "content-type", "expires"]);
 
 const list = (text) => new Set((text ?? "").toLowerCase().split(",").map((name) => name.trim()).filter(Boolean));

@@ -1,4 +1,4 @@
-// The contract as the descriptors have it, which the repository keeps: nothing has to be generated.
+// The contract, read from the descriptors in the repository, so that no code has to be generated.
 import { readFileSync } from "node:fs";
 import { createFileRegistry, fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
@@ -21,7 +21,7 @@ export const tensor = (shape, elements) => {
   return { dtype: FLOAT32, shape: shape.map(BigInt), data };
 };
 
-/** The elements of one. */
+/** The elements of a float32 tensor. */
 export const elements = ({ data }) => {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   return Array.from({ length: data.byteLength / 4 }, (_, index) => view.getFloat32(index * 4, true));

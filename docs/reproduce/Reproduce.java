@@ -45,8 +45,8 @@ public final class Reproduce {
     }
 
     /**
-     * As `mask` of a DropoutResponse: bit i % 8 of byte i / 8, from the lowest; the last byte is padded with 0. A program
-     * in a hurry makes each block once, for its eight draws.
+     * The bytes of `mask` in a DropoutResponse: bit i % 8 of byte i / 8, from the lowest; the last byte is padded with 0. A
+     * faster program makes each block once, for its eight draws.
      */
     static byte[] maskBytes(double p, long seed, long offset, int n) {
         byte[] mask = new byte[(n + 7) / 8];
@@ -58,11 +58,11 @@ public final class Reproduce {
         return mask;
     }
 
-    /** The NormPartial of order 2; `sum` is that of the squares of the finite elements, in units of 2^-2148. */
+    /** The NormPartial of order 2; `sum` is the sum of the squares of the finite elements, in units of 2^-2148. */
     record Partial(long elements, long nan, long infinite, BigInteger sum) {
         static final Partial NOTHING = new Partial(0, 0, 0, BigInteger.ZERO);
 
-        /** With one more element. A float becomes a double without rounding. */
+        /** The partial with one more element. A float becomes a double without rounding. */
         Partial plus(double x) {
             if (Double.isNaN(x)) {
                 return merge(new Partial(1, 1, 0, BigInteger.ZERO));
@@ -80,13 +80,13 @@ public final class Reproduce {
             return merge(new Partial(1, 0, 0, units.multiply(units)));
         }
 
-        /** With the elements of another partial. */
+        /** The partial with the elements of another as well. */
         Partial merge(Partial other) {
             return new Partial(
                     elements + other.elements, nan + other.nan, infinite + other.infinite, sum.add(other.sum));
         }
 
-        /** The sum as it travels: little-endian, no zeros at the end. */
+        /** The sum as in a message: little-endian, no zeros at the end. */
         byte[] sumBytes() {
             byte[] bytes = new byte[(sum.bitLength() + 7) / 8];
             byte[] bigEndian = sum.toByteArray(); // may have a leading zero, for a sign
@@ -116,14 +116,14 @@ public final class Reproduce {
             if (nearer > 0 || nearer == 0 && mantissa % 2 == 1) {
                 mantissa++;
             }
-            // In the bits of a double the exponent lies above the mantissa, whose highest bit, which is left out there,
-            // adds 1 to it. So this is right for subnormal numbers, for a carry into the next power of two, and into
-            // infinity.
+            // In the bits of a double the exponent lies above the mantissa without its highest bit. Adding the mantissa with
+            // that bit adds 1 to the exponent. So the sum is right for subnormal numbers, and for a carry into the next power
+            // of two or into infinity.
             return Double.longBitsToDouble(((long) shift << 52) + mantissa);
         }
     }
 
-    /** `float32:` or `float64:` and the bits, in hexadecimal. */
+    /** The number that is written as `float32:` or `float64:` and its bits, in hexadecimal. */
     static double number(String text) {
         String digits = text.substring(text.indexOf(':') + 1);
         return text.startsWith("float32")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the three programs of this folder on cases.txt and compares what they print with a server, byte by byte.
+# Runs the three programs of this folder on cases.txt and compares their output with a server's results, byte by byte.
 #
 #   check.sh                       builds and starts a server on a free port, and stops it
-#   check.sh --target HOST:PORT    asks the server that listens there
+#   check.sh --target HOST:PORT    calls the server that listens there
 #
 # Needs Python 3.11, Go 1.22 and Java 17. Installs NumPy and grpcio into target/python, or into EVENKEEL_PYTHON_VENV.
 set -euo pipefail

@@ -1,8 +1,8 @@
-"""Compares what the programs of this folder printed with each other and with a running evenkeel, byte by byte.
+"""Compares the outputs of the programs of this folder with the results of a running evenkeel, byte by byte.
 
     python compare.py --target HOST:PORT CASES PRINTED PRINTED...
 
-One line for each comparison; exits with 1 if one fails.
+Prints one line for each comparison; exits with 1 if one fails.
 """
 
 import argparse
@@ -60,7 +60,7 @@ class Server:
 
 
 def tensors(elements: tuple[str, ...]) -> list:
-    """Neighbours of one dtype are a tensor."""
+    """Tensors of the elements: neighbours of the same dtype are one tensor."""
     made = []
     for name, group in itertools.groupby((element.split(":") for element in elements), key=lambda pair: pair[0]):
         dtype, size = DTYPES[name]

@@ -44,7 +44,7 @@ func keep(p float64, seed, i uint64) bool {
 }
 
 // maskBytes is `mask` of a DropoutResponse: bit i%8 of byte i/8, from the lowest; the last byte is padded with 0.
-// A program in a hurry makes each block once, for its eight draws.
+// A faster program makes each block once, for its eight draws.
 func maskBytes(p float64, seed, offset uint64, n int) []byte {
 	mask := make([]byte, (n+7)/8)
 	for i := range n {
@@ -55,7 +55,7 @@ func maskBytes(p float64, seed, offset uint64, n int) []byte {
 	return mask
 }
 
-// partial is the NormPartial of order 2. Its sum is that of the squares of the finite elements, in units of 2^-2148.
+// partial is the NormPartial of order 2. Its sum is the sum of the squares of the finite elements, in units of 2^-2148.
 type partial struct {
 	elements, nan, infinite uint64
 	sum                     big.Int
@@ -88,7 +88,7 @@ func (p *partial) merge(other *partial) {
 	p.sum.Add(&p.sum, &other.sum)
 }
 
-// sumBytes is the sum as it travels: little-endian, no zeros at the end.
+// sumBytes is the sum as in a message: little-endian, no zeros at the end.
 func (p *partial) sumBytes() []byte {
 	bytes := p.sum.Bytes() // big-endian, no zeros at the start
 	slices.Reverse(bytes)
@@ -115,8 +115,9 @@ func (p *partial) norm() float64 {
 	if nearer > 0 || nearer == 0 && mantissa%2 == 1 {
 		mantissa++
 	}
-	// In the bits of a float64 the exponent lies above the mantissa, whose highest bit, which is left out there, adds 1
-	// to it. So this is right for subnormal numbers, for a carry into the next power of two, and into infinity.
+	// In the bits of a float64 the exponent lies above the mantissa without its highest bit. Adding the mantissa with that
+	// bit adds 1 to the exponent. So the sum is right for subnormal numbers, and for a carry into the next power of two or
+	// into infinity.
 	return math.Float64frombits(uint64(shift)<<52 + mantissa)
 }
 

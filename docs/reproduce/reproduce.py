@@ -24,7 +24,7 @@ def keep(p: float, seed: int, offset: int, n: int) -> np.ndarray:
 
 
 def mask_bytes(kept: np.ndarray) -> bytes:
-    """As `mask` of a DropoutResponse: bit i % 8 of byte i / 8, from the lowest; the last byte is padded with 0."""
+    """The bytes of `mask` in a DropoutResponse: bit i % 8 of byte i / 8, from the lowest; the last byte is padded with 0."""
     return np.packbits(kept, bitorder="little").tobytes()
 
 
@@ -38,7 +38,7 @@ class Partial:
     sum: int  # of the squares of the finite elements, in units of 2^-2148
 
     def sum_bytes(self) -> bytes:
-        """As it travels: little-endian, no zeros at the end."""
+        """The sum as in a message: little-endian, no zeros at the end."""
         return self.sum.to_bytes((self.sum.bit_length() + 7) // 8, "little")
 
 
@@ -80,8 +80,9 @@ def norm(partial: Partial) -> float:
     # Which neighbour is nearer? Compare the sum with the square of the middle between them, both times 4.
     rest = 4 * partial.sum - ((2 * mantissa + 1) << shift) ** 2
     mantissa += rest > 0 or rest == 0 and mantissa % 2 == 1
-    # In the bits of a float64 the exponent lies above the mantissa, whose highest bit, which is left out there, adds 1
-    # to it. So this is right for subnormal numbers, for a carry into the next power of two, and into infinity.
+    # In the bits of a float64 the exponent lies above the mantissa without its highest bit. Adding the mantissa with that
+    # bit adds 1 to the exponent. So the sum is right for subnormal numbers, and for a carry into the next power of two or
+    # into infinity.
     return from_bits((shift << 52) + mantissa, "<Q", "<d")
 
 
@@ -94,7 +95,7 @@ def to_bits(x: float) -> int:
 
 
 def element(text: str) -> float:
-    """`float32:` or `float64:` and the bits, in hexadecimal."""
+    """The number that is written as `float32:` or `float64:` and its bits, in hexadecimal."""
     dtype, bits = text.split(":")
     return from_bits(int(bits, 16), *(("<I", "<f") if dtype == "float32" else ("<Q", "<d")))
 

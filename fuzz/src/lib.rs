@@ -1,4 +1,4 @@
-//! What the fuzz targets share: structured input, and calls over loopback.
+//! Code that the fuzz targets share: structured input, and calls over loopback.
 
 pub mod loopback;
 pub mod messages;

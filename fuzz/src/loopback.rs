@@ -11,7 +11,7 @@ pub use evenkeel_testing::{
 use http_body::Frame;
 use tokio::runtime::Runtime;
 
-/// The largest message, in bytes: room for one of several parts.
+/// The largest message, in bytes: room for a normalization that is computed in several parts.
 pub const LIMIT: usize = 1 << 22;
 
 /// A server for each path, on a runtime that outlives the cases.
@@ -36,13 +36,13 @@ pub fn servers() -> &'static Servers {
 }
 
 impl Servers {
-    /// The direct path's answer to a message that comes whole.
+    /// The direct path's response to a message that comes in one frame.
     pub fn call(&self, method: &str, message: &[u8]) -> Answer {
         self.runtime.block_on(send_frames(&self.direct, method, &[], vec![Frame::data(framed(message))]))
     }
 
-    /// Both paths' answers to the same frames. Of an answer that is an error, only what it says: the direct path may have
-    /// begun it, and says in the trailers what is said in the headers elsewhere.
+    /// Both paths' responses to the same frames. Errors are returned without data, and with headers and trailers together: the
+    /// direct path may have begun its response, and then has in its trailers what the other path has in its headers.
     pub fn both(&self, method: &str, frames: impl Fn() -> Vec<Frame<Bytes>>) -> (Answer, Answer) {
         let (direct, codec) = self.runtime.block_on(async {
             tokio::join!(

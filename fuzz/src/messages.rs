@@ -1,4 +1,4 @@
-//! Request messages, most of them right.
+//! Request messages, most of them valid.
 
 use arbitrary::{Result, Unstructured};
 use evenkeel_kernels::DType;
@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use crate::tensors::{dtype, message, shape};
 
-/// The methods that take one message and answer with one.
+/// The methods that compute. Those that take a stream get a stream of one message.
 pub const METHODS: [&str; 7] = [
     "Normalize",
     "NormalizeBackward",
@@ -71,7 +71,7 @@ fn normalize(u: &mut Unstructured<'_>) -> Result<pb::NormalizeRequest> {
     })
 }
 
-/// A part, with its elements in the header, beside it, or not at all, and statistics from elsewhere.
+/// A part, with its elements in the header, in `data`, or left out, and partials that other servers might have measured.
 fn measured(u: &mut Unstructured<'_>) -> Result<pb::MeasureStatisticsRequest> {
     use pb::measure_statistics_request::Part;
     let take = |input: &mut Option<pb::Tensor>, is_beside: bool| {
@@ -100,7 +100,7 @@ fn measured(u: &mut Unstructured<'_>) -> Result<pb::MeasureStatisticsRequest> {
     })
 }
 
-/// Statistics that are nearly right.
+/// Statistics that are valid or nearly so.
 fn statistics(u: &mut Unstructured<'_>) -> Result<pb::StatisticsPartial> {
     let shape = shape(u)?;
     let sets = u.int_in_range(0..=4)?;
@@ -173,7 +173,7 @@ fn backward(u: &mut Unstructured<'_>) -> Result<pb::NormalizeBackwardRequest> {
         running_var,
         input,
         grad_output,
-        ..Default::default() // what is refused
+        ..Default::default() // fields that NormalizeBackward refuses
     })
 }
 
@@ -190,7 +190,7 @@ fn dropout(u: &mut Unstructured<'_>) -> Result<pb::DropoutRequest> {
     })
 }
 
-/// A tensor that has nothing to do with others.
+/// A tensor of any dtype and shape.
 fn any(u: &mut Unstructured<'_>) -> Result<pb::Tensor> {
     let (dtype, shape) = (dtype(u)?, shape(u)?);
     message(u, dtype, &shape)
@@ -200,17 +200,17 @@ fn gradients(u: &mut Unstructured<'_>) -> Result<Vec<pb::Tensor>> {
     (0..u.int_in_range(0..=3)?).map(|_| any(u)).collect()
 }
 
-/// A number that makes sense somewhere, or any.
+/// A number that some field accepts, or in one case of four any number.
 pub fn number(u: &mut Unstructured<'_>) -> Result<f64> {
     if u.ratio(1, 4)? { u.arbitrary() } else { u.choose(&[0.5, 0.1, 1.0, 0.0, 1e-5, 2.0, f64::INFINITY]).copied() }
 }
 
-/// In one case of four there is one.
+/// Makes one in one case of four.
 pub fn maybe<T>(u: &mut Unstructured<'_>, make: impl FnOnce(&mut Unstructured<'_>) -> Result<T>) -> Result<Option<T>> {
     if u.ratio(1, 4)? { make(u).map(Some) } else { Ok(None) }
 }
 
-/// What is required: in one case of sixteen it is missing.
+/// Makes one that is required, but leaves it out in one case of sixteen.
 fn mostly<T>(u: &mut Unstructured<'_>, make: impl FnOnce(&mut Unstructured<'_>) -> Result<T>) -> Result<Option<T>> {
     if u.ratio(15, 16)? { make(u).map(Some) } else { Ok(None) }
 }

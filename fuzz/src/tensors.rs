@@ -1,10 +1,10 @@
-//! Tensors made of few bytes of input.
+//! Makes tensors from few bytes of input.
 
 use arbitrary::{Result, Unstructured};
 use evenkeel_kernels::{DType, Tensor};
 use evenkeel_proto::v1 as pb;
 
-/// More elements than this are no news and take time; a part of a normalization has some 32,768.
+/// Tensors with more elements reach no other code and take longer: a part of a normalization has some 32,768.
 const MOST_ELEMENTS: usize = 1 << 17;
 
 /// A shape of rank 0 to 4, mostly of few elements.
@@ -40,7 +40,7 @@ pub fn tensor(u: &mut Unstructured<'_>, dtype: DType, shape: &[usize]) -> Result
         .expect("as many bytes as elements ask for"))
 }
 
-/// A tensor as a message has it, sometimes wrong.
+/// A tensor of the contract: in five cases of 32 with a fault, and in one with its elements as `float_data`.
 pub fn message(u: &mut Unstructured<'_>, dtype: DType, shape: &[usize]) -> Result<pb::Tensor> {
     let number = match dtype {
         DType::F32 => pb::DataType::Float32,

@@ -1,4 +1,4 @@
-//! Any bytes as any request: what is a message is answered, and what is wrong in it is named.
+//! Any bytes as any request: each message gets a response, and a wrong field is named.
 
 #![no_main]
 
@@ -34,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
     let answer = servers().call(method, message);
     let (status, words) = (answer.header("grpc-status"), answer.header("grpc-message"));
     assert!(!status.is_empty(), "{method}: no status: {answer:?}");
-    // What is no protobuf is tonic's INTERNAL; anything else by that name is a bug of ours.
+    // tonic answers INTERNAL to bytes that are not protobuf. Any other INTERNAL is a bug of the server.
     assert_eq!(status == INTERNAL, !is_message(method, message), "{method}: {status} {words}");
     if status == INVALID_ARGUMENT {
         let field = words.split_once(':').map(|(field, _)| field).unwrap_or_default();

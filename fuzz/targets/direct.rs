@@ -1,4 +1,4 @@
-//! The direct path answers as tonic's codec does: messages right and wrong, whole and broken, however they are cut.
+//! The direct path responds as tonic's codec does, to messages right and wrong, whole and broken, however they are cut.
 
 #![no_main]
 
@@ -39,7 +39,7 @@ impl<'a> Arbitrary<'a> for Case {
         }
         let mut cuts = vec![0, bytes.len()];
         for _ in 0..u.int_in_range(0..=6)? {
-            // What says what the message is lies in the first bytes.
+            // The fields that describe the message are in its first bytes.
             let most = if u.ratio(1, 2)? { bytes.len().min(64) } else { bytes.len() };
             cuts.push(u.int_in_range(0..=most)?);
         }
@@ -50,7 +50,7 @@ impl<'a> Arbitrary<'a> for Case {
     }
 }
 
-/// A byte changed, put in or left out, or the end.
+/// Changes, inserts or removes a byte, or cuts off the end.
 fn edit(u: &mut Unstructured<'_>, bytes: &mut Vec<u8>) -> Result<()> {
     let most = if u.ratio(3, 4)? { bytes.len().min(64) } else { bytes.len() };
     let place = u.int_in_range(0..=most)?;

@@ -1,4 +1,5 @@
-//! Any bytes as the beginning of a message: what is read by hand before a tensor's bytes is what prost makes of all of it.
+//! Any bytes as the beginning of a message: the handwritten decoder of all fields before a tensor's bytes agrees with prost's
+//! decoding of the whole message.
 
 #![no_main]
 
@@ -8,7 +9,7 @@ use evenkeel_proto::v1 as pb;
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
 
-/// What stands for bytes that have not come.
+/// The value of the bytes that have not come.
 const FILL: u8 = 7;
 
 fuzz_target!(|data: &[u8]| {
@@ -21,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
             Some((request, len, data_len)) => {
                 assert_eq!(len + data_len, message_len);
                 is_what_prost_reads(&bytes[..len], message_len, request);
-                // It is found once it is there, and not before.
+                // The head is found when its last byte has come, and not before.
                 assert!(normalize_head(&bytes.slice(..len), message_len).is_some(), "{len} of {message_len} bytes");
                 assert!(normalize_head(&bytes.slice(..len - 1), message_len).is_none(), "{len} of {message_len} bytes");
             }
@@ -30,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Compares with the whole message, by their bytes, for there may be NaNs.
+/// Compares with the whole message as bytes, since there may be NaNs.
 fn is_what_prost_reads(head: &[u8], message_len: usize, mut request: pb::NormalizeRequest) {
     let mut message = head.to_vec();
     message.resize(message_len, FILL);

@@ -18,7 +18,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let mut u = Unstructured::new(data);
-    // What runs out of bytes is no case.
+    // Input with too few bytes is no case.
     let _ = case(&mut u);
 });
 
@@ -30,7 +30,7 @@ fn case(u: &mut Unstructured<'_>) -> Result<()> {
     }
 }
 
-/// What both ways of doing the same have given. `None`: both have refused, in the same words.
+/// The results of the whole and of the parts. `None`: both were refused, with the same error.
 fn both<W: Debug, P, E: Debug + PartialEq>(whole: Result<W, E>, parts: Result<P, E>) -> Option<(W, P)> {
     match (whole, parts) {
         (Ok(whole), Ok(parts)) => Some((whole, parts)),
@@ -89,7 +89,7 @@ fn normalized(u: &mut Unstructured<'_>) -> Result<()> {
     let (mut from, mut statistics) = (0, Vec::new());
     while from < total {
         let units = (total - from) / unit;
-        // Few at a time, or what the input says; no more than some hundred parts.
+        // The input chooses the length of a part, but there are no more than some hundred parts.
         let len = unit * u.int_in_range(1..=units)?.max(units / 100).max(1);
         let to = (from + len).min(total);
         let part = parts.normalize(from, &input.data()[from..to], &mut output[from..to], &Uninterrupted);
@@ -99,7 +99,7 @@ fn normalized(u: &mut Unstructured<'_>) -> Result<()> {
     assert!(output == whole.output.data(), "{spec:?} {dtype} {shape:?}: other bytes in parts");
     let by_parts = parts.finish(&parameters, return_statistics, statistics);
     let whole = whole.map_output(|_| ());
-    // By their bytes, for there may be NaNs.
+    // Tensors are compared as bytes, since there may be NaNs.
     assert!(by_parts == whole, "{spec:?} {dtype} {shape:?}: {by_parts:?} and {whole:?}");
     Ok(())
 }
@@ -121,7 +121,7 @@ fn dropped(u: &mut Unstructured<'_>) -> Result<()> {
     assert_eq!(whole.is_ok(), backward.is_ok());
     let parts = DropoutByParts::new(&spec, dtype, &shape, &Uninterrupted);
     let Some((whole, parts)) = both(whole, parts) else { return Ok(()) };
-    // Every part has its length; what is free is their order: here from the last to the first.
+    // The length of the parts is fixed, but their order is free: here from the last to the first.
     let len = parts.part_len();
     let mut output = vec![0; parts.total_len()];
     let pieces = input.data().chunks(len).zip(output.chunks_mut(len)).enumerate().rev();

@@ -1,4 +1,4 @@
-//! Norms from elsewhere are refused, or merged: to the same bits in any order and on both paths of the server, whatever
+//! Partial norms in requests are refused, or merge to the same bits in any order and on both paths of the server, whatever
 //! their counts and sums are.
 
 #![no_main]
@@ -12,7 +12,7 @@ use http_body::Frame;
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
 
-/// The most bytes of a sum.
+/// The most bytes that a sum may have.
 const MAX_SUM: usize = 532;
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl<'a> Arbitrary<'a> for Case {
     }
 }
 
-/// A partial, most of them of elements that there may be.
+/// A partial; in most cases one that some elements can have.
 fn partial(u: &mut Unstructured<'_>, norm_type: f64) -> Result<pb::NormPartial> {
     let elements = count(u)?;
     let largest = if norm_type.is_infinite() { u.arbitrary::<f64>()?.abs() } else { 0.0 };
@@ -45,14 +45,14 @@ fn partial(u: &mut Unstructured<'_>, norm_type: f64) -> Result<pb::NormPartial> 
     })
 }
 
-/// A count, often one at whose like something overflows.
+/// A count, in most cases near a power of two, where sums may overflow.
 fn count(u: &mut Unstructured<'_>) -> Result<u64> {
     let power = u.int_in_range(0..=64)?;
     let near: u64 = 1u64.checked_shl(power).unwrap_or(0).wrapping_add_signed(u.int_in_range(-2..=2)?);
     if u.ratio(1, 4)? { u.arbitrary() } else { Ok(near) }
 }
 
-/// A sum of any length: of equal bytes, or of a few.
+/// A sum of any length, of equal bytes but for some at its end.
 fn sum(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     let (fill, len) = (*u.choose(&[0, 1, 0xFF])?, u.int_in_range(0..=MAX_SUM + 2)?);
     let mut sum = vec![fill; len];
@@ -62,7 +62,7 @@ fn sum(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     Ok(sum)
 }
 
-/// What the partials are together, each added to those before it; `None`: one of them is refused.
+/// The partials merged in their order; `None`: one of them is refused.
 fn merged<'a>(order: NormOrder, partials: impl Iterator<Item = &'a pb::NormPartial>) -> Option<NormPartial> {
     let mut total = NormPartial::new(order);
     for partial in partials {

@@ -1,4 +1,4 @@
-//! Any headers: what the server reads of them is what a plain reading of their rules finds.
+//! Any headers: the server's parser agrees with a plain implementation of their rules.
 
 #![no_main]
 
@@ -11,7 +11,7 @@ use http::{
 };
 use libfuzzer_sys::fuzz_target;
 
-/// The headers that are read.
+/// The headers that the server reads.
 const NAMES: [HeaderName; 7] = [
     CONTENT_TYPE,
     HeaderName::from_static("grpc-timeout"),
@@ -25,7 +25,7 @@ const NAMES: [HeaderName; 7] = [
 const MOST_DIGITS: usize = 8;
 
 fuzz_target!(|data: &[u8]| {
-    // A method, and a header in each line that follows.
+    // The first line is a method; each line that follows is a header.
     let mut lines = data.split(|&byte| byte == b'\n');
     let Ok(method) = Method::from_bytes(lines.next().unwrap_or_default()) else { return };
     let headers: HeaderMap = lines.filter_map(header).collect();
@@ -42,7 +42,7 @@ fuzz_target!(|data: &[u8]| {
     }
     match (parent(value("traceparent")), &read.parent) {
         (Some(expected), parent) => assert_eq!(parent.as_ref(), Some(&expected)),
-        // OpenTelemetry reads more than that: other versions, and digits left out.
+        // OpenTelemetry also accepts other versions, and ids without some of their digits.
         (None, Some((trace, span))) => {
             assert!(trace.len() == 32 && span.len() == 16 && !is_zero(trace) && !is_zero(span), "{trace} {span}");
         }
@@ -50,7 +50,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The place of a name, and a value.
+/// A line as a header: one byte chooses the name, the others are the value.
 fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let (place, value) = line.split_first()?;
     let name = NAMES[usize::from(place.wrapping_sub(b'0')) % NAMES.len()].clone();
@@ -62,7 +62,7 @@ fn is_grpc(content_type: &[u8]) -> bool {
     name == b"application/grpc" && (rest.is_empty() || b"+; ".contains(&rest[0]))
 }
 
-/// Digits and a unit, as the book of gRPC has it.
+/// Digits and a unit, as gRPC's protocol over HTTP/2 defines `grpc-timeout`.
 fn nanoseconds(timeout: &[u8]) -> Option<u128> {
     let (unit, digits) = timeout.split_last()?;
     let nanoseconds: u128 = match unit {
@@ -84,7 +84,7 @@ fn nanoseconds(timeout: &[u8]) -> Option<u128> {
     Some(number * nanoseconds)
 }
 
-/// What follows `Bearer`, in any case, and a space, without spaces around it.
+/// The token after the scheme `Bearer`, whose case does not matter, and a space; without the spaces around the token.
 fn token(authorization: &[u8]) -> Option<&[u8]> {
     let scheme: Vec<u8> = authorization.iter().take(7).map(u8::to_ascii_lowercase).collect();
     if scheme != b"bearer " {
@@ -107,7 +107,7 @@ fn name(encoding: Encoding) -> &'static [u8] {
     }
 }
 
-/// Whether a list, with commas and spaces, has a name. What is not plain text is no list.
+/// Whether a list, with commas and spaces, has a name. A value that is not ASCII is no list.
 fn lists(list: &[u8], name: &[u8]) -> bool {
     list.is_ascii() && list.split(|&byte| byte == b',').any(|item| item.trim_ascii() == name)
 }

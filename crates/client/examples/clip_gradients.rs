@@ -1,5 +1,5 @@
-//! Clips gradients of several types by one norm, by value and each by its own norm; then as if they lived on two
-//! machines, and when one of them has exploded.
+//! Clips gradients of several types by one norm, by value and each by its own norm; then in two parts, as two machines would
+//! hold them; and at last with a gradient that is infinite.
 //!
 //! ```text
 //! cargo run --example clip_gradients -p evenkeel-client [URL]
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     print("values to 0.4", &client.clip_gradients(gradients()).by_value(0.4).send().await?);
     print("each to norm 1", &client.clip_gradients(gradients()).by_norm_per_tensor(1.0).send().await?);
 
-    // Two machines with a part of the gradients each: both clip by the norm of all, however they learn of it.
+    // Two machines with a part of the gradients each: both clip by the norm of all gradients, which one call gives here.
     let total_norm = client.clip_gradients(gradients()).by_norm(f64::INFINITY).send().await?.total_norm;
     for part in gradients().chunks(2) {
         let part = part.to_vec();

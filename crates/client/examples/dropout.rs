@@ -1,4 +1,4 @@
-//! Shows what each kind of dropout keeps, and that the parts of an array, sent apart, join to the whole.
+//! Shows which elements each kind of dropout keeps, and that the parts of an array, sent apart, join to the whole.
 //!
 //! ```text
 //! cargo run --example dropout -p evenkeel-client [URL]

@@ -1,4 +1,4 @@
-//! Checks the gradient of a dropout against finite differences; the mask is made again from the seed, nothing is kept.
+//! Checks the gradient of a dropout against finite differences. The server makes the mask again from the seed.
 //!
 //! ```text
 //! cargo run --example dropout_backward -p evenkeel-client [URL]

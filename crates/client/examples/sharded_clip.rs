@@ -1,5 +1,5 @@
 //! Clips gradients that live on three machines, each with a server of its own, by the norm of all of them; and shows
-//! that every byte is what one server makes that sees everything.
+//! that every byte is the same as from one server that gets all gradients.
 //!
 //! ```text
 //! cargo run --example sharded_clip -p evenkeel-client [URL URL URL]
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut machines = Vec::new();
     for machine in 0..3 {
-        // Fewer servers than machines are shared.
+        // If there are fewer servers than machines, machines share them.
         machines.push(Client::connect(urls[machine % urls.len()].clone()).await?);
     }
 
@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .push(client.clip_gradients(part(machine)).by_norm(MAX_NORM).total_norm(norm.total_norm()).send().await?);
     }
 
-    // One server that sees everything.
+    // One server gets all gradients.
     let whole = [("embedding", (&embedding).into()), ("head", evenkeel_client::Tensor::from(&head))];
     let whole = machines[0].clip_gradients(whole).by_norm(MAX_NORM).send().await?;
     println!("norm of all: {} in parts, {} at once", norm.total_norm(), whole.total_norm);

@@ -1,5 +1,5 @@
 //! One training step of a small network with batch normalization, whose batch lies on three machines, each with a server of its
-//! own; and the same step by one server that sees all of it and is given the same statistics: every byte is the same.
+//! own; and the same step by one server that gets the whole batch and the same statistics: every byte is the same.
 //!
 //! ```text
 //! cargo run --example sync_batch_norm -p evenkeel-client [URL URL URL]
@@ -20,7 +20,7 @@ const RATE: f32 = 0.1;
 /// The samples of each machine.
 const PARTS: [Range<usize>; 3] = [0..17, 17..64, 64..SAMPLES];
 
-/// `relu(batch_norm(x @ first)) @ last`, for one number for each sample.
+/// `relu(batch_norm(x @ first)) @ last`: one number for each sample.
 struct Network {
     first: Array2<f32>,
     scale: Array1<f32>,
@@ -28,12 +28,12 @@ struct Network {
     last: Array1<f32>,
 }
 
-/// What is known of some samples after the forward pass.
+/// The results of the forward pass for some samples.
 struct Forward {
-    /// Before the normalization.
+    /// The input of the normalization.
     hidden: Array2<f32>,
     normalized: Array2<f32>,
-    /// The gradient of the loss, half the mean of the squared errors, by what was normalized.
+    /// The gradient of the loss, half the mean of the squared errors, with respect to `normalized`.
     grad_normalized: Array2<f32>,
 }
 
@@ -81,7 +81,7 @@ async fn main() -> Outcome<()> {
     }
     let mut machines = Vec::new();
     for machine in 0..PARTS.len() {
-        // Fewer servers than machines are shared.
+        // If there are fewer servers than machines, machines share them.
         machines.push(Client::connect(urls[machine % urls.len()].clone()).await?);
     }
     let network = Network::new();
@@ -103,7 +103,7 @@ async fn main() -> Outcome<()> {
         parts.push(network.forward(client, &part(range), &target[range.clone()], &statistics).await?);
     }
 
-    // The same with the gradients, for the backward pass.
+    // Each machine measures its samples with their gradients, for the backward pass.
     let mut measured = Vec::new();
     for (client, part) in machines.iter().zip(&parts) {
         let call = client.measure_statistics(&part.hidden).kind(NormKind::Batch);
@@ -117,7 +117,7 @@ async fn main() -> Outcome<()> {
         let call = call.weight(&network.scale).bias(&network.shift).statistics(&of_gradients);
         let gradients = call.send().await?;
         grad_hidden.push(gradients.grad_input);
-        // The gradients of the parameters are those of the part: they are added machine by machine.
+        // The gradients of scale and shift are sums over the part: those of all machines add up.
         let number = |tensor: Option<evenkeel_client::Tensor>| -> Outcome<Array1<f64>> {
             let array: Array1<f32> = tensor.ok_or("a gradient is missing")?.try_into()?;
             Ok(array.mapv(f64::from))
@@ -126,7 +126,7 @@ async fn main() -> Outcome<()> {
         grad_shift += &number(gradients.grad_bias)?;
     }
 
-    // One server that sees everything, with the same statistics.
+    // One server gets the whole batch and the same statistics.
     let whole = network.forward(&machines[0], &hidden, &target, &statistics).await?;
     let call = machines[0].normalize_backward(&hidden, &whole.grad_normalized).kind(NormKind::Batch);
     let all = call.weight(&network.scale).statistics(&of_gradients).send().await?;
@@ -137,7 +137,7 @@ async fn main() -> Outcome<()> {
     let same = joined(parts.iter().map(|part| &part.normalized).collect()) == joined(vec![&whole.normalized])
         && joined(grad_hidden.iter().collect()) == joined(vec![&all.grad_input]);
 
-    // The step itself.
+    // Scale and shift take one step of gradient descent.
     let step = |parameter: &Array1<f32>, gradient: &Array1<f64>| parameter - &gradient.mapv(|g| RATE * g as f32);
     let (scale, shift) = (step(&network.scale, &grad_scale), step(&network.shift, &grad_shift));
     println!("scale {:.5} to {:.5}, shift {:.5} to {:.5}", network.scale[0], scale[0], network.shift[0], shift[0]);
@@ -145,7 +145,7 @@ async fn main() -> Outcome<()> {
     if same { Ok(()) } else { Err("the parts differ from the whole".into()) }
 }
 
-/// What was handed on, together.
+/// The statistics that the machines handed on, merged in this order.
 fn merged(measured: &[Vec<u8>], order: [usize; 3]) -> Outcome<StatisticsPartial> {
     let mut merged = StatisticsPartial::decode(&measured[order[0]])?;
     for part in &order[1..] {

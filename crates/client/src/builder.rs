@@ -18,10 +18,10 @@ const DEFAULT_MAX_FRAME_BYTES: u32 = 1 << 20;
 const DEFAULT_STREAM_WINDOW_BYTES: u32 = 4 << 20;
 /// The same for all calls of a connection together.
 const DEFAULT_CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-/// A server that does not answer for this long is not there.
+/// A connection that takes longer to be made counts as failed.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How a [`Client`] connects, and what it takes. The defaults suit tensors of some kilobytes to some megabytes.
+/// Settings of a [`Client`]: how it connects, and its limits. The defaults suit tensors of some kilobytes to some megabytes.
 ///
 /// ```
 /// use std::{num::NonZeroUsize, time::Duration};
@@ -83,18 +83,19 @@ impl Builder {
         Self { connect_timeout, ..self }
     }
 
-    /// How long a call may take, from `send` to the whole answer; the server is told, and stops working when the time
-    /// is over. More than a year is a year. Default: for ever. [`Client::with_timeout`] sets it for some calls only.
+    /// How long a call may take, from `send` to the whole response. The server gets this limit as well, and stops working when
+    /// the time is over. A longer time than a year is taken for a year. Default: for ever. [`Client::with_timeout`] sets it for
+    /// some calls only.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
 
-    /// The largest message, in bytes, that this client sends or takes. Default: 64 MiB, as the server's.
+    /// The largest message, in bytes, that this client sends or takes. Default: 64 MiB, like the server's.
     pub fn max_message_bytes(self, max_message_bytes: usize) -> Self {
         Self { max_message_bytes, ..self }
     }
 
-    /// What the client calls itself, before the name and version of the transport. Default: `evenkeel-client/VERSION`.
+    /// The beginning of the header `user-agent`, before the name and version of the transport. Default: `evenkeel-client/VERSION`.
     pub fn user_agent(self, user_agent: impl Into<String>) -> Self {
         Self { user_agent: user_agent.into(), ..self }
     }
@@ -109,45 +110,45 @@ impl Builder {
         Self { max_frame_bytes, ..self }
     }
 
-    /// How many bytes of one answer the server may send before this side has read them. Default: 4 MiB.
+    /// How many bytes of one response the server may send before the client has read them. Default: 4 MiB.
     pub fn stream_window_bytes(self, stream_window_bytes: u32) -> Self {
         Self { stream_window_bytes, ..self }
     }
 
-    /// How many bytes of all answers on a connection the server may send before this side has read them. Default:
+    /// How many bytes of all responses on a connection the server may send before the client has read them. Default:
     /// 16 MiB.
     pub fn connection_window_bytes(self, connection_window_bytes: u32) -> Self {
         Self { connection_window_bytes, ..self }
     }
 
-    /// The number of connections that calls take turns on. One connection is driven by one task at each end, and does
-    /// not fill more than a few cores. Default: 1.
+    /// The number of connections, which calls use in turn. At each end one task drives a connection, so that one connection
+    /// cannot occupy more than a few cores. Default: 1.
     pub fn connections(self, connections: NonZeroUsize) -> Self {
         Self { connections, ..self }
     }
 
-    /// Whether calls go through tonic's codec, which copies more: what the other way is tested against.
+    /// Whether calls go through tonic's codec, which copies more. Tests compare the direct path with it. Default: false.
     #[doc(hidden)]
     pub fn codec_path(self, codec_path: bool) -> Self {
         Self { codec_path, ..self }
     }
 
-    /// Connects, by all connections, to a URL such as `http://127.0.0.1:50051`, or `https://` for TLS, or to the Unix
-    /// domain socket `unix:PATH`. Connections that break later are made anew by the next call.
+    /// Makes all connections, to a URL such as `http://127.0.0.1:50051`, or `https://` for TLS, or to the Unix domain socket
+    /// `unix:PATH`. The next call makes a connection anew that has broken.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting cannot be used, or not with this URL; [`Error::Connect`] if the URL is none, nobody
-    /// answers, or the server is not who it should be.
+    /// [`Error::Setting`] if a setting cannot be used, or not with this URL; [`Error::Connect`] if the URL is invalid, no server
+    /// answers there, or the client does not trust the server's certificate.
     pub async fn connect(self, url: impl Into<String>) -> Result<Client, Error> {
         let url = url.into();
-        // The files of the system's certificates may block.
+        // Reading the system's certificates may block.
         let routing = (self.clone(), url.clone());
         let route = spawn_blocking(move || routing.0.route(&routing.1)).await;
         let route = match route {
             Ok(route) => route?,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                // The runtime ends, and this with it.
+                // The runtime shuts down, and drops this future as well.
                 Err(_) => std::future::pending().await,
             },
         };
@@ -159,23 +160,23 @@ impl Builder {
         self.over(channels, route.last_words)
     }
 
-    /// As [`connect`](Self::connect), but the connections are made by the first calls that need them. Must be called
-    /// inside a tokio runtime.
+    /// Like [`connect`](Self::connect), but the first calls that need connections make them. Must be called inside a tokio
+    /// runtime.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting cannot be used, or not with this URL; [`Error::Connect`] if the URL is none.
+    /// [`Error::Setting`] if a setting cannot be used, or not with this URL; [`Error::Connect`] if the URL is invalid.
     pub fn connect_lazy(self, url: impl Into<String>) -> Result<Client, Error> {
         let route = self.route(&url.into())?;
         let channels = (0..self.connections.get()).map(|_| route.connect_lazy()).collect();
         self.over(channels, route.last_words)
     }
 
-    /// A client over a channel of one's own: other connectors, balancing. Of the settings, only those of calls count:
-    /// [`timeout`](Self::timeout), [`max_message_bytes`](Self::max_message_bytes), and [`token`](Self::token), which goes
-    /// wherever the channel leads.
+    /// A client over a channel that the program has made itself, for another connector or for balancing. Only the settings of
+    /// calls apply: [`timeout`](Self::timeout), [`max_message_bytes`](Self::max_message_bytes), and [`token`](Self::token), which
+    /// goes wherever the channel leads, encrypted or not.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the token cannot be one.
+    /// [`Error::Setting`] if the token has characters that a token cannot have.
     pub fn with_channel(self, channel: Channel) -> Result<Client, Error> {
         self.over(vec![channel], LastWords::default())
     }
@@ -189,16 +190,16 @@ impl Builder {
     fn route(&self, url: &str) -> Result<Route, Error> {
         let Self {
             connect_timeout,
-            timeout: _,           // is set on each call
-            max_message_bytes: _, // is tested at each call
+            timeout: _,           // each call sets it
+            max_message_bytes: _, // each call tests it
             user_agent,
             tcp_nodelay,
             max_frame_bytes,
             stream_window_bytes,
             connection_window_bytes,
-            connections: _, // each is made by this route
+            connections: _, // this route makes each of them
             security,
-            codec_path: _, // is asked at each call
+            codec_path: _, // each call asks for it
         } = self;
         let refuse = |source| Error::Connect { url: url.to_owned(), source };
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(refuse)?;

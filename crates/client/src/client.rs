@@ -27,14 +27,14 @@ use crate::{
 /// A client of an evenkeel server. Cheap to clone; clones share their connections, and many calls may be under way on
 /// each.
 ///
-/// Arrays may be given borrowed, owned (then they are not copied, if they lie in standard layout) or as views. A call
-/// copies what it borrows when it is built, so it keeps no borrow: its future may be moved to another task.
+/// Arrays may be given borrowed, as views, or owned; an owned array in standard layout is not copied. A call copies borrowed
+/// arrays when it is built and keeps no borrow, so its future may be moved to another task.
 #[derive(Clone, Debug)]
 pub struct Client {
     connections: Arc<Connections>,
     max_message_bytes: usize,
     timeout: Option<Duration>,
-    /// Marked as sensitive, so that neither `Debug` nor the compression of headers keeps it.
+    /// Marked as sensitive, so that `Debug` does not show it and the compression of headers does not store it.
     authorization: Option<MetadataValue<Ascii>>,
     codec_path: bool,
 }
@@ -43,20 +43,20 @@ pub struct Client {
 struct Connections {
     channels: Vec<Channel>,
     last_words: LastWords,
-    /// Counts the calls, and so tells whose turn it is.
+    /// The number of calls so far, which determines the connection of the next.
     calls: AtomicUsize,
 }
 
 impl Client {
-    /// Connects to a URL such as `http://127.0.0.1:50051`, with the settings that suit most.
+    /// Connects to a URL such as `http://127.0.0.1:50051`, with the default settings.
     ///
     /// # Errors
-    /// As [`Builder::connect`].
+    /// The errors of [`Builder::connect`].
     pub async fn connect(url: impl Into<String>) -> Result<Self, Error> {
         Self::builder().connect(url).await
     }
 
-    /// Settings for another connection: time limits, message sizes, the number of connections, TLS, a token.
+    /// Settings for a client: time limits, message sizes, the number of connections, TLS, a token.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -185,7 +185,7 @@ impl Client {
         DropoutBackward::new(self.clone(), grad_output.into(), p, seed)
     }
 
-    /// Clips gradients, of any types and shapes, each under a name. How comes next: [`ClipInput::by_norm`],
+    /// Clips gradients, of any types and shapes, each under a name. The mode comes next: [`ClipInput::by_norm`],
     /// [`ClipInput::by_value`], [`ClipInput::by_norm_per_tensor`].
     ///
     /// ```
@@ -261,8 +261,8 @@ impl Client {
         MeasureStatisticsInput::new(self.clone(), input.into())
     }
 
-    /// The connection whose turn it is, and a request with the time limit and the token: what the generated client of
-    /// another service needs that the server has, such as health.
+    /// The connection of the next call, and a request with the client's time limit and token, for the generated client of another
+    /// service of the server, such as health.
     ///
     /// ```
     /// use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -278,8 +278,8 @@ impl Client {
     /// # }
     /// ```
     ///
-    /// On this side the time limit of such a call ends when its answer begins; who reads a longer answer sets a limit to that.
-    /// [`explain`](Self::explain) says what a status of such a call means.
+    /// On the client's side the time limit of such a call ends when its response begins: set another limit for reading a longer
+    /// response. [`explain`](Self::explain) turns a status of such a call into an [`Error`].
     pub fn request<M>(&self, message: M) -> (Channel, Request<M>) {
         let Connections { channels, last_words: _, calls } = &*self.connections;
         let channel = channels[calls.fetch_add(1, Ordering::Relaxed) % channels.len()].clone();
@@ -293,8 +293,8 @@ impl Client {
         (channel, request)
     }
 
-    /// What the status of a call means whose connection is from [`request`](Self::request); if the connection broke, also
-    /// why.
+    /// The error that a status means, of a call whose connection is from [`request`](Self::request). If the connection broke, the
+    /// error says why.
     pub fn explain(&self, status: Status) -> Error {
         self.error(status, Deadline::after(None))
     }
@@ -311,7 +311,7 @@ impl Client {
         Self { connections, max_message_bytes, timeout, authorization, codec_path }
     }
 
-    /// Sends one message and waits for one.
+    /// Sends one message and waits for the one message of the response.
     pub(crate) async fn unary<M: Method>(&self, message: M) -> Result<Answer<M::Answer>, Error> {
         let (size, limit) = (message.encoded_len(), self.max_message_bytes);
         if size > limit {
@@ -328,7 +328,7 @@ impl Client {
         answer.map_err(|status| self.error(status, deadline))
     }
 
-    /// Makes ready to call the generated stub, with messages that are each within the limit.
+    /// Prepares a call of the generated stub, whose messages must each be within the limit.
     pub(crate) fn stream<M>(&self, messages: M) -> (TensorOpsServiceClient<Channel>, Call, Request<M>) {
         let limit = self.max_message_bytes;
         let (channel, request) = self.request(messages);
@@ -354,7 +354,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// What it comes to by its deadline.
+    /// Waits for the result of the call, until its deadline.
     pub(crate) async fn end<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Error> {
         self.deadline.end(call).await.map_err(|status| self.client.error(status, self.deadline))
     }

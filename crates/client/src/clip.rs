@@ -8,10 +8,10 @@ use crate::{
     direct::Answer,
 };
 
-/// A gradient and the name of what it is the gradient of. A pair of the two turns into one.
+/// A gradient and the name of its parameter. A pair of name and tensor converts into one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gradient {
-    /// Comes back with the clipped gradient. May be empty, and need not be unique.
+    /// The name, which comes back with the clipped gradient. May be empty, and need not be unique.
     pub name: String,
     /// The gradient.
     pub tensor: Tensor,
@@ -95,30 +95,30 @@ impl ClipGradients {
         self
     }
 
-    /// Whether a norm that is NaN or infinite is an [`Error::NonFiniteNorm`], and nothing is clipped. Default: false;
-    /// then a NaN norm makes everything NaN, an infinite one makes finite elements 0 and infinite ones NaN.
+    /// Whether a norm that is NaN or infinite is an [`Error::NonFiniteNorm`], and nothing is clipped. Default: false:
+    /// a NaN norm makes all elements NaN, an infinite one makes finite elements 0 and infinite ones NaN.
     pub fn error_if_nonfinite(mut self, error_if_nonfinite: bool) -> Self {
         self.request.error_if_nonfinite = error_if_nonfinite;
         self
     }
 
-    /// By norm: a norm that was reduced elsewhere takes the place of the norm of these gradients, which are then only
-    /// a part of all. Refused for the other ways.
+    /// By norm: replaces the norm of these gradients, which are then only a part of all, by a norm that was reduced elsewhere.
+    /// Refused for the other modes.
     pub fn total_norm(mut self, total_norm: f64) -> Self {
         self.request.total_norm = Some(total_norm);
         self
     }
 
-    /// What is added to the norm before the threshold is divided by it: finite, not negative. Default: 1e-6, PyTorch's;
-    /// Optax and TensorFlow have 0. Refused by value.
+    /// The number that is added to the norm before the threshold is divided by it: finite, not negative. Default: 1e-6, as in
+    /// PyTorch; Optax and TensorFlow use 0. Refused by value.
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.request.epsilon = Some(epsilon);
         self
     }
 
-    /// Whether the exact norm of what comes back is held: it is then never above the threshold, not even by a rounding, as
-    /// differential privacy needs it. Gradients whose exact norm is not above come back bit for bit. For norms of order
-    /// 1, 2 and infinity; refused by value and beside [`total_norm`](Self::total_norm). Default: false.
+    /// Whether the exact norm of the clipped gradients must not exceed the threshold, not even by a rounding, as differential
+    /// privacy requires. Gradients whose exact norm does not exceed it come back bit for bit. For norms of order 1, 2 and
+    /// infinity; refused by value and beside [`total_norm`](Self::total_norm). Default: false.
     ///
     /// ```
     /// use ndarray::array;
@@ -168,7 +168,7 @@ impl ClipGradients {
     }
 }
 
-/// The answer to the gradient that was sent at this index, with this name and form.
+/// The clipped gradient at this index, whose name and form must be those that were sent.
 fn decode(index: usize, name: String, form: Form, tensor: Received) -> Result<Gradient, Error> {
     let field = format!("gradients[{index}]");
     let given = &tensor.tensor.name;

@@ -1,4 +1,4 @@
-//! Arrays to tensors of the wire and back.
+//! Converts arrays to tensors of the contract, and back.
 
 mod elements;
 
@@ -11,7 +11,7 @@ use ndarray::{Array, ArrayD, CowArray, Dimension, IxDyn};
 pub(crate) use self::elements::Elements;
 use crate::{DType, Element, Error, LengthMismatch, Tensor};
 
-/// The elements of an array, lent to [`Bytes`] as they lie in memory.
+/// The elements of an array, which [`Bytes`] owns and reads as they lie in memory.
 struct Lent<A>(Vec<A>);
 
 impl<A: Element> AsRef<[u8]> for Lent<A> {
@@ -39,8 +39,8 @@ pub(crate) fn encode_tensor(tensor: Tensor) -> pb::Tensor {
     }
 }
 
-/// The elements in row-major order, little-endian. An array that lies so is copied once if it is borrowed, and not at
-/// all if it is owned.
+/// The elements in row-major order, little-endian. An array that lies so in memory is copied once if it is borrowed, and not
+/// at all if it is owned.
 pub(crate) fn to_bytes<A: Element, D: Dimension>(array: CowArray<'_, A, D>) -> Bytes {
     if array.is_view()
         && cfg!(target_endian = "little")
@@ -66,7 +66,7 @@ pub(crate) fn from_bytes<A: Element>(shape: &[usize], bytes: &[u8]) -> Result<Ar
     if expected != Some(bytes.len()) {
         return Err(LengthMismatch { expected, given: bytes.len() });
     }
-    // Bytes of a message or a file start anywhere, so they cannot be used where they lie.
+    // Bytes of a message or a file start at any address, so they must be copied to an aligned one.
     let mut elements: Vec<A> = pod_collect_to_vec(bytes);
     if cfg!(target_endian = "big") {
         elements.iter_mut().for_each(|element| *element = element.swap_on_big_endian());
@@ -85,7 +85,8 @@ fn with_shape<A: Element>(shape: &[usize], elements: Vec<A>) -> Result<ArrayD<A>
     ArrayD::from_shape_vec(IxDyn(shape), elements).map_err(|_| LengthMismatch { expected: None, given })
 }
 
-/// A tensor of an answer. If its elements have landed, they take the place of its `data`.
+/// A tensor of a response. If its elements have landed, that is, were written into an array as they came, they take the place of
+/// its `data`.
 pub(crate) struct Received {
     pub(crate) tensor: pb::Tensor,
     pub(crate) landed: Option<Tensor>,
@@ -97,7 +98,7 @@ impl From<pb::Tensor> for Received {
     }
 }
 
-/// An answer's tensor with the type and the shape of what was sent.
+/// A tensor of a response as an array, which must have the type and the shape of its counterpart in the request.
 pub(crate) fn decode<A: Element, D: Dimension>(
     field: &str,
     tensor: Option<impl Into<Received>>,
@@ -115,7 +116,7 @@ pub(crate) fn decode<A: Element, D: Dimension>(
     }
 }
 
-/// An answer's tensor of a known type and any shape.
+/// A tensor of a response as an array of a known type and any shape.
 pub(crate) fn decode_any_shape<A: Element>(field: &str, tensor: impl Into<Received>) -> Result<ArrayD<A>, Error> {
     let Received { tensor: pb::Tensor { name: _, dtype, shape, float_data, data }, landed } = tensor.into();
     if DType::from_wire(dtype) != Some(A::DTYPE) {
@@ -128,7 +129,7 @@ pub(crate) fn decode_any_shape<A: Element>(field: &str, tensor: impl Into<Receiv
     let Ok(dims) = shape.iter().map(|&dim| usize::try_from(dim)).collect::<Result<Vec<_>, _>>() else {
         return Err(Error::protocol(format!("{field}.shape"), format!("is {shape:?}, which no array has")));
     };
-    // They have landed as the dtype says.
+    // Landed elements have the type that `dtype` names, which is `A`.
     let array = match landed.and_then(|landed| A::from_tensor(landed).ok()) {
         Some(landed) => with_shape(&dims, landed.into_raw_vec_and_offset().0),
         None => from_bytes(&dims, &data),
@@ -138,7 +139,7 @@ pub(crate) fn decode_any_shape<A: Element>(field: &str, tensor: impl Into<Receiv
     })
 }
 
-/// The dtype and the shape of a tensor that was sent; its counterpart in the answer has the same.
+/// The dtype and the shape of a tensor that was sent. Its counterpart in the response must have the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
     dtype: DType,
@@ -150,7 +151,7 @@ impl Form {
         Self { dtype: tensor.dtype(), shape: tensor.shape().to_vec() }
     }
 
-    /// An answer's tensor of this form.
+    /// A tensor of a response, which must have this form.
     pub(crate) fn decode(self, field: &str, tensor: Option<impl Into<Received>>) -> Result<Tensor, Error> {
         let dim = IxDyn(&self.shape);
         Ok(match self.dtype {

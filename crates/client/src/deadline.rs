@@ -1,14 +1,14 @@
-//! When a call must be done, whatever state it is in.
+//! The deadline of a call, whatever state the call is in.
 //!
-//! tonic's own timer ends when the headers of an answer have come, and a server that stops after them would be waited for
-//! without an end.
+//! tonic's own timer ends when the headers of a response have come: a call would wait without an end for a server that stops
+//! after them.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
-/// Longer time limits are taken for this one: neither gRPC nor every clock can tell longer ones.
+/// Longer time limits are taken for this one: neither gRPC's header nor every clock can express the longest ones.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The time limit, or the longest that can be kept.
@@ -16,7 +16,7 @@ pub(crate) fn bounded(limit: Duration) -> Duration {
     limit.min(LONGEST)
 }
 
-/// When a call must be done, and how long it has until then.
+/// The moment at which a call must be done, and its time limit; `None`: the call may take any time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<(Instant, Duration)>);
 
@@ -30,7 +30,8 @@ impl Deadline {
         self.0.is_some_and(|(deadline, _)| Instant::now() >= deadline)
     }
 
-    /// What a call comes to, if it does before the deadline. A call that does not is dropped, and its server told.
+    /// The result of a call, if the call ends before the deadline. Otherwise the call is dropped, which resets its stream, so that
+    /// the server stops as well.
     pub(crate) async fn end<T>(self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
         let Some((deadline, timeout)) = self.0 else { return call.await };
         timeout_at(deadline, call)

@@ -1,8 +1,8 @@
 //! The unary calls without tonic's codec, which copies every payload once on its way out and once on its way in.
 //!
-//! tonic still makes the call and judges the answer; it is given a request without bytes, whose body [`Wire`] replaces with
-//! segments, and an answer whose message was lifted out of its frames and is empty instead. What is not one plain message
-//! is not touched: its frames reach tonic's codec as they came.
+//! tonic still makes the call and reads the status of the response. It gets a request without bytes, whose body [`Wire`]
+//! replaces with segments, and a response in which an empty message replaces the one that [`Landing`] has taken out of the
+//! frames. The frames of a response that is not one plain message reach tonic's codec as they came.
 
 mod landing;
 mod method;
@@ -33,14 +33,14 @@ use self::landing::{Landing, Slot};
 pub(crate) use self::method::Method;
 use crate::Tensor;
 
-/// An answer, and the elements of its last tensor if they have landed: they take the place of its `data`.
+/// The message of a response, and the elements of its last tensor if they have landed: they take the place of its `data`.
 #[derive(Debug)]
 pub(crate) struct Answer<A> {
     pub(crate) message: A,
     pub(crate) landed: Option<Tensor>,
 }
 
-/// What takes a request to a server: a channel.
+/// A service that takes a request to a server: a channel.
 pub(crate) trait Transport:
     Service<
         http::Request<Body>,
@@ -59,7 +59,7 @@ where
 {
 }
 
-/// Makes a call whose answer has at most `limit` bytes.
+/// Makes a call whose response has at most `limit` bytes.
 pub(crate) async fn unary<T: Transport, M: Method>(
     channel: T,
     limit: usize,
@@ -71,14 +71,14 @@ pub(crate) async fn unary<T: Transport, M: Method>(
     let segments = segments(&message, tensors).into();
     let wire = Wire::<T, M> { channel, segments: Some(segments), slot: slot.clone(), limit };
     let mut grpc = Grpc::new(wire).max_decoding_message_size(limit);
-    // The words of the generated client.
+    // The generated client reports this error with the same text.
     grpc.ready().await.map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;
     let request = Request::from_parts(metadata, extensions, ());
     let path = PathAndQuery::from_static(M::PATH);
     Ok(grpc.unary(request, path, Lifted::<M> { slot, method: PhantomData }).await?.into_inner())
 }
 
-/// The same by tonic's codec.
+/// The same as [`unary`] through tonic's codec.
 pub(crate) async fn by_codec<T: Transport, M: Method>(
     channel: T,
     limit: usize,
@@ -91,7 +91,7 @@ pub(crate) async fn by_codec<T: Transport, M: Method>(
     Ok(Answer { message, landed: None })
 }
 
-/// A channel for one call, between tonic and its bytes.
+/// The channel of one call, which replaces the bodies that tonic writes and reads.
 struct Wire<T, M: Method> {
     channel: T,
     segments: Option<VecDeque<Bytes>>,
@@ -116,13 +116,14 @@ impl<T: Transport, M: Method> Service<http::Request<Body>> for Wire<T, M> {
     }
 }
 
-/// A codec that finds the first message in a slot, and decodes others, of which tonic makes an error, as prost does.
+/// A codec that finds the first message in a slot. It decodes other messages as prost does, so that tonic reports the same errors
+/// for them.
 struct Lifted<M: Method> {
     slot: Slot<M::Answer>,
     method: PhantomData<fn() -> M>,
 }
 
-/// The encoder of requests that [`Wire`] writes.
+/// The encoder of requests, which writes nothing: [`Wire`] writes them.
 struct Nothing;
 
 impl<M: Method> Codec for Lifted<M> {

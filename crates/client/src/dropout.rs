@@ -9,7 +9,7 @@ use ndarray::{Array, ArrayD, CowArray, Dimension};
 
 use crate::{Client, Element, Error, codec, codec::Received, direct::Answer};
 
-/// What is dropped together, and what takes its place.
+/// Which elements are dropped together, and which values replace them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DropoutKind {
     /// One draw for every element; dropped elements become +0.0. `torch.nn.functional.dropout`.
@@ -23,7 +23,7 @@ pub enum DropoutKind {
     FeatureAlpha,
 }
 
-/// What happens to the elements that are kept.
+/// How the elements that are kept are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DropoutScaling {
     /// They are multiplied by `1 / (1 - p)`, so that the expectation does not change.
@@ -43,7 +43,7 @@ impl DropoutKind {
         }
     }
 
-    /// The shape of the draws for an input of this shape, whose channels are on an axis that the server has taken.
+    /// The shape of the draws for an input of this shape, with the channels on an axis that the server has accepted.
     fn draws(self, shape: &[usize], channel_axis: Option<i32>) -> Vec<usize> {
         match self {
             Self::Element | Self::Alpha => shape.to_vec(),
@@ -81,12 +81,12 @@ pub struct Dropout<A, D> {
 /// The result of a [`Dropout`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropped<A: Element, D: Dimension> {
-    /// The thinned array, in standard layout.
+    /// The array after dropout, in standard layout.
     pub output: Array<A, D>,
     /// How many of its elements were kept.
     pub kept: u64,
-    /// If [`return_mask`](Dropout::return_mask): true where an element was kept; shaped as the input, or (N, C) for
-    /// [`DropoutKind::Channel`] and [`DropoutKind::FeatureAlpha`].
+    /// True where an element was kept, if [`return_mask`](Dropout::return_mask) is set. The shape is that of the input, or (N, C)
+    /// for [`DropoutKind::Channel`] and [`DropoutKind::FeatureAlpha`].
     pub mask: Option<ArrayD<bool>>,
 }
 
@@ -102,7 +102,7 @@ pub struct DropoutBackward<A, D> {
     element: PhantomData<A>,
 }
 
-/// What both directions have in common.
+/// The options of both directions.
 #[derive(Clone, Copy, Debug)]
 struct Options {
     p: f64,
@@ -131,13 +131,13 @@ macro_rules! setters {
                 self
             }
 
-            /// What is dropped together. Default: [`DropoutKind::Element`].
+            /// Which elements are dropped together. Default: [`DropoutKind::Element`].
             pub fn kind(mut self, kind: DropoutKind) -> Self {
                 self.options.kind = kind;
                 self
             }
 
-            /// What happens to the elements that are kept. Default: [`DropoutScaling::Inverted`].
+            /// How the elements that are kept are scaled. Default: [`DropoutScaling::Inverted`].
             pub fn scaling(mut self, scaling: DropoutScaling) -> Self {
                 self.options.scaling = scaling;
                 self

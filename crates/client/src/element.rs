@@ -84,7 +84,7 @@ pub(crate) mod sealed {
     use crate::Tensor;
 
     pub trait Sealed: bytemuck::Pod + Debug + PartialEq + Send + Sync {
-        /// Between the machine's order of bytes and the wire's, which is little-endian.
+        /// Converts between the machine's order of bytes and that of the wire, which is little-endian.
         fn swap_on_big_endian(self) -> Self;
         fn into_tensor(array: ArrayD<Self>) -> Tensor;
         fn view(tensor: &Tensor) -> Option<ArrayViewD<'_, Self>>;

@@ -7,7 +7,7 @@ use tonic_types::StatusExt as _;
 
 use crate::deadline::Deadline;
 
-/// The `domain` of the service's `google.rpc.ErrorInfo`; its reasons mean nothing under another one.
+/// The `domain` of the service's `google.rpc.ErrorInfo`; the same reason under another domain means something else.
 const DOMAIN: &str = "evenkeel";
 
 /// Why a call has no result.
@@ -34,20 +34,20 @@ pub enum Error {
     /// Arguments do not fit the call or each other.
     #[error("invalid argument: {message}")]
     InvalidArgument {
-        /// The server's words.
+        /// The server's message.
         message: String,
         /// The fields that are wrong, by their paths in the request.
         violations: Vec<FieldViolation>,
     },
 
-    /// A norm is NaN or infinite, and the call asked for an error then. Nothing was clipped.
+    /// A norm is NaN or infinite, and the call has set `error_if_nonfinite`. Nothing was clipped.
     #[error("{message}")]
     NonFiniteNorm {
-        /// The server's words: the norm, and where it comes from.
+        /// The server's message: the norm, and the gradients that make it so.
         message: String,
         /// The norm.
         total_norm: f64,
-        /// The elements that make it so. A server that is older than this client does not tell of them.
+        /// The elements that make it so. All counts are 0 if the server is too old to report them.
         elements: NonFinite,
     },
 
@@ -59,26 +59,26 @@ pub enum Error {
         message: String,
     },
 
-    /// The server has too much to do; the call was refused at once and may be tried again.
+    /// The server is overloaded. It has refused the call at once, and the call may be tried again.
     #[error("the server is busy: {message}")]
     Busy {
-        /// The server's words.
+        /// The server's message.
         message: String,
-        /// How long the server asks to wait before the next try.
+        /// How long the server asks the client to wait before the next try.
         retry_after: Option<Duration>,
     },
 
     /// The call took longer than its [`timeout`](crate::Builder::timeout).
     #[error("the deadline has passed: {message}")]
     DeadlineExceeded {
-        /// Who gave up, and why.
+        /// Which side gave up, and why.
         message: String,
     },
 
-    /// No connection, or it broke: the server is down, not there, or about to stop.
+    /// There is no connection, or it broke: the server is down, does not exist, or is about to stop.
     #[error("the server is unavailable: {message}")]
     Unavailable {
-        /// What happened to the connection.
+        /// The error of the connection.
         message: String,
         /// The transport's error.
         #[source]
@@ -90,25 +90,25 @@ pub enum Error {
     Setting {
         /// The name of the builder's method; `url` for the URL.
         setting: &'static str,
-        /// What is wrong with it. No secret is repeated.
+        /// Why the setting cannot be used. It repeats no secret.
         reason: String,
     },
 
-    /// The URL cannot be used, nobody answers there, or the server is not who it should be.
+    /// The URL cannot be used, no server answers there, or the client does not trust the server's certificate.
     #[error("cannot connect to {url}: {}", innermost(source))]
     Connect {
-        /// Where to.
+        /// The URL.
         url: String,
-        /// What is wrong with it.
+        /// Why the connection failed.
         source: tonic::transport::Error,
     },
 
-    /// The answer does not keep the contract: the other side is not evenkeel, or of another version.
+    /// The response breaks the contract: the server is not evenkeel, or of another version.
     #[error("the server's answer breaks the contract: {field} {reason}")]
     Protocol {
-        /// The field's path in the answer.
+        /// The field's path in the response.
         field: String,
-        /// What is wrong with it.
+        /// How the field breaks the contract.
         reason: String,
     },
 
@@ -117,7 +117,7 @@ pub enum Error {
     Status(Box<Status>),
 }
 
-/// The cause behind all others: tonic's own words are "transport error".
+/// The last cause in the chain: tonic's own message says only "transport error".
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -126,7 +126,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-/// What a status says. If it did not come over the wire also the cause behind it, and why the connection broke.
+/// The message of a status. If the status did not come over the wire, its cause and the reason why the connection broke follow.
 fn with_cause(status: &Status, last_words: Option<String>) -> String {
     let mut message = status.message().to_owned();
     if std::error::Error::source(status).is_some() {
@@ -174,7 +174,7 @@ impl NonFinite {
 pub struct FieldViolation {
     /// The field's path in the request: `weight.shape`, `gradients[3].data`.
     pub field: String,
-    /// What is wrong with it.
+    /// Why the server refuses the field.
     pub description: String,
 }
 
@@ -193,7 +193,7 @@ impl Error {
         Self::Protocol { field: field.into(), reason: reason.into() }
     }
 
-    /// What a status means. `last_words`: why the connection broke, if it was that.
+    /// The error that a status means. `last_words`: why the connection broke, if it did.
     pub(crate) fn from_status(status: Status, deadline: Deadline, last_words: Option<String>) -> Self {
         let details = status.get_error_details();
         let message = || status.message().to_owned();
@@ -230,15 +230,15 @@ impl Error {
                 (Some(_) | None, Some(retry)) => Self::Busy { message: message(), retry_after: retry.retry_delay },
                 (Some(_) | None, None) => Self::Status(Box::new(status)),
             },
-            // What tonic says, on this side, of an answer above the limit. The service itself never answers it.
+            // tonic reports a response above this client's limit so. The service itself never sends this code.
             Code::OutOfRange => Self::TooLarge { message: message() },
             Code::DeadlineExceeded => Self::DeadlineExceeded { message: message() },
-            // tonic's own timers say "cancelled", on either side. Whoever waits for the answer has not cancelled.
+            // tonic's own timers report "cancelled", on either side. A caller that still waits has not cancelled the call.
             Code::Cancelled if deadline.has_passed() => Self::DeadlineExceeded { message: message() },
             Code::Unavailable => {
                 Self::Unavailable { message: with_cause(&status, last_words), source: Box::new(status) }
             }
-            // A status with a source did not come over the wire: it tells of a connection that broke.
+            // A status with a source did not come over the wire: it reports a connection that broke.
             Code::Unknown | Code::Internal | Code::Cancelled if std::error::Error::source(&status).is_some() => {
                 Self::Unavailable { message: with_cause(&status, last_words), source: Box::new(status) }
             }

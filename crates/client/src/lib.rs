@@ -18,16 +18,15 @@
 //! ```
 //!
 //! Arrays of [`f32`], [`f64`], [`half::f16`] and [`half::bf16`] go in, of any number of dimensions and any memory
-//! layout, owned, borrowed or as views; an owned array in standard layout is sent without being copied first. What
-//! comes back has the type and the number of dimensions of what went in. Tensors beside the input (weights, running
-//! statistics, gradients to clip) may be of other element types: they are [`Tensor`]s, which every array turns into.
+//! layout, owned, borrowed or as views; an owned array in standard layout is sent without being copied first. The
+//! result has the type and the number of dimensions of the input. Tensors beside the input (weights, running
+//! statistics, gradients to clip) may be of other element types: they are [`Tensor`]s, into which every array converts.
 //!
-//! Every call is a builder that ends in `send()`. Arguments that do not fit are refused by the server, and arrive as
+//! Every call is a builder that ends in `send()`. The server refuses arguments that do not fit, and the call returns
 //! [`Error::InvalidArgument`] with the names of the fields.
 //!
-//! `https://` addresses need the feature `tls`. [`Client::builder`] takes certificates, which are those that the system
-//! trusts unless told otherwise ([`tls_ca`](Builder::tls_ca)), and a [token](Builder::token), which goes to another machine
-//! only encrypted.
+//! `https://` addresses need the feature `tls`. By default the client trusts the authorities that the system trusts;
+//! [`tls_ca`](Builder::tls_ca) gives others. The [token](Builder::token) goes to another machine only encrypted.
 //!
 //! | call | does |
 //! |---|---|

@@ -24,13 +24,13 @@ impl MeasureGradients {
         Self { client, gradients, norm_type: None }
     }
 
-    /// The order of the norm: 1, 2 or infinity, which are those that merge exactly. Default: 2.
+    /// The order of the norm: 1, 2 or infinity, the orders that merge exactly. Default: 2.
     pub fn norm_type(mut self, norm_type: f64) -> Self {
         self.norm_type = Some(norm_type);
         self
     }
 
-    /// Makes the call. Gradients of any size travel in pieces that fit a message.
+    /// Makes the call. It sends gradients of any size, in pieces that fit a message.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for another `norm_type`; any [`Error`] that has to do with the connection.

@@ -40,7 +40,7 @@ impl Client {
         Ok(message)
     }
 
-    /// MeasureGradients of what fits in one message.
+    /// MeasureGradients of gradients that fit in one message.
     ///
     /// # Errors
     /// As [`MeasureGradients::send`](crate::MeasureGradients::send).
@@ -51,7 +51,7 @@ impl Client {
     }
 }
 
-/// Elements that have landed beside their message are put in it. They are not copied.
+/// Puts elements that have landed beside their message into it, without a copy.
 fn put(landed: Option<Tensor>, tensor: Option<&mut pb::Tensor>) {
     if let (Some(landed), Some(tensor)) = (landed, tensor) {
         tensor.data = landed.into_le_bytes();

@@ -14,7 +14,7 @@ pub use forward::{Normalize, NormalizeInput, Normalized};
 pub enum NormKind {
     /// Per channel, over all axes but the channels'. `torch.nn.functional.batch_norm`.
     Batch,
-    /// Over the last axis of up to three, over all but the first of four and more.
+    /// Over the last axis of an input with up to three axes, over all axes but the first of one with four or more.
     /// `torch.nn.functional.layer_norm`.
     Layer,
     /// As [`Layer`](Self::Layer), by the root of the mean square; no mean is subtracted.
@@ -25,7 +25,8 @@ pub enum NormKind {
     Instance,
     /// Per sample and group of channels, over all axes but 0; needs `groups`. `torch.nn.functional.group_norm`.
     Group,
-    /// Over axis 1, of one dimension over all: divided by the norm, or by eps if the norm is smaller. No weight, no bias.
+    /// Over axis 1, of an input with one dimension over that: divided by the norm, or by eps if the norm is smaller. No weight, no
+    /// bias.
     /// `torch.nn.functional.normalize`.
     L2,
 }

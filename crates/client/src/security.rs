@@ -1,4 +1,4 @@
-//! What a connection is encrypted with, and what the client says of itself.
+//! How connections are encrypted, and the certificate and the token that the client sends.
 
 #[cfg(feature = "tls")]
 mod connector;
@@ -17,7 +17,7 @@ use tonic::{
 pub(crate) use self::route::{LastWords, Route};
 use crate::{Builder, Error};
 
-/// The settings of a [`Builder`] that concern who may read and who may call.
+/// The settings of a [`Builder`] for encryption and authentication.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Security {
     #[cfg(feature = "tls")]
@@ -37,23 +37,23 @@ impl fmt::Debug for Secret {
 }
 
 impl Builder {
-    /// The token that every call carries, as `authorization: Bearer TOKEN`. It goes to another machine only over TLS,
-    /// unless [`allow_plaintext`](Self::allow_plaintext) says so. Visible ASCII characters; what is read from a file may
-    /// have to lose the end of its line. Default: none.
+    /// The token that every call carries, as `authorization: Bearer TOKEN`. It goes to another machine only over TLS, unless
+    /// [`allow_plaintext`](Self::allow_plaintext) is set. A token consists of visible ASCII characters: trim the line break of a
+    /// file. Default: none.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.security.token = Some(Secret(token.into()));
         self
     }
 
-    /// Whether the token may go to another machine without TLS, where whoever is on the way can read it and call in
-    /// this client's name. Default: false.
+    /// Whether the token may go to another machine without TLS, so that anyone on the network path can read it and call with it.
+    /// Default: false.
     pub fn allow_plaintext(mut self, allow_plaintext: bool) -> Self {
         self.security.allow_plaintext = allow_plaintext;
         self
     }
 }
 
-/// How what is sent gets to the server.
+/// How requests get to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     /// By TLS.
@@ -85,7 +85,7 @@ impl Way {
 }
 
 impl Security {
-    /// The way to a URL, of which the endpoint is, with the settings that `configure` gives; encrypted if the URL asks for it.
+    /// The route to `url`, whose endpoint is given and gets its settings from `configure`; encrypted if the URL is https://.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting cannot be used, or not with this URL.
@@ -124,7 +124,7 @@ impl Security {
         Ok(Route { endpoint, tls: Some(tls), last_words })
     }
 
-    /// Without the feature tonic would speak plain text to an https:// address.
+    /// An error: without the feature `tls`, tonic would speak plain text to an https:// address.
     #[cfg(not(feature = "tls"))]
     fn encrypted(
         &self,
@@ -153,7 +153,7 @@ impl Security {
     /// The value of `authorization`, marked as sensitive; `None`: there is no token.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the token cannot be one.
+    /// [`Error::Setting`] if the token has characters that a token cannot have.
     pub(crate) fn authorization(&self) -> Result<Option<MetadataValue<Ascii>>, Error> {
         let Some(Secret(token)) = &self.token else { return Ok(None) };
         let is_visible = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());

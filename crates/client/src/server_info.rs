@@ -4,11 +4,11 @@ use evenkeel_proto::v1 as pb;
 
 use crate::{Client, DType, Error, NormKind};
 
-/// What a server is and what it can do.
+/// A server's version, its limits, and what it can compute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerInfo {
-    /// The server's version, as semver.org has it.
+    /// The server's version, in the form of semver.org.
     pub version: String,
     /// The longest message that it takes or sends, in bytes. A client's own limit is
     /// [`max_message_bytes`](crate::Builder::max_message_bytes).
@@ -41,8 +41,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Any [`Error`] that has to do with the connection. A server from before this call answers
-    /// [`Error::Status`] with `UNIMPLEMENTED`.
+    /// Any [`Error`] that has to do with the connection. [`Error::Status`] with `UNIMPLEMENTED` if the server is too old for this
+    /// call.
     pub async fn server_info(&self) -> Result<ServerInfo, Error> {
         let (mut stub, call, request) = self.stream(pb::GetServerInfoRequest {});
         let answer = call.end(stub.get_server_info(request)).await?;

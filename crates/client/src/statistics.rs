@@ -24,7 +24,7 @@ pub struct MeasureStatisticsInput {
 #[must_use = "nothing is sent before `send()`"]
 pub struct MeasureStatistics {
     client: Client,
-    /// Without elements.
+    /// Without input and gradients.
     header: pb::NormalizeRequest,
     input: pb::Tensor,
     grad_output: Option<pb::Tensor>,
@@ -69,7 +69,7 @@ impl MeasureStatistics {
         self
     }
 
-    /// Makes the call. Arrays of any size travel in pieces that fit a message.
+    /// Makes the call. It sends arrays of any size, in pieces that fit a message.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for options that do not fit; any [`Error`] that has to do with the connection.

@@ -6,9 +6,9 @@ use ndarray::{Array, ArrayBase, ArrayD, ArrayViewD, Data, Dimension};
 
 use crate::{DType, Element, codec};
 
-/// An array of one of the four element types: what goes in beside an input, and what comes back for it.
+/// An array of one of the four element types: a tensor beside the input of a call, or its counterpart in the result.
 ///
-/// Every array turns into one, borrowed (copied) or owned (moved), and it turns back with [`TryFrom`]:
+/// Every array converts into one, borrowed (copied) or owned (moved), and it converts back with [`TryFrom`]:
 ///
 /// ```
 /// use evenkeel_client::{DType, Mismatch, Tensor, half::bf16};
@@ -52,7 +52,7 @@ pub enum Mismatch {
     Rank {
         /// The number that was asked for.
         expected: usize,
-        /// The tensor's.
+        /// The number of dimensions of the tensor.
         given: usize,
     },
 }
@@ -61,9 +61,9 @@ pub enum Mismatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {} bytes and got {given}", .expected.map_or_else(|| "more than memory has".to_owned(), |it| it.to_string()))]
 pub struct LengthMismatch {
-    /// The bytes that element type and shape ask for; `None` if no memory is that large.
+    /// The number of bytes that element type and shape need; `None` if no memory is that large.
     pub expected: Option<usize>,
-    /// The bytes that were given.
+    /// The number of bytes that were given.
     pub given: usize,
 }
 
@@ -115,7 +115,7 @@ impl Tensor {
         }
     }
 
-    /// Encodes the elements in row-major order, little-endian. Not a copy, if the array lies so already.
+    /// Encodes the elements in row-major order, little-endian. Nothing is copied if the array already lies so in memory.
     pub fn into_le_bytes(self) -> Bytes {
         match self {
             Self::F32(array) => codec::to_bytes(array.into()),

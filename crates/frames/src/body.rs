@@ -19,12 +19,12 @@ pub struct SegmentBody {
 }
 
 impl SegmentBody {
-    /// Of a request, which ends with its last segment.
+    /// The body of a request, which ends with its last segment.
     pub fn new(segments: impl Into<VecDeque<Bytes>>) -> Self {
         Self { segments: segments.into(), trailers: None }
     }
 
-    /// Of a response, which ends with trailers.
+    /// The body of a response, which ends with trailers.
     pub fn with_trailers(segments: impl Into<VecDeque<Bytes>>, trailers: HeaderMap) -> Self {
         Self { segments: segments.into(), trailers: Some(trailers) }
     }

@@ -1,4 +1,4 @@
-//! Which field of a message is long.
+//! Messages with one long field.
 
 use bytes::Bytes;
 use prost::Message;

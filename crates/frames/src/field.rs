@@ -1,20 +1,20 @@
-//! Finding a field at the end of a message that has not come as a whole.
+//! Finds the last field of a message whose end has not come yet.
 
 use prost::encoding::{WireType, decode_key, decode_varint};
 
 /// Where a field is in its message, in bytes from the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Its key.
+    /// Where its key begins.
     pub key: usize,
-    /// What it holds.
+    /// Where its content begins, after key and length.
     pub start: usize,
 }
 
-/// More fields before the last one are not looked through: some ten microseconds.
+/// The most fields that are read before the last one, in some ten microseconds.
 const MOST_FIELDS: usize = 4096;
 
-/// The field `number` of a message of `len` bytes, of which these are the first, if nothing comes after it. `None`: there
+/// The field `number` of a message of `len` bytes, of which `bytes` are the first, if the field ends the message. `None`: there
 /// is no such field, its beginning has not come, or very many fields are before it.
 pub fn last_field(bytes: &[u8], len: usize, number: u32) -> Option<Place> {
     let mut rest = bytes;

@@ -1,4 +1,4 @@
-//! What a message says before the bulk of its last tensor.
+//! The fields of a message before the bulk of its last tensor.
 
 use std::ops::Range;
 
@@ -7,25 +7,26 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::field::last_field;
 
-/// A head must be in the first frames of its message, or the message is put together as a whole.
+/// How many frames are searched for the head of a message. A message whose head takes more is gathered as a whole.
 pub const HEAD_FRAMES: usize = 4;
 
-/// Where the parts are of a message that ends with one tensor, which ends with its data. In bytes from the message's beginning.
+/// The positions of the parts of a message that ends with a tensor, which ends with its data; in bytes from the message's
+/// beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// What comes before the tensor's field ends here.
+    /// Where the tensor's field begins, and the fields before it end.
     pub before: usize,
-    /// What describes the tensor.
+    /// The fields of the tensor before its data.
     pub tensor: Range<usize>,
     /// Where the data begin.
     pub data: usize,
-    /// The bytes of the data.
+    /// The number of bytes of the data.
     pub data_len: usize,
 }
 
 impl Head {
-    /// From the first bytes of a message of `message_len` bytes, whose tensor is field `tensor` and has its data in field `data`.
-    /// `None`: they are too few, or the message is written in another order than the usual one, that of the fields' numbers.
+    /// Finds the head in the first bytes of a message of `message_len` bytes, whose tensor is field `tensor` and has its data in
+    /// field `data`. `None`: the bytes are too few, or the fields do not stand in the usual order, which is that of their numbers.
     pub fn find(bytes: &[u8], message_len: usize, tensor: u32, data: u32) -> Option<Self> {
         let field = last_field(bytes, message_len, tensor)?;
         let tensor_len = message_len - field.start;
@@ -38,7 +39,7 @@ impl Head {
         })
     }
 
-    /// The message that these are the first `bytes` of, with the tensor, field `number`, without its data.
+    /// The message that begins with `bytes`, and whose tensor is field `number`, without the tensor's data.
     pub fn without_data(&self, bytes: &[u8], number: u32) -> BytesMut {
         let tensor = &bytes[self.tensor.clone()];
         let mut message = BytesMut::from(&bytes[..self.before]);

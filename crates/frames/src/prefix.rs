@@ -1,23 +1,23 @@
-//! What precedes a message: whether it is compressed, and its length.
+//! The prefix of a message in gRPC: whether the message is compressed, and its length.
 
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 
-/// The bytes of a prefix: whether the message is compressed, in one, and its length in four.
+/// The bytes of a prefix: one says whether the message is compressed, and four are its length, big-endian.
 pub const PREFIX: usize = 5;
 
-/// A prefix that comes in parts, or has not begun to.
+/// A prefix as far as it has come.
 #[derive(Debug)]
 pub struct Prefix {
     bytes: [u8; PREFIX],
     filled: usize,
 }
 
-/// What a prefix says.
+/// The content of a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
-    /// 1: the message is compressed.
+    /// 0: the message is plain; 1: it is compressed.
     pub flag: u8,
-    /// The message's, in bytes.
+    /// The length of the message, in bytes.
     pub length: u32,
 }
 
@@ -28,12 +28,13 @@ impl Default for Prefix {
 }
 
 impl Prefix {
-    /// Nothing of it has come.
+    /// A prefix of which nothing has come.
     pub const fn new() -> Self {
         Self { bytes: [0; PREFIX], filled: 0 }
     }
 
-    /// Takes from the beginning of `input` what belongs to it. When all of it is there that is returned, and another may come.
+    /// Takes the next bytes of the prefix from the beginning of `input`. Returns the content when the prefix is complete; the next
+    /// call then begins another prefix.
     pub fn take(&mut self, input: &mut impl Buf) -> Option<Announced> {
         let here = input.remaining().min(PREFIX - self.filled);
         input.copy_to_slice(&mut self.bytes[self.filled..self.filled + here]);
@@ -46,23 +47,23 @@ impl Prefix {
         Some(Announced { flag, length: u32::from_be_bytes(length) })
     }
 
-    /// Whether nothing of it has come.
+    /// Whether nothing of the prefix has come.
     pub fn is_empty(&self) -> bool {
         self.filled == 0
     }
 }
 
 impl Announced {
-    /// A message of `len` bytes that is not compressed.
+    /// The prefix of a message of `len` bytes that is not compressed.
     ///
     /// # Panics
-    /// If it has 4 GiB, which the prefix cannot say.
+    /// If the message has 4 GiB or more, which a prefix cannot express.
     pub fn plain(len: usize) -> Self {
         let length = u32::try_from(len).expect("both sides hold messages to a limit, which fits");
         Self { flag: 0, length }
     }
 
-    /// That of the message which begins with these bytes; `None`: they are too few.
+    /// The prefix with which these bytes begin; `None`: they are too few.
     pub fn of(mut bytes: &[u8]) -> Option<Self> {
         Prefix::new().take(&mut bytes)
     }
@@ -72,20 +73,20 @@ impl Announced {
         self.flag != 0
     }
 
-    /// The length of the message as one of memory.
+    /// The length of the message, in bytes, as a `usize`.
     #[expect(clippy::len_without_is_empty, reason = "it is the length of a message, which may well be empty")]
     pub fn len(self) -> usize {
         usize::try_from(self.length).unwrap_or(usize::MAX)
     }
 
-    /// As it is sent.
+    /// The bytes of the prefix.
     pub fn to_bytes(self) -> Bytes {
         let mut bytes = BytesMut::with_capacity(PREFIX);
         self.put(&mut bytes);
         bytes.freeze()
     }
 
-    /// Writes it as it is sent.
+    /// Writes the bytes of the prefix.
     pub fn put(self, bytes: &mut BytesMut) {
         bytes.put_u8(self.flag);
         bytes.put_u32(self.length);

@@ -1,4 +1,4 @@
-//! Writing a message in segments.
+//! Writes a message in segments.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::{
@@ -11,14 +11,14 @@ use crate::{
     prefix::{Announced, PREFIX},
 };
 
-/// Elements of less are copied: a frame of their own costs more.
+/// Data of fewer bytes are copied, since a frame of their own costs more.
 const SEGMENT: usize = 1 << 14;
 
-/// A message with gRPC's prefix, in segments: together the bytes of prost's encoding of `message` with these tensors, each
-/// under the number of its field. The numbers ascend, and are higher than those of `message`'s own fields.
+/// A message with gRPC's prefix, in segments: together they are prost's encoding of `message` with these tensors, each
+/// under the number of its field. The numbers must ascend, and be higher than those of `message`'s own fields.
 ///
 /// # Panics
-/// If the message has 4 GiB, which the prefix cannot say.
+/// If the message has 4 GiB or more, which a prefix cannot express.
 pub fn segments<T: Bulk>(message: &impl Message, tensors: impl IntoIterator<Item = (u32, T)>) -> Vec<Bytes> {
     let tensors: Vec<(u32, T, Bytes)> = tensors
         .into_iter()
@@ -53,17 +53,17 @@ pub fn segments<T: Bulk>(message: &impl Message, tensors: impl IntoIterator<Item
 /// A message with gRPC's prefix, in one piece.
 ///
 /// # Panics
-/// If the message has 4 GiB, which the prefix cannot say.
+/// If the message has 4 GiB or more, which a prefix cannot express.
 pub fn encoded(message: &impl Message) -> Bytes {
     let len = message.encoded_len();
     begin(message, len, len).freeze()
 }
 
-/// What comes before the elements, `data_len` bytes, of a message whose last tensor is here without them: with its prefix,
-/// as [`segments`] has it.
+/// The beginning of a message, with its prefix, up to the data of its last tensor, which are `data_len` bytes that `tensor` does
+/// not hold. With the data after it, it is the message as [`segments`] encodes it.
 ///
 /// # Panics
-/// If the message has 4 GiB, which the prefix cannot say.
+/// If the message has 4 GiB or more, which a prefix cannot express.
 pub fn opening<T: Bulk>(message: &impl Message, (number, tensor): (u32, &T), data_len: usize) -> Bytes {
     let total = message.encoded_len() + nested_len(number, tensor_len(tensor, data_len));
     let mut text = begin(message, total, total - data_len);
@@ -71,7 +71,7 @@ pub fn opening<T: Bulk>(message: &impl Message, (number, tensor): (u32, &T), dat
     text.freeze()
 }
 
-/// The prefix of a message of `len` bytes and its own fields, with room for `here` bytes of it.
+/// The prefix of a message of `len` bytes and the message's own fields, in a buffer with room for `here` bytes of the message.
 fn begin(message: &impl Message, len: usize, here: usize) -> BytesMut {
     let mut text = BytesMut::with_capacity(PREFIX + here);
     Announced::plain(len).put(&mut text);
@@ -84,19 +84,19 @@ fn begin_tensor<T: Bulk>(number: u32, tensor: &T, data_len: usize, text: &mut By
     encode_key(number, WireType::LengthDelimited, text);
     encode_varint(tensor_len(tensor, data_len) as u64, text);
     tensor.encode(text).expect("the buffer grows");
-    // No data, no field, as with any field that has its default.
+    // protobuf leaves out a field that has its default, which for data is to be empty.
     if data_len > 0 {
         encode_key(T::DATA, WireType::LengthDelimited, text);
         encode_varint(data_len as u64, text);
     }
 }
 
-/// The length of a tensor that is here without its data, `data_len` bytes.
+/// The length of a tensor with `data_len` bytes of data, which `tensor` does not hold.
 fn tensor_len<T: Bulk>(tensor: &T, data_len: usize) -> usize {
     tensor.encoded_len() + if data_len == 0 { 0 } else { nested_len(T::DATA, data_len) }
 }
 
-/// The length of a field that has `len` bytes.
+/// The length of a field whose content has `len` bytes.
 fn nested_len(number: u32, len: usize) -> usize {
     key_len(number) + encoded_len_varint(len as u64) + len
 }

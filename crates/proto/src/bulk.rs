@@ -1,4 +1,4 @@
-//! Which field of a tensor is long.
+//! The bulk of a tensor is its field `data`.
 
 use bytes::Bytes;
 use evenkeel_frames::Bulk;

@@ -1,6 +1,6 @@
 //! The wire contract of evenkeel, generated from `proto/evenkeel/v1/tensor_ops.proto`.
 //!
-//! [`Method`] is the table of all calls, and of their paths, for the server and the client.
+//! [`Method`] is the table of all calls and their paths, for the server and the client.
 //!
 //! The generated code is committed, so that building needs no protobuf compiler; `tests/drift.rs` fails when it no
 //! longer matches the proto, and says how to write it again. Payload fields are [`bytes::Bytes`]: a decoded tensor is
@@ -29,5 +29,5 @@ pub use method::Method;
 #[path = "generated/evenkeel.v1.rs"]
 pub mod v1;
 
-/// The serialized `google.protobuf.FileDescriptorSet` of the contract, with comments; what server reflection serves.
+/// The serialized `google.protobuf.FileDescriptorSet` of the contract, with comments, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/evenkeel.v1.binpb");

@@ -1,6 +1,6 @@
-//! The remote calls that a server of evenkeel takes: the one table of them.
+//! The table of all remote calls that a server of evenkeel takes.
 
-/// What is said of a service or method that is not in the table.
+/// The label of a service or a method that is not in the table.
 const OTHER: &str = "_OTHER";
 
 macro_rules! methods {
@@ -49,7 +49,7 @@ methods! {
     ReflectionV1Alpha = "grpc.reflection.v1alpha.ServerReflection" "ServerReflectionInfo", "bidi_stream";
 }
 
-/// What is known of a method.
+/// The names of a method, as paths and labels need them.
 struct Row {
     path: &'static str,
     service_path: &'static str,
@@ -59,7 +59,7 @@ struct Row {
 }
 
 impl Method {
-    /// Those that compute: the first ones, by whose index the kernels' numbers are kept.
+    /// The number of methods that compute. They are the first ones, so that their indices are those of an array of this length.
     pub const TENSOR_OPS: usize = 7;
 
     /// The call that the path of a request asks for.
@@ -73,7 +73,7 @@ impl Method {
         TABLE[self.index()].path
     }
 
-    /// The beginning, up to the last `/`, that the paths of all methods of its service share; empty for [`Other`](Self::Other).
+    /// The beginning of the paths of all methods of its service, up to the last `/`; empty for [`Other`](Self::Other).
     pub const fn service_path(self) -> &'static str {
         TABLE[self.index()].service_path
     }

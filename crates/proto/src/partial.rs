@@ -1,4 +1,4 @@
-//! Norms that merge, to and from the wire.
+//! Converts norms that merge to messages and back.
 
 use bytes::Bytes;
 use evenkeel_exact::{InvalidPartial, NormPartial, Parts};

@@ -1,4 +1,4 @@
-//! Statistics that merge, to and from the wire.
+//! Converts statistics that merge to messages and back.
 
 use bytes::Bytes;
 use evenkeel_exact::{GradientSums, SetStatistics, SignedSum, StatisticsPartial};
@@ -39,7 +39,7 @@ impl From<&SetStatistics> for pb::SetStatistics {
     }
 }
 
-/// A set as it came. `tell`: hears of each field that cannot be read, and why; a sum is 0 in the place of such a one.
+/// The statistics in a message. Calls `tell` with each field that cannot be read and the reason; a sum that cannot be read is 0.
 pub fn decode_set(set: pb::SetStatistics, mut tell: impl FnMut(&'static str, String)) -> SetStatistics {
     let pb::SetStatistics {
         elements,
@@ -82,7 +82,7 @@ pub fn decode_set(set: pb::SetStatistics, mut tell: impl FnMut(&'static str, Str
     }
 }
 
-/// As it travels.
+/// The message of a partial for this kind of normalization.
 pub fn encode_statistics<K: PartialEq>(kind: pb::NormKind, partial: &StatisticsPartial<K>) -> pb::StatisticsPartial {
     let shape = partial.shape().iter().map(|&len| i64::try_from(len).expect("dimensions fit isize")).collect();
     pb::StatisticsPartial { kind: kind.into(), shape, sets: partial.sets().iter().map(Into::into).collect() }

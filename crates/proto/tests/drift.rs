@@ -1,4 +1,4 @@
-//! The committed code and descriptor set must be what the proto generates.
+//! The committed code and descriptor set must be those that the proto generates.
 //!
 //! After a change to the proto, `EVENKEEL_WRITE_GENERATED=1 cargo test -p evenkeel-proto --test drift` writes them
 //! again. The compiler is protox, in pure Rust; no protoc is involved.

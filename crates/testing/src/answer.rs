@@ -1,4 +1,4 @@
-//! Calls of any frames, and their answers as they are on the wire.
+//! Calls with any frames, and their responses as they are on the wire.
 
 use std::{collections::BTreeMap, convert::Infallible};
 
@@ -13,16 +13,16 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 
-/// An answer as it is on the wire.
+/// A response as it is on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// HTTP's.
+    /// The status of HTTP.
     pub status: u16,
-    /// All but the date.
+    /// The headers without `date`, which differs from call to call.
     pub headers: BTreeMap<String, Vec<u8>>,
-    /// All frames.
+    /// The bytes of all data frames.
     pub data: Vec<u8>,
-    /// What comes after them.
+    /// The trailers.
     pub trailers: BTreeMap<String, Vec<u8>>,
 }
 
@@ -35,25 +35,25 @@ impl Answer {
         self
     }
 
-    /// The one message of an answer, without its prefix.
+    /// The message of a response that has one, without its prefix.
     pub fn message(&self) -> &[u8] {
         self.data.get(PREFIX..).unwrap_or_default()
     }
 
-    /// A header, or a trailer where the answer had begun, as text; empty if there is none.
+    /// The header of this name, or else the trailer, as text; empty if there is neither.
     pub fn header(&self, name: &str) -> String {
         let value = self.headers.get(name).or_else(|| self.trailers.get(name));
         value.map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
     }
 }
 
-/// Sends these frames to a method of the tensor service, and what comes back.
+/// Sends these frames to a method of the tensor service, and returns the response.
 pub async fn send(server: &Running, method: &str, headers: &[(&str, &str)], frames: Vec<Bytes>) -> Answer {
     send_frames(server, method, headers, frames.into_iter().map(Frame::data).collect()).await
 }
 
-/// The same for frames of any kind. Each call has a connection of its own: a server ends one on which much was wrong, and the
-/// next call would suffer for it.
+/// The same for frames of any kind. Each call has a connection of its own, since a server closes a connection after many errors,
+/// and the next call on it would fail.
 pub async fn send_frames(
     server: &Running,
     method: &str,
@@ -61,7 +61,7 @@ pub async fn send_frames(
     frames: Vec<Frame<Bytes>>,
 ) -> Answer {
     let mut connector = HttpConnector::new();
-    // Else what is sent after the first packet waits 40 ms for the acknowledgement of that.
+    // Nagle's algorithm would hold the bytes after the first packet until that is acknowledged, for 40 ms.
     connector.set_nodelay(true);
     let http = Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
     let mut request = Request::post(format!("{}/evenkeel.v1.TensorOpsService/{method}", server.url()))

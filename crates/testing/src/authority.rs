@@ -16,7 +16,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
-/// Who signs certificates.
+/// An authority, which signs certificates.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Default for Authority {
@@ -26,7 +26,7 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// Another one each time, by its name and by its key.
+    /// A new authority, with a name and a key of its own.
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let mut params = CertificateParams::new([]).expect("no names");
@@ -55,7 +55,7 @@ impl Authority {
         (params.signed_by(&key, &self.0).expect("a certificate").pem(), key.serialize_pem())
     }
 
-    /// Settings of a client that trusts it, and has this certificate.
+    /// Settings of a client that trusts this authority, and presents this certificate.
     pub fn client(&self, certificate: Option<(String, String)>, alpn: &[u8]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         let own = CertificateDer::from_pem_slice(self.pem().as_bytes()).expect("PEM");

@@ -1,8 +1,7 @@
-//! Programs that see nothing of the environment of whoever runs the tests, nor inherit ignored signals: for every test that
-//! starts one.
+//! Starts programs for tests, without the environment of the tests and without ignored signals.
 //!
-//! `EVENKEEL_` and `OTEL_` variables are settings, `COLUMNS` and `NO_COLOR` change what is printed, `SSL_CERT_FILE` whom is
-//! trusted, and others may come: what is not known to be needed is left out.
+//! `EVENKEEL_` and `OTEL_` variables are settings, `COLUMNS` and `NO_COLOR` change the output, `SSL_CERT_FILE` changes the
+//! authorities that are trusted, and later versions may read others. So programs get only the variables that they need.
 
 use std::{
     env,
@@ -14,10 +13,10 @@ use std::{
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-/// What a program needs to run at all, and where it may write; and where a coverage report is to go.
+/// The variables that a program needs to find programs, libraries and folders, and the path of a coverage report.
 const NEEDED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"];
 
-/// The program, with the variables that it needs alone, and with no signal ignored.
+/// A command for the program, with only the variables that it needs, and with no signal ignored.
 pub fn without_environment(program: impl AsRef<OsStr>) -> Command {
     catch_ignored_signals();
     let mut command = Command::new(program);
@@ -25,9 +24,10 @@ pub fn without_environment(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A program inherits the signals that this process ignores, as it does under `nohup` or in the background of a shell script,
-/// and would go on where a test interrupts it. Signals that this process catches are the program's own: so those that are
-/// ignored are caught, and nothing comes of it.
+/// Catches the signals that this process ignores, and does nothing about them.
+///
+/// A process ignores signals under `nohup` or in the background of a shell script. A program that it starts would inherit that,
+/// and go on where a test interrupts it. Signals that the process catches have their default effect in the program.
 fn catch_ignored_signals() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -37,7 +37,7 @@ fn catch_ignored_signals() {
     });
 }
 
-/// Those of the signals that end a program which this process ignores, where the kernel tells.
+/// The signals that end a program and that this process ignores. None where the kernel has no `/proc`.
 fn ignored_signals() -> impl Iterator<Item = i32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -8,7 +8,7 @@ pub fn framed(message: &[u8]) -> Bytes {
     [Announced::plain(message.len()).to_bytes().as_ref(), message].concat().into()
 }
 
-/// What precedes a message of so many bytes.
+/// The prefix of a message of so many bytes.
 pub fn prefix(length: u32) -> Bytes {
     Announced { flag: 0, length }.to_bytes()
 }

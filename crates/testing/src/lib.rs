@@ -1,6 +1,7 @@
-//! What the tests of all crates, the fuzz targets and the measurements share: it stands here once, and is not published.
+//! Code that the tests of all crates, the fuzz targets and the measurements share. The crate is not published.
 //!
-//! A crate that this one needs, and `evenkeel` itself, may use it in its tests: Cargo lets dependencies of tests go in circles.
+//! `evenkeel`, and the other crates that this one depends on, may use it in their tests: Cargo allows circles through
+//! dependencies of tests.
 
 pub mod answer;
 pub mod authority;

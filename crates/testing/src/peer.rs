@@ -1,4 +1,4 @@
-//! A client of HTTP/2 that does what no client of gRPC does: it stops in the middle, takes nothing, sends any bytes.
+//! A client of HTTP/2 for behaviour that clients of gRPC do not have: it can stop in the middle, take nothing, and send any bytes.
 
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 pub use crate::frames::{framed, prefix};
 use crate::until::within;
 
-/// What an HTTP/2 client begins with: the magic line, and settings that change nothing.
+/// The first bytes of an HTTP/2 client: the magic line, and settings that change nothing.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// The address of a server on a TCP port.
@@ -43,18 +43,18 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// To this server.
+    /// A connection to this server.
     pub async fn connect(server: SocketAddr) -> Self {
         Self::with(&Builder::new(), server).await
     }
 
-    /// With settings of its own.
+    /// A connection with these settings.
     pub async fn with(settings: &Builder, server: SocketAddr) -> Self {
         let stream = TcpStream::connect(server).await.expect("the server listens");
         Self::over(settings, stream).await.expect("the server speaks HTTP/2")
     }
 
-    /// Over any stream.
+    /// A connection over any stream.
     ///
     /// # Errors
     /// The server does not speak HTTP/2.
@@ -79,7 +79,7 @@ impl Peer {
         self.requests.clone().ready().await?.send_request(request, false)
     }
 
-    /// A call with this message, and its status.
+    /// Makes a call with this message, and returns its status.
     ///
     /// # Errors
     /// The stream or the connection is gone.
@@ -99,7 +99,7 @@ pub fn request(method: &str) -> Request<()> {
         .expect("a request")
 }
 
-/// The status that a call ends with; what it answers is read and forgotten.
+/// The status with which a call ends. The messages of the response are read and dropped.
 ///
 /// # Errors
 /// The stream or the connection is gone.

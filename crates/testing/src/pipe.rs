@@ -1,4 +1,4 @@
-//! What a process writes. Reading it from a process that writes no more, and does not end, fails at the limit of every wait.
+//! Reads the output of a process. A read from a process that neither writes nor ends fails after [`NEVER`].
 
 use std::{
     io::{self, Read},

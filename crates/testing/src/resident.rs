@@ -1,8 +1,8 @@
-//! The memory of a process, as Linux counts it, for every test that watches some.
+//! The memory of a process, as Linux counts it.
 
 use std::fs;
 
-/// What it has now (`VmRSS`), or had at most (`VmHWM`), in bytes; `None`: it has ended.
+/// The resident memory of a process now (`VmRSS`), or at its peak (`VmHWM`), in bytes; `None`: the process has ended.
 pub fn memory(process: u32, which: &str) -> Option<usize> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(which))?;

@@ -2,8 +2,8 @@
 
 use tempfile::TempDir;
 
-/// A folder whose sockets have short enough paths: the kernel takes no more than 107 bytes, and where temporary files are kept
-/// may be further away than that.
+/// A folder whose sockets have short enough paths: the kernel accepts no more than 107 bytes, and the path of the usual folder for
+/// temporary files may be longer.
 pub fn socket_folder() -> TempDir {
     const LONGEST: usize = 80;
     let folder = tempfile::tempdir().expect("a folder can be made");

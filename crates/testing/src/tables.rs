@@ -1,20 +1,20 @@
-//! Compressed messages whose bytes are tables: a decoder builds them all, and they make nearly nothing.
+//! Compressed messages that consist of tables: a decoder must build all of them, and produces almost no output.
 
 /// The bytes of one block of [`zstd_of_tables`].
 pub const ZSTD_TABLES: usize = 26;
 
-/// gzip of nothing, in this many blocks and up to 7 more, of 91 bits each: the codes of 257 literals, and the end of the block.
+/// gzip of no bytes, in this many blocks and up to 7 more, of 91 bits each: the codes of 257 literals, and the end of the block.
 pub fn gzip_of_tables(blocks: usize) -> Vec<u8> {
     // Not the last block, with codes of its own. The lengths of the codes of lengths are 1 for 18 (many zeros) and for 1. So
     // literal 0 has a code of 1 bit, 255 literals have none, and the end of the block and the one distance have 1 bit.
     let lengths = format!("000000100{}100", "000".repeat(14));
     let block = format!("0 01 00000 00000 0111 {lengths} 0 11111111 10101011 0 0 1").replace(' ', "");
-    // Eight of them fill whole bytes.
+    // Eight blocks fill whole bytes.
     let bits = block.repeat(8).into_bytes();
     let byte = |bits: &[u8]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | (bit - b'0'));
     let eight: Vec<u8> = bits.chunks(8).map(byte).collect();
     let header = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255];
-    // A last block without anything, the checksum and the length.
+    // An empty last block, the checksum and the length.
     let end = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     [&header[..], &eight.repeat(blocks.div_ceil(8)), &end].concat()
 }

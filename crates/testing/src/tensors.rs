@@ -1,4 +1,4 @@
-//! Tensors and requests.
+//! Makes tensors and requests.
 
 use bytes::Bytes;
 use evenkeel_proto::v1 as pb;
@@ -33,22 +33,22 @@ pub fn elements(tensor: Option<&pb::Tensor>) -> Vec<f32> {
     elements.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
 }
 
-/// Bits, which tell -0.0 from 0.0 and one NaN from another.
+/// The bits of elements, which differ for -0.0 and 0.0 and for different NaNs.
 pub fn bits(elements: &[f32]) -> Vec<u32> {
     elements.iter().map(|x| x.to_bits()).collect()
 }
 
-/// A Normalize request that is right, for a test to spoil.
+/// A valid Normalize request, which a test may then spoil.
 pub fn normalize(kind: pb::NormKind, input: pb::Tensor) -> pb::NormalizeRequest {
     pb::NormalizeRequest { kind: kind.into(), input: Some(input), ..Default::default() }
 }
 
-/// A ClipGradients request that is right, for a test to spoil.
+/// A valid ClipGradients request, which a test may then spoil.
 pub fn clip(mode: pb::ClipMode, threshold: f64, gradients: Vec<pb::Tensor>) -> pb::ClipGradientsRequest {
     pb::ClipGradientsRequest { mode: mode.into(), threshold: Some(threshold), gradients, ..Default::default() }
 }
 
-/// A Dropout request that is right, for a test to spoil.
+/// A valid Dropout request, which a test may then spoil.
 pub fn dropout(p: f64, input: pb::Tensor) -> pb::DropoutRequest {
     pb::DropoutRequest { p: Some(p), seed: 42, input: Some(input), ..Default::default() }
 }

@@ -1,5 +1,4 @@
-//! Waiting for what must come, up to a limit: a test for which it does not come fails, and says what that was, where it
-//! would hang otherwise.
+//! Waits for events, up to a limit: a test whose event does not come fails and names the event, instead of hanging.
 
 use std::{
     thread,
@@ -8,27 +7,27 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-/// Whatever is waited for comes by then, or never does: long enough for a machine that hangs, and no measure of speed.
+/// The limit of every wait: long enough for a machine that stops for minutes, and no measure of speed.
 pub const NEVER: Duration = Duration::from_secs(300);
-/// Between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What is said of a wait for this that has come to its end.
+/// The message of a wait that has come to its limit.
 pub fn in_vain(what: &str) -> String {
     format!("waited for {NEVER:?} in vain: {what}")
 }
 
-/// What this future comes to.
+/// The result of `event`, or a panic after [`NEVER`].
 pub async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
     timeout(NEVER, event).await.unwrap_or_else(|_| panic!("{}", in_vain(what)))
 }
 
-/// Looks again and again until it is so.
+/// Checks again and again until `is_so` is true.
 pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     until_some(what, async || is_so().await.then_some(())).await;
 }
 
-/// Looks again and again until there is something.
+/// Calls `look` again and again until it returns something.
 pub async fn until_some<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let found = async {
         loop {
@@ -41,7 +40,7 @@ pub async fn until_some<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
     within(what, found).await
 }
 
-/// As [`until_some`], on a thread that may wait.
+/// Like [`until_some`], on a thread that may block.
 #[track_caller]
 pub fn until_some_here<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! The loop that takes connections, and its end: requests that are open are answered, within the time there is.
+//! The loop that accepts connections, and the drain, in which open requests are answered within a time limit.
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -18,9 +18,9 @@ use crate::{
     tls::TlsSettings,
 };
 
-/// How long nobody is accepted after there was no file descriptor, or no memory, for a connection.
+/// The pause after a connection could not be accepted for lack of file descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(100);
-/// How long the responses to requests that were stopped have to leave: the process ends a second after its time, all told.
+/// How long responses that are ready may still take to be written: a server should exit within a second after its drain timeout.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The connections of a server, each of which is served by a service of its own that `M` makes.
@@ -41,7 +41,7 @@ where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
 {
-    /// A transport without connections. `tls`: `None`: connections are plain text.
+    /// A transport without connections. If `tls` is `None`, connections are plain text.
     pub fn new(make_service: M, settings: Settings, tls: Option<Arc<dyn TlsSettings>>, metrics: Arc<Metrics>) -> Self {
         let limits = ConnectionLimits::new(settings.max_connections, settings.max_connections_per_peer);
         let (drain, draining) = watch::channel(false);
@@ -56,7 +56,7 @@ where
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                // Gives their memory back.
+                // Frees the memory of a connection that has ended.
                 Some(_) = self.tasks.join_next() => (),
                 stream = next(&listener, &self.shared.metrics) => self.take(stream),
             }
@@ -85,7 +85,7 @@ where
     /// Tells every client to go and waits until all have.
     ///
     /// # Errors
-    /// `timeout` has passed: how many requests were still open then.
+    /// `timeout` has passed. The error is the number of requests that were still open then.
     pub async fn drain(&mut self, timeout: Duration) -> Result<(), usize> {
         self.drain.send_replace(true);
         if self.ended_by(Instant::now() + timeout).await {
@@ -122,7 +122,7 @@ async fn next(listener: &Listener, metrics: &Metrics) -> Stream {
     }
 }
 
-/// Whether an error of accepting is that of one connection, which the next may not have.
+/// Whether `accept` failed because of the one connection that it took, so that the next may succeed at once.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

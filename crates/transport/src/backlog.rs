@@ -1,11 +1,11 @@
 //! Requests that were read and whose service has not begun.
 //!
-//! A client sends a request in a few bytes, and HTTP makes kilobytes of it, which take some microseconds to serve: a thousand
+//! A client sends a request in a few bytes. In memory it takes kilobytes, and serving it takes some microseconds: a thousand
 //! connections that send all the requests they may have open at once would bring a quarter of a million of them into memory
 //! before the first is served, and every other request would wait behind them. So connections read on only while few requests
 //! wait for their service, and the rest stays in the sockets. A connection never waits for a client here: a request leaves the
 //! backlog as soon as its service was polled once, whatever the service waits for then, and a turn to read ends when the task of
-//! its connection waits, be it for a client that does not read.
+//! its connection waits, even if it waits for a client that does not read.
 
 use std::{
     future::Future,
@@ -20,9 +20,9 @@ use std::{
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// While fewer requests wait for their service, connections read as they like.
+/// While fewer requests wait for their service, connections read without turns.
 const FEW: usize = 128;
-/// While more requests wait, or may soon, connections that want to read wait for a turn.
+/// While so many requests wait, or may come from the turns that were given, no further turn is given.
 pub(crate) const MANY: usize = 1024;
 /// The requests that a connection opens in its turn. The bytes of the last read may hold some more.
 pub(crate) const REQUESTS_IN_TURN: usize = 16;
@@ -88,11 +88,11 @@ impl Drop for Unbegun {
     }
 }
 
-/// How a connection reads beside the others.
+/// The turns of one connection, which reads beside others.
 pub(crate) struct ReadTurn {
     backlog: Arc<Backlog>,
     state: State,
-    /// The connection has wanted to read since its task waited last.
+    /// Whether the connection has tried to read since its task waited last.
     asked: bool,
 }
 
@@ -103,7 +103,7 @@ enum State {
         opened: usize,
         _turn: Begun,
     },
-    /// The connection opens no more requests, and reads as it likes.
+    /// The connection opens no more requests, and reads without turns.
     Left,
 }
 
@@ -112,7 +112,7 @@ impl ReadTurn {
         Self { backlog: Arc::clone(backlog), state: State::Free, asked: false }
     }
 
-    /// Waits until the connection may read; how many bytes of it, beside the data of requests. `None`: as many as it likes.
+    /// Waits until the connection may read. Returns how many bytes it may read, beside the data of requests; `None`: any number.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
         self.asked = true;
         loop {
@@ -134,7 +134,7 @@ impl ReadTurn {
         }
     }
 
-    /// The connection has read, and opened so many requests.
+    /// Called when the connection has read and so opened this number of requests.
     pub(crate) fn read(&mut self, requests: usize) {
         if let State::InTurn { opened, .. } = &mut self.state {
             *opened += requests;
@@ -144,17 +144,17 @@ impl ReadTurn {
         }
     }
 
-    /// There is nothing to read.
+    /// Called when the socket has nothing more to read: the turn ends.
     pub(crate) fn is_at_end(&mut self) {
         if let State::InTurn { .. } = self.state {
             self.state = State::Free;
         }
     }
 
-    /// The connection's task waits, for whatever it is.
+    /// Called when the connection's task waits, whatever it waits for.
     ///
-    /// HTTP does not read while it cannot write what it must. A client that does not read would keep its turn for as long as it
-    /// likes, or keep its place among those that wait, where a turn is of no use to it.
+    /// HTTP does not read while it cannot write. Without this, a client that does not read would keep its connection's turn for as
+    /// long as it likes, or its place among the connections that wait, for a turn that the connection would not use.
     pub(crate) fn task_waits(&mut self) {
         let asked = mem::take(&mut self.asked);
         match self.state {
@@ -164,7 +164,7 @@ impl ReadTurn {
         }
     }
 
-    /// What is read from now on opens no request.
+    /// Called when the bytes that the connection reads from now on open no request.
     pub(crate) fn leave(&mut self) {
         self.state = State::Left;
     }
@@ -185,7 +185,7 @@ struct Waiting {
 impl Waiting {
     fn new(backlog: &Arc<Backlog>) -> Self {
         backlog.waiting.fetch_add(1, SeqCst);
-        // The backlog may have got short since it was looked at.
+        // The backlog may have become short since the caller read its length.
         backlog.give_turns();
         Self { backlog: Arc::clone(backlog), permit: Box::pin(Arc::clone(&backlog.turns).acquire_owned()) }
     }
@@ -201,7 +201,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // A permit that came meanwhile goes back to the semaphore, for the next connection.
+        // A permit that has come meanwhile is dropped with `permit`, and so goes back to the semaphore for the next connection.
         self.backlog.waiting.fetch_sub(1, SeqCst);
     }
 }

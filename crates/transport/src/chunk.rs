@@ -1,10 +1,10 @@
 //! The bytes of responses, on their way from HTTP to the socket.
 //!
-//! HTTP/2 takes bytes of a response and keeps them until its client grants a window and the socket takes them. The library
-//! says nothing of either; but it advances and drops what it was given. So it is given [`Chunk`]s, which tell. It writes
-//! slices of them, and must have written one frame before it makes the next. So that the frames of a response can be
-//! written together all the same, a chunk offers its bytes to the stream beneath the library, which keeps them as
-//! [`Unwritten`] without a copy.
+//! HTTP/2's library takes bytes of a response and keeps them until the client grants a window and the socket takes them. It
+//! reports neither, but it advances and drops the buffers that it was given. So it is given [`Chunk`]s, which report both to
+//! [`SendProgress`]. The library writes slices of them, and must have written one frame before it makes the next. So that the
+//! frames of a response can be written together all the same, a chunk offers its bytes to the stream beneath the library, which
+//! keeps them as [`Unwritten`] without a copy.
 
 use std::{
     io::IoSlice,
@@ -15,7 +15,7 @@ use bytes::{Buf, Bytes};
 
 use crate::send_progress::SendProgress;
 
-/// So many bytes are written before anything more is read: they would leave the core's cache meanwhile.
+/// A chunk of so many bytes is written before the connection reads more: reads would move its bytes out of the core's cache.
 const MUCH: usize = 1 << 15;
 
 /// Bytes of a response that HTTP is to write.
@@ -23,7 +23,7 @@ const MUCH: usize = 1 << 15;
 pub(crate) struct Chunk {
     bytes: Bytes,
     progress: Arc<SendProgress>,
-    /// `None`: what is written by HTTP is written.
+    /// `None`: the stream beneath HTTP writes at once what HTTP writes to it.
     offer: Option<Arc<Offer>>,
 }
 
@@ -64,7 +64,7 @@ impl Buf for Chunk {
     fn advance(&mut self, len: usize) {
         self.bytes.advance(len);
         let taken = self.offer.as_ref().map_or(0, |offer| offer.settle());
-        // The rest HTTP has copied, or written itself.
+        // HTTP has copied the rest into a buffer of its own, or written it.
         self.progress.wrote(len - taken.min(len));
         self.progress.sent(len);
     }
@@ -88,7 +88,7 @@ impl Drop for Chunk {
     }
 }
 
-/// The bytes that a connection is about to write a part of.
+/// The bytes of a chunk, a slice of which HTTP is about to write to the stream of its connection.
 #[derive(Debug, Default)]
 pub(crate) struct Offer(Mutex<State>);
 
@@ -97,7 +97,7 @@ enum State {
     #[default]
     Nothing,
     Made(Bytes, Arc<SendProgress>),
-    /// So many of them were taken.
+    /// The stream has taken so many of them.
     Taken(usize),
 }
 
@@ -111,7 +111,7 @@ impl Offer {
         *self.state() = State::Made(bytes.clone(), Arc::clone(progress));
     }
 
-    /// The bytes of this slice, if it is one of what is offered.
+    /// The bytes of this slice, if it lies within those that are offered.
     pub(crate) fn take(&self, slice: &[u8]) -> Option<Unwritten> {
         let mut state = self.state();
         let State::Made(bytes, progress) = &*state else { return None };
@@ -124,7 +124,7 @@ impl Offer {
         Some(taken)
     }
 
-    /// How many bytes were taken. The offer ends.
+    /// Ends the offer. Returns how many of its bytes were taken.
     fn settle(&self) -> usize {
         match std::mem::take(&mut *self.state()) {
             State::Taken(bytes) => bytes,
@@ -132,7 +132,7 @@ impl Offer {
         }
     }
 
-    /// The offer ends, if it is one of this response.
+    /// Ends the offer, if its bytes are of this response.
     fn withdraw(&self, of: &Arc<SendProgress>) {
         let mut state = self.state();
         if matches!(&*state, State::Made(_, progress) if Arc::ptr_eq(progress, of)) {
@@ -153,7 +153,7 @@ impl Unwritten {
         &self.bytes
     }
 
-    /// The first of them are written.
+    /// Called when the first `len` bytes are written.
     pub(crate) fn advance(&mut self, len: usize) {
         self.bytes.advance(len);
         self.progress.wrote(len);
@@ -171,7 +171,7 @@ impl Drop for Unwritten {
 mod tests {
     use super::*;
 
-    /// As HTTP/2's library does: makes slices, has them written, and advances.
+    /// Writes as HTTP/2's library does: makes slices, has them written, and advances.
     fn write(chunk: &mut Chunk, len: usize, take: impl FnOnce(&[u8]) -> Option<Unwritten>) -> Option<Unwritten> {
         let mut slices = [IoSlice::new(&[])];
         assert_eq!(chunk.chunks_vectored(&mut slices), 1);

@@ -34,19 +34,19 @@ use crate::{
     tls::{self, TlsSettings},
 };
 
-/// How long a client may take to read the last of what was sent.
+/// How long a client may take to read the last bytes that were sent, and to close.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Makes the service that answers the requests of one connection.
 pub trait MakeService: Send + Sync + 'static {
-    /// What answers them: a [`hyper::service::Service`] of requests, whose responses have data of [`Bytes`].
+    /// A [`hyper::service::Service`] of [`Request`]s, whose [`Response`]s have a body of [`Bytes`].
     type Service;
 
-    /// That of this connection, over which a client speaks this version of HTTP.
+    /// The service of this connection, whose client speaks this version of HTTP.
     fn make_service(&self, connection: &Arc<ConnectionHandle>, version: Version) -> Self::Service;
 }
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 pub(crate) struct Shared<M> {
     make_service: M,
@@ -54,11 +54,11 @@ pub(crate) struct Shared<M> {
     settings: Arc<Settings>,
     backlog: Arc<Backlog>,
     http2: http2::Builder<SendTimeout>,
-    /// `None`: nothing but HTTP/2 is spoken.
+    /// `None`: only HTTP/2 is spoken.
     http1: Option<http1::Builder>,
-    /// `None`: nothing is encrypted.
+    /// `None`: connections are plain text.
     tls: Option<Arc<dyn TlsSettings>>,
-    /// True: requests that are open are the last ones.
+    /// True: the server drains, and connections get no further requests.
     draining: watch::Receiver<bool>,
 }
 
@@ -79,8 +79,9 @@ impl<M> Shared<M> {
 
 /// Serves the connection until either side ends it, and then drops `permit`.
 ///
-/// A connection costs what it has got to: no buffer, no session of TLS and no state of HTTP is made before the client has
-/// sent something. Each step is boxed and gone before the next, so that the task of a connection is small.
+/// A connection takes memory only for the step that it has reached: no buffer, no TLS session and no state of HTTP is made
+/// before the client has sent something. Each step is boxed, and dropped before the next, so that the task of a connection is
+/// small.
 pub(crate) async fn serve<M, S, B>(stream: Stream, shared: Arc<Shared<M>>, permit: impl Send)
 where
     M: MakeService<Service = S>,
@@ -93,7 +94,7 @@ where
     let spoken = tokio::select! {
         biased;
         spoken = timeout_at(limit, stream.readable()) => Some(spoken),
-        // An error says that the server is gone altogether.
+        // An error means that the `Transport` was dropped.
         _ = draining.wait_for(|&draining| draining) => None,
     };
     match spoken {
@@ -109,7 +110,7 @@ where
     drop(permit);
 }
 
-/// Finds out what the client speaks, by `limit`; `None`: the connection has ended.
+/// Shakes hands and detects the version of HTTP by `limit`; `None`: the connection has ended.
 async fn open<M>(stream: Stream, shared: &Shared<M>, limit: Instant) -> Option<(Version, Rewind<Stream>)> {
     let mut draining = shared.draining.clone();
     let detected = tokio::select! {
@@ -119,7 +120,8 @@ async fn open<M>(stream: Stream, shared: &Shared<M>, limit: Instant) -> Option<(
     };
     match detected {
         Ok(Ok(detected)) => return Some(detected),
-        // The alert that says why is on its way, and perhaps the client's first call.
+        // The client may not have read the alert with the reason, and may be sending its first request: closing the socket now
+        // would lose the alert.
         Ok(Err(Unopened::Refused(tcp))) => tokio::select! {
             () = linger(tcp, shared.settings.linger_bytes()) => (),
             _ = draining.wait_for(|&draining| draining) => (),
@@ -132,9 +134,9 @@ async fn open<M>(stream: Stream, shared: &Shared<M>, limit: Instant) -> Option<(
 
 /// Why a connection was not opened.
 enum Unopened {
-    /// There was no agreement on TLS.
+    /// The TLS handshake failed.
     Refused(TcpStream),
-    /// The client closed it before it had said which HTTP it speaks.
+    /// The client closed the connection before the version of HTTP was certain.
     Ended,
 }
 
@@ -155,7 +157,7 @@ async fn secure_and_detect<M>(stream: Stream, shared: &Shared<M>) -> Result<(Ver
     detect(stream).await.map_err(|_| Unopened::Ended)
 }
 
-/// Speaks HTTP.
+/// Serves requests by this version of HTTP until the connection ends.
 fn speak<T, M, S, B>(
     version: Version,
     stream: T,
@@ -175,7 +177,7 @@ where
     let (settings, metrics, draining) = (Arc::clone(settings), Arc::clone(metrics), draining.clone());
     let driver = Driver { connection: Arc::clone(&connection), settings, metrics, draining, began };
     match (version, http1) {
-        // Where HTTP/1.1 is not spoken, HTTP/2's library refuses its beginning, as it does any other.
+        // Where HTTP/1.1 is not spoken, HTTP/2's library refuses its first bytes, as it refuses every wrong preface.
         (Version::Http2, _) | (Version::Http1, None) => {
             let offer = Arc::<Offer>::default();
             let stream = ReceivedFrames::new(stream, Arc::clone(&connection), ReadTurn::new(backlog));
@@ -185,9 +187,9 @@ where
             Box::pin(drive(driver, Box::pin(http), stream))
         }
         (Version::Http1, Some(http1)) => {
-            // How long the headers may take is HTTP/1.1's own to watch.
+            // HTTP/1.1's library has a timeout of its own for headers.
             connection.preface().came();
-            // Its responses come one after another: there is nothing to send together.
+            // The responses of HTTP/1.1 come one after another: there is nothing to send together.
             let stream = SharedIo::new(stream);
             let http = http1.serve_connection(TokioIo::new(stream.clone()), Respond::new(service, connection, None));
             Box::pin(drive(driver, Box::pin(http), stream))
@@ -195,27 +197,27 @@ where
     }
 }
 
-/// Lets HTTP run to its end. A client that was told all there is to say has a moment then to read it.
+/// Runs HTTP to its end. If HTTP has written all that it had to, the client then has [`LINGER`] to read it.
 async fn drive<C, T>(driver: Driver, http: Pin<Box<C>>, stream: SharedIo<T>)
 where
     C: GracefulConnection<Error = hyper::Error>,
     T: Keeps + AsyncRead + AsyncWrite + Unpin,
 {
     let most = driver.settings.linger_bytes();
-    // The client has all that was sent, but may not have read it: a socket that is closed while the client writes to it,
-    // or with something in it that nobody has read, resets the connection, and what the client has not read is lost.
+    // The client may not have read all that was sent. Closing a socket while the client writes to it, or while it has bytes
+    // that the server has not read, resets the connection, and the client loses the bytes that it has not read.
     if driver.drive(http, &stream).await == End::Finished {
         stream.lock().http_ended();
         Box::pin(linger(stream, most)).await;
     }
 }
 
-/// Ends what is sent, and reads until the client closes as well, but no more than so many bytes.
+/// Closes the sending side, and reads until the client closes as well or has sent `most` bytes.
 async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, most: usize) {
     let closed = async {
-        // HTTP ends what it sends unless it has failed.
+        // HTTP has closed the sending side itself unless it has failed.
         stream.shutdown().await?;
-        // Not in the future itself, which each connection would carry from its beginning.
+        // On the heap: in the future itself, the buffer would take memory as soon as the future is made.
         let mut bytes = vec![0; 4096];
         let mut read = 0;
         while read < most {
@@ -226,7 +228,7 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, most: usize) {
         }
         Ok::<_, io::Error>(())
     };
-    // Whoever does not close has had the time to read; where the connection has failed nobody does.
+    // A client that does not close has had the time to read; after an error of the connection there is nothing to read.
     let _ = timeout(LINGER, closed).await;
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a connection while it is open.
+//! The state of an open connection, as its requests, its streams and its driver share it.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use crate::{
     send_window::SendWindow,
 };
 
-/// A connection, as those who serve its requests know it.
+/// A connection, as the services of its requests see it.
 #[derive(Debug)]
 pub struct ConnectionHandle {
     metrics: Arc<Metrics>,
@@ -26,7 +26,7 @@ pub struct ConnectionHandle {
     open: AtomicUsize,
     /// Of these, the requests whose response is not at its end: more of it may come.
     unanswered: AtomicUsize,
-    /// HTTP was given so much of a response that it is written before anything more is read.
+    /// HTTP was given a chunk so large that it is written before the connection reads more.
     has_much: AtomicBool,
     /// When the last request ended, in milliseconds after `began`.
     quiet_since: AtomicU64,
@@ -52,7 +52,7 @@ impl ConnectionHandle {
         })
     }
 
-    /// Whether the server has cut off the connection: the client has not ended the requests that were open then.
+    /// Whether the transport has cut off the connection: if so, it was not the client that ended the requests open then.
     pub fn is_cut(&self) -> bool {
         self.is_cut.load(Ordering::Relaxed)
     }
@@ -77,17 +77,17 @@ impl ConnectionHandle {
         self.stalled.notified().await;
     }
 
-    /// What the client lets the server send.
+    /// The windows that the client grants.
     pub(crate) fn window(&self) -> &SendWindow {
         &self.window
     }
 
-    /// HTTP was given much of a response.
+    /// Called when HTTP was given a large chunk.
     pub(crate) fn gave_much(&self) {
         self.has_much.store(true, Ordering::Release);
     }
 
-    /// Whether HTTP was given much of a response since this was called before.
+    /// Whether HTTP was given a large chunk since the last call of this.
     pub(crate) fn take_gave_much(&self) -> bool {
         self.has_much.load(Ordering::Relaxed) && self.has_much.swap(false, Ordering::Acquire)
     }
@@ -125,7 +125,7 @@ impl OpenRequest {
         Self { connection: Arc::clone(connection), is_answered: false, _counted: counted }
     }
 
-    /// HTTP was given all of its response.
+    /// Called when HTTP was given all of the response.
     pub(crate) fn answered(&mut self) {
         if !std::mem::replace(&mut self.is_answered, true) {
             self.connection.unanswered.fetch_sub(1, Ordering::Release);

@@ -1,7 +1,8 @@
-//! The streams that are around a connection's socket, from the inside out: [`Rewind`] gives what was read to detect the
-//! version of HTTP once more; [`WriteTimeout`] fails when the client does not read; [`FairIo`] lets other connections of
-//! the thread go on; [`ReceivedFrames`] notes what the client says of its windows; [`Outbox`] sends what HTTP writes
-//! together; and of [`SharedIo`] HTTP and the driver of the connection each have a handle.
+//! The streams that are around a connection's socket, from the inside out: [`Rewind`] gives the bytes that were read to detect
+//! the version of HTTP once more; [`WriteTimeout`] fails when the client does not read; [`FairIo`] lets other connections of
+//! the thread go on; [`ReceivedFrames`] notes the windows that the client grants, and lets connections read in turn;
+//! [`Outbox`] sends together what HTTP writes one after another; and [`SharedIo`] gives HTTP and the connection's driver a handle
+//! each.
 
 mod detect;
 mod fair;

@@ -27,7 +27,7 @@ struct Open {
 pub(crate) enum LimitReached {
     /// There are as many connections as there may be.
     Total,
-    /// The address has as many as it may have.
+    /// The address has as many connections as it may have.
     Peer,
 }
 
@@ -36,7 +36,7 @@ impl ConnectionLimits {
         Arc::new(Self { total, per_peer, open: Mutex::default() })
     }
 
-    /// A permit for a connection from this address; `None`: it has none, for it comes from the same machine.
+    /// A permit for a connection from this address. `None`: a Unix domain socket, which has no address; only the total limits these.
     pub(crate) fn permit(self: &Arc<Self>, peer: Option<IpAddr>) -> Result<ConnectionPermit, LimitReached> {
         let peer = peer.filter(|_| self.per_peer > 0).map(network);
         let mut open = self.open();
@@ -60,7 +60,7 @@ impl ConnectionLimits {
     }
 }
 
-/// Whoever has one address of IPv6 has a network of 2^64 of them.
+/// The address by which connections are counted. A client with one IPv6 address usually has its whole network of 2^64.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
@@ -71,7 +71,7 @@ fn network(peer: IpAddr) -> IpAddr {
     }
 }
 
-/// Lets one connection be open; dropping it lets another.
+/// Permits one connection to be open, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     limits: Arc<ConnectionLimits>,

@@ -14,11 +14,11 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use crate::io::Stream;
 
-/// Only programs of the server's own user connect; who wants more gives the file other permissions.
+/// Only programs of the server's own user can connect. An operator who wants more changes the file's mode.
 const SOCKET_MODE: u32 = 0o600;
 
-/// Connections that the kernel keeps until they are accepted; `net.core.somaxconn` may be less. What does not fit it drops
-/// without a word, and a client that does not speak first waits for ever.
+/// The connections that the kernel keeps until they are accepted; `net.core.somaxconn` may be less. It drops further ones
+/// silently, and a client that waits for the server to speak first would wait for ever.
 const BACKLOG: u32 = 4096;
 
 /// A socket that clients connect to.
@@ -32,19 +32,19 @@ enum Socket {
 }
 
 impl Listener {
-    /// Listens on a TCP port; port 0 is one that is free.
+    /// Listens on a TCP port; port 0 takes a free one.
     ///
     /// # Errors
-    /// Those of the system, such as for a port that is taken.
+    /// Errors of the system, such as for a port that is taken.
     pub fn tcp(address: SocketAddr) -> io::Result<Self> {
         listen(address).map(Socket::Tcp).map(Self)
     }
 
-    /// Listens on a Unix domain socket, which only programs of the same user may connect to. A file that a server has left
-    /// which has died is replaced; the file goes when the listener is dropped.
+    /// Listens on a Unix domain socket, to which only programs of the same user can connect. The file of a server that has died is
+    /// replaced. Dropping the listener removes the file.
     ///
     /// # Errors
-    /// Those of the system, such as for a file that is no socket, or one that another server listens on.
+    /// Errors of the system, such as for a file that is no socket, or a socket on which another server listens.
     pub fn unix(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
         let listener = UnixListener::bind(path)?;
@@ -58,7 +58,7 @@ impl Listener {
         match &self.0 {
             Socket::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Else the last segment of an answer waits for the acknowledgement of the one before, 40 ms.
+                // Nagle's algorithm would hold the last segment of a response until the one before is acknowledged, for up to 40 ms.
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))
             }
@@ -69,7 +69,7 @@ impl Listener {
     /// The IP address and port, with the one that was taken if 0 was asked for; `None`: it is a Unix domain socket.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     pub fn local_addr(&self) -> io::Result<Option<SocketAddr>> {
         match &self.0 {
             Socket::Tcp(listener) => listener.local_addr().map(Some),
@@ -80,13 +80,13 @@ impl Listener {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A server that has just ended leaves connections that wait for their last packets, and is in nobody's way.
+    // Connections of a server that has just ended may be in TIME_WAIT, and must not keep this one from the port.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Removes a socket that nobody listens on. A file that is no socket is left for `bind` to complain of.
+/// Removes a socket on which no server listens. A file that is no socket stays, and `bind` fails because of it.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     match UnixStream::connect(path) {
@@ -99,7 +99,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    /// Device and inode, by which it is known from that of a server that came after.
+    /// Device and inode, which tell this file from that of a later server at the same path.
     identity: (u64, u64),
 }
 

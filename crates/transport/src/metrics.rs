@@ -1,4 +1,4 @@
-//! What the transport has done and is doing, in numbers that may be read at any time.
+//! Counters and gauges of the transport, which can be read at any time.
 
 use std::sync::{
     Arc,
@@ -44,7 +44,7 @@ impl Counter {
         self.add(1);
     }
 
-    /// Adds so many.
+    /// Adds `more`.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
@@ -70,13 +70,13 @@ impl Gauge {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Adds so many, unless the sum would be above `limit`; whether it did.
+    /// Adds `more`, unless the sum would be above `limit`. Returns whether it has added.
     pub fn try_add(&self, more: usize, limit: usize) -> bool {
         let add = |now: usize| now.checked_add(more).filter(|&sum| sum <= limit);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
     }
 
-    /// Takes so many away.
+    /// Subtracts `fewer`.
     pub fn subtract(&self, fewer: usize) {
         self.0.fetch_sub(fewer, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! How long a client is waited for.
+//! A timeout for clients that send or take bytes too slowly.
 
 use std::{
     pin::Pin,
@@ -8,19 +8,20 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The least rate, in bytes. A client that moves fewer, for longer than a pause may be, holds memory and a stream for next to
-/// nothing.
+/// The least rate, in bytes per second. A client that moves fewer bytes, for longer than a pause may take, holds memory and a
+/// stream almost for nothing.
 pub const BYTES_PER_SECOND: u64 = 16 << 10;
 
-/// A timeout that runs while a client is waited for, and gets time back by the bytes that the client has moved.
+/// A timeout that runs while the server waits for a client, and gets time back for the bytes that the client has moved: a second
+/// for each [`BYTES_PER_SECOND`].
 ///
-/// There is never more of it than in the beginning: no time is granted for bytes that are still to be moved.
+/// It never has more time left than at its beginning: fast clients save no time up, and announced bytes earn none.
 #[derive(Debug)]
 pub struct MinRateTimeout {
     pause: Duration,
     left: Duration,
     waiting_since: Option<Instant>,
-    /// Set when it is first needed, and then only moved when it goes off: most calls never wait for long.
+    /// Set at the first wait, and then moved only when it goes off or would go off too late: most calls never wait for long.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
@@ -30,7 +31,7 @@ impl MinRateTimeout {
         Self { pause, left: pause, waiting_since: None, alarm: None }
     }
 
-    /// The client is waited for; ready: it was for long enough.
+    /// Called while the server waits for the client. Ready: the time is over.
     pub fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.pause.is_zero() {
             return Poll::Pending;
@@ -49,7 +50,7 @@ impl MinRateTimeout {
         }
     }
 
-    /// The client has moved so many bytes since this was called before. With none, it is waited for as before.
+    /// Called when the client has moved so many bytes since the last call of this. With none, the timeout goes on.
     pub fn progressed(&mut self, bytes: usize) {
         if bytes == 0 {
             return;
@@ -61,7 +62,7 @@ impl MinRateTimeout {
         self.left = self.pause.min(self.left + earned);
     }
 
-    /// There is nothing that the client could move: when there is again, it has all the time.
+    /// Called when there is nothing for the client to move. At the next wait it has the whole pause again.
     pub fn restart(&mut self) {
         (self.left, self.waiting_since) = (self.pause, None);
     }

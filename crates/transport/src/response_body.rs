@@ -1,4 +1,4 @@
-//! Responses as HTTP gets them: a little at a time, and with an end only when nothing of them waits for their client.
+//! Responses as HTTP gets them: in chunks, and with their end only when no byte waits for a window of the client.
 
 use std::{
     convert::Infallible,
@@ -19,13 +19,13 @@ use crate::{
     send_progress::SendProgress,
 };
 
-/// The largest piece that HTTP is given, in bytes: a frame. HTTP/2 takes one whole as soon as its client grants a single
-/// byte. Smaller ones cost time: with 128 KiB a client that takes frames of 1 MiB has to be served 8 % longer.
+/// The largest piece that HTTP is given, in bytes: a frame. HTTP/2's library takes a whole piece as soon as its client grants a
+/// single byte. Smaller pieces cost time: with 128 KiB, a client that takes frames of 1 MiB is served 8 % slower.
 const CHUNK: usize = 1 << 20;
 /// HTTP is given another piece while fewer bytes than that are unwritten.
 const AHEAD: usize = 256 << 10;
 
-/// A service whose requests are counted, and whose responses HTTP is given a little at a time.
+/// A service whose requests are counted, and whose responses HTTP gets in chunks.
 #[derive(Clone, Debug)]
 pub(crate) struct Respond<S> {
     service: S,
@@ -34,7 +34,7 @@ pub(crate) struct Respond<S> {
 }
 
 impl<S> Respond<S> {
-    /// `offer`: by which the stream beneath HTTP takes bytes without copying them; `None`: it takes none.
+    /// `offer`: by which the stream beneath HTTP takes bytes without copying them; `None`: that stream takes none.
     pub(crate) fn new(service: S, connection: Arc<ConnectionHandle>, offer: Option<Arc<Offer>>) -> Self {
         Self { service, connection, offer }
     }
@@ -61,7 +61,7 @@ pin_project! {
     pub(crate) struct Responding<F> {
         #[pin]
         response: F,
-        // There until the response is.
+        // `None` when the response has come.
         open: Option<OpenRequest>,
         progress: Option<Arc<SendProgress>>,
         connection: Arc<ConnectionHandle>,
@@ -78,7 +78,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // HTTP/2 runs this in a task that knows its progress; HTTP/1.1 has one task for all requests of a connection.
+        // HTTP/2 runs this in a task that has a progress of its own. HTTP/1.1 has one task for all requests of a connection.
         let progress = this.progress.get_or_insert_with(|| {
             let progress = SendProgress::current();
             progress.set_connection(this.connection);
@@ -94,16 +94,16 @@ where
 
 /// The body of a response, in chunks.
 ///
-/// HTTP is given its end when nothing of it waits for a window of the client's, not when HTTP has taken all: until then the
-/// task that sends it can reset its stream. After that the socket alone is waited for. Either way the task keeps this body,
-/// and with it what the service has put into it, until the last byte is written or lost.
+/// HTTP gets the end of the body when no byte waits for a window of the client, and not as soon as it has all bytes: until the
+/// end, the task that sends the response can reset its stream. After that only the socket can hold the response up. Either way
+/// the task keeps this body, and with it all that the service's body owns, until the last byte is written or lost.
 #[derive(Debug)]
 pub(crate) struct ResponseBody<B> {
     body: B,
     open: OpenRequest,
     progress: Arc<SendProgress>,
     offer: Option<Arc<Offer>>,
-    /// What the body gave, and HTTP was not given yet.
+    /// Bytes of the body that HTTP was not given yet.
     rest: Bytes,
     end: Option<End>,
 }
@@ -127,7 +127,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ResponseBody<B> {
                 let piece = rest.split_to(rest.len().min(CHUNK));
                 return Poll::Ready(Some(Ok(Frame::data(Chunk::new(piece, progress, offer.as_ref())))));
             }
-            // Whatever is unwritten: an end can go out with the data before it.
+            // However many bytes are unwritten: the end can then go out with the data before it.
             let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx)? else {
                 progress.has_no_more();
                 return Poll::Pending;

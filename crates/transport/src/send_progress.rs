@@ -13,24 +13,24 @@ use atomic_waker::AtomicWaker;
 
 use crate::handle::ConnectionHandle;
 
-/// What the body of a response, the transport that writes it, and the task that watches the time know of each other.
+/// How far a response is written, for its body, the transport that writes it, and the task that watches the timeout.
 #[derive(Debug, Default)]
 pub struct SendProgress {
     connection: OnceLock<Arc<ConnectionHandle>>,
     /// Bytes that HTTP was given, all told.
     given: AtomicUsize,
-    /// Those of them that HTTP keeps: they wait for a window of the client's, or for their turn.
+    /// Those of them that HTTP keeps: they wait for a window of the client, or for other streams.
     unsent: AtomicUsize,
     /// Those that are not written: HTTP keeps them, or they wait for the socket.
     unwritten: AtomicUsize,
     /// Bytes that were written since the last [`take_written`](Self::take_written).
     written: AtomicUsize,
-    /// The body waits until fewer bytes than that are unwritten; 0: it does not wait for that.
+    /// The body waits until fewer bytes than this are unwritten; 0: it does not wait for that.
     waits_below: AtomicUsize,
     /// The body waits until HTTP keeps nothing.
     waits_until_sent: AtomicBool,
     body: AtomicWaker,
-    /// All was written, and the service had no more to give.
+    /// All was written at a moment when the service had no more to give.
     caught_up: AtomicBool,
     /// HTTP was given the end of the response.
     has_ended: AtomicBool,
@@ -41,7 +41,7 @@ pub struct SendProgress {
     when_written: WhenWritten,
 }
 
-/// What is done when all of a response is written.
+/// A closure that runs when all of a response is written.
 #[derive(Default)]
 struct WhenWritten(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
@@ -52,7 +52,7 @@ impl fmt::Debug for WhenWritten {
 }
 
 impl SendProgress {
-    /// The connection that the response goes over; not known before it is asked for.
+    /// Sets the connection of the response. A progress is made without one, since HTTP/2's library starts tasks without it.
     pub(crate) fn set_connection(&self, connection: &Arc<ConnectionHandle>) {
         self.connection.get_or_init(|| Arc::clone(connection));
     }
@@ -61,12 +61,12 @@ impl SendProgress {
         self.connection.get()
     }
 
-    /// The bytes that HTTP was given and has not written: the client is waited for while there are any.
+    /// The bytes that HTTP was given and that are not written. While there are any, the server waits for the client.
     pub(crate) fn unwritten(&self) -> usize {
         self.unwritten.load(Ordering::SeqCst)
     }
 
-    /// How many bytes were written since this was called before.
+    /// How many bytes were written since the last call of this.
     pub(crate) fn take_written(&self) -> usize {
         self.written.swap(0, Ordering::Relaxed)
     }
@@ -76,8 +76,8 @@ impl SendProgress {
         self.unwritten() == 0 && !self.is_lost.load(Ordering::SeqCst)
     }
 
-    /// Has this done as soon as HTTP has all of the response and all of it is written. If that never is, it is dropped with
-    /// this.
+    /// Runs the closure `this` once, as soon as HTTP has all of the response and all of it is written. If that never happens, the
+    /// closure is dropped with the progress. Call it before the response ends; a second closure replaces the first.
     pub fn when_written(&self, this: impl FnOnce() + Send + 'static) {
         *self.when_written.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(this));
     }
@@ -102,7 +102,7 @@ impl SendProgress {
         if self.unwritten() < limit { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Ready when no byte waits for a window of the client's: HTTP keeps none, or the windows are certain to have room.
+    /// Ready when no byte waits for a window of the client: HTTP keeps none, or the windows are certain to have room.
     pub(crate) fn poll_sent(&self, cx: &Context<'_>) -> Poll<()> {
         let is_sent = || self.unsent.load(Ordering::SeqCst) == 0;
         let is_covered = || {
@@ -118,14 +118,14 @@ impl SendProgress {
         if is_sent() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// The service has no more to give for now.
+    /// Called when the service has no more to give for now.
     pub(crate) fn has_no_more(&self) {
         if self.unwritten() == 0 {
             self.caught_up.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether the client had taken everything at some moment since this was called before.
+    /// Whether the client had taken everything at some moment since the last call of this.
     pub(crate) fn take_caught_up(&self) -> bool {
         self.caught_up.load(Ordering::Relaxed) && self.caught_up.swap(false, Ordering::Relaxed)
     }
@@ -150,14 +150,14 @@ impl SendProgress {
         self.is_given_up.load(Ordering::Relaxed)
     }
 
-    /// HTTP was given these bytes.
+    /// Called when HTTP was given so many bytes.
     pub(crate) fn gave(&self, bytes: usize) {
         self.given.fetch_add(bytes, Ordering::Relaxed);
         self.unsent.fetch_add(bytes, Ordering::SeqCst);
         self.unwritten.fetch_add(bytes, Ordering::SeqCst);
     }
 
-    /// HTTP does not keep these any more: they wait for the socket, are written, or dropped.
+    /// Called when HTTP does not keep so many bytes any more: they wait for the socket, are written, or dropped.
     pub(crate) fn sent(&self, bytes: usize) {
         let left = self.unsent.fetch_sub(bytes, Ordering::SeqCst) - bytes;
         if left == 0 && self.waits_until_sent.load(Ordering::SeqCst) {
@@ -166,13 +166,13 @@ impl SendProgress {
         }
     }
 
-    /// These are written.
+    /// Called when so many bytes are written.
     pub(crate) fn wrote(&self, bytes: usize) {
         self.written.fetch_add(bytes, Ordering::Relaxed);
         self.gone(bytes);
     }
 
-    /// These were dropped.
+    /// Called when so many bytes were dropped unwritten.
     pub(crate) fn lost(&self, bytes: usize) {
         if bytes > 0 {
             self.is_lost.store(true, Ordering::SeqCst);

@@ -1,7 +1,7 @@
-//! Responses that nobody takes.
+//! A timeout for responses that their clients do not take.
 //!
 //! A client that grants no window makes the server keep its response. The task that sends it waits inside the HTTP/2
-//! library, which looks at no clock; so the library's executor does, beside each of the tasks that it is given. Over
+//! library, which has no timeout for that. So the executor that the library is given watches the time of each task. Over
 //! HTTP/1.1 there are no windows: there [`WriteTimeout`](crate::io::WriteTimeout) suffices.
 
 use std::{
@@ -22,24 +22,24 @@ use crate::{
 };
 
 tokio::task_local! {
-    /// What the task that is running sends.
+    /// The progress of the response that the running task sends.
     static PROGRESS: Arc<SendProgress>;
 }
 
 impl SendProgress {
-    /// That of the response which is sent for the request that is being served: [`Transport`](crate::Transport) polls its
-    /// services where this is known. Elsewhere it is one that nobody watches.
+    /// The progress of the response to the request that is being served, in the futures and bodies that
+    /// [`Transport`](crate::Transport) polls. Elsewhere this returns a new one, which never changes.
     pub fn current() -> Arc<Self> {
         PROGRESS.try_with(Arc::clone).unwrap_or_default()
     }
 
-    /// Polls what is to know this as [`current`](Self::current).
+    /// Calls `poll`, within which this is [`current`](Self::current).
     pub(crate) fn enter<R>(self: &Arc<Self>, poll: impl FnOnce() -> R) -> R {
         PROGRESS.sync_scope(Arc::clone(self), poll)
     }
 }
 
-/// Runs the tasks of HTTP/2's streams. One whose client does not take its response is dropped, which resets the stream.
+/// Runs the tasks of HTTP/2's streams. A task whose client does not take its response is dropped, which resets the stream.
 #[derive(Clone, Debug)]
 pub(crate) struct SendTimeout {
     pause: Duration,
@@ -74,12 +74,12 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for SendTimeout {
 pin_project! {
     /// A task that is given up when its client does not take its response.
     ///
-    /// One that has given HTTP the end of its response is kept until all of it is written: what it owns lasts as long as the
-    /// response does.
+    /// A task that has given HTTP the end of its response is kept until all of the response is written, since the response's body
+    /// must last as long.
     struct Watched<F> {
         #[pin]
         task: F,
-        // There until the task is polled.
+        // `None` when the task was polled once.
         unbegun: Option<Unbegun>,
         is_done: bool,
         progress: Arc<SendProgress>,
@@ -108,8 +108,8 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
         if progress.unwritten() > 0 && timeout.poll_elapsed(cx).is_ready() {
             progress.give_up();
             match progress.connection().filter(|_| *this.is_done) {
-                // A stream that has its end cannot be reset any more. The socket takes nothing, or the client has taken back
-                // a window.
+                // A stream that has its end cannot be reset any more, so the connection is closed: the socket takes nothing,
+                // or the client has taken back a window.
                 Some(connection) => connection.stall(),
                 None => this.metrics.sends_timed_out.add_one(),
             }
@@ -138,7 +138,7 @@ mod tests {
     const PAUSE: Duration = Duration::from_secs(30);
     const RATE: usize = BYTES_PER_SECOND as usize;
 
-    /// Runs a task that gives `bytes` to a transport which writes `written` of them each second; how long it was run, and
+    /// Runs a task that gives `bytes` to a transport which writes `written` of them each second. Returns how long it has run, and
     /// whether it was given up.
     async fn sent(bytes: usize, written: usize) -> (Duration, bool) {
         let metrics = Arc::<Metrics>::default();

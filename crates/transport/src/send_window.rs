@@ -1,26 +1,27 @@
-//! What the client of an HTTP/2 connection lets the server send, as far as that is certain.
+//! The windows that the client of an HTTP/2 connection grants to the server, as far as they are certain.
 //!
-//! HTTP/2's library knows its windows, and tells nobody. What the client grants is read from its frames as they pass
-//! ([`ReceivedFrames`](crate::io::ReceivedFrames)), and what is sent is counted by the chunks that the library is given.
+//! HTTP/2's library does not report its windows. So [`ReceivedFrames`](crate::io::ReceivedFrames) reads the windows that the
+//! client grants from its frames as they pass, and the chunks that the library is given count the bytes that are sent.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// The windows of a connection that has not said anything else, as HTTP/2 has them.
+/// The windows of a client that has not set others (RFC 9113, section 6.9.2).
 const DEFAULT_WINDOW: u32 = 65_535;
 
-/// What a connection's client has granted, and what was made of it. Without HTTP/2 nothing ever is granted.
+/// The windows that a connection's client has granted, and the bytes that were given to HTTP for them. Over HTTP/1.1 nothing is
+/// ever granted.
 #[derive(Debug, Default)]
 pub(crate) struct SendWindow {
-    /// What each stream may be sent, before the client says that it may be sent more.
+    /// The bytes that each stream may be sent before the client grants that stream more.
     initial: AtomicU32,
-    /// What all streams together may be sent, since the connection began.
+    /// The bytes that all streams together may be sent, since the connection began.
     granted: AtomicU64,
-    /// What HTTP was given for them, less what it dropped without sending it.
+    /// The bytes that HTTP was given for them, without those that it dropped unsent.
     given: AtomicU64,
 }
 
 impl SendWindow {
-    /// HTTP/2 begins.
+    /// Called when HTTP/2 begins.
     pub(crate) fn begin(&self) {
         self.set_initial(DEFAULT_WINDOW);
         self.grant(DEFAULT_WINDOW);
@@ -42,8 +43,8 @@ impl SendWindow {
         self.given.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Whether a response of so many bytes, all of which HTTP has, needs no more than was granted: none of it waits for its
-    /// client, unless that makes its windows smaller before HTTP comes to it.
+    /// Whether the windows have room for all of a response of so many bytes, which HTTP has: no byte waits for the client then,
+    /// unless the client makes its windows smaller before HTTP sends the byte.
     pub(crate) fn covers(&self, response: usize) -> bool {
         response <= self.initial.load(Ordering::Relaxed) as usize
             && self.given.load(Ordering::Relaxed) <= self.granted.load(Ordering::Relaxed)

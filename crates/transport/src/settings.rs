@@ -7,58 +7,59 @@ use hyper_util::rt::TokioTimer;
 
 use crate::send_timeout::SendTimeout;
 
-/// Streams that the server has reset because of what the client did wrong; one more ends the connection.
+/// The most streams of a connection that the server resets because of errors of the client; one more ends the connection.
 const MAX_RESETS_FOR_ERRORS: usize = 256;
 
-/// The settings of a [`Transport`](crate::Transport). By default, 1024 connections of HTTP/2, 256 from each address, timeouts of
-/// 10 s to 5 min, and windows for messages of some MiB.
+/// The settings of a [`Transport`](crate::Transport).
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The most connections at the same time; more are closed as soon as they come. 0: any number.
+    /// The most connections at the same time; more are closed as soon as they come. 0: any number. Default: 1024.
     pub max_connections: usize,
-    /// The most connections from one IP address (of IPv6, one network of 64 bits). 0: any number.
+    /// The most connections from one IP address (of IPv6, one network of 64 bits). 0: any number. Default: 256.
     pub max_connections_per_peer: usize,
-    /// How long a connection may take from its beginning to the preface of HTTP/2, TLS included.
+    /// How long a connection may take from its beginning to the preface of HTTP/2, TLS included. It also limits the headers of each
+    /// request of HTTP/1.1. Default: 10 s.
     pub handshake_timeout: Duration,
-    /// How long a connection without requests is kept. Zero: for ever.
+    /// How long a connection without requests is kept. Zero: for ever. Default: 5 min.
     pub idle_timeout: Duration,
     /// How long a client may take nothing of a response; time comes back with the bytes that it takes
-    /// ([`MinRateTimeout`](crate::MinRateTimeout)). Zero: for ever.
+    /// ([`MinRateTimeout`](crate::MinRateTimeout)). Zero: for ever. Default: 30 s.
     pub send_timeout: Duration,
-    /// How long a connection may be silent before it is pinged. Zero: for ever.
+    /// How long a connection may be silent before it is pinged. Zero: for ever. Default: 1 min.
     pub keep_alive_interval: Duration,
-    /// How long the answer to a ping may take.
+    /// How long the answer to a ping may take before the connection is closed. Default: 20 s.
     pub keep_alive_timeout: Duration,
-    /// How old a connection may become before its client is told to open another. Zero: any age.
+    /// How old a connection may become, give or take a tenth, before its client is told to open another. Zero: any age. Default:
+    /// zero.
     pub max_connection_age: Duration,
-    /// How long the requests of a connection that is too old have to end. Zero: as long as they take.
+    /// How long the requests of a connection that is too old have to end. Zero: as long as they take. Default: 1 min.
     pub max_connection_age_grace: Duration,
     /// How HTTP/2 is spoken.
     pub http2: Http2Settings,
-    /// How HTTP/1.1 is spoken; `None`: it is not.
+    /// How HTTP/1.1 is spoken; `None`, the default: it is not.
     pub http1: Option<Http1Settings>,
 }
 
 /// The settings of HTTP/2.
 #[derive(Clone, Copy, Debug)]
 pub struct Http2Settings {
-    /// The bytes that a client may send on one stream before the service has read them.
+    /// The bytes that a client may send on one stream before the service has read them. Default: 4 MiB.
     pub stream_window_bytes: u32,
-    /// The bytes that a client may send on one connection before the service has read them.
+    /// The bytes that a client may send on one connection before the service has read them. Default: 16 MiB.
     pub connection_window_bytes: u32,
-    /// The largest frame that is taken, in bytes.
+    /// The largest frame that is taken, in bytes. Default: 1 MiB.
     pub max_frame_bytes: u32,
-    /// Requests at the same time on one connection; more wait in the client.
+    /// The most requests at the same time on one connection; more wait in the client. Default: 256.
     pub max_streams_per_connection: u32,
-    /// The names and values of a request's headers, as HTTP/2 counts them: those above are answered with 431, and from four
-    /// times that on the connection is closed.
+    /// The most bytes of the names and values of a request's headers, as HTTP/2 counts them: requests with more are answered with
+    /// status 431, and from four times as many on the connection is closed. Default: 16 KiB.
     pub max_header_bytes: u32,
 }
 
 /// The settings of HTTP/1.1.
 #[derive(Clone, Copy, Debug)]
 pub struct Http1Settings {
-    /// What is read ahead of a body, and kept of a response for its client to take, in bytes.
+    /// The most bytes that are read ahead of a request's body, and that are kept of a response until its client takes them.
     pub max_buffer_bytes: usize,
     /// The largest head of a request, in bytes.
     pub max_header_bytes: usize,
@@ -111,7 +112,7 @@ impl Settings {
             .max_frame_size(max_frame_bytes)
             .max_concurrent_streams(max_streams_per_connection)
             .max_header_list_size(max_header_bytes)
-            // A client that gives up every request it may have at once does not reach it; one more ends the connection.
+            // A client that resets all the requests it may have open at once stays within this; one more ends the connection.
             .max_pending_accept_reset_streams(usize::try_from(max_streams_per_connection).unwrap_or(usize::MAX))
             .max_local_error_reset_streams(MAX_RESETS_FOR_ERRORS)
             .keep_alive_interval((!self.keep_alive_interval.is_zero()).then_some(self.keep_alive_interval))
@@ -119,7 +120,7 @@ impl Settings {
         http2
     }
 
-    /// How much a client may send after its connection was ended: as much as may be on its way then, in bytes.
+    /// How many bytes are read from a client after its connection was ended: as many as may be on their way then.
     pub(crate) fn linger_bytes(&self) -> usize {
         usize::try_from(self.http2.connection_window_bytes).unwrap_or(usize::MAX)
     }

@@ -6,16 +6,16 @@ use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// Where a transport gets the settings of TLS for each handshake, so that a certificate can be replaced while it serves.
+/// Gives a transport the settings of TLS for each handshake, so that a certificate can be replaced while it serves.
 pub trait TlsSettings: fmt::Debug + Send + Sync + 'static {
-    /// The settings as they are now. `alpn_protocols` names `h2`, and `http/1.1` where that is spoken.
+    /// The settings as they are now. `alpn_protocols` must name `h2`, and `http/1.1` where that is spoken.
     fn current(&self) -> Arc<ServerConfig>;
 }
 
 /// Shakes hands.
 ///
 /// # Errors
-/// Why there is no agreement, and the connection: the client is yet to read the alert that tells it so.
+/// The handshake failed: its error, and the connection, on which the client has yet to read the alert with the reason.
 pub(crate) async fn accept(
     settings: &dyn TlsSettings,
     stream: TcpStream,

@@ -8,10 +8,11 @@ use std::{
 
 use tokio::{task::yield_now, time::Instant};
 
-/// How long a turn is, however little is done in it: other tasks, and the clock of all timeouts, wait for so long.
+/// The longest turn, however little is done in it: other tasks of the thread, and its timers, wait for so long.
 const TURN_TIME: Duration = Duration::from_millis(1);
 
-/// What a task does before it lets the others of its thread go first. A task that can always go on keeps its thread.
+/// Counts the work that a task does before it lets the others of its thread go first. Without turns, a task that can always go
+/// on would keep its thread.
 #[derive(Debug)]
 pub struct Turn {
     done: usize,
@@ -21,29 +22,29 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// A turn is over when so much, of whatever is counted, is done, or after a millisecond.
+    /// A turn is over when `most` units of work are done, or after a millisecond. The caller chooses the unit, such as bytes.
     pub fn new(most: usize) -> Self {
         Self { done: 0, most, since: None }
     }
 
-    /// So much of it was done.
+    /// Called when `more` units of work were done.
     pub fn did(&mut self, more: usize) {
         self.done += more;
     }
 
-    /// The task waits for something else, and others go on anyway.
+    /// Called when the task waits for something else, so that others go on anyway: the next turn begins anew.
     pub fn waits(&mut self) {
         (self.done, self.since) = (0, None);
     }
 
-    /// Pending when the turn is over; the next one comes after those of the tasks, and of the sockets, that are ready.
+    /// Pending when the turn is over. The task is woken for its next turn after the other tasks and sockets that are ready.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         if self.done < self.most && now - *self.since.get_or_insert(now) < TURN_TIME {
             return Poll::Ready(());
         }
         self.waits();
-        // Its first poll is what sees to it that this task is woken.
+        // The first poll of `yield_now` has this task woken.
         pin!(yield_now()).poll(cx)
     }
 }

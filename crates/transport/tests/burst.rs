@@ -27,7 +27,7 @@ use tokio::{
 const CONNECTIONS: usize = 100;
 const REQUESTS: usize = 256;
 
-/// Answers at once, and counts.
+/// Answers at once, and counts requests.
 #[derive(Clone, Debug, Default)]
 struct Counting {
     /// The requests that were read and whose answer was not begun.
@@ -78,8 +78,8 @@ fn burst() -> Vec<u8> {
     bytes
 }
 
-/// Up to 256 requests of each connection are read at once. What bounds their number is that connections wait until those that were
-/// read are begun: some 1,060 wait at once here, of 25,600, and all of these where connections do not wait.
+/// A connection may have 256 requests open at once. Connections read on only when requests that were read have begun: some 1,060
+/// of the 25,600 wait at once here, and all of them if connections do not wait.
 #[tokio::test]
 async fn a_burst_on_all_connections_is_read_as_it_is_served() {
     const MOST: usize = 4 * 1024;

@@ -1,4 +1,4 @@
-//! A transport under a service that knows nothing of gRPC: its limits, its timeouts and its end, over real sockets.
+//! A transport under a service that knows nothing of gRPC: its limits, its timeouts and its drain, over real sockets.
 
 use std::{
     convert::Infallible,
@@ -73,7 +73,7 @@ impl Service<Request<Incoming>> for Answers {
     }
 }
 
-/// Says, when the last of it is dropped, whether the client was given up.
+/// Bytes of a response that note, when they are dropped, whether the client was given up.
 struct Watched {
     bytes: Vec<u8>,
     progress: Arc<SendProgress>,
@@ -92,13 +92,13 @@ impl Drop for Watched {
     }
 }
 
-/// A transport that serves, and what it is told and has done.
+/// A transport that serves, with its service, its metrics and its shutdown.
 struct Running {
     address: SocketAddr,
     answers: Answers,
     metrics: Arc<Metrics>,
     shutdown: oneshot::Sender<()>,
-    /// What was open when the time to drain was over.
+    /// The result of the drain: how many requests were open when its time was over.
     served: JoinHandle<Result<(), usize>>,
 }
 
@@ -159,7 +159,7 @@ async fn a_connection_above_the_limit_is_closed_at_once() {
     read(get(&mut first, "/small").await.expect("headers")).await.expect("a body");
     let mut second = TcpStream::connect(running.address).await.expect("the kernel accepts it");
     let mut rest = Vec::new();
-    // An error says that it was reset, as it is when it is closed with something unread.
+    // An error means that the connection was reset, which happens when it is closed with unread bytes.
     let _ = within("the connection is closed", second.read_to_end(&mut rest)).await;
     assert!(rest.is_empty(), "{rest:?}");
     assert_eq!(running.metrics.connections_refused_total.get(), 1);
@@ -205,7 +205,7 @@ async fn a_drain_waits_for_what_is_open_and_no_longer_than_it_may() {
     }
 }
 
-/// The crate could carry any service: what it is built of says so.
+/// The crate can carry any service: its dependencies include nothing of gRPC or of tensors.
 #[test]
 fn it_knows_no_grpc_and_no_tensors() {
     let manifest = include_str!("../Cargo.toml");

@@ -1,4 +1,4 @@
-//! The elements of a tensor whose bytes come bit by bit.
+//! The elements of a tensor whose bytes come in pieces.
 
 use bytes::Buf;
 use half::{bf16, f16};
@@ -6,7 +6,7 @@ use ndarray::Array1;
 
 use crate::{DType, Element, Tensor};
 
-/// Elements that are written once, where they stay: in the memory of the array that they will be.
+/// Elements that are written only once, into the memory of their later array.
 pub(crate) enum Elements {
     F32(Filling<f32>),
     F64(Filling<f64>),
@@ -14,7 +14,7 @@ pub(crate) enum Elements {
     Bf16(Filling<bf16>),
 }
 
-/// What `$do` is of the elements, whichever they are.
+/// Evaluates `$do` for the elements, whatever their type is.
 macro_rules! each {
     ($elements:expr, $filling:ident => $do:expr) => {
         match $elements {
@@ -27,7 +27,7 @@ macro_rules! each {
 }
 
 impl Elements {
-    /// Room for `bytes`; `None`: they are no whole number of elements.
+    /// Room for `bytes`; `None`: `bytes` is not a whole number of elements.
     pub(crate) fn with_capacity(dtype: DType, bytes: usize) -> Option<Self> {
         if !bytes.is_multiple_of(dtype.size()) {
             return None;
@@ -40,7 +40,7 @@ impl Elements {
         })
     }
 
-    /// Takes the next bytes, little-endian, no more than are missing.
+    /// Takes the next bytes, little-endian, but no more than are missing.
     pub(crate) fn fill(&mut self, bytes: &mut impl Buf) {
         each!(self, filling => filling.fill(bytes));
     }
@@ -49,13 +49,13 @@ impl Elements {
         each!(self, filling => filling.missing == 0)
     }
 
-    /// One dimension of what is there.
+    /// The elements that have come, in one dimension.
     pub(crate) fn into_tensor(self) -> Tensor {
         each!(self, filling => Array1::from_vec(filling.elements).into())
     }
 }
 
-/// Elements of a type.
+/// Elements of one type, as far as they have come.
 pub(crate) struct Filling<A> {
     elements: Vec<A>,
     /// The first bytes of an element that was cut.
@@ -92,7 +92,7 @@ impl<A: Element> Filling<A> {
     }
 }
 
-/// An element from its bytes on the wire, which lie at any address.
+/// The element with these bytes on the wire, which lie at any address.
 fn read<A: Element>(bytes: &[u8]) -> A {
     bytemuck::pod_read_unaligned::<A>(bytes).swap_on_big_endian()
 }

@@ -1,10 +1,10 @@
-//! Layouts, dtypes and answers that do not fit.
+//! Layouts, dtypes, and responses that do not fit.
 
 use ndarray::{Array2, Array3, Axis, Ix2, array, s};
 
 use super::*;
 
-/// What was sent comes back as the same array, whatever its layout in memory.
+/// An array comes back as the same array, whatever its layout in memory.
 fn round_trip<A: Element, D: Dimension>(array: CowArray<'_, A, D>) {
     let logical = array.to_owned();
     let shape = array.shape().to_vec();

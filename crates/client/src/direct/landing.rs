@@ -1,4 +1,4 @@
-//! An answer's message, lifted out of its frames.
+//! Takes the message of a response out of its frames.
 
 use std::{
     collections::VecDeque,
@@ -18,10 +18,10 @@ use tonic::{Status, body::Body};
 use super::{Answer, Method};
 use crate::{DType, codec::Elements};
 
-/// What stands for a message that was lifted out: one without bytes.
+/// The message that replaces one that was taken out: a prefix, and no bytes.
 const EMPTY: &[u8] = &[0; PREFIX];
 
-/// Where a message goes on its way around tonic.
+/// The place where [`Landing`] leaves a message for the codec, since tonic cannot pass it on.
 pub(super) struct Slot<A>(Arc<Mutex<Option<Answer<A>>>>);
 
 impl<A> Slot<A> {
@@ -46,24 +46,24 @@ impl<A> Default for Slot<A> {
     }
 }
 
-/// The body of an answer. If its first message is a plain one, the message goes to the slot and an empty one takes its
-/// place; all else stays as it comes.
+/// The body of a response. If its first message is a plain one, the message goes to the slot and an empty message takes its
+/// place; all other bytes stay as they come.
 pub(super) struct Landing<M: Method> {
     body: Body,
     slot: Slot<M::Answer>,
     limit: usize,
     state: State<M::Answer>,
-    /// What goes on, before what `body` still has.
+    /// Frames to give before those that `body` still has.
     ready: VecDeque<Result<Frame<Bytes>, Status>>,
 }
 
-/// How much of the message is there.
+/// How much of the message has come.
 enum State<A> {
-    /// Frames, as they came, prefix and all; and how many of them.
+    /// The bytes of the frames that have come, with the prefix, and the number of frames.
     Begun(BytesMut, usize),
-    /// All but some elements.
+    /// All but some of the elements that end the message.
     Elements { prefix: Announced, message: A, elements: Elements },
-    /// It is not, or no longer, of interest.
+    /// The message was taken out, or cannot be: further bytes pass through.
     Through,
 }
 
@@ -72,7 +72,7 @@ impl<M: Method> Landing<M> {
         Self { body, slot, limit, state: State::Begun(BytesMut::new(), 0), ready: VecDeque::new() }
     }
 
-    /// Takes a frame's bytes.
+    /// Takes the bytes of a frame.
     fn take(&mut self, mut data: Bytes) {
         self.state = match mem::replace(&mut self.state, State::Through) {
             State::Through => {
@@ -82,7 +82,7 @@ impl<M: Method> Landing<M> {
             State::Begun(begun, _) if begun.is_empty() => self.begin(data),
             State::Begun(mut begun, frames) => {
                 begun.extend_from_slice(&data);
-                // Room for all of it at once; the prefix may come in parts.
+                // Reserves room for the whole message at once. The prefix may come in parts.
                 if let Some(prefix) = Announced::of(&begun)
                     && prefix.len() <= self.limit
                 {
@@ -101,7 +101,7 @@ impl<M: Method> Landing<M> {
         };
     }
 
-    /// Takes the first frame: a message that is whole in it is not copied.
+    /// Takes the first frame. A message that is whole in it is not copied.
     fn begin(&mut self, data: Bytes) -> State<M::Answer> {
         if let Some(prefix) = Announced::of(&data)
             && !prefix.is_compressed()
@@ -113,7 +113,7 @@ impl<M: Method> Landing<M> {
         self.more(BytesMut::from(data), 1)
     }
 
-    /// Looks at all that has come.
+    /// Continues with all bytes that have come, in so many frames.
     fn more(&mut self, begun: BytesMut, frames: usize) -> State<M::Answer> {
         let Some(prefix) = Announced::of(&begun) else { return State::Begun(begun, frames) };
         let len = prefix.len();
@@ -133,7 +133,7 @@ impl<M: Method> Landing<M> {
         State::Begun(begun, frames)
     }
 
-    /// The whole message, of `len` bytes, is there, with its prefix and maybe more.
+    /// Takes out the message, of `len` bytes, which `data` has whole, after its prefix and maybe before more.
     fn whole(&mut self, mut data: Bytes, len: usize) -> State<M::Answer> {
         match M::Answer::decode(data.slice(PREFIX..PREFIX + len)) {
             Ok(message) => {
@@ -141,7 +141,7 @@ impl<M: Method> Landing<M> {
                 self.pass(Bytes::from_static(EMPTY));
                 self.pass(data.split_off(PREFIX + len));
             }
-            // tonic knows what to say.
+            // tonic's codec reports the error.
             Err(_) => self.pass(data),
         }
         State::Through
@@ -160,12 +160,12 @@ impl<M: Method> Landing<M> {
         }
     }
 
-    /// Gives back what has come of a message that comes no further.
+    /// Passes on the beginning of a message that ends too early.
     fn give_back(&mut self) {
         match mem::replace(&mut self.state, State::Through) {
             State::Through => {}
             State::Begun(begun, _) => self.pass(begun.freeze()),
-            // That the message is not whole is all that matters of it, and a byte says so.
+            // tonic needs to see only that the message is cut off, for which one byte is enough.
             State::Elements { prefix, .. } => {
                 self.pass(prefix.to_bytes());
                 self.pass(Bytes::from_static(&[0]));
@@ -174,8 +174,8 @@ impl<M: Method> Landing<M> {
     }
 }
 
-/// The message without the elements that end it, room for them, and where they start; if `bytes`, the first of `len`,
-/// tell.
+/// The message without the elements that end it, room for the elements, and the position at which they start. `None`: `bytes`,
+/// the first of `len`, do not have all of that, or the message does not end with elements.
 fn head<M: Method>(bytes: &[u8], len: usize) -> Option<(M::Answer, Elements, usize)> {
     let head = Head::find(bytes, len, M::OUTPUT, pb::Tensor::DATA)?;
     let dtype = DType::from_wire(pb::Tensor::decode(&bytes[head.tensor.clone()]).ok()?.dtype)?;
@@ -183,7 +183,7 @@ fn head<M: Method>(bytes: &[u8], len: usize) -> Option<(M::Answer, Elements, usi
     Some((M::Answer::decode(head.without_data(bytes, M::OUTPUT)).ok()?, elements, head.data))
 }
 
-/// Nothing in it is pinned.
+/// No field is pinned.
 impl<M: Method> Unpin for Landing<M> {}
 
 impl<M: Method> HttpBody for Landing<M> {

@@ -3,13 +3,13 @@
 use evenkeel_proto::{self as proto, v1 as pb};
 use prost::Message;
 
-/// A request, and what its method's call needs to know.
+/// A request, with the constants of its method.
 pub(crate) trait Method: Message + Default + 'static {
-    /// What is answered.
+    /// The message of the response.
     type Answer: Message + Default + 'static;
-    /// Where the call goes.
+    /// The path of the call.
     const PATH: &'static str;
-    /// The number of the answer's last field, which is of tensors.
+    /// The number of the response's last field, a tensor or a list of tensors.
     const OUTPUT: u32;
 
     /// Takes out the tensors that end the request, with the numbers of their fields.

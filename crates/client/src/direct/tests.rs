@@ -1,4 +1,4 @@
-//! Every answer, however its frames are cut and however it ends, gives what tonic's codec makes of it.
+//! Every response, however its frames are cut and however it ends, gives the same result directly and through tonic's codec.
 
 use std::{convert::Infallible, future::Ready};
 
@@ -12,10 +12,10 @@ use tonic::codegen::http::{HeaderMap, HeaderValue};
 
 use super::*;
 
-/// The largest answer that is taken; some are larger.
+/// The largest response that is taken; some are larger.
 const LIMIT: usize = 60_000;
 
-/// A server's answer, as it is on the wire.
+/// A server's response as it is on the wire.
 #[derive(Clone, Debug)]
 struct Wired {
     status: u16,
@@ -60,7 +60,7 @@ impl Service<http::Request<Body>> for Wired {
     }
 }
 
-/// The answer with its elements in their place, or all that a status says.
+/// The message of a response with its elements in their place, or everything in its status.
 type Outcome<A> = Result<A, (tonic::Code, String, Vec<u8>, String, bool)>;
 
 /// Gives an answer's last tensor its elements back.
@@ -97,7 +97,7 @@ fn outcome<A: Last>(result: Result<Answer<A>, Status>) -> (Outcome<A>, bool) {
     }
 }
 
-/// What both ways make of an answer, and whether elements have landed on the direct one.
+/// The results of a response directly and through the codec, and whether elements have landed directly.
 fn both<M: Method<Answer: Last>>(wired: &Wired) -> (Outcome<M::Answer>, Outcome<M::Answer>, bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let direct = runtime.block_on(unary(wired.clone(), LIMIT, Request::new(M::default())));
@@ -139,7 +139,7 @@ fn ends() -> impl Strategy<Value = End> {
     ]
 }
 
-/// Bytes that are changed, left out, added or repeated.
+/// Places where bytes are changed, left out, added or repeated.
 fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, usize)>> {
     let change = (any::<prop::sample::Index>(), any::<u8>(), 0usize..5);
     prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(change, 1..4)]
@@ -214,7 +214,7 @@ proptest! {
     }
 }
 
-/// An answer as the server writes it lands, unless it came in one frame.
+/// The elements of a response as the server writes it land, unless it came in one frame.
 #[test]
 fn elements_land() {
     let tensor = pb::Tensor {
@@ -236,7 +236,7 @@ fn elements_land() {
     }
 }
 
-/// What goes out is what tonic would send, and large elements are not copied.
+/// The body of a request has the bytes that tonic would send, and large elements are not copied.
 #[tokio::test]
 async fn requests_are_sent_as_they_are() {
     let data = Bytes::from(vec![3; 1 << 15]);

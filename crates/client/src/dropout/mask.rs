@@ -1,4 +1,4 @@
-//! The mask of a dropout: one bit for every draw, least significant bit first.
+//! The mask of a dropout: one bit for every draw, least significant bit first; 1 for elements that were kept.
 
 use ndarray::{ArrayD, IxDyn};
 

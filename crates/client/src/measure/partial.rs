@@ -6,8 +6,8 @@ use evenkeel_exact as exact;
 use evenkeel_proto::v1 as pb;
 use prost::Message as _;
 
-/// What has to be known of some gradients to know their norm, exactly. Partials merge without rounding: any order, any
-/// grouping and any split of the gradients over servers give the same norm, to the last bit.
+/// The exact sum over some gradients from which their norm follows (for order infinity: their largest magnitude). Partials merge
+/// without rounding: any order, any grouping and any split of the gradients over servers give the same norm, to the last bit.
 ///
 /// Made by [`Client::measure_gradients`](crate::Client::measure_gradients). Programs pass it to each other with
 /// [`encode`](Self::encode) and [`decode`](Self::decode).
@@ -37,7 +37,7 @@ pub enum MergeError {
 pub struct InvalidNormPartial(String);
 
 impl NormPartial {
-    /// Adds everything that another partial of the same order has measured.
+    /// Adds the elements of another partial of the same order.
     ///
     /// # Errors
     /// [`MergeError`]; nothing is added then.
@@ -50,8 +50,8 @@ impl NormPartial {
         })
     }
 
-    /// The norm over everything measured, rounded once: what
-    /// [`ClipGradients::total_norm`](crate::ClipGradients::total_norm) takes. NaN if there is a NaN among the elements,
+    /// The norm over all elements, rounded once, for
+    /// [`ClipGradients::total_norm`](crate::ClipGradients::total_norm). NaN if there is a NaN among the elements,
     /// else infinite if there is an infinity.
     pub fn total_norm(&self) -> f64 {
         self.0.norm()
@@ -82,7 +82,7 @@ impl NormPartial {
         pb::NormPartial::from(&self.0).encode_to_vec()
     }
 
-    /// Reads what [`encode`](Self::encode) writes.
+    /// Reads the bytes that [`encode`](Self::encode) writes.
     ///
     /// # Errors
     /// [`InvalidNormPartial`] for other bytes.
@@ -105,7 +105,7 @@ mod tests {
         pb::NormPartial { norm_type: 2.0, elements, sum: sum.into(), ..Default::default() }.encode_to_vec()
     }
 
-    /// What another program hands over may be anything.
+    /// Another program may hand over any bytes.
     #[test]
     fn partials_that_nothing_has_are_refused_and_large_ones_are_no_trouble() {
         for (elements, sum) in [(1, vec![0xFF; 532]), (u64::MAX, vec![0xFF; 532]), (0, vec![1]), (7, vec![0xFF; 533])] {

@@ -10,7 +10,7 @@ use crate::DType;
 /// A message carries about this much, so that the server measures one while the next is on its way.
 const MESSAGE_BYTES: usize = 1 << 20;
 
-/// What a piece needs beside its elements, with room to spare: the fields of the tensor and of the request.
+/// The bytes of a piece beside its elements, with room to spare: the fields of the tensor and of the request.
 const OVERHEAD: usize = 64;
 
 /// The messages that carry some gradients, each of at most `MESSAGE_BYTES` or the client's limit.
@@ -18,7 +18,7 @@ const OVERHEAD: usize = 64;
 pub(super) struct Pieces {
     /// In reverse: the next one is the last.
     gradients: Vec<pb::Tensor>,
-    /// Said in the first message.
+    /// Sent in the first message.
     norm_type: Option<f64>,
     begun: bool,
     room: usize,
@@ -36,7 +36,7 @@ impl Iterator for Pieces {
     type Item = pb::MeasureGradientsRequest;
 
     fn next(&mut self) -> Option<pb::MeasureGradientsRequest> {
-        // Of no gradients one message goes, to say the order.
+        // Without gradients one message is sent, for the order of the norm.
         if mem::replace(&mut self.begun, true) && self.gradients.is_empty() {
             return None;
         }

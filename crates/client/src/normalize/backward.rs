@@ -46,7 +46,7 @@ impl<A: Element, D: Dimension> NormalizeBackwardInput<A, D> {
         Self { client, input, grad_output, dim, element: std::marker::PhantomData }
     }
 
-    /// Which normalization.
+    /// The kind of normalization.
     pub fn kind(self, kind: NormKind) -> NormalizeBackward<A, D> {
         NormalizeBackward { input: self, options: Options::new(kind) }
     }

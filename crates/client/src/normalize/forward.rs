@@ -39,11 +39,12 @@ pub struct Normalized<A: Element, D: Dimension> {
     /// The axes that were pooled, in ascending order; for [`NormKind::Group`] with the channels' axis, which is split
     /// in groups.
     pub axes: Vec<usize>,
-    /// The means, if [`return_statistics`](Normalize::return_statistics); not for [`NormKind::Rms`] and
-    /// [`NormKind::L2`]. The shape is the input's without the pooled axes; for [`NormKind::Group`] with the groups in the channels' place.
+    /// The means, if [`return_statistics`](Normalize::return_statistics) is set; not for [`NormKind::Rms`] and
+    /// [`NormKind::L2`]. The shape is the input's without the pooled axes; for [`NormKind::Group`] the groups take the place of
+    /// the channels.
     pub mean: Option<ArrayD<A::Statistic>>,
-    /// `1 / sqrt(var + eps)`, for [`NormKind::L2`] `1 / max(norm, eps)`, if
-    /// [`return_statistics`](Normalize::return_statistics); shaped as `mean`.
+    /// `1 / sqrt(var + eps)`, for [`NormKind::Rms`] `1 / sqrt(mean(x^2) + eps)`, for [`NormKind::L2`] `1 / max(norm, eps)`, if
+    /// [`return_statistics`](Normalize::return_statistics) is set; in the shape of `mean`.
     pub rstd: Option<ArrayD<A::Statistic>>,
     /// The new running mean, if one was given and the input's own statistics were used. Typed as it was given.
     pub running_mean: Option<Tensor>,
@@ -57,7 +58,7 @@ impl<A: Element, D: Dimension> NormalizeInput<A, D> {
         Self { client, input: codec::encode(input), dim, element: std::marker::PhantomData }
     }
 
-    /// Which normalization.
+    /// The kind of normalization.
     pub fn kind(self, kind: NormKind) -> Normalize<A, D> {
         Normalize { input: self, options: Options::new(kind) }
     }
@@ -108,7 +109,7 @@ impl<A: Element, D: Dimension> Normalize<A, D> {
     }
 }
 
-/// A running statistic, which may only come back if it was sent.
+/// A running statistic of the response, which may be there only if one was sent.
 fn running(field: &str, sent: Option<Form>, tensor: Option<pb::Tensor>) -> Result<Option<Tensor>, Error> {
     match (sent, tensor) {
         (_, None) => Ok(None),

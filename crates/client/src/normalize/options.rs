@@ -4,7 +4,7 @@ use evenkeel_proto::v1 as pb;
 
 use crate::{NormKind, Tensor, codec, codec::Form};
 
-/// The options of both directions, as the forward call sends them, and what the answer will be measured by.
+/// The options of both directions, as the forward call sends them, and the forms that the tensors of the response must have.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     /// Without `input`, which comes last.
@@ -42,8 +42,8 @@ impl Options {
 macro_rules! setters {
     ($builder:ident) => {
         impl<A: Element, D: Dimension> $builder<A, D> {
-            /// The axes to pool over; negative ones count from the end, none means the kind's own. For
-            /// [`NormKind::Group`] these are the axes pooled together with a group's channels.
+            /// The axes to pool over; negative ones count from the end. Default, and if empty: the axes of the kind. For
+            /// [`NormKind::Group`] these are the axes that are pooled together with the channels of a group.
             pub fn axes(mut self, axes: impl IntoIterator<Item = i32>) -> Self {
                 self.options.request.axes = axes.into_iter().collect();
                 self
@@ -56,9 +56,9 @@ macro_rules! setters {
                 self
             }
 
-            /// Added to the variance ([`NormKind::Rms`]: to the mean square). Default: 1e-5;
-            /// [`NormKind::Rms`]: 1.1920929e-7, and 2.220446049250313e-16 for [`f64`]. [`NormKind::L2`]: what elements are
-            /// divided by at least. Default: 1e-12.
+            /// The number that is added to the variance ([`NormKind::Rms`]: to the mean square). Default: 1e-5;
+            /// [`NormKind::Rms`]: 1.1920929e-7, and 2.220446049250313e-16 for [`f64`]. [`NormKind::L2`]: the smallest number
+            /// by which elements are divided. Default: 1e-12.
             pub fn eps(mut self, eps: f64) -> Self {
                 self.options.request.eps = Some(eps);
                 self
@@ -77,14 +77,14 @@ macro_rules! setters {
                 self
             }
 
-            /// Scale, of any element type. [`NormKind::Layer`], [`NormKind::Rms`]: the shape of the pooled axes; the
+            /// The scale, of any element type. [`NormKind::Layer`], [`NormKind::Rms`]: in the shape of the pooled axes; the
             /// other kinds: one number for each channel. Default: 1. Refused for [`NormKind::L2`].
             pub fn weight(mut self, weight: impl Into<Tensor>) -> Self {
                 self.options.set_weight(weight.into());
                 self
             }
 
-            /// Shift, of any element type, shaped as the weight. Default: 0. Refused for [`NormKind::L2`].
+            /// The shift, of any element type, in the shape of the weight. Default: 0. Refused for [`NormKind::L2`].
             pub fn bias(mut self, bias: impl Into<Tensor>) -> Self {
                 self.options.set_bias(bias.into());
                 self
@@ -97,10 +97,10 @@ macro_rules! setters {
                 self
             }
 
-            /// Statistics of all parts of a tensor of which the input is one, measured by
-            /// [`Client::measure_statistics`](crate::Client::measure_statistics) and merged: they take the place of the
-            /// input's own. For gradients they are measured
-            /// [with the gradient of the output](crate::MeasureStatistics::grad_output).
+            /// The merged statistics of all parts of a tensor of which the input is one, measured by
+            /// [`Client::measure_statistics`](crate::Client::measure_statistics): they take the place of the input's own. For
+            /// gradients they must be measured [with the gradient of the output](crate::MeasureStatistics::grad_output).
+            /// Default: none.
             pub fn statistics(mut self, statistics: &StatisticsPartial) -> Self {
                 self.options.request.statistics = Some(statistics.to_wire());
                 self

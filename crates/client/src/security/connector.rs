@@ -1,7 +1,7 @@
-//! Connections of TLS, and what was said when one broke.
+//! TLS connections that keep the reason why they broke.
 //!
-//! tonic's own TLS would do but for one thing: from TLS 1.3 on a server refuses a client's certificate after the handshake,
-//! when HTTP/2 has begun, and most calls then fail with "connection closed". Here the reason is kept.
+//! tonic's own TLS would suffice but for one case: from TLS 1.3 on a server refuses a client's certificate after the handshake,
+//! when HTTP/2 has begun, and most calls then fail with "connection closed". The connections here keep the alert of the server.
 
 use std::{
     error::Error,
@@ -29,7 +29,7 @@ use tonic::{
 
 use super::LastWords;
 
-/// What gRPC speaks inside of TLS.
+/// The protocol inside TLS, by its name in ALPN.
 pub(super) const HTTP_2: &[u8] = b"h2";
 
 /// Makes connections to one server.
@@ -49,7 +49,7 @@ impl Connector {
         Self { tcp, tls: Arc::new(config).into(), uri, name, last_words }
     }
 
-    /// As tonic sets up its own.
+    /// Sets the options of TCP, as tonic sets them for its own connector.
     pub(super) fn tcp(mut self, nodelay: bool, connect_timeout: Option<Duration>) -> Self {
         self.tcp.set_nodelay(nodelay);
         self.tcp.set_connect_timeout(connect_timeout);
@@ -66,7 +66,7 @@ impl Service<Uri> for Connector {
         self.tcp.poll_ready(cx).map_err(Into::into)
     }
 
-    /// The address is the connector's own: tonic knows it as one of plain text.
+    /// Ignores the address that tonic gives, which is that of [`stand_in`]: the connector has its own.
     fn call(&mut self, _: Uri) -> Self::Future {
         let connecting = self.tcp.call(self.uri.clone());
         let (tls, name, last_words) = (self.tls.clone(), self.name.clone(), self.last_words.clone());
@@ -80,8 +80,8 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// An endpoint of plain text for one of TLS: if tonic is built with TLS of its own, it lets no other connector go to https://.
-/// Requests have the scheme that they should.
+/// The endpoint with http:// in the place of https://: if tonic is built with TLS of its own, it lets no other connector go to
+/// https://. The origin keeps https as the scheme of requests.
 pub(super) fn stand_in(endpoint: Endpoint) -> Endpoint {
     let uri = endpoint.uri().clone();
     let mut parts = uri.clone().into_parts();
@@ -89,12 +89,12 @@ pub(super) fn stand_in(endpoint: Endpoint) -> Endpoint {
     Uri::from_parts(parts).map_or(endpoint, Endpoint::from).origin(uri)
 }
 
-/// A connection that keeps why it broke, if it did before the server said anything.
+/// A connection that keeps the reason why it broke, if it did before the server sent any HTTP/2.
 pub(crate) struct Told {
     stream: TlsStream<TcpStream>,
     last_words: LastWords,
     has_read: bool,
-    /// Why nothing can be written any more, while the reason for that is on its way.
+    /// The error of a write, while the server's reason for it is yet to be read.
     broken: Option<io::Error>,
 }
 
@@ -106,8 +106,8 @@ impl Told {
         error
     }
 
-    /// Writes, and if that fails because the server has hung up without a word of HTTP/2, waits for what it said of TLS. That
-    /// is here, or it could not have hung up, but the runtime may not know yet.
+    /// Writes. If that fails because the server has closed the connection before it sent any HTTP/2, reads on until the alert or
+    /// the end: the alert has arrived before the connection was closed, but the runtime may not have seen it yet.
     fn poll_writing<T>(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,15 +1,15 @@
-//! Where connections go, and how they are made.
+//! How connections to one server are made.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tonic::transport::{Channel, Endpoint, Error};
 
-/// Makes connections.
+/// Makes connections to one server.
 pub(crate) struct Route {
     pub(super) endpoint: Endpoint,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<super::connector::Connector>,
-    /// Of all connections that are made here.
+    /// The last words of all connections that this makes.
     pub(crate) last_words: LastWords,
 }
 
@@ -31,7 +31,7 @@ impl Route {
     }
 }
 
-/// Why a connection broke, if the server has said nothing on it or on a later one.
+/// Why a connection broke before the server sent anything on it, until a later connection works.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastWords(Arc<Mutex<Option<String>>>);
 

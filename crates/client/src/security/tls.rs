@@ -1,4 +1,4 @@
-//! TLS: whom the client trusts, and what it presents.
+//! TLS: the authorities that the client trusts, and the certificate that it presents.
 
 use std::{fmt, sync::Arc};
 
@@ -38,9 +38,9 @@ impl fmt::Debug for Pem {
     }
 }
 
-/// TLS, with the feature `tls`. These settings need an `https://` address; such an address needs none of them if the
-/// system trusts who has signed the server's certificate. PEM is read when the client is built, and what cannot be used is
-/// an [`Error::Setting`] with the name of the method.
+/// TLS, with the feature `tls`. These settings need an `https://` address; such an address needs none of them if the system
+/// trusts the authority that has signed the server's certificate. The client reads PEM when it is built, and PEM that cannot be
+/// used is an [`Error::Setting`] with the name of the method.
 ///
 /// ```
 /// use std::fs;
@@ -91,7 +91,7 @@ impl Builder {
         self
     }
 
-    /// The private key, in PEM and not encrypted, of [`tls_cert`](Self::tls_cert).
+    /// The private key, in PEM and not encrypted, of [`tls_cert`](Self::tls_cert). Default: none.
     pub fn tls_key(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.security.tls.key = Some(Pem(pem.into()));
         self
@@ -105,7 +105,7 @@ impl Builder {
 }
 
 impl Tls {
-    /// The name of a setting that is set.
+    /// The name of one setting that is set, if any is.
     pub(super) fn any(&self) -> Option<&'static str> {
         let Self { ca, cert, key, server_name } = self;
         [
@@ -118,7 +118,7 @@ impl Tls {
         .find_map(|(name, is_set)| is_set.then_some(name))
     }
 
-    /// What makes connections to the server at `uri`.
+    /// Makes connections to the server at `uri`.
     pub(super) fn connector(&self, uri: Uri, last_words: LastWords) -> Result<Connector, Error> {
         let host = uri.host().unwrap_or_default();
         let name = self.server_name.as_deref().unwrap_or(host.trim_start_matches('[').trim_end_matches(']'));
@@ -165,7 +165,7 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
     Ok(roots)
 }
 
-/// The authorities of the system, but for those that cannot be read, of which there are always some.
+/// The authorities that the system trusts, without those that rustls cannot parse, which most systems have.
 fn system() -> Result<RootCertStore, Error> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -196,7 +196,7 @@ fn certificates(setting: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<
     Ok(certificates)
 }
 
-/// `wanted`: what there should be.
+/// The error of a setting in which no `wanted` can be read.
 fn refuse(setting: &'static str, error: &pem::Error, wanted: &str) -> Error {
     let reason = if matches!(error, pem::Error::NoItemsFound) {
         format!("there is no {wanted} in it")

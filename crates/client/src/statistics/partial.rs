@@ -8,8 +8,8 @@ use prost::Message as _;
 
 use crate::NormKind;
 
-/// What has to be known of the sets of a tensor to normalize by them, exactly. Partials merge without rounding: any cut of the
-/// tensor into parts and any order give the same statistics, to the last bit.
+/// The exact sums over the sets of a tensor (the elements that are pooled together) from which mean and variance follow. Partials
+/// merge without rounding: any cut of the tensor into parts and any order give the same statistics, to the last bit.
 ///
 /// Made by [`Client::measure_statistics`](crate::Client::measure_statistics). Programs pass it to each other with
 /// [`encode`](Self::encode) and [`decode`](Self::decode).
@@ -27,14 +27,14 @@ pub struct StatisticsMergeError(exact::StatisticsMismatch);
 #[error("not statistics: {0}")]
 pub struct InvalidStatisticsPartial(String);
 
-/// What is wrong with a message.
+/// The error of a message: a field, and the reason.
 pub(super) struct Fault {
     pub(super) field: String,
     pub(super) reason: String,
 }
 
 impl StatisticsPartial {
-    /// Adds everything that another partial of the same kind and shape has measured.
+    /// Adds the sets of another partial of the same kind and shape to those of this one.
     ///
     /// # Errors
     /// [`StatisticsMergeError`]; nothing is added then.
@@ -69,7 +69,7 @@ impl StatisticsPartial {
         self.to_wire().encode_to_vec()
     }
 
-    /// Reads what [`encode`](Self::encode) writes.
+    /// Reads the bytes that [`encode`](Self::encode) writes.
     ///
     /// # Errors
     /// [`InvalidStatisticsPartial`] for other bytes.
@@ -132,7 +132,7 @@ mod tests {
         assert!(partial.merge(&other).expect_err("another kind").to_string().starts_with("kind: "));
     }
 
-    /// What another program hands over may be anything.
+    /// Another program may hand over any bytes.
     #[test]
     fn what_no_elements_have_is_refused_by_name() {
         let refused = |field: &str, change: fn(&mut pb::StatisticsPartial)| {

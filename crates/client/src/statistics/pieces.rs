@@ -7,7 +7,7 @@ use pb::measure_statistics_request::Part;
 /// A message carries about this much, so that the server measures one while the next is on its way.
 const MESSAGE_BYTES: usize = 1 << 20;
 
-/// What the elements and gradients of a message need beside themselves, with room to spare.
+/// The bytes of a message beside its elements and gradients, with room to spare.
 const OVERHEAD: usize = 64;
 
 /// The messages that carry a part: its header, and then its elements, each of at most `MESSAGE_BYTES` or the client's limit.
@@ -38,7 +38,7 @@ impl Iterator for Pieces {
         if self.data.is_empty() && gradients_left == 0 {
             return None;
         }
-        // Gradients that are more than the elements are sent as they are: the server says what is wrong.
+        // If there are more gradients than elements, they are sent all the same: the server reports the error.
         let data = self.data.split_to(self.room.min(self.data.len()));
         let grad_data = self.grad_data.as_mut().map(|bytes| bytes.split_to(self.room.min(bytes.len())));
         Some(pb::MeasureStatisticsRequest { data, grad_data: grad_data.unwrap_or_default(), ..Default::default() })

@@ -1,4 +1,4 @@
-//! Every call with every option, against numbers computed here.
+//! Every call with every option, against numbers that the test computes.
 
 use evenkeel_client::{
     DropoutKind, DropoutScaling, Error, Gradient, NonFinite, NormKind, Tensor,
@@ -223,7 +223,7 @@ async fn gradients_are_clipped_by_one_norm() -> TestResult {
     assert_eq!(clipped.gradients, expected);
     assert_eq!(clipped.tensor_norms, [0.0; 0]);
 
-    // What was clipped can be clipped again; below the threshold nothing changes.
+    // Clipped gradients can be clipped again; below the threshold nothing changes.
     let again = client.clip_gradients(clipped.gradients).by_norm(100.0).send().await?;
     assert_eq!((again.scale, again.gradients), (1.0, expected));
 

@@ -32,7 +32,8 @@ async fn nobody_there_is_an_error_that_names_the_url() -> TestResult {
 
 #[tokio::test]
 async fn a_server_that_never_answers_meets_the_deadline() -> TestResult {
-    // The kernel accepts for a listener that nobody asks, so the connection is made and nothing ever comes back.
+    // The kernel accepts connections for a listener that never calls `accept`, so the connection is made and nothing ever
+    // comes back.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", silent.local_addr()?);
     let client = Client::builder().timeout(Duration::from_millis(50)).connect(url).await?;

@@ -1,4 +1,4 @@
-//! A call ends at its deadline, however far its answer has come.
+//! A call ends at its deadline, however far its response has come.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -22,15 +22,15 @@ use crate::{TestResult, start, until::within};
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 
-/// A way to a server on which nothing of an answer passes from some point on.
+/// A proxy to a server that holds back all bytes of the server from some frame on.
 struct Stalled {
     url: String,
-    /// How many answers have come so far.
+    /// How many connections have come to that frame.
     count: Arc<AtomicU32>,
 }
 
 impl Stalled {
-    /// From the `nth` frame of this type on, that frame included, everything on the connection is kept back.
+    /// Holds back the `nth` frame of this type, and all bytes of the connection after it.
     async fn at(server: SocketAddr, kind: u8, nth: u32) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let (url, count) = (format!("http://{}", listener.local_addr()?), Arc::<AtomicU32>::default());
@@ -56,7 +56,7 @@ async fn pass(client: TcpStream, server: SocketAddr, until: (u8, u32), stalled: 
         seen += u32::from(frame[3] == kind);
         if seen == nth {
             stalled.fetch_add(1, Ordering::Relaxed);
-            // The connection stays, and the client is heard, until it hangs up.
+            // The connection stays, and passes the client's bytes on, until the client closes it.
             return up.await?.map(drop);
         }
         let len = u32::from_be_bytes([0, frame[0], frame[1], frame[2]]) as usize;
@@ -66,7 +66,7 @@ async fn pass(client: TcpStream, server: SocketAddr, until: (u8, u32), stalled: 
     }
 }
 
-/// Makes a call with more and more time, until it was the answer that did not come to its end.
+/// Makes a call with longer and longer time limits, until the response has come to the frame that is held back.
 async fn ends<T: std::fmt::Debug>(
     settings: &Builder,
     (server, kind, nth): (SocketAddr, u8, u32),
@@ -113,7 +113,7 @@ async fn every_call_ends_though_its_answer_has_begun() -> TestResult {
     Ok(())
 }
 
-/// A server that takes nothing keeps the request here, and a connection that is not there yet the call.
+/// The server reads nothing, so that the client can send neither the whole message nor the whole stream.
 #[tokio::test]
 async fn a_call_ends_though_it_cannot_be_sent() -> TestResult {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -130,7 +130,7 @@ async fn a_call_ends_though_it_cannot_be_sent() -> TestResult {
     Ok(())
 }
 
-/// gRPC has no words for them, and some clocks no numbers.
+/// gRPC's header cannot express the longest of them, and some clocks cannot reach them.
 #[tokio::test]
 async fn the_longest_time_limits_are_kept() -> TestResult {
     let (server, _) = start().await?;

@@ -1,4 +1,4 @@
-//! Every example runs against a server and shows something.
+//! Every example runs against a server and prints something.
 
 use std::{
     env,
@@ -18,7 +18,7 @@ async fn run(example: &str, servers: usize) -> String {
         running.push(Running::start(ServerConfig::on_free_port()).await.expect("the server starts"));
     }
     let command = without_environment(&binary).args(running.iter().map(Running::url)).output();
-    // It blocked this thread; the server has another, by the attribute of the test.
+    // The example has blocked this thread; the servers run on another, which the attribute of the test gives.
     let output = command.unwrap_or_else(|error| panic!("{}: {error}; `cargo test` builds it", binary.display()));
     assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
     for server in running {
@@ -41,7 +41,7 @@ async fn every_example_runs() {
     assert!(count >= 7, "one for each call, and the README's");
 }
 
-/// The README shows this example; its comment says what it prints.
+/// The README shows this example, whose comment promises an output.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_call_prints_what_it_says() {
     let source = include_str!("../../examples/first_call.rs");

@@ -1,4 +1,4 @@
-//! The same numbers come back for an array, whatever its type and layout, and whoever owns it.
+//! The same numbers come back for an array, whatever its type and layout, borrowed or owned.
 
 use evenkeel_client::{
     Client, Element, NormKind,

@@ -1,4 +1,4 @@
-//! Answers that break the contract are errors that say how, and never a panic.
+//! Responses that break the contract are errors that name the field, and never a panic.
 
 use evenkeel_client::{Error, NormKind};
 use evenkeel_proto::v1 as pb;
@@ -6,7 +6,7 @@ use ndarray::array;
 
 use crate::{TestResult, fake::Fake};
 
-/// An answer that keeps the contract for an input of two float32.
+/// A tensor that keeps the contract, for an input of two float32.
 fn tensor() -> pb::Tensor {
     pb::Tensor { dtype: pb::DataType::Float32.into(), shape: vec![2], data: vec![0; 8].into(), ..Default::default() }
 }

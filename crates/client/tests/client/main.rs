@@ -1,4 +1,4 @@
-//! The client against a real server, and against fake ones that answer what no evenkeel would.
+//! The client against a real server, and against fake ones, which send responses that evenkeel never sends.
 
 mod calls;
 mod connections;

@@ -5,7 +5,7 @@ use ndarray::{Array1, array};
 
 use crate::{TestResult, start};
 
-/// More than a message holds, so that pieces are cut.
+/// More elements than a message holds, so that they are cut into pieces.
 fn gradients() -> Vec<Gradient> {
     let large = Array1::from_iter((0..700_000_u32).map(|i| (i % 1009) as f32 * 0.37 - 99.5));
     let wide = Array1::from_iter((0..300_000_i32).map(|i| f64::from(i) * 10f64.powi(i % 200 - 100)));

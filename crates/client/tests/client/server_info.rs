@@ -1,4 +1,4 @@
-//! What a client learns of a server.
+//! GetServerInfo.
 
 use evenkeel::{
     config::{Encoding, ServerConfig},
@@ -24,7 +24,8 @@ async fn a_server_tells_what_it_is() -> TestResult {
     Ok(())
 }
 
-/// A server that is newer than this client can do more; one that is older does not know the call.
+/// A server that is newer than this client may name dtypes and kinds that the client does not know; one that is older does not
+/// know the call.
 #[tokio::test]
 async fn what_is_not_known_is_left_out() -> TestResult {
     let newer =

@@ -1,4 +1,4 @@
-//! What a status becomes.
+//! The error that each status becomes.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -78,7 +78,7 @@ async fn exhaustion_has_two_meanings() -> TestResult {
     let error = error_of(|| exhausted(info("OVERLOADED", "evenkeel"))).await?;
     assert!(matches!(error, Error::Busy { retry_after: None, .. }), "{error:?}");
 
-    // A proxy's reasons are not ours.
+    // The same reason under another domain, such as that of a proxy, means something else.
     let error = error_of(|| exhausted(info("MESSAGE_TOO_LARGE", "example.com"))).await?;
     assert!(matches!(&error, Error::Status(status) if status.code() == Code::ResourceExhausted), "{error:?}");
     Ok(())
@@ -104,7 +104,7 @@ async fn messages_above_a_limit_are_too_large() -> TestResult {
     let (server, client) = start().await?;
     let x = Array2::<f32>::zeros((64, 64));
 
-    // The client's limit, before anything is sent; and an answer above it.
+    // The client's limit, before anything is sent; and a response above it.
     let small = Client::builder().max_message_bytes(4096).connect(server.url()).await?;
     match small.dropout(&x, 0.5, 1).send().await {
         Err(Error::TooLarge { message }) => assert!(message.contains("4096"), "{message}"),

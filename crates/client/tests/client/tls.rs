@@ -26,7 +26,7 @@ use crate::{
     until::within,
 };
 
-/// A server with this certificate, which takes clients of `client_ca` alone if there is one. The folder is its files'.
+/// A server with this certificate, which requires certificates by `client_ca` if that is given. The folder has its files.
 async fn serve(certificate: (String, String), client_ca: Option<&Authority>) -> (TempDir, Running) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let [cert, key, ca] = ["cert.pem", "key.pem", "ca.pem"].map(|name| folder.path().join(name));
@@ -53,7 +53,7 @@ async fn call(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// Why nothing comes of a client, which it may learn when it connects or when it calls.
+/// The error of a client that must fail, when it connects or at its first call.
 async fn failure(builder: Builder, url: &str) -> Error {
     match builder.connect(url).await {
         Ok(client) => call(&client).await.expect_err("the server or the client must refuse"),
@@ -113,7 +113,7 @@ async fn a_client_shows_its_certificate() {
     let (cert, key) = Authority::new().sign();
     let stranger = builder().tls_cert(cert).tls_key(key);
     for (builder, alert) in [(builder(), "CertificateRequired"), (stranger, "UnknownCA")] {
-        // However the connection breaks: the server hangs up as soon as it has said why.
+        // Many times, since the connection breaks in one of several ways: the server closes it right after the alert.
         for _ in 0..30 {
             let error = failure(builder.clone(), &server.url()).await;
             assert!(error.to_string().contains(&format!("received fatal alert: {alert}")), "{error}: {error:?}");
@@ -138,7 +138,7 @@ async fn plain_text_and_tls_do_not_meet() -> TestResult {
 
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_given_up() -> TestResult {
-    // The kernel accepts for a listener that nobody asks.
+    // The kernel accepts connections for a listener that never calls `accept`.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("https://{}", silent.local_addr()?);
     let builder = Client::builder().tls_ca(Authority::new().pem()).connect_timeout(Duration::from_millis(50));
@@ -149,7 +149,7 @@ async fn a_handshake_that_never_ends_is_given_up() -> TestResult {
     Ok(())
 }
 
-/// The windows, the frame size and all else that the client says first.
+/// The client's first bytes, with the windows and the frame size, are the same with TLS and without.
 #[tokio::test]
 async fn the_transport_is_the_same_under_tls() -> TestResult {
     let authority = Authority::new();
@@ -181,7 +181,7 @@ async fn the_transport_is_the_same_under_tls() -> TestResult {
     Ok(())
 }
 
-/// What a client of HTTP/2 sends up to its first WINDOW_UPDATE.
+/// The bytes that a client of HTTP/2 sends up to its first WINDOW_UPDATE.
 async fn greeting(stream: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
     within("the client's first WINDOW_UPDATE", greeting_in_the_end(stream)).await
 }
@@ -238,7 +238,7 @@ async fn what_cannot_be_used_is_named_by_its_setting() {
     refused(builder().tls_key(&*key), URL, "tls_key", "tls_cert is missing");
     refused(builder().tls_server_name("no name"), URL, "tls_server_name", "'no name'");
 
-    // Settings that would mean nothing.
+    // Settings of TLS without TLS are refused.
     for url in ["http://127.0.0.1:50051", "127.0.0.1:50051", "unix:/run/evenkeel.sock"] {
         refused(builder(), url, "tls_ca", "https://");
         refused(Client::builder().tls_cert(&*cert), url, "tls_cert", "https://");

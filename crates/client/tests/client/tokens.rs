@@ -17,7 +17,7 @@ use crate::{TestResult, socket_folder::socket_folder};
 
 const TOKEN: &str = "c2VjcmV0-token";
 
-/// A server that wants the token for every method, health too.
+/// A server that requires the token for every method, health too.
 async fn start(config: ServerConfig) -> Result<(TempDir, Running), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("tokens");
@@ -78,7 +78,7 @@ fn refused(result: Result<Client, Error>, words: &str) {
     }
 }
 
-/// Nobody is called: the addresses are other machines'.
+/// No call is made: the addresses belong to other machines.
 #[tokio::test]
 async fn a_token_leaves_the_machine_only_encrypted() -> TestResult {
     let builder = || Client::builder().token(TOKEN);

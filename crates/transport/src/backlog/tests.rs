@@ -48,7 +48,7 @@ fn many_requests_make_connections_wait_until_one_is_begun() {
     assert_eq!(poll(&mut turns[1]), Poll::Ready(Some(BYTES_AT_ONCE)));
 }
 
-/// Neither one that waits nor one that has its turn takes it along.
+/// The connection ends while it waits for the turn, or while it has the turn.
 #[test]
 fn a_connection_that_ends_leaves_its_turn_to_the_next() {
     for ends_in_its_turn in [false, true] {
@@ -94,7 +94,7 @@ fn a_place_is_kept_while_the_connection_wants_to_read() {
     assert!(poll(&mut turns[0]).is_ready(), "it was the first to ask");
 }
 
-/// Before it has got a turn, or with one that it does not take.
+/// The connection stops trying to read before it was given a turn, or after.
 #[test]
 fn a_connection_that_does_not_want_to_read_leaves_its_place_to_the_next() {
     for given in [false, true] {

@@ -1,4 +1,4 @@
-//! What decides when a connection ends: its age, its silence, and the end of the server.
+//! Decides when a connection ends: because of its age, because it has no requests, or because the server drains.
 
 use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
@@ -18,10 +18,10 @@ use crate::{
 
 /// How long a client without calls has to close its connection once it was told to.
 const CLOSING: Duration = Duration::from_secs(5);
-/// The same while the server drains, which nothing but such a client may be keeping from its end.
+/// The same while the server drains: such a client may be all that the drain waits for.
 const CLOSING_LAST: Duration = Duration::from_secs(1);
 
-/// What is to be done about a connection now.
+/// The next step of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     /// Nothing, before this moment.
@@ -40,7 +40,7 @@ enum Why {
     Idle,
 }
 
-/// What is known of a connection.
+/// The times from which the next step of a connection follows.
 #[derive(Clone, Copy, Debug)]
 struct State {
     began: Instant,
@@ -48,14 +48,14 @@ struct State {
     age: Option<Duration>,
     /// When the client was told to go, and when its calls must have ended.
     goaway_sent: Option<(Instant, Option<Instant>)>,
-    /// How long it has to close then, once nothing is open on it.
+    /// How long the client has to close the connection then, once no request is open on it.
     closing: Duration,
 }
 
 impl State {
     fn next(&self, connection: &ConnectionHandle, settings: &Settings, now: Instant) -> Action {
         let mut wake: Option<Instant> = None;
-        // Whether the moment is there; if not, it is a moment to wake at.
+        // Whether the moment has come. If not, the driver wakes at it.
         let mut reached = |moment: Instant| {
             if now >= moment {
                 return true;
@@ -73,7 +73,7 @@ impl State {
             {
                 return Action::Abort;
             }
-            // A call that is open now may end at any time.
+            // Nothing tells the driver when the last open request ends, so it looks again after this time.
             return Action::Wait(Some(wake.unwrap_or(now + self.closing).min(now + self.closing)));
         }
         if self.age.is_some_and(|age| reached(self.began + age)) {
@@ -89,9 +89,9 @@ impl State {
 /// How HTTP has ended on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// HTTP has written all that it had to, be it what the client did wrong.
+    /// HTTP has ended by itself, and has written all that it had to, such as the reason why it refuses the client.
     Finished,
-    /// It was cut off.
+    /// The driver has cut it off.
     Cut,
 }
 
@@ -105,7 +105,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// Lets HTTP run over this stream until either side ends it.
+    /// Runs HTTP over this stream until either side ends it.
     pub(super) async fn drive<C, T>(self, mut http: Pin<Box<C>>, io: &SharedIo<T>) -> End
     where
         C: GracefulConnection<Error = Error>,
@@ -159,7 +159,7 @@ impl Driver {
                     return End::Finished;
                 }
                 () = connection.stalled() => return End::Cut,
-                // An error says that the server is gone altogether.
+                // An error means that the `Transport` was dropped.
                 _ = draining.wait_for(|&draining| draining), if !drains => {
                     drains = true;
                     if !connection.preface().has_come() {
@@ -169,7 +169,7 @@ impl Driver {
                     state.goaway_sent.get_or_insert((Instant::now(), None));
                     http.as_mut().graceful_shutdown();
                 }
-                // Other moments count from here on.
+                // The handshake timeout is over, and the idle timeout and the age count from here on.
                 () = connection.preface().wait(), if !connection.preface().has_come() => (),
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => (),
             }
@@ -177,10 +177,10 @@ impl Driver {
     }
 }
 
-/// A tenth more or less, by chance.
+/// `age`, made longer or shorter by up to a tenth, at random.
 fn jittered(age: Duration) -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
-    // The keys of a new state are random.
+    // Each new `RandomState` has random keys.
     let chance = RandomState::new().hash_one(0) % 2001;
     age.mul_f64(0.9 + chance as f64 / 10_000.0)
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 over a socket that counts: how often it is written to for a response, and how long what the response owns lasts.
+//! HTTP/2 over a socket that counts: how many writes a response takes, and how long the body of a response is kept.
 
 mod turns;
 
@@ -20,13 +20,13 @@ use tokio::io::{DuplexStream, ReadBuf, duplex};
 
 use super::*;
 
-/// Whatever is waited for comes by then, or never does.
+/// A wait that takes longer fails its test.
 const NEVER: Duration = Duration::from_secs(60);
 const MIB: usize = 1 << 20;
 /// More than all windows together.
 const ROOM: usize = 64 * MIB;
 
-/// What a socket was asked to do.
+/// The reads and writes of a socket, and how it behaves.
 #[derive(Debug, Default)]
 struct Counts {
     writes: AtomicUsize,
@@ -90,7 +90,7 @@ impl AsyncWrite for Counting {
             return Poll::Pending;
         }
         let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        // Pending where the task has had its share of tokio's budget: there is room.
+        // There is room: pending means that the task has used up its share of tokio's budget.
         let written = ready!(Pin::new(&mut self.io).poll_write(cx, &bytes));
         self.counts.writes.fetch_add(1, Ordering::SeqCst);
         assert!(matches!(written, Ok(len) if len == bytes.len()), "{written:?}");
@@ -253,7 +253,7 @@ async fn a_response_is_one_write_for_each_mib() {
     }
 }
 
-/// What no window has room for is held back, and goes on as windows come. A window that had room before has its end at once.
+/// Data beyond the client's windows waits for them. A response that fits into the windows is one write with its end.
 #[tokio::test]
 async fn a_response_that_waits_for_windows_is_whole() {
     for window in [1, 100, 65_535] {
@@ -266,7 +266,7 @@ async fn a_response_that_waits_for_windows_is_whole() {
     }
 }
 
-/// The end of a response may be on its way to the socket, but what the response owns is not given back before it is there.
+/// HTTP may have the end of a response, but the body is not dropped before the socket has taken the last byte.
 #[tokio::test]
 async fn a_body_lasts_until_the_socket_has_taken_it() {
     let mut connected = Connected::new(1 << 20, MIB as u32, None, NEVER).await;
@@ -288,7 +288,7 @@ async fn a_body_lasts_until_the_socket_has_taken_it() {
     assert_eq!(counts.take_writes(), 1);
 }
 
-/// The client leaves, or resets the stream, when its response is at its end and the socket has none of it.
+/// The client leaves, or resets the stream, when HTTP has the whole response and the socket none of it.
 #[tokio::test]
 async fn what_is_lost_is_given_back() {
     for leaves in [false, true] {
@@ -311,7 +311,7 @@ async fn what_is_lost_is_given_back() {
     }
 }
 
-/// A stream that has its end cannot be reset: a client that takes back its window, once it was relied on, loses the connection.
+/// A stream whose end HTTP has cannot be reset: a client that then takes back its window loses the connection.
 #[tokio::test]
 async fn a_client_that_takes_back_its_window_is_cut_off() {
     let mut connected = Connected::new(1 << 14, 1, Some(1 << 20), Duration::from_millis(100)).await;

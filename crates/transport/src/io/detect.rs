@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
 use super::forward::forward_writes;
 
-/// The line that HTTP/2 begins with, and no other.
+/// The preface of HTTP/2 (RFC 9113, section 3.4), which is no request of HTTP/1.1.
 const HTTP_2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A version of HTTP.
@@ -22,7 +22,7 @@ pub enum Version {
     Http2,
 }
 
-/// Reads until it is certain which version is spoken; what was read is read again.
+/// Reads until the version is certain. The stream that this returns begins with the bytes that were read.
 ///
 /// # Errors
 /// The client ends before that, or the connection fails.
@@ -44,7 +44,7 @@ pub(crate) async fn detect<T: AsyncRead + Unpin>(mut stream: T) -> io::Result<(V
     Ok((version, Rewind { bytes, next: 0, read, stream }))
 }
 
-/// A stream, some of whose bytes were read and come again.
+/// A stream that first gives again the bytes that were read from it.
 #[derive(Debug)]
 pub(crate) struct Rewind<T> {
     bytes: [u8; HTTP_2.len()],
@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// What is detected of these bytes, which come in pieces of so many, and what is read of them after that.
+    /// The version that is detected from these bytes, which come in pieces of `piece`, and the bytes that can be read after that.
     async fn detected(bytes: &[u8], piece: usize) -> io::Result<(Version, Vec<u8>)> {
         let (mut client, server) = tokio::io::duplex(piece);
         let bytes = bytes.to_vec();

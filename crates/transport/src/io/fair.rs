@@ -1,7 +1,7 @@
 //! Connections that let the others of their thread go on.
 //!
 //! The task of a connection goes on for as long as there is something to read, or room to write. A client that sends or
-//! takes tensors without a pause so keeps its thread for milliseconds, and the calls of others wait. Here a connection
+//! takes tensors without a pause would keep the thread for milliseconds, while the calls of others wait. So a connection
 //! that has moved many bytes lets the others of its thread go first.
 
 use std::{
@@ -14,11 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::turn::Turn;
 
-/// What a connection moves before others have their turn: a tenth of a millisecond or two, for tensors. Small frames take longer,
-/// which a [`Turn`] looks at the clock for.
+/// The bytes that a connection moves in its turn. Of tensors they take one or two tenths of a millisecond; small frames take
+/// longer, so a [`Turn`] is bounded in time as well.
 const TURN_BYTES: usize = 1 << 19;
 
-/// A stream that moves so many bytes at a time.
+/// A stream that is pending once after each turn.
 #[derive(Debug)]
 pub(crate) struct FairIo<T> {
     io: T,
@@ -30,7 +30,7 @@ impl<T> FairIo<T> {
         Self { io, turn: Turn::new(TURN_BYTES) }
     }
 
-    /// What the stream polled to a request to move bytes; `bytes`: how many it moved.
+    /// Counts the bytes of a read or a write towards the turn. `bytes`: how many a result has moved.
     fn note<R>(&mut self, polled: Poll<R>, bytes: impl FnOnce(&R) -> usize) -> Poll<R> {
         match &polled {
             Poll::Ready(result) => self.turn.did(bytes(result)),
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// Never has to wait, for either.
+    /// A stream that can always be read and written.
     struct Endless;
 
     impl AsyncRead for Endless {
@@ -168,14 +168,14 @@ mod tests {
         assert_eq!(turns_of_others(small).await, 0);
     }
 
-    /// A client whose bytes take long to read: so many are there at once that bytes alone would not end a turn.
+    /// A client each of whose bytes takes the task long: their number alone would not end a turn.
     #[tokio::test]
     async fn little_that_takes_long_is_a_turn_as_well() {
         let slow = async {
             let (mut stream, mut bytes) = (FairIo::new(Endless), [0; 10]);
             for _ in 0..100 {
                 stream.read_exact(&mut bytes).await.expect("it has no end");
-                // What the task does with what it read.
+                // The task works on the bytes that it has read.
                 let began = std::time::Instant::now();
                 while began.elapsed() < Duration::from_micros(1100) {
                     std::hint::spin_loop();

@@ -1,4 +1,4 @@
-//! Streams around a stream that write as it does.
+//! The `AsyncWrite` of streams that hold another stream and write as that does.
 
 /// Implements `AsyncWrite` for a wrapper by the methods of the stream that it holds: `forward_writes!(Wrapper, this => this.io)`.
 macro_rules! forward_writes {

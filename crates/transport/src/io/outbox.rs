@@ -1,9 +1,9 @@
-//! What HTTP/2 writes to a connection, sent together.
+//! Sends together what HTTP/2 writes to a connection one after another.
 //!
 //! HTTP/2's library must have written each frame with a payload before it makes the next: a response's headers and data go
-//! in one write, its trailers in another. Each of them is a system call and a packet, and wakes the client; up to some
-//! 100 KiB they are most of what a call costs. Here writes are kept until HTTP has nothing more for now, and then sent in
-//! one. Payloads are not copied: their chunks offer them.
+//! in one write, its trailers in another. Each write is a system call and a packet, and wakes the client; up to some
+//! 100 KiB the writes are most of what a call costs. So writes are kept until HTTP has nothing more for now, and then sent in
+//! one. Payloads are not copied: their chunks offer them ([`Offer`]).
 
 mod heads;
 mod kept;
@@ -22,38 +22,38 @@ use self::kept::{Kept, SLICES};
 use super::shared::{Keeps, Next};
 use crate::{chunk::Offer, handle::ConnectionHandle};
 
-/// When so much is kept nothing more is, before some of it is sent: a response of 1 MiB, with all that is around it.
+/// From so many kept bytes on, some are sent before more are kept: a response of 1 MiB with its headers and trailers fits.
 const FULL: usize = (1 << 20) + (1 << 16);
-/// When so much is kept it does not wait for what other requests may add to it.
+/// From so many bytes on, kept bytes do not wait for the responses to other requests.
 const ENOUGH: usize = 1 << 16;
-/// How often what is kept may wait for more: each time all other tasks that are ready have their turn.
+/// How often kept bytes may wait for more. Each time, all other tasks that are ready are polled once.
 const TURNS: u8 = 4;
 
 /// A connection whose writes are sent together.
 ///
-/// Flushing does not send: HTTP/2 does so after each frame. The connection's driver says when HTTP has nothing more. If
-/// other requests wait for their responses then, what is kept waits for a turn of the other tasks, so that what they answer
-/// goes out in the same write.
+/// A flush does not send, since HTTP/2's library flushes after each frame. The connection's driver calls
+/// [`http_waits`](Keeps::http_waits) when HTTP has nothing more. If other requests wait for their responses then, the kept bytes
+/// wait for a turn of the other tasks, so that the responses which these give go out in the same write.
 #[derive(Debug)]
 pub(crate) struct Outbox<T> {
     io: T,
     kept: Kept,
     offer: Arc<Offer>,
     connection: Arc<ConnectionHandle>,
-    /// Something was written since HTTP waited last.
+    /// HTTP has written something since it waited last.
     grew: bool,
-    /// How often what is kept may still wait.
+    /// How often the kept bytes may still wait.
     turns: u8,
-    /// HTTP wanted to read, and is to write first.
+    /// HTTP wanted to read, and must write first.
     put_off: bool,
-    /// HTTP has written its last.
+    /// HTTP has closed its side and writes no more.
     is_shut_down: bool,
-    /// Why what was kept could not be sent, until HTTP is told.
+    /// The error of a send, until HTTP's next read or write returns it.
     failed: Option<io::Error>,
 }
 
 impl<T: AsyncWrite + Unpin> Outbox<T> {
-    /// `offer`: that of the connection's responses.
+    /// `offer`: the one that the chunks of the connection's responses use.
     pub(crate) fn new(io: T, offer: Arc<Offer>, connection: Arc<ConnectionHandle>) -> Self {
         Self {
             io,
@@ -80,7 +80,7 @@ impl<T: AsyncWrite + Unpin> Outbox<T> {
         self.kept.len() - before
     }
 
-    /// Sends what is kept.
+    /// Sends the kept bytes.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.kept.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
@@ -90,7 +90,7 @@ impl<T: AsyncWrite + Unpin> Outbox<T> {
             match sent {
                 Ok(sent) => self.kept.advance(sent),
                 Err(error) => {
-                    // Those who wait for it are not to wait any longer.
+                    // Dropping the bytes reports them as lost, so that no response waits for them any longer.
                     self.kept = Kept::default();
                     return Poll::Ready(Err(error));
                 }
@@ -131,7 +131,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Outbox<T> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
-        // HTTP/2 reads all there is before it writes. The driver asks it again when it has written.
+        // HTTP/2's library reads all there is before it writes. Pending makes it write; the driver then polls it again.
         if !self.is_shut_down && self.connection.take_gave_much() {
             self.put_off = true;
             return Poll::Pending;

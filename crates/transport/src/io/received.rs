@@ -1,5 +1,5 @@
-//! What an HTTP/2 client sends, read from its frames as they pass: the windows that it grants, and the requests that it begins,
-//! of which a connection reads only so many while many wait for their service.
+//! Reads from the frames of an HTTP/2 client, as they pass, the windows that it grants and the number of requests that it begins.
+//! While many requests wait for their service, a connection reads only a few in its turn.
 
 use std::{
     io, mem,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{backlog::ReadTurn, handle::ConnectionHandle, send_window::SendWindow};
 
-/// The line that a client of HTTP/2 begins with. HTTP/2 itself compares it, and closes the connection over any other.
+/// The length of the client's preface. HTTP/2's library compares its bytes, and closes the connection if they are others.
 const PREFACE: usize = 24;
 const HEAD: usize = 9;
 const SETTING: usize = 6;
@@ -44,13 +44,13 @@ impl<T> ReceivedFrames<T> {
     }
 }
 
-/// Finds the frames that are about windows, and counts those that begin requests. It follows the lengths of frames and checks nothing: what is wrong with them
-/// HTTP/2 finds, which ends the connection.
+/// Finds the frames that grant windows, and counts those that begin requests. It follows the lengths of frames and checks
+/// nothing: HTTP/2's library finds wrong frames and ends the connection.
 #[derive(Debug, Default)]
 struct Scanner {
-    /// So many bytes are of no interest.
+    /// So many bytes are skipped first.
     skip: usize,
-    /// What is read as a whole, as far as it has come.
+    /// The head, setting or increment that is read as a whole, as far as its bytes have come.
     part: [u8; HEAD],
     len: usize,
     state: State,
@@ -91,7 +91,7 @@ impl Scanner {
         }
     }
 
-    /// What is read as a whole is there; returns what is read next.
+    /// Takes in a head, setting or increment that is complete. Returns which of them is read next.
     fn part(&mut self, window: &SendWindow) -> State {
         let part = self.part;
         match self.state {
@@ -125,7 +125,7 @@ impl Scanner {
     }
 }
 
-/// Reads so many bytes at most.
+/// Reads `most` bytes at most.
 fn poll_read_most<T: AsyncRead>(
     io: Pin<&mut T>,
     cx: &mut Context<'_>,
@@ -140,7 +140,7 @@ fn poll_read_most<T: AsyncRead>(
     read
 }
 
-/// It keeps nothing of what is written.
+/// The stream keeps no bytes that are written, and reads in turn with those of other connections.
 impl<T> Keeps for ReceivedFrames<T> {
     fn http_waits(&mut self, _: &mut Context<'_>) -> Next {
         self.turn.task_waits();
@@ -188,7 +188,7 @@ mod tests {
         [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()
     }
 
-    /// The windows of streams and of the connection, found by trying.
+    /// The windows of streams and of the connection, found by bisection.
     fn windows(window: &SendWindow) -> (usize, usize) {
         let largest = |fits: &dyn Fn(usize) -> bool| {
             let (mut low, mut high) = (0, 1 << 33);

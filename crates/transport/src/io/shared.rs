@@ -1,4 +1,4 @@
-//! A stream that HTTP writes to and that the driver of its connection sends.
+//! A stream to which HTTP writes, and which the driver of the connection has sent.
 
 use std::{
     io,
@@ -11,25 +11,26 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{fair::FairIo, forward::forward_writes};
 
-/// A stream that may keep what was written to it for a while, and that reads in turn with others.
+/// A stream that may keep bytes that are written to it for a while, and may read in turn with the streams of other connections.
 pub(crate) trait Keeps {
-    /// HTTP has nothing more to write for now. If the stream has nothing to be asked for either, the connection's task waits.
+    /// Called when HTTP has nothing more to write for now. The connection's task then waits, unless this returns
+    /// [`Next::AskAgain`].
     fn http_waits(&mut self, cx: &mut Context<'_>) -> Next;
 
-    /// HTTP has ended: what is read from now on is thrown away.
+    /// Called when HTTP has ended: the bytes that are read from now on are thrown away.
     fn http_ended(&mut self);
 }
 
-/// What is to be done when HTTP waits, and its stream was told.
+/// The step of the driver after it has told the stream that HTTP waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// HTTP waits for its client, or for responses.
+    /// The driver waits: HTTP waits for its client, or for responses.
     Wait,
-    /// HTTP is asked again: the stream has put off what HTTP wanted to read, or has an error to tell.
+    /// The driver polls HTTP again: the stream has put off a read of HTTP's, or has an error for it.
     AskAgain,
 }
 
-/// It keeps nothing, and reads as it likes.
+/// The stream keeps no bytes, and reads without turns.
 impl<T> Keeps for FairIo<T> {
     fn http_waits(&mut self, _: &mut Context<'_>) -> Next {
         Next::Wait
@@ -38,7 +39,7 @@ impl<T> Keeps for FairIo<T> {
     fn http_ended(&mut self) {}
 }
 
-/// One of several handles of a stream. All are used by one task: nobody waits for the lock.
+/// One of several handles of a stream. One task uses all of them, so that the lock is always free.
 #[derive(Debug)]
 pub(crate) struct SharedIo<T>(Arc<Mutex<T>>);
 
@@ -48,7 +49,7 @@ impl<T> SharedIo<T> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        // A panic has ended the task, and nobody is left to write.
+        // A panic while the lock is held ends the only task that uses it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

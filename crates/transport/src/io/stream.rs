@@ -1,4 +1,4 @@
-//! The bytes of a connection, whatever it came through.
+//! The stream of a connection, over TCP, a Unix domain socket or TLS.
 
 use std::{
     io::{self, IoSlice},

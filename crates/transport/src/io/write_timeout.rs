@@ -26,7 +26,7 @@ impl<T> WriteTimeout<T> {
         Self { io, timeout: MinRateTimeout::new(pause), connection }
     }
 
-    /// What came of an attempt to write; `bytes`: how many were written.
+    /// Returns the result of an attempt to write, or an error if the client takes too long. `bytes`: how many were written.
     fn watch<R>(
         &mut self,
         polled: Poll<io::Result<R>>,
@@ -96,7 +96,7 @@ mod tests {
 
     const PAUSE: Duration = Duration::from_secs(30);
 
-    /// Writes a MiB to a client that reads so many bytes each second; how long that took, and whether it was done.
+    /// Writes a MiB to a client that reads so many bytes each second. Returns how long that took, and whether all was written.
     async fn written(each_second: usize) -> (Duration, bool) {
         let metrics = Arc::<Metrics>::default();
         let (mut client, server) = duplex(1 << 12);

@@ -1,6 +1,6 @@
 //! Connections that cannot write, or that end, while many requests wait for their service: others are read all the same.
 //!
-//! The clock of these tests stands still unless all tasks wait for it: what is waited for in vain fails at once.
+//! The clock of these tests stands still unless all tasks wait for it, so that a wait in vain fails at once.
 
 use std::task::Wake;
 
@@ -13,7 +13,7 @@ const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0of-eight";
 /// A PING that is one byte too short: an error of the connection.
 const WRONG: &[u8] = b"\0\0\x07\x06\0\0\0\0\0of-7-is";
 
-/// What connections share, and how they are told to go.
+/// The state that connections share, and the sender that makes them drain.
 fn shared() -> (Shared<Make>, watch::Sender<bool>) {
     let (draining, told) = watch::channel(false);
     let make = Make { believed: None, dropped: Arc::default() };
@@ -21,7 +21,7 @@ fn shared() -> (Shared<Make>, watch::Sender<bool>) {
     (Shared::new(make, settings, None, Arc::default(), told), draining)
 }
 
-/// Requests that wait for their service: so many that there is room for one turn.
+/// So many requests that wait for their service that there is room for one turn.
 fn all_but_one_turn(shared: &Shared<Make>) -> Vec<Unbegun> {
     (0..MANY - REQUESTS_IN_TURN).map(|_| shared.backlog.add()).collect()
 }
@@ -110,7 +110,7 @@ async fn a_connection_that_cannot_write_in_its_turn_does_not_keep_it() {
     let read = blocked.counts.read.load(Ordering::SeqCst);
     assert!((MIB..sent.len()).contains(&read), "{read} bytes were read before it had to write");
     other.is_served().await;
-    // It goes on when its client reads.
+    // The connection goes on when its client reads.
     blocked.counts.empty();
     assert!(blocked.run().await.is_pending());
     assert_eq!(blocked.counts.read.load(Ordering::SeqCst), sent.len());
@@ -144,7 +144,7 @@ async fn a_connection_that_fails_in_its_turn_does_not_keep_it_while_it_lingers()
     other.is_served().await;
 }
 
-/// What it reads then is thrown away.
+/// The bytes that it reads then are thrown away.
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_lingers_needs_no_turn() {
     let (shared, _draining) = shared();
@@ -157,7 +157,7 @@ async fn a_connection_that_lingers_needs_no_turn() {
     assert!(closed.run().await.is_ready(), "it has read all there is");
 }
 
-/// It waited for a turn, and must say now that it goes, which its client does not let it.
+/// The connection waits for a turn. Then it must write a GOAWAY, and its client does not read.
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_cannot_write_leaves_its_place_to_others() {
     const FRAMES: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff\0\0\x04\x08\0\0\0\0\0\x7f\0\0\0";

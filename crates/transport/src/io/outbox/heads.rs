@@ -1,4 +1,4 @@
-//! Bytes that were copied, in blocks.
+//! Copied bytes that wait to be written, in blocks.
 
 use std::collections::{VecDeque, vec_deque};
 
@@ -13,7 +13,7 @@ const USUAL: usize = 8;
 /// The bytes of frames' heads, and of frames that are small, one after another.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
-    /// None is empty but the only one.
+    /// No block is empty, unless it is the only one.
     blocks: VecDeque<Vec<u8>>,
     /// The bytes of the first block that were sent.
     sent: usize,
@@ -50,7 +50,7 @@ impl Heads {
         Pieces { blocks, rest }
     }
 
-    /// So many of the bytes were sent.
+    /// Called when the first `len` bytes were sent.
     pub(super) fn advance(&mut self, len: usize) {
         self.len -= len;
         self.sent += len;
@@ -64,7 +64,7 @@ impl Heads {
         }
     }
 
-    /// All was sent: no more than a small block is left.
+    /// Called when all was sent. Frees all memory but one small block.
     pub(super) fn release(&mut self) {
         if self.blocks.front().is_some_and(|block| block.capacity() > SMALL) {
             self.blocks.clear();
@@ -79,14 +79,14 @@ impl Heads {
     }
 }
 
-/// Cuts the bytes of blocks.
+/// The bytes of blocks, taken in pieces.
 pub(super) struct Pieces<'a> {
     blocks: vec_deque::Iter<'a, Vec<u8>>,
     rest: &'a [u8],
 }
 
 impl<'a> Pieces<'a> {
-    /// The next bytes that lie together, no more than so many; none: there are no more.
+    /// The next bytes that lie together, `most` at most; empty when there are no more.
     pub(super) fn next(&mut self, most: usize) -> &'a [u8] {
         if self.rest.is_empty() {
             self.rest = self.blocks.next().map_or(&[], |block| block);

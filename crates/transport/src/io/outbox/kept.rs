@@ -1,4 +1,4 @@
-//! Bytes that wait to be written: those of frames' heads in blocks, and payloads as they are.
+//! Bytes that wait to be written: the heads of frames and small frames are copied into blocks, payloads stay where they are.
 
 use std::{collections::VecDeque, io::IoSlice, mem};
 
@@ -8,7 +8,7 @@ use crate::chunk::Unwritten;
 /// The most slices in one write: those of 1 MiB in frames of 16 KiB, and some more.
 pub(super) const SLICES: usize = 144;
 
-/// What is kept, in the order in which it is written.
+/// The kept bytes, in the order in which they are written.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// The bytes before each payload, one after another, and those after the last.
@@ -16,7 +16,7 @@ pub(super) struct Kept {
     payloads: VecDeque<Payload>,
     /// The bytes of all payloads.
     payload_bytes: usize,
-    /// The bytes of `heads` that no payload is behind.
+    /// The bytes of `heads` after the last payload.
     tail: usize,
 }
 
@@ -68,7 +68,7 @@ impl Kept {
         len
     }
 
-    /// So many of the bytes are written.
+    /// Called when the first `len` bytes are written.
     pub(super) fn advance(&mut self, mut len: usize) {
         while let Some(Payload { head, bytes }) = self.payloads.front_mut() {
             let of_head = len.min(*head);
@@ -88,7 +88,7 @@ impl Kept {
         self.tail -= len;
     }
 
-    /// Nothing is kept. The next response may come in an hour, and there may be thousands of such connections.
+    /// Called when nothing is kept. Frees memory, since thousands of connections may have nothing to send for hours.
     pub(super) fn release(&mut self) {
         self.heads.release();
         if self.payloads.capacity() > SMALL / size_of::<Payload>() {

@@ -1,4 +1,4 @@
-//! What is sent of what HTTP writes and flushes, and in how many writes.
+//! Which of the bytes that HTTP writes and flushes are sent when, and in how many writes.
 
 use std::{collections::VecDeque, task::Waker};
 
@@ -24,7 +24,7 @@ impl Socket {
         Outbox::new(Self { takes: takes.into_iter().collect(), ..Self::default() }, Arc::default(), connection)
     }
 
-    /// That takes everything, `times` times.
+    /// A socket that takes all of each write, `times` times.
     fn open(times: usize) -> Outbox<Self> {
         Self::taking(vec![Some(usize::MAX); times])
     }
@@ -77,7 +77,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// As HTTP/2's library does: it flushes after each write.
+/// Writes and then flushes, as HTTP/2's library does.
 fn write(io: &mut Outbox<Socket>, slices: &[&[u8]]) -> Poll<usize> {
     let slices: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
     let mut cx = Context::from_waker(Waker::noop());
@@ -86,7 +86,7 @@ fn write(io: &mut Outbox<Socket>, slices: &[&[u8]]) -> Poll<usize> {
     written.map(|result| result.expect("the socket does not fail"))
 }
 
-/// The same for a frame's head and what it takes of a chunk.
+/// The same for a frame's head and the next `len` bytes of a chunk.
 fn write_frame(io: &mut Outbox<Socket>, head: &[u8], chunk: &mut Chunk, len: usize) -> Poll<()> {
     let written = write(io, &[head, &chunk.chunk()[..len]]);
     written.map(|written| {
@@ -182,7 +182,7 @@ fn no_more_is_kept_than_enough_while_the_socket_is_full() {
     assert!(progress.unwritten() == 0 && !progress.is_written(), "what is dropped is lost, and is not waited for");
 }
 
-/// Answers to PINGs. The socket takes so much at a time.
+/// The frames are answers to PINGs. The socket takes `taken` bytes at a time.
 #[test]
 fn small_frames_that_wait_take_hardly_more_memory_than_they_have_bytes() {
     for taken in [1, 1000, 100_000, 700_000, FULL - 1] {
@@ -198,7 +198,7 @@ fn small_frames_that_wait_take_hardly_more_memory_than_they_have_bytes() {
     }
 }
 
-/// HTTP/2's library copies what is smaller.
+/// HTTP/2's library copies payloads that are smaller than these.
 #[test]
 fn small_payloads_that_wait_take_less_memory_beside_them_than_other_frames() {
     let mut io = Socket::taking([]);
