@@ -73,8 +73,11 @@ class Cases:
         self.refused(self.channel("other"), Code.UNAVAILABLE, "CERTIFICATE_VERIFY_FAILED")
         self.refused(self.channel("root", name="other.example"), Code.UNAVAILABLE, "Hostname Verification Check failed")
 
+    # A server that is not there is UNAVAILABLE as well: the cases below also make a call that must succeed.
+
     def plain(self) -> None:
         self.refused(grpc.insecure_channel(self.target), Code.UNAVAILABLE, "")
+        self.encrypted()
 
     def mutual(self) -> None:
         self.normalize(self.channel("root", client="client", token="first"))
@@ -82,9 +85,11 @@ class Cases:
 
     def anonymous(self) -> None:
         self.refused(self.channel("root", token="first"), Code.UNAVAILABLE, "")
+        self.mutual()
 
     def stranger(self) -> None:
         self.refused(self.channel("root", client="stranger", token="first"), Code.UNAVAILABLE, "")
+        self.mutual()
 
     def no_token(self) -> None:
         self.refused(self.channel("root", client="client"), Code.UNAUTHENTICATED, "token")

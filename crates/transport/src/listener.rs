@@ -10,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use rustix::fs::Mode;
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
 use crate::io::Stream;
 
@@ -47,7 +48,12 @@ impl Listener {
     /// Errors of the system, such as for a file that is no socket, or a socket on which another server listens.
     pub fn unix(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
-        let listener = UnixListener::bind(path)?;
+        let socket = UnixSocket::new_stream()?;
+        // The file gets the socket's mode without the bits of the umask. A mode that is set afterwards alone would leave a moment
+        // for others to connect.
+        rustix::fs::fchmod(&socket, Mode::from_raw_mode(SOCKET_MODE))?;
+        socket.bind(path)?;
+        let listener = socket.listen(BACKLOG)?;
         let file = SocketFile::of(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
         Ok(Self(Socket::Unix { listener, _file: file }))
@@ -122,4 +128,47 @@ impl Drop for SocketFile {
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let file = fs::symlink_metadata(path)?;
     Ok((file.dev(), file.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::process::umask;
+
+    use super::*;
+
+    /// Another thread looks at the file all the time. The umask takes nothing away, so that only the server does.
+    #[tokio::test]
+    async fn others_can_never_connect_to_a_socket() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let path = folder.path().join("socket");
+        let before = umask(Mode::empty());
+        let (done, seen) = (AtomicBool::new(false), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let watching = scope.spawn(|| {
+                let mut widest = 0;
+                while !done.load(Ordering::Relaxed) {
+                    if let Ok(file) = fs::symlink_metadata(&path) {
+                        widest |= file.mode() & 0o777;
+                        seen.store(true, Ordering::Relaxed);
+                    }
+                }
+                widest
+            });
+            for _ in 0..1000 {
+                drop(Listener::unix(&path).expect("the socket is there for the taking"));
+            }
+            // Once more, until it was looked at.
+            let last = Listener::unix(&path).expect("the socket is there for the taking");
+            seen.store(false, Ordering::Relaxed);
+            while !seen.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            done.store(true, Ordering::Relaxed);
+            drop(last);
+            assert_eq!(format!("{:o}", watching.join().expect("it only looks")), "600");
+        });
+        umask(before);
+    }
 }
