@@ -17,6 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "target" / "load"
 READY = "listening on "
 OPERATIONS = ["normalize", "dropout", "clip"]
+# In seconds: more than the service takes to answer its last calls.
+STOPPED = 60
 SIZES = ["typed", "256k", "4m"]
 CONFIGURATIONS = [f"{operation}-{size}" for operation in OPERATIONS for size in SIZES]
 
@@ -33,7 +35,12 @@ def service(binary):
             yield process.pid, line.removeprefix(READY)
         finally:
             process.send_signal(signal.SIGTERM)
-        if process.wait() != 0:
+        try:
+            process.wait(STOPPED)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            sys.exit(f"the service was still there {STOPPED} s after it was told to stop")
+        if process.returncode != 0:
             sys.exit(f"the service exited with {process.returncode} when it was told to stop")
 
 

@@ -12,3 +12,17 @@ impl Bulk for pb::Tensor {
         std::mem::take(&mut self.data)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::{Message as _, encoding::decode_key};
+
+    use super::*;
+
+    #[test]
+    fn the_number_is_that_of_the_contract() {
+        let tensor = pb::Tensor { data: Bytes::from_static(&[1]), ..Default::default() };
+        let (number, _) = decode_key(&mut &tensor.encode_to_vec()[..]).expect("it has a field");
+        assert_eq!(number, pb::Tensor::DATA);
+    }
+}

@@ -21,7 +21,7 @@ use crate::{
 /// The pause after a connection could not be accepted for lack of file descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// How long responses that are ready may still take to be written: a server should exit within a second after its drain timeout.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const CUT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The connections of a server, each of which is served by a service of its own that `M` makes.
 ///
@@ -97,7 +97,7 @@ where
 
     /// Closes every connection. If requests are open, responses that are ready have half a second to leave.
     pub async fn cut(mut self) {
-        if self.shared.metrics.requests_open.get() == 0 || !self.ended_by(Instant::now() + LAST_WORDS).await {
+        if self.shared.metrics.requests_open.get() == 0 || !self.ended_by(Instant::now() + CUT_TIMEOUT).await {
             self.tasks.shutdown().await;
         }
     }

@@ -21,9 +21,9 @@ use std::{
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// While fewer requests wait for their service, connections read without turns.
-const FEW: usize = 128;
+const LOW_WATERMARK: usize = 128;
 /// While so many requests wait, or may come from the turns that were given, no further turn is given.
-pub(crate) const MANY: usize = 1024;
+pub(crate) const HIGH_WATERMARK: usize = 1024;
 /// The requests that a connection opens in its turn. The bytes of the last read may hold some more.
 pub(crate) const REQUESTS_IN_TURN: usize = 16;
 /// The bytes of one read in a turn, without the data of requests. A request takes at least 15 of them, so one read holds hardly more
@@ -68,7 +68,7 @@ impl Backlog {
         loop {
             let (given, begun) = (self.given.load(SeqCst), self.begun.load(SeqCst));
             let expected = self.unbegun.load(SeqCst) + (given + begun) * REQUESTS_IN_TURN;
-            if expected >= MANY || given >= self.waiting.load(SeqCst) {
+            if expected >= HIGH_WATERMARK || given >= self.waiting.load(SeqCst) {
                 return;
             }
             self.given.fetch_add(1, SeqCst);
@@ -125,7 +125,7 @@ impl ReadTurn {
                 }
                 State::Free => {
                     let backlog = &self.backlog;
-                    if backlog.unbegun.load(SeqCst) < FEW && backlog.waiting.load(SeqCst) == 0 {
+                    if backlog.unbegun.load(SeqCst) < LOW_WATERMARK && backlog.waiting.load(SeqCst) == 0 {
                         return Poll::Ready(None);
                     }
                     self.state = State::Waiting(Waiting::new(backlog));

@@ -16,7 +16,7 @@ use bytes::{Buf, Bytes};
 use crate::send_progress::SendProgress;
 
 /// A chunk of so many bytes is written before the connection reads more: reads would move its bytes out of the core's cache.
-const MUCH: usize = 1 << 15;
+const WORTH_NO_COPY: usize = 1 << 15;
 
 /// Bytes of a response that HTTP is to write.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Chunk {
         progress.gave(bytes.len());
         if let Some(connection) = progress.connection() {
             connection.window().give(bytes.len());
-            if bytes.len() >= MUCH {
+            if bytes.len() >= WORTH_NO_COPY {
                 connection.gave_much();
             }
         }

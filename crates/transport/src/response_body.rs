@@ -23,7 +23,7 @@ use crate::{
 /// single byte. Smaller pieces cost time: with 128 KiB, a client that takes frames of 1 MiB is served 8 % slower.
 const CHUNK: usize = 1 << 20;
 /// HTTP is given another piece while fewer bytes than that are unwritten.
-const AHEAD: usize = 256 << 10;
+const MAX_UNWRITTEN: usize = 256 << 10;
 
 /// A service whose requests are counted, and whose responses HTTP gets in chunks.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ResponseBody<B> {
         let Self { body, open, progress, offer, rest, end } = &mut *self;
         while end.is_none() {
             if !rest.is_empty() {
-                ready!(progress.poll_below(AHEAD, cx));
+                ready!(progress.poll_below(MAX_UNWRITTEN, cx));
                 let piece = rest.split_to(rest.len().min(CHUNK));
                 return Poll::Ready(Some(Ok(Frame::data(Chunk::new(piece, progress, offer.as_ref())))));
             }

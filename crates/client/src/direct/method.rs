@@ -38,3 +38,43 @@ method!(NormalizeBackward:
 method!(Dropout: DropoutRequest { input = 15 } => DropoutResponse = 15);
 method!(DropoutBackward: DropoutBackwardRequest { grad_output = 15 } => DropoutBackwardResponse = 15);
 method!(ClipGradients: ClipGradientsRequest { gradients = 15 } => ClipGradientsResponse = 15);
+
+#[cfg(test)]
+mod tests {
+    use prost::encoding::{WireType, decode_key};
+
+    use super::*;
+
+    /// The number of the only field that a message has.
+    fn number(message: &impl Message) -> u32 {
+        let (number, wire_type) = decode_key(&mut &message.encode_to_vec()[..]).expect("it has a field");
+        assert_eq!(wire_type, WireType::LengthDelimited);
+        number
+    }
+
+    /// The request has one field, a tensor, and the response has the output alone.
+    fn check<M: Method>(request: M, response: &M::Answer) {
+        let mut emptied = request;
+        let expected = number(&emptied);
+        let numbers: Vec<u32> = emptied.take_tensors().into_iter().map(|(number, _)| number).collect();
+        assert_eq!((numbers, emptied.encoded_len()), (vec![expected], 0), "{}", M::PATH);
+        assert_eq!(M::OUTPUT, number(response), "{}", M::PATH);
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_contract() {
+        let tensor = || Some(pb::Tensor { name: "x".to_owned(), ..Default::default() });
+        let list = || tensor().into_iter().collect();
+        let normalized = pb::NormalizeResponse { output: tensor(), ..Default::default() };
+        check(pb::NormalizeRequest { input: tensor(), ..Default::default() }, &normalized);
+        let gradient = pb::NormalizeBackwardResponse { grad_input: tensor(), ..Default::default() };
+        check(pb::NormalizeBackwardRequest { input: tensor(), ..Default::default() }, &gradient);
+        check(pb::NormalizeBackwardRequest { grad_output: tensor(), ..Default::default() }, &gradient);
+        let dropped = pb::DropoutResponse { output: tensor(), ..Default::default() };
+        check(pb::DropoutRequest { input: tensor(), ..Default::default() }, &dropped);
+        let gradient = pb::DropoutBackwardResponse { grad_input: tensor() };
+        check(pb::DropoutBackwardRequest { grad_output: tensor(), ..Default::default() }, &gradient);
+        let clipped = pb::ClipGradientsResponse { gradients: list(), ..Default::default() };
+        check(pb::ClipGradientsRequest { gradients: list(), ..Default::default() }, &clipped);
+    }
+}

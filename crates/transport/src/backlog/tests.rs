@@ -17,14 +17,14 @@ fn backlog(requests: usize) -> (Arc<Backlog>, Vec<Unbegun>) {
 
 #[test]
 fn few_requests_hold_up_no_connection() {
-    let (backlog, unbegun) = backlog(FEW - 1);
+    let (backlog, unbegun) = backlog(LOW_WATERMARK - 1);
     assert_eq!(poll(&mut ReadTurn::new(&backlog)), Poll::Ready(None));
     drop(unbegun);
 }
 
 #[test]
 fn some_requests_make_connections_read_a_little() {
-    let (backlog, _unbegun) = backlog(FEW);
+    let (backlog, _unbegun) = backlog(LOW_WATERMARK);
     let mut turn = ReadTurn::new(&backlog);
     assert_eq!(poll(&mut turn), Poll::Ready(Some(BYTES_AT_ONCE)));
     turn.read(REQUESTS_IN_TURN - 1);
@@ -38,7 +38,7 @@ fn some_requests_make_connections_read_a_little() {
 
 #[test]
 fn many_requests_make_connections_wait_until_one_is_begun() {
-    let (backlog, mut unbegun) = backlog(MANY);
+    let (backlog, mut unbegun) = backlog(HIGH_WATERMARK);
     let mut turns: Vec<_> = (0..2).map(|_| ReadTurn::new(&backlog)).collect();
     assert!(turns.iter_mut().all(|turn| poll(turn).is_pending()));
     unbegun.pop();
@@ -52,7 +52,7 @@ fn many_requests_make_connections_wait_until_one_is_begun() {
 #[test]
 fn a_connection_that_ends_leaves_its_turn_to_the_next() {
     for ends_in_its_turn in [false, true] {
-        let (backlog, mut unbegun) = backlog(MANY);
+        let (backlog, mut unbegun) = backlog(HIGH_WATERMARK);
         let (mut ends, mut next) = (ReadTurn::new(&backlog), ReadTurn::new(&backlog));
         assert!(poll(&mut ends).is_pending() && poll(&mut next).is_pending());
         unbegun.pop();
@@ -68,7 +68,7 @@ fn a_connection_that_ends_leaves_its_turn_to_the_next() {
 /// A connection whose client does not read stops reading with more to read.
 #[test]
 fn a_turn_ends_when_the_task_waits() {
-    let (backlog, mut unbegun) = backlog(MANY);
+    let (backlog, mut unbegun) = backlog(HIGH_WATERMARK);
     let (mut blocked, mut next) = (ReadTurn::new(&backlog), ReadTurn::new(&backlog));
     assert!(poll(&mut blocked).is_pending());
     unbegun.pop();
@@ -81,7 +81,7 @@ fn a_turn_ends_when_the_task_waits() {
 
 #[test]
 fn a_place_is_kept_while_the_connection_wants_to_read() {
-    let (backlog, mut unbegun) = backlog(MANY);
+    let (backlog, mut unbegun) = backlog(HIGH_WATERMARK);
     let mut turns: Vec<_> = (0..2).map(|_| ReadTurn::new(&backlog)).collect();
     for _ in 0..3 {
         for turn in &mut turns {
@@ -98,7 +98,7 @@ fn a_place_is_kept_while_the_connection_wants_to_read() {
 #[test]
 fn a_connection_that_does_not_want_to_read_leaves_its_place_to_the_next() {
     for given in [false, true] {
-        let (backlog, mut unbegun) = backlog(MANY);
+        let (backlog, mut unbegun) = backlog(HIGH_WATERMARK);
         let (mut blocked, mut next) = (ReadTurn::new(&backlog), ReadTurn::new(&backlog));
         for turn in [&mut blocked, &mut next] {
             assert!(poll(turn).is_pending());
@@ -120,7 +120,7 @@ fn a_connection_that_does_not_want_to_read_leaves_its_place_to_the_next() {
 #[test]
 fn a_connection_that_has_left_needs_no_turn_and_keeps_none() {
     for in_turn in [false, true] {
-        let (backlog, mut unbegun) = backlog(MANY);
+        let (backlog, mut unbegun) = backlog(HIGH_WATERMARK);
         let (mut left, mut next) = (ReadTurn::new(&backlog), ReadTurn::new(&backlog));
         assert!(poll(&mut left).is_pending() && poll(&mut next).is_pending());
         unbegun.pop();
@@ -167,7 +167,7 @@ async fn all_requests_are_served_and_few_wait_at_once() {
             yield_now().await;
         }
         let most = most.load(SeqCst);
-        assert!(most < 4 * MANY, "{most} waited at once");
+        assert!(most < 4 * HIGH_WATERMARK, "{most} waited at once");
         let counts = [&backlog.unbegun, &backlog.waiting, &backlog.begun].map(|count| count.load(SeqCst));
         assert_eq!(counts, [0; 3]);
     }

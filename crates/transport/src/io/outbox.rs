@@ -23,11 +23,11 @@ use super::shared::{Keeps, Next};
 use crate::{chunk::Offer, handle::ConnectionHandle};
 
 /// From so many kept bytes on, some are sent before more are kept: a response of 1 MiB with its headers and trailers fits.
-const FULL: usize = (1 << 20) + (1 << 16);
+const HIGH_WATERMARK: usize = (1 << 20) + (1 << 16);
 /// From so many bytes on, kept bytes do not wait for the responses to other requests.
-const ENOUGH: usize = 1 << 16;
+const WORTH_A_WRITE: usize = 1 << 16;
 /// How often kept bytes may wait for more. Each time, all other tasks that are ready are polled once.
-const TURNS: u8 = 4;
+const MAX_TURNS: u8 = 4;
 
 /// A connection whose writes are sent together.
 ///
@@ -61,7 +61,7 @@ impl<T: AsyncWrite + Unpin> Outbox<T> {
             offer,
             connection,
             grew: false,
-            turns: TURNS,
+            turns: MAX_TURNS,
             put_off: false,
             is_shut_down: false,
             failed: None,
@@ -96,7 +96,7 @@ impl<T: AsyncWrite + Unpin> Outbox<T> {
                 }
             }
         }
-        self.turns = TURNS;
+        self.turns = MAX_TURNS;
         self.kept.release();
         Pin::new(&mut self.io).poll_flush(cx)
     }
@@ -107,7 +107,7 @@ impl<T: AsyncWrite + Keeps + Unpin> Keeps for Outbox<T> {
         let mut next = if mem::take(&mut self.put_off) { Next::AskAgain } else { Next::Wait };
         if !self.kept.is_empty() {
             let grew = mem::take(&mut self.grew);
-            if grew && self.turns > 0 && self.kept.len() < ENOUGH && self.connection.is_responding() {
+            if grew && self.turns > 0 && self.kept.len() < WORTH_A_WRITE && self.connection.is_responding() {
                 self.turns -= 1;
                 cx.waker().wake_by_ref();
             } else if let Poll::Ready(Err(error)) = self.poll_send(cx) {
@@ -153,9 +153,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Outbox<T> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
-        if self.kept.len() >= FULL {
+        if self.kept.len() >= HIGH_WATERMARK {
             let sent = self.poll_send(cx)?;
-            if sent.is_pending() && self.kept.len() >= FULL {
+            if sent.is_pending() && self.kept.len() >= HIGH_WATERMARK {
                 return Poll::Pending;
             }
         }

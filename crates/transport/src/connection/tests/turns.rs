@@ -5,7 +5,7 @@
 use std::task::Wake;
 
 use super::*;
-use crate::backlog::{MANY, REQUESTS_IN_TURN, Unbegun};
+use crate::backlog::{HIGH_WATERMARK, REQUESTS_IN_TURN, Unbegun};
 
 /// The client's preface, and empty settings.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -23,7 +23,7 @@ fn shared() -> (Shared<Make>, watch::Sender<bool>) {
 
 /// So many requests that wait for their service that there is room for one turn.
 fn all_but_one_turn(shared: &Shared<Make>) -> Vec<Unbegun> {
-    (0..MANY - REQUESTS_IN_TURN).map(|_| shared.backlog.add()).collect()
+    (0..HIGH_WATERMARK - REQUESTS_IN_TURN).map(|_| shared.backlog.add()).collect()
 }
 
 #[derive(Default)]
@@ -151,7 +151,7 @@ async fn a_connection_that_lingers_needs_no_turn() {
     let mut closed = ByHand::new(&shared);
     closed.send(&[PREFACE, WRONG].concat()).await;
     assert!(closed.run().await.is_pending(), "it lingers");
-    let _unbegun: Vec<_> = (0..MANY).map(|_| shared.backlog.add()).collect();
+    let _unbegun: Vec<_> = (0..HIGH_WATERMARK).map(|_| shared.backlog.add()).collect();
     closed.send(&PING.repeat(1000)).await;
     closed.client.shutdown().await.expect("it is closed");
     assert!(closed.run().await.is_ready(), "it has read all there is");
@@ -174,14 +174,14 @@ async fn a_connection_that_cannot_write_leaves_its_place_to_others() {
         blocked.send(&[&head, b"\x82\x86\x04\x08/1048576\x41\x01a".as_slice()].concat()).await;
     }
     assert!(blocked.run().await.is_pending());
-    let mut unbegun: Vec<_> = (0..MANY).map(|_| shared.backlog.add()).collect();
+    let mut unbegun: Vec<_> = (0..HIGH_WATERMARK).map(|_| shared.backlog.add()).collect();
     let read = blocked.counts.read.load(Ordering::SeqCst);
     blocked.send(PING).await;
     assert!(blocked.run().await.is_pending());
     assert_eq!(blocked.counts.read.load(Ordering::SeqCst), read, "it waits for its turn");
     told.send(true).expect("it is there");
     assert!(blocked.run().await.is_pending());
-    unbegun.truncate(MANY - REQUESTS_IN_TURN);
+    unbegun.truncate(HIGH_WATERMARK - REQUESTS_IN_TURN);
     assert!(blocked.run().await.is_pending());
     other.is_served().await;
 }

@@ -154,14 +154,14 @@ fn what_is_small_waits_while_other_requests_wait_for_their_response() {
 fn what_is_kept_does_not_wait_forever_or_when_it_is_much() {
     let mut io = Socket::open(2);
     let _request = OpenRequest::new(&io.connection);
-    for _ in 0..=TURNS {
+    for _ in 0..=MAX_TURNS {
         assert!(io.io.sent.is_empty());
         assert_eq!(write(&mut io, &[b"x"]), Poll::Ready(1));
         assert_eq!(wait(&mut io), Next::Wait);
     }
-    assert_eq!(io.io.sent, [vec![b'x'; usize::from(TURNS) + 1]]);
-    let (mut response, _) = chunk(&io, vec![7; ENOUGH]);
-    assert_eq!(write_frame(&mut io, b"head", &mut response, ENOUGH), Poll::Ready(()));
+    assert_eq!(io.io.sent, [vec![b'x'; usize::from(MAX_TURNS) + 1]]);
+    let (mut response, _) = chunk(&io, vec![7; WORTH_A_WRITE]);
+    assert_eq!(write_frame(&mut io, b"head", &mut response, WORTH_A_WRITE), Poll::Ready(()));
     assert_eq!(wait(&mut io), Next::Wait);
     assert_eq!(io.io.sent.len(), 2);
 }
@@ -170,14 +170,14 @@ fn what_is_kept_does_not_wait_forever_or_when_it_is_much() {
 fn no_more_is_kept_than_enough_while_the_socket_is_full() {
     const FRAME: usize = 1 << 14;
     let mut io = Socket::taking([]);
-    let (mut response, progress) = chunk(&io, vec![7; 2 * FULL]);
+    let (mut response, progress) = chunk(&io, vec![7; 2 * HIGH_WATERMARK]);
     let mut kept = 0;
     while write_frame(&mut io, b"head", &mut response, FRAME).is_ready() {
         kept += FRAME;
         assert_eq!(wait(&mut io), Next::Wait);
     }
-    assert!((FULL - 2 * FRAME..FULL + FRAME).contains(&kept), "{kept}");
-    assert_eq!(progress.unwritten(), 2 * FULL);
+    assert!((HIGH_WATERMARK - 2 * FRAME..HIGH_WATERMARK + FRAME).contains(&kept), "{kept}");
+    assert_eq!(progress.unwritten(), 2 * HIGH_WATERMARK);
     drop((io, response));
     assert!(progress.unwritten() == 0 && !progress.is_written(), "what is dropped is lost, and is not waited for");
 }
@@ -185,12 +185,15 @@ fn no_more_is_kept_than_enough_while_the_socket_is_full() {
 /// The frames are answers to PINGs. The socket takes `taken` bytes at a time.
 #[test]
 fn small_frames_that_wait_take_hardly_more_memory_than_they_have_bytes() {
-    for taken in [1, 1000, 100_000, 700_000, FULL - 1] {
+    for taken in [1, 1000, 100_000, 700_000, HIGH_WATERMARK - 1] {
         let mut io = Socket::taking([]);
         for _ in 0..5 {
             while write(&mut io, &[&[7; 17]]).is_ready() {}
             let allocated = io.kept.allocated();
-            assert!((FULL..FULL + (1 << 16)).contains(&allocated), "{allocated} after {taken} at a time");
+            assert!(
+                (HIGH_WATERMARK..HIGH_WATERMARK + (1 << 16)).contains(&allocated),
+                "{allocated} after {taken} at a time"
+            );
             io.io.takes.push_back(Some(taken));
             assert_eq!(wait(&mut io), Next::Wait);
             assert_eq!(io.io.sent.pop().map(|sent| sent.len()), Some(taken));
@@ -202,10 +205,10 @@ fn small_frames_that_wait_take_hardly_more_memory_than_they_have_bytes() {
 #[test]
 fn small_payloads_that_wait_take_less_memory_beside_them_than_other_frames() {
     let mut io = Socket::taking([]);
-    let (mut response, _) = chunk(&io, vec![7; 2 * FULL]);
+    let (mut response, _) = chunk(&io, vec![7; 2 * HIGH_WATERMARK]);
     while write_frame(&mut io, b"head", &mut response, 256).is_ready() {}
     let allocated = io.kept.allocated();
-    assert!(allocated < FULL, "{allocated}");
+    assert!(allocated < HIGH_WATERMARK, "{allocated}");
 }
 
 #[test]
@@ -213,12 +216,12 @@ fn what_is_large_is_written_before_more_is_read() {
     let mut io = Socket::open(1);
     let progress = Arc::<SendProgress>::default();
     progress.set_connection(&io.connection);
-    let mut response = Chunk::new(vec![7; ENOUGH].into(), &progress, Some(&io.offer));
+    let mut response = Chunk::new(vec![7; WORTH_A_WRITE].into(), &progress, Some(&io.offer));
     let mut cx = Context::from_waker(Waker::noop());
     let mut buf = ReadBuf::new(&mut []);
     assert!(Pin::new(&mut io).poll_read(&mut cx, &mut buf).is_pending());
     assert_eq!(io.io.reads, 0);
-    assert_eq!(write_frame(&mut io, b"head", &mut response, ENOUGH), Poll::Ready(()));
+    assert_eq!(write_frame(&mut io, b"head", &mut response, WORTH_A_WRITE), Poll::Ready(()));
     assert_eq!(wait(&mut io), Next::AskAgain);
     assert_eq!(io.io.sent.len(), 1);
     assert!(Pin::new(&mut io).poll_read(&mut cx, &mut buf).is_pending());
