@@ -1,8 +1,8 @@
-//! Every row of the table of bad input, `tests/bad-inputs.md`, has tests, and those that it names are there.
+//! Every row of the table of bad input, `tests/bad-inputs.md`, names tests, and each of them exists.
 
 use std::{fs, path::Path};
 
-/// Rows of which there may be no more without a test than this: it only goes down.
+/// The most rows that may be without a test. The number must never be raised.
 const WITHOUT: usize = 1;
 
 /// Whether a file has a test of this name: a function, or a row `name: ...,` of a macro that makes tests.
@@ -16,7 +16,7 @@ fn has_test(file: &str, name: &str) -> bool {
         let line = line.trim_start_matches("async ");
         line.strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('('))
     };
-    // Its attributes, and comments, are in the lines before it.
+    // The attributes, and comments, are in the lines before.
     lines.iter().enumerate().filter(|(_, line)| is_it(line)).any(|(at, _)| {
         let before = lines[..at].iter().rev().take_while(|line| line.starts_with(['#', '/']) || line.ends_with(']'));
         before.clone().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
