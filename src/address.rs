@@ -1,4 +1,4 @@
-//! Where a server listens: a TCP port, or a Unix domain socket.
+//! The address that a server listens on: a TCP port, or a Unix domain socket.
 
 use std::{
     fmt, io,
@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-/// What precedes the path of a Unix domain socket.
+/// The prefix of a Unix domain socket's path.
 const UNIX: &str = "unix:";
 
 /// An address to listen on. As text: `127.0.0.1:50051`, `[::1]:50051`, `localhost:50051`, or `unix:PATH`.
@@ -15,14 +15,14 @@ const UNIX: &str = "unix:";
 pub enum Address {
     /// An IP address and a TCP port.
     Tcp(SocketAddr),
-    /// A Unix domain socket, which is a file. Only programs on the same machine reach it, and only those that its
-    /// permissions let.
+    /// A Unix domain socket, by its path. Only programs on the same machine can connect, and the file's permissions say
+    /// which of them.
     Unix(PathBuf),
 }
 
 impl Address {
-    /// Where a client connects: `http://127.0.0.1:50051`, `https://` if what listens there speaks TLS, or `unix:PATH`, as
-    /// gRPC has it in every language; there is no TLS.
+    /// The URL that a client connects to: `http://127.0.0.1:50051`, or `https://` if `tls` is set. That of a Unix
+    /// domain socket is `unix:PATH`, as gRPC writes it in every language, and has no TLS.
     pub fn url(&self, tls: bool) -> String {
         match self {
             Self::Tcp(address) => format!("{}://{address}", if tls { "https" } else { "http" }),
@@ -54,7 +54,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why a text is no address.
+/// The reason why a text is not an address.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
     /// Neither a host with a port nor `unix:PATH`.
@@ -65,7 +65,7 @@ pub enum ParseError {
     Host {
         /// The name.
         host: String,
-        /// What the system's resolver says, if it failed.
+        /// The error of the system's resolver, if it failed.
         source: Option<io::Error>,
     },
     /// There is no path after `unix:`.
@@ -106,10 +106,10 @@ pub fn resolve(text: &str) -> Result<SocketAddr, ParseError> {
     first.copied().ok_or_else(|| no_address(None))
 }
 
-/// As [`resolve`], for what is served over TCP alone.
+/// As [`resolve`], for a server that listens on TCP alone.
 ///
 /// # Errors
-/// Why the text is no such address, in words that offer no Unix domain socket.
+/// A message as that of [`ParseError`], without the Unix domain socket.
 pub fn resolve_tcp(text: &str) -> Result<SocketAddr, String> {
     const EXPECTED: &str = "expected HOST:PORT";
     if text.starts_with(UNIX) {

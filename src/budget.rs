@@ -11,12 +11,12 @@ use crate::{
     error::{Error, Scarce},
 };
 
-/// The largest message to health and reflection, which are asked for names.
+/// The largest message to health and reflection, in bytes: their requests hold names alone.
 pub(crate) const MAX_QUESTION_BYTES: usize = 16 << 10;
-/// What a small call holds at most, in bytes: a message of 128 KiB and its answer. One of 64 KiB is small also while it is
-/// decompressed, with the codec and a piece more than there will be.
+/// The most bytes that a small call holds: a message of 128 KiB and its answer. A call with a message of 64 KiB is
+/// small also while that is decompressed, with the codec's memory and a piece that is not full yet.
 const SMALL: usize = 256 << 10;
-/// Of so many parts of the budget, large calls leave one to small ones.
+/// The reserve for small calls is at most the budget divided by this.
 const PARTS: usize = 16;
 
 /// The bytes that all calls hold together.
@@ -26,13 +26,13 @@ const PARTS: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     limit: usize,
-    /// What large calls leave free.
+    /// The bytes that large calls leave free.
     reserve: usize,
     max_message: usize,
     purpose: Purpose,
 }
 
-/// What a budget is for: each is counted by itself.
+/// The purpose of a budget. Each purpose has a gauge of its own.
 #[derive(Clone, Copy, Debug)]
 enum Purpose {
     Calls,
@@ -50,18 +50,19 @@ impl Budget {
         Self { limit, reserve: 0, max_message: MAX_QUESTION_BYTES, purpose }
     }
 
-    /// `limit` bytes, of which the largest message, `max_message` bytes, can always have as many as it needs.
+    /// A budget of `limit` bytes. Its reserve for small calls is so small that a call with the largest message, of
+    /// `max_message` bytes, always fits beside it.
     pub(crate) const fn new(limit: usize, max_message: usize) -> Self {
         let (part, beside) = (limit / PARTS, limit.saturating_sub(max_message.saturating_mul(HELD_PER_REQUEST_BYTE)));
         Self { limit, reserve: if part < beside { part } else { beside }, max_message, purpose: Purpose::Calls }
     }
 
-    /// The largest message, in bytes: a longer one is refused for that, by others.
+    /// The largest message, in bytes. The readers of messages refuse longer ones; the budget does not.
     pub(crate) const fn max_message(self) -> usize {
         self.max_message
     }
 
-    /// How many of its bytes are reserved.
+    /// The gauge of the bytes that are reserved.
     const fn gauge(self, counters: &Counters) -> &Gauge {
         match self.purpose {
             Purpose::Calls => &counters.bytes_in_flight,
@@ -70,7 +71,7 @@ impl Budget {
         }
     }
 
-    /// What all calls may hold together once one of them holds so many bytes.
+    /// The bytes that all calls may hold together once one of them holds `bytes`.
     const fn limit_with(self, bytes: usize) -> usize {
         if bytes > SMALL { self.limit - self.reserve } else { self.limit }
     }
@@ -119,7 +120,7 @@ impl Reservation {
     /// As [`try_grow`](Self::try_grow), for bytes that the call needs at once.
     ///
     /// # Errors
-    /// Also [`Error::TooMuchMemory`] if the call could not have them if it was alone: to come again would not help.
+    /// Also [`Error::TooMuchMemory`] if the call could not have them even if it was alone: a retry would not help.
     pub(crate) fn reserve(&self, more: usize) -> Result<(), Error> {
         let needed = self.bytes().saturating_add(more);
         let limit = self.limit_with(needed);
@@ -171,10 +172,10 @@ impl Drop for Scratch {
     }
 }
 
-/// The bytes of a call's reservation that are there for one purpose, as large as that needs at the moment.
+/// The bytes of a call's reservation that serve one purpose, as many as that purpose needs at the moment.
 ///
-/// Dropping it gives nothing back: what was read stays in memory after the reader has gone. The reservation ends with
-/// the call.
+/// Dropping a portion gives nothing back, since the bytes that were read stay in memory after their reader is gone. The
+/// reservation gives them back when the call ends.
 #[derive(Debug)]
 pub(crate) struct Portion {
     reservation: Arc<Reservation>,
@@ -192,7 +193,7 @@ impl Portion {
         self.bytes
     }
 
-    /// Makes it so many bytes.
+    /// Makes the portion `bytes` bytes.
     ///
     /// # Errors
     /// [`Error::Overloaded`] if other calls hold what is missing; the portion stays as it is.
@@ -206,11 +207,11 @@ impl Portion {
         Ok(())
     }
 
-    /// Makes it `encoded` bytes, and `decoded` bytes for what they become in memory beyond that.
+    /// Makes the portion `encoded` bytes, and `decoded` bytes more for the memory that decoding them takes.
     ///
     /// # Errors
-    /// As [`resize`](Self::resize), and [`Error::TooManyParts`] if the call could not have so many bytes if it was alone:
-    /// to come again would not help.
+    /// As [`resize`](Self::resize), and [`Error::TooManyParts`] if the call could not have so many bytes even if it was
+    /// alone: a retry would not help.
     pub(crate) fn resize_decoded(&mut self, encoded: usize, decoded: usize) -> Result<(), Error> {
         let bytes = encoded.saturating_add(decoded);
         let all = (self.reservation.bytes() - self.bytes).saturating_add(bytes);

@@ -39,14 +39,14 @@ struct Kept {
     buffers: BTreeMap<usize, Vec<Vec<u8>>>,
 }
 
-/// What a pool has done.
+/// The counts of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BufferMetrics {
     /// Buffers that were handed out again.
     pub(crate) reused: u64,
     /// Buffers that had to be made.
     pub(crate) made: u64,
-    /// Buffers that came back and were given up, for the pool was full.
+    /// Buffers that came back and were given up, since the pool was full.
     pub(crate) dropped: u64,
     /// The bytes that are kept unused now.
     pub(crate) kept_bytes: usize,
@@ -67,7 +67,7 @@ impl Buffers {
         match self.0.kept().take(class(len)) {
             Some(mut buffer) => {
                 self.0.reused.fetch_add(1, Ordering::Relaxed);
-                // It had about this length; no more than the difference is cleared.
+                // The buffer had about this length: `resize` clears no more than the difference.
                 buffer.resize(len, 0);
                 buffer
             }
@@ -80,7 +80,7 @@ impl Buffers {
         }
     }
 
-    /// The buffer as bytes that bring it back when nobody holds them any more.
+    /// The buffer as bytes that return it to the pool when the last of them is dropped.
     pub(crate) fn lend(&self, buffer: Vec<u8>) -> Bytes {
         if buffer.capacity() < SMALLEST {
             return Bytes::from(buffer);
@@ -88,7 +88,7 @@ impl Buffers {
         Bytes::from_owner(Lent { buffer, pool: self.clone() })
     }
 
-    /// As [`lend`](Self::lend), with the right to have the buffer back before, unless it is a small one.
+    /// As [`lend`](Self::lend), with the right to take the buffer back earlier; `None` for a small buffer.
     pub(crate) fn lend_until(&self, buffer: Vec<u8>) -> (Bytes, Option<Loan>) {
         if buffer.capacity() < SMALLEST {
             return (Bytes::from(buffer), None);
@@ -97,7 +97,7 @@ impl Buffers {
         (Bytes::from_owner(SharedLent(Arc::clone(&lent))), Some(Loan(lent)))
     }
 
-    /// What the pool has done so far.
+    /// The counts so far.
     pub(crate) fn metrics(&self) -> BufferMetrics {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Shared { limit: _, kept: _, reused, made, dropped } = &*self.0;
@@ -108,7 +108,7 @@ impl Buffers {
     fn put(&self, buffer: Vec<u8>) {
         let capacity = buffer.capacity();
         let mut kept = self.0.kept();
-        // What the pool did not make would never be found again.
+        // `take` looks for the capacities of classes alone, so it would never find a buffer of another capacity.
         if capacity == class(capacity) && kept.make_room(capacity, self.0.limit) {
             kept.bytes += capacity;
             kept.buffers.entry(capacity).or_default().push(buffer);
@@ -134,7 +134,7 @@ impl Kept {
         Some(buffer)
     }
 
-    /// Gives up buffers of other sizes, which nobody may ask for any more, until one of this capacity fits.
+    /// Gives up buffers of other sizes, which calls may not ask for any more, until one of this capacity fits.
     fn make_room(&mut self, capacity: usize, limit: usize) -> bool {
         while self.bytes + capacity > limit {
             let other = self.buffers.iter().find(|(size, buffers)| **size != capacity && !buffers.is_empty());
@@ -145,8 +145,8 @@ impl Kept {
     }
 }
 
-/// The capacity that serves `len` bytes: an eighth of a power of two more, at most, so that tensors of about one size
-/// share their buffers.
+/// The capacity of a buffer for `len` bytes: at most an eighth more, so that tensors of about the same size share
+/// buffers.
 fn class(len: usize) -> usize {
     len.next_multiple_of((len.next_power_of_two() / 16).max(1))
 }
@@ -172,7 +172,7 @@ impl Drop for Lent {
     }
 }
 
-/// Bytes that somebody may want to have back.
+/// Bytes that a [`Loan`] may take back.
 struct SharedLent(Arc<Lent>);
 
 impl AsRef<[u8]> for SharedLent {
@@ -181,11 +181,11 @@ impl AsRef<[u8]> for SharedLent {
     }
 }
 
-/// The right to have a buffer back that was lent.
+/// The right to take back a buffer that was lent.
 pub(crate) struct Loan(Arc<Lent>);
 
 impl Loan {
-    /// Where in the buffer these bytes are; `None` if they are elsewhere.
+    /// The range of the buffer that these bytes are; `None` if they are elsewhere.
     pub(crate) fn place_of(&self, bytes: &Bytes) -> Option<Range<usize>> {
         let Lent { buffer, .. } = &*self.0;
         let start = bytes.as_ptr().addr().checked_sub(buffer.as_ptr().addr())?;
@@ -193,7 +193,7 @@ impl Loan {
         (place.end <= buffer.len()).then_some(place)
     }
 
-    /// The buffer and its pool, if nobody holds bytes of it any more; else all of its bytes.
+    /// The buffer and its pool, if no other owner holds bytes of it; else all of its bytes.
     pub(crate) fn end(self) -> Result<(Buffers, Vec<u8>), Bytes> {
         match Arc::try_unwrap(self.0) {
             Ok(mut lent) => Ok((lent.pool.clone(), std::mem::take(&mut lent.buffer))),
@@ -256,10 +256,10 @@ mod tests {
         let many: Vec<Bytes> = (0..5).map(|_| pool.lend(pool.take(LEN))).collect();
         drop(many);
         assert_eq!(pool.metrics(), BufferMetrics { reused: 0, made: 5, dropped: 3, kept_bytes: 2 * class(LEN) });
-        // Another size takes the place of what is not asked for any more.
+        // A buffer of another size replaces one that is not asked for any more.
         drop(pool.lend(pool.take(LEN / 2)));
         assert_eq!(pool.metrics().kept_bytes, class(LEN) + class(LEN / 2));
-        // None is larger than the limit.
+        // A buffer above the limit is not kept.
         drop(pool.lend(pool.take(3 * LEN)));
         assert!(pool.metrics().kept_bytes <= 2 * class(LEN));
     }

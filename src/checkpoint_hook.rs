@@ -1,16 +1,16 @@
-//! What tests hold operations with.
+//! The hook with which tests hold operations at their checkpoints.
 
 use std::{fmt, sync::Arc};
 
 use evenkeel_kernels::Checkpoint;
 
-/// Called at every checkpoint, before the checkpoint asks whether to go on; gets the checkpoint behind it. A test can
-/// panic in it, or wait in it, and so hold an operation at a known place.
+/// A function that every checkpoint calls, with itself as the argument, before it asks whether to go on. A test's
+/// function can panic, or wait and so hold an operation at a known place.
 #[doc(hidden)]
 #[derive(Clone)]
 pub struct CheckpointHook {
     pub(crate) hook: Arc<Hook>,
-    /// Whether it may wait. The thread that serves must not: all work is done on the pool then.
+    /// Whether the function may wait. A thread that serves must not wait, so all work is then done on the pool.
     pub(crate) waits: bool,
 }
 

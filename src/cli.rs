@@ -64,12 +64,12 @@ pub enum Command {
     Man(pages::ManArgs),
 }
 
-/// Why the command line was not taken, or the answer to `--help` or `--version`.
+/// The reason why the command line was refused, or the answer to `--help` or `--version`.
 #[derive(Debug)]
 pub struct Answer {
-    /// clap's words.
+    /// clap's message.
     pub answer: clap::Error,
-    /// Whether it belongs in a log of JSON.
+    /// Whether the message is to be a line of a JSON log.
     pub logs_json: bool,
 }
 
@@ -174,7 +174,7 @@ mod tests {
         }
     }
 
-    /// Where a container has the server's variables, and `health` reads the server's file.
+    /// A container's environment has the server's variables: they must not set flags that are meant for a client.
     #[test]
     fn flags_towards_a_server_have_variables_of_their_own() {
         let cli = Cli::command();

@@ -1,6 +1,6 @@
-//! The server's settings: flags, environment variables, a file, defaults, and what is refused.
+//! The server's settings: flags, environment variables, a file, defaults and checks.
 //!
-//! A setting is a field of [`ServeArgs`] and nothing else; the file and `evenkeel config` know it by its flag.
+//! Each setting is declared once, as a field of [`ServeArgs`]; the file and `evenkeel config` name it by its flag.
 
 mod admission;
 mod compression;
@@ -45,31 +45,32 @@ use crate::{
     telemetry,
 };
 
-/// Where the server listens unless told otherwise: loopback only.
+/// The default address to listen on: loopback only.
 pub const DEFAULT_LISTEN: Address = Address::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051));
-/// The largest message, in bytes, unless told otherwise: 64 MiB.
+/// The default size of the largest message, in bytes: 64 MiB.
 pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 64 << 20;
-/// The least limit: in fewer bytes not even an error could be described.
+/// The least value of `max-message-bytes`: fewer bytes could not even hold the description of an error.
 pub const MIN_MAX_MESSAGE_BYTES: usize = 1 << 10;
-/// A gRPC message is preceded by its length in four bytes.
+/// The largest value of `max-message-bytes`: gRPC has four bytes for the length of a message.
 pub const MAX_MAX_MESSAGE_BYTES: usize = u32::MAX as usize;
-/// As many compute threads as there are cores.
+/// The default number of compute threads: one for every core.
 pub const DEFAULT_THREADS: usize = 0;
-/// As many serving threads as there are cores.
+/// The default number of serving threads: one for every core.
 pub const DEFAULT_SERVING_THREADS: usize = 0;
 /// The most threads: a larger number is taken for a typing error, since no machine has as many cores.
 pub const MAX_THREADS: usize = 4096;
-/// A tenth of the processor for computing, where there is not enough for both it and connections.
+/// The default nice value of compute threads: on a core that a serving thread wants too, Linux gives a compute thread
+/// about a tenth of the time.
 pub const DEFAULT_COMPUTE_NICE: u8 = 10;
 /// How long calls in flight may take to finish after the signal to stop; below the 30 seconds after which Kubernetes
 /// kills a container.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
-/// The most bytes of used buffers that are kept unless told otherwise: 256 MiB, two calls of 64 MiB with their answers.
+/// The default for the most bytes of used buffers that are kept: 256 MiB, two calls of 64 MiB with their answers.
 pub const DEFAULT_BUFFER_POOL_BYTES: usize = 256 << 20;
-/// The log directives unless told otherwise.
+/// The default log directives.
 pub const DEFAULT_LOG_LEVEL: &str = "info";
 
-/// What a [`Server`](crate::server::Server) needs to know.
+/// The settings of a [`Server`](crate::server::Server).
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// The address to listen on; port 0 takes a free one.
@@ -101,7 +102,7 @@ pub struct ServerConfig {
     pub web: WebConfig,
     /// How messages may be compressed; none: not at all.
     pub compression: Vec<Encoding>,
-    /// Sends every call through tonic's codec: what tests and benchmarks compare with.
+    /// Sends every call through tonic's codec; tests and benchmarks compare with it.
     #[doc(hidden)]
     pub codec_path: bool,
     /// Called at every checkpoint of every operation: fault injection for tests.
@@ -138,7 +139,7 @@ impl ServerConfig {
         Self { listen: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), ..Self::default() }
     }
 
-    /// Checks every setting that can be wrong without looking at the machine.
+    /// Checks every setting that can be checked without looking at the machine.
     ///
     /// # Errors
     /// The first setting that is out of range, by name.
@@ -190,14 +191,14 @@ fn check_threads(key: &'static str, threads: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// What `evenkeel serve` was asked for, checked.
+/// The settings of `evenkeel serve`, checked.
 #[derive(Debug)]
 pub struct Configs {
     /// The server's settings.
     pub server: ServerConfig,
     /// The threads of the runtime that serves; 0: one for every core.
     pub serving_threads: usize,
-    /// What is logged, and how.
+    /// The filter and the format of the log.
     pub telemetry: telemetry::Config,
 }
 

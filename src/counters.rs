@@ -1,14 +1,14 @@
-//! What the server has done and is doing, in numbers that anybody may read at any time.
+//! Counters and gauges of connections and of the bytes that calls hold, which can be read at any time.
 
 use std::sync::Arc;
 
 use evenkeel_transport::Metrics as Transport;
 pub(crate) use evenkeel_transport::{Counter, Gauge};
 
-/// The numbers. Each is exact by itself; together they are no snapshot.
+/// Each number is exact by itself; numbers that are read together are not a snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Those of connections.
+    /// The numbers of connections.
     pub(crate) transport: Arc<Transport>,
     /// Calls whose client did not send in time.
     pub(crate) receives_timed_out: Counter,
@@ -25,7 +25,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Writes them to the log.
+    /// Writes the numbers to the log.
     pub(crate) fn log(&self) {
         let Self {
             transport,

@@ -1,8 +1,9 @@
-//! What a message becomes when it is decoded: two bytes on the wire are a tensor in memory, one is a dimension.
+//! The memory that a message takes when it is decoded: two bytes on the wire can become a tensor, and one byte a
+//! dimension.
 //!
-//! The bytes of a message are looked at as they come, before any of it is decoded. They are followed as prost follows them:
-//! the same fields are messages, and the same are skipped, whatever they contain. Where prost gives up, so does this; until
-//! there nothing that prost allocates is left out.
+//! The bytes of a message are followed as they arrive, before any of them are decoded, and by the same rules as
+//! prost's: the same fields are messages, and the same fields are skipped, whatever they contain. Counting ends where
+//! prost refuses the message; up to there, everything that prost allocates is counted.
 
 mod shape;
 
@@ -11,25 +12,27 @@ use crate::grpc::Method;
 
 /// A dimension or an axis: 8 bytes, in a list that doubles when it is full.
 const PER_NUMBER: usize = 16;
-/// A byte of `float_data`: the list that doubles; the elements and the result as bytes, of float64 twice as many; and the
-/// answer's list.
+/// The memory for a byte of `float_data`: the list, which doubles when it is full; the elements and the result as
+/// bytes, twice as many for float64; and the answer's list.
 const PER_FLOAT_BYTE: usize = 8;
-/// What every call may have: some hundred tensors.
+/// The bytes that every call may take uncounted: some hundred tensors.
 const FREE: usize = 64 << 10;
 
-/// How deep prost follows groups, which no message of the contract has.
+/// The depth to which prost follows groups, its limit of recursion. No message of the contract has groups.
 const MAX_DEPTH: u32 = 100;
 
-/// Fields that are decoded in some fifty microseconds, whatever they are: known or not, single or in a list, alone or in a group.
+/// The number of fields that prost decodes in some fifty microseconds, whatever they are: known or not, single or in a
+/// list, alone or in a group.
 const FEW_FIELDS: usize = 4096;
 
-/// Whether a message that is here takes longer to decode than a thread that serves should be taken: it becomes more than so
-/// many bytes, beside what every call may have, or it has very many fields.
+/// Whether a whole message takes too long to decode on a thread that serves: decoded, it takes more than `bytes` bytes
+/// beyond [`FREE`], or it has more than [`FEW_FIELDS`] fields.
 pub(crate) fn takes_long(method: Method, message: &[u8], bytes: usize) -> bool {
-    /// Bytes that are looked at before it is asked again.
+    /// The bytes that are read between two looks at the counts.
     const PIECE: usize = 4096;
     let mut size = DecodedSize::of(method);
-    // No field becomes more for its bytes than a set, and none is shorter than a group's mark.
+    // No field takes more memory for its bytes than a set, which has at least two, and the shortest field is a group's
+    // mark, of one byte.
     let may_be = message.len() > FEW_FIELDS || message.len() * PER_SET / 2 > bytes;
     may_be
         && message.chunks(PIECE).any(|piece| {
@@ -46,17 +49,18 @@ pub(crate) struct DecodedSize {
     /// The number that is being read, and how many of its bits have come.
     number: u64,
     bits: u32,
-    /// The field that is being read, and the message that it is in: it is if its first byte is, also where it reaches beyond
-    /// the message, since prost reads such a field to its end before it complains.
+    /// The field that is being read, and the message that has its first byte. The field may reach beyond that message,
+    /// since prost reads such a field to its end before it complains.
     field: u64,
     within: &'static Shape,
-    /// The messages in the request that are being read, each in the one before it.
+    /// The messages in the request that are being read, each in the one before it: the first `open` of these.
     levels: [Level; MOST_LEVELS],
     open: usize,
     /// How many groups are open; what is in them is skipped.
     depth: u32,
+    /// The bytes of memory so far, with those that every call may take.
     counted: usize,
-    /// How many there were, with those in groups.
+    /// The number of fields so far, with those in groups.
     fields: usize,
 }
 
@@ -64,7 +68,7 @@ pub(crate) struct DecodedSize {
 #[derive(Clone, Copy, Debug)]
 struct Level {
     shape: &'static Shape,
-    /// How much is to come of it.
+    /// The bytes of it that are still to come.
     left: usize,
 }
 
@@ -75,17 +79,18 @@ enum Place {
     /// A field that is a number.
     Number,
     Length,
-    /// A field's bytes, so many of them, each of which counts so many times when it comes: what is announced may be a lie.
+    /// The bytes of a field: `missing` of them are still to come, and each adds `times` bytes of memory when it comes.
+    /// They are not counted in advance, since the announced length may be a lie.
     Skip {
         missing: usize,
         times: usize,
     },
-    /// After what prost does not decode, nor anything that follows it.
+    /// The rest of a message of which prost has refused a field.
     Unreadable,
 }
 
 impl DecodedSize {
-    /// Of a request of this method.
+    /// The size of a request of this method, of which no byte has been read.
     pub(crate) fn of(method: Method) -> Self {
         let request = Shape::of(method);
         Self {
@@ -103,12 +108,12 @@ impl DecodedSize {
         }
     }
 
-    /// The bytes of memory beyond those that every call may have.
+    /// The bytes of memory beyond those that every call may take.
     pub(crate) fn bytes(&self) -> usize {
         self.counted.saturating_sub(FREE)
     }
 
-    /// The next bytes of the message.
+    /// Reads the next bytes of the message.
     pub(crate) fn read(&mut self, mut bytes: &[u8]) {
         while let [first, ..] = bytes {
             if self.place == Place::Key && self.bits == 0 {
@@ -153,7 +158,7 @@ impl DecodedSize {
         self.within = self.levels[..self.open].last().map_or(self.request, |level| level.shape);
     }
 
-    /// Takes a byte of a number; whether it was the last one.
+    /// Takes a byte of a number (a varint), and returns whether it was the last one.
     fn takes(&mut self, byte: u8) -> bool {
         if self.bits == 0 {
             self.number = 0;
@@ -192,7 +197,7 @@ impl DecodedSize {
                 self.depth -= 1;
                 Place::Key
             }
-            // A list may come as one, or number by number.
+            // A list of numbers may come packed, or number by number as here.
             5 if self.is_one_of(self.within.floats) => Place::Skip { missing: 4, times: PER_FLOAT_BYTE },
             5 => Place::Skip { missing: 4, times: 0 },
             _ => Place::Unreadable,
@@ -221,7 +226,7 @@ impl DecodedSize {
         self.skip(length, times);
     }
 
-    /// Whether the field is one of these; none is in a group.
+    /// Whether the field is one of these; a field in a group never is.
     fn is_one_of(&self, fields: u32) -> bool {
         self.depth == 0 && has(fields, self.field)
     }

@@ -1,15 +1,16 @@
-//! File descriptors: every connection takes one, and what a process may have at first is often less than it may ask for.
+//! File descriptors: every connection takes one, and a process often starts with a limit below the one that it may ask
+//! for.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is no client's connection: listeners, the runtime's own, those who ask for metrics, files that are read again, the
-/// collector's connection, and one for a connection that is refused.
+/// The descriptors beside those of clients' connections: listeners, the runtime's own, scrapes of metrics, files that
+/// are read again, the collector's connection, and one for a connection that is refused.
 const BESIDE: u64 = 64;
 
 /// Raises the limit on open files as far as the system lets this process (`ulimit -Hn`), and returns how many connections
-/// there may be: `max_connections`, or as many as fit below the limit, which is logged. 0 is any number and stays.
+/// there may be: `max_connections`, or as many as fit below the limit, which is logged. 0 means any number and stays 0.
 ///
-/// Above that limit connections would not be closed when they come, but wait until another ends.
+/// A connection above the limit on open files would not be closed at once: it would wait until another one ends.
 pub fn fit(max_connections: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -34,7 +35,7 @@ pub fn fit(max_connections: usize) -> usize {
 
 fn below(limit: Option<u64>, max_connections: usize) -> usize {
     let room = limit.map_or(usize::MAX, |limit| usize::try_from(limit.saturating_sub(BESIDE)).unwrap_or(usize::MAX));
-    // 0 would be any number.
+    // 0 would mean any number.
     max_connections.min(room.max(1))
 }
 

@@ -1,6 +1,6 @@
-//! How long an operation will take, roughly: what decides where it runs.
+//! A rough estimate of the time that an operation takes, which decides where the operation runs.
 //!
-//! Elements are not all: a tensor without any may have millions of rows, whose statistics are asked for.
+//! The number of elements does not suffice: a tensor without elements may have millions of rows with statistics.
 //!
 //! The numbers are nanoseconds for 1024 elements on one thread, as measured on a virtual machine (Zen 4). A machine that
 //! is twice as fast or slow decides a little differently, and computes the same bits.
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use evenkeel_kernels::{DType, TensorRef};
 
-/// What is done to each element.
+/// The work on each element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
     /// Statistics and a result.
@@ -27,7 +27,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// For all elements of these tensors, and so many [units](evenkeel_kernels::Demand::units).
+    /// The time for all elements of these tensors, and for so many [units](evenkeel_kernels::Demand::units).
     pub(crate) fn estimate(self, tensors: &[TensorRef<'_>], units: usize) -> Duration {
         self.estimate_of(tensors.iter().map(|tensor| (tensor.dtype(), tensor.len())), units)
     }
@@ -38,7 +38,8 @@ impl Work {
         Duration::from_nanos(nanos.sum::<u64>().saturating_add(self.per_unit().saturating_mul(units as u64)))
     }
 
-    /// What a set of statistics, a draw that is shared, a tensor or a partial costs beside its elements, in nanoseconds.
+    /// The time for a unit beside its elements, in nanoseconds. A unit is a set of statistics, a draw that elements
+    /// share, a tensor, or a partial.
     fn per_unit(self) -> u64 {
         match self {
             Self::Normalize => 20,
@@ -49,6 +50,7 @@ impl Work {
         }
     }
 
+    /// The time for 1024 elements, in nanoseconds.
     fn per_1024(self, dtype: DType) -> u64 {
         match self {
             Self::Normalize => match dtype {
@@ -64,7 +66,7 @@ impl Work {
                 DType::F16 | DType::Bf16 => 600,
             },
             Self::Powers => 20_000,
-            // Of order 2, which most are.
+            // The time for a norm of order 2, the usual one.
             Self::Measure => match dtype {
                 DType::F32 | DType::F16 | DType::Bf16 => 200,
                 DType::F64 => 5500,
@@ -76,7 +78,7 @@ impl Work {
 /// How long it takes to measure so many bytes of elements and gradients, and to make, look into, merge, compute with or encode
 /// the exact statistics of so many sets.
 pub(crate) fn statistics(bytes: usize, sets: usize) -> Duration {
-    /// Nanoseconds, if the sums are as long as they can be.
+    /// The nanoseconds for a set whose sums are as long as they can be.
     const PER_SET: u64 = 15_000;
     Duration::from_nanos((bytes as u64).saturating_add((sets as u64).saturating_mul(PER_SET)))
 }
@@ -87,7 +89,8 @@ mod tests {
 
     use super::*;
 
-    /// 4096 elements in rows are normalized in some 4 us, and in runs of two, which every other of twelve axes makes, in 100.
+    /// 4096 elements in rows are normalized in some 4 us. Every other one of twelve axes makes runs of two elements,
+    /// which take some 100 us.
     #[test]
     fn short_runs_take_longer_than_rows() {
         let estimate = |shape: &[usize], axes: &[i32]| {

@@ -41,7 +41,7 @@ pub(crate) struct Executor {
     pool: ThreadPool,
     stopped: Arc<AtomicBool>,
     in_flight: Arc<AtomicUsize>,
-    /// Jobs that wait for a thread, and how many may.
+    /// Jobs that wait for a thread, and the most that may.
     queued: Arc<AtomicUsize>,
     max_queued: usize,
     counters: Arc<Counters>,
@@ -62,8 +62,8 @@ impl Executor {
             .num_threads(threads)
             .thread_name(|index| format!("compute-{index}"))
             .start_handler(move |_| priority::give_way(nice))
-            // The bridge catches the panics of operations. One that comes here is a bug of the bridge, and still no
-            // reason to end the process, which is what Rayon does without a handler.
+            // The bridge catches the panics of operations. One that comes here is a bug of the bridge. Without this
+            // handler Rayon would end the process.
             .panic_handler(|_| tracing::error!("a panic escaped an operation"))
             .build()?;
         Ok(Self {
@@ -108,7 +108,7 @@ impl Executor {
         self.run_if_queued(self.max_queued, record, estimate, job).await
     }
 
-    /// As [`run`](Self::run), unless the job would wait and `max_queued` jobs do.
+    /// As [`run`](Self::run), but a job that would wait is refused if `max_queued` jobs wait already.
     async fn run_if_queued<T, F>(
         &self,
         max_queued: usize,
@@ -142,7 +142,7 @@ impl Executor {
         let (answer, answered) = oneshot::channel();
         self.pool.spawn(move || {
             drop(place);
-            // Nobody waits for the answer of an abandoned job.
+            // The future of an abandoned job has dropped the receiver.
             let _ = answer.send(work());
         });
         answered.await.unwrap_or_else(|_| {
@@ -166,7 +166,8 @@ impl Executor {
         }
     }
 
-    /// Stops every job at its next checkpoint, also those that come later. Returns how many are waited for.
+    /// Stops every job at its next checkpoint, also jobs that come later. Returns the number of jobs that are waited
+    /// for.
     pub(crate) fn stop(&self) -> usize {
         self.stopped.store(true, Ordering::Relaxed);
         self.in_flight.load(Ordering::Relaxed)
@@ -196,7 +197,7 @@ fn attempt<T>(
     if stopped && matches!(result, Err(Error::Cancelled)) { Err(Error::ShuttingDown) } else { result }
 }
 
-/// What a job is asked at its checkpoints. The flags carry no data with them: relaxed order is enough.
+/// The checkpoint of a job. The flags carry no data with them: relaxed order is enough.
 struct Progress {
     abandoned: Arc<AtomicBool>,
     stopped: Arc<AtomicBool>,
@@ -234,7 +235,7 @@ impl Checkpoint for Flags<'_> {
     }
 }
 
-/// Somebody waits for a job; when it is dropped, nobody does any more.
+/// Counts a future that waits for its job; dropping it abandons the job.
 struct Waiting {
     in_flight: Arc<AtomicUsize>,
     abandoned: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! What all who speak gRPC know: the methods, responses that are waited for, and how they end.
+//! The parts of gRPC that several modules share: methods, middleware, boxed responses, and trailers.
 
 mod middleware;
 
@@ -14,7 +14,7 @@ pub(crate) use evenkeel_proto::Method;
 
 pub(crate) use self::middleware::{GrpcService, Middleware, layer};
 
-/// An error of a body, whoever reads it.
+/// The error of a body, of any type.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A response that is waited for.
@@ -24,7 +24,7 @@ pub(crate) type BoxedResponse = Pin<Box<dyn Future<Output = Result<Response<Body
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unfinished;
 
-/// What ends a response.
+/// The trailers that end a response with this outcome.
 pub(crate) fn trailers(outcome: &Result<(), Status>) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     match outcome {
@@ -34,7 +34,7 @@ pub(crate) fn trailers(outcome: &Result<(), Status>) -> HeaderMap {
     trailers
 }
 
-/// Whether the client says that it compresses; the codec's path knows what to answer.
+/// Whether the client says that it compresses its messages; the codec's path answers such a call.
 pub(crate) fn is_compressed(headers: &HeaderMap) -> bool {
     headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity")
 }

@@ -6,7 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`cli`] | the command line |
-//! | [`address`] | where a server listens |
+//! | [`address`] | the address that a server listens on |
 //! | [`config`] | the server's settings, their flags and environment variables |
 //! | [`server`] | the listening server: transport, health, reflection, drain |
 //! | [`descriptors`] | the limit on open files, and how many connections it lets in |
@@ -18,21 +18,23 @@
 //! | `service` | the remote calls: decode, compute, encode |
 //! | `ops` | the operations: what each needs, costs and computes |
 //! | `wire` | protobuf messages to operations and back |
-//! | `executor`, `estimate` | the bridge from tokio to the kernels, and where a call runs |
+//! | `executor`, `estimate` | the bridge from tokio to the kernels, and the estimate that decides where a call runs |
 //! | `observe` | the record of each call: its count, its log line, its span |
-//! | `metrics` | what the server counts of itself |
-//! | `scrape` | the port that Prometheus asks |
+//! | `metrics` | the server's metrics |
+//! | `scrape` | the endpoint that Prometheus scrapes |
 //! | `otlp` | traces and metrics for a collector |
-//! | `panics` | what a panic says |
+//! | `panics` | the message of a panic |
 //! | `watched`, `pem` | files that are read again when they change, and certificates in them |
 //! | `read`, `lines` | reading files that may block, and those of lines that people write |
 //! | `budget` | the bytes that calls hold in memory, and what each has reserved |
-//! | `decoded_size` | what a message becomes in memory, while it comes |
-//! | `prefix` | what precedes a message |
+//! | `decoded_size` | the memory that a message takes when it is decoded |
 //! | `buffers` | large buffers that are used again |
-//! | `counters` | what the server has done, in numbers |
-//! | `setting` | what is wrong with a setting, and the files that settings name |
-//! | `grpc` | what all who speak gRPC know: boxed responses, trailers |
+//! | `counters` | the numbers of connections and of bytes that calls hold |
+//! | `priority` | the priority of compute threads |
+//! | `shorten` | the ends of texts that are too long to be shown whole |
+//! | `checkpoint_hook` | the hook with which tests hold operations |
+//! | `setting` | the error of a setting, and the files that settings name |
+//! | `grpc` | the parts of gRPC that several modules share: methods, middleware, boxed responses, trailers |
 //! | `error` | every way a call can fail, and its gRPC status |
 //!
 //! A program or a test that wants a server of its own starts one on a free port:

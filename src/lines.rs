@@ -6,12 +6,12 @@
 /// with one; lines end in LF or CRLF.
 ///
 /// # Errors
-/// Why it is no such file. The content is not repeated, since it may be secret.
+/// The reason why the content cannot be read. It does not repeat the content, which may be secret.
 pub(crate) fn lines(content: &[u8]) -> Result<Vec<(usize, String)>, String> {
     let text = text(content)?;
     let mut lines = Vec::new();
     for (number, line) in (1..).zip(text.split('\n')) {
-        // Files that were put together have such a mark before each of them.
+        // Files that were concatenated have a byte order mark before each part.
         let line = line.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         if line.is_empty() || line.starts_with('#') {
             continue;

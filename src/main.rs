@@ -31,13 +31,13 @@ use mimalloc::MiMalloc;
 use tokio::sync::oneshot;
 
 /// Frames of a request are as large as the client makes them, and come and go with each call. The system's allocator
-/// returns such memory and takes it again, so that every page is touched for the first time over and over.
+/// gives such memory back to the system and takes it again, so that every call touches its pages for the first time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
 const EXIT_USAGE: u8 = 64;
-/// How long an interrupted command waits for what it has begun at the disk.
+/// How long the end of a command on files waits for threads that still read or write.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 
 fn serve(arguments: ServeArgs) -> ExitCode {
     let (effective, file) = (arguments.effective.clone(), arguments.config.clone());
-    // A reader of JSON is not given a line that is none.
+    // A log of JSON has no line that is not JSON.
     let is_json = arguments.log_format == Format::Json;
     let Configs { mut server, serving_threads, telemetry } = match arguments.into_configs() {
         Ok(configs) => configs,
@@ -79,10 +79,10 @@ fn serve(arguments: ServeArgs) -> ExitCode {
     let log_is_read = lines.finish();
     match served {
         Ok(()) => ExitCode::SUCCESS,
-        // Nobody would see it, and it could never be written.
+        // Standard error is not read any more, and writing the error to it might never end.
         Err(_) if !log_is_read => ExitCode::FAILURE,
         Err(error) => {
-            // What is in a file is a part of the configuration.
+            // The content of a file that a setting names is a part of the configuration.
             let is_config = matches!(error.downcast_ref(), Some(server::Error::Config(_)));
             let code = if is_config { EXIT_USAGE } else { 1 };
             if is_json { ExitCode::from(code) } else { fail(code, error) }
@@ -90,7 +90,7 @@ fn serve(arguments: ServeArgs) -> ExitCode {
     }
 }
 
-/// Writes why the server does not even start to a log of JSON.
+/// Writes to a log of JSON why the server does not start.
 fn log_refusal(error: impl Display) -> ExitCode {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
@@ -111,11 +111,12 @@ fn print_config(arguments: ServeArgs) -> ExitCode {
 /// How long the end of the process waits for threads that look up a name, or do something else that blocks.
 const BLOCKED: Duration = Duration::from_secs(1);
 
-/// How many tasks a thread runs before it looks at sockets and clocks, while there is always one more to run. A client that keeps
-/// a connection busy has a millisecond each time: with tokio's 61 a new connection and the end of a drain waited for long.
+/// How many tasks a busy thread runs before it polls sockets and timers. The task of a connection that its client keeps
+/// busy runs for a millisecond each time: with tokio's default of 61, a new connection and the end of a drain waited
+/// too long.
 const EVENT_INTERVAL: u32 = 16;
 
-/// `file`: what is read again at SIGHUP.
+/// Serves until a signal. The last argument is for [`Reload`], which reads the file again at SIGHUP.
 fn run(
     config: ServerConfig,
     serving_threads: usize,
@@ -139,7 +140,7 @@ fn run(
     served
 }
 
-/// Prints a line on a thread of its own: whoever reads standard output may have stopped.
+/// Prints a line on a thread of its own: the write blocks if standard output is not read.
 fn announce(line: String) -> io::Result<()> {
     let print = move || {
         if let Err(error) = print(format!("{line}\n").as_bytes()) {
@@ -155,7 +156,7 @@ fn health(arguments: HealthArgs) -> ExitCode {
         Err(error) => return fail(1, error),
     };
     let answer = runtime.block_on(arguments.run());
-    // What has not answered in time may never end.
+    // A thread that still looks up a name may never end.
     runtime.shutdown_background();
     match answer {
         Ok(()) => ExitCode::SUCCESS,
@@ -164,7 +165,7 @@ fn health(arguments: HealthArgs) -> ExitCode {
     }
 }
 
-/// Runs a command on files, beside whose client its own server may run.
+/// Runs a command on files, on a runtime of several threads: the command may run a server of its own beside its client.
 fn on_files<C>(command: impl FnOnce(Stage) -> C) -> ExitCode
 where
     C: Future<Output = Result<(), cli::Error>> + Send + 'static,
@@ -176,7 +177,7 @@ where
     let ended = runtime.block_on(async {
         let mut interrupts = Interrupts::catch()?;
         let stage = Stage::default();
-        // A task of its own: a signal is seen whatever blocks it.
+        // The command is a task of its own, so that a signal is seen while the command blocks its thread.
         let mut command = tokio::spawn(command(stage.clone()));
         let ended = tokio::select! {
             result = &mut command => match result {
@@ -185,10 +186,10 @@ where
             },
             code = interrupts.received() => Err((code, format!("interrupted: {}", stage.written()))),
         };
-        // The command is dropped when it rests or the runtime ends, and what it had not finished is removed.
+        // The command is dropped at its next await or when the runtime ends, and removes its unfinished files.
         command.abort();
         let Err((code, error)) = ended else { return Ok::<_, io::Error>(Ok(())) };
-        // Whoever reads standard error may have stopped.
+        // The write blocks if standard error is not read: then another signal ends the command.
         let (told, is_told) = oneshot::channel();
         thread::spawn(move || {
             let _ = told.send(fail(code, error));
@@ -198,7 +199,7 @@ where
             code = interrupts.received() => Err(ExitCode::from(code)),
         })
     });
-    // What waits for a pipe may wait for ever.
+    // A thread that waits for a pipe may wait for ever.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     match ended {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -209,17 +210,17 @@ where
 
 /// Prints what clap answers: help and version on standard output, errors on standard error.
 fn explain(answer: &clap::Error) -> ExitCode {
-    // A terminal gets its colours.
+    // Only a terminal gets colours.
     let is_plain = !answer.use_stderr() && !io::stdout().is_terminal();
     let shown = if is_plain { print(answer.render().to_string().as_bytes()) } else { answer.print() };
     if answer.use_stderr() {
-        // Also where nothing can be printed.
+        // The code is the same where nothing can be printed.
         return ExitCode::from(EXIT_USAGE);
     }
     printed(shown)
 }
 
-/// Prints to standard output, also where that is not to block.
+/// Prints to standard output, also if that is non-blocking.
 fn print(bytes: &[u8]) -> io::Result<()> {
     Blocking(io::stdout()).write_all(bytes)
 }
@@ -233,7 +234,7 @@ fn printed(result: io::Result<()>) -> ExitCode {
 }
 
 fn fail(code: u8, error: impl Display) -> ExitCode {
-    // `eprintln` would panic where standard error is closed or full, and the code be another.
+    // `eprintln` would panic where standard error is closed or full, and so change the exit code.
     let line = format!("evenkeel: {}\n", text::message(&error.to_string()));
     let _ = Blocking(io::stderr()).write_all(line.as_bytes());
     ExitCode::from(code)

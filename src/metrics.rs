@@ -1,7 +1,7 @@
-//! What the server counts of itself.
+//! The server's metrics.
 //!
-//! Everything is an atomic number in an array, found by the place of its labels in closed sets: counting takes no lock, no map
-//! and no string, and nothing that a client sends makes a new series. What it all means is in `docs/operations.md`.
+//! Each metric is an array of atomic numbers, indexed by labels from closed sets: counting takes no lock, no map and no
+//! string, and nothing that a client sends makes a new series. `docs/operations.md` explains each of them.
 
 mod calls;
 mod histogram;
@@ -29,7 +29,7 @@ use crate::{
     grpc::Method,
 };
 
-/// What the calls of one method of the tensor service compute, and how long they wait for it.
+/// The operations of one method's calls, and the times that their jobs wait and compute.
 #[derive(Debug)]
 pub(crate) struct Work {
     /// By kind and dtype.
@@ -109,7 +109,7 @@ impl Metrics {
         self.queued.add_one();
     }
 
-    /// A job waits no longer; `waited`: so long, until it had a thread, or `None`, if it was abandoned.
+    /// A job waits no longer. `waited`: the time until it had a thread; `None` if it was abandoned.
     pub(crate) fn job_waits_no_longer(&self, method: Method, waited: Option<Duration>) {
         self.queued.subtract(1);
         if let Some(waited) = waited {
@@ -160,12 +160,12 @@ impl Metrics {
         (work.queue.read().1, work.compute.read().1)
     }
 
-    /// Something that serves a call has panicked.
+    /// Code that serves a call has panicked.
     pub(crate) fn panicked(&self) {
         self.panics.add_one();
     }
 
-    /// A request was understood: what is computed, on elements of which dtype.
+    /// A request was decoded: the kind of its operation, and the dtype of its elements.
     pub(crate) fn operation(&self, method: Method, kind: Kind, elements: Elements) {
         if let Some(work) = self.work.get(method.index()) {
             work.operations[kind.index()][elements as usize].add_one();
@@ -177,12 +177,12 @@ impl Metrics {
         self.routes.add(route);
     }
 
-    /// Files have changed, and are used, or the old ones are still.
+    /// Files have changed. `used`: whether the new ones are used; else the old ones still are.
     pub(crate) fn changed(&self, files: Files, used: bool) {
         self.unusable[files as usize].store(!used, Ordering::Relaxed);
     }
 
-    /// A call has ended with this error, and is counted as refused if it was.
+    /// A call has ended with this error. Errors that are refusals are counted by their reason.
     pub(crate) fn failed(&self, error: &Error) {
         let reason = match error {
             Error::Invalid(_) => Reason::InvalidArgument,
@@ -200,7 +200,7 @@ impl Metrics {
             Error::Overloaded { .. } => Reason::Overloaded,
             Error::Unauthenticated => Reason::Unauthenticated,
             Error::Stalled => Reason::Stalled,
-            // Nobody was refused anything; the call's code tells. A panic is counted where it happens.
+            // These are not refusals: the call's status code counts them, and a panic is also counted where it happens.
             Error::Cancelled | Error::Panicked => return,
         };
         self.refused[reason as usize].add_one();

@@ -44,23 +44,23 @@ use crate::{
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the end of the process waits for what is still to be sent.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
-/// What the instruments and spans say they are from.
+/// The instrumentation scope of metrics and spans, and the default name of the service.
 const SCOPE: &str = "evenkeel";
 /// Upper bounds of the buckets, in milliseconds.
 const BOUNDS: [f64; 16] =
     [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0, 5000.0, 10_000.0];
 
-/// What sends to a collector.
+/// The exporters of traces and metrics.
 #[derive(Debug)]
 pub(crate) struct Otlp {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
 }
 
-/// Why there is nothing that sends to the collector.
+/// The reason why there are no exporters.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// A setting, or what is in a file that it names, cannot be used.
+    /// A setting, or the content of a file that it names, cannot be used.
     #[error(transparent)]
     Config(#[from] config::Error),
     /// OpenTelemetry's own settings cannot be used.
@@ -69,8 +69,8 @@ pub(crate) enum Error {
 }
 
 impl Otlp {
-    /// Connects when there is something to send. `None`: there is no collector. What keeps files up to date is put in
-    /// `reloads`. Must be called on the runtime.
+    /// Exporters that connect when there is something to send; `None` if no collector is set. The tasks that read files
+    /// again are added to `reloads`. Must be called on the runtime.
     ///
     /// # Errors
     /// A file that cannot be read or used, by its setting, or a variable of OpenTelemetry's that cannot be used.
@@ -97,7 +97,7 @@ impl Otlp {
         Ok(Some(Self { traces, metrics }))
     }
 
-    /// What calls are recorded with.
+    /// The recorder of calls.
     pub(crate) fn recorder(&self) -> Recorder {
         let meter = self.metrics.meter(SCOPE);
         let duration = meter.f64_histogram("rpc.server.duration");
@@ -108,11 +108,11 @@ impl Otlp {
     /// Sends what is left, for a few seconds at most.
     pub(crate) async fn flush(self) {
         let (done, flushed) = oneshot::channel();
-        // The SDK waits in the thread that asks; the process does not wait for a thread of its own.
+        // The SDK blocks the thread that flushes; this thread of its own does not keep the process from ending.
         thread::spawn(move || {
             let Self { traces, metrics } = self;
             let sent = metrics.shutdown().is_ok() & traces.shutdown_with_timeout(FLUSH_TIMEOUT).is_ok();
-            // Nobody waits any more if it took too long.
+            // The receiver is gone after the timeout.
             let _ = done.send(sent);
         });
         match tokio::time::timeout(FLUSH_TIMEOUT, flushed).await {

@@ -1,8 +1,7 @@
-//! Who goes first where there are more threads to run than cores.
+//! The priority of compute threads, which matters while more threads can run than there are cores.
 //!
-//! A thread that serves has many calls to answer; one that computes has one, which takes as long as it takes. With the
-//! same priority the scheduler lets each run for milliseconds, and small calls wait so long for those that were never
-//! in a hurry.
+//! A thread that serves has many short calls to answer; one that computes works on a single long call. With the same
+//! priority the scheduler lets each of them run for milliseconds, and short calls wait that long for the long ones.
 
 #[cfg(target_os = "linux")]
 use rustix::process::{getpriority_process, setpriority_process};
@@ -16,7 +15,7 @@ pub const MAX_NICE: u8 = 19;
 pub(crate) fn give_way(nice: u8) {
     #[cfg(target_os = "linux")]
     if let Err(error) = lower(nice.into()) {
-        // A sandbox may forbid it. All is right without it, only later.
+        // A sandbox may forbid the change. Without it, short calls only wait longer.
         tracing::warn!(%error, nice, "a compute thread keeps its priority");
     }
     #[cfg(not(target_os = "linux"))]

@@ -1,7 +1,7 @@
 //! Reading files that may block: a named pipe, or a network drive that hangs.
 //!
-//! A thread that reads such a file cannot be stopped, so each file has one of its own, which nobody waits for beyond a limit in time
-//! and which ends with the process.
+//! A thread that reads such a file cannot be stopped. So each file has a thread of its own, which its caller waits for
+//! up to a time limit, and which ends with the process.
 
 use std::{
     fmt,
@@ -21,18 +21,19 @@ use tokio::{
 /// The most bytes that a file of settings, certificates or tokens may have: a bundle of all authorities has less than one MiB.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// How long reading such a file may take: longer than a drive that is busy, and shorter than what waits for a server to start.
+/// How long reading such a file may take: longer than a busy drive takes, and
+/// shorter than supervisors wait for a server to start.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a file contains, or why that is not known.
+/// The content of a file, or the reason why it was not read.
 pub(crate) type Content = Result<Vec<u8>, Failure>;
 
-/// Why a file was not read. Two are equal if they say the same.
+/// The reason why a file was not read. Two are equal if their messages are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The system's words.
+    /// The system's message.
     Io(String),
-    /// It did not come to its end within this time.
+    /// Reading it did not end within this time.
     Late(Duration),
     /// It has more bytes than [`MAX_BYTES`].
     TooLarge,
@@ -66,13 +67,13 @@ pub(crate) fn once(path: &Path, limit: Duration) -> Result<(Vec<u8>, bool), Fail
     })
 }
 
-/// As [`once`], for who may be asked to stop meanwhile.
+/// As [`once`], for a task that can be cancelled while it waits.
 pub(crate) async fn soon(path: &Path, limit: Duration) -> Content {
     let (sender, receiver) = oneshot::channel();
     let path = path.to_owned();
     thread::Builder::new().name("read".to_owned()).spawn(move || {
         let read = || all_of(File::open(&path)?);
-        // Nobody waits any more if it took too long.
+        // The receiver is gone after the limit.
         let _ = sender.send(read());
     })?;
     match timeout(limit, receiver).await {
@@ -88,7 +89,7 @@ fn within<T: Send + 'static>(
 ) -> Result<T, Failure> {
     let (sender, receiver) = sync_mpsc::sync_channel(1);
     thread::Builder::new().name("read".to_owned()).spawn(move || {
-        // Nobody waits any more if it took too long.
+        // The receiver is gone after the limit.
         let _ = sender.send(read());
     })?;
     receiver.recv_timeout(limit).unwrap_or(Err(Failure::Late(limit)))
@@ -125,10 +126,10 @@ impl Reader {
         Ok(Self { ask, contents, is_asked: false })
     }
 
-    /// What the file contains now. While the thread is blocked it is not asked again, but waited for.
+    /// Reads the file. If the thread is still blocked by an earlier read, that read is waited for instead.
     pub(crate) async fn read(&mut self, limit: Duration) -> Content {
         if !self.is_asked {
-            // Fails if the thread is gone, which nothing makes it do; then nothing comes.
+            // This fails only if the thread is gone; then there is no content below.
             self.is_asked = self.ask.send(()).is_ok();
         }
         match timeout(limit, self.contents.recv()).await {
@@ -141,7 +142,8 @@ impl Reader {
     }
 }
 
-/// The content of a regular file. To open something else may block, and may take bytes that somebody else waits for.
+/// The content of a regular file. Opening another kind of file may block, and reading it may take bytes from another
+/// reader.
 fn regular(path: &Path) -> Content {
     if !fs::metadata(path)?.is_file() {
         return Err(Failure::NotRegular);

@@ -1,7 +1,7 @@
 //! Changing the log level while the server runs: SIGHUP reads the configuration file again.
 //!
-//! A signal needs the rights of the server's own user, so that nobody who merely reaches a port can flood the log, and the
-//! file keeps what was changed for the next start. Without a file there is nothing to read, which is logged.
+//! Sending a signal needs the rights of the server's own user, so a client that merely reaches a port cannot flood the
+//! log; and the file keeps the change for the next start. Without a file there is nothing to read, which is logged.
 
 use std::{io, path::PathBuf, thread};
 
@@ -30,8 +30,8 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Catches SIGHUP from here on; `path` is the configuration file. Without a file a SIGHUP that whoever started the process
-    /// has it ignore, as `nohup` does, stays ignored: then this is `None`.
+    /// Catches SIGHUP from here on; `path` is the configuration file. `None` if there is no file and the process was
+    /// started with SIGHUP ignored, as `nohup` starts it: the signal stays ignored.
     ///
     /// # Errors
     /// If the handler cannot be installed.
@@ -53,7 +53,7 @@ impl Reload {
         let Some(path) = &self.path else {
             return tracing::warn!("there is no configuration file to read again; the log level stays");
         };
-        // What counts more than the file did not change, and cannot.
+        // A flag or a variable overrides the file, and cannot have changed.
         match self.effective.source(KEY) {
             source @ (Source::Flag | Source::Environment(_)) => {
                 return tracing::warn!(%source, "the log level is not the file's and stays");
@@ -76,7 +76,7 @@ impl Reload {
         let effective = self.effective.clone();
         let reading = move || {
             let read = effective.read_again(&path, KEY, DEFAULT_LOG_LEVEL).map_err(|error| error.to_string());
-            // Nobody waits at the end of the process.
+            // The receiver is gone at the end of the process.
             let _ = sender.send(read);
         };
         thread::Builder::new().name("read".to_owned()).spawn(reading).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! The port that Prometheus asks, and the text that it reads: all numbers of the server, whichever room counts them.
+//! The HTTP endpoint that Prometheus scrapes, and the text that it gets: the metrics of all modules.
 
 mod endpoint;
 mod exposition;

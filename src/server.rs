@@ -58,14 +58,14 @@ use crate::{
     watched::Reloads,
 };
 
-/// What HTTP/2 reads of a request's headers. Up to there, a call whose metadata is too long has a status of gRPC
-/// (`admission::MAX_METADATA_BYTES`); beyond it, HTTP/2's library answers with 431, and from four times that on it closes
-/// the connection.
+/// The most bytes of a request's headers that HTTP/2 accepts. Up to this limit, a call whose metadata is too long gets
+/// a gRPC status (`admission::MAX_METADATA_BYTES`); beyond it, the HTTP/2 library answers with 431, and from four times
+/// the limit on it closes the connection.
 const MAX_HEADER_BYTES: u32 = 32 << 10;
 /// How long the records of calls that were cut off are waited for.
 const LAST_RECORDS: Duration = Duration::from_millis(250);
 
-/// Why a server did not start, or did not end well.
+/// The reason why a server did not start, or did not drain.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting cannot be used.
@@ -123,7 +123,7 @@ pub struct Server {
     otlp: Option<Otlp>,
     tls: Option<Tls>,
     tokens: Option<Tokens>,
-    /// What keeps certificates, tokens and headers up to date.
+    /// The tasks that keep certificates, tokens and headers up to date.
     reloads: Reloads,
 }
 
@@ -166,7 +166,7 @@ impl Server {
         &self.address
     }
 
-    /// Where a client connects, as [`Address::url`].
+    /// The URL that a client connects to, as [`Address::url`].
     pub fn url(&self) -> String {
         self.address.url(self.tls.is_some())
     }
@@ -194,7 +194,7 @@ impl Server {
     async fn serve_calls(self, shutdown: impl Future<Output = ()> + Send, recorder: Recorder) -> Result<(), Error> {
         let Self { config, listener, address, executor, counters, metrics, endpoint, otlp: _, tls, tokens, reloads } =
             self;
-        // Also while calls are drained; ends when this function does.
+        // Files are read again also while calls are drained, until this function returns.
         let _reloads = reloads;
         let mut beside = JoinSet::new();
         if let Some(endpoint) = endpoint {
@@ -207,7 +207,7 @@ impl Server {
         let (health, health_service) = Health::serving();
         let limit = config.max_message_bytes;
         let service = Arc::new(Service::new(Arc::clone(&executor), limit, config.compression.clone()));
-        // Answers above the limit the service refuses itself.
+        // The service itself refuses answers above the limit.
         let codec = TensorOpsServiceServer::new(Codec(Arc::clone(&service))).max_decoding_message_size(limit);
         let buffers = executor.buffers().clone();
         let service = (!config.codec_path).then_some(service);
@@ -240,7 +240,7 @@ impl Server {
     }
 }
 
-/// What a server needs to serve, and to end.
+/// The parts of a server that serve and drain.
 struct Life {
     listener: Listener,
     drain_timeout: Duration,
@@ -275,7 +275,7 @@ impl Life {
         transport.cut().await;
         recorder.all_ended(LAST_RECORDS).await;
         if calls == 0 {
-            // Clients that hang, or whose machine is gone, never close theirs, nor read their last answer.
+            // Clients that hang, or whose machine is gone, never close their connections or read their last answer.
             tracing::warn!("connections without calls were still open and are cut off");
             return Ok(());
         }
@@ -283,7 +283,7 @@ impl Life {
     }
 }
 
-/// Listens on an address; what is returned has the port that was taken if 0 was asked for.
+/// Listens on an address. The returned address has the port that was taken if 0 was asked for.
 fn listen(address: &Address) -> io::Result<(Listener, Address)> {
     let listener = match address {
         Address::Tcp(address) => Listener::tcp(*address),

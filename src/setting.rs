@@ -1,4 +1,4 @@
-//! What is wrong with a setting, and the files that settings name.
+//! The error of a setting, and the files that settings name.
 
 use std::{fmt, path::PathBuf};
 
@@ -33,7 +33,7 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// An error in what it contains.
+    /// An error in the file's content.
     pub(crate) fn error(&self, reason: impl fmt::Display) -> Error {
         Error { key: self.key, reason: format!("{}: {reason}", self.path.display()) }
     }

@@ -1,6 +1,7 @@
 //! Texts that are too long to be shown whole.
 
-/// The first and the last bytes of a text, up to `most` of either and whole characters alone. `None`: the text is no longer than both.
+/// The beginning and the end of a text: at most `most` bytes each, in whole characters. `None`: the text has at most
+/// twice as many bytes.
 pub(crate) fn ends(text: &str, most: usize) -> Option<(&str, &str)> {
     if text.len() <= 2 * most {
         return None;

@@ -11,8 +11,8 @@ use signal_hook::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What is added to a signal's number for the exit code of a process that it has ended, as in a shell: 143 for SIGTERM, 130
-/// for SIGINT.
+/// The exit code of a process that a signal has ended is this and the signal's number, as in a shell: 143 for SIGTERM,
+/// 130 for SIGINT.
 const BY_SIGNAL: i32 = 128;
 
 /// SIGTERM and SIGINT, caught from the moment this exists. The first asks the server to stop. The second, of either, ends the
@@ -31,7 +31,7 @@ impl Signals {
     pub fn catch() -> io::Result<Self> {
         let is_asked = Arc::<AtomicBool>::default();
         for signal in [SIGTERM, SIGINT] {
-            // In this order: a signal sets the flag after it was looked at.
+            // In this order, so that a signal's handler looks at the flag before it sets it.
             flag::register_conditional_shutdown(signal, BY_SIGNAL + signal, Arc::clone(&is_asked))?;
             flag::register(signal, Arc::clone(&is_asked))?;
         }

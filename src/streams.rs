@@ -1,4 +1,5 @@
-//! Standard streams, pipes and devices as they were handed over: a descriptor that somebody made non-blocking is waited for.
+//! Blocking reads and writes of standard streams, pipes and devices, whose descriptors another process may have made
+//! non-blocking.
 
 use std::{
     io::{self, Read, Write},

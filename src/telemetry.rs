@@ -18,8 +18,8 @@ pub(crate) use lines::lost;
 
 use crate::{panics, setting};
 
-/// What is logged of the HTTP/2 library, unless the directives name it: nothing. It warns of frames that are wrong, one by one, and a
-/// client can send a hundred thousand of them in a second: no line of a call would find its place among those.
+/// The directive that silences the HTTP/2 library unless other directives name it. It warns of every wrong frame, and a
+/// client can send a hundred thousand of them in a second, among which the lines of calls would be lost.
 const HTTP2: &str = "h2=off";
 
 /// How log lines look.
@@ -32,7 +32,7 @@ pub enum Format {
     Json,
 }
 
-/// What is logged, and how.
+/// The filter and the format of the log.
 #[derive(Debug)]
 pub struct Config {
     filter: EnvFilter,
@@ -90,7 +90,7 @@ impl Config {
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panics::message(panic.payload());
     let (thread, location) = (thread::current(), panic.location().map(ToString::to_string));
-    // Only where RUST_BACKTRACE asks for one.
+    // `capture` makes a backtrace only if RUST_BACKTRACE asks for one.
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
     tracing::error!(panic = message, location, thread = thread.name(), backtrace, "panicked");
@@ -101,7 +101,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 pub struct Level(reload::Handle<EnvFilter, Registry>);
 
 impl Level {
-    /// Lets through what `directives` say from here on; they are those of [`Config::new`].
+    /// Filters by `directives` from here on; they are those of [`Config::new`].
     ///
     /// # Errors
     /// As [`Config::new`]; nothing changes then.

@@ -13,11 +13,11 @@ use crate::{
     setting::{Error, File},
 };
 
-/// How often the files are looked at. They are small, and their content tells more than their times: Kubernetes changes
-/// a link to a folder.
+/// How often the files are read. They are small, and their content is compared instead of their times, since Kubernetes
+/// changes them by changing a link to a folder.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// What makes a value from what the files contain, in their order.
+/// A function that makes a value from the contents of the files, in the files' order.
 type Parse<T> = fn(&[File], &[Vec<u8>]) -> Result<T, Error>;
 
 /// A value that is made from files, and again when they change.
@@ -64,7 +64,7 @@ impl<T> Reloaded<T> {
     }
 }
 
-/// What looks at files, each for as long as this lives.
+/// The tasks that read files again, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Reloads {
     tasks: JoinSet<()>,
@@ -72,18 +72,18 @@ pub(crate) struct Reloads {
 }
 
 impl Reloads {
-    /// `metrics` say which files have changed and cannot be used.
+    /// `metrics` is told of each change whether the files can be used.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         Self { tasks: JoinSet::new(), metrics }
     }
 
-    /// Must be called on the runtime.
+    /// Starts the task of `reload`. Must be called on the runtime.
     pub(crate) fn watch<T: Send + Sync + 'static>(&mut self, reload: Reload<T>, files: Files) {
         self.tasks.spawn(reload.run(Arc::clone(&self.metrics), files));
     }
 }
 
-/// Looks at the files. What is in them may be secret: there is no `Debug`.
+/// Reads the files again. There is no `Debug`, since their content may be secret.
 pub(crate) struct Reload<T> {
     value: Reloaded<T>,
     files: Vec<File>,
@@ -95,7 +95,7 @@ pub(crate) struct Reload<T> {
 }
 
 impl<T> Reload<T> {
-    /// Looks for changes until it is dropped; `metrics` say under `files` whether the last one could be used.
+    /// Looks for changes until the future is dropped, and tells `metrics` whether the last one could be used.
     async fn run(mut self, metrics: Arc<Metrics>, files: Files) {
         while !self.readers.is_empty() {
             tokio::time::sleep(PERIOD).await;
@@ -105,7 +105,8 @@ impl<T> Reload<T> {
         }
     }
 
-    /// What cannot be used changes nothing, and is said once. Whether a change is used; `None`: there is none.
+    /// Whether a change of the files is used; `None` if there is none. Files that cannot be used change nothing, which
+    /// is logged once.
     async fn look(&mut self, limit: Duration) -> Option<bool> {
         let mut now = Vec::with_capacity(self.readers.len());
         for reader in &mut self.readers {

@@ -1,4 +1,4 @@
-//! The flags that the commands on files have in common, and what they lead to.
+//! The flags that the commands on files have in common, and the files that they open.
 
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ pub(super) struct FileArgs {
     exclude: Vec<String>,
 }
 
-/// What is read, and where the result goes.
+/// The tensors that are read, and the file for the result.
 #[derive(Clone, Debug)]
 pub(super) struct Opened {
     pub(super) contents: Contents,
@@ -53,7 +53,7 @@ pub(super) struct Opened {
 }
 
 impl FileArgs {
-    /// Reads what the file says of its tensors, and finds out where the result may go. `takes`: whether the operation can
+    /// Reads the headers of the input, and checks that the result may be written. `takes`: whether the operation can
     /// take a tensor of so many dimensions.
     pub(super) async fn open(&self, operation: &str, takes: fn(usize) -> bool) -> Result<Opened, Error> {
         let (arguments, operation) = (self.clone(), operation.to_owned());
@@ -101,7 +101,7 @@ impl FileArgs {
 }
 
 impl Opened {
-    /// Opens the file for the result, and tells where each tensor goes.
+    /// Opens the file for the result, and returns the destination of each tensor.
     pub(super) async fn create(&self) -> Result<(Output, Vec<Destination>), Error> {
         let forms = self.contents.tensors.iter().map(Stored::form).collect();
         create(self.target.clone(), forms, self.contents.clone()).await
@@ -115,7 +115,8 @@ impl Opened {
     }
 }
 
-/// Opens a file for tensors of these forms, with the metadata of `contents`, and tells where each goes.
+/// Opens a file for tensors of these forms, with the metadata of `contents`, and returns their
+/// destinations.
 pub(super) async fn create(
     target: Target,
     forms: Vec<Form>,

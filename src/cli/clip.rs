@@ -116,7 +116,7 @@ impl Options {
     }
 }
 
-/// What all calls together say of all gradients.
+/// The results of all calls together, for all gradients.
 #[derive(Clone, Copy, Debug)]
 struct Totals {
     norm: f64,
@@ -191,7 +191,7 @@ impl ClipArgs {
 }
 
 impl Options {
-    /// What is said of all gradients.
+    /// The totals as a line below the table, and in JSON.
     fn totals(&self, Totals { norm, scale, clipped }: Totals) -> (String, Vec<(&'static str, Value)>) {
         let total = number(norm);
         let mut json = vec![("total_norm", json_number(norm))];
@@ -216,7 +216,7 @@ impl Options {
 type Clipped = Result<(Totals, Vec<Comparison>), (run::Failure, Parcel)>;
 
 impl Gradients {
-    /// Clips and writes all gradients; tells of each of them.
+    /// Clips and writes all gradients; returns a comparison for each of them.
     async fn clip(self: &Arc<Self>, options: Options, way: Way, sizes: &[(usize, usize)]) -> Clipped {
         let Way::Pieces { budget, measures } = way else {
             self.progress.phase("clipping");
@@ -246,12 +246,12 @@ impl Gradients {
                 self.send(parcels(false).into_iter().map(|parcel| (parcel, request.clone())).collect(), None).await
             }
             Mode::Value => {
-                // Where the norm was not measured, nothing reports it.
+                // The norm is not measured only if there is no report that would show it.
                 let total = Some(total.unwrap_or(f64::NAN));
                 self.send(parcels(false).into_iter().map(|parcel| (parcel, request.clone())).collect(), total).await
             }
             Mode::NormPerTensor => {
-                // Each tensor by its own norm, as if it were all there is.
+                // A call has one tensor, or a part of one, and clips it by that tensor's own norm.
                 request.mode = pb::ClipMode::Norm.into();
                 let norms = measured.map(|measured| measured.norms).unwrap_or_default();
                 let of = |parcel: Parcel| {
@@ -263,7 +263,7 @@ impl Gradients {
         }
     }
 
-    /// The gradients whose norm is not finite.
+    /// The error that names the gradients whose norm is not finite.
     fn not_finite(&self, measured: &Measured) -> Error {
         let is_finite = |(norm, _): &(&f64, &Stored)| norm.is_finite();
         let tensors = self.tensors.iter().map(|(tensor, _, _)| tensor);

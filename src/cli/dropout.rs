@@ -130,15 +130,16 @@ impl Options {
     fn draws(&self, opened: &Opened, limit: usize) -> Vec<Option<Draws>> {
         let draws = |(Stored { dtype, shape, .. }, computed): (&Stored, &bool)| {
             let dtype = element::computed(*dtype).filter(|_| *computed)?;
-            // Of each element a bit of the mask comes back as well.
+            // The answer also has a bit of the mask for each element, which is at most an eighth of the element's
+            // bytes.
             let channel_axis = self.by_channel().then(|| self.channel_axis.unwrap_or(1));
             Some(Draws::new(shape, dtype.size(), channel_axis, limit / 9 * 8))
         };
         opened.contents.tensors.iter().zip(&opened.computed).map(draws).collect()
     }
 
-    /// Says what does not fit about a tensor that cannot be cut because of it, and is longer than a message: the server would
-    /// only say that it is.
+    /// Refuses a tensor that is longer than a message and cannot be cut, since the arguments do not fit its shape. The
+    /// server would only say that the message is too long.
     fn expect_fit(&self, tensor: &Stored, draws: Option<&Draws>, input: &Path) -> Result<(), Error> {
         if draws.is_none_or(Draws::fit) {
             return Ok(());
@@ -150,7 +151,7 @@ impl Options {
         Error::of_arguments(&violations, input, &[&tensor.name]).map_or(Ok(()), Err)
     }
 
-    /// Whether a tensor of so many dimensions can have its elements dropped: a number by itself has no channels.
+    /// Whether a tensor of so many dimensions can have its elements dropped: one without dimensions has no channels.
     fn takes(&self) -> fn(usize) -> bool {
         if self.by_channel() { |rank| rank > 0 } else { |_| true }
     }
@@ -161,7 +162,7 @@ struct Job {
     tensor: Stored,
     dtype: DType,
     draws: Draws,
-    /// Of its first draw.
+    /// The index of its first draw in the stream.
     offset: u64,
     to: Destination,
     mask: Option<Destination>,
@@ -229,7 +230,7 @@ impl DropoutArgs {
     }
 }
 
-/// What the file of masks holds.
+/// The tensors in the file of masks.
 fn mask_forms(opened: &Opened, draws: &[Option<Draws>]) -> Vec<Form> {
     let form = |(tensor, draws): (&Stored, &Option<Draws>)| {
         let draws = draws.as_ref()?;
@@ -240,7 +241,7 @@ fn mask_forms(opened: &Opened, draws: &[Option<Draws>]) -> Vec<Form> {
 }
 
 impl Job {
-    /// Drops and writes; returns what to tell, and how many elements were kept.
+    /// Drops and writes; returns the comparison, and the number of elements that were kept.
     async fn run(
         self,
         calls: &Calls,
@@ -280,7 +281,7 @@ impl Job {
             kind: kind.into(),
             scaling: scaling.into(),
             return_mask: self.mask.is_some(),
-            // Where there are no channels the server says so.
+            // If the tensor has no such axis, the server refuses it.
             channel_axis: channel_axis.or(of_all),
             input: Some(element::message(self.dtype, &shape, before.clone())),
         };

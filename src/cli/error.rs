@@ -1,4 +1,4 @@
-//! Why a command on files did not work, in words that name the flag or the file.
+//! The errors of commands on files, which name the flag or the file.
 
 use std::{
     error, io,
@@ -12,10 +12,10 @@ use rustls::InvalidMessage;
 use super::{security::Refused, text};
 use crate::server;
 
-/// Why a command on files did not work. No file was written or changed, unless it says so.
+/// The reason why a command on files failed. No file was written or changed, unless it says so.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line asks for what cannot be.
+    /// A flag cannot be used, or not with this value.
     #[error("{flag}: {reason}")]
     Usage {
         /// The flag, as it is written: `--axes`.
@@ -39,15 +39,15 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// Gradients have no finite norm, and an error was asked for then.
-    #[error("the norm of the gradients is not finite: {total}; it is not in {names}")]
+    /// The norm of the gradients is not finite, and `--error-if-nonfinite` is set.
+    #[error("the norm of the gradients is not finite: {total}; the norm of each of these is not: {names}")]
     NotFinite {
         /// The norm of all.
         total: f64,
-        /// Those that have a NaN or an infinity.
+        /// The names of those whose own norm is not finite.
         names: String,
     },
-    /// A server was connected to and has said nothing.
+    /// The connection to a server was made, and the server sent nothing.
     #[error("{url}: cannot connect: the server has said nothing for {waited}")]
     Silent {
         /// The server.
@@ -55,7 +55,7 @@ pub enum Error {
         /// How long it was given.
         waited: humantime::Duration,
     },
-    /// TLS was spoken to, and something else came back.
+    /// The server answered a TLS handshake with something else.
     #[error("{0}: the server speaks plain text there; http:// reaches it")]
     PlainText(client::Error),
     /// There was no `--server`, and a server of the command's own did not start or did not end well.
@@ -85,7 +85,7 @@ impl Error {
         }
     }
 
-    /// A connection that was not made.
+    /// The error of a connection that was not made; `Ok`: a flag of it is wrong.
     pub(super) fn of_connection(error: Result<Refused, client::Error>) -> Self {
         match error {
             Ok(refused) => refused.into(),
@@ -107,8 +107,8 @@ impl Error {
         Self::Tensor { name: name.to_owned(), reason: format!("cannot read: {error}") }
     }
 
-    /// What a call's error means to someone who gave flags and a file. `names` are those of the tensors of `input` that
-    /// the call sent.
+    /// A call's error, with fields of the request replaced by flags and by tensors of the file `input`. `names` are
+    /// those of the tensors that the call sent.
     pub(super) fn of_call(error: client::Error, input: &Path, names: &[&str]) -> Self {
         if let client::Error::NonFiniteNorm { .. } = error {
             return Self::file(input, error);
@@ -120,7 +120,7 @@ impl Error {
         }
     }
 
-    /// As [`of_call`](Self::of_call), of what is wrong with arguments that were not sent.
+    /// As [`of_call`](Self::of_call), for arguments that were checked before they were sent.
     pub(super) fn of_arguments(violations: &Violations, input: &Path, names: &[&str]) -> Option<Self> {
         let Violation { field, reason } = violations.iter().next()?;
         Some(Self::of_field(field, reason, input, names))
@@ -149,7 +149,7 @@ impl From<Refused> for Error {
 pub(super) fn is_plain_text(error: &client::Error) -> bool {
     let mut next: Option<&(dyn error::Error + 'static)> = Some(error);
     while let Some(cause) = next {
-        // An error of input and output tells the source of what it holds, and not what it holds.
+        // The `source` of an `io::Error` is that of the error inside it; `get_ref` is the error inside it.
         let held = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         let tls = held.and_then(|held| held.downcast_ref()).or_else(|| cause.downcast_ref::<rustls::Error>());
         if let Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) = tls {
@@ -160,7 +160,8 @@ pub(super) fn is_plain_text(error: &client::Error) -> bool {
     false
 }
 
-/// All that led to an error, or its own words if nothing did. What repeats what was said is left out.
+/// The messages of all sources of an error, or its own message if it has none. A message that only repeats the end of
+/// the one before is left out.
 pub(super) fn causes(error: &dyn error::Error) -> String {
     let mut next = error.source();
     let mut said: Vec<String> = Vec::new();

@@ -1,6 +1,6 @@
 //! Tensors in files: `.npy`, `.safetensors`, and `.safetensors.index.json` with its shards.
 //!
-//! Reading a file reads what it says of its tensors; their bytes are read when they are needed, in pieces.
+//! Reading a file reads its header alone; the bytes of tensors are read when they are needed, in pieces.
 
 pub(super) mod element;
 mod identity;
@@ -35,7 +35,7 @@ use super::{error::Error, text};
 /// The most dimensions of a tensor: NumPy's limit, PyTorch's, and the service's.
 const MAX_RANK: usize = 64;
 
-/// What `.npy` files begin with.
+/// The first bytes of a `.npy` file.
 const NPY: &[u8] = b"\x93NUMPY";
 
 /// The formats, by their extensions.
@@ -50,7 +50,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// What the extension says; `None`: nothing that is known.
+    /// The format that the extension names; `None`: another extension, or none.
     pub(super) fn of(path: &Path) -> Option<Self> {
         if path.to_str().is_some_and(|path| path.ends_with(shards::EXTENSION)) {
             return Some(Self::Index);
@@ -86,7 +86,7 @@ impl Stored {
         self.source.read(self.offset + at as u64, len)
     }
 
-    /// As [`read`](Self::read), behind what is there.
+    /// As [`read`](Self::read), and appends the bytes to `to`.
     pub(super) fn append(&self, at: usize, len: usize, to: &mut Vec<u8>) -> std::io::Result<()> {
         self.source.append(self.offset + at as u64, len, to)
     }
@@ -101,7 +101,7 @@ impl Stored {
     }
 }
 
-/// What a file says of a tensor.
+/// The description of a tensor in the header of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Form {
     pub(super) name: String,
@@ -111,25 +111,25 @@ pub(super) struct Form {
     pub(super) len: usize,
 }
 
-/// Whether a tensor of this shape could be held if its zeros were ones: NumPy and ndarray refuse others, and so products of
-/// some dimensions are numbers.
+/// Whether memory could hold a tensor of this shape, with 1 in place of each 0. NumPy and ndarray refuse other shapes;
+/// and for such a shape no product of some of its dimensions overflows.
 fn is_an_array(shape: &[usize], size: usize) -> bool {
     let bytes = shape.iter().filter(|&&dim| dim != 0).try_fold(size, |bytes, &dim| bytes.checked_mul(dim));
     bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok())
 }
 
-/// What a file holds.
+/// The tensors and metadata of a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
     pub(super) tensors: Vec<Stored>,
-    /// What a `.safetensors` file says about itself.
+    /// The metadata of a `.safetensors` file.
     pub(super) metadata: Option<HashMap<String, String>>,
-    /// All that was opened, whatever was taken of it.
+    /// All files that were opened, also those of which no tensor is taken.
     pub(super) read: Vec<Read>,
 }
 
 impl Contents {
-    /// Finds out whether what was read is still what is there.
+    /// Refuses files that have changed since they were opened.
     pub(super) fn expect_unchanged(&self) -> Result<(), Error> {
         self.read.iter().try_for_each(Read::expect_unchanged)
     }
@@ -152,11 +152,12 @@ impl Read {
     }
 }
 
-/// Reads what the file that a flag names says of its tensors, and its format. Blocks until a pipe has ended.
+/// Reads the header of the file that a flag names, and returns its tensors and its format. Blocks until a pipe has
+/// ended.
 pub(super) fn read(flag: &str, path: &Path, selection: &Selection<'_>) -> Result<(Contents, Format), Error> {
     let is_standard = path.as_os_str() == STANDARD;
     let known = Format::of(path);
-    // What has no extension has to be opened; but a regular file that has another is not one of ours.
+    // The content of a stream tells its format; but a regular file must have one of the known extensions.
     let is_regular = !is_standard && std::fs::metadata(path).is_ok_and(|file| file.is_file() || file.is_dir());
     if known.is_none() && (is_regular || !is_standard && !path.exists()) && !path.starts_with("/dev") {
         return Err(Format::refuse(flag, path));
@@ -195,7 +196,7 @@ fn told_by(beginning: &[u8]) -> Format {
     if beginning.starts_with(NPY) { Format::Npy } else { Format::Safetensors }
 }
 
-/// Why a stream that begins so is no file of this format, or of none.
+/// Refuses a stream whose first bytes do not begin a file of this format; `None`: of any format.
 fn check(known: Option<Format>, beginning: &Bytes) -> Result<(), String> {
     match known.unwrap_or_else(|| told_by(beginning)) {
         Format::Npy => npy::check(beginning),
@@ -206,7 +207,7 @@ fn check(known: Option<Format>, beginning: &Bytes) -> Result<(), String> {
     .map_err(|reason| explain(&Source::memory(beginning.clone()), reason))
 }
 
-/// A shard of an index.
+/// Reads a shard of an index.
 fn read_safetensors(path: &Path) -> Result<Contents, Error> {
     let known = Some(Format::Safetensors);
     let source = Source::open(path, |bytes| check(known, &bytes)).map_err(|error| Error::file(path, error))?;
@@ -214,7 +215,7 @@ fn read_safetensors(path: &Path) -> Result<Contents, Error> {
     Ok(Contents { read: vec![Read::new(path, &source)], ..contents })
 }
 
-/// Why a file is not what it should be: often only its pointer was fetched.
+/// The reason why a file cannot be read: it is a Git LFS pointer, if it begins as one; else `reason`.
 fn explain(source: &Source, reason: String) -> String {
     const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
     match source.beginning(POINTER.len()) {
@@ -225,10 +226,10 @@ fn explain(source: &Source, reason: String) -> String {
     }
 }
 
-/// The number of elements that are computed with in the bytes of a `.npy` file, or why it is none. Only for `fuzz/`.
+/// The number of elements that are computed with in a `.npy` file of these bytes. Only for `fuzz/`.
 ///
 /// # Errors
-/// What the command line would say of the file.
+/// The reason that the command line would give for refusing the file.
 #[doc(hidden)]
 pub fn count_npy(bytes: &[u8]) -> Result<usize, String> {
     let source = Source::memory(Bytes::copy_from_slice(bytes));
@@ -238,7 +239,7 @@ pub fn count_npy(bytes: &[u8]) -> Result<usize, String> {
 /// As [`count_npy`], of a `.safetensors` file.
 ///
 /// # Errors
-/// What the command line would say of the file.
+/// The reason that the command line would give for refusing the file.
 #[doc(hidden)]
 pub fn count_safetensors(bytes: &[u8]) -> Result<usize, String> {
     let contents = safetensors::read(&Source::memory(Bytes::copy_from_slice(bytes)))?;
@@ -276,7 +277,7 @@ impl TensorPath {
         &self.path
     }
 
-    /// Reads the tensor; and tells what was opened for it.
+    /// Reads the tensor, and returns the files that were opened for it.
     pub(super) fn read(&self, flag: &str) -> Result<(pb::Tensor, Vec<Read>), Error> {
         let Self { path, name } = self;
         let (Contents { tensors, metadata: _, read }, _) = read(flag, path, &Selection { tensor: &[], exclude: &[] })?;

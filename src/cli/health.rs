@@ -50,13 +50,13 @@ pub struct HealthArgs {
     pub security: SecurityArgs,
 }
 
-/// Why a server is not known to serve.
+/// The reason why a server is not known to serve.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A flag for TLS or the token cannot be used, or not with this server.
     #[error(transparent)]
     Usage(#[from] Refused),
-    /// No server answers there, or another than the expected one.
+    /// No server answers there, or not the expected one.
     #[error("{url}: cannot connect: {}", causes(source))]
     Connect {
         /// The server.
@@ -64,12 +64,12 @@ pub enum Error {
         /// What went wrong.
         source: client::Error,
     },
-    /// TLS was spoken to, and something else came back.
+    /// The server answered a TLS handshake with something else.
     #[error("{url}: cannot connect: {}: the server speaks plain text there; http:// reaches it", causes(source))]
     PlainText {
         /// The server.
         url: String,
-        /// What came back.
+        /// The error of the handshake.
         source: client::Error,
     },
     /// The server does not answer in time.
@@ -80,7 +80,7 @@ pub enum Error {
         /// How long it was given.
         timeout: humantime::Duration,
     },
-    /// The server refuses the question: it does not know the service, wants a token, or does not serve health; or the
+    /// The server refuses the request: it does not know the service, wants a token, or does not serve health; or the
     /// connection broke, as it does if the server wants a certificate.
     #[error("{url}: {source}")]
     Call {

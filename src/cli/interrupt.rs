@@ -12,9 +12,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::reload::is_ignored;
 
-/// Added to a signal's number, as shells do, it is the exit code of what the signal has ended.
+/// The exit code of a command that a signal has ended is this and the signal's number, as in a shell.
 const EXIT_SIGNAL: i32 = 128;
-/// Sent to a process that writes more to a file than it may; Linux's number.
+/// The number that Linux gives the signal for a write beyond the limit on a file's size.
 const SIGXFSZ: i32 = 25;
 
 /// How far a command on files has come, for the message if it is interrupted. Clones share the stage.
@@ -58,11 +58,12 @@ impl Stage {
 pub struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
-    /// `None`: the process was started with SIGQUIT ignored, as a script starts what it does not wait for.
+    /// `None`: the process was started with SIGQUIT ignored, as a shell script starts a command in the background.
     quit: Option<Signal>,
     /// `None`: the process was started with SIGHUP ignored, as `nohup` starts it.
     hang_up: Option<Signal>,
-    /// Not waited for: while it is caught, a file that is too large is an error of the write.
+    /// Not waited for: since it is caught, a write beyond the limit on a file's size is an error and does not end the
+    /// process.
     _too_large: Signal,
 }
 

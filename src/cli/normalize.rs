@@ -158,7 +158,7 @@ impl NormalizeArgs {
     pub async fn run(self, stage: Stage) -> Result<(), Error> {
         let Self { files, report: how, server, options, statistics } = self;
         let kind = options.kind.to_possible_value().expect("no kind is hidden");
-        // A number by itself has no axis to pool over.
+        // A tensor without dimensions has no axis to pool over.
         let opened = files.open(kind.get_name(), |rank| rank > 0).await?;
         let statistics = statistics.map(|path| Target::named("--statistics", &path, opened.format)).transpose()?;
         let paths = options.paths();
@@ -168,7 +168,7 @@ impl NormalizeArgs {
             statistics.keep_off_inputs(server.files().chain(read).chain([files.input.as_path()]))?;
             statistics.keep_off_read(&opened.contents.read)?;
             statistics.keep_off_output(&opened.target)?;
-            // Not even for RMS and L2, which have no mean: what a file holds should not depend on the kind.
+            // For RMS and L2 as well, which have no mean: the format of the file should not depend on the kind.
             statistics.expect_tensors(4)?;
         }
         let parameters = {
@@ -240,7 +240,7 @@ impl NormalizeArgs {
     }
 }
 
-/// A tensor cannot be sent, and what helps.
+/// The error of a tensor that is too large for a message, with a remedy.
 fn too_large(files: &FileArgs, tensor: &Stored, TooLarge(needed): TooLarge, reached: &Reached) -> Error {
     let helps = if reached.is_own() {
         "no message of gRPC is as long: pool over fewer axes, or cut the tensor where nothing is pooled".to_owned()
@@ -251,12 +251,13 @@ fn too_large(files: &FileArgs, tensor: &Stored, TooLarge(needed): TooLarge, reac
         )
     };
     let name = text::name(&tensor.name);
-    let reason =
-        format!("tensor '{name}': what is normalized together must be in one message of {needed} bytes; {helps}");
+    let reason = format!(
+        "tensor '{name}': elements that are normalized together must be in one message of {needed} bytes; {helps}"
+    );
     Error::file(&files.input, reason)
 }
 
-/// What a job leads to: what to tell, the axes that were pooled, and the statistics if they are wanted.
+/// The result of a job: the comparison, the axes that were pooled, and the statistics if they are wanted.
 type Outcome = (Comparison, Vec<i32>, Option<Statistics>);
 
 impl Job {

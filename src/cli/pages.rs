@@ -25,7 +25,7 @@ impl CompletionsArgs {
     }
 }
 
-/// The program with the flags of `serve`, which is meant where no command is named.
+/// The program with the flags of `serve`, its default command.
 fn with_default_flags(mut program: Command) -> Command {
     let flags: Vec<Arg> = match program.find_subcommand_mut(SERVE) {
         Some(serve) => serve.get_arguments().cloned().collect(),
@@ -34,7 +34,7 @@ fn with_default_flags(mut program: Command) -> Command {
     program.args(flags)
 }
 
-/// Has bash offer commands where a word has not begun, or not as a flag: the first word could be either.
+/// Changes the script for bash so that it offers only commands for a first word that does not begin as a flag.
 fn commands_first(script: &[u8]) -> Vec<u8> {
     const FIRST_WORD: &str = "            if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then\n";
     const FLAG_OR_COMMAND: &str = "            if [[ ${cur} != -* && ${COMP_CWORD} -eq 1 ]] ; then

@@ -1,5 +1,5 @@
-//! How tensors are cut into what one call takes, so that the results join to the bytes that one call for all would have
-//! given: element by element, channel by channel, or set by set of what is pooled together.
+//! Cuts tensors into pieces, one for each call, so that the results join to the bytes that one call for all would have
+//! given: between elements, between channels, or between sets of elements that are pooled together.
 
 mod boxes;
 mod draws;
@@ -19,10 +19,11 @@ use super::{
     files::{Stored, Writer},
 };
 
-/// What a call carries where that can be chosen: the server computes it in a core's cache while the next is on its way.
+/// The bytes of a piece where they can be chosen: the server computes such a piece in a core's cache while the next one
+/// arrives.
 pub(super) const TARGET: usize = 4 << 20;
 
-/// What a message needs beside elements, with room to spare: options, shapes of 64 dimensions.
+/// The bytes that a message needs beside elements, with room to spare: options, shapes of 64 dimensions.
 pub(super) const OVERHEAD: usize = 2048;
 
 /// Bytes of a tensor: `count` runs of `run` bytes, the first from `start` on, each `stride` behind the one before.
@@ -57,7 +58,7 @@ impl Region {
         Ok(bytes.into())
     }
 
-    /// Writes them to where they are in a tensor that begins at byte `offset` of a file.
+    /// Writes them to their places in a tensor that begins at byte `offset` of a file.
     pub(super) fn write(&self, writer: &Writer, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         let runs = bytes.chunks(self.run.max(1)).take(self.count);
         runs.enumerate()

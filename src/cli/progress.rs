@@ -27,12 +27,13 @@ struct Counts {
 }
 
 impl Progress {
-    /// Nothing is shown.
+    /// A bar that is not shown.
     pub(super) fn none() -> Self {
         Self::on(ProgressDrawTarget::hidden(), 0)
     }
 
-    /// Of so many bytes of tensors, on standard error; nothing is shown if that is no terminal or the work is short.
+    /// A bar for so many bytes of tensors, on standard error. It is not shown if that is no terminal or the work is
+    /// short.
     pub(super) fn of(bytes: u64) -> Self {
         if bytes < LONG_BYTES {
             return Self::none();
@@ -50,7 +51,7 @@ impl Progress {
         Self(Arc::new(Counts { bar, read: AtomicU64::new(0), answered: AtomicU64::new(0) }))
     }
 
-    /// Begins again, with what is done now.
+    /// Starts the bar again, for the next phase of the work.
     pub(super) fn phase(&self, name: &'static str) {
         let Counts { bar, read, answered } = &*self.0;
         read.store(0, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What a command on files says of its work: a table for people, JSON for programs, or nothing.
+//! The report of a command on files: a table for people, JSON for programs, or nothing.
 
 use std::{
     io::{self, Write as _},
@@ -35,23 +35,23 @@ pub(super) struct ReportArgs {
 }
 
 impl ReportArgs {
-    /// Whether anything will be said.
+    /// Whether nothing is printed but errors.
     pub(super) fn is_quiet(self) -> bool {
         self.quiet
     }
 
-    /// What is to be found out of tensors whose changes are reported with `tell`.
+    /// The figures to compute for a report that shows `tell`: none if there is no report.
     pub(super) fn tell(self, tell: Tell) -> Tell {
         if self.quiet { Tell::Nothing } else { tell }
     }
 
-    /// What shows how work on so many bytes goes.
+    /// The progress bar for work on so many bytes.
     pub(super) fn progress(self, bytes: u64) -> Progress {
         if self.quiet { Progress::none() } else { Progress::of(bytes) }
     }
 }
 
-/// What a command tells of itself.
+/// The rows and totals that a command reports.
 #[derive(Debug)]
 pub(super) struct Report {
     /// The column that this command has beside those of all, and its key in JSON.
@@ -73,9 +73,10 @@ struct Tensor {
 
 #[derive(Debug)]
 enum Told {
-    /// It was passed on as it is.
+    /// The tensor was passed on as it is.
     Unchanged(Option<Summary>),
-    /// It was computed with; what this command tells beside: as a cell, and in JSON.
+    /// The tensor was computed with. The last two fields are the value of this command's own column: as a cell, and in
+    /// JSON.
     Compared(Box<Comparison>, String, Value),
 }
 
@@ -97,15 +98,16 @@ impl Report {
         self.tensors.push(Tensor { name: name.clone(), dtype: *dtype, shape: shape.clone(), told });
     }
 
-    /// A line below the table, and what it says in JSON.
+    /// Adds a line below the table, and its content in JSON.
     pub(super) fn total<'a>(&mut self, line: String, totals: impl IntoIterator<Item = (&'a str, Value)>) {
         self.lines.push(line);
         self.totals.extend(totals.into_iter().map(|(key, value)| (key.to_owned(), value)));
     }
 
-    /// Prints it, with the names of what was written: to standard output, or to standard error if that has the result.
+    /// Prints it, with the names of the files that were written: to standard output, or to standard error if standard
+    /// output has the result.
     ///
-    /// This takes as long as the reader does; the caller may stop waiting.
+    /// The write blocks until its reader has read; the caller may drop the future.
     pub(super) async fn print(self, how: ReportArgs, written: &[&Target]) -> Result<(), Error> {
         if how.quiet {
             return Ok(());
@@ -113,11 +115,11 @@ impl Report {
         let paths: Vec<&Path> = written.iter().map(|target| target.path()).collect();
         let text = if how.json { self.json(&paths)? } else { self.table(&paths) };
         if written.iter().any(|target| target.is_standard_output()) {
-            // An error is not reported: the result is in its place.
+            // An error is not reported, since the result was written.
             let _ = on_a_thread(move || Blocking(io::stderr()).write_all(text.as_bytes())).await;
             return Ok(());
         }
-        // A reader of the first lines alone (`| head`) is no error.
+        // A reader that closes the pipe after the first lines (`| head`) is no error.
         match on_a_thread(move || Blocking(io::stdout()).write_all(text.as_bytes())).await {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
             Ok(()) | Err(_) => Ok(()),

@@ -1,4 +1,4 @@
-//! Work on one piece: reading it, comparing it with what came back, and writing that.
+//! Work on one piece: reading it, writing its result, and comparing the two.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ pub(super) struct Destination {
     pub(super) offset: u64,
 }
 
-/// What is told of a tensor.
+/// The figures of a tensor in the report.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Comparison {
     pub(super) before: Summary,
@@ -52,7 +52,7 @@ impl Comparison {
     }
 }
 
-/// What is to be found out while the bytes are there.
+/// The figures to compute while the bytes are in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tell {
     /// Nothing: no report is printed.
@@ -63,7 +63,7 @@ pub(super) enum Tell {
     Changes,
 }
 
-/// Writes the result of a piece, and compares it with what it was.
+/// Writes the result of a piece, and compares it with the piece.
 pub(super) fn write(
     (region, to): (Region, &Destination),
     (dtype, tell): (DType, Tell),
@@ -112,7 +112,8 @@ pub(super) async fn pass_on(
     .await
 }
 
-/// Why a piece has no result: a local error, or that of a call, which is still to be told in the words of the input.
+/// The reason why a piece has no result: an error of the command, or that of a call, which does not name flags and
+/// files yet.
 #[derive(Debug)]
 pub(super) enum Failure {
     Here(Error),
@@ -132,7 +133,7 @@ impl From<client::Error> for Failure {
 }
 
 impl Failure {
-    /// What it means of the file `input`, some tensors of which, with these names, were sent.
+    /// The error, in which tensors of `input` are named. `names`: those of the tensors that were sent.
     pub(super) fn of_input(self, input: &Path, names: &[&str]) -> Error {
         match self {
             Self::Here(error) => error,
@@ -146,7 +147,7 @@ pub(super) fn broken(field: &str, reason: impl Into<String>) -> Failure {
     Failure::Call(client::Error::Protocol { field: field.to_owned(), reason: reason.into() })
 }
 
-/// The bytes of the tensor that answers to one of this type and these bytes.
+/// The bytes of a response's tensor, which must have the type and the length of the one that was sent.
 pub(super) fn answered(field: &str, tensor: Option<pb::Tensor>, dtype: DType, sent: &Bytes) -> Result<Bytes, Failure> {
     let tensor = tensor.ok_or_else(|| broken(field, "is missing"))?;
     if element::from_wire(tensor.dtype) != Some(dtype) {

@@ -11,7 +11,7 @@ use crate::{
     read::{self, READ_TIMEOUT},
 };
 
-/// What these flags are shown under.
+/// The heading of these flags in the help.
 pub(super) const HEADING: &str = "TLS and tokens, to reach a server";
 
 /// Encryption and authentication towards a server. Their variables begin with `EVENKEEL_CLIENT_`, since a container's
@@ -69,7 +69,7 @@ impl SecurityArgs {
     /// The URL of a server that was given as a URL, or as HOST:PORT: then with TLS if a flag for TLS is given.
     ///
     /// # Errors
-    /// It is neither. What is not taken is not passed over: neither a user's name nor a path would reach a server.
+    /// It is neither. A user's name and a path are refused rather than ignored, since neither would reach a server.
     pub(super) fn url(&self, server: &str) -> Result<String, Refused> {
         const TAKEN: &str = "HOST:PORT, http://HOST:PORT, https://HOST:PORT and unix:PATH are taken";
         let refuse =
@@ -81,7 +81,7 @@ impl SecurityArgs {
                 Ok(server.to_owned())
             };
         }
-        // A password that may be in it is not repeated.
+        // The message does not repeat the text, which may have a password.
         if server.contains('@') {
             return refuse(&format!("there is a user in it: {TAKEN}"));
         }
@@ -124,7 +124,7 @@ impl SecurityArgs {
         }
         if let Some(path) = token_file {
             let content = read("--token-file", path).await?;
-            // The server's own file of tokens has one in each line.
+            // The file may be the server's own, which has a token in each line: the first is taken.
             let refused =
                 |reason| Refused { flag: "--token-file".to_owned(), reason: format!("{}: {reason}", path.display()) };
             let tokens = lines(&content).map_err(refused)?;
@@ -134,8 +134,8 @@ impl SecurityArgs {
         Ok(builder.allow_plaintext(*allow_plaintext))
     }
 
-    /// What a client that was given these settings says of them, in the words of the command line; other errors are as
-    /// they were.
+    /// A client's error about one of these settings, with the flag's name in place of the setting's. Other errors are
+    /// returned as they are.
     pub(super) fn explain(&self, error: client::Error) -> Result<Refused, client::Error> {
         let client::Error::Setting { setting, reason } = error else { return Err(error) };
         let (flag, path) = match setting {

@@ -48,10 +48,10 @@ pub(super) fn duration(text: &str) -> Result<humantime::Duration, String> {
     Ok(duration)
 }
 
-/// A server that is there, or will be.
+/// A server that was reached, or the command's own, which is still to be started.
 #[derive(Debug)]
 pub(super) struct Reached {
-    /// `None`: it is the command's own, which is not started yet.
+    /// `None`: it is the command's own.
     client: Option<Client>,
     limit: usize,
     timeout: Option<Duration>,
@@ -65,12 +65,12 @@ pub(super) struct Session {
 }
 
 impl ServerArgs {
-    /// The files that its flags name, whether a server is asked for them or not.
+    /// The files that its flags name, also if there is no `--server` to use them for.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         self.security.files()
     }
 
-    /// Connects to the server that was named, and asks what it takes.
+    /// Connects to the server that was named, and asks for its limit on messages.
     pub(super) async fn reach(&self) -> Result<Reached, Error> {
         let Self { server, timeout, connect_timeout, security } = self;
         let timeout = timeout.map(Duration::from);
@@ -86,7 +86,7 @@ impl ServerArgs {
             let limit = limit(&client).await?;
             Ok::<_, Error>((client, limit))
         };
-        // A connection is there as soon as the system has taken it, whatever the server does.
+        // The server's system accepts the connection, even if the server hangs: only an answer shows that it serves.
         let waited = timeout.map_or(patience, |timeout| timeout.min(patience));
         match tokio::time::timeout(waited, connecting).await {
             Ok(reached) => {
@@ -99,7 +99,8 @@ impl ServerArgs {
     }
 }
 
-/// The longest message that the server takes. One that is too old to know has most likely the default.
+/// The longest message that the server takes. A server that is too old to have GetServerInfo most likely has the
+/// default.
 async fn limit(client: &Client) -> Result<usize, Error> {
     let (channel, request) = client.request(pb::GetServerInfoRequest {});
     match TensorOpsServiceClient::new(channel).get_server_info(request).await {
@@ -109,7 +110,7 @@ async fn limit(client: &Client) -> Result<usize, Error> {
         }
         Err(status) => {
             let error = client.explain(status);
-            // A server that answers with a status speaks gRPC: the calls themselves show what it takes.
+            // A server that answers with a status speaks gRPC: the calls themselves show its limit.
             if matches!(error, client::Error::Status(_)) {
                 Ok(DEFAULT_MAX_MESSAGE_BYTES)
             } else {
@@ -128,17 +129,18 @@ fn builder(limit: usize, timeout: Option<Duration>) -> Builder {
 }
 
 impl Reached {
-    /// The longest message that the server takes or sends, with room for what is beside elements.
+    /// The most bytes of elements in a message that the server takes or sends: its limit without [`OVERHEAD`].
     pub(super) fn limit(&self) -> usize {
         self.limit - OVERHEAD.min(self.limit / 2)
     }
 
-    /// Whether the server takes longer messages if it is told to.
+    /// Whether the server is the command's own, which takes the longest messages of gRPC.
     pub(super) fn is_own(&self) -> bool {
         self.client.is_none()
     }
 
-    /// Ready for calls of at most `largest` bytes of elements.
+    /// A session for calls of at most `largest` bytes of elements; starts the command's own server if there is no
+    /// other.
     pub(super) async fn session(self, largest: usize) -> Result<Session, Error> {
         let Self { client, limit: _, timeout } = self;
         if let Some(client) = client {
@@ -159,7 +161,7 @@ impl Session {
         Calls { client: self.client.clone() }
     }
 
-    /// Hangs up, and stops a server of the command's own.
+    /// Disconnects, and stops a server of the command's own.
     pub(super) async fn close(self) -> Result<(), Error> {
         let Self { client, own } = self;
         drop(client);
@@ -170,7 +172,7 @@ impl Session {
     }
 }
 
-/// Makes calls, and makes them again while the server is busy: one command makes many.
+/// Makes calls, and repeats them while the server is busy, since a command with many calls should not fail for one.
 #[derive(Clone, Debug)]
 pub(super) struct Calls {
     client: Client,
@@ -203,7 +205,7 @@ impl Calls {
     }
 }
 
-/// A request is cheap to clone: its elements are shared.
+/// Repeats a call while the server is busy. `call` clones its request, which is cheap: clones share their elements.
 async fn patiently<T, C: Future<Output = Result<T, client::Error>>>(
     mut call: impl FnMut() -> C,
 ) -> Result<T, client::Error> {

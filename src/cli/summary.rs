@@ -1,26 +1,27 @@
-//! What a table tells of a tensor, gathered from its pieces.
+//! Mean, standard deviation and norm of a tensor for the report, merged from those of its pieces.
 
 use evenkeel_client::{
     DType,
     half::{bf16, f16, slice::HalfFloatSliceExt as _},
 };
 
-/// Elements that are looked at together, twice: they stay in a core's cache.
+/// Elements that are summed together, in several passes: they stay in a core's cache.
 const BLOCK: usize = 4096;
-/// Sums are taken in so many lanes, which the compiler makes vectors of.
+/// Sums are taken in so many lanes, which the compiler vectorizes.
 const LANES: usize = 8;
 
 /// Mean, standard deviation and norm of some elements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Summary {
     count: u64,
-    /// What the sums are measured in: a power of two, 1 but for elements whose squares no float64 holds.
+    /// The unit of the sums: a power of two, which is 1 unless the squares of elements would leave the range of
+    /// float64.
     unit: f64,
     /// In units.
     sum: f64,
-    /// The squares of the distances from the mean, in squares of units.
+    /// The sum of the squared distances from the mean, in squares of units.
     deviations: f64,
-    /// In squares of units.
+    /// The sum of the squares, in squares of units.
     squares: f64,
 }
 
@@ -59,7 +60,7 @@ impl Summary {
         Self { count: values.len() as u64, unit, sum, deviations, squares }
     }
 
-    /// Adds the elements that come after these.
+    /// Adds other elements. The deviations are merged by the formula of Chan, Golub and LeVeque (1979).
     pub(super) fn merge(&mut self, other: &Self) {
         if other.count == 0 {
             return;
@@ -68,7 +69,7 @@ impl Summary {
             *self = *other;
             return;
         }
-        // Zeros are zeros in any unit, and those of a tiny one must not be lost.
+        // Zeros have any unit; the unit of tiny elements is kept, since in units of 1 their squares would vanish.
         let unit = match (self.squares == 0.0, other.squares == 0.0) {
             (true, _) => other.unit,
             (_, true) => self.unit,
@@ -117,7 +118,7 @@ impl Summary {
     }
 }
 
-/// The sum of `term` over the values. A NaN, which `f64::max` would hide, is in it.
+/// The sum of `term` over the values. It keeps a NaN, which `f64::max` drops.
 fn lanes(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
     let mut sums = [0.0; LANES];
     let (whole, rest) = values.as_chunks::<LANES>();
@@ -166,7 +167,7 @@ fn decode<'a>(dtype: DType, bytes: &[u8], values: &'a mut [f64; BLOCK]) -> &'a m
     values
 }
 
-/// How many elements differ; two NaN do not. The bytes are equally many.
+/// The number of elements that differ; two NaN do not. Both have the same number of bytes.
 pub(super) fn changed(dtype: DType, before: &[u8], after: &[u8]) -> u64 {
     let (mut old, mut new) = ([0.0; BLOCK], [0.0; BLOCK]);
     let size = BLOCK * dtype.size();

@@ -8,7 +8,8 @@ use crate::shorten;
 
 /// The most columns of a name: a longer one makes a table or a line unreadable.
 const MAX_NAME: usize = 80;
-/// The most bytes of a name that are escaped to be shown: letters of four bytes with several marks each fill [`MAX_NAME`] columns.
+/// The most bytes of a name that are escaped to be shown: enough to fill [`MAX_NAME`] columns with letters of four
+/// bytes that have several combining marks each.
 const MAX_LOOKED_AT: usize = 4096;
 
 /// Text in which control characters, marks that turn the direction of writing and other invisible ones are escaped as
@@ -42,10 +43,10 @@ fn is_combining(c: char) -> bool {
     text.escape_debug().count() == 2
 }
 
-/// A name out of a file: escaped, and shortened in its middle if it is longer than anybody reads.
+/// A name out of a file: escaped, and shortened in its middle if it is too long to be read.
 pub(super) fn name(name: &str) -> String {
     let half = (MAX_NAME - 1) / 2;
-    // Of a name of megabytes the middle is not even looked at.
+    // The middle of a name of megabytes is not escaped first, which would take long.
     let (beginning, end) = shorten::ends(name, MAX_LOOKED_AT / 2).unwrap_or((name, name));
     let (beginning, end) = (escape(beginning, |_| false), escape(end, |_| false));
     if name.len() <= MAX_LOOKED_AT && beginning.width() <= MAX_NAME {
@@ -73,7 +74,8 @@ pub(super) fn path(path: &Path) -> String {
     escape(&path.to_string_lossy(), |_| false)
 }
 
-/// A message for standard error. Its lines stay lines; a backslash is one that something before has written.
+/// A message for standard error. Its lines stay lines, and a backslash stays, since names in the message are escaped
+/// already.
 pub fn message(text: &str) -> String {
     escape(text, |c| c == '\n' || c == '\\')
 }

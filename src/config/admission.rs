@@ -1,16 +1,16 @@
-//! How much work the server takes at the same time.
+//! The bounds on the work that the server takes at the same time.
 
 use clap::Args;
 
 use super::Error;
 
-/// The most bytes in flight unless told otherwise: 1 GiB, or room for two calls with the largest messages.
+/// The default for the most bytes in flight: 1 GiB, or room for two calls with the largest messages.
 pub const DEFAULT_MAX_BYTES_IN_FLIGHT: usize = 1 << 30;
-/// The most calls that wait for a thread unless told otherwise.
+/// The default for the most calls that wait for a thread.
 pub const DEFAULT_MAX_QUEUED: usize = 1024;
 /// A call holds its request and an answer of the same length.
 pub(crate) const HELD_PER_REQUEST_BYTE: usize = 2;
-/// So many times the largest message is the least default: two calls with it, and what is left free for small ones.
+/// The default is at least so many times the largest message: two calls with it, and the reserve for small ones.
 const LEAST_OF_LARGEST: usize = 2 * HELD_PER_REQUEST_BYTE + 1;
 
 /// The bounds on work.

@@ -12,7 +12,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// What `grpc-encoding` says.
+    /// The value of `grpc-encoding`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",

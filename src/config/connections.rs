@@ -1,4 +1,4 @@
-//! How many connections there may be, and how long one may keep the server waiting.
+//! The bounds on connections: how many there may be, and how long each may keep the server waiting.
 
 use std::time::Duration;
 
@@ -6,25 +6,25 @@ use clap::Args;
 
 use super::Error;
 
-/// The most connections at the same time unless told otherwise.
+/// The default for the most connections at the same time.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 1024;
-/// The most connections of one address unless told otherwise: a quarter of all, so that nobody can take every one.
+/// The default for the most connections of one address: a quarter of all, so that one client cannot take every one.
 pub const DEFAULT_MAX_CONNECTIONS_PER_PEER: usize = 256;
-/// How long a connection may take to begin to speak HTTP/2 unless told otherwise.
+/// The default for the time that a connection may take to begin to speak HTTP/2.
 pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection without calls is kept unless told otherwise.
+/// The default for the time that a connection without calls is kept.
 pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-/// How long a call waits for its client unless told otherwise.
+/// The default for the time that a call waits for its client.
 pub const DEFAULT_BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a connection may be silent before it is asked whether its client lives, unless told otherwise.
+/// The default for the time that a connection may be silent before it is pinged.
 pub const DEFAULT_KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
-/// How long a client has to say that it lives, unless told otherwise.
+/// The default for the time that the answer to a ping may take.
 pub const DEFAULT_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Connections are of any age unless told otherwise.
+/// The default for the age that a connection may reach: any.
 pub const DEFAULT_MAX_CONNECTION_AGE: Duration = Duration::ZERO;
-/// How long the calls of a connection that is too old have unless told otherwise.
+/// The default for the time that the calls of a connection that is too old have to end.
 pub const DEFAULT_MAX_CONNECTION_AGE_GRACE: Duration = Duration::from_secs(60);
-/// Longer is taken for a slip of the keyboard.
+/// The longest duration of a setting; a longer one is taken for a typing error.
 pub const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The bounds on connections.
@@ -101,7 +101,7 @@ impl ConnectionConfig {
     }
 }
 
-/// Refuses what is longer than any duration may be.
+/// Refuses a duration above [`MAX_DURATION`].
 pub(super) fn check_longest(key: &'static str, value: Duration) -> Result<(), Error> {
     if value > MAX_DURATION {
         return Err(Error { key, reason: format!("{value:?} is more than 365 days") });

@@ -1,5 +1,5 @@
-//! How environment variables become values of flags: an empty one is as one that is not set, a switch takes the usual words
-//! for yes and no, and an error of a value says which variable it is from.
+//! How environment variables become values of flags: an empty variable counts as not set, a switch takes the usual
+//! words for yes and no, and an error of a value names the variable that has it.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-/// The same command, which reads its variables like this.
+/// The same command, which reads its variables by these rules.
 pub(super) fn read_by(command: Command) -> Command {
     let command = command.mut_args(|flag| {
         let flag = match value(&flag) {

@@ -13,7 +13,7 @@ use crate::{
     shorten,
 };
 
-/// Why a configuration file cannot be used. Every message names the file, and the key if it is one that is wrong.
+/// The reason why a configuration file cannot be used. Every message names the file, and the key if one is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read.
@@ -54,7 +54,8 @@ pub enum Error {
     },
 }
 
-/// A line of an error that repeats words of the file: escaped, and without its middle if it is longer than anybody reads.
+/// A line of an error that repeats words of the file: escaped, and without its middle if it is too long to
+/// be read.
 fn brief(line: &str) -> String {
     const HALF: usize = 200;
     let line = shorten::ends(line, HALF).map_or(line.to_owned(), |(beginning, end)| format!("{beginning}…{end}"));
@@ -81,7 +82,7 @@ impl File {
         Ok(Self { path: path.to_owned(), table })
     }
 
-    /// What the file sets.
+    /// The keys that the file sets.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.table.keys().map(String::as_str)
     }

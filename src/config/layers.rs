@@ -1,7 +1,7 @@
 //! Settings by flag, environment variable, file and default, in this order.
 //!
 //! The file's keys are the flags' own names, and its values become flags before the command line is parsed: a flag that is
-//! added can be set in a file, is checked in one place, and is shown by `evenkeel config`, with nothing more to be done.
+//! added can be set in a file, is checked in one place, and is shown by `evenkeel config`, without further code.
 
 use std::{
     ffi::OsString,
@@ -47,18 +47,19 @@ struct Setting {
     hidden: bool,
 }
 
-/// The settings in effect, and where each comes from; their text is a configuration file that says the same.
+/// The settings in effect, and where each comes from; their text is a configuration file with the same
+/// settings.
 #[derive(Clone, Debug, Default)]
 pub struct Effective {
     settings: Vec<Setting>,
-    /// What the file was checked with; `None`: there is no file.
+    /// The command whose flags checked the file; `None`: there is no file.
     command: Option<Command>,
 }
 
 /// Parses the arguments, the first of which is the program's name and the second the command's, after the file that they
 /// name has been added to them.
 pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(ArgMatches, Effective), clap::Error> {
-    // `command` itself still tells which variable is whose, also of those that are empty.
+    // `command` itself keeps the variables of all flags, also those that are empty.
     let reading = environment::read_by(command.clone());
     let explain = |error| {
         // Flags have no text before the command is built.
@@ -80,7 +81,7 @@ pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(
     let file = File::read(path).map_err(usage)?;
     let mut from_file = Vec::new();
     for (flag, values) in checked(&file, &reading, serve).map_err(usage)? {
-        // Another command's flag of the same name may mean something else: it has another variable then.
+        // A flag of another command with the same name may mean something else; then its variable is another one.
         let is_same = |other: &&Arg| other.get_long() == flag.get_long() && other.get_env() == flag.get_env();
         let Some(flag) = settings(flags).find(is_same) else { continue };
         if !is_given(of_command, flag) {
@@ -98,13 +99,13 @@ pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(
     Ok((all, effective))
 }
 
-/// Whether `serve` was asked to log JSON, though its arguments may be wrong: by a flag, a variable or the file.
+/// Whether a flag, a variable or the file asks `serve` to log JSON, even if other arguments are wrong.
 pub(crate) fn logs_json(command: &Command, arguments: &[OsString]) -> bool {
     let Some(serve) = command.find_subcommand(SERVE).filter(|_| arguments.get(1).is_some_and(|name| name == SERVE))
     else {
         return false;
     };
-    // clap stops at the first argument that is wrong.
+    // The arguments are searched here, since clap stops at the first one that is wrong.
     let given = |key: &str| {
         let flag = OsString::from(format!("--{key}"));
         let joined = format!("--{key}=");
@@ -124,21 +125,23 @@ pub(crate) fn logs_json(command: &Command, arguments: &[OsString]) -> bool {
     format.is_some_and(|format| format == "json")
 }
 
-/// The settings of a file, each with the flag that it is and what follows it on a command line. `serve` is a part of `reading`.
+/// The settings of a file, each with its flag and with the arguments that set it on a command line. `serve` is a
+/// subcommand of `reading`.
 ///
 /// # Errors
 /// A key that is no setting, or a value that its flag does not take.
 fn checked<'a>(file: &File, reading: &Command, serve: &'a Command) -> Result<Vec<(&'a Arg, Vec<String>)>, file::Error> {
     let check = |key| {
         let Some(flag) = settings(serve).find(|flag| flag.get_long() == Some(key)) else {
-            // Most likely it was written as the variable is.
+            // The likeliest mistake is a key that is written as the variable.
             let dashed = key.replace('_', "-").to_lowercase();
             let meant = settings(serve).filter_map(Arg::get_long).find(|known| *known == dashed);
             let known = meant.or(settings(serve).find_map(Arg::get_long)).unwrap_or_default();
             return Err(file.unknown(key, known));
         };
         let values = file.flags(key, flag)?;
-        // By itself, so that an error can only be the file's: also of a value that does not count.
+        // Each key is checked by itself, so that an error can only be the file's, also where a flag overrides the
+        // value.
         let alone = [OsString::from(reading.get_name()), SERVE.into()].into_iter().chain(values.iter().map(Into::into));
         match reading.clone().try_get_matches_from(alone) {
             Ok(_) => Ok((flag, values)),
@@ -155,7 +158,7 @@ fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
         .filter(|flag| flag.get_long().is_some() && !["help", CONFIG].contains(&flag.get_id().as_str()))
 }
 
-/// Whether the command line or the environment sets it.
+/// Whether the command line or the environment sets the flag.
 fn is_given(matches: &ArgMatches, flag: &Arg) -> bool {
     matches!(matches.value_source(flag.get_id().as_str()), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
 }
@@ -172,7 +175,7 @@ fn usage(error: file::Error) -> clap::Error {
 }
 
 impl Effective {
-    /// `given`: without the file; `all`: with it.
+    /// `given`: the values without those of the file; `all`: with those.
     fn new(command: &Command, given: &ArgMatches, all: &ArgMatches, file: Option<(&Path, &File)>) -> Self {
         let settings = settings(command).map(|flag| {
             let (id, key) = (flag.get_id().as_str(), flag.get_long().unwrap_or_default());
@@ -195,10 +198,10 @@ impl Effective {
         setting.map_or(Source::Default, |setting| setting.source.clone())
     }
 
-    /// Reads a key again from the file that set it, or that could have: as text, or the default if the file has none.
+    /// Reads the text of a key from the file again; the default if the file does not set the key.
     ///
     /// # Errors
-    /// If the file cannot be read, has no text there, or would be refused at the start for anything else.
+    /// If the file cannot be read, the key's value is no text, or the file would be refused at the start of the server.
     pub fn read_again(&self, path: &Path, key: &str, default: &str) -> Result<String, file::Error> {
         let file = File::read(path)?;
         let serve = self.command.as_ref().and_then(|command| Some((command, command.find_subcommand(SERVE)?)));
@@ -217,7 +220,7 @@ impl Effective {
     }
 }
 
-/// The value as TOML has it; it becomes the same flag again.
+/// The value in TOML; read from a file, it becomes the same flag again.
 fn value(flag: &Arg, matches: &ArgMatches) -> Option<Value> {
     let id = flag.get_id().as_str();
     if matches!(flag.get_action(), ArgAction::SetTrue) {

@@ -53,7 +53,7 @@ pub struct OtlpConfig {
 }
 
 impl OtlpConfig {
-    /// What OpenTelemetry's own variables say, where nothing else does.
+    /// Takes settings that are not set from OpenTelemetry's own variables.
     ///
     /// # Errors
     /// As [`validate`](Self::validate), with the variable's name where the value is from one.
@@ -72,7 +72,7 @@ impl OtlpConfig {
             if self.ca.is_none() {
                 take(&mut self.ca, "otlp-ca", "OTEL_EXPORTER_OTLP_CERTIFICATE");
             }
-            // A pair comes from one place.
+            // A certificate and its key come from the same source.
             if self.cert.is_none() && self.key.is_none() {
                 take(&mut self.cert, "otlp-cert", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE");
                 take(&mut self.key, "otlp-key", "OTEL_EXPORTER_OTLP_CLIENT_KEY");
@@ -84,18 +84,18 @@ impl OtlpConfig {
         Ok(self)
     }
 
-    /// The setting by where its value is from: a variable of OpenTelemetry's, or else the flag `key`.
+    /// The name of the setting's source: a variable of OpenTelemetry's, or else the flag `key`.
     pub(crate) fn named(&self, key: &'static str) -> &'static str {
         self.variables.iter().find_map(|&(flag, variable)| (flag == key).then_some(variable)).unwrap_or(key)
     }
 
-    /// Whether what is sent is encrypted.
+    /// Whether the connection to the collector is encrypted.
     pub(crate) fn is_https(&self) -> bool {
         let uri = self.endpoint.as_ref().and_then(|endpoint| endpoint.parse::<Uri>().ok());
         uri.is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS))
     }
 
-    /// Checks the settings, but for what is in the files.
+    /// Checks the settings, but not the content of the files.
     ///
     /// # Errors
     /// The first that cannot be used, by name.
@@ -110,7 +110,8 @@ impl OtlpConfig {
             };
         };
         let uri = endpoint.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
-        // A password there would be sent nowhere, and be shown by `evenkeel config`: it is not repeated here, either.
+        // A password in the URL would not be sent, and `evenkeel config` would show it. The error does not repeat it,
+        // either.
         if endpoint.contains('@') {
             return error(
                 "otlp-endpoint",

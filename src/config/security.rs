@@ -8,7 +8,7 @@ use evenkeel_proto::Method;
 use super::Error;
 use crate::address::Address;
 
-/// What needs no token unless told otherwise: health, which load balancers and orchestrators ask for.
+/// The default for the methods that need no token: health, which load balancers and orchestrators ask for.
 pub const DEFAULT_AUTH_OPEN_METHODS: &str = Method::HealthCheck.service_path();
 
 /// Encryption and authentication. The files are read again when they change.
@@ -42,7 +42,7 @@ impl Default for SecurityConfig {
 }
 
 impl SecurityConfig {
-    /// Checks the settings, but for what is in the files.
+    /// Checks the settings, but not the content of the files.
     ///
     /// # Errors
     /// The first that cannot be used, by name.

@@ -1,4 +1,4 @@
-//! What is in range, and how an error names its setting.
+//! The ranges of settings, and the setting that an error names.
 
 use super::*;
 

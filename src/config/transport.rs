@@ -4,26 +4,26 @@ use clap::Args;
 
 use super::Error;
 
-/// The largest HTTP/2 frame that is taken, in bytes, unless told otherwise: 1 MiB. With the protocol's 16 KiB a tensor of
+/// The default for the largest HTTP/2 frame that is taken, in bytes: 1 MiB. With the protocol's 16 KiB a tensor of
 /// 4 MiB is 256 frames, each with its own bookkeeping and copy.
 pub const DEFAULT_MAX_FRAME_BYTES: u32 = 1 << 20;
 /// The protocol's smallest limit on a frame.
 pub const MIN_MAX_FRAME_BYTES: u32 = 1 << 14;
 /// The protocol's largest limit on a frame.
 pub const MAX_MAX_FRAME_BYTES: u32 = (1 << 24) - 1;
-/// What a client may send on one stream before the server has read it, in bytes, unless told otherwise: 4 MiB, a few
-/// frames. On loopback it makes no difference; over a network a client waits whenever it is below bandwidth times delay,
-/// here 1.6 Gbit/s at 20 ms.
+/// The default for the bytes that a client may send on one stream before the server has read them: 4 MiB, a few frames.
+/// On loopback the window makes no difference. Over a network a client waits if the window is below bandwidth times
+/// delay: 4 MiB suffice for 1.6 Gbit/s at 20 ms.
 pub const DEFAULT_STREAM_WINDOW_BYTES: u32 = 4 << 20;
-/// The same for all streams of a connection together, unless told otherwise: 16 MiB. It bounds what one connection can
+/// The same default for all streams of a connection together: 16 MiB. It bounds what one connection can
 /// make the server hold unread.
 pub const DEFAULT_CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// The window that every HTTP/2 connection begins with; it cannot be made smaller.
 pub const MIN_WINDOW_BYTES: u32 = (1 << 16) - 1;
 /// The protocol's largest window.
 pub const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;
-/// Calls at the same time on one connection, unless told otherwise; more wait in the client. The protocol's advice is not
-/// to go below 100.
+/// The default for the calls at the same time on one connection; more wait in the client. RFC 9113 recommends no less
+/// than 100.
 pub const DEFAULT_MAX_STREAMS_PER_CONNECTION: u32 = 256;
 
 /// The settings of every connection.
@@ -73,7 +73,7 @@ impl Default for Transport {
 }
 
 impl Transport {
-    /// Checks that HTTP/2 has such settings.
+    /// Checks that HTTP/2 allows these settings.
     ///
     /// # Errors
     /// The first setting that is out of range, by name.

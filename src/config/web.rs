@@ -1,11 +1,11 @@
-//! Calls from browsers: gRPC-Web, and whose pages may call.
+//! Calls from browsers: gRPC-Web, and the origins whose pages may call.
 
 use clap::Args;
 use tonic::codegen::http::{HeaderValue, Uri};
 
 use super::Error;
 
-/// What stands for every origin.
+/// The value that stands for every origin.
 pub const ANY_ORIGIN: &str = "*";
 
 /// Calls from browsers.
@@ -44,7 +44,7 @@ impl WebConfig {
     }
 }
 
-/// Whether a browser could send this as an `Origin`: it compares letter by letter.
+/// Whether a browser could send this text as an `Origin`, which is compared letter by letter.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else { return false };
     let is_whole = text.parse::<Uri>().is_ok_and(|uri| {

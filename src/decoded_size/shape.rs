@@ -1,19 +1,20 @@
-//! What the contract's messages have that becomes more in memory than its bytes on the wire.
+//! The fields of the contract's messages that take more memory than their bytes on the wire.
 
 use crate::grpc::Method;
 
-/// A tensor or a partial in a list, with its result and what the allocator adds.
+/// The bytes of memory for a tensor or a partial in a list, with its result and the allocator's overhead.
 pub(super) const PER_MESSAGE: usize = 512;
-/// The statistics of a set: as decoded, in a list that doubles; as they are computed with; and the sums' memory of their own.
+/// The bytes of memory for the statistics of a set: decoded, in a list that doubles when it is full; in the form that
+/// is computed with; and the memory that its sums allocate.
 pub(super) const PER_SET: usize = 1024;
 
 /// A set of field numbers below 32.
 type Fields = u32;
 
-/// What is to be counted of a message, by the numbers of its fields.
+/// The fields of a message that are counted, by their numbers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// Messages: what each of them counts itself, and what is in it.
+    /// Messages: the number of the field, the bytes that each message counts by itself, and its own shape.
     pub(super) messages: &'static [(u32, usize, &'static Shape)],
     /// Lists of dimensions or axes.
     pub(super) numbers: Fields,
@@ -23,7 +24,7 @@ pub(super) struct Shape {
     pub(super) texts: Fields,
 }
 
-/// Nothing in it is counted: all its fields are single numbers, or bytes that stay where they are.
+/// A message without counted fields: all of them are single numbers, or bytes that are not copied.
 pub(super) static PLAIN: Shape = Shape { messages: &[], numbers: 0, floats: 0, texts: 0 };
 
 static TENSOR: Shape = Shape { numbers: bit(3), floats: bit(14), texts: bit(1), ..PLAIN };
@@ -54,11 +55,11 @@ static MEASURE_STATISTICS: Shape = Shape {
     ..PLAIN
 };
 
-/// How deep messages that are counted lie in each other: the statistics in a header.
+/// The depth of counted messages inside a request. The deepest are the statistics in a header.
 pub(super) const MOST_LEVELS: usize = 3;
 
 impl Shape {
-    /// Of a method's request.
+    /// The shape of a method's request.
     pub(super) fn of(method: Method) -> &'static Self {
         match method {
             Method::Normalize => &NORMALIZE,
@@ -75,7 +76,8 @@ impl Shape {
         }
     }
 
-    /// The message that a field is: what it counts, and what is in it.
+    /// The message in a field: the bytes that it counts by itself, and its shape; `None`: the field is not one that is
+    /// counted.
     pub(super) fn message(&self, field: u64) -> Option<(usize, &'static Self)> {
         let found = self.messages.iter().find(|&&(number, ..)| u64::from(number) == field);
         found.map(|&(_, counts, shape)| (counts, shape))

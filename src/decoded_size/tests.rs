@@ -1,4 +1,4 @@
-//! What is counted, and that it is never less than what prost makes of the same bytes.
+//! The counts of messages, which are never below the memory that prost takes for the same bytes.
 
 use evenkeel_proto::v1 as pb;
 use proptest::{collection, prelude::*};
@@ -45,7 +45,7 @@ fn tensors_and_lists_are_counted_and_what_they_hold_is_not() {
     }
 }
 
-/// Sets in statistics, alone, in a request, and in a header of a stream, which they lie deepest in.
+/// Sets in statistics by themselves, in a request, and in the header of a stream, where they are nested deepest.
 #[test]
 fn sets_count_wherever_they_are() {
     let sets = vec![pb::SetStatistics::default(); 300];
@@ -94,7 +94,7 @@ fn numbers_that_are_not_packed_are_counted_as_those_that_are() {
     }
 }
 
-/// A byte of 0x80 ends no number, and a number has up to ten bytes: a negative axis has as many.
+/// A byte of 0x80 and above does not end a number, and a number has up to ten bytes, as a negative axis has.
 #[test]
 fn numbers_of_any_length_are_read_to_their_end() {
     let named = pb::Tensor { name: "x".repeat(128), ..Default::default() };
@@ -111,18 +111,18 @@ fn numbers_of_any_length_are_read_to_their_end() {
 }
 
 #[test]
-fn a_message_is_above_a_size_if_its_parts_are() {
+fn a_message_takes_long_a_size_if_its_parts_are() {
     let bytes = 2_000 * PER_MESSAGE;
     let takes_long = |message: &[u8]| takes_long(Method::ClipGradients, message, bytes);
     let tensors = b"\x7A\x00".repeat(FREE / PER_MESSAGE + 2_000);
     assert!(!takes_long(&tensors));
     assert!(takes_long(&[&tensors[..], b"\x7A\x00"].concat()));
-    // As many bytes, of which hardly any become more.
+    // A message of as many bytes, nearly all of them elements that take no further memory.
     let one = pb::ClipGradientsRequest { gradients: vec![tensor(20_000)], ..Default::default() };
     assert!(!takes_long(&one.encode_to_vec()));
 }
 
-/// A field's bytes behind their length.
+/// A field's bytes, after their length.
 fn prefixed(bytes: &[u8]) -> Vec<u8> {
     let mut field = Vec::new();
     prost::encoding::encode_varint(bytes.len() as u64, &mut field);
@@ -148,7 +148,7 @@ fn what_prost_gives_up_at_is_followed_no_further() {
     }
 }
 
-/// Nor is there room to be taken from others by announcing it.
+/// A client cannot take room from others by announcing a long list.
 #[test]
 fn what_is_announced_and_does_not_come_costs_nothing() {
     // A shape, axes and numbers of 2^28 bytes each, of which three come.
@@ -160,7 +160,7 @@ fn what_is_announced_and_does_not_come_costs_nothing() {
     }
 }
 
-/// Fields that become nothing take time all the same: those that nobody knows, groups, numbers and texts that come again.
+/// Fields that take no memory still take time: unknown ones, groups, and numbers and texts that are repeated.
 #[test]
 fn many_fields_are_much_whatever_they_are() {
     // Also in messages that lie in each other: statistics in a header.
@@ -199,7 +199,7 @@ fn what_every_call_may_have_costs_nothing() {
     assert_eq!(parts.bytes(), PER_MESSAGE);
 }
 
-/// A field that nobody knows is skipped, whatever is in it: what follows it counts as if it was not there.
+/// An unknown field is skipped, whatever its content: the fields after it count as if it was not there.
 #[test]
 fn what_is_unknown_hides_nothing() {
     let tensors = b"\x7A\x00".repeat(1000);
@@ -289,10 +289,10 @@ fn varint(number: u64) -> Vec<u8> {
     bytes
 }
 
-/// What is counted, at least, for a tensor that prost has made.
+/// The least count for a tensor that prost has decoded.
 fn least(tensor: &pb::Tensor) -> usize {
     if *tensor == pb::Tensor::default() {
-        // It is there before prost looks at the type of its field.
+        // prost makes the tensor before it checks the wire type of its field, so it may be there without being counted.
         return 0;
     }
     let pb::Tensor { name, dtype: _, shape, float_data, data: _ } = tensor;
@@ -302,7 +302,8 @@ fn least(tensor: &pb::Tensor) -> usize {
 /// As [`least`].
 fn least_of_statistics(statistics: &pb::StatisticsPartial) -> usize {
     let pb::StatisticsPartial { kind: _, shape, sets } = statistics;
-    // The last one may be there before prost looks at the type of its field.
+    // prost makes a set before it checks the wire type of its field, so the last one may be there without being
+    // counted.
     let last_is_empty = sets.last().is_some_and(|set| *set == pb::SetStatistics::default());
     shape.len() * PER_NUMBER + (sets.len() - usize::from(last_is_empty)) * PER_SET
 }
@@ -312,8 +313,8 @@ const ONE_NUMBER: usize = 4 * PER_FLOAT_BYTE;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
-    /// What prost has made of a message when it gives up stays in what it merges into. Of a list that ends within a number it
-    /// reads that number to its end, which is not announced: that many bytes may be left out, once.
+    /// The target of a merge keeps all that prost has decoded before an error. If a list ends within a number, prost
+    /// reads that number to its end, beyond the announced length: so many bytes may be missing from the count, once.
     #[test]
     fn nothing_that_prost_makes_is_left_out(bytes in nearly_requests(), cut in 1..9_usize) {
         let mut clip = pb::ClipGradientsRequest::default();
@@ -336,7 +337,7 @@ proptest! {
         prop_assert!(counted_of(Method::NormalizeBackward, &bytes, cut) + ONE_NUMBER >= made, "{backward:?}");
     }
 
-    /// The same of messages that lie deeper.
+    /// The same for messages that are nested deeper.
     #[test]
     fn nothing_that_lies_deep_is_left_out(bytes in nearly_requests(), field in 1..3_u8, off in -3..4_i64, cut in 1..9_usize) {
         let length = (bytes.len() as u64).saturating_add_signed(off);

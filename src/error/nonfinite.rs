@@ -11,7 +11,7 @@ use super::words;
 pub(crate) struct NonFiniteNorm {
     total_norm: f64,
     elements: NonFinite,
-    /// Of the gradients in `elements.first`, in that order; empty where a gradient has none.
+    /// The names of the gradients in `elements.first`, in that order; empty for a gradient without a name.
     names: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Every error, and what its client is told.
+//! Every error, and the status that its client gets.
 
 use std::collections::BTreeSet;
 
@@ -196,7 +196,7 @@ fn gradients_that_are_not_finite_are_named() {
     assert_eq!(*metadata, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
 }
 
-/// As many as are kept, if their names are as long as usual.
+/// All gradients that the error keeps are named, if their names have a usual length.
 #[test]
 fn sixteen_gradients_are_named_in_words() {
     let elements = kernels::NonFinite { nan: 16, infinite: 0, gradients: 16, first: (100..116).collect() };

@@ -1,7 +1,7 @@
 //! Running work on the thread that asks for it.
 //!
-//! The kernels are written with Rayon's parallel iterators, which look for threads wherever they are called. Here they
-//! find one: each thread that computes inline becomes the only member of a pool of its own.
+//! The kernels use Rayon's parallel iterators, which run on the pool of the thread that calls them. Each thread that
+//! computes inline becomes the only member of a pool of its own.
 
 use std::{cell::OnceCell, mem::ManuallyDrop};
 

@@ -21,9 +21,9 @@ pub(crate) struct Pieces {
     work: InPieces,
     progress: Progress,
     _waiting: Waiting,
-    /// A piece has gone to the pool, which was not full.
+    /// Whether a piece was let into the pool's queue.
     is_admitted: bool,
-    /// For how long no other call had a turn.
+    /// The time since the thread last let other calls have a turn.
     held: Duration,
 }
 

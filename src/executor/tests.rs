@@ -1,4 +1,4 @@
-//! What becomes of jobs.
+//! The results of jobs, and jobs that panic, wait, are abandoned or stopped.
 
 use std::{
     pin::Pin,
@@ -95,7 +95,7 @@ async fn no_more_jobs_wait_than_may() {
     assert!(poll_once(&mut waits).is_none());
     assert_eq!(executor.run(call(), LONG, |_| Ok(8)).await, Err(Error::Overloaded { scarce: Scarce::Places }));
     assert_eq!(counters.refused_for_queue.get(), 1);
-    // What needs no thread of the pool is done.
+    // A job that needs no thread of the pool still runs.
     assert_eq!(executor.run(call(), Duration::ZERO, |_| Ok(9)).await, Ok(9));
     drop(release);
     assert_eq!(waits.await, Ok(7));

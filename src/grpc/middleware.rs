@@ -1,4 +1,4 @@
-//! A layer is one function: the rest of tower's traits is the same for every layer, and is written here once.
+//! Layers of gRPC: each implements one function, and the rest of tower's traits, which is the same for all, is here.
 
 use std::{
     convert::Infallible,
@@ -18,9 +18,9 @@ pub(crate) trait GrpcService: Service<Request<Body>, Response = Response<Body>, 
 
 impl<S> GrpcService for S where S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> {}
 
-/// What a layer does with a request.
+/// The function of a layer.
 pub(crate) trait Middleware<S> {
-    /// Answers a request, or has `inner` answer it, which is ready.
+    /// Answers a request, or passes it on to `inner`, which is ready for it.
     fn call(&self, request: Request<Body>, inner: &mut S) -> BoxedResponse;
 }
 

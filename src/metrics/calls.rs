@@ -1,4 +1,4 @@
-//! Calls, whoever answers them: what `grpc_server_*` says.
+//! The calls of each method, from the tensor service or another one: the metrics `grpc_server_*`.
 
 use std::array;
 

@@ -30,7 +30,7 @@ const BOUNDS: [u64; 19] = [
     10_000_000_000,
 ];
 
-/// How often which durations were seen. To see one takes two additions.
+/// The counts of durations, and their sum. Adding a duration takes two atomic additions.
 #[derive(Debug)]
 pub(crate) struct Histogram {
     buckets: [AtomicU64; BOUNDS.len() + 1],

@@ -1,10 +1,10 @@
-//! What is computed: the label `kind`.
+//! The kinds of operations: the label `kind`.
 
 use evenkeel_kernels::{ClipMode, DropoutKind, NormKind, NormOrder};
 
 use crate::grpc::Method;
 
-/// What a call computes, by the operation.
+/// The kind of a call's operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Normalization(NormKind),
@@ -39,7 +39,7 @@ impl Kind {
         if NORMALIZATIONS.len() > others { NORMALIZATIONS.len() } else { others }
     };
 
-    /// What a method can be asked to compute.
+    /// The kinds of a method.
     pub(crate) fn of_method(method: Method) -> &'static [Self] {
         match method {
             Method::Normalize | Method::NormalizeBackward | Method::MeasureStatistics => &NORMALIZATIONS,

@@ -1,4 +1,4 @@
-//! The values that labels take. They are closed sets: what a client makes up never becomes a series.
+//! The values of labels. They are closed sets: no text of a client becomes a series.
 
 use evenkeel_kernels::{DType, TensorRef};
 use tonic::Code;
@@ -36,12 +36,12 @@ impl Elements {
         }
     }
 
-    /// Of these tensors together.
+    /// The dtype of these tensors together.
     pub(crate) fn of(tensors: &[TensorRef<'_>]) -> Self {
         tensors.iter().map(|tensor| Self::from(tensor.dtype())).fold(Self::None, Self::join)
     }
 
-    /// Of both together.
+    /// The dtype of both together.
     pub(crate) fn join(self, other: Self) -> Self {
         match (self, other) {
             (Self::None, one) | (one, Self::None) => one,
@@ -50,7 +50,8 @@ impl Elements {
         }
     }
 
-    /// Whether a call of this method can have it: where one tensor is computed on, it has a dtype.
+    /// Whether a call of this method can have this value: an operation on a single tensor always has that tensor's
+    /// dtype.
     pub(crate) fn occurs_in(self, method: Method) -> bool {
         let several = matches!(method, Method::ClipGradients | Method::MeasureGradients | Method::MeasureStatistics);
         several || !matches!(self, Self::None | Self::Mixed)
@@ -68,7 +69,7 @@ impl From<DType> for Elements {
     }
 }
 
-/// Why a call was refused: the label `reason`.
+/// The reason why a call was refused: the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     InvalidArgument,
@@ -123,13 +124,13 @@ impl Reason {
 /// Files that are read again when they change: the label `files`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Files {
-    /// The server's certificate and key, and who signs those of clients.
+    /// The server's certificate and key, and the authorities that sign clients' certificates.
     Tls,
-    /// Those who may call.
+    /// The tokens that clients may send.
     Tokens,
-    /// Who may have signed the collector's certificate, and what it is shown.
+    /// The authorities that sign the collector's certificate, and the certificate and key that the collector is shown.
     CollectorTls,
-    /// What the collector is told with each request.
+    /// The headers that are sent to the collector.
     CollectorHeaders,
 }
 
@@ -152,7 +153,7 @@ pub(crate) fn code_names() -> impl Iterator<Item = &'static str> {
     (0..).map(|code| code_name(Code::from_i32(code))).take(CODES)
 }
 
-/// The name of a status code, as `google.rpc.Code` has it: the label `grpc_code`, and what the log says.
+/// The name of a status code, as `google.rpc.Code` has it: the label `grpc_code`, and `status` in the log.
 pub(crate) fn code_name(code: Code) -> &'static str {
     const _: () = assert!(CODES == Code::Unauthenticated as usize + 1);
     match code {

@@ -1,4 +1,4 @@
-//! How a message came to its kernel: the label `route`. The table of routes is in `src/direct.rs`.
+//! The routes of messages to their kernels: the label `route`. The table of routes is in `src/direct.rs`.
 
 use std::array;
 

@@ -1,4 +1,4 @@
-//! What is said of a call when it has ended.
+//! The content of a call's log line.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use tonic::Code;
 
 use crate::grpc::Method;
 
-/// What a call computes, on what.
+/// The operation of a call, and its tensors.
 #[derive(Clone, Debug)]
 pub(super) struct Described {
     pub(super) kind: &'static str,
@@ -14,7 +14,7 @@ pub(super) struct Described {
     pub(super) shape: Shape,
 }
 
-/// What the log says of the size of tensors.
+/// The size of a call's tensors, as the log has it.
 #[derive(Clone, Debug)]
 pub(super) enum Shape {
     One(Vec<usize>),
@@ -36,13 +36,13 @@ impl fmt::Display for Shape {
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) code: Code,
-    /// What is wrong, in words for the log; `None`: nothing, or nothing is known of it.
+    /// The error, as the log has it; `None`: there is none, or nothing is known of it.
     pub(super) words: Option<String>,
-    /// The bug that has ended it is this server's.
+    /// Whether a bug of this server has ended it.
     pub(super) is_ours: bool,
 }
 
-/// What the log line of a call says, beside how it has ended.
+/// The fields of a call's log line, beside how the call has ended.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
     pub(super) method: Method,

@@ -1,4 +1,4 @@
-//! What the log says of a call.
+//! The log lines of a call.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::{grpc::Method, metrics::code_name};
 
 /// Writes the line of a call that has ended.
 ///
-/// Health is asked for all the time, by everything that balances: its lines are of level `debug`. An error of this server's own
-/// is `error`, every other call `info`.
+/// Load balancers and orchestrators ask for health all the time: the lines of these calls have the level
+/// `debug`. That of an error of this server's own is `error`, that of every other call `info`.
 pub(super) fn ended(entry: &Entry<'_>, end: &End) {
     macro_rules! line {
         ($level:expr) => {{
@@ -34,7 +34,7 @@ pub(super) fn ended(entry: &Entry<'_>, end: &End) {
             );
         }};
     }
-    // The level of an event is a part of its place in the program.
+    // tracing needs the level of an event at compile time.
     if end.is_ours {
         line!(Level::ERROR);
     } else if matches!(entry.method, Method::HealthCheck | Method::HealthWatch) {
@@ -44,7 +44,7 @@ pub(super) fn ended(entry: &Entry<'_>, end: &End) {
     }
 }
 
-/// Writes that something that serves the call has panicked. Where, the line before says.
+/// Writes that code that serves the call has panicked. The line before, of the panic hook, has the place.
 pub(super) fn panicked(entry: &Entry<'_>, message: &str) {
     let Entry { method, path, trace_id, described, .. } = entry;
     tracing::error!(

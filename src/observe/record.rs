@@ -37,36 +37,36 @@ struct Call {
     /// The path that was asked for, if no method has it.
     path: Option<Box<str>>,
     began: Instant,
-    /// Bytes of messages, as they are when they are plain.
+    /// The bytes of the request's messages, decompressed. `sent`: those of the response's, before they are compressed.
     received: AtomicU64,
     sent: AtomicU64,
     stage: AtomicU8,
     facts: Mutex<Facts>,
 }
 
-/// What becomes known of a call.
+/// The facts that become known while a call is served.
 #[derive(Debug, Default)]
 struct Facts {
     trace_id: Option<String>,
     span: Option<Trace>,
     described: Option<Described>,
-    /// By all jobs of the call; `None`: there was none.
+    /// The time that all jobs of the call waited, and (`computed`) ran; `None`: there was none.
     queued: Option<Duration>,
     computed: Option<Duration>,
-    /// The last failure that was told.
+    /// The last failure that was reported by [`CallRecord::fail`].
     failure: Option<Error>,
-    /// Why nobody can be answered any more; `None`: as far as is known somebody can.
+    /// The reason why no response can reach the client; `None`: none is known.
     gone: Option<Gone>,
 }
 
-/// Why a call ends without an answer, or with one that reaches nobody.
+/// The reason why a call ends without a response, or with one that does not reach the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gone {
     /// The client left, or the connection broke, when the call had come so far.
     Left(Stage),
     /// The client did not take the answer within the time there is.
     TookNothing,
-    /// The server has cut off the connection, which was told to go before.
+    /// The server has cut off the connection, after it had told the client to leave it (GOAWAY).
     ConnectionCut,
     /// The time to drain is over.
     ShutDown,
@@ -93,7 +93,7 @@ impl Stage {
         }
     }
 
-    /// What the log says of a client that leaves then.
+    /// The words in the log for a client that leaves in this stage.
     const fn left(self) -> &'static str {
         match self {
             Self::Receiving => "the client left while it was sending its request",
@@ -123,15 +123,15 @@ impl CallRecord {
         }))
     }
 
-    /// That of the request with these extensions.
+    /// The record of the request with these extensions.
     ///
     /// # Panics
-    /// If the request did not come through the door, which is a bug.
+    /// If the request has no record, which is a bug: [`Recorder::begin`] makes one for every request.
     pub(crate) fn of(extensions: &Extensions) -> Self {
         extensions.get::<Self>().expect("every request has its record from the door").clone()
     }
 
-    /// The method of the request with these extensions, as its path was read at the door.
+    /// The method of the request with these extensions, as its path was read when the record was made.
     ///
     /// # Panics
     /// As [`of`](Self::of).
@@ -139,7 +139,7 @@ impl CallRecord {
         extensions.get::<Self>().expect("every request has its record from the door").method()
     }
 
-    /// The record of a call that came through no door.
+    /// A record that belongs to no request.
     #[cfg(test)]
     pub(crate) fn detached(method: Method) -> Self {
         Self::new(Recorder::default(), method, "", None, None)
@@ -179,7 +179,7 @@ impl CallRecord {
         self.recorder().metrics().took(route);
     }
 
-    /// The request was understood: this is computed, on these tensors.
+    /// The request was decoded: this operation is computed, on these tensors.
     pub(crate) fn describe(&self, kind: impl Into<Kind>, tensors: &[TensorRef<'_>]) {
         let elements = Elements::of(tensors);
         match tensors {
@@ -192,12 +192,12 @@ impl CallRecord {
         }
     }
 
-    /// The same where the one tensor is still on its way.
+    /// As [`describe`](Self::describe), for a single tensor that is still arriving.
     pub(crate) fn describe_one(&self, kind: impl Into<Kind>, dtype: DType, shape: &[usize]) {
         self.described(kind.into(), dtype.into(), Shape::One(shape.to_vec()));
     }
 
-    /// The same where tensors have come and gone one by one.
+    /// As [`describe`](Self::describe), for a stream of tensors, of which only the number of elements is kept.
     pub(crate) fn describe_streamed(&self, kind: impl Into<Kind>, dtypes: Elements, elements: u64) {
         self.described(kind.into(), dtypes, Shape::Streamed { elements });
     }
@@ -227,34 +227,34 @@ impl CallRecord {
         *self.facts().computed.get_or_insert_default() += time;
     }
 
-    /// The call fails with this, and what is answered has a status without it.
+    /// The call fails with this error, which is not in the status that is answered.
     pub(crate) fn fail(&self, error: Error) {
         self.facts().failure = Some(error);
     }
 
-    /// The client has left, or the connection is broken: whatever is answered from here on reaches nobody.
+    /// The client has left, or the connection is broken: no response reaches the client from here on.
     pub(crate) fn client_left(&self) {
         let gone = self.gone();
         self.facts().gone.get_or_insert(gone);
     }
 
-    /// The client does not take its answer, which is given up.
+    /// The client did not take its response in time, and the response is given up.
     pub(crate) fn took_nothing(&self) {
         self.facts().gone.get_or_insert(Gone::TookNothing);
     }
 
-    /// The server has cut off the connection, which was told to go before.
+    /// The server has cut off the connection, after it had told the client to leave it (GOAWAY).
     pub(crate) fn connection_cut(&self) {
         self.facts().gone.get_or_insert(Gone::ConnectionCut);
     }
 
-    /// Why the call ends without a status, where nothing more is known.
+    /// The reason why the call ends without a status, if no other is known.
     fn gone(&self) -> Gone {
         if self.recorder().is_closing() { Gone::ShutDown } else { Gone::Left(self.stage()) }
     }
 
-    /// Something that serves the call has panicked: a bug of ours. Counted and logged here, once for each panic, whoever
-    /// waits for the call.
+    /// Code that serves the call has panicked, which is a bug. Each panic is counted and logged here once, also if the
+    /// client has left.
     pub(crate) fn panicked(&self, message: &str) {
         self.recorder().metrics().panicked();
         line::panicked(&self.entry(&self.facts()), message);
@@ -280,8 +280,8 @@ impl CallRecord {
         self.0.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the count, the line and the span. `told`: the status that was answered, and what is known of it; `None`: the
-    /// call was dropped before it had one.
+    /// Writes the count, the line and the span. `told`: the status that was answered; `None`: the call was dropped
+    /// before it had one.
     fn end(&self, told: Option<Told>) {
         let mut facts = self.facts();
         let span = facts.span.take();
@@ -333,7 +333,7 @@ pub(super) struct Told {
     pub(super) code: Code,
     /// The failure that it stands for, if it is known.
     pub(super) error: Option<Error>,
-    /// What it says, where it is not one of ours.
+    /// Its message, if its error is not known.
     pub(super) words: Option<String>,
 }
 

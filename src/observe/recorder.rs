@@ -1,4 +1,4 @@
-//! What makes the records of a server's calls.
+//! The recorder, which makes the records of a server's calls.
 
 use std::{
     sync::{
@@ -23,9 +23,9 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// `None`: there is no collector.
     otlp: Option<otlp::Recorder>,
-    /// The time to drain is over: from here on it is the server that ends calls.
+    /// Whether the time to drain is over: the server then ends the calls that are left.
     is_closing: AtomicBool,
-    /// Told at the end of each call while the server closes.
+    /// Notified at the end of each call once `is_closing` is set.
     ended: Notify,
 }
 
@@ -34,7 +34,7 @@ impl Recorder {
         Self(Arc::new(Shared { metrics, otlp, is_closing: AtomicBool::new(false), ended: Notify::new() }))
     }
 
-    /// The record of a call that asks for `path`, and what ends it.
+    /// The record of a call that asks for `path`, and the guard that ends it.
     pub(crate) fn begin(&self, path: &str, headers: &HeaderMap) -> (CallRecord, RecordGuard) {
         let method = Method::of_path(path);
         self.metrics().started(method);
@@ -74,7 +74,7 @@ impl Recorder {
                 self.0.ended.notified().await;
             }
         };
-        // What has not ended by then ends with the process, without a span.
+        // Calls that have not ended by then end with the process, without a span.
         let _ = timeout(limit, all).await;
     }
 }

@@ -1,5 +1,5 @@
-//! The last that is done to a response before it goes to the transport: whatever has panicked is answered INTERNAL, and the
-//! status that it has ends the record of its call.
+//! The last step of a response before it goes to the transport: a panic becomes the status INTERNAL, and the status of
+//! the response ends the record of its call.
 
 use std::{
     convert::Infallible,
@@ -41,9 +41,10 @@ pub(crate) async fn caught<T>(record: &CallRecord, future: impl Future<Output = 
 /// A response that is waited for.
 #[derive(Debug)]
 pub(crate) struct Responding<F> {
-    /// `None`: there was a panic before there was a future. Dropped before the guard, for it adds to the record.
+    /// `None`: the code that makes the future has panicked. Dropped before the guard, since dropping it adds to the
+    /// record.
     response: Option<F>,
-    /// `None`: the response is here.
+    /// `None`: the future has given its response.
     guard: Option<RecordGuard>,
 }
 
@@ -77,7 +78,7 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for 
                 response
             }
             Err(error) => {
-                // What has panicked is not asked again.
+                // A future or body that has panicked must not be polled again.
                 self.response = None;
                 Status::from(error).into_http()
             }
@@ -102,7 +103,7 @@ fn told_by_head(response: &Response<Body>) -> Option<Told> {
         let words = status.map(Status::message).filter(|words| !words.is_empty()).map(str::to_owned).or(told.words);
         return Some(Told { error, words, ..told });
     }
-    // Without a status a client takes it for UNKNOWN, as it does an answer of HTTP.
+    // A client takes a response without a gRPC status for UNKNOWN, such as one of plain HTTP.
     if response.status() != StatusCode::OK {
         let words = Some(format!("it is no call of gRPC, and answered with HTTP's {}", response.status()));
         return Some(Told { code: Code::Unknown, error: None, words });
@@ -111,7 +112,7 @@ fn told_by_head(response: &Response<Body>) -> Option<Told> {
 }
 
 impl Told {
-    /// The response has ended without a status: what a client makes of that.
+    /// The response has ended without a status, which a client takes for UNKNOWN.
     fn nothing() -> Self {
         Self { code: Code::Unknown, error: None, words: Some("the answer has no status".to_owned()) }
     }
@@ -120,12 +121,12 @@ impl Told {
 /// The status in headers or trailers.
 fn told_by(headers: &HeaderMap) -> Option<Told> {
     let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
-    // Without its percent-encoding.
+    // tonic decodes the message, which is percent-encoded.
     let words = if code == Code::Ok { None } else { Status::from_header_map(headers) };
     let words = words.map(|status| status.message().to_owned()).filter(|words| !words.is_empty());
     let words = match (words, code) {
         (Some(words), _) => Some(words),
-        // tonic says nothing more of it.
+        // tonic's router gives no message.
         (None, Code::Unimplemented) => Some("there is no such method".to_owned()),
         (None, _) => None,
     };
@@ -136,17 +137,17 @@ fn told_by(headers: &HeaderMap) -> Option<Told> {
 /// ([`take_ending`](Self::take_ending)); one that fails or panics has ended with that.
 #[derive(Debug)]
 pub(crate) struct RecordedBody<B> {
-    /// Dropped before the guard, for it adds to the record. `None`: it has panicked.
+    /// Dropped before the guard, since dropping it adds to the record. `None`: it has panicked.
     body: Option<B>,
     /// Whether its bytes are those of plain messages.
     is_plain: bool,
-    /// There once the body has said how the call ends.
+    /// Set once the body has given the call's status.
     ending: Option<Ending>,
-    /// `None`: the call has ended, or the body has said how.
+    /// `None`: the call has ended, or `ending` has taken the guard.
     guard: Option<RecordGuard>,
 }
 
-/// How a call ends, if all of its response is written. Otherwise it is dropped.
+/// The end of a call whose response is written completely. Dropping it instead ends the call as given up.
 #[derive(Debug)]
 pub(crate) struct Ending {
     guard: RecordGuard,
@@ -161,12 +162,12 @@ impl Ending {
 }
 
 impl<B> RecordedBody<B> {
-    /// `is_plain`: its bytes are counted here, and not where they were still plain.
+    /// `is_plain`: its bytes are counted here; those of a body that was compressed are counted before that.
     pub(crate) fn new(body: B, guard: Option<RecordGuard>, is_plain: bool) -> Self {
         Self { body: Some(body), is_plain, ending: None, guard }
     }
 
-    /// How the call ends, for those who know when all of the response is written; once.
+    /// The end of the call, which the caller completes when all of the response is written; `Some` once.
     pub(crate) fn take_ending(&mut self) -> Option<Ending> {
         self.ending.take()
     }
@@ -190,7 +191,7 @@ impl<B: HttpBody<Data = Bytes, Error = Status> + Unpin> HttpBody for RecordedBod
         let frame = match catch(record, || Pin::new(body).poll_frame(cx)) {
             Ok(poll) => ready!(poll),
             Err(error) => {
-                // What has panicked is not asked again.
+                // A future or body that has panicked must not be polled again.
                 self.body = None;
                 let mut trailers = HeaderMap::new();
                 Status::from(error.clone()).add_header(&mut trailers).expect("our own words fit into headers");
@@ -231,7 +232,7 @@ impl<B: HttpBody<Data = Bytes, Error = Status> + Unpin> HttpBody for RecordedBod
     }
 }
 
-/// A body whose bytes are counted as sent before something else is made of them.
+/// A body whose bytes are counted as sent before they are compressed.
 #[derive(Debug)]
 pub(crate) struct CountedBody {
     body: Body,

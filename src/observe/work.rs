@@ -42,7 +42,7 @@ impl Queued {
 }
 
 impl Running {
-    /// That of its call.
+    /// The record of the job's call.
     pub(crate) fn record(&self) -> &CallRecord {
         &self.0.record
     }
@@ -62,12 +62,12 @@ impl Drop for Job {
     }
 }
 
-/// A job that is computed piece by piece while its input comes: it waits for no thread, and runs as long as a piece does.
-/// Dropped before its first, it was abandoned.
+/// A job that is computed piece by piece while its input arrives: it waits for no thread, and counts as running while a
+/// piece is computed. Dropped before its first piece, it was abandoned.
 #[derive(Debug)]
 pub(crate) struct InPieces {
     record: CallRecord,
-    /// By all pieces; `None`: there was none.
+    /// The time that all pieces took; `None`: there was none.
     computed: Option<Duration>,
 }
 

@@ -30,8 +30,9 @@ const CA: [&str; 2] = ["otlp-ca", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
 const CERT: [&str; 2] = ["otlp-cert", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"];
 const KEY: [&str; 2] = ["otlp-key", "OTEL_EXPORTER_OTLP_CLIENT_KEY"];
 
-/// A connection that is made when something is sent, and again when it was lost, with what is in the files then. `None`:
-/// there is no collector. What looks at the files is put in `reloads`.
+/// A connection that is made when something is sent, and made again after it was lost, with the files' content of that
+/// moment.
+/// `None`: there is no collector. The task that reads the files again is added to `reloads`.
 ///
 /// # Errors
 /// A file of certificates, or of a key, that cannot be read or used.
@@ -55,7 +56,7 @@ pub(super) fn connect(config: &OtlpConfig, reloads: &mut Reloads) -> Result<Opti
 }
 
 /// The endpoint as one of plain text: if tonic is built with TLS of its own, it lets no other connector go to https://.
-/// Requests have the scheme that they should.
+/// `origin` gives requests the scheme https.
 fn stand_in(endpoint: Endpoint, uri: Uri) -> Endpoint {
     let mut parts = uri.clone().into_parts();
     parts.scheme = Some(Scheme::HTTP);
@@ -63,8 +64,9 @@ fn stand_in(endpoint: Endpoint, uri: Uri) -> Endpoint {
     Endpoint::from(plain).connect_timeout(EXPORT_TIMEOUT).timeout(EXPORT_TIMEOUT).origin(uri)
 }
 
-/// What these files make: trusts the authorities of the file, and no others, or those that browsers trust: they come with the
-/// program, since a small container has none. Shows the certificate, if there is one.
+/// The settings of TLS from these files: they trust the authorities in the file and no others. Without a file they
+/// trust those that browsers trust, which come with the program, since a small container has none. The certificate is
+/// shown if there is one.
 fn settings(files: &[File], contents: &[Vec<u8>]) -> Result<ClientConfig, Error> {
     let file = |keys: [&str; 2]| files.iter().zip(contents).find(|(file, _)| keys.contains(&file.key));
     let roots = match file(CA) {
@@ -80,7 +82,7 @@ fn settings(files: &[File], contents: &[Vec<u8>]) -> Result<ClientConfig, Error>
         (Some((cert, cert_pem)), Some((key, key_pem))) => {
             let certificates = pem::certificates(cert, cert_pem)?;
             let private = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| key.error(error))?;
-            // Also says whether they belong together.
+            // This also checks that the key belongs to the certificate.
             CertifiedKey::from_der(certificates.clone(), private.clone_key(), &provider)
                 .map_err(|error| key.error(error))?;
             builder.with_client_auth_cert(certificates, private).map_err(|error| key.error(error))?

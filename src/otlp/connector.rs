@@ -1,5 +1,5 @@
-//! Connections of TLS to the collector, each with the certificates as they are when it is made: tonic's own TLS knows only
-//! those that were there at the start, and a certificate that is renewed every day would end sooner than the server.
+//! TLS connections to the collector, each with the certificates of the moment when it is made. tonic's own TLS keeps
+//! those of the start, and a certificate that is renewed every day would expire before the server ends.
 
 use std::{
     error::Error,
@@ -15,7 +15,7 @@ use tonic::codegen::{Service, http::Uri};
 
 use crate::watched::Reloaded;
 
-/// What gRPC speaks inside of TLS.
+/// The ALPN name of HTTP/2, which gRPC speaks inside of TLS.
 pub(super) const HTTP_2: &[u8] = b"h2";
 
 /// Makes connections to one collector.
@@ -48,7 +48,7 @@ impl Service<Uri> for Connector {
         self.tcp.poll_ready(cx).map_err(Into::into)
     }
 
-    /// The address is the connector's own: tonic knows it as one of plain text.
+    /// The address is the connector's own, since tonic's is one of plain text.
     fn call(&mut self, _: Uri) -> Self::Future {
         let connecting = self.tcp.call(self.uri.clone());
         let (settings, name) = (self.settings.get(), self.name.clone());

@@ -1,4 +1,4 @@
-//! What the collector wants to be told with each request, mostly who sends.
+//! The headers of requests to the collector, such as a token.
 
 use tonic::{
     Request, Status,
@@ -17,7 +17,7 @@ use crate::{
 /// Names that belong to HTTP/2, gRPC and the exporter.
 const RESERVED: [&str; 5] = ["content-type", "te", "user-agent", "host", "connection"];
 
-/// Names and values; those are marked as sensitive, so that `Debug` does not show them.
+/// Names and values. The values are marked as sensitive, so that `Debug` does not show them.
 #[derive(Debug)]
 struct List(Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>);
 
@@ -27,7 +27,7 @@ struct List(Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>);
 pub(super) struct CollectorHeaders(Option<Reloaded<List>>);
 
 impl CollectorHeaders {
-    /// What keeps them up to date is put in `reloads`.
+    /// The headers of the file, if one is set. The task that reads it again is added to `reloads`.
     ///
     /// # Errors
     /// A file that cannot be read, or has a line that is no header.
@@ -51,8 +51,8 @@ impl Interceptor for CollectorHeaders {
     }
 }
 
-/// One header a line, `name: value`; empty lines and those that begin with `#` say nothing. An error names the line, and
-/// nothing that is in it.
+/// One header a line, `name: value`; empty lines and those that begin with `#` are ignored. An error names the line,
+/// but does not repeat it.
 fn parse(file: &File, content: &[u8]) -> Result<List, Error> {
     let mut headers = Vec::new();
     for (number, line) in lines(content).map_err(|reason| file.error(reason))? {
@@ -62,10 +62,10 @@ fn parse(file: &File, content: &[u8]) -> Result<List, Error> {
         if RESERVED.contains(&name.as_str()) || name.starts_with("grpc-") {
             return Err(refused("the name is not free"));
         }
-        // Also refuses those in `-bin`, whose values are not text.
-        let name: MetadataKey<Ascii> = name.parse().map_err(|_| refused("the name is none of a header"))?;
+        // This also refuses names that end in `-bin`, whose values are not text.
+        let name: MetadataKey<Ascii> = name.parse().map_err(|_| refused("it is not a valid header name"))?;
         let mut value: MetadataValue<Ascii> =
-            value.trim().parse().map_err(|_| refused("the value is none of a header"))?;
+            value.trim().parse().map_err(|_| refused("it is not a valid header value"))?;
         value.set_sensitive(true);
         headers.push((name, value));
     }

@@ -1,4 +1,4 @@
-//! Says when the collector begins to take nothing, and when it takes something again: once each, however long it lasts.
+//! Logs when the collector begins to fail and when it takes data again, once for each change.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -12,10 +12,10 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter},
 };
 
-/// An exporter whose outcomes are seen.
+/// An exporter whose outcomes are watched.
 #[derive(Debug)]
 pub(super) struct Outcomes<E> {
-    /// What it sends. A collector may take one and not the other.
+    /// The signal that it sends. A collector may take one and refuse the other.
     signal: &'static str,
     exporter: E,
     failing: AtomicBool,

@@ -18,7 +18,7 @@ impl SpanExporter for Kept {
     }
 }
 
-/// No clock that can be set decides how long a span is.
+/// The length of a span does not depend on a clock that can be set.
 #[test]
 fn a_span_is_as_long_as_the_call_took() {
     let kept = Kept::default();

@@ -1,8 +1,8 @@
-//! The port that Prometheus asks: `GET /metrics`, and nothing else.
+//! The HTTP endpoint for Prometheus: `GET /metrics`, and nothing else.
 //!
-//! A client has a few seconds for a request and its answer, and the connection is closed behind it. When there are as many
-//! connections as there may be, the oldest makes room for the next: a scraper has its answer in milliseconds, however many
-//! others connect and say nothing.
+//! A client has a few seconds for a request and its answer; then the connection is closed. At the limit on connections
+//! the oldest is closed for the next one: a scraper has its answer in milliseconds, however many other clients connect
+//! and send nothing.
 
 use std::{collections::VecDeque, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,15 +24,15 @@ use tokio::{
 
 use super::{Exposition, exposition};
 
-/// A scraper has its request in the first segment.
+/// The time for a request's headers: a scraper sends all of them in the first segment.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
-/// From the connection to the end of the answer: less than Prometheus' own default of 10 seconds.
+/// The time from the connection to the end of the answer: less than Prometheus' own default of 10 seconds.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
-/// A request has a few headers; what is larger is refused.
+/// The most bytes of a request: a scraper sends a few headers.
 const BUFFER_BYTES: usize = 16 << 10;
 /// Answers that are written at a time, each by a thread of its own; others wait.
 const WRITERS: usize = 2;
-/// Connections at a time.
+/// The most connections at the same time.
 const CONNECTIONS: usize = 16;
 /// After an error of `accept`, which is mostly that there are no descriptors left: time for some to come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -51,12 +51,12 @@ impl Endpoint {
         Ok(Self { listener, address })
     }
 
-    /// With the port that was taken if 0 was asked for.
+    /// The address, with the port that was taken if 0 was asked for.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until it is dropped, and with it whoever is being answered.
+    /// Answers until the future is dropped, which closes all connections.
     pub(crate) async fn serve(self, exposition: Arc<Exposition>) {
         let exposition = Arc::new((exposition, Semaphore::new(WRITERS)));
         let (mut answering, mut oldest_first) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
@@ -86,7 +86,7 @@ impl Endpoint {
     }
 }
 
-/// What writes answers, and how many may be written at the same time.
+/// The exposition, which writes answers, and the permits to write at the same time.
 type Writing = (Arc<Exposition>, Semaphore);
 
 async fn answer(stream: TcpStream, exposition: Arc<Writing>) {
@@ -118,7 +118,7 @@ async fn respond(request: &Request<Incoming>, writing: Arc<Writing>) -> Response
     let (exposition, writers) = &*writing;
     let _writer = writers.acquire().await;
     let exposition = Arc::clone(exposition);
-    // Beside the threads that serve: the system counts open files one by one.
+    // Off the threads that serve, since the system counts open files one by one.
     let Ok(text) = tokio::task::spawn_blocking(move || exposition.text()).await else {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n");
     };

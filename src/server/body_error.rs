@@ -1,4 +1,4 @@
-//! What the transport says of a request's body that has failed.
+//! The transport's error of a request's body, as an error of this server.
 
 use std::{
     error::Error as StdError,
@@ -19,7 +19,7 @@ pub(super) fn of_transport(error: &(dyn StdError + 'static)) -> Error {
     let mut next = Some(error);
     while let Some(cause) = next {
         let is_wrong = if let Some(cause) = cause.downcast_ref::<h2::Error>() {
-            // One that the client has sent says that it leaves.
+            // An error that the client sent (RST_STREAM, GOAWAY) means that it leaves.
             Some(cause.is_library())
         } else if let Some(cause) = cause.downcast_ref::<io::Error>() {
             Some(matches!(cause.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
@@ -37,7 +37,7 @@ pub(super) fn of_transport(error: &(dyn StdError + 'static)) -> Error {
     Error::Cancelled
 }
 
-/// Why the transport's own body has failed, for those who have it behind a layer that makes text of errors.
+/// The reason why the transport's own body has failed, for code behind a layer that turns errors into text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TransportError(Arc<OnceLock<Error>>);
 
@@ -48,14 +48,14 @@ impl TransportError {
     }
 }
 
-/// A body that says in its request's extensions why it has failed.
+/// A body that puts its error into the [`TransportError`] among its request's extensions.
 #[derive(Debug)]
 pub(super) struct Telling<B> {
     body: B,
     error: TransportError,
 }
 
-/// Has the request's body say in its extensions why it has failed.
+/// Adds a [`TransportError`] to the request's extensions, which its body fills when it fails.
 pub(super) fn telling<B>(request: Request<B>) -> Request<Telling<B>> {
     let error = TransportError::default();
     let mut request = request.map(|body| Telling { body, error: error.clone() });

@@ -1,4 +1,4 @@
-//! The calls of one connection: what they hold, and for how long each waits for its client.
+//! The calls of one connection: their records, reservations and bodies.
 
 mod guard;
 mod request_body;
@@ -34,7 +34,7 @@ use crate::{
     observe::{Recorder, Responding},
 };
 
-/// What the calls of all connections share.
+/// The settings that the calls of all connections share.
 #[derive(Debug)]
 pub(super) struct CallSettings<S> {
     pub(super) service: S,
@@ -66,12 +66,12 @@ impl<S: Send + Sync + 'static> MakeService for MakeCallService<S> {
     }
 }
 
-/// What answers the calls of one connection.
+/// Answers the calls of one connection.
 #[derive(Debug)]
 pub(super) struct CallService<S> {
     settings: Arc<CallSettings<S>>,
     connection: Arc<ConnectionHandle>,
-    /// What its first streams are charged to.
+    /// The share that the connection's first streams are charged to.
     share: Arc<ConnectionShare>,
 }
 
@@ -103,7 +103,7 @@ impl<S> CallService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
-    /// Has a request answered, whose body is gRPC's.
+    /// Begins to answer a request whose body is gRPC's, not gRPC-Web's.
     pub(super) fn begin<B>(&self, request: Request<B>) -> ResponseFuture<S::Future>
     where
         B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
@@ -119,7 +119,7 @@ where
         let mut over = false;
         let charge =
             StreamCharge::new(kind, head.uri.path(), &head.headers, &self.share, counters).unwrap_or_else(|error| {
-                // Of a request that is refused nothing is kept.
+                // Nothing of a refused request is kept.
                 (head.headers, over) = (HeaderMap::new(), true);
                 head.extensions.insert(Refused(error));
                 StreamCharge::Refused
@@ -131,10 +131,10 @@ where
         let encoding = encoding.and_then(|compression| compression.take(&mut head.headers));
         let budget = if kind.is_question() { Budget::QUESTIONS } else { *budget };
         let reservation = Reservation::new(counters, budget);
-        // Whatever the call needs beyond its messages is taken from there by those who serve it.
+        // The services reserve from it the memory that the call needs beyond its messages.
         head.extensions.insert(Arc::clone(&reservation));
         let call = CallGuard::new(charge, Arc::clone(&reservation));
-        // What is no call has no messages.
+        // A request that is no call has no messages.
         let messages = no_call.is_none().then(|| budget.messages(method, encoding.is_some()));
         let body = RequestBody {
             body,
@@ -146,7 +146,7 @@ where
             connection: Arc::clone(&self.connection),
             counters: Arc::clone(counters),
             record: record.clone(),
-            // What comes compressed is counted once it is plain.
+            // Compressed messages are counted after they are decompressed.
             is_plain: encoding.is_none(),
             over,
         };
@@ -162,11 +162,11 @@ where
             }
             None => Body::new(body),
         };
-        // Health and reflection have next to nothing to say.
+        // Answers of health and reflection are too short to be compressed.
         let encoding = encoding.filter(|&encoding| !kind.is_question() && is_accepted(&head.headers, encoding));
         head.extensions.insert(record);
         let request = Request::from_parts(head, body);
-        // What is behind it is a router, which is always ready.
+        // The service is a router, which is always ready.
         let response = Responding::begin(guard, || service.clone().call(request));
         let compression = compression.clone().map(|compression| (compression, encoding));
         ResponseFuture::new(response, compression, call, Arc::clone(&self.connection))

@@ -1,4 +1,4 @@
-//! What tonic's codec says of a message that it cannot read, as one of this server's own errors.
+//! The errors of tonic's codec, for messages that it cannot read, as this server's own errors.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::{
     grpc::{BoxedResponse, GrpcService, Middleware, is_compressed},
 };
 
-/// Gives the errors of the codec inside their reason, and answers a message above the limit by gRPC's book.
+/// Gives the codec's statuses an [`Error`] as their source, and a message above the limit the status
+/// RESOURCE_EXHAUSTED, as gRPC wants it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CodecErrors {
     limit: usize,
@@ -28,7 +29,7 @@ impl CodecErrors {
 
 impl<S: GrpcService<Future: Send + 'static>> Middleware<S> for CodecErrors {
     fn call(&self, request: Request<Body>, codec: &mut S) -> BoxedResponse {
-        // What is understood the headers do not say any more.
+        // If the server accepts the request's encoding, decompression has removed the header.
         let is_compressed = is_compressed(request.headers());
         let answer = codec.call(request);
         let limit = self.limit;
@@ -36,20 +37,20 @@ impl<S: GrpcService<Future: Send + 'static>> Middleware<S> for CodecErrors {
     }
 }
 
-/// The response with the error that it stands for beside its status, where only tonic has spoken so far.
+/// The response, with an error as the source of its status if the status is tonic's own.
 fn typed(mut response: Response<Body>, is_compressed: bool, limit: usize) -> Response<Body> {
-    // What has no status is answered well, or asks for a method that there is not.
+    // A response without a status is a success, or that of an unknown method.
     let Some(status) = response.extensions().get::<Status>().filter(|status| Error::of(status).is_none()) else {
         return response;
     };
-    // tonic looks at the encoding before anything else.
+    // tonic checks the encoding first, so this status is about the encoding.
     let error = if is_compressed && status.code() == Code::Unimplemented {
         Error::UnknownEncoding
     } else {
         Error::receiving(status, limit)
     };
     if let Error::RequestTooLarge { .. } = error {
-        // tonic says OUT_OF_RANGE, and gives no details.
+        // tonic's status is OUT_OF_RANGE, without details.
         return Status::from(error).into_http();
     }
     let mut status = status.clone();

@@ -1,10 +1,11 @@
-//! Compressed messages: what is behind this sees plain ones, on either path, and the bits of an answer are the same.
+//! Compressed messages. The layers behind this one see plain messages alone, on either path, and the bits of an answer
+//! are the same.
 //!
-//! A message is decompressed while it comes, a step at a time, and other tasks have their turn in between. What a step reads is
-//! bounded as well as what it writes: most of a message's bytes may make nothing. Every piece is
-//! taken from the budget before it is there, and the message ends at the limit for all messages: a bomb takes no more memory
-//! than a message that is as long as it may be. An answer is compressed if its request was, with what that was compressed
-//! with: tensors hardly get shorter, and a client that only says that it could read gzip has not asked for the work.
+//! A message is decompressed while it arrives, step by step, and other tasks have a turn in between. The bytes that a
+//! step reads are bounded, and those that it writes, since most of a message's bytes may decompress to nothing. Every
+//! piece is reserved before it is allocated, and a message ends at the limit for all messages: a decompression bomb
+//! takes no more memory than a plain message of the largest size. An answer is compressed only if its request was, and
+//! with the same encoding: tensors hardly get shorter, and a client that only accepts gzip has not asked for the work.
 
 mod answer;
 mod coder;
@@ -20,17 +21,17 @@ pub(super) use self::{
 };
 use crate::config::Encoding;
 
-/// How messages of a call are compressed.
+/// The header with the encoding of a call's messages.
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-/// How messages to the sender of this may be.
+/// The header with the encodings that its sender accepts.
 const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
-/// What the first step of a message that is expected to stay small may make, in bytes.
+/// The room for the first step of a message that is expected to stay small, in bytes.
 const SHORT_PIECE: usize = 1024;
 
-/// What is written at a time.
+/// The most bytes that a step writes.
 const PIECE: usize = 64 << 10;
-/// So many bytes later, read or written, others have their turn.
+/// The bytes, read or written, after which other tasks have a turn.
 const TURN_BYTES: usize = 2 * PIECE;
 
 /// The encodings that are understood.
@@ -49,8 +50,8 @@ impl Compression {
         (!encodings.is_empty()).then(|| Self { encodings: encodings.into(), accepted })
     }
 
-    /// How a request's messages are compressed, if they are and it is understood, which its headers then do not say any
-    /// more: they will be plain.
+    /// The encoding of a request's messages, if it is one that is understood. It is removed from the headers, since the
+    /// messages will be plain.
     pub(super) fn take(&self, headers: &mut HeaderMap) -> Option<Encoding> {
         let name = headers.get(ENCODING)?.as_bytes();
         let encoding = self.encodings.iter().copied().find(|encoding| encoding.name().as_bytes() == name)?;
@@ -58,7 +59,7 @@ impl Compression {
         Some(encoding)
     }
 
-    /// Says in an answer's headers what may be sent, and how its messages are compressed, if it has any.
+    /// Adds the accepted encodings to an answer's headers, and the encoding of its messages if they are compressed.
     pub(super) fn say(&self, answer: &mut HeaderMap, encoding: Option<Encoding>) {
         answer.insert(ACCEPTED, self.accepted.clone());
         if let Some(encoding) = encoding {
@@ -67,7 +68,7 @@ impl Compression {
     }
 }
 
-/// Whether a client reads messages that are compressed so.
+/// Whether a client accepts messages in this encoding.
 pub(super) fn is_accepted(headers: &HeaderMap, encoding: Encoding) -> bool {
     let lists = headers.get_all(ACCEPTED).iter().filter_map(|list| list.to_str().ok());
     lists.flat_map(|list| list.split(',')).any(|name| name.trim() == encoding.name())

@@ -1,4 +1,4 @@
-//! The status of a call whose time is over: DEADLINE_EXCEEDED, as gRPC says.
+//! The deadlines of calls: a call that is not answered in time ends with DEADLINE_EXCEEDED.
 
 use std::{
     future::ready,
@@ -26,7 +26,7 @@ use crate::{
 /// The header that has a call's deadline.
 const TIMEOUT: &str = "grpc-timeout";
 
-/// Ends calls at the deadline their client gave them. What they wait for is dropped, and so told to stop.
+/// Ends calls at the deadline that their client has given. Dropping the call's future stops its work.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline;
 
@@ -42,13 +42,13 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Deadline {
         let is_question = Kind::of(record.method()).is_question();
         let call = inner.call(request);
         Box::pin(async move {
-            // A short call could still be done when its clock is first looked at.
+            // `timeout_at` polls the call first: a short call would be answered even after its deadline.
             if Instant::now() >= end {
                 return Ok(out_of_time());
             }
             let Ok(response) = tokio::time::timeout_at(end, call).await else { return Ok(out_of_time()) };
             let mut response = response?;
-            // Others have their whole body by now.
+            // The bodies of other responses are complete already.
             if is_question || response.extensions_mut().remove::<Unfinished>().is_some() {
                 response = response.map(|body| Body::new(Until { body, end: Box::pin(sleep_until(end)), record }));
             }
@@ -57,7 +57,7 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Deadline {
     }
 }
 
-/// A body that must end in time; what there is of it then is dropped, and trailers say why.
+/// A body that must end in time. At the deadline the rest of it is dropped, and the trailers have DEADLINE_EXCEEDED.
 struct Until {
     body: Body,
     end: Pin<Box<Sleep>>,
@@ -90,7 +90,8 @@ fn out_of_time() -> Response<Body> {
 /// The `grpc-timeout` of a call: up to eight digits and a unit.
 ///
 /// # Errors
-/// [`Error::Invalid`] for anything else: a call without a deadline is not what its client has asked for.
+/// [`Error::Invalid`] for anything else: running the call without a deadline would not be what its client has asked
+/// for.
 pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse);

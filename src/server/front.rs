@@ -1,4 +1,4 @@
-//! Which service answers a call.
+//! The choice of the service that answers a call.
 
 use std::{
     convert::Infallible,
@@ -56,7 +56,7 @@ impl<T: GrpcService<Future = BoxedResponse>> Service<Request<Body>> for Front<T>
             Method::HealthCheck | Method::HealthWatch | Method::ReflectionV1 | Method::ReflectionV1Alpha => {
                 Box::pin(self.others.call(request))
             }
-            // As the services answer it, without the router's way to them.
+            // The same status that the services give an unknown method.
             Method::Other => Box::pin(ready(Ok(Status::unimplemented("").into_http()))),
         }
     }

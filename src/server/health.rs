@@ -12,13 +12,13 @@ use tonic_health::pb::{
     health_server::{self, HealthServer},
 };
 
-/// What health says. tonic's own service answers NOT_FOUND to those who watch a name that nobody has, where gRPC says
+/// The health of the server. tonic's own service answers NOT_FOUND to a watch of an unknown name, where gRPC wants
 /// SERVICE_UNKNOWN on a stream that stays open.
 #[derive(Debug)]
 pub(super) struct Health(watch::Sender<ServingStatus>);
 
 impl Health {
-    /// SERVING for every name, and the service that says so.
+    /// The status SERVING for every known name, and the service that answers with it.
     pub(super) fn serving() -> (Self, HealthServer<impl health_server::Health>) {
         let (status, told) = watch::channel(ServingStatus::Serving);
         (Self(status), HealthServer::new(Told(told)))
@@ -30,7 +30,7 @@ impl Health {
     }
 }
 
-/// Answers with what it is told; a stream ends when nothing more will be.
+/// Answers with the current status. A stream ends when [`Health`] has ended.
 #[derive(Debug)]
 struct Told(watch::Receiver<ServingStatus>);
 

@@ -1,4 +1,4 @@
-//! What the server reads of a request's headers, together. Only for `fuzz/`.
+//! All that the server reads of a request's headers, in one place. Only for `fuzz/`.
 
 use std::time::Duration;
 
@@ -13,25 +13,25 @@ use super::{
 };
 use crate::{config::Encoding, otlp::parent};
 
-/// What the server understands of a request's headers.
+/// The values that the server reads from a request's headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// Whether it is a call of gRPC.
     pub is_call: bool,
-    /// How long the call may take. `None`: as long as it takes.
+    /// How long the call may take. `None`: there is no limit.
     pub timeout: Option<Duration>,
     /// The bearer token. `None`: there is none.
     pub token: Option<Vec<u8>>,
-    /// How the messages are compressed, if that is known.
+    /// The encoding of the messages, if it is a known one.
     pub encoding: Option<Encoding>,
-    /// How those of the answer may be.
+    /// The encodings that the client accepts.
     pub accepted: Vec<Encoding>,
     /// The trace and the span that the call belongs to, in hexadecimal. `None`: it has no parent.
     pub parent: Option<(String, String)>,
 }
 
 impl Metadata {
-    /// As a server with all of its settings reads them.
+    /// Reads the headers as a server does that has tokens, compression and a collector.
     pub fn read(method: &Method, mut headers: HeaderMap) -> Self {
         const ALL: [Encoding; 2] = [Encoding::Gzip, Encoding::Zstd];
         let parent = parent(&headers);

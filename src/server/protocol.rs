@@ -1,4 +1,4 @@
-//! Requests that are no calls of gRPC: answered by HTTP's means.
+//! Requests that are no calls of gRPC: they are answered with a status of HTTP.
 
 use std::future::ready;
 
@@ -16,11 +16,11 @@ use crate::{
     grpc::{BoxedResponse, GrpcService, Middleware},
 };
 
-/// What is read of a request before it is answered, in bytes. Some clients only listen once all is sent; and what is
-/// wrong with a request of HTTP/2 is said to its client only while it has no answer.
+/// The most bytes of a request that are read before it is answered. Some clients read only after they have sent
+/// everything; and the HTTP/2 library reports an error of a request to its client only before the answer.
 const MOST_READ: usize = 16 << 10;
 
-/// Why a request is no call of gRPC.
+/// The reason why a request is no call of gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoCall {
     /// Calls are POST.
@@ -32,7 +32,7 @@ pub(super) enum NoCall {
 }
 
 impl NoCall {
-    /// `None`: it is one.
+    /// The reason why this is no call; `None`: it is one.
     pub(super) fn of(method: &Method, headers: &HeaderMap) -> Option<Self> {
         if method != Method::POST {
             return Some(Self::Method);
@@ -46,7 +46,7 @@ impl NoCall {
         }
     }
 
-    /// What gRPC says that it is answered with, and words for who has asked by hand.
+    /// The response: the status that gRPC's specification has, and a text for people.
     fn answer(self, method: &Method) -> Response<Body> {
         let (status, words) = match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "calls of gRPC are made with POST\n"),
@@ -58,7 +58,7 @@ impl NoCall {
                 "calls of gRPC are made over HTTP/2; over HTTP/1.1 they have the content-type application/grpc-web\n",
             ),
         };
-        // HTTP/2's library would send it to HEAD as well.
+        // The HTTP/2 library would send the body in an answer to HEAD as well.
         let body = if method == Method::HEAD { Body::empty() } else { Body::new(Full::from(words)) };
         let mut response = Response::new(body);
         *response.status_mut() = status;
@@ -71,11 +71,12 @@ impl NoCall {
     }
 }
 
-/// Among the extensions of a request: it is refused with this, and nothing of it is kept.
+/// An extension of a request that is refused with this error, and of which nothing is kept.
 #[derive(Clone, Debug)]
 pub(super) struct Refused(pub(super) Error);
 
-/// Lets calls of gRPC through; what is none has its [`NoCall`] among its extensions, and what is refused its [`Refused`].
+/// Lets calls of gRPC through. Other requests have a [`NoCall`] among their extensions, and refused calls a
+/// [`Refused`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OnlyGrpc;
 
@@ -95,11 +96,11 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for OnlyGrpc {
     }
 }
 
-/// Reads a body to its end, or so far; it is waited for as long as that of a call.
+/// Reads a body to its end, or [`MOST_READ`] bytes of it. The time limit is that of a call's body.
 async fn read(mut body: impl HttpBody<Data = Bytes> + Unpin) {
     let mut read = 0;
     while read < MOST_READ {
-        // One that fails, or was waited for in vain, has ended.
+        // A body that fails, or whose time is over, has ended.
         let Some(Ok(frame)) = body.frame().await else { break };
         read += frame.data_ref().map_or(0, Bytes::len);
     }
@@ -131,7 +132,7 @@ mod tests {
         }
     }
 
-    /// How many frames are read of these.
+    /// The number of these frames that are read.
     async fn frames_read(frames: Vec<io::Result<Frame<Bytes>>>) -> usize {
         let taken = Cell::new(0);
         let frames = frames.into_iter().inspect(|_| taken.set(taken.get() + 1));

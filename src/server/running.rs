@@ -29,7 +29,7 @@ impl Running {
         let metrics = server.metrics_address();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(async {
-            // An error says that `Running` was dropped: a reason to stop as well.
+            // An error means that `Running` was dropped, which stops the server as well.
             let _ = stopped.await;
         }));
         Ok(Self { address, url, metrics, stop, serving })
@@ -40,12 +40,12 @@ impl Running {
         self.address.tcp()
     }
 
-    /// Where the metrics are served; `None`: they are not.
+    /// The address of the metrics; `None`: they are not served.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics
     }
 
-    /// Where a client connects: `http://127.0.0.1:PORT`, `https://` with TLS, or `unix:PATH`.
+    /// The URL that a client connects to: `http://127.0.0.1:PORT`, `https://` with TLS, or `unix:PATH`.
     pub fn url(&self) -> String {
         self.url.clone()
     }
@@ -56,7 +56,7 @@ impl Running {
     /// As [`Server::serve`], and [`Error::Task`].
     pub async fn shutdown_and_wait(self) -> Result<(), Error> {
         let Self { address: _, url: _, metrics: _, stop, serving } = self;
-        // An error says that the server has ended already; waiting for it tells why.
+        // An error means that the server has ended already; its result below has the reason.
         let _ = stop.send(());
         serving.await?
     }

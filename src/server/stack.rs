@@ -3,10 +3,10 @@
 //! A request passes them from the outside in, and its response from the inside out:
 //!
 //! 1. the transport (`crates/transport`), which has read the request's headers,
-//! 2. for a server that speaks with browsers, the layers of [`MakeWebService`], once for each connection,
+//! 2. for a server with gRPC-Web, the layers of [`MakeWebService`], once for each connection,
 //! 3. [`CallService`](super::calls::CallService), once for each connection: the call's record, then its charge and its
-//!    reservation, then its frames, which are timed and admitted, then compression. Everything that is
-//!    refused further in has a record by then, and everything that is held further in has a reservation to be taken from,
+//!    reservation, then its frames, which are timed and admitted, then compression. Every call
+//!    that a layer further in refuses has a record by then, and all memory further in is taken from a reservation,
 //! 4. the layers of [`calls`], which see plain messages alone,
 //! 5. the services.
 
@@ -43,8 +43,8 @@ use crate::{
     grpc::{BoxedResponse, GrpcService, layer},
 };
 
-/// What answers calls: `codec` those of the tensor service that `direct` leaves to it, `others` those of all other services.
-/// `limit` is the largest message, in bytes.
+/// The service that answers calls: `codec` answers those of the tensor service that `direct` leaves to it, `others`
+/// those of all other services. `limit` is the largest message, in bytes.
 pub(super) fn calls<C>(
     tokens: Option<Tokens>,
     direct: Direct,
@@ -56,23 +56,23 @@ where
     C: GrpcService<Future: Send + 'static> + Clone + Send + Sync + 'static,
 {
     let tensors = ServiceBuilder::new()
-        // Around the codec: it answers plain unary calls without it, and gives it all others as they came.
+        // Around the codec: `direct` answers plain unary calls without it, and passes all others on to it as they came.
         .layer(layer(direct))
-        // Around the codec alone: the errors of all other services have their reasons already.
+        // Around the codec alone: the statuses of this server's own code have their errors already.
         .layer(layer(CodecErrors::new(limit)))
         .service(codec);
     ServiceBuilder::new()
-        // First: what is no call of gRPC is answered by HTTP's means, with or without a token, and what is refused for its
-        // size has no headers that the layers below could read.
+        // First: a request that is no call of gRPC gets a status of HTTP, with or without a token; and a call that is
+        // refused for its headers has none that the layers below could read.
         .layer(layer(OnlyGrpc))
-        // Before all that reads the request or computes: a client without a token gets nothing of it done.
+        // Before the layers that read the request or compute: no work is done for a client without a token.
         .layer(layer(Authorize::new(tokens)))
-        // Around all that is waited for: the request's body, the queue, the computation, and a response in parts.
+        // Around all waits: for the request's body, the queue, the computation, and a response in parts.
         .layer(layer(Deadline))
         .service(Front::new(tensors, others))
 }
 
-/// Makes what answers the requests of one connection, those of browsers, too.
+/// Makes the service that answers the requests of one connection, including those of browsers.
 #[derive(Debug)]
 pub(super) struct MakeWebService<S> {
     calls: MakeCallService<S>,
@@ -85,7 +85,7 @@ impl<S> MakeWebService<S> {
     }
 }
 
-/// What answers browsers, and other clients.
+/// The service that answers browsers and other clients.
 type FromBrowsers<S> = MapResponse<
     MapRequest<Cors<Dispatch<Translated<S>>>, fn(Request<Incoming>) -> Request<Telling<Incoming>>>,
     fn(Response<Body>) -> Response<HeldBody<Body>>,
@@ -99,13 +99,13 @@ where
 
     fn make_service(&self, connection: &Arc<ConnectionHandle>, version: Version) -> Self::Service {
         let service = ServiceBuilder::new()
-            // Last of all that changes a response: whatever bytes the layers below have made of it, these hold the call.
+            // The last layer that changes a response: the bytes that leave the server keep the call's guard.
             .map_response(held as fn(_) -> _)
-            // Before tonic-web, which makes text of the transport's errors: the calls still learn why a body has failed.
+            // Before tonic-web, which turns the transport's errors into text: the calls still get the error of a body.
             .map_request(telling as fn(_) -> _)
             // Answers preflights, which are no calls, and adds its headers to all responses, also to those of errors.
             .layer(self.cors.clone())
-            // Makes a call of gRPC of a request before its bytes are counted, admitted and waited for.
+            // Translates gRPC-Web to gRPC before bytes are counted, admitted and timed.
             .layer(layer_fn(|calls: Translated<S>| Dispatch::new(GrpcWebLayer::new().layer(calls.clone()), calls)))
             .service(Translated::new(self.calls.make_service(connection, version)));
         TowerToHyperService::new(service)

@@ -1,4 +1,4 @@
-//! TLS: the server's certificate, and who may present one.
+//! TLS: the server's certificate, and the authorities of clients' certificates.
 
 use std::{fmt, sync::Arc};
 
@@ -18,19 +18,19 @@ use crate::{
     watched::{Reload, Reloaded},
 };
 
-/// What gRPC speaks inside of TLS.
+/// The ALPN name of HTTP/2, which gRPC speaks inside of TLS.
 const HTTP_2: &[u8] = b"h2";
-/// What gRPC-Web can speak as well.
+/// The ALPN name of HTTP/1.1, which gRPC-Web can speak as well.
 const HTTP_1: &[u8] = b"http/1.1";
 
 /// The settings of TLS, made from files that may change.
 #[derive(Clone)]
 pub(crate) struct Tls(Reloaded<Presented>);
 
-/// What the files make.
+/// The settings that are made from the files.
 pub(super) struct Presented {
     settings: Arc<ServerConfig>,
-    /// When the server's own certificate ends, in seconds of Unix time; `None`: it does not say so in a way that is understood.
+    /// The end of the server's own certificate, in seconds of Unix time; `None`: it cannot be read.
     expiry: Option<i64>,
 }
 
@@ -44,7 +44,7 @@ impl Tls {
     /// `None`: there is no certificate. The second value keeps the first up to date. `web`: clients may choose HTTP/1.1.
     ///
     /// # Errors
-    /// A file that cannot be read, or has not what it must.
+    /// A file that cannot be read, or whose content cannot be used.
     pub(super) fn new(config: &SecurityConfig, web: bool) -> Result<Option<(Self, Reload<Presented>)>, Error> {
         let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) else { return Ok(None) };
         let files =
@@ -71,8 +71,8 @@ impl TlsSettings for Tls {
     }
 }
 
-/// The settings that these files make: the certificates, their key, and who signs those of clients, if they need one.
-/// `protocols`: what may be spoken, the best first.
+/// The settings from these files: the certificates, their key, and the authorities of clients' certificates, if clients
+/// need one. `protocols`: the ALPN names, the preferred first.
 fn presented(files: &[File], contents: &[Vec<u8>], protocols: &[&[u8]]) -> Result<Presented, Error> {
     let cert = pem::certificates(&files[0], &contents[0])?;
     let expiry = cert.first().and_then(pem::expiry);

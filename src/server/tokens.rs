@@ -1,4 +1,4 @@
-//! Tokens: who may call.
+//! Bearer tokens: which clients may call which methods.
 
 use std::{fmt, future::ready, sync::Arc};
 
@@ -21,7 +21,7 @@ use crate::{
 /// A file of tokens. Its content is in no log, and no `Debug` shows it.
 pub(super) struct List(Vec<Vec<u8>>);
 
-/// Who may call what.
+/// The accepted tokens, and the methods that need none.
 #[derive(Clone)]
 pub(super) struct Tokens {
     list: Reloaded<List>,
@@ -35,7 +35,7 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// `None`: nobody needs a token. The second value keeps the first up to date.
+    /// `None`: calls need no token. The second value keeps the first up to date.
     ///
     /// # Errors
     /// The file cannot be read, or has no token.
@@ -45,7 +45,8 @@ impl Tokens {
         Ok(Some((Self { list, open: config.auth_open_methods.clone().into() }, reload)))
     }
 
-    /// By the path itself: whoever runs the server writes paths, also those of methods and services that it does not have.
+    /// Whether a call of this path is admitted. The path is compared as text, since operators write paths, also those
+    /// of methods and services that this server does not have.
     fn admit(&self, path: &str, headers: &HeaderMap) -> bool {
         let is_open = |open: &String| if open.ends_with('/') { path.starts_with(open) } else { path == open };
         self.open.iter().any(is_open) || token(headers).is_some_and(|token| self.list.get().has(token))
@@ -53,7 +54,7 @@ impl Tokens {
 }
 
 impl List {
-    /// Compares with all of them, and all of their bytes: how long that takes tells nothing but their lengths.
+    /// Compares with all bytes of all tokens, so that the time reveals nothing but their lengths.
     fn has(&self, token: &[u8]) -> bool {
         self.0.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(token)).into()
     }
@@ -65,7 +66,7 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token.trim_ascii())
 }
 
-/// One token a line; what comes after a blank and `#` is not meant to be a part of it.
+/// One token a line. A line with a blank and `#` is refused, since its comment would become a part of the token.
 fn parse(files: &[File], contents: &[Vec<u8>]) -> Result<List, config::Error> {
     let refused = |reason: String| files[0].error(reason);
     let lines = lines(&contents[0]).map_err(refused)?;
@@ -73,7 +74,7 @@ fn parse(files: &[File], contents: &[Vec<u8>]) -> Result<List, config::Error> {
         if line.contains(" #") || line.contains("\t#") {
             return Err(refused(format!("line {number}: a comment needs a line of its own, which begins with '#'")));
         }
-        // No client could send it.
+        // A client could not send other characters in a header.
         if !line.bytes().all(|byte| byte.is_ascii_graphic()) {
             let reason =
                 "a token has visible ASCII characters only, and no spaces; its scheme, Bearer, is not a part of it";
@@ -87,7 +88,7 @@ fn parse(files: &[File], contents: &[Vec<u8>]) -> Result<List, config::Error> {
 /// Answers calls without a token, before anything of them is read.
 #[derive(Clone, Debug)]
 pub(super) struct Authorize {
-    /// `None`: nobody needs one.
+    /// `None`: calls need no token.
     tokens: Option<Tokens>,
 }
 

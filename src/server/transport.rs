@@ -5,7 +5,7 @@ use evenkeel_transport::{Http2Settings, Settings};
 use super::{MAX_HEADER_BYTES, web};
 use crate::config::{ConnectionConfig, transport::Transport};
 
-/// `web`: HTTP/1.1 is spoken, too.
+/// The transport's settings. `web`: HTTP/1.1 is spoken, too.
 pub(super) fn settings(config: &ConnectionConfig, transport: &Transport, web: bool) -> Settings {
     let ConnectionConfig {
         max_connections,

@@ -1,7 +1,7 @@
-//! Calls from browsers: gRPC-Web, in front of everything that knows gRPC, and CORS, in front of that (`server/stack.rs`).
+//! Calls from browsers: gRPC-Web, in front of all layers of gRPC, and CORS, in front of that (`server/stack.rs`).
 //!
-//! tonic-web makes a call of gRPC of a request before its bytes are counted, admitted and waited for, so that all of that
-//! holds for it, too: of a body in base64 a frame is decoded at a time.
+//! tonic-web translates a request to gRPC before its bytes are counted, admitted and timed, so that all limits hold for
+//! it, too. It decodes a body in base64 frame by frame.
 
 mod dispatch;
 mod pieces;
@@ -32,7 +32,7 @@ use crate::{
     grpc::{BoxedResponse, GrpcService},
 };
 
-/// What a page may send: what clients of gRPC-Web do send, tokens, and the names of traces.
+/// The headers that a page may send: those that clients of gRPC-Web send, tokens, and the context of traces.
 const REQUEST_HEADERS: [&str; 9] = [
     "authorization",
     "content-type",
@@ -44,21 +44,21 @@ const REQUEST_HEADERS: [&str; 9] = [
     "x-grpc-web",
     "x-user-agent",
 ];
-/// What a page may read: how a call ended, where it did so without a body.
+/// The headers that a page may read: the status of a call that has no body, and the encoding.
 const ANSWER_HEADERS: [&str; 4] = ["grpc-encoding", "grpc-message", "grpc-status", "grpc-status-details-bin"];
-/// How long a browser need not ask again; none keeps it longer.
+/// How long a browser may keep the answer to a preflight: the longest time that any browser keeps one.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
-/// How HTTP/1.1 is spoken.
+/// The settings of HTTP/1.1.
 pub(super) const HTTP1: Http1Settings =
     Http1Settings { max_buffer_bytes: 128 << 10, max_header_bytes: MAX_HEADER_BYTES as usize };
 
-/// Has the bytes that were made of a call's keep it.
+/// Makes the bytes of a translated response keep the call's guard, which is among its extensions.
 pub(super) fn held(mut response: Response<Body>) -> Response<HeldBody<Body>> {
     let guard = response.extensions_mut().remove::<Arc<CallGuard>>();
     response.map(|body| HeldBody::new(body, guard))
 }
 
-/// What browsers are told of whose pages may call. `None`: there is nothing for them.
+/// The CORS layer, which tells browsers the origins whose pages may call. `None`: there is no gRPC-Web.
 pub(super) fn cors(config: &WebConfig) -> Option<CorsLayer> {
     let WebConfig { grpc_web, cors_origins: origins } = config;
     if !grpc_web {
@@ -110,7 +110,7 @@ where
         let answer = self.0.begin(request);
         Box::pin(async move {
             let (mut head, body) = answer.await?.into_parts();
-            // The bytes that leave keep the call, and those may be others.
+            // The translated bytes keep the guard (`held`), not these.
             let (body, guard) = body.into_unheld();
             head.extensions.insert(guard);
             let body = if wants_text { Body::new(Pieces::new(body)) } else { Body::new(body) };

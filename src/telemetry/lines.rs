@@ -14,7 +14,7 @@ use std::{
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-/// Lines that may wait; more are dropped. A line has some 300 bytes, and never more than some 8 KiB.
+/// The most lines that wait; more are dropped. A line has some 300 bytes, and never more than some 8 KiB.
 const LINES: usize = 8192;
 
 /// Lines for which there was no room. A process has one log.
@@ -30,7 +30,7 @@ pub(crate) fn lost() -> u64 {
     no_room + NOT_WRITTEN.load(Ordering::Relaxed)
 }
 
-/// The lines that are still to be written; when it is dropped they are, or a second passes.
+/// The lines that are still to be written. Dropping this waits until they are, but no longer than a second.
 #[derive(Debug)]
 #[must_use = "the last lines are written when it is dropped"]
 pub struct Lines(Option<WorkerGuard>);
@@ -45,7 +45,8 @@ impl Lines {
         (writer, Self(Some(guard)))
     }
 
-    /// Writes what waits, for a second at most, and says whether standard error can be written to after it.
+    /// Writes the lines that wait, for a second at most, and returns whether standard error can be written to after
+    /// that.
     pub fn finish(mut self) -> bool {
         self.flush();
         !WRITING.load(Ordering::Relaxed)
@@ -53,7 +54,7 @@ impl Lines {
 
     fn flush(&mut self) {
         let guard = self.0.take();
-        // Where lines still wait for room it complains on standard output, and panics if that is closed, too.
+        // If lines still wait, the guard writes a complaint to standard output, and panics if that is closed.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(guard)));
     }
 }
@@ -64,7 +65,7 @@ impl Drop for Lines {
     }
 }
 
-/// Counts what cannot be written.
+/// Counts the lines that cannot be written.
 struct Counting<W>(W);
 
 impl<W: Write> Write for Counting<W> {

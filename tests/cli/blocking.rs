@@ -18,7 +18,7 @@ use crate::{
     until::until_some_here,
 };
 
-/// A small array, one that no pipe holds, and a pipe that nobody writes to.
+/// A folder with a small array, an array that is longer than a pipe's buffer, and a named pipe without a writer.
 fn folder() -> Result<Folder, Box<dyn std::error::Error>> {
     let folder = Folder::new()?;
     folder.write("x.npy", &npy::f32s("(2,)", [3.0, 4.0]))?;
@@ -27,7 +27,7 @@ fn folder() -> Result<Folder, Box<dyn std::error::Error>> {
     Ok(folder)
 }
 
-/// A pipe that takes nothing more, and how many bytes are in it. Who writes to it is told to come again.
+/// A full pipe, and the number of bytes in it. A write to it fails with `WouldBlock`.
 fn full() -> Result<(PipeReader, PipeWriter, usize), io::Error> {
     let (reader, mut writer) = io::pipe()?;
     fcntl_setfl(&writer, fcntl_getfl(&writer)? | OFlags::NONBLOCK)?;
@@ -41,7 +41,7 @@ fn full() -> Result<(PipeReader, PipeWriter, usize), io::Error> {
     }
 }
 
-/// The same, but who writes to it waits.
+/// The same, but a write to it blocks.
 fn full_and_blocking() -> Result<(PipeReader, PipeWriter), io::Error> {
     let (reader, writer, _) = full()?;
     fcntl_setfl(&writer, fcntl_getfl(&writer)? - OFlags::NONBLOCK)?;
@@ -162,7 +162,7 @@ fn a_file_that_blocks_keeps_no_command() -> TestResult {
     folder
         .run("clip x.npy --server 127.0.0.1:1 --token-file pipe")?
         .failed(64, &["--token-file: cannot read pipe: ", late]);
-    // Files that the system names block as well.
+    // A file that a variable of the system names may block as well.
     let health = "health --timeout 100ms --server https://127.0.0.1:1";
     folder.run_with(&[("SSL_CERT_FILE", "pipe")], health)?.failed(1, &["no answer within 100ms"]);
     Ok(())
@@ -182,7 +182,7 @@ fn a_table_that_nobody_reads_keeps_no_command() -> TestResult {
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains("interrupted: everything was written"), "{said}");
         assert!(folder.list()?.contains(&"x.clipped.npy".to_owned()));
-        // Nor does an error that nobody reads.
+        // An error that is not read does not keep the command, either.
         let (_reader, writer) = full_and_blocking()?;
         let mut child = folder.command().args(["clip", "missing.npy"]).stderr(writer).spawn()?;
         until_it_catches(&child, signal);

@@ -1,4 +1,5 @@
-//! The configuration file as people and editors write it, and why a server does not start, in the format of its log.
+//! The configuration file as people and editors write it, and the errors of a server that does not start, in the format
+//! of its log.
 
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ fn a_file_is_read_as_its_editor_wrote_it() -> TestResult {
     Ok(())
 }
 
-/// What the file says is shown and not obeyed, and however long it is, an error is not.
+/// An error escapes the text of the file, and is short however long that text is.
 #[test]
 fn an_error_of_the_file_is_short_and_plain() -> TestResult {
     let folder = Folder::new()?;
@@ -47,7 +48,8 @@ fn an_error_of_the_file_is_short_and_plain() -> TestResult {
     Ok(())
 }
 
-/// A reader of JSON gets a line of it also where the server's own settings are wrong, whichever way it was asked for.
+/// If a flag, a variable or the file asks for a log of JSON, an error of the server's own settings is a line of JSON,
+/// too.
 #[test]
 fn a_log_of_json_says_why_the_server_does_not_start() -> TestResult {
     let folder = Folder::new()?;
@@ -73,7 +75,7 @@ fn a_log_of_json_says_why_the_server_does_not_start() -> TestResult {
         let error = line["fields"]["error"].as_str().ok_or("there is no error")?;
         assert!(line["level"] == "ERROR" && error.contains(words) && !error.starts_with("error"), "{line}");
     }
-    // People are told in words, and what is no server's log is none.
+    // Without JSON an error is plain text; and commands other than `serve` never log JSON.
     for (variables, command) in [
         (&[][..], "serve --log-format text --threads 100000"),
         (&[], "serve --threads 100000"),

@@ -8,8 +8,8 @@ use crate::{
     stored,
 };
 
-/// Which of the first eight draws of seed 42 are kept at p = 0.5: the documented words of NumPy's stream, of which
-/// those from 2^31 on are.
+/// Which of the first eight draws of seed 42 are kept at p = 0.5: those whose word in NumPy's stream, as it is
+/// documented, is at least 2^31.
 const KEPT: [bool; 8] = [false, true, false, false, true, true, false, false];
 
 fn mask(bytes: &[u8], shape: &str) -> Result<Vec<bool>, Box<dyn std::error::Error>> {

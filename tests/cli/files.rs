@@ -1,4 +1,4 @@
-//! What is read and written: orders, endianness, formats, places.
+//! Files that are read and written: orders of elements and bytes, formats, paths.
 
 use half::f16;
 

@@ -1,4 +1,4 @@
-//! What a header or an index says of its tensors: names that stand twice, shapes that no array has.
+//! Headers and indexes: names that stand twice, shapes that no array has.
 
 use std::fs::File;
 
@@ -9,7 +9,7 @@ fn file(header: &str, data: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
 }
 
-/// Of two values of one key a parser keeps one.
+/// A parser of JSON keeps one of two values of the same name.
 #[test]
 fn a_name_that_stands_twice_is_refused() -> TestResult {
     let folder = Folder::new()?;
@@ -41,7 +41,7 @@ fn a_name_that_stands_twice_is_refused() -> TestResult {
     Ok(())
 }
 
-/// The words are about the file, and not about the types of this program.
+/// The message is about the file, and not about the types of this program.
 #[test]
 fn a_header_that_is_no_object_is_called_that() -> TestResult {
     let folder = Folder::new()?;
@@ -75,7 +75,7 @@ fn no_tensor_has_more_than_64_dimensions() -> TestResult {
     Ok(())
 }
 
-/// As in a `.npy` file: without its zeros the shape is longer than any memory.
+/// As in a `.npy` file: the other dimensions alone are more than any memory holds.
 #[test]
 fn a_shape_without_elements_is_within_memory_all_the_same() -> TestResult {
     let folder = Folder::new()?;
@@ -92,7 +92,7 @@ fn a_shape_without_elements_is_within_memory_all_the_same() -> TestResult {
     Ok(())
 }
 
-/// Several tensors without elements begin at one byte.
+/// Tensors without elements begin at the same byte, so their offsets do not give their order.
 #[test]
 fn the_order_of_tensors_is_the_same_in_every_run() -> TestResult {
     let folder = Folder::new()?;
@@ -106,7 +106,7 @@ fn the_order_of_tensors_is_the_same_in_every_run() -> TestResult {
     Ok(())
 }
 
-/// What must be held in memory as a whole is refused where there is not as much: a sparse file has any length.
+/// A tensor that must be in memory as a whole is refused if there is not so much: a sparse file may have any length.
 #[test]
 fn a_sparse_file_is_not_held_in_memory() -> TestResult {
     const ELEMENTS: u64 = 1 << 40;

@@ -1,4 +1,4 @@
-//! What is read is never written over, and no file is written twice, by whatever names they go.
+//! No file that is read is written over, and no file is written twice, under any of their names.
 
 use std::{
     fs::{self, File},
@@ -24,7 +24,7 @@ fn folder() -> Result<Folder, Box<dyn std::error::Error>> {
     Ok(folder)
 }
 
-/// Runs in a shell, which opens files for the program: `$E` is that.
+/// Runs a script in a shell, which opens files for the program; `$E` is the program's path.
 fn shell(folder: &Folder, script: &str) -> Result<Run, Box<dyn std::error::Error>> {
     let mut command = Command::new("sh");
     command.env_clear().env("E", env!("CARGO_BIN_EXE_evenkeel")).current_dir(folder.path("")).args(["-c", script]);
@@ -98,7 +98,7 @@ fn standard_output_has_the_result_alone_by_any_name() -> TestResult {
         let table = String::from_utf8(output.stderr)?;
         assert!(output.status.success() && output.stdout == expected, "{name}: {table}");
         assert!(table.contains("total norm 5.00000"), "{name}: {table}");
-        // A regular file takes it as a pipe does, where the shell has opened it.
+        // A regular file that the shell has opened takes the result as a pipe does.
         let (redirected, appended) =
             (format!("\"$E\" clip x.npy -o {name} > z.npy"), format!("\"$E\" clip x.npy -o {name} >> z.npy"));
         for (script, bytes) in [(redirected, expected.clone()), (appended, expected.repeat(2))] {
@@ -110,7 +110,7 @@ fn standard_output_has_the_result_alone_by_any_name() -> TestResult {
     let run = shell(&folder, "{ printf before; \"$E\" clip x.npy -o /dev/fd/3 >&2; printf after; } 3> z.npy >&3")?;
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(folder.read("z.npy")? == [b"before", &expected[..], b"after"].concat());
-    // Beside it, the table.
+    // If the result goes elsewhere, standard output has the table.
     let mut pipe = folder.command().args(["clip", "x.npy", "-o", "/dev/null"]).stdout(Stdio::piped()).spawn()?;
     let mut table = String::new();
     pipe.stdout.take().ok_or("no pipe")?.read_to_string(&mut table)?;
@@ -119,7 +119,7 @@ fn standard_output_has_the_result_alone_by_any_name() -> TestResult {
     Ok(())
 }
 
-/// Before a server is asked: there is none.
+/// The error comes before a server is asked: there is none at this port.
 #[test]
 fn a_name_that_only_a_folder_can_have_is_found_at_once() -> TestResult {
     let folder = folder()?;
@@ -149,7 +149,7 @@ fn excluding_everything_leaves_nothing_to_compute() -> TestResult {
     Ok(())
 }
 
-/// The result goes to a pipe, whose reader has the time to change the input before it opens that.
+/// The mask goes to a pipe, and the test changes the input before it opens that pipe to read.
 #[test]
 fn an_input_that_changes_meanwhile_is_noticed() -> TestResult {
     for (changed, keeps_length) in [("x.npy", true), ("x.npy", false), ("one.safetensors", true)] {
@@ -193,7 +193,7 @@ fn an_input_that_changes_meanwhile_is_noticed() -> TestResult {
     Ok(())
 }
 
-/// A token, a certificate or a key is an input as well, whatever the file is called and whether a server is asked for it.
+/// A file with a token, a certificate or a key is an input as well, under any name, and also if there is no `--server`.
 #[test]
 fn files_for_a_server_are_not_written_over() -> TestResult {
     let folder = folder()?;

@@ -1,5 +1,5 @@
-//! The commands on files: the real program, on the shipped tensors and on files that each test writes. And how it reaches a
-//! server that has TLS or tokens, for which the health check stands.
+//! The commands on files: the real program, on the shipped tensors and on files that each test writes. Connections to
+//! servers with TLS or tokens are tested mostly by the health check, which makes them as the commands on files do.
 
 mod blocking;
 mod clip;

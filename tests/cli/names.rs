@@ -1,4 +1,4 @@
-//! Names that a file may give its tensors, and what a terminal makes of them.
+//! Names that a file may give its tensors, and that a terminal must show and not obey.
 
 use std::{collections::HashMap, ffi::OsStr, fs, os::unix::ffi::OsStrExt as _};
 
@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::{TestResult, npy, program::Folder, stored};
 
-/// Each with how it is shown.
+/// Names with characters that a terminal would obey, each with the text that is shown.
 const UNWELCOME: [(&str, &str); 6] = [
     ("red\x1b[31m", "red\\u{1b}[31m"),
     ("two\nlines\r", "two\\nlines\\r"),
@@ -54,7 +54,7 @@ fn errors_do_not_obey_names_either() -> TestResult {
     let folder = Folder::new()?;
     for (name, shown) in UNWELCOME {
         folder.write("x.safetensors", &stored::file(&[(name, &[1, 1, 1], &[1.0])], &[])?)?;
-        // The server refuses the tensor, and there is no such tensor.
+        // The first command has a tensor that the server refuses, the second names one that is not there.
         for command in ["normalize x.safetensors --kind instance", "clip x.safetensors --tensor other"] {
             let run = folder.run(command)?;
             run.failed(1, &["x.safetensors: "]);
@@ -106,7 +106,7 @@ fn wide_characters_keep_the_columns() -> TestResult {
 fn a_name_that_makes_an_unreadable_file_is_refused_first() -> TestResult {
     let folder = Folder::new()?;
     folder.write("__metadata__.npy", &npy::f32s("(2,)", [3.0, 4.0]))?;
-    // Nobody listens at this port: it would be asked before anything is computed.
+    // No server listens at this port: if the command asked one first, it would fail with another error.
     for command in ["clip __metadata__.npy -o y.safetensors", "dropout __metadata__.npy --mask y.safetensors"] {
         folder.run(&format!("{command} --server 127.0.0.1:1"))?.failed(64, &["y.safetensors: ", "__metadata__"]);
     }

@@ -1,4 +1,4 @@
-//! `.npy` files, written and read here by hand: the format's own words, not those of the crate that the program uses.
+//! `.npy` files, written and read here by the format's definition, and not by the program's own code.
 
 use std::{error::Error, fmt::Display};
 
@@ -35,7 +35,7 @@ pub(crate) fn read<const SIZE: usize, T>(
     let (length, rest) = rest.split_first_chunk::<2>().ok_or_else(|| wrong(&"length"))?;
     let length = usize::from(u16::from_le_bytes(*length));
     let header = str::from_utf8(rest.get(..length).ok_or_else(|| wrong(&"header"))?)?;
-    // NumPy writes a comma only after a lone dimension, others after every last one; neither minds the spaces.
+    // NumPy writes a comma only after a lone dimension, other programs after every last one; spaces mean nothing.
     let plain = |text: &str| text.replace(' ', "").replace(",)", ")");
     for expected in [format!("'descr': '{descr}'"), "'fortran_order': False".into(), format!("'shape': {shape}")] {
         if !plain(header).contains(&plain(&expected)) {

@@ -1,4 +1,5 @@
-//! Where results go: found out before anything is computed, together or not at all, and nothing is left behind.
+//! Outputs: an error of their paths comes before anything is computed, several are written together or not at all, and
+//! nothing is left behind.
 
 use std::{
     fs::{self, File, Permissions},
@@ -42,7 +43,7 @@ fn fifo(folder: &Folder, name: &str) -> TestResult {
     Ok(())
 }
 
-/// A port where connections are taken and counted, and nobody computes.
+/// The server would refuse the call, so an error of the output shows that the output was checked first.
 #[test]
 fn what_cannot_be_written_is_found_before_anything_is_computed() -> TestResult {
     let folder = folder()?;
@@ -60,12 +61,12 @@ fn what_cannot_be_written_is_found_before_anything_is_computed() -> TestResult {
         ("x.npy/y.npy", ["x.npy/y.npy: cannot write: ", "Not a directory"]),
         ("/proc/y.npy", ["/proc/y.npy: cannot write: ", ""]),
     ] {
-        // A dropout that takes an answer for wrong would fail first if it were computed.
+        // The server refuses `--p 7`.
         for command in ["dropout x.npy --p 7 -o", "dropout x.npy --p 7 -o y.npy --mask"] {
             let run = folder.run(&format!("{command} {output} --server {}", server.url))?;
             assert_eq!(run.code, Some(1), "{}", run.stderr);
             for word in words {
-                // The name of a temporary file would only puzzle.
+                // A user does not know the temporary file, and the message does not name it.
                 assert!(!run.stderr.contains(".evenkeel-"), "{}", run.stderr);
                 assert!(run.stderr.to_lowercase().contains(&word.to_lowercase()), "{word}: {}", run.stderr);
             }
@@ -83,7 +84,7 @@ fn no_room_is_found_before_anything_is_computed() -> TestResult {
     let run = folder.within("ulimit -f 64", "dropout x.npy --p 7")?;
     run.failed(1, &["x.dropout.npy: cannot write: ", "File too large"]);
     assert_eq!(folder.list()?, ["x.npy"]);
-    // A device has no room of its own.
+    // A device has no room that could be reserved.
     folder.run("clip x.npy -o /dev/full")?.failed(1, &["/dev/full: cannot write: ", "No space left"]);
     folder.run("clip x.npy -o /dev/null")?.succeeded();
     assert_eq!(folder.list()?, ["x.npy"]);
@@ -125,7 +126,7 @@ fn links_are_followed_and_modes_kept() -> TestResult {
     assert!(folder.path("dangling.npy").symlink_metadata()?.is_symlink());
     assert_eq!(folder.read("sub/new.npy")?, folder.read("real.npy")?);
     folder.run("clip x.npy -o loop.npy")?.failed(1, &["loop.npy: cannot write: "]);
-    // What is read is kept by whatever name.
+    // The input is kept under each of its names.
     symlink("x.npy", folder.path("input.npy"))?;
     folder.run("clip input.npy -o x.npy")?.failed(64, &["--output", "would overwrite"]);
     fs::set_permissions(folder.path("real.npy"), Permissions::from_mode(0o600))?;
@@ -184,7 +185,7 @@ fn pipes_and_standard_input_and_output() -> TestResult {
     Ok(())
 }
 
-/// The command waits for a server that takes the call and never answers it, and is interrupted then.
+/// The command waits for a reader of the mask's pipe, and is interrupted then.
 #[test]
 fn an_interrupted_command_leaves_nothing() -> TestResult {
     for (signal, code) in [(Signal::INT, 130), (Signal::QUIT, 131), (Signal::TERM, 143), (Signal::HUP, 129)] {
@@ -210,7 +211,7 @@ fn an_interrupted_command_leaves_nothing() -> TestResult {
     Ok(())
 }
 
-/// Whatever it does at that moment; and it says one line, or nothing if the signal comes before it is caught.
+/// The command prints one line, or nothing if the signal comes before it is caught.
 #[test]
 fn a_command_can_be_interrupted_at_any_moment() -> TestResult {
     let folder = Folder::new()?;
@@ -252,7 +253,7 @@ fn a_command_can_be_interrupted_at_any_moment() -> TestResult {
     Ok(())
 }
 
-/// Neither does one that waits for its input.
+/// The command waits for a server that has taken the connection and sends nothing.
 #[test]
 fn a_command_that_waits_for_its_input_can_be_interrupted() -> TestResult {
     let folder = folder()?;
@@ -287,7 +288,7 @@ fn another_users_file_in_a_sticky_folder_is_found_before_anything_is_computed() 
     fs::set_permissions(folder.path(""), Permissions::from_mode(0o1777))?;
     folder.write("y.npy", b"root's")?;
     fs::set_permissions(folder.path("y.npy"), Permissions::from_mode(0o666))?;
-    // The program may be where nobody else may look.
+    // Another user may not reach the folder of the program.
     fs::copy(env!("CARGO_BIN_EXE_evenkeel"), folder.path("evenkeel"))?;
     let before = folder.list()?;
     for arguments in [&["clip", "x.npy", "-o", "y.npy"][..], &["dropout", "x.npy", "-o", "z.npy", "--mask", "y.npy"]] {
@@ -304,7 +305,7 @@ fn another_users_file_in_a_sticky_folder_is_found_before_anything_is_computed() 
     Ok(())
 }
 
-/// What goes through a pipe is held in a file that no argument names.
+/// The content of a pipe is kept in a temporary file, which no argument names.
 #[test]
 fn the_folder_for_temporary_files_is_named() -> TestResult {
     let folder = folder()?;

@@ -42,7 +42,7 @@ fn write(folder: &Folder, name: &str, array: &ArrayD<f32>) -> io::Result<String>
     Ok(shape)
 }
 
-/// The elements that the file ends with.
+/// The bytes of the last `count` elements of a file.
 fn tail(bytes: &[u8], count: usize) -> Vec<u8> {
     bytes[bytes.len() - 4 * count..].to_vec()
 }
@@ -338,7 +338,7 @@ fn shards_are_one_model() -> TestResult {
     Ok(())
 }
 
-/// 4.4 GB, most of which no disk holds: a file with a hole.
+/// The input has 4.4 GB, nearly all of them a hole that takes no disk.
 #[test]
 #[ignore = "it takes half a minute, and 4.4 GB of disk"]
 fn a_shard_of_more_than_four_gigabytes() -> TestResult {

@@ -16,7 +16,7 @@ use crate::{environment::without_environment, pipe::Pipe};
 /// A folder that is gone when the test ends.
 pub(crate) struct Folder(TempDir);
 
-/// What a run printed.
+/// The exit code and the output of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
@@ -32,7 +32,7 @@ impl Folder {
         TempDir::new().map(Self)
     }
 
-    /// With copies of shipped files.
+    /// A folder with copies of shipped files.
     pub(crate) fn with(shipped: &[&str]) -> Result<Self, io::Error> {
         let folder = Self::new()?;
         for name in shipped {
@@ -90,7 +90,7 @@ impl Folder {
         run(command.envs(variables.iter().copied()).args(arguments.split_whitespace()))
     }
 
-    /// Runs what must work, and returns the table.
+    /// Runs a command that must succeed, and returns the table.
     #[track_caller]
     pub(crate) fn table(&self, arguments: &str) -> Result<Rows, io::Error> {
         self.run(arguments).map(|run| {
@@ -112,7 +112,8 @@ impl Run {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);
     }
 
-    /// Failed with this code, and said all of this in one line on standard error and nothing on standard output.
+    /// Asserts that the run failed with this code, with one line on standard error that has all of these words, and
+    /// with nothing on standard output.
     #[track_caller]
     pub(crate) fn failed(&self, code: i32, words: &[&str]) {
         assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{}", self.stderr);
@@ -122,7 +123,7 @@ impl Run {
         }
     }
 
-    /// Refused as a wrong command line, and said all of this.
+    /// Asserts that the command line was refused, with all of these words.
     #[track_caller]
     pub(crate) fn refused(&self, words: &[&str]) {
         assert_eq!((self.code, self.stdout.as_str()), (Some(64), ""), "{}", self.stderr);
@@ -131,7 +132,7 @@ impl Run {
         }
     }
 
-    /// The lines that are not of the table.
+    /// The lines below the table.
     pub(crate) fn footer(&self) -> Vec<&str> {
         self.stdout.lines().skip_while(|line| columns(line).len() > 1).collect()
     }
@@ -190,7 +191,7 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // A process that has ended already needs no more.
+        // Errors are ignored: the process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Broken files and wrong flags: the error names the one or the other, and nothing is written.
+//! Broken files and wrong flags: the error names the file or the flag, and nothing is written.
 
 use crate::{TestResult, npy, program::Folder, stored};
 
@@ -14,7 +14,7 @@ fn refuses(folder: &Folder, command: &str, code: i32, words: &[&str]) -> TestRes
 fn broken_npy_files() -> TestResult {
     let folder = Folder::new()?;
     let good = npy::f32s("(2, 2)", [1.0, 2.0, 3.0, 4.0]);
-    // A hundred brackets within each other: to parse them would take longer than anybody waits.
+    // A hundred nested brackets: the time of a parser that tries all alternatives grows exponentially with them.
     let nested = [&b"\x93NUMPY\x01\x00\x78\x00{'descr':"[..], &[b'{'; 100], b"'<f4'"].concat();
     let files: [(&str, &[u8], &str); 10] = [
         ("nested", &nested, "not a .npy file"),
@@ -35,7 +35,7 @@ fn broken_npy_files() -> TestResult {
     Ok(())
 }
 
-/// NumPy's limit is that of its format.
+/// 64 is NumPy's limit, and so the format's.
 #[test]
 fn npy_files_have_64_dimensions_at_most() -> TestResult {
     let folder = Folder::new()?;
@@ -122,7 +122,7 @@ fn streams_that_cannot_be_tensors_are_not_kept() -> TestResult {
         ("/dev/zero", ["/dev/zero: not a .safetensors file", "not a JSON object"]),
         ("/dev/urandom", ["/dev/urandom: not a .safetensors file", "header"]),
     ] {
-        // What is kept of it is a file, which may not be larger than this.
+        // The content of a stream is kept in a temporary file, which may not be larger than this.
         folder.within("ulimit -f 8192", &format!("clip {device} -o y.npy"))?.failed(1, &words);
     }
     folder.write("m.safetensors.index.json", br#"{"weight_map": {"a": "m-1.safetensors"}}"#)?;
@@ -199,7 +199,7 @@ fn flags_that_the_server_refuses() -> TestResult {
     Ok(())
 }
 
-/// These never reach the files: clap explains them, in more than one line.
+/// clap refuses these before a file is opened, with errors of more than one line.
 #[test]
 fn flags_that_cannot_be_read() -> TestResult {
     let folder = Folder::new()?;

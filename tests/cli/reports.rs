@@ -1,4 +1,4 @@
-//! What the commands say: nothing, JSON, and what shells and `man` read.
+//! The output of the commands: none, JSON, completions for shells, and pages for `man`.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ fn quiet_is_quiet() -> TestResult {
         run.succeeded();
         assert_eq!(run.stdout, "", "{command}");
     }
-    // Errors are said all the same.
+    // Errors are printed all the same.
     folder.run("clip missing.npy -q")?.failed(1, &["missing.npy"]);
     folder.run("clip digits.npy -q --json")?.refused(&["--quiet", "--json"]);
     Ok(())
@@ -79,7 +79,7 @@ fn shells_and_man_know_the_commands() -> TestResult {
     Ok(())
 }
 
-/// What bash offers for the last of these words.
+/// The completions that bash offers for the last of these words.
 fn offers(folder: &Folder, words: &[&str]) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let [.., before, last] = words else { return Err("there are no two words".into()) };
     let list = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
@@ -114,7 +114,7 @@ fn bash_completes_flags_without_a_command() -> TestResult {
     ] {
         assert_eq!(offers(&folder, words)?, offered, "{words:?}");
     }
-    // What is offered without a word begun is the commands, and not forty flags.
+    // For an empty word bash offers the commands, and not forty flags.
     let all = offers(&folder, &["evenkeel", ""])?;
     assert!(all.contains(&"clip".to_owned()) && !all.contains(&"--listen".to_owned()), "{all:?}");
     Ok(())

@@ -8,13 +8,13 @@ use crate::{
     program::{Folder, ServerProcess},
 };
 
-/// What a client needs to be served.
+/// The flags that a client needs to be served.
 const ALL: &str = "--tls-ca ca.pem --tls-cert client.pem --tls-key client.key --token-file token";
 
 /// The health check, with time for a machine that hangs.
 const HEALTH: &str = "health --timeout 1m";
 
-/// A folder with everything that servers and clients need, and some that is wrong.
+/// A folder with all files that servers and clients need, and with some wrong ones.
 fn files() -> Result<Folder, Box<dyn Error>> {
     let (authority, of_clients, other) = (Authority::new(), Authority::new(), Authority::new());
     let folder = Folder::with(&["digits.npy"])?;
@@ -34,7 +34,7 @@ fn files() -> Result<Folder, Box<dyn Error>> {
     Ok(folder)
 }
 
-/// A server that wants these files of the folder, and a token for every method, health too, if it wants one for any.
+/// A server with these flags, whose files are in the folder. If it has tokens, all methods need one, health too.
 fn serve(folder: &Folder, flags: &[(&str, &str)]) -> Result<ServerProcess, Box<dyn Error>> {
     let path = |name| folder.path(name).to_string_lossy().into_owned();
     let flags: Vec<_> = flags.iter().map(|(flag, name)| format!("{flag}={}", path(name))).collect();
@@ -60,7 +60,7 @@ fn a_server_must_be_who_it_should_be() -> TestResult {
         run.succeeded();
         assert_eq!(run.stdout, "SERVING\n");
     }
-    // Those that the system trusts, which this variable names.
+    // Without `--tls-ca` the system's authorities are trusted, which this variable names.
     let trusted = folder.path("ca.pem");
     let variables = [("SSL_CERT_FILE", trusted.to_str().ok_or("no text")?)];
     folder.run_with(&variables, &format!("{HEALTH} --server {url}"))?.succeeded();
@@ -89,7 +89,7 @@ fn a_server_gets_a_certificate_and_a_token() -> TestResult {
     run(&ALL.replace("--token-file token", "--token-file tokens"))?.succeeded();
     run(&ALL.replace("--token-file token", ""))?.failed(1, &["the call needs a valid token"]);
     run(&ALL.replace("--token-file token", "--token-file bad-token"))?.failed(1, &["the call needs a valid token"]);
-    // With the commands on files, too, whose own server wants nothing of this.
+    // The commands on files take the flags, too; their own server needs none of them.
     folder.run(&format!("normalize digits.npy --kind layer -o there.npy --server {url} {ALL}"))?.succeeded();
     folder.run(&format!("normalize digits.npy --kind layer -o here.npy {ALL}"))?.succeeded();
     assert!(folder.read("there.npy")? == folder.read("here.npy")?);
@@ -111,7 +111,7 @@ fn a_server_gets_a_certificate_and_a_token() -> TestResult {
     Ok(())
 }
 
-/// The server's file of settings, and its environment, have keys of the same names.
+/// The server's configuration file and its environment have settings of the same names.
 #[test]
 fn the_servers_settings_are_not_the_clients() -> TestResult {
     let folder = files()?;
@@ -154,7 +154,7 @@ fn what_cannot_be_used_is_named_by_its_flag() -> TestResult {
             folder.run(&format!("{command} {ENCRYPTED} {flags}"))?.failed(64, words);
         }
     }
-    // Nobody is called: it is another machine.
+    // No call is made: the address is that of another machine.
     let run = folder.run("health --server http://192.0.2.1:1 --token-file token")?;
     run.failed(64, &["--token-file: token: http://192.0.2.1:1", "--allow-plaintext"]);
     folder

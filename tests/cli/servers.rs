@@ -1,4 +1,4 @@
-//! The same files, whoever computes; and servers that do not.
+//! The same results from a server elsewhere and from the command's own; and servers that do not answer.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -41,7 +41,7 @@ fn a_message_above_the_servers_limit() -> TestResult {
     }
     let run = folder.run(&format!("normalize digits.npy --kind batch --server {}", server.url))?;
     run.failed(1, &["digits.npy: tensor 'digits'", "131072 bytes", "--max-message-bytes"]);
-    // The command's own server takes what the file needs, and so it takes more than the default.
+    // The command's own server takes messages as long as the file needs, also above the default.
     let elements = 5 << 20;
     folder.write("long.npy", &npy::f64s(&format!("({elements}, 2)"), (0..2 * elements).map(f64::from)))?;
     folder.run("dropout long.npy --p 0 -o same.npy")?.succeeded();
@@ -82,7 +82,7 @@ fn nobody_there_and_nobody_answering() -> TestResult {
     let folder = Folder::with(&["digits.npy"])?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let url = format!("http://{}", listener.local_addr()?);
-    // Connections are taken by the kernel, and never by a server.
+    // The kernel takes the connection, and no server accepts it.
     folder
         .run(&format!("clip digits.npy --timeout 50ms --server {url}"))?
         .failed(1, &[&url, "has said nothing for 50ms"]);
@@ -90,8 +90,7 @@ fn nobody_there_and_nobody_answering() -> TestResult {
     Ok(())
 }
 
-/// Also a server that closes the connection at once, or that takes it and never speaks, which is given up after ten seconds
-/// unless told otherwise.
+/// The default of `--connect-timeout` is ten seconds.
 #[test]
 fn a_server_that_never_speaks_is_given_up() -> TestResult {
     let folder = Folder::with(&["digits.npy"])?;

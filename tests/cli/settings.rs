@@ -4,7 +4,7 @@ use std::{io, process::Stdio};
 
 use crate::{TestResult, environment::without_environment, program::Folder};
 
-/// The line of a setting in what `evenkeel config` prints.
+/// The line of a setting in the output of `evenkeel config`.
 #[track_caller]
 fn line(variables: &[(&str, &str)], arguments: &str, key: &str) -> Result<String, Box<dyn std::error::Error>> {
     let run = Folder::new()?.run_with(variables, &format!("config {arguments}"))?;
@@ -36,7 +36,7 @@ fn an_empty_variable_is_one_that_is_not_set() -> TestResult {
     Ok(())
 }
 
-/// The flags of one name that two commands have stay apart, also while the variables of both are empty.
+/// Flags of two commands that have the same name stay apart, also while the variables of both are empty.
 #[test]
 fn empty_variables_do_not_make_a_servers_setting_a_clients() -> TestResult {
     let folder = Folder::new()?;
@@ -90,14 +90,14 @@ fn an_error_of_a_variable_names_it() -> TestResult {
     let collector =
         [("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:1"), ("OTEL_EXPORTER_OTLP_CERTIFICATE", "missing")];
     folder.run_with(&collector, "serve --listen 127.0.0.1:0")?.refused(&["OTEL_EXPORTER_OTLP_CERTIFICATE", "missing"]);
-    // A flag counts more, and is at fault then.
+    // A flag overrides the variable, and the error is the flag's.
     let run = folder.run_with(&[("EVENKEEL_THREADS", "3")], "config --threads many")?;
     run.refused(&["'--threads <N>'", "many"]);
     assert!(!run.stderr.contains("EVENKEEL_THREADS"), "{}", run.stderr);
     Ok(())
 }
 
-/// Prometheus speaks to TCP ports.
+/// Prometheus scrapes TCP ports alone.
 #[test]
 fn metrics_have_a_port_and_the_refusal_says_so() -> TestResult {
     let folder = Folder::new()?;
@@ -137,7 +137,7 @@ fn addresses_may_have_names() -> TestResult {
     Ok(())
 }
 
-/// The exit code and the standard error of a run whose standard output nobody reads.
+/// The exit code and the standard error of a run whose standard output is a closed pipe.
 fn into_a_closed_pipe(arguments: &[&str]) -> Result<(Option<i32>, String), io::Error> {
     let (reader, writer) = io::pipe()?;
     drop(reader);

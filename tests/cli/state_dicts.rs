@@ -1,4 +1,4 @@
-//! State dicts as they are: tensors that nothing is computed with are passed on.
+//! State dicts with tensors that are not computed with, which are passed on.
 
 use std::error::Error;
 
@@ -60,7 +60,7 @@ fn what_is_not_computed_with_is_passed_on_and_listed() -> TestResult {
         assert_eq!([dtype("mask"), dtype("ids")], [Some("bool"), Some("uint16")]);
     }
     assert_eq!(stored::names(&folder.read("s.safetensors")?)?, ["fc.weight.rstd"]);
-    // The norm is that of what is clipped: 3, 4, 12 and the scale 2.
+    // The norm is that of the clipped elements: 3, 4, 0, 12 and the scale 2.
     let run = folder.run("clip m.safetensors --force")?;
     assert!(run.footer()[0].starts_with("total norm 13.1529"), "{}", run.stdout);
     Ok(())

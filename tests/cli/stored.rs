@@ -36,7 +36,7 @@ pub(crate) fn names(bytes: &[u8]) -> Result<Vec<String>, Box<dyn Error>> {
     Ok(names)
 }
 
-/// What the file says about itself.
+/// The metadata of a file.
 pub(crate) fn metadata(bytes: &[u8]) -> Result<HashMap<String, String>, Box<dyn Error>> {
     Ok(SafeTensors::read_metadata(bytes)?.1.metadata().clone().unwrap_or_default())
 }

@@ -78,7 +78,7 @@ pub(crate) trait Call: Sized {
     async fn call(case: &Case<Self>, stored: &Stored, client: &mut Client) -> Result<Answer, Status>;
 }
 
-/// Tells the two directions, whose arguments are the same, apart.
+/// Whether a case is of the backward pass, which has the same arguments as the forward pass.
 fn is_backward<A>(case: &Case<A>) -> bool {
     case.tensors.contains_key("grad_output")
 }

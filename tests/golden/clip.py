@@ -65,7 +65,7 @@ def edges(suite: Suite, name: str, dtype: torch.dtype) -> None:
 
 
 def clipped(gradients: list[torch.Tensor], dtype: torch.dtype | None, clip) -> tuple[torch.Tensor | None, list]:
-    """What `clip` leaves in the `.grad` of parameters that hold the gradients, in `dtype` or their own."""
+    """The result of `clip`, and the clipped gradients, in `dtype` or in the gradients' own dtype."""
     parameters = []
     for gradient in gradients:
         parameter = torch.nn.Parameter(torch.zeros_like(gradient, dtype=dtype))
@@ -130,7 +130,7 @@ def by_value(suite, name, gradients, threshold) -> None:
     expect_gradients(case, gradients, exact, mine)
     outside = [(gradient.double().abs() > threshold).sum().item() for gradient in gradients]
     for gradient, count in zip(gradients, outside):
-        # Nobody need ask whether the threshold is meant before or after it is rounded to the dtype.
+        # The count must not depend on whether the threshold is rounded to the dtype first.
         assert count == (gradient.abs() > torch.tensor(threshold, dtype=gradient.dtype)).sum().item()
     total = torch.linalg.vector_norm(torch.cat([gradient.double().flatten() for gradient in gradients]))
     case.expect_value("clipped_elements", sum(outside))

@@ -1,4 +1,4 @@
-//! Element by element, within a tolerance.
+//! The comparison of tensors, element by element, within a tolerance.
 
 use std::fmt;
 
@@ -63,7 +63,7 @@ impl Element {
             return got.is_nan() && expected.is_nan();
         }
         if got.is_infinite() || expected.is_infinite() {
-            return false; // the largest finite number is one ulp from infinity, and all the world away
+            return false; // an infinity equals itself alone, though its bits are one ulp from the largest finite number's
         }
         if signed_zeros && got == 0.0 && expected == 0.0 {
             return false;

@@ -11,7 +11,7 @@ from vectors import DTYPES, Data, Suite
 SEEDS = (0, 42, 2**64 - 1)
 OFFSETS = (0, 1, 7, 8, 1000003, 2**33 + 5)
 PROBABILITIES = (0.0, 1e-10, 0.1, 0.5, 0.7, 0.9, 1.0)
-# The first words of two keys, as semantics published them: the stream must not change under us.
+# The first words of the streams of two keys: another version of NumPy must draw the same.
 KNOWN_WORDS = {
     42: "4d62880e d1f8817d 5cc8797e 307266b6 f084ed03 de1f04e7 78cd1e59 65034a8e",
     0: "08e4d89b 02f4ba64 9ca8c5b2 3dd62b0b",
@@ -31,7 +31,7 @@ def keep(p: float, seed: int, offset: int, count: int) -> np.ndarray:
 
 
 def alpha_map(p: float) -> tuple[float, float, float]:
-    """Scale and shift of what is kept, and what the dropped become."""
+    """The scale and the shift of kept elements, and the value of dropped ones."""
     scale = 1.0 / math.sqrt((ALPHA**2 * p + 1.0) * (1.0 - p))
     shift = scale * ALPHA * p
     return scale, shift, shift - scale * ALPHA
@@ -104,7 +104,7 @@ def make(suite: Suite, name: str, x: torch.Tensor, kind: str, scaling: str, *, p
         scale = 1.0 / (1.0 - p)
     exact = x.double().numpy()
     if backward or kind not in ("ALPHA", "FEATURE_ALPHA"):
-        shift, fill = -0.0, 0.0  # -0.0 is what can be added to -0.0
+        shift, fill = -0.0, 0.0  # adding -0.0 changes nothing, also not a -0.0
     with np.errstate(over="ignore", invalid="ignore"):
         result = torch.from_numpy(np.where(of_elements, exact * scale + shift, fill))
     if scaling == "NONE":
@@ -126,7 +126,7 @@ def check_words() -> None:
 
 
 def check_alpha_map() -> None:
-    """Every element of PyTorch's alpha dropouts is what the map makes of a kept or of a dropped one."""
+    """Checks that each element of PyTorch's alpha dropouts is the map's value of a kept or of a dropped element."""
     x = Data("alpha").normal((40, 5, 6), torch.float64) + 3.0  # no kept element is near the dropped value
     for p in (0.1, 0.5, 0.9):
         scale, shift, fill = alpha_map(p)

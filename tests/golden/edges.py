@@ -1,4 +1,4 @@
-"""PyTorch's answers that are not ours, asserted: README.md's table of differences holds for the pinned version."""
+"""Asserts PyTorch's answers that differ from ours: README.md's table of differences holds for the pinned version."""
 
 import math
 

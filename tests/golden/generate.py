@@ -1,4 +1,4 @@
-"""Writes the golden vectors beside this file: what PyTorch and NumPy answer to the calls of every operation.
+"""Writes the golden vectors beside this file: the answers of PyTorch and NumPy to calls of every operation.
 
     pip install -r requirements.txt
     python generate.py

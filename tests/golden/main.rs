@@ -1,4 +1,4 @@
-//! What PyTorch and NumPy answered, asked of a real server. README.md says where the vectors come from.
+//! Compares the answers of a real server with those of PyTorch and NumPy. README.md says where the vectors come from.
 
 mod calls;
 mod compare;
@@ -37,8 +37,8 @@ async fn clip_gradients() {
     check::<ClipArguments>("clip_gradients", Size { cases: 290, expectations: 1879 }).await;
 }
 
-/// How much a manifest holds. It stands here as well, so that vectors that are lost are a failure: whoever makes new ones
-/// changes it, and README.md.
+/// The size of a manifest. It is repeated here so that lost vectors are a failure; new vectors change it here and in
+/// README.md.
 #[derive(Debug, PartialEq)]
 struct Size {
     cases: usize,

@@ -47,7 +47,7 @@ struct Manifest<A> {
     cases: Vec<Case<A>>,
 }
 
-/// One call and what must come back.
+/// One call and its expected answer.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Case<A> {
@@ -67,11 +67,11 @@ pub(crate) enum OneOrMany {
     Many(Vec<String>),
 }
 
-/// What one field of the answer must be.
+/// The expected value of one field of the answer.
 #[derive(Deserialize)]
 pub(crate) struct Expectation {
     pub(crate) field: String,
-    /// `torch`: what PyTorch computed in the dtype itself. Otherwise the float64 reference.
+    /// `torch`: PyTorch's result in the dtype itself. Otherwise the float64 reference.
     pub(crate) from: Option<String>,
     #[serde(flatten)]
     pub(crate) expected: Expected,
@@ -92,7 +92,8 @@ pub(crate) enum Expected {
     },
 }
 
-/// How far an element may be off. It passes by any one of the three; without any, the bytes must be equal.
+/// How far an element may be off: by `ulp`, or by `atol` and `rtol` together. Without any of the three, the bytes must
+/// be equal.
 #[derive(Clone, Copy, Default, Deserialize)]
 pub(crate) struct Tolerance {
     /// In units in the last place.

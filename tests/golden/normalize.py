@@ -74,8 +74,8 @@ def input_data(config: Config, dtype: torch.dtype) -> torch.Tensor:
 
 
 def compares_own(config: Config, dtype: torch.dtype) -> bool:
-    """Whether what PyTorch computes in the dtype itself is close enough to the truth to be kept."""
-    # A set of one value is its own mean; what PyTorch's float32 leaves of the difference is noise.
+    """Whether PyTorch's result in the dtype itself is close enough to the exact one to be kept."""
+    # The mean of one value is that value, so PyTorch's float32 leaves nothing but rounding noise of the difference.
     several = math.prod(config.shape[axis] for axis in config.pooled) > 1
     return dtype != torch.float64 and config.native and several and config.data in ("normal", "uniform")
 
@@ -100,7 +100,7 @@ def case_of(suite: Suite, name: str, config: Config, tensors: Tensors, statistic
 
 
 class Scales:
-    """The largest terms that are summed for each result: what cancellation is measured against."""
+    """The largest terms that are summed for each result, against which cancellation is measured."""
 
     def __init__(self, tensors: Tensors, rstd: torch.Tensor, mean: torch.Tensor | None, dy: torch.Tensor | None = None):
         self.x, self.rstd = largest(tensors.x, mean), largest(rstd)

@@ -1,4 +1,4 @@
-"""Which normalizations the vectors cover. Every row is made in every dtype and in both directions."""
+"""The normalizations that the vectors cover. Every row is made in every dtype and in both directions."""
 
 from normalize_torch import Config
 
@@ -28,7 +28,7 @@ def batch():
     yield Config("BATCH", (3, 5, 7), channel_axis=-1, affine=BOTH, running="training")
     yield Config("BATCH", (3, 5, 7), channel_axis=0, affine=BOTH)
     yield Config("BATCH", (2, 3, 2, 3, 2), affine=BOTH, running="training", momentum=0.1)
-    # Axes of one's own: statistics for each place, the affine map still by channel.
+    # Other axes than the kind's own: statistics for each index of the other axes, the affine map still by channel.
     yield Config("BATCH", (7, 3, 5), axes=(0,), affine=BOTH)
     yield Config("BATCH", (3, 2, 4, 5), axes=(0, -1), affine=BOTH)
 
@@ -108,7 +108,7 @@ def l2():
 
 
 def special():
-    """Data on which others were seen to fail."""
+    """Data on which other libraries were seen to fail."""
     yield Config("LAYER", (1, 4), data="consecutive from 40000")  # onnxruntime#28463
     yield Config("LAYER", (1, 2048), data="100 +- 0.01")  # pytorch#40302
     yield Config("BATCH", (5, 4), data="2000 +- 1")  # pytorch#51102

@@ -1,4 +1,4 @@
-"""What every operation's vectors are made of: dtypes, rounding, seeded data, tolerances, and the files they go to."""
+"""The parts of every operation's vectors: dtypes, rounding, seeded data, tolerances, and the files they go to."""
 
 import json
 import math
@@ -25,7 +25,7 @@ ULPS = {torch.float32: 1, torch.float64: 4, torch.float16: 0, torch.bfloat16: 0}
 # Where terms cancel, the bits lost are those of float64, whatever the dtype: this times the largest term.
 CANCELLATION = 2.0**-46
 
-# How far an answer may be from what PyTorch computes in the dtype itself, relative to the element and to the largest
+# How far an answer may be from PyTorch's result in the dtype itself, relative to the element and to the largest
 # element of the tensor. PyTorch sums in float32 and rounds more than once.
 TORCH = {torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3.2e-2}
 
@@ -38,7 +38,7 @@ def round_once(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
             return torch.from_numpy(np.asarray(exact.astype(np.float16)))
     if dtype != torch.bfloat16:
         return values.detach().to(dtype).contiguous()
-    # Rounding to odd first: toward zero, with the last bit set if anything was lost. No tie comes of it.
+    # Rounding to odd first: toward zero, with the last bit set if anything was lost. This makes no false tie.
     with np.errstate(over="ignore"):
         nearest = exact.astype(np.float32)
     too_far = np.abs(nearest.astype(np.float64)) > np.abs(exact)
@@ -49,7 +49,7 @@ def round_once(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 class Data:
-    """Random tensors that depend on the name they are asked for by, not on what was asked for before."""
+    """Random tensors that depend on the name alone, and not on tensors that were drawn before."""
 
     def __init__(self, name: str):
         self.rng = np.random.Generator(np.random.Philox(zlib.crc32(name.encode())))
@@ -97,7 +97,7 @@ class Case:
     ) -> None:
         """`exact` in float64, to be rounded to `dtype`.
 
-        `own`: what PyTorch makes of it in that dtype, from an input of `own_from` if that is another; `own_term`: a
+        `own`: PyTorch's result in that dtype, from an input of `own_from` if that is another; `own_term`: a
         term of its sums that may be larger than every element.
         """
         reference = round_once(exact, dtype)

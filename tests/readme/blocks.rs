@@ -14,14 +14,15 @@ impl<'a> Block<'a> {
     }
 }
 
-/// A command, and what it prints according to the text.
+/// A command, and its output according to the text.
 pub(crate) struct Shell {
     pub(crate) command: String,
     pub(crate) output: String,
 }
 
 impl Shell {
-    /// Those of all `console` blocks. A command begins with `$ ` and goes on to the next line while a quote is open.
+    /// The commands of all `console` blocks. A command begins with `$ ` and goes on to the next line while a quote is
+    /// open.
     pub(crate) fn all(blocks: &[Block<'_>]) -> Vec<Self> {
         let mut shells: Vec<Self> = Vec::new();
         for block in blocks.iter().filter(|block| block.language == "console") {

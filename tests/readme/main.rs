@@ -1,4 +1,4 @@
-//! What the README shows is what happens.
+//! The README and the pages that it leads to, held to what happens.
 //!
 //! The commands on files are run and their output compared. The snippets must be the files that other tests run: the
 //! Rust one in `crates/client/tests/client/examples.rs`, the Python one in `clients/python/run.sh`. The typed call is
@@ -18,7 +18,7 @@ use blocks::{Block, Shell};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Commands that are checked elsewhere, by how they begin, and where.
+/// The beginnings of commands that are checked elsewhere, and the places of those checks.
 const ELSEWHERE: [(&str, &str); 9] = [
     ("cargo run --release", "tests/service/process.rs: the first line"),
     ("cargo test", ".ci/run"),
@@ -35,7 +35,7 @@ fn readme() -> String {
     read("README.md")
 }
 
-/// What shows commands, or programs: the README, and the pages that it leads to.
+/// The pages that show commands or programs: the README, and those that it leads to.
 fn pages() -> String {
     ["README.md", "docs/cli.md", "docs/calls.md"].map(read).join("\n")
 }
@@ -77,7 +77,7 @@ fn commands_on_files_print_what_is_shown() -> Result<(), Box<dyn Error>> {
     let mut run = 0;
     for Shell { command, output } in Shell::all(&Block::all(&pages)) {
         if let Some(arguments) = command.strip_prefix("evenkeel ") {
-            // Written by an earlier run of somebody's by hand, perhaps.
+            // The folder of the repository, and so its copy, may have an output of a command that was run by hand.
             let written = output.lines().find_map(|line| line.strip_prefix("wrote ")).ok_or("nothing is written")?;
             let _ = fs::remove_file(folder.path().join(written));
             let got = without_environment(env!("CARGO_BIN_EXE_evenkeel"))
@@ -175,7 +175,7 @@ fn links_lead_somewhere() {
     assert!(links > 20, "{links}");
 }
 
-/// What a link to a heading is called.
+/// The anchor of a heading, as links name it.
 fn anchor(heading: &str) -> String {
     let words = heading.trim_start_matches('#').trim().to_lowercase();
     words

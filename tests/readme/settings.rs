@@ -1,4 +1,4 @@
-//! The table of settings is what the flags are.
+//! The table of settings in the documentation, held to the flags.
 
 use std::{env, fs, path::Path};
 

@@ -65,14 +65,15 @@ impl Balancer {
     }
 }
 
-/// To the replica whose turn it is, or, if it does not take it, to the other. If there is none the connection is closed.
+/// Passes a connection on to the replica whose turn it is, or to the other if that one does not take it. If there is no
+/// replica, the connection is closed.
 async fn pass(mut client: TcpStream, places: &Places) {
     for address in places.next().into_iter().flatten() {
         if let Ok(mut server) = TcpStream::connect(address).await {
             for stream in [&client, &server] {
                 stream.set_nodelay(true).expect("it is open");
             }
-            // Whichever side breaks it, the other is told by the end of its connection.
+            // If either side breaks the connection, the other side's connection ends, too.
             let _ = copy_bidirectional(&mut client, &mut server).await;
             return;
         }

@@ -1,4 +1,4 @@
-//! Callers that know every answer to the bit, and ask again when it is safe to.
+//! Callers that compare every answer to the bit, and repeat a call when that is safe.
 
 use std::{
     net::SocketAddr,
@@ -20,10 +20,11 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 /// Callers, each with a connection.
 const CALLERS: usize = 6;
 const CALLS_OF_A_CONNECTION: usize = 20;
-/// Elements of the smallest tensor; every third is 64 times, every third 256 times as large, 1 MiB.
+/// Elements of the smallest tensor. A third of the callers have tensors 64 times as large, and a third 256 times (1
+/// MiB).
 const SMALLEST: usize = 1 << 10;
 
-/// What has happened so far.
+/// The outcomes of calls so far.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     stop: AtomicBool,
@@ -59,7 +60,7 @@ impl Counts {
         until(&format!("{calls} more calls are answered"), async || self.right() >= end).await;
     }
 
-    /// Waits until `count` is above what it was.
+    /// Waits until `count` is above `before`.
     pub(crate) async fn above(&self, before: usize, count: fn(&Self) -> usize) {
         until(&format!("a count above {before}"), async || count(self) > before).await;
     }
@@ -73,7 +74,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Calls whoever listens at `address`.
+    /// Starts callers of `address`.
     pub(crate) fn start(address: SocketAddr) -> Self {
         let counts = Arc::<Counts>::default();
         let mut callers = JoinSet::new();
@@ -84,7 +85,7 @@ impl Load {
         Self { counts, callers }
     }
 
-    /// Every call that was begun ends well, or this panics.
+    /// Stops the callers. Panics if an answer was wrong, or if an error came that must not come.
     pub(crate) async fn stop(mut self) -> Arc<Counts> {
         self.counts.stop.store(true, Ordering::Relaxed);
         while let Some(ended) = self.callers.join_next().await {
@@ -121,7 +122,7 @@ async fn call(caller: usize, address: SocketAddr, counts: &Counts) {
                 assert!(*known == answer, "caller {caller} was answered something else than before");
                 counts.right.fetch_add(1, Ordering::Relaxed);
                 turn += 1;
-                // So that a replica that comes back has callers.
+                // With a new connection now and then, a replica that comes back gets callers again.
                 if turn.is_multiple_of(CALLS_OF_A_CONNECTION) {
                     client = connect(address);
                 }

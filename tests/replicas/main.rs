@@ -1,13 +1,14 @@
 //! Two replicas behind a balancer, under load all the time, while one after the other is stopped, killed and held, and
 //! while kernels panic.
 //!
-//! What is shown: no answer is ever wrong; a call that a replica has begun before SIGTERM is answered by it; and a
-//! client that asks again when there is no connection, or no answer in time, always gets its answer in the end.
+//! The tests show that no answer is ever wrong; that a replica answers the calls that it has begun before SIGTERM; and
+//! that a client that repeats a call without a connection, or without an answer in time, always gets its answer in the
+//! end.
 //!
-//! A single thread of a process cannot be killed from outside without the process. What stands for the death of a worker
-//! is a panic in its job, whichever thread has it, and the death of the whole process. That a stream which a stopping
-//! server has taken is answered, and that every other is told that it was not begun, `tests/service/process.rs` shows
-//! stream by stream.
+//! A single thread of a process cannot be killed from outside without the process. So a panic in a job, on any thread,
+//! and the death of the whole process stand for the death of a worker. `tests/service/process.rs` shows stream by
+//! stream that a stopping server answers the streams that it has taken, and tells clients that it has not begun the
+//! others.
 
 mod balancer;
 mod load;
@@ -17,5 +18,5 @@ mod signals;
 
 use evenkeel_testing::{environment, pipe, resident, until};
 
-/// Held by each test: one looks at the memory of this process, where the callers of all are.
+/// Held by each test, since one measures the memory of this process, which has the callers of all.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -24,7 +24,8 @@ const EVERY: usize = 97;
 /// Calls that panic before memory is looked at, and after.
 const BEFORE: usize = 100;
 const PANICS: usize = 600;
-/// What this process may grow by for the latter, usually 2 MiB: no more than a sixth of them may leave a tensor of 256 KiB behind.
+/// The bytes by which this process may grow during the latter, usually 2 MiB: they are passed if a sixth of the panics
+/// leave a tensor of 256 KiB behind.
 const MOST: usize = 24 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +40,8 @@ async fn panics() {
     let hook = CheckpointHook::new(move |_| {
         if asked.fetch_add(1, Ordering::Relaxed) % EVERY == EVERY - 1 {
             counted.fetch_add(1, Ordering::Relaxed);
-            // A panic like others, but that nothing is printed of it: with backtraces that would take longer than all calls.
+            // `resume_unwind` panics without the hook, which prints: with backtraces that would take longer than all
+            // calls.
             panic::resume_unwind(Box::new("as if a kernel were wrong"));
         }
     });
@@ -62,7 +64,7 @@ async fn panics() {
     assert!(counts.right() > PANICS, "others were served");
     // Two parts of one call may panic at the same time, and an answer that has begun may be cut off for it.
     assert!(counts.panicked() <= panicked.load(Ordering::Relaxed), "more calls failed than kernels panicked");
-    assert_eq!(counts.unavailable(), 0, "no connection minds a panic");
+    assert_eq!(counts.unavailable(), 0, "a panic breaks no connection");
     for server in servers {
         server.shutdown_and_wait().await.expect("nothing is left");
     }

@@ -17,12 +17,12 @@ pub(crate) struct Replica {
     /// Kept open, so that it can print.
     _stdout: BufReader<Pipe<ChildStdout>>,
     pub(crate) address: SocketAddr,
-    /// What it had when it listened, in bytes.
+    /// Its memory when it began to listen, in bytes.
     began: usize,
 }
 
 impl Replica {
-    /// On a free port, when it listens.
+    /// Starts a replica on a free port; returns when it listens.
     pub(crate) fn start() -> Self {
         let mut command = without_environment(env!("CARGO_BIN_EXE_evenkeel"));
         command.args(["--listen=127.0.0.1:0", "--log-level=warn", "--threads=2"]);
@@ -53,7 +53,7 @@ impl Replica {
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        // Fails where the process has ended, as it should have.
+        // Errors are ignored: the process has ended already in a test that passes.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -8,10 +8,11 @@ use crate::{ALONE, balancer::Balancer, load::Load, replica::Replica, until::with
 
 /// Calls between two events: enough for every caller to have made several, and several connections.
 const SOME: usize = 300;
-/// What a replica may take for six callers, in bytes: calls of 1 MiB, and what it keeps to use again. Usually 25 to 48 MiB.
+/// The bytes by which a replica may grow for six callers: calls of 1 MiB, and buffers that it keeps. Usually 25 to 48
+/// MiB.
 const MOST: usize = 128 << 20;
 
-/// Row 31, and whatever else happens to a replica: it takes no more memory than its callers need.
+/// Row 31: a replica takes no more memory than its callers need, whatever happens to it.
 #[track_caller]
 fn is_bounded(replica: &Replica) {
     let grown = replica.grown();
@@ -37,7 +38,8 @@ async fn turns() {
     assert_eq!((counts.unavailable(), counts.panicked()), (0, 0), "nothing has happened yet");
 
     for (place, replica) in replicas.iter_mut().enumerate() {
-        // Asked to stop: who watches its health is told, and what it has begun it answers, so that it ends with 0.
+        // Asked to stop: it tells watchers of its health, and answers the calls that it has begun, so that it ends with
+        // 0.
         let mut health = HealthClient::new(channel(replica).await);
         let mut watch = health.watch(HealthCheckRequest::default()).await.expect("it can be watched").into_inner();
         let mut status = async || watch.message().await.expect("the stream is open").map(|answer| answer.status());
@@ -82,7 +84,7 @@ async fn turns() {
     }
 }
 
-/// To the replica itself, past the balancer.
+/// A channel to the replica itself, past the balancer.
 async fn channel(replica: &Replica) -> tonic::transport::Channel {
     let endpoint = Endpoint::from_shared(format!("http://{}", replica.address)).expect("the URL is one");
     endpoint.connect().await.expect("it listens")

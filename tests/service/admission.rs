@@ -60,7 +60,7 @@ fn is_overloaded(status: &Status, setting: &str) {
     assert!(retry.is_some_and(|delay| (1..=1000).contains(&delay.as_millis())), "{retry:?}");
 }
 
-/// Calls until the budget is back; what else is answered is a failure.
+/// Calls again until the whole budget is free; an answer other than OK or "overloaded" is a failure.
 async fn served_again(server: &Running) {
     let peer = Peer::connect(address(server)).await;
     let served = async || {
@@ -74,7 +74,8 @@ async fn served_again(server: &Running) {
     until("the budget is back", served).await;
 }
 
-/// Row 32: by the length prefix, before the message is there; on either path, for every method.
+/// Row 32: a call is refused when its length prefix is read, before its message arrives: on the direct path and on the
+/// codec path, for every method.
 #[tokio::test]
 async fn a_call_that_is_too_much_is_refused_at_once() {
     for codec_path in [false, true] {
@@ -84,7 +85,7 @@ async fn a_call_that_is_too_much_is_refused_at_once() {
         let whole = framed(&large());
         body.send_data(whole.slice(..5), false).expect("the connection is open");
         let peer = Peer::connect(address(&server)).await;
-        // Until the server has read the prefix, it may serve.
+        // The first of these calls may be served, while the server has not yet read the prefix of the holder.
         let refused = async || {
             let status = peer.call("Dropout", &medium()).await.expect("an answer");
             Some(status).filter(|status| status.code() != Code::Ok)
@@ -99,7 +100,7 @@ async fn a_call_that_is_too_much_is_refused_at_once() {
             body.send_data(prefix(1000), false).expect("the connection is open");
             is_overloaded(&status(answer).await.expect("an answer"), "max-bytes-in-flight");
         }
-        // A message above the limit is refused for that, for it will never be served.
+        // A message above the limit is refused as too large and not as overloaded: no later attempt would succeed.
         let (too_large, mut rest) = peer.begin("Dropout").await;
         rest.send_data(prefix(u32::MAX), false).expect("the connection is open");
         assert_eq!(error_info(&status(too_large).await.expect("an answer")).reason, "MESSAGE_TOO_LARGE");
@@ -117,7 +118,7 @@ async fn the_budget_comes_back_however_a_call_ends() {
     let panics = Arc::new(AtomicBool::new(false));
     let panic = Arc::clone(&panics);
     let hook = CheckpointHook::new(move |_| assert!(!panic.load(Ordering::Relaxed), "on purpose"));
-    // Time enough for messages that come, on a busy machine too.
+    // Long enough for a message to arrive, also on a busy machine.
     let connections = ConnectionConfig { body_timeout: Duration::from_secs(1), ..Default::default() };
     let server = serve(ServerConfig { on_checkpoint: Some(hook), connections, ..tight() }).await;
     let whole = framed(&large());
@@ -160,7 +161,7 @@ async fn the_budget_comes_back_however_a_call_ends() {
     assert_eq!(peer.call("Dropout", &large()).await.expect("an answer").code(), Code::Internal);
     panics.store(false, Ordering::Relaxed);
     served_again(&server).await;
-    // An answer that nobody takes, and one that is given up.
+    // An answer that the client does not read, and one whose stream the client resets.
     for waits in [true, false] {
         let mut settings = h2::client::Builder::new();
         settings.initial_window_size(0);
@@ -179,7 +180,8 @@ async fn the_budget_comes_back_however_a_call_ends() {
     }
 }
 
-/// Of a stream, a message counts while it is read and measured: a call may be longer than the budget.
+/// Each message of a stream is counted only while it is read and measured: together the messages of a call may be
+/// larger than the budget.
 #[tokio::test]
 async fn a_stream_may_be_longer_than_the_budget() {
     let server = serve(tight()).await;

@@ -1,4 +1,5 @@
-//! The alerts of `deploy/prometheus` are those of `docs/operations.md`, word for word, and ask for what is served.
+//! The alerts of `deploy/prometheus` are those of `docs/operations.md`, word for word, and query only metrics that
+//! exist.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,8 @@ use saphyr::{LoadableYamlNode as _, Yaml};
 
 use crate::documented::{asks_for_what_is_there, code, families, family, operations};
 
-/// Families that say how things are, and never that something is wrong: no alert asks for them or sends anybody to look.
+/// Metric families that only describe the state of the server, and no fault: no alert queries them or tells the
+/// operator to look at them.
 const CALM: [&str; 15] = [
     "evenkeel_build_info",
     "evenkeel_buffers_kept_bytes",
@@ -28,16 +30,16 @@ const CALM: [&str; 15] = [
     "process_cpu_seconds_total",
     "process_start_time_seconds",
 ];
-/// Reasons of refused calls that are nobody's mistake, which are what the caller asked for and the end of a server; and what
-/// `evenkeel_stalled_total` counts as well.
+/// Reasons of `evenkeel_refused_total` that need no alert: the caller asked for it, the server is stopping, or
+/// `evenkeel_stalled_total` counts it as well.
 const EXPECTED: [&str; 3] = ["NONFINITE_NORM", "SHUTTING_DOWN", "STALLED"];
 
-/// What is said of an alert, here and there.
+/// An alert, as the rules and the documentation describe it.
 #[derive(Debug, PartialEq, Eq)]
 struct Alert {
     severity: String,
     query: String,
-    /// For how long it must be so, in minutes.
+    /// How long the condition must hold, in minutes.
     minutes: u32,
     why: String,
     what_to_do: String,
@@ -61,7 +63,7 @@ fn string(yaml: &Yaml<'_>, key: &str) -> String {
     yaml[key].as_str().unwrap_or_else(|| panic!("no {key} in {yaml:?}")).to_owned()
 }
 
-/// The rules of the file, by name.
+/// The rules of the file of alerts, by name.
 fn rules(file: &Yaml<'_>) -> BTreeMap<String, Alert> {
     let rules = list(file, "groups").iter().flat_map(|group| list(group, "rules"));
     let rules = rules.map(|rule| {
@@ -78,7 +80,7 @@ fn rules(file: &Yaml<'_>) -> BTreeMap<String, Alert> {
     unique(rules)
 }
 
-/// The rows of the table, by name.
+/// The rows of the documentation's table, by name.
 fn documented(text: &str) -> BTreeMap<String, Alert> {
     let table = text.lines().skip_while(|line| !line.starts_with("| alert |")).skip(2);
     let rows = table.take_while(|line| line.starts_with('|')).map(|line| {
@@ -122,7 +124,7 @@ async fn the_rules_for_prometheus_are_the_table_and_ask_for_what_is_served() {
     }
 }
 
-/// Whoever adds a metric, or a reason, says what is to be done about it, or that it is nothing to worry about.
+/// Each metric, and each reason, is named in the query or in the advice of an alert, or is in one of the lists above.
 #[tokio::test]
 async fn every_metric_has_an_alert_or_is_looked_at_for_one() {
     let families = families().await;
@@ -136,7 +138,7 @@ async fn every_metric_has_an_alert_or_is_looked_at_for_one() {
     assert_eq!(reasons.collect::<BTreeSet<_>>(), EXPECTED.into(), "no alert asks for these");
 }
 
-/// That they do is for promtool to say, in `.ci/metrics`.
+/// Each rule has such a test; promtool runs the tests, in `.ci/metrics`.
 #[test]
 fn every_rule_is_shown_to_fire_and_not_to() {
     let (rules_text, tests_text) = (read("alerts.yaml"), read("alerts.test.yaml"));

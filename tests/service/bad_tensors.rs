@@ -1,4 +1,4 @@
-//! Requests whose tensors cannot be: refused by field, whatever the call and the place in it.
+//! Requests with an invalid tensor: the refusal names the field, for every method and every field that holds a tensor.
 
 use bytes::Bytes;
 use evenkeel_proto::v1 as pb;
@@ -6,13 +6,14 @@ use pb::{ClipMode, DataType, NormKind};
 
 use crate::harness::{Client, clip, dropout, f32s, normalize, refused_fields, start, tensor, violation};
 
-/// The field of the first violation. There may be others, of what is known of the tensor beside the rest of the call.
+/// The field of the first violation. There may be more: other arguments are still checked against the parts of the
+/// tensor that are known.
 #[track_caller]
 fn first_field<T>(answer: Result<T, tonic::Status>) -> String {
     refused_fields(answer).swap_remove(0)
 }
 
-/// Sends `bad` in every place for a tensor that the contract has; `inner` is what its path must end with.
+/// Sends `bad` in every field of the contract that holds a tensor; the path of the violation must end with `inner`.
 async fn is_refused_everywhere(bad: pb::Tensor, inner: &str) {
     let (_server, mut client) = start().await;
     let good = || f32s(&[2, 2], &[1.0; 4]);
@@ -121,7 +122,7 @@ async fn kinds_modes_and_scalings_that_are_missing_or_unknown_are_refused() {
 async fn negative_dimensions_are_refused() {
     is_refused_everywhere(f32s(&[2, 3, -4], &[]), ".shape[2]").await;
     is_refused_everywhere(f32s(&[-1], &[1.0]), ".shape[0]").await;
-    // Two of them have a positive product.
+    // Two negative sizes have a positive product.
     let (_server, mut client) = start().await;
     let refused = refused_fields(client.dropout(dropout(0.5, f32s(&[-2, -2], &[1.0; 4]))).await);
     assert_eq!(refused, ["input.shape[0]", "input.shape[1]"]);
@@ -179,12 +180,12 @@ async fn rank_64_is_the_largest() {
 async fn data_and_float_data_together_are_refused() {
     let both = pb::Tensor { float_data: vec![1.0], ..f32s(&[1], &[1.0]) };
     is_refused_everywhere(both, ".float_data").await;
-    // Also where the number of both together would be right.
+    // Refused also if the numbers of both together would be as many as the shape has.
     let half_and_half = pb::Tensor { float_data: vec![1.0], data: Bytes::from(vec![0; 4]), ..f32s(&[2], &[]) };
     is_refused_everywhere(half_and_half, ".float_data").await;
 }
 
-/// Whatever was refused, the next call is served.
+/// After each refusal, the next call is served.
 #[tokio::test]
 async fn a_refusal_leaves_the_connection_usable() {
     let (_server, mut client) = start().await;

@@ -1,5 +1,5 @@
-//! Another caller beside an attack, and the memory of the process: what every hostile client is watched by.
-//! `tests/bad-inputs.md` says which test is whose row's.
+//! What every test with a hostile client checks: another caller is served meanwhile, and the memory of the process
+//! stays bounded. `tests/bad-inputs.md` lists the tests of each kind of bad input.
 
 use std::{pin::pin, time::Duration};
 
@@ -17,19 +17,20 @@ use crate::{
 };
 
 pub(crate) const MIB: usize = 1 << 20;
-/// What the process may take for what holds nothing: connections, streams, and what the allocator keeps.
+/// How much the process may grow while no call holds a message: for connections, streams, and freed memory that the
+/// allocator keeps.
 pub(crate) const LITTLE: usize = 48 * MIB;
 
-/// Who must be served, whatever others do.
+/// The other caller, whose calls must be answered during the attack.
 pub(crate) enum Caller {
     /// Over plain text, with this token, if any.
     Plain { client: Client, token: Option<&'static str> },
-    /// Over whatever this connection is over, such as TLS.
+    /// Over a connection that the test has made, for example with TLS.
     Over(Peer),
 }
 
 impl Caller {
-    /// A small normalization; what is not answered well is a failure.
+    /// Makes one small normalization; any answer but OK fails the test.
     async fn call(&mut self) -> Option<pb::NormalizeResponse> {
         let request = normalize(NormKind::Layer, f32s(&[2, 3], &[1.0, 2.0, 3.0, 1e6, 1e-6, 0.0]));
         match self {
@@ -50,7 +51,8 @@ impl Caller {
     }
 }
 
-/// Lets the attack go on, and serves another caller until it ends, and after it; the process may grow by so many bytes.
+/// Runs the attack while another caller makes calls, until the attack ends and once more after it; the process may grow
+/// by so many bytes.
 pub(crate) async fn beside<T>(process: &Process, most: usize, attack: impl Future<Output = T>) -> T {
     let caller = Caller::Plain { client: process.client().await, token: None };
     beside_caller(process, caller, most, attack).await
@@ -73,7 +75,7 @@ pub(crate) async fn beside_caller<T>(
         let grown = process.memory("VmHWM").saturating_sub(before);
         assert!(grown < most, "{grown} bytes");
         if let Some(result) = result {
-            // What is usual, for whoever sets the bound: `cargo test --test service -- --nocapture`.
+            // The usual growth, from which the bounds are chosen: `cargo test --test service -- --nocapture`.
             eprintln!("grew by {:.1} of {} MiB", grown as f64 / MIB as f64, most / MIB);
             return result;
         }

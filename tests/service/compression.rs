@@ -1,4 +1,4 @@
-//! Compressed messages: the same bits in both directions, and whatever is wrong with one.
+//! Compressed messages: the same bits in both directions, and the ways in which one can be wrong.
 
 mod bombs;
 mod tables;
@@ -63,7 +63,7 @@ async fn start(encodings: &[Encoding], codec_path: bool) -> Running {
     Running::start(config).await.expect("the server starts")
 }
 
-/// The status of an answer, wherever it is.
+/// The status of an answer, from its headers or its trailers.
 fn code(answer: &Answer) -> &str {
     let status = answer.trailers.get("grpc-status").or(answer.headers.get("grpc-status")).expect("it has ended");
     std::str::from_utf8(status).expect("a number")
@@ -83,13 +83,13 @@ fn calls() -> Vec<(&'static str, Vec<u8>)> {
         ("Dropout", dropout(0.3, large()).encode_to_vec()),
         ("ClipGradients", clip(pb::ClipMode::Norm, 1.0, vec![small(), large()]).encode_to_vec()),
         ("MeasureGradients", measure.encode_to_vec()),
-        // Without a byte, and one that is refused.
+        // A message of no bytes, and one that is refused.
         ("ClipGradients", Vec::new()),
         ("Dropout", dropout(2.0, small()).encode_to_vec()),
     ]
 }
 
-/// Row 45: messages that say nothing, among others that do, each compressed by itself.
+/// Row 45: empty messages among others, each compressed by itself.
 #[tokio::test]
 async fn empty_messages_change_nothing() {
     let server = start(&BOTH, false).await;
@@ -146,7 +146,8 @@ async fn either_way_the_bits_are_the_same() {
     }
 }
 
-/// A client that only says what it could read gets plain messages; and a message may be plain where others are not.
+/// A client that accepts an encoding and sends plain messages gets plain answers; and in a stream of compressed
+/// messages, a message may be plain.
 #[tokio::test]
 async fn nobody_gets_what_was_not_asked_for() {
     let server = start(&[Encoding::Gzip], false).await;
@@ -172,7 +173,7 @@ async fn nobody_gets_what_was_not_asked_for() {
     assert!(answer == Answer { headers: answer.headers.clone(), ..plain } && code(&answer) == "0");
 }
 
-/// Row 24, and what gRPC says of flags and headers that do not fit.
+/// Row 24, and the cases of gRPC in which the compressed flag and the `grpc-encoding` header disagree.
 #[tokio::test]
 async fn what_cannot_be_decompressed_is_an_error() {
     const INTERNAL: &str = "13";
@@ -197,7 +198,7 @@ async fn what_cannot_be_decompressed_is_an_error() {
                     assert_eq!(code(&answer), INTERNAL, "{what} {encoding:?} {method}: {answer:?}");
                 }
             }
-            // Compressed, and no header that says how; another way than the header says.
+            // Compressed without the header; compressed with another encoding than the header names.
             let other = if encoding == Encoding::Gzip { "zstd" } else { "gzip" };
             for headers in [&[][..], &[("grpc-encoding", "identity")], &[("grpc-encoding", other)]] {
                 let answer = send(&server, "Dropout", headers, vec![flagged(&packed).into()]).await;

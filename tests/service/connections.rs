@@ -1,4 +1,4 @@
-//! How many connections there may be, and how long one may be silent, idle or old.
+//! Limits on the number of connections, and on how long one may be silent, idle or old.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ use crate::{
     until::{until_some, within},
 };
 
-/// Long enough for what must happen in time, on a busy machine too.
+/// A timeout that is short, and long enough for everything that must happen within it on a busy machine.
 const SHORT: Duration = Duration::from_secs(2);
 
 fn with(connections: ConnectionConfig) -> ServerConfig {
@@ -60,7 +60,7 @@ async fn who_does_not_begin_to_speak_is_closed() {
     for silent in &mut all {
         closed(silent).await;
     }
-    // By now the client's own connection is older than that, and it has spoken.
+    // By now the client's own connection is older than the timeout; it has spoken, so it stays.
     serves(&mut client).await;
 }
 
@@ -78,7 +78,7 @@ async fn who_speaks_another_language_is_closed_at_once() {
     serves(&mut client).await;
 }
 
-/// Row 29: the cap holds, what is inside it is served, and a place that is left is taken again.
+/// Row 29: the cap holds, connections below it are served, and the place of a closed connection can be taken again.
 #[tokio::test]
 async fn there_are_no_more_connections_than_there_may_be() {
     for per_peer in [false, true] {
@@ -103,7 +103,7 @@ async fn there_are_no_more_connections_than_there_may_be() {
             assert_eq!(closed(&mut elsewhere).await, b"");
         }
         drop((second, elsewhere));
-        // The server learns of it when it reads from it.
+        // The server notices the close when it reads from the connection.
         let served = async || {
             let mut stream = TcpStream::connect(address(&server)).await.expect("the server listens");
             let spoke = stream.write_all(PREFACE).await.is_ok();
@@ -115,7 +115,8 @@ async fn there_are_no_more_connections_than_there_may_be() {
     }
 }
 
-/// A server whose every call is held until the sender is dropped, and what tells that one is.
+/// A server that holds every call until the returned sender is dropped; the receiver gets a message for each call that
+/// is held.
 async fn holding(limits: ConnectionConfig) -> (Running, mpsc::Sender<()>, async_mpsc::UnboundedReceiver<()>) {
     let (at_checkpoint, reached) = async_mpsc::unbounded_channel();
     let (release, released) = mpsc::channel::<()>();
@@ -143,7 +144,7 @@ async fn an_idle_connection_is_told_to_go_and_one_with_a_call_is_not() {
     reached.recv().await.expect("the call is computed");
     for _ in 0..2 {
         let idle = Peer::connect(address(&server)).await;
-        // It ends well: with GOAWAY and no error.
+        // The connection ends with GOAWAY and without an error.
         within("it is told to go", idle.connection).await.expect("no panic").expect("the server says that it closes");
     }
     assert!(!busy.connection.is_finished(), "a call is in flight");
@@ -160,7 +161,7 @@ async fn an_old_connection_is_told_to_go_and_its_calls_end() {
     let (answer, mut body) = peer.begin("Dropout").await;
     body.send_data(framed(&request()), true).expect("the connection is open");
     reached.recv().await.expect("the call is computed");
-    // A connection that is told to go takes no more calls. The last of these gets no answer for that.
+    // After GOAWAY the connection takes no more calls, so the last of these calls gets no answer.
     let refused = async {
         while let Ok((answer, mut body)) = peer.send(get()).await {
             if body.send_data(bytes::Bytes::new(), true).is_err() || answer.await.is_err() {

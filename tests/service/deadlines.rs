@@ -1,4 +1,4 @@
-//! Deadlines: the server's own answer, which a client with a clock of its own never sees.
+//! Deadlines: the server's own answer, which a client never sees that ends the call itself when its time is over.
 
 use std::{
     sync::{
@@ -21,7 +21,8 @@ use crate::{
     until::within,
 };
 
-/// A client that sends `grpc-timeout` and does not look at the clock: tonic's own transport would.
+/// A client that sends `grpc-timeout` and waits for the answer without a timeout of its own, which tonic's transport
+/// has.
 pub(crate) fn without_a_clock(server: &Running) -> TensorOpsServiceClient<Http<HttpConnector, Body>> {
     let http = Http::builder(TokioExecutor::new()).http2_only(true).build_http();
     TensorOpsServiceClient::with_origin(http, server.url().parse().expect("the URL is one"))
@@ -37,7 +38,7 @@ fn with_timeout(timeout: &str) -> Request<pb::DropoutRequest> {
 async fn a_call_out_of_time_is_answered_by_the_book_and_stopped() {
     let hold = Arc::new(AtomicBool::new(true));
     let held = Arc::clone(&hold);
-    // Computes for as long as somebody waits.
+    // Computes until the call is cancelled.
     let hook = CheckpointHook::new(move |checkpoint| {
         while held.load(Ordering::Relaxed) && checkpoint.check().is_ok() {
             thread::yield_now();
@@ -50,7 +51,7 @@ async fn a_call_out_of_time_is_answered_by_the_book_and_stopped() {
     let first = within("the answer of a call out of time", client.dropout(with_timeout("100m"))).await;
     let status = refusal(first, Code::DeadlineExceeded);
     assert_eq!(status.message(), "the deadline of the call has passed");
-    // The thread is free again: two calls that compute for ever would not both be answered by one.
+    // The same with a second call: the first must not hold the only thread any more.
     let second = within("the answer of another", client.dropout(with_timeout("100m"))).await;
     refusal(second, Code::DeadlineExceeded);
     hold.store(false, Ordering::Relaxed);
@@ -60,13 +61,13 @@ async fn a_call_out_of_time_is_answered_by_the_book_and_stopped() {
 #[tokio::test]
 async fn a_deadline_that_has_passed_already_is_answered() {
     let server = Running::start(ServerConfig::on_free_port()).await.expect("the server starts");
-    // Also one that passes before anything is computed, however little that is.
+    // A deadline that passes before the computation starts counts too, also for a tiny call.
     for timeout in ["0n", "1n"] {
         refusal(without_a_clock(&server).dropout(with_timeout(timeout)).await, Code::DeadlineExceeded);
     }
 }
 
-/// A call that would have no deadline is not what its client has asked for.
+/// A `grpc-timeout` that cannot be read is refused; it is not treated as no deadline.
 #[tokio::test]
 async fn what_is_no_timeout_is_refused() {
     let server = Running::start(ServerConfig::on_free_port()).await.expect("the server starts");

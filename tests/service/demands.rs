@@ -31,11 +31,11 @@ use crate::{
     until::{until, until_some},
 };
 
-/// The settings that strangers tried.
+/// The limit on messages, and the budget, of the server that gets these requests.
 const LIMIT: usize = 16 * MIB;
 const BUDGET: usize = 64 * MIB;
-/// What the process may take beside the budget: unused buffers, windows, the scratch of compute threads, and what the
-/// allocator keeps.
+/// How much the process may take beside the budget: for unused buffers, windows, the scratch memory of compute threads,
+/// and freed memory that the allocator keeps.
 const BESIDE: usize = 160 * MIB;
 
 /// A request, and the method it is for.
@@ -57,7 +57,7 @@ fn channels(p: f64, return_mask: bool, shape: &[i64]) -> Asked {
     ("Dropout", pb::DropoutRequest { kind, return_mask, ..dropout(p, input) }.encode_to_vec())
 }
 
-/// Row 35 and 36: requests of a few bytes whose answers are 4 MB, or (the mask) 62 kB.
+/// Rows 35 and 36: requests of a few bytes whose answers are 4 MB, or (the mask) 62 kB.
 fn statistics_of_nothing() -> Vec<Asked> {
     use DataType::{Float32, Float64};
     vec![
@@ -89,7 +89,7 @@ fn rows_of_one_element() -> Vec<Asked> {
     ]
 }
 
-/// Messages whose tensors and partials become much more than they are.
+/// Messages whose tensors and partials take much more memory when they are decoded than on the wire.
 fn many_parts() -> Vec<Asked> {
     let tensors = clip(ClipMode::NormPerTensor, 1.0, vec![f32s(&[1], &[3.0]); 50_000]);
     let partial = pb::NormPartial { norm_type: 2.0, ..Default::default() };
@@ -97,7 +97,8 @@ fn many_parts() -> Vec<Asked> {
     vec![("ClipGradients", tensors.encode_to_vec()), ("MeasureGradients", partials.encode_to_vec())]
 }
 
-/// Messages of very many fields, most of which become nothing: unknown ones, groups, numbers and lists that come again.
+/// Messages of very many fields, most of which leave nothing behind: unknown fields, groups, and numbers and lists that
+/// are sent again and again.
 fn many_fields() -> Vec<Asked> {
     let request = dropout(0.5, f32s(&[2], &[1.0, 2.0])).encode_to_vec();
     let fields = [&b"\xF8\x07\x01"[..], b"\x4B\x4C", b"\x18\x00", b"\x82\x01\x00"];
@@ -124,7 +125,8 @@ fn many_sets() -> Vec<Asked> {
     ]
 }
 
-/// Many at once, on several connections: the process keeps to its budget, others are served, and all memory comes back.
+/// Many such calls at once, on several connections: the process keeps to its budget, other callers are served, and all
+/// memory is given back.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_larger_than_their_requests_take_no_more_than_the_budget() {
     let process = Process::start(
@@ -145,12 +147,12 @@ async fn answers_larger_than_their_requests_take_no_more_than_the_budget() {
             let asked = Arc::clone(&asked);
             callers.spawn(async move {
                 let peer = Peer::connect(address).await;
-                // All of them are read at the same time: what nobody reads is cut off.
+                // All answers are read at the same time: one that is not read is cut off.
                 let mut calls = JoinSet::new();
                 for turn in 0..25 {
                     let (method, message) = &asked[(connection + turn) % asked.len()];
                     let (answer, mut body) = peer.begin(method).await;
-                    // An error says that the call has been refused.
+                    // An error means that the call has been refused.
                     let _ = body.send_data(framed(message), true);
                     calls.spawn(status(answer));
                 }
@@ -172,7 +174,7 @@ async fn answers_larger_than_their_requests_take_no_more_than_the_budget() {
     assert!(served > 0, "some of them fit");
 }
 
-/// Where it is computed: the names of the threads that came to checkpoints, and how often one did.
+/// Records the names of the threads that reach checkpoints, and how often a checkpoint is reached.
 #[derive(Clone, Default)]
 struct Seen {
     threads: Arc<Mutex<Vec<String>>>,
@@ -191,14 +193,14 @@ impl Seen {
         Running::start(config).await.expect("the server starts")
     }
 
-    /// What has been seen since this was asked before.
+    /// What has been recorded since the last call of this.
     fn take(&self) -> (usize, Vec<String>) {
         let threads = std::mem::take(&mut *self.threads.lock().expect("nobody panics with it"));
         (self.checkpoints.swap(0, Ordering::Relaxed), threads)
     }
 }
 
-/// A thread that serves would hold up all its other calls.
+/// Long computations run on the pool: a thread that serves would hold up all its other calls.
 #[tokio::test]
 async fn what_takes_long_is_not_computed_where_calls_are_served() {
     let seen = Seen::default();
@@ -218,7 +220,7 @@ async fn what_takes_long_is_not_computed_where_calls_are_served() {
     }
 }
 
-/// Row 40: whoever waits no longer has it stopped.
+/// Row 40: merging passes checkpoints, so that a call whose deadline has passed is stopped.
 #[tokio::test]
 async fn merging_comes_to_checkpoints() {
     let seen = Seen::default();
@@ -233,7 +235,7 @@ async fn merging_comes_to_checkpoints() {
 #[tokio::test]
 async fn whoever_leaves_gives_everything_back() {
     let (at_checkpoint, mut reached) = mpsc::unbounded_channel();
-    // The first checkpoint is asked before anything is computed; by the second, the memory is reserved.
+    // The first checkpoint is passed before anything is computed; at the second, the memory is reserved.
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let hook = CheckpointHook::new(move |checkpoint| {
@@ -265,7 +267,7 @@ async fn whoever_leaves_gives_everything_back() {
     }
 }
 
-/// Row 44: a list of numbers takes as much memory however it comes.
+/// Row 44: a list of numbers takes the same memory, packed or not, in one piece or in many.
 #[tokio::test]
 async fn numbers_that_are_not_packed_count_as_what_they_become() {
     let admission = AdmissionConfig { max_bytes_in_flight: Some(2 * MIB), ..Default::default() };
@@ -300,7 +302,8 @@ async fn numbers_that_are_not_packed_count_as_what_they_become() {
     }
 }
 
-/// Row 41: without elements nothing is kept or dropped, and with p = 0 and p = 1 it is known what is.
+/// Row 41: nothing is drawn if the result is known, with p = 0 and p = 1, or if it is not needed, without elements and
+/// without a mask.
 #[tokio::test]
 async fn dropout_of_nothing_draws_nothing() {
     let seen = Seen::default();
@@ -312,14 +315,15 @@ async fn dropout_of_nothing_draws_nothing() {
             let status = peer.call(method, &message).await.expect("an answer");
             assert_eq!(status.code(), Code::Ok, "{status:?}");
             let (checkpoints, _) = seen.take();
-            // Of 8,388,608 draws there would be one for each 16,384.
+            // Drawing 8,388,608 times would pass a checkpoint for each 16,384 draws.
             let draws = p == 0.5 && return_mask;
             assert_eq!(checkpoints > 256, draws, "{p} {return_mask}: {checkpoints}");
         }
     }
 }
 
-/// Refused before anything is computed: too large for the client, for the budget, or for now.
+/// Calls that are refused before anything is computed: too large for the limit on messages, for the whole budget, or
+/// for the part of the budget that is free now.
 #[tokio::test]
 async fn what_does_not_fit_is_refused_before_it_is_computed() {
     let seen = Seen::default();
@@ -342,7 +346,7 @@ async fn what_does_not_fit_is_refused_before_it_is_computed() {
     let (reason, message) = refused(("Normalize", wide)).await;
     assert_eq!(reason, "MESSAGE_TOO_LARGE");
     assert!(message.contains("bytes of memory"), "{message}");
-    // It would fit alone.
+    // Alone, it would fit.
     let statistics = with_statistics(NormKind::Layer, f32s(&[100_000, 0], &[]));
     let mut others = Vec::new();
     for announced in [MIB, 3 * MIB / 4] {
@@ -350,7 +354,7 @@ async fn what_does_not_fit_is_refused_before_it_is_computed() {
         body.send_data(prefix(announced as u32), false).expect("the connection is open");
         others.push((answer, body));
     }
-    // Until the server has read what they announce.
+    // Until the server has read the prefixes of the others.
     let refused = async || {
         seen.take();
         let status = peer.call(statistics.0, &statistics.1).await.expect("an answer");

@@ -1,4 +1,4 @@
-//! What `deploy/` and the Dockerfile say to the server.
+//! The settings in `deploy/` and the Dockerfile are valid and agree with the program.
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
@@ -6,7 +6,7 @@ use evenkeel::config::DEFAULT_DRAIN_TIMEOUT;
 
 use crate::process::{run, stderr};
 
-/// How long the last traces may take after the calls.
+/// How long it may take to send the last traces once the calls have ended.
 const LAST_TRACES: Duration = Duration::from_secs(5);
 
 /// The words of a file, without its comments.
@@ -18,7 +18,7 @@ fn words(path: &str) -> Vec<String> {
     words.map(|word| word.trim_end_matches(':').to_owned()).filter(|word| !word.is_empty()).collect()
 }
 
-/// The variables that are set: `NAME: value`, `NAME=value`, or `name: NAME, value: value`.
+/// The environment variables that a file sets: `NAME: value`, `NAME=value`, or `name: NAME, value: value`.
 fn variables(words: &[String]) -> Vec<(&str, &str)> {
     let mut variables = Vec::new();
     for (at, name) in words.iter().enumerate().filter(|(_, word)| word.starts_with("EVENKEEL_")) {

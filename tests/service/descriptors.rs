@@ -11,14 +11,15 @@ use crate::{
     settings::log_until,
 };
 
-/// The binary with these arguments, within the limits that a shell sets before, as in `ulimit -n 100`.
+/// The binary with these arguments, started by a shell that first runs `limits`, for example `ulimit -n 100`.
 fn evenkeel_within(limits: &str, arguments: &[&str]) -> Command {
     let mut command = piped("sh");
     command.args(["-c", &format!("{limits}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_evenkeel")]).args(arguments);
     command
 }
 
-/// A limit on open files that is too low for as many connections as there may be is raised, or said.
+/// A soft limit on open files that is too low for `--max-connections` is raised; if the hard limit is too low, the log
+/// says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_on_open_files_is_raised_or_said() {
     let start = |limits| {
@@ -44,7 +45,8 @@ async fn a_want_of_file_descriptors_passes() {
     let arguments = ["--listen=127.0.0.1:0", "--max-connections=0", "--log-level=warn"];
     let mut process = Process::spawn(evenkeel_within(&format!("ulimit -n {FILES}"), &arguments));
     let address = process.address();
-    // The kernel accepts as many as wait to be accepted; the server gets no more than it may open, and says so.
+    // The kernel completes all of these connections, and queues them; the server can accept only as many as it may open
+    // files, and says so.
     let many: Vec<_> = (0..2 * FILES).map(|_| TcpStream::connect(address).expect("the kernel accepts")).collect();
     let mut log = process.log();
     log_until(&mut log, "no connection can be accepted");

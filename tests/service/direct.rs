@@ -21,10 +21,10 @@ use tonic::codegen::http::{HeaderName, HeaderValue};
 
 use crate::harness::{clip, dropout, f32s, norm_kinds, normalize};
 
-/// Small, so that messages above it are.
+/// A small limit, so that messages above it are small as well.
 const LIMIT: usize = 1 << 16;
 
-/// Large enough for messages in several frames, that are gathered in buffers of the pool.
+/// A limit that leaves room for messages of several frames, which are gathered in buffers of the pool.
 const LARGE: usize = 1 << 23;
 
 /// A method, headers and frames.
@@ -58,7 +58,7 @@ async fn start(max_message_bytes: usize) -> (Running, Running) {
     (start(false).await, start(true).await)
 }
 
-/// Both paths' answers to the same frames.
+/// The answers of the direct path and of the codec path to the same frames.
 fn both(method: &str, headers: &[(&str, &str)], frames: &[Bytes]) -> (Answer, Answer) {
     let Servers { runtime, direct, codec, .. } = servers();
     runtime.block_on(async {
@@ -142,13 +142,13 @@ proptest! {
                 _ => bytes.extend_from_slice(&framed(&message)),
             }
         }
-        // A length that the rest of the stream does not have is waited for, by either path; that is not compared here.
+        // Both paths wait for the rest of a message that is announced and not sent; that is not compared here.
         let (direct, codec) = both(method, &[], &cut(&bytes, &cuts));
         prop_assert_eq!(direct, codec);
     }
 }
 
-/// Normalizations of several parts, which are computed while they arrive.
+/// Normalizations of several parts, each of which is computed while the next arrives.
 fn large_normalizations() -> impl Strategy<Value = Vec<u8>> {
     let kind = prop::sample::select(norm_kinds().collect::<Vec<_>>());
     let dtype = prop::sample::select(vec![pb::DataType::Float32, pb::DataType::Bfloat16]);
@@ -169,7 +169,7 @@ fn large_normalizations() -> impl Strategy<Value = Vec<u8>> {
             return_statistics: statistics,
             ..normalize(kind, input)
         };
-        // Fields may come in any order: what comes after the tensor is not known while it arrives.
+        // Fields may come in any order; those after the tensor are not known while the tensor arrives.
         let (request, weight) = (request.encode_to_vec(), weight.encode_to_vec());
         if late { [request, weight].concat() } else { [weight, request].concat() }
     })
@@ -181,7 +181,7 @@ enum End {
     Well,
     /// Without its last bytes.
     Short(usize),
-    /// With bytes that are no message's.
+    /// With bytes after the message that are no message.
     Long(u8),
     /// With another message.
     Twice,
@@ -220,7 +220,8 @@ proptest! {
                 send_frames(codec, "Normalize", &[], frames()),
             )
         });
-        // An answer that has begun says in its trailers what is said in the headers elsewhere.
+        // The direct path may have begun its answer: its status is in the trailers, and that of the codec path in the
+        // headers.
         let (direct, codec) = if codec.headers.contains_key("grpc-status") {
             (direct.without_data(), codec.without_data())
         } else {
@@ -233,7 +234,7 @@ proptest! {
     }
 }
 
-/// Messages of megabytes, several times, so that buffers are used again: what the last call left in them does not show.
+/// Messages of megabytes, several times, so that buffers are used again: their old contents never appear in an answer.
 #[tokio::test]
 async fn large_messages_are_answered_alike() {
     let (direct, codec) = start(LARGE).await;

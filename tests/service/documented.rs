@@ -1,4 +1,4 @@
-//! What is served as metrics is what `docs/operations.md` says.
+//! The metrics that the server has are those that `docs/operations.md` lists.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use evenkeel::server::Running;
 
 use crate::{expiry::secured, metrics::http};
 
-/// Labels whose values the table lists, in the cell that says what the family means.
+/// Labels whose values the table lists, in the last cell of the family's row.
 const LISTED: [&str; 6] = ["reason", "route", "bound", "why", "way", "files"];
 
 /// A family: its type, and its labels with their values.
@@ -27,7 +27,7 @@ impl Family {
     }
 }
 
-/// Those that are served, by name.
+/// The families that the server has, by name.
 pub(crate) type Families = BTreeMap<String, Family>;
 
 /// A row of the table: its type, its labels, and its last cell.
@@ -65,7 +65,7 @@ fn served(text: &str) -> Families {
     families
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 pub(crate) fn code(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
@@ -97,7 +97,7 @@ pub(crate) fn operations() -> String {
     fs::read_to_string(path).expect("it is in the repository")
 }
 
-/// The families of a server that has all there are.
+/// The families of a server that is configured to have every family.
 pub(crate) async fn families() -> Families {
     let (_folder, config) = secured();
     let server = Running::start(config).await.expect("it starts");
@@ -106,7 +106,7 @@ pub(crate) async fn families() -> Families {
     served(body)
 }
 
-/// Panics if queries in the text ask for something that is not there: a family, or a label's value.
+/// Panics if a query in the text names a family, or a value of a label, that the server does not have.
 #[track_caller]
 pub(crate) fn asks_for_what_is_there(text: &str, families: &Families) {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';

@@ -1,4 +1,4 @@
-//! Requests at the edge of what is right: they are answered, with the defined result.
+//! Requests with extreme but valid values: they are answered, with the defined result.
 
 use evenkeel_proto::v1 as pb;
 use pb::{ClipMode, DataType, DropoutKind, NormKind};
@@ -52,7 +52,7 @@ async fn tensors_without_elements_come_back_empty_from_every_operation() {
     }
 }
 
-/// Row 14: what is not a number makes its own row NaN and no other.
+/// Row 14: a NaN or an infinity makes its own row NaN, and no other row.
 #[tokio::test]
 async fn nan_and_infinity_spoil_only_the_set_they_are_in() {
     let (_server, mut client) = start().await;
@@ -93,7 +93,7 @@ async fn clipping_by_value_leaves_nan_and_clamps_infinity() {
     assert_eq!(bits(&clipped[1..]), bits(&[1.0, -1.0, -0.0, 0.5, -1.0, f32::from_bits(1)]));
 }
 
-/// Row 14: as PyTorch, where the request does not ask for an error.
+/// Row 14: the result is that of PyTorch, unless the request asks for an error.
 #[tokio::test]
 async fn a_norm_that_is_not_finite_spoils_the_gradients_in_a_defined_way() {
     let (_server, mut client) = start().await;
@@ -110,7 +110,7 @@ async fn a_norm_that_is_not_finite_spoils_the_gradients_in_a_defined_way() {
     assert_eq!(elements(answer.gradients.last()), [0.0]);
 }
 
-/// Row 14: squares of such numbers do not fit float32.
+/// Row 14: numbers whose squares do not fit float32.
 #[tokio::test]
 async fn enormous_float32_values_are_normalized_and_clipped_like_any_other() {
     let (_server, mut client) = start().await;

@@ -1,7 +1,7 @@
-//! Every way a call can end, and what is said of it: one line in the log, one count in the metrics, one span, and the same code
-//! in all of them.
+//! Every way a call can end, and what is recorded of it: one line in the log, one count in the metrics, one span, and
+//! the same code in all of them.
 //!
-//! The server runs on this thread alone, and so does what it logs.
+//! The server runs on the thread of the test alone, so that a log of this thread has all its lines.
 
 mod calls;
 mod log;
@@ -26,21 +26,20 @@ use crate::{
     until::{until_some, within},
 };
 
-/// What is said of a call.
+/// What is recorded of a call.
 #[derive(Debug, PartialEq)]
 struct Said {
     method: String,
     code: i64,
 }
 
-/// The calls in the metrics of Prometheus, and how many there are of each. They are not there any more once the server has
-/// ended.
+/// The calls in the metrics of Prometheus, and how many there are of each. They can be read only until the server ends.
 async fn counted(server: &Running) -> Vec<(String, f64)> {
     let all = scrape(server).await.into_iter();
     all.filter(|(series, calls)| series.starts_with("grpc_server_handled_total") && *calls > 0.0).collect()
 }
 
-/// The calls in the durations that the collector has.
+/// The calls that the collector has durations of.
 fn measured(collector: &mut Collector) -> Vec<Said> {
     let mut all = Vec::new();
     while let Ok(request) = collector.metrics.try_recv() {
@@ -72,7 +71,7 @@ fn traced(collector: &mut Collector) -> Vec<Span> {
     all
 }
 
-/// The words of the log and of the metrics for a code.
+/// The names that the log and the metrics use for a code.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -95,7 +94,7 @@ fn name(code: Code) -> &'static str {
     }
 }
 
-/// Makes a call end so, and compares all that is said of it.
+/// Makes a call end in this way, and compares everything that is recorded of it.
 async fn check(end: End) {
     let log = Log::begin();
     let mut collector = Collector::start(None).await;
@@ -105,7 +104,7 @@ async fn check(end: End) {
     let Server { running, held, .. } = server;
     let Row { method, code, refused, words } = end.row();
     if !end.is_of_the_drain() {
-        // A client that leaves is not answered; until the server has heard of it.
+        // A client that leaves gets no answer; the test waits until the server has noticed.
         let found = async || Some(counted(&running).await).filter(|found| !found.is_empty());
         let found = until_some(&format!("{end:?} is counted"), found).await;
         let [(series, calls)] = &found[..] else { panic!("{end:?}: not one series: {found:?}") };
@@ -123,7 +122,7 @@ async fn check(end: End) {
         let expected = refused.map(|reason| (reason.to_owned(), 1.0));
         assert_eq!(reasons, expected.into_iter().collect::<Vec<_>>(), "{end:?}");
     }
-    // A drain that is cut off is an error, which that end is about.
+    // For the end of a call by the drain timeout, this error is expected.
     let ended = within(&format!("the end after {end:?}"), running.shutdown_and_wait()).await;
     assert_eq!(ended.is_err(), end.is_of_the_drain(), "{end:?}: {ended:?}");
     drop(held);
@@ -144,7 +143,7 @@ async fn check(end: End) {
     assert_eq!(code_of(&span.attributes), code as i64, "{end:?}: {span:?}");
     let trace_id: String = span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(fields["trace_id"], trace_id, "{end:?}: {line}");
-    // What the line says of the call, the span says as well.
+    // The span has the same fields as the line.
     for field in ["kind", "dtype", "shape", "queue_us", "compute_us", "received_bytes", "sent_bytes"] {
         let in_span = match attribute(&span.attributes, &format!("evenkeel.{field}")) {
             Some(Value::StringValue(text)) => text.as_str().into(),
@@ -205,7 +204,7 @@ ends! {
     a_drain_that_ends_while_it_is_sent: DrainedSending,
 }
 
-/// A call of a trace that nobody collects has its line found by the trace all the same.
+/// Without a collector, the line of a call still has the id of its trace.
 #[tokio::test]
 async fn a_trace_is_named_without_a_collector() {
     let log = Log::begin();

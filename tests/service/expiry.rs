@@ -1,5 +1,5 @@
-//! What the metrics say of files that are read again when they change: until when the certificate in use is good, and whether
-//! the last change could be used.
+//! The metrics of files that are read again when they change: the date on which the certificate in use expires, and
+//! whether the last change could be used.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ use crate::{
 
 const EXPIRY: &str = "evenkeel_tls_certificate_expiry_timestamp_seconds";
 
-/// A certificate that ends when this year begins, and its key, in PEM.
+/// A certificate that expires at the beginning of this year, and its key, in PEM.
 fn ends(year: i32) -> (String, String) {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
@@ -46,7 +46,7 @@ async fn await_unusable(server: &Running, files: &str, unusable: f64) {
 #[tokio::test]
 async fn the_end_of_the_certificate_in_use_is_a_metric() {
     let (folder, config) = secured();
-    // Whoever has signed it may end at another time.
+    // The second certificate of the chain has another date; only the first counts.
     let (cert, key) = ends(2040);
     write(folder.path(), (format!("{cert}{}", ends(2070).0), key));
     let server = Running::start(config).await.expect("the server starts");
@@ -56,7 +56,7 @@ async fn the_end_of_the_certificate_in_use_is_a_metric() {
     fs::write(folder.path().join("cert.pem"), ends(2060).0).expect("it can be written");
     await_unusable(&server, "tls", 1.0).await;
     assert_eq!(scrape(&server).await[EXPIRY], first);
-    // From 2050 on the date is written in another way.
+    // A certificate has dates from 2050 on in another format.
     write(folder.path(), ends(2060));
     await_unusable(&server, "tls", 0.0).await;
     assert_eq!(scrape(&server).await[EXPIRY], 2_840_140_800.0);

@@ -19,9 +19,9 @@ use crate::{
     until::within,
 };
 
-/// The bridge asks once before it starts an operation; from then on it is the kernels that ask.
+/// The first checkpoint of a kernel: the bridge passes one before it starts the operation.
 const FIRST_OF_THE_KERNEL: usize = 2;
-/// How often a call with one element asks, at most.
+/// The most checkpoints that a call with one element passes.
 const TINY: usize = 3;
 
 /// Row 33: in every operation, and inside the kernel rather than around it.
@@ -38,7 +38,7 @@ async fn a_panic_in_a_kernel_fails_one_call_and_leaks_nothing() {
     let input = || f32s(&[2, 4], &[1.0; 8]);
 
     for operation in 0..6 {
-        // The same call twice: once it panics, once it is answered.
+        // The same call twice: the first panics, the second is answered.
         for panics in [true, false] {
             if panics {
                 asked.store(0, Ordering::Relaxed);
@@ -94,7 +94,7 @@ async fn a_kernel_stops_when_its_client_has_left() {
             }
         }
     });
-    // With one thread, the next call can only be answered once the abandoned one has left the pool.
+    // There is one thread: the next call is answered only when the abandoned one has left the pool.
     let config = ServerConfig { on_checkpoint: Some(hook), threads: 1, ..ServerConfig::on_free_port() };
     let (_server, mut client) = start_with(config).await;
     let request = || dropout(0.5, f32s(&[1 << 20], &vec![1.0; 1 << 20]));
@@ -114,6 +114,7 @@ async fn a_kernel_stops_when_its_client_has_left() {
     let answer = within("the thread is free again", next).await.expect("nothing holds the call");
     assert_eq!(answer.into_inner().kept, 1);
     let stopped = asked.load(Ordering::Relaxed);
-    // The one that held it, one more at most, and the few of the tiny call: nothing was computed after the client left.
+    // The checkpoint that held the call, one more at most, and those of the tiny call: nothing more was computed after
+    // the client left.
     assert!(stopped <= FIRST_OF_THE_KERNEL + 1 + TINY, "{stopped} checks of both, {whole} of a whole call");
 }

@@ -1,4 +1,4 @@
-//! Numbers typed by hand are answered with numbers, and names come back.
+//! Tensors of `float_data` are answered with `float_data`, and names come back.
 
 use evenkeel_proto::v1 as pb;
 use pb::{ClipMode, DataType, NormKind};
@@ -73,7 +73,7 @@ async fn a_typed_weight_beside_binary_input_is_answered_in_bytes() {
 async fn each_gradient_is_answered_in_its_own_form() {
     let (_server, mut client) = start().await;
     let gradients = vec![typed(DataType::Float64, &[1], &[3.0]), f32s(&[1], &[4.0])];
-    // Clipped, and not clipped.
+    // A threshold that clips, and one that does not.
     for (threshold, expected) in [(2.5, [1.5, 2.0]), (10.0, [3.0, 4.0])] {
         let request = clip(ClipMode::Norm, threshold, gradients.clone());
         let answer = client.clip_gradients(request).await.expect("it is allowed").into_inner();

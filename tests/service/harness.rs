@@ -1,4 +1,4 @@
-//! Takes statuses apart, and has what starts servers and makes tensors at hand.
+//! Helpers that read statuses, and those of the shared folder that start servers and make tensors.
 
 pub(crate) use evenkeel_testing::{
     server::{Client, connect, start, start_with},

@@ -1,4 +1,4 @@
-//! Health v1.
+//! The standard health service, `grpc.health.v1`.
 
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -28,7 +28,7 @@ async fn the_health_of_an_unknown_service_is_not_found() {
     }
 }
 
-/// By the book: the stream stays open, for the service may come.
+/// As the health protocol demands: the stream of an unknown service stays open, since the service may be added later.
 #[tokio::test]
 async fn who_watches_an_unknown_service_is_told_so_and_waits() {
     let (server, _client) = start().await;
@@ -54,7 +54,7 @@ async fn watchers_are_told_of_the_shutdown_and_do_not_delay_it() {
         assert_eq!(now.status(), ServingStatus::Serving);
         watches.push(watch);
     }
-    // Would wait for the drain timeout, and fail, if the streams stayed open.
+    // If the streams stayed open, this would wait for the drain timeout and fail.
     server.shutdown_and_wait().await.expect("nothing is in flight");
     for mut watch in watches {
         let then = watch.message().await.expect("the stream is open").expect("a change is told");

@@ -1,4 +1,4 @@
-//! Messages that are none, and floods of what costs a server more than a client.
+//! Invalid messages, and floods of frames that cost the server more than the client.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ async fn serves(server: &Running) {
     answer.expect("others are served");
 }
 
-/// Row 24: bytes that are no message, on either path.
+/// Row 24: bytes that are no message, on the direct path and on the codec path.
 #[tokio::test]
 async fn what_is_no_protobuf_is_answered() {
     for codec_path in [false, true] {
@@ -41,7 +41,7 @@ async fn what_is_no_protobuf_is_answered() {
     }
 }
 
-/// By the book: a unary call has one message.
+/// As gRPC demands: a unary call has exactly one message.
 #[tokio::test]
 async fn none_or_two_messages_where_there_is_one_are_not_implemented() {
     let message = framed(&prost::Message::encode_to_vec(&dropout(0.0, f32s(&[1], &[1.0]))));
@@ -61,7 +61,7 @@ async fn none_or_two_messages_where_there_is_one_are_not_implemented() {
         ] {
             let (answer, mut body) = peer.begin("Dropout").await;
             for (index, frame) in frames.iter().enumerate() {
-                // An error says that the call has been answered.
+                // An error means that the call has been answered.
                 let _ = body.send_data(frame.clone(), index + 1 == frames.len());
             }
             let status = status(answer).await.expect("an answer");
@@ -98,7 +98,7 @@ pub(crate) fn headers() -> Vec<u8> {
     fields.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
 }
 
-/// Sends this again and again, and reads nothing, until the server has closed the connection; or reads as well.
+/// Sends these frames again and again until the server has closed the connection; reads meanwhile only if `reads`.
 pub(crate) async fn flood(server: SocketAddr, reads: bool, mut next: impl FnMut(u32) -> Vec<u8>) -> Vec<u8> {
     let stream = TcpStream::connect(server).await.expect("the server listens");
     let (mut read, mut write) = stream.into_split();
@@ -173,7 +173,7 @@ async fn a_flood_of_continuations_ends_its_connection() {
     serves(&server).await;
 }
 
-/// Row 28: questions whose answers nobody reads are not kept.
+/// Row 28: pings and settings whose acknowledgements the client does not read; other clients are served meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_of_pings_and_settings_hold_nobody_up() {
     let (server, _client) = start().await;
@@ -184,12 +184,12 @@ async fn floods_of_pings_and_settings_hold_nobody_up() {
         let flooding = tokio::spawn(async move {
             let mut stream = TcpStream::connect(address).await.expect("the server listens");
             stream.write_all(PREFACE).await.expect("the server reads");
-            // Until the server reads no more, for nobody takes its answers, or has closed the connection.
+            // Until the server stops reading, since its acknowledgements are not read, or has closed the connection.
             while stream.write_all(&many).await.is_ok() {
                 sent.send_modify(|sent| *sent += 1);
             }
         });
-        // A thousand frames are on their way, and the next.
+        // The first thousand frames have been sent, and the next are on their way.
         within("the server reads", has_sent.wait_for(|sent| *sent > 0)).await.expect("the flood goes on");
         for _ in 0..20 {
             serves(&server).await;

@@ -1,4 +1,4 @@
-//! The largest message, in both directions.
+//! The limit on messages, in both directions.
 
 use evenkeel::config::{DEFAULT_MAX_MESSAGE_BYTES, ServerConfig};
 use evenkeel_proto::v1 as pb;
@@ -25,7 +25,7 @@ fn request_of(size: usize) -> pb::DropoutRequest {
     };
     let mut request = request((size - 64) / 2);
     let input = request.input.as_mut().expect("it has an input");
-    // The name takes up what is missing; below 128 bytes its length is one byte.
+    // The name fills the rest; below 128 bytes its length takes one byte.
     input.name = "n".to_owned();
     let missing = size - request.encoded_len();
     assert!(missing < 100);
@@ -64,7 +64,7 @@ async fn the_default_limit_is_64_mib() {
     serves(&mut client).await;
 }
 
-/// Row 58. As HTTP/2 counts them: 32 bytes for each name and value, beside their own.
+/// Row 58: the limit on headers, counted as HTTP/2 does: 32 bytes for each header beside its name and value.
 #[tokio::test]
 async fn metadata_above_16_kib_is_refused_in_words_and_others_are_served() {
     let (server, mut client) = start().await;

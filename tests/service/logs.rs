@@ -1,4 +1,4 @@
-//! A log that cannot be written: the server serves on, says how many lines are lost, and ends well.
+//! A log that cannot be written: the server still answers, counts the lines that are lost, and exits with 0.
 
 use std::{
     fs::{File, OpenOptions},
@@ -23,8 +23,9 @@ use crate::{
 /// More lines than a pipe and the queue before it hold: each call has one.
 const MANY: usize = 10_000;
 
-/// An address that nobody else has; the log, which would tell the one that was taken, is what is broken. Each process has a
-/// loopback address of its own, and each test a port below those that the kernel gives out.
+/// An address for the metrics that is chosen here: a port that the server had chosen would be told in its log, which
+/// these tests break. Each process has a loopback address of its own, and each test a port below those that the kernel
+/// assigns.
 fn free_port() -> SocketAddr {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     let [_, high, middle, low] = process::id().to_be_bytes();
@@ -35,12 +36,12 @@ fn serving(metrics: SocketAddr) -> Command {
     evenkeel(&["--listen=127.0.0.1:0", &format!("--metrics-listen={metrics}"), "--log-level=info"], &[])
 }
 
-/// A device on which there is never room.
+/// A device that is always full.
 fn full_disk() -> File {
     OpenOptions::new().write(true).open("/dev/full").expect("Linux has it")
 }
 
-/// Calls, several at a time; each must be answered.
+/// Makes calls, several at a time; each must be answered.
 async fn call(client: &Client, calls: usize) {
     const AT_A_TIME: usize = 16;
     let mut callers = JoinSet::new();
@@ -77,7 +78,7 @@ async fn a_full_disk_costs_lines_and_nothing_else() {
     command.stderr(full_disk());
     let process = Process::spawn(command);
     call(&process.client().await, 100).await;
-    // They are written beside the calls, so the last of them may still come.
+    // Lines are written by another thread than the calls, so the last of them may come later.
     until("every call has a line, and each is lost", async || lost(metrics) >= 100).await;
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }
@@ -92,7 +93,7 @@ async fn a_reader_that_has_gone_costs_lines_and_nothing_else() {
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }
 
-/// Nobody reads the pipe: whoever wrote to it would wait for ever.
+/// The pipe of the log is not read: a thread that wrote to it would block for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_hangs_holds_up_no_call_and_not_the_end() {
     let metrics = free_port();
@@ -106,7 +107,7 @@ async fn a_reader_that_hangs_holds_up_no_call_and_not_the_end() {
     drop(unread);
 }
 
-/// Not even the first line can be written.
+/// Not even the line with the address can be written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_cannot_print_its_address_serves() {
     let folder = socket_folder();
@@ -121,7 +122,8 @@ async fn a_server_that_cannot_print_its_address_serves() {
     assert_eq!(status.code(), Some(0));
 }
 
-/// HTTP/2's library warns of each answer to a ping that it never sent. A client that sends nothing else would fill the log.
+/// The HTTP/2 library logs a warning for each acknowledgement of a ping that it never sent: a client that sends many
+/// must not fill the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_are_wrong_write_no_lines() {
     const FRAMES: usize = 1000;
@@ -132,7 +134,7 @@ async fn frames_that_are_wrong_write_no_lines() {
     stream.set_read_timeout(Some(NEVER)).expect("it is not zero");
     stream.write_all(PREFACE).expect("it is taken");
     stream.write_all(&PONG.repeat(FRAMES)).expect("they are taken");
-    // A ping behind them: when it is answered, all of them have been read.
+    // A ping after them: once it is answered, all of them have been read.
     stream.write_all(b"\0\0\x08\x06\0\0\0\0\0the last").expect("it is taken");
     let mut answer = Vec::new();
     while !answer.windows(8).any(|bytes| bytes == b"the last") {
@@ -148,7 +150,7 @@ async fn frames_that_are_wrong_write_no_lines() {
     assert_eq!(log.lines().filter(|line| line.contains("Normalize")).count(), 16, "{log}");
 }
 
-/// What is wrong with the settings cannot be said, but the code says that something is.
+/// The error about a wrong setting cannot be written, but the exit code is still 64.
 #[test]
 fn the_exit_code_is_the_same_where_nothing_can_be_printed() {
     let mut command = evenkeel(&["--listen=nowhere"], &[]);
@@ -156,7 +158,7 @@ fn the_exit_code_is_the_same_where_nothing_can_be_printed() {
     assert_eq!(status.code(), Some(64));
 }
 
-/// Whoever reads JSON gets nothing else, also of a server that does not start.
+/// With `--log-format=json` every line is JSON, also of a server that does not start.
 #[test]
 fn a_log_of_json_is_json_to_its_last_line() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("there is a port");

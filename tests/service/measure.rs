@@ -22,7 +22,7 @@ fn partials(partials: Vec<pb::NormPartial>) -> pb::MeasureGradientsRequest {
     pb::MeasureGradientsRequest { partials, ..Default::default() }
 }
 
-/// What a norm of float32 in float32, or in an order of its own, would get wrong: sizes from 1e-38 to 1e30.
+/// Values from 1e-38 to 1e30, of which a sum in float32, or a sum that depends on the order, would be wrong.
 fn values() -> Vec<f32> {
     (0..40_000u32).map(|i| (i as f32 - 17.5) * [1e-38, 1.0, 3.7e3, 1e30][i as usize % 4]).collect()
 }
@@ -32,7 +32,7 @@ fn piece(values: &[f32]) -> pb::Tensor {
 }
 
 /// The parts are measured in any order, in any number of messages and by several servers; the norm has the same bits, and
-/// clipping by it gives the bytes of one server that sees everything.
+/// clipping by it gives the bytes of one server that gets the whole.
 #[tokio::test]
 async fn parts_on_three_servers_clip_as_one() {
     let values = values();
@@ -85,7 +85,7 @@ async fn parts_on_three_servers_clip_as_one() {
     }
 }
 
-/// The partial is what the contract says: an integer that any language can read.
+/// The partial has the format of the contract: an integer that can be read in any language.
 #[tokio::test]
 async fn a_partial_is_the_sum_of_squares() {
     let (_server, mut client) = start().await;
@@ -150,7 +150,7 @@ async fn what_does_not_fit_is_named() {
     assert_eq!(field(of(|partial| partial.sum = vec![1; 533].into())).await, "partials[1].sum");
 }
 
-/// Row 39: sums and counts that no elements have, alone and together.
+/// Row 39: sums and counts that no elements could have, alone or together.
 #[tokio::test]
 async fn partials_of_nothing_that_there_is_are_named() {
     let (server, mut client) = start().await;
@@ -174,7 +174,7 @@ async fn partials_of_nothing_that_there_is_are_named() {
     ] {
         let (in_one, apart) = (vec![partials(sent.clone())], sent.iter().map(|one| partials(vec![one.clone()])));
         assert_eq!(refused_fields(measure(&mut client, in_one).await)[0], field);
-        // In messages of their own each of them is the first.
+        // If each is in a message of its own, its index is 0: only the field is compared.
         let apart = violation(measure(&mut client, apart.collect()).await).0;
         assert_eq!(apart.rsplit('.').next(), field.rsplit('.').next());
     }
@@ -185,7 +185,7 @@ async fn partials_of_nothing_that_there_is_are_named() {
     drop(server);
 }
 
-/// Row 45: a stream of messages that say nothing.
+/// Row 45: a stream of empty messages.
 #[tokio::test]
 async fn messages_without_anything_are_nothing() {
     let (_server, mut client) = start().await;
@@ -194,7 +194,7 @@ async fn messages_without_anything_are_nothing() {
     assert_eq!(measure(&mut client, messages).await.expect("valid").total_norm, 7.0);
 }
 
-/// Each message is held to the limit, not their sum.
+/// The limit is on each message, not on their sum.
 #[tokio::test]
 async fn messages_above_the_limit_are_refused_and_long_streams_are_not() {
     let limit = 1 << 16;
@@ -211,7 +211,7 @@ async fn messages_above_the_limit_are_refused_and_long_streams_are_not() {
     assert!(measure(&mut client, vec![quarter()]).await.is_ok());
 }
 
-/// A call whose client stops sending in the middle ends when its time is over, and nobody else waits for it.
+/// A call whose client stops sending in the middle ends at its deadline, and other calls do not wait for it.
 #[tokio::test]
 async fn a_stream_that_falls_silent_ends_at_its_deadline() {
     use tokio_stream::StreamExt as _;
@@ -224,7 +224,7 @@ async fn a_stream_that_falls_silent_ends_at_its_deadline() {
     let (silent, answered) =
         tokio::join!(client.measure_gradients(request), measure(&mut other, vec![gradients(vec![piece(&[2.0])])]));
     let code = silent.expect_err("it never ends").code();
-    // The client's own clock may be the first to ring; tonic's says CANCELLED.
+    // The client's own timeout may be the first to end the call; then tonic's code is CANCELLED.
     assert!(matches!(code, Code::DeadlineExceeded | Code::Cancelled), "{code:?}");
     assert_eq!(answered.expect("valid").total_norm, 2.0);
 }

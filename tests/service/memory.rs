@@ -1,4 +1,4 @@
-//! The memory of the process, whatever comes in.
+//! The memory of the process under hostile messages and overload.
 
 use std::{net::SocketAddr, pin::pin};
 
@@ -17,12 +17,14 @@ use crate::{
 
 /// The largest message that is sent, in bytes.
 const LIMIT: usize = 8 * MIB;
-/// The budget for calls: two of the largest, and what is left free for small ones.
+/// The budget for calls: room for two of the largest, and the part that is kept free for small ones.
 const BUDGET: usize = 5 * LIMIT;
-/// A message that is not small. Both divide the budget: were nothing left free, calls would hold all of it.
+/// A message that does not count as small. The budget is a multiple of this and of [`LIMIT`]: if no part were kept
+/// free, such calls could hold all of it.
 const MIDDLE: usize = MIB / 2;
-/// What the process may take beside the budget: unused buffers, windows, stacks and what the allocator keeps. Of announcements
-/// it usually takes 4 to 32 MiB with the budget, as the machine is loaded; of ten times the load 80 to 91.
+/// How much the process may take beside the budget: for unused buffers, windows, stacks, and freed memory that the
+/// allocator keeps. The usual growth, with the budget, is 4 to 32 MiB for the announcements, depending on the load of
+/// the machine, and 80 to 91 MiB for ten times the load.
 const BESIDE: usize = 96 * MIB;
 
 /// Streams that announce a message.
@@ -30,7 +32,7 @@ const ANNOUNCED: usize = 1000;
 
 /// Connections, in the test of overload.
 const CALLERS: usize = 40;
-/// What a connection may have read that nobody has looked at yet.
+/// How many bytes a connection may have read that no call has taken yet.
 const READ: usize = 3 * MIB;
 
 fn start(body_timeout: &str) -> Process {
@@ -49,7 +51,7 @@ fn start(body_timeout: &str) -> Process {
     )
 }
 
-/// A call's message that has exactly so many bytes, so that calls together hold exactly what they may.
+/// A message of exactly so many bytes, so that a number of calls hold exactly the budget.
 fn sized(bytes: usize) -> Bytes {
     let elements = bytes / 4 - 100;
     let mut request = dropout(0.0, f32s(&[elements as i64], &vec![1.0; elements]));
@@ -61,7 +63,7 @@ fn sized(bytes: usize) -> Bytes {
     framed(&message)
 }
 
-/// The largest message, and one of which several fit beside two of those.
+/// The largest message, and one of which several fit beside two of the largest.
 fn sizes() -> [Bytes; 2] {
     [sized(LIMIT), sized(MIDDLE)]
 }
@@ -82,7 +84,8 @@ async fn a_length_that_is_too_large_takes_no_memory() {
     beside(&process, LITTLE, attack).await.expect("each is refused");
 }
 
-/// Announces a message on a thousand streams, and sends a part of each; what becomes of each call, as it becomes known.
+/// Announces a message on a thousand streams, and sends a part of each. Returns tasks that end with the code of each
+/// call.
 async fn announce(address: SocketAddr) -> JoinSet<Code> {
     let begins = sizes().map(|message| message.slice(..50_000));
     let mut calls = JoinSet::new();
@@ -93,7 +96,7 @@ async fn announce(address: SocketAddr) -> JoinSet<Code> {
             body.send_data(begins[turn % 2].clone(), false).expect("the connection is open");
             calls.spawn(async move {
                 let code = status(answer).await.expect("an answer").code();
-                // It was open, and silent, until then.
+                // The request stays open, and silent, until then.
                 drop(body);
                 code
             });
@@ -102,16 +105,16 @@ async fn announce(address: SocketAddr) -> JoinSet<Code> {
     calls
 }
 
-/// Row 21: a thousand streams announce large messages, send a part of them, and fall silent. They hold all that large
-/// calls may have, whoever is above it is refused, and others are served from the rest.
+/// Row 21: a thousand streams announce large messages, send a part of them, and fall silent. They hold the whole part
+/// of the budget that is for large calls; further large calls are refused, and small ones are served from the rest.
 #[tokio::test(flavor = "multi_thread")]
 async fn announcements_take_no_more_than_the_budget() {
-    // None that is silent is given up, so that those that hold the budget go on to.
+    // The timeout is so long that no silent call ends: those that hold the budget keep it.
     let process = start("1h");
     let address = process.address();
     let attack = tokio::spawn(async move {
         let mut calls = announce(address).await;
-        // Each holds what it has announced at least.
+        // Each of the others holds at least what it has announced.
         for _ in 0..ANNOUNCED - BUDGET / MIDDLE {
             let code = calls.join_next().await.expect("there are more").expect("no panic");
             assert_eq!(code, Code::ResourceExhausted);
@@ -121,14 +124,14 @@ async fn announcements_take_no_more_than_the_budget() {
         let (answer, mut body) = peer.begin("Dropout").await;
         body.send_data(prefix(LIMIT as u32), false).expect("the connection is open");
         assert_eq!(status(answer).await.expect("an answer").code(), Code::ResourceExhausted, "it is held");
-        // They leave.
+        // The clients leave.
         calls.shutdown().await;
     });
     beside(&process, BUDGET + BESIDE, attack).await.expect("all but few are refused");
     serves_the_largest_again(&process).await;
 }
 
-/// Row 21: those that are silent for too long are given up.
+/// Row 21: calls that are silent for too long are ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn announcements_that_nothing_follows_are_given_up() {
     let process = start("500ms");
@@ -143,25 +146,25 @@ async fn announcements_that_nothing_follows_are_given_up() {
     serves_the_largest_again(&process).await;
 }
 
-/// All of the budget comes back.
+/// Waits until the whole budget is free again.
 async fn serves_the_largest_again(process: &Process) {
     let message = sized(LIMIT);
     let peer = Peer::connect(process.address()).await;
     let served = async || {
         let (answer, mut body) = peer.begin("Dropout").await;
-        // An error says that the call has been refused.
+        // An error means that the call has been refused.
         let _ = body.send_data(message.clone(), true);
         status(answer).await.expect("an answer").code() == Code::Ok
     };
     until("the largest message is served again", served).await;
 }
 
-/// How a call with this message ends. Nobody sends more than the beginning of one before anybody was refused: there is no
-/// room for all of them.
+/// How a call with this message ends. Each caller sends only the beginning of its message until some call has been
+/// refused, which must happen: there is no room for all of them.
 async fn call_beside(peer: &Peer, mut message: Bytes, refusal: &watch::Sender<bool>) -> Code {
     let (answer, mut body) = peer.begin("Dropout").await;
     let mut answer = pin!(status(answer));
-    // Errors say that the call has been refused; its answer tells.
+    // An error means that the call has been refused; its answer says so.
     let _ = body.send_data(message.split_to(1000), false);
     let mut refused = refusal.subscribe();
     let answer = tokio::select! {
@@ -178,7 +181,7 @@ async fn call_beside(peer: &Peer, mut message: Bytes, refusal: &watch::Sender<bo
     code
 }
 
-/// Row 32: forty callers, each second with the largest message, where two of those are served at a time.
+/// Row 32: forty callers, every second one with the largest message, of which two are served at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_times_the_load_takes_no_more_than_the_budget() {
     let process = start("30s");
@@ -222,7 +225,8 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&field, bytes].concat()
 }
 
-/// Messages within the limit that become many times as much when they are decoded: tensors of two bytes, numbers of one.
+/// Messages within the limit that take many times their size when they are decoded: tensors of two bytes, numbers of
+/// one.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_messages_become_takes_no_more_than_the_budget() {
     const TENSORS: u8 = 15;
@@ -238,7 +242,7 @@ async fn what_messages_become_takes_no_more_than_the_budget() {
         ("Dropout", field(TENSORS, &field(3, &numbers))),
         ("Normalize", field(2, &numbers)),
         ("Normalize", field(14, &field(3, &numbers))),
-        // Behind a field that nobody knows, which is no protobuf itself.
+        // After an unknown field, whose contents are no protobuf.
         ("ClipGradients", [&unknown[..], &nothing(TENSORS)[8..]].concat()),
         ("MeasureGradients", [&unknown[..], &nothing(TENSORS)[8..]].concat()),
         ("ClipGradients", [&field(14, b"optimizer"), &nothing(TENSORS)[16..]].concat()),

@@ -1,4 +1,4 @@
-//! What Prometheus reads: a real server, scraped over loopback.
+//! The metrics of a real server, scraped over loopback as Prometheus does.
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +33,7 @@ use crate::{
     until::{until, until_some, within},
 };
 
-/// With metrics.
+/// The settings of a server with metrics.
 pub(crate) fn config() -> ServerConfig {
     ServerConfig { metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..ServerConfig::on_free_port() }
 }
@@ -74,7 +74,7 @@ pub(crate) async fn scrape_at(address: SocketAddr) -> BTreeMap<String, f64> {
     map
 }
 
-/// The series of calls that ended like this.
+/// The name of the series that counts the calls that ended with this code.
 pub(crate) fn handled(method: &str, kind: &str, code: &str) -> String {
     let service = "evenkeel.v1.TensorOpsService";
     format!(
@@ -82,7 +82,7 @@ pub(crate) fn handled(method: &str, kind: &str, code: &str) -> String {
     )
 }
 
-/// The value of the one series whose name begins so and whose labels are among others.
+/// The value of the one series of this name that has these labels, and perhaps others.
 #[track_caller]
 pub(crate) fn value(series: &BTreeMap<String, f64>, name: &str, labels: &[(&str, &str)]) -> f64 {
     let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
@@ -130,7 +130,7 @@ async fn calls_are_counted_whichever_way_they_take() {
             ("grpc_server_started_total", &normalize[..], 3.0),
             ("grpc_server_handling_seconds_count", &normalize, 3.0),
             ("grpc_server_handling_seconds_bucket", &[normalize[0], ("le", "+Inf")], 3.0),
-            // The wrong one is found to be so before it is queued.
+            // The wrong call is refused before it is queued.
             ("evenkeel_queue_seconds_count", &normalize, 2.0),
             ("evenkeel_compute_seconds_count", &normalize, 2.0),
             ("evenkeel_compute_seconds_count", &[("grpc_method", "MeasureGradients")], 2.0),
@@ -171,7 +171,7 @@ async fn a_tensor_that_is_computed_as_it_arrives_is_counted() {
     }
 }
 
-/// Of several threads one is held while it computes, and others answer the scrapes.
+/// The runtime has several threads: one is held in the computation, and the others answer the scrapes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_tensor_that_is_computed_as_it_arrives_is_a_running_job() {
     let (at_checkpoint, mut reached) = mpsc::unbounded_channel();
@@ -179,12 +179,12 @@ async fn a_tensor_that_is_computed_as_it_arrives_is_a_running_job() {
     let released = Mutex::new(released);
     let asked = AtomicUsize::new(0);
     let hook = CheckpointHook::that_never_waits(move |_| {
-        // The bridge asks before it starts the kernel.
+        // The bridge passes the first checkpoint, before it starts the kernel.
         if asked.fetch_add(1, Ordering::Relaxed) == 0 {
             return;
         }
         let _ = at_checkpoint.send(());
-        // Until the sender is dropped, and not at all after that.
+        // Blocks until the sender is dropped, and never again after that.
         let released = released.lock().expect("no holder panics");
         released.recv().expect_err("nothing is ever sent");
     });
@@ -267,7 +267,8 @@ async fn names_that_are_made_up_add_no_series() {
     assert_eq!(value(&after, "grpc_server_handled_total", &other), f64::from(NAMES));
 }
 
-/// A server whose kernels wait at their first checkpoint until nobody wants them, and where they say that they do.
+/// A server whose kernels wait at each checkpoint until their call is cancelled; the receiver gets a message for each
+/// wait.
 async fn held() -> (Running, Client, mpsc::UnboundedReceiver<()>) {
     let (at_checkpoint, reached) = mpsc::unbounded_channel();
     let hook = CheckpointHook::new(move |checkpoint| {
@@ -289,7 +290,7 @@ async fn a_client_that_gives_up_has_cancelled() {
     assert_eq!(value(&during, "evenkeel_calls_in_flight", &[]), 1.0);
     call.abort();
     let cancelled = handled("Dropout", "unary", "CANCELLED");
-    // Until the server has heard of it.
+    // Waits until the server has noticed.
     let counted = async || Some(scrape(&server).await).filter(|series| series[&cancelled] > 0.0);
     let after = until_some("the call counts as cancelled", counted).await;
     assert_eq!((after[&cancelled], value(&after, "evenkeel_calls_in_flight", &[])), (1.0, 0.0));
@@ -347,7 +348,7 @@ async fn nothing_but_the_metrics_is_served() {
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
 }
 
-/// More connections than are answered at a time, all of which say nothing, or half a request.
+/// More connections than the endpoint answers at a time, each of which sends nothing, or half a request.
 #[tokio::test]
 async fn clients_that_hang_do_not_keep_others_out() {
     let (server, _client) = start_with(config()).await;

@@ -38,14 +38,15 @@ async fn whole(answer: ResponseFuture) -> Result<Response<Vec<u8>>, h2::Error> {
     Ok(Response::from_parts(head, bytes))
 }
 
-/// Sends a request with this body, and ends it or not.
+/// Sends a request with this body, and ends it if `ends`; returns the answer.
 async fn answer(peer: &Peer, request: Builder, body: Bytes, ends: bool) -> Result<Response<Vec<u8>>, h2::Error> {
     let (answer, mut sending) = peer.send(request.body(()).expect("a request")).await?;
     sending.send_data(body, ends)?;
     within("the answer ends", whole(answer)).await
 }
 
-/// Row 26: other methods and types get an answer of HTTP, in words where they may have some, and hold nothing.
+/// Row 26: requests with another method or content type get an HTTP error, with a text unless it is HEAD, and hold no
+/// memory.
 #[tokio::test]
 async fn what_is_no_call_gets_an_answer_of_http() {
     let server = Running::start(config()).await.expect("the server starts");
@@ -57,7 +58,7 @@ async fn what_is_no_call_gets_an_answer_of_http() {
         ("POST", DROPOUT, "application/json", 415, "application/grpc"),
         ("POST", DROPOUT, "", 415, "application/grpc"),
     ] {
-        // What calls are refused for: no message, and two of them.
+        // Bodies that a call would be refused for: no message, and two messages.
         for body in [Bytes::new(), Bytes::from_static(&[0; 10])] {
             let request = Request::builder().method(method).uri(uri).header("content-type", content_type);
             let answer = answer(&peer, request, body, true).await.expect("an answer");
@@ -75,7 +76,7 @@ async fn what_is_no_call_gets_an_answer_of_http() {
     assert_eq!(value(&series, "evenkeel_refused_total", &[("reason", "NOT_ONE_MESSAGE")]), 0.0);
 }
 
-/// While it has no answer, a client is told what is wrong with its request as HTTP/2 has it.
+/// The body is read before the HTTP error is sent: a violation of HTTP/2 in it is answered with its own error.
 #[tokio::test]
 async fn what_is_no_call_is_read_before_it_is_answered() {
     let (server, _client) = start().await;
@@ -87,7 +88,7 @@ async fn what_is_no_call_is_read_before_it_is_answered() {
     }
 }
 
-/// Nobody can send for ever what is no call, nor stop within it.
+/// A body that goes on for ever is answered after 16 KiB, and one that stops in the middle after the body timeout.
 #[tokio::test]
 async fn what_is_no_call_and_does_not_end_is_answered() {
     let connections = ConnectionConfig { body_timeout: Duration::from_millis(100), ..Default::default() };
@@ -101,7 +102,8 @@ async fn what_is_no_call_and_does_not_end_is_answered() {
     }
 }
 
-/// What a client is told is not lost for what it has still sent: the connection is not reset before it has read.
+/// The server does not reset the connection because of bytes that the client still sends, so that the client can read
+/// the answer to its end.
 #[tokio::test]
 async fn who_speaks_no_http_2_can_read_to_the_end() {
     const PROTOCOL_ERROR: u32 = 1;

@@ -1,4 +1,4 @@
-//! Options that change what is computed: an epsilon of the norm, norms that are held, channels on another axis.
+//! Options that change the result: the epsilon of the norm, `not_above`, and the axis of the channels.
 
 use evenkeel::config::ServerConfig;
 use evenkeel_proto::v1 as pb;
@@ -25,8 +25,8 @@ async fn an_epsilon_is_added_to_the_norm() {
     }
 }
 
-/// The norm of these is above 1 once each element is rounded to nearest; float32 values are exact in float64, and the
-/// sum of two of their squares is nearly so.
+/// Without `not_above`, rounding each element to nearest makes some of these norms larger than 1. The test computes in
+/// float64, where squares of float32 values are exact, and the sum of two of them nearly so.
 #[tokio::test]
 async fn a_norm_that_is_held_is_not_above_the_threshold() {
     let (_server, mut client) = start().await;
@@ -45,13 +45,13 @@ async fn a_norm_that_is_held_is_not_above_the_threshold() {
         assert!(held.scale <= usual.scale && held.scale > 0.999_999_9 * usual.scale, "{i}");
     }
     assert!(above > 5, "{above} are above without it");
-    // What is not above comes back bit for bit, although the default epsilon would scale it.
+    // A gradient that is not above the threshold comes back bit for bit, although the default epsilon would scale it.
     let same = pb::ClipGradientsRequest { not_above: true, ..clip(ClipMode::Norm, 5.0, vec![f32s(&[2], &[3.0, 4.0])]) };
     let answer = client.clip_gradients(same).await.expect("it is right").into_inner();
     assert_eq!((answer.scale, bits(&elements(answer.gradients.first()))), (1.0, bits(&[3.0, 4.0])));
 }
 
-/// Channels last: what is dropped together is what has the same last index.
+/// With the channels last, elements with the same last index are dropped together.
 #[tokio::test]
 async fn channels_may_be_on_any_axis_but_the_first() {
     for codec_path in [false, true] {
@@ -89,7 +89,7 @@ async fn channels_may_be_on_any_axis_but_the_first() {
     }
 }
 
-/// Gradients that are not finite are counted, and named with their index.
+/// Elements that are not finite are counted, and their gradients are named, with their index.
 #[tokio::test]
 async fn gradients_that_are_not_finite_are_named() {
     for codec_path in [false, true] {

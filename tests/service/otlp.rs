@@ -1,4 +1,4 @@
-//! Traces and metrics as a collector gets them: one of the test's own decodes what arrives.
+//! Traces and metrics as a collector gets them: the tests have a collector of their own, which decodes them.
 
 pub(crate) mod collector;
 mod renewed;
@@ -50,7 +50,7 @@ async fn a_collector_gets_spans_with_their_parents_and_the_durations() {
     client.normalize(request).await.expect("it is right");
     refusal(client.dropout(pb::DropoutRequest::default()).await, Code::InvalidArgument);
     drop(client);
-    // What is still to be sent is sent before the server ends.
+    // The server sends the rest before it ends.
     server.shutdown_and_wait().await.expect("it ends well");
 
     let mut all: Vec<Span> = Vec::new();
@@ -74,7 +74,7 @@ async fn a_collector_gets_spans_with_their_parents_and_the_durations() {
     let root = span("Dropout");
     assert!(root.parent_span_id.is_empty(), "nobody named a parent");
     assert_eq!(attribute(&root.attributes, "rpc.grpc.status_code"), Some(&Value::IntValue(3)));
-    // The client was wrong, not the server.
+    // The fault is the client's: the span is not marked as an error.
     assert!(root.status.as_ref().is_none_or(|status| status.code() == StatusCode::Unset), "{:?}", root.status);
 
     let numbers = collector.metrics.try_recv().expect("metrics were sent");
@@ -96,8 +96,8 @@ async fn a_collector_gets_spans_with_their_parents_and_the_durations() {
     assert_eq!(points, [("Dropout".to_owned(), Some(&wrong), 1), ("Normalize".to_owned(), Some(&right), 1)]);
 }
 
-/// The variables that change what OpenTelemetry's SDK sends, in another process of these tests: a server within a program
-/// has what its settings say alone.
+/// Runs two of these tests in another process, with variables that change what OpenTelemetry's SDK sends, and others: a
+/// server within a program follows only the settings that it is given.
 #[test]
 fn variables_of_whoever_runs_the_tests_change_nothing() {
     let these = env::current_exe().expect("a test is a file");
@@ -112,7 +112,7 @@ fn variables_of_whoever_runs_the_tests_change_nothing() {
     assert!(output.status.success() && said.contains("2 passed"), "{said}");
 }
 
-/// The program has them, as every program with OpenTelemetry.
+/// The program itself follows the variables, as programs with OpenTelemetry do.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_takes_its_name_from_the_variable() {
     let mut collector = Collector::start(None).await;

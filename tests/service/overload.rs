@@ -20,16 +20,16 @@ use crate::{
     until::{until, within},
 };
 
-/// How many calls wait at most.
+/// The most calls that may wait.
 const QUEUE: usize = 16;
-/// Callers.
+/// The number of callers.
 const CALLERS: usize = 80;
 
 fn request() -> pb::DropoutRequest {
     dropout(0.0, f32s(&[1], &[1.0]))
 }
 
-/// Holds every call at its checkpoints until it is let through.
+/// Holds every call at its checkpoints until the test opens them.
 #[derive(Debug, Default)]
 struct Gate {
     counts: Mutex<Counts>,
@@ -41,7 +41,7 @@ struct Counts {
     /// Checkpoints that may be passed.
     open: usize,
     passed: usize,
-    /// Calls that are held at one.
+    /// Calls that are held at a checkpoint.
     held: usize,
 }
 
@@ -59,7 +59,7 @@ impl Gate {
         })
     }
 
-    /// Lets calls through so many more checkpoints.
+    /// Lets calls pass so many more checkpoints.
     fn open(&self, checkpoints: usize) {
         self.counts().open += checkpoints;
         self.changed.notify_all();
@@ -79,7 +79,7 @@ impl Gate {
     }
 }
 
-/// A server of one thread behind a gate, some connections to it, and the checkpoints of one call.
+/// A server of one thread behind a gate, some connections to it, and the number of checkpoints of one call.
 async fn start() -> (Arc<Gate>, Running, Vec<Client>, usize) {
     let gate = Arc::<Gate>::default();
     let config = ServerConfig {
@@ -102,7 +102,8 @@ async fn start() -> (Arc<Gate>, Running, Vec<Client>, usize) {
     (gate, server, clients, of_one)
 }
 
-/// Whether a call was served; if not, it was refused for the queue, and told when to come again.
+/// Checks that a call was served, or was refused because of the queue; then the error is the delay before the next
+/// attempt.
 fn served<T>(answer: Result<T, Status>) -> Result<(), std::time::Duration> {
     let Err(status) = answer else { return Ok(()) };
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
@@ -111,8 +112,8 @@ fn served<T>(answer: Result<T, Status>) -> Result<(), std::time::Duration> {
     Err(details.retry_info().and_then(|retry| retry.retry_delay).expect("it says when"))
 }
 
-/// Row 32: while the only thread is held, as many calls as may wait do so, and every other is refused; what was let wait is
-/// served, and nothing was computed for the others.
+/// Row 32: while the only thread is held, as many calls as may wait do so, and every other is refused. The calls that
+/// waited are served, and nothing is computed for the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_is_refused_at_once_and_costs_nothing() {
     let (gate, _server, clients, of_one) = start().await;
@@ -120,7 +121,7 @@ async fn what_is_too_much_is_refused_at_once_and_costs_nothing() {
     let before = gate.passed();
     let mut calls = JoinSet::new();
     calls.spawn(call(clients[0].clone()));
-    // It has a thread, and no place in the queue.
+    // It is on the thread, and takes no place in the queue.
     gate.holds_one().await;
     for client in clients.iter().cycle().take(CALLERS - 1) {
         calls.spawn(call(client.clone()));
@@ -137,7 +138,7 @@ async fn what_is_too_much_is_refused_at_once_and_costs_nothing() {
     assert_eq!(gate.passed() - before, (QUEUE + 1) * of_one);
 }
 
-/// What callers have seen.
+/// The calls of all callers, by their end.
 #[derive(Debug, Default)]
 struct Seen {
     stop: AtomicBool,
@@ -159,7 +160,7 @@ impl Seen {
     }
 }
 
-/// Calls again and again; when it is refused, it waits as long as it is told to.
+/// Makes calls again and again; waits after a refusal as long as it says.
 async fn call(mut client: Client, seen: Arc<Seen>) {
     while !seen.stop.load(Ordering::Relaxed) {
         let answer = served(client.dropout(request()).await);
@@ -171,8 +172,8 @@ async fn call(mut client: Client, seen: Arc<Seen>) {
     }
 }
 
-/// Row 32: goodput stays. For each call that the thread has time for, nine others are refused, and every checkpoint that it
-/// passes is one of a call that is answered.
+/// Row 32: overload does not reduce the calls that are served. For each call that the thread has time for, nine others
+/// are refused, and every checkpoint that the thread passes belongs to a call that is answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_served_stays_when_ten_times_as_much_is_asked_for() {
     const SERVED: usize = 50;

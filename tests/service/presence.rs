@@ -1,4 +1,4 @@
-//! Fields that have no harmful default: a call that leaves one out is refused by its name.
+//! Required fields, for which any default would be harmful: a call without one is refused, and the field is named.
 
 use evenkeel_proto::v1 as pb;
 use pb::ClipMode;
@@ -9,7 +9,7 @@ fn input() -> pb::Tensor {
     f32s(&[2, 3], &[1.0, -2.0, 3.0, -4.0, 5.0, -6.0])
 }
 
-/// Row 49: a threshold of 0 would make every gradient 0.
+/// Row 49: a default threshold of 0 would make every gradient 0.
 #[tokio::test]
 async fn a_threshold_that_is_not_sent_is_refused() {
     let (_server, mut client) = start().await;
@@ -22,7 +22,7 @@ async fn a_threshold_that_is_not_sent_is_refused() {
     }
 }
 
-/// Row 49: a probability of 0 would keep everything.
+/// Row 49: a default probability of 0 would keep everything.
 #[tokio::test]
 async fn a_probability_that_is_not_sent_is_refused() {
     let (_server, mut client) = start().await;

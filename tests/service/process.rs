@@ -1,6 +1,7 @@
 //! The binary: its first line, its signals, its exit codes, its logs.
 //!
-//! Waiting for the process blocks the test's thread; the clients need others to close their connections on.
+//! Waiting for the process blocks the thread of the test, so these tests have a runtime of several threads: the clients
+//! need another to close their connections.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -30,7 +31,7 @@ use crate::{
     until::{until, until_some_here},
 };
 
-/// The binary with these arguments and variables, and no others.
+/// The binary with these arguments, and with no variables but these.
 pub(crate) fn evenkeel(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = piped(env!("CARGO_BIN_EXE_evenkeel"));
     command.args(arguments).envs(variables.iter().copied());
@@ -72,12 +73,12 @@ impl Process {
         &self.url
     }
 
-    /// The address that it printed.
+    /// The address that was printed.
     pub(crate) fn address(&self) -> SocketAddr {
         self.url.trim_start_matches("http://").parse().expect("an address")
     }
 
-    /// The memory it has now, or had at most (`VmRSS`, `VmHWM`), in bytes.
+    /// The memory of the process in bytes: now (`VmRSS`), or the most that it had (`VmHWM`).
     pub(crate) fn memory(&self, which: &str) -> usize {
         memory(self.child.id(), which).expect("the process lives")
     }
@@ -90,7 +91,7 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).expect("the process lives");
     }
 
-    /// The log, line by line as it is written; [`stop`](Self::stop) does not have it any more.
+    /// The log, line by line as it is written; [`stop`](Self::stop) then returns an empty log.
     pub(crate) fn log(&mut self) -> BufReader<Pipe<ChildStderr>> {
         BufReader::new(Pipe(self.child.stderr.take().expect("it is piped, and taken once")))
     }
@@ -110,7 +111,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Fails where the process has ended, as it should have.
+        // Fails if the process has ended already, as is usual.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -240,7 +241,7 @@ fn unknown_commands_and_flags_exit_64() {
     }
 }
 
-/// The variables are read by `serve` alone: a wrong one does not break another command.
+/// A wrong variable of `serve` does not break another command.
 #[test]
 fn the_variables_of_serve_break_no_other_command() {
     for arguments in [&["help"][..], &["--help"], &["--version"], &["help", "serve"]] {
@@ -260,7 +261,7 @@ fn a_port_in_use_exits_1_and_is_named() {
     assert!(output.stdout.is_empty(), "nothing was announced");
 }
 
-/// Serves one call that is right and one that is not, and returns the log.
+/// Makes one valid and one invalid call, and returns the log.
 async fn log_of_two_calls(format: &str) -> String {
     let process = Process::start(&["--listen=127.0.0.1:0", "--log-format", format], &[]);
     let mut client = process.client().await;
@@ -285,12 +286,12 @@ async fn a_json_log_has_one_event_for_each_call() {
             (&fields["kind"], &fields["dtype"], &fields["shape"]),
             (&kind.into(), &"float32".into(), &"[2, 3]".into())
         );
-        // What is wrong is found before anything is computed.
+        // An invalid call is refused before it is queued or computed.
         let numbers = if status == "OK" { &["elapsed_us", "queue_us", "compute_us"][..] } else { &["elapsed_us"] };
         for &number in numbers {
             assert!(fields[number].is_u64(), "{number}: {end}");
         }
-        // Six elements of float32, and what is around them.
+        // Six elements of float32, and the fields around them.
         assert!(fields["received_bytes"].as_u64().is_some_and(|bytes| (24..64).contains(&bytes)), "{end}");
     }
     assert!(ends[1]["fields"]["error"].as_str().is_some_and(|error| error.starts_with("axes[0]: ")), "{}", ends[1]);
@@ -318,11 +319,12 @@ async fn the_log_level_silences_what_is_below_it() {
     assert_eq!(process.stop(Signal::TERM).2, "");
 }
 
-/// Row 31: what the server has begun it answers; what it has not, it says so, and another server can be asked. Who watches
-/// its health is told, and the drain takes no more memory than the load did.
+/// Row 31: the server answers each call that it has begun; for any other, GOAWAY tells the client that it was not begun
+/// and can go to another server. A client that watches the health is told, and the drain takes no more memory than the
+/// load.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_under_load_loses_no_call() {
-    // So few connections that any limit on open files has room for them: otherwise the log says so.
+    // So few connections that any limit on open files has room for them; otherwise the log would have a line about it.
     let process = Process::start(&["--listen=127.0.0.1:0", "--log-level=warn", "--max-connections=100"], &[]);
     let message = normalize(NormKind::Layer, f32s(&[64, 64], &[1.0; 4096])).encode_to_vec();
     let served = Arc::new(AtomicUsize::new(0));
@@ -351,7 +353,7 @@ async fn sigterm_under_load_loses_no_call() {
     let (id, before) = (process.child.id(), process.memory("VmRSS"));
     let most = tokio::spawn(async move {
         let mut most = before;
-        // Until it has ended.
+        // Until the process has ended.
         while let Some(now) = memory(id, "VmHWM") {
             most = now;
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -361,13 +363,13 @@ async fn sigterm_under_load_loses_no_call() {
     let (status, _, log) = tokio::task::spawn_blocking(|| process.stop(Signal::TERM)).await.expect("no panic");
     assert_eq!((status.code(), log.as_str()), (Some(0), ""));
     assert_eq!(told.await.expect("no panic").map(|answer| answer.status()), Some(ServingStatus::NotServing));
-    // What the kernel has counted of a process that ends may be less than what it had.
+    // The last count of a process that ends may be smaller than before.
     let grown = most.await.expect("no panic").saturating_sub(before);
     eprintln!("grew by {} KiB", grown >> 10);
     assert!(grown < LITTLE, "{grown} bytes");
     for caller in callers {
         let error = caller.await.expect("every answer is good");
-        // Not begun: the connection was told to go, and this stream came after.
+        // The call was not begun: its stream came after GOAWAY.
         assert!(error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR), "{error:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Reflection, in both versions that clients speak.
+//! Reflection, in both versions that clients use.
 
 use prost::Message as _;
 use tonic::codegen::tokio_stream;

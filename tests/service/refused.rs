@@ -1,4 +1,5 @@
-//! What is counted of calls that are refused while their message is read: each once, by its reason, whichever way it takes.
+//! The metric of refused calls, for calls that are refused while their message is read: each is counted once, by its
+//! reason, on either path.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::{
     until::until,
 };
 
-/// How a call was refused.
+/// Makes a call and returns its code.
 async fn code(peer: &Peer, method: &str, encoding: &str, frames: Bytes, ends: bool) -> Code {
     let request = Request::post(format!("http://evenkeel/evenkeel.v1.TensorOpsService/{method}"))
         .header("content-type", "application/grpc")
@@ -90,7 +91,7 @@ async fn what_does_not_come_or_has_no_room_is_counted_once() {
                 let (answer, mut body) = peer.begin("Dropout").await;
                 body.send_data(prefix(2 << 20), false).expect("the connection is open");
                 others.push((answer, body));
-                // All that there is has been granted.
+                // The whole budget has been granted.
                 let granted = async || scrape(&server).await["evenkeel_bytes_in_flight"] >= f64::from(4 << 20);
                 until("the whole budget is granted", granted).await;
             }
@@ -110,7 +111,7 @@ async fn an_encoding_that_is_not_served_is_counted_once() {
         let server = Running::start(ServerConfig { codec_path, compression, ..config() }).await.expect("it starts");
         let peer = Peer::connect(address(&server)).await;
         let mut calls = 0;
-        // What was not read, would also be wrong: it has one reason.
+        // The message that is not read would also be wrong; only the encoding is counted.
         for (encoding, body) in [("zstd", flagged(b"abc").into()), ("deflate", large()), ("GZIP", framed(&[0xFF; 10]))]
         {
             for method in ["Normalize", "Dropout", "MeasureGradients"] {
@@ -119,7 +120,7 @@ async fn an_encoding_that_is_not_served_is_counted_once() {
                 assert_eq!(refused(&server).await, by("UNKNOWN_ENCODING", calls), "{method} {encoding} {codec_path}");
             }
         }
-        // There is no such method, however it is compressed.
+        // A method that does not exist counts as that, and not as an unknown encoding.
         assert_eq!(code(&peer, "Nothing", "zstd", large(), true).await, Code::Unimplemented);
         assert_eq!(refused(&server).await, by("UNKNOWN_ENCODING", calls), "{codec_path}");
     }

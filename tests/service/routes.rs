@@ -1,5 +1,5 @@
-//! The five routes of a message (`src/direct.rs` has the table): each message takes the one that it should, which the
-//! metrics tell, and a panic on any of them costs one call.
+//! The five routes of a message (`src/direct.rs` has the table): by the metrics, each message takes the right one, and
+//! a panic on any of them ends one call only.
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ use crate::{
     until::until,
 };
 
-/// Where a call's kernel runs.
+/// Where the kernel of a call runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Runs {
     /// On the thread that serves.
@@ -37,7 +37,7 @@ enum Runs {
     OnThePool,
 }
 
-/// A call: its method, how its message is sent, and what becomes of it.
+/// A call: its method, its headers and frames, and the route and the place that are expected.
 struct Case {
     method: &'static str,
     headers: &'static [(&'static str, &'static str)],
@@ -46,9 +46,9 @@ struct Case {
     runs: Runs,
 }
 
-/// More than a frame holds, and more than is computed before the response begins.
+/// More elements than a frame holds, and more than are computed before the response begins.
 const MANY: usize = 1_000_000;
-/// Cuts a message into frames that arrive one by one.
+/// The size of the frames into which a large message is cut.
 const FRAME: usize = 16 << 10;
 
 fn cut(message: &[u8]) -> Vec<Bytes> {
@@ -93,17 +93,17 @@ fn cases() -> Vec<Case> {
     for (method, message) in unary(8).into_iter().chain([("Normalize", layer(8).encode_to_vec())]) {
         add(method, &[], whole(&message), "one_frame", Inline);
         let compressed = vec![flagged(&compress(Encoding::Gzip, &message)).into()];
-        // It comes decompressed, in pieces.
+        // A message is decompressed in pieces, so it is gathered.
         add(method, &[("grpc-encoding", "gzip")], compressed, "gathered", Inline);
     }
     for (method, message) in unary(MANY) {
         add(method, &[], cut(&message), "gathered", OnThePool);
     }
-    // Batch statistics are of all rows.
+    // Batch statistics need all rows.
     let batch = normalize(pb::NormKind::Batch, tensor(MANY)).encode_to_vec();
     add("Normalize", &[], cut(&batch), "gathered", OnThePool);
     add("Normalize", &[], cut(&layer(MANY).encode_to_vec()), "streamed", Inline);
-    // A row is a part, and too long to be computed on the thread that serves.
+    // Each part is one row, too long to be computed on the thread that serves.
     let long = f32s(&[5, MANY as i64 / 5], &(0..MANY).map(|i| (i * i % 1013) as f32).collect::<Vec<_>>());
     let long = normalize(pb::NormKind::Layer, long).encode_to_vec();
     add("Normalize", &[], cut(&long), "streamed", OnThePool);
@@ -127,7 +127,7 @@ async fn routes(server: &Running) -> BTreeMap<String, f64> {
     routes.map(|route| (route.to_owned(), value(&series, "evenkeel_routes_total", &[("route", route)]))).into()
 }
 
-/// The status of an answer, in its trailers or, if there is no message, in its headers.
+/// The status of an answer: from its trailers or, if it has no message, from its headers.
 fn status(answer: &Answer) -> Status {
     let ended = answer.trailers.get("grpc-status").or(answer.headers.get("grpc-status")).expect("it has ended");
     let message = answer.trailers.get("grpc-message").or(answer.headers.get("grpc-message"));
@@ -146,7 +146,7 @@ async fn each_message_takes_its_route() {
     }
 }
 
-/// With the codec path alone, every message takes it.
+/// With `codec_path`, every message takes the codec.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_the_codec_path_there_is_no_other_route() {
     let server = Running::start(ServerConfig { codec_path: true, ..counted() }).await.expect("the server starts");
@@ -165,7 +165,7 @@ async fn on_the_codec_path_there_is_no_other_route() {
 async fn a_large_message_in_one_frame_takes_no_buffer() {
     let server = Running::start(counted()).await.expect("the server starts");
     let peer = Peer::connect(address(&server)).await;
-    // With the first response the client has learnt how large a frame may be.
+    // With the first response the client learns how large a frame may be.
     let small = dropout(0.5, tensor(8)).encode_to_vec();
     assert_eq!(peer.call("Dropout", &small).await.expect("an answer").code(), Code::Ok);
     let large = dropout(0.5, tensor(200_000)).encode_to_vec();
@@ -178,14 +178,14 @@ async fn a_large_message_in_one_frame_takes_no_buffer() {
     }
 }
 
-/// Panics at a checkpoint, if told to, and knows where it was.
+/// Panics at a chosen checkpoint, and records the threads that reach checkpoints.
 #[derive(Debug, Default)]
 struct Bomb {
-    /// Checkpoints that are still to come before it goes off; 0: it does not.
+    /// The number of checkpoints until the panic; 0 if there is none.
     left: AtomicUsize,
     /// Checkpoints of the last call.
     asked: AtomicUsize,
-    /// The threads that asked.
+    /// The names of the threads that reached them.
     threads: Mutex<Vec<String>>,
 }
 
@@ -202,14 +202,14 @@ impl Bomb {
         })
     }
 
-    /// From here on another call.
+    /// Starts counting for another call.
     fn set(&self, left: usize) {
         self.left.store(left, Ordering::Relaxed);
         self.asked.store(0, Ordering::Relaxed);
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Where the call's kernel ran: all of it in one place.
+    /// Where the kernel of the call ran, which must be the same at each checkpoint.
     fn ran(&self) -> Runs {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let on_the_pool: Vec<bool> = threads.iter().map(|thread| thread.starts_with("compute-")).collect();
@@ -219,10 +219,11 @@ impl Bomb {
     }
 }
 
-/// Row 33, on every route: at the first checkpoint of the kernel and at its last, when a part of the response may be out.
+/// Row 33, on every route: a panic at the first checkpoint of the kernel, and at its last, when a part of the response
+/// may have been sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_on_any_route_costs_one_call() {
-    /// The bridge asks once before it starts an operation; from then on it is the kernels that ask.
+    /// The first checkpoint of a kernel: the bridge passes one before it starts the operation.
     const FIRST_OF_THE_KERNEL: usize = 2;
     let bomb = Arc::<Bomb>::default();
     let config = ServerConfig { on_checkpoint: Some(bomb.hook()), threads: 2, ..counted() };
@@ -245,7 +246,7 @@ async fn a_panic_on_any_route_costs_one_call() {
             assert!(!failed.message().contains("secret"), "{what}: {failed:?}");
             begun += usize::from(!answer.data.is_empty());
             panics += 1.0;
-            // The same call again, as if nothing had been.
+            // The same call again has the same answer as before the panic.
             bomb.set(0);
             assert!(call().await == expected, "{what} after a panic at {checkpoint} of {last}");
             let series = scrape(&server).await;

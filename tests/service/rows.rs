@@ -1,4 +1,4 @@
-//! Every row of the table of bad input, `tests/bad-inputs.md`, has tests, and those that it names are there.
+//! Every row of the table of bad input, `tests/bad-inputs.md`, names tests, and each of them exists.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,7 @@ fn has_test(file: &str, name: &str) -> bool {
         let line = line.trim_start_matches("async ");
         line.strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('('))
     };
-    // Its attributes, and comments, are in the lines before it.
+    // The attributes, and comments, are in the lines before.
     lines.iter().enumerate().filter(|(_, line)| is_it(line)).any(|(at, _)| {
         let before = lines[..at].iter().rev().take_while(|line| line.starts_with(['#', '/']) || line.ends_with(']'));
         before.clone().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))

@@ -1,5 +1,5 @@
-//! The same request has the same answer, to the byte: with any number of threads, alone or beside others, in one message
-//! or in many. (The instruction sets are compared in the kernels' own tests, where one can be forced.)
+//! The same request has the same answer, to the byte: with any number of threads, alone or beside other calls, in one
+//! message or in many. (The instruction sets are compared in the kernels' own tests, where one can be forced.)
 
 use evenkeel::{config::ServerConfig, server::Running};
 use evenkeel_proto::v1 as pb;
@@ -41,7 +41,7 @@ impl Call {
     }
 }
 
-/// Numbers that are different everywhere, of one scale and now and then of another.
+/// Numbers that all differ: most of one scale, and one in 256 a thousand times as large.
 fn noise(dtype: DataType, shape: &[i64], seed: u64) -> pb::Tensor {
     let mut state = seed;
     let len = shape.iter().product::<i64>();
@@ -158,7 +158,7 @@ fn rows(of: &pb::Tensor, from: i64, to: i64) -> pb::Tensor {
 
 const CUTS: [i64; 5] = [0, 1, 17, 18, 64];
 
-/// Rows that are normalized, and elements that are dropped, in many calls join to those of one call.
+/// Normalizing rows, and dropping elements, in many calls gives the same bytes as in one call.
 #[tokio::test]
 async fn one_message_or_many() {
     let (_server, mut client) = server(2).await;
@@ -193,12 +193,13 @@ async fn one_message_or_many() {
         }
         let at_once = client.dropout(dropout(0.4, whole)).await.expect("valid").into_inner().output;
         let at_once = at_once.expect("it has an output").data;
-        // The backward call of the same numbers is the forward call: both scale what is kept.
+        // For the same numbers the backward call gives the same as the forward call: both scale the elements that are
+        // kept.
         assert!(at_once == joined && at_once == back, "{dtype:?}");
     }
 }
 
-/// Gradients in any order have one norm, and each is clipped to the same bytes.
+/// Gradients have the same norm in any order, and each is clipped to the same bytes.
 #[tokio::test]
 async fn gradients_in_any_order() {
     let (_server, mut client) = server(3).await;

@@ -1,4 +1,4 @@
-//! GetServerInfo: what a client can know of a server before it sends a tensor.
+//! GetServerInfo: the settings of a server that a client can ask for before it sends a tensor.
 
 use std::fs;
 

@@ -11,7 +11,7 @@ use crate::{
     until::{NEVER, in_vain},
 };
 
-/// A configuration file with this text, and its folder, which is gone when it is dropped.
+/// A configuration file with this text, and its folder, which is removed when it is dropped.
 fn file(text: &str) -> (TempDir, String) {
     let folder = TempDir::new().expect("a folder");
     let path: PathBuf = folder.path().join("evenkeel.toml");
@@ -128,7 +128,7 @@ fn a_wrong_file_exits_64_and_names_itself_and_its_key() {
             assert!(output.stdout.is_empty(), "{text:?}");
         }
     }
-    // Also a value that another counts more than.
+    // A wrong value is an error also if a flag overrides it.
     let (_folder, path) = file("threads = \"many\"\n");
     let output = run(&["config", "--threads=1", "--config", &path], &[]);
     assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
@@ -166,7 +166,7 @@ pub(crate) fn log_until(log: &mut impl BufRead, text: &str) -> String {
         if line.contains(text) {
             return line;
         }
-        // Others may come without end.
+        // Other lines may come without end.
         assert!(began.elapsed() < NEVER, "{}", in_vain(text));
         line.clear();
     }
@@ -176,7 +176,7 @@ pub(crate) fn log_until(log: &mut impl BufRead, text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_reads_the_log_level_again() {
     let (_folder, path) = file("log-level = \"warn\"\n");
-    // So few that any limit on open files has room for them: otherwise that is the first line.
+    // So few that any limit on open files has room for them; otherwise a line about it would be the first.
     let few = "--max-connections=100";
     let mut process = Process::start(&["--listen=127.0.0.1:0", few, "--config", &path], &[]);
     let mut log = process.log();
@@ -188,13 +188,13 @@ async fn sighup_reads_the_log_level_again() {
     call().await;
     fs::write(&path, "log-level = \"info\"\n").expect("it can be written");
     process.signal(Signal::HUP);
-    // The first line of all: what was at info before is not there.
+    // This is the first line of the log: earlier lines of level info were not written.
     let mut first = String::new();
     log.read_line(&mut first).expect("the log is text");
     assert!(first.contains("read the log level again"), "{first}");
     call().await;
     log_until(&mut log, "call ended");
-    // What is wrong changes nothing, be it a value, a key, or another setting's.
+    // A wrong file changes nothing: a wrong value, an unknown key, or a wrong value of another setting.
     for (text, reason) in [
         ("log-level = \"loud\"\n", "loud"),
         ("log-levle = \"error\"\n", "log-levle"),

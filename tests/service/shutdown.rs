@@ -1,4 +1,4 @@
-//! Ports, and the end of a server: calls in flight are answered, within the time there is.
+//! Ports, and the end of a server: calls in flight are answered within the drain timeout.
 
 use std::{
     sync::{Mutex, mpsc},
@@ -23,7 +23,7 @@ use crate::{
     until::{until, within},
 };
 
-/// What an HTTP/2 client begins with: the magic line, and settings that change nothing.
+/// The first bytes of an HTTP/2 client: the magic line, and settings that change nothing.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_call_in_flight_is_answered_before_the_server_ends() {
     let released = Mutex::new(released);
     let hook = CheckpointHook::new(move |_| {
         at_checkpoint.send(()).expect("the test waits");
-        // Until the sender is dropped, and not at all after that.
+        // Blocks until the sender is dropped, and never again after that.
         let released = released.lock().expect("no holder panics");
         released.recv().expect_err("nothing is ever sent");
     });
@@ -118,7 +118,7 @@ async fn a_call_that_outlasts_the_drain_timeout_is_cut_off() {
     refusal(call.await.expect("the call does not panic"), Code::Unavailable);
 }
 
-/// A client that hangs neither closes its connection nor answers the server's question whether it has more calls.
+/// A client that hangs neither closes its connection nor answers the ping that follows the server's GOAWAY.
 #[tokio::test]
 async fn a_connection_without_calls_does_not_spoil_the_end() {
     let config = ServerConfig { drain_timeout: Duration::from_millis(1), ..ServerConfig::on_free_port() };
@@ -126,7 +126,7 @@ async fn a_connection_without_calls_does_not_spoil_the_end() {
     let mut silent =
         TcpStream::connect(server.local_addr().expect("it is a TCP port")).await.expect("the server accepts");
     silent.write_all(PREFACE).await.expect("the server reads");
-    // The server's own settings come back: the connection is one of HTTP/2 from here on.
+    // The server's settings arrive: both sides speak HTTP/2 from now on.
     assert_ne!(silent.read(&mut [0; 64]).await.expect("the server answers"), 0);
     server.shutdown_and_wait().await.expect("no call was in flight");
 }

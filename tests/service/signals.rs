@@ -12,8 +12,8 @@ use crate::{
     settings::log_until,
 };
 
-/// A server that is started by another program, which sets what it does about SIGHUP: it inherits that, and tests may run
-/// under `nohup`.
+/// A server that is started by another program, which first sets the handling of SIGHUP. A process inherits it, and
+/// without this the result would differ when the tests run under `nohup`.
 fn behind(program: &str, arguments: &[&str]) -> Command {
     let mut command = piped(program);
     command.args(arguments).args([env!("CARGO_BIN_EXE_evenkeel"), "--listen=127.0.0.1:0"]);
@@ -25,7 +25,7 @@ async fn serves(process: &Process) {
     process.client().await.normalize(request).await.expect("it serves");
 }
 
-/// A call is in flight, for which the server would wait, and end with 1.
+/// A call is in flight: without the second signal the server would wait for it, and exit with 1.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_at_once() {
     for (first, second, code) in
@@ -36,7 +36,7 @@ async fn a_second_signal_ends_at_once() {
         let peer = Peer::connect(process.address()).await;
         let (_answer, mut body) = peer.begin("Dropout").await;
         body.send_data(prefix(1000), false).expect("the connection is open");
-        // One that is answered after it says that the server has it.
+        // Once a later call is answered, the server has the first as well.
         let message = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
         assert_eq!(peer.call("Dropout", &message).await.expect("an answer").code(), tonic::Code::Ok);
         process.signal(first);

@@ -19,20 +19,20 @@ use crate::{
     tls::connect,
 };
 
-/// As many as come.
+/// The number of silent connections.
 const SILENT: usize = 10_000;
-/// As many as there may be.
+/// The limit on connections.
 const CAP: usize = 800;
-/// Those that wait for the server to look at them, beside those that have a place.
+/// The number of connections that may wait in the queue of the kernel, beside those that have a place.
 const AT_ONCE: usize = 64;
-/// How long one that has a place is waited for.
+/// How long the server waits for a connection that has a place.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// What the process may grow by for those that have a place, and for the caller beside them: each takes some 4 KiB, and took
-/// 50 when HTTP/2 was made for it at once.
+/// How much the process may grow for the connections that have a place, and for the caller beside them. Each takes some
+/// 4 KiB; it took 50 when the state of HTTP/2 was made before the first byte had come.
 const MEMORY: usize = (24 * CAP) << 10;
-/// The same with the beginning of a TLS handshake, for which there is a session.
+/// The same for connections that have begun a TLS handshake, each of which has a TLS session.
 const MEMORY_TLS: usize = (128 * CAP) << 10;
-/// Open files of this process: those of both tests at the same time, and of others beside them.
+/// The open files that this process needs: for both tests at the same time, and for other tests beside them.
 const ENOUGH: u64 = 2 * (CAP + AT_ONCE) as u64 + 1000;
 
 fn raise_the_limit() {
@@ -42,17 +42,17 @@ fn raise_the_limit() {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("the soft limit may be raised");
 }
 
-/// Connections that send `begins` and fall silent, until the server has closed every one of them; how many it kept until
-/// the timeout. The others came when all places were taken.
+/// Opens connections that send `begins` and fall silent, until the server has closed every one of them. Returns how
+/// many it kept until the timeout; the others came when all places were taken.
 async fn come(address: SocketAddr, begins: &'static [u8]) -> usize {
     let silent = move || async move {
         let began = Instant::now();
-        // One that is closed as soon as it comes may be so while this side still connects or writes.
+        // A connection without a place may be closed while this side still connects or writes.
         let Ok(mut stream) = TcpStream::connect(address).await else { return false };
         if stream.write_all(begins).await.is_err() {
             return false;
         }
-        // To the end of the connection, be it a reset.
+        // Reads to the end of the connection, which may be a reset.
         let mut sent = Vec::new();
         let _ = stream.read_to_end(&mut sent).await;
         assert_eq!(sent, b"", "the client has not spoken");
@@ -62,7 +62,7 @@ async fn come(address: SocketAddr, begins: &'static [u8]) -> usize {
     let mut ended = |silent: Result<bool, _>| kept += usize::from(silent.expect("no panic"));
     for _ in 0..SILENT {
         open.spawn(silent());
-        // Beside those that have a place no more than the kernel's queue has room for: what it drops nobody ever closes.
+        // No more than have a place or fit into the kernel's queue: a connection that the kernel drops is never closed.
         while open.len() == CAP + AT_ONCE {
             open.join_next().await.into_iter().for_each(&mut ended);
         }
@@ -83,7 +83,7 @@ async fn ten_thousand_that_never_speak_are_closed_and_others_served() {
     let kept = beside(&process, MEMORY, come(process.address(), b"")).await;
     // The caller beside them has a place as well.
     assert!(kept >= CAP - 1, "only {kept} were waited for");
-    // Their places are free again.
+    // All places are free again.
     beside(&process, MEMORY, async {}).await;
 }
 
@@ -110,10 +110,10 @@ async fn ten_thousand_halves_of_a_tls_handshake_are_closed_and_others_served() {
         &[],
     );
     let address = process.address();
-    // It has a place before they come.
+    // The caller has a place before the others come.
     let caller = Caller::Over(connect(authority.client(None, b"h2"), address).await.expect("it is trusted"));
     let kept = beside_caller(&process, caller, MEMORY_TLS, come(address, HALF_A_HELLO)).await;
     assert!(kept >= CAP - 1, "only {kept} were waited for");
-    // Their places are free again.
+    // All places are free again.
     connect(authority.client(None, b"h2"), address).await.expect("there is a place");
 }

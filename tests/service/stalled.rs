@@ -24,8 +24,8 @@ async fn server(body_timeout: Duration, codec_path: bool) -> Running {
     Running::start(ServerConfig { codec_path, connections, ..ServerConfig::on_free_port() }).await.expect("it starts")
 }
 
-/// Rows 21 and 34: nothing at all, a part of the prefix, the prefix alone, the beginning of a message, a message whose
-/// tensor is computed while it arrives.
+/// Rows 21 and 34: the client sends nothing at all, a part of the prefix, the prefix alone, the beginning of a message,
+/// or the beginning of a message whose tensor is computed while it arrives.
 #[tokio::test]
 async fn a_call_whose_client_falls_silent_is_answered() {
     let large =
@@ -44,13 +44,13 @@ async fn a_call_whose_client_falls_silent_is_answered() {
                 assert_eq!(status.code(), Code::DeadlineExceeded, "{method} after {sent} bytes: {status:?}");
             }
         }
-        // The connection is as good as before.
+        // The connection can still be used.
         let message = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
         assert_eq!(peer.call("Dropout", &message).await.expect("an answer").code(), Code::Ok);
     }
 }
 
-/// Row 22: bytes that trickle do not count.
+/// Row 22: single bytes do not extend the timeout.
 #[tokio::test]
 async fn a_call_whose_client_sends_byte_after_byte_is_answered() {
     let server = server(Duration::from_millis(300), false).await;
@@ -63,9 +63,9 @@ async fn a_call_whose_client_sends_byte_after_byte_is_answered() {
         let status = loop {
             tokio::select! {
                 status = &mut answer => break status.expect("an answer"),
-                // The pause is the attack.
+                // This pause between bytes is what is tested.
                 () = tokio::time::sleep(Duration::from_millis(10)) => {
-                    // An error says that the call has ended; its answer tells how.
+                    // An error means that the call has ended; its answer says how.
                     let _ = body.send_data(Bytes::from_static(&[0]), false);
                 }
             }
@@ -74,7 +74,7 @@ async fn a_call_whose_client_sends_byte_after_byte_is_answered() {
     }
 }
 
-/// An answer that nobody takes is dropped, and its stream reset.
+/// An answer that the client does not take is dropped, and its stream is reset.
 #[tokio::test]
 async fn a_client_that_takes_nothing_loses_its_call() {
     let server = server(Duration::from_millis(100), false).await;

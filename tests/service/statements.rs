@@ -1,4 +1,4 @@
-//! What the proto's comments say of corners: each statement is held by a test.
+//! Statements of the proto's comments about special cases: each has a test.
 
 use evenkeel_proto::v1 as pb;
 use pb::{ClipMode, DataType, NormKind};
@@ -46,7 +46,7 @@ async fn a_running_variance_of_0_with_an_eps_of_0_makes_infinities() {
     assert_eq!(bits(&elements(output.as_ref())), bits(&expected));
 }
 
-/// Where there are no channels, the one number of groups that says anything is 1.
+/// Without channels, the only valid number of groups is 1.
 #[tokio::test]
 async fn no_channels_are_one_group() {
     let (_server, mut client) = start().await;
@@ -58,7 +58,8 @@ async fn no_channels_are_one_group() {
     }
 }
 
-/// `float_data` is float32: float64 comes in and goes out with its digits alone, though it is computed in float64.
+/// `float_data` is float32: a float64 tensor in it has the precision of float32 on the wire, although float64 is
+/// computed.
 #[tokio::test]
 async fn float_data_has_the_digits_of_float32() {
     let (_server, mut client) = start().await;
@@ -72,14 +73,15 @@ async fn float_data_has_the_digits_of_float32() {
     let answer = client.dropout(dropout(0.0, typed(vec![third]))).await.expect("it is right").into_inner();
     let output = answer.output.expect("an answer has an output");
     assert_eq!((output.dtype(), &output.float_data[..], output.data.len()), (DataType::Float64, &[third][..], 0));
-    // The sum of squares of these is exact in float64 and not in float32: 2^30 + 1.
+    // The sum of squares, 2^30 + 1, is exact in float64 and not in float32.
     let request = clip(ClipMode::Norm, f64::INFINITY, vec![typed(vec![32768.0, 1.0])]);
     let answer = client.clip_gradients(request).await.expect("it is right").into_inner();
     assert_eq!(answer.total_norm, (2f64.powi(30) + 1.0).sqrt());
     assert_ne!(answer.total_norm, 32768.0);
 }
 
-/// What comes back has a norm above the threshold by no more than half a unit of the dtype's last place; and it can be.
+/// The norm of the clipped gradients exceeds the threshold by at most half a unit of the dtype's last place; and
+/// sometimes it does exceed it.
 #[tokio::test]
 async fn a_clipped_norm_exceeds_the_threshold_by_its_rounding_at_most() {
     let (_server, mut client) = start().await;

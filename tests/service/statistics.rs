@@ -1,4 +1,5 @@
-//! MeasureStatistics, and `statistics` in Normalize and NormalizeBackward: sets in parts, over messages and servers.
+//! MeasureStatistics, and `statistics` in Normalize and NormalizeBackward: of a tensor in parts, over messages and
+//! servers.
 
 mod refused;
 
@@ -33,7 +34,7 @@ fn header(kind: NormKind, dtype: DataType, shape: &[i64]) -> pb::MeasureStatisti
     pb::MeasureStatisticsRequest { part: Some(part), ..Default::default() }
 }
 
-/// The same with gradients.
+/// The same for the backward pass.
 fn backward_header(kind: NormKind, dtype: DataType, shape: &[i64]) -> pb::MeasureStatisticsRequest {
     let input = pb::Tensor { dtype: dtype.into(), shape: shape.to_vec(), ..Default::default() };
     let header = pb::NormalizeBackwardRequest { kind: kind.into(), input: Some(input), ..Default::default() };
@@ -52,7 +53,7 @@ fn partials(partials: Vec<pb::StatisticsPartial>) -> pb::MeasureStatisticsReques
     pb::MeasureStatisticsRequest { partials, ..Default::default() }
 }
 
-/// What sums in floating point would get wrong: sizes from 1e-20 to 1e15.
+/// Values from 1e-20 to 1e15, of which a sum in floating point would be wrong.
 fn values(count: u32, seed: u32) -> Vec<f32> {
     let value = |i: u32| ((i * 7919 + seed) % 1009) as f32 - 504.5;
     (0..count).map(|i| value(i) * [1e-20, 1.0, 3.7e3, 1e12][(i + seed) as usize % 4]).collect()
@@ -70,8 +71,9 @@ async fn servers(count: usize) -> Vec<(Running, Client)> {
     servers
 }
 
-/// Batch normalization of samples on three servers, forward and backward: the statistics have the same bytes whoever measured
-/// what, and each part the bytes that it has on one server that sees everything and gets the same statistics.
+/// Batch normalization of samples on three servers, forward and backward: the statistics have the same bytes however
+/// the samples are divided, and each part has the bytes that it has on one server that gets the whole and the same
+/// statistics.
 #[tokio::test]
 async fn samples_on_three_servers_are_normalized_as_one() {
     const SAMPLE: usize = 5 * 6;
@@ -90,7 +92,7 @@ async fn samples_on_three_servers_are_normalized_as_one() {
         let range = cut[0] * SAMPLE..cut[1] * SAMPLE;
         let begin = backward_header(NormKind::Batch, DataType::Float32, &shape(cut[1] - cut[0]));
         let (x, g) = (bytes_of(&x[range.clone()]), bytes_of(&g[range]));
-        // Cut within an element.
+        // The messages are cut within an element.
         let messages = vec![begin, data(&x[..7], &g[..7]), data(&x[7..], &g[7..])];
         measured.push(measure(client, messages).await.expect("valid"));
     }
@@ -130,13 +132,13 @@ async fn samples_on_three_servers_are_normalized_as_one() {
     assert!(output == all.output.expect("there is one").data);
     assert!(grad_input == gradients.grad_input.expect("there is one").data);
 
-    // The statistics are those of the tensor: what it has without them differs by its own sums' roundings at most.
+    // The statistics are those of the tensor itself: without them, the server computes the same mean.
     let own = pb::NormalizeRequest { statistics: None, ..forward(0..8) };
     let own = one.normalize(own).await.expect("valid").into_inner();
     assert_eq!((own.mean, own.running_mean), (all.mean, all.running_mean));
 }
 
-/// A row that is cut over two machines: layer and RMS normalization, each with its piece of the weight.
+/// Rows that are divided between two servers: layer and RMS normalization, each server with its piece of the weight.
 #[tokio::test]
 async fn rows_that_are_cut_are_normalized_as_whole_ones() {
     let mut servers = servers(2).await;
@@ -176,7 +178,8 @@ async fn rows_that_are_cut_are_normalized_as_whole_ones() {
     }
 }
 
-/// However the elements of a part are cut into messages, and with them in the header or without, of every dtype.
+/// The statistics do not depend on how the elements are cut into messages, or whether they are in the header; for every
+/// dtype.
 #[tokio::test]
 async fn cuts_change_nothing() {
     let (_server, mut client) = start().await;
@@ -214,11 +217,11 @@ async fn cuts_change_nothing() {
     }
 }
 
-/// The partial is what the contract says: integers that any language can read.
+/// The partial has the format of the contract: integers that can be read in any language.
 #[tokio::test]
 async fn a_partial_is_sums_of_elements_and_of_squares() {
     let (_server, mut client) = start().await;
-    // Typed by hand, in the header.
+    // As `float_data`, in the header.
     let input = pb::Tensor {
         shape: vec![2, 2],
         float_data: vec![3.0, -5.0, f32::NAN, f32::NEG_INFINITY],
@@ -239,12 +242,12 @@ async fn a_partial_is_sums_of_elements_and_of_squares() {
         pb::SetStatistics { elements: 2, nan_elements: 1, negative_infinite_elements: 1, ..Default::default() };
     let expected = pb::StatisticsPartial { kind: NormKind::Layer.into(), shape: vec![2], sets: vec![finite, special] };
     assert_eq!(answer, expected);
-    // Twice the same in one call are both together.
+    // The same part twice in one call counts twice.
     let answer = measure(&mut client, vec![message.clone(), message]).await.expect("valid");
     assert_eq!((answer.sets[0].elements, &answer.sets[0].sum), (4, &sum(true, 4)));
 }
 
-/// Sets without elements, no sets, and parts of nothing beside parts of something.
+/// Sets without elements, tensors without sets, and empty parts beside others.
 #[tokio::test]
 async fn parts_of_nothing_are_parts() {
     let (_server, mut client) = start().await;
@@ -266,8 +269,8 @@ async fn parts_of_nothing_are_parts() {
     }
 }
 
-/// Sums that are short become long ones when they are merged, and what a header asks for is more than it says: all of it is
-/// taken from the budget, or refused.
+/// Short sums become long ones when they are merged, and a short header asks for many sums: their memory is reserved
+/// from the budget, or the call is refused.
 #[tokio::test]
 async fn what_statistics_take_is_counted() {
     let admission = AdmissionConfig { max_bytes_in_flight: Some(8 << 20), ..Default::default() };
@@ -279,7 +282,7 @@ async fn what_statistics_take_is_counted() {
         let set = pb::SetStatistics { elements: 1 << 40, sum_of_squares: Some(sum), ..Default::default() };
         pb::StatisticsPartial { kind: NormKind::Layer.into(), shape: vec![2500], sets: vec![set; 2500] }
     };
-    // Fine by themselves; merged, each sum has 520 bytes.
+    // Merged with itself each sum stays short; with the other, each has 520 bytes.
     measure(&mut client, vec![partials(vec![tiny(0)]), partials(vec![tiny(0)])]).await.expect("there is room");
     let grown = measure(&mut client, vec![partials(vec![tiny(0)]), partials(vec![tiny(519)])]).await;
     refusal(grown, Code::ResourceExhausted);
@@ -292,8 +295,8 @@ async fn what_statistics_take_is_counted() {
     until("the budget is given back", async || scrape(&server).await["evenkeel_bytes_in_flight"] == 0.0).await;
 }
 
-/// A call whose client stops in the middle of a part ends when its time is over, gives back what it holds, and nobody else waits
-/// for it.
+/// A call whose client stops in the middle of a part ends at its deadline and gives back its memory, and other calls do
+/// not wait for it.
 #[tokio::test]
 async fn a_part_that_stays_away_ends_at_its_deadline() {
     let metrics_listen = Some("127.0.0.1:0".parse().expect("an address"));
@@ -304,12 +307,12 @@ async fn a_part_that_stays_away_ends_at_its_deadline() {
     request.set_timeout(Duration::from_millis(500));
     let mut other = client.clone();
     let silent = tokio::spawn(async move { client.measure_statistics(request).await });
-    // The sums of a thousand channels.
+    // The sums of a thousand channels are reserved.
     until("the part is reserved", async || scrape(&server).await["evenkeel_bytes_in_flight"] > 1e5).await;
     let part = vec![header(NormKind::Batch, DataType::Float32, &[1, 2]), data(&bytes_of(&[1.0, 2.0]), &[])];
     assert_eq!(measure(&mut other, part).await.expect("valid").sets.len(), 2);
     let code = silent.await.expect("no panic").expect_err("it never ends").code();
-    // The client's own clock may be the first to ring; tonic's says CANCELLED.
+    // The client's own timeout may be the first to end the call; then tonic's code is CANCELLED.
     assert!(matches!(code, Code::DeadlineExceeded | Code::Cancelled), "{code:?}");
     until("the budget is given back", async || scrape(&server).await["evenkeel_bytes_in_flight"] == 0.0).await;
 }

@@ -1,5 +1,5 @@
-//! Rows 42 and 43: streams by the thousand, each with as many headers as may be, which send nothing more; and watches of
-//! health.
+//! Rows 42 and 43: thousands of streams, each with as many headers as are allowed, which send nothing more; and
+//! thousands of watches of the health.
 
 use bytes::Bytes;
 use evenkeel_proto::v1::tensor_ops_service_server::SERVICE_NAME;
@@ -24,13 +24,15 @@ const HEALTH: &str = "grpc.health.v1.Health/Check";
 const WATCH: &str = "grpc.health.v1.Health/Watch";
 const REFLECTION: &str = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// As many as one address may have, but for those of the callers beside them.
+/// As many connections as one address may have, without those of the callers beside them.
 const CONNECTIONS: usize = 32;
-/// As many as one connection may have.
+/// As many streams as one connection may have.
 const STREAMS: usize = 256;
-/// Sixteen KiB of headers as HTTP/2 counts them: a byte each on the wire, and some 60 KiB in memory.
+/// The number of headers for 16 KiB as HTTP/2 counts them: each is one byte on the wire, and all take some 60 KiB in
+/// memory.
 const REFERENCES: usize = 450;
-/// What all streams may hold (SECURITY.md), of calls and of questions, and with what connections and the allocator take.
+/// The most that the process may grow: for the headers of calls and of questions (SECURITY.md), and for connections and
+/// the allocator.
 const MOST: usize = (32 + 8 + 60) * MIB;
 
 fn start() -> Process {
@@ -53,7 +55,7 @@ fn request(path: &str, references: usize) -> Request<()> {
     request.body(()).expect("a request")
 }
 
-/// Streams that are begun and send nothing more, on connections that stay.
+/// Opens streams that send nothing after their headers, on connections that stay open.
 async fn half_open(process: &Process, path: &str) -> Vec<(Peer, Vec<(ResponseFuture, SendStream<Bytes>)>)> {
     let mut open = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -67,7 +69,7 @@ async fn half_open(process: &Process, path: &str) -> Vec<(Peer, Vec<(ResponseFut
     open
 }
 
-/// A new connection on which health answers, and says so of the tensor service, too.
+/// Checks on a new connection that the health of the server, and of the tensor service, is answered.
 async fn health_answers(process: &Process) {
     let peer = Peer::connect(process.address()).await;
     for service in ["", SERVICE_NAME] {
@@ -85,7 +87,7 @@ async fn headers_take_no_more_than_all_streams_may_hold() {
         let attack = async {
             let mut open = half_open(&process, path).await;
             health_answers(&process).await;
-            // The last one has come when all places were taken.
+            // The last stream came when all memory for streams was taken.
             let (answer, _body) = open[CONNECTIONS - 1].1.pop().expect("there is one");
             let refused = status(answer).await.expect("an answer");
             let is_unknown = path.ends_with("Unknown") && refused.code() == Code::Unimplemented;
@@ -95,7 +97,7 @@ async fn headers_take_no_more_than_all_streams_may_hold() {
             }
         };
         beside(&process, MOST, attack).await;
-        // All of it comes back.
+        // All of the memory is given back.
         health_answers(&process).await;
     }
 }
@@ -110,7 +112,7 @@ async fn watches_by_the_thousand_are_bounded_and_health_answers() {
             let peer = Peer::connect(process.address()).await;
             for _ in 0..STREAMS {
                 let (answer, mut body) = peer.send(request(WATCH, 0)).await.expect("the connection is open");
-                // An error says that it is refused already.
+                // An error means that the call has been refused already.
                 let _ = body.send_data(message.clone(), true);
                 let answer = answer.await.expect("headers");
                 if answer.headers().contains_key("grpc-status") {
@@ -130,8 +132,8 @@ async fn watches_by_the_thousand_are_bounded_and_health_answers() {
     assert!(watched >= 4 * CONNECTIONS && refused > CONNECTIONS * STREAMS / 2, "{watched} {refused}");
 }
 
-/// A frame of one byte takes some 300 bytes while nobody has read it. The HTTP/2 library has a budget for what small frames
-/// take beside their bytes, half of the connection's window, and ends the connection beyond it.
+/// A frame of one byte takes some 300 bytes of memory until it is read. The HTTP/2 library limits what small frames
+/// take beside their bytes, to half of the connection's window, and ends the connection beyond it.
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_of_one_byte_that_nobody_reads_are_bounded() {
     const FLOODS: usize = 4;
@@ -142,7 +144,7 @@ async fn frames_of_one_byte_that_nobody_reads_are_bounded() {
         let flood = || async move {
             let peer = Peer::with(Builder::new().initial_window_size(0), address).await;
             let (answer, mut body) = peer.send(request(REFLECTION, 0)).await.expect("the connection is open");
-            // Questions whose answers are not taken: at some point nobody reads the next one.
+            // The answers to these questions are not taken, so at some point the server reads no further question.
             let symbol = MessageRequest::FileContainingSymbol(SERVICE_NAME.to_owned());
             let question = ServerReflectionRequest { host: String::new(), message_request: Some(symbol) };
             let question = framed(&question.encode_to_vec());
@@ -166,6 +168,6 @@ async fn frames_of_one_byte_that_nobody_reads_are_bounded() {
         }
         health_answers(&process).await;
     };
-    // What is unread of each: half of its window, for bytes and for what they take.
+    // Unread frames of each flood: half of its window, for their bytes and for the memory beside them.
     beside(&process, (FLOODS * 16 + 8 + 60) * MIB, attack).await;
 }

@@ -1,4 +1,4 @@
-//! Rows 46 and 47: files of tokens that block, and those that are not plain lines.
+//! Rows 46 and 47: token files that block, and token files that are not plain lines.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use crate::{
     settings::log_until,
 };
 
-/// A folder, and the path of a file of tokens in it.
+/// A folder, and the path of a token file in it.
 fn tokens() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let path = folder.path().join("tokens");
@@ -44,7 +44,7 @@ async fn call(client: &mut Client, token: &str) -> Code {
     client.dropout(request).await.map_or_else(|status| status.code(), |_| Code::Ok)
 }
 
-/// A named pipe takes the place of the file: whoever opens it waits for ever.
+/// A named pipe takes the place of the file: opening it would block for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_blocks_stops_nothing() {
     let (folder, path) = tokens();
@@ -61,7 +61,7 @@ async fn a_file_that_blocks_stops_nothing() {
     let channel = tonic::transport::Endpoint::from_shared(process.url().to_owned()).expect("the URL is one");
     let channel = channel.connect().await.expect("it is served");
     HealthClient::new(channel).check(HealthCheckRequest::default()).await.expect("it serves");
-    // A file again.
+    // A regular file again.
     let file = folder.path().join("file");
     fs::write(&file, "two").expect("it can be written");
     fs::rename(&file, &path).expect("it can be moved");
@@ -86,7 +86,7 @@ fn a_pipe_that_nobody_writes_to_is_given_up_at_the_start() {
     assert!(said.contains("did not end within"), "{said}");
 }
 
-/// As with `<(...)` of a shell: what was written is read, once.
+/// As with `<(...)` of a shell: the pipe is read once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipe_that_somebody_writes_to_is_read() {
     let (_folder, path) = tokens();
@@ -131,7 +131,7 @@ async fn tokens_that_cannot_be_meant_are_refused() {
         (b"secret\rsecret", "line 1"),
         (b"one\nsecret # of the second team", "line 2"),
         (b"# secret\n", "no token"),
-        // No client can send these.
+        // Tokens that no client can send.
         ("one\nsecr\u{e9}t".as_bytes(), "line 2"),
         ("\u{200b}secret".as_bytes(), "line 1"),
         (b"secret secret", "line 1"),
@@ -145,7 +145,7 @@ async fn tokens_that_cannot_be_meant_are_refused() {
         assert_eq!(output.status.code(), Some(64), "{said}");
         assert!(said.contains("--auth-token-file") && said.contains(reason) && !said.contains("secret"), "{said}");
     }
-    // While the server runs, the old ones stay.
+    // While the server runs, the old tokens stay valid.
     let (_folder, path) = tokens();
     fs::write(&path, "one").expect("it can be written");
     let mut process = start(&path);

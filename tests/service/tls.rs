@@ -1,4 +1,4 @@
-//! TLS and mutual TLS, with certificates made here.
+//! TLS and mutual TLS, with certificates that the tests make.
 
 use std::{fs, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
     until::{until, within},
 };
 
-/// The files of a server, and its settings.
+/// The folder with the files of a server, and its settings.
 fn files(authority: &Authority, client_ca: Option<&Authority>) -> (TempDir, ServerConfig) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let [cert, key, ca] = ["cert.pem", "key.pem", "ca.pem"].map(|name| folder.path().join(name));
@@ -46,14 +46,14 @@ async fn start(config: ServerConfig) -> Running {
     Running::start(config).await.expect("the server starts")
 }
 
-/// Shakes hands.
+/// Makes a TLS handshake.
 async fn shake(settings: ClientConfig, server: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(server).await?;
     let name = ServerName::try_from("localhost").expect("a name");
     TlsConnector::from(Arc::new(settings)).connect(name, stream).await
 }
 
-/// Shakes hands and speaks HTTP/2.
+/// Makes a TLS handshake, and then speaks HTTP/2.
 pub(crate) async fn connect(settings: ClientConfig, server: SocketAddr) -> io::Result<Peer> {
     let stream = shake(settings, server).await?;
     let peer = Peer::over(&h2::client::Builder::new(), stream).await.map_err(io::Error::other)?;
@@ -77,7 +77,7 @@ async fn calls_are_answered_over_tls_and_in_no_other_way() {
     let mut plain = TcpStream::connect(address(&server)).await.expect("the server listens");
     plain.write_all(crate::peer::PREFACE).await.expect("the server reads");
     let mut said = Vec::new();
-    // What comes is an alert of TLS, or nothing.
+    // The answer is a TLS alert, or nothing.
     let _ = within("it is closed", plain.read_to_end(&mut said)).await;
     assert!(said.is_empty() || said[0] == 21, "{said:?}");
     connect(authority.client(None, b"http/1.1"), address(&server)).await.expect_err("only HTTP/2 is spoken");
@@ -87,7 +87,7 @@ async fn calls_are_answered_over_tls_and_in_no_other_way() {
     server.shutdown_and_wait().await.expect("nothing is in flight");
 }
 
-/// With gRPC-Web a client may choose, and speaks what it has chosen.
+/// With gRPC-Web the client may choose HTTP/1.1 or HTTP/2 in the handshake.
 #[tokio::test]
 async fn browsers_may_speak_http_1_over_tls() {
     let authority = Authority::new();
@@ -127,7 +127,7 @@ async fn a_client_needs_a_certificate_of_the_authority() {
     assert!(serves(&good).await);
 }
 
-/// What a client that is refused is told, if it writes before it reads, as those of HTTP/2 do.
+/// The error of a client that is refused and that writes before it reads, as HTTP/2 clients do.
 async fn told(settings: ClientConfig, server: SocketAddr) -> io::Error {
     let mut stream = match shake(settings, server).await {
         Ok(stream) => stream,
@@ -135,7 +135,8 @@ async fn told(settings: ClientConfig, server: SocketAddr) -> io::Error {
     };
     stream.write_all(crate::peer::PREFACE).await.expect("the server reads");
     stream.get_ref().0.readable().await.expect("something comes");
-    // Were the connection closed for both ways, this would fail, and be what the client says went wrong.
+    // If the server had closed both directions, this write would fail, and that would be the error that the client
+    // reports.
     stream.write_all(&[0; 40 << 10]).await.expect("the server reads on");
     stream.read(&mut [0]).await.expect_err("it is refused")
 }
@@ -156,7 +157,7 @@ async fn whoever_is_refused_can_read_why() {
     }
 }
 
-/// Whoever has been refused has a place for a moment, and no longer, be it silent or not.
+/// A client that has been refused and stays is closed after a moment, whether it is silent or goes on sending.
 #[tokio::test]
 async fn who_is_refused_and_stays_is_closed() {
     let authority = Authority::new();
@@ -184,10 +185,10 @@ async fn a_new_certificate_is_used_and_a_bad_one_is_not() {
     let (folder, config) = files(&first, None);
     let server = start(ServerConfig { metrics_listen: Some(([127, 0, 0, 1], 0).into()), ..config }).await;
     let old = connect(first.client(None, b"h2"), address(&server)).await.expect("it is trusted");
-    // A key that does not belong to the certificate, which is also what a half-done change looks like.
+    // A key that does not belong to the certificate, as in the middle of a change.
     fs::write(folder.path().join("key.pem"), second.sign().1).expect("it can be written");
     let trusted = async || connect(first.client(None, b"h2"), address(&server)).await;
-    // Until the server has read them, and after it.
+    // The old certificate is in use before and after the server has read the new key.
     let is_unusable = async || {
         trusted().await.expect("the old one is in use");
         scrape(&server).await["evenkeel_files_unusable{files=\"tls\"}"] == 1.0
@@ -206,7 +207,7 @@ async fn a_new_certificate_is_used_and_a_bad_one_is_not() {
 async fn half_a_handshake_is_closed() {
     let authority = Authority::new();
     let (_folder, config) = files(&authority, None);
-    // Longer than handshakes take beside any load.
+    // Longer than a handshake takes on a busy machine.
     let connections = ConnectionConfig { handshake_timeout: Duration::from_secs(3), ..Default::default() };
     let server = start(ServerConfig { connections, ..config }).await;
     let peer = connect(authority.client(None, b"h2"), address(&server)).await.expect("it is trusted");
@@ -219,7 +220,7 @@ async fn half_a_handshake_is_closed() {
             let _ = within("half a handshake is closed", half.read_to_end(&mut Vec::new())).await;
         });
     }
-    // A handshake and then nothing.
+    // A whole handshake, and then nothing.
     let stream = TcpStream::connect(address(&server)).await.expect("the server listens");
     let connector = TlsConnector::from(Arc::new(authority.client(None, b"h2")));
     let name = ServerName::try_from("localhost").expect("a name");

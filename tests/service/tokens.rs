@@ -53,7 +53,7 @@ async fn a_call_needs_one_of_the_tokens() {
     let health = || HealthCheckRequest::default();
     HealthClient::new(connect(&server).await).check(health()).await.expect("health is open");
 
-    // A token is changed without a restart.
+    // The token is changed without a restart.
     fs::write(&path, "third").expect("it can be written");
     let changed = async || call(&mut client, Some("Bearer third")).await == Code::Ok;
     until("the new token is good", changed).await;

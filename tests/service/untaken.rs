@@ -1,5 +1,5 @@
-//! Rows 37, 38 and 43: answers that are there and that their client does not take, over HTTP/2, HTTP/1.1, and from every
-//! service.
+//! Rows 37, 38 and 43: answers that are ready and that the client does not take, over HTTP/2 and HTTP/1.1, and from
+//! every service.
 
 use std::{
     io,
@@ -39,26 +39,26 @@ use crate::{
     until::{until, within},
 };
 
-/// Of the windows that a client may grant for a stream: none, next to none, and what it has if it says nothing.
+/// Windows that a client may grant for a stream: none, nearly none, and the default of HTTP/2.
 const WINDOWS: [u32; 4] = [0, 1, 100, 65_535];
-/// More bytes than any of these.
+/// The elements of an answer, which has more bytes than any of these windows.
 const ELEMENTS: usize = 100_000;
 const ANSWER: usize = 4 * ELEMENTS;
-/// How long a client that is cut off may take nothing.
+/// How long a client may take nothing before it is cut off.
 const PAUSE: Duration = Duration::from_millis(300);
-/// The name of the gauges of bytes and of calls.
+/// The names of the gauges of bytes, of calls and of connections.
 const BYTES: &str = "evenkeel_bytes_in_flight";
 const CALLS: &str = "evenkeel_calls_unanswered";
 const CONNECTIONS: &str = "evenkeel_connections_open";
 
-/// A server on which a client may take nothing for so long; zero: for ever.
+/// A server on which a client may take nothing for this long; for ever if it is zero.
 async fn start(body_timeout: Duration, codec_path: bool) -> Running {
     let connections = ConnectionConfig { body_timeout, ..Default::default() };
     let web = WebConfig { grpc_web: true, ..Default::default() };
     Running::start(ServerConfig { connections, codec_path, web, ..config() }).await.expect("the server starts")
 }
 
-/// Every method, with an answer that no window has room for.
+/// Calls of every method, each with an answer that is larger than the windows.
 fn calls() -> Vec<(&'static str, Vec<u8>)> {
     let input = || f32s(&[100, 1000], &[1.5; ELEMENTS]);
     let layer = || normalize(NormKind::Layer, input());
@@ -87,7 +87,7 @@ fn granting(window: u32) -> Builder {
     settings
 }
 
-/// Begins a call; its answer has begun when this returns, and has headers only.
+/// Begins a call, and returns its answer once the headers have arrived.
 async fn ask(peer: &Peer, request: Request<()>, message: &[u8]) -> RecvStream {
     let (answer, mut body) = peer.send(request).await.expect("the connection is open");
     body.send_data(framed(message), true).expect("the connection is open");
@@ -102,11 +102,11 @@ fn method(name: &str) -> Request<()> {
     request(&format!("evenkeel.v1.TensorOpsService/{name}"))
 }
 
-/// What comes until the stream is reset, and the reason.
+/// The number of bytes that arrive until the stream is reset, and the reason of the reset.
 async fn until_reset(mut answer: RecvStream) -> (usize, Option<Reason>) {
     let mut came = 0;
     loop {
-        // What has come is not released: the window stays as it was granted.
+        // The bytes are not released, so that the window does not grow.
         match within("the stream is reset", answer.data()).await.expect("the answer has no end") {
             Ok(data) => came += data.len(),
             Err(error) => return (came, error.reason()),
@@ -114,12 +114,12 @@ async fn until_reset(mut answer: RecvStream) -> (usize, Option<Reason>) {
     }
 }
 
-/// Waits until a gauge is at this value.
+/// Waits until a gauge has this value.
 async fn until_at(server: &Running, gauge: &str, value: f64) {
     until(&format!("{gauge} is {value}"), async || scrape(server).await[gauge] == value).await;
 }
 
-/// Serves a few calls of others: the transport has had the time to take what it takes of the answers before.
+/// Makes a few calls on other connections; by then the transport has taken what it can of the earlier answers.
 async fn others_are_served(server: &Running) {
     let small = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
     for _ in 0..3 {
@@ -142,7 +142,7 @@ async fn what_is_not_taken_is_in_the_budget_until_it_is_gone() {
             until_at(&server, CALLS, 6.0).await;
             let held = scrape(&server).await[BYTES];
             assert!(held >= (6 * ANSWER) as f64, "{held} bytes with a window of {window}, {codec_path}");
-            // Row 38: half of them are given up, then the client leaves.
+            // Row 38: the client resets half of the streams, and then leaves.
             answers.truncate(3);
             until_at(&server, CALLS, 3.0).await;
             assert!(scrape(&server).await[BYTES] >= (3 * ANSWER) as f64);
@@ -184,7 +184,7 @@ async fn what_is_not_taken_is_cut_off() {
     }
 }
 
-/// Without a message of their own to the tensor service, and without a token.
+/// The answers of the other services, which can be called without a token.
 #[tokio::test]
 async fn answers_of_health_and_reflection_are_cut_off() {
     let server = start(PAUSE, false).await;
@@ -205,7 +205,7 @@ async fn answers_of_health_and_reflection_are_cut_off() {
     }
 }
 
-/// A watch of health has nothing to say for as long as nothing changes, and is not cut off for that.
+/// A watch of the health sends nothing while nothing changes, and is not cut off for that.
 #[tokio::test]
 async fn a_watch_that_was_taken_goes_on() {
     let server = start(PAUSE, false).await;
@@ -253,17 +253,17 @@ impl AsyncWrite for Deaf {
     }
 }
 
-/// A connection whose kernel takes little that is not read.
+/// A connection for which the kernel buffers only little.
 async fn narrow(server: &Running) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(1 << 16).expect("it may be small");
     socket.connect(address(server)).await.expect("the server listens")
 }
 
-/// A client that grants any window and does not read: the answers wait for the socket.
+/// A client that grants the largest window and does not read its socket: the answers wait for the socket.
 #[tokio::test]
 async fn a_connection_that_is_not_read_is_closed() {
-    // More than kernels keep for a connection.
+    // More answers than the kernel buffers for a connection.
     const MANY: usize = 40;
     for body_timeout in [Duration::ZERO, PAUSE] {
         let server = start(body_timeout, false).await;
@@ -276,9 +276,9 @@ async fn a_connection_that_is_not_read_is_closed() {
         let message = framed(&dropout(0.0, f32s(&[ELEMENTS as i64], &[1.0; ELEMENTS])).encode_to_vec());
         let mut begun = Vec::new();
         for _ in 0..MANY {
-            // A connection whose pause was over before is closed already.
+            // The server may have closed the connection already, if the pause was over.
             let Ok((answer, mut body)) = peer.send(method("Dropout")).await else { break };
-            // Windows for more are not heard of any more.
+            // The client does not read, so it gets no larger window for its requests.
             if body.send_data(message.clone(), true).is_err() {
                 break;
             }
@@ -298,7 +298,7 @@ async fn a_connection_that_is_not_read_is_closed() {
     }
 }
 
-/// The same over HTTP/1.1, and HTTP/2 below gRPC-Web is that of the others.
+/// The same over HTTP/1.1. (gRPC-Web over HTTP/2 uses the same code as gRPC.)
 #[tokio::test]
 async fn an_answer_over_http_1_that_is_not_read_is_in_the_budget_until_it_is_cut_off() {
     const LARGE: usize = 4 * MIB;
@@ -336,7 +336,7 @@ fn base64(bytes: &[u8]) -> Vec<u8> {
     base64::engine::general_purpose::STANDARD.encode(bytes).into_bytes()
 }
 
-/// Calls whose answers are not taken are calls in flight: they have the time to drain, and not more.
+/// A call whose answer is not taken is in flight: the server waits for it until the drain timeout, and no longer.
 #[tokio::test]
 async fn a_server_that_stops_does_not_wait_for_them_beyond_its_time() {
     let connections = ConnectionConfig { body_timeout: Duration::ZERO, ..Default::default() };
@@ -349,7 +349,7 @@ async fn a_server_that_stops_does_not_wait_for_them_beyond_its_time() {
     assert!(matches!(stopped, Err(Error::DrainTimeout { calls: 1, .. })), "{stopped:?}");
 }
 
-/// Sixty answers of 4 MiB on one connection, where the budget has room for five, each with its request.
+/// Sixty answers of 4 MiB on one connection; the budget has room for five, each with its request.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_not_taken_take_no_more_than_the_budget() {
     const LARGE: usize = MIB;
@@ -370,7 +370,7 @@ async fn answers_that_are_not_taken_take_no_more_than_the_budget() {
         let (mut kept, mut refused) = (Vec::new(), 0);
         for _ in 0..60 {
             let (answer, mut body) = peer.begin("Dropout").await;
-            // An error says that the call was refused.
+            // An error means that the call was refused.
             let _ = body.send_data(framed(&message), true);
             let answer = answer.await.expect("headers");
             if answer.headers().contains_key("grpc-status") {

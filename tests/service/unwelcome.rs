@@ -1,4 +1,4 @@
-//! Row 30: those who may not call, thousands of them, beside one who may.
+//! Row 30: thousands of calls without permission, beside a caller with permission.
 
 use std::{fs, sync::Arc};
 
@@ -14,10 +14,10 @@ use crate::{
 };
 
 const TOKEN: &str = "the-right-one";
-/// Calls that are refused, for each of as many connections.
+/// The number of calls that are refused on each connection, and of connections.
 const CALLS: usize = 2500;
 const CONNECTIONS: usize = 4;
-/// Handshakes that are refused, for each of as many clients.
+/// The number of handshakes of each client; each is refused.
 const HANDSHAKES: usize = 300;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +39,7 @@ async fn without_a_token_or_with_a_wrong_one() {
                     request.headers_mut().insert("authorization", token.parse().expect("a header's value"));
                 }
                 let (answer, mut body) = peer.send(request).await.expect("the connection is open");
-                // Nothing of it is read; an error says that it has been answered.
+                // The server does not read it; an error means that the call has been answered.
                 let _ = body.send_data(framed(&[0; 1000]), true);
                 assert_eq!(status(answer).await.expect("an answer").code(), Code::Unauthenticated);
             }

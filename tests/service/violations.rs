@@ -1,4 +1,4 @@
-//! Row 50: a call that is wrong in several ways hears of all of them at once.
+//! Row 50: the answer to a call that is wrong in several ways names all of them.
 
 use evenkeel::config::ServerConfig;
 use evenkeel_proto::v1 as pb;
@@ -18,7 +18,7 @@ fn short() -> pb::Tensor {
 #[tokio::test]
 async fn all_wrong_arguments_of_a_normalization_are_named() {
     let (_server, mut client) = start().await;
-    // The tensors are right: what is wrong is found by the operation.
+    // The tensors are valid: all of these are found by the operation.
     let request = pb::NormalizeRequest {
         axes: vec![5, 1, -2],
         groups: 3,
@@ -31,7 +31,7 @@ async fn all_wrong_arguments_of_a_normalization_are_named() {
     let expected =
         ["groups", "axes[0]", "axes[2]", "running_mean", "eps", "momentum", "weight.shape", "running_var.shape"];
     assert_eq!(refused_fields(client.normalize(request.clone()).await), expected);
-    // One of them is not: so are both kinds of fault.
+    // One tensor is invalid as well: both kinds of fault are named.
     let request = pb::NormalizeRequest { bias: Some(pb::Tensor { dtype: 99, ..short() }), kind: 7, ..request };
     assert_eq!(
         refused_fields(client.normalize(request).await),
@@ -58,7 +58,7 @@ async fn all_wrong_arguments_of_its_backward_pass_are_named() {
     let request = pb::NormalizeBackwardRequest { grad_output: Some(short()), ..request };
     let refused = refused_fields(client.normalize_backward(request.clone()).await);
     assert_eq!(refused, ["grad_output.data", "channel_axis", "groups"]);
-    // Of what cannot be decoded the shape and the dtype may be known.
+    // The shape and the dtype may be known of a tensor that cannot be decoded; they are checked.
     let double = pb::DataType::Float64.into();
     let grad_output = Some(pb::Tensor { dtype: double, shape: vec![24], ..short() });
     let request = pb::NormalizeBackwardRequest { input: Some(short()), grad_output, ..request };
@@ -67,7 +67,7 @@ async fn all_wrong_arguments_of_its_backward_pass_are_named() {
     assert_eq!(refused_fields(client.normalize_backward(request).await), expected);
 }
 
-/// What is wrong with one argument hides nothing that is wrong with another, if it does not follow from it.
+/// A fault of one argument does not hide an independent fault of another.
 #[tokio::test]
 async fn a_wrong_argument_of_a_normalization_hides_no_other() {
     let (_server, mut client) = start().await;
@@ -113,7 +113,7 @@ async fn a_wrong_argument_of_a_normalization_hides_no_other() {
         ];
         assert_eq!(refused_fields(client.normalize(request).await), expected);
     }
-    // Without a shape nothing is said that depends on it.
+    // Without a valid shape, nothing that depends on it is checked.
     let unknown = pb::Tensor { shape: vec![2, -4, 3], ..input() };
     let request = pb::NormalizeRequest {
         axes: vec![5, 1, 1],
@@ -184,7 +184,7 @@ async fn all_wrong_arguments_of_a_clipping_are_named() {
     let request = pb::ClipGradientsRequest { gradients: wrong(), ..request };
     let expected = [&["gradients[0].data", "gradients[2].dtype"][..], &options].concat();
     assert_eq!(refused_fields(client.clip_gradients(request.clone()).await), expected);
-    // Without a mode nothing is said that depends on it.
+    // Without a mode, nothing that depends on it is checked.
     let request = pb::ClipGradientsRequest { mode: 0, threshold: None, ..request };
     let expected = [&["mode", "threshold", "gradients[0].data", "gradients[2].dtype"], &["norm_type", "epsilon"][..]];
     let refused = refused_fields(client.clip_gradients(request).await);
@@ -203,7 +203,7 @@ async fn all_wrong_arguments_of_a_clipping_are_named() {
     let refused = refused_fields(client.measure_gradients(tokio_stream::iter(messages)).await);
     assert_eq!(refused, ["partials[1].largest", "partials[2].norm_type", "partials[3].norm_type"]);
 
-    // Neither what is wrong beside them nor one fault hides another.
+    // All faults of one partial are named, also beside faults elsewhere.
     let three = pb::NormPartial { elements: 1, nan_elements: 2, sum: vec![1; 600].into(), ..partial(-1.0, 1.0) };
     let ours = ["partials[0].norm_type", "partials[0].elements", "partials[0].largest", "partials[0].sum"];
     let message = pb::MeasureGradientsRequest { partials: vec![three], ..Default::default() };
@@ -217,7 +217,7 @@ async fn all_wrong_arguments_of_a_clipping_are_named() {
     assert_eq!(refused_fields(client.measure_gradients(of(&message)).await), expected);
 }
 
-/// Numbers are told in the shortest form that reads back.
+/// Numbers have the shortest form that reads back to the same value.
 #[tokio::test]
 async fn numbers_are_told_in_few_words() {
     let (_server, mut client) = start().await;
@@ -241,7 +241,7 @@ async fn numbers_are_told_in_few_words() {
     assert_eq!(status.message(), "p: expected a probability in [0, 1], got 1e300");
 }
 
-/// The list ends where a status would be too long, and the words say how many more there are.
+/// The list ends before the status would be too long, and the message says how many more violations there are.
 #[tokio::test]
 async fn more_violations_than_fit_are_counted() {
     for codec_path in [false, true] {

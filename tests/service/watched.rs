@@ -1,4 +1,4 @@
-//! Hostile clients, and beside each of them a caller that must be served and the memory of the process.
+//! Hostile clients; beside each of them another caller must be served, and the memory of the process stays bounded.
 
 use std::{io::BufRead as _, pin::pin, time::Duration};
 
@@ -21,14 +21,14 @@ use crate::{
     process::Process,
 };
 
-/// Made-up names: were 100 bytes kept of each it would show.
+/// The number of made-up names: so many that the test would notice 100 bytes kept for each.
 const NAMES: u32 = 1_000_000;
 
 fn start(more: &[&str]) -> Process {
     Process::start(&[&["--listen=127.0.0.1:0", "--log-level=error"], more].concat(), &[])
 }
 
-/// Row 22: a hundred calls whose messages come byte after byte.
+/// Row 22: a hundred calls whose messages come byte by byte.
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_trickle() {
     let process = start(&["--body-timeout=500ms"]);
@@ -36,14 +36,14 @@ async fn bytes_that_trickle() {
     let trickle = move |method| async move {
         let peer = Peer::connect(address).await;
         let (answer, mut body) = peer.begin(method).await;
-        // What is announced is granted; it shall not hide what the bytes themselves take.
+        // The announced length is small: memory for the whole message must not hide what the bytes themselves take.
         body.send_data(prefix(100_000), false).expect("the connection is open");
         let mut answer = pin!(status(answer));
         loop {
             tokio::select! {
                 status = &mut answer => return status.expect("an answer").code(),
                 () = sleep(Duration::from_millis(20)) => {
-                    // An error says that the call has ended; its answer tells how.
+                    // An error means that the call has ended; its answer says how.
                     let _ = body.send_data(Bytes::from_static(&[0]), false);
                 }
             }
@@ -59,7 +59,7 @@ async fn bytes_that_trickle() {
     assert_eq!(codes, [Code::DeadlineExceeded; 100]);
 }
 
-/// Row 24: what is no message, and what ends within one.
+/// Row 24: bytes that are no message, and calls that end within a message.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_message() {
     let process = start(&[]);
@@ -82,7 +82,7 @@ async fn what_is_no_message() {
     beside(&process, LITTLE, attack).await.expect("each is answered");
 }
 
-/// Row 25: names that are made up, beside metrics and logs that would have them.
+/// Row 25: calls of made-up method names, which must not become series of the metrics, or be kept in memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_made_up() {
     const CONNECTIONS: u32 = 4;
@@ -106,10 +106,10 @@ async fn names_that_are_made_up() {
                 let mut answers = Vec::new();
                 for turn in batch * AT_ONCE..(batch + 1) * AT_ONCE {
                     let scrambled = u64::from(turn).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                    // Some are long, each in its own way.
+                    // Some names are long, and all are different.
                     let more = if turn % 100 == 0 { 1000 } else { 4 };
                     let (answer, mut body) = peer.begin(&format!("{scrambled:016x}{}", "x".repeat(more))).await;
-                    // An error says that it has been answered.
+                    // An error means that the call has been answered.
                     let _ = body.send_data(Bytes::new(), true);
                     answers.push(answer);
                 }
@@ -126,7 +126,7 @@ async fn names_that_are_made_up() {
     assert_eq!(value(&after, "grpc_server_handled_total", &other), f64::from(NAMES));
 }
 
-/// Row 26: HTTP/1.1, and requests of HTTP/2 that are no calls.
+/// Row 26: requests of HTTP/1.1, and requests of HTTP/2 that are no calls of gRPC.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_call() {
     let process = start(&[]);
@@ -134,7 +134,7 @@ async fn what_is_no_call() {
     let attack = tokio::spawn(async move {
         for _ in 0..500 {
             let mut stream = TcpStream::connect(address).await.expect("the server listens");
-            // An error is a close.
+            // An error means that the connection is closed.
             let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: evenkeel\r\n\r\n").await;
             let _ = stream.read_to_end(&mut Vec::new()).await;
         }
@@ -144,7 +144,7 @@ async fn what_is_no_call() {
                 let uri = "http://evenkeel/evenkeel.v1.TensorOpsService/Dropout";
                 let request = Request::builder().method(method).uri(uri).header("content-type", content_type);
                 let (answer, mut body) = peer.send(request.body(()).expect("a request")).await.expect("it is open");
-                // An error says that it has been answered.
+                // An error means that the call has been answered.
                 let _ = body.send_data(Bytes::from_static(b"{}"), true);
                 assert_eq!(answer.await.expect("an answer").status().as_u16(), expected);
             }
@@ -168,7 +168,7 @@ async fn calls_that_are_given_up() {
             let peer = Peer::connect(address).await;
             let (answer, mut body) = peer.begin("Dropout").await;
             body.send_data(large.clone(), true).expect("the connection is open");
-            // Some leave at once, some with the answer on its way.
+            // Every second client leaves at once, and the others when the answer has begun.
             if turn % 2 == 0 {
                 answer.await.expect("it begins");
             }
@@ -177,7 +177,7 @@ async fn calls_that_are_given_up() {
     beside(&process, 4 * LIMIT + LIMIT + LITTLE, attack).await.expect("the server takes them");
 }
 
-/// Row 28: floods of what costs a server more than a client, on eight connections each.
+/// Row 28: floods of frames that cost the server more than the client, each on eight connections.
 #[tokio::test(flavor = "multi_thread")]
 async fn floods() {
     let process = start(&[]);
@@ -203,7 +203,7 @@ async fn floods() {
             1 => frame(DATA, 0, 1, &framed(&[0; 5])[..7]),
             _ => frame(DATA, 0, 1, b"").repeat(1000),
         }));
-        // These two read nothing, and write until the server reads no more, or has taken what is a lot.
+        // These two read nothing, and write until the server stops reading, or has read two million frames.
         for (kind, payload) in [(PING, &[7; 8][..]), (SETTINGS, &[0, 5, 0, 0, 0x40, 0])] {
             all.spawn(async move {
                 let mut stream = TcpStream::connect(address).await.expect("the server listens");

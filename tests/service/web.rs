@@ -1,4 +1,4 @@
-//! gRPC-Web: what browsers call.
+//! gRPC-Web, which browsers use.
 
 mod client;
 mod cors;
@@ -26,7 +26,7 @@ use crate::{
 
 const SERVICE: &str = "evenkeel.v1.TensorOpsService";
 
-/// A server that browsers can call, from any page.
+/// The settings of a server that any web page can call.
 fn any_origin() -> ServerConfig {
     let web = WebConfig { grpc_web: true, cors_origins: vec!["*".to_owned()] };
     ServerConfig { web, ..ServerConfig::on_free_port() }
@@ -36,7 +36,7 @@ async fn start(config: ServerConfig) -> Running {
     Running::start(config).await.expect("the server starts")
 }
 
-/// A call of every method, right and wrong, small and of several frames.
+/// Calls of every method, valid and invalid, small ones and ones of several frames.
 fn calls() -> Vec<(&'static str, Vec<u8>)> {
     let values: Vec<f32> = (0..700_000u64).map(|i| (i * i % 1009) as f32).collect();
     let (small, large) = (|| f32s(&[2, 3], &values[1..7]), || f32s(&[7, 100_000], &values[..700_000]));
@@ -63,7 +63,8 @@ fn calls() -> Vec<(&'static str, Vec<u8>)> {
         ("DropoutBackward", undropped.encode_to_vec()),
         ("ClipGradients", clip(pb::ClipMode::Norm, 1.0, vec![small(), large()]).encode_to_vec()),
         ("MeasureGradients", measure(vec![small(), large()])),
-        // Refused: a wrong argument, a tensor that is missing, a result that is not finite, no protobuf, no method.
+        // These are refused: a wrong argument, a missing tensor, wrong data, a norm that is not finite, no protobuf,
+        // and no such method.
         ("Dropout", dropout(2.0, small()).encode_to_vec()),
         ("Normalize", pb::NormalizeRequest::default().encode_to_vec()),
         ("Normalize", normalize(pb::NormKind::Layer, tensor(pb::DataType::Float32, &[3], vec![0; 11])).encode_to_vec()),
@@ -80,7 +81,7 @@ fn calls() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// The bits of an answer, and the status with its details, are the same however it is asked for.
+/// The bits of an answer, and the status with its details, are the same in every way of calling.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_is_answered_with_the_same_bits() {
     let server = start(any_origin()).await;
@@ -105,7 +106,7 @@ async fn every_call_is_answered_with_the_same_bits() {
     assert_eq!((right, wrong), (9, 6));
 }
 
-/// A call whose answers keep coming: each is there when it is made.
+/// Each answer of a stream arrives when it is made, before the stream ends.
 #[tokio::test]
 async fn a_stream_of_answers_arrives_as_it_is_made() {
     let server = start(any_origin()).await;
@@ -141,7 +142,7 @@ async fn deadlines_and_tokens_hold() {
     }
 }
 
-/// The metrics do not know browsers from others.
+/// The metrics count calls of gRPC-Web as calls of gRPC.
 #[tokio::test]
 async fn calls_are_counted_as_what_they_are() {
     let any = any_origin();
@@ -159,7 +160,7 @@ async fn calls_are_counted_as_what_they_are() {
     assert_eq!(series["evenkeel_bytes_in_flight"], 0.0);
 }
 
-/// What is no call: an answer of HTTP, on either version.
+/// Requests that are no calls get an HTTP error, in both versions of HTTP.
 #[tokio::test]
 async fn what_is_no_call_gets_an_answer_of_http() {
     let metrics_listen = Some(([127, 0, 0, 1], 0).into());
@@ -181,14 +182,14 @@ async fn what_is_no_call_gets_an_answer_of_http() {
         });
         let response = way.http().request(request).await.expect("an answer");
         assert_eq!(response.status(), http, "{version:?} {method} {content_type}");
-        // Each is counted.
+        // Each request is counted.
         requests += 1.0;
         until("the request is counted", async || {
             scrape(&server).await[&handled("Dropout", "unary", "UNKNOWN")] == requests
         })
         .await;
     }
-    // What is not base64 is no message.
+    // A body that is not base64 has no message.
     for version in [Version::Http1, Version::Http2] {
         let way = Way { version, kind: Kind::Text };
         let request = way.request(&server, SERVICE, "Dropout", "AAAA%%%%".into(), |request| {
@@ -199,7 +200,7 @@ async fn what_is_no_call_gets_an_answer_of_http() {
     }
 }
 
-/// A message that a page has compressed, and its answer.
+/// A compressed message, and its compressed answer.
 #[tokio::test]
 async fn messages_may_be_compressed() {
     let server = start(ServerConfig { compression: vec![Encoding::Gzip], ..any_origin() }).await;
@@ -214,7 +215,7 @@ async fn messages_may_be_compressed() {
     }
 }
 
-/// Without the flag there is no gRPC-Web, on HTTP/2 either; that HTTP/1.1 is closed `connections` says.
+/// Without the setting, gRPC-Web is refused over HTTP/2; a test of `connections` checks that HTTP/1.1 is closed.
 #[tokio::test]
 async fn without_the_flag_nobody_speaks_it() {
     let server = start(ServerConfig::on_free_port()).await;

@@ -1,4 +1,4 @@
-//! The files of a crate, and which of them each knows.
+//! The files of a crate, and the files that each of them knows.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use std::{
 pub(crate) struct Graph(BTreeMap<String, BTreeSet<String>>);
 
 impl Graph {
-    /// Of the files below a folder.
+    /// The graph of the files below a folder.
     pub(crate) fn of(folder: &Path) -> Self {
         let mut files = Vec::new();
         walk(folder, &mut |path| {
@@ -84,7 +84,7 @@ fn resolve(module: &str, path: &str, files: &BTreeMap<String, String>) -> Option
         names.remove(0);
     }
     place.extend(names);
-    // What follows the file's name is something in it.
+    // The names after the file's own are items in it.
     (1..=place.len()).rev().map(|len| place[..len].join("::")).find(|file| files.contains_key(file))
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn walk(folder: &Path, found: &mut impl FnMut(&Path)) {
     entries.sort_by_key(fs::DirEntry::path);
     for path in entries.into_iter().map(|entry| entry.path()) {
         if path.is_dir() {
-            // What is built there is not ours.
+            // A target directory has generated files.
             if path.file_name().is_some_and(|name| name != "target") {
                 walk(&path, found);
             }

@@ -1,4 +1,4 @@
-//! What the files of a crate know of each other: one way, and no file is too long to be read at once.
+//! The files of a crate know each other in one direction only, and no file is too long to be read at once.
 //!
 //! A file knows another if it names it in a `use` or in a path. A file may also use what its own ancestors have (`super`), which
 //! name it as a part of theirs; every other circle fails, and is named.

@@ -16,7 +16,7 @@ use crate::cli::{
     tasks::{all, blocking},
 };
 
-/// What a message holds.
+/// The parts of gradients in one message.
 pub(super) type Parcel = Vec<Part>;
 
 /// The gradients, and what is needed to send them.
@@ -31,11 +31,12 @@ pub(super) struct Gradients {
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) total: f64,
-    /// Of each tensor; of several that share messages, of all together.
+    /// The norm of each tensor, if no two share a message. The first tensor of a message otherwise has the norm of all
+    /// in it.
     pub(super) norms: Vec<f64>,
 }
 
-/// What a call says beside its gradients.
+/// The result of a call, beside the gradients that it wrote.
 struct Answered {
     parcel: Parcel,
     comparisons: Vec<Comparison>,
@@ -53,7 +54,7 @@ impl Gradients {
         Ok(blocking(read).await?)
     }
 
-    /// The tensors that a parcel sends. One that is whole keeps its shape, so that an error can tell of it.
+    /// The tensors that a parcel sends. A whole tensor keeps its shape, so that an error can name a dimension.
     fn messages(&self, parcel: &Parcel, bytes: &[Bytes]) -> Vec<pb::Tensor> {
         let message = |(Part { tensor, region }, bytes): (&Part, &Bytes)| {
             let (stored, dtype, _) = &self.tensors[*tensor];
@@ -84,7 +85,7 @@ impl Gradients {
         for (tensor, partial) in all(work).await? {
             for sum in [&mut total, &mut each[tensor]] {
                 match sum {
-                    // All are of the order that was asked for.
+                    // Only partials of different orders do not merge, and all calls ask for the same order.
                     Some(sum) => sum
                         .merge(&partial)
                         .map_err(|error| (run::broken("partial.norm_type", error.to_string()), Parcel::new()))?,

@@ -21,7 +21,8 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// Of gradients of so many bytes, with elements of so many bytes; or why there is none.
+    /// The way for gradients of these `sizes`, in bytes (of a tensor, of one of its elements); or the reason why there
+    /// is none.
     pub(super) fn of(
         options: &Options,
         sizes: &[(usize, usize)],
@@ -36,10 +37,10 @@ impl Way {
         let needs_norm = match options.mode {
             Mode::Norm => options.total_norm.is_none(),
             Mode::NormPerTensor => true,
-            // Of values it is only told.
+            // The threshold is one for values: only the report and `--error-if-nonfinite` need the norm.
             Mode::Value => !how.is_quiet() || options.error_if_nonfinite,
         };
-        // A norm that was measured before is rounded; to hold the exact one a call has to see all gradients.
+        // A measured norm is rounded; to hold the exact norm below the threshold, one call must have all gradients.
         let is_held = options.not_above && needs_norm;
         if !is_held && (!needs_norm || adds_up(options.norm_type)) {
             return Ok(Self::Pieces { budget: TARGET.min(limit), measures: needs_norm });

@@ -7,7 +7,8 @@ use safetensors::Dtype;
 
 /// The type in which the server computes; `None`: tensors of this type are passed on as they are.
 pub(in crate::cli) fn computed(dtype: Dtype) -> Option<DType> {
-    // Not integers, booleans, complex numbers and floating-point numbers of eight bits and less; the crate may learn more.
+    // The others are integers, booleans, complex numbers, floating-point numbers of eight bits and less, and all types
+    // that a later version of the crate adds.
     COMPUTED.iter().find_map(|&(ours, theirs)| (theirs == dtype).then_some(ours))
 }
 
@@ -33,7 +34,7 @@ const NAMES: [(Dtype, &str); 15] = [
     (Dtype::F8_E5M2FNUZ, "float8_e5m2fnuz"),
 ];
 
-/// The type of elements that the server answers with.
+/// The type of elements as files name it.
 pub(in crate::cli) fn stored(dtype: DType) -> Dtype {
     match dtype {
         DType::F32 => Dtype::F32,

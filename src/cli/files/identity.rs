@@ -1,4 +1,5 @@
-//! Which file a name leads to: two names of one file, also of one that is not there yet, are equal here.
+//! The identity of the file that a path leads to: paths to the same file, also to one that is not there yet, have the
+//! same.
 
 use std::{
     ffi::OsString,
@@ -24,7 +25,7 @@ const MAX_LINKS: usize = 40;
 /// The number of standard output.
 const STANDARD_OUTPUT: i32 = 1;
 
-/// What tells a file from all others.
+/// The identity of a file, which no other file has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Identity {
     /// A file, by its device and its number there.
@@ -95,8 +96,8 @@ pub(super) fn names_standard_output(path: &Path) -> bool {
     descriptor(path) == Some(STANDARD_OUTPUT)
 }
 
-/// Another descriptor of an open file, with the place in the file that it has: what is written to a file that was opened to
-/// append to is appended.
+/// Another descriptor of an open file, which shares its position and flags: writes to a file that was opened for
+/// appending are appended.
 pub(super) fn duplicate(number: i32) -> io::Result<File> {
     let file = match number {
         STANDARD_OUTPUT => io::stdout().as_fd().try_clone_to_owned()?,

@@ -10,15 +10,15 @@ use safetensors::Dtype;
 use self::header::{Element, Header};
 use super::{MAX_RANK, Source, Stored, element, is_an_array, source::expect_memory};
 
-/// How many bytes tell the length of the header.
+/// The number of first bytes that tell the length of the header.
 const PREFIX: usize = 12;
 
-/// Why what begins with these bytes, [`PREFIX`] at least, cannot be such a file.
+/// Refuses first bytes, at least [`PREFIX`] of them, that do not begin such a file.
 pub(super) fn check(beginning: &[u8]) -> Result<(), String> {
     header::len(beginning).map(|_| ())
 }
 
-/// The tensor of a file; or why not.
+/// The tensor of a file; or the reason why it cannot be read.
 pub(super) fn read(source: &Source, name: String) -> Result<Stored, String> {
     let beginning = source.beginning(PREFIX).map_err(|error| error.to_string())?;
     let all = source.beginning(header::len(&beginning)?).map_err(|error| error.to_string())?;
@@ -41,7 +41,7 @@ pub(super) fn read(source: &Source, name: String) -> Result<Stored, String> {
         return Err(format!("expected {expected} bytes after the header and got {there}, for shape {shape:?}"));
     }
     let (source, offset) = if big_endian || fortran_order && shape.len() > 1 {
-        // As they are, and in order.
+        // Memory for the bytes as they are, and for the bytes in order.
         expect_memory(expected.saturating_mul(2))
             .map_err(|error| format!("not in row-major order and little-endian, so that {error}"))?;
         let bytes = source.read(data as u64, expected).map_err(|error| error.to_string())?;
@@ -91,11 +91,11 @@ fn elements<const SIZE: usize>(
     Ok(ordered.into())
 }
 
-/// The header of a file of such a tensor in row-major order, as NumPy writes it: with what precedes it it fills whole 64
-/// bytes, the last of which is a newline.
+/// The first bytes of a file of such a tensor in row-major order, up to its elements, as NumPy writes them: they end in
+/// a newline, and their number is a multiple of 64.
 ///
 /// # Errors
-/// What the format does not hold: the type, or so many dimensions.
+/// The name of the type, or the number of dimensions, that the format does not hold.
 pub(super) fn header(dtype: Dtype, shape: &[usize]) -> Result<Vec<u8>, String> {
     let types = [(Dtype::F16, "<f2"), (Dtype::F32, "<f4"), (Dtype::F64, "<f8"), (Dtype::BOOL, "|b1")];
     let descr = types.iter().find_map(|&(it, descr)| (it == dtype).then_some(descr));

@@ -1,4 +1,4 @@
-//! Files to be written: opened before anything is computed, filled at any place, and put where they belong together.
+//! Output files: they are opened before anything is computed, written at any offset, and put in their places together.
 
 mod commit;
 mod target;
@@ -28,15 +28,15 @@ pub(in crate::cli) struct Output {
 /// Where the content goes in the end.
 #[derive(Debug)]
 enum Place {
-    /// It is in a new file beside `real`, whose name it gets.
+    /// It is in a temporary file beside `real`, which is renamed to `real`.
     Beside {
         temporary: TempPath,
         real: PathBuf,
         /// Whether a file may be there already.
         overwrite: bool,
     },
-    /// It is in a file without a name, and is copied to what takes bytes only one after another: a pipe, a device or standard
-    /// output.
+    /// It is in a file without a name, and is copied to this pipe, device or standard output, which takes bytes only in
+    /// order.
     Stream(File),
 }
 

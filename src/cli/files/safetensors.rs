@@ -12,7 +12,7 @@ use crate::cli::text;
 
 /// The crate refuses files with a longer header.
 const MAX_HEADER: u64 = 100_000_000;
-/// The length of the header, before the header.
+/// The bytes before the header, which hold its length.
 const PREFIX: usize = size_of::<u64>();
 /// The key that no tensor can have.
 const METADATA: &str = "__metadata__";
@@ -25,25 +25,25 @@ fn announced(bytes: u64) -> String {
     not_one(&format!("its first bytes announce a header of {bytes} bytes"))
 }
 
-/// How many bytes the header has, told from what precedes it.
+/// The length of the header in bytes, from the bytes before it.
 fn header_len(beginning: &[u8]) -> Result<usize, String> {
     let len = beginning.first_chunk::<PREFIX>().ok_or_else(|| not_one("it is shorter than a header"))?;
     match u64::from_le_bytes(*len) {
-        // Not even braces.
+        // An empty object has two braces.
         0 | 1 => Err(not_one("it is not a JSON object")),
         len if len > MAX_HEADER => Err(announced(len)),
         len => Ok(usize::try_from(len).expect("it is at most 100 MB")),
     }
 }
 
-/// Why what begins with these bytes, more than its header's length, cannot be such a file.
+/// Refuses first bytes, more than [`PREFIX`] of them, that do not begin such a file.
 pub(super) fn check(beginning: &[u8]) -> Result<(), String> {
     header_len(beginning)?;
     let is_object = beginning[PREFIX..].trim_ascii_start().first().is_none_or(|&first| first == b'{');
     if is_object { Ok(()) } else { Err(not_one("it is not a JSON object")) }
 }
 
-/// All tensors of a file, in the order of their bytes; or why not.
+/// All tensors of a file, in the order of their bytes; or the reason why they cannot be read.
 pub(super) fn read(source: &Source) -> Result<Contents, String> {
     let beginning = source.beginning(PREFIX).map_err(|error| error.to_string())?;
     let header = header_len(&beginning)?;
@@ -83,8 +83,8 @@ pub(super) fn read(source: &Source) -> Result<Contents, String> {
     Ok(Contents { tensors, metadata: own, read: Vec::new() })
 }
 
-/// Where each tensor goes that a file holds, in the order given, and what comes before all: equal results are equal files.
-/// Larger elements come first, so that all lie at multiples of their size.
+/// The bytes before the tensors of a file, and the offset of each tensor, in the order given: equal tensors make equal
+/// files. Tensors of larger elements come first, so that each begins at a multiple of its element's size.
 pub(super) fn header(
     forms: &[Form],
     metadata: Option<&HashMap<String, String>>,

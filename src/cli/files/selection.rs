@@ -19,7 +19,7 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), glob: glob.compile_matcher() })
     }
 
-    /// A name that is the pattern itself matches, whatever the pattern's brackets mean.
+    /// A name that equals the text of the pattern matches as well, since names may have brackets.
     fn matches(&self, name: &str) -> bool {
         self.text == name || self.glob.is_match(name)
     }
@@ -61,7 +61,7 @@ impl Selection<'_> {
             .filter(|tensor| !is_excluded(&tensor.name))
             .filter_map(|tensor| Some((place(&tensor.name)?, tensor)))
             .collect();
-        // A stable order: those of one pattern stay as the file has them.
+        // The sort is stable: tensors that match the same pattern stay in the file's order.
         taken.sort_by_key(|(place, _)| *place);
         if taken.is_empty() && !exclude.is_empty() {
             let of = if only.is_empty() { "" } else { " of --tensor" };
@@ -72,7 +72,7 @@ impl Selection<'_> {
     }
 }
 
-/// Why nothing can be taken.
+/// The reason why nothing can be taken.
 pub(super) enum Failure {
     /// A flag is wrong, whatever the file.
     Usage(Error),

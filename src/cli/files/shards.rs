@@ -10,11 +10,11 @@ use serde_json::Value;
 use super::{Contents, Source, explain, read_safetensors, unique::expect_unique};
 use crate::cli::{error::Error, text};
 
-/// What an index's name ends with.
+/// The end of an index's name.
 pub(super) const EXTENSION: &str = ".safetensors.index.json";
-/// No file system has files with longer names, in bytes.
+/// The longest name of a file, in bytes, that file systems allow.
 const MAX_NAME: usize = 255;
-/// An index of a million tensors is shorter.
+/// The most bytes of an index: that of a million tensors is shorter.
 const MAX_LEN: u64 = 256 << 20;
 
 /// The tensors of all shards, in the order of the shards' names, with the metadata that the shards agree on.

@@ -1,4 +1,4 @@
-//! Where bytes are read from: a file, or the content of a pipe.
+//! The source of bytes that are read: a file, or the content of a pipe.
 
 use std::{
     fs::File,
@@ -18,13 +18,14 @@ use rustix::buffer::spare_capacity;
 use super::Identity;
 use crate::{cli::text, streams::Blocking};
 
-/// So many bytes of a stream tell what it cannot be. What is shorter has an end.
+/// The number of first bytes of a stream that are checked while it is read. A shorter stream ends before it fills the
+/// disk.
 const CHECKED: usize = 64;
 
 /// Standard input or output, where a path is expected.
 pub(in crate::cli) const STANDARD: &str = "-";
 
-/// Bytes that can be read anywhere, by several threads. Clones are the same bytes.
+/// Bytes that can be read at any offset, by several threads. Clones are the same bytes.
 ///
 /// A file is read in pieces, and not mapped: a file that is shortened meanwhile is then an error, and not a SIGBUS.
 #[derive(Clone, Debug)]
@@ -35,9 +36,10 @@ enum Kind {
     File {
         file: File,
         len: u64,
-        /// When it was changed last, as it was opened.
+        /// The time of its last change, when it was opened.
         changed: Time,
-        /// What was opened, if that can be written to as well: it is not what is read here, if that came through a pipe.
+        /// The file that was opened, if an output could overwrite it. It is not `file` if that has the content of a
+        /// named pipe.
         identity: Option<Identity>,
     },
     Memory(Bytes),
@@ -47,9 +49,9 @@ enum Kind {
 type Time = (i64, i64);
 
 impl Source {
-    /// Opens a file. What a pipe or standard input (`-`) brings is put in a file without a name first: the parts of a file
-    /// of tensors are not read in their order. `check`: why that many first bytes cannot be right, so that a device without
-    /// an end does not fill the disk.
+    /// Opens a file. The content of a pipe or of standard input (`-`) is first copied to a file without a name, since
+    /// tensors are not read in the order of their bytes. `check` refuses wrong first bytes of such a stream,
+    /// [`CHECKED`] of them, so that a device without an end does not fill the disk.
     pub(in crate::cli) fn open(path: &Path, check: impl FnMut(Bytes) -> Result<(), String>) -> io::Result<Self> {
         let (file, identity) = if path.as_os_str() == STANDARD {
             // A pipe or a socket has no content that an output could overwrite.
@@ -75,7 +77,7 @@ impl Source {
         Self(Arc::new(Kind::Memory(bytes)))
     }
 
-    /// What was opened, if it can be written to as well.
+    /// The file that was opened, if an output could overwrite it.
     pub(super) fn identity(&self) -> Option<Identity> {
         match &*self.0 {
             Kind::File { identity, .. } => identity.clone(),
@@ -83,7 +85,8 @@ impl Source {
         }
     }
 
-    /// Finds out whether the file is still as it was opened: what is read of a file that changes meanwhile is a mixture.
+    /// Refuses a file that has changed since it was opened: the bytes that were read may be a mixture of old and new
+    /// ones.
     pub(super) fn expect_unchanged(&self) -> io::Result<()> {
         let Kind::File { file, len, changed, identity: _ } = &*self.0 else { return Ok(()) };
         let now = file.metadata()?;
@@ -108,7 +111,7 @@ impl Source {
         Ok(bytes.into())
     }
 
-    /// Appends exactly these bytes, which are not written before they are read.
+    /// Appends exactly these bytes, without filling the new part of `to` with zeros first.
     pub(in crate::cli) fn append(&self, offset: u64, len: usize, to: &mut Vec<u8>) -> io::Result<()> {
         let file = match &*self.0 {
             Kind::File { file, .. } => file,
@@ -139,9 +142,9 @@ impl Source {
     }
 }
 
-/// Refuses to hold so many bytes, if the machine does not have them: a file may be sparse, and say it has any number.
+/// Refuses so many bytes if the machine does not have the memory: a sparse file may claim any length.
 pub(super) fn expect_memory(bytes: usize) -> io::Result<()> {
-    // Where it cannot be known it is tried.
+    // Where the available memory is not known, the allocation is tried.
     let available = Meminfo::current().ok().and_then(|memory| memory.mem_available);
     match available {
         Some(available) if bytes as u64 > available => {
@@ -157,7 +160,7 @@ pub(super) fn nameless() -> io::Result<File> {
     tempfile::tempfile().map_err(|error| in_temporary_folder(&error))
 }
 
-/// An error of what is kept in the folder for temporary files, which no argument names.
+/// An error of a temporary file, which names the folder for temporary files, since no argument does.
 pub(super) fn in_temporary_folder(error: &io::Error) -> io::Error {
     let words = error.to_string();
     // The crate adds the temporary file's own name.
@@ -169,8 +172,8 @@ pub(super) fn in_temporary_folder(error: &io::Error) -> io::Error {
     )
 }
 
-/// A file that has no name, and is gone when it is closed, with all of this in it. `check` gets the first [`CHECKED`] bytes,
-/// once they are there.
+/// Copies a stream to a file without a name, which is gone when it is closed. `check` gets the first [`CHECKED`] bytes
+/// as soon as they are there.
 fn spool(from: impl AsFd, mut check: impl FnMut(Bytes) -> Result<(), String>) -> io::Result<File> {
     let mut from = Blocking(from);
     let mut file = nameless()?;

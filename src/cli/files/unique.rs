@@ -1,4 +1,5 @@
-//! Names that stand twice in one object of JSON: a parser would keep one of the two values, and lose the other.
+//! The check for names that stand twice in one JSON object: a parser would keep one of the two values, and lose the
+//! other.
 
 use std::{collections::HashSet, fmt};
 
@@ -9,7 +10,7 @@ use crate::cli::text;
 /// JSON in which no object has a name twice, whatever else it is.
 struct Unique;
 
-/// Refuses what is no object of JSON, and JSON in which an object has a name twice.
+/// Refuses text that is not a JSON object, and JSON in which an object has a name twice.
 pub(super) fn expect_unique(json: &[u8]) -> Result<(), serde_json::Error> {
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err(serde_json::Error::custom("it is not a JSON object"));

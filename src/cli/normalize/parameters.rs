@@ -10,13 +10,12 @@ use crate::cli::{
     files::{Read, TensorPath, element},
 };
 
-/// What was read of them.
+/// The tensors, as they were read, and the files that they were read from.
 #[derive(Clone, Debug)]
 pub(super) struct Parameters {
     tensors: [Option<pb::Tensor>; 4],
-    /// All that was opened.
     opened: Arc<Vec<Read>>,
-    /// Whether they have an element for each channel, of which a piece takes those of its own.
+    /// Whether they have an element for each channel; a piece then takes those of its own channels.
     by_channel: bool,
 }
 
@@ -34,7 +33,7 @@ impl Parameters {
         Ok(Self { tensors, opened: Arc::new(opened), by_channel: options.has_channels() })
     }
 
-    /// All that was opened to read them.
+    /// All files that were opened to read them.
     pub(super) fn opened(&self) -> &[Read] {
         &self.opened
     }
@@ -59,13 +58,13 @@ impl Parameters {
         self.tensors.clone()
     }
 
-    /// What belongs to these channels.
+    /// The parts of all of them that belong to these channels.
     pub(super) fn of(&self, channels: &Range<usize>) -> [Option<pb::Tensor>; 4] {
         self.tensors.clone().map(|tensor| {
             let tensor = tensor?;
             let size = element::from_wire(tensor.dtype).map_or(1, |dtype| dtype.size());
             let count = tensor.data.len() / size;
-            // Those that do not fit are sent as they are: the server says so.
+            // Tensors that do not fit are sent as they are, and the server refuses them.
             let is_part = self.by_channel && tensor.shape.len() == 1 && channels.end <= count && channels.len() < count;
             if !is_part {
                 return Some(tensor);

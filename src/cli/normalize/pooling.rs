@@ -1,4 +1,4 @@
-//! What a normalization pools, from its options and the shape of a tensor: as the server has it.
+//! The elements that a normalization pools, from its options and the shape of a tensor, by the server's own rules.
 
 use bytes::Bytes;
 use evenkeel_client::DType;
@@ -87,7 +87,8 @@ impl Options {
         }
         let group = in_a_group.filter(|_| is_grouped);
         let running = parameters.has_running();
-        // With statistics that are given each element is by itself; but those that are told belong to sets.
+        // With given statistics each element is normalized by itself; but statistics that are returned belong to whole
+        // sets.
         let by_element = running && self.training != Some(true) && !statistics;
         let pooled = if by_element { vec![false; shape.len()] } else { pooled };
         Pooling {
@@ -99,7 +100,7 @@ impl Options {
         }
     }
 
-    /// What the server would find wrong with the arguments for this tensor, if it could be sent; `None`: nothing.
+    /// The violations that the server would report for this tensor, if it could be sent; `None`: there are none.
     pub(super) fn misfit(&self, (tensor, dtype): (&Stored, DType), parameters: &Parameters) -> Option<Violations> {
         let [weight, bias, running_mean, running_var] = parameters.all();
         let input = Some(element::message(dtype, &tensor.shape, Bytes::new()));
@@ -111,7 +112,8 @@ impl Options {
         }
     }
 
-    /// Cuts a tensor for messages of at most `limit` bytes, with what comes beside and what comes back.
+    /// Cuts a tensor into pieces that fit in messages of at most `limit` bytes, with the parameters in the request and
+    /// the statistics in the response.
     pub(super) fn cut(
         &self,
         (tensor, dtype): (&Stored, DType),

@@ -9,7 +9,7 @@ use crate::cli::{
     run,
 };
 
-/// What the server tells beside the result.
+/// The statistics that the server returns beside the result.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Statistics {
     pub(super) mean: Option<pb::Tensor>,
@@ -38,7 +38,7 @@ impl Statistics {
     }
 }
 
-/// Tensors one behind another. `shape`: of all together; without it there is one dimension, or one tensor as it is.
+/// Concatenates tensors; a single one stays as it is. `shape`: that of the result; `None`: one dimension.
 fn join(
     field: &'static str,
     mut parts: Vec<pb::Tensor>,

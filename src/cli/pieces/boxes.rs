@@ -1,14 +1,15 @@
-//! Normalizations in pieces: what is pooled together stays together.
+//! Normalizations in pieces: elements that are pooled together stay together.
 
 use std::ops::Range;
 
 use super::{Region, TARGET, TooLarge};
 
-/// Shorter runs are not read and written one by one.
+/// The least bytes of a run in a piece of many: each is read and written by itself, which would take too long for
+/// shorter ones.
 const MIN_RUN: usize = 4096;
 
-/// What a normalization pools, in a tensor of a shape. The arguments need not fit the shape: then nothing is cut, and the
-/// server says what is wrong.
+/// The axes that a normalization pools, in a tensor of a shape. If its arguments do not fit the shape, all axes are
+/// pooled: nothing is cut, and the server reports the error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Pooling {
     pub(in crate::cli) shape: Vec<usize>,
@@ -29,7 +30,8 @@ pub(in crate::cli) struct Boxes {
     size: usize,
     channel_axis: Option<usize>,
     group: Option<usize>,
-    /// The axis that is cut, and into how much; the axes before it have one element each in a piece, or (`gathers`) all.
+    /// The axis that is cut, and the indices of it in a piece. A piece has one index of each axis before it, or
+    /// (`gathers`) all.
     axis: usize,
     step: usize,
     gathers: bool,
@@ -69,7 +71,7 @@ impl Boxes {
             (Some(channels), _) if *updates_running => *channels == axis && !pooled[axis],
             (_, _) => !pooled[axis],
         };
-        // Below these nothing of an axis can be cut off: the channels of a group stay together.
+        // The least step of an axis: the channels of a group stay together.
         let least = |axis: usize| group.filter(|_| *channel_axis == Some(axis)).unwrap_or(1);
         let inner = |axis: usize| shape[axis + 1..].iter().product::<usize>() * size;
         let cut_at = |axis: usize, outer: usize, budget: usize| {
@@ -80,7 +82,8 @@ impl Boxes {
         // The outermost axis whose elements are small enough, if nothing is pooled up to it.
         let cuttable = (0..shape.len()).take_while(|&axis| may_cut(axis)).count();
         let leading = (0..cuttable).find(|&axis| cut_at(axis, 1, target) > 0).or(cuttable.checked_sub(1));
-        // Of other axes before it the statistics would lie apart.
+        // A gathered piece needs pooled axes alone before the one that is cut: else its statistics would not be
+        // contiguous.
         let gathered = pooled.iter().take_while(|&&pooled| pooled).count();
         let gathered = (0..shape.len()).find(|&axis| may_cut(axis)).filter(|&axis| axis > 0 && axis <= gathered);
         let mut best: Option<Self> = None;
@@ -107,17 +110,17 @@ impl Boxes {
         self.outer() * self.step.min(self.shape.get(self.axis).copied().unwrap_or(1)) * self.inner()
     }
 
-    /// Bytes behind one index of the axis that is cut.
+    /// The bytes of one index of the axis that is cut.
     fn inner(&self) -> usize {
         self.shape.iter().skip(self.axis + 1).product::<usize>() * self.size
     }
 
-    /// How often a piece has the axis that is cut.
+    /// The number of runs of a piece.
     fn outer(&self) -> usize {
         if self.gathers { self.shape[..self.axis].iter().product() } else { 1 }
     }
 
-    /// The pieces, in the order of what is pooled.
+    /// The pieces, in the order of their statistics.
     pub(in crate::cli) fn pieces(self) -> impl Iterator<Item = Piece> + Send {
         let len = self.shape.get(self.axis).copied().unwrap_or(1);
         let repeats = if self.gathers { 1 } else { self.shape[..self.axis.min(self.shape.len())].iter().product() };
@@ -144,7 +147,7 @@ impl Boxes {
             count: self.outer(),
         };
         let channels = match self.channel_axis {
-            // Of `repeat`, the axes before the one that is cut, outermost first.
+            // `repeat` is the index over all axes before the one that is cut, outermost first.
             Some(channels) if channels < self.axis && !self.gathers => {
                 let behind: usize = self.shape[channels + 1..self.axis].iter().product();
                 let channel = repeat / behind.max(1) % self.shape[channels].max(1);
@@ -173,7 +176,7 @@ mod tests {
         }
     }
 
-    /// The pieces, after they were held to their bounds and to covering every byte once.
+    /// The pieces, after checks that they are within the limit and cover every byte once.
     #[track_caller]
     fn cut(pooling: &Pooling, size: usize, limit: usize) -> Vec<Piece> {
         let boxes = Boxes::new(pooling, size, limit).expect("it can be cut");
@@ -208,7 +211,7 @@ mod tests {
         assert_eq!(cut(&pooling(&[1 << 16, 64], &[1], None), 4, 64 * MIB).len(), 4);
         let pieces = cut(&pooling(&[2, 1 << 20, 3], &[2], None), 4, 64 * MIB);
         assert_eq!((pieces.len(), &pieces[0].shape[..1]), (8, &[1][..]));
-        // A row that is longer than would be chosen goes as a whole.
+        // A row that is longer than `TARGET` is one piece.
         assert_eq!(cut(&pooling(&[3, 4 * MIB], &[1], None), 4, 16 * MIB).len(), 3);
         assert_eq!(Boxes::new(&pooling(&[3, 4 * MIB], &[1], None), 4, 15 * MIB), Err(TooLarge(48 * MIB)));
         assert_eq!(cut(&pooling(&[4 * MIB], &[0], None), 4, 16 * MIB).len(), 1);
@@ -222,7 +225,7 @@ mod tests {
         assert_eq!(pieces.len(), 8);
         assert_eq!((pieces[1].channels.clone(), pieces[1].shape.clone()), (8..16, vec![4, 8, 1 << 15]));
         assert_eq!(pieces[1].region.count, 4);
-        // Channels last would be single elements: they are not gathered.
+        // With the channels last, runs would be short: they are not gathered.
         assert_eq!(Boxes::new(&pooling(&[1 << 20, 64], &[0], Some(1)), 4, 8 * MIB), Err(TooLarge(256 * MIB)));
         assert_eq!(cut(&pooling(&[1 << 20, 64], &[0], Some(1)), 4, 256 * MIB).len(), 1);
     }

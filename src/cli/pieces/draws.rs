@@ -18,7 +18,7 @@ enum Channels {
     Elements,
     /// They are on this axis, counted from the first.
     On(usize),
-    /// The tensor has no axis that they could be on. The server says so.
+    /// The tensor has no axis that they could be on. The server refuses it.
     Nowhere,
 }
 
@@ -29,7 +29,7 @@ pub(in crate::cli) struct DrawPiece {
     pub(in crate::cli) shape: Vec<usize>,
     /// The tensor's draw that is the piece's first.
     pub(in crate::cli) first: usize,
-    /// How many draws it has that no piece before it has had.
+    /// The number of its draws that no piece before it has.
     pub(in crate::cli) draws: usize,
     /// The axis of the piece's channels, if that is not the axis of the tensor's.
     pub(in crate::cli) channel_axis: Option<i32>,
@@ -99,11 +99,12 @@ impl Draws {
             };
             return (0..draws).step_by(step).map(piece).collect();
         }
-        // One channel is more than a message: each part of it is decided by the same draw.
+        // A channel is longer than a message and is cut: the same draw decides for each of its parts.
         (0..draws).flat_map(|draw| self.parts_of_channel(draw * bytes, draw, of_draw, budget, true)).collect()
     }
 
-    /// Parts of a channel whose draw is `draw`, and whose bytes begin at `start`. `is_new`: no piece has had the draw.
+    /// Parts of a channel whose draw is `draw`, and whose bytes begin at `start`. `is_new`: no piece before has the
+    /// draw.
     fn parts_of_channel(
         &self,
         start: usize,
@@ -126,7 +127,8 @@ impl Draws {
         })
     }
 
-    /// Pieces of a tensor in whose samples all channels come several times, one after another.
+    /// Pieces of a tensor with axes between those of samples and channels: each sample has the row of all channels
+    /// `repeats` times.
     fn repeated(&self, repeats: usize, of_draw: usize, budget: usize) -> Vec<DrawPiece> {
         let [samples, channels] = self.mask_shape()[..] else { unreachable!("channels are drawn for each sample") };
         let row = channels * of_draw * self.size;

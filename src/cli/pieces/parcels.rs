@@ -10,15 +10,16 @@ pub(in crate::cli) struct Part {
     pub(in crate::cli) region: Region,
 }
 
-/// What a part needs in its message beside its elements, with room to spare, as long as it has few dimensions.
+/// The bytes that a part of at most [`MAX_RANK`] dimensions needs in its message beside its elements, with room to
+/// spare.
 const OVERHEAD: usize = 96;
 /// A tensor of more dimensions is sent as one of a single dimension.
 pub(in crate::cli) const MAX_RANK: usize = 6;
-/// More tensors in one message cost more than a message.
+/// The most parts in one message: more of them cost more time than another message does.
 const MAX_PARTS: usize = 256;
 
-/// Parts of tensors of so many bytes, with elements of so many bytes, for messages of at most `budget`. Each tensor has a
-/// part, also if it has no elements. `apart`: no message has parts of two tensors.
+/// The parts of `tensors`, given by their bytes and those of an element, for messages of at most `budget` bytes. Each
+/// tensor has a part, also if it has no elements. `apart`: no message has parts of two tensors.
 pub(in crate::cli) fn parcels(tensors: &[(usize, usize)], budget: usize, apart: bool) -> Vec<Vec<Part>> {
     let mut parcels: Vec<Vec<Part>> = Vec::new();
     let mut room = 0_usize;

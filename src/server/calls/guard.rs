@@ -1,4 +1,4 @@
-//! What a call holds, for as long as any of its bytes are in memory.
+//! The memory that a call holds, for as long as any of its bytes exist.
 
 use std::{
     pin::Pin,
@@ -24,13 +24,13 @@ impl CallGuard {
         Arc::new(Self { _charge: charge, _reservation: reservation })
     }
 
-    /// The same bytes, which keep the call alive: they may be a part of something large.
+    /// The same bytes, which keep the guard: they may be a slice of a large buffer, whose memory is not free before.
     pub(super) fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Held { bytes, _guard: Arc::clone(self) })
     }
 }
 
-/// Bytes, and the call that they belong to.
+/// Bytes with the guard of their call.
 struct Held {
     bytes: Bytes,
     _guard: Arc<CallGuard>,
@@ -42,11 +42,12 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// A body that was made from that of a call, and whose bytes are others, such as those in base64.
+/// A body that a layer has made from that of a call, with other bytes, such as base64. Each of its frames keeps the
+/// guard.
 #[derive(Debug)]
 pub(in crate::server) struct HeldBody<B> {
     body: B,
-    /// `None`: it is of no call, such as of a page that asks whether it may call.
+    /// `None`: the response belongs to no call, such as that of a CORS preflight.
     guard: Option<Arc<CallGuard>>,
 }
 

@@ -1,4 +1,5 @@
-//! The bodies of requests: nobody is waited for for ever, and what is announced is admitted or not.
+//! The bodies of requests, with a limit on the time that their clients take, and with admission of the messages that
+//! they announce.
 
 use std::{
     pin::Pin,
@@ -26,16 +27,16 @@ use crate::{
     observe::{CallRecord, Stage},
 };
 
-/// The body of a request: its client is not waited for for ever, and what it announces is admitted or not.
+/// The body of a request. It fails if its client is too slow, or if a message that it announces is not admitted.
 #[derive(Debug)]
 pub(super) struct RequestBody<B> {
     pub(super) body: B,
-    /// Why the transport's own body has failed, if there is something between.
+    /// The error of the transport's own body, if there is a layer between that turns errors into text.
     pub(super) transport: Option<TransportError>,
     pub(super) timeout: MinRateTimeout,
-    /// `None`: the call holds next to nothing.
+    /// `None`: the request is no call, and its body is not kept.
     pub(super) messages: Option<Messages>,
-    /// What they hold, as they come.
+    /// The bytes of the reservation that messages hold, as they arrive.
     pub(super) held: Portion,
     pub(super) _guard: Arc<CallGuard>,
     pub(super) connection: Arc<ConnectionHandle>,
@@ -43,6 +44,7 @@ pub(super) struct RequestBody<B> {
     pub(super) record: CallRecord,
     /// Whether its bytes are those of plain messages.
     pub(super) is_plain: bool,
+    /// Whether the body has ended or failed.
     pub(super) over: bool,
 }
 
@@ -115,7 +117,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        // A call without its message is told so where the message would be.
+        // If a call lacks its message, the next frame is an error.
         let ends = self.over || self.body.is_end_stream() && !self.messages.as_ref().is_some_and(Messages::lack_one);
         if ends {
             self.record.reached(Stage::Computing);

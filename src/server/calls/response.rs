@@ -1,4 +1,4 @@
-//! The responses of calls: recorded, compressed where that was asked for, and with bytes that keep their call.
+//! The responses of calls: they are recorded, compressed if the request was, and their bytes keep the call's guard.
 
 use std::{
     convert::Infallible,
@@ -25,9 +25,10 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::server) struct ResponseFuture<F> {
     response: Responding<F>,
-    /// What the server understands, and how the answer is compressed, if it is.
+    /// The encodings that the server understands, and that of the answer, if it is compressed. `None`: messages are
+    /// plain.
     compression: Option<(Compression, Option<Encoding>)>,
-    /// There until the response is.
+    /// `None`: the response has taken it.
     guard: Option<Arc<CallGuard>>,
     connection: Arc<ConnectionHandle>,
 }
@@ -72,8 +73,8 @@ impl<F> Drop for ResponseFuture<F> {
     }
 }
 
-/// Compresses a response's message; one that has its status in the headers has none, and no `guard`. Also returns whether the
-/// body is still plain.
+/// Compresses a response's message. A response with its status in the headers has no message, and no `guard`. Also
+/// returns whether the body is still plain.
 fn compress(
     mut response: Response<Body>,
     compression: &Compression,
@@ -95,17 +96,17 @@ fn compress(
 #[derive(Debug)]
 pub(in crate::server) struct ResponseBody {
     body: RecordedBody<Body>,
-    /// `None`: the call had ended before it.
+    /// `None`: the call had ended with the headers.
     record: Option<CallRecord>,
     guard: Arc<CallGuard>,
-    /// Whether its bytes keep the call.
+    /// Whether its bytes keep the guard.
     holds: bool,
     connection: Arc<ConnectionHandle>,
     progress: Arc<SendProgress>,
 }
 
 impl ResponseBody {
-    /// The body, whose bytes do not keep the call any more, and the call: the bytes that are made of these keep it
+    /// The body, whose bytes do not keep the guard any more, and the guard, for the bytes that a layer makes of them
     /// ([`HeldBody`](super::HeldBody)).
     pub(in crate::server) fn into_unheld(self) -> (Self, Arc<CallGuard>) {
         let guard = Arc::clone(&self.guard);
@@ -117,7 +118,7 @@ impl ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        // Of a call that has ended nothing more is said.
+        // A call that has ended is recorded already.
         let Some(record) = &self.record else { return };
         if self.progress.is_given_up() || self.connection.is_stalled() {
             record.took_nothing();

@@ -17,12 +17,12 @@ use super::{
 };
 use crate::config::Encoding;
 
-/// A body whose messages are compressed. The length of a message precedes it: it is kept until all of it is there.
+/// A body whose messages are compressed. A message is kept until all of it is compressed, since its length precedes it.
 pub(in crate::server) struct Compressed<B> {
     body: B,
     encoding: Encoding,
     prefix: Prefix,
-    /// The message, and what is still to come of it.
+    /// The encoder of the current message, and the bytes of the message that are still to come.
     message: Option<(Encoder, usize)>,
     pieces: VecDeque<Bytes>,
     input: Bytes,
@@ -36,7 +36,7 @@ impl<B> Compressed<B> {
         Self { body, encoding, prefix: Prefix::new(), message: None, pieces, input, ready, turn: Turn::new(TURN_BYTES) }
     }
 
-    /// Goes on in what has come, by a piece at most.
+    /// Compresses bytes that have come, a piece at most.
     fn advance(&mut self) {
         let Some((encoder, missing)) = &mut self.message else {
             if let Some(announced) = self.prefix.take(&mut self.input) {
@@ -44,7 +44,7 @@ impl<B> Compressed<B> {
             }
             return;
         };
-        // Not more than a piece's worth at a time, for it may be written to much less.
+        // A step writes a piece at most, but may read much more than that if the bytes compress well.
         let mut here = self.input.slice(..self.input.len().min(*missing).min(PIECE));
         let before = here.len();
         let Step { output, ended } = encoder.step(&mut here, before == *missing);
@@ -56,7 +56,8 @@ impl<B> Compressed<B> {
         }
         if ended {
             let len: usize = self.pieces.iter().map(Bytes::len).sum();
-            // What hardly gets shorter may get a little longer, and then not fit into four bytes: nobody sends that.
+            // A message that does not compress gets a little longer. One of nearly 4 GiB could exceed the four bytes of
+            // the length, but no server sends one.
             let length = u32::try_from(len).unwrap_or(u32::MAX);
             self.ready.push_back(Announced { flag: 1, length }.to_bytes());
             self.ready.append(&mut self.pieces);
@@ -88,7 +89,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Compressed<B> {
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => this.input = data,
-                    // An answer that fails midway has no message.
+                    // If the answer failed midway, its partial message is not sent.
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
                 end => return Poll::Ready(end),

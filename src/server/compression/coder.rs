@@ -1,4 +1,4 @@
-//! The codecs, a step at a time.
+//! The codecs gzip and zstd, step by step.
 
 use std::fmt;
 
@@ -13,36 +13,37 @@ use crate::config::Encoding;
 const GZIP_WINDOW: u8 = 15;
 /// The largest window of zstd that is accepted: 8 MiB, in bits, which every decoder should take (RFC 8878).
 const ZSTD_WINDOW: u32 = 23;
-/// Of either: the fastest that is named by a number. What more does, it does not do to tensors.
+/// The level of either codec, the fastest positive one: higher levels make tensors hardly shorter.
 const LEVEL: i32 = 1;
 
-/// What gzip reads in a step, in bytes. A bound on what is written does not bound a step's time: blocks that make nothing, each
-/// with a table of its own, take some 40 ns for each byte, so that a frame of HTTP/2 would take 40 ms.
+/// The most bytes that gzip reads in a step. A bound on the bytes that are written does not bound a step's time: empty
+/// blocks, each with a table of its own, take some 40 ns for each byte, so that a frame of HTTP/2 would take 40 ms.
 const GZIP_READ: usize = 8 << 10;
-/// The blocks that zstd reads in a step. One that makes nearly nothing of 26 bytes, with four tables of its own, takes some
-/// 16 µs, a usual one of 128 KiB some 100.
+/// The most blocks that zstd reads in a step. A block of 26 bytes with four tables of its own decompresses to nearly
+/// nothing in some 16 µs; a usual one of 128 KiB takes some 100 µs.
 const ZSTD_BLOCKS: usize = 16;
-/// What zstd is given first, in bytes: it needs no memory for a window where this is all, and 40 blocks at most are in it.
+/// The first bytes that zstd is given: if they are the whole message, it needs no memory for a window; and they hold 40
+/// blocks at most.
 const FIRST: usize = 1 << 10;
 
-/// The bytes are not what they should be.
+/// The compressed bytes are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Corrupt;
 
-/// What a step of a decoder has made.
+/// The result of a decoder's step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Written {
-    /// So many bytes were written.
+    /// The number of bytes that were written.
     pub(super) len: usize,
-    /// Nothing more follows.
+    /// Whether the message has ended.
     pub(super) ended: bool,
 }
 
-/// What a step of an encoder has made.
+/// The result of an encoder's step.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) output: Vec<u8>,
-    /// Nothing more follows.
+    /// Whether the message has ended.
     pub(super) ended: bool,
 }
 
@@ -71,7 +72,7 @@ impl Decoder {
     /// This decoder, or another of its kind, for a message that follows one that has ended.
     pub(super) fn again(self) -> Self {
         match self {
-            // It cannot begin with a header again.
+            // flate2 cannot reset a decoder so that it expects a header again.
             Self::Gzip(_) => Self::new(Encoding::Gzip),
             Self::Zstd { mut decoder, next: _ } => match decoder.reset(ResetDirective::SessionOnly) {
                 Ok(_) => Self::Zstd { decoder, next: FIRST },
@@ -80,8 +81,8 @@ impl Decoder {
         }
     }
 
-    /// Whether a message that begins with `input` may become no more than a short piece. Where zstd knows better, it is
-    /// given room for all of it, and then needs none of its own.
+    /// Whether a message that begins with `input` may decompress to no more than a short piece. If zstd's header has a
+    /// larger size, the message gets a piece with room for it, and zstd then needs no window of its own.
     pub(super) fn may_become_short(&self, input: &[u8]) -> bool {
         match self {
             Self::Gzip(_) => true,
@@ -93,8 +94,8 @@ impl Decoder {
         }
     }
 
-    /// Decompresses the beginning of `input` into `output`, in a time that is bounded whatever the input is. All that it makes
-    /// of `input` was written where that is then empty and `output` is not full.
+    /// Decompresses the beginning of `input` into `output`, in a bounded time for any input. If `input` is then empty
+    /// and `output` not full, all that `input` decompresses to has been written.
     pub(super) fn step(&mut self, input: &mut Bytes, output: &mut [u8]) -> Result<Written, Corrupt> {
         match self {
             Self::Gzip(decoder) => {
@@ -122,7 +123,7 @@ impl Decoder {
         }
     }
 
-    /// What the codec itself holds, in bytes, where that is worth counting.
+    /// The memory of the codec itself, in bytes; 0 for gzip, whose memory is too small to count.
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Gzip(_) => 0,
@@ -151,7 +152,7 @@ impl Encoder {
         }
     }
 
-    /// Reads of `input`, and writes a piece at most. `is_last`: nothing follows that.
+    /// Compresses from `input`, and writes a piece at most. `is_last`: the message ends with `input`.
     pub(super) fn step(&mut self, input: &mut Bytes, is_last: bool) -> Step {
         let mut output = vec![0; PIECE];
         let (read, written, ended) = match self {
@@ -164,7 +165,7 @@ impl Encoder {
             }
             Self::Zstd(encoder) => {
                 let (mut from, mut to) = (InBuffer::around(input), OutBuffer::around(&mut output[..]));
-                // What has begun to end must not be fed.
+                // zstd must not be called with more input once its stream has begun to end.
                 if !input.is_empty() {
                     encoder.compress_stream(&mut to, &mut from).expect("it is fed in order");
                 }
@@ -194,7 +195,7 @@ fn since(now: u64, before: u64) -> usize {
     usize::try_from(now - before).expect("a step is short")
 }
 
-/// The bytes that were written; a piece that is hardly filled gives its memory back.
+/// The bytes that were written. A piece of which less than half is filled gives the rest of its memory back.
 pub(super) fn cut(mut piece: Vec<u8>, written: usize) -> Vec<u8> {
     let room = piece.len();
     piece.truncate(written);
@@ -212,7 +213,7 @@ mod tests {
 
     const BOTH: [Encoding; 2] = [Encoding::Gzip, Encoding::Zstd];
 
-    /// Numbers that follow a rule, and some that do not seem to.
+    /// Bytes of which a third are equal and compress, and the others are pseudo-random.
     fn bytes(len: usize) -> Vec<u8> {
         (0..len as u64)
             .map(|i| if i % 3 == 0 { 7 } else { ((i * i).wrapping_mul(2_654_435_761) >> 13) as u8 })
@@ -238,7 +239,7 @@ mod tests {
         }
     }
 
-    /// What is decompressed, whether it ended, and what was not read.
+    /// The decompressed bytes, whether the message has ended, and the number of bytes that were not read.
     fn decompressed(encoding: Encoding, bytes: &[u8]) -> Result<(Vec<u8>, bool, usize), Corrupt> {
         let (mut decoder, mut all, mut rest) = (Decoder::new(encoding), Vec::new(), Bytes::copy_from_slice(bytes));
         let mut piece = vec![0; PIECE];
@@ -285,7 +286,7 @@ mod tests {
         assert_eq!(decompressed(Encoding::Gzip, &packed), Err(Corrupt));
     }
 
-    /// A frame of zstd that asks for a window of 128 MiB, which is not taken.
+    /// A frame of zstd that asks for a window of 128 MiB is refused.
     #[test]
     fn windows_have_a_largest_size() {
         let frame = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 17 << 3, 0x01, 0x00, 0x00];
@@ -294,7 +295,8 @@ mod tests {
         assert_eq!(decompressed(Encoding::Zstd, &frame), Ok((Vec::new(), true, 0)));
     }
 
-    /// A step that is bounded by what it writes alone reads a mebibyte of these, and takes 40 and 600 ms.
+    /// A step with a bound on the written bytes alone would read a mebibyte of these messages, and take 40 ms (gzip)
+    /// and 600 ms (zstd).
     #[test]
     fn a_step_reads_little_of_what_makes_nothing() {
         for (encoding, mut rest, most) in [

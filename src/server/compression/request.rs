@@ -1,4 +1,4 @@
-//! A request's messages, decompressed while they come.
+//! A request's messages, decompressed while they arrive.
 
 use evenkeel_frames::{Announced, Prefix};
 use std::{
@@ -20,18 +20,18 @@ use crate::{
     budget::Portion, config::Encoding, decoded_size::DecodedSize, error::Error, grpc::BoxError, observe::CallRecord,
 };
 
-/// What the bytes of messages that were decompressed are taken from.
+/// The account of decompressed messages: their bytes are reserved before they are allocated.
 pub(in crate::server) struct Account {
-    /// What they hold of the call's reservation.
+    /// Their part of the call's reservation.
     pub(in crate::server) held: Portion,
-    /// How often each byte counts, once it is there.
+    /// How often each byte of a message counts.
     pub(in crate::server) times: usize,
     /// The largest message, in bytes.
     pub(in crate::server) limit: usize,
     pub(in crate::server) record: CallRecord,
 }
 
-/// Where in a body it is.
+/// The place in a body up to which it was read.
 enum Place {
     Prefix(Prefix),
     /// In a message that is not compressed, with so many bytes to come.
@@ -47,22 +47,23 @@ struct Message {
     decoder: Decoder,
     pieces: VecDeque<Bytes>,
     parts: DecodedSize,
-    /// How long the next piece may become.
+    /// The length of the next piece.
     piece: usize,
     /// The piece that is being filled, and how far; empty: the next step begins one.
     output: Vec<u8>,
     filled: usize,
-    /// What was written, in all pieces.
+    /// The bytes that were written, in all pieces.
     len: usize,
     ended: bool,
-    /// All that has come was read, and all that it makes was written.
+    /// Whether all bytes that have come are decompressed, so that the next step needs more.
     is_starved: bool,
 }
 
-/// A message of so few bytes is expected to stay small: the memory for a piece would take longer than all that is done in it.
+/// The most compressed bytes of a message that is expected to stay small: allocating a whole piece would take longer
+/// than decompressing it.
 const SHORT: usize = 128;
 
-/// What a decoder may hold to be used again.
+/// The most memory of a decoder that is kept for the next message, in bytes.
 const KEPT: usize = 256 << 10;
 
 const BEGIN: Place = Place::Prefix(Prefix::new());
@@ -73,11 +74,11 @@ pub(in crate::server) struct Decompressed<B> {
     encoding: Encoding,
     account: Account,
     place: Place,
-    /// That of the message before, if there was one.
+    /// The decoder of the message before, if it is kept.
     decoder: Option<Decoder>,
-    /// What has come and was not read.
+    /// The bytes that have come and were not read.
     input: Bytes,
-    /// What was decompressed and not taken.
+    /// The plain bytes that were not taken yet.
     ready: VecDeque<Bytes>,
     turn: Turn,
     over: bool,
@@ -99,7 +100,8 @@ impl<B: HttpBody> Decompressed<B> {
         }
     }
 
-    /// Goes on in what has come, by a step. The number of bytes that were read or written, whichever are more.
+    /// Takes a step in the bytes that have come. Returns the number of bytes that were read or written, the larger of
+    /// the two.
     fn advance(&mut self) -> Result<usize, Status> {
         let (before, mut written) = (self.input.len(), 0);
         match &mut self.place {
@@ -124,7 +126,8 @@ impl<B: HttpBody> Decompressed<B> {
                 *missing -= read;
                 let _ = self.input.split_to(read);
                 if message.ended && *missing == 0 {
-                    // One that has grown is not worth its memory until there is another message.
+                    // A decoder that holds much memory is not kept for another message, nor is that of the last
+                    // message.
                     let is_last = self.input.is_empty() && self.body.is_end_stream();
                     let memory = Some(message.decoder.memory()).filter(|&memory| !is_last && memory <= KEPT);
                     self.account.set(message.len, memory.unwrap_or_default(), message.parts.bytes())?;
@@ -144,7 +147,7 @@ impl<B: HttpBody> Decompressed<B> {
         Ok((before - self.input.len()).max(written))
     }
 
-    /// What follows a prefix.
+    /// The place after a prefix.
     fn begin(&mut self, announced: Announced) -> Result<Place, Status> {
         let missing = announced.len();
         if announced.flag != 1 {
@@ -165,7 +168,8 @@ impl<B: HttpBody> Decompressed<B> {
         Ok(Place::Compressed { missing, message: Box::new(message) })
     }
 
-    /// Whether no compressed message, nor a prefix, has begun and not ended. What is plain others look after.
+    /// Whether neither a prefix nor a compressed message has begun and not ended. The layers behind check plain
+    /// messages.
     fn is_between(&self) -> bool {
         match &self.place {
             Place::Prefix(prefix) => prefix.is_empty(),
@@ -174,7 +178,7 @@ impl<B: HttpBody> Decompressed<B> {
         }
     }
 
-    /// Whether there is something to be done before more comes.
+    /// Whether a step can be taken before more bytes come.
     fn has_work(&self) -> bool {
         match &self.place {
             Place::Prefix(_) | Place::Plain(_) => !self.input.is_empty(),
@@ -184,7 +188,7 @@ impl<B: HttpBody> Decompressed<B> {
 }
 
 impl Message {
-    /// Decompresses a step's worth into a piece, which is taken from the budget first. The number of bytes that were written.
+    /// Decompresses a step into a piece, whose bytes are reserved first. Returns the number of bytes that were written.
     fn advance(&mut self, input: &mut Bytes, account: &mut Account) -> Result<usize, Status> {
         if self.output.is_empty() {
             let room = self.piece.min(account.limit - self.len);
@@ -199,20 +203,20 @@ impl Message {
             return Err(account.too_large());
         }
         let is_full = self.filled == self.output.len();
-        // What is not full had nothing more to read.
+        // A step that has room left in its piece has written all that the input decompresses to.
         self.is_starved = input.is_empty() && !is_full;
         self.ended = ended;
         if is_full || ended || self.is_starved {
             self.end_piece(account)
         } else {
-            // A decoder takes its memory when it has read how much it needs.
+            // The decoder's memory is counted again, since it allocates only after it has read how much it needs.
             let room = (self.output.len() - self.filled).min(account.limit - self.len);
             account.set(self.len + room, self.decoder.memory(), self.parts.bytes())
         }?;
         Ok(len)
     }
 
-    /// Puts the piece that was filled behind the others.
+    /// Adds the piece that was filled to `pieces`.
     fn end_piece(&mut self, account: &mut Account) -> Result<(), Status> {
         let output = cut(std::mem::take(&mut self.output), self.filled);
         self.filled = 0;
@@ -227,8 +231,9 @@ impl Message {
 }
 
 impl Account {
-    /// Takes what a message of `len` bytes holds, beside which the codec holds `memory`: while there is one, there is no
-    /// answer. `apart`: what it becomes beyond that when it is taken apart.
+    /// Reserves the bytes for a message of `len` bytes and for `memory` bytes of the codec. The codec is gone when the
+    /// answer is made, so the larger of the two needs counts. `apart`: the memory that decoding the message takes
+    /// beyond that.
     fn set(&mut self, len: usize, memory: usize, apart: usize) -> Result<(), Status> {
         self.held.resize_decoded((self.times * len).max(len + memory), apart).map_err(Status::from)
     }

@@ -1,7 +1,7 @@
 //! Tells calls of gRPC-Web from other requests.
 //!
-//! tonic-web answers some requests that are none of its own with a bare status, and nobody would count them. So it gets its
-//! own calls only, and everything else goes to the calls, which know what no call is.
+//! tonic-web answers some requests that are not gRPC-Web with a bare status, which would not be counted. So it gets
+//! calls of gRPC-Web only, and all other requests go to the calls, which also answer requests that are no calls.
 
 use std::{
     convert::Infallible,

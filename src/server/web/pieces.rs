@@ -1,5 +1,5 @@
-//! Answers that are written in base64, piece by piece: a tensor as a whole would hold its thread, and memory that nobody
-//! has counted.
+//! Answers that are written in base64, piece by piece: encoding a whole tensor at once would hold the thread, and take
+//! memory that is not reserved.
 
 use std::{
     pin::Pin,
@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
 
-/// What is written at a time. A multiple of three: what is no such ends in padding.
+/// The most bytes of a piece: a multiple of three, so that only the last piece ends in padding.
 const PIECE: usize = 48 << 10;
 
 /// A body whose frames are short.

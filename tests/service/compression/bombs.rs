@@ -1,4 +1,4 @@
-//! Row 23: messages that are short, and become long.
+//! Row 23: short messages that become very long when they are decompressed.
 
 use std::sync::LazyLock;
 
@@ -20,7 +20,7 @@ use crate::{
     until::until,
 };
 
-/// A mebibyte of gzip that becomes 166: one byte, and then 258 times the one before, in 13 bits each.
+/// A mebibyte of gzip that becomes 166 MiB: one byte, and then copies of 258 bytes, of 13 bits each.
 fn gzip_bomb() -> Vec<u8> {
     let header = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255];
     let begin = "1 10 00110000".chars();
@@ -54,7 +54,7 @@ pub(super) async fn call(peer: &Peer, method: &str, encoding: Encoding, message:
         .body(())
         .expect("a request");
     let (answer, mut body) = peer.send(request).await.expect("the connection is open");
-    // An error says that it has been answered already.
+    // An error means that the call has been answered already.
     let _ = body.send_data(flagged(message).into(), true);
     status(answer).await.expect("an answer")
 }
@@ -85,7 +85,8 @@ async fn a_bomb_takes_no_more_than_the_largest_message() {
                     for method in ["Normalize", "Dropout", "ClipGradients", "MeasureGradients"] {
                         let status = call(&peer, method, encoding, bomb(encoding)).await;
                         assert_eq!(status.code(), Code::ResourceExhausted, "{method} {encoding:?}: {status:?}");
-                        // Beside others it may be the budget that ends first; alone, below, it is not.
+                        // Beside other calls, the budget may be used up before the limit is reached; not so
+                        // below, where the call is alone.
                         let reason = error_info(&status).reason;
                         assert!(["MESSAGE_TOO_LARGE", "OVERLOADED"].contains(&reason.as_str()), "{reason}");
                     }
@@ -93,7 +94,7 @@ async fn a_bomb_takes_no_more_than_the_largest_message() {
             }
             bombs.join_all().await;
         };
-        // Usually 47 MiB.
+        // Usually it is 47 MiB.
         beside(&process, BUDGET + BESIDE, attack).await;
 
         let peer = Peer::connect(process.address()).await;
@@ -118,12 +119,12 @@ async fn start(max_message_bytes: usize, budget: usize) -> Running {
     Running::start(config).await.expect("the server starts")
 }
 
-/// What a message becomes is taken from the budget as it grows, and comes back.
+/// The decompressed bytes are reserved from the budget as they grow, and given back.
 #[tokio::test]
 async fn what_a_message_becomes_counts() {
     const LIMIT: usize = 16 * MIB;
     let server = start(LIMIT, 2 * LIMIT).await;
-    // Some 14 MiB: alone it fits.
+    // Some 14 MiB: alone, it fits into the budget.
     let elements = (14 << 20) / 4;
     let large = dropout(0.0, f32s(&[elements], &vec![1.0; elements as usize])).encode_to_vec();
     let peer = Peer::connect(address(&server)).await;
@@ -146,7 +147,8 @@ async fn what_a_message_becomes_counts() {
     }
 }
 
-/// A call that is small when it is plain is served from what large ones leave free.
+/// A message that is still small after it is decompressed is served from the part of the budget that is kept for small
+/// calls.
 #[tokio::test]
 async fn a_small_message_is_small_while_it_is_decompressed() {
     const LIMIT: usize = 4 * MIB;

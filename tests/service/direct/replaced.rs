@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use super::*;
 use crate::metrics::scrape;
 
-/// Results are written to where the message was put together, if all elements are there: that shows in the buffers that
-/// are made, and in nothing else.
+/// If all elements of a message have been gathered in one buffer, the result is written into the same buffer: this
+/// shows in the number of buffers, and in no answer.
 #[tokio::test]
 async fn what_was_put_together_is_replaced() {
     let start = async |codec_path| {
@@ -21,7 +21,7 @@ async fn what_was_put_together_is_replaced() {
     let typed = pb::Tensor { float_data: vec![3.0; 70], shape: vec![70], ..pb::Tensor::default() };
     let clip_norm = |threshold, gradients| clip(pb::ClipMode::Norm, threshold, gradients).encode_to_vec();
     let infinite = pb::ClipGradientsRequest { error_if_nonfinite: true, ..clip(pb::ClipMode::Norm, 1.0, several()) };
-    // Batch statistics need all of a tensor, which so is put together.
+    // Batch statistics need the whole tensor, so its message is gathered.
     let channels = || f32s(&[1000], &values[..1000]);
     let batch = || normalize(pb::NormKind::Batch, wide());
     let affine = |weight, bias| pb::NormalizeRequest { weight, bias, return_statistics: true, ..batch() };
@@ -55,7 +55,7 @@ async fn what_was_put_together_is_replaced() {
         ("ClipGradients", clip(pb::ClipMode::Value, 2.0, several()).encode_to_vec(), 1),
         ("ClipGradients", clip(pb::ClipMode::NormPerTensor, 5.0, several()).encode_to_vec(), 1),
         ("ClipGradients", infinite.encode_to_vec(), 1),
-        // Numbers that were typed are not in the message as elements are.
+        // The numbers of `float_data` are not in the layout of the result.
         ("ClipGradients", clip_norm(1.0, vec![typed, wide()]), 2),
     ];
     for (index, (method, message, buffers)) in cases.into_iter().enumerate() {

@@ -36,7 +36,7 @@ pub(super) struct Server {
     pub(super) peer: Peer,
     /// A kernel has come to a checkpoint.
     reached: tokio::sync::Mutex<mpsc::UnboundedReceiver<()>>,
-    /// What the client keeps of its call until the server has ended.
+    /// The parts of the call that the client must not drop until the server has ended.
     pub(super) held: std::sync::Mutex<Vec<Box<dyn Send>>>,
     _folder: TempDir,
 }
@@ -55,10 +55,10 @@ fn measured() -> Bytes {
     framed(&pb::MeasureGradientsRequest { gradients, ..Default::default() }.encode_to_vec())
 }
 
-/// Waits at each checkpoint until nobody wants the result.
+/// Waits at each checkpoint until the call is cancelled.
 fn holding(at_checkpoint: mpsc::UnboundedSender<()>) -> CheckpointHook {
     CheckpointHook::new(move |checkpoint| {
-        // Nobody listens any more at the end.
+        // At the end of the test the receiver may be gone.
         let _ = at_checkpoint.send(());
         while checkpoint.check().is_ok() {
             thread::yield_now();
@@ -66,7 +66,7 @@ fn holding(at_checkpoint: mpsc::UnboundedSender<()>) -> CheckpointHook {
     })
 }
 
-/// Panics at this checkpoint, on whatever thread it is.
+/// Panics at the checkpoint of this number, counted over all threads.
 fn panicking(at: usize) -> CheckpointHook {
     let asked = Arc::<AtomicUsize>::default();
     CheckpointHook::that_never_waits(move |_| {
@@ -85,7 +85,7 @@ impl Server {
             }
             End::Panics => config.on_checkpoint = Some(CheckpointHook::new(|_| panic!("on purpose"))),
             End::PanicsInline | End::PanicsStreaming | End::PanicsFirst => config.on_checkpoint = Some(panicking(1)),
-            // Those before it belong to the first pieces, which have gone out by then.
+            // Earlier checkpoints belong to the first pieces of the answer, which have been sent by then.
             End::PanicsInPieces => config.on_checkpoint = Some(panicking(12)),
             End::NoToken => {
                 let tokens = folder.path().join("tokens");
@@ -143,7 +143,7 @@ impl Server {
         Self { running, peer, reached: reached.into(), held: std::sync::Mutex::default(), _folder: folder }
     }
 
-    /// A call of this trace that is answered.
+    /// A call that is answered, with this `traceparent`.
     pub(super) async fn call_within(&self, trace_id: &str) {
         let mut request = request("Dropout");
         let parent = format!("00-{trace_id}-b7ad6b7169203331-01").parse().expect("a value");
@@ -160,7 +160,7 @@ impl Server {
     /// Sends all of a request, and reads its status.
     async fn whole(&self, request: Request<()>, bytes: Bytes) -> Code {
         let (answer, mut body) = self.peer.send(request).await.expect("the connection is open");
-        // An error says that the call has been answered.
+        // An error means that the call has been answered.
         let _ = body.send_data(bytes, true);
         status(answer).await.expect("an answer").code()
     }
@@ -172,7 +172,7 @@ impl Server {
         (answer, body)
     }
 
-    /// Until the server has this many bytes of requests.
+    /// Waits until the server has read this many bytes of requests.
     async fn received(&self, bytes: usize) {
         let received = async || {
             let all = crate::metrics::scrape(&self.running).await.into_iter();
@@ -187,7 +187,7 @@ impl Server {
 }
 
 impl End {
-    /// Makes the call, and has it end.
+    /// Makes the call, and makes it end in this way.
     pub(super) async fn make(self, server: &Server) {
         let dropout_with = |name, value: &str| {
             let mut request = request("Dropout");
@@ -283,7 +283,7 @@ impl End {
             Self::LeavesInPieces => {
                 let (answer, mut body) = server.begin("Normalize", large().slice(..700_000)).await;
                 let answer = answer.await.expect("it begins before the rest has come");
-                // As a client does that reads in the answer how long it will be.
+                // For example, a client stops here if the length prefix of the answer announces more than it accepts.
                 body.send_reset(Reason::ENHANCE_YOUR_CALM);
                 drop(answer);
             }

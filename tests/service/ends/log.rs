@@ -1,4 +1,4 @@
-//! What is logged on a thread.
+//! Captures the log of one thread.
 
 use std::{
     io::{self, Write},
@@ -36,7 +36,9 @@ impl Log {
         let writer = lines.clone();
         let subscriber =
             tracing_subscriber::fmt().json().with_max_level(Level::DEBUG).with_writer(move || writer.clone()).finish();
-        // Of one subscriber alone, other threads do not know when they log something first, and switch it off for all.
+        // If this subscriber were the only one, `tracing` would ask the current thread alone whether a log statement is
+        // wanted when it is first reached: on another thread there is no subscriber, and the statement would stay
+        // switched off for every thread. With a second one, all are asked.
         let another = Dispatch::new(NoSubscriber::new());
         Self { lines, _logged: tracing::subscriber::set_default(subscriber), _another: another }
     }

@@ -1,4 +1,4 @@
-//! The table: how calls end, and what must be said of each.
+//! The table of the ways in which calls end, and of what must be recorded of each.
 
 use tonic::Code;
 
@@ -43,14 +43,14 @@ pub(super) enum End {
     DrainedSending,
 }
 
-/// What must be said of a call.
+/// What must be recorded of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
     pub(super) method: &'static str,
     pub(super) code: Code,
-    /// The reason in `evenkeel_refused_total`; `None`: nobody was refused anything.
+    /// The reason in `evenkeel_refused_total`; `None` if the call was not refused.
     pub(super) refused: Option<&'static str>,
-    /// What is in the log's `error`; empty: there is none.
+    /// A part of the `error` field of the log; empty if there is no such field.
     pub(super) words: &'static str,
 }
 
@@ -102,7 +102,7 @@ impl End {
         }
     }
 
-    /// Whether it is a bug of the server's.
+    /// Whether this end is a bug of the server.
     pub(super) fn is_a_panic(self) -> bool {
         matches!(
             self,

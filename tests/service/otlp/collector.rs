@@ -1,4 +1,4 @@
-//! A collector that hands on what it gets.
+//! A collector that passes each request on to the test.
 
 use std::{
     net::SocketAddr,
@@ -39,7 +39,7 @@ pub(crate) struct Collector {
     _serving: JoinSet<Result<(), tonic::transport::Error>>,
 }
 
-/// What serves.
+/// The services of the collector.
 #[derive(Clone)]
 struct Services {
     traces: mpsc::UnboundedSender<Request<ExportTraceServiceRequest>>,
@@ -54,7 +54,7 @@ impl Collector {
         Self::start_with(settings).await
     }
 
-    /// As [`start`](Self::start), and whoever sends must have a certificate that this one, in PEM, has signed.
+    /// As [`start`](Self::start), and the sender must show a certificate that is signed by `client_ca`, in PEM.
     pub(crate) async fn start_mutual((cert, key): (String, String), client_ca: String) -> Self {
         let settings = ServerTlsConfig::new().identity(Identity::from_pem(cert, key));
         Self::start_with(Some(settings.client_ca_root(Certificate::from_pem(client_ca)))).await
@@ -85,7 +85,8 @@ impl Collector {
         within("spans come to the collector", self.traces.recv()).await.expect("the collector serves")
     }
 
-    /// From here on it hands on what comes as before, and says that the sender is unknown to it; or no longer.
+    /// Makes the collector answer each request with UNAUTHENTICATED from now on, or no longer; the test gets it in any
+    /// case.
     pub(crate) fn refuse(&self, refuses: bool) {
         self.refuses.store(refuses, Ordering::SeqCst);
     }
@@ -125,7 +126,7 @@ impl MetricsService for Services {
     }
 }
 
-/// The spans of a request, which says that they are this service's.
+/// The spans of a request, whose resource must have the name of this service.
 pub(crate) fn spans(request: ExportTraceServiceRequest) -> Vec<Span> {
     let mut all = Vec::new();
     for resource in request.resource_spans {

@@ -1,4 +1,4 @@
-//! Certificates for the connection to the collector that change while the server runs.
+//! Certificates of the connection to the collector that change while the server runs.
 
 use std::{fs, net::SocketAddr};
 
@@ -24,11 +24,11 @@ use crate::{
     until::until_some,
 };
 
-/// What the log says of a change that is used, and of another one.
+/// The words of the log for a change that is used, and for one that cannot be used.
 const USED: &str = "files have changed and are used";
 const UNUSABLE: &str = "files have changed and cannot be used";
 
-/// What is between the server and the collector, and can cut all connections.
+/// A proxy between the server and the collector that can close all connections.
 struct Between {
     address: SocketAddr,
     cut: tokio::sync::watch::Sender<()>,
@@ -63,7 +63,7 @@ impl Between {
     }
 }
 
-/// Calls until the collector has something that came through another connection than `before`.
+/// Makes calls until the collector has a request that came over another connection than `before`.
 async fn sent(
     collector: &mut Collector,
     client: &mut Client,
@@ -94,7 +94,7 @@ async fn a_renewed_certificate_is_shown_and_a_bad_one_is_not() {
     let request = sent(&mut collector, &mut client, None).await;
     assert_eq!(shown(&request), first);
 
-    // Half of a change: the key is another's.
+    // Half of a change: the new key does not belong to the old certificate.
     fs::write(&key, of_clients.sign().1).expect("it can be written");
     let line = log_until(&mut log, UNUSABLE);
     assert!(line.contains("--otlp-key") && !line.contains("PRIVATE"), "{line}");

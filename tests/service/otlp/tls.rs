@@ -1,4 +1,4 @@
-//! A collector behind TLS, and one that wants to know who sends.
+//! A collector behind TLS, and one that asks for the certificate of the sender.
 
 use std::{fs, path::Path};
 
@@ -19,17 +19,17 @@ use crate::{
     until::{until, within},
 };
 
-/// Spans are sent at once.
+/// The variable with which spans are sent after a millisecond.
 pub(super) const AT_ONCE: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "1");
 
-/// A folder with the certificate of who signs, in `ca.pem`.
+/// A folder with the certificate of the authority, in `ca.pem`.
 pub(super) fn trusting(authority: &Authority) -> TempDir {
     let folder = TempDir::new().expect("a folder");
     fs::write(folder.path().join("ca.pem"), authority.pem()).expect("it can be written");
     folder
 }
 
-/// The flags of a server that sends to this port, and trusts who is in the folder.
+/// The flags of a server that sends to this port, and trusts the authority in the folder.
 pub(super) fn sending(port: u16, folder: &Path) -> [String; 3] {
     [
         "--listen=127.0.0.1:0".to_owned(),
@@ -72,7 +72,7 @@ async fn a_collector_behind_tls_gets_spans_and_metrics_with_the_headers_of_the_f
     let spans = spans(request.into_inner());
     assert!(spans.iter().any(|span| span.name == "evenkeel.v1.TensorOpsService/Normalize"), "{spans:?}");
 
-    // A new token is used without a new start.
+    // A new token is used without a restart.
     fs::write(&headers, "authorization: Bearer second-secret\n").expect("writable");
     let renewed = async || {
         call(&mut client).await;
@@ -88,7 +88,7 @@ async fn a_collector_behind_tls_gets_spans_and_metrics_with_the_headers_of_the_f
     assert!(!log.contains("secret"), "{log}");
 }
 
-/// OpenTelemetry's own variables say where, and whom to trust.
+/// OpenTelemetry's own variables have the address and the authority.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_variables_of_opentelemetry_name_the_collector_and_its_authority() {
     let authority = Authority::new();
@@ -103,7 +103,7 @@ async fn the_variables_of_opentelemetry_name_the_collector_and_its_authority() {
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
 }
 
-/// By the flags, and by OpenTelemetry's own variables.
+/// The certificate is set by the flags, and by OpenTelemetry's own variables.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_asks_for_a_certificate_is_shown_it() {
     let (authority, of_clients) = (Authority::new(), Authority::new());
@@ -130,7 +130,7 @@ async fn a_collector_that_asks_for_a_certificate_is_shown_it() {
     }
 }
 
-/// A pair that is none, in every way: the one that is wrong is named.
+/// Every kind of invalid pair of certificate and key: the error names the setting of the wrong one.
 #[test]
 fn a_certificate_that_cannot_be_shown_is_named_by_its_setting() {
     let authority = Authority::new();

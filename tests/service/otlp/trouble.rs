@@ -1,4 +1,4 @@
-//! A collector that is away, silent, not to be trusted, or does not want what it gets: calls are answered all the same.
+//! A collector that is away, silent, not trusted, or refuses what it gets: calls are answered all the same.
 
 use std::io::BufRead as _;
 
@@ -12,12 +12,13 @@ use super::{
 };
 use crate::{authority::Authority, harness::start_with, process::Process, settings::log_until};
 
-/// What is said when the collector begins to take nothing.
+/// The words of the log when requests to the collector begin to fail.
 const LOST: &str = "the collector does not take what is sent";
-/// And when it takes something again.
+/// The words of the log when they succeed again.
 const AGAIN: &str = "the collector takes what is sent again";
 
-/// More calls than the queue has places, to a collector that takes connections and never answers, and to none.
+/// More calls than the queue of spans has places, with a collector that accepts connections and never answers, and with
+/// none at the address.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_does_not_answer_stops_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
@@ -39,7 +40,7 @@ async fn a_collector_that_does_not_answer_stops_nothing() {
     served.join_all().await;
 }
 
-/// Who has signed the collector's certificate is not in the file: nothing is sent to it, which is said once.
+/// The authority of the collector's certificate is not in the file: nothing is sent to it, and the log says so once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_is_not_trusted_gets_nothing() {
     let (authority, another) = (Authority::new(), Authority::new());
@@ -57,13 +58,13 @@ async fn a_collector_that_is_not_trusted_gets_nothing() {
     drop(client);
     assert_eq!(process.stop(Signal::TERM).0.code(), Some(0));
     let rest: Vec<_> = log.lines().map(|line| line.expect("the log is text")).collect();
-    // The metrics go at the end, for the first time.
+    // Metrics are sent for the first time when the server ends.
     let said: Vec<_> = rest.iter().filter(|line| line.contains(LOST)).collect();
     assert!(said.iter().all(|line| line.contains("metrics")) && said.len() <= 1, "{said:?}");
     assert!(collector.traces.try_recv().is_err() && collector.metrics.try_recv().is_err(), "nothing was sent");
 }
 
-/// Each change is said, and nothing between them.
+/// The log has a line for each change, and none in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_collector_does_is_said_when_it_changes() {
     let mut collector = Collector::start(None).await;
@@ -73,7 +74,7 @@ async fn what_a_collector_does_is_said_when_it_changes() {
     let mut client = process.client().await;
     for _ in 0..2 {
         collector.refuse(true);
-        // A span that came and was refused; what was sent before is answered by then.
+        // Several requests, since the first to arrive may have been answered before `refuse`.
         for _ in 0..4 {
             call(&mut client).await;
             collector.next_spans().await;

@@ -1,4 +1,4 @@
-//! What is wrong with parts, and with statistics: each is named by its field.
+//! Invalid parts and invalid statistics: each error names its field.
 
 use evenkeel_proto::v1 as pb;
 use pb::{DataType, NormKind, measure_statistics_request::Part};
@@ -6,7 +6,7 @@ use pb::{DataType, NormKind, measure_statistics_request::Part};
 use super::{backward_header, bytes_of, data, header, measure, partials, values};
 use crate::harness::{f32s, normalize, refused_fields, start, tensor, violation, violations};
 
-/// Makes statistics wrong.
+/// Makes statistics invalid.
 type Change = fn(&mut pb::StatisticsPartial);
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn statistics_that_no_elements_have_are_refused_by_name() {
         let refused = refused_fields(client.normalize_backward(backward).await);
         assert!(refused.contains(&format!("statistics.{field}")), "{field}: {refused:?}");
     }
-    // What is not measured for a kind.
+    // Sums that are not measured for a kind.
     let of_kind = |kind: NormKind| pb::StatisticsPartial { kind: kind.into(), ..right.clone() };
     for (kind, fields) in [
         (NormKind::Rms, vec!["partials[0].sets[0].sum", "partials[0].sets[0].sum_of_gradients"]),
@@ -134,7 +134,7 @@ async fn statistics_that_no_elements_have_are_refused_by_name() {
         let refused = refused_fields(measure(&mut client, vec![partials(vec![of_kind(kind)])]).await);
         assert_eq!(refused[..fields.len()], fields, "{kind:?}");
     }
-    // Right by themselves, and of another tensor.
+    // Valid statistics, of another tensor.
     let of = |change: fn(&mut pb::NormalizeRequest)| {
         let mut request = normalize(NormKind::Batch, f32s(&[2, 3], &values(6, 1)));
         request.statistics = Some(right.clone());

@@ -1,4 +1,4 @@
-//! A client of gRPC-Web: HTTP/1.1 or HTTP/2, bytes or base64.
+//! A client of gRPC-Web, over HTTP/1.1 or HTTP/2, with bytes or base64.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -65,7 +65,7 @@ impl Kind {
         }
     }
 
-    /// What is padded within was written in several pieces.
+    /// Decodes four characters at a time: text that was written in several pieces has padding within.
     pub(super) fn decode(self, bytes: &[u8]) -> Vec<u8> {
         match self {
             Self::Binary => bytes.to_vec(),
@@ -80,7 +80,7 @@ impl Way {
         Http::builder(TokioExecutor::new()).http2_only(self.version == Version::Http2).build_http()
     }
 
-    /// Any request to a method.
+    /// A request to a method, with the headers that `with` adds.
     pub(super) fn request(
         self,
         server: &Running,
@@ -93,7 +93,7 @@ impl Way {
         with(request).body(Full::new(body)).expect("a request")
     }
 
-    /// Sends this body, as gRPC has it, and returns the beginning of the answer.
+    /// Sends this body, in the format of gRPC, and returns the beginning of the answer.
     pub(super) async fn send(
         self,
         server: &Running,
@@ -117,7 +117,7 @@ impl Way {
     }
 }
 
-/// All of an answer.
+/// A whole answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) http: u16,
@@ -151,7 +151,7 @@ fn content_type(headers: &HeaderMap) -> String {
     headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// The messages, and the trailers that come after them as a frame of their own.
+/// Splits a body into its messages, and the trailers that follow as a frame of their own.
 fn apart(body: &[u8]) -> (Vec<u8>, HeaderMap) {
     let mut end = 0;
     while let [flag, a, b, c, d, ..] = body[end..] {
@@ -176,7 +176,7 @@ fn trailers(text: &[u8]) -> HeaderMap {
     lines.map(pair).collect()
 }
 
-/// The same call in gRPC.
+/// The same call with gRPC.
 pub(super) async fn grpc(server: &Running, service: &str, method: &str, body: Bytes) -> Answer {
     let way = Way { version: Version::Http2, kind: Kind::Binary };
     let request = Request::post(format!("{}/{service}/{method}", server.url()))

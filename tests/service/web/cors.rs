@@ -1,4 +1,4 @@
-//! Whose pages may call: what browsers ask before they do.
+//! Which pages may call: the CORS headers of preflights and of answers.
 
 use bytes::Bytes;
 use evenkeel::config::{ServerConfig, WebConfig};
@@ -30,7 +30,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().expect("text"))
 }
 
-/// What a browser asks before a page calls.
+/// The answer to the preflight that a browser sends before a page calls.
 async fn preflight(config: ServerConfig, version: Version, origin: &str) -> Response<Incoming> {
     let server = start(config).await;
     let request = Request::options(format!("{}/{SERVICE}/Dropout", server.url()))

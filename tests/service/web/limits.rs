@@ -1,4 +1,5 @@
-//! What is too much: refused over HTTP/1.1 and in base64 as it is in gRPC, before it is there.
+//! Messages that are too large or too many: refused over HTTP/1.1 and in base64, as with gRPC, before they have
+//! arrived.
 
 use bytes::Bytes;
 use evenkeel::{
@@ -61,7 +62,7 @@ async fn what_is_too_much_is_refused_before_it_is_there() {
     let (answer, mut body) = holder.begin("Dropout").await;
     body.send_data(large.slice(..5), false).expect("the connection is open");
     for way in ALL {
-        // Until the server has read the prefix, it may serve.
+        // The first of these calls may be served, while the server has not yet read the prefix of the holder.
         let refused = async || {
             let answer = way.call(&server, "Dropout", medium.clone()).await;
             Some(answer.status()).filter(|status| status.code() != Code::Ok)
@@ -71,7 +72,7 @@ async fn what_is_too_much_is_refused_before_it_is_there() {
         assert!(refused.get_error_details().retry_info().is_some(), "{way:?}");
     }
     for kind in [Kind::Binary, Kind::Text] {
-        // One byte of the message, so that base64 has something to say.
+        // One byte of the message follows, so that base64 has all characters of the prefix.
         for length in [1000, u32::MAX] {
             let begun = begin(&server, kind, [prefix(length), Bytes::from_static(&[0])].concat().into()).await;
             assert!(begun.contains("grpc-status: 8\r\n"), "{kind:?} {length}: {begun}");
@@ -79,7 +80,7 @@ async fn what_is_too_much_is_refused_before_it_is_there() {
     }
     body.send_data(large.slice(5..), true).expect("the connection is open");
     assert_eq!(status(answer).await.expect("an answer").code(), Code::Ok);
-    // And all of it comes back.
+    // The whole budget is given back.
     for way in ALL {
         let served = async || way.call(&server, "Dropout", large.clone()).await.code() == Code::Ok;
         until("the largest message is served again", served).await;

@@ -21,7 +21,7 @@ use crate::{
     until::{until, within},
 };
 
-/// Long enough for what must happen in time, on a busy machine too.
+/// A timeout that is short, and long enough for everything that must happen within it on a busy machine.
 const SHORT: Duration = Duration::from_secs(2);
 
 async fn with(connections: ConnectionConfig) -> Running {
@@ -46,7 +46,7 @@ fn call() -> Vec<u8> {
     [&head(message.len())[..], &message].concat()
 }
 
-/// Reads until the answer is whole, which has this text in its last bytes.
+/// Reads until the answer has this text, which must be in its last bytes.
 async fn read_until(stream: &mut TcpStream, text: &str) -> String {
     let mut all = Vec::new();
     loop {
@@ -59,10 +59,10 @@ async fn read_until(stream: &mut TcpStream, text: &str) -> String {
     }
 }
 
-/// Waits until the server closes; returns what it said.
+/// Waits until the server closes the connection; returns what it sent.
 async fn closed(stream: &mut TcpStream) -> String {
     let mut all = Vec::new();
-    // A reset is an end as well.
+    // A reset also ends the connection.
     let _ = within("the server closes", stream.read_to_end(&mut all)).await;
     String::from_utf8_lossy(&all).to_lowercase()
 }
@@ -93,7 +93,7 @@ async fn headers_that_do_not_come_are_not_waited_for() {
     let _ = within("the server closes", read.read_to_end(&mut said)).await;
     within("nothing can be sent any more", trickling).await.expect("it ends");
 
-    // After a call, as well: a client that may stay need not.
+    // The same timeout applies to an idle connection after a call.
     let mut idle = connect(&server).await;
     idle.write_all(&call()).await.expect("the server reads");
     read_until(&mut idle, "grpc-status:0").await;
@@ -105,7 +105,7 @@ async fn headers_have_a_largest_size() {
     let server = with(ConnectionConfig::default()).await;
     let mut stream = connect(&server).await;
     let large = format!("POST / HTTP/1.1\r\nhost: evenkeel\r\nx-large: {}\r\n\r\n", "x".repeat(40 << 10));
-    // An error says that it has been answered already.
+    // An error means that the request has been answered already.
     let _ = stream.write_all(large.as_bytes()).await;
     assert!(closed(&mut stream).await.starts_with("http/1.1 431"));
 }
@@ -123,7 +123,8 @@ async fn a_message_that_does_not_come_is_not_waited_for() {
     }
 }
 
-/// Calls in flight are answered, others are told to go, and a connection without calls holds nobody up.
+/// Calls in flight are answered, idle connections are closed, and a connection that has sent nothing does not delay the
+/// end.
 #[tokio::test]
 async fn a_server_that_stops_answers_what_it_has_begun() {
     let server = with(ConnectionConfig::default()).await;

@@ -1,12 +1,12 @@
-//! The header of a `.npy` file: a dictionary as Python writes it, of exactly three keys, as old and new NumPy and others
-//! write them.
+//! The header of a `.npy` file: a Python dictionary of exactly three keys, in each of the forms that old and new
+//! versions of NumPy and other programs write.
 
 use super::super::MAX_RANK;
 
-/// NumPy itself takes no more than 10,000 bytes; a shape of 64 dimensions needs less than 2,000.
+/// The most bytes of a header. NumPy itself takes no more than 10,000; a shape of 64 dimensions needs less than 2,000.
 const MAX_LEN: usize = 1 << 16;
 
-/// What the header says.
+/// The content of the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) element: Element,
@@ -25,7 +25,7 @@ pub(super) enum Element {
     Other(String),
 }
 
-/// How many bytes of a file a header takes, told from its first twelve.
+/// The number of bytes up to the end of the header, from the first twelve bytes of the file.
 pub(super) fn len(beginning: &[u8]) -> Result<usize, String> {
     let not_one = "not a .npy file: it does not begin with \\x93NUMPY";
     let rest = beginning.strip_prefix(b"\x93NUMPY").ok_or(not_one)?;
@@ -185,7 +185,7 @@ impl Element {
     }
 }
 
-/// Another type's name, as people call it.
+/// The usual name of another type.
 fn other(text: &str, kind: &str) -> String {
     let (letter, size) = kind.split_at(kind.chars().next().map_or(0, char::len_utf8));
     let bits = size.parse::<u32>().ok().and_then(|bytes| bytes.checked_mul(8));

@@ -17,13 +17,13 @@ use crate::{
 /// A file that was put in its place, and how to undo that.
 struct Placed {
     real: PathBuf,
-    /// What was there before, under another name.
+    /// The file that was there before, under another name.
     before: Option<TempPath>,
 }
 
 /// Puts all files in their places; at every moment a name leads to the old file or to the whole new one. Streams, which cannot be
-/// taken back, are written before any file changes; until then nothing is lost if this is dropped. `stage` is told how far
-/// it has come.
+/// taken back, are written before any file changes; until then nothing is lost if the future is dropped. `stage` gets
+/// the progress.
 pub(in crate::cli) async fn commit(outputs: Vec<Output>, stage: &Stage) -> Result<(), Error> {
     let mut files = Vec::new();
     let mut streams = Vec::new();
@@ -75,15 +75,15 @@ fn put(temporary: TempPath, real: PathBuf, overwrite: bool) -> io::Result<Placed
     Ok(Placed { real, before })
 }
 
-/// Another name of the file that is there, which is gone with what is returned. `None`: there is none, or the file system
-/// has no second names.
+/// A second name (a hard link) of the file that is there, which is removed when the returned value is dropped. `None`:
+/// there is no file, or the file system has no hard links.
 fn keep(real: &Path) -> io::Result<Option<TempPath>> {
     let folder = real.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let linked = tempfile::Builder::new().prefix(".evenkeel-").make_in(folder, |name| fs::hard_link(real, name));
     match linked {
         Ok(linked) => Ok(Some(linked.into_temp_path())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        // Without it only the way back from a later error is lost.
+        // Without a second name, only the old file cannot be restored after a later error.
         Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => Ok(None),
         Err(error) => Err(error),
     }
@@ -113,7 +113,7 @@ fn copy_all(mut file: &File, mut to: Blocking<File>, stage: &Stage) -> io::Resul
         match file.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(read) => {
-                // A write that waits has delivered some already.
+                // A write that blocks may have delivered a part already.
                 stage.delivers();
                 to.write_all(&buffer[..read])?;
             }

@@ -1,4 +1,4 @@
-//! Where a file is to be written, and whether it may be.
+//! The path of a file that is to be written, and the checks whether it may be.
 
 use std::{
     fs::{self, File, Metadata},
@@ -39,8 +39,8 @@ pub(in crate::cli) struct Target {
 }
 
 impl Target {
-    /// A file that was named, and so may be there already. `format`: that of standard output, a pipe or a device, whose
-    /// name does not tell.
+    /// A file that a flag names, which may be there already. `format`: that of standard output, a pipe or a device,
+    /// whose name does not tell it.
     pub(in crate::cli) fn named(flag: &'static str, path: &Path, format: Format) -> Result<Self, Error> {
         if is_of_folder(path) {
             return Err(cannot_write(path, io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")));
@@ -86,9 +86,10 @@ impl Target {
         Ok(Self { flag: FLAG, path, format, overwrite: force })
     }
 
-    /// Refuses to overwrite what these names lead to, which the command is going to read.
+    /// Refuses to overwrite the files at these paths, which the command is going to read.
     pub(in crate::cli) fn keep_off_inputs<'a>(&self, read: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {
-        // Standard input is not standard output; what a device takes is not what it gives.
+        // `-` is standard input here, which no output overwrites; nor do writes to a device change what is read from
+        // it.
         let is_kept = |path: &&Path| {
             let is_device = fs::metadata(path).is_ok_and(|file| file.file_type().is_char_device());
             path.as_os_str() != STANDARD && !is_device
@@ -96,13 +97,13 @@ impl Target {
         self.keep_off(read.into_iter().filter(is_kept).map(|path| (path, Identity::of(path))))
     }
 
-    /// Refuses to overwrite what the command has opened to read, by whatever name.
+    /// Refuses to overwrite the files that the command has opened to read, under any name.
     pub(in crate::cli) fn keep_off_read<'a>(&self, read: impl IntoIterator<Item = &'a Read>) -> Result<(), Error> {
         let identity = |read: &'a Read| (&*read.path, read.source.identity());
         self.keep_off(read.into_iter().map(identity).filter(|(_, identity)| identity.is_some()))
     }
 
-    /// Refuses to overwrite what the command writes elsewhere.
+    /// Refuses to overwrite another output of the command.
     pub(in crate::cli) fn keep_off_output(&self, other: &Self) -> Result<(), Error> {
         self.keep_off([(other.path(), Identity::of(other.path()))])
     }
@@ -123,10 +124,11 @@ impl Target {
         &self.path
     }
 
-    /// Whether the result is what standard output has, so that nothing else may be there.
+    /// Whether the result goes to standard output, so that nothing else may be printed there.
     pub(in crate::cli) fn is_standard_output(&self) -> bool {
         let is_device = fs::metadata(&self.path).is_ok_and(|file| file.file_type().is_char_device());
-        // A terminal shows both, and the null device neither.
+        // Another name of the device behind standard output does not count: a terminal may show the report beside the
+        // result, and the null device shows neither.
         names_standard_output(&self.path)
             || !is_device && Identity::of_standard_output().is_some_and(|it| Identity::of(&self.path) == Some(it))
     }
@@ -145,7 +147,7 @@ impl Target {
         Error::usage(self.flag, format!("{}: {reason}", text::path(&self.path)))
     }
 
-    /// What comes before the tensors that a file is to hold, and where each of them goes.
+    /// The bytes before the tensors that a file is to hold, and the offset of each tensor.
     ///
     /// # Errors
     /// The format cannot hold them.
@@ -164,8 +166,8 @@ impl Target {
         }
     }
 
-    /// Opens the file for `len` bytes, for which there must be room. What is there stays until the commit. Blocks until a
-    /// pipe has a reader.
+    /// Opens the file for `len` bytes, for which there must be room. A file that is there stays until the commit.
+    /// Blocks until a pipe has a reader.
     pub(in crate::cli) fn open(&self, len: u64) -> Result<Output, Error> {
         let Self { flag: _, path, format: _, overwrite } = self;
         let refuse = |error: io::Error| cannot_write(path, error);
@@ -214,8 +216,8 @@ fn beside(path: &Path, overwrite: bool) -> io::Result<(File, Place)> {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
         }
     }
-    // Temporary files are for their owner's eyes; this one becomes a file like others, as the umask allows. And an error names
-    // the folder's file that was asked for, not the temporary one.
+    // `tempfile` itself would make a file that only its owner can read; this one has the mode that the umask allows, as
+    // other files. Its errors also do not name the temporary file, so that only the file that was asked for is named.
     let create = |path: &Path| File::options().read(true).write(true).create_new(true).mode(0o666).open(path);
     let (file, temporary) = tempfile::Builder::new().prefix(".evenkeel-").make_in(folder(&real), create)?.into_parts();
     if let Some(existing) = &existing {
@@ -224,8 +226,8 @@ fn beside(path: &Path, overwrite: bool) -> io::Result<(File, Place)> {
     Ok((file, Place::Beside { temporary, real, overwrite }))
 }
 
-/// Whether a file may be replaced in a folder, both with their modes and owners, by this user. In a sticky folder such as
-/// `/tmp` only the owner of either may: not even a second name of the file could be removed again.
+/// Whether this user may replace a file in a folder, both given by mode and owner. In a sticky folder such as `/tmp`
+/// only the owner of either may, and root: another user could not even remove a second name of the file again.
 fn may_replace((mode, of_folder): (u32, u32), (_, of_file): (u32, u32), user: u32) -> bool {
     const STICKY: u32 = 0o1000;
     mode & STICKY == 0 || [0, of_folder, of_file].contains(&user)
@@ -242,8 +244,7 @@ fn keep(file: &File, existing: &Metadata) -> io::Result<()> {
     file.set_permissions(existing.permissions())
 }
 
-/// Whether bytes can be written there only one after another: to an open file of this process, whatever it is, a pipe, a
-/// device.
+/// Whether bytes can be written there only in order: to an open file of this process, a pipe, a socket or a device.
 fn is_stream(path: &Path) -> bool {
     if names_standard_output(path) {
         return true;

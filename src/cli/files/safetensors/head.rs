@@ -1,5 +1,5 @@
-//! The header of a `.safetensors` file, read in one go: the crate of the format's authors keeps every number of a header in a tree
-//! of 32 bytes each before it looks at any, and a header may have 50 million of them.
+//! The header of a `.safetensors` file, parsed in one pass. The crate of the format's authors first parses a header
+//! into a tree that takes 32 bytes for every number, and a header may have 50 million numbers.
 
 use std::{collections::HashMap, fmt};
 
@@ -8,17 +8,18 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{super::MAX_RANK, METADATA};
 
-/// What a header says.
+/// The content of a header.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     pub(super) metadata: Option<HashMap<String, String>>,
-    /// In the order in which they stand there.
+    /// In the header's order.
     pub(super) tensors: Vec<(String, TensorInfo)>,
-    /// The first tensor of more dimensions than any array has, and their number. Its shape above has only the first of them.
+    /// The first tensor of more dimensions than any array has, and their number. `tensors` has only the
+    /// first of its dimensions.
     pub(super) too_many: Option<(String, usize)>,
 }
 
-/// What a header says of a tensor, under the format's names.
+/// The entry of a tensor in a header; the fields have the format's names.
 #[derive(serde::Deserialize)]
 struct Info {
     dtype: Dtype,
