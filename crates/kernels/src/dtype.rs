@@ -72,10 +72,10 @@ pub trait Element: Copy + Send + Sync + 'static + Bitwise + Coded + sealed::Seal
     /// bytes on every machine.
     fn from_f64(x: f64) -> Self;
 
-    /// Exact.
+    /// The same number as float64; exact.
     fn to_f64(self) -> f64;
 
-    /// From exactly [`DType::size`] bytes.
+    /// Reads an element from exactly [`DType::size`] little-endian bytes.
     ///
     /// # Panics
     /// If `bytes` has another length.
@@ -170,12 +170,13 @@ macro_rules! with_element {
 }
 pub(crate) use with_element;
 
-/// Writes numbers as elements of a dtype, each rounded once, to nearest and ties to even; `bytes` has room for just these.
+/// Writes numbers as elements of a dtype, each rounded once, to nearest and ties to even; `bytes` has room for exactly
+/// these.
 pub fn encode(dtype: DType, values: &[f64], bytes: &mut [u8]) {
     with_element!(dtype, E => E::encode(values, bytes));
 }
 
-/// Reads elements of a dtype as numbers, which is exact; `bytes` are those of just as many.
+/// Reads elements of a dtype as numbers, exactly; `bytes` are those of exactly as many elements as `values` has places.
 pub fn decode(dtype: DType, bytes: &[u8], values: &mut [f64]) {
     with_element!(dtype, E => E::decode(bytes, values));
 }

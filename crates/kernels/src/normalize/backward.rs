@@ -1,9 +1,9 @@
 //! The gradients of a normalization.
 //!
 //! With g = dy * weight, xh = (x - mean) * rstd and means over a set: dx = rstd * (g - mean(g) - xh * mean(g * xh));
-//! without centring the middle term is missing, and with running statistics, which are constants, both are. Of elements that
-//! are divided by their norm the last mean is a sum, and missing where eps is divided by.
-//! dweight = sum(dy * xh) and dbias = sum(dy), over all elements that share a weight.
+//! without centring the term mean(g) is missing, and with running statistics, which are constants, both are. For L2 the
+//! last mean is a sum, and is missing where the norm is below eps. dweight = sum(dy * xh) and dbias = sum(dy), over all
+//! elements that share a weight.
 
 mod again;
 mod double_double;
@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{Checkpoint, DType, Element, Error, in_out::InOut};
 
-/// What gradients are computed of, beside those that come.
+/// The arguments of a backward pass, beside `grad_output`.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
     pub(super) plan: &'a Plan,
@@ -48,8 +48,8 @@ pub(super) struct Given<'a> {
     pub(super) input: &'a [u8],
 }
 
-/// Writes the gradient of the input to where `gradient` says, which has that of the output. Returns the gradients of weight
-/// and bias, a pair for each affine place, if they are wanted.
+/// Computes the gradients. `gradient` holds that of the output and receives that of the input. Returns the gradients of
+/// weight and bias, a pair for each affine place, if `wants_affine`; otherwise nothing.
 pub(super) fn backward<E: Element>(
     given: Given<'_>,
     mut gradient: InOut<'_>,
@@ -57,7 +57,8 @@ pub(super) fn backward<E: Element>(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<[f64; 2]>, Error> {
     if wants_affine {
-        // These are sums over all parts, and may be the last that is read of what is replaced.
+        // The gradients of weight and bias are sums over all parts, so they are computed before any `grad_output` is
+        // replaced.
         let dy = gradient.input();
         let exponents = SharedExponents::new();
         let whole = Part::whole(given, measure_all::<E>(given, dy, &exponents, checkpoint)?);
@@ -84,8 +85,8 @@ pub(super) fn backward<E: Element>(
     Ok(Vec::new())
 }
 
-/// All parts, in order. The exponents of dy are taken in while a part of them is in the cache, if there is a bias or if float64
-/// elements have a mean of their own.
+/// All parts, in order. The exponents of dy are collected while a part of dy is in the cache, if there is a bias or if
+/// float64 elements have a mean of their own.
 fn measure_all<'a, E: Element>(
     given: Given<'a>,
     dy: &[u8],
@@ -113,7 +114,7 @@ fn measure_all<'a, E: Element>(
     gradients.map(measure).collect()
 }
 
-/// The elements of a layout as these statistics are of them.
+/// The elements of a layout, scaled as the statistics say.
 fn scaled<'a>(layout: &Layout, input: &'a [u8], statistics: &Statistics) -> Cow<'a, [u8]> {
     let mut input = Cow::Borrowed(input);
     if !statistics.scales.is_empty() {
@@ -122,19 +123,19 @@ fn scaled<'a>(layout: &Layout, input: &'a [u8], statistics: &Statistics) -> Cow<
     input
 }
 
-/// Elements that share statistics and slopes with no others: some, or all.
+/// Whole sets with their statistics and slopes: some of a tensor, or all.
 struct Part<'a> {
     layout: Layout,
     affine: &'a Affine,
-    /// The elements as the statistics are of them, scaled where those say so.
+    /// The elements, scaled as the statistics say.
     input: Cow<'a, [u8]>,
     statistics: Statistics,
-    /// How the statistics depend on each element; `None`: not at all, they are running statistics.
+    /// How the statistics depend on each element; `None` for running statistics, which do not.
     slopes: Option<Slopes>,
 }
 
 impl<'a> Part<'a> {
-    /// Part `index`, and the gradient of its outputs.
+    /// Measures part `index`. `dy`: the gradient of its outputs, as bytes.
     fn of_part<E: Element>(
         given: Given<'a>,
         parts: Parts<'_>,
@@ -147,7 +148,7 @@ impl<'a> Part<'a> {
         Self::measure::<E>(given, layout, first, input, dy, checkpoint)
     }
 
-    /// A tile of the whole, and the gradient of the whole's outputs.
+    /// Measures a tile of the whole. `dy`: the gradient of the whole's outputs, as bytes.
     fn of_tile<E: Element>(
         given: Given<'a>,
         tile: &Tile,
@@ -188,7 +189,7 @@ impl<'a> Part<'a> {
         Ok(part)
     }
 
-    /// All of these, which are all there are, in order.
+    /// The whole tensor, from all of its parts in order.
     fn whole(given: Given<'a>, parts: Vec<Self>) -> Self {
         let Given { layout, affine, input, .. } = given;
         let (statistics, slopes) = parts.into_iter().map(|part| (part.statistics, part.slopes)).unzip();
@@ -235,7 +236,8 @@ impl<'a> Part<'a> {
             apply::<E>(&self.layout, &f64_accum::InputGradient(self), dy, checkpoint)
         }
     }
-    /// As [`write`](Self::write), of a tile of the whole that `dy` is of.
+
+    /// As [`write`](Self::write), for a tile; `dy` is that of the whole.
     fn write_tile<E: Element>(&self, tile: &Tile, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         if E::DTYPE == DType::F64 {
             apply_to_tile::<f64>(tile, &double_double::InputGradient(self), dy, checkpoint)
