@@ -1,6 +1,6 @@
-//! No operation allocates more than it says that it will.
+//! No operation allocates more than its demand.
 //!
-//! An allocator counts. It counts for all threads of the process: one test does everything, one operation after the other.
+//! The global allocator counts bytes for the whole process, so a single test runs all operations, one after the other.
 
 #![expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
 
@@ -22,7 +22,7 @@ struct Counting;
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: all of it is done by the system's allocator.
+// SAFETY: every call goes to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
@@ -41,10 +41,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What any operation may allocate: shapes, lists of axes, jobs of threads.
+/// The bytes that any operation may allocate besides: shapes, lists of axes, jobs of threads.
 const LITTLE: usize = 64 << 10;
 
-/// The result of `operation`, and the most bytes that it has allocated at a time, with that.
+/// The result of `operation`, and the most bytes that it had allocated at any time, including the result.
 fn most<T>(operation: impl FnOnce() -> T) -> (T, usize) {
     let before = NOW.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
@@ -52,8 +52,8 @@ fn most<T>(operation: impl FnOnce() -> T) -> (T, usize) {
     (result, MOST.load(Ordering::Relaxed) - before)
 }
 
-/// Fails if an operation has taken more than its demand and `output`, or has not taken half of what is demanded where that
-/// is much.
+/// Fails if an operation has allocated more than its demand and `output`, or less than a third of these where they are
+/// much.
 #[track_caller]
 fn check(what: &str, demand: Demand, output: usize, taken: usize) {
     let Demand { results, scratch, units: _ } = demand;
@@ -95,7 +95,7 @@ fn check_normalizations(kind: NormKind, dtype: DType, shape: &[usize]) {
         parameters.push(NormParameters { weight: Some(double.view()), ..affine });
     }
     let gradient = kind.has_running_statistics().then(|| input.view());
-    // Of float64 alone, and of one call: a set's sums, and what is made of them, are the same of every dtype.
+    // Only float64, and one call: the memory for a set's sums and results is the same for every dtype.
     let measured = (dtype == DType::F64).then(|| statistics_demand(&spec, dtype, shape, gradient.is_some()).ok());
     let statistics = measured.flatten().map(|demand| {
         let (statistics, taken) = most(|| measure_statistics(&spec, input.view(), gradient, &Uninterrupted));
@@ -156,7 +156,7 @@ fn check_dropouts(kind: DropoutKind, shape: &[usize]) {
 
 #[test]
 fn no_operation_allocates_more_than_it_demands() {
-    // One thread, so that what each of them may allocate hides little.
+    // One thread, so that the scratch memory that each thread may allocate hides little.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started");
     pool.install(check_all);
 }
