@@ -96,7 +96,7 @@ impl<K: PartialEq> StatisticsPartial<K> {
     /// microseconds for each set.
     ///
     /// # Panics
-    /// If there are not so many sets.
+    /// If the range goes beyond the sets.
     pub fn faults_of(sets: &[SetStatistics], range: Range<usize>, mut tell: impl FnMut(InvalidStatistics)) {
         let Some(first) = sets.first() else { return };
         for index in range {
@@ -167,7 +167,7 @@ impl<K: PartialEq> StatisticsPartial<K> {
     /// some hundred nanoseconds for each set. All sets must be merged before the partial is used.
     ///
     /// # Panics
-    /// If there are not so many sets.
+    /// If the range goes beyond the sets.
     pub fn merge_sets(&mut self, other: &Self, range: Range<usize>) {
         self.sets[range.clone()].iter_mut().zip(&other.sets[range]).for_each(|(set, other)| set.merge(other));
     }

@@ -16,8 +16,8 @@ const UNIT_EXPONENT: i32 = 2 * -1074 - (GUARD_DIGITS as i32) * (DIGIT_BITS as i3
 /// The power of two of the smallest subnormal float64.
 const LEAST_EXPONENT: i32 = -1074;
 
-/// 4356 bits reach from the unit to 2^2048, above every square; 60 more, and what the last digit has beyond its 32 bits,
-/// hold the carries and the sign.
+/// 4356 bits reach from the unit to 2^2048, above every square; 60 more bits, and those of the last digit beyond its
+/// 32, hold the carries and the sign.
 const DIGITS: usize = 138;
 
 /// An exact accumulator: adds any number of float64 values without rounding, so that neither order nor grouping

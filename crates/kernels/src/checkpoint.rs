@@ -1,6 +1,6 @@
 //! The interface through which an operation asks its caller whether to go on, and for memory for results.
 
-/// The operation was asked to stop.
+/// The checkpoint has stopped the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled;
 

@@ -250,7 +250,7 @@ fn pad(mask: &mut [u8], count: usize) {
     }
 }
 
-/// What becomes of kept and of dropped elements.
+/// The results of kept and of dropped elements.
 #[derive(Clone, Copy)]
 enum Select {
     /// Kept: the same bits; dropped: +0.0.
@@ -323,9 +323,9 @@ fn select_shared(dtype: DType, mut part: InOut<'_>, mask: &[u8], first: usize, d
 /// The draws of neighbouring elements.
 #[derive(Clone, Copy)]
 enum Bits<'a> {
-    /// One for each element, eight to a byte.
+    /// A draw for each element, eight to a byte.
     PerElement(&'a [u8]),
-    /// The same for all.
+    /// The same draw for all elements.
     Broadcast(bool),
 }
 

@@ -62,10 +62,10 @@ pub trait Element: Copy + Send + Sync + 'static + Bitwise + Coded + sealed::Seal
     /// Whether decoding takes many steps, so that a loop of its own is faster than decoding in the loop that computes.
     const DECODES_SLOWLY: bool = matches!(Self::DTYPE, DType::F16);
 
-    /// The bits of the mantissa behind the point.
+    /// The number of mantissa bits behind the point.
     const MANTISSA: i32;
 
-    /// What is subtracted from the bits of a number's exponent to get its power of two.
+    /// The bias of exponents: a biased exponent less this number is the power of two.
     const BIAS: i32;
 
     /// The nearest element, ties to even; every NaN becomes the canonical quiet one, so that equal results have equal

@@ -257,7 +257,7 @@ impl DoubleDouble {
         Self { high, low }
     }
 
-    /// Rounded. A zero keeps its sign, and what is beyond float64's range stays there.
+    /// The number, rounded to float64. A zero keeps its sign, and a number beyond float64's range stays infinite.
     #[inline(always)]
     pub(crate) fn value(self) -> f64 {
         if self.low.abs() > 0.0 && self.low.is_finite() { self.high + self.low } else { self.high }

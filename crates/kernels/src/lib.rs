@@ -5,7 +5,7 @@
 //! - **Right.** Float32, float16 and bfloat16 data is accumulated in float64 and rounded once, at the end.
 //! - **The same bits.** Work is cut into chunks whose size depends on the shape alone, and partial results are
 //!   combined along a fixed tree, so neither the number of threads nor the instruction set changes anything.
-//! - **Stoppable.** A [`Checkpoint`] is asked between chunks.
+//! - **Stoppable.** An operation asks its [`Checkpoint`] between chunks whether to go on.
 //!
 //! ```
 //! use evenkeel_kernels::{NormKind, NormParameters, Normalization, Tensor, Uninterrupted, normalize};

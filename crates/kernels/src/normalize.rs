@@ -72,13 +72,14 @@ impl Normalization {
 /// The tensors beside the input; each may be of another dtype.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NormParameters<'a> {
-    /// Scale.
+    /// Scale: one number for each place of the pooled axes, in their shape, or for each channel with the kinds that
+    /// have channels. Default: 1.
     pub weight: Option<TensorRef<'a>>,
-    /// Shift.
+    /// Shift, of the same shape. Default: none.
     pub bias: Option<TensorRef<'a>>,
-    /// Running mean.
+    /// Running mean, one number for each channel. Given together with `running_var`, or not at all.
     pub running_mean: Option<TensorRef<'a>>,
-    /// Running variance.
+    /// Running variance, one number for each channel.
     pub running_var: Option<TensorRef<'a>>,
     /// Statistics over all parts of a tensor, of which the input is one, instead of the input's own. Weight and bias
     /// are those of the part. Running statistics beside them are updated with these; `training` must be `Some(true)`
@@ -91,15 +92,17 @@ pub struct NormParameters<'a> {
 pub struct Normalized<O = Tensor> {
     /// The pooled axes, sorted.
     pub axes: Vec<usize>,
-    /// The means, if requested; `None` for `Rms` and `L2`.
+    /// The means, if requested; `None` for `Rms` and `L2`. Their shape is the input's without the pooled axes (`Group`:
+    /// with the groups in the place of the channels), their dtype float64 for float64 input, otherwise float32.
     pub mean: Option<Tensor>,
-    /// `1 / sqrt(var + eps)`, if requested; `L2`: `1 / max(norm, eps)`.
+    /// `1 / sqrt(var + eps)`, if requested; `L2`: `1 / max(norm, eps)`. Shape and dtype are those of the means.
     pub rstd: Option<Tensor>,
-    /// The updated running mean, if one was given and the input's own statistics were used.
+    /// The updated running mean, in its shape and dtype, if one was given and the input was normalized by other
+    /// statistics.
     pub running_mean: Option<Tensor>,
     /// The updated running variance, likewise.
     pub running_var: Option<Tensor>,
-    /// The normalized input.
+    /// The normalized input, in its shape and dtype.
     pub output: O,
 }
 

@@ -76,12 +76,12 @@ impl Violations {
         self.kept.is_empty()
     }
 
-    /// Those that are kept.
+    /// The violations that are kept.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Violation> {
         self.kept.iter()
     }
 
-    /// How many more there were.
+    /// The number of violations that were not kept.
     pub fn left_out(&self) -> usize {
         self.left_out
     }

@@ -14,7 +14,7 @@ pub enum InvalidStatistics {
     },
     /// No elements can have this set.
     Set {
-        /// Its index.
+        /// The index of the set.
         index: usize,
         /// The fault of the set.
         fault: SetFault,

@@ -60,7 +60,8 @@ impl Alpha {
     pub(super) fn kept<E: Element>(&self, x: f64) -> f64 {
         let Self { shift, scale, fill: _ } = self;
         if E::DTYPE != DType::F64 {
-            // The first sum is exact where it cancels, and the second rounds a part of what is left.
+            // The first sum is exact where it cancels, and the rounding error of the second is small beside the
+            // difference.
             return (x + shift.high + shift.low) * scale.high;
         }
         let (sum, lost) = two_sum(x, shift.high);

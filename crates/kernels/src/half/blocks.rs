@@ -31,10 +31,10 @@ impl Steps {
 
 /// Conversions of at most a block of numbers.
 trait Blockwise: Sized {
-    /// To float32, exactly.
+    /// Converts to float32, exactly.
     fn widen_block(halves: &[Bytes], values: &mut [f32]);
 
-    /// To float64, exactly.
+    /// Converts to float64, exactly.
     fn decode_block(halves: &[Bytes], steps: &mut Steps, values: &mut [f64]);
 
     /// Writes each number `i` of a block, rounded; may call `number` twice for an `i`.

@@ -205,7 +205,7 @@ mod tests {
         exact(values.iter().map(|&x| f64::from(x) * f64::from(x)))
     }
 
-    /// As many elements as a chunk has, all bits of which count, as far apart as is allowed and one power of two more.
+    /// A full chunk of elements with all bits set, as far apart as is allowed, and one power of two further.
     #[test]
     fn squares_of_a_few_powers_of_two_are_exact() {
         for powers in 0..=21 {

@@ -14,9 +14,9 @@ use crate::{
 pub(super) struct Affine {
     pub(super) weight: Vec<f64>,
     pub(super) bias: Vec<f64>,
-    /// The dtype of the weight, and so of its gradient; `None`: there is none.
+    /// The dtype of the weight, and so of its gradient; `None` if there is no weight.
     pub(super) weight_dtype: Option<DType>,
-    /// The same of the bias.
+    /// The dtype of the bias, likewise.
     pub(super) bias_dtype: Option<DType>,
     /// Whether all of them are finite.
     pub(super) is_finite: bool,

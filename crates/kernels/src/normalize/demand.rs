@@ -1,8 +1,8 @@
 //! The memory and work of a normalization.
 //!
 //! The numbers of bytes are those of the lists in [`Statistics`](super::statistics::Statistics),
-//! [`Slopes`](super::backward::Slopes) and [`sums`](super::reduce::sums); `tests/demand.rs` holds them to what an allocator
-//! counts.
+//! [`Slopes`](super::backward::Slopes) and [`sums`](super::reduce::sums); `tests/demand.rs` compares them with the
+//! counts of an allocator.
 
 use super::{
     NormParameters, Normalization, backward_plan,

@@ -27,7 +27,7 @@ impl Denominator {
         Self { share: 1.0, added: 0.0, least }
     }
 
-    /// Its reciprocal.
+    /// The reciprocal of the denominator for this variance, or mean or sum of squares.
     #[inline(always)]
     pub(super) fn reciprocal(self, var: f64) -> f64 {
         let sum = var + self.added;

@@ -70,8 +70,8 @@ impl One {
         deviation.times(rstd).times(DoubleDouble::from(self.weight)).plus(DoubleDouble::from(self.bias * LIFT))
     }
 
-    /// In numbers of any size. `exponent`: that of the power of two by which `x` would have to be multiplied to be of the scale
-    /// of the statistics.
+    /// The element, normalized, computed in numbers of any size. `exponent`: that of the power of two by which `x` must
+    /// be multiplied to be in the scale of the statistics.
     pub(super) fn widely(self, x: f64, exponent: i32) -> f64 {
         let scaled = times_power(x, exponent);
         if ![x, self.mean.high, self.rstd.high, self.weight, self.bias].iter().all(|number| number.is_finite()) {

@@ -16,7 +16,7 @@ pub(super) struct Plan {
     pub(super) axes: Vec<usize>,
     /// The input's shape without the pooled axes; for `Group` with the groups in the channel axis's place.
     pub(super) statistics_shape: Vec<usize>,
-    /// Where the elements are; `None` if there are none.
+    /// The places of the elements in memory; `None` if there are no elements.
     pub(super) layout: Option<Layout>,
     pub(super) centred: bool,
     /// The number that elements are divided by.
@@ -57,7 +57,7 @@ impl Channels {
 }
 
 impl Plan {
-    /// For input of this dtype and shape.
+    /// The plan for input of this dtype and shape.
     pub(super) fn new(
         spec: &Normalization,
         parameters: &NormParameters<'_>,

@@ -1,4 +1,4 @@
-//! ClipGradients with norms, thresholds, options and orders at the ends of what they can be.
+//! ClipGradients with norms, thresholds, options and orders at the ends of their ranges.
 
 use evenkeel_kernels::{ClipMode, Clipped, Clipping, DType, Error, Tensor, TensorRef};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Normalization as its definition says, element by element, in some thousand bits.
+//! Normalization by its definition, element by element, in some thousand bits.
 
 use std::collections::BTreeMap;
 
