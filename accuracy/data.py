@@ -22,7 +22,7 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def draws(rng: np.random.Generator, shape) -> np.ndarray:
-    """Normal, cut at three spreads."""
+    """Normal numbers, cut at three spreads."""
     return np.clip(rng.standard_normal(shape), -CUT, CUT)
 
 
@@ -31,7 +31,7 @@ def tensor(values: np.ndarray, dtype: str) -> torch.Tensor:
 
 
 def exact(tensor: torch.Tensor | None) -> np.ndarray | None:
-    """As float64, which holds every value of every dtype."""
+    """The values as float64, which holds every value of every dtype."""
     return None if tensor is None else tensor.detach().double().numpy()
 
 
@@ -58,7 +58,7 @@ class NormData:
 
 def normalization(point: NormPoint) -> NormData:
     rng = np.random.default_rng(point.seed)
-    # Very long rows come alone.
+    # From 1e5 elements on, a tensor has a single row.
     pooling = Pooling.of(point.operation, point.length, max(ELEMENTS, 2 * point.length if point.length < 1e5 else 0))
     drawn = draws(rng, pooling.shape)
     if point.drawn == "balanced":
@@ -77,7 +77,7 @@ def normalization(point: NormPoint) -> NormData:
         result.bias = tensor(draws(rng, channels), point.parameters)
     if point.mode != "own":
         mean, var = point.offset + 0.1 * draws(rng, channels), rng.uniform(0.5, 2.0, channels)
-        # Variances that the dtype does not hold are taken to be 1: what is updated does not depend on them.
+        # Variances that the dtype does not hold are replaced by 1: the update does not depend on them.
         square = point.scale**2
         if not 1e-37 < square / 2 < 2 * square < LARGEST[point.parameters]:
             square = 1.0
@@ -95,7 +95,7 @@ def balanced(rng: np.random.Generator, pooling: Pooling, drawn: np.ndarray) -> n
 
 
 def with_one_near(pooling: Pooling, x: torch.Tensor) -> torch.Tensor:
-    """An element that is the mean of the others is the mean of all; it is rounded to the dtype."""
+    """Puts the last element of each set next to the mean: at the mean of the others, rounded to the dtype."""
     rows = pooling.rows(exact(x)).copy()
     rest = rows[:, :-1]
     rows[:, -1] = rest[:, 0] + (rest - rest[:, :1]).mean(1)

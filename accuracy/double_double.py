@@ -15,7 +15,7 @@ SPLITTER = 2.0**27 + 1
 
 
 def two_sum(a, b):
-    """The rounded sum, and what the rounding took: exact together."""
+    """The rounded sum and its rounding error, which is exact."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
@@ -35,7 +35,7 @@ def split(a):
 
 
 def two_product(a, b):
-    """The rounded product, and what the rounding took: exact together."""
+    """The rounded product and its rounding error, which is exact."""
     product = a * b
     (a_high, a_low), (b_high, b_low) = split(a), split(b)
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
@@ -57,7 +57,7 @@ class DD:
 
     @staticmethod
     def difference(a, b) -> DD:
-        """Of two float64 arrays, exact."""
+        """The exact difference of two float64 arrays."""
         return DD(*two_sum(np.asarray(a, np.float64), -np.asarray(b, np.float64)))
 
     def __getitem__(self, index) -> DD:
@@ -110,7 +110,7 @@ class DD:
         return DD.of(other) / self
 
     def sqrt(self) -> DD:
-        """One step of Newton from float64's root, which doubles its digits."""
+        """One step of Newton from the root in float64 doubles its digits."""
         root = np.sqrt(self.high)
         rest = self - DD(*two_product(root, root))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -129,4 +129,3 @@ def fold(terms: DD) -> DD:
             pairs.high[..., :1], pairs.low[..., :1] = with_last.high, with_last.low
         terms, length = pairs, half
     return terms[..., 0]
-

@@ -1,4 +1,4 @@
-"""The points that are measured: which operation, on what data.
+"""The points that are measured, each an operation and the parameters of its data.
 
 A point is described in full by its fields, and its data is drawn from a generator seeded with them: the same point has
 the same data in every run, whichever others run beside it.
@@ -28,7 +28,7 @@ VERY_LONG = (1_000_003, 10_000_000)
 CUT = 3.0
 ELEMENTS = 4096
 
-# What the service takes when no eps is sent; PyTorch is sent the same.
+# The service's defaults for eps; PyTorch gets the same numbers.
 DEFAULT_EPS = 1e-5
 DEFAULT_EPS_OF_L2 = 1e-12
 DEFAULT_EPS_OF_RMS = {"float32": 2.0**-23, "float16": 2.0**-23, "bfloat16": 2.0**-23, "float64": 2.0**-52}
@@ -57,11 +57,11 @@ class Point:
 class NormPoint(Point):
     """Normalize and NormalizeBackward."""
 
-    # own: the input's statistics; update: the same, and running statistics are updated; running: those are used.
+    # own: the input's statistics; update: the same, with an update of running statistics; running: running statistics.
     mode: str = "own"
     # none, both (weight and bias), weight.
     affine: str = "none"
-    # Of weight, bias and running statistics.
+    # The dtype of weight, bias and running statistics.
     parameters: str = ""
     # default: the kind's; scaled: 1e-5 of the variance (L2: about a norm); zero.
     eps: str = "default"
@@ -97,7 +97,7 @@ class ClipPoint(Point):
 
     mode: str = "norm"
     order: float = 2.0
-    # Of the norm (VALUE: of the spread), or, "one", a threshold of 1.
+    # third: a third of the norm (VALUE: of the offset or spread); one: 1.
     threshold: str = "third"
 
 
@@ -126,7 +126,7 @@ def varied(point: NormPoint) -> NormPoint:
     turn = point.seed
     parameters = "float32" if point.dtype in ("float16", "bfloat16") and turn % 2 else point.dtype
     turn //= 2
-    # Sent as they are drawn, running statistics must be finite and above 0 in their dtype.
+    # Running statistics are sent as they are drawn, and must be finite and above 0 in their dtype.
     squares = point.scale**2
     modes = ["own"]
     if point.operation in ("batch", "instance"):
@@ -145,7 +145,7 @@ def varied(point: NormPoint) -> NormPoint:
     turn //= len(eps)
     drawn = ["normal"]
     if point.operation not in ("rms", "l2") and point.length > 2:
-        # Next to the mean of float64 values the references would run out of digits themselves.
+        # For float64 elements next to the mean, the references do not have enough digits.
         drawn += ["balanced"] if point.offset == 0 and point.length <= LONG[-1] else []
         drawn += ["near"] if point.dtype != "float64" else []
     drawn_choice = drawn[turn % len(drawn)]
@@ -178,7 +178,7 @@ def clip_points(lengths: tuple[int, ...]) -> Iterator[ClipPoint]:
 
 
 def long_points(lengths: tuple[int, ...]) -> Iterator[Point]:
-    """Rows so long that only the ends and the middle of the other ranges are measured."""
+    """Long rows, with only the ends and the middle of the ranges of scales and offsets."""
     for length in lengths:
         for dtype, scales in SCALES.items():
             ends = {scales[0], 1.0, scales[-2]}

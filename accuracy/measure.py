@@ -1,4 +1,4 @@
-"""One point: the service's answers and PyTorch's, measured against the reference."""
+"""One point: the errors of evenkeel's results and of PyTorch's, against the reference."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from yardstick import FORMATS, LIMITS, Error, measure
 
 @dataclass(frozen=True)
 class Figure:
-    """The error of one output at one point. `peer` is None where PyTorch was not asked or does not do it."""
+    """The error of one output at one point. `peer` is None if PyTorch was not asked or does not compute the output."""
 
     point: Point
     output: str
-    # That of the result, which for statistics and norms is not always that of the data.
+    # The dtype of the result, which for statistics and norms is not always that of the data.
     dtype: str
     ours: Error
     peer: Error | None
-    # Whether the output is a sum, judged by its largest term too.
+    # Whether the output is a sum whose error may be in ulp of its largest term.
     cancels: bool
 
     @property
@@ -37,7 +37,7 @@ class Figure:
 
 
 def figures(service: Service, point: Point, with_peer: bool = True) -> list[Figure]:
-    """Of all outputs of the point."""
+    """The errors of all outputs of the point."""
     if isinstance(point, NormPoint):
         return normalization(service, point, drawn.normalization(point), with_peer)
     if isinstance(point, DropoutPoint):
@@ -95,7 +95,7 @@ def dropout(service: Service, point: DropoutPoint, with_peer: bool) -> list[Figu
     exact_x, exact_dy = drawn.exact(x), drawn.exact(dy)
 
     def expected(kept: np.ndarray) -> dict:
-        # No allowance for terms that cancel: what is left of them has to be right.
+        # No allowance for terms that cancel: their sum has to be right.
         return {
             "output": reference_dropout.output(point.kind, exact_x, kept, point.p),
             "grad_input": reference_dropout.gradient(point.kind, exact_dy, kept, point.p),

@@ -1,4 +1,4 @@
-"""The data on which libraries are known to have failed, each with the thread that tells of it."""
+"""Data on which libraries are known to have failed, each with the issue that reports it."""
 
 from __future__ import annotations
 

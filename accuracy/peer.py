@@ -1,6 +1,6 @@
 """PyTorch on the CPU, in the dtype of the data: the same operations on the same tensors.
 
-What this PyTorch does not do in a dtype is left out, and counted.
+Outputs that this PyTorch does not compute in a dtype are left out, and counted.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def forward(point: NormPoint, data: NormData, x, weight, bias, running):
 
 
 def statistics(point: NormPoint, data: NormData) -> dict:
-    """Mean and rstd, which the functional interface keeps to itself. RMS and L2 have none that can be asked for."""
+    """Mean and rstd, which the functional interface does not return; for RMS and L2 no function does."""
     pooling, x = data.pooling, data.x
     if point.operation == "layer":
         _, mean, rstd = torch.native_layer_norm(x, x.shape[1:], None, None, data.eps)
@@ -73,14 +73,14 @@ DROPOUTS = {
 
 
 def dropout(point: DropoutPoint, x, dy, seed: int) -> dict | None:
-    """With PyTorch's own mask, which is returned: that of the same seed on ones."""
+    """Dropout with PyTorch's own mask, which is found by dropout of ones with the same seed and returned, too."""
 
     def run(tensor):
         torch.manual_seed(seed)
         return DROPOUTS[point.kind](tensor, point.p, True)
 
     try:
-        # Dropped ones differ from kept ones, whose gradient is not 0.
+        # The gradient of a one is 0 only if the one is dropped.
         ones = torch.ones_like(x).requires_grad_()
         kept = torch.autograd.grad(run(ones).sum(), ones)[0] != 0
         leaf = x.clone().requires_grad_()

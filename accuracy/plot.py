@@ -59,7 +59,7 @@ def row_of(figure: Figure) -> str | None:
 
 
 def x_of(value: float, left: float) -> float:
-    """Values off the axis are put in the column beyond it, very small ones at its beginning."""
+    """Values above the axis are in the column beyond it, values below it at its beginning."""
     if value > 10.0**HIGH:
         return left + PANEL + EDGE / 2
     decades = max(math.log10(value), LOW) if value > 0 else LOW

@@ -1,7 +1,8 @@
 """Dropout in double-doubles, by the mask that NumPy's Philox stream gives.
 
-A handful of operations with relative errors below 2^-100 each; nothing is summed over elements. The one sum that may
-cancel, that of alpha dropout, is exact: `x + ALPHA * p` has three terms, and a double-double holds what is left of them.
+A reference takes a handful of operations with relative errors below 2^-100 each; nothing is summed over elements. The
+one sum that may cancel, that of alpha dropout, is exact: `x + ALPHA * p` has three terms, and a double-double holds
+their sum.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ ALPHA = 1.7580993408473766
 
 
 def keep(p: float, seed: int, offset: int, count: int) -> np.ndarray:
-    """Draws `offset` to `offset + count` of the stream. The bit generator counts blocks of eight 32-bit words."""
+    """The mask of `count` draws from `offset` on. The bit generator counts blocks of eight 32-bit words."""
     block, skipped = divmod(offset, 8)
     raw = np.random.Philox(key=seed, counter=block).random_raw((skipped + count + 1) // 2)
     return raw.view("<u4")[skipped : skipped + count] >= np.uint64(math.ceil(p * 2**32))

@@ -1,15 +1,15 @@
 """Normalization and its gradients in double-doubles.
 
-How wrong the references are: elements are float64 at most, so x - x0 is exact as a double-double (x0: the set's first
-element). The mean of these is within log2(n) * 2^-102 of the largest of them, whatever the offset, and so is a
-deviation x - mean: a relative error of at most 2^-97 / d for an element d spreads from its mean. Draws of 10^7 elements
-have d above 10^-8, which leaves 2^-70: less than 10^-5 ulp of float64 and 10^-13 ulp of float32. Variance, rstd and
-what follows add a few 2^-102; sums over 10^7 terms stay within 2^-97 of the sum of the magnitudes.
+Bounds on the errors of the references: elements are float64 at most, so x - x0 is exact as a double-double (x0: the
+set's first element). The mean of these is within log2(n) * 2^-102 of the largest of them, whatever the offset, and so
+is a deviation x - mean: a relative error of at most 2^-97 / d for an element d spreads from its mean. Draws of 10^7
+elements have d above 10^-8, which leaves 2^-70: less than 10^-5 ulp of float64 and 10^-13 ulp of float32. Variance,
+rstd and what follows add a few 2^-102; sums over 10^7 terms stay within 2^-97 of the sum of the magnitudes.
 
-Elements put next to the mean on purpose (only for float32 and the half types, see `grid.py`) may have d down to some
-2^-60. There a relative error of 2^-37 is left, 10^-4 ulp of float32; and sums of such elements, which are multiples of
-a common unit, mostly fit in 106 bits and are exact. A balanced set has at most 10^5 elements
-and a mean of at least 10^-11 spreads, 2^-37: its error is below 2^-60, 0.01 ulp of float64.
+Elements that are put next to the mean on purpose (only for float32 and the half types, see `grid.py`) may have d down
+to some 2^-60. There a relative error of 2^-37 is left, 10^-4 ulp of float32; and sums of such elements, which are
+multiples of a common unit, mostly fit in 106 bits and are exact. A balanced set has at most 10^5 elements and a mean
+of at least 10^-11 spreads, 2^-37: its error is below 2^-60, 0.01 ulp of float64.
 
 `self_test.py` compares with exact rational numbers.
 """
@@ -24,19 +24,19 @@ import numpy as np
 from double_double import DD, fold
 from shapes import Pooling
 
-# Elements that are worked on at a time, so that the many passes of an expression stay within a core's cache.
+# The elements of a block, which stay in a core's cache over the many passes of an expression.
 BLOCK = 1 << 15
 
 
 @dataclass
 class Statistics:
-    """Of each set, as columns. The mean is `origin`, a float64, and `shift` together."""
+    """The statistics of each set, as columns. The mean is `origin`, a float64, plus `shift`."""
 
     origin: np.ndarray
     shift: DD
     var: DD
     rstd: DD
-    # Where eps is divided by, which no element changes; None: nowhere.
+    # The sets that are divided by eps, whose gradients have no slope; None: no set.
     flat: np.ndarray | None = None
 
     @property
@@ -73,7 +73,7 @@ def summed(rows: int, length: int, terms: Callable[[slice], DD]) -> DD:
 
 
 def each(rows: int, length: int, values: Callable[[slice], tuple[DD, np.ndarray | None]]):
-    """What `values` gives, block by block, put together: numbers, and the magnitudes of their largest terms."""
+    """The results of `values`, block by block, put together: numbers, and the magnitudes of their largest terms."""
     high, low = np.empty((rows, length)), np.empty((rows, length))
     largest = None
     for block in blocks(rows, length):
@@ -110,7 +110,7 @@ def measured(pooling: Pooling, x: np.ndarray, eps: float) -> Statistics:
 
 
 def given(pooling: Pooling, mean: np.ndarray, var: np.ndarray, eps: float) -> Statistics:
-    """Running statistics, those of a channel for each of its sets."""
+    """Running statistics; each set has those of its channel."""
     repeats = pooling.samples if pooling.kind == "instance" else 1
     mean, var = (np.tile(values, repeats).reshape(-1, 1) for values in (mean, var))
     return Statistics(mean, DD(np.zeros_like(mean)), DD(var), 1.0 / (DD(var) + eps).sqrt())
@@ -146,7 +146,7 @@ def running(pooling, statistics, mean, var, momentum):
         by_channel = column.reshape(-1, pooling.channels).transpose()
         return fold(by_channel) / float(by_channel.high.shape[1])
 
-    # Written out, 1 - momentum is exact in double-doubles.
+    # In double-doubles 1 - momentum is exact.
     keep = DD(1.0) - momentum
     old, new = keep * mean, momentum * of_channels(statistics.mean)
     variance = keep * var + momentum * (of_channels(statistics.var) * n / (n - 1.0))

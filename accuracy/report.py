@@ -37,7 +37,7 @@ worker: Service | None = None
 
 
 def start(target: str) -> None:
-    """In each process: PyTorch's sums depend on its threads, so it has one."""
+    """Prepares a process. PyTorch gets one thread, since its sums depend on the number of threads."""
     global worker
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", category=UserWarning)
@@ -48,12 +48,12 @@ def of_point(task: tuple[int, grid.Point, bool]) -> tuple[int, list[measure.Figu
     index, point, with_peer = task
     try:
         return index, measure.figures(worker, point, with_peer)
-    except Exception:  # what a process raises must survive the way to its parent
+    except Exception:  # every exception reaches the parent, as text
         return index, f"{point}\n{traceback.format_exc()}"
 
 
 def measured(target: str, points: list[grid.Point], with_peer: bool) -> list[measure.Figure]:
-    """In the order of the points. The longest rows are measured first, one at a time in each process."""
+    """The figures in the order of the points. The longest rows are measured first, one at a time in each process."""
     tasks = sorted(enumerate(points), key=lambda task: -task[1].length)
     results: dict[int, list[measure.Figure]] = {}
     context = multiprocessing.get_context("spawn")
@@ -117,7 +117,7 @@ def verdict(figures: list[measure.Figure], cases: list[named.Named]) -> str:
 
 
 def check(figures: list[measure.Figure], shown: int = 10) -> int:
-    """Prints what is beyond the limits, the worst of each dtype first."""
+    """Prints the outputs that are beyond the limits, the worst of each dtype first."""
     status = 0 if figures else 1
     for dtype, limit in LIMITS.items():
         of_dtype = sorted(

@@ -2,7 +2,7 @@
 
     python self_test.py
 
-They run before every report: a ruler that is wrong would find everything right.
+They run before every report, since a wrong yardstick could pass wrong results.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def references_agree_with_rational_numbers() -> None:
 
 
 def alpha_dropout_is_right_where_it_cancels() -> None:
-    """The reference, and that nothing is allowed for the terms that cancel."""
+    """The reference is right, and the plain formula fails since there is no allowance for terms that cancel."""
     for p in (0.2, 0.5687960724210359, 0.99, 1.0 - 2.0**-32):
         zero = -reference_dropout.ALPHA * p
         x = zero + np.array([0.0, 1.0, -1.0, 2.0, 1e6]) * np.spacing(abs(zero))

@@ -1,4 +1,4 @@
-"""evenkeel, asked through stubs that are generated from the proto alone. Answers are torch tensors and numbers."""
+"""A client of evenkeel, with stubs that are generated from the proto alone. Results are torch tensors and numbers."""
 
 from __future__ import annotations
 

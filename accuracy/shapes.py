@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from numpy.typing import NDArray
 
 KINDS = ("layer", "rms", "batch", "instance", "group", "l2")
-# Rows, in which every place has a weight, if there is one.
+# Kinds of rows, which have a weight for every place.
 OF_ROWS = ("layer", "rms", "l2")
 
 
@@ -41,7 +41,7 @@ class Pooling:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the tensor sent."""
+        """The shape of the tensor that is sent."""
         if self.kind in OF_ROWS:
             return (self.samples, self.channels)
         return (self.samples, self.channels, self.positions)
@@ -55,7 +55,7 @@ class Pooling:
         return self.kind not in ("rms", "l2")
 
     def share(self, n: int) -> float:
-        """What a sum over the n elements of a set is divided by."""
+        """The divisor of a sum over the n elements of a set."""
         return 1.0 if self.kind == "l2" else float(n)
 
     @property
@@ -63,7 +63,7 @@ class Pooling:
         return self.kind in ("batch", "instance")
 
     def rows(self, tensor: NDArray) -> NDArray:
-        """(N, C, S), as one row for each set. Works on double-doubles too."""
+        """A tensor of shape (N, C, S) as one row for each set. Works on double-doubles, too."""
         tensor = tensor.reshape(self.full)
         if self.kind == "batch":
             return tensor.transpose(1, 0, 2).reshape(self.channels, -1)
@@ -74,11 +74,11 @@ class Pooling:
         return tensor.reshape(self.samples, -1)
 
     def tensor(self, rows: NDArray) -> NDArray:
-        """The way back."""
+        """The inverse of `rows`."""
         if self.kind == "batch":
             return rows.reshape(self.channels, self.samples, self.positions).transpose(1, 0, 2)
         return rows.reshape(self.full)
 
     def places(self, tensor: NDArray) -> NDArray:
-        """One row for each place of weight and bias."""
+        """A tensor as one row for each place of weight and bias."""
         return tensor.reshape(self.full).transpose(1, 0, 2).reshape(self.channels, -1)

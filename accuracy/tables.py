@@ -40,7 +40,7 @@ class Tally:
 
 
 class Group(defaultdict):
-    """Figures by a key: a tally of ours and one of PyTorch's for each."""
+    """Figures grouped by a key: for each key a tally of evenkeel's errors and one of PyTorch's."""
 
     def __init__(self, figures: Iterable[Figure], key: Callable[[Figure], object]):
         super().__init__(lambda: (Tally(), Tally()))
@@ -75,7 +75,7 @@ def table(header: list[str], rows: list[list[str]], left: int) -> list[str]:
 
 
 def operation(figure: Figure) -> tuple[str, str] | None:
-    """The family of an output and its name there."""
+    """The section of an output and its name there; None if no table has it."""
     point = figure.point
     if isinstance(point, DropoutPoint):
         return ("Dropout", "Dropout" if figure.output == "output" else "DropoutBackward"), point.kind.upper()
@@ -89,7 +89,7 @@ def operation(figure: Figure) -> tuple[str, str] | None:
     if figure.output == "output":
         return ("Normalize", "output"), point.operation.upper()
     if figure.output in ("mean", "rstd", "running_mean", "running_var"):
-        # Running statistics that are used come back as the mean they are.
+        # Running statistics that are used are returned as they were sent.
         return None if point.mode == "running" else (("Normalize", "statistics"), figure.output)
     if figure.output == "grad_input":
         return ("NormalizeBackward", "grad_input"), point.operation.upper()

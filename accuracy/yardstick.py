@@ -1,4 +1,4 @@
-"""How wrong a number is: its distance from the exact result, in units of the last place of the dtype.
+"""The error of a number: its distance from the exact result, in units of the last place of the dtype.
 
 The reference is not rounded to the dtype, so that the best possible result is up to 0.5 ulp away. The ulp is that of
 the reference once it is rounded to the dtype: the distance to the next larger magnitude, and never less than the
@@ -28,13 +28,13 @@ class Format:
     largest: int
 
     def exponent(self, values: np.ndarray) -> np.ndarray:
-        """Those of the values once they are rounded to the format's precision; of 0, one below all others."""
+        """The exponents of the values once they are rounded to the format's precision; for 0, one below all others."""
         mantissa, exponent = np.frexp(np.abs(values))
         rounded_up = np.rint(np.ldexp(mantissa, self.precision)) >= 2.0**self.precision
         return np.where(values == 0, -(1 << 20), exponent - 1 + rounded_up)
 
     def ulp(self, values: np.ndarray) -> np.ndarray:
-        """Of the values once they are rounded; beyond the largest number, that of the largest."""
+        """The ulp of the values once they are rounded; beyond the largest number, that of the largest."""
         exponent = np.clip(self.exponent(values), self.smallest, self.largest)
         return np.ldexp(1.0, exponent - (self.precision - 1))
 
@@ -48,13 +48,13 @@ FORMATS = {
     "float16": Format(11, -14, 15),
     "bfloat16": Format(8, -126, 127),
 }
-# The promise, in ulp as the contract judges.
+# The promised limits, in ulp by the contract.
 LIMITS = {"float32": 1.0, "float16": 1.0, "bfloat16": 1.0, "float64": 4.0}
 
 
 @dataclass(frozen=True)
 class Error:
-    """Of a tensor: the worst and the median by the contract, the worst in ulp of each result itself, and where."""
+    """The worst and the median error of a tensor by the contract, the worst in ulp of each result, and the place."""
 
     elements: int
     worst: float

@@ -2,9 +2,9 @@
 
     python kernels.py --bench target/release/evenkeel-bench [--short]
 
-Both see the same data. torch is called as programs call it: a call makes its result. The kernels of evenkeel write to a
-buffer that is used again, as its server does; large results of torch are fresh memory each time, which is part of what
-it costs. clip_grad_norm_ works in place; it gets its gradients anew before each call, outside of the time.
+Both get the same data. torch is called as programs call it: a call allocates its result. The kernels of evenkeel write
+to a buffer that is reused, as in its server; large results of torch are fresh memory each time, which is a part of its
+time. Clipping works in place on both sides; the gradients are restored before each call, which is not timed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SIZES = {"1m": 1 << 20, "64m": 64 << 20}
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 OPERATIONS = ["layer", "rms", "group", "batch", "clip", "dropout"]
 CASES = [*((operation, "f32") for operation in OPERATIONS), ("layer", "bf16"), ("layer", "f16")]
-# How far results may be apart, relative to the larger of the number and 1: torch adds in float32.
+# The largest difference of results, relative to the larger of the number and 1: torch adds in float32.
 TOLERANCE = {"f32": 1e-5, "bf16": 2**-7, "f16": 2**-10}
 # One thread of torch adds up the squares of a whole gradient in float32.
 NORM_TOLERANCE = 1e-3
@@ -64,7 +64,7 @@ class Case:
 
 
 class Ours:
-    """The process that times the kernels."""
+    """The process that times the kernels of evenkeel."""
 
     def __init__(self, program: str):
         command = ["taskset", "-c", str(CORE), program, "kernels"]
@@ -129,7 +129,7 @@ class Torch:
 
 
 def check(case: Case, ours: Ours, peer: Torch) -> None:
-    """Both results, element by element. The masks of dropout differ by design: ours is NumPy's Philox stream."""
+    """Compares both results. The masks of dropout differ by design: evenkeel's is that of NumPy's Philox stream."""
     got = ours.result(case)
     if case.operation == "dropout":
         count = got.numel()
@@ -146,10 +146,10 @@ def check(case: Case, ours: Ours, peer: Torch) -> None:
 
 
 def measure(case: Case, ours: Ours, rounds: int) -> tuple[list[float], list[float]]:
-    """Nanoseconds of a call, turn by turn: ours, torch's."""
+    """Nanoseconds of a call, turn by turn: of evenkeel, of torch."""
     peer = Torch(case)
     check(case, ours, peer)
-    # As many calls as fill a turn of the slower one, and at least three.
+    # As many calls as fill a turn of torch, and at least three.
     iterations = max(3, min(2000, int(TURN_NS / peer.nanoseconds(3))))
     turns = [[], []]
     for turn in range(rounds):

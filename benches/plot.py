@@ -30,7 +30,7 @@ THEMES = {
 
 @dataclass(frozen=True)
 class Bar:
-    # Which of the plot's series; the colour is its own.
+    # The index of the plot's series, which has its colour.
     series: int
     value: float
     low: float

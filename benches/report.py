@@ -54,7 +54,7 @@ def goals_of(record: dict, goals: dict[str, dict]) -> list[list[str]]:
 
 
 def figures_of(record: dict) -> list[str]:
-    """One table for all cases: a row for each contender, a column for each thing that was measured."""
+    """One table for all cases: a row for each contender, a column for each quantity."""
     columns = list(dict.fromkeys(figure["what"] for figure in record["figures"]))
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for figure in record["figures"]:
@@ -65,7 +65,7 @@ def figures_of(record: dict) -> list[str]:
 
 
 def machine() -> list[str]:
-    """What lscpu says, and the memory."""
+    """The machine, by lscpu, and its memory."""
     described = subprocess.run(["lscpu"], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
     pairs = dict(line.split(":", 1) for line in described.splitlines() if ":" in line)
     wanted = ["Model name", "CPU(s)", "Thread(s) per core", "L1d cache", "L2 cache", "L3 cache", "Hypervisor vendor"]

@@ -5,7 +5,7 @@
 #   run.sh --short    loopback up to 4 MiB and the kernels at 1 MiB, two minutes after the build; writes no document
 #
 # Needs Rust, Python 3.11, and Linux with two cores that have nothing else to do. Installs PyTorch and the rest into
-# target/python, or into EVENKEEL_PYTHON_VENV, and MLServer into target/mlserver. Fails if an answer is wrong, not if a
+# target/python, or into EVENKEEL_PYTHON_VENV, and MLServer into target/mlserver. Fails if a response is wrong, not if a
 # goal is missed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,7 +17,7 @@ case "${1-}" in
     *) echo "usage: $0 [--short]" >&2 && exit 64 ;;
 esac
 
-# installed VENV REQUIREMENTS: prints the Python of an environment that has them.
+# installed VENV REQUIREMENTS: installs the requirements into the environment and prints the path of its Python.
 installed() {
     [[ -x $1/bin/python ]] || python3 -m venv "$1" >&2
     local python
@@ -29,7 +29,7 @@ installed() {
 export PYTHONDONTWRITEBYTECODE=1
 python=$(installed "${EVENKEEL_PYTHON_VENV:-target/python}" requirements.txt)
 
-# One after the other, so that the server is built with its own features and not with the benchmarks'.
+# Two builds, so that the server is built with its own features and not with the benchmarks'.
 cargo build --release --locked --package evenkeel --bin evenkeel
 cargo build --release --locked --package evenkeel-bench
 bench=${CARGO_TARGET_DIR:-target}/release/evenkeel-bench

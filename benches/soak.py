@@ -1,4 +1,4 @@
-"""The record of a soak, as docs/soak.md and its plot. Needs nothing but Python."""
+"""Turns the record of a soak into docs/soak.md and its plots. Needs nothing but Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from plot import FONT, THEMES, Theme
 
 WIDTH, LEFT, RIGHT, PANEL, GAP, TOP = 800, 64, 24, 170, 66, 44
-# Seconds that become a point of a line.
+# The seconds of each point of a line.
 STEP = 4
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Mixed traffic against a server; fails on growth, on a wrong answer, on an end that a call must not have.
+# Mixed traffic against a server; fails on growth, on a wrong response, and on a status that a call must not have.
 #
 #   soak.sh            ten minutes; writes docs/soak.md and its plots (needs Python 3.11)
 #   soak.sh --short    one minute, and a shorter run with a fault that must be found; writes no document
@@ -15,7 +15,7 @@ case "${1-}" in
     *) echo "usage: $0 [--short]" >&2 && exit 64 ;;
 esac
 
-# One after the other, so that the server is built with its own features and not with the benchmarks'.
+# Two builds, so that the server is built with its own features and not with the benchmarks'.
 cargo build --release --locked --package evenkeel --bin evenkeel
 cargo build --release --locked --package evenkeel-bench
 bench=${CARGO_TARGET_DIR:-target}/release/evenkeel-bench
@@ -28,7 +28,7 @@ fi
 
 cargo test --release --locked --package evenkeel-bench
 "$bench" soak --seconds 60 --records target/benchmarks/short
-# A check that cannot fail is none.
+# The checks must be able to fail: this run has a fault.
 if found=$("$bench" soak --seconds 12 --fault hoard --records target/benchmarks/fault 2>&1); then
     echo "FAILED: descriptors were hoarded and nobody noticed" && exit 1
 fi

@@ -28,8 +28,8 @@ OPTIONS = [
 
 
 def normalize(request):
-    """Layer normalization over the last axis. The input is a view of the request's bytes; the answer is one copy, which
-    protobuf asks for."""
+    """Layer normalization over the last axis. The input is a view of the request's bytes; protobuf needs a copy of the
+    result."""
     tensor = request.input
     x = torch.frombuffer(tensor.data, dtype=torch.float32).view(tuple(tensor.shape))
     y = torch.nn.functional.layer_norm(x, x.shape[-1:])
@@ -69,7 +69,7 @@ async def serve_aio():
 
 def main():
     torch.set_num_threads(1)
-    # The bytes of a request are read-only, and nothing here writes to them.
+    # torch warns once that the bytes of a request are read-only; nothing here writes to them.
     torch.frombuffer(b"\0\0\0\0", dtype=torch.float32)
     match sys.argv[1:]:
         case ["sync"]:

@@ -1,6 +1,6 @@
 """Layer normalization with NumPy behind MLServer, a KServe (Open Inference Protocol) server in Python.
 
-The model runs in the server's own process, without batching and without metrics of its own. The first line on standard
+The model runs in the server's process, without batching and without metrics. The first line on standard
 output says where gRPC listens.
 """
 
@@ -33,14 +33,14 @@ class LayerNorm(MLModel):
 
 
 def free_port():
-    """MLServer does not take port 0."""
+    """A free port; MLServer does not accept port 0."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 async def ready(port):
-    """Returns when the model can be called; ports are open before that."""
+    """Returns when the model can be called, which is some time after the ports are open."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = dataplane_pb2_grpc.GRPCInferenceServiceStub(channel)
         request = dataplane_pb2.ModelReadyRequest(name="layer_norm")
@@ -62,7 +62,7 @@ async def main():
         debug=False,
         logging_settings=None,
     )
-    # What MLServer prints must not come before the first line.
+    # The first line of standard output must be the address, so the output of MLServer goes to standard error.
     out = os.dup(1)
     os.dup2(2, 1)
     server = MLServer(settings)

@@ -1,4 +1,4 @@
-//! Contenders take turns: what the machine does beside meets all of them, and only ratios within a round count.
+//! Contenders take turns, so that other work of the machine affects all of them; only ratios within a round count.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(crate) fn runtime() -> Result<Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// Lets the contenders take turns, each round in the reverse order of the one before, and records what they did.
+/// Lets the contenders take turns, each round in the reverse order of the one before, and records their figures.
 pub(crate) fn alternate(
     case: Case,
     contenders: &mut [Contender<'_>],

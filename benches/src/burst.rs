@@ -1,7 +1,7 @@
 //! The load: closed loops of one prepared call over some connections.
 //!
-//! The calls that count go through [`Connection`], which only counts answers. One call in each turn goes through h2, on
-//! a connection of its own, and its answer is compared with the reference.
+//! The calls that are measured go through [`Connection`], which only counts responses. One call in each turn goes
+//! through h2, on a connection of its own, and its response is compared with the reference.
 
 use std::{
     net::SocketAddr,
@@ -19,11 +19,11 @@ use tokio::{net::TcpStream, task::JoinSet};
 
 use crate::{Result, call::Call, connection::Connection};
 
-/// As large as the other connections have them.
+/// Frames as large as those of the measured connections, and windows that no response fills.
 const MAX_FRAME: u32 = 1 << 20;
 const WINDOW: u32 = 1 << 30;
 
-/// Some connections to a server, and the call that is made over them.
+/// Connections to a server, and the call that is made over them.
 pub(crate) struct Load {
     connections: Vec<Connection>,
     checking: SendRequest<Bytes>,
@@ -31,7 +31,7 @@ pub(crate) struct Load {
     request: Request<()>,
 }
 
-/// When a closed loop ends; calls in flight are always waited for.
+/// The condition that ends a closed loop, after which it waits for the calls in flight.
 #[derive(Clone, Debug)]
 pub(crate) enum Until {
     Elapsed(Duration),
@@ -39,12 +39,12 @@ pub(crate) enum Until {
     Stopped(Arc<AtomicBool>),
 }
 
-/// What a closed loop did.
+/// The calls of a closed loop.
 #[derive(Debug)]
 pub(crate) struct Burst {
     pub(crate) calls: u64,
     pub(crate) elapsed: Duration,
-    /// Of each call, in microseconds.
+    /// The time of each call, in microseconds.
     pub(crate) latencies: Vec<f64>,
 }
 
@@ -55,7 +55,7 @@ impl Burst {
 }
 
 impl Load {
-    /// Connects, and makes one call for the length that every answer must have.
+    /// Connects, and makes one call, whose response has the length that every response must have.
     pub(crate) async fn connect(address: SocketAddr, connections: usize, call: Arc<Call>) -> Result<Self> {
         let request = Request::post(call.uri()?).header("content-type", "application/grpc").header("te", "trailers");
         let (request, checking) = (request.body(())?, connect(address).await?);
@@ -68,7 +68,7 @@ impl Load {
         Ok(load)
     }
 
-    /// Makes one call and compares its answer with the reference.
+    /// Makes one call and compares its response with the reference.
     pub(crate) async fn verify(&self) -> Result<()> {
         self.call.check(&self.collect().await?)
     }
@@ -102,7 +102,7 @@ impl Load {
         Ok(())
     }
 
-    /// Makes a call through h2 and keeps its answer.
+    /// Makes a call through h2 and returns its response.
     async fn collect(&self) -> Result<Vec<u8>> {
         let (answer, mut body) = self.checking.clone().ready().await?.send_request(self.request.clone(), false)?;
         body.send_data(self.call.body.clone(), true)?;
@@ -110,7 +110,7 @@ impl Load {
         if answer.status() != StatusCode::OK {
             return Err(format!("HTTP status {}", answer.status()).into());
         }
-        // An error without a message comes in the headers.
+        // A response without a message has its status in the headers.
         if answer.headers().contains_key("grpc-status") {
             status(answer.headers())?;
         }
@@ -145,7 +145,7 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>> {
         .enable_push(false)
         .handshake(socket)
         .await?;
-    // Its calls report how it ended.
+    // The calls report an error of the connection.
     tokio::spawn(async { _ = connection.await });
     Ok(send)
 }

@@ -1,4 +1,4 @@
-//! A request, prepared once and sent as it is, and how its answer is checked.
+//! A request, prepared once and sent as it is, and the check of its response.
 
 use bytes::Bytes;
 use evenkeel_frames::{PREFIX, encoded};
@@ -24,10 +24,10 @@ pub(crate) struct Call {
     answer: Answer,
 }
 
-/// What the answer is.
+/// The kind of the response.
 #[derive(Clone, Copy, Debug)]
 enum Answer {
-    /// The request, byte by byte.
+    /// The bytes of the request.
     Echo,
     /// A `NormalizeResponse`.
     Normalized(Tolerance),
@@ -51,26 +51,26 @@ impl Call {
         Self { path, body: encoded(&request), input, answer: Answer::Normalized(tolerance) }
     }
 
-    /// The same bytes to the echo.
+    /// A call of the echo with the same tensor.
     pub(crate) fn echo(bytes: usize) -> Self {
         let input = data::float32(bytes);
         let body = encoded(&echo::Payload { data: input.clone() });
         Self { path: echo::PATH, body, input, answer: Answer::Echo }
     }
 
-    /// The same to a KServe server's model `layer_norm`.
+    /// A call of a KServe server's model `layer_norm` with the same tensor.
     pub(crate) fn infer(bytes: usize) -> Self {
         let input = data::float32(bytes);
         let body = encoded(&kserve::ModelInferRequest::layer_norm(shape(bytes), input.clone()));
         Self { path: kserve::PATH, body, input, answer: Answer::Inferred }
     }
 
-    /// Where it goes.
+    /// The URI of the call.
     pub(crate) fn uri(&self) -> Result<Uri> {
         Ok(Uri::builder().scheme("http").authority("localhost").path_and_query(self.path).build()?)
     }
 
-    /// Whether this is the body of the right answer.
+    /// Compares the body of a response with the right one.
     pub(crate) fn check(&self, body: &[u8]) -> Result<()> {
         let message = body.get(PREFIX..).ok_or("the answer has no message")?;
         match self.answer {

@@ -1,4 +1,4 @@
-//! What is sent, over how many connections, and how many calls at a time.
+//! The cases: the size of the tensor, the number of connections and of calls at a time.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ impl Size {
         }
     }
 
-    /// Its part of a goal's id.
+    /// The size as a part of a goal's id.
     pub(crate) fn id(self) -> &'static str {
         match self {
             Self::K4 => "4k",
@@ -37,7 +37,7 @@ impl Size {
         }
     }
 
-    /// One connection is one task of a server: small calls are spread over some, large ones fill one.
+    /// A server has one task for each connection: small calls are spread over several, large ones fill one.
     fn connections(self) -> usize {
         match self {
             Self::K4 | Self::K256 => 4,

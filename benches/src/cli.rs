@@ -23,11 +23,11 @@ pub(crate) enum Bench {
     Peers(PeersArgs),
     /// The latency of small calls, alone and beside large ones.
     Mixed(MixedArgs),
-    /// The peak under concurrent calls, and whether memory stays flat over many.
+    /// The peak of memory under concurrent calls, its growth over many calls, and the memory of connections.
     Memory(MemoryArgs),
-    /// Mixed traffic for minutes: whether anything grows, whether any answer is wrong.
+    /// Mixed traffic for minutes: fails if anything grows or a response is wrong.
     Soak(SoakArgs),
-    /// Times kernels on request: one command a line on standard input. `kernels.py` drives it.
+    /// Times kernels on request, one command a line on standard input; `kernels.py` sends them.
     Kernels,
     /// Serves tonic's default echo on a free port.
     EchoTonic,
@@ -46,7 +46,7 @@ pub(crate) struct Place {
     pub(crate) records: PathBuf,
 }
 
-/// What every benchmark takes.
+/// The options of every benchmark but the soak.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
     #[command(flatten)]
@@ -94,7 +94,7 @@ pub(crate) struct Python {
     /// A Python with grpcio, grpcio-tools and torch.
     #[arg(long, value_name = "FILE")]
     pub(crate) python: PathBuf,
-    /// The folder that holds `peer_grpcio.py` and `mlserver/`.
+    /// The folder that holds `peer_grpcio.py` and `peer_mlserver.py`.
     #[arg(long, value_name = "DIR", default_value = "benches/peers")]
     pub(crate) peers: PathBuf,
 }
@@ -111,10 +111,10 @@ pub(crate) struct MemoryArgs {
     pub(crate) common: Common,
     #[command(flatten)]
     pub(crate) python: Python,
-    /// How many 4 KiB requests memory must stay flat over.
+    /// The number of 4 KiB requests over which memory must not grow.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) requests: u64,
-    /// Measure nothing but what open connections take.
+    /// Measure only the memory of open connections.
     #[arg(long)]
     pub(crate) connections: bool,
 }
@@ -123,10 +123,10 @@ pub(crate) struct MemoryArgs {
 pub(crate) struct SoakArgs {
     #[command(flatten)]
     pub(crate) place: Place,
-    /// How long the traffic lasts.
+    /// How long the traffic lasts, in seconds.
     #[arg(long, default_value_t = 600)]
     pub(crate) seconds: u64,
-    /// Makes something go wrong, to see that it is found.
+    /// Cause a fault, which the soak must find.
     #[arg(long, value_enum)]
     pub(crate) fault: Option<Fault>,
 }

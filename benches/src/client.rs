@@ -1,6 +1,6 @@
 //! The Rust client: its own path beside the one through tonic's codec, to the same server.
 //!
-//! A call is what a program sees of it: an array in, an array out.
+//! A call takes and returns an array, as in a program.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ struct Contender {
     name: &'static str,
     client: Client,
     per_second: Vec<f64>,
-    /// Of the client's process, for each call.
+    /// CPU time of the client's process for each call.
     cpu_us: Vec<f64>,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &LoopbackArgs) -> Result<()> {
 }
 
 impl Contender {
-    /// One turn: a call whose answer is compared with the reference, and then calls one after the other.
+    /// One turn: a call whose response is compared with the reference, and then calls one after the other.
     async fn turn(&mut self, size: Size, duration: Duration) -> Result<()> {
         let input = data::float32(size.bytes());
         let numbers = input.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));

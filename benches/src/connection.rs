@@ -1,9 +1,8 @@
-//! A client's HTTP/2 connection that does as little as can be done for a call.
+//! A client's HTTP/2 connection that does as little as possible for a call.
 //!
 //! A general client would be the bottleneck: from 256 KiB up, h2 takes longer than the fastest of the servers. Here the
-//! headers are prepared bytes, the body is written from where it lies, and of an answer only the frames' headers are
-//! looked at: the length of its data, and that its trailers say success. What the answer says is checked elsewhere, by
-//! h2 ([`crate::burst`]).
+//! headers are prepared bytes, the body is written without a copy, and of a response only the length of its data and
+//! the status in its trailers are checked. Calls through h2 check the content of responses ([`crate::burst`]).
 
 use std::{
     collections::VecDeque,
@@ -28,9 +27,9 @@ use crate::{
     frame::{self, DEFAULT_MAX_FRAME, DEFAULT_WINDOW, HEADER, Header, MAX_WINDOW},
 };
 
-/// As much is read at a time as stays in a core's cache.
+/// The most bytes of one read, which stay in a core's cache.
 const READ: usize = 1 << 18;
-/// As many pieces are written at a time.
+/// The most slices of one write.
 const PIECES: usize = 64;
 
 /// A connection, and the calls in flight on it.
@@ -38,20 +37,20 @@ pub(crate) struct Connection {
     socket: TcpStream,
     block: Arc<[u8]>,
     body: Bytes,
-    /// The data of every right answer.
+    /// The number of data bytes of every right response.
     answer_len: usize,
     next_stream: u32,
     streams: Vec<Stream>,
-    /// Whose frame was sent last.
+    /// The index of the stream whose frame was sent last.
     turn: usize,
     outgoing: VecDeque<Bytes>,
     incoming: Incoming,
     peer: Peer,
-    /// Data that was received and not yet given back as window.
+    /// The bytes that were received since the last update of the window.
     received: i64,
 }
 
-/// What the server allows.
+/// The settings and the window of the server.
 struct Peer {
     known: bool,
     max_frame: usize,
@@ -143,7 +142,7 @@ impl Connection {
         }
     }
 
-    /// Queues a frame of the call whose turn it is; returns whether it had any that it may send.
+    /// Queues a frame of the call whose turn it is; returns false if it has nothing to send, or no window for it.
     fn send_frame(&mut self) -> bool {
         let stream = &mut self.streams[self.turn];
         let allowed = stream.window.min(self.peer.window).max(0) as usize;
@@ -161,7 +160,7 @@ impl Connection {
         true
     }
 
-    /// Writes what is queued, as far as the socket takes it, until something can be read; and takes that in.
+    /// Writes queued frames, as far as the socket accepts them, until something can be read, and processes that.
     async fn exchange(&mut self, buffer: &mut [u8], latencies: &mut Vec<f64>) -> Result<()> {
         let read = poll_fn(|context| {
             while !self.outgoing.is_empty() {
@@ -182,7 +181,7 @@ impl Connection {
         self.receive(&buffer[..read], latencies)
     }
 
-    /// Takes frames apart. Data is counted; other payloads are short and kept until they are whole.
+    /// Parses frames. Data is counted; other payloads are short and kept until they are whole.
     fn receive(&mut self, mut bytes: &[u8], latencies: &mut Vec<f64>) -> Result<()> {
         while !bytes.is_empty() {
             let Some(frame) = self.incoming.frame else {
@@ -213,7 +212,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A frame is whole.
+    /// Processes a whole frame.
     fn ended(&mut self, frame: Header, latencies: &mut Vec<f64>) -> Result<()> {
         self.incoming.frame = None;
         let payload = std::mem::take(&mut self.incoming.payload);
@@ -224,7 +223,7 @@ impl Connection {
             frame::PING if frame.flags & frame::ACK == 0 => self.control(frame::PING, frame::ACK, &payload),
             frame::WINDOW_UPDATE => self.window(frame, &payload)?,
             frame::RST_STREAM | frame::GOAWAY => return Err(format!("the server gave up: {frame:?}").into()),
-            _ => (), // the acknowledgements, and what HTTP/2 says is to be ignored
+            _ => (), // acknowledgements, and frames that HTTP/2 says to ignore
         }
         self.incoming.payload = payload;
         self.incoming.payload.clear();
@@ -276,7 +275,7 @@ impl Connection {
                     self.peer.initial_window += change;
                     self.streams.iter_mut().for_each(|stream| stream.window += change);
                 }
-                _ => (), // the load stays within the others
+                _ => (), // the load stays within the other limits
             }
         }
         self.peer.known = true;
@@ -300,7 +299,7 @@ impl Connection {
     }
 }
 
-/// Takes away what was written.
+/// Removes the bytes that were written.
 fn advance(outgoing: &mut VecDeque<Bytes>, mut written: usize) {
     while let Some(first) = outgoing.front_mut() {
         if written < first.len() {

@@ -1,4 +1,4 @@
-//! One of those that are compared: a server, and the load that it gets.
+//! A contender of a comparison: a server, and the load on it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,13 +25,13 @@ pub(crate) struct Contender<'a> {
     pub(crate) turns: Turns,
 }
 
-/// What was measured, turn by turn.
+/// The measurements, turn by turn.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Turns {
     pub(crate) per_second: Vec<f64>,
-    /// Of the server, for each call.
+    /// CPU time of the server for each call.
     pub(crate) cpu_us: Vec<f64>,
-    /// Of the load itself, for each call: where it comes near the time of a call, the load is what limits.
+    /// CPU time of the load for each call: if it comes near the time of a call, the load is the bottleneck.
     pub(crate) load_us: Vec<f64>,
     pub(crate) p50_us: Vec<f64>,
     pub(crate) p99_us: Vec<f64>,
@@ -69,7 +69,7 @@ impl<'a> Contender<'a> {
 
     fn load(&mut self, duration: Duration, runtime: &Runtime) -> Result<()> {
         let until = Until::Elapsed(duration);
-        // Of the server and of this process.
+        // CPU time of the server and of this process.
         let spent = || -> Result<_> { Ok((process::cpu_seconds(self.server.pid())?, process::cpu_seconds(getpid())?)) };
         let before;
         let mut burst: Burst = match &mut self.client {

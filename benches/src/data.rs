@@ -1,4 +1,4 @@
-//! The tensors that are sent, and what must come back.
+//! The tensors that are sent, and the check of the results.
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ pub(crate) const ROW: usize = 1024;
 const EPS: f64 = 1e-5;
 
 /// Element `i` of every input, in [-1, 1): 24 bits of a multiplicative hash, so exact in float32. `kernels.py` has the
-/// same line.
+/// same formula.
 pub(crate) fn value(i: usize) -> f32 {
     let hash = (i as u32).wrapping_mul(2_654_435_761);
     (hash >> 8) as f32 / (1 << 23) as f32 - 1.0
@@ -21,12 +21,12 @@ pub(crate) fn float32(bytes: usize) -> Bytes {
     (0..bytes / 4).flat_map(|i| value(i).to_le_bytes()).collect::<Vec<u8>>().into()
 }
 
-/// How far an answer may be from the reference.
+/// The largest difference of a result from the reference.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Tolerance {
-    /// What evenkeel promises: one ulp, which is at most this part of the number.
+    /// evenkeel's promise of one ulp, which is at most 2^-23 of the number.
     Ulp,
-    /// What float32 sums can give.
+    /// The accuracy of float32 sums.
     Float32,
 }
 
@@ -40,7 +40,7 @@ impl Tolerance {
     }
 }
 
-/// Compares the float32 bytes of an answer with layer normalization in float64 over rows of [`ROW`].
+/// Compares float32 results, as bytes, with layer normalization in float64 over rows of [`ROW`].
 pub(crate) fn check_layer_norm(input: &[u8], output: &[u8], tolerance: Tolerance) -> Result<()> {
     if output.len() != input.len() {
         return Err(format!("{} bytes came back for {}", output.len(), input.len()).into());

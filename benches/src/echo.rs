@@ -1,7 +1,7 @@
-//! tonic's default echo: what a gRPC service in Rust costs that computes nothing.
+//! tonic's default echo: the cost of a gRPC service in Rust that computes nothing.
 //!
-//! One message with one `bytes` field, taken as `Bytes`, decoded and encoded by tonic's own codec. Nothing is set but
-//! the limit on a message, which the larger tensors exceed.
+//! One message with one `bytes` field, taken as `Bytes`, decoded and encoded by tonic's own codec. All settings are
+//! defaults except the limit on a message, which the larger tensors exceed.
 
 use std::{convert::Infallible, future, net::Ipv4Addr, task};
 
@@ -18,10 +18,10 @@ use tower::Service;
 
 use crate::Result;
 
-/// The one method. The router only compares the service's name, so it is the only one there.
+/// The path of the only method. The router compares only the service's name.
 pub(crate) const PATH: &str = "/echo.Echo/Unary";
 
-/// What comes and goes.
+/// The request and the response.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Payload {
     #[prost(bytes = "bytes", tag = "1")]

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use crate::Result;
 
-/// A frame's header on the wire.
+/// The bytes of a frame's header.
 pub(crate) const HEADER: usize = 9;
-/// What a frame may carry unless settings say more.
+/// The largest payload of a frame unless settings allow more.
 pub(crate) const DEFAULT_MAX_FRAME: usize = 16_384;
-/// Windows before settings say otherwise.
+/// The size of windows unless settings change it.
 pub(crate) const DEFAULT_WINDOW: i64 = 65_535;
-/// The largest window there is.
+/// The largest window that HTTP/2 allows.
 pub(crate) const MAX_WINDOW: i64 = (1 << 31) - 1;
-/// The largest frames that the load takes.
+/// The largest payload of a frame that the load accepts.
 const MAX_FRAME: u32 = 1 << 20;
 
 pub(crate) const DATA: u8 = 0;
@@ -23,9 +23,9 @@ pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 
-/// On DATA and HEADERS.
+/// A flag of DATA and HEADERS.
 pub(crate) const END_STREAM: u8 = 1;
-/// On SETTINGS and PING.
+/// A flag of SETTINGS and PING.
 pub(crate) const ACK: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const PADDED: u8 = 8;
@@ -36,7 +36,7 @@ const ENABLE_PUSH: u16 = 2;
 pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 pub(crate) const MAX_FRAME_SIZE: u16 = 5;
 
-/// What comes before a frame's payload.
+/// The header of a frame, which precedes its payload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     pub(crate) len: usize,
@@ -60,14 +60,14 @@ impl Header {
     }
 }
 
-/// A whole frame.
+/// Writes a whole frame.
 pub(crate) fn write(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     Header { len: payload.len(), kind, flags, stream }.write(out);
     out.extend_from_slice(payload);
 }
 
-/// What a client sends first. Frames and windows as large as they go; no table of headers, so that the same headers
-/// always come as the same bytes.
+/// The client's connection preface. It sets frames of 1 MiB, the largest windows, and no HPACK table, so that the same
+/// headers always have the same bytes.
 pub(crate) fn preface() -> Vec<u8> {
     let settings = [
         (HEADER_TABLE_SIZE, 0),
@@ -91,7 +91,8 @@ pub(crate) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> {
     settings.iter().map(|&[a, b, c, d, e, f]| (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])))
 }
 
-/// The header block of a gRPC request: static names, literal values, nothing that the server must remember.
+/// The header block of a gRPC request: indexed or literal names and literal values that the server does not put in a
+/// table.
 pub(crate) fn request_block(path: &str) -> Vec<u8> {
     let mut block = vec![0x83, 0x86]; // :method POST, :scheme http
     let mut literal = |name: &[u8], value: &str| {
@@ -106,7 +107,7 @@ pub(crate) fn request_block(path: &str) -> Vec<u8> {
     block
 }
 
-/// Whether a block of trailers says that the call succeeded: `grpc-status: 0`, each plain or by HPACK's Huffman code.
+/// Fails unless a block of trailers has `grpc-status: 0`, name and value each plain or in HPACK's Huffman code.
 pub(crate) fn ended_well(trailers: &[u8]) -> Result<()> {
     let names = [b"\x0Bgrpc-status".as_slice(), b"\x88\x9A\xCA\xC8\xB2\x12\x34\xDA\x8F"];
     let values = [b"\x010".as_slice(), b"\x81\x07"];

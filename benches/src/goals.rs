@@ -13,7 +13,7 @@ struct Goal {
     at_most: Option<f64>,
 }
 
-/// What was measured of a goal.
+/// The measurement for a goal.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Measured {
     pub(crate) id: String,
@@ -27,7 +27,7 @@ impl Measured {
     }
 }
 
-/// Prints what was measured next to the goals.
+/// Prints measurements beside their goals.
 pub(crate) fn print(measured: &[Measured]) -> Result<()> {
     if measured.is_empty() {
         return Ok(());

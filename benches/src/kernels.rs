@@ -1,12 +1,12 @@
-//! Times the kernels on request, on one thread: the half of `kernels.py` that is ours.
+//! Times the kernels of evenkeel for `kernels.py`, on one thread.
 //!
-//! A line of standard input is a command, and has a line of standard output as its answer:
+//! Each line of standard input is a command, to which one line of standard output responds:
 //!
 //! - `run OPERATION DTYPE BYTES ITERATIONS`: the median time of a call, in nanoseconds;
 //! - `save OPERATION DTYPE BYTES FILE`: writes the result's bytes.
 //!
-//! Results are written to buffers that are used again, as the server does. Gradients are clipped where they are, as PyTorch
-//! does, and are there anew before each call, outside of the time.
+//! Results are written to buffers that are reused, as in the server. Gradients are clipped in place, as in PyTorch, and
+//! restored before each call, which is not timed.
 
 use std::{
     collections::HashMap,
@@ -39,7 +39,7 @@ const DROPOUT: Dropout = Dropout {
     channel_axis: None,
 };
 
-/// Answers commands until there are no more.
+/// Executes commands until the end of standard input.
 pub(crate) fn answer() -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let mut input = None;
@@ -81,7 +81,7 @@ impl Operation {
         })
     }
 
-    /// Rows, or images where channels matter.
+    /// Rows, or images for kinds with channels.
     fn shape(self, elements: usize) -> Vec<usize> {
         match self {
             Self::Norm(kind) if kind.has_channels() => {
@@ -102,7 +102,7 @@ fn of_name(dtype: &str) -> Result<DType> {
     })
 }
 
-/// A tensor, and where results go.
+/// A tensor, and buffers for results.
 struct Input {
     dtype: DType,
     shape: Vec<usize>,
@@ -138,7 +138,7 @@ impl Input {
         Ok(Summary::of(nanos).median)
     }
 
-    /// What is replaced by the result, if the operation does that.
+    /// A copy of the input that the operation replaces by its result; empty for operations that do not replace it.
     fn gradient(&self, operation: Operation) -> Vec<u8> {
         match operation {
             Operation::Norm(_) | Operation::Dropout => Vec::new(),
@@ -178,7 +178,7 @@ fn elements(dtype: DType, count: usize) -> Vec<u8> {
     data
 }
 
-/// Buffers that are used again, by length.
+/// Buffers that are reused, by length.
 #[derive(Debug, Default)]
 struct Buffers(Mutex<HashMap<usize, Vec<Vec<u8>>>>);
 

@@ -1,4 +1,4 @@
-//! As much of the Open Inference Protocol (KServe v2) as one model with one float32 tensor needs.
+//! The part of the Open Inference Protocol (KServe v2) that one model with one float32 tensor needs.
 //! <https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/open_inference_grpc.proto>
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ pub(crate) const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 pub(crate) struct ModelInferRequest {
     #[prost(string, tag = "1")]
     model_name: String,
-    /// Given, for a server would invent one.
+    /// Set, since a server would generate one otherwise.
     #[prost(string, tag = "3")]
     id: String,
     #[prost(message, repeated, tag = "5")]

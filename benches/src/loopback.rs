@@ -1,7 +1,7 @@
-//! Normalize beside what the bytes alone cost: tonic's default echo, a raw TCP echo; and beside its own path through
-//! tonic's codec.
+//! Normalize beside the cost of the bytes alone, in tonic's default echo and a raw TCP echo, and beside its own path
+//! through tonic's codec.
 //!
-//! All servers run at once, on one core; only the one whose turn it is has anything to do. The load is on the other.
+//! All servers run at once, on one core; only the one whose turn it is has work. The load runs on the other core.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &LoopbackArgs) -> Result<()> {
     record.finish(&common.place.records)
 }
 
-/// The echo and the codec path.
+/// Compares with tonic's echo and the codec path.
 fn against_grpc(
     size: Size,
     servers: &Servers,
@@ -79,7 +79,7 @@ fn against_grpc(
     Ok(())
 }
 
-/// One call at a time, for that is all that the raw echo can do.
+/// Compares with the raw TCP echo, with one call at a time, since the echo can do no more.
 fn against_tcp(
     size: Size,
     servers: &Servers,

@@ -1,8 +1,8 @@
-//! What evenkeel's speed and memory are, beside what they could be and what others do.
+//! Measures evenkeel's speed and memory, beside the cost of moving the bytes and beside other implementations.
 //!
-//! Each benchmark starts the servers it compares, alternates between them in one run, checks what they answer, prints
-//! ratios next to their goals (`goals.json`) and leaves a record for `report.py`. `benches/README.md` says what each
-//! measures and how to read it.
+//! Each benchmark starts the servers that it compares, alternates between them in one run, checks their responses,
+//! prints ratios beside their goals (`goals.json`) and writes a record for `report.py`. `benches/README.md` describes
+//! each benchmark and how to read it.
 #![expect(clippy::print_stdout, reason = "a benchmark's output is its standard output")]
 
 mod alternate;
@@ -36,7 +36,7 @@ use clap::Parser as _;
 
 use cli::{Bench, Cli};
 
-/// What stops a benchmark: a server that does not start, a call that fails, an answer that is wrong.
+/// An error that stops a benchmark: a server does not start, a call fails, a response is wrong.
 type Failure = Box<dyn Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Failure>;
 

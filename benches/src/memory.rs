@@ -1,5 +1,5 @@
-//! Memory: the peak while large calls come all at once, whether it stays where it is over very many small ones, and what
-//! an open connection takes.
+//! Memory: its peak while many large calls come at once, its growth over very many small calls, and the memory of an
+//! open connection.
 
 mod connections;
 
@@ -23,9 +23,9 @@ use crate::{
     statistics::Summary,
 };
 
-/// All at once, from four clients.
+/// Large calls, all at once, over four connections.
 const CROWD: Case = Case { size: Size::M4, connections: 4, concurrency: 32 };
-/// Parts of the long run between which memory is looked at.
+/// The parts of the long run after each of which memory is read.
 const LOOKS: usize = 20;
 
 pub(crate) fn run(arguments: &MemoryArgs) -> Result<()> {
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &MemoryArgs) -> Result<()> {
     record.finish(&common.place.records)
 }
 
-/// Each turn has new processes, for a peak is never forgotten.
+/// Each turn starts new processes, since the peak of a process never falls.
 fn peaks(arguments: &MemoryArgs, runtime: &Runtime, record: &mut Record) -> Result<()> {
     let common = &arguments.common;
     let [mut ours, mut sync, mut aio] = [const { Vec::new() }; 3];
@@ -64,20 +64,20 @@ fn peaks(arguments: &MemoryArgs, runtime: &Runtime, record: &mut Record) -> Resu
     Ok(())
 }
 
-/// The most memory that a server ever had, after a turn with all calls at once.
+/// The peak of the memory of a server, after a turn with all calls at once.
 fn peak(server: &Server, tolerance: Tolerance, common: &Common, runtime: &Runtime) -> Result<f64> {
     runtime.block_on(async {
         let call = Arc::new(Call::normalize(CROWD.size.bytes(), tolerance));
         let mut load = Load::connect(server.address, CROWD.connections, call).await?;
         load.verify().await?;
-        // However long a turn is: every caller must have called at least twice.
+        // At least two calls for each caller, however short a turn is.
         load.run(CROWD.concurrency, Until::Calls(2 * CROWD.concurrency as u64)).await?;
         load.run(CROWD.concurrency, Until::Elapsed(common.turn())).await
     })?;
     Memory::Peak.of(server.pid())
 }
 
-/// Resident memory over `requests` small calls, looked at in between.
+/// Reads resident memory over `requests` small calls.
 fn flat(requests: u64, common: &Common, runtime: &Runtime, record: &mut Record) -> Result<()> {
     let server = Server::evenkeel("evenkeel", SERVER_CORE, &[], common)?;
     let case = Case::busy(Size::K4);
@@ -95,7 +95,7 @@ fn flat(requests: u64, common: &Common, runtime: &Runtime, record: &mut Record) 
     let case = format!("{requests} calls of {}", case.size);
     record.figure(&case, "evenkeel", "resident MiB", Summary::of(resident.iter().copied()));
     record.print(&case);
-    // What pools and thread caches take, they have taken by the second look.
+    // Pools and thread caches have reached their size after the second part.
     let ratio = resident[LOOKS - 1] / resident[LOOKS / 10 - 1];
     record.goals.push(Measured::new("memory-flat", Summary::of([ratio])));
     Ok(())

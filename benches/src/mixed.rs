@@ -1,8 +1,9 @@
-//! Small calls beside large ones: whether a tensor of 64 MiB holds up everybody else.
+//! Small calls beside large ones: whether tensors of 64 MiB delay other calls.
 //!
 //! Small calls are measured alone and beside saturating 64 MiB traffic, in turns. Each kind of load has a thread and
-//! connections of its own, so that the load does not wait for itself; the large calls' gives way to the small calls', for
-//! two clients do not share a machine with the server and with each other.
+//! connections of its own, so that the two do not wait for each other. The thread of the large calls has a lower
+//! priority than that of the small ones, since real clients would not share a machine with the server and with each
+//! other.
 
 use std::{
     net::SocketAddr,
@@ -33,18 +34,18 @@ use crate::{
 /// Two calls over two connections: one is computed while the other is received or sent.
 const BULK: Case = Case { size: Size::M64, connections: 2, concurrency: 2 };
 
-/// Who runs where.
+/// The cores of the server and of the load.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
     name: &'static str,
     server_cores: &'static str,
-    /// Whether the load keeps off the server's core.
+    /// Whether the load is pinned to the other core than the server's.
     load_pinned: bool,
-    /// Whether the goal is for this one.
+    /// Whether the goal is for this layout.
     counts: bool,
 }
 
-/// As an operator would run it, and, for comparison, without the load in the server's way.
+/// The server on all cores, as an operator would run it, and, for comparison, on a core without the load.
 const LAYOUTS: [Layout; 2] = [
     Layout { name: "evenkeel, all cores", server_cores: "0,1", load_pinned: false, counts: true },
     Layout { name: "evenkeel, one core", server_cores: SERVER_CORE, load_pinned: true, counts: false },
@@ -111,7 +112,7 @@ fn turn(server: SocketAddr, layout: Layout, calls: &Calls, duration: Duration) -
     let (running, ran) = mpsc::channel();
     thread::scope(|scope| {
         let bulk = scope.spawn(|| bulk(server, layout, calls, &stop, running));
-        // Fails if the bulk could not begin, which its own result explains.
+        // This fails if the large calls could not begin; then the result of `bulk` has the reason.
         let beside = ran.recv().map_err(Into::into).and_then(|()| small(server, layout, calls, duration));
         stop.store(true, Ordering::Relaxed);
         let bulk = bulk.join().map_err(|_| "the thread of the large calls panicked")??;
@@ -119,7 +120,7 @@ fn turn(server: SocketAddr, layout: Layout, calls: &Calls, duration: Duration) -
     })
 }
 
-/// The 4 KiB calls, on a thread of their own.
+/// Makes the 4 KiB calls, on a thread of their own.
 fn small(server: SocketAddr, layout: Layout, calls: &Calls, duration: Duration) -> Result<Small> {
     let case = Case::busy(Size::K4);
     let burst = thread::scope(|scope| {
@@ -138,7 +139,7 @@ fn small(server: SocketAddr, layout: Layout, calls: &Calls, duration: Duration) 
     Ok(Small { p50, p99, per_second: burst.per_second() })
 }
 
-/// The 64 MiB calls, until they are told to stop; says when they have begun.
+/// Makes the 64 MiB calls until `stop` is set; sends a message when they begin.
 fn bulk(
     server: SocketAddr,
     layout: Layout,

@@ -1,4 +1,4 @@
-//! Normalize beside what is usual: a Python server with grpcio and torch, and a KServe server with NumPy.
+//! Normalize beside common servers: a Python server with grpcio and torch, and a KServe server with NumPy.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &PeersArgs) -> Result<()> {
     record.finish(&common.place.records)
 }
 
-/// The Python server with grpcio and torch: its `sync` or its `aio` variant.
+/// Starts the Python server with grpcio and torch, its `sync` or its `aio` variant.
 pub(crate) fn grpcio(variant: &str, python: &Python, common: &Common) -> Result<Server> {
     let script = python.peers.join("peer_grpcio.py").display().to_string();
     let name = format!("grpcio-{variant}");
@@ -62,7 +62,7 @@ fn compare(size: Size, servers: &Servers, common: &Common, runtime: &Runtime, re
         grpc("grpcio + torch, sync", &servers.sync, &close)?,
         grpc("grpcio + torch, aio", &servers.aio, &close)?,
     ];
-    // It takes a minute for eight calls of 64 MiB, which says enough.
+    // MLServer takes minutes for eight calls of 64 MiB.
     if size != Size::M64 {
         contenders.push(grpc("MLServer + NumPy", &servers.mlserver, &Arc::new(Call::infer(size.bytes())))?);
     }

@@ -1,4 +1,4 @@
-//! What Linux knows of a process, and which cores a thread may use.
+//! CPU time and memory of a process, by Linux, and the cores that a thread may use.
 
 use std::fs;
 
@@ -22,12 +22,12 @@ pub(crate) fn pin_load() -> Result<()> {
     Ok(sched_setaffinity(None, &cores).map_err(|error| format!("core {LOAD_CORE} is needed for the load: {error}"))?)
 }
 
-/// Lets other threads run before this one.
+/// Lowers the priority of this thread.
 pub(crate) fn give_way() -> Result<()> {
     Ok(setpriority_process(None, 10)?)
 }
 
-/// User and system time of a process so far, in seconds; it counts in steps of 10 ms.
+/// User and system time of a process so far, in seconds; Linux counts in steps of 10 ms.
 pub(crate) fn cpu_seconds(pid: Pid) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The program's name, in brackets, may hold spaces.

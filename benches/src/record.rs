@@ -1,4 +1,4 @@
-//! What a benchmark leaves behind for the report.
+//! The record of a benchmark, for the report.
 
 use std::{
     fs,
@@ -10,14 +10,14 @@ use serde::Serialize;
 
 use crate::{Result, goals::Measured, statistics::Summary};
 
-/// One contender's numbers in one case.
+/// One quantity of one contender in one case.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figure {
     /// The case.
     pub(crate) case: String,
-    /// Who was measured.
+    /// The name of the contender.
     pub(crate) contender: String,
-    /// What was measured, with its unit: `calls/s`, `CPU us`, `p99 us`, `MiB`.
+    /// The quantity, with its unit: `calls/s`, `CPU us`, `p99 us`, `MiB`.
     pub(crate) what: &'static str,
     #[serde(flatten)]
     pub(crate) value: Summary,

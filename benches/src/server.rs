@@ -1,4 +1,4 @@
-//! A server under test: a process of its own that says where it listens.
+//! A server under test: a process that prints the address on which it listens.
 
 use std::{
     fs,
@@ -22,21 +22,21 @@ const MAX_MESSAGE_BYTES: &str = "268435456";
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    /// Kept open, so that a server that prints does not fail.
+    /// Kept open, so that a server that prints more does not fail.
     _stdout: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
     /// Starts a program on some cores (as `taskset` has them) and waits until it has printed `listening on ADDRESS`.
-    /// What it says on standard error goes to `<name>.log` beside the records.
+    /// Its standard error goes to `<name>.log` in `logs`.
     pub(crate) fn start(name: &str, cores: &str, program: &Path, arguments: &[&str], logs: &Path) -> Result<Self> {
         fs::create_dir_all(logs)?;
         let log_path = logs.join(format!("{name}.log"));
         let log = fs::File::create(&log_path)?;
         let mut command = Command::new("taskset");
         command.args(["-c", cores]).arg(program).args(arguments);
-        // A setting of whoever runs this must not become one of the server's.
+        // Settings in the caller's environment must not reach the server.
         for (variable, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"EVENKEEL_")) {
             command.env_remove(variable);
         }
@@ -54,7 +54,7 @@ impl Server {
         }
     }
 
-    /// The server that this project is about, with limits that no benchmark reaches.
+    /// Starts evenkeel, with limits that no benchmark reaches.
     pub(crate) fn evenkeel(name: &str, cores: &str, flags: &[&str], common: &Common) -> Result<Self> {
         let mut always = vec!["--listen", "127.0.0.1:0", "--log-level", "warn"];
         // Eight calls of 64 MiB at a time are more than the budget's default.
@@ -62,7 +62,7 @@ impl Server {
         Self::evenkeel_with(name, cores, &[&always[..], flags].concat(), &common.place)
     }
 
-    /// The same with these flags alone.
+    /// Starts evenkeel with these flags alone.
     pub(crate) fn evenkeel_with(name: &str, cores: &str, flags: &[&str], place: &Place) -> Result<Self> {
         let program = match &place.server {
             Some(program) => program.clone(),
@@ -71,7 +71,7 @@ impl Server {
         Self::start(name, cores, &program, flags, &place.records)
     }
 
-    /// A server that is part of this program.
+    /// Starts a server that is part of this program.
     pub(crate) fn own(name: &str, cores: &str, command: &str, common: &Common) -> Result<Self> {
         Self::start(name, cores, &std::env::current_exe()?, &[command], &common.place.records)
     }
@@ -80,7 +80,7 @@ impl Server {
         Pid::from_child(&self.child)
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Asks the server to stop, and waits until it has.
     pub(crate) fn stop(mut self) -> Result<ExitStatus> {
         kill_process(self.pid(), Signal::TERM)?;
         Ok(self.child.wait()?)
@@ -89,7 +89,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails where the process has ended, which the calls will have reported.
+        // This fails if the process has ended already, which failed calls report.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

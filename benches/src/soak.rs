@@ -1,8 +1,9 @@
-//! Mixed traffic for minutes: whether anything grows, whether any answer is wrong.
+//! Mixed traffic for minutes, which fails if anything grows or a response is wrong.
 //!
-//! One server gives every answer once, on one thread, through tonic's codec. The other is soaked: callers come and go,
-//! are in a hurry, leave, stall, send what is wrong, and ask for more than there is room for; what they are answered is
-//! compared with the first server's bits. Once a second memory, descriptors, threads and the metrics are looked at.
+//! A reference server gives the response to every request once, on one thread, through tonic's codec. The other server
+//! is soaked: callers connect and disconnect, set short deadlines, leave, stall, send invalid requests, and send more
+//! than the budget has room for. Their responses are compared bit by bit with those of the reference. Once a second the
+//! soak reads memory, descriptors, threads and the metrics.
 
 mod catalogue;
 mod growth;
@@ -37,26 +38,26 @@ use self::{
 };
 use crate::{Result, cli::SoakArgs, process::Memory, server::Server};
 
-/// What calls may hold: three large ones, and small ones beside them.
+/// The budget of bytes in flight: three large calls, and small ones beside them.
 const BUDGET: usize = 4 * MAX_MESSAGE_BYTES;
-/// What the pool may keep.
+/// The most bytes that the buffer pool may keep.
 const POOL: usize = 2 * MAX_MESSAGE_BYTES;
-/// As an operator would run it; the callers are on the same.
+/// The server runs on both cores, as an operator would run it; the callers use the same cores.
 const CORES: &str = "0,1";
 
-/// How often memory is looked at in a second: it rises and falls with each call, which a mean hides and a leak does not.
+/// How often memory is read in a second: it rises and falls with each call, which a mean evens out, but not a leak.
 const LOOKS: u32 = 20;
 
-/// What can be made to go wrong, to see that it is found.
+/// A fault on purpose, which the soak must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Fault {
-    /// A client opens more and more connections and keeps them, as a server would that forgets to close them.
+    /// A client opens more and more connections and keeps them, as if the server did not close them.
     Hoard,
-    /// A bit of a reference is another one, as if the server's answer had changed.
+    /// A bit of a reference response is flipped, as if the server's response had changed.
     Flip,
 }
 
-/// What is left for the report.
+/// The record for the report.
 #[derive(Debug, Serialize)]
 struct SoakRecord {
     seconds: u64,
@@ -87,7 +88,7 @@ async fn soak(arguments: &SoakArgs) -> Result<()> {
 
     let [budget, pool] = [format!("--max-bytes-in-flight={BUDGET}"), format!("--buffer-pool-bytes={POOL}")];
     let flags = ["--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--log-format=json"];
-    // A line for each call would fill the disk, and nobody reads it.
+    // A line for each call would fill the disk.
     let flags = [&flags[..], &["--log-level=warn,evenkeel::server=info", &limit, &budget, &pool]].concat();
     let server = Server::evenkeel_with("soak", CORES, &flags, place)?;
     let watch = Watch::find(server.pid(), &place.records.join("soak.log")).await?;
@@ -101,7 +102,7 @@ async fn soak(arguments: &SoakArgs) -> Result<()> {
     println!("soaking for {seconds} s: {requests} requests, answers compared bit by bit");
     let (begun, mut samples, mut labels) = (Instant::now(), Vec::new(), BTreeSet::new());
     let mut ticks = interval(Duration::from_secs(1) / LOOKS);
-    // After a pause of the machine nothing is made up for.
+    // After a pause of the machine, missed ticks are skipped.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
     while begun.elapsed() < Duration::from_secs(*seconds) {
@@ -117,7 +118,7 @@ async fn soak(arguments: &SoakArgs) -> Result<()> {
     while callers.join_next().await.is_some() {}
     let left = watch.rest(descriptors).await?;
     let after = watch.series().await?;
-    // Had it been stopped before, there would be nothing to find.
+    // The hoard stops only here, so that its connections are still open when the rest is measured.
     if let Some(hoard) = hoard {
         hoard.abort();
     }

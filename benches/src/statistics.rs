@@ -1,8 +1,8 @@
-//! Medians: on a machine that does other things too, a mean measures those.
+//! Medians and percentiles. Other work of the machine moves a median less than a mean.
 
 use serde::Serialize;
 
-/// The median of some numbers, and how far they reach.
+/// The median of some numbers, and their range.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Summary {
     pub(crate) median: f64,
@@ -20,13 +20,13 @@ impl Summary {
         Self { median: (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0, min, max }
     }
 
-    /// Of `a / b`, pair by pair.
+    /// The summary of `a / b`, pair by pair.
     pub(crate) fn of_ratios(a: &[f64], b: &[f64]) -> Self {
         Self::of(a.iter().zip(b).map(|(a, b)| a / b))
     }
 }
 
-/// The smallest number that this part of all are not above; 0 if there are none. Sorts them.
+/// The smallest number that at least this part of the numbers does not exceed; 0 if there are none. Sorts the numbers.
 pub(crate) fn percentile(numbers: &mut [f64], part: f64) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let rank = (numbers.len() as f64 * part).ceil() as usize;

@@ -1,8 +1,8 @@
-//! A raw TCP echo: what moving the bytes costs without any protocol.
+//! A raw TCP echo: the cost of moving the bytes without any protocol.
 //!
 //! A message is its length, in eight little-endian bytes, and its bytes. The server reads all of it into one buffer,
-//! which it keeps from message to message, and then writes it back; blocking calls and one thread for each connection,
-//! which is the cheapest there is for one call at a time.
+//! which it keeps from message to message, and then writes it back. It uses blocking calls and one thread for each
+//! connection, which is the cheapest way for one call at a time.
 
 use std::{
     io::{Read as _, Write as _},
@@ -18,7 +18,7 @@ use crate::{
     burst::{Burst, Until},
 };
 
-/// As much is read at a time as HTTP/2 frames hold for the others.
+/// The most bytes of one read: as many as the HTTP/2 frames of the other contenders hold.
 const CHUNK: usize = 1 << 20;
 
 /// Serves until it is killed.
@@ -27,7 +27,7 @@ pub(crate) fn serve() -> Result<()> {
     println!("listening on {}", listener.local_addr()?);
     for connection in listener.incoming() {
         let connection = connection?;
-        // A connection ends when its client leaves; that is no error of the server's.
+        // An error of a connection, such as a client that leaves, does not end the server.
         thread::spawn(move || echo(connection));
     }
     Ok(())
@@ -62,7 +62,7 @@ impl Client {
         Ok(Self { connection, message, chunk: vec![0; CHUNK] })
     }
 
-    /// Makes one call and compares its answer.
+    /// Makes one call and compares the bytes that come back.
     pub(crate) fn verify(&mut self) -> Result<()> {
         self.connection.write_all(&self.message)?;
         let mut answer = vec![0; self.message.len()];

@@ -1,4 +1,4 @@
-//! What an open connection takes: one that has sent nothing, and one that is idle after calls.
+//! The memory of an open connection: of one that has sent nothing, and of one that is idle after calls.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,17 +19,17 @@ use crate::{
     statistics::Summary,
 };
 
-/// As many are opened and left silent, so that what each takes shows beside what the allocator has anyway.
+/// The number of silent connections, whose memory must show beside that of the allocator.
 const SILENT: usize = 4000;
-/// As many make calls.
+/// The number of connections that make calls.
 const IDLE: usize = 500;
-/// What grows once, with the first of them, is not that of each.
+/// The connections that are opened before the measurement, so that memory which grows only once does not count.
 const BEFORE: usize = 50;
-/// Calls on each that is idle afterwards.
+/// The calls of each connection that is idle afterwards.
 const CALLS: u64 = 3;
-/// Until the allocator has given back what is free.
+/// The time in which the allocator returns free memory.
 const SETTLE: Duration = Duration::from_secs(1);
-/// However many come from one address.
+/// No limits on connections, all of which come from one address.
 const FLAGS: [&str; 4] = ["--max-connections", "0", "--max-connections-per-peer", "0"];
 
 pub(super) fn run(common: &Common, runtime: &Runtime, record: &mut Record) -> Result<()> {
@@ -53,7 +53,7 @@ pub(super) fn run(common: &Common, runtime: &Runtime, record: &mut Record) -> Re
     Ok(())
 }
 
-/// The growth of the server by connections, for each of them, in KiB.
+/// The growth of the server's memory for each connection, in KiB.
 struct Growth<'a> {
     server: &'a Server,
     before: f64,
@@ -71,7 +71,7 @@ impl<'a> Growth<'a> {
     }
 }
 
-/// Connections that have sent nothing.
+/// Measures connections that have sent nothing.
 async fn silent(common: &Common) -> Result<f64> {
     let server = Server::evenkeel("evenkeel", SERVER_CORE, &FLAGS, common)?;
     let mut open = Vec::new();
@@ -85,7 +85,7 @@ async fn silent(common: &Common) -> Result<f64> {
     growth.of_each(SILENT).await
 }
 
-/// Connections that have made some calls, one after the other.
+/// Measures connections that have made some calls, one after the other.
 async fn idle(size: Size, common: &Common) -> Result<f64> {
     let server = Server::evenkeel("evenkeel", SERVER_CORE, &FLAGS, common)?;
     let call = Arc::new(Call::normalize(size.bytes(), Tolerance::Ulp));

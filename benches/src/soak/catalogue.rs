@@ -1,4 +1,5 @@
-//! What is asked for: every method and kind, of a kilobyte and of many megabytes, and requests that are wrong.
+//! The requests of the soak: every kind of the calls that carry tensors, except MeasureStatistics, with tensors of a
+//! kilobyte to many megabytes, and invalid requests.
 
 use bytes::Bytes;
 use evenkeel_frames::{Announced, encoded};
@@ -9,7 +10,7 @@ use tonic::Code;
 
 use crate::data::value;
 
-/// The largest message that the server takes.
+/// The largest message that the server accepts.
 pub(super) const MAX_MESSAGE_BYTES: usize = 32 << 20;
 /// A large tensor; a message may have two.
 const LARGE: usize = 17 << 20;
@@ -36,13 +37,13 @@ const CLIPS: [(ClipMode, f64); 6] = [
 /// A request, as it goes over the wire.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    /// For messages to people.
+    /// The name for messages.
     pub(super) name: String,
     /// The method.
     pub(super) path: String,
     /// The messages, with their prefixes; sent one after the other.
     pub(super) messages: Vec<Bytes>,
-    /// How it must end.
+    /// The status that the call must end with.
     pub(super) code: Code,
 }
 
@@ -55,7 +56,7 @@ pub(super) struct Catalogue {
     pub(super) middle: Vec<Request>,
     /// Of 17 MiB.
     pub(super) large: Vec<Request>,
-    /// What must be refused.
+    /// Requests that must be refused.
     pub(super) wrong: Vec<Request>,
 }
 
@@ -66,7 +67,7 @@ impl Catalogue {
     }
 }
 
-/// Every method with every kind, and every dtype where it matters, on tensors of so many bytes.
+/// Every such call with every kind, and Normalize with every dtype, on tensors of so many bytes.
 fn every(bytes: usize) -> Vec<Request> {
     let mut all = Vec::new();
     for kind in (1..).map_while(|value| NormKind::try_from(value).ok()) {
@@ -147,7 +148,7 @@ fn wrong() -> Vec<Request> {
         unreadable,
         oversize,
     ];
-    // A label for each would be a way to fill the server's memory.
+    // If the metrics had a label for each path, clients could fill the server's memory.
     for number in 0..50 {
         let path = format!("/evenkeel.v1.TensorOpsService/Method{number}");
         wrong.push(refused("a method that does not exist", &path, &norm(good()), Code::Unimplemented));
@@ -217,7 +218,7 @@ fn clip(mode: ClipMode, order: f64, gradients: &[(DataType, usize)]) -> Request 
     request(format!("clip {mode:?} {order} {gradients:?}"), CLIP, &[&message])
 }
 
-/// In so many messages.
+/// MeasureGradients, in so many messages.
 fn measure(order: f64, bytes: usize, messages: usize) -> Request {
     let messages: Vec<_> = (0..messages)
         .map(|index| pb::MeasureGradientsRequest {
@@ -235,7 +236,7 @@ fn request(name: String, path: &str, messages: &[&dyn Encode]) -> Request {
     Request { name, path: path.to_owned(), messages, code: Code::Ok }
 }
 
-/// Of shape [4, 8, n]; `bytes` are a multiple of 256.
+/// A tensor of shape [4, 8, n]; `bytes` must be a multiple of 256.
 fn tensor(dtype: DataType, bytes: usize, seed: usize) -> pb::Tensor {
     tensor_of(dtype, &[4, 8, bytes / size(dtype) / 32], seed)
 }
@@ -246,7 +247,7 @@ fn tensor_of(dtype: DataType, shape: &[usize], seed: usize) -> pb::Tensor {
     for x in (0..len).map(|index| value(index + seed * 1_000_003).abs() + 0.125) {
         match dtype {
             DataType::Float64 => data.extend_from_slice(&f64::from(x).to_le_bytes()),
-            // Numbers from 1/2 to 1, with the digits that there are.
+            // Numbers from 1/2 to 1, with some of the bits of `x`.
             DataType::Float16 => data.extend_from_slice(&((x.to_bits() >> 8) as u16 & 0x83ff | 0x3800).to_le_bytes()),
             DataType::Bfloat16 => data.extend_from_slice(&((x.to_bits() >> 16) as u16).to_le_bytes()),
             DataType::Float32 | DataType::Unspecified => data.extend_from_slice(&x.to_le_bytes()),
@@ -268,7 +269,7 @@ fn size(dtype: DataType) -> usize {
     }
 }
 
-/// What can be sent.
+/// A message that can be sent.
 trait Encode {
     fn framed(&self) -> Bytes;
 }

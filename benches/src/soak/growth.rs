@@ -1,13 +1,13 @@
-//! Whether a number grows, told from samples that also rise and fall.
+//! Detection of growth in samples that also rise and fall.
 
 use serde::Serialize;
 
-/// How much a number may be larger at the end than at the beginning.
+/// The growth of a number that is allowed from the beginning of a run to its end.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Allowed {
-    /// A part of what it was.
+    /// A part of the number at the beginning.
     pub(super) part: f64,
-    /// And so much besides, in its unit.
+    /// An amount besides, in the unit of the number.
     pub(super) besides: f64,
 }
 
@@ -21,15 +21,16 @@ pub(super) struct Growth {
 }
 
 impl Growth {
-    /// Of samples that were taken at equal distances, after the warm-up; `None` for fewer than nine, which tell nothing.
+    /// Of samples that were taken at equal distances, after the warm-up; `None` for fewer than nine, which are too few.
     ///
-    /// Medians, since a burst of large calls is no growth, and a trend moves them whatever its form.
+    /// It compares medians: a burst of large calls, which is no growth, does not move them, and a trend of any form
+    /// does.
     pub(super) fn of(samples: &[f64]) -> Option<Self> {
         let third = samples.len() / 3;
         (third >= 3).then(|| Self { first: median(&samples[..third]), last: median(&samples[samples.len() - third..]) })
     }
 
-    /// Whether it is more than is allowed.
+    /// Whether the growth is more than is allowed.
     pub(super) fn exceeds(self, allowed: Allowed) -> bool {
         self.last > self.first * (1.0 + allowed.part) + allowed.besides
     }
@@ -45,7 +46,7 @@ mod tests {
 
     const MEMORY: Allowed = Allowed { part: 0.05, besides: 8.0 };
 
-    /// What a server's memory looks like, in MiB: it rises and falls with the calls, by up to 40.
+    /// The memory of a server without a leak, in MiB: it rises and falls with the calls, by up to 40.
     fn level(seconds: usize) -> Vec<f64> {
         (0..seconds).map(|second| 200.0 + 40.0 * ((second * 7919 % 31) as f64 / 31.0)).collect()
     }
@@ -74,9 +75,9 @@ mod tests {
             |part| 60.0 * part,
             // In one step, late.
             |part| if part > 0.6 { 60.0 } else { 0.0 },
-            // Slower and slower, as a map's capacity doubles.
+            // With falling speed.
             |part| 60.0 * part.sqrt(),
-            // Faster and faster.
+            // With rising speed.
             |part| 120.0 * part * part,
         ];
         for (index, leak) in leaks.into_iter().enumerate() {

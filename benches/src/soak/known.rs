@@ -1,4 +1,4 @@
-//! Requests with their answers, which come from another server that takes another way to them.
+//! Requests with their right responses, which come from a reference server that computes them along another path.
 
 use std::net::SocketAddr;
 
@@ -9,18 +9,18 @@ use super::{
 };
 use crate::Result;
 
-/// A request and how it is answered, to the bit.
+/// A request and its right response, to the bit.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) request: Request,
     pub(super) class: Class,
-    /// The answer's body, or nothing.
+    /// The body of the response; may be empty.
     answer: Vec<u8>,
     /// The status's message.
     message: String,
 }
 
-/// The catalogue with its answers.
+/// The catalogue with the right responses.
 #[derive(Debug)]
 pub(super) struct Answered {
     small: Vec<Known>,
@@ -30,7 +30,7 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// Asks every request once, one after the other.
+    /// Sends every request once to the reference server, one after the other.
     pub(super) async fn by(reference: SocketAddr) -> Result<Self> {
         let peer = Peer::connect(reference, Taking::Much).await?;
         let Catalogue { small, middle, large, wrong } = Catalogue::new();
@@ -47,7 +47,7 @@ impl Answered {
         small.len() + middle.len() + large.len() + wrong.len()
     }
 
-    /// Most are small, some are wrong, few are large.
+    /// A request at random: most are small, some are wrong, few are large.
     pub(super) fn pick(&self, dice: &mut Dice) -> &Known {
         let from = match dice.below(100) {
             0..75 => &self.small,
@@ -58,7 +58,7 @@ impl Answered {
         &from[dice.below(from.len())]
     }
 
-    /// Changes a bit of an answer, so that the right one is wrong.
+    /// Flips a bit of a right response, so that the comparison must fail.
     pub(super) fn spoil(&mut self) {
         if let Some(byte) = self.small[0].answer.last_mut() {
             *byte ^= 1;
@@ -80,18 +80,18 @@ impl Known {
         Ok(all)
     }
 
-    /// Compares an answer piece by piece.
+    /// A comparison with a response that comes piece by piece.
     pub(super) fn comparison(&self) -> Comparison<'_> {
         Comparison { rest: &self.answer, same: true }
     }
 
-    /// Whether the status is the reference's.
+    /// Whether a call ended with the status of the reference.
     pub(super) fn ends_so(&self, ended: &Ended) -> bool {
         ended.status.code() == self.request.code && ended.status.message() == self.message
     }
 }
 
-/// What is still to come of an answer.
+/// The state of a comparison.
 #[derive(Debug)]
 pub(super) struct Comparison<'a> {
     rest: &'a [u8],
@@ -106,18 +106,18 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether what has come is the beginning of the right answer.
+    /// Whether the bytes so far are the beginning of the right response.
     pub(super) fn is_right_so_far(&self) -> bool {
         self.same
     }
 
-    /// Whether it is the whole of it.
+    /// Whether the bytes so far are the whole right response.
     pub(super) fn is_right(&self) -> bool {
         self.same && self.rest.is_empty()
     }
 }
 
-/// Chooses; the same seed chooses the same. SplitMix64.
+/// A random number generator, SplitMix64: the same seed gives the same choices.
 #[derive(Clone, Debug)]
 pub(super) struct Dice(pub(super) u64);
 

@@ -1,4 +1,4 @@
-//! A client that can also do what clients should not: leave in the middle, stall, announce what it does not send.
+//! A client that can also misbehave: leave in the middle of a call, stall, announce bytes that it does not send.
 
 use std::net::SocketAddr;
 
@@ -11,16 +11,16 @@ use tonic::Status;
 use super::catalogue::Request;
 use crate::{Failure, Result};
 
-/// How much a client lets the server send ahead, and in what pieces.
+/// The flow-control window and the frame size of a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Taking {
-    /// Frames of 1 MiB, as evenkeel's client has them.
+    /// Frames of 1 MiB, as in evenkeel's client, and large windows.
     Much,
-    /// Frames of 16 KiB and the protocol's smallest window: answers wait for their reader.
+    /// Frames of 16 KiB and HTTP/2's default window: responses wait for their reader.
     Little,
 }
 
-/// A connection. When it is dropped, it is closed at once, with whatever is on it.
+/// A connection. Dropping it closes it at once, with all calls on it.
 #[derive(Debug)]
 pub(super) struct Peer {
     requests: client::SendRequest<Bytes>,
@@ -31,7 +31,7 @@ pub(super) struct Peer {
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) status: Status,
-    /// Bytes of the answer, prefix included.
+    /// The bytes of the response, including prefixes.
     pub(super) bytes: usize,
 }
 
@@ -45,7 +45,7 @@ impl Peer {
             settings.max_frame_size(1 << 20).initial_window_size(4 << 20).initial_connection_window_size(16 << 20);
         }
         let (requests, connection) = settings.handshake(socket).await?;
-        // Its calls report how it ended.
+        // The calls report an error of the connection.
         let driver = tokio::spawn(async { _ = connection.await });
         Ok(Self { requests, driver })
     }
@@ -61,7 +61,7 @@ impl Peer {
         Ok(self.requests.clone().ready().await?.send_request(request.body(())?, false)?)
     }
 
-    /// Makes a call; `take` gets the answer's bytes as they come.
+    /// Makes a call; `take` gets the bytes of the response as they arrive.
     pub(super) async fn call(
         &self,
         request: &Request,
@@ -71,7 +71,7 @@ impl Peer {
         let (answer, mut body) = self.begin(&request.path, timeout).await?;
         let last = request.messages.len().saturating_sub(1);
         for (index, message) in request.messages.iter().enumerate() {
-            // An error says that the call has ended early; its answer tells why.
+            // An error means that the call has ended early; the response has the reason.
             if body.send_data(message.clone(), index == last).is_err() {
                 break;
             }
@@ -86,13 +86,13 @@ impl Drop for Peer {
     }
 }
 
-/// Reads an answer to its end.
+/// Reads a response to its end.
 pub(super) async fn end(answer: ResponseFuture, mut take: impl FnMut(&[u8])) -> Result<Ended> {
     let (head, mut body) = answer.await?.into_parts();
     if head.status != StatusCode::OK {
         return Err(format!("HTTP status {}", head.status).into());
     }
-    // An error without a message comes in the headers.
+    // A response without a message has its status in the headers.
     if let Some(status) = Status::from_header_map(&head.headers) {
         return Ok(Ended { status, bytes: 0 });
     }

@@ -1,4 +1,4 @@
-//! What the calls came to.
+//! The outcomes and times of the calls.
 
 use std::{
     collections::BTreeMap,
@@ -10,32 +10,32 @@ use serde::Serialize;
 
 use crate::statistics::percentile;
 
-/// How calls end that end as they should.
+/// The outcomes that are expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) enum Outcome {
-    /// Answered, with the bits of the reference.
+    /// The response has the bits of the reference.
     Right,
-    /// A wrong request, refused with the words of the reference.
+    /// An invalid request was refused with the status and message of the reference.
     Refused,
-    /// The budget of bytes was used up; the caller was told when to come back.
+    /// The budget of bytes was used up, and the status had a RetryInfo.
     Overloaded,
-    /// The deadline had passed before the answer was there.
+    /// The deadline passed before the response was complete.
     OutOfTime,
-    /// The caller left before the answer was there.
+    /// The caller left before the response was complete.
     Left,
-    /// A client that stopped sending was given up.
+    /// The server ended the call of a client that had stopped sending.
     GivenUp,
-    /// A connection that did not speak HTTP/2, or nothing.
+    /// A connection that did not speak HTTP/2, or sent nothing.
     NoCall,
 }
 
 impl Outcome {
-    /// Each of these must have happened, or the traffic was not what it is said to be.
+    /// All outcomes. Each must occur in a run, or the traffic was not as described.
     pub(super) const ALL: [Self; 7] =
         [Self::Right, Self::Refused, Self::Overloaded, Self::OutOfTime, Self::Left, Self::GivenUp, Self::NoCall];
 }
 
-/// The sizes whose times are looked at together.
+/// The classes of sizes, whose times are reported separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     /// Up to 64 KiB.
@@ -53,7 +53,7 @@ pub(super) struct Latency {
     p999: f64,
 }
 
-/// Counts calls, keeps their times, and what went wrong.
+/// Counts calls, and keeps their times and the failures.
 #[derive(Debug, Default)]
 pub(super) struct Tally(Mutex<Counts>);
 
@@ -62,7 +62,7 @@ struct Counts {
     outcomes: BTreeMap<Outcome, u64>,
     small: Vec<f64>,
     large: Vec<f64>,
-    /// What went wrong, and how often.
+    /// The failures, and how often each occurred.
     failures: BTreeMap<String, u64>,
 }
 
@@ -71,7 +71,7 @@ impl Tally {
         *self.counts().outcomes.entry(outcome).or_default() += 1;
     }
 
-    /// A call was answered with the right bits.
+    /// Counts a call with the right bits and keeps its time.
     pub(super) fn right(&self, class: Class, took: Duration) {
         let mut counts = self.counts();
         *counts.outcomes.entry(Outcome::Right).or_default() += 1;
@@ -82,12 +82,12 @@ impl Tally {
         }
     }
 
-    /// Something happened that must not.
+    /// Counts a failure.
     pub(super) fn fail(&self, what: String) {
         *self.counts().failures.entry(what).or_default() += 1;
     }
 
-    /// The times since the last time.
+    /// The times since the last call of this function.
     pub(super) fn window(&self) -> [Latency; 2] {
         let (small, large) = {
             let mut counts = self.counts();

@@ -1,4 +1,5 @@
-//! The callers. They are good, hasty, wrong, gone or mute, and each looks at every bit it gets.
+//! The callers. Some behave well, others set short deadlines, send invalid requests, leave or stall; each compares
+//! every bit that it receives.
 
 use std::{
     net::SocketAddr,
@@ -24,17 +25,17 @@ use super::{
 };
 use crate::{Failure, Result};
 
-/// Callers with a connection each, which they give up after some calls.
+/// The number of callers. Each has one connection at a time, which it replaces after some calls.
 const CALLERS: u64 = 4;
-/// Large calls of a crowd: more than the budget has room for.
+/// The large calls of a crowd: more than the budget has room for.
 const CROWD: usize = 10;
 const BETWEEN_CROWDS: Duration = Duration::from_secs(3);
-/// A caller that is refused waits at least so long.
+/// The time that a caller waits after it was refused for want of room.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// What times some calls have, as `grpc-timeout` says them.
+/// The values of `grpc-timeout` that some calls have.
 const TIMEOUTS: [&str; 5] = ["0n", "50u", "500u", "2m", "10m"];
 
-/// What all callers know.
+/// The state that all callers share.
 #[derive(Debug)]
 pub(super) struct Traffic {
     pub(super) server: SocketAddr,
@@ -44,7 +45,7 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// Starts everybody; the one who stalls has to be told to leave at the end.
+    /// Starts all callers. The task that stalls must be aborted at the end.
     pub(super) fn start(self: &Arc<Self>) -> (JoinSet<()>, AbortHandle) {
         let mut tasks = JoinSet::new();
         for seed in 0..CALLERS {
@@ -68,7 +69,7 @@ impl Traffic {
         self.tally.fail(format!("{what}: {failure}"));
     }
 
-    /// Connections that come and go, each with some calls at a time.
+    /// Opens and closes connections, each with some calls at a time.
     async fn calls(self: Arc<Self>, mut dice: Dice) {
         while self.goes_on() {
             let taking = if dice.below(3) == 0 { Taking::Little } else { Taking::Much };
@@ -90,7 +91,7 @@ impl Traffic {
                 });
             }
             if dice.below(8) == 0 {
-                // Gone in the middle, with all calls.
+                // The caller leaves in the middle, with all calls.
                 sleep(Duration::from_millis(dice.below(50) as u64)).await;
                 lanes.shutdown().await;
                 self.tally.count(Outcome::Left);
@@ -111,7 +112,7 @@ impl Traffic {
         }
     }
 
-    /// A call, looked at to the last bit.
+    /// Makes a call and checks its response to the last bit.
     async fn call(&self, peer: &Peer, known: &Known, timeout: Option<&str>) -> Result<()> {
         let (begun, mut comparison) = (Instant::now(), known.comparison());
         let ended = peer.call(&known.request, timeout, |bytes| comparison.take(bytes)).await?;
@@ -139,7 +140,7 @@ impl Traffic {
         Ok(())
     }
 
-    /// A caller that does not wait for its answer, or not even for its own request.
+    /// Begins a call and leaves before the response is complete, or before the request is sent.
     async fn leave(&self, peer: &Peer, known: &Known, dice: &mut Dice) -> Result<()> {
         let (answer, mut body) = peer.begin(&known.request.path, None).await?;
         let message = &known.request.messages[0];
@@ -147,7 +148,7 @@ impl Traffic {
             body.send_data(message.slice(..message.len() / 2), false)?;
             sleep(Duration::from_millis(dice.below(3) as u64)).await;
         } else {
-            // An error says that the call has ended early, which is as good.
+            // An error means that the call has ended early, which is fine here.
             _ = body.send_data(message.clone(), known.request.messages.len() == 1);
             let wait = sleep(Duration::from_micros(dice.below(3000) as u64));
             let mut comparison = known.comparison();
@@ -163,7 +164,7 @@ impl Traffic {
         Ok(())
     }
 
-    /// More large calls at once than there is room for.
+    /// Makes more large calls at once than the budget has room for.
     async fn crowds(self: Arc<Self>) {
         while self.goes_on() {
             let mut calls = JoinSet::new();
@@ -185,7 +186,7 @@ impl Traffic {
         }
     }
 
-    /// A client that sends a part of a request and then waits for ever.
+    /// Sends a part of a request and then waits until the server ends the call.
     async fn stalls(self: Arc<Self>) {
         while self.goes_on() {
             let stall = async {
@@ -206,7 +207,7 @@ impl Traffic {
         }
     }
 
-    /// Connections without a call: HTTP/1.1, noise, silence.
+    /// Opens connections without a call: HTTP/1.1, noise, silence.
     async fn says_nothing_good(self: Arc<Self>) {
         let mut turn = 0;
         while self.goes_on() {
@@ -215,7 +216,7 @@ impl Traffic {
                 let words: &[u8] = [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &[0x16; 300], b""][turn % 3];
                 stream.write_all(words).await?;
                 if !words.is_empty() {
-                    // However it ends, it ends.
+                    // The server must close the connection, in whatever way.
                     _ = stream.read_to_end(&mut Vec::new()).await;
                 }
                 std::io::Result::Ok(())
@@ -230,13 +231,13 @@ impl Traffic {
     }
 }
 
-/// Whether a call was refused for want of room, and told when to come back.
+/// Whether a call was refused for want of room, with a RetryInfo.
 fn is_overload(status: &Status) -> bool {
     let has = |what: &[u8]| status.details().windows(what.len()).any(|window| window == what);
     status.code() == Code::ResourceExhausted && has(b"OVERLOADED") && has(b"google.rpc.RetryInfo")
 }
 
-/// A client that is no good: it opens connection after connection, begins a call on each, and keeps them all.
+/// A faulty client: it opens connection after connection, begins a call on each, and keeps them all.
 pub(super) async fn hoard(server: SocketAddr, traffic: Arc<Traffic>) {
     let mut kept = Vec::new();
     loop {

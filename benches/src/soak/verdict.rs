@@ -1,4 +1,4 @@
-//! What a soak must have shown.
+//! The checks of a soak.
 
 use std::{collections::BTreeMap, process::ExitStatus};
 
@@ -11,21 +11,21 @@ use super::{
 };
 use crate::Result;
 
-/// Some pages come late: a thread's first large call, a buffer of a size that did not come up before. What a call leaves
-/// behind adds up: in ten minutes some 20 bytes of each are more than this.
+/// The growth of memory that is allowed: some pages are touched late, by a thread's first large call or a buffer of a
+/// new size. A leak of some 20 bytes in each call exceeds this in ten minutes.
 const MEMORY: Allowed = Allowed { part: 0.05, besides: 8.0 };
-/// In one minute the pages that come late are more beside the rest: up to 11 MiB were seen in runs without a fault, of some 200.
-/// What a call leaves behind still adds up to this with some 300 bytes of each.
+/// In one minute the late pages are a larger part: runs without a fault grew by up to 11 MiB of some 200. A leak of
+/// some 300 bytes in each call still exceeds this.
 const MEMORY_OF_A_SHORT_RUN: Allowed = Allowed { part: 0.05, besides: 18.0 };
-/// Samples, one a second, of a run that is not short.
+/// The least number of samples, one a second, of a run that is not short.
 const LONG: usize = 300;
-/// Callers come and go: a few more or fewer are there when they are counted.
+/// Callers connect and disconnect, so the number of connections varies by a few.
 const DESCRIPTORS: Allowed = Allowed { part: 0.0, besides: 8.0 };
 const THREADS: Allowed = Allowed { part: 0.0, besides: 0.0 };
-/// As many failures as are told.
+/// The most failures that are printed.
 const TOLD: usize = 20;
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 struct Finding {
     what: &'static str,
@@ -34,7 +34,7 @@ struct Finding {
     said: String,
 }
 
-/// All of them.
+/// The results of all checks.
 #[derive(Debug, Serialize)]
 pub(super) struct Verdict(Vec<Finding>);
 
@@ -48,7 +48,7 @@ impl Verdict {
         self
     }
 
-    /// Nothing was answered wrong, nothing broke.
+    /// Checks that there were no failures.
     pub(super) fn failures(self, failures: BTreeMap<String, u64>) -> Self {
         let kinds = failures.len();
         let mut said: Vec<String> =
@@ -60,7 +60,7 @@ impl Verdict {
         self.with("wrong answers, unexpected ends", kinds == 0, said)
     }
 
-    /// Everything happened that the traffic is to have, and most calls were answered.
+    /// Checks that every outcome occurred, and that most calls succeeded.
     pub(super) fn outcomes(self, outcomes: &BTreeMap<Outcome, u64>) -> Self {
         let count = |outcome| outcomes.get(&outcome).copied().unwrap_or(0);
         let all = Outcome::ALL.map(|outcome| format!("{outcome:?} {}", count(outcome)));
@@ -68,7 +68,7 @@ impl Verdict {
         self.with("ends of calls", good && count(Outcome::Right) > 4 * count(Outcome::Overloaded), all.join(", "))
     }
 
-    /// Nothing is more at the end than after the warm-up.
+    /// Checks that memory, descriptors and threads have not grown since the warm-up.
     pub(super) fn growth<'a>(self, samples: impl Iterator<Item = &'a Sample> + Clone) -> Self {
         type Number = fn(&Sample) -> f64;
         let memory = if samples.clone().count() < LONG { MEMORY_OF_A_SHORT_RUN } else { MEMORY };
@@ -89,26 +89,26 @@ impl Verdict {
         })
     }
 
-    /// No client has made a new series.
+    /// Checks that no call has made a new series of the metrics.
     pub(super) fn labels(self, new: Vec<String>) -> Self {
         let said = if new.is_empty() { "as before the first call".to_owned() } else { new.join(", ") };
         self.with("series of the metrics", new.is_empty(), said)
     }
 
-    /// Nothing is left when everybody has gone.
+    /// Checks that nothing is left after all callers have left.
     pub(super) fn rest(self, left: Vec<String>) -> Self {
         let said = if left.is_empty() { "nothing".to_owned() } else { left.join(", ") };
         self.with("left when everybody has gone", left.is_empty(), said)
     }
 
-    /// The pool keeps to its bound, and nothing panicked.
+    /// Checks that the pool keeps within its limit, and that nothing panicked.
     pub(super) fn numbers(self, series: &Series, pool: usize) -> Result<Self> {
         let (kept, panics) = (gauge(series, "evenkeel_buffers_kept_bytes")?, gauge(series, "evenkeel_panics_total")?);
         let said = format!("{:.1} of {:.1}", kept / f64::from(1 << 20), pool as f64 / f64::from(1 << 20));
         Ok(self.with("MiB in the pool", kept <= pool as f64, said).with("panics", panics == 0.0, panics.to_string()))
     }
 
-    /// The server ended when it was asked to.
+    /// Checks that the server exited with 0 after SIGTERM.
     pub(super) fn exit(self, status: ExitStatus) -> Self {
         self.with("end of the server", status.success(), status.to_string())
     }

@@ -1,4 +1,4 @@
-//! What the system and the server's own metrics say of the server.
+//! The numbers of a server, from /proc and from its metrics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use tokio::{
 use super::tally::{Latency, Tally};
 use crate::Result;
 
-/// The gauges that must be 0 when nobody calls.
+/// The gauges that must be 0 without callers.
 const AT_REST: [&str; 6] = [
     "evenkeel_bytes_in_flight",
     "evenkeel_calls_in_flight",
@@ -28,22 +28,22 @@ const AT_REST: [&str; 6] = [
     "evenkeel_jobs_queued",
     "evenkeel_jobs_running",
 ];
-/// How long the server may take to notice that everybody has gone.
+/// The time in which the server must notice that all callers have left.
 const TO_REST: Duration = Duration::from_secs(15);
 
-/// Where a server's numbers are.
+/// The places of a server's numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
     pub(super) pid: Pid,
     metrics: SocketAddr,
 }
 
-/// The numbers of one moment, and the times of the calls since the last.
+/// The numbers of one moment, and the times of the calls since the last sample.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Sample {
-    /// Since the traffic began.
+    /// The time since the traffic began.
     pub(super) second: f64,
-    /// The mean since the last.
+    /// The mean since the last sample.
     pub(super) resident_mib: f64,
     pub(super) descriptors: f64,
     pub(super) threads: f64,
@@ -58,7 +58,7 @@ pub(super) struct Sample {
 pub(super) type Series = BTreeMap<String, f64>;
 
 impl Watch {
-    /// Waits until the server's log says where the metrics are.
+    /// Waits until the server's log has the address of the metrics.
     pub(super) async fn find(pid: Pid, log: &Path) -> Result<Self> {
         let begun = Instant::now();
         loop {
@@ -115,12 +115,12 @@ impl Watch {
         Ok(sample)
     }
 
-    /// Open files and sockets.
+    /// The number of open files and sockets.
     pub(super) fn descriptors(&self) -> Result<usize> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.pid))?.count())
     }
 
-    /// Waits until nothing is left of the calls; returns what does not go away, with what is open besides.
+    /// Waits until nothing is left of the calls; returns descriptions of the gauges and descriptors that remain.
     pub(super) async fn rest(&self, descriptors: usize) -> Result<Vec<String>> {
         let begun = Instant::now();
         loop {
@@ -133,7 +133,7 @@ impl Watch {
                 }
             }
             let open = self.descriptors()?;
-            // The connection that has just asked may still be there.
+            // The connection that has just read the metrics may still be open.
             if open > descriptors + 1 {
                 left.push(format!("{open} descriptors are open, {descriptors} before the first call"));
             }

@@ -1,8 +1,8 @@
-//! The shortest form of a number.
+//! Numbers in their shortest form, for messages.
 
 use std::fmt;
 
-/// A number in the shortest form that reads back as it: with an exponent where it would have many zeros.
+/// A number in the shortest form that parses to the same float64, with an exponent where it would have many zeros.
 ///
 /// ```
 /// use evenkeel_exact::Brief;

@@ -1,11 +1,11 @@
-//! Whole numbers in digits of 32 bits, each in a 64-bit place, where carries may wait. The highest digit keeps the sign.
+//! Integers in digits of 32 bits, each in a 64-bit place that has room for carries. The highest digit has the sign.
 
 pub(crate) const DIGIT_BITS: u32 = 32;
 
-/// How often a digit can be added to before its carry must move on.
+/// The number of additions to a digit after which carries must move to the next digits.
 pub(crate) const ADDITIONS_BEFORE_CARRY: u32 = 1 << 30;
 
-/// Adds `mantissa * 2^place`, or its negative, to three digits, which there are.
+/// Adds `mantissa * 2^place`, or its negative, to the three digits from `place` on, all of which must exist.
 #[inline]
 pub(crate) fn add(digits: &mut [i64], mantissa: u64, place: u32, negative: bool) {
     let wide = u128::from(mantissa) << (place % DIGIT_BITS);
@@ -16,7 +16,7 @@ pub(crate) fn add(digits: &mut [i64], mantissa: u64, place: u32, negative: bool)
     }
 }
 
-/// Brings every digit but the highest into [0, 2^32). Nothing is carried out of that: where it is full it stays full.
+/// Brings every digit but the highest into [0, 2^32). The highest digit saturates.
 pub(crate) fn carry(digits: &mut [i64]) {
     let (top, others) = digits.split_last_mut().expect("there are digits");
     let mut carry = 0;
@@ -28,7 +28,7 @@ pub(crate) fn carry(digits: &mut [i64]) {
     *top = top.saturating_add(carry);
 }
 
-/// Makes a carried number its absolute value, carried; whether it was negative.
+/// Replaces a carried number by its absolute value, carried. Returns whether it was negative.
 pub(crate) fn make_positive(digits: &mut [i64]) -> bool {
     let negative = digits.last().is_some_and(|&top| top < 0);
     if negative {

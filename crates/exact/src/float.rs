@@ -10,8 +10,8 @@ pub(crate) fn decoded(x: f64) -> (u64, i32) {
     (mantissa, biased - 1075)
 }
 
-/// The numbers of which one is nearest to a root that is close to `root`, where the result is to be scaled by 2^exponent:
-/// steps of float64, but none finer than the smallest subnormal after scaling.
+/// Three neighbouring numbers, one of which is nearest to an exact root close to `root` that will be scaled by
+/// 2^exponent. They are neighbours in float64, or further apart if the scaled result is subnormal.
 pub(crate) fn neighbours(root: f64, exponent: i32) -> (f64, f64, f64) {
     let finest = power_of_two((-1074 - exponent).max(-200));
     if root.next_up() - root >= finest {

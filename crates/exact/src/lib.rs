@@ -1,7 +1,7 @@
-//! Exact sums, and norms and statistics that can be measured in parts and put together without rounding.
+//! Exact sums, and norms and statistics that can be measured in parts and merged without rounding.
 //!
-//! The server measures with these, and the client merges what several servers measured: both have to agree to the last
-//! bit, so both use the same few lines.
+//! The server measures with these, and the client merges the partials of several servers. Both have to agree to the
+//! last bit, so both use this crate.
 //!
 //! ```
 //! use evenkeel_exact::{NormOrder, NormPartial};

@@ -10,7 +10,7 @@ pub use error::{InvalidPartial, MergeError};
 pub use order::NormOrder;
 pub use parts::Parts;
 
-/// What has to be known of some elements to know their norm, exactly.
+/// The exact sum or maximum of some elements, from which their norm follows.
 ///
 /// Partials of one order merge without rounding: it does not matter which elements were measured where, in which order,
 /// or how they were grouped. Equal elements give equal partials.
@@ -18,9 +18,9 @@ pub use parts::Parts;
 pub struct NormPartial {
     order: NormOrder,
     counts: Counts,
-    /// Of order 1 the absolute values, of order 2 the squares of the finite elements.
+    /// The sum over the finite elements: of absolute values for order 1, of squares for order 2.
     sum: ExactSum,
-    /// Of order infinity the largest finite absolute value.
+    /// The largest finite absolute value, for order infinity.
     largest: f64,
 }
 
@@ -36,7 +36,7 @@ impl NormPartial {
     /// most [`ExactSum::MAX_BYTES`].
     pub const MAX_ELEMENTS: u64 = 1 << 59;
 
-    /// The norm of nothing, 0.
+    /// The partial of no elements; its norm is 0.
     pub fn new(order: NormOrder) -> Self {
         Self { order, counts: Counts::default(), sum: ExactSum::new(), largest: 0.0 }
     }
@@ -57,8 +57,8 @@ impl NormPartial {
         }
     }
 
-    /// Adds finite elements whose absolute values (order 1) or squares (order 2) have been added up by the caller, as
-    /// terms that need not be one for each element.
+    /// Adds finite elements. `terms` add up to their absolute values (order 1) or squares (order 2), and need not be
+    /// one for each element.
     pub fn add_terms(&mut self, elements: u64, terms: impl IntoIterator<Item = f64>) {
         debug_assert_ne!(self.order, NormOrder::Infinity, "it has no sum");
         self.counts.elements = self.counts.elements.saturating_add(elements);
@@ -72,7 +72,7 @@ impl NormPartial {
         self.largest = self.largest.max(largest);
     }
 
-    /// Adds everything that another partial has measured.
+    /// Adds the elements of another partial.
     ///
     /// # Errors
     /// [`MergeError`]; nothing is added then.
@@ -85,7 +85,8 @@ impl NormPartial {
         Ok(())
     }
 
-    /// As [`merge`](Self::merge), with a partial as it travels: that takes the time of reading its bytes, and no memory.
+    /// As [`merge`](Self::merge), for a partial in the form in which it is sent: it takes the time to read the bytes,
+    /// and no memory.
     ///
     /// # Errors
     /// [`InvalidPartial`] if no elements have these parts, if they are of another order, or if they are too many together
@@ -110,7 +111,7 @@ impl NormPartial {
         if elements > Self::MAX_ELEMENTS {
             return Err(MergeError::TooManyElements);
         }
-        // There are no more of these than of all.
+        // The counts are not above `elements`, so they do not overflow.
         let (nan, infinite) = (self.counts.nan + counts.nan, self.counts.infinite + counts.infinite);
         self.counts = Counts { elements, nan, infinite };
         Ok(())
@@ -132,8 +133,8 @@ impl NormPartial {
         }
     }
 
-    /// Whether the exact norm, before any rounding, is above `bound`, which is no NaN. A norm that is NaN is above
-    /// everything.
+    /// Whether the exact norm, before any rounding, is above `bound`, which must not be NaN. A NaN norm is above every
+    /// bound.
     ///
     /// ```
     /// use evenkeel_exact::{NormOrder, NormPartial};
@@ -160,7 +161,7 @@ impl NormPartial {
         }
     }
 
-    /// The exact norm, rounded up. Of a norm that is not finite, as [`norm`](Self::norm).
+    /// The exact norm, rounded up. If the norm is not finite, the same as [`norm`](Self::norm).
     pub fn norm_rounded_up(&self) -> f64 {
         let nearest = self.norm();
         if nearest.is_finite() && self.is_above(nearest) { nearest.next_up() } else { nearest }
@@ -186,7 +187,7 @@ impl NormPartial {
         self.counts.infinite
     }
 
-    /// Takes it apart, to send it.
+    /// The parts of the partial, to be sent.
     pub fn to_parts(&self) -> Parts {
         let Counts { elements, nan, infinite } = self.counts;
         Parts {
@@ -199,7 +200,7 @@ impl NormPartial {
         }
     }
 
-    /// Puts together what was sent.
+    /// The partial with these parts.
     ///
     /// # Errors
     /// [`InvalidPartial`] if no elements have these parts.

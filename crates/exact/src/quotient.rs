@@ -13,7 +13,7 @@ pub struct Quotient {
 }
 
 impl Quotient {
-    /// `denominator` is not 0.
+    /// The quotient; `denominator` must not be 0.
     pub(crate) fn new(numerator: BigInt, denominator: BigUint, exponent: i64) -> Self {
         Self { numerator, denominator, exponent }
     }
@@ -32,10 +32,10 @@ impl Quotient {
         i32::try_from(exponent).expect("sums have some thousand bits")
     }
 
-    /// The quotient times `2^scale` as the sum of `N` numbers, each of which is the float64 nearest to what those before it
-    /// leave, ties to even. Beyond float64 the first is infinite and the others are 0.
+    /// The quotient times `2^scale` as the sum of `N` numbers, each of which is the float64 nearest to the remainder of
+    /// those before it, ties to even. Beyond float64 the first is infinite and the others are 0.
     ///
-    /// Of all sums of two float64 numbers that do not overlap, none is nearer than that of two.
+    /// For `N` = 2, no sum of two float64 that do not overlap is nearer.
     pub fn rounded<const N: usize>(&self, scale: i32) -> [f64; N] {
         let mut numbers = [0.0; N];
         let exponent = self.exponent + i64::from(scale);
@@ -45,10 +45,10 @@ impl Quotient {
             let magnitude = scaled(mantissa as f64, power as i32);
             *number = if rest.sign() == Sign::Minus { -magnitude } else { magnitude };
             if mantissa == 0 || !number.is_finite() {
-                *number += 0.0; // of -0.0: 0
+                *number += 0.0; // 0 in the place of -0.0
                 break;
             }
-            // In the finer of both units.
+            // The remainder, in the finer of both units.
             let taken = BigInt::from(BigUint::from(mantissa) * &self.denominator);
             let taken = if rest.sign() == Sign::Minus { -taken } else { taken };
             let finer = power.min(unit);
@@ -61,10 +61,10 @@ impl Quotient {
 
 /// The float64 nearest to `numerator / denominator * 2^exponent` as `mantissa * 2^power`, which may be beyond its range.
 fn nearest(numerator: &BigUint, denominator: &BigUint, exponent: i64) -> (u64, i64) {
-    /// The power of two of the smallest float64 above 0.
+    /// The exponent of the smallest float64 above 0.
     const LEAST: i64 = -1074;
     let bits = numerator.bits() as i64 - denominator.bits() as i64 + exponent;
-    // The last bit that float64 has, where the quotient has one bit less than this says.
+    // The last bit of the float64 result if the quotient has one bit less than `bits`, which may be too high by one.
     let power = (bits - 54).max(LEAST);
     let shift = exponent - power;
     let (dividend, divisor) =
@@ -133,7 +133,7 @@ mod tests {
             prop_assert!(a == 0 || (0.5..=2.0).contains(&digits));
         }
 
-        /// Of two numbers the second is what the first leaves.
+        /// The second number is the remainder of the first.
         #[test]
         fn the_numbers_do_not_overlap(a in any::<i64>(), b in 1u64.., exponent in -900i64..900) {
             let [high, low] = quotient(a, b, exponent).rounded(0);

@@ -1,10 +1,11 @@
-//! What is measured of a set of elements, and what follows from it.
+//! The exact sums over a set of elements, and the statistics that follow from them.
 
 use num_bigint::{BigInt, BigUint};
 
 use crate::{Quotient, SignedSum};
 
-/// What has to be known of the elements of a set to normalize by them. Sets merge by adding, without rounding.
+/// The counts and exact sums of the elements of a set, from which its mean and variance follow. Sets merge by adding,
+/// without rounding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SetStatistics {
     /// How many elements were measured, finite or not.
@@ -19,11 +20,11 @@ pub struct SetStatistics {
     pub sum: SignedSum,
     /// The sum of their squares.
     pub sum_of_squares: SignedSum,
-    /// What was measured of the gradient of the output, if there was one beside the input.
+    /// The sums over the gradient of the output, if there was one beside the input.
     pub gradients: Option<GradientSums>,
 }
 
-/// What has to be known of the gradients of a set's outputs to compute those of its elements.
+/// The sums over the gradients of a set's outputs that the gradients of its elements need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GradientSums {
     /// How many gradients are NaN or infinite.
@@ -35,8 +36,8 @@ pub struct GradientSums {
 }
 
 impl SetStatistics {
-    /// Adds all that was measured of another set. The caller has compared their numbers of elements and whether gradients were
-    /// measured.
+    /// Adds the counts and sums of another set. The caller has checked the numbers of elements, and that both or
+    /// neither have gradients.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.elements += other.elements;
         self.nan_elements += other.nan_elements;
@@ -51,7 +52,7 @@ impl SetStatistics {
         }
     }
 
-    /// The bytes of memory that the sums have.
+    /// The bytes of memory of the sums.
     pub(crate) fn sum_bytes(&self) -> usize {
         let Self { sum, sum_of_squares, gradients, .. } = self;
         let of_gradients =
@@ -59,7 +60,7 @@ impl SetStatistics {
         len(sum) + len(sum_of_squares) + of_gradients
     }
 
-    /// The most bytes of memory that the sums have after a [`merge`](Self::merge).
+    /// The most bytes of memory of the sums after a [`merge`](Self::merge).
     pub(crate) fn merged_bytes(&self, other: &Self) -> usize {
         let of_gradients = self.gradients.as_ref().zip(other.gradients.as_ref()).map_or(0, |(gradients, others)| {
             gradients.sum.merged_len(&others.sum) + gradients.sum_of_products.merged_len(&others.sum_of_products)
@@ -77,13 +78,14 @@ impl SetStatistics {
         self.elements > 0 && self.nonfinite_elements() == 0
     }
 
-    /// The mean; `None` if the set has none that is finite, which [`nonfinite_mean`](Self::nonfinite_mean) has then.
+    /// The mean; `None` if there are no elements or not all are finite: [`nonfinite_mean`](Self::nonfinite_mean) gives
+    /// it then.
     pub fn mean(&self) -> Option<Quotient> {
         self.is_finite().then(|| self.sum.over(self.elements))
     }
 
-    /// The mean of a set whose elements are not all finite, as IEEE 754 adds them: infinity if all that are not are of one sign,
-    /// otherwise NaN.
+    /// The mean of a set whose elements are not all finite, as IEEE 754 adds them: an infinity if those that are not
+    /// finite are infinities of one sign, otherwise NaN.
     pub fn nonfinite_mean(&self) -> f64 {
         let Self { nan_elements, infinite_elements, negative_infinite_elements, .. } = *self;
         match (nan_elements, infinite_elements, negative_infinite_elements) {

@@ -1,14 +1,14 @@
-//! Exact sums with a sign, as they are kept and as they travel.
+//! Exact sums with a sign, in the form in which they are kept and sent.
 
 use num_bigint::{BigInt, BigUint, Sign};
 
 use crate::{ExactSum, Quotient, SumTooLong, sum::significant};
 
-/// An exact sum: a whole number in units of 2^-2148, the square of the smallest float64 above 0. Every float64 is one, and so
-/// is every product of two.
+/// An exact sum: a whole number in units of 2^-2148, the square of the smallest float64 above 0. Every float64, and
+/// every product of two, is a whole number of these units.
 ///
-/// It is kept as it travels: the magnitude's bytes, the lowest first, without zeros at either end, and how many zero bytes are
-/// below them. So equal sums have equal bytes, and those of float32 elements have few.
+/// It consists of the bytes of the magnitude, the lowest first, without zeros at either end, and the number of zero
+/// bytes below them. So equal sums have equal bytes, and sums of float32 elements have few.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SignedSum {
     negative: bool,
@@ -17,10 +17,10 @@ pub struct SignedSum {
 }
 
 impl SignedSum {
-    /// The power of two of the unit.
+    /// The exponent of the unit, as a power of two.
     pub const UNIT_EXPONENT: i32 = -2148;
 
-    /// The sum that has these parts; zeros at either end do not matter, nor does the sign of 0.
+    /// The sum with these parts; zeros at either end do not matter, nor does the sign of 0.
     ///
     /// # Errors
     /// [`SumTooLong`] if there are more than [`ExactSum::MAX_BYTES`], with the zero bytes.
@@ -57,7 +57,7 @@ impl SignedSum {
         &self.magnitude
     }
 
-    /// Adds another sum. Together they are of no more terms than [`StatisticsPartial::MAX_ELEMENTS`](
+    /// Adds another sum. Together they must have no more terms than [`StatisticsPartial::MAX_ELEMENTS`](
     /// crate::StatisticsPartial::MAX_ELEMENTS).
     pub fn merge(&mut self, other: &Self) {
         if other.is_zero() {
@@ -88,12 +88,12 @@ impl SignedSum {
         nearest
     }
 
-    /// Divided by `n`, which is not 0.
+    /// The sum divided by `n`, which must not be 0.
     pub fn over(&self, n: u64) -> Quotient {
         Quotient::new(self.to_integer(), n.into(), Self::UNIT_EXPONENT.into())
     }
 
-    /// In units.
+    /// The sum in units.
     pub(crate) fn to_integer(&self) -> BigInt {
         self.above(0)
     }
@@ -108,7 +108,7 @@ impl SignedSum {
         self.is_zero() || *self.to_integer().magnitude() < BigUint::from(count) << power
     }
 
-    /// In units of `256^low`, which is not above its own zero bytes.
+    /// The sum in units of `256^low`; `low` is not above `low_zero_bytes`.
     fn above(&self, low: u16) -> BigInt {
         let sign = if self.negative { Sign::Minus } else { Sign::Plus };
         BigInt::from_bytes_le(sign, &self.magnitude) << (8 * usize::from(self.low_zero_bytes - low))

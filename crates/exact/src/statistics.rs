@@ -11,8 +11,8 @@ use crate::{SetStatistics, SignedSum};
 
 /// The statistics of the sets of a part of a tensor, or of several parts together.
 ///
-/// Parts merge without rounding: it does not matter which elements were measured where, in which order, or how they were
-/// grouped. Equal elements give equal partials. `K` is what tells kinds of normalization apart.
+/// Parts merge without rounding: it does not matter which elements were measured where, in which order, or how they
+/// were grouped. Equal elements give equal partials. `K` is the type of the kind of normalization.
 ///
 /// ```
 /// use evenkeel_exact::{SetStatistics, StatisticsPartial, Window};
@@ -45,14 +45,14 @@ pub struct StatisticsPartial<K> {
     sets: Vec<SetStatistics>,
 }
 
-/// As [`StatisticsPartial::MAX_ELEMENTS`], of any kind.
+/// [`StatisticsPartial::MAX_ELEMENTS`], for code that is not generic.
 const MAX_ELEMENTS: u64 = 1 << 59;
 
 impl<K: PartialEq> StatisticsPartial<K> {
     /// The most elements of a set, as [`NormPartial::MAX_ELEMENTS`](crate::NormPartial::MAX_ELEMENTS).
     pub const MAX_ELEMENTS: u64 = MAX_ELEMENTS;
 
-    /// Those of sets of this shape, in row-major order.
+    /// The statistics of sets of this shape, in row-major order.
     ///
     /// # Errors
     /// The first of its [faults](Self::faults).
@@ -64,7 +64,7 @@ impl<K: PartialEq> StatisticsPartial<K> {
         first.map_or(Ok(Self { kind, shape, sets }), Err)
     }
 
-    /// As [`new`](Self::new), of sets that were measured: nothing is looked at but, with debug assertions, all of it.
+    /// As [`new`](Self::new), for sets that were measured here: they are checked only with debug assertions.
     pub fn measured(kind: K, shape: Vec<usize>, sets: Vec<SetStatistics>) -> Self {
         if cfg!(debug_assertions) {
             Self::faults(&shape, &sets, |fault| panic!("{}: {fault}", fault.field()));
@@ -72,13 +72,13 @@ impl<K: PartialEq> StatisticsPartial<K> {
         Self::unchecked(kind, shape, sets)
     }
 
-    /// As [`new`](Self::new), without looking at anything: [`faults`](Self::faults) are looked for before something is computed
-    /// with it. For sets so many that this takes a while.
+    /// As [`new`](Self::new), without checks, for so many sets that checks take long: the caller looks for
+    /// [`faults`](Self::faults) before it computes with the statistics.
     pub fn unchecked(kind: K, shape: Vec<usize>, sets: Vec<SetStatistics>) -> Self {
         Self { kind, shape, sets }
     }
 
-    /// Tells everything that is wrong with statistics that no elements have.
+    /// Passes all faults of statistics to `tell`: the reasons why no elements have them.
     pub fn faults(shape: &[usize], sets: &[SetStatistics], mut tell: impl FnMut(InvalidStatistics)) {
         if let Some(fault) = Self::shape_fault(shape, sets.len()) {
             tell(fault);
@@ -86,16 +86,17 @@ impl<K: PartialEq> StatisticsPartial<K> {
         Self::faults_of(sets, 0..sets.len(), tell);
     }
 
-    /// What is wrong with the number of sets, if it is.
+    /// The fault of the number of sets, if it does not fit the shape.
     pub fn shape_fault(shape: &[usize], given: usize) -> Option<InvalidStatistics> {
         let expected = shape.iter().try_fold(1usize, |sets, &len| sets.checked_mul(len));
         (expected != Some(given)).then_some(InvalidStatistics::Sets { expected, given })
     }
 
-    /// Tells what is wrong with some of the sets, alone and beside the first: some microseconds for each.
+    /// Passes the faults of some of the sets to `tell`, of each alone and beside the first set. It takes some
+    /// microseconds for each set.
     ///
     /// # Panics
-    /// If there are not so many sets.
+    /// If the range goes beyond the sets.
     pub fn faults_of(sets: &[SetStatistics], range: Range<usize>, mut tell: impl FnMut(InvalidStatistics)) {
         let Some(first) = sets.first() else { return };
         for index in range {
@@ -132,12 +133,12 @@ impl<K: PartialEq> StatisticsPartial<K> {
         self.sets.first().map_or(0, |set| set.elements)
     }
 
-    /// Whether gradients were measured beside the elements; also if there are no sets.
+    /// Whether gradients were measured beside the elements; true if there are no sets.
     pub fn has_gradients(&self) -> bool {
         self.sets.first().is_none_or(|set| set.gradients.is_some())
     }
 
-    /// Adds everything that another partial has measured.
+    /// Adds the statistics of another partial.
     ///
     /// # Errors
     /// [`StatisticsMismatch`]; nothing is added then.
@@ -147,7 +148,7 @@ impl<K: PartialEq> StatisticsPartial<K> {
         Ok(())
     }
 
-    /// Why another partial cannot be merged, if it cannot.
+    /// The reason why another partial cannot be merged, if there is one.
     pub fn mismatch(&self, other: &Self) -> Option<StatisticsMismatch> {
         if self.kind != other.kind {
             Some(StatisticsMismatch::Kinds)
@@ -162,34 +163,34 @@ impl<K: PartialEq> StatisticsPartial<K> {
         }
     }
 
-    /// Adds what another partial, of which there is no [mismatch](Self::mismatch), has measured of some sets: some hundred
-    /// nanoseconds for each. All sets are to be merged before anything else is done.
+    /// Adds the statistics of some sets of another partial, with which there is no [mismatch](Self::mismatch). It takes
+    /// some hundred nanoseconds for each set. All sets must be merged before the partial is used.
     ///
     /// # Panics
-    /// If there are not so many sets.
+    /// If the range goes beyond the sets.
     pub fn merge_sets(&mut self, other: &Self, range: Range<usize>) {
         self.sets[range.clone()].iter_mut().zip(&other.sets[range]).for_each(|(set, other)| set.merge(other));
     }
 
-    /// The bytes of memory that the sets have.
+    /// The bytes of memory of the sets.
     pub fn bytes(&self) -> usize {
         self.sets.iter().map(|set| size_of::<SetStatistics>() + set.sum_bytes()).sum()
     }
 
-    /// The most bytes of memory that the sets have after a [`merge`](Self::merge): the sum of a large and a small number may
+    /// The most bytes of memory of the sets after a [`merge`](Self::merge): the sum of a large and a small number may
     /// be longer than both.
     pub fn merged_bytes(&self, other: &Self) -> usize {
         let sets = self.sets.iter().zip(&other.sets);
         sets.map(|(set, other)| size_of::<SetStatistics>() + set.merged_bytes(other)).sum()
     }
 
-    /// Takes it apart, to send it.
+    /// The parts of the statistics, to be sent.
     pub fn into_parts(self) -> (K, Vec<usize>, Vec<SetStatistics>) {
         (self.kind, self.shape, self.sets)
     }
 }
 
-/// Tells what is wrong with a set by itself.
+/// Passes the faults of a single set to `tell`.
 fn set_faults(set: &SetStatistics, mut tell: impl FnMut(SetFault)) {
     // No float64 reaches 2^1024; the unit is 2^-2148.
     const ELEMENT: u32 = 2148 + 1024;
@@ -228,8 +229,8 @@ fn set_faults(set: &SetStatistics, mut tell: impl FnMut(SetFault)) {
     }
 }
 
-/// Whether `n` numbers with this sum can have this sum of squares: the square of the sum is at most n times that (Cauchy and
-/// Schwarz).
+/// Whether `n` numbers with this sum can have this sum of squares: the square of the sum is at most n times the sum of
+/// squares (Cauchy and Schwarz).
 fn has_room(n: u64, sum: &SignedSum, squares: &SignedSum) -> bool {
     if sum.is_zero() {
         return true;

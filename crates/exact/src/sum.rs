@@ -16,8 +16,8 @@ const UNIT_EXPONENT: i32 = 2 * -1074 - (GUARD_DIGITS as i32) * (DIGIT_BITS as i3
 /// The power of two of the smallest subnormal float64.
 const LEAST_EXPONENT: i32 = -1074;
 
-/// 4356 bits reach from the unit to 2^2048, above every square; 60 more, and what the last digit has beyond its 32 bits,
-/// hold the carries and the sign.
+/// 4356 bits reach from the unit to 2^2048, above every square; 60 more bits, and those of the last digit beyond its
+/// 32, hold the carries and the sign.
 const DIGITS: usize = 138;
 
 /// An exact accumulator: adds any number of float64 values without rounding, so that neither order nor grouping
@@ -33,7 +33,7 @@ pub struct ExactSum {
 /// The bytes are longer than any sum of squares of float64 numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SumTooLong {
-    /// The bytes up to the last that is not 0.
+    /// The number of bytes up to the last that is not 0.
     pub given: usize,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for SumTooLong {
 
 impl std::error::Error for SumTooLong {}
 
-/// A number `mantissa * 2^exponent` with 2^52 <= mantissa <= 2^53, or 0.
+/// A number `mantissa * 2^exponent` with 2^52 <= mantissa <= 2^53, or less for 0 and at the least exponent.
 #[derive(Clone, Copy, Debug)]
 struct Rounded {
     mantissa: u64,
@@ -56,7 +56,7 @@ impl ExactSum {
     /// The most bytes that [`to_le_bytes`](Self::to_le_bytes) gives: below 2^2108, enough for 2^60 squares.
     pub const MAX_BYTES: usize = (DIGITS - GUARD_DIGITS) * 4;
 
-    /// The sum of nothing.
+    /// The sum of no terms.
     pub fn new() -> Self {
         Self { digits: [0; DIGITS], additions: 0 }
     }
@@ -68,7 +68,8 @@ impl ExactSum {
 
     /// Adds the square of `x`, which is finite.
     pub fn add_square(&mut self, x: f64) {
-        // Brought into a range where neither square nor its rest leaves float64; a power of two rounds nothing.
+        // Scaled by a power of two, which is exact, neither the square nor its rounding error leaves the range of
+        // float64.
         let scale = if x.abs() > 1e100 {
             -600
         } else if x.abs() < 1e-100 {
@@ -92,7 +93,7 @@ impl ExactSum {
         self.add_units(mantissa, power + exponent, x.is_sign_negative());
     }
 
-    /// Adds `a * b`, both finite. Nothing of the product is rounded, however small or large it is.
+    /// Adds `a * b`, both finite. The product is exact, however small or large it is.
     pub fn add_product(&mut self, a: f64, b: f64) {
         debug_assert!(a.is_finite() && b.is_finite(), "what is not finite is counted, not added");
         let ((a_mantissa, a_power), (b_mantissa, b_power)) = (decoded(a), decoded(b));
@@ -108,7 +109,7 @@ impl ExactSum {
             return; // its power may be below or above every place
         }
         let place = power - UNIT_EXPONENT;
-        // Where the lowest mantissa bits are below the unit they are zero; see `UNIT_EXPONENT`.
+        // Mantissa bits below the unit are zero; see `UNIT_EXPONENT`.
         let (mantissa, place) = if place < 0 { (mantissa >> -place, 0) } else { (mantissa, place as u32) };
         digits::add(&mut self.digits, mantissa, place, negative);
         self.additions += 1;
@@ -117,7 +118,7 @@ impl ExactSum {
         }
     }
 
-    /// The sum divided by `n`, which is not 0; what is below 2^-2308 is cut off.
+    /// The sum divided by `n`, which must not be 0, with the bits below 2^-2308 cut off.
     pub fn divided_by(&self, n: u64) -> Self {
         let (mut sum, negative) = self.magnitude();
         let mut rest = 0;
@@ -159,12 +160,12 @@ impl ExactSum {
         let (top, digits) = self.digits.split_last_mut().expect("there are digits");
         let (other_top, others) = other.digits.split_last().expect("there are digits");
         digits.iter_mut().zip(others).for_each(|(digit, other)| *digit += other);
-        // Nothing is carried out of the highest digit. Where it is full, the sum is above all that float64 has.
+        // The highest digit saturates: the sum is far beyond float64 then.
         *top = top.saturating_add(*other_top);
         self.additions += other.additions + 1;
     }
 
-    /// Adds the sum that has these bytes; zeros at the end do not matter.
+    /// Adds the sum with these bytes; zeros at the end do not matter.
     ///
     /// # Errors
     /// [`SumTooLong`] above [`MAX_BYTES`](Self::MAX_BYTES); nothing is added then.
@@ -219,7 +220,7 @@ impl ExactSum {
         bytes
     }
 
-    /// The sum that has these bytes; zeros at the end do not matter.
+    /// The sum with these bytes; zeros at the end do not matter.
     ///
     /// # Errors
     /// [`SumTooLong`] above [`MAX_BYTES`](Self::MAX_BYTES).
@@ -232,7 +233,7 @@ impl ExactSum {
     /// The sum, rounded to nearest, ties to even.
     pub fn to_f64(&self) -> f64 {
         let (magnitude, negative) = self.magnitude();
-        // Not to more bits than a subnormal number has, which scaling would round again.
+        // A subnormal result is rounded to the bits that it has, since scaling would round a second time.
         let Rounded { mantissa, exponent } = magnitude.round(LEAST_EXPONENT);
         let value = scaled(mantissa as f64, exponent);
         if negative { -value } else { value }
@@ -245,15 +246,15 @@ impl ExactSum {
         if mantissa == 0 {
             return 0.0;
         }
-        // Of 2^2049 and more, whose root is above all that float64 has; there may be no digits for what follows.
+        // The root of 2^2049 or more is beyond float64, and the digits may not hold the squares below.
         if exponent + 52 >= 2049 {
             return f64::INFINITY;
         }
-        // The root is taken of a number near 1: of the sum times 4^-half.
+        // The hardware takes the root of a number near 1, the sum times 4^-half.
         let half = (exponent + 52).div_euclid(2);
         let root = scaled(mantissa as f64, exponent - 2 * half).sqrt();
-        // The root of the rounded sum is at most one step off. Which neighbour is nearer, the exact sum tells: it lies
-        // above or below the square of the point between them.
+        // The root of the rounded sum is at most one step off. The nearer neighbour is found exactly: the sum lies
+        // above or below the square of the point between two neighbours.
         let (below, root, above) = neighbours(root, half);
         let nearest = if sum.is_below_middle(below, root, half) {
             below
@@ -278,7 +279,7 @@ impl ExactSum {
         self.is_above_by(|difference| difference.digits.iter_mut().zip(&square.digits).for_each(|(a, b)| *a -= b))
     }
 
-    /// Whether the sum is above 0 once something has been taken from it.
+    /// Whether the sum is above 0 after `subtract`.
     fn is_above_by(&self, subtract: impl FnOnce(&mut Self)) -> bool {
         let mut difference = self.clone();
         difference.carry();
@@ -287,8 +288,8 @@ impl ExactSum {
         !negative && magnitude.digits.iter().any(|&digit| digit != 0)
     }
 
-    /// Whether the square root of the sum times 4^-half is nearer to `low` than to `high`, its upper neighbour; in the
-    /// middle of the two, whether `low` is even.
+    /// Whether the square root of the sum times 4^-half is nearer to `low` than to `high`, its upper neighbour; for a
+    /// tie, whether `low` is even.
     fn is_below_middle(&self, low: f64, high: f64, half: i32) -> bool {
         let step = high - low;
         let square = low * low;
@@ -315,7 +316,7 @@ impl ExactSum {
         let below_least = u32::try_from(least_exponent.saturating_sub(unit)).unwrap_or(0);
         let drop = window.ilog2().saturating_sub(52).max(below_least);
         if drop > window.ilog2() + 1 {
-            // It is below half of what the last bit stands for.
+            // The sum is below half of the last bit.
             return Rounded { mantissa: 0, exponent: 0 };
         }
         let kept = (window >> drop) as u64;
@@ -332,7 +333,7 @@ impl Default for ExactSum {
     }
 }
 
-/// Equal sums are equal, however they came about.
+/// Sums are equal if their values are, whatever carries are pending.
 impl PartialEq for ExactSum {
     fn eq(&self, other: &Self) -> bool {
         let carried = |sum: &Self| {

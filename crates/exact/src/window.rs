@@ -1,4 +1,4 @@
-//! Accumulators of sums whose terms are known to lie between two powers of two.
+//! Accumulators for sums whose terms lie between two given powers of two.
 
 use crate::{
     SignedSum,
@@ -6,9 +6,9 @@ use crate::{
     float::decoded,
 };
 
-/// Where the digits of an accumulator begin and end. Like [`ExactSum`](crate::ExactSum) it never rounds; it takes the memory
-/// that terms of one dtype need, so that each of very many sets can have one. The digits are the caller's, in
-/// [`cells`](Self::cells) numbers, which are 0 at first.
+/// The range of the digits of an accumulator. Like [`ExactSum`](crate::ExactSum) the accumulator never rounds, but it
+/// takes only the memory that terms of one dtype need, so that each of very many sets can have one. The caller keeps
+/// the digits, in [`cells`](Self::cells) numbers that are 0 at first.
 ///
 /// ```
 /// use evenkeel_exact::Window;
@@ -20,14 +20,14 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Bytes of the units of [`SignedSum`] that are below the first digit.
+    /// The bytes, in the units of [`SignedSum`], that lie below the first digit.
     low_zero_bytes: u32,
     digits: usize,
 }
 
 impl Window {
-    /// For sums of 2^60 terms or fewer, multiples of `2^lowest` whose magnitude is below `2^highest`. Neither power is outside
-    /// those of the products of two float64: -2148 and 2048.
+    /// For sums of 2^60 terms or fewer, multiples of `2^lowest` whose magnitude is below `2^highest`. Both powers must
+    /// be within those of products of two float64: -2148 and 2048.
     pub const fn new(lowest: i32, highest: i32) -> Self {
         let low_zero_bytes = (lowest - SignedSum::UNIT_EXPONENT) as u32 / 8;
         let bits = (highest + 60 - SignedSum::UNIT_EXPONENT) as u32 - 8 * low_zero_bytes;
@@ -35,12 +35,12 @@ impl Window {
         Self { low_zero_bytes, digits: bits.div_ceil(DIGIT_BITS) as usize + 2 }
     }
 
-    /// How many numbers an accumulator has: its digits, and how often they were added to.
+    /// The number of cells of an accumulator: its digits, and the count of additions to them.
     pub const fn cells(&self) -> usize {
         self.digits + 1
     }
 
-    /// The most bytes that a sum has.
+    /// The most bytes of a sum.
     pub const fn sum_bytes(&self) -> usize {
         4 * self.digits
     }
@@ -53,7 +53,7 @@ impl Window {
         self.add_units(cells, mantissa.into(), power, x.is_sign_negative());
     }
 
-    /// Adds `a * b`, both finite, of which nothing is rounded.
+    /// Adds the exact product `a * b`; both are finite.
     #[inline]
     pub fn add_product(&self, cells: &mut [i64], a: f64, b: f64) {
         debug_assert!(a.is_finite() && b.is_finite(), "what is not finite is counted, not added");
@@ -62,7 +62,7 @@ impl Window {
         self.add_units(cells, product, a_power + b_power, a.is_sign_negative() != b.is_sign_negative());
     }
 
-    /// Adds what another accumulator of this window has.
+    /// Adds another accumulator of this window.
     pub fn merge(&self, cells: &mut [i64], others: &[i64]) {
         if cells[self.digits] + others[self.digits] >= i64::from(ADDITIONS_BEFORE_CARRY) {
             self.carry(cells);
@@ -71,7 +71,7 @@ impl Window {
         cells[self.digits] += 1;
     }
 
-    /// The sum of all that was added.
+    /// The sum of all terms that were added.
     pub fn sum(&self, cells: &mut [i64]) -> SignedSum {
         self.carry(cells);
         let mut digits = cells[..self.digits].to_vec();
@@ -86,7 +86,7 @@ impl Window {
             return; // its power may be below or above every place
         }
         let place = power - SignedSum::UNIT_EXPONENT - 8 * self.low_zero_bytes as i32;
-        // Where the lowest bits are below the first digit they are zero: the term is a multiple of its unit.
+        // Bits below the first digit are zero, since the term is a multiple of the unit.
         let (mantissa, place) = if place < 0 { (mantissa >> -place, 0) } else { (mantissa, place as u32) };
         let (low, high) = (mantissa as u64, (mantissa >> u64::BITS) as u64);
         let digits = &mut cells[..self.digits];
@@ -177,7 +177,7 @@ mod tests {
             elements.merge(&mut merged[0], &others[0]);
             products.merge(&mut merged[1], &others[1]);
             prop_assert_eq!(&elements.sum(&mut merged[0]), &sum);
-            // As they travel.
+            // Merged in the form in which they are sent.
             let mut merged = products.sum(&mut others[1]);
             merged.merge(&products.sum(&mut measure(second)[1]));
             prop_assert_eq!(merged, of_products);

@@ -31,7 +31,7 @@ pub enum ClipMode {
     NormPerTensor,
 }
 
-/// A clipping; its fields mean what the fields of these names in the wire contract mean.
+/// The options of a clipping; each means the same as the field of its name in the wire contract.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clipping {
     /// How to clip.
@@ -40,14 +40,14 @@ pub struct Clipping {
     pub threshold: f64,
     /// The order of the norm: above 0, or infinity. Default 2.
     pub norm_type: Option<f64>,
-    /// Fail, and clip nothing, when a norm is not finite.
+    /// Whether to fail, and clip nothing, if a norm is not finite.
     pub error_if_nonfinite: bool,
-    /// `Norm`: a norm that was reduced elsewhere.
+    /// `Norm`: a norm that was reduced elsewhere, to clip by instead of that of the gradients.
     pub total_norm: Option<f64>,
-    /// `Norm`, `NormPerTensor`: what is added to the norm: finite, not negative. Default 1e-6.
+    /// `Norm`, `NormPerTensor`: the number that is added to the norm: finite, not negative. Default 1e-6.
     pub epsilon: Option<f64>,
-    /// `Norm`, `NormPerTensor` of order 1, 2 or infinity, without `total_norm`: round so that the exact norm of what comes
-    /// out is never above the threshold.
+    /// `Norm`, `NormPerTensor` of order 1, 2 or infinity, without `total_norm`: round so that the exact norm of the
+    /// result is never above the threshold.
     pub not_above: bool,
 }
 
@@ -65,7 +65,7 @@ impl Clipping {
         }
     }
 
-    /// The same with 0 where an option is -0.0, which would turn the signs of what it multiplies or divides.
+    /// The same with 0 for each option that is -0.0, which would turn the signs of products and quotients.
     fn without_negative_zeros(&self) -> Self {
         let positive = |option: Option<f64>| option.map(|x| x + 0.0);
         Self {
@@ -80,7 +80,7 @@ impl Clipping {
         self.epsilon.unwrap_or(DEFAULT_EPSILON)
     }
 
-    /// What is wrong with it.
+    /// The violations among the options; none if they are valid.
     pub fn check(&self) -> Violations {
         let &Self { mode, threshold, norm_type, error_if_nonfinite: _, total_norm, epsilon, not_above } = self;
         let mut found = Violations::new();
@@ -124,7 +124,7 @@ impl Clipping {
     }
 }
 
-/// The order of a norm that is not said.
+/// The order of the norm if `norm_type` is not given.
 const DEFAULT_NORM_TYPE: f64 = 2.0;
 
 /// The result of [`clip_gradients`].
@@ -138,13 +138,14 @@ pub struct Clipped {
     pub clipped_elements: u64,
     /// `NormPerTensor`: each tensor's norm before clipping.
     pub tensor_norms: Vec<f64>,
-    /// Each tensor's new bytes, in order; `None` where they are what they were. Empty where they were replaced.
+    /// Each tensor's new bytes, in order; `None` for a tensor that does not change. Empty after
+    /// [`clip_gradients_in_place`].
     pub data: Vec<Option<Vec<u8>>>,
 }
 
-/// What [`clip_gradients`] of so many tensors needs.
+/// The memory and the units of work that [`clip_gradients`] needs for this number of tensors.
 pub fn clip_demand(spec: &Clipping, tensors: usize) -> Demand {
-    // Its views, norm, factor, counts, change and new bytes.
+    // The views, norm, factor, count and change of a tensor, and the `Vec` of its new bytes.
     const PER_TENSOR: usize = 256;
     let results = if spec.mode == ClipMode::NormPerTensor { tensors * size_of::<f64>() } else { 0 };
     Demand { results, scratch: tensors * PER_TENSOR, units: tensors }
@@ -171,8 +172,8 @@ pub fn clip_gradients(
     Ok(Clipped { data, ..clipped })
 }
 
-/// As [`clip_gradients`], to where the gradients are: `data` is empty. After [`Error::Cancelled`] they may hold anything,
-/// after other errors they hold what they did.
+/// As [`clip_gradients`], but replaces the gradients; `data` is empty. After [`Error::Cancelled`] the gradients may
+/// hold anything, after other errors they are unchanged.
 ///
 /// # Errors
 /// As [`clip_gradients`].
@@ -190,7 +191,7 @@ pub fn clip_gradients_in_place(
     Ok(clipped)
 }
 
-/// What is to be done to each gradient, `None` where it stays as it is, and all of the answer but the new bytes.
+/// The result without the new bytes, and the change of each gradient; `None` for one that stays as it is.
 fn decide(
     spec: &Clipping,
     gradients: &[TensorRef<'_>],
@@ -212,7 +213,7 @@ fn decide(
     match spec.mode {
         ClipMode::Norm => {
             let factor = factor_of(spec, total);
-            // A norm that was reduced elsewhere says nothing of these elements.
+            // A norm that was reduced elsewhere does not show that these elements are finite.
             let change = Change::scale(factor, spec.total_norm.is_none() && total.is_finite());
             Ok((Clipped { scale: factor.value(), ..clipped }, vec![change; gradients.len()]))
         }
@@ -233,8 +234,9 @@ fn decide(
     }
 }
 
-/// Refuses a norm that is not finite, if that is wanted: each that gradients are clipped by, or that is reported where they
-/// are clipped by none. A finite norm that was reduced elsewhere tells nothing of these elements, so they are looked at.
+/// Refuses a norm that is not finite, if `error_if_nonfinite` is set: each norm that gradients are clipped by; for
+/// `Value`, the norm that is reported. A finite norm that was reduced elsewhere does not show that these elements are
+/// finite, so they are checked as well.
 fn check_finite(
     spec: &Clipping,
     total_norm: f64,
@@ -259,12 +261,13 @@ fn check_finite(
     Err(Error::NonFiniteNorm { total_norm, elements })
 }
 
-/// The smallest factor, if there is one. A NaN, which `f64::min` would hide, is the smallest: it did the most harm.
+/// The smallest factor, if there is one. A NaN, which `f64::min` would hide, counts as the smallest.
 fn smallest(scales: impl IntoIterator<Item = f64>) -> Option<f64> {
     scales.into_iter().reduce(|least, s| if s.is_nan() || s < least { s } else { least })
 }
 
-/// What `clip_grad_norm_` adds to a norm, which keeps a zero norm from dividing. Optax and TensorFlow add nothing.
+/// The `epsilon` of PyTorch's `clip_grad_norm_`, which avoids a division by a norm of 0. Optax and TensorFlow add
+/// nothing.
 const DEFAULT_EPSILON: f64 = 1e-6;
 
 /// The factor for a norm.
@@ -272,7 +275,7 @@ fn factor_of(spec: &Clipping, norm: f64) -> Factor {
     Factor::nearest(spec.threshold, norm, spec.epsilon())
 }
 
-/// What is done to a tensor.
+/// The change of a tensor.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     /// Each element is multiplied by the factor, in float64, and rounded once.
@@ -281,14 +284,14 @@ enum Change {
         /// Neither the factor nor any element is NaN or infinite, so that no product is NaN.
         all_finite: bool,
     },
-    /// Each element is multiplied by the factor, which is finite as they are, exactly, and rounded towards zero.
+    /// Each element is multiplied by the factor, and the exact product is rounded towards zero. Both are finite.
     ScaleTowardsZero { factor: Factor },
     /// Each element is clamped to the threshold, rounded to its dtype.
     Clamp { threshold: f64 },
 }
 
 impl Change {
-    /// A factor of 1 leaves the bytes alone, also those of a NaN.
+    /// `None` for a factor of 1: the bytes stay, also those of a NaN.
     fn scale(factor: Factor, all_finite: bool) -> Option<Self> {
         (factor != Factor::NONE).then_some(Self::Scale { factor, all_finite })
     }

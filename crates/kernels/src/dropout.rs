@@ -1,8 +1,8 @@
 //! Dropout by NumPy's Philox stream.
 //!
-//! The mask of a part is made first, as bits, and then selects: a dropped element is never multiplied, so that a NaN or an
-//! infinity does not survive and no -0.0 appears. Bits cost 1/32 of float32 data; in return every kind, the mask that
-//! is returned and the backward call share one way to draw.
+//! The mask of a part is drawn first, as bits, and then selects elements: a dropped element is never multiplied by 0,
+//! which would keep a NaN, make a NaN of an infinity, and give -0.0. Bits cost 1/32 of float32 data; in return every
+//! kind, the mask that is returned and the backward call share one way to draw.
 
 mod alpha;
 mod demand;
@@ -69,7 +69,7 @@ pub enum DropoutScaling {
     None,
 }
 
-/// A dropout; its fields mean what the fields of these names in the wire contract mean.
+/// The options of a dropout; each means the same as the field of its name in the wire contract.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
     /// The probability that an element is dropped, in [0, 1].
@@ -78,7 +78,7 @@ pub struct Dropout {
     pub seed: u64,
     /// The index of the first draw in the stream.
     pub offset: u64,
-    /// What is dropped together.
+    /// The elements that are dropped together.
     pub kind: DropoutKind,
     /// What happens to the elements that are kept.
     pub scaling: DropoutScaling,
@@ -87,8 +87,8 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// What is wrong with it, for a tensor of this shape if it is known. `shape_field`: the tensor's shape, by its name in
-    /// the wire contract.
+    /// The violations among the options and, if `shape` is known, beside a tensor of this shape. `shape_field`: the
+    /// name of the tensor's shape in the wire contract.
     pub fn check(&self, shape_field: &'static str, shape: Option<&[usize]>) -> Violations {
         let mut found = Violations::new();
         draws::check(self, &mut found);
@@ -104,7 +104,7 @@ impl Dropout {
 pub struct Dropped {
     /// How many elements were kept.
     pub kept: u64,
-    /// If asked: one bit for every draw, 1 for keep, least significant bit first, the last byte padded with 0.
+    /// If requested: one bit for every draw, 1 for keep, least significant bit first, the last byte padded with 0.
     pub mask: Option<Vec<u8>>,
     /// The tensor after dropout.
     pub output: Tensor,
@@ -115,7 +115,7 @@ pub struct Dropped {
 pub struct Drawn {
     /// How many elements were kept.
     pub kept: u64,
-    /// If asked: the draws.
+    /// If requested: the draws.
     pub mask: Option<Vec<u8>>,
 }
 
@@ -137,7 +137,7 @@ pub fn dropout(
     Ok(parts.finish(return_mask, masks, output))
 }
 
-/// As [`dropout()`], to where the input is. After an error that may hold anything.
+/// As [`dropout()`], but replaces the input. After an error the input may hold anything.
 ///
 /// # Errors
 /// As [`dropout()`].
@@ -168,7 +168,7 @@ pub fn dropout_backward(
     Ok(Tensor::from_parts(dtype, shape.to_vec(), output))
 }
 
-/// As [`dropout_backward`], to where the gradient is. After an error that may hold anything.
+/// As [`dropout_backward`], but replaces the gradient. After an error the gradient may hold anything.
 ///
 /// # Errors
 /// As [`dropout()`].
@@ -199,7 +199,7 @@ fn draw(spec: &Dropout, first: u64, count: usize, checkpoint: &dyn Checkpoint) -
     // p times a power of two is exact. The threshold of p = 1 has a 33rd bit, and no word reaches it.
     let Ok(threshold) = u32::try_from((spec.p * 2f64.powi(32)).ceil() as u64) else { return Ok(mask) };
     if threshold == 0 {
-        // Every word reaches that.
+        // Every word is at least 0: all draws keep.
         mask.fill(0xFF);
         pad(&mut mask, count);
         return Ok(mask);
@@ -250,7 +250,7 @@ fn pad(mask: &mut [u8], count: usize) {
     }
 }
 
-/// What becomes of kept and of dropped elements.
+/// The results of kept and of dropped elements.
 #[derive(Clone, Copy)]
 enum Select {
     /// Kept: the same bits; dropped: +0.0.
@@ -320,16 +320,16 @@ fn select_shared(dtype: DType, mut part: InOut<'_>, mask: &[u8], first: usize, d
     }
 }
 
-/// The draws of a stretch of elements.
+/// The draws of neighbouring elements.
 #[derive(Clone, Copy)]
 enum Bits<'a> {
-    /// One for each element, eight to a byte.
+    /// A draw for each element, eight to a byte.
     PerElement(&'a [u8]),
-    /// The same for all.
+    /// The same draw for all elements.
     Broadcast(bool),
 }
 
-/// A byte for each bit of a block, 0 for 0: vector units compare bytes with 0, and do not like single bits.
+/// A byte for each bit of a block, 0 for 0: vector units can compare bytes with 0, but not single bits.
 #[inline(always)]
 fn bytes_of(bits: &[u8]) -> [u8; BLOCK] {
     /// Bit `i` of byte `i`.
@@ -341,7 +341,7 @@ fn bytes_of(bits: &[u8]) -> [u8; BLOCK] {
     bytes
 }
 
-/// A stretch of elements under its mask.
+/// Neighbouring elements and their mask.
 struct Masked<'a, E> {
     part: InOut<'a>,
     mask: Bits<'a>,

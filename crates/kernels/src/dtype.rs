@@ -62,20 +62,20 @@ pub trait Element: Copy + Send + Sync + 'static + Bitwise + Coded + sealed::Seal
     /// Whether decoding takes many steps, so that a loop of its own is faster than decoding in the loop that computes.
     const DECODES_SLOWLY: bool = matches!(Self::DTYPE, DType::F16);
 
-    /// The bits of the mantissa behind the point.
+    /// The number of mantissa bits behind the point.
     const MANTISSA: i32;
 
-    /// What is subtracted from the bits of a number's exponent to get its power of two.
+    /// The bias of exponents: a biased exponent less this number is the power of two.
     const BIAS: i32;
 
     /// The nearest element, ties to even; every NaN becomes the canonical quiet one, so that equal results have equal
     /// bytes on every machine.
     fn from_f64(x: f64) -> Self;
 
-    /// Exact.
+    /// The same number as float64; exact.
     fn to_f64(self) -> f64;
 
-    /// From exactly [`DType::size`] bytes.
+    /// Reads an element from exactly [`DType::size`] little-endian bytes.
     ///
     /// # Panics
     /// If `bytes` has another length.
@@ -170,12 +170,13 @@ macro_rules! with_element {
 }
 pub(crate) use with_element;
 
-/// Writes numbers as elements of a dtype, each rounded once, to nearest and ties to even; `bytes` has room for just these.
+/// Writes numbers as elements of a dtype, each rounded once, to nearest and ties to even; `bytes` has room for exactly
+/// these.
 pub fn encode(dtype: DType, values: &[f64], bytes: &mut [u8]) {
     with_element!(dtype, E => E::encode(values, bytes));
 }
 
-/// Reads elements of a dtype as numbers, which is exact; `bytes` are those of just as many.
+/// Reads elements of a dtype as numbers, exactly; `bytes` are those of exactly as many elements as `values` has places.
 pub fn decode(dtype: DType, bytes: &[u8], values: &mut [f64]) {
     with_element!(dtype, E => E::decode(bytes, values));
 }

@@ -1,4 +1,4 @@
-//! What can go wrong in an operation.
+//! The errors of operations.
 
 use std::{error, fmt};
 
@@ -7,13 +7,13 @@ use crate::Violations;
 /// Why an operation did not produce a result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
-    /// Arguments do not fit the operation or each other: at least one.
+    /// At least one argument does not fit the operation or the other arguments.
     Invalid(Violations),
     /// A norm is NaN or infinite and [`Clipping::error_if_nonfinite`](crate::Clipping::error_if_nonfinite) is set.
     NonFiniteNorm {
         /// The norm.
         total_norm: f64,
-        /// What made it so.
+        /// The elements that are NaN or infinite.
         elements: Box<NonFinite>,
     },
     /// The [`Checkpoint`](crate::Checkpoint) asked to stop; nothing was returned.
@@ -21,7 +21,7 @@ pub enum Error {
 }
 
 /// The elements of gradients that are NaN or infinite. There may be none: the norm of finite elements can be beyond
-/// float64, and one that was reduced elsewhere can be anything.
+/// float64, and a norm that was reduced elsewhere can be any number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NonFinite {
     /// How many elements are NaN.

@@ -1,8 +1,8 @@
 //! IEEE binary16 and bfloat16 bit patterns, converted from and to float64.
 //!
-//! The nearest float32 must not be on the way, or numbers are rounded twice: 1 + 2^-11 + 2^-40 must round up to the next
-//! binary16, but its float32 is the tie 1 + 2^-11, which rounds down to even. Rounding to odd first is right: Boldo and
-//! Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008.
+//! A conversion by way of the nearest float32 would round twice: 1 + 2^-11 + 2^-40 must round up to the next binary16,
+//! but its nearest float32 is the tie 1 + 2^-11, which rounds down to even. A first rounding "to odd" avoids that:
+//! Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008.
 
 mod blocks;
 
@@ -30,7 +30,7 @@ impl F16 {
         // runs into the exponent, where it belongs.
         let rebased = magnitude.wrapping_sub((127 - 15) << 23);
         let normal = rebased.wrapping_add(0xFFF + (rebased >> 13 & 1)) >> 13;
-        // A number whose last bit is worth the smallest subnormal, 2^-24, makes the hardware round at that bit.
+        // The last bit of 0.5 is 2^-24, the smallest subnormal: adding it makes the hardware round at that bit.
         let magic = 0.5f32;
         let subnormal = (f32::from_bits(magnitude) + magic).to_bits().wrapping_sub(magic.to_bits());
         let finite = if magnitude < (127 - 14) << 23 { subnormal } else { normal };
@@ -39,13 +39,13 @@ impl F16 {
         Self(if magnitude > 0xFF << 23 { 0x7E00 } else { signed } as u16)
     }
 
-    /// Exact.
+    /// The same number as a wider type; exact.
     #[inline(always)]
     pub fn to_f64(self) -> f64 {
         f64::from(self.to_f32())
     }
 
-    /// Exact.
+    /// The same number as a wider type; exact.
     #[inline(always)]
     fn to_f32(self) -> f32 {
         // A binary16 shifted to binary32's fields, with its exponent still biased by 15, is the value times
@@ -63,8 +63,9 @@ impl Bf16 {
     /// Rounds to nearest, ties to even; overflow gives infinity, every NaN the canonical quiet one.
     #[inline(always)]
     pub fn from_f64(x: f64) -> Self {
-        // Subnormal numbers are float32's own, which it would round to a second time: a number whose last bit is worth the
-        // smallest one, 2^-133, makes the hardware round them first.
+        // Bfloat16 has the exponents of float32, so its subnormal numbers lie below float32's normal ones, where `odd`
+        // does not round to odd. The last bit of `magic` is 2^-133, the smallest subnormal: adding it makes the
+        // hardware round at that bit.
         let magic = f64::from_bits((1023 - 133 + 52) << 52);
         let subnormal = ((x.abs() + magic) - magic).copysign(x) as f32;
         let number = if x.abs() < f64::from(f32::MIN_POSITIVE) { subnormal } else { odd(x) };
@@ -73,13 +74,13 @@ impl Bf16 {
         Self(if number.is_nan() { 0x7FC0 } else { rounded } as u16)
     }
 
-    /// Exact.
+    /// The same number as a wider type; exact.
     #[inline(always)]
     pub fn to_f64(self) -> f64 {
         f64::from(self.to_f32())
     }
 
-    /// Exact.
+    /// The same number as a wider type; exact.
     #[inline(always)]
     fn to_f32(self) -> f32 {
         f32::from_bits(u32::from(self.0) << 16)

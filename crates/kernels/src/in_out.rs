@@ -1,4 +1,4 @@
-//! Where elements are read, and where their results are written: to another place, or to where they are.
+//! Where elements are read and their results are written: apart from the elements, or over them.
 
 use rayon::{iter::Either, prelude::*};
 
@@ -21,7 +21,7 @@ impl<'a> InOut<'a> {
         self.input().len()
     }
 
-    /// Borrows it, as `&mut *x` does for a reference.
+    /// A shorter borrow of the same memory, as `&mut *x` is for a reference.
     pub(crate) fn reborrow(&mut self) -> InOut<'_> {
         match self {
             Self::Apart { input, output } => InOut::Apart { input, output },
@@ -95,7 +95,7 @@ impl<'a> InOut<'a> {
         }
     }
 
-    /// Writes what `f` makes of each element and of what is beside it, rounded. May call `f` more than once.
+    /// Writes `f` of each element and its item of `beside`, rounded. May call `f` more than once for an element.
     #[inline(always)]
     pub(crate) fn map_beside<E: Element, B: Beside, R: Real>(self, beside: B, f: impl Fn(f64, B::Item) -> R) {
         match self {
@@ -104,7 +104,7 @@ impl<'a> InOut<'a> {
         }
     }
 
-    /// As [`map_beside`](Self::map_beside), with nothing beside it.
+    /// As [`map_beside`](Self::map_beside), for a function of the element alone.
     #[inline(always)]
     pub(crate) fn map<E: Element, R: Real>(self, f: impl Fn(f64) -> R) {
         self.map_beside::<E, _, _>((), |x, ()| f(x));

@@ -1,4 +1,5 @@
-//! Adding many float64 terms in a fixed order that vector units like, without losing what each addition rounds away.
+//! Sums of many float64 terms, in a fixed order that vector units can follow, with the rounding errors of the
+//! additions.
 
 use crate::{Element, dtype::Exponents};
 
@@ -10,7 +11,7 @@ pub(crate) const LANES: usize = 16;
 
 const _: () = assert!(BLOCK.is_multiple_of(LANES), "a full block fills every lane");
 
-/// Numbers on their way from one loop to the next. They begin where a vector may, so that none crosses two cache lines.
+/// Numbers that one loop writes and the next reads, aligned so that no vector crosses two cache lines.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(crate) struct Scratch<T, const N: usize>(pub(crate) [T; N]);
@@ -22,11 +23,11 @@ impl<T: Copy + Default, const N: usize> Scratch<T, N> {
     }
 }
 
-/// A running sum: term `i` goes to lane `i % 16`, and the lanes are added in order. What is added in which order is part
-/// of the result's bits; it is the same whatever vector width the compiler chooses.
+/// A running sum: term `i` goes to lane `i % 16`, and at the end the lanes are added in pairs. The order of the
+/// additions determines the result's bits; it is the same for every vector width that the compiler chooses.
 ///
-/// Within a block terms are simply added; from block to block what an addition rounds away is kept (Neumaier's sum,
-/// lane by lane). So the error is that of 16 additions, whatever the length.
+/// Within a block terms are added plainly; from block to block the rounding error of each addition is kept (Neumaier's
+/// sum, lane by lane). So the error is less than that of 17 additions, whatever the length.
 #[derive(Clone, Copy)]
 pub(crate) struct Lanes {
     sums: [f64; LANES],
@@ -62,14 +63,14 @@ impl Lanes {
         }
     }
 
-    /// As [`fold`](Self::fold), without keeping what the additions round away: for sums that are known to be exact, or are
-    /// thrown away if they are not.
+    /// As [`fold`](Self::fold), without the rounding errors of the additions: for sums that are known to be exact, or
+    /// are not used if they are not.
     #[inline(always)]
     pub(crate) fn add_plainly(&mut self, block: [f64; LANES]) {
         self.sums.iter_mut().zip(block).for_each(|(lane, term)| *lane += term);
     }
 
-    /// Adds a block of terms, keeping what every single addition rounds away.
+    /// Adds a block of terms, keeping the rounding error of every addition.
     #[inline(always)]
     pub(crate) fn add_each(&mut self, terms: &[f64]) {
         let (whole, rest) = terms.as_chunks::<LANES>();
@@ -83,7 +84,7 @@ impl Lanes {
         }
     }
 
-    /// As [`add`](Self::add), of what `term` makes of a whole block of elements.
+    /// As [`add`](Self::add), for `term` of each element of a whole block.
     #[inline(always)]
     pub(crate) fn add_terms<E: Element>(&mut self, elements: &[u8], term: impl Fn(f64) -> f64) {
         if E::DECODES_SLOWLY {
@@ -103,8 +104,8 @@ impl Lanes {
         self.fold(block);
     }
 
-    /// As [`add_each`](Self::add_each), of a whole block of elements. Where plain additions round nothing away, they are
-    /// what is done: it is the same sum at a third of the cost.
+    /// As [`add_each`](Self::add_each), for a whole block of elements. Where plain additions are exact it makes those:
+    /// the sum is the same, at a third of the cost.
     #[inline(always)]
     pub(crate) fn add_elements<E: Element>(&mut self, elements: &[u8]) {
         if sums_are_exact::<E>(elements) {
@@ -115,8 +116,8 @@ impl Lanes {
         self.add_each(&values);
     }
 
-    /// The total, with a rounding at each of the additions that make one lane of all: fewer steps than [`sum`](Self::sum)
-    /// takes, and the same number where they have nothing to round.
+    /// The total, rounded at each addition of two lanes: fewer steps than [`sum`](Self::sum) takes, and the same number
+    /// where these additions are exact.
     ///
     /// Not inlined, as [`sum`](Self::sum) is not.
     #[inline(never)]
@@ -133,10 +134,10 @@ impl Lanes {
         totals[0]
     }
 
-    /// The total with what its rounding took: lanes are added in pairs, and so are their sums.
+    /// The total with its rounding error: lanes are added in pairs, and so are their sums.
     ///
-    /// Not inlined: what it does to single lanes would make LLVM keep each in a register of its own while they are added
-    /// to.
+    /// Not inlined: with its accesses to single lanes in the same function, LLVM would keep each lane in a scalar
+    /// register in the loops that add.
     #[inline(never)]
     pub(crate) fn sum(mut self) -> DoubleDouble {
         let mut half = LANES / 2;
@@ -162,7 +163,8 @@ fn sums_are_exact<E: Element>(elements: &[u8]) -> bool {
     largest <= smallest + reach
 }
 
-/// The sum of two numbers, rounded, and what the rounding took. Knuth, The Art of Computer Programming 2, 4.2.2.
+/// The rounded sum of two numbers and its rounding error, which is exact. Knuth, The Art of Computer Programming 2,
+/// 4.2.2.
 #[inline(always)]
 pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
@@ -170,7 +172,7 @@ pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
     (sum, (a - (sum - b_part)) + (b - b_part))
 }
 
-/// Adds `term` to a sum that is kept with what its roundings took.
+/// Adds `term` to a sum that is kept with the sum of its rounding errors.
 #[inline(always)]
 pub(crate) fn add_to(sum: &mut f64, rest: &mut f64, term: f64) {
     let (rounded, lost) = two_sum(*sum, term);
@@ -191,7 +193,7 @@ pub(crate) fn tree_sum(count: usize, term: &impl Fn(usize) -> DoubleDouble) -> D
 }
 
 /// A number of about twice float64's precision, as a sum of two. Sums and products are those of Dekker and Knuth, right
-/// to some 2^-102 of their terms. Where they leave float64's range, `low` is NaN and says nothing.
+/// to some 2^-102 of their terms. Where they leave float64's range, `low` is NaN and has no meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct DoubleDouble {
     pub(crate) high: f64,
@@ -255,7 +257,7 @@ impl DoubleDouble {
         Self { high, low }
     }
 
-    /// Rounded. A zero keeps its sign, and what is beyond float64's range stays there.
+    /// The number, rounded to float64. A zero keeps its sign, and a number beyond float64's range stays infinite.
     #[inline(always)]
     pub(crate) fn value(self) -> f64 {
         if self.low.abs() > 0.0 && self.low.is_finite() { self.high + self.low } else { self.high }

@@ -5,7 +5,7 @@
 //! - **Right.** Float32, float16 and bfloat16 data is accumulated in float64 and rounded once, at the end.
 //! - **The same bits.** Work is cut into chunks whose size depends on the shape alone, and partial results are
 //!   combined along a fixed tree, so neither the number of threads nor the instruction set changes anything.
-//! - **Stoppable.** A [`Checkpoint`] is asked between chunks.
+//! - **Stoppable.** An operation asks its [`Checkpoint`] between chunks whether to go on.
 //!
 //! ```
 //! use evenkeel_kernels::{NormKind, NormParameters, Normalization, Tensor, Uninterrupted, normalize};
@@ -22,35 +22,34 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`normalize()`], [`normalize_backward`] | batch, layer, RMS, instance, group normalization |
-//! | [`normalize_in_place`], [`normalize_backward_in_place`] | the same, to where a tensor is |
-//! | [`NormalizationByParts`] | the same, while the tensor is still on its way |
+//! | [`normalize()`], [`normalize_backward`] | batch, layer, RMS, instance, group and L2 normalization |
+//! | [`normalize_in_place`], [`normalize_backward_in_place`] | the same, in place of the input or of `grad_output` |
+//! | [`NormalizationByParts`] | normalization part by part, while the tensor is still being received |
 //! | [`StatisticsMeter`], [`measure_statistics`] | statistics in parts that merge exactly |
 //! | [`dropout()`], [`dropout_backward`] | dropout by NumPy's Philox stream |
-//! | [`dropout_in_place`], [`dropout_backward_in_place`] | the same, to where the tensor is |
-//! | [`DropoutByParts`] | the same, while the tensor is still on its way |
+//! | [`dropout_in_place`], [`dropout_backward_in_place`] | the same, in place of the input or of `grad_output` |
+//! | [`DropoutByParts`] | dropout part by part, while the tensor is still being received |
 //! | [`clip_gradients`], [`clip_gradients_in_place`] | clipping by norm and by value |
 //! | [`measure_gradients`] | a global norm in parts that merge exactly |
-//! | [`Demand`] and the functions that give it | what an operation will allocate, before it does |
-//! | [`Tensor`], [`TensorRef`], [`TensorMut`], [`DType`], [`half`] | what they work on |
+//! | [`Demand`] and the functions that return it | the memory that an operation will allocate, before it does |
+//! | [`Tensor`], [`TensorRef`], [`TensorMut`], [`DType`], [`half`] | the arguments and results |
 //! | [`philox`] | the random stream |
 //! | [`simd`] | the choice of the instruction set |
-
 //!
 //! # Words
 //!
-//! | word | what it is |
+//! | word | meaning |
 //! |---|---|
 //! | set | the elements that share one mean and one variance, or one norm; a row, where they are neighbours in memory |
 //! | run | the elements along a layout's innermost dimension: neighbours in memory |
 //! | part | whole sets that are neighbours in memory, measured and written while they are in a core's cache; the smallest is a unit |
-//! | tile | some channels of all samples: the same for batch statistics, whose sets no part can hold |
-//! | chunk | 16,384 neighbouring elements: what one thread does before it asks the [`Checkpoint`] again |
-//! | piece | at most as many elements of one target of a sum, which are added in a fixed order; pieces are added as a tree |
-//! | target | what one sum is for: a set, or a place of weight and bias |
+//! | tile | some channels of all samples: takes the place of a part for batch statistics, whose sets no part can hold |
+//! | chunk | 16,384 neighbouring elements, which one thread computes before it asks the [`Checkpoint`] again |
+//! | piece | elements of one target of a sum, 16,384 at most, which are added in a fixed order; pieces are added as a tree |
+//! | target | the thing that one sum belongs to: a set, or a place of weight and bias |
 //! | block | 256 elements, which stay in the first-level cache from one loop to the next |
 //! | lane | one of 16 accumulators, to which every 16th term is added |
-//! | tail | what float64 lacks of a number that is kept as two: `mean + tail` is the mean; `low` in a `DoubleDouble` |
+//! | tail | the second of two float64 that hold one number: the mean is `mean + tail`; `low` in a `DoubleDouble` |
 
 mod checkpoint;
 mod clip;

@@ -21,8 +21,7 @@ pub(crate) struct Norms {
 /// The norms of order `p`, which is above 0 and may be infinite. A NaN anywhere makes a norm NaN, else an infinity makes
 /// it infinite; no elements have norm 0.
 ///
-/// Orders 1, 2 and infinity are what exact arithmetic on the elements would give, rounded once; others are within 0.6 ulp of
-/// that.
+/// Norms of order 1, 2 and infinity are the exact ones, rounded once; others are within 0.6 ulp of the exact ones.
 pub(crate) fn norms(tensors: &[TensorRef<'_>], p: f64, checkpoint: &dyn Checkpoint) -> Result<Norms, Error> {
     match NormOrder::from_norm_type(p) {
         Some(order) => {
@@ -33,7 +32,7 @@ pub(crate) fn norms(tensors: &[TensorRef<'_>], p: f64, checkpoint: &dyn Checkpoi
     }
 }
 
-/// A norm, and what [`Clipping::not_above`](crate::Clipping::not_above) needs to know of its exact value.
+/// A norm, with the facts about its exact value that [`Clipping::not_above`](crate::Clipping::not_above) needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Bounded {
     pub(crate) norm: f64,
@@ -42,7 +41,7 @@ pub(crate) struct Bounded {
     pub(crate) is_above: bool,
 }
 
-/// As [`norms`], with what they are beside a threshold: that over all tensors, and each tensor's own.
+/// As [`norms`], each compared with a threshold: the norm over all tensors, and each tensor's own.
 pub(crate) fn bounded(
     tensors: &[TensorRef<'_>],
     order: NormOrder,
@@ -69,7 +68,7 @@ pub fn measure_gradients(
     partials.try_reduce(|| Box::new(NormPartial::new(order)), merged).map(|partial| *partial)
 }
 
-/// What `read` makes of the norm over all tensors, and of each tensor's own. Partials are too large to be kept.
+/// `read` of the partial over all tensors, and of each tensor's own. Partials are too large to be kept.
 fn exact<T: Clone + Default + Send>(
     tensors: &[TensorRef<'_>],
     order: NormOrder,
@@ -89,8 +88,8 @@ fn exact<T: Clone + Default + Send>(
     Ok((read(&total), per_tensor))
 }
 
-/// Partials merge exactly, so Rayon may group tensors and chunks as it likes. They are over a kilobyte, which Rayon would
-/// copy from chunk to chunk if they were not in boxes.
+/// The partial of one tensor. Partials merge exactly, so Rayon may group tensors and chunks in any way. They are boxed
+/// since they have more than a kilobyte, which Rayon would copy from chunk to chunk.
 fn measure(tensor: &TensorRef<'_>, order: NormOrder, checkpoint: &dyn Checkpoint) -> Result<Box<NormPartial>, Error> {
     let partials = tensor.data().par_chunks(CHUNK * tensor.dtype().size()).try_fold(
         || Box::new(NormPartial::new(order)),

@@ -41,7 +41,7 @@ pub use parts::{NormalizationByParts, PartStatistics};
 
 use crate::{Checkpoint, Error, Tensor, TensorMut, TensorRef, Violations, dtype::with_element, in_out::InOut};
 
-/// A normalization and its options; each means what the field of that name in the wire contract means.
+/// The options of a normalization; each means the same as the field of its name in the wire contract.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Normalization {
     /// Which elements are pooled.
@@ -50,12 +50,13 @@ pub struct Normalization {
     pub axes: Vec<i32>,
     /// `Group`: the number of groups; 0 for the other kinds.
     pub groups: usize,
-    /// Added to the variance. Default 1e-5; `Rms`: the float32 epsilon, for float64 input the float64 one. `L2`: what the norm is
-    /// at least, default 1e-12.
+    /// Added to the variance. Default 1e-5; `Rms`: the machine epsilon of float32, for float64 input that of float64.
+    /// `L2`: the least divisor, as in `max(norm, eps)`; default 1e-12.
     pub eps: Option<f64>,
     /// `Batch`, `Instance`, `Group`: the axis of the channels. Default 1.
     pub channel_axis: Option<i32>,
-    /// `Batch`, `Instance`: use the input's own statistics. Default: whether no running statistics are given.
+    /// `Batch`, `Instance`: whether to use the input's own statistics. Default: yes, unless running statistics are
+    /// given.
     pub training: Option<bool>,
     /// `Batch`, `Instance`: the weight of new statistics in the running ones. Default 0.1.
     pub momentum: Option<f64>,
@@ -71,33 +72,37 @@ impl Normalization {
 /// The tensors beside the input; each may be of another dtype.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NormParameters<'a> {
-    /// Scale.
+    /// Scale: one number for each place of the pooled axes, in their shape, or for each channel with the kinds that
+    /// have channels. Default: 1.
     pub weight: Option<TensorRef<'a>>,
-    /// Shift.
+    /// Shift, of the same shape. Default: none.
     pub bias: Option<TensorRef<'a>>,
-    /// Running mean.
+    /// Running mean, one number for each channel. Given together with `running_var`, or not at all.
     pub running_mean: Option<TensorRef<'a>>,
-    /// Running variance.
+    /// Running variance, one number for each channel.
     pub running_var: Option<TensorRef<'a>>,
-    /// Statistics of all parts of which the input is one, in the place of its own. Weight and bias are those of the part. Running
-    /// statistics beside them are updated with these; `training` is `Some(true)` then.
+    /// Statistics over all parts of a tensor, of which the input is one, instead of the input's own. Weight and bias
+    /// are those of the part. Running statistics beside them are updated with these; `training` must be `Some(true)`
+    /// then.
     pub statistics: Option<&'a StatisticsPartial>,
 }
 
-/// The result of [`normalize`]; with another `O`, what belongs to an output that is kept elsewhere.
+/// The result of [`normalize`]; with another `O`, the rest of the result, for an output that is kept elsewhere.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Normalized<O = Tensor> {
     /// The pooled axes, sorted.
     pub axes: Vec<usize>,
-    /// The means, if asked; `None` for `Rms` and `L2`.
+    /// The means, if requested; `None` for `Rms` and `L2`. Their shape is the input's without the pooled axes (`Group`:
+    /// with the groups in the place of the channels), their dtype float64 for float64 input, otherwise float32.
     pub mean: Option<Tensor>,
-    /// `1 / sqrt(var + eps)`, if asked; `L2`: `1 / max(norm, eps)`.
+    /// `1 / sqrt(var + eps)`, if requested; `L2`: `1 / max(norm, eps)`. Shape and dtype are those of the means.
     pub rstd: Option<Tensor>,
-    /// The updated running mean, if one was given and the input's own statistics were used.
+    /// The updated running mean, in its shape and dtype, if one was given and the input was normalized by other
+    /// statistics.
     pub running_mean: Option<Tensor>,
     /// The updated running variance, likewise.
     pub running_var: Option<Tensor>,
-    /// The normalized input.
+    /// The normalized input, in its shape and dtype.
     pub output: O,
 }
 
@@ -109,7 +114,8 @@ impl<O> Normalized<O> {
     }
 }
 
-/// The result of [`normalize_backward`]; with another `O`, what belongs to a gradient of the input that is kept elsewhere.
+/// The result of [`normalize_backward`]; with another `O`, the rest of the result, for a gradient of the input that is
+/// kept elsewhere.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NormGradients<O = Tensor> {
     /// The gradient of the weight, if one was given, in its shape and dtype.
@@ -148,7 +154,7 @@ pub fn normalize(
     Ok(parts.finish(parameters, return_statistics, statistics).map_output(|()| output))
 }
 
-/// As [`normalize`], to where the input is. After an error that may hold anything.
+/// As [`normalize`], but replaces the input. After an error the input may hold anything.
 ///
 /// # Errors
 /// As [`normalize`].
@@ -165,7 +171,7 @@ pub fn normalize_in_place(
     Ok(parts.finish(parameters, return_statistics, statistics))
 }
 
-/// Normalizes every part; returns their statistics, if they are to be kept.
+/// Normalizes every part; returns the statistics of the parts, if they are to be kept.
 fn all_parts(
     parts: &NormalizationByParts,
     elements: InOut<'_>,
@@ -191,9 +197,10 @@ fn all_parts(
 
 /// The gradients of [`normalize`].
 ///
-/// With [`NormParameters::statistics`], which `Batch` and `Instance` take if they were measured with the gradients, that of the
-/// input is as of all parts together. Those of weight and bias are the sums over this part, as PyTorch's `SyncBatchNorm` has
-/// them: whoever trains on several machines adds up the gradients of all parameters anyway, and these would count many times.
+/// With [`NormParameters::statistics`], which `Batch` and `Instance` accept if they were measured with the gradients,
+/// the gradient of the input is that of all parts together. Those of weight and bias are the sums over this part alone,
+/// as with PyTorch's `SyncBatchNorm`: training on several machines adds up the gradients of all parameters, and would
+/// count sums over all parts once for each machine.
 ///
 /// # Errors
 /// [`Error::Invalid`] for arguments that do not fit, [`Error::Cancelled`].
@@ -211,8 +218,8 @@ pub fn normalize_backward(
     Ok(gradients.map_grad_input(|()| Tensor::from_parts(input.dtype(), input.shape().to_vec(), output)))
 }
 
-/// As [`normalize_backward`], with the gradient of the input in the place of `grad_output`. After an error that may hold
-/// anything.
+/// As [`normalize_backward`], but replaces `grad_output` by the gradient of the input. After an error `grad_output` may
+/// hold anything.
 ///
 /// # Errors
 /// As [`normalize_backward`].
@@ -246,7 +253,7 @@ fn backward_plan(
     Ok(plan.expect("without a violation there is a plan"))
 }
 
-/// Adds what is wrong with the gradient of an input's output.
+/// Adds the violations of the gradient of an input's output.
 fn check_gradient(input: TensorRef<'_>, grad_output: TensorRef<'_>, found: &mut Violations) {
     if grad_output.shape() != input.shape() {
         let reason = format!("expected the input's {:?}, got {:?}", input.shape(), grad_output.shape());
@@ -257,7 +264,7 @@ fn check_gradient(input: TensorRef<'_>, grad_output: TensorRef<'_>, found: &mut 
     }
 }
 
-/// `gradient`: that of the output, and where that of the input goes.
+/// Computes the gradients. `gradient` holds that of the output and receives that of the input.
 fn gradients(
     plan: &Plan,
     parameters: &NormParameters<'_>,

@@ -1,7 +1,7 @@
-//! Cutting work into chunks.
+//! Work in chunks.
 //!
-//! Chunk sizes are constants: what a chunk is must not depend on the number of threads, or partial sums would round
-//! differently on another machine. How many chunks one thread takes is Rayon's business.
+//! Chunk sizes are constants: if they depended on the number of threads, partial sums would round differently on
+//! another machine. Rayon decides how many chunks a thread takes.
 
 use rayon::prelude::*;
 

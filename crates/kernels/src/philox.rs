@@ -41,14 +41,14 @@ pub fn fill(seed: u64, first: u64, words: &mut [u32]) {
 const ABREAST: usize = 32;
 
 /// A byte for each block from block `number` on: bit `i` says whether its word `i` is at least `threshold`. The same as
-/// [`fill`] and eight comparisons, made of many blocks at a time, step by step, as vector units like it.
+/// [`fill`] and eight comparisons, but each step is one loop over many blocks, which vectorizes.
 #[inline(always)]
 pub(crate) fn fill_bits(seed: u64, number: u64, threshold: u32, bytes: &mut [u8]) {
     let threshold = u64::from(threshold);
     let keys = keys(seed);
     let steps: [(u64, u64); ABREAST] = std::array::from_fn(|i| wide_product(MULTIPLIERS[0], i as u64));
-    // Three of a block's four counters are 0, so that the first round makes one product, the next counter's is that of the
-    // last plus the multiplier, and one of the second round's two is the same for all blocks.
+    // Three of a block's four counter words are 0. So the first round has one product, and that of the next counter is
+    // larger by the multiplier; of the second round's two products one is the same for all blocks.
     let (seed_high, seed_low) = wide_product(MULTIPLIERS[0], seed);
     for (index, bytes) in bytes.chunks_mut(ABREAST).enumerate() {
         let first = number.wrapping_add(1 + (index * ABREAST) as u64);
@@ -110,7 +110,7 @@ fn wide_product(a: u64, b: u64) -> (u64, u64) {
 
 const LOW: u64 = u32::MAX as u64;
 
-/// The same from products of halves, which is what vector units have.
+/// The same from products of 32-bit halves, for which vector units have an instruction.
 #[inline(always)]
 fn product_of_halves(a: u64, b: u64) -> (u64, u64) {
     let (a0, a1, b0, b1) = (a & LOW, a >> 32, b & LOW, b >> 32);

@@ -1,7 +1,7 @@
 //! One place that chooses the instruction set.
 //!
-//! Kernels are plain Rust, written once. Their loops are compiled for each [`InstructionSet`], and the best that the
-//! machine has is taken. Rust never fuses or reorders floating-point operations on its own, so all versions give the
+//! Kernels are plain Rust, written once. Their loops are compiled for each [`InstructionSet`], and the best one that
+//! the machine has is used. Rust never fuses or reorders floating-point operations on its own, so all versions give the
 //! same bits; `tests/properties/bits.rs` compares them.
 
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,7 +15,7 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum InstructionSet {
-    /// What every machine of the compiled target has.
+    /// The instructions that every machine of the compiled target has.
     Baseline,
     /// AVX2, with FMA and F16C.
     Avx2,
@@ -82,11 +82,11 @@ pub fn chosen() -> InstructionSet {
 pub(crate) trait Kernel {
     type Output;
 
-    /// The best it is compiled for. Where loops spend their time in conversions between float32 and float64, vectors of
-    /// 256 bits are as many elements a cycle as those of 512, or more.
+    /// The best instruction set that it is compiled for. Where loops spend their time in conversions between float32
+    /// and float64, vectors of 256 bits convert at least as many elements a cycle as those of 512.
     const WIDEST: InstructionSet = InstructionSet::Avx512;
 
-    /// Implementations, and what they call in their loops, are `#[inline(always)]`.
+    /// Implementations, and the functions that they call in their loops, are `#[inline(always)]`.
     fn run(self) -> Self::Output;
 
     /// As [`run`](Self::run), for machines on which a fused multiplication and addition is one instruction. An implementation
@@ -104,8 +104,8 @@ pub(crate) trait Kernel {
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calling code for instructions that were detected"))]
 pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
     match chosen().min(K::WIDEST) {
-        // SAFETY: `chosen` names only instruction sets that `is_available` found on this machine, which has those below
-        // them, too.
+        // SAFETY: `chosen` returns only instruction sets that `is_available` found on this machine, and a machine that
+        // has one of them has those below it, too.
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx512 => unsafe { avx512(kernel) },
         // SAFETY: as above.
@@ -129,7 +129,7 @@ fn avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run_fused()
 }
 
-/// Prefetches the bytes that are `ahead` bytes further than these. An address outside of the tensor does no harm.
+/// Prefetches the bytes that lie `ahead` bytes after these. The address may lie outside the tensor.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 #[expect(unsafe_code, reason = "an instruction that has no other name")]
@@ -143,12 +143,12 @@ pub(crate) fn prefetch(bytes: &[u8], ahead: usize) {
     }
 }
 
-/// Does nothing: no such instruction is used on other processors, nor does Miri know it.
+/// Does nothing: other processors go without prefetching, and Miri does not know the instruction.
 #[cfg(any(not(target_arch = "x86_64"), miri))]
 pub(crate) fn prefetch(_: &[u8], _: usize) {}
 
-/// Float16 numbers, as their bytes, to float32, as many as both slices have; false, and nothing done, where the instruction
-/// set in use has no conversion.
+/// Converts float16 numbers, given as their bytes, to float32: as many as both slices have. Returns false, and does
+/// nothing, if the instruction set in use has no conversion.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 #[expect(unsafe_code, reason = "calling code for instructions that were detected")]
@@ -156,7 +156,7 @@ pub(crate) fn widen_f16(halves: &[[u8; 2]], values: &mut [f32]) -> bool {
     match chosen() {
         InstructionSet::Baseline => false,
         InstructionSet::Avx2 | InstructionSet::Avx512 => {
-            // SAFETY: `chosen` names only instruction sets that `is_available` found on this machine.
+            // SAFETY: `chosen` returns only instruction sets that `is_available` found on this machine.
             unsafe {
                 widen_by_f16c(halves, values);
             }
@@ -165,14 +165,14 @@ pub(crate) fn widen_f16(halves: &[[u8; 2]], values: &mut [f32]) -> bool {
     }
 }
 
-/// Other processors: false, and nothing is done.
+/// On other processors it returns false and does nothing.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn widen_f16(_: &[[u8; 2]], _: &mut [f32]) -> bool {
     false
 }
 
-/// Float32 numbers to float16, as their bytes, rounded to nearest, ties to even, every NaN to the canonical one; as
-/// [`widen_f16`] otherwise.
+/// Converts float32 numbers to float16, as their bytes, rounded to nearest, ties to even, every NaN to the canonical
+/// one; otherwise as [`widen_f16`].
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 #[expect(unsafe_code, reason = "calling code for instructions that were detected")]
@@ -189,7 +189,7 @@ pub(crate) fn narrow_f16(values: &[f32], halves: &mut [[u8; 2]]) -> bool {
     }
 }
 
-/// Other processors: false, and nothing is done.
+/// On other processors it returns false and does nothing.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn narrow_f16(_: &[f32], _: &mut [[u8; 2]]) -> bool {
     false
@@ -205,7 +205,7 @@ const F16C_LANES: usize = 8;
 #[expect(unsafe_code, reason = "vectors are arrays")]
 fn widen_by_f16c(halves: &[[u8; 2]], values: &mut [f32]) {
     let widen = |halves: [[u8; 2]; F16C_LANES]| -> [f32; F16C_LANES] {
-        // SAFETY: both types are 16, and both are 32 bytes, any of which are valid.
+        // SAFETY: each `transmute` is between types of the same size, 16 and 32 bytes, for which all bytes are valid.
         unsafe { transmute(_mm256_cvtph_ps(transmute::<[[u8; 2]; F16C_LANES], __m128i>(halves))) }
     };
     let (whole_halves, halves) = halves.as_chunks();
@@ -223,7 +223,7 @@ fn widen_by_f16c(halves: &[[u8; 2]], values: &mut [f32]) {
 fn narrow_by_f16c(values: &[f32], halves: &mut [[u8; 2]]) {
     let narrow = |values: [f32; F16C_LANES]| -> [[u8; 2]; F16C_LANES] {
         let canonical = values.map(|x| if x.is_nan() { f32::NAN } else { x });
-        // SAFETY: both types are 32, and both are 16 bytes, any of which are valid.
+        // SAFETY: each `transmute` is between types of the same size, 32 and 16 bytes, for which all bytes are valid.
         unsafe {
             let vector = transmute::<[f32; F16C_LANES], __m256>(canonical);
             transmute(_mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(vector))

@@ -7,9 +7,9 @@ use crate::{DType, Element};
 /// The bytes do not fill the shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LengthMismatch {
-    /// The bytes that dtype and shape ask for; `None` if that number does not fit `usize`.
+    /// The number of bytes that dtype and shape need; `None` if it does not fit `usize`.
     pub expected: Option<usize>,
-    /// The bytes that were given.
+    /// The number of bytes that were given.
     pub given: usize,
 }
 
@@ -86,7 +86,7 @@ impl<'a> TensorMut<'a> {
         Ok(Self { dtype, shape, data })
     }
 
-    /// A view of what it holds now.
+    /// A view of the elements as they are now.
     pub fn view(&self) -> TensorRef<'_> {
         TensorRef { dtype: self.dtype, shape: self.shape, data: self.data }
     }

@@ -1,4 +1,4 @@
-//! What is wrong with the arguments of an operation: everything that can be found, not the first of it.
+//! The violations in the arguments of an operation: all that can be found, not only the first.
 
 use std::{borrow::Cow, fmt};
 
@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt};
 pub struct Violation {
     /// The argument, by its name in the wire contract, with an index where it has one: `axes[1]`, `weight.shape`.
     pub field: Cow<'static, str>,
-    /// What is wrong with it, naming the expected and the given value; never tensor data.
+    /// The fault, with the expected and the given value; never tensor data.
     pub reason: Cow<'static, str>,
 }
 
@@ -20,8 +20,8 @@ impl fmt::Display for Violation {
 
 /// Violations, in the order in which they were found. Without any it holds no memory.
 ///
-/// Only the first [`MOST`](Self::MOST) are kept; the others are counted, so that a request of very many wrong tensors does
-/// not become very many words.
+/// Only the first [`MOST`](Self::MOST) are kept; the others are counted, so that a request with very many invalid
+/// tensors does not get a very long error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     kept: Vec<Violation>,
@@ -29,27 +29,28 @@ pub struct Violations {
 }
 
 impl Violations {
-    /// How many are kept.
+    /// The most violations that are kept.
     pub const MOST: usize = 64;
 
-    /// None.
+    /// No violations.
     pub const fn new() -> Self {
         Self { kept: Vec::new(), left_out: 0 }
     }
 
-    /// One.
+    /// One violation.
     pub fn of(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
         let mut violations = Self::new();
         violations.add(field, reason);
         violations
     }
 
-    /// Adds one.
+    /// Adds a violation.
     pub fn add(&mut self, field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) {
         self.add_with(|| (field, reason));
     }
 
-    /// As [`add`](Self::add), for what a request may have any number of: the words are made only if they are kept.
+    /// As [`add`](Self::add), for violations of which a request may have any number: the strings are made only if they
+    /// are kept.
     pub fn add_with<F, R>(&mut self, make: impl FnOnce() -> (F, R))
     where
         F: Into<Cow<'static, str>>,
@@ -63,7 +64,7 @@ impl Violations {
         }
     }
 
-    /// Adds others.
+    /// Adds those of `others`.
     pub fn append(&mut self, others: Self) {
         let Self { kept, left_out } = others;
         kept.into_iter().for_each(|Violation { field, reason }| self.add(field, reason));
@@ -75,20 +76,20 @@ impl Violations {
         self.kept.is_empty()
     }
 
-    /// Those that are kept.
+    /// The violations that are kept.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Violation> {
         self.kept.iter()
     }
 
-    /// How many more there were.
+    /// The number of violations that were not kept.
     pub fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// Itself as an error, if there are any.
+    /// `Ok` if there are none.
     ///
     /// # Errors
-    /// Itself.
+    /// The violations, if there are any.
     pub fn into_result(self) -> Result<(), Self> {
         if self.is_empty() { Ok(()) } else { Err(self) }
     }

@@ -1,6 +1,6 @@
-//! No operation allocates more than it says that it will.
+//! No operation allocates more than its demand.
 //!
-//! An allocator counts. It counts for all threads of the process: one test does everything, one operation after the other.
+//! The global allocator counts bytes for the whole process, so a single test runs all operations, one after the other.
 
 #![expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
 
@@ -22,18 +22,18 @@ struct Counting;
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: all of it is done by the system's allocator.
+// SAFETY: every call goes to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
         MOST.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: as asked.
+        // SAFETY: the caller's guarantees are those that the system's allocator needs.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, address: *mut u8, layout: Layout) {
         NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as asked.
+        // SAFETY: the caller's guarantees are those that the system's allocator needs.
         unsafe { System.dealloc(address, layout) }
     }
 }
@@ -41,10 +41,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What any operation may allocate: shapes, lists of axes, jobs of threads.
+/// The bytes that any operation may allocate besides: shapes, lists of axes, jobs of threads.
 const LITTLE: usize = 64 << 10;
 
-/// The result of `operation`, and the most bytes that it has allocated at a time, with that.
+/// The result of `operation`, and the most bytes that it had allocated at any time, including the result.
 fn most<T>(operation: impl FnOnce() -> T) -> (T, usize) {
     let before = NOW.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
@@ -52,8 +52,8 @@ fn most<T>(operation: impl FnOnce() -> T) -> (T, usize) {
     (result, MOST.load(Ordering::Relaxed) - before)
 }
 
-/// Fails if an operation has taken more than its demand and `output`, or has not taken half of what is demanded where that
-/// is much.
+/// Fails if an operation has allocated more than its demand and `output`, or less than a third of these where they are
+/// much.
 #[track_caller]
 fn check(what: &str, demand: Demand, output: usize, taken: usize) {
     let threads = rayon::current_num_threads();
@@ -102,7 +102,7 @@ fn check_normalizations(kind: NormKind, input: &Tensor) {
         parameters.push(NormParameters { weight: Some(double.view()), ..affine });
     }
     let gradient = kind.has_running_statistics().then(|| input.view());
-    // Of float64 alone, and of one call: a set's sums, and what is made of them, are the same of every dtype.
+    // Only float64, and one call: the memory for a set's sums and results is the same for every dtype.
     let measured = (dtype == DType::F64).then(|| statistics_demand(&spec, dtype, shape, gradient.is_some()).ok());
     let statistics = measured.flatten().map(|demand| {
         let (statistics, taken) = most(|| measure_statistics(&spec, input.view(), gradient, &Uninterrupted));

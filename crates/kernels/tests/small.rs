@@ -1,6 +1,7 @@
-//! Every operation on a few elements, to another place and in place, at every address: the same bytes.
+//! Every operation on a few elements gives the same bytes to another place and in place, at every address.
 //!
-//! These tests are small enough for Miri (`.ci/miri`), which sees what a wrong index or address does although the bytes are right.
+//! These tests are small enough for Miri (`.ci/miri`), which reports a wrong index or address even if the bytes are
+//! right.
 
 use evenkeel_kernels::{
     ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization, Tensor,
@@ -9,12 +10,12 @@ use evenkeel_kernels::{
     normalize_in_place,
 };
 
-/// Under Miri, which takes minutes for all of them, one of each width.
+/// All dtypes; under Miri, which takes minutes for all, one of each width.
 fn dtypes() -> &'static [DType] {
     if cfg!(miri) { &[DType::F16, DType::F32, DType::F64] } else { &DType::ALL }
 }
 
-/// Under Miri, the address that suits no dtype.
+/// The offsets of the tensor in its buffer; under Miri, one that aligns no dtype.
 fn offsets() -> &'static [usize] {
     if cfg!(miri) { &[1] } else { &[0, 1, 3] }
 }
@@ -36,7 +37,7 @@ impl Placed {
         &mut self.buffer[self.offset..][..self.len]
     }
 
-    /// The bytes, once it is sure that those around them are as they were.
+    /// The bytes, after a check that the bytes around them are unchanged.
     fn taken(mut self) -> Vec<u8> {
         let (before, after) = (&self.buffer[..self.offset], &self.buffer[self.offset + self.len..]);
         assert!(before.iter().all(|&byte| byte == 0xA5) && after.iter().all(|&byte| byte == 0x5A), "only the tensor");
@@ -52,7 +53,7 @@ fn tensor(dtype: DType, shape: &[usize], seed: usize) -> Tensor {
     Tensor::from_bytes(dtype, shape.to_vec(), bytes).expect("as many bytes as it needs")
 }
 
-/// What `replace` makes of a tensor at each address.
+/// The bytes of a tensor after `replace`, for each offset.
 fn in_place(tensor: &Tensor, replace: impl Fn(&mut TensorMut<'_>)) -> Vec<Vec<u8>> {
     let replaced = |&offset: &usize| {
         let mut placed = Placed::new(tensor.data(), offset);
@@ -129,7 +130,7 @@ fn running_statistics_to_another_place_and_in_place() {
 #[test]
 fn dropout_to_another_place_and_in_place() {
     let kinds = [DropoutKind::Element, DropoutKind::FeatureAlpha, DropoutKind::Channel, DropoutKind::Alpha];
-    let kinds = if cfg!(miri) { &kinds[..2] } else { &kinds }; // these two take all the ways of the others
+    let kinds = if cfg!(miri) { &kinds[..2] } else { &kinds }; // these two cover the code of the others
     for &dtype in dtypes() {
         let input = tensor(dtype, &[2, 3, 7], 1);
         for &kind in kinds {

@@ -1,11 +1,11 @@
-//! Why parts are refused, and why two partials do not merge.
+//! The reasons why parts are refused, and why two partials do not merge.
 
 use std::fmt;
 
 use super::NormOrder;
 use crate::{Brief, SumTooLong};
 
-/// Why parts are refused: no elements can have them.
+/// The reason why parts are refused: no elements can have them, or they do not fit the partial to merge into.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum InvalidPartial {
     /// `norm_type` is not 1, 2 or infinity.
@@ -21,15 +21,15 @@ pub enum InvalidPartial {
     TooManyElements,
     /// More elements are NaN or infinite than there are elements.
     Counts,
-    /// `largest` is negative, infinite or NaN, or not 0 where the order is 1 or 2.
+    /// `largest` is negative, infinite or NaN, or not 0 although the order is 1 or 2 or no element is finite.
     Largest(f64),
     /// `sum` is too long.
     SumTooLong(SumTooLong),
     /// `sum` is more than the finite ones among `elements` can add up to.
     SumTooLarge,
-    /// `sum` is not empty where the order is infinity.
+    /// `sum` is not empty although the order is infinity.
     SumOfInfinity,
-    /// `sum` is no sum of float64, which are multiples of 2^1074 units, where the order is 1.
+    /// The order is 1 and `sum` is not a multiple of 2^1074 units, as all sums of float64 are.
     SumBetween,
 }
 

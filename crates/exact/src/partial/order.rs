@@ -1,6 +1,6 @@
 //! The orders of norms.
 
-/// The orders of norms whose terms are exact, so that their sums can be.
+/// The orders of norms whose terms, and so whose sums, are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NormOrder {
     /// The sum of the absolute values.

@@ -1,9 +1,10 @@
-//! Partials as they travel, and what is checked when they arrive.
+//! Partials in the form in which they are sent, and the checks of received ones.
 
 use super::{Counts, InvalidPartial, NormOrder, NormPartial};
 use crate::{ExactSum, SumTooLong, sum::significant};
 
-/// A [`NormPartial`] taken apart, as it travels; the fields mean what those of the wire contract's `NormPartial` mean.
+/// The parts of a [`NormPartial`], as it is sent; each means the same as the field of its name in the wire contract's
+/// `NormPartial`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts<S = Vec<u8>> {
     /// 1, 2 or infinity.
@@ -21,7 +22,7 @@ pub struct Parts<S = Vec<u8>> {
 }
 
 impl<S: AsRef<[u8]>> Parts<S> {
-    /// All that is wrong with them, alone and, if that is known, beside the order that they are to be merged into.
+    /// All faults of these parts, alone and, if it is known, beside the order of the partial to merge into.
     pub fn faults(&self, order: Option<NormOrder>) -> Vec<InvalidPartial> {
         let mut faults = Vec::new();
         self.look(|fault| faults.push(fault));
@@ -46,7 +47,7 @@ impl<S: AsRef<[u8]>> Parts<S> {
         }
     }
 
-    /// As [`validated`](Self::validated); hands each fault to `tell`, whatever the others are. `None`: the order is not known.
+    /// As [`validated`](Self::validated), but passes each fault to `tell`. `None` if the order is not known.
     fn look(&self, mut tell: impl FnMut(InvalidPartial)) -> Option<(NormOrder, Counts, &[u8])> {
         let &Self { norm_type, elements, nan_elements: nan, infinite_elements: infinite, largest, ref sum } = self;
         let order = NormOrder::from_norm_type(norm_type);
@@ -73,7 +74,7 @@ impl<S: AsRef<[u8]>> Parts<S> {
     }
 }
 
-/// What is wrong with the sum of so many finite elements, if it is known how many there are.
+/// The fault of the sum of so many finite elements, if it has one. `finite`: `None` if their number is not known.
 fn sum_fault(order: NormOrder, finite: Option<u64>, sum: &[u8]) -> Option<InvalidPartial> {
     if sum.is_empty() {
         return None;
@@ -100,7 +101,7 @@ fn is_multiple_of_smallest(integer: &[u8]) -> bool {
     low.iter().all(|&byte| byte == 0) && high.first().is_none_or(|byte| byte & BITS == 0)
 }
 
-/// How many times 2^bits a little-endian integer has; `None`: more than fit 60 bits.
+/// A little-endian integer divided by 2^bits, rounded down; `None` if that does not fit 60 bits.
 fn whole_units(integer: &[u8], bits: usize) -> Option<u64> {
     let high = integer.get(bits / 8..).unwrap_or_default();
     let mut bytes = [0; 8];

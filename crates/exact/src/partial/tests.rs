@@ -1,4 +1,4 @@
-//! Partial norms against sums of whole numbers.
+//! Partial norms: merging, checks and limits.
 
 use proptest::prelude::*;
 
@@ -18,7 +18,8 @@ fn values() -> impl Strategy<Value = Vec<f64>> {
 }
 
 proptest! {
-    /// Whatever is measured apart, in whatever order, and sent in between, is what is measured together.
+    /// Elements that are measured in parts, sent, and merged in any order have the partial of all elements measured
+    /// together.
     #[test]
     fn parts_make_the_whole(
         values in values(), order in prop::sample::select(ORDERS.to_vec()),
@@ -81,7 +82,7 @@ fn parts_that_nothing_has_are_refused() {
     assert_eq!(refused(Parts { sum: vec![1], ..infinity }), "sum");
 }
 
-/// Of order 1 they would be rounded twice. Of order 2 every sum has a root.
+/// In order 1 such sums would be rounded twice. In order 2 every sum has a root.
 #[test]
 fn sums_that_are_no_sums_of_numbers_are_refused_in_order_1() {
     let parts = |order, sum: Vec<u8>| Parts { elements: 5, sum, ..NormPartial::new(order).to_parts() };
@@ -113,7 +114,7 @@ fn all_faults_of_parts_are_told() {
     assert_eq!(fields(&NormPartial::new(NormOrder::One).to_parts(), Some(NormOrder::One)), [""; 0]);
 }
 
-/// Counts from elsewhere may be anything: they are refused where they could overflow, alone and together.
+/// Received counts may have any value: they are refused if they could overflow, alone or together.
 #[test]
 fn counts_from_elsewhere_do_not_overflow() {
     for order in ORDERS {
@@ -131,8 +132,8 @@ fn counts_from_elsewhere_do_not_overflow() {
     }
 }
 
-/// The largest sum that each count of elements can have is taken, and what comes of all of them can be sent; one more
-/// is refused.
+/// The largest sum that each count of elements can have is accepted, and the merged sum can be sent; a sum of one term
+/// more is refused.
 #[test]
 fn sums_are_bounded_by_the_elements_they_are_of() {
     for (order, low) in [(NormOrder::One, 396), (NormOrder::Two, 524)] {
@@ -164,7 +165,7 @@ fn sums_are_bounded_by_the_elements_they_are_of() {
 }
 
 proptest! {
-    /// Parts of any content are refused, or are a partial that can be merged, asked and sent.
+    /// Parts of any content are refused, or give a partial that can be merged, read and sent.
     #[test]
     fn any_parts_are_refused_or_a_partial(
         order in prop::sample::select(ORDERS.to_vec()),

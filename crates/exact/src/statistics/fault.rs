@@ -1,27 +1,27 @@
-//! What is wrong with statistics, alone or beside others.
+//! The faults of statistics, alone or beside others.
 
 use std::fmt;
 
-/// What is wrong with statistics that no elements have.
+/// A fault of statistics: no elements can have them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvalidStatistics {
     /// The shape has another number of sets.
     Sets {
-        /// What the shape has; `None` if that does not fit `usize`.
+        /// The number of sets of the shape; `None` if it does not fit `usize`.
         expected: Option<usize>,
-        /// How many there are.
+        /// The number of sets that were given.
         given: usize,
     },
-    /// A set is not one of any elements.
+    /// No elements can have this set.
     Set {
-        /// Its index.
+        /// The index of the set.
         index: usize,
-        /// What is wrong with it.
+        /// The fault of the set.
         fault: SetFault,
     },
 }
 
-/// What is wrong with a set.
+/// A fault of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetFault {
     /// There are more than [`StatisticsPartial::MAX_ELEMENTS`](super::StatisticsPartial::MAX_ELEMENTS).
@@ -30,14 +30,14 @@ pub enum SetFault {
     Counts,
     /// The set has another number of elements than the first one.
     OtherElements {
-        /// That of the first set.
+        /// The number of elements of the first set.
         expected: u64,
-        /// That of this set.
+        /// The number of elements of this set.
         given: u64,
     },
     /// `sum` is more than the finite elements can add up to.
     SumTooLarge,
-    /// `sum` is no sum of float64, which are multiples of 2^1074 units.
+    /// `sum` is not a multiple of 2^1074 units, as all sums of float64 are.
     SumBetween,
     /// `sum_of_squares` is negative.
     SquaresNegative,
@@ -47,14 +47,14 @@ pub enum SetFault {
     SquaresTooSmall,
     /// Gradients were measured of the first set and not of this one, or the other way round.
     GradientsOfSome {
-        /// Whether they were of the first.
+        /// Whether gradients were measured of the first set.
         expected: bool,
     },
     /// More gradients are NaN or infinite than there are elements.
     NonfiniteGradients,
     /// `sum_of_gradients` is more than the finite gradients can add up to.
     GradientsTooLarge,
-    /// `sum_of_gradients` is no sum of float64.
+    /// `sum_of_gradients` is not a multiple of 2^1074 units.
     GradientsBetween,
     /// `sum_of_products` is more than the products of finite elements and gradients can add up to.
     ProductsTooLarge,

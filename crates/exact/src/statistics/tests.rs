@@ -21,7 +21,7 @@ fn products(pairs: impl Iterator<Item = (f64, f64)>) -> SignedSum {
     PRODUCTS.sum(&mut cells)
 }
 
-/// Of elements and their gradients, any of which may not be finite.
+/// The statistics of elements and their gradients, which need not be finite.
 fn set(pairs: &[(f64, f64)]) -> SetStatistics {
     let count = |is: fn(f64) -> bool| pairs.iter().filter(|&&(x, _)| is(x)).count() as u64;
     let finite = || pairs.iter().copied().filter(|(x, _)| x.is_finite());
@@ -58,7 +58,7 @@ fn numbers() -> impl Strategy<Value = Vec<(f64, f64)>> {
     ]
 }
 
-/// In units of 2^-1074.
+/// The number in units of 2^-1074.
 fn units(x: f64) -> BigInt {
     let (mantissa, power) = decoded(x);
     let magnitude = BigInt::from(mantissa) << (power + 1074);
@@ -91,7 +91,7 @@ proptest! {
         prop_assert_eq!(&pair, &whole);
     }
 
-    /// By their definitions: the deviations of n times each element are whole numbers.
+    /// The statistics against their definitions: n times a deviation is a whole number of units.
     #[test]
     fn they_are_their_definitions(pairs in numbers()) {
         let set = set(&pairs);
@@ -134,7 +134,7 @@ fn a_mean_that_is_not_finite_has_the_sign_of_its_elements() {
     assert!(mean(&[plus, minus]).is_nan() && mean(&[plus, f64::NAN]).is_nan() && mean(&[]).is_nan());
 }
 
-/// What is told of a set that was changed.
+/// The faults of statistics whose last set was changed.
 fn told(change: impl Fn(&mut SetStatistics)) -> Vec<String> {
     let mut sets = vec![set(&[(3.0, 1.0), (-1.0, 2.0), (f64::NAN, f64::INFINITY)]); 4];
     change(&mut sets[3]);

@@ -1,10 +1,10 @@
-//! Sums against whole numbers.
+//! Exact sums against known values and against the hardware.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// 2^-1074, the smallest subnormal. `powi` may give 0 in its place: its precision is not promised.
+/// 2^-1074, the smallest subnormal. `powi` may give 0 instead, since its precision is not specified.
 const SMALLEST: f64 = f64::from_bits(1);
 
 fn sum(values: &[f64]) -> f64 {
@@ -65,8 +65,8 @@ fn what_is_too_long_is_refused() {
     assert!(ExactSum::from_le_bytes(&[&most[..], &[0; 99]].concat()).is_ok(), "zeros do not count");
 }
 
-/// Two of them have a bit more than their bytes have room for; a sum that is merged with itself soon fills any number
-/// of digits.
+/// Two of the longest sums need a bit more than their bytes, and a sum that is merged with itself soon fills all
+/// digits.
 #[test]
 fn sums_beyond_all_numbers_are_infinite() {
     let mut sum = ExactSum::from_le_bytes(&[255; ExactSum::MAX_BYTES]).expect("fits");
@@ -176,7 +176,7 @@ proptest! {
         prop_assert!((2 * mantissa - 1).pow(2) <= n && n <= (2 * mantissa + 1).pow(2));
     }
 
-    /// x^2 and its root, for numbers of all scales.
+    /// The root of x^2 is x, for numbers of all scales.
     #[test]
     fn the_root_of_a_square_is_the_number(x in finite()) {
         let mut square = ExactSum::new();
@@ -186,13 +186,13 @@ proptest! {
         prop_assert_eq!(read.as_ref(), Ok(&square));
     }
 
-    /// The sum of two numbers is what the hardware, which rounds correctly, says it is.
+    /// The sum of two numbers is that of the hardware, which rounds correctly.
     #[test]
     fn two_terms_round_as_the_hardware_does(a in finite(), b in finite()) {
         prop_assert_eq!(sum(&[a, b]), a + b);
     }
 
-    /// A product of float64 numbers is the rounded one and its rest, where both are in range.
+    /// A product is the rounded product plus its rounding error, if both are in range.
     #[test]
     fn products_are_added_exactly(a in finite(), b in finite()) {
         let mut sum = ExactSum::new();
@@ -213,7 +213,7 @@ proptest! {
         prop_assert_eq!(other, expected);
     }
 
-    /// What was multiplied by a number and is divided by it is what it was.
+    /// A sum that is multiplied by a number and divided by it stays the same.
     #[test]
     fn quotients_are_exact(values in prop::collection::vec(-1e290..1e290, 1..5), tiny in finite(), n in 1u64..1 << 53) {
         let (mut sum, mut product) = (ExactSum::new(), ExactSum::new());
@@ -226,7 +226,7 @@ proptest! {
         prop_assert_eq!(product.divided_by(n), sum);
     }
 
-    /// A quotient that is not exact rounds as that of the hardware does.
+    /// A quotient that is not exact rounds as that of the hardware.
     #[test]
     fn quotients_are_as_the_hardware_has_them(x in finite(), n in 1u64..1 << 53) {
         let mut sum = ExactSum::new();

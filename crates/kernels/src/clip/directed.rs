@@ -21,7 +21,7 @@ pub(super) fn quotient_down(dividend: f64, divisor: f64) -> f64 {
 /// The sum of numbers that are not negative, rounded up.
 pub(super) fn sum_up(a: f64, b: f64) -> f64 {
     let sum = a + b;
-    // Knuth's two-sum: what the rounding took, exactly. Beyond float64 the sum is infinite, which is up.
+    // Knuth's two-sum gives the rounding error exactly. A sum beyond float64 is infinite, which is rounded up.
     let of_b = sum - a;
     let lost = (a - (sum - of_b)) + (b - of_b);
     if lost > 0.0 { sum.next_up() } else { sum }
@@ -58,14 +58,14 @@ fn times_power_of_two(x: f64, power: i32) -> f64 {
     x * power_of_two(power / 2) * power_of_two(power - power / 2)
 }
 
-/// How the exact product of two finite numbers is beside a third; none is negative.
+/// Compares the exact product of two finite numbers with a third; none is negative.
 fn compare_product(a: f64, b: f64, c: f64) -> Ordering {
     let ((a, a_exponent), (b, b_exponent), (c, c_exponent)) = (parts(a), parts(b), parts(c));
     let product = u128::from(a) * u128::from(b);
     if product == 0 || c == 0 {
         return product.cmp(&c.into());
     }
-    // Where both are brought to the same highest bit, their exponents or else their bits decide.
+    // Shifted to the same highest bit, the numbers compare by their exponents and then by their bits.
     let c = u128::from(c);
     let exponent = a_exponent + b_exponent - product.leading_zeros() as i32;
     let other = c_exponent - c.leading_zeros() as i32;
@@ -87,13 +87,13 @@ mod tests {
 
     use super::*;
 
-    /// In units of 2^-2148.
+    /// The magnitude in units of 2^-2148.
     fn exact(x: f64) -> BigUint {
         let (mantissa, exponent) = parts(x.abs());
         BigUint::from(mantissa) << (exponent + 2148)
     }
 
-    /// In units of 2^-2148.
+    /// The magnitude in units of 2^-2148.
     fn exact_product(a: f64, b: f64) -> BigUint {
         let ((a, a_exponent), (b, b_exponent)) = (parts(a.abs()), parts(b.abs()));
         (BigUint::from(a) * b) << (a_exponent + b_exponent + 2148)

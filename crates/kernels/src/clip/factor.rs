@@ -1,4 +1,4 @@
-//! What gradients are multiplied by.
+//! The factor that gradients are multiplied by.
 
 use super::directed::{parts, product_with_power_towards_zero, quotient_down, sum_up};
 
@@ -13,7 +13,7 @@ pub(super) struct Factor {
 }
 
 impl Factor {
-    /// It changes nothing.
+    /// The factor 1, which changes nothing.
     pub(super) const NONE: Self = Self::plain(1.0);
 
     const fn plain(number: f64) -> Self {
@@ -24,7 +24,7 @@ impl Factor {
     pub(super) fn nearest(threshold: f64, norm: f64, epsilon: f64) -> Self {
         if !norm.is_finite() || threshold.is_infinite() {
             let quotient = threshold / norm;
-            // The canonical NaN: that of infinity / infinity has the sign that the CPU likes.
+            // The canonical NaN: the sign of the NaN of infinity / infinity depends on the CPU.
             return Self::plain(if quotient.is_nan() { f64::NAN } else { quotient.min(1.0) });
         }
         if threshold == 0.0 {
@@ -33,8 +33,8 @@ impl Factor {
         Self::quotient(threshold, norm, epsilon, |a, b| a + b, |a, b| a / b)
     }
 
-    /// The same of finite numbers, rounded down. `norm` may be infinite, if it is a finite one that was rounded up; it is above
-    /// 0.
+    /// As [`nearest`](Self::nearest), but rounded down, and of finite numbers. `norm` is above 0; it may be infinite if
+    /// it is a finite norm that was rounded up.
     pub(super) fn down(threshold: f64, norm: f64, epsilon: f64) -> Self {
         if threshold == 0.0 {
             return Self::plain(0.0);
@@ -50,7 +50,7 @@ impl Factor {
         divide: impl Fn(f64, f64) -> f64,
     ) -> Self {
         let sum = add(norm, epsilon);
-        // Beyond float64 half of it is a number.
+        // A sum beyond float64 is replaced by half of it, which float64 can hold.
         let (divisor, doubled) = if sum.is_finite() { (sum, 0) } else { (add(half(norm), half(epsilon)), 1) };
         if divisor == 0.0 || doubled == 0 && threshold >= divisor {
             return Self::NONE;
@@ -71,7 +71,7 @@ impl Factor {
         if self.power == 0 {
             return self.number;
         }
-        // It rounds once, in the last step. Below 2^-1100 all is 0.
+        // Only the last product rounds. Below 2^-1100 every factor rounds to 0.
         self.number * power_of_two(-600) * power_of_two(self.power.max(-1100) + 600)
     }
 
@@ -80,8 +80,8 @@ impl Factor {
         if self.power == 0 { self.number } else { product_with_power_towards_zero(1.0, self.number, self.power) }
     }
 
-    /// Three numbers whose product it is: elements that are multiplied by one after the other are rounded in the last step
-    /// alone. A product that is not 0 in the end is a normal number before.
+    /// Three numbers whose product is the factor. An element that is multiplied by one after the other is rounded in
+    /// the last step alone: if the result is not 0, the products before it are normal numbers.
     pub(super) fn steps(self) -> [f64; 3] {
         const LAST: i32 = -600;
         let rest = self.power - LAST;
@@ -89,11 +89,12 @@ impl Factor {
     }
 }
 
-/// The half of a number that is not negative. It is rounded up, if it must be: that matters only beside numbers so large that
-/// their halves take all of it as a rounding.
+/// Half of a number that is not negative, rounded up: for numbers below twice the smallest normal one it is the
+/// smallest normal number. It is used only in sums beyond float64, where the difference is far below the rounding error
+/// of the sum.
 fn half(x: f64) -> f64 {
     if x.is_infinite() {
-        power_of_two(1023) // what is above all numbers was rounded up, by less than this is above its half
+        power_of_two(1023) // an infinite norm that was rounded up was below 2^1024
     } else if x > 0.0 && x < 2.0 * f64::MIN_POSITIVE {
         f64::MIN_POSITIVE
     } else {
@@ -101,14 +102,14 @@ fn half(x: f64) -> f64 {
     }
 }
 
-/// A finite number above 0 as one in [1, 2) and a power of two.
+/// A finite number above 0 as a number in [1, 2) and the exponent of a power of two.
 fn normalized(x: f64) -> (f64, i32) {
     let (mantissa, exponent) = parts(x);
     let power = mantissa.ilog2() as i32;
     (mantissa as f64 * power_of_two(-power), exponent + power)
 }
 
-/// `power` is that of a normal number.
+/// 2^power, for the exponent of a normal number.
 fn power_of_two(power: i32) -> f64 {
     f64::from_bits(((1023 + power) as u64) << 52)
 }

@@ -1,10 +1,10 @@
-//! Which gradients a norm that is not finite comes from.
+//! The gradients whose elements make a norm NaN or infinite.
 
 use rayon::prelude::*;
 
 use crate::{Checkpoint, Element, Error, NonFinite, TensorRef, dtype::with_element, parallel::CHUNK};
 
-/// Looks at every element again: only a call that is refused pays for it.
+/// Reads every element again, which only calls that are refused have to pay for.
 pub(super) fn count(gradients: &[TensorRef<'_>], checkpoint: &dyn Checkpoint) -> Result<NonFinite, Error> {
     let counts = gradients.par_iter().map(|gradient| of_one(gradient, checkpoint)).collect::<Result<Vec<_>, _>>()?;
     let mut found = NonFinite::default();

@@ -1,4 +1,4 @@
-//! Clipping whose result is never above the threshold, not even by a rounding: what differential privacy rests on.
+//! Clipping whose result is never above the threshold, not even by a rounding, as differential privacy requires.
 //!
 //! The exact norm is compared with the threshold, so that gradients which are not above it stay as they are. Otherwise the
 //! norm is rounded up, the factor down, and each product towards zero: `|y_i| <= |x_i| * factor`, so the exact norm of `y`
@@ -44,7 +44,7 @@ fn factor_down(spec: &Clipping, norm: &Bounded) -> Factor {
         return Factor::NONE;
     }
     if !norm.norm.is_finite() {
-        // NaN, infinite elements, or beyond float64: 0, or NaN as everywhere.
+        // The norm is NaN, infinite, or beyond float64: the factor is the usual one, NaN or 0.
         return factor_of(spec, norm.norm);
     }
     Factor::down(spec.threshold, norm.rounded_up, spec.epsilon())
@@ -77,11 +77,11 @@ impl<E: Element> Kernel for Scale<'_, E> {
         part.map::<E, _>(|x| Number(truncated::<E>(directed::product_towards_zero(x, number))));
     }
 
-    /// What a product's rounding takes is exact where the product is not very small. Of a product that is, a narrow dtype
-    /// keeps nothing.
+    /// The fused multiplication gives the rounding error of a product exactly, unless the product is very small; in the
+    /// narrow dtypes such a product becomes 0 anyway.
     #[inline(always)]
     fn run_fused(self) {
-        /// Above it a rest of 53 bits more is a normal number.
+        /// The rounding errors of products above it, which lie 53 bits lower, are normal numbers.
         const SMALL: f64 = f64::from_bits(128 << 52);
         if self.factor.power != 0 {
             return self.run();
@@ -93,7 +93,7 @@ impl<E: Element> Kernel for Scale<'_, E> {
                 return Number(directed::product_towards_zero(x, factor));
             }
             let rest = x.mul_add(factor, -product);
-            // Rounded away from zero: the rest points back.
+            // If the product was rounded away from zero, its error has the opposite sign.
             let is_too_far = if product > 0.0 { rest < 0.0 } else { rest > 0.0 };
             Number(truncated::<E>(f64::from_bits(product.to_bits() - u64::from(is_too_far))))
         });

@@ -9,7 +9,7 @@ use crate::{
     lanes::{DoubleDouble, two_sum},
 };
 
-/// SELU's lambda times alpha: what its output tends to on the negative side, with the sign turned.
+/// SELU's lambda times alpha: the limit of its output on the negative side, negated.
 const SATURATION: f64 = 1.758_099_340_847_376_6;
 
 /// The constants of a probability below 1.
@@ -37,15 +37,15 @@ impl Alpha {
         self.scale.high
     }
 
-    /// What dropped elements become.
+    /// The value of dropped elements.
     pub(super) fn fill(&self) -> f64 {
         self.fill
     }
 
-    /// What is added to an element times the scale, if two roundings suffice: no element is so near to `-shift` that they are more
-    /// than a quarter of an ulp of what is left of it. So it is for the half types with nearly all probabilities.
+    /// `scale * shift`, which is added to `scale * x`, if two roundings suffice: no element is so near to `-shift` that
+    /// they exceed a quarter of an ulp of the difference. That is so for the half types with nearly all probabilities.
     pub(super) fn scaled_shift(&self, dtype: DType) -> Option<f64> {
-        /// Of the shift, more than the roundings of the scale, of both terms and of their sum together.
+        /// A bound, relative to the shift, on the roundings of the scale, of both terms and of their sum together.
         const LOST: f64 = 0.5 / (1u64 << 49) as f64;
         let DoubleDouble { high, .. } = self.shift;
         with_element!(dtype, E => {
@@ -55,19 +55,20 @@ impl Alpha {
         })
     }
 
-    /// What a kept element becomes.
+    /// The value of a kept element.
     #[inline(always)]
     pub(super) fn kept<E: Element>(&self, x: f64) -> f64 {
         let Self { shift, scale, fill: _ } = self;
         if E::DTYPE != DType::F64 {
-            // The first sum is exact where it cancels, and the second rounds a part of what is left.
+            // The first sum is exact where it cancels, and the rounding error of the second is small beside the
+            // difference.
             return (x + shift.high + shift.low) * scale.high;
         }
         let (sum, lost) = two_sum(x, shift.high);
         let low = lost + shift.low;
         let high = sum + low;
         let DoubleDouble { high, low } = DoubleDouble { high, low: (sum - high) + low }.times(*scale);
-        // Beside an infinity it is NaN, and so it is where the product is beyond float64: there the sum is all that counts.
+        // `low` is NaN if `x` is infinite or the product beyond float64: then the plain product is the result.
         if low.is_finite() { high + low } else { sum * scale.high }
     }
 }

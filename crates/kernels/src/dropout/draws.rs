@@ -1,4 +1,4 @@
-//! Which element takes which draw.
+//! The assignment of draws to elements.
 
 use evenkeel_exact::Brief;
 
@@ -18,7 +18,7 @@ pub(super) struct Draws {
     run: usize,
 }
 
-/// Adds what is wrong whatever the shape is.
+/// Adds the violations that do not depend on the shape.
 pub(super) fn check(spec: &Dropout, found: &mut Violations) {
     if !(0.0..=1.0).contains(&spec.p) {
         found.add("p", format!("expected a probability in [0, 1], got {}", Brief(spec.p)));
@@ -36,7 +36,7 @@ pub(super) fn check(spec: &Dropout, found: &mut Violations) {
 }
 
 impl Draws {
-    /// Those of a tensor of this shape.
+    /// The draws of a tensor of this shape.
     pub(super) fn of(spec: &Dropout, shape_field: &'static str, shape: &[usize]) -> Result<Self, Violations> {
         let mut found = Violations::new();
         check(spec, &mut found);
@@ -44,7 +44,7 @@ impl Draws {
         found.into_result().map(|()| draws.expect("without a violation there are draws"))
     }
 
-    /// As [`of`](Self::of), where [`check`] has looked at the rest.
+    /// As [`of`](Self::of), without the violations that [`check`] adds.
     pub(super) fn find(
         spec: &Dropout,
         shape_field: &'static str,
@@ -67,27 +67,27 @@ impl Draws {
         Some(Self { count, channels, repeats, run })
     }
 
-    /// How many there are.
+    /// The number of draws.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// The elements of each.
+    /// The number of elements that share a draw.
     pub(super) fn elements(&self) -> usize {
         self.repeats * self.run
     }
 
-    /// The consecutive elements that share one.
+    /// The number of consecutive elements that share a draw.
     pub(super) fn run(&self) -> usize {
         self.run
     }
 
-    /// Whether each element has one of its own, in the order of the elements.
+    /// Whether each element has a draw of its own, in the order of the elements.
     pub(super) fn are_of_elements(&self) -> bool {
         self.elements() == 1
     }
 
-    /// That of run `run`.
+    /// The draw of run `run`.
     pub(super) fn of_run(&self, run: usize) -> usize {
         let sample = run / (self.channels * self.repeats);
         sample * self.channels + run % self.channels
@@ -99,7 +99,7 @@ impl Draws {
         while element < end {
             let run = element / self.run;
             let draw = self.of_run(run);
-            // Of runs of one element, those of the channels that follow are neighbours, as their draws are.
+            // Where a run is one element, the elements of consecutive channels are neighbours, and so are their draws.
             let alike =
                 if self.run == 1 { self.channels - run % self.channels } else { (run + 1) * self.run - element };
             let taken = alike.min(end - element).min(BitWriter::MOST);
@@ -121,7 +121,7 @@ fn channel_axis(spec: &Dropout, shape_field: &'static str, rank: usize, found: &
     match usize::try_from(from_start) {
         Ok(axis) if (1..rank).contains(&axis) => return Some(axis),
         Ok(0) if given < 0 => found.add("channel_axis", format!("axis 0 is that of the samples, got {given}")),
-        Ok(0) => {} // `check` has said so
+        Ok(0) => {} // `check` has added it
         Ok(_) | Err(_) => found.add("channel_axis", format!("{given} is not an axis of a tensor of rank {rank}")),
     }
     None
@@ -148,20 +148,20 @@ fn repeated(bit: bool) -> u64 {
 /// Puts bits together to bytes, the least significant bit first.
 struct BitWriter {
     bytes: Vec<u8>,
-    /// Those that fill no byte yet.
+    /// The bits that do not fill a byte yet.
     pending: u64,
     count: usize,
 }
 
 impl BitWriter {
-    /// The most bits that are pushed at a time: with those that fill no byte they fit 64.
+    /// The most bits that are pushed at a time: with up to 7 pending ones they fit 64.
     const MOST: usize = 56;
 
     fn with_capacity(bits: usize) -> Self {
         Self { bytes: Vec::with_capacity(bits.div_ceil(8)), pending: 0, count: 0 }
     }
 
-    /// The `count` lowest of `bits`.
+    /// Appends the `count` lowest of `bits`.
     fn push(&mut self, bits: u64, count: usize) {
         self.pending |= (bits & ((1 << count) - 1)) << self.count;
         self.count += count;
@@ -171,7 +171,7 @@ impl BitWriter {
         self.count %= 8;
     }
 
-    /// The last byte is padded with 0.
+    /// The bytes; the last one is padded with 0.
     fn finish(mut self) -> Vec<u8> {
         if self.count > 0 {
             self.bytes.push(self.pending as u8);

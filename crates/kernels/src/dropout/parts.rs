@@ -1,6 +1,6 @@
 //! Dropout part by part.
 //!
-//! An element's draw depends on its position alone, so that each part can be drawn and written as soon as it is there.
+//! An element's draw depends on its position alone, so each part can be drawn and written as soon as it has arrived.
 
 use super::{Drawn, Draws, Dropout, Dropped, Select, draw, select_each, select_shared};
 use crate::{Checkpoint, DType, Error, Tensor, in_out::InOut, parallel::CHUNK};
@@ -31,7 +31,7 @@ pub struct DropoutByParts {
     spec: Dropout,
     draws: Draws,
     how: Select,
-    /// The channel kinds': a channel may lie in many parts, and a part in many channels.
+    /// The mask of all draws, for the channel kinds: a channel may lie in many parts, and a part in many channels.
     channels: Option<Vec<u8>>,
     dtype: DType,
     shape: Vec<usize>,
@@ -39,9 +39,9 @@ pub struct DropoutByParts {
 
 /// The draws of a part.
 pub struct PartMask {
-    /// How many of them keep.
+    /// The number of draws that keep.
     kept: u64,
-    /// One for each, as bits; none where they are those of channels, or are not wanted.
+    /// A bit for each draw; empty if the draws are those of channels, or are not wanted.
     bits: Vec<u8>,
 }
 
@@ -61,7 +61,8 @@ fn ones(bits: &[u8]) -> u64 {
 }
 
 impl DropoutByParts {
-    /// Of a tensor of this dtype and shape. The channel kinds draw here, which is what `checkpoint` is asked about.
+    /// Prepares the dropout of a tensor of this dtype and shape. The channel kinds draw all of their mask here, and ask
+    /// `checkpoint` meanwhile.
     ///
     /// # Errors
     /// As [`dropout`](super::dropout()).
@@ -135,7 +136,7 @@ impl DropoutByParts {
         part: InOut<'_>,
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartMask, Error> {
-        checkpoint.check()?; // with p = 1 there is nothing to draw
+        checkpoint.check()?; // `draw` does not ask if p = 1
         let first = index * CHUNK;
         if let Some(mask) = &self.channels {
             select_shared(self.dtype, part, mask, first, &self.draws, self.how);
@@ -146,14 +147,14 @@ impl DropoutByParts {
         Ok(PartMask::new(mask))
     }
 
-    /// The result, from the masks of all parts in their order and what was written.
+    /// The result, from the masks of all parts in their order and the output that was written.
     pub fn finish(mut self, return_mask: bool, masks: Vec<PartMask>, output: Vec<u8>) -> Dropped {
         let (dtype, shape) = (self.dtype, std::mem::take(&mut self.shape));
         let Drawn { kept, mask } = self.drawn(return_mask, masks);
         Dropped { kept, mask, output: Tensor::from_parts(dtype, shape, output) }
     }
 
-    /// What was drawn, from the masks of all parts in their order.
+    /// The draws, from the masks of all parts in their order.
     pub(super) fn drawn(self, return_mask: bool, masks: Vec<PartMask>) -> Drawn {
         let channels = self.channels.map(PartMask::new);
         let masks = || channels.iter().chain(&masks);

@@ -1,31 +1,31 @@
-//! What is done to elements as the whole numbers that their bits are: the order of magnitudes is that of these numbers, with
-//! infinity above every number and NaN above infinity.
+//! Operations on the bits of elements, as whole numbers: magnitudes have the same order as their bits, with infinity
+//! above every number and NaN above infinity.
 
 use super::Element;
 use crate::half::{Bf16, F16};
 
-/// What needs no arithmetic on the numbers that elements are.
+/// Operations that need no arithmetic on the values of elements.
 pub trait Bitwise: Sized {
-    /// The exponents, as their bits are, of the largest of these elements and of the smallest that is not zero; the
-    /// latter may be less than that by one.
+    /// The biased exponents of the largest of these elements and of the smallest that is not zero; the latter may be
+    /// too low by one.
     fn exponents(bytes: &[u8]) -> Exponents;
 
     /// The largest magnitude, NaN if there is one, 0 if there are no elements.
     fn largest(bytes: &[u8]) -> Self;
 
-    /// How many elements have a larger magnitude than `threshold`; a NaN has none.
+    /// How many elements have a larger magnitude than `threshold`; a NaN does not count.
     fn count_beyond(bytes: &[u8], threshold: Self) -> usize;
 
-    /// Replaces those elements by `threshold`, or its negative if they are negative.
+    /// Replaces each element of larger magnitude by `threshold`, or its negative if the element is negative.
     fn clamp(bytes: &mut [u8], threshold: Self);
 }
 
-/// The exponents of some elements, as their bits are.
+/// The biased exponents of some elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exponents {
-    /// Of the largest; if not all are finite, the highest there is.
+    /// That of the largest element; if not all are finite, the highest exponent of the dtype.
     pub largest: i32,
-    /// Of the smallest that is not zero; above every exponent if all are.
+    /// That of the smallest element that is not zero; above every exponent if all are zero.
     pub smallest: i32,
 }
 
@@ -99,7 +99,7 @@ mod tests {
     fn range<E: Element>() {
         assert_eq!(exponents::<E>(&[3.0, -0.75, 0.0, 1.5]), (1, -1));
         assert_eq!(exponents::<E>(&[-1.5]), (0, 0));
-        // A power of two may count as the number before it.
+        // The exponent of a power of two may be too low by one.
         assert_eq!(exponents::<E>(&[1.0]), (0, -1));
         assert!(exponents::<E>(&[0.0, -0.0]).1 > E::BIAS);
         for special in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
@@ -121,7 +121,7 @@ mod tests {
         bytes
     }
 
-    /// Beside what the arithmetic of each element says.
+    /// Compares with arithmetic on each element.
     fn magnitudes<E: Element>() {
         let values =
             [0.0, -0.0, 1.5, -1.5, 1.0, -7.0, 1e-40, -6e-8, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -f64::NAN];

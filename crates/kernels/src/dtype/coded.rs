@@ -2,9 +2,9 @@
 
 use super::Element;
 
-/// How the bytes of many elements become numbers, and numbers their bytes.
+/// Conversions between the bytes of many elements and numbers.
 pub trait Coded: Sized {
-    /// The smaller one of float32 and float64 that holds every element.
+    /// The narrower of float32 and float64 that holds every element.
     type Wide: Copy + Default + Into<f64>;
 
     /// Decodes little-endian bytes; `values` has one place for each element.
@@ -16,16 +16,16 @@ pub trait Coded: Sized {
     /// Rounds `values` and encodes them as little-endian bytes.
     fn encode(values: &[f64], bytes: &mut [u8]);
 
-    /// Writes what `f` makes of each element of `input` and of what is beside it, rounded, to `output`. May call `f` more
-    /// than once.
+    /// Writes `f` of each element of `input` and its item of `beside`, rounded, to `output`. May call `f` more than
+    /// once for an element.
     fn map_beside<B: Beside, R: Real>(input: &[u8], output: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> R);
 
-    /// As [`map_beside`](Self::map_beside), to where the elements are.
+    /// As [`map_beside`](Self::map_beside), but replaces the elements.
     fn map_in_place<B: Beside, R: Real>(data: &mut [u8], beside: B, f: impl Fn(f64, B::Item) -> R);
 
-    /// As [`map_beside`](Self::map_beside) with `exact`, by `near` where that suffices to know what the number is rounded to.
-    /// Between what `near` gives and the number there are less than [`NEAR`] units of a float32's last place, and both are
-    /// zeros of the same sign if one is.
+    /// As [`map_beside`](Self::map_beside) with `exact`, but uses the float32 estimate `near` where that suffices to
+    /// round correctly. An estimate must be less than [`NEAR`] units in float32's last place from the number; if one of
+    /// the two is 0, both are, with the same sign.
     #[inline(always)]
     fn map_near<N: Beside, B: Beside>(
         input: &[u8],
@@ -48,12 +48,12 @@ pub trait Coded: Sized {
 /// The largest error of an estimate, in units of float32's last place.
 pub(crate) const NEAR: u32 = 8;
 
-/// What is rounded to an element.
+/// A number that is rounded to an element.
 pub trait Real: Copy {
-    /// Every NaN is made the canonical one, which takes time.
+    /// Whether the number may be NaN. If so, every NaN is replaced by the canonical one, which takes time.
     const MAY_BE_NAN: bool;
 
-    /// Before it is rounded.
+    /// The number before it is rounded.
     fn value(self) -> f64;
 }
 
@@ -79,7 +79,7 @@ impl Real for Number {
     }
 }
 
-/// Nothing, for each element.
+/// No item for an element.
 impl Beside for () {
     type Item = ();
 
@@ -90,18 +90,18 @@ impl Beside for () {
     fn at(&self, _: usize) -> Self::Item {}
 }
 
-/// Something for each of some neighbouring elements.
+/// An item beside each of some neighbouring elements, such as a weight or a bit of a mask.
 ///
-/// It is passed beside the elements instead of being a list that the closure indexes: elements are taken in pieces, and LLVM
-/// leaves out the checks of bounds only if the list is cut to the length of the piece.
+/// The items are an argument of their own, and not a list that the closure indexes, because elements are processed in
+/// pieces: LLVM omits bounds checks only if the list is cut to the length of the piece.
 pub trait Beside: Copy {
-    /// The type of what one element has.
+    /// The type of an item.
     type Item;
 
-    /// The same for `len` elements from element `first` on.
+    /// The items of `len` elements from element `first` on.
     fn part(self, first: usize, len: usize) -> Self;
 
-    /// What element `index` has.
+    /// The item of element `index`.
     fn at(&self, index: usize) -> Self::Item;
 }
 
@@ -151,12 +151,12 @@ impl<A: Beside, B: Beside> Beside for (A, B) {
     }
 }
 
-/// An element that is rounded to by one instruction, and a few more where NaN is possible.
+/// An element type to which one instruction rounds, and a few more where NaN is possible.
 trait Rounded {
     fn rounded<R: Real>(real: R) -> Self;
 }
 
-/// One by one: from bytes to bytes each number stays in a register.
+/// Converts elements one by one: from bytes to bytes each number stays in a register.
 macro_rules! coded_one_by_one {
     ($type:ty) => {
         impl Coded for $type {

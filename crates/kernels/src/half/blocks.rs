@@ -10,13 +10,13 @@ use crate::{
     simd,
 };
 
-/// Few enough that a block which is rounded twice costs little; its loops have no more than some vectors each.
+/// Few enough that rounding a block twice costs little. A loop over a block is a few vectors long.
 const BLOCK: usize = 64;
 
 /// A half number, as its little-endian bytes.
 type Bytes = [u8; 2];
 
-/// Where a block is between two steps.
+/// The numbers of a block between two steps.
 struct Steps {
     wide: Scratch<f32, BLOCK>,
     odd: Scratch<f32, BLOCK>,
@@ -29,25 +29,25 @@ impl Steps {
     }
 }
 
-/// How at most a block of numbers is converted.
+/// Conversions of at most a block of numbers.
 trait Blockwise: Sized {
-    /// To float32, exactly.
+    /// Converts to float32, exactly.
     fn widen_block(halves: &[Bytes], values: &mut [f32]);
 
-    /// To float64, exactly.
+    /// Converts to float64, exactly.
     fn decode_block(halves: &[Bytes], steps: &mut Steps, values: &mut [f64]);
 
-    /// Writes each number `i` of a block, rounded; `i` may be asked for twice.
+    /// Writes each number `i` of a block, rounded; may call `number` twice for an `i`.
     fn round_block(halves: &mut [Bytes], steps: &mut Steps, number: impl Fn(usize) -> f64);
 
-    /// Writes what number `i` is rounded to, of which `near` gives an estimate, for each number of a block; false if there is
-    /// one of which that is not enough.
+    /// Writes each number `i` of a block, rounded, from the estimate `near(i)`; false if an estimate is not good
+    /// enough.
     fn round_near(halves: &mut [Bytes; BLOCK], steps: &mut Steps, near: impl Fn(usize) -> f32) -> bool;
 
-    /// Writes `f(i, x)` of each number x rounded; may ask for one twice.
+    /// Writes `f(i, x)` of each number x, rounded; may call `f` twice for an `i`.
     fn map_block(halves: &[Bytes], results: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64);
 
-    /// The same, to where the numbers are.
+    /// As [`map_block`](Self::map_block), but replaces the numbers.
     fn map_block_in_place(halves: &mut [Bytes], steps: &mut Steps, f: impl Fn(usize, f64) -> f64);
 }
 
@@ -73,7 +73,7 @@ impl Blockwise for F16 {
 
     #[inline(always)]
     fn round_near(halves: &mut [Bytes; BLOCK], steps: &mut Steps, near: impl Fn(usize) -> f32) -> bool {
-        /// The smallest normal float16. Below it there are fewer bits, and other ties.
+        /// The smallest normal float16. Numbers below it have fewer bits, and ties in other places.
         const NORMAL: u32 = 1.0f32.to_bits() - (14 << (f32::MANTISSA_DIGITS - 1));
         let mut doubtful = false;
         for (i, x) in steps.odd.0.iter_mut().enumerate() {
@@ -110,11 +110,12 @@ fn round_odd(halves: &mut [Bytes], scratch: &mut [f32; BLOCK], number: impl Fn(u
     }
 }
 
-/// Half of what the last bit of a bfloat16 is worth in a float32: what is not between two numbers is rounded by adding it.
+/// Half of the last bit of a bfloat16, in the bits of a float32: adding it rounds every number but a tie to the
+/// nearest.
 const HALF: u32 = 0x8000;
 
-/// Whether a float32 whose last `DROPPED` bits are to be rounded away is so near to a tie that a number which it is an
-/// estimate of may be on the other side of it, or on it.
+/// Whether a float32 whose last `DROPPED` bits are to be rounded away is so near to a tie that the number which it
+/// estimates may lie on the tie or on its other side.
 #[inline(always)]
 fn is_near_tie<const DROPPED: u32>(bits: u32) -> bool {
     let from_tie = bits.wrapping_sub((1 << (DROPPED - 1)) - NEAR);
@@ -134,8 +135,8 @@ impl Blockwise for Bf16 {
 
     #[inline(always)]
     fn round_block(halves: &mut [Bytes], _: &mut Steps, number: impl Fn(usize) -> f64) {
-        // The nearest float32 is rounded again. That is wrong only where it lies right between two bfloat16 numbers,
-        // whichever side the number was on, as one of 65,536 float32 numbers does.
+        // The nearest float32 is rounded again. That may be wrong only if it is a tie between two bfloat16 numbers, as
+        // one of 65,536 float32 numbers is: the number itself may lie on either side.
         let mut wrong = false;
         for (i, half) in halves.iter_mut().enumerate() {
             let x = number(i) as f32;
@@ -223,6 +224,7 @@ impl<H: Blockwise> Coded for H {
         let beside = beside.part(done, results.len());
         H::map_block(halves, results, &mut steps, |i, x| f(x, beside.at(i)).value());
     }
+
     #[inline(always)]
     fn map_near<N: Beside, B: Beside>(
         input: &[u8],

@@ -8,24 +8,24 @@ use crate::{
     simd::{self, Kernel},
 };
 
-/// What is added of each element.
+/// The term that each element contributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Term {
     Absolute,
     Square,
 }
 
-/// Numbers whose sum is, exactly, that of a term of each element of `data`; `None` if they cannot be had this way.
+/// Numbers whose exact sum is that of the terms of all elements of `data`; `None` if this method cannot find them.
 ///
-/// The terms go into levels of float64 lanes, each of which takes what the one before rounds away. As long as the last
-/// rounds nothing away, the levels hold the exact sum: two hold 106 bits from the largest partial sum to the lowest bit
-/// of the smallest term, which is enough for squares of float32 numbers that differ by up to some 2^20. A wider range, an
-/// infinity or a NaN is too much.
+/// The terms go into levels of float64 lanes, each of which adds up the rounding errors of the one before. As long as
+/// the last level makes no rounding error, the levels hold the exact sum: two hold 106 bits from the largest partial
+/// sum to the lowest bit of the smallest term, which is enough for squares of float32 numbers that differ by up to some
+/// 2^20. A wider range, an infinity or a NaN gives `None`.
 pub(super) fn terms<E: Element>(data: &[u8], term: Term) -> Option<Vec<f64>> {
     let element = PhantomData::<E>;
     match term {
         Term::Absolute => simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x.abs()], element }).exact(),
-        // The square of any other dtype fits float64.
+        // Squares of the other dtypes fit float64.
         Term::Square if E::DTYPE != DType::F64 => {
             simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x * x], element }).exact()
         }
@@ -33,7 +33,7 @@ pub(super) fn terms<E: Element>(data: &[u8], term: Term) -> Option<Vec<f64>> {
     }
 }
 
-/// The square of a float64 number, rounded, and what the rounding took; NaN where that would leave the range.
+/// The rounded square of a float64 number and its rounding error; NaN where the error may leave the range of float64.
 #[inline(always)]
 fn square_and_rest(x: f64) -> [f64; 2] {
     let square = x * x;
@@ -49,7 +49,7 @@ struct Cascade<'a, E, F, const LEVELS: usize> {
 
 struct Cascaded<const LEVELS: usize> {
     levels: [[f64; LANES]; LEVELS],
-    /// 0 if nothing was; NaN if there are terms that are not finite.
+    /// 0 if the levels hold the exact sum; NaN if there are terms that are not finite.
     lost: f64,
 }
 
@@ -104,7 +104,7 @@ mod tests {
     }
 
     proptest! {
-        /// Numbers of one scale are summed exactly; of all scales, exactly or not at all.
+        /// Numbers of one scale are summed exactly; numbers of all scales, exactly or not at all.
         #[test]
         fn what_is_summed_is_exact(
             (values, one_scale) in prop_oneof![
@@ -131,7 +131,7 @@ mod tests {
             }
         }
 
-        /// The square of a float64 number does not fit one.
+        /// The square of a float64 number does not fit float64.
         #[test]
         fn squares_of_float64_keep_what_rounding_takes(values in prop::collection::vec(-1f64..1.0, 0..600)) {
             let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();

@@ -16,7 +16,7 @@ pub(super) fn add(partial: &mut NormPartial, dtype: DType, data: &[u8]) {
     with_element!(dtype, E => add_elements::<E>(partial, data));
 }
 
-/// The vector code below knows nothing of what is not finite, or spans too many powers of two; it notices, and the elements
+/// The vector code cannot add elements that are not finite or span too many powers of two. It recognizes them, and they
 /// are added one by one.
 fn add_elements<E: Element>(partial: &mut NormPartial, data: &[u8]) {
     let element = PhantomData::<E>;
@@ -51,7 +51,7 @@ fn add_each<E: Element>(partial: &mut NormPartial, data: &[u8]) {
     data.chunks_exact(E::DTYPE.size()).for_each(|element| partial.add(E::from_le_bytes(element).to_f64()));
 }
 
-/// The elements in so many bytes.
+/// The number of elements in so many bytes.
 fn elements<E: Element>(bytes: usize) -> u64 {
     (bytes / E::DTYPE.size()) as u64
 }

@@ -3,30 +3,30 @@
 //! A norm of order p takes the p-th root of a sum, which makes the sum's relative error 1 / p times as large. With p below
 //! 1/5000 norms of more than one element are beyond float64, so 20 bits are enough for every p.
 //!
-//! Logarithms and exponentials are taken from tables, and what is left over from series of a few terms. All is added,
-//! multiplied and divided: no function of a system's library is called.
+//! Logarithms and exponentials come from tables, and the remainders from series of a few terms. The code adds,
+//! multiplies and divides; it calls no function of the system's library.
 
 use std::{array, sync::LazyLock};
 
 use crate::lanes::DoubleDouble;
 
-/// The logarithm of 2, and what float64 lacks of it.
+/// The natural logarithm of 2.
 const LN_2: DoubleDouble = DoubleDouble { high: std::f64::consts::LN_2, low: 2.319_046_813_846_299_6e-17 };
 
-/// The binary logarithm of e, and what float64 lacks of it.
+/// The binary logarithm of e.
 const LOG2_E: DoubleDouble = DoubleDouble { high: std::f64::consts::LOG2_E, low: 2.035_527_374_093_103_3e-17 };
 
-/// The numbers from 1 to 2, or the exponents from 0 to 1, are cut into so many parts.
+/// The number of parts into which the numbers from 1 to 2, and the exponents from 0 to 1, are cut.
 const PARTS: usize = 128;
 
-/// Of a part of the numbers from 1 to 2: about the reciprocal of its middle, and the binary logarithm of that, negated.
+/// For a part of the numbers from 1 to 2: about the reciprocal of its middle, and the negated binary logarithm of that.
 #[derive(Clone, Copy)]
 struct Reciprocal {
     value: f64,
     log2: DoubleDouble,
 }
 
-/// What logarithms and exponentials are taken from.
+/// The tables for logarithms and exponentials.
 pub(super) struct Tables {
     reciprocals: [Reciprocal; PARTS],
     /// 2^(i / PARTS).
@@ -42,7 +42,8 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables {
 });
 
 impl Tables {
-    /// Asked for once for many numbers: it is made at the first call, which every call looks after.
+    /// The tables, which the first call makes. Each call checks whether they exist, so callers should call this once
+    /// for many numbers.
     pub(super) fn get() -> &'static Self {
         &TABLES
     }
@@ -53,13 +54,13 @@ fn log_slowly(x: f64) -> DoubleDouble {
     let ratio = {
         let (above, below) =
             (DoubleDouble::from(x).minus(DoubleDouble::from(1.0)), DoubleDouble::from(x).plus(DoubleDouble::from(1.0)));
-        // A step of Newton makes the quotient one of pairs.
+        // A step of Newton makes the quotient a pair.
         let quotient = DoubleDouble::from(above.high / below.high);
         let rest = above.minus(quotient.times(below));
         quotient.plus(DoubleDouble::from(rest.value() / below.high))
     };
     let square = ratio.times(ratio);
-    // The terms fall by a factor of 9 or more.
+    // Each term is at most a ninth of the one before.
     let sum = (0..40).rev().fold(DoubleDouble::from(0.0), |sum, i| {
         sum.times(square).plus(DoubleDouble::from(1.0).over(f64::from(2 * i + 1)))
     });
@@ -74,7 +75,7 @@ fn exp_slowly(x: DoubleDouble) -> DoubleDouble {
         .normalized()
 }
 
-/// A finite number above 0 as one in [1, 2) and a power of two.
+/// A finite number above 0 as a number in [1, 2) and the exponent of a power of two.
 #[inline(always)]
 pub(super) fn normalized(x: f64) -> (f64, i32) {
     const MANTISSA: u64 = (1 << 52) - 1;
@@ -86,7 +87,7 @@ pub(super) fn normalized(x: f64) -> (f64, i32) {
 
 /// The binary logarithm of a finite number above 0, to some 2^-72.
 ///
-/// Inlined, as [`exp2`] is, so that its fused multiplications are instructions where there are such.
+/// Inlined, as [`exp2`] is, so that its fused multiplications become instructions where the processor has them.
 #[inline(always)]
 pub(super) fn log2(tables: &Tables, x: f64) -> DoubleDouble {
     let (mantissa, exponent) = normalized(x);
@@ -109,7 +110,7 @@ pub(super) fn log2_of_pair(x: DoubleDouble) -> DoubleDouble {
 #[inline(always)]
 pub(super) fn exp2(tables: &Tables, x: DoubleDouble) -> (DoubleDouble, i32) {
     let whole = x.high.floor();
-    // In steps of 1 / PARTS, the nearest.
+    // The nearest multiple of 1 / PARTS.
     let fraction = x.minus(DoubleDouble::from(whole)).normalized();
     let step = (fraction.high * PARTS as f64).round();
     let rest = fraction.minus(DoubleDouble::from(step / PARTS as f64)).times(LN_2);
@@ -117,7 +118,7 @@ pub(super) fn exp2(tables: &Tables, x: DoubleDouble) -> (DoubleDouble, i32) {
     let half_square = rest.times(rest).times(DoubleDouble::from(0.5));
     let cube = rest.high * rest.high * rest.high / 6.0 * tail;
     let factor = DoubleDouble::from(1.0).plus(rest.plus(half_square).plus(DoubleDouble::from(cube)));
-    // A fraction next to 1 is the next whole number.
+    // A fraction next to 1 may be rounded to 1, which is the next whole number.
     let (step, carry) = (step as usize % PARTS, step as i32 / PARTS as i32);
     (tables.powers[step].times(factor).normalized(), whole as i32 + carry)
 }

@@ -1,7 +1,8 @@
 //! Norms of any order, by terms relative to the largest element.
 //!
-//! No power overflows that way, and none that matters vanishes. The terms of a chunk, and their sum, are pairs of float64;
-//! the sums of chunks and of tensors are added exactly, so that order does not matter. The norm is rounded once.
+//! So no power overflows, and none that changes the sum underflows. The terms of a chunk, and their sum, are pairs of
+//! float64; the sums of chunks and of tensors are added exactly, so that order does not matter. The norm is rounded
+//! once.
 
 use std::marker::PhantomData;
 
@@ -38,9 +39,9 @@ pub(super) fn norms(tensors: &[TensorRef<'_>], p: f64, checkpoint: &dyn Checkpoi
     Ok(Norms { total: total.norm(p), per_tensor })
 }
 
-/// What has to be known of elements to know their norm.
+/// The largest element and the sum of powers, from which the norm follows.
 struct Relative {
-    /// The largest absolute value; NaN if there is one.
+    /// The largest absolute value; NaN if an element is NaN.
     unit: f64,
     /// The sum of `(|x| / unit)^p`, if the unit is a number above 0.
     sum: DoubleDouble,
@@ -53,13 +54,14 @@ impl Relative {
 
     /// `unit * sum^(1 / p)`, rounded.
     fn norm(&self, p: f64) -> f64 {
-        /// A power of two that is beyond float64 whatever it is multiplied by: no number has more than 2098 below it.
+        /// An exponent beyond float64 for every unit: the largest float64 is less than 2^2098 times the smallest.
         const BEYOND: f64 = 2200.0;
         let &Self { unit, sum } = self;
         if unit.is_nan() {
-            return f64::NAN; // and not the one that came
+            return f64::NAN; // the canonical one
         }
-        // The root of 1 is 1, and of a logarithm that is nearly 0 a tiny order would make much.
+        // The root of 1 is 1. Its computed logarithm may not be 0, and division by a tiny order would enlarge the
+        // error.
         if !Self::is_number(unit) || sum == DoubleDouble::from(1.0) {
             return unit;
         }
@@ -68,7 +70,7 @@ impl Relative {
             return f64::INFINITY;
         }
         let ((root, power), (mantissa, unit_power)) = (exp2(Tables::get(), exponent), normalized(unit));
-        // Both numbers are 1 or more.
+        // `root` and `mantissa` are 1 or more.
         let power = power + unit_power;
         if power > f64::MAX_EXP {
             return f64::INFINITY;
@@ -109,7 +111,7 @@ fn exact_sum(terms: impl IntoIterator<Item = DoubleDouble>) -> DoubleDouble {
 #[derive(Clone, Copy)]
 struct Power {
     tables: &'static Tables,
-    /// Its logarithm.
+    /// The binary logarithm of the unit.
     unit: DoubleDouble,
     p: f64,
 }
@@ -120,10 +122,10 @@ impl Power {
         Self { tables, unit: log2(tables, unit), p }
     }
 
-    /// `(x / unit)^p`, of a number above 0 and not above the unit.
+    /// `(x / unit)^p`, for a number above 0 and not above the unit.
     #[inline(always)]
     fn of(&self, x: f64) -> DoubleDouble {
-        /// Terms of which 2^60 would not change a sum that is 1 or more.
+        /// Terms below this power of two count as 0: 2^60 of them would not change a sum of 1 or more.
         const NOTHING: f64 = -900.0;
         let exponent = log2(self.tables, x).minus(self.unit).normalized().times(DoubleDouble::from(self.p));
         if exponent.high < NOTHING {

@@ -10,10 +10,10 @@ use crate::{
     simd::{self, Kernel},
 };
 
-/// Elements that are looked at, and then added: few enough to be in the first-level cache in between.
+/// The elements whose exponents are found before they are added: few enough to stay in the first-level cache.
 const STRETCH: usize = CHUNK / 4;
 
-/// Twice as many lanes as elsewhere: LLVM shuffles fewer as if they were single numbers, at four times the cost.
+/// Twice as many lanes as elsewhere: with fewer, LLVM shuffles them as single numbers, which takes four times as long.
 const WIDE: usize = 2 * LANES;
 
 /// The most terms in a lane, as a power of two.
@@ -21,20 +21,21 @@ const TERMS: i32 = (CHUNK / WIDE).ilog2() as i32;
 
 /// Squares that span few powers of two, as those of most gradients do, without the second level's cost. Not for float64.
 ///
-/// A lane's sum begins with a power of two above all it will come to, and so stays within one binade: its last bit is
-/// always worth the same. What an addition rounds away is half of that at most, and a multiple of the unit that all
-/// squares are multiples of; its sum is exact as long as it fits 53 bits of that unit.
+/// A lane's sum begins with a power of two above all that will be added, and so stays within one binade: its last bit
+/// always has the same weight. The rounding error of an addition is at most half of that, and a multiple of the unit
+/// that all squares are multiples of; the sum of the errors is exact as long as it fits 53 bits of that unit.
 pub(super) struct Squares<'a, E> {
-    /// Those of a chunk at most.
+    /// At most a chunk of elements, as bytes.
     pub(super) data: &'a [u8],
     pub(super) element: PhantomData<E>,
 }
 
 /// The sum of some squares.
 pub(super) struct Sum {
-    /// Numbers of which it is the sum, exactly: to add each of them to a long accumulator takes as long as some dozen squares.
+    /// Numbers whose exact sum it is. They are few, since adding one to a long accumulator takes as long as some dozen
+    /// squares.
     pub(super) terms: [f64; 4],
-    /// The bytes that are not in it: too large beside the others, too small, or not finite.
+    /// The bytes of the elements that are not in the sum: too large beside the others, too small, or not finite.
     pub(super) left: Vec<Range<usize>>,
 }
 
@@ -72,11 +73,11 @@ impl<E: Element> Squares<'_, E> {
 }
 
 struct Lanes {
-    /// What each sum began with.
+    /// The power of two that each sum began with.
     start: f64,
     sums: [f64; WIDE],
     rests: [f64; WIDE],
-    /// Of what was added.
+    /// The exponents of the elements that were added.
     range: Option<Exponents>,
 }
 
@@ -85,7 +86,8 @@ impl Lanes {
         Self { start: 0.0, sums: [0.0; WIDE], rests: [0.0; WIDE], range: None }
     }
 
-    /// Makes room for squares of elements of this range; false: it would be too wide, and nothing was done.
+    /// Makes room for squares of elements of this range. Returns false, and does nothing, if the range would be too
+    /// wide.
     fn make_room<E: Element>(&mut self, range: Exponents) -> bool {
         let before = self.range.unwrap_or(range);
         let largest = range.largest.max(before.largest);
@@ -104,8 +106,8 @@ impl Lanes {
         true
     }
 
-    /// Begins the sums with a larger number. What they were fits float64, and what it rounds away goes where all of that
-    /// goes.
+    /// Begins the sums with a larger number. The sums so far are exact; the errors of adding them to it go to `rests`,
+    /// too.
     fn begin_with(&mut self, start: f64) {
         for (sum, rest) in self.sums.iter_mut().zip(&mut self.rests) {
             let so_far = *sum - self.start;
@@ -115,8 +117,8 @@ impl Lanes {
         self.start = start;
     }
 
-    /// Adds squares that there is room for. `ahead`: how many bytes from each element to one that will be wanted next; they
-    /// are asked for, and come while this computes.
+    /// Adds squares that there is room for. `ahead`: the distance in bytes to the elements that are needed next, which
+    /// are prefetched meanwhile.
     #[inline(always)]
     fn add<E: Element>(&mut self, data: &[u8], ahead: usize, plus_square: impl Fn(f64, f64) -> f64) {
         let (mut sums, mut rests) = (self.sums, self.rests);
@@ -152,7 +154,8 @@ impl Lanes {
     /// The sum, as [`Sum`] has it.
     fn terms<E: Element>(&self) -> [f64; 4] {
         let Some(Exponents { largest, smallest }) = self.range else { return [0.0; 4] };
-        // All sums are in the binade of what they began with, so that their bits count in units of its last one.
+        // All sums are in the binade of `start`, so the difference of the bits is their distance in units of the last
+        // bit.
         let sums = self.sums.iter().map(|sum| (sum.to_bits() - self.start.to_bits()) as i64).sum();
         let rest_unit = power_of_two(2 * (smallest - E::BIAS - E::MANTISSA));
         let per_unit = 1.0 / rest_unit;
@@ -172,7 +175,7 @@ fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((1023 + exponent) as u64) << 52)
 }
 
-/// A number of units as two numbers that fit float64.
+/// `count * unit` as a sum of two float64.
 fn halves(count: i64, unit: f64) -> [f64; 2] {
     const HALF: i64 = 1 << 32;
     [(count / HALF * HALF) as f64 * unit, (count % HALF) as f64 * unit]
@@ -191,7 +194,7 @@ mod tests {
         sum
     }
 
-    /// What is summed of `values`, and what is left.
+    /// The sum of `values` and the bytes that are left out of it.
     fn squares(values: &[f32]) -> (ExactSum, Vec<Range<usize>>) {
         let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         let Sum { terms, left } = simd::run(Squares { data: &data, element: PhantomData::<f32> });
@@ -202,7 +205,7 @@ mod tests {
         exact(values.iter().map(|&x| f64::from(x) * f64::from(x)))
     }
 
-    /// As many elements as a chunk has, all bits of which count, as far apart as is allowed and one power of two more.
+    /// A full chunk of elements with all bits set, as far apart as is allowed, and one power of two further.
     #[test]
     fn squares_of_a_few_powers_of_two_are_exact() {
         for powers in 0..=21 {
@@ -218,7 +221,7 @@ mod tests {
         }
     }
 
-    /// Each stretch is of another scale: the sums begin again, and what does not fit is left.
+    /// Each stretch is of another scale: the sums begin again, and elements that do not fit are left out.
     #[test]
     fn stretches_of_other_scales_are_summed_or_left() {
         for scales in

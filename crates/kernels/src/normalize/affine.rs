@@ -10,23 +10,24 @@ use crate::{
     simd::{self, Kernel},
 };
 
-/// Weight and bias as float64, one for each affine place of a layout (one in all if it has none).
+/// Weight and bias as float64, one number for each affine place of a layout (a single one if it has none).
 pub(super) struct Affine {
     pub(super) weight: Vec<f64>,
     pub(super) bias: Vec<f64>,
-    /// The dtype of the weight, and so of its gradient; `None`: there is none.
+    /// The dtype of the weight, and so of its gradient; `None` if there is no weight.
     pub(super) weight_dtype: Option<DType>,
-    /// The same of the bias.
+    /// The dtype of the bias, likewise.
     pub(super) bias_dtype: Option<DType>,
     /// Whether all of them are finite.
     pub(super) is_finite: bool,
-    /// The largest magnitudes of a weight and a bias; of all that is NaN, 0.
+    /// The largest magnitudes of a weight and a bias, leaving out NaN; 0 if there are no others.
     pub(super) most: [f64; 2],
     /// The smallest magnitude of a bias that is not 0; if there is none, infinity.
     pub(super) least_bias: f64,
     /// The exponents of the powers of two by which the weights were divided, one for each; empty if none was.
     pub(super) weight_exponents: Vec<i32>,
-    /// The weight as float32, if it was asked for, there is no bias, and what is computed with it may be an estimate.
+    /// The weight as float32, for estimates; `None` unless [`with_estimates`](Self::with_estimates) found that they are
+    /// good enough.
     pub(super) near: Option<Vec<f32>>,
 }
 
@@ -55,14 +56,15 @@ impl Affine {
         }
     }
 
-    /// For gradients of elements of this dtype, in whose sums float64 has no room for weights that are near its end.
+    /// Divides weights near the end of float64's range by a power of two, for gradients of elements of this dtype:
+    /// products with such weights would overflow in the sums.
     ///
-    /// The weights of a set are divided by the same power, and no other weight has a say in it.
+    /// All weights of a set are divided by the same power, which does not depend on the weights of other sets.
     pub(super) fn for_gradients(mut self, dtype: DType, layout: &Layout) -> Self {
         const MOST: f64 = power(800);
         const EXPONENT: i32 = 600;
         let [most, _] = self.most;
-        // A NaN is not in `most`, and an infinity hides others.
+        // `most` leaves out NaN, but an infinity in it may hide other large weights.
         if dtype == DType::F64 || most <= MOST {
             return self;
         }
@@ -80,13 +82,13 @@ impl Affine {
         self
     }
 
-    /// For a tensor of this dtype, whose numbers may be estimated.
+    /// Adds the float32 weights for a tensor of this dtype, if results can be estimated with them.
     pub(super) fn with_estimates(mut self, dtype: DType) -> Self {
         if !matches!(dtype, DType::F16 | DType::Bf16) {
             return self;
         }
-        // With a bias, next to nothing may be left of what was rounded. Beyond these powers of two, products may leave the
-        // range in which float32 has all its bits.
+        // A bias may cancel the product, so that the error of an estimate is large beside the result. Beyond these
+        // powers of two, products may leave the range in which float32 has all its bits.
         let has_no_bias = self.bias.iter().all(|bias| bias.to_bits() == (-0.0_f64).to_bits());
         let is_moderate = |weight: &f64| *weight == 0.0 || (2f64.powi(-60)..=2f64.powi(60)).contains(&weight.abs());
         if has_no_bias && self.weight.iter().all(is_moderate) {
@@ -96,9 +98,9 @@ impl Affine {
     }
 }
 
-/// What is known of the magnitudes of some numbers.
+/// The range of the magnitudes of some numbers.
 struct Magnitudes {
-    /// The largest; of all that is NaN, 0.
+    /// The largest, leaving out NaN; 0 if there are no others.
     most: f64,
     /// The smallest that is not 0; if there is none, infinity.
     least: f64,
@@ -111,7 +113,7 @@ impl Magnitudes {
         let (most, least) = simd::run(Bits { numbers });
         let are_finite = most < INFINITY;
         let most = if most > INFINITY {
-            // The bits of a NaN are above all others, and hide the largest.
+            // The bits of a NaN are above all others and hide the largest number.
             numbers.iter().fold(0.0, |most: f64, x| most.max(x.abs()))
         } else {
             f64::from_bits(most as u64)
@@ -120,8 +122,9 @@ impl Magnitudes {
     }
 }
 
-/// The bits of the largest magnitude, and those of the smallest that is not 0 (above every number, if there is none): their
-/// order is that of the numbers. With a weight and a bias for one row, this looks at twice as many numbers as the row has.
+/// The bits of the largest magnitude, and those of the smallest that is not 0 (above every number, if there is none):
+/// their order is that of the numbers. For one row with weight and bias this reads twice as many numbers as the row
+/// has, so it is a vector kernel.
 struct Bits<'a> {
     numbers: &'a [f64],
 }
@@ -135,7 +138,7 @@ impl Kernel for Bits<'_> {
         for x in self.numbers {
             let magnitude = x.to_bits() as i64 & i64::MAX;
             most = most.max(magnitude);
-            // Less by one, 0 is the largest number.
+            // Less by one, the bits of 0 become the largest number.
             least = least.min(magnitude.wrapping_sub(1) & i64::MAX);
         }
         (most, least.saturating_add(1))

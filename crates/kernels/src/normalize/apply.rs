@@ -1,4 +1,4 @@
-//! Going over every element of a tensor to write its result.
+//! Loops over all elements of a tensor that write their results.
 
 use std::marker::PhantomData;
 
@@ -18,8 +18,8 @@ use crate::{
 
 /// Memory for two blocks of numbers.
 ///
-/// A chunk has one for all of its runs. A run that made its own would fill it with zeros first, which takes a tenth of the time
-/// where runs are short.
+/// A chunk has one for all of its runs. With one for each run, filling it with zeros would take a tenth of the time of
+/// short runs.
 pub(super) struct Scratch {
     results: [f64; BLOCK],
     second: [f64; BLOCK],
@@ -32,21 +32,21 @@ impl Scratch {
     }
 }
 
-/// The results of elements.
+/// A function from elements to results.
 pub(super) trait Map<E: Element>: Sync {
-    /// Computes those of at most [`BLOCK`] elements of one run, whose bytes are `given` and the first of which is at `at`,
-    /// into a slice. `second` has any numbers, and room for as many as `results`.
+    /// Computes the results of at most [`BLOCK`] elements of one run, whose bytes are `given` and the first of which is
+    /// at `at`. `second` is scratch memory of the same length as `results`, with any content.
     fn write(&self, at: Position, given: &[u8], results: &mut [f64], second: &mut [f64]);
 
-    /// Writes those of a stretch of one run, the first at `at`, as bytes. A way that does not go through memory is worth
-    /// having where it is most of the work.
+    /// Writes the results of neighbouring elements of one run, the first at `at`, as bytes. Implementations replace it
+    /// where the way through `scratch` would be most of the work.
     #[inline(always)]
     fn encode(&self, at: Position, run: &Dim, elements: InOut<'_>, scratch: &mut Scratch) {
         encode_blocks(self, at, run, elements, scratch);
     }
 }
 
-/// Writes results block by block, by way of memory.
+/// Writes results block by block, by way of `scratch`.
 #[inline(always)]
 pub(super) fn encode_blocks<E: Element>(
     map: &(impl Map<E> + ?Sized),

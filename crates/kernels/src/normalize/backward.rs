@@ -1,9 +1,9 @@
 //! The gradients of a normalization.
 //!
 //! With g = dy * weight, xh = (x - mean) * rstd and means over a set: dx = rstd * (g - mean(g) - xh * mean(g * xh));
-//! without centring the middle term is missing, and with running statistics, which are constants, both are. Of elements that
-//! are divided by their norm the last mean is a sum, and missing where eps is divided by.
-//! dweight = sum(dy * xh) and dbias = sum(dy), over all elements that share a weight.
+//! without centring the term mean(g) is missing, and with running statistics, which are constants, both are. For L2 the
+//! last mean is a sum, and is missing where the norm is below eps. dweight = sum(dy * xh) and dbias = sum(dy), over all
+//! elements that share a weight.
 
 mod again;
 mod double_double;
@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{Checkpoint, DType, Element, Error, in_out::InOut};
 
-/// What gradients are computed of, beside those that come.
+/// The arguments of a backward pass, beside `grad_output`.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
     pub(super) plan: &'a Plan,
@@ -49,8 +49,8 @@ pub(super) struct Given<'a> {
     pub(super) input: &'a [u8],
 }
 
-/// Writes the gradient of the input to where `gradient` says, which has that of the output. Returns the gradients of weight
-/// and bias, a pair for each affine place, if they are wanted.
+/// Computes the gradients. `gradient` holds that of the output and receives that of the input. Returns the gradients of
+/// weight and bias, a pair for each affine place, if `wants_affine`; otherwise nothing.
 pub(super) fn backward<E: Element>(
     given: Given<'_>,
     mut gradient: InOut<'_>,
@@ -58,7 +58,8 @@ pub(super) fn backward<E: Element>(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<[f64; 2]>, Error> {
     if wants_affine {
-        // These are sums over all parts, and may be the last that is read of what is replaced.
+        // The gradients of weight and bias are sums over all parts, so they are computed before any `grad_output` is
+        // replaced.
         let dy = gradient.input();
         let exponents = SharedExponents::new();
         let whole = Part::whole(given, measure_all::<E>(given, dy, &exponents, checkpoint)?);
@@ -90,9 +91,9 @@ pub(super) fn backward<E: Element>(
     Ok(Vec::new())
 }
 
-/// The statistics of all parts, in order, and their slopes. The exponents of dy are taken in while a part of them is in the
-/// cache, if there is a bias or if float64 elements have a mean of their own. A part's scaled copy is gone when it is measured:
-/// all of them together may be many times the tensor.
+/// The statistics and slopes of all parts, in order. The exponents of dy are collected while a part of dy is in the cache, if
+/// there is a bias or if float64 elements have a mean of their own. The scaled copy of a part is dropped once the part is measured:
+/// the copies of all tiles together may be many times as large as the tensor.
 fn measure_all<E: Element>(
     given: Given<'_>,
     dy: &[u8],
@@ -133,7 +134,7 @@ impl Given<'_> {
     }
 }
 
-/// The elements of a layout as these statistics are of them.
+/// The elements of a layout, scaled as the statistics say.
 fn scaled<'a>(layout: &Layout, input: &'a [u8], statistics: &Statistics) -> Cow<'a, [u8]> {
     let mut input = Cow::Borrowed(input);
     if !statistics.scales.is_empty() {
@@ -142,19 +143,19 @@ fn scaled<'a>(layout: &Layout, input: &'a [u8], statistics: &Statistics) -> Cow<
     input
 }
 
-/// Elements that share statistics and slopes with no others: some, or all.
+/// Whole sets with their statistics and slopes: some of a tensor, or all.
 struct Part<'a> {
     layout: Layout,
     affine: &'a Affine,
-    /// The elements as the statistics are of them, scaled where those say so.
+    /// The elements, scaled as the statistics say.
     input: Cow<'a, [u8]>,
     statistics: Statistics,
-    /// How the statistics depend on each element; `None`: not at all, they are running statistics.
+    /// How the statistics depend on each element; `None` for running statistics, which do not.
     slopes: Option<Slopes>,
 }
 
 impl<'a> Part<'a> {
-    /// Part `index`, and the gradient of its outputs.
+    /// Measures part `index`. `dy`: the gradient of its outputs, as bytes.
     fn of_part<E: Element>(
         given: Given<'a>,
         parts: Parts<'_>,
@@ -167,7 +168,7 @@ impl<'a> Part<'a> {
         Self::measure::<E>(given, layout, first, input, dy, checkpoint)
     }
 
-    /// A tile of the whole, and the gradient of the whole's outputs.
+    /// Measures a tile of the whole. `dy`: the gradient of the whole's outputs, as bytes.
     fn of_tile<E: Element>(
         given: Given<'a>,
         tile: &Tile,
@@ -212,7 +213,7 @@ impl<'a> Part<'a> {
         (self.statistics, self.slopes)
     }
 
-    /// The whole, of which these are the parts, all of them and in order.
+    /// The whole tensor, from the statistics and slopes of all of its parts in order.
     fn whole(given: Given<'a>, parts: Vec<(Statistics, Option<Slopes>)>) -> Self {
         let Given { layout, affine, input, .. } = given;
         let (statistics, slopes): (_, Vec<Option<Slopes>>) = parts.into_iter().unzip();
@@ -258,7 +259,8 @@ impl<'a> Part<'a> {
             apply::<E>(&self.layout, &f64_accum::InputGradient(self), dy, checkpoint)
         }
     }
-    /// As [`write`](Self::write), of a tile of the whole that `dy` is of.
+
+    /// As [`write`](Self::write), for a tile; `dy` is that of the whole.
     fn write_tile<E: Element>(&self, tile: &Tile, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         if E::DTYPE == DType::F64 {
             apply_to_tile::<f64>(tile, &double_double::InputGradient(self), dy, checkpoint)

@@ -1,8 +1,8 @@
-//! What a normalization needs.
+//! The memory and work of a normalization.
 //!
 //! The numbers of bytes are those of the lists in [`Statistics`](super::statistics::Statistics),
-//! [`Slopes`](super::backward::Slopes) and [`sums`](super::reduce::sums); `tests/demand.rs` holds them to what an allocator
-//! counts.
+//! [`Slopes`](super::backward::Slopes) and [`sums`](super::reduce::sums); `tests/demand.rs` compares them with the
+//! counts of an allocator.
 
 use super::{
     NormParameters, Normalization, backward_plan,
@@ -17,27 +17,29 @@ use crate::{DType, Demand, Error, TensorRef, dtype::with_element};
 /// A pair of float64.
 const PAIR: usize = 16;
 
-/// The bytes that parts may take that are computed at once. A thread that waits for a piece of its part takes another part
-/// meanwhile, so that the number of threads bounds nothing.
+/// The bytes that the large parts computed at once may take together. The number of threads is no bound: a thread that waits for a
+/// piece of its part begins another part meanwhile.
 const LARGE_PARTS: usize = 16 << 20;
 
-/// Parts that are larger than those of [`Demand::SCRATCH_PER_THREAD`], because a single index of the outermost dimension is.
+/// Parts of more than `PART` elements, because a single index of the outermost dimension has more. The memory of smaller ones is in
+/// [`Demand::SCRATCH_PER_THREAD`].
 #[derive(Clone, Copy)]
 pub(super) struct LargeParts {
     /// How many there are.
     count: usize,
-    /// The bytes that each of them takes for a copy, and for everything else; 0: parts are not large.
+    /// The bytes that each of them takes for a copy of its elements.
     copy: usize,
+    /// The bytes that each of them takes for everything else.
     others: usize,
 }
 
 impl LargeParts {
-    /// Those of a tensor that is normalized.
+    /// The large parts of a tensor that is normalized.
     pub(super) fn forward(plan: &Plan, layout: &Layout, dtype: DType) -> Self {
         Self::of(layout, dtype, |part| measuring(plan, part, dtype))
     }
 
-    /// Those of a tensor whose gradient is computed.
+    /// The large parts of a tensor whose gradient is computed.
     pub(super) fn backward(plan: &Plan, layout: &Layout, dtype: DType) -> Self {
         Self::of(layout, dtype, |part| measuring(plan, part, dtype) + sloping(part, dtype))
     }
@@ -57,18 +59,18 @@ impl LargeParts {
         LARGE_PARTS.checked_div(self.copy + self.others).map_or(usize::MAX, |parts| parts.max(1))
     }
 
-    /// What those take for copies that are computed at once.
+    /// The bytes of the copies of those that are computed at once.
     fn copies(self) -> usize {
         self.copy * self.at_once().min(self.count)
     }
 
-    /// What those take for everything that are computed at once.
+    /// The bytes that those take that are computed at once.
     fn scratch(self) -> usize {
         self.copies() + self.others * self.at_once().min(self.count)
     }
 }
 
-/// What [`normalize`](super::normalize()) needs.
+/// The memory and work of [`normalize`](super::normalize()).
 ///
 /// # Errors
 /// As [`normalize`](super::normalize()), but for [`Error::Cancelled`].
@@ -95,7 +97,7 @@ pub fn normalize_demand(
     Ok(Demand { results: returned + updates, scratch, units: plan.units() })
 }
 
-/// What [`normalize_backward`](super::normalize_backward()) needs.
+/// The memory and work of [`normalize_backward`](super::normalize_backward()).
 ///
 /// # Errors
 /// As [`normalize_backward`](super::normalize_backward()), but for [`Error::Cancelled`].
@@ -128,7 +130,7 @@ pub fn normalize_backward_demand(
         let of_merged = merged(&plan, dtype, 2 * PAIR + 4 * 8);
         large_parts.scratch() + kept + copied + given(&plan, parameters) + of_merged
     });
-    // One after the other, gradients are float64 first; of no elements, zeros.
+    // The gradients of weight and bias are made one after the other, each as float64 first.
     let float64 = places.unwrap_or(0) * 8;
     Ok(Demand { results, scratch: scratch + float64, units })
 }
@@ -139,8 +141,8 @@ impl Plan {
         self.statistics_shape.iter().product()
     }
 
-    /// The sets, and the short runs beyond one for each set: a kernel that goes from run to run takes twice as long for each as
-    /// for a set. Of long runs the elements are what takes time.
+    /// The sets, and twice the short runs beyond one for each set: a kernel takes twice as long to go to another run as
+    /// for a set. In long runs the elements take the time.
     fn units(&self) -> usize {
         const SHORT: usize = 64;
         let sets = self.sets();
@@ -150,7 +152,8 @@ impl Plan {
     }
 }
 
-/// Statistics that are given for the input's own: each set's, the lists that they become, and what else there is of a set.
+/// The bytes of statistics that are given instead of the input's own: the numbers of each set, the lists that they
+/// become, and `more` bytes for each set.
 fn merged(plan: &Plan, dtype: DType, more: usize) -> usize {
     /// A mean of three numbers, a variance, a pair and an exponent.
     const SET: usize = 7 * 8;
@@ -161,36 +164,37 @@ fn returned_size(dtype: DType) -> usize {
     if dtype == DType::F64 { 8 } else { 4 }
 }
 
-/// What the lists of statistics hold of a set.
+/// The bytes of a set in the lists of statistics.
 fn statistics(dtype: DType) -> usize {
     if dtype == DType::F64 { 7 * 8 } else { 4 * 8 }
 }
 
-/// Weight, bias and running statistics as float64, the weight as float32, and the running statistics after an update.
+/// The bytes of weight, bias and running statistics as float64, of the weight as float32, and of the running statistics
+/// after an update.
 fn given(plan: &Plan, parameters: &NormParameters<'_>) -> usize {
     let affine = parameters.weight.into_iter().chain(parameters.bias).map(|tensor| tensor.len()).max();
     let channels = parameters.running_mean.map_or(0, |_| plan.channels.count);
     affine.unwrap_or(1) * (8 + 8 + 4) + channels * (2 * 8 + 2 * PAIR + 2 * 8)
 }
 
-/// The lists of all parts, with so many bytes for a set, and those of the whole that they become.
+/// The bytes of the lists of all parts, with `per_set` bytes for a set, and of the lists of the whole that they become.
 fn lists(plan: &Plan, layout: &Layout, dtype: DType, keeps: bool, per_set: usize) -> usize {
     let is_one_part = layout.parts(PART).len() == layout.sets() * layout.set_len();
-    // Those of tiles are always kept.
+    // The lists of tiles are always kept.
     let are_put_together =
         if is_one_part { with_element!(dtype, E => tiles::<E>(plan, layout).is_some()) } else { keeps };
     if are_put_together { 2 * layout.sets() * per_set } else { 0 }
 }
 
-/// The copy of elements that are beyond the range of squares.
+/// The bytes of the copy of elements whose squares leave float64's range.
 fn copy(part: &Layout, dtype: DType) -> usize {
     if dtype == DType::F64 { part.sets() * part.set_len() * dtype.size() } else { 0 }
 }
 
-/// What it takes to measure the sets of a part.
+/// The bytes that it takes to measure the sets of a part.
 fn measuring(plan: &Plan, part: &Layout, dtype: DType) -> usize {
     if plan.source == Source::Merged {
-        return part.sets() * statistics(dtype); // those of the part, of the lists of all
+        return part.sets() * statistics(dtype); // the part of the lists of all sets
     }
     let accumulators = accumulators(part, Over::Sets);
     if dtype == DType::F64 {
@@ -202,13 +206,13 @@ fn measuring(plan: &Plan, part: &Layout, dtype: DType) -> usize {
     }
 }
 
-/// What float64 gradients of a weight take beside narrower elements: means with their tails, sums of squares, and variances and
-/// what is divided by as pairs, and as lists.
+/// The bytes that float64 gradients of a weight take beside narrower elements: means with their tails, sums of squares,
+/// and variances and denominators as pairs, and as lists.
 fn exact_weights(layout: &Layout) -> usize {
     accumulators(layout, Over::Sets) * 2 * PAIR + layout.sets() * (2 * 8 + 3 * PAIR)
 }
 
-/// What it takes to have the slopes of the sets of a part.
+/// The bytes that it takes to compute the slopes of the sets of a part.
 fn sloping(part: &Layout, dtype: DType) -> usize {
     let pairs = if dtype == DType::F64 { 4 } else { 2 };
     accumulators(part, Over::Sets) * pairs * PAIR + part.sets() * pairs * 8

@@ -1,4 +1,4 @@
-//! What the elements of a set are divided by.
+//! The number that the elements of a set are divided by.
 
 use super::{NormKind, power::times_power};
 use crate::{DType, lanes::DoubleDouble};
@@ -7,9 +7,11 @@ use crate::{DType, lanes::DoubleDouble};
 /// `sqrt(var + eps)`, or a norm that is at least eps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Denominator {
-    /// What a sum over the elements of a set is divided by: their number, or 1.
+    /// The divisor of a sum over a set: the number of its elements, or 1 for a norm.
     pub(super) share: f64,
+    /// eps; 0 for a norm.
     pub(super) added: f64,
+    /// eps for a norm; else 0.
     pub(super) least: f64,
 }
 
@@ -25,11 +27,11 @@ impl Denominator {
         Self { share: 1.0, added: 0.0, least }
     }
 
-    /// Its reciprocal.
+    /// The reciprocal of the denominator for this variance, or mean or sum of squares.
     #[inline(always)]
     pub(super) fn reciprocal(self, var: f64) -> f64 {
         let sum = var + self.added;
-        // A sum of two numbers that float64 has is at most twice one that it has.
+        // If the sum of two finite numbers overflows, the sum of their quarters does not.
         let root = if sum == f64::INFINITY { 2.0 * (var / 4.0 + self.added / 4.0).sqrt() } else { sum.sqrt() };
         1.0 / if root < self.least { self.least } else { root } // `f64::max` would make a number of NaN
     }
@@ -41,13 +43,14 @@ impl Denominator {
             return DoubleDouble::from(1.0).over(least).normalized();
         }
         if exponent < 0 && var.high == 0.0 {
-            // Scaled down, eps may be nothing. It is nothing to any variance that needs that, but to 0.
+            // Scaled down, eps may become 0. Beside a variance that needs such scaling eps is negligible, except beside
+            // 0.
             let DoubleDouble { high, low } = reciprocal_root(DoubleDouble::from(self.added));
             return DoubleDouble { high: times_power(high, -exponent), low: times_power(low, -exponent) };
         }
         let added = times_power(self.added, 2 * exponent);
         if added == f64::INFINITY {
-            // Scaled up, eps is beyond float64. A variance that is scaled up is nothing to it.
+            // Scaled up, eps overflows. Beside it a variance that is scaled up is negligible.
             let DoubleDouble { high, low } = reciprocal_root(DoubleDouble::from(self.added));
             return DoubleDouble { high: times_power(high, -exponent), low: times_power(low, -exponent) };
         }
@@ -59,7 +62,7 @@ impl Denominator {
         reciprocal_root(var.plus(DoubleDouble::from(added)))
     }
 
-    /// Its square, where float64 has room for that.
+    /// The square of the denominator; it may overflow.
     pub(super) fn square(self, var: f64) -> f64 {
         let (square, least) = (var + self.added, self.least * self.least);
         if square < least { least } else { square }
@@ -69,16 +72,16 @@ impl Denominator {
 /// `1 / sqrt(x)`.
 fn reciprocal_root(x: DoubleDouble) -> DoubleDouble {
     let DoubleDouble { high: x, low } = if x.high.is_finite() { x.normalized() } else { x };
-    // 0, infinity and NaN have no more digits; nor has what is below 0.
+    // The results for 0, infinity, NaN and negative numbers have no second number.
     if !(x > 0.0 && x < f64::INFINITY) {
         return DoubleDouble::from(1.0 / x.sqrt());
     }
     if x < f64::MIN_POSITIVE {
-        // A subnormal number is the whole pair. Its root is not subnormal.
+        // A subnormal number has no second number. Its root is not subnormal.
         let DoubleDouble { high, low } = reciprocal_root(DoubleDouble::from(times_power(x, 200)));
         return DoubleDouble { high: times_power(high, 100), low: times_power(low, 100) };
     }
-    // Of a number near 1 nothing is below the smallest number. A power of four and its root round nothing.
+    // Scaled to near 1, no error term is subnormal. Products with a power of four, and with its root, are exact.
     let half = ((x.to_bits() >> 52) as i32 - 1023) / 2;
     let power = |exponent: i32| f64::from_bits(((1023 + exponent) as u64) << 52);
     let (x, low) = (x * power(-half) * power(-half), low * power(-half) * power(-half));

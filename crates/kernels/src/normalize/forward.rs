@@ -74,7 +74,7 @@ struct Normalize<'a, E> {
     affine: &'a Affine,
     run: Dim,
     source: Source,
-    /// Whether some elements may have to be computed in another way than most.
+    /// Whether some elements may need another computation than most.
     has_extremes: bool,
     element: PhantomData<E>,
 }
@@ -101,7 +101,8 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
         if E::DTYPE == DType::F64 {
             encode_blocks(self, at, run, elements, scratch);
         } else if self.has_extremes {
-            // With memory of its own: where `scratch` is never used, none is cleared.
+            // With scratch of its own: `scratch` is unused then for these dtypes, and the compiler leaves out clearing
+            // it.
             encode_blocks(self, at, run, elements, &mut Scratch::new());
         } else {
             by_variation!(self.run, self.encode_normalized(at, elements));
@@ -118,19 +119,19 @@ impl<'a, E: Element> Normalize<'a, E> {
             given && extremes::is_statistic(mean[set], rstd[set])
                 || is_double && extremes::may_cancel(tail[set], rstd[set], weight, affine.least_bias)
         };
-        // A scaled element may be beyond float64 where it is none of those that the statistics are of.
+        // Statistics may be given of other elements; scaled as those were, the elements here may be beyond float64.
         let has_extremes = given && !statistics.scales.is_empty()
             || (is_double || given)
                 && (extremes::is_affine(weight, bias, is_double) || (0..mean.len()).any(is_extreme));
         Self { statistics, affine, run: layout.run(), source, has_extremes, element: PhantomData }
     }
 
-    /// Whether the elements it takes are to be scaled as the statistics say.
+    /// Whether the elements must be scaled, as the statistics say, before this takes them.
     fn takes_scaled(&self) -> bool {
         !self.statistics.scales.is_empty() && !self.has_extremes
     }
 
-    /// Each element as it has to be computed itself, whatever those beside it are.
+    /// Normalizes each element in the way that it needs itself, whatever its neighbours need.
     fn normalize_each<S: Values<'a>, A: Values<'a>>(&self, at: Position, x: &mut [f64]) {
         let mean = S::take(&self.statistics.mean, at.set, x.len());
         let tail = S::take(&self.statistics.tail, at.set, x.len());
@@ -189,7 +190,7 @@ impl<'a, E: Element> Normalize<'a, E> {
         let rstd = S::take(&self.statistics.rstd, at.set, len);
         let weight = A::take(&self.affine.weight, at.affine, len);
         let bias = A::take(&self.affine.bias, at.affine, len);
-        // What changes no number is left out where the same holds for all: the bits do not depend on it.
+        // Operations that change no number are left out if that holds for all elements: the bits are the same.
         let no_affine = weight.is_everywhere(1.0) && bias.is_everywhere(-0.0);
         if no_affine && mean.is_everywhere(0.0) && tail.is_everywhere(0.0) {
             elements.map_beside::<E, _, _>(rstd, |x, rstd| x * rstd);
@@ -203,8 +204,8 @@ impl<'a, E: Element> Normalize<'a, E> {
         }
     }
 
-    /// The same in twice the precision, for float64 elements. Whether no number on the way was beyond float64; that is looked
-    /// at if statistics are `GIVEN`.
+    /// The same in twice the precision, for float64 elements. Returns whether no number on the way overflowed, which is
+    /// checked only if statistics are `GIVEN`.
     #[inline(always)]
     fn normalize_double_double<S: Values<'a>, A: Values<'a>, const GIVEN: bool>(
         &self,
@@ -219,9 +220,9 @@ impl<'a, E: Element> Normalize<'a, E> {
         let bias = A::take(&self.affine.bias, at.affine, x.len());
         /// The bits of a magnitude.
         const MAGNITUDE: u64 = u64::MAX >> 1;
-        /// What takes the bits of an infinity, and those of a NaN, to the highest bit.
+        /// Added to the bits of a magnitude, it sets the highest bit for infinities and NaN alone.
         const TO_THE_TOP: u64 = (u64::MAX << 63) - f64::INFINITY.to_bits();
-        // Numbers of 64 bits, as the elements are: vectors of these need not be packed for a flag.
+        // The flag has 64 bits, as the elements have, so vectors need no packing for it.
         let mut beyond = 0;
         for (i, x) in x.iter_mut().enumerate() {
             let one = One {

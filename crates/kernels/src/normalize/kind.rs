@@ -1,4 +1,4 @@
-//! What tells one kind of normalization from the others: a row for each, which everything else asks.
+//! The properties of the kinds of normalization: a row for each kind, and the only place that distinguishes them.
 
 use crate::DType;
 
@@ -19,30 +19,31 @@ pub enum NormKind {
     L2,
 }
 
-/// The answers of a kind.
+/// The properties of a kind.
 struct Traits {
     name: &'static str,
-    /// The axes that are pooled where none are named, of a tensor of this rank with this axis of the channels.
+    /// The axes that are pooled if none are given, for a tensor of this rank with this axis of the channels.
     default_axes: fn(usize, Option<usize>) -> Vec<usize>,
     least_rank: usize,
     parameters: Parameters,
     has_running_statistics: bool,
     is_centred: bool,
-    /// Whether elements are divided by the norm, and not by a deviation, which is the root of a mean.
+    /// Whether elements are divided by the norm, the root of a sum; otherwise by the root of a mean.
     divides_by_norm: bool,
-    /// Where a single value is refused, since it has no spread: what values are pooled for.
+    /// The unit of a set, such as "channel", for the error that refuses a set of one value, which has no spread; `None`
+    /// if such a set is allowed.
     pooled_for_each: Option<&'static str>,
     default_eps: fn(DType) -> f64,
 }
 
-/// What weight and bias have a number for.
+/// The things for which weight and bias have one number each.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Parameters {
     /// Each place of the pooled axes.
     Places,
     /// Each channel.
     Channels,
-    /// Nothing: there is neither.
+    /// None: there is neither weight nor bias.
     None,
 }
 
@@ -109,18 +110,18 @@ impl NormKind {
         }
     }
 
-    /// What it is called, in lower case.
+    /// The name in lower case.
     pub fn name(self) -> &'static str {
         self.traits().name
     }
 
-    /// The axes that are pooled where none are named, of a tensor of this rank. `channel_axis`: that of the channels,
-    /// of a kind that [has](Self::has_channels) them.
+    /// The axes that are pooled if none are given, for a tensor of this rank. `channel_axis`: that of the channels, for
+    /// a kind that [has](Self::has_channels) them.
     pub fn default_axes(self, rank: usize, channel_axis: Option<usize>) -> Vec<usize> {
         (self.traits().default_axes)(rank, channel_axis)
     }
 
-    /// Whether it tells channels apart; weight and bias have a number for each of them then.
+    /// Whether it has channels; weight and bias then have one number for each of them.
     pub fn has_channels(self) -> bool {
         self.traits().parameters == Parameters::Channels
     }
@@ -140,8 +141,8 @@ impl NormKind {
         self.traits().is_centred
     }
 
-    /// Whether elements are divided by the norm of their set, if that is not below eps, and not by the root of a mean to which
-    /// eps is added.
+    /// Whether elements are divided by the norm of their set, or by eps if that is larger; otherwise by the root of a
+    /// mean plus eps.
     pub fn divides_by_norm(self) -> bool {
         self.traits().divides_by_norm
     }
@@ -151,7 +152,7 @@ impl NormKind {
         self.traits().least_rank
     }
 
-    /// What values are pooled for, if one value alone is refused.
+    /// The unit of a set, such as "channel", if a set of one value is refused.
     pub(super) fn pooled_for_each(self) -> Option<&'static str> {
         self.traits().pooled_for_each
     }
@@ -160,7 +161,7 @@ impl NormKind {
         (self.traits().default_eps)(dtype)
     }
 
-    /// Its name as the wire contract has it, without the prefix.
+    /// The name in the wire contract, without the prefix.
     pub(super) fn wire_name(self) -> String {
         self.name().to_uppercase()
     }
@@ -172,7 +173,7 @@ fn last_or_all_but_first(rank: usize) -> Vec<usize> {
     (first..rank).collect()
 }
 
-/// The kinds of which something holds, as a sentence names them: "BATCH, INSTANCE and GROUP".
+/// The kinds for which `holds` is true, as in a sentence: "BATCH, INSTANCE and GROUP".
 pub(super) fn those(holds: fn(NormKind) -> bool) -> String {
     let names: Vec<String> = NormKind::ALL.into_iter().filter(|&kind| holds(kind)).map(NormKind::wire_name).collect();
     match &names[..] {

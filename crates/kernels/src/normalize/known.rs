@@ -1,18 +1,18 @@
-//! What is wrong with a normalization's arguments, as far as they are known: where one is wrong already, the others are still
-//! looked at.
+//! Checks of a normalization's arguments of which some are unknown: if decoding has refused one, the others are still
+//! checked.
 
 use super::{Normalization, plan};
 use crate::{DType, Violations};
 
-/// What is known of a tensor that may be sent.
+/// The knowledge about an optional tensor of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sent<'a> {
-    /// It is not there.
+    /// The request does not have it.
     #[default]
     No,
-    /// It is there, and its shape is wrong.
+    /// The request has it, but its shape is not known, since it is invalid.
     Unknown,
-    /// It is there, with this shape.
+    /// The request has it, with this shape.
     Shape(&'a [usize]),
 }
 
@@ -25,7 +25,7 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// What is known of the tensors of a normalization.
+/// The knowledge about the tensors of a normalization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KnownTensors<'a> {
     /// The input's shape, if it is known.
@@ -38,13 +38,13 @@ pub struct KnownTensors<'a> {
     pub running_mean: Sent<'a>,
     /// The running variance.
     pub running_var: Sent<'a>,
-    /// Whether there are statistics of all parts.
+    /// Whether statistics over all parts are given.
     pub has_statistics: bool,
 }
 
 impl Normalization {
-    /// What is wrong with it beside tensors of which this is known. `knows_kind`: false, and nothing is said that depends on
-    /// the kind.
+    /// The violations among the options and the known tensors. Without `knows_kind`, those that depend on the kind are
+    /// left out.
     pub fn check_known(&self, knows_kind: bool, tensors: &KnownTensors<'_>) -> Violations {
         let mut found = Violations::new();
         if knows_kind {
@@ -56,14 +56,14 @@ impl Normalization {
     }
 }
 
-/// As [`Plan::find`](plan::Plan::find) does it.
+/// Adds the violations that [`Plan::find`](plan::Plan::find) would add.
 fn check(spec: &Normalization, tensors: &KnownTensors<'_>, found: &mut Violations) {
     let &KnownTensors { input, weight, bias, running_mean, running_var, has_statistics } = tensors;
     let channel_axis = match input {
         Some(shape) => plan::channel_axis(spec, shape, found),
         None if spec.kind.has_channels() => None,
         None => {
-            // What is said of the options is the same for every shape that the kind takes.
+            // The violations among the options are the same for every shape that the kind takes.
             plan::channel_axis(spec, &[1], found)
         }
     };
@@ -76,7 +76,7 @@ fn check(spec: &Normalization, tensors: &KnownTensors<'_>, found: &mut Violation
     let are_sent = [running_mean, running_var].map(|tensor| tensor != Sent::No);
     let source = plan::source(spec, are_sent, found);
     let source = plan::merged_source(source, has_statistics, found);
-    plan::eps(spec, DType::F32, source, found); // the dtype matters for defaults alone
+    plan::eps(spec, DType::F32, source, found); // the dtype matters only for defaults
     plan::momentum(spec.momentum, found);
     let Some((shape, channel_axis)) = input.zip(channel_axis) else { return };
     let channel_shape: Vec<usize> = channel_axis.map(|axis| shape[axis]).into_iter().collect();
@@ -94,7 +94,7 @@ fn check(spec: &Normalization, tensors: &KnownTensors<'_>, found: &mut Violation
     }
 }
 
-/// What is wrong whichever kind it is.
+/// Adds the violations that do not depend on the kind.
 fn check_of_any_kind(spec: &Normalization, tensors: &KnownTensors<'_>, found: &mut Violations) {
     match tensors.input {
         Some(shape) => {
@@ -105,7 +105,8 @@ fn check_of_any_kind(spec: &Normalization, tensors: &KnownTensors<'_>, found: &m
         }
         None => plan::check_repeated(&spec.axes, found),
     }
-    // Kinds without running statistics refuse the one that is there.
+    // A single running tensor is invalid for every kind: kinds without running statistics refuse it, the others require
+    // both.
     let are_sent = [tensors.running_mean, tensors.running_var].map(|tensor| tensor != Sent::No);
     plan::check_both(are_sent, found);
     plan::check_eps(spec.eps, found);

@@ -1,4 +1,4 @@
-//! Where the elements of a set lie in memory.
+//! The places of the elements of sets in memory.
 
 /// One dimension, or several neighbours that behave alike, of a row-major tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub(super) struct Dim {
     pub(super) stride: usize,
     /// Whether elements along it share their statistics.
     pub(super) pooled: bool,
-    /// The distance of neighbours in the row-major list of sets that share statistics; 0 if pooled.
+    /// The distance of neighbours in the row-major list of sets; 0 if pooled.
     pub(super) set_stride: usize,
     /// Whether weight and bias vary along it.
     pub(super) affine: bool,
@@ -18,8 +18,8 @@ pub(super) struct Dim {
 
 /// The dimensions, outermost first; at least one.
 ///
-/// Dimensions of length 1 are left out, and neighbours that agree in `pooled` and `affine` are one dimension: what
-/// remains is short, and its last dimension, a *run*, is as long as can be.
+/// Dimensions of length 1 are left out, and neighbours that agree in `pooled` and `affine` are one dimension: few
+/// dimensions remain, and the last one, a *run*, is as long as possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     pub(super) dims: Vec<Dim>,
@@ -102,12 +102,12 @@ impl Layout {
         &self.dims[..self.dims.len() - 1]
     }
 
-    /// How many sets of elements share statistics.
+    /// The number of sets.
     pub(super) fn sets(&self) -> usize {
         self.dims.iter().filter(|dim| !dim.pooled).map(|dim| dim.len).product()
     }
 
-    /// How many elements each of them has.
+    /// The number of elements of each set.
     pub(super) fn set_len(&self) -> usize {
         self.dims.iter().filter(|dim| dim.pooled).map(|dim| dim.len).product()
     }
@@ -117,7 +117,7 @@ impl Layout {
         self.run().pooled && self.dims.is_sorted_by_key(|dim| dim.pooled)
     }
 
-    /// How many places weight and bias have; 1 if they do not vary.
+    /// The number of places of weight and bias; 1 if they do not vary.
     pub(super) fn affine_len(&self) -> usize {
         self.dims.iter().filter(|dim| dim.affine).map(|dim| dim.len).product()
     }

@@ -30,34 +30,34 @@ use crate::{
     simd::{self, Kernel},
 };
 
-/// How many times an error has to go into a number that is to be right to 2^-30 of itself, and a bit of an allowance for the
-/// estimate of the error: that is a 64th of the last place of float32.
+/// A number that is at least so many times its estimated error counts as right to 2^-30 of itself, a 64th of the last
+/// place of float32. A factor of 4 is left for the estimate of the error.
 const SINGLE: f64 = (1u64 << 32) as f64;
-/// The same for a number that is to be right to the last place of float64.
+/// The same for a number that has to be right to the last place of float64.
 const DOUBLE: f64 = (1u64 << 54) as f64;
 
 /// The largest error of a mean, relative to the root of the mean square, if each accumulator takes `terms` terms.
 ///
-/// An addition rounds away at most 2^-53 of the sum that it makes, and so what is kept of `terms` of them is at most that
-/// many times 2^-53 of the magnitudes. Adding it up loses 2^-53 of itself at each step: all in all `(terms * 2^-53)^2` of the
-/// magnitudes, whose mean is at most the root of the mean square. The steps that make one accumulator of all add less than
-/// another part of that size.
+/// The rounding error of an addition is at most 2^-53 of the sum, and so the kept errors of `terms` additions are at
+/// most `terms * 2^-53` of the magnitudes. Adding them up has an error of 2^-53 of them at each step: all in all
+/// `(terms * 2^-53)^2` of the magnitudes, whose mean is at most the root of the mean square. Combining the accumulators
+/// adds less than the same again.
 fn loss(terms: usize) -> f64 {
     let kept = terms.max(64) as f64 * (f64::EPSILON / 2.0);
     2.0 * kept * kept
 }
 
-/// The mean of `n` elements, of which this is the sum, and what its rounding to float64 left over.
+/// The mean of `n` elements with this sum, as a pair.
 ///
 /// Inlined, so that its fused multiplication is the instruction where there is one.
 #[inline(always)]
 pub(super) fn of_sum(sum: DoubleDouble, n: f64) -> DoubleDouble {
-    // Of an infinite sum there is no rest.
+    // An infinite sum has no remainder.
     if sum.high.is_finite() { sum.normalized().over(n).normalized() } else { DoubleDouble::from(sum.high) }
 }
 
-/// A number as a sum of three, each of which is the nearest float64 to what those before it lack. Where all elements are
-/// next to the mean, their differences from it have the digits of the second alone.
+/// A number as a sum of three, each of which is the float64 nearest to the remainder of those before it. If all
+/// elements are next to the mean, their differences from it have only the digits of the second.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Triple {
     pub(super) pair: DoubleDouble,
@@ -71,7 +71,7 @@ pub(super) fn thrice(sum: DoubleDouble, n: f64) -> Triple {
     }
     let sum = sum.normalized();
     let first = sum.high / n;
-    // What a quotient leaves of its dividend is a float64.
+    // The remainder of a division is a float64.
     let left = DoubleDouble::from(n.mul_add(-first, sum.high)).plus(DoubleDouble::from(sum.low));
     let second = left.high / n;
     let third = (n.mul_add(-second, left.high) + left.low) / n;
@@ -80,8 +80,8 @@ pub(super) fn thrice(sum: DoubleDouble, n: f64) -> Triple {
     Triple { pair: DoubleDouble { high, low }, rest }
 }
 
-/// Whether this mean and the differences of all elements from it are right to 2^-30 of themselves, if so many terms were added
-/// to each accumulator. May say no where they are.
+/// Whether this mean and the differences of all elements from it are right to 2^-30 of themselves, if so many terms
+/// were added to each accumulator. May be false where they are.
 ///
 /// No element is nearer to the mean than the number of its dtype that is nearest; if that is far enough away, all are. Zero is
 /// such a number, too, so that the mean itself is no smaller than that distance.
@@ -90,15 +90,17 @@ pub(super) fn is_certain<E: Element>(mean: DoubleDouble, var: f64, terms: usize)
     let error = loss(terms) * (var + mean.high * mean.high).sqrt();
     let nearest = E::from_f64(mean.high).to_f64();
     let distance = ((mean.high - nearest) + mean.low).abs();
-    // The mean may be asked for in float64. Of what is not finite nothing can be lost.
+    // The mean itself may be wanted in float64, which takes `DOUBLE`. A mean that is not finite counts as certain:
+    // comparisons with NaN are false.
     !(distance < SINGLE * error || mean.high.abs() < DOUBLE * error)
 }
 
-/// Whether a pair holds every sum of `n` of these elements, with so many terms to an accumulator. May say no where it does.
+/// Whether a pair holds every sum of `n` of these elements, with so many terms to an accumulator. May be false where it
+/// does.
 ///
-/// All elements are multiples of one unit, and so is what is rounded away. With M the largest magnitude, at most
-/// `2^-53 * terms * M` is kept of each addition, and less than `2 * n * terms * 2^-53 * M` of all: if that has no more than 53
-/// bits of the unit, adding it up rounds nothing.
+/// All elements are multiples of one unit, and so are the rounding errors. With M the largest magnitude, the error of
+/// an addition is at most `2^-53 * terms * M`, and all errors together are less than `2 * n * terms * 2^-53 * M`: if
+/// that has no more than 53 bits of the unit, adding up the errors is exact.
 pub(super) fn is_exact<E: Element>(exponents: Exponents, n: usize, terms: usize) -> bool {
     let Exponents { largest, smallest } = exponents;
     let power = |count: usize| count.next_power_of_two().ilog2() as i32;
@@ -133,7 +135,7 @@ fn exact_sum(elements: impl Iterator<Item = f64>) -> Option<ExactSum> {
     Some(sum)
 }
 
-/// What the number nearest to a sum leaves of it, in the sum's place.
+/// Returns the float64 nearest to a sum, and leaves the remainder in the sum's place.
 fn take(sum: &mut ExactSum) -> f64 {
     let number = sum.to_f64();
     if number.is_finite() {
@@ -162,8 +164,8 @@ fn quotient(sum: &ExactSum, n: usize) -> Triple {
     Triple { pair: DoubleDouble { high: take(&mut mean), low: take(&mut mean) }, rest: take(&mut mean) }
 }
 
-/// The exact mean of each set whose mean is not certain. `vars`: the variances, with the square of what the means are off by
-/// at most.
+/// The exact mean of each set whose mean is not certain, with the number of the set. `vars`: the variances, which may
+/// be too large by the square of the error of the mean.
 pub(super) fn settled<E: Element>(
     layout: &Layout,
     input: &[u8],
@@ -171,12 +173,12 @@ pub(super) fn settled<E: Element>(
     vars: &[f64],
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<(usize, Triple)>, Error> {
-    /// How far off a mean may be, as a part of the deviation of `1 / sqrt(n)` elements: gradients are off by that much of
-    /// those that come.
+    /// The largest error of a mean relative to its standard error, `sqrt(var / n)`: gradients have this error relative
+    /// to `grad_output`.
     const SHIFT: f64 = 1.0 / (1u128 << 64) as f64;
     let terms = terms_in_a_row(layout, Over::Sets);
     let mut doubtful: Vec<usize> = if E::DTYPE == DType::F64 {
-        // Neighbours in float64 are too close for telling without a look at the elements.
+        // Float64 numbers are too close to each other to decide this without reading the elements.
         (0..means.len()).collect()
     } else {
         let is_doubtful = |&set: &usize| !is_certain::<E>(means[set], vars[set], terms);
@@ -219,9 +221,10 @@ pub(super) fn settled<E: Element>(
     Ok(exact.into_iter().flatten().collect())
 }
 
-/// Puts the exact sum of a target's elements in the place of each that is not certain to be right to a quarter of the last
-/// place of float32, or to that of float64 if it `is_double`. `exponents`: of all elements. `sums`: those
-/// of all targets; of float64 elements with all that additions rounded away, of others with what sums of 16 elements did.
+/// Replaces each sum that is not certain to be right to a quarter of the last place of float32, or to the last place of
+/// float64 if `is_double`, by the exact sum of the target's elements. `exponents`: of all elements. `sums`: of all
+/// targets, computed with the rounding errors of all additions for float64 elements, and with those of the additions of
+/// sums of 16 elements for others.
 pub(super) fn settle_sums<E: Element>(
     layout: &Layout,
     elements: &[u8],
@@ -230,7 +233,7 @@ pub(super) fn settle_sums<E: Element>(
     is_double: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    /// What 16 plain additions and what is kept of them lose, as a part of the sum of the magnitudes.
+    /// The error of 16 plain additions, and of adding up their sums, relative to the sum of the magnitudes.
     const PLAIN_LOSS: f64 = 32.0 * f64::EPSILON;
     const PLAIN_TERMS: i32 = (BLOCK / LANES).ilog2() as i32;
     let over = Over::Repetitions;
@@ -238,7 +241,7 @@ pub(super) fn settle_sums<E: Element>(
     let keeps_all = E::DTYPE == DType::F64;
     let loss = if keeps_all { loss(terms) } else { PLAIN_LOSS };
     let digits = if keeps_all || is_double { DOUBLE } else { 2f64.powi(26) };
-    // No magnitude reaches the power of two above the largest.
+    // Every magnitude is below the power of two above the largest.
     let needed = digits * loss * count as f64 * times_power(1.0, exponents.largest - E::BIAS + 1);
     let is_certain = |sum: f64| sum.is_finite() && sum.abs() >= needed;
     let powers = (exponents.largest - exponents.smallest).max(0);
@@ -270,7 +273,7 @@ pub(super) fn settle_sums<E: Element>(
     )
 }
 
-/// The exponents of all elements, put together from those that each thread looks at.
+/// The exponents of all elements, collected by all threads.
 pub(super) struct SharedExponents {
     largest: AtomicI32,
     smallest: AtomicI32,
@@ -297,7 +300,7 @@ impl SharedExponents {
     }
 }
 
-/// Of no elements.
+/// The exponents of no elements.
 const NO_EXPONENTS: Exponents = Exponents { largest: 0, smallest: i32::MAX };
 
 /// The exponents of all elements of a layout.

@@ -17,7 +17,8 @@ use crate::{
     simd,
 };
 
-/// Above this, what a mean's tail is of the deviation of `1 / sqrt(n)` elements counts.
+/// If a mean's tail is above this part of its standard error, `sqrt(var / n)`, the remainder of the tail counts for
+/// gradients.
 pub(super) const CLOSE: f64 = 1.0 / (1 << 14) as f64;
 
 /// The statistics of the `layout`'s sets, the first of which is set `first` of the whole tensor.
@@ -70,7 +71,7 @@ fn measure<E: Element>(
     let totals = sums(layout, Over::Sets, &Plain { input, element }, checkpoint)?;
     let mut means: Vec<DoubleDouble> = totals.iter().map(|&[sum]| mean::of_sum(sum, n)).collect();
     let centre: Vec<f64> = means.iter().map(|mean| mean.high).collect();
-    // The deviations are from the mean without its tail, which is what all of them have too much.
+    // The deviations are from the mean without its tail, so each is too large by the tail.
     let not_below_0 = |var: f64| if var < 0.0 { 0.0 } else { var }; // `f64::max` would make 0 of NaN
     let centred = Centred { input, mean: &centre, along_run: layout.run().set_stride, element };
     let var: Vec<f64> = if is_double {
@@ -93,8 +94,8 @@ fn measure<E: Element>(
     Ok(Statistics { mean, tail, var, ..Statistics::default() }.with_rstd(plan.denominator))
 }
 
-/// Float64 elements have all the digits that float64 has: what is computed from them in float64 alone is some ten
-/// roundings off, so that they take twice the precision.
+/// Measures float64 sets, in twice the precision: statistics that are computed in float64 alone are some ten roundings
+/// off, while results need all digits of float64.
 ///
 /// `scales`: as in the result.
 fn measure_double_double(
@@ -119,8 +120,8 @@ fn measure_double_double(
     let squares = sums(layout, Over::Sets, &centred, checkpoint)?;
     let (mut var, mut rstd, mut rstd_tail) = (vec![0.0; sets], vec![0.0; sets], vec![0.0; sets]);
     for (set, [sum, rest]) in squares.into_iter().enumerate() {
-        // The deviations are from the mean without its tail, which is what all of them have too much. Where all elements
-        // are within a few units of the last place, it is most of a result.
+        // The deviations are from the mean without its tail, so each is too large by the tail. If all elements are
+        // within a few units of the last place, the tail is most of a deviation.
         let tail = DoubleDouble { high: means[set].low, low: rests[set] };
         let mut squares = with_rest(sum, rest).over(n).minus(tail.times(tail));
         if squares.high < 0.0 {
@@ -135,8 +136,8 @@ fn measure_double_double(
             Triple { pair: means[set], rest: rests[set] } = exact;
         }
     }
-    // A pair is off by up to 2^-53 of its tail. An output has that many digits; gradients, whose terms may cancel, are to
-    // be right to 2^-62 of those that come.
+    // A pair has an error of up to 2^-53 of its tail. That is enough for outputs; gradients, whose terms may cancel,
+    // have to be right to 2^-62 of `grad_output`.
     let is_close = |set: usize| means[set].low.abs() * n.sqrt() > CLOSE * var[set].sqrt();
     let close_rest = if (0..sets).any(is_close) {
         (0..sets).map(|set| if is_close(set) { rests[set] } else { f64::NAN }).collect()
@@ -150,8 +151,8 @@ fn measure_double_double(
     Ok(Statistics { mean, tail, rest: rests, close_rest, var, rstd, rstd_tail, scales: Vec::new() })
 }
 
-/// The variances of float32 or half sets, or what is divided by in their place, in twice float64's precision. `means`: the means
-/// and their tails.
+/// The variances of float32 or half sets, or the mean squares or sums of squares instead, in twice float64's precision.
+/// `means`: the means and their tails.
 pub(super) fn variances<E: Element>(
     plan: &Plan,
     layout: &Layout,
@@ -169,7 +170,7 @@ pub(super) fn variances<E: Element>(
     Ok(squares.into_iter().zip(tail).map(var).collect())
 }
 
-/// A sum with the sum of what was rounded away from its terms; of an infinite one, that is NaN.
+/// A sum plus the sum of the rounding errors of its terms. The errors of an infinite sum are NaN, and left out.
 pub(super) fn with_rest(sum: DoubleDouble, rest: DoubleDouble) -> DoubleDouble {
     if sum.high.is_finite() { sum.plus(rest).normalized() } else { DoubleDouble::from(sum.high) }
 }
@@ -181,7 +182,8 @@ struct Plain<'a, E> {
 }
 
 impl<E: Element> Terms<1> for Plain<'_, E> {
-    /// So that an element next to the mean keeps its digits, however large the others are.
+    /// The sum keeps every rounding error, so that an element next to the mean keeps its digits however large the
+    /// others are.
     const EACH: usize = 1;
 
     #[inline(always)]
@@ -195,7 +197,7 @@ impl<E: Element> Terms<1> for Plain<'_, E> {
     }
 }
 
-/// The bytes of a whole block of elements. Those of the block `ahead` elements further are asked for.
+/// The bytes of a whole block of elements. The block `ahead` elements further is prefetched.
 #[inline(always)]
 fn block_of<E: Element>(input: &[u8], at: Position, ahead: usize) -> &[u8] {
     let size = E::DTYPE.size();
@@ -204,7 +206,7 @@ fn block_of<E: Element>(input: &[u8], at: Position, ahead: usize) -> &[u8] {
     block
 }
 
-/// Their squares.
+/// The squares of the elements.
 struct Squares<'a, E> {
     input: &'a [u8],
     element: PhantomData<E>,
@@ -223,7 +225,7 @@ impl<E: Element> Terms<1> for Squares<'_, E> {
     }
 }
 
-/// Squares of the deviations from the mean without its tail: as they are, or each with what rounding takes from it.
+/// Squares of the deviations from the mean without its tail: each rounded, or with its rounding error.
 struct Centred<'a, E> {
     input: &'a [u8],
     mean: &'a [f64],

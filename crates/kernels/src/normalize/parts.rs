@@ -1,6 +1,6 @@
 //! Normalization part by part.
 //!
-//! A tensor is cut where no statistic reaches across, so that each part can be normalized as soon as it is there, and
+//! A tensor is cut where no statistic reaches across, so that each part can be normalized as soon as it has arrived,
 //! while it is in a core's cache. No part's bits depend on another, nor on where the cuts are.
 
 use super::{
@@ -42,7 +42,8 @@ pub struct NormalizationByParts(Prepared);
 pub struct PartStatistics(Statistics);
 
 impl NormalizationByParts {
-    /// Of a tensor of this dtype and shape. Statistics that are given take some microseconds for each set.
+    /// Prepares the normalization of a tensor of this dtype and shape. Given statistics take some microseconds for each
+    /// set.
     ///
     /// # Errors
     /// [`Error::Invalid`] for arguments that do not fit; [`Error::Cancelled`].
@@ -77,8 +78,8 @@ impl NormalizationByParts {
         self.0.total_len()
     }
 
-    /// Writes a part, whose bytes are `input`, the first of them byte `from` of the tensor's, normalized, to `output`. Parts
-    /// may come in any order.
+    /// Normalizes a part and writes it to `output`. `input` has the bytes of the part, `from` is the index of the first
+    /// of them in the tensor's bytes. Parts may come in any order.
     ///
     /// # Errors
     /// [`Error::Cancelled`].
@@ -103,7 +104,7 @@ impl NormalizationByParts {
         with_element!(prepared.dtype, E => forward::<E>(prepared, from, part, checkpoint)).map(PartStatistics)
     }
 
-    /// Whether [`finish`](Self::finish) gives anything that is computed from the parts' statistics.
+    /// Whether [`finish`](Self::finish) needs the statistics of the parts.
     pub fn gives_statistics(&self, return_statistics: bool) -> bool {
         let Prepared { plan, running, merged, .. } = &self.0;
         merged.is_none() && (return_statistics || (plan.source == Source::Input && running.is_some()))
@@ -114,8 +115,8 @@ impl NormalizationByParts {
         &self.0.plan.axes
     }
 
-    /// The result without the output, from the `parameters` that were given to [`new`](Self::new) and the statistics of all
-    /// parts in their order; they need not be kept where nothing is [given](Self::gives_statistics) of them.
+    /// The result without the output, from the `parameters` that were given to [`new`](Self::new) and the statistics of
+    /// all parts in their order; they need not be kept if [`gives_statistics`](Self::gives_statistics) is false.
     pub fn finish(
         self,
         parameters: &NormParameters<'_>,

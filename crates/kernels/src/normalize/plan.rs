@@ -1,4 +1,4 @@
-//! From a normalization's arguments to what is to be computed: every check is here, and past it nothing is invalid.
+//! From the arguments of a normalization to a plan of the computation: all checks are here, and a plan is always valid.
 
 use std::collections::HashSet;
 
@@ -16,10 +16,10 @@ pub(super) struct Plan {
     pub(super) axes: Vec<usize>,
     /// The input's shape without the pooled axes; for `Group` with the groups in the channel axis's place.
     pub(super) statistics_shape: Vec<usize>,
-    /// Where the elements are; `None` if there are none.
+    /// The places of the elements in memory; `None` if there are no elements.
     pub(super) layout: Option<Layout>,
     pub(super) centred: bool,
-    /// What elements are divided by.
+    /// The number that elements are divided by.
     pub(super) denominator: Denominator,
     pub(super) source: Source,
     pub(super) momentum: f64,
@@ -27,7 +27,7 @@ pub(super) struct Plan {
     pub(super) channels: Channels,
 }
 
-/// Where the statistics come from.
+/// The source of the statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Input,
@@ -57,7 +57,7 @@ impl Channels {
 }
 
 impl Plan {
-    /// For input of this dtype and shape.
+    /// The plan for input of this dtype and shape.
     pub(super) fn new(
         spec: &Normalization,
         parameters: &NormParameters<'_>,
@@ -69,7 +69,7 @@ impl Plan {
         found.into_result().map(|()| plan.expect("without a violation there is a plan"))
     }
 
-    /// As [`new`](Self::new). Adds everything that is wrong; `None` where that leaves no plan.
+    /// As [`new`](Self::new), but adds the violations to `found`; `None` if they leave no plan.
     pub(super) fn find(
         spec: &Normalization,
         parameters: &NormParameters<'_>,
@@ -85,7 +85,7 @@ impl Plan {
         Some(plan)
     }
 
-    /// The same of a part whose sets may go on elsewhere.
+    /// As [`find`](Self::find), for a part whose sets may go on in other parts.
     pub(super) fn find_part(
         spec: &Normalization,
         parameters: &NormParameters<'_>,
@@ -96,7 +96,7 @@ impl Plan {
         Self::find_with(spec, parameters, dtype, shape, false, found)
     }
 
-    /// `is_whole`: the sets do not go on elsewhere.
+    /// `is_whole`: the sets do not go on in other parts.
     fn find_with(
         spec: &Normalization,
         parameters: &NormParameters<'_>,
@@ -105,7 +105,7 @@ impl Plan {
         is_whole: bool,
         found: &mut Violations,
     ) -> Option<Self> {
-        // Each is looked for whatever the others are.
+        // Each argument is checked, whatever the others are.
         let channel_axis = channel_axis(spec, shape, found);
         let groups = groups(spec, channel_axis.map(|axis| axis.map_or(0, |axis| shape[axis])), found);
         let axes = pooled_axes(spec, shape.len(), channel_axis, found);
@@ -185,7 +185,7 @@ fn check_set_len(kind: NormKind, len: usize, source: Option<Source>, found: &mut
     }
 }
 
-/// The same beside statistics of all parts, if there are some.
+/// The source of the statistics if statistics over all parts may be given, from the source without them.
 pub(super) fn merged_source(source: Option<Source>, has_statistics: bool, found: &mut Violations) -> Option<Source> {
     if !has_statistics {
         return source;
@@ -210,8 +210,8 @@ pub(super) fn resolve(field: impl Fn() -> String, axis: i32, rank: usize, found:
     resolved
 }
 
-/// The axis of the channels, if the kind has one; `None`: it cannot be known.
-#[expect(clippy::option_option, reason = "what is not known is not what is not there")]
+/// The axis of the channels, or `Some(None)` if the kind has none; `None` if it cannot be known.
+#[expect(clippy::option_option, reason = "unknown is not the same as absent")]
 pub(super) fn channel_axis(spec: &Normalization, shape: &[usize], found: &mut Violations) -> Option<Option<usize>> {
     let (rank, kind) = (shape.len(), spec.kind);
     let is_enough = rank >= kind.least_rank();
@@ -235,8 +235,9 @@ pub(super) fn channel_axis(spec: &Normalization, shape: &[usize], found: &mut Vi
     is_enough.then_some(None)
 }
 
-/// The number of groups, if the kind has them. `channels`: how many there are, if that is known.
-#[expect(clippy::option_option, reason = "what is not known is not what is not there")]
+/// The number of groups, or `Some(None)` if the kind has none; `None` if it is invalid. `channels`: the number of
+/// channels, if it is known.
+#[expect(clippy::option_option, reason = "unknown is not the same as absent")]
 pub(super) fn groups(spec: &Normalization, channels: Option<usize>, found: &mut Violations) -> Option<Option<usize>> {
     let groups = spec.groups;
     if spec.kind != NormKind::Group {
@@ -255,7 +256,7 @@ pub(super) fn groups(spec: &Normalization, channels: Option<usize>, found: &mut 
     None
 }
 
-/// The axes that signed numbers name, each once.
+/// The axes that signed numbers name; `None` if one is invalid or named twice.
 pub(super) fn resolve_axes(given: &[i32], rank: usize, found: &mut Violations) -> Option<Vec<usize>> {
     let mut axes = Vec::with_capacity(rank.min(given.len()) + 1);
     let mut all_are_right = true;
@@ -272,7 +273,7 @@ pub(super) fn resolve_axes(given: &[i32], rank: usize, found: &mut Violations) -
     all_are_right.then_some(axes)
 }
 
-/// Adds the axes that are named twice by the same number, of a tensor of any rank.
+/// Adds a violation for each axis that is named twice by the same number, whatever the rank is.
 pub(super) fn check_repeated(given: &[i32], found: &mut Violations) {
     let mut seen = HashSet::new();
     for (index, &axis) in given.iter().enumerate() {
@@ -282,8 +283,8 @@ pub(super) fn check_repeated(given: &[i32], found: &mut Violations) {
     }
 }
 
-/// `channel_axis`: as [`channel_axis`] gives it.
-#[expect(clippy::option_option, reason = "what is not known is not what is not there")]
+/// The pooled axes, sorted; `None` if they cannot be known. `channel_axis`: as [`channel_axis`] gives it.
+#[expect(clippy::option_option, reason = "unknown is not the same as absent")]
 pub(super) fn pooled_axes(
     spec: &Normalization,
     rank: usize,
@@ -302,7 +303,7 @@ pub(super) fn pooled_axes(
     Some(axes)
 }
 
-/// Whether both running statistics are there, or neither is; `None`: one is.
+/// Whether both running statistics are given; `None` if only one is.
 pub(super) fn check_both([mean, var]: [bool; 2], found: &mut Violations) -> Option<bool> {
     if mean != var {
         let (missing, there) = if mean { ("running_var", "running_mean") } else { ("running_mean", "running_var") };
@@ -312,7 +313,8 @@ pub(super) fn check_both([mean, var]: [bool; 2], found: &mut Violations) -> Opti
     Some(mean)
 }
 
-/// `are_sent`: whether the running mean is there, and the running variance.
+/// The source of the statistics without regard to merged ones; `None` if it cannot be known. `are_sent`: whether the
+/// running mean is given, and the running variance.
 pub(super) fn source(spec: &Normalization, are_sent: [bool; 2], found: &mut Violations) -> Option<Source> {
     if !spec.kind.has_running_statistics() {
         for (field, _) in ["running_mean", "running_var"].into_iter().zip(are_sent).filter(|&(_, is_sent)| is_sent) {
@@ -334,7 +336,7 @@ pub(super) fn source(spec: &Normalization, are_sent: [bool; 2], found: &mut Viol
     }
 }
 
-/// `source`: `None` if it cannot be known.
+/// The eps that is used; `None` if it is invalid. `source`: `None` if it cannot be known.
 pub(super) fn eps(spec: &Normalization, dtype: DType, source: Option<Source>, found: &mut Violations) -> Option<f64> {
     let Some(eps) = spec.eps else {
         return Some(spec.kind.default_eps(dtype));
@@ -349,7 +351,7 @@ pub(super) fn eps(spec: &Normalization, dtype: DType, source: Option<Source>, fo
     Some(eps + 0.0) // of -0.0: 0
 }
 
-/// Whether it is a number that can be added to a variance.
+/// Whether `eps` is a number that can be added to a variance.
 pub(super) fn check_eps(eps: Option<f64>, found: &mut Violations) -> bool {
     let wrong = eps.filter(|eps| !eps.is_finite() || *eps < 0.0);
     if let Some(eps) = wrong {
@@ -367,7 +369,7 @@ pub(super) fn momentum(given: Option<f64>, found: &mut Violations) -> Option<f64
     None
 }
 
-/// Adds weight and bias, if the kind has none. `are_sent`: whether each is there.
+/// Adds a violation for a weight or bias that is given for a kind without them. `are_sent`: whether each is given.
 pub(super) fn check_affine(kind: NormKind, are_sent: [bool; 2], found: &mut Violations) {
     for (field, _) in ["weight", "bias"].into_iter().zip(are_sent).filter(|&(_, is_sent)| is_sent && !kind.has_affine())
     {
@@ -375,7 +377,7 @@ pub(super) fn check_affine(kind: NormKind, are_sent: [bool; 2], found: &mut Viol
     }
 }
 
-/// `expected`: `None` if it cannot be known.
+/// Adds a violation if a shape is not the expected one. `expected`: `None` if it cannot be known.
 pub(super) fn check_shape(
     field: &'static str,
     given: Option<&[usize]>,

@@ -1,4 +1,4 @@
-//! Powers of two, whose products round nothing.
+//! Powers of two, products with which are exact.
 
 /// 2^exponent of a normal number.
 pub(super) const fn power(exponent: i32) -> f64 {

@@ -1,18 +1,18 @@
-//! All that is known of a normalization before its elements are.
+//! The state of a normalization before its elements are known.
 
 use super::{
     NormParameters, Normalization, affine::Affine, layout::Layout, measured::Merged, plan::Plan, running::Running,
 };
 use crate::{Checkpoint, DType, Error};
 
-/// A normalization of a tensor of one dtype and shape, with what is beside the elements.
+/// A normalization of a tensor of one dtype and shape, with its arguments beside the elements.
 pub(super) struct Prepared {
     pub(super) plan: Plan,
-    /// The plan's layout; of a tensor without elements that of one element, which is never used.
+    /// The plan's layout; for a tensor without elements, that of one element, which is never used.
     pub(super) layout: Layout,
     pub(super) affine: Affine,
     pub(super) running: Option<Running>,
-    /// Statistics in the place of the input's own.
+    /// The statistics that are given instead of the input's own.
     pub(super) merged: Option<Merged>,
     pub(super) dtype: DType,
     shape: Vec<usize>,

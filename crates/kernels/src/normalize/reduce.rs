@@ -13,19 +13,20 @@ use crate::{
     simd::{self, Kernel},
 };
 
-/// What is summed: `M` terms for each element.
+/// The terms that are summed: `M` for each element.
 pub(super) trait Terms<const M: usize>: Sync {
-    /// For the first `EACH` kinds of terms the sum keeps what every addition rounds away; for the others, what the addition of
-    /// blocks rounds away.
+    /// For the first `EACH` kinds of terms the sum keeps the rounding error of every addition; for the others, that of
+    /// every addition of a block.
     const EACH: usize = 0;
 
     /// Writes the terms of at most [`BLOCK`] elements of one run, the first at `at`: each kind of term to its own
     /// slice, all of the same length.
     fn write(&self, at: Position, terms: [&mut [f64]; M]);
 
-    /// Adds the terms of [`BLOCK`] elements of one run, the first at `at`, where a run has that many. What is added to
-    /// which lane must be what [`write`](Self::write) says; a faster way is worth having where it is most of the work.
-    /// `ahead`: how many elements further one is wanted next; `terms`: memory that has any numbers.
+    /// Adds the terms of [`BLOCK`] elements of one run, the first at `at`. Each lane must get the terms that
+    /// [`write`](Self::write) gives; implementations replace this where a faster loop saves most of the time. `ahead`:
+    /// the distance in elements to those that are needed next, for prefetching; `terms`: scratch memory with any
+    /// content.
     #[inline(always)]
     fn add_block(&self, at: Position, _ahead: usize, terms: &mut [[f64; BLOCK]; M], lanes: &mut [Lanes; M]) {
         self.write(at, terms.each_mut().map(|terms| &mut terms[..]));
@@ -41,7 +42,7 @@ fn add_block<T: Terms<M> + ?Sized, const M: usize>(lanes: &mut [Lanes; M], block
     }
 }
 
-/// What is summed over, and so what a target is.
+/// The dimensions that are summed over, which determine the targets.
 #[derive(Clone, Copy)]
 pub(super) enum Over {
     /// The pooled dimensions: a target is a set that shares statistics.
@@ -71,7 +72,7 @@ pub(super) fn sums<const M: usize>(
     if over.keeps(&walk.run) { walk.columns(terms, checkpoint) } else { walk.rows(terms, checkpoint) }
 }
 
-/// How many accumulators [`sums`] holds at a time, each of `M` pairs.
+/// The most accumulators that [`sums`] holds at a time, each of `M` pairs.
 pub(super) fn accumulators(layout: &Layout, over: Over) -> usize {
     let Walk { kept, summed, run, .. } = Walk::of(layout, over);
     let (targets, pieces) = if over.keeps(&run) {
@@ -79,26 +80,26 @@ pub(super) fn accumulators(layout: &Layout, over: Over) -> usize {
     } else {
         (count(&kept), row_pieces(count(&summed) * run.len))
     };
-    // Those of the pieces are added to others, which Rayon puts together once more.
+    // The accumulators of the pieces, the sums of these, and the list that Rayon collects the sums in.
     if pieces > 1 { targets * (pieces + 2) } else { targets }
 }
 
-/// The pieces of a target of so many elements.
+/// The number of pieces of a target of so many elements.
 fn row_pieces(len: usize) -> usize {
     len.div_ceil(CHUNK)
 }
 
-/// The pieces of so many runs of a width, across which targets lie.
+/// The number of pieces of so many runs of this width, if targets lie across the runs.
 fn column_pieces(width: usize, runs: usize) -> usize {
     runs.div_ceil(column_piece(width))
 }
 
-/// The runs of a piece.
+/// The number of runs of such a piece.
 fn column_piece(width: usize) -> usize {
     CHUNK / width.min(BLOCK)
 }
 
-/// How many terms are added to an accumulator before those are added to each other, at most.
+/// The most terms that are added to an accumulator before accumulators are added to each other.
 pub(super) fn terms_in_a_row(layout: &Layout, over: Over) -> usize {
     let run = layout.run();
     if over.keeps(&run) { CHUNK / run.len.min(BLOCK) } else { CHUNK / LANES }
@@ -111,7 +112,7 @@ pub(super) fn members(layout: &Layout, over: Over, target: usize) -> impl ExactS
     (0..count(&summed)).map(move |index| first.advance(&summed, index))
 }
 
-/// The way over a layout's elements, target by target.
+/// The order in which a layout's elements are visited, target by target.
 struct Walk {
     origin: Position,
     /// The outer dimensions that tell targets apart.
@@ -183,8 +184,8 @@ impl Walk {
     }
 }
 
-/// Elements `from..to` of a target, counted along its runs. Which lane takes an element does not depend on where runs
-/// begin and end.
+/// Elements `from..to` of a target, counted along its runs. The lane of an element does not depend on where runs begin
+/// and end.
 struct RowPiece<'a, T, const M: usize> {
     walk: &'a Walk,
     terms: &'a T,
@@ -205,7 +206,7 @@ impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
         let mut at = self.from;
         let is_block = |at: usize| at < self.to && (run.len - at % run.len).min(self.to - at) >= BLOCK;
         if is_block(at) {
-            // Made once for all blocks: filling it with zeros takes a tenth of the time of a block.
+            // One array for all blocks: filling it with zeros takes a tenth of the time of a block.
             let mut terms = [[0.0; BLOCK]; M];
             while is_block(at) {
                 let place = self.target.advance(summed, at / run.len).along(run, at % run.len);
@@ -257,7 +258,7 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
 
     #[inline(always)]
     fn run(self) {
-        /// So many runs are added plainly; only the addition of such groups keeps what it rounds away, as in [`Lanes`].
+        /// So many runs are added plainly; only additions of such groups keep their rounding errors, as in [`Lanes`].
         const GROUP: usize = 16;
         let width = self.sums.len();
         let (mut sums, mut rests) = ([[0.0; BLOCK]; M], [[0.0; BLOCK]; M]);
@@ -284,7 +285,7 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
     }
 }
 
-/// Adds a term to each column's sum, which is kept with what its roundings took.
+/// Adds a term to each column's sum, which is kept with its rounding errors.
 #[inline(always)]
 fn add_columns(sums: &mut [f64], rests: &mut [f64; BLOCK], terms: &[f64; BLOCK]) {
     sums.iter_mut().zip(rests).zip(terms).for_each(|((sum, rest), &term)| add_to(sum, rest, term));

@@ -28,11 +28,11 @@ use crate::{
 /// The bytes of a tensor that is expected to be in the cache that cores share, with its result.
 const IN_CACHE: usize = 4 << 20;
 
-/// Whether sets of this layout are taken this way. It is the layout that says so, not what the tensor holds or how it is
-/// cut.
+/// Whether sets of this layout are computed here. That depends on the arguments and the layout alone, not on the
+/// elements or on how the tensor is cut, and so the bits do not, either.
 pub(super) fn apply_to<E: Element>(prepared: &Prepared, layout: &Layout) -> bool {
     let Prepared { plan, running, .. } = prepared;
-    // Running statistics may be float64, which takes a variance of twice the precision.
+    // Running statistics may be float64, and then need a variance of twice the precision.
     let measured = plan.source == Source::Input && running.is_none();
     E::DTYPE != DType::F64 && measured && layout.set_len() <= CHUNK && layout.sets_are_contiguous()
 }
@@ -156,7 +156,7 @@ struct Write<'a, 'l> {
     affine: &'a Affine,
     /// The elements of a set.
     set: usize,
-    /// Those of the runs, from the first of these sets on.
+    /// The positions of the runs, from the first of these sets on.
     places: &'a mut Runs<'l>,
     moments: &'a [Moments],
     input: &'a [Bytes],
@@ -178,9 +178,9 @@ impl Kernel for Write<'_, '_> {
     }
 }
 
-/// Measures and writes one set after the other: reading and writing memory take turns that are short, and stores are as wide
-/// as there are. To memory that is far away that takes half the time of [`Uncentred`] and [`Write`]; in a cache it takes
-/// a third more.
+/// Measures and writes one set after the other: reads and writes of memory alternate at short intervals, and stores are
+/// as wide as possible. If the tensor is not in a cache, that takes half the time of [`Uncentred`] and [`Write`]; in a
+/// cache it takes a third more.
 struct Rows<'a, 'l> {
     centred: bool,
     denominator: Denominator,
@@ -188,7 +188,7 @@ struct Rows<'a, 'l> {
     affine: &'a Affine,
     /// The elements of a set.
     set: usize,
-    /// Those of the runs, from the first of these sets on.
+    /// The positions of the runs, from the first of these sets on.
     places: &'a mut Runs<'l>,
     moments: &'a mut [Moments],
     input: &'a [Bytes],
@@ -235,13 +235,12 @@ fn write<'a, A: Values<'a>>(moments: Moments, affine: &'a Affine, at: Position, 
     let Moments { mean, tail, var, rstd } = moments;
     let weight = A::take(&affine.weight, at.affine, output.len());
     let bias = A::take(&affine.bias, at.affine, output.len());
-    // Of a finite variance all elements are finite. Then no number is on the way that infinity or NaN could come of, but
-    // beyond the dtype.
+    // If the variance is finite, all elements are, and no result is NaN; it is infinite only beyond the dtype.
     if !(var.is_finite() && rstd.is_finite() && affine.is_finite) {
         let f = |i, x: f64| (x - mean - tail) * rstd * weight.at(i) + bias.at(i);
         return f32::map(input.as_flattened(), output.as_flattened_mut(), f);
     }
-    // What changes no number is left out: the bits do not depend on it.
+    // Operations that change no number are left out: the bits are the same.
     let is_zero = |number: f64| number.to_bits() == 0;
     let no_affine = weight.is_everywhere(1.0) && bias.is_everywhere(-0.0);
     match (is_zero(mean) && is_zero(tail), is_zero(tail), no_affine) {
@@ -254,7 +253,7 @@ fn write<'a, A: Values<'a>>(moments: Moments, affine: &'a Affine, at: Position, 
     }
 }
 
-/// Writes what `f` makes of each element and its index, which is not NaN, rounded.
+/// Writes `f` of each index and element, rounded; `f` must not give NaN.
 #[inline(always)]
 fn map(input: &[Bytes], output: &mut [Bytes], f: impl Fn(usize, f64) -> f64) {
     for (i, (output, &element)) in output.iter_mut().zip(input).enumerate() {

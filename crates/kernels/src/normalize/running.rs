@@ -18,13 +18,13 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Those that were given; they come together or not at all.
+    /// The running statistics that are given; both are, or neither is.
     pub(super) fn of(parameters: &NormParameters<'_>) -> Option<Self> {
         let (mean, var) = (parameters.running_mean?, parameters.running_var?);
         Some(Self { mean: mean.to_f64(), var: var.to_f64(), is_double: var.dtype() == DType::F64 })
     }
 
-    /// As the statistics of `sets` sets from `first` on.
+    /// The running statistics as those of `sets` sets from `first` on.
     pub(super) fn statistics<E: Element>(&self, plan: &Plan, first: usize, sets: usize) -> Statistics {
         let of_set = |values: &[f64]| (first..first + sets).map(|set| values[plan.channels.of_set(set)]).collect();
         let (mean, var): (Vec<f64>, Vec<f64>) = (of_set(&self.mean), of_set(&self.var));
@@ -37,8 +37,8 @@ impl Running {
         Statistics { rstd, rstd_tail, ..statistics }
     }
 
-    /// The running statistics after these of the input, with the unbiased variance; a channel with several sets
-    /// (instance normalization) takes their average. `n`: the elements of a set.
+    /// The running statistics after an update with these statistics of the input, with the unbiased variance; a channel
+    /// with several sets (instance normalization) takes their average. `n`: the elements of a set.
     pub(super) fn updated(&self, plan: &Plan, n: f64, statistics: &Statistics) -> Self {
         let Channels { count, .. } = plan.channels;
         let zero = DoubleDouble::from(0.0);
@@ -69,8 +69,8 @@ impl Running {
         updated
     }
 
-    /// Puts averages in the place of infinities that come of sums which leave float64's range on the way. `old`: what the
-    /// running statistics were; `n`: the elements of a set.
+    /// Replaces infinities that come from sums which leave float64's range on the way. `old`: the running statistics
+    /// before the update; `n`: the elements of a set.
     fn settle(&mut self, old: &Self, plan: &Plan, n: f64, statistics: &Statistics) {
         let Channels { count, .. } = plan.channels;
         let sets_per_channel = (statistics.mean.len() / count) as f64;
@@ -102,7 +102,7 @@ impl Running {
         }
     }
 
-    /// In the dtypes and shapes they were given in.
+    /// The running statistics as tensors, in the dtypes and shapes in which they were given.
     pub(super) fn tensors(&self, given: &NormParameters<'_>) -> (Option<Tensor>, Option<Tensor>) {
         let tensor =
             |like: TensorRef<'_>, values: &[f64]| Tensor::from_f64(like.dtype(), like.shape().to_vec(), values);

@@ -1,4 +1,4 @@
-//! Float64 sets whose squares float64 has no room for.
+//! Scaling of float64 sets whose squares would leave float64's range.
 //!
 //! The result of a set stays the same if its elements are multiplied by a power of two and eps by the square of that power (for
 //! L2, whose eps is the least norm, by the power itself). So a set whose elements are very large or very small is measured and
@@ -15,15 +15,15 @@ use super::{
 };
 use crate::{Element as _, dtype::Exponents};
 
-/// The powers of two between which the largest element of a set may lie: neither squares nor what rounding takes from them
-/// leave float64's range.
+/// The exponents between which the largest element of a set may lie: neither squares nor their rounding errors leave
+/// float64's range.
 const LEAST: i32 = -400;
 const MOST: i32 = 480;
-/// The largest power of two that a scaled eps may have.
+/// The largest exponent of a scaled eps.
 const MOST_EPS: i32 = 900;
-/// Of a variance below this power of two, squares may have lost digits.
+/// The squares of a variance below this power of two may have lost digits.
 const SMALL_SQUARES: i32 = 2 * LEAST;
-/// Of a mean below this power of two, what its rounding left over may have lost digits.
+/// The tail of a mean below this power of two may have lost digits.
 const SMALL: i32 = -700;
 
 /// Times this power of two, a subnormal mean has a tail with all its digits.
@@ -45,7 +45,8 @@ pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistic
     if outside.is_empty() {
         return Vec::new();
     }
-    // Sets of zeros, and of one number, are no reason to look at the elements of each: the largest of no set is outside then.
+    // If all elements are in range, no set is scaled and sets need not be read one by one: those outside are sets of
+    // zeros or of one number.
     let Exponents { largest, smallest } = exponents::<f64>(layout, input);
     let least_is_in_range = denominator.least == 0.0 || (LEAST..=MOST).contains(&exponent(denominator.least));
     if largest - f64::BIAS <= MOST && smallest - f64::BIAS >= LEAST && least_is_in_range {
@@ -60,12 +61,12 @@ pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistic
                 x[0]
             })
         };
-        // A NaN is one in every scale.
+        // `f64::max` skips NaN, which stays NaN in every scale.
         let largest = elements().map(f64::abs).fold(0.0, f64::max);
-        // Of one number only the sum may be too large. Its variance is eps, which has to stay in range, too.
+        // In a set of one number only the sum may be too large. Its variance is 0, and eps has to stay in range, too.
         let first = elements().next();
         let is_constant = elements().all(|x| Some(x) == first);
-        // What an element is divided by has to stay in range with it.
+        // The denominator has to stay in range with the elements.
         let exponent = exponent_of(denominator.added, largest.max(denominator.least));
         scales[set] = if is_constant && plan.centred { exponent.max(-SUM) } else { exponent };
     }
@@ -84,7 +85,7 @@ pub(super) fn exponent_of(eps: f64, largest: f64) -> i32 {
     if of_largest >= LEAST {
         return 0;
     }
-    // Where eps is all of a variance, more would take it beyond float64, or its reciprocal root below.
+    // If the variance is far below eps, a larger scale would take eps beyond float64, or its reciprocal root below.
     let most = if eps > 0.0 { ((MOST_EPS - exponent(eps)) / 2).max(MEAN) } else { i32::MAX };
     (-of_largest).min(most)
 }

@@ -8,22 +8,22 @@ use crate::{DType, Tensor, lanes::DoubleDouble};
 pub(super) struct Statistics {
     /// The mean, rounded to float64.
     pub(super) mean: Vec<f64>,
-    /// What the mean's rounding left over: `mean + tail` is the mean to about twice the precision, so that an element
-    /// close to the mean of numbers far from zero keeps all its digits in `(x - mean) - tail`.
+    /// The remainder of the mean: `mean + tail` is the mean to about twice the precision, so that an element close to
+    /// the mean of numbers far from zero keeps all its digits in `(x - mean) - tail`.
     pub(super) tail: Vec<f64>,
-    /// What the tail's rounding left over, for float64 elements; empty where means have no tails.
+    /// The remainder of the tail, for float64 elements; empty if means have no tails.
     pub(super) rest: Vec<f64>,
-    /// The same of each set whose elements are so close to its mean that it counts for every gradient; NaN of others, and empty
-    /// if there is no such set.
+    /// `rest` for each set whose elements are so close to its mean that the remainder counts for gradients; NaN for
+    /// other sets, and empty if there is no such set.
     pub(super) close_rest: Vec<f64>,
-    /// The biased variance; without centring, the mean square, or the sum of the squares where that is divided by.
+    /// The biased variance; without centring, the mean square, or for L2 the sum of the squares.
     pub(super) var: Vec<f64>,
     /// The reciprocal of the [`Denominator`].
     pub(super) rstd: Vec<f64>,
-    /// What its rounding left over, for float64 elements; empty for others.
+    /// The remainder of `rstd`, for float64 elements; empty for others.
     pub(super) rstd_tail: Vec<f64>,
-    /// The exponents of the powers of two by which the elements of each set are multiplied before all this is so; empty if
-    /// none are.
+    /// The exponents of the powers of two by which the elements of each set were multiplied before they were measured;
+    /// empty if none were.
     pub(super) scales: Vec<i32>,
 }
 
@@ -33,7 +33,7 @@ impl Statistics {
         self
     }
 
-    /// Those of `sets` sets from `first` on.
+    /// The statistics of `sets` sets from `first` on.
     pub(super) fn stretch(&self, first: usize, sets: usize) -> Self {
         fn of<T: Clone>(list: &[T], first: usize, sets: usize) -> Vec<T> {
             if list.is_empty() { Vec::new() } else { list[first..first + sets].to_vec() }
@@ -51,7 +51,7 @@ impl Statistics {
         }
     }
 
-    /// The whole mean of a set, as its elements are.
+    /// The whole mean of a set, in the scale of the input.
     fn mean_of(&self, set: usize) -> f64 {
         times_power(DoubleDouble { high: self.mean[set], low: self.tail[set] }.value(), -self.scale(set))
     }
@@ -99,8 +99,8 @@ impl Statistics {
         (mean, Some(tensor(&rstds)))
     }
 
-    /// What there is to say of sets without elements: NaN. Written as bytes at once, for there may be many such sets in
-    /// a tensor that took no memory at all.
+    /// The statistics of sets without elements: NaN. They are written as bytes at once, since a tensor that takes no
+    /// memory may have very many such sets.
     pub(super) fn undefined(plan: &Plan, input: DType) -> (Option<Tensor>, Option<Tensor>) {
         let dtype = returned_dtype(input);
         let mut nan = vec![0; dtype.size()];

@@ -10,14 +10,14 @@ use super::{
 };
 use crate::Element;
 
-/// The bytes of a tile, about: beside its results they leave room in a cache that cores share. In a core's own, stretches at
-/// distances of a power of two share too few places.
+/// About the bytes of a tile: with its results it fits a cache that cores share. In a core's own cache, stretches at
+/// distances of a power of two would compete for too few lines.
 const TILE: usize = 4 << 20;
-/// The bytes of a stretch, at least: shorter ones are not worth the way to the next.
+/// The least bytes of a stretch: the jump to the next one costs too much beside shorter ones.
 const STRETCH: usize = 4 << 10;
 
-/// The elements between the same two kept indices, wherever along the outermost dimension: a stretch of each outermost
-/// index.
+/// The elements between the same two kept indices, for all indices of the outermost dimension: one stretch for each of
+/// these.
 pub(super) struct Tile {
     /// Elements and sets are counted from the tile's own first.
     pub(super) layout: Layout,
@@ -31,13 +31,13 @@ pub(super) struct Tile {
     pub(super) stride: usize,
 }
 
-/// The tiles of a tensor whose statistics are measured, in order; they share none with each other. `None`: it can be
-/// parted, or there is but one.
+/// The tiles of a tensor whose statistics are measured, in order; they share none with each other. `None` if the tensor
+/// can be cut into parts, or has only one tile.
 pub(super) fn tiles<'a, E: Element>(
     plan: &Plan,
     layout: &'a Layout,
 ) -> Option<impl Iterator<Item = Tile> + use<'a, E>> {
-    // Where channels are neighbours themselves, sums go across them, and are cut by how many there are.
+    // If channels are neighbours in memory, sums go across them, in pieces that depend on their number.
     let [outermost, kept, _, ..] = layout.dims[..] else { return None };
     let size = E::DTYPE.size();
     let least = STRETCH.div_ceil(kept.stride * size);

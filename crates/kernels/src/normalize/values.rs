@@ -11,7 +11,7 @@ pub(super) trait Values<'a>: Beside<Item = f64> {
     fn is_everywhere(&self, number: f64) -> bool;
 }
 
-/// All elements have the same.
+/// All elements have the same number.
 #[derive(Clone, Copy)]
 pub(super) struct Broadcast(f64);
 
@@ -41,7 +41,7 @@ impl Beside for Broadcast {
     }
 }
 
-/// Each element has its own, in order.
+/// Each element has its own number, in order.
 #[derive(Clone, Copy)]
 pub(super) struct PerElement<'a>(&'a [f64]);
 
@@ -72,7 +72,7 @@ impl Beside for PerElement<'_> {
 }
 
 /// Calls a function that is generic over how set values and how affine values vary along `$run`, so that each of the
-/// four inner loops is compiled for what it meets.
+/// four inner loops is compiled for one combination.
 macro_rules! by_variation {
     ($run:expr, $self:ident.$function:ident($($argument:expr),*)) => {
         match ($run.set_stride == 0, $run.affine_stride == 0) {

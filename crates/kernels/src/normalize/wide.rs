@@ -31,7 +31,7 @@ impl Wide {
     }
 
     pub(super) fn plus(self, other: Self) -> Self {
-        /// Powers of two beyond which the smaller term is nothing to the larger.
+        /// The distance of exponents beyond which the smaller term does not change the larger.
         const NOTHING: i32 = 220;
         if self.number.high == 0.0 && other.number.high == 0.0 {
             return Self { number: self.number.plus(other.number), exponent: 0 };

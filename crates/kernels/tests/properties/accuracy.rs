@@ -1,5 +1,5 @@
-//! Data on which other implementations are known to lose their digits. Each test names the thread that tells of it; the
-//! two of clipping, burn#5699 and fairscale#263, are in `clip.rs`.
+//! Data on which other implementations are known to lose digits, and data like it. Tests name the issue of the other
+//! library where there is one; those of clipping, burn#5699 and fairscale#263, are in `clip.rs`.
 
 use evenkeel_kernels::{DType, NormKind, NormParameters, Normalization, Tensor, Uninterrupted, normalize};
 
@@ -61,7 +61,7 @@ fn an_offset_of_a_million_spreads() {
     is_right(&noise(10_000, |x| x + 1e6), 1e-5);
 }
 
-/// Elements that are a few 10^-5 spreads from a mean that is a million spreads from zero, and has no float64 of its own.
+/// Elements that are a few 10^-5 spreads from a mean that is a million spreads from zero and is not a float64.
 #[test]
 fn elements_next_to_a_distant_mean() {
     for pairs in 500..510 {
@@ -85,7 +85,7 @@ fn rows_around_1449() {
     is_right(&[1448.0, 1449.0, 1450.0], 1e-5);
 }
 
-/// Sets that end before, at and after what the loops take at once, up to those that are taken in pieces.
+/// Sets that end before, at and after the block lengths of the loops, up to sets of several pieces.
 #[test]
 fn rows_of_every_kind_of_length() {
     for len in [1, 15, 16, 17, 255, 256, 257, 1023, 1024, 1025, 16_383, 16_384, 16_385] {
@@ -95,7 +95,7 @@ fn rows_of_every_kind_of_length() {
     }
 }
 
-/// The first element is what the squares are measured from.
+/// The squares are those of the differences from the first element.
 #[test]
 fn a_first_element_far_from_the_others() {
     for distance in [0.5, 7.9, 8.1, 100.0, 1e6, 1e30, -3e38] {
@@ -128,7 +128,7 @@ fn subnormal_rows() {
     layer_is_right(DType::F32, &noise(300, |x| if x > 1.0 { x } else { x * 1e-42 }), 1e-5);
 }
 
-/// The mean is what the smallest element leaves of it.
+/// The mean comes from the smallest element alone, since the others cancel.
 #[test]
 fn a_mean_that_large_elements_leave() {
     let row = [1e38, 1e21, 1e4, -1e38, -1e21];
@@ -141,8 +141,8 @@ fn a_mean_that_large_elements_leave() {
     is_right(&row, 1e-5);
 }
 
-/// The named ones, and what is like them, along every way through the kernels: in rows and columns, in one piece and in
-/// several, in tiles, of single elements, with what rounding takes from the large ones.
+/// Large elements that cancel, along every path through the kernels: in rows and columns, in one piece and in several,
+/// and in tiles.
 #[test]
 fn large_elements_that_cancel_in_every_layout() {
     let batch = |shape: &[usize]| (NormKind::Batch, shape.to_vec());
@@ -189,7 +189,8 @@ fn large_elements_that_cancel_in_every_layout() {
     }
 }
 
-/// Float64, in which the elements next to the mean are too many to be told from it by their dtype.
+/// Float64 has too many numbers next to the mean for a check by the dtype alone, so the elements are compared with the
+/// mean.
 #[test]
 fn one_small_element_in_columns_of_float64() {
     let input: Vec<f64> = [[1e37; 3], [-1e37; 3]].concat().into_iter().chain([7.0]).collect();
@@ -205,7 +206,7 @@ fn one_small_element_in_columns_of_float64() {
     layer_is_right(DType::F64, &input, 1e-5);
 }
 
-/// Float64 sets whose squares, or whose sums, float64 has no room for; beside others, forward and backward.
+/// Float64 sets whose squares or sums leave float64's range, beside other sets, forward and backward.
 #[test]
 fn magnitudes_near_the_ends_of_float64() {
     let scales = [1e308, 2e155, 1e150, 1e-145, 1e-165, 3e-310, 2e-322];

@@ -1,4 +1,4 @@
-//! Numbers of some thousand bits, on whole numbers of any length: what results are measured against.
+//! Numbers of some thousand bits, made of integers of any length: the reference of the tests.
 
 use std::{
     cmp::Ordering,
@@ -42,11 +42,11 @@ impl Big {
         Self { mantissa: (&self.mantissa << shift).sqrt(), exponent: (self.exponent - shift) / 2 }
     }
 
-    /// The nearest float64; its own rounding aside, the number. For measuring, and for comparing bits.
+    /// The nearest float64, ties to even: for measuring errors, and for comparing bits.
     pub(crate) fn to_f64(&self) -> f64 {
         let magnitude = self.mantissa.magnitude();
         let (bits, exponent) = (magnitude.bits() as i64, self.exponent);
-        // Where the last bit of the result is: 52 below the first, or at the smallest subnormal.
+        // The position of the last bit of the result: 52 below the first, or at the smallest subnormal.
         let last = (bits - 53).max(-1074 - exponent);
         let rounded = if last <= 0 { magnitude << -last } else { round_shift(magnitude, last as u64) };
         let mantissa = u64::try_from(&rounded).expect("at most 2^53") as f64;

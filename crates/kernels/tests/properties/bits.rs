@@ -31,14 +31,14 @@ static FORCED: Mutex<()> = Mutex::new(());
 /// the machine has.
 const REQUIRED: &str = "EVENKEEL_TEST_INSTRUCTION_SETS";
 
-/// What is compared is what the machine has, as Linux says, and what must be. Says which sets those are where it is seen
-/// although the test passes.
+/// Checks that the tests compare all instruction sets that the machine has according to Linux, and those that
+/// `REQUIRED` names. It prints the compared and the missing ones even if it passes.
 #[test]
 fn every_instruction_set_of_the_machine_is_compared() {
     let named = |set: &InstructionSet| format!("{set:?}").to_lowercase();
     let compared: Vec<String> = InstructionSet::ALL.iter().filter(|set| set.is_available()).map(named).collect();
     let missing: Vec<String> = InstructionSet::ALL.iter().map(named).filter(|set| !compared.contains(set)).collect();
-    // Past the test's own output, which nobody sees.
+    // Written directly, since the harness hides the captured output of a test that passes.
     let line = format!("instruction sets: {} compared, missing here: {missing:?}\n", compared.join(", "));
     io::stderr().write_all(line.as_bytes()).expect("standard error is open");
 
@@ -59,7 +59,7 @@ fn every_instruction_set_of_the_machine_is_compared() {
     }
 }
 
-/// On 1, 2, 3 and 16 threads and with every instruction set that the machine has.
+/// Compares the result of `work` on 1, 2, 3 and 16 threads and with every instruction set that the machine has.
 pub(crate) fn everywhere<T: PartialEq + Send>(what: &str, work: impl Fn() -> T + Sync) {
     let run = |threads| ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(&work);
     let _forced = FORCED.lock().expect("no test panics while it holds this, or all fail");
@@ -73,7 +73,7 @@ pub(crate) fn everywhere<T: PartialEq + Send>(what: &str, work: impl Fn() -> T +
     }
 }
 
-/// Numbers that no two additions round alike.
+/// Numbers whose sum depends on the order of the additions.
 fn noise(dtype: DType, shape: &[usize]) -> Tensor {
     let mut state = shape.len() as u64;
     let mut next = || {
@@ -84,8 +84,8 @@ fn noise(dtype: DType, shape: &[usize]) -> Tensor {
     tensor(dtype, shape, &values)
 }
 
-/// A shape for every way through the kernels: sets along and across the runs, smaller and larger than a piece, a part and
-/// a chunk.
+/// A shape for every path through the kernels: sets along and across the runs, smaller and larger than a piece, a part
+/// and a chunk.
 fn normalizations() -> Vec<(Normalization, Vec<usize>)> {
     let of = |kind, shape: &[usize]| {
         let groups = if kind == NormKind::Group { 4 } else { 0 };
@@ -110,7 +110,7 @@ fn normalizations() -> Vec<(Normalization, Vec<usize>)> {
     ]
 }
 
-/// Forward and backward, with everything that they return, in one number of bytes.
+/// The results of the forward and the backward pass, with everything that they return.
 fn normalize_both(
     spec: &Normalization,
     weight: TensorRef<'_>,
@@ -133,7 +133,8 @@ fn normalization() {
     for (spec, shape) in normalizations() {
         for dtype in DType::ALL {
             let (input, grad) = (noise(dtype, &shape), noise(dtype, &shape));
-            // Its gradients are float64 then, and show every bit of the sums, whatever the input is.
+            // A float64 weight has float64 gradients, which show every bit of the sums whatever the dtype of the input
+            // is.
             let weight = weight_of(&spec, DType::F64, &shape);
             everywhere(&format!("{:?} {shape:?} {dtype}", spec.kind), || {
                 normalize_both(&spec, weight.view(), input.view(), grad.view())
@@ -142,7 +143,7 @@ fn normalization() {
     }
 }
 
-/// Means that are added again.
+/// Sets whose means are added again, exactly.
 #[test]
 fn normalization_of_large_elements_that_cancel() {
     for (spec, shape) in normalizations() {
@@ -228,8 +229,8 @@ fn clipping_in_every_mode() {
     }
 }
 
-/// Every half number, multiplied by a number just below 1.5 and by one above: many results are right beside the middle
-/// between two half numbers, which is what their nearest float32 is.
+/// Every half number, multiplied by a number just below 1.5 and by one above: many results lie right beside the middle
+/// between two half numbers, and that middle is their nearest float32.
 #[test]
 fn half_numbers_are_rounded_once() {
     let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();

@@ -13,7 +13,7 @@ pub(crate) fn tensor(dtype: DType, shape: &[usize], values: &[f64]) -> Tensor {
     Tensor::from_bytes(dtype, shape.to_vec(), data).expect("one value for each element")
 }
 
-/// The elements, as what they are worth.
+/// The elements as float64.
 pub(crate) fn values(tensor: &Tensor) -> ArrayD<f64> {
     ArrayD::from_shape_vec(tensor.shape(), tensor.view().to_f64()).expect("a tensor fills its shape")
 }
@@ -28,7 +28,7 @@ pub(crate) fn dtypes() -> impl Strategy<Value = DType> {
     prop::sample::select(DType::ALL.to_vec())
 }
 
-/// Numbers as tensors have them: of one scale, around some offset.
+/// Numbers of one scale, around some offset, as in usual tensors.
 pub(crate) fn numbers(len: usize) -> impl Strategy<Value = Vec<f64>> {
     let number = (-1000i32..1000).prop_map(|n| f64::from(n) / 250.0);
     (prop::collection::vec(number, len), prop::sample::select(vec![0.0, 3.0, -100.0]))
@@ -72,7 +72,7 @@ pub(crate) fn cancelling_numbers(dtype: DType, len: usize) -> impl Strategy<Valu
             let steps: f64 = steps;
             let large = super::ulp::rounded(dtype, digits * 10f64.powi(decade));
             let large = if large.is_finite() { large } else { 10f64.powi(decade) };
-            // In float64 exactly, and so in the dtype, but at the end of its range.
+            // The sum is exact in float64, and a number of the dtype except at the end of its range.
             let other_large = large + steps.round() * super::ulp::ulp(dtype, large);
             if len > 1 {
                 numbers[one.index(len)] = large;
@@ -106,7 +106,7 @@ pub(crate) fn tensors(shape: Vec<usize>) -> impl Strategy<Value = Tensor> {
     (dtypes(), numbers(len)).prop_map(move |(dtype, values)| tensor(dtype, &shape, &values))
 }
 
-/// Everything that a normalization takes, fitting together.
+/// The arguments of a normalization, which fit together.
 #[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) spec: Normalization,
@@ -117,7 +117,7 @@ pub(crate) struct Case {
     pub(crate) running: Option<(Tensor, Tensor)>,
 }
 
-/// Numbers, which say more about a failure than their bytes.
+/// Prints the numbers of the tensors instead of their bytes.
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { spec, input, grad_output, weight, bias, running } = self;
@@ -146,7 +146,7 @@ impl Case {
     }
 }
 
-/// How input and gradient are drawn.
+/// The distribution of input and gradient.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Numbers {
     /// Of one scale and moderate offsets, as the inputs of layers are.
@@ -155,11 +155,11 @@ pub(crate) enum Numbers {
     Wide,
     /// With large elements that cancel.
     Cancelling,
-    /// Nearly constant, beside gradients of any.
+    /// Nearly constant, beside ordinary or nearly constant gradients.
     Close,
 }
 
-/// Tensors of every dtype, of one scale and moderate offsets, as the inputs of layers are, or of any.
+/// Cases of every dtype, with ordinary numbers or wide ones.
 pub(crate) fn cases() -> impl Strategy<Value = Case> {
     prop::sample::select(vec![Numbers::Ordinary, Numbers::Wide])
         .prop_flat_map(|numbers| cases_of(DType::ALL.to_vec(), numbers))
@@ -231,7 +231,7 @@ pub(crate) fn cases_of(dtypes: Vec<DType>, drawn: Numbers) -> impl Strategy<Valu
                     Numbers::Close => close_numbers(dtype, len).boxed(),
                 };
                 let gradients = match drawn {
-                    // Nearly equal ones, whose products cancel, too.
+                    // Nearly equal gradients, whose products cancel, too.
                     Numbers::Close => prop_oneof![drawn_as(Numbers::Ordinary), drawn_as(Numbers::Close)].boxed(),
                     Numbers::Ordinary | Numbers::Wide | Numbers::Cancelling => drawn_as(drawn),
                 };

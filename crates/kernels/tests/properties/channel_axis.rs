@@ -35,7 +35,7 @@ fn shapes() -> impl Strategy<Value = Vec<usize>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    /// The draw of sample n and channel c is that which they have where the channels are on axis 1.
+    /// Sample n and channel c have the same draw as with the channels on axis 1.
     #[test]
     fn the_draws_are_those_of_axis_1(
         shape in shapes(), dtype in dtypes(), axis in 1usize..4, from_end: bool,

@@ -113,7 +113,7 @@ proptest! {
         let mode = if per_tensor { ClipMode::NormPerTensor } else { ClipMode::Norm };
         let got = clip(&Clipping { norm_type: Some(p), ..clipping(mode, threshold) }, &gradients);
         let all = gradients.iter().flat_map(|gradient| gradient.view().to_f64());
-        // A p-norm of large order overflows where it is computed without scaling; the largest value is then exact enough.
+        // A p-norm of large order, computed without scaling, overflows; the largest value is accurate enough instead.
         let expected = norm(all, if p == 100.0 { f64::INFINITY } else { p });
         let is_norm = if p == 100.0 {
             (expected..=expected * 1.1).contains(&got.total_norm)
@@ -160,7 +160,8 @@ proptest! {
         prop_assert_eq!(got.scale, 1.0);
     }
 
-    /// Norms of order 1, 2 and infinity are correctly rounded, and elements right to half a unit; float64, to four.
+    /// Norms of order 1, 2 and infinity are correctly rounded. Elements are right to half a unit in the last place,
+    /// those of float64 to four.
     #[test]
     fn norms_and_elements_are_exact(gradients in wide_lists(), ratio in 1e-4..1.5f64, p in exact_orders()) {
         let norm = exact_norm(&gradients, p);
@@ -200,8 +201,8 @@ proptest! {
     }
 
     /// Clipping by norm twice is not the same as once: the first leaves a norm next to the threshold, and to that
-    /// PyTorch's formula adds 1e-6. The second factor is at least what the largest norm that can be left gives, and where
-    /// 1e-6 is room enough nothing changes at all.
+    /// PyTorch's formula adds 1e-6. The second factor is at least that of the largest norm that can be left, and
+    /// nothing changes if the norm plus 1e-6 does not exceed the threshold.
     #[test]
     fn clipping_by_norm_again_changes_little(gradients in wide_lists(), ratio in 1e-4..1.5f64, p in exact_orders()) {
         let threshold = ratio * exact_norm(&gradients, p).to_f64();
@@ -334,7 +335,7 @@ fn all_that_does_not_fit_is_named() {
     );
 }
 
-/// The first 16 gradients with such elements are named, all are counted.
+/// All gradients with such elements are counted, and the first 16 are named.
 #[test]
 fn what_is_not_finite_is_counted_and_named() {
     let spec = Clipping { error_if_nonfinite: true, ..clipping(ClipMode::Norm, 1.0) };

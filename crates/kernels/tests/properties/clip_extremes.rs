@@ -1,4 +1,4 @@
-//! ClipGradients with norms, thresholds, options and orders at the ends of what they can be.
+//! ClipGradients with norms, thresholds, options and orders at the ends of their ranges.
 
 use evenkeel_kernels::{ClipMode, Clipped, Clipping, DType, Error, Tensor, TensorRef};
 use proptest::prelude::*;
@@ -11,7 +11,8 @@ use super::{
     ulp::{Exact, Limit, ulp, within},
 };
 
-/// Whether the exact norm of order 1, 2 or infinity is above a number: the root, which is rounded, is not taken.
+/// Whether the exact norm of order 1, 2 or infinity is above a number. It compares squares, since a root would be
+/// rounded.
 fn exceeds(gradients: &[Tensor], p: f64, bound: f64) -> bool {
     let bound = Big::from(bound);
     if p != 2.0 {
@@ -33,7 +34,8 @@ fn any_size() -> impl Strategy<Value = f64> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    /// Of orders p = n / 2^k, whose powers are roots of whole powers. `N` is off by `(sum - N^p) / (p N^p)` of itself.
+    /// The orders are p = n / 2^k, whose powers are square roots of integer powers. The relative error of a norm `N` is
+    /// `(sum - N^p) / (p N^p)`.
     #[test]
     fn norms_of_other_orders_are_nearly_correctly_rounded(
         gradients in wide_lists(), far in prop::collection::vec(any_size(), 0..3), n in 1usize..9, k in 0u32..11, per_tensor: bool,
@@ -85,7 +87,8 @@ proptest! {
             not_above: way == 1,
             ..clipping(if way == 2 { ClipMode::NormPerTensor } else { ClipMode::Norm }, threshold)
         };
-        // The factor is that of the norm as float64: below the normal numbers its rounding can be much of it.
+        // The factor is that of the norm rounded to float64: for a subnormal norm the rounding error may be large
+        // beside it.
         let nearest = norm.to_f64();
         if nearest.is_infinite() {
             return Ok(());
@@ -121,7 +124,8 @@ proptest! {
     }
 }
 
-/// Two elements that become halves of the smallest number are rounded up, both of them.
+/// Two elements that would become halves of the smallest number may both be rounded up; the norm still stays within the
+/// bound.
 #[test]
 fn rounding_to_subnormal_numbers_is_within_what_is_promised() {
     let gradients = [tensor(DType::F64, &[2], &[1e300, 1e300])];
@@ -149,7 +153,7 @@ fn factors_that_are_no_normal_numbers_scale_exactly() {
     }
 }
 
-/// By mpmath, with 400 bits.
+/// The expected norms were computed by mpmath, with 400 bits.
 #[test]
 fn known_norms_of_other_orders() {
     let known: [(&[f64], f64, f64); 9] = [
@@ -188,7 +192,8 @@ fn known_norms_of_other_orders() {
     }
 }
 
-/// Whether a tensor is there or not, and whatever the mode is, the factor of a norm is the same; that of a threshold of 0 is 0.
+/// The factor for no elements is that of a norm of 0, in both modes and with or without tensors; a threshold of 0 gives
+/// 0.
 #[test]
 fn the_factor_of_nothing_is_that_of_a_norm_of_0() {
     for mode in [ClipMode::Norm, ClipMode::NormPerTensor] {
@@ -209,7 +214,7 @@ fn the_factor_of_nothing_is_that_of_a_norm_of_0() {
     }
 }
 
-/// `error_if_nonfinite` is about what gradients are clipped by, and about the gradients.
+/// `error_if_nonfinite` refuses norms that gradients are clipped by, and gradients with elements that are not finite.
 #[test]
 fn an_error_is_for_norms_that_clip_and_for_elements() {
     let strict = |mode| Clipping { error_if_nonfinite: true, ..clipping(mode, 1.0) };
@@ -233,7 +238,7 @@ fn an_error_is_for_norms_that_clip_and_for_elements() {
     assert!(matches!(infinite, Err(Error::NonFiniteNorm { total_norm: f64::INFINITY, .. })), "{infinite:?}");
 }
 
-/// An option of -0.0 is one of 0, whatever it is and whatever it is beside.
+/// An option of -0.0 counts as 0, for each option and beside all others.
 #[test]
 fn negative_zero_is_zero() {
     let gradients = [tensor(DType::F32, &[4], &[3.0, -4.0, 0.0, -0.0]), tensor(DType::F64, &[2], &[0.0, 0.0])];

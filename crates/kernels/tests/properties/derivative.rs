@@ -1,7 +1,7 @@
 //! The gradients against finite differences of the forward pass.
 //!
-//! `tests/golden` compares them with PyTorch's autograd; `normalize.rs` with the formula for them. This needs neither: it
-//! holds the formula to what a derivative is.
+//! `tests/golden` compares them with PyTorch's autograd, and `normalize.rs` with the formula for them. This file
+//! compares them with differences of outputs, which needs neither.
 
 use evenkeel_kernels::{DType, NormGradients, Tensor, Uninterrupted, normalize};
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ fn slope(case: &Case, replace: &dyn Fn(&mut Case, Tensor), whole: &Tensor, eleme
     above.iter().zip(&below).zip(dy).map(|((above, below), dy)| dy * (above - below)).sum::<f64>() / (high - low)
 }
 
-/// Every element of one gradient.
+/// Compares every element of one gradient.
 ///
 /// Central differences are off by `step^2 / 6` times the third derivative, and by the rounding of y divided by the step.
 /// Per unit of rstd, the derivatives of y are numbers of some tens at the most; with steps of 2^-15 / rstd both come to
@@ -75,7 +75,7 @@ proptest! {
         let largest = |tensor: &Tensor| tensor.view().to_f64().iter().fold(1.0, |most: f64, x| x.abs().max(most));
         let rstd = largest(&forward.rstd.expect("asked for"));
         let dy = sum(&case.grad_output);
-        // y is of the size of the largest input that rstd makes of it; with running statistics that may be far from 1.
+        // The largest output bounds the sizes; with running statistics it may be far from 1.
         let y = largest(&forward.output);
         let size = dy * rstd * y * case.weight.as_ref().map_or(1.0, largest);
         check("grad_input", &grad_input, &case, &|case, input| case.input = input, &case.input, 2f64.powi(-15) / rstd, size)?;

@@ -45,7 +45,7 @@ fn pairs() -> impl Strategy<Value = (Tensor, Tensor)> {
     })
 }
 
-/// Also those of which the stream's last words are drawn.
+/// Offsets, also some near the end of the stream.
 fn offsets() -> impl Strategy<Value = u64> {
     prop_oneof![0u64..1000, any::<u64>().prop_map(|offset| offset.min(u64::MAX - 100_000)), Just(u64::MAX - 100_000)]
 }
@@ -61,7 +61,7 @@ fn by_channel(kind: DropoutKind) -> bool {
 /// Alpha dropout's constant: SELU's lambda times alpha.
 const SATURATION: f64 = 1.7580993408473766;
 
-/// What becomes of elements: `scale * (x + shift)`, or `fill`. However much of the sum cancels, it is to be right.
+/// The exact constants: a kept element becomes `scale * (x + shift)`, a dropped one `fill`.
 struct Constants {
     scale: Big,
     shift: Big,
@@ -90,13 +90,13 @@ impl Constants {
     }
 }
 
-/// A quarter of a unit is what alpha dropout may leave out next to its zero.
+/// The limit of a dtype, and a quarter of an ulp more, which alpha dropout may be off next to its zero.
 fn limit(dtype: DType) -> Limit {
     let Limit { ulps, cancelled } = Limit::of(dtype);
     Limit { ulps: if dtype == DType::F64 { ulps } else { ulps + 0.25 }, cancelled }
 }
 
-/// Some elements next to what alpha dropout makes 0, others as they were.
+/// The tensor with every fourth element replaced by one next to the number that alpha dropout makes 0.
 fn beside_the_zero(tensor_before: &Tensor, p: f64) -> Tensor {
     let dtype = tensor_before.dtype();
     let zero = rounded(dtype, -SATURATION * p);
@@ -154,7 +154,7 @@ proptest! {
         prop_assert_eq!(got.kept, kept.iter().filter(|&&kept| kept).count() as u64);
     }
 
-    /// Parts may come in any order, and say what was kept and the mask.
+    /// Parts may come in any order; together they give the count of kept elements and the mask.
     #[test]
     fn parts_make_the_whole(
         (input, _) in pairs(), order in any::<prop::sample::Index>(), p in probabilities(), seed: u64,
@@ -216,7 +216,8 @@ proptest! {
         prop_assert!(grads == dropout_backward(&whole, grad.view(), &Uninterrupted).expect("valid").data());
     }
 
-    /// Whatever the gradients are, those of dropped elements are +0.0; those of kept ones are what multiplying makes of them.
+    /// The gradients of dropped elements are +0.0, whatever they were; those of kept elements are multiplied, also if
+    /// they are not finite.
     #[test]
     fn backward_zeroes_exactly_what_was_dropped(
         p in 0.01..0.99f64, seed: u64, offset in offsets(), dtype in dtypes(), kind in prop::sample::select(KINDS.to_vec()),
@@ -241,7 +242,7 @@ proptest! {
 
 }
 
-/// Where the two terms of a kept element cancel, what is left has all its digits, and so has the constant of dropped ones.
+/// A kept element has all its digits even if its two terms cancel, and so has the constant of dropped elements.
 #[test]
 fn alpha_is_right_where_its_terms_cancel() {
     for dtype in DType::ALL {

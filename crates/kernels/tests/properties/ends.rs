@@ -8,7 +8,7 @@ use super::{
     in_place::{normalize_backward_in_both, normalize_in_both},
 };
 
-/// Where `grad_output` is 0, the gradient of an element is a product alone.
+/// If `grad_output` is 0, the gradient of an element is a single product.
 #[test]
 fn gradients_whose_only_term_is_below_float64_on_the_way() {
     let layouts = |kind| {
@@ -39,7 +39,7 @@ fn gradients_whose_only_term_is_below_float64_on_the_way() {
     }
 }
 
-/// A set of zeros beside one whose slope float64 has no room for: each has its own.
+/// Sets whose slopes are too small for float64 beside sets with other slopes: each set has its own.
 #[test]
 fn a_small_slope_belongs_to_its_own_set() {
     let input = [1e-308, 3e-308, 1.0, 2.0, 1e-308, 3e-308, 0.5, 0.25];
@@ -56,7 +56,7 @@ fn a_small_slope_belongs_to_its_own_set() {
 
 #[test]
 fn sums_of_grad_output_that_only_parts_of_are_beyond_float64() {
-    // The exact sums, in an order in which nothing is rounded.
+    // The exact sums, computed in an order without rounding.
     for (grad_output, exact) in [
         (vec![1e308, 1e308, -1e308, -1e308], 0.0),
         (vec![1e308, 1e308, -1e308, -1.5e308], 1e308 - 1.5e308),
@@ -142,7 +142,7 @@ fn float64_gradients_of_weights_beside_narrower_elements() {
             }
         }
     }
-    // The mean is far from the elements, and so their sum is no pair.
+    // The large elements cancel, and a pair of float64 cannot hold the sum on the way.
     let input = [1e30, 1.0, 1e-20, -1e30];
     let given = Given {
         dtype: DType::F32,
@@ -170,7 +170,7 @@ fn row(kind: NormKind, eps: f64, input: &[f64], weight: f64) -> Tensor {
     let spec =
         Normalization { eps: Some(eps), groups: usize::from(kind == NormKind::Group), ..Normalization::new(kind) };
     let len = input.len();
-    // Of groups, the elements are channels.
+    // For groups, the elements are channels.
     let weight = tensor(DType::F64, &[len], &vec![weight; len]);
     let parameters = NormParameters { weight: Some(weight.view()), ..Default::default() };
     normalize_in_both(&spec, &parameters, tensor(DType::F64, &[1, len], input).view()).expect("valid").output

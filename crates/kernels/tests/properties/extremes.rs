@@ -1,4 +1,4 @@
-//! Numbers near the ends of float64, and results that are not.
+//! Numbers near the ends of float64 whose results are far from them.
 
 use evenkeel_kernels::{DType, NormKind, Normalization};
 use proptest::prelude::*;
@@ -149,7 +149,7 @@ fn products_beyond_float64_that_a_bias_brings_back() {
     }
 }
 
-/// Of infinities of both signs NaN came, in a whole row.
+/// Without a scale for the weights, infinities of both signs would make the whole row NaN.
 #[test]
 fn gradients_of_float32_beyond_float64_are_infinite() {
     for eps in [1e300, 1e-5] {
@@ -176,7 +176,7 @@ pub(crate) fn any_sizes(len: usize) -> impl Strategy<Value = Vec<f64>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// Beside given statistics, in float64 and beside float32 elements.
+    /// Given statistics of any size, beside float64 and float32 elements.
     #[test]
     fn everything_given_of_any_size(
         is_double: bool, input in any_sizes(12), mean in any_sizes(3), var in any_sizes(3), weight in any_sizes(3),
@@ -190,7 +190,7 @@ proptest! {
         Given { input: &input, weight: Some(&weight), bias: bias.as_deref(), ..given }.check()?;
     }
 
-    /// Rows of their own statistics.
+    /// Rows with their own statistics.
     #[test]
     fn rows_and_weights_of_any_size(
         is_rms: bool, input in any_sizes(12), weight in any_sizes(4), bias in prop::option::of(any_sizes(4)), eps in any_size(),

@@ -11,7 +11,7 @@ fn converted(dtype: DType, x: f64) -> u16 {
     u16::from_le_bytes(bytes)
 }
 
-/// The same by whole numbers: a float64 is `mantissa * 2^exponent`, and so is what the type has at that magnitude.
+/// The same by integers: a float64 is `mantissa * 2^exponent`, and so are the neighbouring numbers of the type.
 fn nearest(dtype: DType, x: f64) -> u16 {
     let (digits, largest_exponent) = if dtype == DType::F16 { (10, 15) } else { (7, 127) };
     if x.is_nan() {
@@ -29,7 +29,7 @@ fn nearest(dtype: DType, x: f64) -> u16 {
     // The last place of the type at this magnitude.
     let last = (exponent + 52 - digits).max(1 - largest_exponent - digits);
     let shift = (last - exponent) as u32;
-    // Below the smallest number's half by far: shifts of 128 bits and above would overflow.
+    // Far below half of the smallest number: shifts of 128 bits and more would overflow.
     let (floor, rest) = if shift > 100 {
         (0, u128::from(mantissa > 0))
     } else {

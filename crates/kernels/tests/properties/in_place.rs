@@ -7,7 +7,7 @@ use evenkeel_kernels::{
     normalize_in_place,
 };
 
-/// What `operation` makes of copies of these tensors.
+/// The result of `operation` on copies of these tensors, and the copies after it.
 fn replaced<T>(tensors: &[TensorRef<'_>], operation: impl FnOnce(Vec<TensorMut<'_>>) -> T) -> (T, Vec<Vec<u8>>) {
     let mut copies: Vec<Vec<u8>> = tensors.iter().map(|tensor| tensor.data().to_vec()).collect();
     let tensors = copies

@@ -1,4 +1,4 @@
-//! What normalization must not depend on, and how it follows its input.
+//! Invariants of normalization, and how its results follow changes of the input.
 
 use evenkeel_kernels::{
     DType, NormGradients, NormKind, NormParameters, Normalization, Normalized, Tensor, Uninterrupted, normalize,
@@ -19,7 +19,7 @@ fn run(case: &Case) -> (Normalized, NormGradients) {
     (forward, backward)
 }
 
-/// A tensor with other elements, which the dtype has.
+/// The tensor with `map` applied to each element; the results must be numbers of the dtype.
 fn mapped(whole: &Tensor, map: impl Fn(f64) -> f64) -> Tensor {
     let values: Vec<f64> = whole.view().to_f64().into_iter().map(map).collect();
     tensor(whole.dtype(), whole.shape(), &values)
@@ -67,7 +67,7 @@ fn permuted(whole: &Tensor, order: &[usize]) -> Tensor {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// A weight of ones and a bias of negative zeros are what is meant without them: for every number, and to the bit.
+    /// A weight of ones and a bias of negative zeros give the same bits as no weight and no bias, for all numbers.
     #[test]
     fn parameters_that_change_nothing_change_no_bit(
         kind in prop::sample::select(vec![NormKind::Layer, NormKind::Rms]), dtype in dtypes(),
@@ -127,7 +127,7 @@ proptest! {
         prop_assert_eq!(shifted_backward, backward);
     }
 
-    /// Where the mean is rounded: both results are within half a unit of the same exact number, or of 2^-16 spreads.
+    /// If the mean is rounded, both results are still within half an ulp of the same exact number, or of 2^-16.
     #[test]
     fn a_shift_changes_no_more_than_rounding_does(
         values in prop::collection::vec(-1000i32..1000, 2..700), shift in -1_000_000i32..1_000_000,
@@ -170,7 +170,7 @@ proptest! {
         dtype in dtypes(), order in Just((0..6).collect::<Vec<usize>>()).prop_shuffle(), table: bool,
         (input, grad) in (super::case::numbers(6 * 40), super::case::numbers(6 * 40)), weight in super::case::tensors(vec![6]),
     ) {
-        // With the channels first, a channel is a slice of the first axis; a table is the transpose of that.
+        // With the channels first, a channel is a slice of the first axis; a table is the transpose.
         let arranged = |rows: Tensor| {
             if !table {
                 return rows;

@@ -1,4 +1,4 @@
-//! What L2 normalization alone has: a norm that is compared with eps.
+//! Properties of L2 normalization alone: its norm is compared with eps.
 
 use evenkeel_kernels::{DType, Error, NormKind, NormParameters, Normalization, Tensor};
 use proptest::prelude::*;
@@ -35,7 +35,7 @@ fn both(dtype: DType, input: &[f64], grad_output: &[f64], eps: f64) -> [Vec<f64>
     [forward.output.view().to_f64(), backward.grad_input.view().to_f64()]
 }
 
-/// `torch.nn.functional.normalize` and its autograd, in float64.
+/// Results of `torch.nn.functional.normalize` and its autograd, in float64.
 #[test]
 fn what_pytorch_answers() {
     let [output, gradient] = both(DType::F64, &[3.0, 4.0], &[1.0, 2.0], 1e-12);
@@ -45,12 +45,12 @@ fn what_pytorch_answers() {
     assert_eq!(both(DType::F64, &[0.0, -0.0], &[1.0, 2.0], 0.5), [[0.0, -0.0], [2.0, 4.0]]);
 }
 
-/// `clamp_min` passes the gradient of a norm that is eps; one unit of the last place further the gradient is another.
+/// `clamp_min` passes the gradient of a norm that equals eps; with an eps one ulp larger the gradient is another.
 #[test]
 fn the_gradient_jumps_past_a_norm_of_eps() {
     for dtype in DType::ALL {
         let of = |eps| both(dtype, &[3.0, 4.0], &[3.0, 4.0], eps)[1].clone();
-        // The gradient is along the input, where a norm does not change what elements are divided by.
+        // `grad_output` is along the input, so the gradient is 0 unless elements are divided by eps.
         assert!(of(5.0)[0].abs() < 1e-15, "{dtype}");
         assert!(of(5f64.next_down())[0].abs() < 1e-15, "{dtype}");
         assert!(of(5f64.next_up())[0] > 0.59, "{dtype}");
@@ -85,7 +85,7 @@ fn norms_next_to_eps_are_compared_exactly() {
     }
 }
 
-/// From the smallest number to the largest, beside zeros and elements of any size.
+/// An eps from the smallest number to the largest, beside zeros and elements of any size.
 #[test]
 fn an_eps_of_any_size() {
     for dtype in DType::ALL {
@@ -110,7 +110,7 @@ fn an_eps_of_any_size() {
     }
 }
 
-/// Sets that are divided by eps keep what is not finite to its own place, as autograd does.
+/// In sets that are divided by eps, gradients that are not finite affect only their own elements, as in autograd.
 #[test]
 fn below_eps_a_gradient_is_by_itself() {
     for dtype in DType::ALL {
@@ -166,7 +166,7 @@ fn axis_one_is_pooled_and_the_only_one_of_a_vector() {
     }
 }
 
-/// As those of all kinds, but this one each time.
+/// Cases of all kinds, with the kind replaced by L2.
 fn cases(numbers: Numbers) -> impl Strategy<Value = Case> {
     cases_of(DType::ALL.to_vec(), numbers).prop_map(|mut case| {
         let axes = super::oracle::pooled(&case.spec, case.input.shape()).into_iter().map(|axis| axis as i32).collect();
@@ -175,7 +175,7 @@ fn cases(numbers: Numbers) -> impl Strategy<Value = Case> {
     })
 }
 
-/// An eps as large as a norm of some elements of the input.
+/// Cases whose eps is next to the norm of a set.
 fn near_a_norm() -> impl Strategy<Value = Case> {
     let dtypes = prop::sample::select(DType::ALL.to_vec());
     (dtypes, 1usize..40, 1usize..4, -2i32..3).prop_flat_map(|(dtype, len, columns, steps)| {

@@ -12,7 +12,7 @@ use super::{
     ulp::{self, Exact, Limit},
 };
 
-/// Of the numbers of a tensor of this shape, those whose places along an axis are `from..to`.
+/// The numbers of a tensor of this shape whose indices along an axis are in `from..to`.
 fn of_part(whole: &[Exact], shape: &[usize], axis: usize, from: usize, to: usize) -> Vec<Exact> {
     let whole = ArrayD::from_shape_vec(IxDyn(shape), whole.to_vec()).expect("one for each element");
     whole.slice_axis(Axis(axis), Slice::from(from..to)).iter().cloned().collect()
@@ -43,7 +43,7 @@ pub(crate) fn with<'a>(case: &'a Case, statistics: &'a StatisticsPartial) -> Nor
     NormParameters { statistics: Some(statistics), ..case.parameters() }
 }
 
-/// That a part is right: its output, and what is said of all parts.
+/// Checks that the output of a part is right, and the statistics of all parts that it returns.
 fn check_forward(
     part: &Case,
     statistics: &StatisticsPartial,
@@ -69,7 +69,7 @@ fn check_forward(
     Ok(normalized)
 }
 
-/// That every part of a case, cut along an axis at these places, is right, and that no bit depends on the cuts.
+/// Checks that every part of a case, cut along an axis at these places, is right, and that no bit depends on the cuts.
 pub(crate) fn check(case: &Case, axis: usize, cuts: &[usize]) -> Result<(), TestCaseError> {
     let Some(expected) = oracle::normalize(case) else {
         return Err(TestCaseError::reject("a set of no spread, eps 0"));
@@ -90,7 +90,7 @@ pub(crate) fn check(case: &Case, axis: usize, cuts: &[usize]) -> Result<(), Test
         };
         let within = |what, got: &Tensor, exact: &[Exact]| ulp::within(limit(got), what, got, exact);
         within("grad_input", &got.grad_input, &expected.grad_input)?;
-        // Of one part, which is all there is, these are those of the whole.
+        // The whole is the only part here, so its gradients are those of the whole.
         if let (Some(got), Some(expected)) = (&got.grad_weight, &expected.grad_weight) {
             within("grad_weight", got, expected)?;
         }

@@ -1,4 +1,5 @@
-//! Merged statistics at the ends of float64, of what is not finite, and of what does not belong together.
+//! Merged statistics at the ends of float64, with elements that are not finite, and with arguments that do not fit each
+//! other.
 
 use evenkeel_kernels::{
     DType, Error, NormKind, NormParameters, Normalization, StatisticsPartial, Tensor, Uninterrupted,
@@ -17,7 +18,7 @@ use super::{
     ulp::{self, Exact, Limit},
 };
 
-/// A case whose input is pooled along axis 0 or 1, whichever the kind pools.
+/// A case of one set with the elements of `row`, and the axis along which it is cut.
 fn case_of(kind: NormKind, dtype: DType, row: &[f64], eps: f64) -> (Case, usize) {
     let shape = match kind {
         NormKind::Batch => vec![row.len(), 1],
@@ -39,7 +40,7 @@ fn case_of(kind: NormKind, dtype: DType, row: &[f64], eps: f64) -> (Case, usize)
     (case, axis)
 }
 
-/// Sets whose squares float64 has no room for, and their neighbours.
+/// Sets whose squares leave float64's range, or nearly do.
 #[test]
 fn the_ends_of_float64_are_right() {
     let wave = |scale: f64| (0..8).map(|i| (f64::from(i) * 1.7).sin() * scale).collect::<Vec<_>>();
@@ -75,7 +76,7 @@ fn the_ends_of_float64_are_right() {
     }
 }
 
-/// What is not finite has the results that it has in one call.
+/// Elements that are not finite give the same results as in one call.
 #[test]
 fn what_is_not_finite_is_as_in_one_call() {
     let rows: [[f64; 6]; 5] = [
@@ -130,7 +131,7 @@ fn what_is_not_finite_is_as_in_one_call() {
     }
 }
 
-/// That elements are right beside the statistics of others.
+/// Checks the output for elements beside the statistics of other elements.
 fn check_beside(dtype: DType, measured: &[f64], row: &[f64], weight: &[f64], eps: f64) -> Result<(), TestCaseError> {
     let (measured, _) = case_of(NormKind::Layer, dtype, measured, eps);
     let statistics = whole(&measured);
@@ -148,7 +149,8 @@ fn check_beside(dtype: DType, measured: &[f64], row: &[f64], weight: &[f64], eps
     ulp::within(Limit::of(dtype), "output", &got, &expected.collect::<Vec<_>>())
 }
 
-/// The statistics are those of elements that are multiplied by a power of two that takes these beyond float64.
+/// The statistics are those of elements that are scaled up; the same power of two would take these elements beyond
+/// float64.
 #[test]
 fn an_element_beyond_the_scale_of_the_statistics() {
     let check = |scale: f64, row: [f64; 5], weight: [f64; 5], eps: f64| {
@@ -235,7 +237,7 @@ fn statistics_that_are_not_of_the_part_are_named() {
     assert_eq!(backward(&all, &of_all, Some(&tensor(DType::F32, &[3], &[1.0; 3]))), "axes");
 }
 
-/// A part without elements learns what is known of all.
+/// A part without elements returns the statistics of all parts.
 #[test]
 fn an_empty_part_and_parts_of_nothing() {
     let (case, axis) = case_of(NormKind::Batch, DType::F32, &[1.0, 2.0, 3.0, 6.0], 1e-5);
@@ -284,8 +286,8 @@ fn the_bits_are_the_same_everywhere() {
     }
 }
 
-/// Each set has its own statistics and slopes in whichever part of a large tensor it is computed: those that it has alone. No set
-/// reaches across the axis that is named.
+/// A set of a large tensor has the same statistics and slopes as alone, in whichever part it is computed. No set
+/// extends along `axis`.
 #[test]
 fn sets_keep_their_own_statistics_in_large_tensors() {
     for (kind, shape, axis) in [

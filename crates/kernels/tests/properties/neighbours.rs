@@ -1,4 +1,4 @@
-//! Weights of other channels, on which no bit of a channel depends.
+//! No bit of a channel depends on the weights of other channels.
 
 use evenkeel_kernels::{DType, NormKind, NormParameters, Normalization, Tensor};
 

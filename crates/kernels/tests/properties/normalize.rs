@@ -10,7 +10,7 @@ use super::{
     ulp::{self, Exact, Limit},
 };
 
-/// That everything that the case has, forward and backward, is right.
+/// Checks all results of a case, forward and backward.
 pub(crate) fn check(case: &Case) -> Result<(), TestCaseError> {
     let Some(expected) = oracle::normalize(case) else {
         return Err(TestCaseError::reject("a set of no spread, eps 0"));
@@ -18,7 +18,7 @@ pub(crate) fn check(case: &Case) -> Result<(), TestCaseError> {
     let got = normalize_in_both(&case.spec, &case.parameters(), case.input.view())
         .map_err(|error| TestCaseError::fail(format!("{error}")))?;
     let input = case.input.dtype();
-    // Weights may be float64 where the input is not, and then what is returned for them is, too.
+    // Weights may be float64 where the input is not; their gradients are float64 then.
     let limit = |result: &Tensor| match (input, result.dtype()) {
         (DType::F32 | DType::F16 | DType::Bf16, DType::F64) => Limit::FLOAT64,
         (_, dtype) => Limit::of(dtype),
@@ -64,7 +64,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::default())]
 
-    /// Sums of which next to nothing is left, in rows and in columns.
+    /// Sums that nearly cancel, in rows and in columns.
     #[test]
     fn large_elements_that_cancel_take_nothing_of_the_others(
         case in cases_of(vec![DType::F32, DType::F64, DType::F64, DType::Bf16, DType::F16], Numbers::Cancelling)

@@ -113,7 +113,7 @@ proptest! {
             if !is_above(elements(before), order, threshold) {
                 prop_assert!(before == after, "not above, and changed");
             } else {
-                // Each element is the factor's product, towards zero: the next one away from zero would be above it.
+                // Each element is the product with the factor, rounded towards zero.
                 for (before, after) in before.iter().zip(after) {
                     let factor = if per_tensor { None } else { Some(answer.scale) };
                     check_products(before, after, factor)?;
@@ -123,10 +123,11 @@ proptest! {
     }
 }
 
-/// That every element lies between 0 and the exact product, with no other element between the two.
+/// Checks that every element lies between 0 and the exact product, and that no number of the dtype lies between the
+/// element and the product.
 fn check_products(before: &Tensor, after: &Tensor, factor: Option<f64>) -> Result<(), TestCaseError> {
     let dtype = before.dtype();
-    // What is applied has more digits than a factor that is no normal number.
+    // If the factor is subnormal, clipping multiplies by a number with more digits than `scale` has.
     let Some(factor) = factor.filter(|&factor| factor >= f64::MIN_POSITIVE) else { return Ok(()) };
     for (index, (x, y)) in before.view().to_f64().into_iter().zip(after.view().to_f64()).enumerate() {
         prop_assert_eq!(x.is_sign_negative(), y.is_sign_negative());
@@ -144,7 +145,7 @@ fn check_products(before: &Tensor, after: &Tensor, factor: Option<f64>) -> Resul
     Ok(())
 }
 
-/// Without it, the norm of what comes out is above the threshold, by a rounding.
+/// Without `not_above`, roundings take the norm of the result above the threshold.
 #[test]
 fn the_usual_rounding_is_above_the_threshold() {
     for dtype in DType::ALL {

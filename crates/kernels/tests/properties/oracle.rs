@@ -1,4 +1,4 @@
-//! Normalization as its definition says, element by element, in some thousand bits.
+//! Normalization by its definition, element by element, in some thousand bits.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub(crate) fn set_len(spec: &Normalization, shape: &[usize]) -> usize {
     pooled(spec, shape).iter().map(|&axis| shape[axis]).product::<usize>() * in_group
 }
 
-/// What the definition gives, each list in row-major order.
+/// The results by the definition, each list in row-major order.
 pub(crate) struct Expected {
     pub(crate) output: Vec<Exact>,
     pub(crate) mean: Vec<Exact>,
@@ -66,8 +66,8 @@ fn exact(tensor: &Tensor) -> ArrayD<Big> {
     values(tensor).mapv(Big::from)
 }
 
-/// The sets in the order in which their statistics are returned. A set is known by the coordinates that its members
-/// share; the map keeps them in row-major order.
+/// The sets in the order in which their statistics are returned. A set is identified by the coordinates that its
+/// members share; the map keeps them in row-major order.
 pub(crate) fn members(spec: &Normalization, shape: &[usize]) -> Vec<Vec<IxDyn>> {
     let pooled = pooled(spec, shape);
     let group = |axis: usize| spec.kind == NormKind::Group && axis == channel_axis(spec, shape);

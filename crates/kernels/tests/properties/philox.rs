@@ -1,6 +1,6 @@
-//! The stream against Philox4x64-10 as its paper defines it: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
-//! SC 2011, with NumPy's conventions for the counter. Written for its likeness to the definition alone: one word at a
-//! time, the counter as one number of 256 bits. `tests/golden` compares with NumPy itself.
+//! The stream against Philox4x64-10 as its paper defines it: Salmon et al., "Parallel random numbers: as easy as 1, 2,
+//! 3", SC 2011, with NumPy's conventions for the counter. It follows the definition literally: one word at a time, with
+//! the counter as one number of 256 bits. `tests/golden` compares with NumPy itself.
 
 use evenkeel_kernels::{DType, Dropout, DropoutKind, DropoutScaling, Uninterrupted, dropout, philox};
 use num_bigint::BigUint;
@@ -59,7 +59,7 @@ proptest! {
         }
     }
 
-    /// Also where the threshold is one of the words, which keeps, or the next, which drops.
+    /// Also for thresholds that equal one of the words, which then keeps, or exceed it by one, and then it drops.
     #[test]
     fn a_mask_is_the_words_that_reach_the_threshold(
         seed in any_word(), offset in any_word(), len in 1usize..40, p in 0.0..=1.0f64, at in prop::option::of(0u64..40), above: bool,

@@ -1,5 +1,6 @@
-//! What becomes of NaN, infinities, zeros and subnormal numbers in normalization: each row of the tables in
-//! `docs/numerics.md`, for every dtype. Those of dropout and clipping are in `dropout.rs` and `clip.rs`.
+//! NaN, infinities, zeros and subnormal numbers in normalization: rows of the tables in `docs/numerics.md`, for every
+//! dtype. Rows about eps of L2 are tested in `l2.rs`, those about empty tensors in `normalize.rs`, those about dropout
+//! and clipping in `dropout.rs`, `clip.rs` and `clip_extremes.rs`.
 
 use evenkeel_kernels::{DType, NormGradients, NormKind, NormParameters, Normalization, Normalized, Tensor};
 
@@ -26,18 +27,18 @@ fn backward(spec: &Normalization, parameters: &NormParameters<'_>, input: &Tenso
     normalize_backward_in_both(spec, parameters, input.view(), grad.view()).expect("valid")
 }
 
-/// Two rows, (2, 1, n), each of them a set.
+/// Two rows, of shape (2, 1, n); each is a set.
 fn two_rows(dtype: DType, first: &[f64], second: &[f64]) -> Tensor {
     tensor(dtype, &[2, 1, first.len()], &[first, second].concat())
 }
 
-/// That these are the numbers, down to the sign of zeros and the bits of NaN, which are canonical.
+/// Checks numbers to the bit: the sign of zeros counts, and NaN must be canonical.
 #[track_caller]
 fn assert_bits(what: &str, got: &Tensor, expected: &[f64]) {
     assert_eq!(got.data(), tensor(got.dtype(), got.shape(), expected).data(), "{what}: {:?}", got.view().to_f64());
 }
 
-/// As [`assert_bits`], of the first row; the other is what it would be beside another row.
+/// As [`assert_bits`], for the first row. The other row must have the bits of the other row of `other`.
 #[track_caller]
 fn assert_first_row(what: &str, got: &Tensor, expected: &[f64], other: &Tensor) {
     let row = got.data().len() / 2;
@@ -60,7 +61,7 @@ fn what_is_not_finite_spoils_its_own_set() {
                 let is_divided = !kind.is_centred() && bad.is_infinite();
                 let row = if is_divided { [0.0, f64::NAN, -0.0] } else { [f64::NAN; 3] };
                 assert_first_row(&what, &got.output, &row, &expected.output);
-                // Statistics do not hide what their set holds.
+                // The returned statistics show elements that are not finite.
                 let rstd = if is_divided { 0.0 } else { f64::NAN };
                 assert_first_row(&what, &got.rstd.expect("asked for"), &[rstd], &expected.rstd.expect("asked for"));
                 if let (Some(got), Some(expected)) = (got.mean, expected.mean) {
@@ -114,7 +115,7 @@ fn with_running_statistics_it_spoils_itself_alone() {
             let got = backward(&spec, &running, &row, &good);
             assert_bits("grad_input", &got.grad_input, &[-1.0, -2.0, -3.0]);
             assert_bits("grad_weight", &got.grad_weight.expect("asked for"), &[bad]);
-            // Statistics that are updated take it in.
+            // Running statistics that are updated take the element in.
             let training = Normalization { training: Some(true), eps: None, ..spec };
             let got = forward(&training, &running, &row);
             assert_bits("running_mean", &got.running_mean.expect("updated"), &[bad]);
@@ -144,7 +145,7 @@ fn constant_rows_become_the_bias() {
     for dtype in DType::ALL {
         for kind in CENTRED {
             for x in [0.0, 0.1, -3e4, 7e-6, 1.0 / 3.0, 12345.6] {
-                // Of many lengths, since what is rounded away from the mean depends on them.
+                // Of many lengths, on which the rounding error of the mean depends.
                 for len in [2, 3, 7, 100, 1000] {
                     let what = format!("{len} times {x} in {dtype}, {kind:?}");
                     let input = two_rows(dtype, &vec![x; len], &vec![x; len]);

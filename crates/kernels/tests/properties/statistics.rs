@@ -48,7 +48,7 @@ fn product(a: f64, b: f64) -> (i128, u32) {
     (a * b, a_shift + b_shift)
 }
 
-/// That a set is what its elements and their gradients make it.
+/// Checks a set against sums over its elements and their gradients.
 fn check_set(set: &SetStatistics, kind: NormKind, pairs: &[(f64, f64)]) -> Result<(), TestCaseError> {
     let count = |is: fn(f64, f64) -> bool| pairs.iter().filter(|&&(x, g)| is(x, g)).count() as u64;
     prop_assert_eq!(set.elements, pairs.len() as u64);
@@ -77,7 +77,7 @@ pub(crate) fn whole(case: &Case) -> StatisticsPartial {
     measure_statistics(spec, input.view(), gradient, &Uninterrupted).expect("the case is valid")
 }
 
-/// That the statistics of a case are what their elements make them.
+/// Checks the statistics of a case against sums over its elements.
 fn check(case: &Case) -> Result<(), TestCaseError> {
     let Case { spec, input, grad_output, .. } = case;
     let (x, g) = (values(input), values(grad_output));
@@ -93,7 +93,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The elements of a tensor whose places along an axis are `from..to`.
+/// The elements of a tensor whose indices along an axis are in `from..to`.
 pub(crate) fn slice(whole: &Tensor, axis: usize, from: usize, to: usize) -> Tensor {
     let (size, shape) = (whole.dtype().size(), whole.shape());
     let inner = shape[axis + 1..].iter().product::<usize>() * size;
@@ -116,7 +116,7 @@ pub(crate) fn parts(whole: &Tensor, axis: usize, cuts: &[prop::sample::Index]) -
     ends.windows(2).map(|ends| slice(whole, axis, ends[0], ends[1])).collect()
 }
 
-/// A part, measured in pieces of so many elements.
+/// The statistics of a part, measured in pieces of so many elements.
 fn in_pieces(spec: &Normalization, input: &Tensor, grad_output: Option<&Tensor>, piece: usize) -> StatisticsPartial {
     let meter = StatisticsMeter::new(spec, input.dtype(), input.shape(), grad_output.is_some());
     let mut meter = meter.expect("valid");
@@ -188,8 +188,8 @@ proptest! {
     }
 }
 
-/// Tensors of every layout that are taken in many pieces, by every way: in rows and in columns, with and without accumulators
-/// for each thread, of one scale and of many.
+/// Tensors of every layout that are measured in many pieces, along every path: in rows and in columns, with and without
+/// accumulators for each thread, of one scale and of many.
 #[test]
 fn large_tensors_are_the_sums_of_their_elements() {
     for (kind, shape, axes) in [
@@ -231,7 +231,7 @@ fn large_tensors_are_the_sums_of_their_elements() {
     }
 }
 
-/// What is not finite is counted in tensors that several threads measure, each with counts of its own.
+/// Elements that are not finite are counted in tensors that several threads measure, each with counts of its own.
 #[test]
 fn what_is_not_finite_is_counted_in_large_tensors() {
     let special = |i: usize, step: usize| match i % step {
@@ -254,7 +254,7 @@ fn what_is_not_finite_is_counted_in_large_tensors() {
     }
 }
 
-/// Numbers at the ends of each dtype's range, whose products are at the ends of those.
+/// Numbers at the ends of each dtype's range, whose products are at the ends of the range of products.
 #[test]
 fn the_ends_of_every_range_are_measured() {
     for dtype in DType::ALL {

@@ -1,4 +1,4 @@
-//! Every operation stops when its checkpoint says so, and asks it often enough.
+//! Operations stop when their checkpoint returns an error, and ask it often enough.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -27,7 +27,7 @@ pub(crate) fn rounded(dtype: DType, x: f64) -> f64 {
     value[0]
 }
 
-/// What a result should be.
+/// The exact value of a result.
 #[derive(Clone, Debug)]
 pub(crate) struct Exact {
     pub(crate) value: Big,
@@ -52,9 +52,10 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// Of results in the input's dtype. What is computed in float64 and rounded once is half a unit off, and so it is
-    /// unless terms cancel to 2^-16 of their size. Float64 itself is computed in twice its precision, less what offsets of
-    /// a million spreads take; sets whose elements differ in their last bits alone come to some two units.
+    /// The limit for results in the input's dtype. Results that are computed in float64 and rounded once are half an
+    /// ulp off, unless terms cancel to 2^-16 of their size. Float64 results are computed in twice the precision, of
+    /// which offsets of a million spreads take a part; sets whose elements differ only in their last bits are some two
+    /// ulp off.
     pub(crate) fn of(dtype: DType) -> Self {
         match dtype {
             DType::F32 | DType::F16 | DType::Bf16 => Self { ulps: 0.51, cancelled: 2f64.powi(-16) },
@@ -62,7 +63,7 @@ impl Limit {
         }
     }
 
-    /// Of float64 results that are computed in float64.
+    /// The limit for float64 results that are not computed in twice the precision: in ulp of the largest term.
     pub(crate) const FLOAT64: Self = Self { ulps: 4.0, cancelled: 1.0 };
 }
 
@@ -73,7 +74,7 @@ impl Exact {
         let nearest = self.value.to_f64();
         let beyond = |x: f64| rounded(dtype, x).is_infinite();
         if got.is_infinite() || beyond(nearest) {
-            // Right at the threshold either may be right; and what cancels leaves a rest, which may be beyond it.
+            // Next to the largest number either may be right, and so it is where terms cancel to something near it.
             let slack = 1e-14 * nearest.abs().max(self.term);
             let towards = nearest * 1f64.copysign(got) + slack;
             let maybe_beyond = got.is_infinite() && towards > 0.0 && beyond(towards);
@@ -87,7 +88,7 @@ impl Exact {
     }
 }
 
-/// That every element is within a limit.
+/// Checks that every element is within a limit.
 pub(crate) fn within(limit: Limit, what: &str, got: &Tensor, exact: &[Exact]) -> Result<(), TestCaseError> {
     let dtype = got.dtype();
     let values = got.view().to_f64();

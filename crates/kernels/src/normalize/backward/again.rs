@@ -1,7 +1,7 @@
 //! Gradients of weights that are added a second time, term by term, in numbers of any size.
 //!
-//! This is done if the sum left float64's range on the way, and if float64 elements lie so close to their mean that the error of
-//! its tail may be most of a sum whose terms cancel.
+//! This is done if a sum left float64's range on the way, or if float64 elements lie so close to their mean that the
+//! error of its tail may be most of a sum whose terms cancel.
 
 use rayon::prelude::*;
 
@@ -17,13 +17,13 @@ use super::{
 };
 use crate::{Checkpoint, DType, Element, Error, lanes::DoubleDouble};
 
-/// How many times the error that a mean's tail makes goes into a sum that is right in spite of it, less some powers of two: it is
-/// 2^-53 of the tails.
+/// A sum is right if it is at least so many times the sum of the magnitudes `tail * rstd * dy`: the error of the tails
+/// is 2^-53 of that.
 const TAILS: f64 = 4.0;
 
 impl Part<'_> {
-    /// Puts the sum of dy * xh in the place of each that may not be right. `exponents`: of dy, if the elements are float64 and have
-    /// a mean of their own.
+    /// Replaces each sum of dy * xh that may not be right. `exponents`: of dy, if the elements are float64 and have a
+    /// mean of their own.
     pub(super) fn settle_weights<E: Element>(
         &self,
         dy: &[u8],
@@ -33,11 +33,11 @@ impl Part<'_> {
     ) -> Result<(), Error> {
         let is_double = E::DTYPE == DType::F64;
         if !is_double && self.slopes.is_some() {
-            return Ok(()); // Such numbers are all in range, and means have more digits than they need.
+            return Ok(()); // float32 and half numbers are in range, and their means have more digits than they need
         }
         let most = self.largest_tail() * members(&self.layout, Over::Repetitions, 0).len() as f64;
         let largest = exponents.of_all().largest - E::BIAS + 1;
-        // Twice what it is of any target, so that no rounding hides one.
+        // At least twice the bound of each target, so that no target is missed because of a rounding.
         let bound = 2.0 * TAILS * times_power(most, largest.clamp(-1100, 1100));
         let is_doubtful = |sum: f64| !sum.is_finite() || sum.abs() < bound;
         sums.par_iter_mut().enumerate().with_min_len(64).filter(|(_, [sum, _])| is_doubtful(*sum)).try_for_each(
@@ -49,13 +49,13 @@ impl Part<'_> {
         )
     }
 
-    /// The largest part that a tail is of a deviation; 0 where means have none.
+    /// The largest magnitude of `tail * rstd`; 0 where means have no tails.
     fn largest_tail(&self) -> f64 {
         let (tail, rstd) = (&self.statistics.tail, &self.statistics.rstd);
         tail.iter().zip(rstd).fold(0.0, |most: f64, (tail, rstd)| most.max((tail * rstd).abs()))
     }
 
-    /// `sum`, or what is right in its place. It depends on nothing but the target's own elements.
+    /// `sum`, or the right sum if `sum` may be wrong. This depends on the target's own elements alone.
     fn weight_again<E: Element>(&self, dy: &[u8], target: usize, sum: f64) -> f64 {
         let (mut exact, mut tails) = (Wide::ZERO, 0.0);
         let mut infinite = None;

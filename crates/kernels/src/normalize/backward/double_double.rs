@@ -1,7 +1,7 @@
 //! The gradients of float64 elements, in twice float64's precision.
 //!
-//! With d = x - mean the slope is rstd^2 * mean(g * d), or of the sum: dx = rstd * (g - mean(g) - d * slope), the definition with what is
-//! the same for a whole set in one number.
+//! With d = x - mean, dx = rstd * (g - mean(g) - d * slope). The slope, rstd^2 * mean(g * d), is one number for each
+//! set; for L2 it has the sum in place of the mean.
 
 use rayon::prelude::*;
 
@@ -48,7 +48,7 @@ impl<'a> Part<'a> {
         DoubleDoubles::take(&self.statistics.mean, &self.statistics.tail, at.set, len)
     }
 
-    /// What the tails of the means lack, if that counts for any set; NaN where it does not.
+    /// The remainders of the tails of the means, if one counts for its set; NaN for sets where it does not.
     #[inline(always)]
     fn rests<'s, S: Values<'s>>(&'s self, at: Position, len: usize) -> Option<S> {
         let rest = &self.statistics.close_rest;
@@ -72,17 +72,18 @@ fn deviation(x: f64, mean: DoubleDouble) -> DoubleDouble {
     DoubleDouble::from(x).minus(mean)
 }
 
-/// As [`deviation`], with all the digits of an element next to the mean. Of a rest that is NaN, it is the same to the bit.
+/// As [`deviation`], with all the digits of an element next to the mean. If `rest` is NaN, the same as [`deviation`] to
+/// the bit.
 #[inline(always)]
 fn deviation_with(rest: f64, x: f64, mean: DoubleDouble) -> DoubleDouble {
     if rest.is_nan() { deviation(x, mean) } else { close_deviation(x, mean, rest) }
 }
 
-/// What the weight's gradient is multiplied by until it is a sum: its terms may be so small that only the sum is a number with
-/// all its digits.
+/// The terms of a weight's gradient are multiplied by this number until they are added up: a term may be subnormal
+/// where the sum is not.
 const LIFT: f64 = power(400);
 
-/// dy * xh and dy; then what rounding takes from the former.
+/// dy * xh and dy; then the rounding error of the former.
 struct AffineTerms<'a, E>(Pairs<'a, E>);
 
 impl<E: Element> Terms<3> for AffineTerms<'_, E> {
@@ -113,7 +114,7 @@ impl<'a, E: Element> AffineTerms<'a, E> {
     }
 }
 
-/// g and g * d; then what rounding takes from them.
+/// g and g * d; then the rounding errors of both.
 struct SetTerms<'a>(Pairs<'a, f64>);
 
 impl Terms<4> for SetTerms<'_> {
@@ -186,7 +187,7 @@ pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn C
     Ok(Slopes { mean_g, slope, may_be_small: !plan.centred, small })
 }
 
-/// As [`Part::affine_sums`], of elements of any dtype whose statistics are pairs.
+/// As [`Part::affine_sums`], for elements of any dtype whose statistics are pairs.
 pub(super) fn affine_sums<E: Element>(
     part: &Part<'_>,
     dy: &[u8],
@@ -198,7 +199,7 @@ pub(super) fn affine_sums<E: Element>(
     Ok(sums.iter().map(values).collect())
 }
 
-/// dx, of dy.
+/// The function from dy to dx.
 pub(super) struct InputGradient<'a>(pub(super) &'a Part<'a>);
 
 impl Map<f64> for InputGradient<'_> {
@@ -247,7 +248,7 @@ impl<'a> InputGradient<'a> {
     }
 }
 
-/// dx in the place of dy. `slopes`: the mean of g and what multiplies each deviation. Of terms that `MAY_BE_SMALL` the highest
+/// Replaces dy by dx. `slopes`: the mean of g, and the factor of each deviation. If terms `MAY_BE_SMALL`, the highest
 /// bit of the result tells whether a gradient is below [`LEAST_GRADIENT`](small::LEAST_GRADIENT).
 #[inline(always)]
 fn combine<'a, S: Values<'a>, A: Values<'a>, const MAY_BE_SMALL: bool>(

@@ -1,6 +1,6 @@
 //! Statistics of float32 and half elements in twice float64's precision, for a float64 gradient of their weight.
 //!
-//! The gradient of the input has no use for them: it is rounded to fewer digits.
+//! The gradient of the input does not need them: it is rounded to fewer digits.
 
 use rayon::prelude::*;
 
@@ -51,7 +51,7 @@ impl<'a> Part<'a> {
             affine: self.affine,
             input: (&*self.input).into(),
             statistics: Statistics { mean, tail, rstd, rstd_tail, ..Statistics::default() },
-            // Whether there are any is what is asked.
+            // Only the presence of slopes is read.
             slopes: self.slopes.as_ref().map(|_| super::Slopes::default()),
         }))
     }

@@ -1,6 +1,6 @@
 //! The gradients of float32 and half elements, in float64.
 //!
-//! The slope is mean(g * xh), or the sum: dx = rstd * (g - mean(g) - xh * slope).
+//! dx = rstd * (g - mean(g) - xh * slope), where the slope is mean(g * xh); for L2 it is the sum.
 
 use super::{
     super::{
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{Checkpoint, Element, Error, lanes::DoubleDouble};
 
-/// What an element's xh is made of, for the elements of a stretch of a run.
+/// The statistics from which xh is computed, for neighbouring elements of a run.
 #[derive(Clone, Copy)]
 struct Standard<S> {
     mean: S,
@@ -116,21 +116,21 @@ pub(super) fn slopes<E: Element>(
     Ok(Slopes { mean_g: [mean_g, Vec::new()], slope: [slope, Vec::new()], ..Slopes::default() })
 }
 
-/// A sum, divided by n. What is not finite has no slope anywhere in its set: infinities of both signs would come and go
-/// with the signs of the elements.
+/// A sum, divided by n. A sum that is not finite gives NaN, which makes the gradients of the whole set NaN; an infinite
+/// slope would make them infinite or NaN depending on the signs of the elements.
 fn mean(sum: f64, n: f64) -> f64 {
     if sum.is_finite() { sum / n } else { f64::NAN }
 }
 
-/// Multiplies gradients by what the weight of each, every `stride`-th of the list, was divided by. Not inlined: it is next to
-/// never called, and would take room in a loop that always is.
+/// Multiplies each gradient by the power of two that its weight was divided by; the exponents are every `stride`-th of
+/// the list. Not inlined: it is hardly ever called, and would make a loop larger that always runs.
 #[cold]
 #[inline(never)]
 fn multiply_by_powers(g: &mut [f64], exponents: &[i32], stride: usize) {
     g.iter_mut().enumerate().for_each(|(i, g)| *g = times_power(*g, exponents[i * stride]));
 }
 
-/// dx, of dy.
+/// The function from dy to dx.
 pub(super) struct InputGradient<'a>(pub(super) &'a Part<'a>);
 
 impl<E: Element> Map<E> for InputGradient<'_> {
@@ -149,7 +149,7 @@ impl<E: Element> Map<E> for InputGradient<'_> {
 }
 
 impl<'a> InputGradient<'a> {
-    /// `x`: of elements that have slopes.
+    /// `x`: the elements; not read if there are no slopes.
     #[inline(always)]
     fn combine<S: Values<'a>, A: Values<'a>>(&self, at: Position, g: &mut [f64], x: &[f64]) {
         let (part, len) = (self.0, g.len());

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{Checkpoint, Element, Error};
 
-/// Takes the slope from each of these sets of a part. `least`: what the norm of a set is at least; `input`: the elements of the
-/// part, not scaled.
+/// Sets the slopes of these sets of a part to 0. `least`: the least divisor, eps; `input`: the elements of the part,
+/// not scaled.
 ///
-/// Where a norm comes to `least`, the gradient jumps. So a norm that is not told from it is compared exactly; one that is
-/// `least` has its slope, as the gradient of PyTorch's `clamp_min` has it.
+/// The gradient jumps where a norm equals `least`, so a norm that may be on either side is compared exactly. A norm of
+/// exactly `least` keeps its slope, as with PyTorch's `clamp_min`.
 pub(super) fn flatten<E: Element>(
     least: f64,
     part: &Part<'_>,

@@ -1,6 +1,7 @@
-//! Gradients with statistics of which the input is one part.
+//! Gradients with statistics over all parts of a tensor, of which the input is one.
 //!
-//! Each set has one weight w, so that mean(g) is w times the mean of dy, and mean(g * d) w times that of dy * d, over all parts.
+//! Each set has one weight w, so mean(g) is w times the mean of dy, and mean(g * d) is w times the mean of dy * d, over
+//! all parts.
 
 use evenkeel_exact::{Quotient, SetStatistics};
 use rayon::prelude::*;
@@ -23,7 +24,7 @@ pub(in super::super) struct MergedGradients {
 }
 
 impl MergedGradients {
-    /// Of elements of this dtype, from statistics that were measured with gradients and that the plan has accepted.
+    /// For elements of this dtype, from statistics that were measured with gradients and that the plan has accepted.
     pub(in super::super) fn new(
         partial: &StatisticsPartial,
         plan: &Plan,
@@ -32,7 +33,7 @@ impl MergedGradients {
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Cancelled> {
         let statistics = Merged::new(partial, plan, dtype, checkpoint)?;
-        // Without a weight there is one for all.
+        // Without a weight, `affine` has a single number.
         let weight = |set: usize| {
             if affine.weight.len() == 1 { affine.weight[0] } else { affine.weight[plan.channels.of_set(set)] }
         };
@@ -42,7 +43,7 @@ impl MergedGradients {
             let rstd = DoubleDouble { high: all.rstd[set], low: all.rstd_tail.get(set).copied().unwrap_or(0.0) };
             let weight = DoubleDouble::from(weight(set));
             let mean = pair(measured.mean_gradient(), 0).times(weight);
-            // Where elements are multiplied by a power of two, so is their distance from the mean.
+            // If elements are multiplied by a power of two, so are their deviations from the mean.
             let slope = pair(measured.mean_gradient_times_deviation(), scale).times(rstd).times(weight);
             if dtype == DType::F64 { [mean, slope.times(rstd)] } else { [mean, slope] }.map(finite)
         };
@@ -62,12 +63,12 @@ impl MergedGradients {
                 [pairs.map(DoubleDouble::value).collect(), Vec::new()]
             }
         };
-        // Small terms are looked for without a mean alone, and these kinds have one.
+        // Only kinds without a mean have terms that may be small; these kinds have one.
         let slopes = Slopes { mean_g: list(0), slope: list(1), ..Slopes::default() };
         Ok(Self { statistics, slopes })
     }
 
-    /// Those of `sets` sets from `first` on.
+    /// The statistics and slopes of `sets` sets from `first` on.
     pub(super) fn of_sets(&self, first: usize, sets: usize) -> (Statistics, Slopes) {
         (self.statistics.of_sets(first, sets), self.slopes.stretch(first, sets))
     }
@@ -79,7 +80,7 @@ fn pair(quotient: Option<Quotient>, scale: i32) -> DoubleDouble {
     DoubleDouble { high, low }
 }
 
-/// What is not finite has no slope anywhere in its set.
+/// The number, or NaN if it is not finite, which makes the gradients of the whole set NaN.
 fn finite(number: DoubleDouble) -> DoubleDouble {
     if number.high.is_finite() { number.normalized() } else { DoubleDouble::from(f64::NAN) }
 }

@@ -2,20 +2,21 @@
 
 use super::super::wide::Wide;
 
-/// The mean of g over each set, and the slope by which each deviation (in [`double_double`](super::double_double)) or each xh
-/// (in [`f64_accum`](super::f64_accum)) is multiplied; both with what rounding left over, which is empty if it is not kept.
+/// The mean of g over each set, and the slope by which each deviation (in [`double_double`](super::double_double)) or
+/// each xh (in [`f64_accum`](super::f64_accum)) is multiplied; each as a list of rounded numbers and a list of their
+/// remainders, which is empty if they are not kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slopes {
     pub(super) mean_g: [Vec<f64>; 2],
     pub(super) slope: [Vec<f64>; 2],
-    /// Whether terms of float64 elements may be below float64 (see [`small`](super::small)).
+    /// Whether terms of float64 elements may be below float64's range (see [`small`](super::small)).
     pub(super) may_be_small: bool,
     /// The slopes of sets for which `slope` has no digits, by the number of the set.
     pub(super) small: Vec<(usize, Wide)>,
 }
 
 impl Slopes {
-    /// Those of `sets` sets from `first` on.
+    /// The slopes of `sets` sets from `first` on.
     pub(super) fn stretch(&self, first: usize, sets: usize) -> Self {
         let of = |list: &Vec<f64>| if list.is_empty() { Vec::new() } else { list[first..first + sets].to_vec() };
         let small = self.small.iter().filter(|(set, _)| (first..first + sets).contains(set));
@@ -27,7 +28,7 @@ impl Slopes {
         }
     }
 
-    /// Those of parts, in order, as those of the whole.
+    /// The slopes of parts, in order, as those of the whole.
     pub(super) fn concat(mut parts: Vec<Self>) -> Self {
         if parts.len() == 1 {
             return parts.remove(0);

@@ -1,7 +1,8 @@
-//! Gradients of float64 elements without a mean whose terms are below float64 until they are divided by the norm.
+//! Gradients of float64 elements without a mean whose terms are below float64's range until they are divided by the
+//! norm.
 //!
-//! With d = x and g = 0, dx is -rstd * d * slope: the product may be too small for float64 where `rstd` makes a number of it, and
-//! so may the slope itself. Such terms are told by their size, and computed in numbers of any size.
+//! With d = x and g = 0, dx is -rstd * d * slope: the product `d * slope`, or the slope itself, may be too small for
+//! float64 although the result is not. Such terms are recognized by their size, and computed in numbers of any size.
 
 use super::{
     super::{
@@ -17,17 +18,17 @@ use crate::{Element as _, lanes::DoubleDouble};
 
 /// Products below it may have lost digits.
 const LEAST_PRODUCT: f64 = power(-800);
-/// A gradient of a scaled set that is above has no such terms: `rstd` is below 2^432 there.
+/// A gradient above it has no such terms, since `rstd` of a scaled set is below 2^432.
 pub(super) const LEAST_GRADIENT: f64 = power(-360);
 
-/// The slope of a set, if float64 may have lost it. `mean`: that of g * d, or the sum; `slope`: what it came to.
+/// The slope of a set, if float64 may have lost it. `mean`: that of g * d, or the sum; `slope`: the slope in float64.
 pub(super) fn slope(part: &Part<'_>, dy: &[u8], set: usize, n: f64, mean: f64, slope: f64) -> Option<Wide> {
     let is_small = mean.abs() < LEAST_PRODUCT || slope.abs() < LEAST_PRODUCT;
     let rstd = part.rstd_of(set);
     if !is_small || !rstd.high.is_finite() {
         return None;
     }
-    // Most sums of 0 are of zeros, or of terms that cancel.
+    // Most sums that are 0 have only zeros as terms, or terms that cancel.
     const FEWEST: i32 = -900;
     if slope == 0.0 && mean == 0.0 && are_zeros(part, dy, set) {
         return None;
@@ -43,7 +44,7 @@ pub(super) fn slope(part: &Part<'_>, dy: &[u8], set: usize, n: f64, mean: f64, s
     Some(sum.over(n).times(Wide::new(rstd, 0)).times(Wide::new(rstd, 0)))
 }
 
-/// Whether no output of a set has a gradient.
+/// Whether all gradients of the outputs of a set are 0.
 fn are_zeros(part: &Part<'_>, dy: &[u8], set: usize) -> bool {
     let (kept, mut pooled): (Vec<Dim>, Vec<Dim>) = part.layout.dims.iter().partition(|dim| !dim.pooled);
     let first = part.layout.origin().advance(&kept, set);
@@ -73,14 +74,14 @@ impl Part<'_> {
         [number(dy), self.affine.weight[at.affine], number(&self.input)]
     }
 
-    /// Puts the gradients in place whose terms are too small for float64. `gradients`: of a stretch of a run from `at` on, as
-    /// they are; `dy`: those of the outputs there; `x`: the elements.
+    /// Replaces the gradients whose terms are too small for float64. `gradients`: those of neighbouring elements of a
+    /// run from `at` on; `dy`: those of the outputs there; `x`: the elements.
     #[cold]
     #[inline(never)]
     pub(super) fn settle_small(&self, at: Position, dy: &[u8], gradients: &mut [f64], x: &[f64]) {
         let Some(Slopes { small, slope: [slope, slope_low], .. }) = &self.slopes else { return };
         let run = self.layout.run();
-        // Zeros are small, and common.
+        // Gradients of 0 are small, too, but common and right.
         let zeros = |numbers: &[f64]| numbers.iter().all(|x| *x == 0.0);
         let sets = if run.set_stride == 0 { 1 } else { x.len() };
         if small.is_empty() && zeros(&slope[at.set..][..sets]) && dy.iter().all(|byte| byte & 0x7f == 0) {
@@ -92,7 +93,7 @@ impl Part<'_> {
             f64::decode_from(dy, i, &mut g);
             let ([g], weight) = (g, self.affine.weight[affine]);
             let wide = small.binary_search_by_key(&set, |&(set, _)| set).ok().map(|index| small[index].1);
-            // Before it is scaled back, the gradient itself may be too small.
+            // The gradient itself may be too small before it is scaled back.
             let are_small =
                 |factor: f64| (g * weight * factor).abs().max((x * slope[set] * factor).abs()) < LEAST_PRODUCT;
             let is_small = are_small(1.0) || are_small(self.rstd_of(set).high);

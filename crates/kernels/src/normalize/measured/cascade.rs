@@ -1,8 +1,9 @@
 //! Exact sums of many terms at vector speed.
 //!
-//! Where the terms span few powers of two, each is split into numbers that add up without rounding. Others go into levels of
-//! float64, each of which takes what the one before rounds away, as in the exact norms. As long as the last rounds nothing away
-//! the levels hold the exact sum. Both go to an accumulator; if neither way does, the elements are added one by one.
+//! If the terms span few powers of two, each is split into numbers that add up without rounding. Others go into levels
+//! of float64, each of which adds up the rounding errors of the one before, as in the exact norms. As long as the last
+//! level makes no rounding error, the levels hold the exact sum. Either result is added to a long accumulator; if both
+//! methods fail, the elements are added to it one by one.
 
 use std::marker::PhantomData;
 
@@ -27,14 +28,14 @@ const MANY: usize = MOST;
 /// Elements that are decoded at a time: few enough to be in the first-level cache until every quantity has been added.
 const DECODED: usize = 4 * BLOCK;
 
-/// Elements and gradients side by side, as bytes or numbers; of gradients that are not measured there are none.
+/// Elements and gradients side by side, as bytes or numbers; `g` is empty if gradients are not measured.
 #[derive(Clone, Copy)]
 pub(super) struct Pairs<'a, T = u8> {
     pub(super) x: &'a [T],
     pub(super) g: &'a [T],
 }
 
-/// The spans of elements and gradients; of gradients that are not measured it does not count.
+/// The spans of elements and gradients; `g` has no meaning if gradients are not measured.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spans {
     pub(super) x: Span,
@@ -52,21 +53,21 @@ impl Spans {
     }
 }
 
-/// How terms become sums without rounding.
+/// The method that adds terms without rounding.
 #[derive(Clone, Copy, Debug)]
 enum Way {
-    /// As they are.
+    /// Terms are added as they are.
     Plain,
-    /// Each in two numbers, or in [`MANY`], by these anchors.
+    /// Each term is split in two numbers, or in [`MANY`], by these anchors.
     Split([f64; MANY]),
-    /// Each level takes what the one before rounds away.
+    /// Each level adds up the rounding errors of the one before.
     Levels,
 }
 
-/// The sums of one quantity in so many places at once, each of which takes every `WIDTH`-th term.
+/// The sums of one quantity in `WIDTH` places, each of which takes every `WIDTH`-th term.
 pub(super) struct Sums<const WIDTH: usize> {
     levels: [[f64; WIDTH]; MANY],
-    /// 0 if nothing was; NaN if there are terms that are not finite, or not exact.
+    /// 0 if the levels hold the exact sum; NaN if there are terms that are not finite, or not exact.
     lost: [f64; WIDTH],
     way: Way,
 }
@@ -85,7 +86,7 @@ impl<const WIDTH: usize> Sums<WIDTH> {
         Self::new(way.unwrap_or(Way::Levels))
     }
 
-    /// Numbers whose sum is, exactly, that of a place; `None` if they cannot be had this way.
+    /// Numbers whose exact sum is that of a place; `None` if the levels do not hold it.
     pub(super) fn of(&self, place: usize) -> Option<[f64; MANY]> {
         (self.lost[place] == 0.0).then(|| self.levels.map(|level| level[place]))
     }
@@ -166,7 +167,7 @@ impl<T: Term, const WIDTH: usize, const LEVELS: usize> Kernel for Add<'_, T, WID
         if WIDTH > LANES {
             return add::<T, WIDTH, LEVELS>(self.levels, self.lost, self.a, self.b);
         }
-        // So few stay in registers.
+        // So few sums stay in registers.
         let (mut levels, mut lost) = (*self.levels, *self.lost);
         add::<T, WIDTH, LEVELS>(&mut levels, &mut lost, self.a, self.b);
         (*self.levels, *self.lost) = (levels, lost);
@@ -288,7 +289,7 @@ mod tests {
 
     const QUANTITIES: [Quantity; 4] = [Quantity::Elements, Quantity::Squares, Quantity::Gradients, Quantity::Products];
 
-    /// As many terms as a lane may have, all bits of which count: those of the largest are added first, or last.
+    /// As many terms as a lane may have, with all bits set; the largest ones come first, or last.
     fn elements<E: Element>(powers: i32, first: bool) -> Vec<f64> {
         let largest = 2.0 - (-f64::from(E::MANTISSA)).exp2();
         let smallest = largest * (-f64::from(powers)).exp2();
@@ -296,7 +297,7 @@ mod tests {
         (0..count).map(|i| if (i < 4 * LANES) == first { largest } else { smallest }).collect()
     }
 
-    /// Which quantities of so many powers of two are split, each of which has the exact sum.
+    /// Which quantities are split if elements span so many powers of two. Each sum that is found must be exact.
     fn split_exactly<E: Element>(powers: i32) -> [bool; 4] {
         let encoded = |values: &[f64]| {
             let mut bytes = vec![0; values.len() * E::DTYPE.size()];
@@ -341,7 +342,7 @@ mod tests {
         }
     }
 
-    /// What is split has the exact sum, up to the most powers of two that are split and beyond.
+    /// Split sums are exact, and terms are split up to the expected number of powers of two and not beyond.
     #[test]
     fn sums_of_few_powers_of_two_are_exact() {
         check::<f32>([63, 19, 63, 19], [0, 1, 10, 18, 19, 20, 21, 40, 62, 63, 64, 65]);

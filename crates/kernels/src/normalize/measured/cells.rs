@@ -1,4 +1,4 @@
-//! What is kept of each set while it is measured.
+//! The accumulators of each set while it is measured.
 
 use evenkeel_exact::{GradientSums, SetStatistics, SignedSum, Window};
 
@@ -13,7 +13,7 @@ pub(super) enum Quantity {
     Products,
 }
 
-/// Numbers of elements that are not finite, before the sums.
+/// The indices of the counts of elements that are not finite, which come before the sums.
 const NAN: usize = 0;
 const INFINITE: usize = 1;
 const NEGATIVE_INFINITE: usize = 2;
@@ -45,7 +45,7 @@ impl Cells {
         cells
     }
 
-    /// The cells of a set.
+    /// The number of cells of a set.
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -73,7 +73,7 @@ impl Cells {
         terms.into_iter().for_each(|term| window.add(cells, term));
     }
 
-    /// Adds one quantity of an element and its gradient, both finite. Without a gradient, `g` is not looked at.
+    /// Adds one quantity of an element and its gradient, both finite. Without a gradient, `g` is not used.
     #[inline]
     pub(super) fn add_finite(&self, set: &mut [i64], quantity: Quantity, x: f64, g: f64) {
         let (window, cells) = self.of(set, quantity);
@@ -85,7 +85,7 @@ impl Cells {
         }
     }
 
-    /// Adds an element and its gradient, whatever they are. Without a gradient, `g` is 0.
+    /// Adds an element and its gradient, which need not be finite. Without a gradient, `g` is 0.
     #[inline]
     pub(super) fn add_any(&self, set: &mut [i64], x: f64, g: f64) {
         if !g.is_finite() {
@@ -108,7 +108,7 @@ impl Cells {
         }
     }
 
-    /// Adds other sets to as many.
+    /// Adds the cells of other sets to those of as many sets.
     pub(super) fn merge(&self, sets: &mut [i64], others: &[i64]) {
         for (set, other) in sets.chunks_exact_mut(self.len).zip(others.chunks_exact(self.len)) {
             set[..COUNTS].iter_mut().zip(other).for_each(|(count, other)| *count += other);
@@ -118,7 +118,7 @@ impl Cells {
         }
     }
 
-    /// What was measured of a set that has so many elements.
+    /// The statistics of a set that has so many elements.
     pub(super) fn statistics(&self, set: &mut [i64], elements: usize) -> SetStatistics {
         let count = |index: usize| set[index] as u64;
         let mut statistics = SetStatistics {

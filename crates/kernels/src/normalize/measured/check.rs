@@ -1,4 +1,4 @@
-//! Whether merged statistics are those of a part's sets.
+//! Checks that merged statistics belong to the sets of a part.
 
 use super::{
     super::kind::{NormKind, those},
@@ -6,8 +6,8 @@ use super::{
 };
 use crate::Violations;
 
-/// Adds what is wrong with statistics for a part whose sets have this shape. `set_len`: how many elements of each set the part
-/// has; 0 if it has none at all.
+/// Adds the violations of statistics for a part whose sets have this shape. `set_len`: how many elements of each set
+/// the part has; 0 if it has none at all.
 pub(in super::super) fn check(
     statistics: &StatisticsPartial,
     kind: NormKind,
@@ -34,8 +34,8 @@ pub(in super::super) fn check(
     }
 }
 
-/// Adds what keeps statistics from being enough for gradients. `weighs_places`: whether there is a weight, and it is not one number
-/// for each set.
+/// Adds the reasons why statistics do not suffice for gradients. `weighs_places`: whether there is a weight that is not
+/// one number for each set.
 pub(in super::super) fn check_backward(
     statistics: &StatisticsPartial,
     kind: NormKind,
@@ -43,7 +43,7 @@ pub(in super::super) fn check_backward(
     found: &mut Violations,
 ) {
     if !kind.has_running_statistics() {
-        // Those that do are the kinds whose weight is one number for a set.
+        // The kinds with running statistics are those whose weight is one number for each set.
         let kinds = those(NormKind::has_running_statistics);
         found.add("statistics", format!("gradients can be computed with merged statistics for {kinds} only"));
     } else if weighs_places {

@@ -1,4 +1,4 @@
-//! Merged statistics, as those that are measured of an input itself.
+//! Merged statistics in the form of those that are measured from an input.
 
 use evenkeel_exact::SetStatistics;
 use rayon::prelude::*;
@@ -30,7 +30,8 @@ struct Set {
 }
 
 impl Merged {
-    /// Of elements of this dtype, from statistics that the plan has accepted. Everything is an exact fraction that is rounded once.
+    /// For elements of this dtype, from statistics that the plan has accepted. Each number is an exact fraction,
+    /// rounded once.
     pub(in super::super) fn new(
         partial: &StatisticsPartial,
         plan: &Plan,
@@ -70,12 +71,12 @@ impl Merged {
         Ok(Self { statistics, elements })
     }
 
-    /// Those of `sets` sets from `first` on.
+    /// The statistics of `sets` sets from `first` on.
     pub(in super::super) fn of_sets(&self, first: usize, sets: usize) -> Statistics {
         self.statistics.stretch(first, sets)
     }
 
-    /// Those of all.
+    /// The statistics of all sets.
     pub(in super::super) fn all(&self) -> &Statistics {
         &self.statistics
     }
@@ -92,7 +93,7 @@ fn of_set(set: &SetStatistics, kind: NormKind, denominator: Denominator, dtype: 
         let [var] = squares.rounded(0);
         return Set { mean: Triple { pair: DoubleDouble { high, low }, rest: 0.0 }, var, ..Set::default() };
     }
-    // No element of a set without a spread is at any distance from the mean.
+    // A set without a spread needs no scale: its elements equal the mean.
     let scale = if centred && squares.is_zero() { 0 } else { scale(set, denominator) };
     let [high, low, rest] = mean.map_or([0.0; 3], |mean| mean.rounded(scale));
     let [var, var_low] = squares.rounded(2 * scale);
@@ -100,7 +101,7 @@ fn of_set(set: &SetStatistics, kind: NormKind, denominator: Denominator, dtype: 
     Set { mean: Triple { pair: DoubleDouble { high, low }, rest }, var, rstd, scale }
 }
 
-/// NaN and infinities are what IEEE 754 makes of the sums.
+/// The statistics of a set whose elements are not all finite: NaN and infinities as in sums by IEEE 754.
 fn of_nonfinite_set(set: &SetStatistics, centred: bool, denominator: Denominator) -> Set {
     let is_infinite = !centred && set.elements > 0 && set.nan_elements == 0;
     let (mean, var) =
@@ -109,8 +110,8 @@ fn of_nonfinite_set(set: &SetStatistics, centred: bool, denominator: Denominator
     Set { mean: Triple { pair: DoubleDouble::from(mean), rest: 0.0 }, var, rstd, scale: 0 }
 }
 
-/// The exponent of the power of two by which elements are multiplied, as it is for those of an input itself: the norm of all of
-/// them, of which the exact sum of the squares tells, is no smaller than the largest.
+/// The exponent of the power of two by which elements are multiplied, as for statistics that are measured from an
+/// input. The norm, from the exact sum of the squares, takes the place of the largest magnitude, which is not above it.
 fn scale(set: &SetStatistics, denominator: Denominator) -> i32 {
     let squares = set.sum_of_squares.over(1);
     let norm = if squares.is_zero() { 0.0 } else { times_power(1.0, (squares.exponent() / 2).min(1023)) };

@@ -17,14 +17,14 @@ use super::{
 };
 use crate::{Checkpoint, DType, Demand, Error, TensorRef, Violations, dtype::with_element};
 
-/// The sets that are computed from their sums between two checkpoints: some 2 ms with the longest sums that there are, and a
+/// The sets whose statistics are computed from sums between two checkpoints: some 2 ms with the longest sums that there are, and a
 /// quarter of one with those of ordinary numbers.
 pub(in super::super) const SETS_IN_A_ROW: usize = 256;
 
 /// Measures the statistics of a part whose elements come in any number of pieces.
 ///
-/// What it gives merges with that of other parts, which may be as long as they like along the pooled axes, and have the same
-/// length along all others. Neither the cuts nor the number of threads change anything.
+/// The result merges with those of other parts, which may have any length along the pooled axes and have the same
+/// length along all others. Neither the cuts nor the number of threads change the result.
 ///
 /// ```
 /// use evenkeel_kernels::{
@@ -51,14 +51,14 @@ pub struct StatisticsMeter {
     measured: Measured,
     layout: Option<Layout>,
     dtype: DType,
-    /// The elements of the part, and those that have come.
+    /// The number of elements of the part, and of those that have come.
     total: usize,
     come: usize,
-    /// Those of each set, one after the other.
+    /// The cells of each set, one set after the other.
     sets: Vec<i64>,
 }
 
-/// What is measured of which sets.
+/// The sets, and the sums that are measured for them.
 struct Measured {
     kind: NormKind,
     shape: Vec<usize>,
@@ -67,7 +67,7 @@ struct Measured {
 }
 
 impl Measured {
-    /// With the layout of a part of this shape; of one without elements there is none.
+    /// Returns also the layout of a part of this shape; `None` for a part without elements.
     fn new(
         spec: &Normalization,
         dtype: DType,
@@ -79,7 +79,7 @@ impl Measured {
             let kinds = those(NormKind::has_running_statistics);
             found.add("grad_output", format!("gradients can be computed with merged statistics for {kinds} only"));
         }
-        // What is done with the statistics is another matter.
+        // These options are for the use of the statistics, and do not matter here.
         let spec = &Normalization { eps: None, training: None, momentum: None, ..spec.clone() };
         let plan = Plan::find_part(spec, &NormParameters::default(), dtype, shape, &mut found);
         found.into_result()?;
@@ -94,8 +94,9 @@ impl Measured {
 }
 
 impl StatisticsMeter {
-    /// For a part of this dtype and shape. `has_gradients`: whether the gradients of its outputs come beside the elements, which
-    /// the gradients of the input are computed with. Of `spec` the kind, the axes, the groups and the axis of the channels count.
+    /// For a part of this dtype and shape. `has_gradients`: whether the gradients of its outputs come beside the
+    /// elements, as gradients of the input need them. Of `spec`, only the kind, the axes, the groups and the axis of
+    /// the channels are used.
     ///
     /// # Errors
     /// [`Error::Invalid`] for arguments that do not fit.
@@ -105,12 +106,12 @@ impl StatisticsMeter {
         Ok(Self { measured, layout, dtype, total: shape.iter().product(), come: 0, sets: vec![0; sets] })
     }
 
-    /// Takes the next elements and the gradients of their outputs, which are empty where none are measured: whole elements, as
-    /// many of both.
+    /// Adds the next elements and the gradients of their outputs: whole elements, as many of both. `grad_output` is
+    /// empty if gradients are not measured.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there are more than the part has, if an element is cut, or if there are not as many of both;
-    /// [`Error::Cancelled`], after which nothing that follows is right.
+    /// [`Error::Invalid`] if there are more than the part has, if an element is cut, or if there are not as many of
+    /// both; [`Error::Cancelled`], after which the results of this meter are wrong.
     pub fn add(&mut self, input: &[u8], grad_output: &[u8], checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         let size = self.dtype.size();
         let left = (self.total - self.come) * size;
@@ -196,7 +197,7 @@ pub fn measure_statistics(
     meter.finish(checkpoint)
 }
 
-/// What a [`StatisticsMeter`] needs: its results are the statistics, as they are kept.
+/// The memory and work of a [`StatisticsMeter`]: `results` are the bytes of the statistics in memory.
 ///
 /// # Errors
 /// As [`StatisticsMeter::new`].

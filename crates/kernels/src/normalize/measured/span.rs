@@ -1,4 +1,4 @@
-//! Between which powers of two the terms of a sum lie, and how many float64 its exact value takes.
+//! The powers of two between which the terms of a sum lie, and the number of float64 that hold the exact sum.
 
 use crate::{Element, dtype::Exponents};
 
@@ -24,7 +24,7 @@ impl Span {
         if largest > 2 * E::BIAS {
             return None;
         }
-        // Where all are zeros, `smallest` is above every exponent.
+        // If all elements are zeros, `smallest` is above every exponent.
         let unit = smallest.min(largest) - E::BIAS - E::MANTISSA;
         Some(Self { top: largest - E::BIAS + 1, unit })
     }
@@ -34,14 +34,15 @@ impl Span {
         Self { top: self.top + other.top, unit: self.unit + other.unit }
     }
 
-    /// Anchors that split each term into `levels` numbers, of which [`TERMS`] add up without rounding; `None` if so few do not do.
+    /// Anchors that split each term into `levels` numbers, of which [`TERMS`] add up without rounding; `None` if so few
+    /// do not suffice.
     ///
-    /// An anchor is 1.5 * 2^(q + 52): a number that is added to it is rounded to a multiple of 2^q, at most 2^(q - 1) away. What
-    /// is left is a multiple of the next finer unit and has so few bits of it that 2^TERMS of them have 53 together. `is_pair`: a
-    /// term is a product that was rounded, and what the rounding took, which begins at the second level.
+    /// An anchor is 1.5 * 2^(q + 52): a number that is added to it is rounded to a multiple of 2^q, at most 2^(q - 1)
+    /// away. The remainder is a multiple of the next finer unit, and so short that 2^TERMS remainders add up to 53
+    /// bits. `is_pair`: a term is a rounded product with its rounding error, which begins at the second level.
     pub(super) fn anchors(self, levels: usize, is_pair: bool) -> Option<[f64; MOST]> {
         let terms = TERMS + i32::from(is_pair);
-        // A product is exact above the smallest float64, and it has to be one.
+        // Products must be finite, and their last bits no smaller than the smallest float64.
         if self.unit < -1074 || self.top > 1000 {
             return None;
         }

@@ -22,7 +22,7 @@ impl<T: Term, const WIDTH: usize, const LEVELS: usize> Kernel for Split<'_, T, W
         if WIDTH > LANES {
             return split::<T, WIDTH, LEVELS>(self.levels, self.anchors, self.a, self.b);
         }
-        // So few stay in registers.
+        // So few sums stay in registers.
         let mut levels = *self.levels;
         split::<T, WIDTH, LEVELS>(&mut levels, self.anchors, self.a, self.b);
         *self.levels = levels;

@@ -1,6 +1,6 @@
-//! The way over a part's elements, wherever its bytes are cut.
+//! Loops over a part's elements, wherever its bytes are cut.
 //!
-//! Sums are exact, so that any way over the elements and any number of threads give the same.
+//! Sums are exact, so every order of the elements and every number of threads gives the same result.
 
 use rayon::prelude::*;
 
@@ -16,9 +16,9 @@ use crate::{
     parallel::CHUNK,
 };
 
-/// Cells of which each thread may have its own, as bytes.
+/// The most bytes of cells of which each thread gets its own.
 const OWN_CELLS: usize = 256 << 10;
-/// Elements for which a thread may take such cells.
+/// The elements for which a thread uses such cells.
 const PIECE: usize = 4 * CHUNK;
 /// Elements of a row, or rows, below which levels cost more than they save.
 const FEW_IN_A_ROW: usize = 8;
@@ -28,7 +28,7 @@ const ROWS: usize = 256;
 // Neither a lane of a row nor a column has more terms than add up without rounding.
 const _: () = assert!(CHUNK / LANES <= 1 << TERMS && ROWS <= 1 << TERMS);
 
-/// What does not change on the way.
+/// The arguments that stay the same for all elements.
 #[derive(Clone, Copy)]
 pub(super) struct Sweep<'a> {
     pub(super) cells: &'a Cells,
@@ -88,7 +88,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// The same on the way down to rows and columns.
+    /// Recurses over the dimensions, down to rows and columns.
     fn go<E: Element>(self, dims: &[Dim], sets: &mut [i64], from: usize, pairs: Pairs<'_>) -> Result<(), Error> {
         let (len, cells) = (pairs.len::<E>(), self.cells.len());
         match dims {
@@ -96,7 +96,7 @@ impl Sweep<'_> {
             [run] if run.pooled => self.row::<E>(sets, pairs),
             [run] => self.columns::<E>(&mut sets[from * cells..], run.len, 1, pairs),
             [rows, run] if rows.pooled => {
-                // What is left of a row, whole rows, and the beginning of one.
+                // The rest of a row, whole rows, and the beginning of a row.
                 let within = from % run.len;
                 let first = if within == 0 { 0 } else { (run.len - within).min(len) };
                 self.columns::<E>(&mut sets[within * cells..], run.len, 1, pairs.part::<E>(0, first))?;
@@ -157,7 +157,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Sums of all quantities, of elements of these spans.
+    /// The sums of all quantities, for elements of these spans.
     fn sums<E: Element, const WIDTH: usize>(self, spans: Spans) -> Vec<(Quantity, Sums<WIDTH>)> {
         let sums = |quantity| (quantity, Sums::of_quantity(E::DTYPE, quantity, spans));
         self.cells.quantities().map(sums).collect()
@@ -196,8 +196,8 @@ impl Sweep<'_> {
         })
     }
 
-    /// The same of neighbouring sets, [`BLOCK`] or fewer, and [`ROWS`] or fewer. `pairs` begins with the first of them, and
-    /// each row is `stride` elements after the one before.
+    /// Adds at most [`ROWS`] rows of at most [`BLOCK`] neighbouring sets. `pairs` begins with the first element of
+    /// these, and each row is `stride` elements after the one before.
     fn tile<E: Element>(self, sets: &mut [i64], stride: usize, rows: usize, pairs: Pairs<'_>) {
         let cells = self.cells.len();
         let width = sets.len() / cells;

@@ -1,11 +1,11 @@
-//! What is added of an element and its gradient.
+//! The terms of the sums over elements and gradients.
 
-/// What one quantity adds for an element and its gradient.
+/// The term of one quantity for an element and its gradient.
 pub(super) trait Term {
-    /// Whether it is a pair.
+    /// Whether a term is a pair.
     const IS_PAIR: bool;
 
-    /// A number, and for products of float64 what its rounding took; not a number where that is not exact.
+    /// The term, and for products of float64 its rounding error; NaN if that may not be exact.
     fn of(a: f64, b: f64) -> [f64; 2];
 }
 
@@ -45,7 +45,7 @@ impl Term for Rounded {
     }
 }
 
-/// The same of products whose span says that they are exact.
+/// A product of any two float64 whose span shows that the rounding error is exact.
 pub(super) struct InRange;
 
 impl Term for InRange {

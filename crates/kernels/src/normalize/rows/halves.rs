@@ -1,4 +1,4 @@
-//! Sets of half numbers: each is measured and written in one go, while it is in the first-level cache.
+//! Sets of half numbers: each is measured and then written while it is in the first-level cache.
 
 mod measure;
 mod near;
@@ -25,7 +25,7 @@ pub(super) struct Rows<'a, 'l, E> {
     pub(super) affine: &'a Affine,
     /// The elements of a set.
     pub(super) set: usize,
-    /// Those of the runs, from the first of these sets on.
+    /// The positions of the runs, from the first of these sets on.
     pub(super) places: &'a mut Runs<'l>,
     pub(super) moments: &'a mut [Moments],
     pub(super) input: &'a [u8],
@@ -70,7 +70,7 @@ fn write<'a, E: Element, A: Values<'a>>(
     let len = output.len() / E::DTYPE.size();
     let weight = A::take(&affine.weight, at.affine, len);
     let bias = A::take(&affine.bias, at.affine, len);
-    // What changes no number is left out: the bits do not depend on it.
+    // Operations that change no number are left out: the bits are the same.
     let no_affine = weight.is_everywhere(1.0) && bias.is_everywhere(-0.0);
     let plain = |x: f64| (x - mean - tail) * rstd;
     let weighted = |x: f64, (weight, bias): (f64, f64)| plain(x) * weight + bias;

@@ -1,4 +1,4 @@
-//! Mean and variance of one set, in one pass over its elements where their mean can be had so.
+//! Mean and variance of one set, in one pass over its elements where that is accurate enough.
 
 use super::super::{denominator::Denominator, mean};
 use crate::{
@@ -16,11 +16,11 @@ pub(super) struct Moments {
     pub(super) rstd: f64,
 }
 
-/// A float32, as its bytes are.
+/// The bytes of a float32.
 pub(super) type Bytes = [u8; 4];
 
 impl Moments {
-    /// Those of float32 elements: not none, and not more than a chunk.
+    /// The moments of float32 elements: at least one, and not more than a chunk.
     #[inline(always)]
     pub(super) fn of(is_centred: bool, elements: &[Bytes], denominator: Denominator) -> Self {
         let (mean, var) = if is_centred {
@@ -31,14 +31,15 @@ impl Moments {
         Self::new(mean, var, denominator)
     }
 
-    /// Those with centring, and nothing else that the compiler could mix with it.
+    /// The moments with centring, in a function of their own, so that the compiler does not merge the loops with
+    /// others.
     #[inline(always)]
     pub(super) fn centred(elements: &[Bytes], denominator: Denominator) -> Self {
         let (mean, var) = centred(elements);
         Self::new(mean, var, denominator)
     }
 
-    /// Those without centring, whose blocks are read two at a time.
+    /// The moments without centring; blocks are read two at a time.
     #[inline(always)]
     pub(super) fn uncentred<const FUSED: bool>(elements: &[Bytes], denominator: Denominator) -> Self {
         let squares = sum_of_own_squares::<FUSED>(elements) / denominator.share;
@@ -58,9 +59,9 @@ pub(super) fn number(bytes: Bytes) -> f64 {
 
 /// The mean and the biased variance.
 ///
-/// The squares added are those of the differences from the first element, which is known before the mean is. Each has
-/// the square of the mean of the differences too much; where that is much more than the variance, so that what rounding
-/// took of it counts, they are added once more, as differences from the mean.
+/// The squares are those of the differences from the first element, which is known before the mean is. Their mean
+/// exceeds the variance by the square of the mean of the differences. If that is so much larger than the variance that
+/// its rounding errors count, the squares are added once more, as those of deviations from the mean.
 #[inline(always)]
 fn centred(elements: &[Bytes]) -> (DoubleDouble, f64) {
     const TOO_FAR: f64 = 64.0;
@@ -71,7 +72,7 @@ fn centred(elements: &[Bytes]) -> (DoubleDouble, f64) {
     let shift = (mean.high - origin) + mean.low;
     let var = squares / n - shift * shift;
     let var = if shift * shift > TOO_FAR * var {
-        // The deviations are from the mean without its tail, which is what all of them have too much.
+        // The deviations are from the mean without its tail, so each is too large by the tail.
         sum_of_squares(elements, mean.high) / n - mean.low * mean.low
     } else {
         var
@@ -80,9 +81,9 @@ fn centred(elements: &[Bytes]) -> (DoubleDouble, f64) {
     (if is_exact { mean } else { settled(mean, var, elements) }, var)
 }
 
-/// The mean, exactly if this one is not certain.
+/// `mean`, or the exact mean if `mean` is not certain.
 ///
-/// Not inlined, as [`Lanes::sum`] is not, and for its reason.
+/// Not inlined, for the same reason as [`Lanes::sum`].
 #[inline(never)]
 fn settled(mean: DoubleDouble, var: f64, elements: &[Bytes]) -> DoubleDouble {
     if mean::is_certain::<f32>(mean, var, TERMS) {
@@ -98,7 +99,7 @@ const TERMS: usize = CHUNK / LANES;
 struct Pass {
     sum: DoubleDouble,
     squares: f64,
-    /// Whether nothing was lost of the sum. May say no where nothing was.
+    /// Whether the sum is exact. May be false for an exact sum.
     is_exact: bool,
 }
 
@@ -146,7 +147,7 @@ struct Rest {
 }
 
 impl Rest {
-    /// Not inlined, as [`Lanes::sum`] is not, and for its reason.
+    /// Not inlined, for the same reason as [`Lanes::sum`].
     #[inline(never)]
     fn new(rest: &[Bytes], origin: f64) -> Self {
         let (mut elements, mut differences) = ([[0; 4]; LANES], [0.0; LANES]);
@@ -158,7 +159,7 @@ impl Rest {
     }
 }
 
-/// The sum of elements between which there are too many powers of two for float64 alone.
+/// The sum of elements that span too many powers of two for float64 alone.
 #[inline(never)]
 fn sum_of_each(elements: &[Bytes]) -> DoubleDouble {
     let mut lanes = Lanes::new();
@@ -171,8 +172,8 @@ fn sum_of_each(elements: &[Bytes]) -> DoubleDouble {
     lanes.sum()
 }
 
-/// The sum of the squares. They are exact, so that a fused addition gives the same. Two blocks at a time are as many
-/// additions as can be on their way.
+/// The sum of the squares. The squares are exact, so a fused addition gives the same bits. Two blocks at a time have as
+/// many independent additions as the processor can have in flight.
 #[inline(always)]
 fn sum_of_own_squares<const FUSED: bool>(elements: &[Bytes]) -> f64 {
     let add = |sum: &mut f64, element: Bytes| {
@@ -250,7 +251,7 @@ impl Magnitudes {
         }
     }
 
-    /// Not inlined, as [`Lanes::sum`] is not, and for its reason.
+    /// Not inlined, for the same reason as [`Lanes::sum`].
     #[inline(never)]
     fn reach(&self) -> Reach {
         const BEHIND_THE_POINT: u32 = f32::MANTISSA_DIGITS - 1;
@@ -263,15 +264,15 @@ impl Magnitudes {
     }
 }
 
-/// How far apart the exponents of some elements are, or more by one.
+/// The distance between the exponents of some elements, or one more.
 struct Reach {
     finite: bool,
     powers: u32,
 }
 
 impl Reach {
-    /// Whether plain additions of so many of them round nothing away: they are multiples of one unit, and the sums fit
-    /// float64's 53 bits of it.
+    /// Whether plain additions of so many of them are exact: they are multiples of one unit, and the sums fit float64's
+    /// 53 bits of it.
     #[inline(always)]
     fn holds(&self, terms: usize) -> bool {
         let bits = f32::MANTISSA_DIGITS + self.powers + terms.next_power_of_two().ilog2();

@@ -45,16 +45,16 @@ fn gathered(data: &[u8], places: &[Range<usize>]) -> Vec<u8> {
     places.iter().flat_map(|place| data[place.clone()].chunks(1 << 20)).collect::<Vec<_>>().concat()
 }
 
-/// Batch statistics of a large tensor are made of some channels after others.
+/// Batch statistics of a large tensor are computed tile by tile, some channels at a time.
 #[test]
 fn of_a_channel_in_a_large_tensor_and_alone() {
-    // In tiles of several channels, of one, and of a page's breadth.
+    // Tiles of several channels, tiles of one channel, and tiles of the least width.
     for shape in [[30, 40, 1025], [2, 3, 700_001], [3000, 700, 2]] {
         let [samples, channels, len] = shape;
         for dtype in [DType::F32, DType::F64] {
             let (input, grad, weights) = (noise(dtype, &shape), noise(dtype, &shape), noise(dtype, &[channels]));
             let bytes = len * dtype.size();
-            // What is of each channel, and what of each element.
+            // The results for each channel, and those for each element.
             let run = |[input, grad]: [&[u8]; 2], weight: Option<&[u8]>| {
                 let shape = [samples, input.len() / bytes / samples, len];
                 let weight_shape = [shape[1]];
@@ -94,7 +94,7 @@ fn of_a_channel_in_a_large_tensor_and_alone() {
     }
 }
 
-/// Sets in memory order, each of which has its statistics to itself: of which kind, and how one row is shaped.
+/// A normalization whose sets are contiguous in memory, and the shape of one row of them.
 fn row_wise() -> impl Strategy<Value = (Normalization, Vec<usize>)> {
     let kinds = vec![NormKind::Layer, NormKind::Rms, NormKind::Instance, NormKind::Group, NormKind::L2];
     (prop::sample::select(kinds), 1usize..4, prop_oneof![2usize..9, 200usize..600]).prop_map(|(kind, channels, len)| {

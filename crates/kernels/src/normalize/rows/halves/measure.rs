@@ -1,4 +1,4 @@
-//! Mean and variance of half numbers, in one pass over them where the mean can be had so.
+//! Mean and variance of half numbers, in one pass where that is accurate enough.
 
 use super::super::{super::denominator::Denominator, moments::Moments};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     simd::{self, InstructionSet},
 };
 
-/// The moments of half numbers: not none, and not more than a chunk.
+/// The moments of half numbers: at least one, and not more than a chunk.
 #[inline(always)]
 pub(super) fn measure<E: Element>(is_centred: bool, denominator: Denominator, elements: &[u8]) -> Moments {
     let n = elements.len() / E::DTYPE.size();
@@ -22,8 +22,8 @@ pub(super) fn measure<E: Element>(is_centred: bool, denominator: Denominator, el
     Moments::new(mean, var, denominator)
 }
 
-/// Whether plain sums of these elements round nothing away: they are multiples of one unit, and the sums fit float64's 53
-/// bits of it. May say no where they do. Of float16 numbers, 8,192 always do.
+/// Whether plain sums of these elements are exact: the elements are multiples of one unit, and the sums fit float64's
+/// 53 bits of it. May be false for sums that are exact.
 #[inline(always)]
 fn sums_are_exact<E: Element>(elements: &[u8]) -> bool {
     let Exponents { largest, smallest } = E::exponents(elements);
@@ -34,8 +34,8 @@ fn sums_are_exact<E: Element>(elements: &[u8]) -> bool {
 
 /// The mean and the biased variance of elements whose sums are exact.
 ///
-/// The squares added have the square of the mean too much; where that is much more than the variance, so that what rounding
-/// took of it counts, they are added once more, as differences from the mean.
+/// The mean square exceeds the variance by the square of the mean. If that is so much larger than the variance that its
+/// rounding errors count, the squares are added once more, as those of deviations from the mean.
 #[inline(always)]
 fn centred<E: Element>(elements: &[u8], n: f64) -> (DoubleDouble, f64) {
     const TOO_FAR: f64 = 64.0;
@@ -43,7 +43,7 @@ fn centred<E: Element>(elements: &[u8], n: f64) -> (DoubleDouble, f64) {
     let mean = DoubleDouble::from(sum).over(n).normalized();
     let var = squares / n - mean.high * mean.high;
     let var = if mean.high * mean.high > TOO_FAR * var {
-        // The deviations are from the mean without its tail, which is what all of them have too much.
+        // The deviations are from the mean without its tail, so each is too large by the tail.
         squared_differences::<E>(elements, mean.high) / n - mean.low * mean.low
     } else {
         var
@@ -66,7 +66,7 @@ fn one_pass<E: Element>(elements: &[u8]) -> Pass {
 fn add_up<E: Element, const FUSED: bool>(elements: &[u8]) -> Pass {
     let (mut sums, mut squares) = ([0.0; LANES], Lanes::new());
     let mut scratch = Scratch::<E::Wide, BLOCK>::new();
-    // The length of a whole block is known when this is compiled, which saves what looks after other lengths.
+    // The length of a whole block is a constant, so the loop over it needs no code for other lengths.
     let blocks = elements.chunks_exact(BLOCK * E::DTYPE.size());
     let rest = blocks.remainder();
     for block in blocks {
@@ -79,7 +79,8 @@ fn add_up<E: Element, const FUSED: bool>(elements: &[u8]) -> Pass {
     Pass { sum: total(&sums), squares: squares.plain_total() }
 }
 
-/// Adds at most a block of elements to the sums; returns those of their squares. There is a value for each.
+/// Adds at most a block of elements to the sums; returns the sums of their squares. `values` has one place for each
+/// element.
 #[inline(always)]
 fn add_block<E: Element, const FUSED: bool>(
     elements: &[u8],
@@ -106,14 +107,14 @@ fn add_block<E: Element, const FUSED: bool>(
     squares
 }
 
-/// Squares are exact in float64, so that both ways to add one give the same bits; the fused one is a call where it is not
-/// an instruction.
+/// Squares are exact in float64, so both ways to add one give the same bits; the fused one is a function call where the
+/// processor has no instruction.
 #[inline(always)]
 fn plus_square<const FUSED: bool>(x: f64, sum: f64) -> f64 {
     if FUSED { x.mul_add(x, sum) } else { x * x + sum }
 }
 
-/// Not inlined, as [`Lanes::sum`] is not, and for its reason.
+/// Not inlined, for the same reason as [`Lanes::sum`].
 #[inline(never)]
 fn total(sums: &[f64; LANES]) -> f64 {
     sums.iter().sum()
@@ -136,7 +137,7 @@ fn squared_differences<E: Element>(elements: &[u8], origin: f64) -> f64 {
     squares.plain_total()
 }
 
-/// The same of at most a block, lane by lane. There is a value for each element.
+/// The same for at most a block, lane by lane. `values` has one place for each element.
 #[inline(always)]
 fn square_block<E: Element>(elements: &[u8], values: &mut [E::Wide], origin: f64) -> [f64; LANES] {
     E::widen(elements, values);
@@ -159,7 +160,7 @@ fn square_block<E: Element>(elements: &[u8], values: &mut [E::Wide], origin: f64
 
 /// The differences from an origin of elements that fill no lanes, followed by zeros.
 ///
-/// Not inlined, as [`Lanes::sum`] is not, and for its reason.
+/// Not inlined, for the same reason as [`Lanes::sum`].
 #[inline(never)]
 fn differences<T: Copy + Into<f64>>(rest: &[T], origin: f64) -> [f64; LANES] {
     let mut differences = [0.0; LANES];
@@ -167,7 +168,7 @@ fn differences<T: Copy + Into<f64>>(rest: &[T], origin: f64) -> [f64; LANES] {
     differences
 }
 
-/// Those of elements between which there are too many powers of two for plain sums, or which are not all finite.
+/// The moments of elements that span too many powers of two for plain sums, or are not all finite.
 #[inline(never)]
 fn wide_moments<E: Element>(is_centred: bool, denominator: Denominator, elements: &[u8]) -> Moments {
     let mut values = vec![0.0; elements.len() / E::DTYPE.size()];

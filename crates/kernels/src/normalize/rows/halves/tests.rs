@@ -16,8 +16,8 @@ fn run(len: usize, affine: bool) -> Dim {
     Dim { len, stride: 1, pooled: true, set_stride: 0, affine, affine_stride }
 }
 
-/// The bits of ordinary numbers, of some around one, of any, or of both. Some results of the ordinary ones are on another
-/// side of a tie than their estimates: without a distance the test fails.
+/// The bits of ordinary numbers, of some around one, of any, or of both. Some results of the ordinary ones lie on the
+/// other side of a tie than their estimates, so the test fails if estimates may be next to a tie.
 fn rows() -> impl Strategy<Value = Vec<u16>> {
     let around = |near: u16, steps: Vec<u16>| steps.into_iter().map(move |step| near.wrapping_add(step)).collect();
     let steps = |most: u16| prop::collection::vec(0..=most, 64..300);
@@ -36,7 +36,7 @@ fn rows() -> impl Strategy<Value = Vec<u16>> {
     ]
 }
 
-/// A weight for every element; those of a kind that is estimated, and others.
+/// A weight: one of those with which results are estimated, or another.
 fn weights() -> impl Strategy<Value = f64> {
     prop_oneof![6 => -3.0..3.0, 1 => Just(0.0), 1 => Just(-1.0), 1 => -1e-9..1e-9, 1 => any::<f64>()]
 }
@@ -91,7 +91,7 @@ proptest! {
     }
 }
 
-/// Otherwise the test above would say nothing.
+/// If no row were estimated, the test above would check nothing.
 #[test]
 fn most_rows_are_estimated() {
     let input: Vec<u8> = (0..256_u16).flat_map(|i| (0x3C00 + i).to_le_bytes()).collect();
@@ -103,7 +103,7 @@ fn most_rows_are_estimated() {
     assert!(!near(true, f64::INFINITY));
 }
 
-/// Every float32 next to a tie, on both sides, is told from those that no estimate can mistake.
+/// Estimates within the largest error of a tie, on both sides, are not used; all others are.
 #[test]
 fn ties_are_seen_from_as_far_as_estimates_are_off() {
     use crate::dtype::Coded as _;
@@ -111,7 +111,7 @@ fn ties_are_seen_from_as_far_as_estimates_are_off() {
     for offset in -300_i32..=300 {
         let near = f32::from_bits(half.wrapping_add_signed(offset));
         let mut output = [0; 128];
-        // The exact number is another one, which shows who was asked.
+        // The exact function gives another number, so the output shows which function was used.
         Bf16::map_near(&[0; 128], &mut output, (), |_, ()| near, (), |_, ()| 4.0);
         let asked = output == [0x40; 64].map(|_| Bf16::from_f64(4.0).0.to_le_bytes()).concat()[..];
         assert_eq!(asked, offset.unsigned_abs() <= NEAR, "{offset}");
