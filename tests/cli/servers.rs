@@ -86,6 +86,8 @@ fn nobody_there_and_nobody_answering() -> TestResult {
     folder
         .run(&format!("clip digits.npy --timeout 50ms --server {url}"))?
         .failed(1, &[&url, "has said nothing for 50ms"]);
+    drop(listener);
+    folder.run(&format!("clip digits.npy --server {url}"))?.failed(1, &[&url, "Connection refused"]);
     assert_eq!(folder.list()?, ["digits.npy"]);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The memory and work of a normalization.
 //!
 //! The numbers of bytes are those of the lists in [`Statistics`](super::statistics::Statistics),
-//! [`Slopes`](super::backward::Slopes) and [`sums`](super::reduce::sums); `tests/demand.rs` compares them with the
+//! [`Slopes`](super::backward::slopes::Slopes) and [`sums`](super::reduce::sums); `tests/demand.rs` compares them with the
 //! counts of an allocator.
 
 use super::{

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use super::{
     layout::{Layout, Position},
     power::times_power,
-    reduce::{Over, Terms, members, sums, terms_in_a_row},
+    reduce::{Over, Terms, members, sums, terms_in_a_row, until_cancelled},
 };
 use crate::{
     Checkpoint, DType, Element, Error,
@@ -204,18 +204,19 @@ pub(super) fn settled<E: Element>(
     let exact: Vec<Option<(usize, Triple)>> = doubtful
         .into_par_iter()
         .map(|set| {
-            checkpoint.check()?;
             let elements = members(layout, Over::Sets, set).map(|Position { offset, .. }| {
                 let mut x = [0.0];
                 E::decode_from(input, offset, &mut x);
                 x[0]
             });
+            let sum = exact_sum(until_cancelled(elements, checkpoint));
+            checkpoint.check()?;
             let n = layout.set_len();
             let mean = |sum: ExactSum| match E::DTYPE {
                 DType::F64 => thrice_of_exact_sum(&sum, n),
                 DType::F32 | DType::F16 | DType::Bf16 => Triple { pair: of_exact_sum(&sum, n), rest: 0.0 },
             };
-            Ok::<_, Error>(exact_sum(elements).map(|sum| (set, mean(sum))))
+            Ok::<_, Error>(sum.map(|sum| (set, mean(sum))))
         })
         .collect::<Result<_, _>>()?;
     Ok(exact.into_iter().flatten().collect())
@@ -254,16 +255,14 @@ pub(super) fn settle_sums<E: Element>(
     }
     sums.par_iter_mut().enumerate().with_min_len(64).filter(|(_, sum)| !is_certain(**sum)).try_for_each(
         |(target, sum)| {
-            checkpoint.check()?;
-            let mut exact = ExactSum::new();
-            for at in members(layout, over, target) {
+            let elements = members(layout, over, target).map(|at| {
                 let mut x = [0.0];
                 E::decode_from(elements, at.offset, &mut x);
-                if !x[0].is_finite() {
-                    return Ok(());
-                }
-                exact.add(x[0]);
-            }
+                x[0]
+            });
+            let exact = exact_sum(until_cancelled(elements, checkpoint));
+            checkpoint.check()?;
+            let Some(exact) = exact else { return Ok(()) };
             // A sum of nothing but -0.0 keeps its sign.
             if !exact.is_zero() || *sum != 0.0 {
                 *sum = exact.to_f64();

@@ -112,6 +112,15 @@ pub(super) fn members(layout: &Layout, over: Over, target: usize) -> impl ExactS
     (0..count(&summed)).map(move |index| first.advance(&summed, index))
 }
 
+/// The same elements until the call is cancelled, which a caller finds out by another question to the checkpoint.
+pub(super) fn until_cancelled<T>(
+    elements: impl Iterator<Item = T>,
+    checkpoint: &dyn Checkpoint,
+) -> impl Iterator<Item = T> {
+    let goes_on = move |index: usize| !index.is_multiple_of(CHUNK) || checkpoint.check().is_ok();
+    elements.enumerate().map_while(move |(index, element)| goes_on(index).then_some(element))
+}
+
 /// The order in which a layout's elements are visited, target by target.
 struct Walk {
     origin: Position,

@@ -82,3 +82,28 @@ fn stops_at_any_chunk() {
         }
     }
 }
+
+/// A set whose mean is added again exactly, and a bias whose gradient is, ask on the way.
+#[test]
+fn stops_while_sums_are_added_again() {
+    const LEN: usize = 160_000;
+    let ordinary = vec![1.5; LEN];
+    let mut cancelling: Vec<f64> = (0..LEN).map(|i| if i % 2 == 0 { 1e30 } else { -1e30 }).collect();
+    (cancelling[0], cancelling[2]) = (7.0, 1e-30);
+    let asked = |elements: &[f64], backward| {
+        let input = tensor(DType::F64, &[LEN / 2, 1, 2], elements);
+        let one = tensor(DType::F64, &[1], &[1.0]);
+        let affine = NormParameters { weight: Some(one.view()), bias: Some(one.view()), ..NormParameters::default() };
+        let (spec, checkpoint) = (Normalization::new(NormKind::Batch), After(AtomicUsize::new(usize::MAX / 2)));
+        if backward {
+            normalize_backward(&spec, &affine, input.view(), input.view(), &checkpoint).expect("it is not cancelled");
+        } else {
+            normalize(&spec, &affine, input.view(), false, &checkpoint).expect("it is not cancelled");
+        }
+        usize::MAX / 2 - checkpoint.0.load(Ordering::Relaxed)
+    };
+    for backward in [false, true] {
+        let [usual, again] = [&ordinary, &cancelling].map(|elements| asked(elements, backward));
+        assert!(again >= usual + LEN / 16_384, "backward {backward}: asks {again} times instead of {usual}");
+    }
+}

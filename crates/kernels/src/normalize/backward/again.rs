@@ -10,7 +10,7 @@ use super::{
         layout::Position,
         mean::SharedExponents,
         power::times_power,
-        reduce::{Over, members},
+        reduce::{Over, members, until_cancelled},
         wide::Wide,
     },
     Part,
@@ -42,9 +42,8 @@ impl Part<'_> {
         let is_doubtful = |sum: f64| !sum.is_finite() || sum.abs() < bound;
         sums.par_iter_mut().enumerate().with_min_len(64).filter(|(_, [sum, _])| is_doubtful(*sum)).try_for_each(
             |(target, [sum, _])| {
-                checkpoint.check()?;
-                *sum = self.weight_again::<E>(dy, target, *sum);
-                Ok(())
+                *sum = self.weight_again::<E>(dy, target, *sum, checkpoint);
+                Ok(checkpoint.check()?)
             },
         )
     }
@@ -56,10 +55,12 @@ impl Part<'_> {
     }
 
     /// `sum`, or the right sum if `sum` may be wrong. This depends on the target's own elements alone.
-    fn weight_again<E: Element>(&self, dy: &[u8], target: usize, sum: f64) -> f64 {
+    fn weight_again<E: Element>(&self, dy: &[u8], target: usize, sum: f64, checkpoint: &dyn Checkpoint) -> f64 {
         let (mut exact, mut tails) = (Wide::ZERO, 0.0);
         let mut infinite = None;
-        for Position { offset, set, .. } in members(&self.layout, Over::Repetitions, target) {
+        for Position { offset, set, .. } in
+            until_cancelled(members(&self.layout, Over::Repetitions, target), checkpoint)
+        {
             let (mut x, mut dy_of_x) = ([0.0], [0.0]);
             E::decode_from(&self.input, offset, &mut x);
             E::decode_from(dy, offset, &mut dy_of_x);

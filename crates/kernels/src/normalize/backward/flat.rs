@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{
     super::{
         power::times_power,
-        reduce::{Over, members},
+        reduce::{Over, members, until_cancelled},
     },
     Part,
     slopes::Slopes,
@@ -58,16 +58,17 @@ fn is_flat<E: Element>(
     let norm = part.statistics.var[set].sqrt();
     let scaled_least = times_power(least, part.statistics.scale(set));
     if norm.is_finite() && (norm - scaled_least).abs() <= ERROR * scaled_least {
+        let is_below = is_below::<E>(least, part, input, set, checkpoint);
         checkpoint.check()?;
-        return Ok(is_below::<E>(least, part, input, set));
+        return Ok(is_below);
     }
     Ok(norm < scaled_least)
 }
 
 /// Whether the norm of a set of finite elements is below `least`.
-fn is_below<E: Element>(least: f64, part: &Part<'_>, input: &[u8], set: usize) -> bool {
+fn is_below<E: Element>(least: f64, part: &Part<'_>, input: &[u8], set: usize, checkpoint: &dyn Checkpoint) -> bool {
     let mut difference = ExactSum::new();
-    for at in members(&part.layout, Over::Sets, set) {
+    for at in until_cancelled(members(&part.layout, Over::Sets, set), checkpoint) {
         let mut x = [0.0];
         E::decode_from(input, at.offset, &mut x);
         difference.add_square(x[0]);
