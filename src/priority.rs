@@ -35,12 +35,13 @@ mod tests {
 
     #[test]
     fn a_thread_gives_way_and_the_others_do_not() {
+        // The tests may run with any priority.
         let before = getpriority_process(None).expect("everyone may ask");
         let own = std::thread::spawn(|| {
-            give_way(MAX_NICE);
+            give_way(7);
             getpriority_process(None).expect("everyone may ask")
         });
-        assert_eq!(own.join().expect("it does not panic"), i32::from(MAX_NICE));
+        assert_eq!(own.join().expect("it does not panic"), (before + 7).min(i32::from(MAX_NICE)));
         assert_eq!(getpriority_process(None).expect("everyone may ask"), before);
     }
 }
