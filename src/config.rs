@@ -285,8 +285,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub web: WebConfig,
 
-    /// How messages may be compressed, `gzip`, `zstd` or both with a comma; answers are if their requests were. Not at all
-    /// unless told otherwise: tensors of floating-point numbers hardly get shorter.
+    /// How messages may be compressed, `gzip`, `zstd` or both with a comma; a response is compressed if its request was.
+    /// Without it, messages may not be compressed: tensors of floating-point numbers hardly get shorter.
     #[arg(long, value_name = "ENCODINGS", env = "EVENKEEL_COMPRESSION", value_delimiter = ',', value_enum)]
     pub compression: Vec<Encoding>,
 

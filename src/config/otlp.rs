@@ -31,8 +31,8 @@ pub struct OtlpConfig {
     #[arg(id = "otlp_key", long = "otlp-key", value_name = "FILE", env = "EVENKEEL_OTLP_KEY")]
     pub key: Option<PathBuf>,
 
-    /// Headers for the collector, `name: value`, one a line, such as a token. Read again when it changes. They count more
-    /// than those of `OTEL_EXPORTER_OTLP_HEADERS`.
+    /// Headers for the collector, `name: value`, one a line, such as a token. Read again when it changes. They
+    /// override those of `OTEL_EXPORTER_OTLP_HEADERS`.
     #[arg(
         id = "otlp_headers_file",
         long = "otlp-headers-file",

@@ -91,7 +91,7 @@ pub struct SecurityArgs {
     #[arg(long, value_name = "FILE", env = "EVENKEEL_AUTH_TOKEN_FILE")]
     pub auth_token_file: Option<PathBuf>,
 
-    /// What needs no token: paths, separated by commas; one that ends in `/` is all methods of a service.
+    /// Paths that need no token, separated by commas; a path that ends in `/` stands for all methods of a service.
     #[arg(
         long,
         value_name = "PATHS",

@@ -11,13 +11,13 @@ pub const ANY_ORIGIN: &str = "*";
 /// Calls from browsers.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebConfig {
-    /// Speaks gRPC-Web as well, on the same port, over HTTP/2 and HTTP/1.1: what browsers, and programs without HTTP/2,
-    /// can call.
+    /// Speaks gRPC-Web as well, on the same port, over HTTP/2 and HTTP/1.1, for browsers and programs without
+    /// HTTP/2.
     #[arg(long, env = "EVENKEEL_GRPC_WEB")]
     pub grpc_web: bool,
 
     /// An origin whose pages may call, such as `https://app.example.com` (CORS); may be given several times, or separated by
-    /// commas. `*`: any. None unless told otherwise: only pages of the server's own origin. Needs --grpc-web.
+    /// commas. `*`: any. Without it, only pages of the server's own origin. Needs --grpc-web.
     #[arg(long = "cors-origin", value_name = "ORIGIN", env = "EVENKEEL_CORS_ORIGIN", value_delimiter = ',')]
     pub cors_origins: Vec<String>,
 }
