@@ -53,6 +53,10 @@ pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 64 << 20;
 pub const MIN_MAX_MESSAGE_BYTES: usize = 1 << 10;
 /// A gRPC message is preceded by its length in four bytes.
 pub const MAX_MAX_MESSAGE_BYTES: usize = u32::MAX as usize;
+/// The longest chunk of a tensor that is sent in a stream, in bytes, unless told otherwise: 1 MiB.
+pub const DEFAULT_MAX_STREAM_CHUNK_BYTES: usize = 1 << 20;
+/// The least limit on a chunk: in fewer bytes the messages cost more than what is in them.
+pub const MIN_MAX_STREAM_CHUNK_BYTES: usize = 1 << 10;
 /// As many compute threads as there are cores.
 pub const DEFAULT_THREADS: usize = 0;
 /// As many serving threads as there are cores.
@@ -76,6 +80,8 @@ pub struct ServerConfig {
     pub listen: Address,
     /// The largest message, in bytes, that is taken or sent.
     pub max_message_bytes: usize,
+    /// The longest chunk of a tensor, in bytes, that is sent in a stream.
+    pub max_stream_chunk_bytes: usize,
     /// How connections carry calls.
     pub transport: Transport,
     /// Compute threads; 0: one for every core.
@@ -114,6 +120,7 @@ impl Default for ServerConfig {
         Self {
             listen: DEFAULT_LISTEN,
             max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
+            max_stream_chunk_bytes: DEFAULT_MAX_STREAM_CHUNK_BYTES,
             transport: Transport::default(),
             threads: DEFAULT_THREADS,
             compute_nice: DEFAULT_COMPUTE_NICE,
@@ -146,6 +153,7 @@ impl ServerConfig {
         let Self {
             listen,
             max_message_bytes,
+            max_stream_chunk_bytes,
             transport,
             threads,
             compute_nice,
@@ -166,6 +174,14 @@ impl ServerConfig {
                 key: "max-message-bytes",
                 reason: format!(
                     "{max_message_bytes} is not between {MIN_MAX_MESSAGE_BYTES} and {MAX_MAX_MESSAGE_BYTES}"
+                ),
+            });
+        }
+        if !(MIN_MAX_STREAM_CHUNK_BYTES..=MAX_MAX_MESSAGE_BYTES).contains(max_stream_chunk_bytes) {
+            return Err(Error {
+                key: "max-stream-chunk-bytes",
+                reason: format!(
+                    "{max_stream_chunk_bytes} is not between {MIN_MAX_STREAM_CHUNK_BYTES} and {MAX_MAX_MESSAGE_BYTES}"
                 ),
             });
         }
@@ -222,6 +238,15 @@ pub struct ServeArgs {
         default_value_t = DEFAULT_MAX_MESSAGE_BYTES
     )]
     pub max_message_bytes: usize,
+
+    /// The longest chunk of a tensor, in bytes, that is sent in a stream. Longer messages than --max-message-bytes are not sent.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "EVENKEEL_MAX_STREAM_CHUNK_BYTES",
+        default_value_t = DEFAULT_MAX_STREAM_CHUNK_BYTES
+    )]
+    pub max_stream_chunk_bytes: usize,
 
     /// How connections carry calls.
     #[command(flatten)]
@@ -318,6 +343,7 @@ impl ServeArgs {
             effective: _,
             listen,
             max_message_bytes,
+            max_stream_chunk_bytes,
             transport,
             serving_threads,
             threads,
@@ -338,6 +364,7 @@ impl ServeArgs {
         let server = ServerConfig {
             listen,
             max_message_bytes,
+            max_stream_chunk_bytes,
             transport,
             threads,
             compute_nice,

@@ -28,8 +28,9 @@
 //! | [`StatisticsMeter`], [`measure_statistics`] | statistics in parts that merge exactly |
 //! | [`dropout()`], [`dropout_backward`] | dropout by NumPy's Philox stream |
 //! | [`dropout_in_place`], [`dropout_backward_in_place`] | the same, to where the tensor is |
-//! | [`DropoutByParts`] | the same, while the tensor is still on its way |
+//! | [`DropoutByParts`], [`DropoutInOrder`] | the same, while the tensor is still on its way |
 //! | [`clip_gradients`], [`clip_gradients_in_place`] | clipping by norm and by value |
+//! | [`ClipInOrder`] | the same, while the gradients are still on their way |
 //! | [`measure_gradients`] | a global norm in parts that merge exactly |
 //! | [`Demand`] and the functions that give it | what an operation will allocate, before it does |
 //! | [`Tensor`], [`TensorRef`], [`TensorMut`], [`DType`], [`half`] | what they work on |
@@ -70,11 +71,14 @@ mod tensor;
 mod violations;
 
 pub use checkpoint::{Cancelled, Checkpoint, Uninterrupted};
-pub use clip::{ClipMode, Clipped, Clipping, clip_demand, clip_gradients, clip_gradients_in_place};
+pub use clip::{
+    ClipInOrder, ClipMode, ClipNeeds, ClipTotals, Clipped, ClippedPart, Clipping, clip_demand, clip_gradients,
+    clip_gradients_in_place,
+};
 pub use demand::Demand;
 pub use dropout::{
-    Drawn, Dropout, DropoutByParts, DropoutKind, DropoutScaling, Dropped, PartMask, dropout, dropout_backward,
-    dropout_backward_demand, dropout_backward_in_place, dropout_demand, dropout_in_place,
+    Drawn, Dropout, DropoutByParts, DropoutInOrder, DropoutKind, DropoutScaling, Dropped, MaskWriter, PartMask,
+    dropout, dropout_backward, dropout_backward_demand, dropout_backward_in_place, dropout_demand, dropout_in_place,
 };
 pub use dtype::{DType, Element, decode, encode};
 pub use error::{Error, NonFinite};
