@@ -53,6 +53,10 @@ pub const DEFAULT_MAX_MESSAGE_BYTES: usize = 64 << 20;
 pub const MIN_MAX_MESSAGE_BYTES: usize = 1 << 10;
 /// The largest value of `max-message-bytes`: gRPC has four bytes for the length of a message.
 pub const MAX_MAX_MESSAGE_BYTES: usize = u32::MAX as usize;
+/// The default size of the longest chunk that a stream sends, in bytes: 1 MiB.
+pub const DEFAULT_MAX_STREAM_CHUNK_BYTES: usize = 1 << 20;
+/// The least value of `max-stream-chunk-bytes`: of shorter chunks, messages would cost more than their content.
+pub const MIN_MAX_STREAM_CHUNK_BYTES: usize = 1 << 10;
 /// The default number of compute threads: one for every core.
 pub const DEFAULT_THREADS: usize = 0;
 /// The default number of serving threads: one for every core.
@@ -77,6 +81,8 @@ pub struct ServerConfig {
     pub listen: Address,
     /// The largest message, in bytes, that is taken or sent.
     pub max_message_bytes: usize,
+    /// The longest chunk of a tensor, in bytes, that is sent in a stream.
+    pub max_stream_chunk_bytes: usize,
     /// How connections carry calls.
     pub transport: Transport,
     /// Compute threads; 0: one for every core.
@@ -115,6 +121,7 @@ impl Default for ServerConfig {
         Self {
             listen: DEFAULT_LISTEN,
             max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
+            max_stream_chunk_bytes: DEFAULT_MAX_STREAM_CHUNK_BYTES,
             transport: Transport::default(),
             threads: DEFAULT_THREADS,
             compute_nice: DEFAULT_COMPUTE_NICE,
@@ -147,6 +154,7 @@ impl ServerConfig {
         let Self {
             listen,
             max_message_bytes,
+            max_stream_chunk_bytes,
             transport,
             threads,
             compute_nice,
@@ -167,6 +175,14 @@ impl ServerConfig {
                 key: "max-message-bytes",
                 reason: format!(
                     "{max_message_bytes} is not between {MIN_MAX_MESSAGE_BYTES} and {MAX_MAX_MESSAGE_BYTES}"
+                ),
+            });
+        }
+        if !(MIN_MAX_STREAM_CHUNK_BYTES..=MAX_MAX_MESSAGE_BYTES).contains(max_stream_chunk_bytes) {
+            return Err(Error {
+                key: "max-stream-chunk-bytes",
+                reason: format!(
+                    "{max_stream_chunk_bytes} is not between {MIN_MAX_STREAM_CHUNK_BYTES} and {MAX_MAX_MESSAGE_BYTES}"
                 ),
             });
         }
@@ -223,6 +239,15 @@ pub struct ServeArgs {
         default_value_t = DEFAULT_MAX_MESSAGE_BYTES
     )]
     pub max_message_bytes: usize,
+
+    /// The longest chunk of a tensor, in bytes, that is sent in a stream. Longer messages than --max-message-bytes are not sent.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "EVENKEEL_MAX_STREAM_CHUNK_BYTES",
+        default_value_t = DEFAULT_MAX_STREAM_CHUNK_BYTES
+    )]
+    pub max_stream_chunk_bytes: usize,
 
     /// How connections carry calls.
     #[command(flatten)]
@@ -319,6 +344,7 @@ impl ServeArgs {
             effective: _,
             listen,
             max_message_bytes,
+            max_stream_chunk_bytes,
             transport,
             serving_threads,
             threads,
@@ -339,6 +365,7 @@ impl ServeArgs {
         let server = ServerConfig {
             listen,
             max_message_bytes,
+            max_stream_chunk_bytes,
             transport,
             threads,
             compute_nice,

@@ -6,7 +6,7 @@
 //! is handed to the codec's path, frames and all, and answered there: the codec stays the one place that knows every way a
 //! message can come, and its answer.
 //!
-//! A message takes one of five routes, which `evenkeel_routes_total` counts. `tests/service/routes.rs` takes each of them.
+//! A message takes one of six routes, which `evenkeel_routes_total` counts. `tests/service/routes.rs` takes each of them.
 //!
 //! A message of very many tensors or numbers is also decoded, and its answer encoded, on the pool: that takes longer than
 //! other calls should wait for the thread that serves.
@@ -17,7 +17,8 @@
 //! | `streamed` | a Normalize in several frames whose rows are independent | while frames come: short parts inline, long ones on the pool | part by part, to buffers that are sent at once |
 //! | `collected` | the same, with statistics, which precede the output | the same | the same, sent when all are there |
 //! | `gathered` | anything else in several frames, and what was decompressed | as `one_frame` | over the elements that came, where all of them are there |
-//! | `codec` | MeasureGradients and MeasureStatistics, what is not plain, all with `--codec-path` | as `one_frame` | to a new buffer |
+//! | `codec` | MeasureGradients and MeasureStatistics, what is not plain, all but `chunks` with `--codec-path` | as `one_frame` | to a new buffer |
+//! | `chunks` | the messages of a stream of tensors | while they come, also within a message; parts as `streamed` | chunk by chunk, to buffers that are sent when the client takes them |
 //!
 //! "Inline" is on the thread that serves, for work that is expected to take less than 70 us (`executor.rs`): `--threads`,
 //! `--compute-nice` and `--max-queued` hold for the pool alone. A part of a `streamed` or `collected` call has some 32,768
@@ -27,8 +28,10 @@
 
 mod answer;
 mod arriving;
+mod chunks;
 mod following;
 mod head;
+mod parts;
 mod reading;
 mod receive;
 
@@ -55,23 +58,24 @@ use crate::{
     metrics::Route,
     observe::CallRecord,
     ops::Operation,
-    service::{CallContext, Messages, RawDecoder, Service},
+    service::{CallContext, DropoutStream, Messages, RawDecoder, Service, TensorStream},
     wire,
 };
 
 /// Answers the unary calls; everything else is left to the codec's path, around which this stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Direct {
-    /// `None`: every call goes through the codec.
-    service: Option<Arc<Service>>,
+    service: Arc<Service>,
+    /// All calls but the streams of tensors go through the codec.
+    codec_path: bool,
     buffers: Buffers,
     limit: usize,
 }
 
 impl Direct {
     /// `limit`: the largest message, in bytes. Requests in several frames are gathered in `buffers`.
-    pub(crate) fn new(service: Option<Arc<Service>>, buffers: Buffers, limit: usize) -> Self {
-        Self { service, buffers, limit }
+    pub(crate) fn new(service: Arc<Service>, codec_path: bool, buffers: Buffers, limit: usize) -> Self {
+        Self { service, codec_path, buffers, limit }
     }
 }
 
@@ -82,10 +86,13 @@ impl<S: GrpcService<Future: Send + 'static> + Clone + Send + 'static> Codec for 
 
 impl<S: Codec> Middleware<S> for Direct {
     fn call(&self, request: Request<Body>, codec: &mut S) -> BoxedResponse {
-        let Some(service) = self.service.clone().filter(|_| !is_compressed(request.headers())) else {
+        if is_compressed(request.headers()) {
             return Box::pin(codec.call(request));
-        };
+        }
+        let service = Arc::clone(&self.service);
         match CallRecord::method_of(request.extensions()) {
+            Method::DropoutStream => self.chunks(service, request, DropoutStream::new),
+            _ if self.codec_path => Box::pin(codec.call(request)),
             Method::Normalize => self.normalize(service, request, codec),
             Method::NormalizeBackward => self.unary::<wire::NormalizeBackward, S>(service, request, codec),
             Method::Dropout => self.unary::<wire::Dropout, S>(service, request, codec),
@@ -147,6 +154,18 @@ impl Direct {
             let answer = service.measure_statistics(context, messages, respond).await;
             Ok(answer.unwrap_or_else(|error| Status::from(error).into_http()))
         })
+    }
+
+    /// Any number of messages in, and out, while they come.
+    fn chunks<S: TensorStream>(
+        &self,
+        service: Arc<Service>,
+        request: Request<Body>,
+        begin: fn(Arc<Service>, CallContext) -> S,
+    ) -> BoxedResponse {
+        let (parts, body) = request.into_parts();
+        let (context, limit) = (CallContext::of(&parts.extensions), self.limit);
+        Box::pin(async move { Ok(chunks::respond(service, context, body, limit, begin).await) })
     }
 
     /// The messages of a call, which are read as tonic reads them, and decoded where they are computed.

@@ -41,6 +41,19 @@ pub(crate) enum Error {
         /// The most memory that a call may hold, in bytes.
         limit: usize,
     },
+    /// A stream needs more of its input before it can answer than one call may ever hold.
+    #[error(
+        "the stream needs {needed} bytes of memory before it can answer, and the limit for a call is {limit}; in two calls it \
+         needs next to none: {way}"
+    )]
+    NeedsTwoPasses {
+        /// The memory that it needs, in bytes.
+        needed: usize,
+        /// The most memory that a call may hold, in bytes.
+        limit: usize,
+        /// The two calls, in words.
+        way: &'static str,
+    },
     /// The call's metadata is longer than the server accepts.
     #[error("the metadata has {size} bytes, and the limit is {limit} bytes")]
     MetadataTooLarge {
@@ -133,6 +146,24 @@ impl Error {
         Violations::of(field, reason).into()
     }
 
+    /// The same of a field that is within another.
+    #[must_use]
+    pub(crate) fn within(self, outer: &str) -> Self {
+        match self {
+            Self::Invalid(violations) => Self::Invalid(violations.within(outer)),
+            other => other,
+        }
+    }
+
+    /// The same where what does not fit in memory can be computed in two calls.
+    #[must_use]
+    pub(crate) fn in_two_passes(self, way: &'static str) -> Self {
+        match self {
+            Self::TooMuchMemory { needed, limit } => Self::NeedsTwoPasses { needed, limit, way },
+            other => other,
+        }
+    }
+
     /// The error from which a status was made; `None` for a status from elsewhere.
     pub(crate) fn of(status: &Status) -> Option<&Self> {
         status.source()?.downcast_ref()
@@ -159,6 +190,7 @@ impl Error {
             | Self::RequestTooLarge { .. }
             | Self::TooManyParts { .. }
             | Self::TooMuchMemory { .. }
+            | Self::NeedsTwoPasses { .. }
             | Self::MetadataTooLarge { .. }
             | Self::ResponseTooLarge { .. }
             | Self::Unreadable { .. }
@@ -181,6 +213,7 @@ impl Error {
             Self::RequestTooLarge { .. }
             | Self::TooManyParts { .. }
             | Self::TooMuchMemory { .. }
+            | Self::NeedsTwoPasses { .. }
             | Self::MetadataTooLarge { .. }
             | Self::ResponseTooLarge { .. }
             | Self::Overloaded { .. } => Code::ResourceExhausted,

@@ -190,6 +190,7 @@ impl Metrics {
             Error::RequestTooLarge { .. }
             | Error::TooManyParts { .. }
             | Error::TooMuchMemory { .. }
+            | Error::NeedsTwoPasses { .. }
             | Error::ResponseTooLarge { .. } => Reason::MessageTooLarge,
             Error::MetadataTooLarge { .. } => Reason::MetadataTooLarge,
             Error::UnknownEncoding => Reason::UnknownEncoding,

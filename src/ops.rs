@@ -3,6 +3,7 @@
 
 mod clip;
 mod dropout;
+mod incremental;
 mod normalize;
 
 use std::time::Duration;
@@ -10,7 +11,10 @@ use std::time::Duration;
 use evenkeel_kernels::{Checkpoint, Demand};
 use prost::Message;
 
-pub(crate) use self::normalize::normalize_demand_of;
+pub(crate) use self::{
+    incremental::{DropoutPart, Incremental},
+    normalize::normalize_demand_of,
+};
 use crate::{
     buffers::{Buffers, Loan},
     error::Error,

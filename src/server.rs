@@ -206,12 +206,16 @@ impl Server {
         }
         let (health, health_service) = Health::serving();
         let limit = config.max_message_bytes;
-        let service = Arc::new(Service::new(Arc::clone(&executor), limit, config.compression.clone()));
+        let service = Arc::new(Service::new(
+            Arc::clone(&executor),
+            limit,
+            config.max_stream_chunk_bytes,
+            config.compression.clone(),
+        ));
         // The service itself refuses answers above the limit.
         let codec = TensorOpsServiceServer::new(Codec(Arc::clone(&service))).max_decoding_message_size(limit);
         let buffers = executor.buffers().clone();
-        let service = (!config.codec_path).then_some(service);
-        let direct = Direct::new(service, buffers, limit);
+        let direct = Direct::new(service, config.codec_path, buffers, limit);
         let others = Routes::default()
             .add_service(health_service.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION_BYTES))

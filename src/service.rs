@@ -3,9 +3,14 @@
 mod arriving;
 mod codec;
 mod context;
+mod dropout_stream;
+mod flow;
 mod measure;
 mod messages;
+mod sheet;
+mod sink;
 mod statistics;
+mod tensor_stream;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +23,10 @@ use tonic::Status;
 pub(crate) use arriving::Arriving;
 pub(crate) use codec::Codec;
 pub(crate) use context::CallContext;
+pub(crate) use dropout_stream::DropoutStream;
 pub(crate) use messages::{Messages, RawDecoder};
+pub(crate) use sink::{Next, QUEUED, Sink};
+pub(crate) use tensor_stream::{DATA, TensorStream};
 
 use crate::{
     budget::Scratch,
@@ -46,6 +54,7 @@ const UNCOUNTED: usize = 64 << 10;
 pub(crate) struct Service {
     executor: Arc<Executor>,
     max_message_bytes: usize,
+    max_stream_chunk_bytes: usize,
     compression: Vec<Encoding>,
 }
 
@@ -58,14 +67,24 @@ struct Admitted<O> {
 
 impl Service {
     /// Computes on `executor`; neither takes nor gives messages of more than `max_message_bytes`, which may be compressed
-    /// as `compression` says.
-    pub(crate) fn new(executor: Arc<Executor>, max_message_bytes: usize, compression: Vec<Encoding>) -> Self {
-        Self { executor, max_message_bytes, compression }
+    /// as `compression` says, and gives no chunks of more than `max_stream_chunk_bytes`.
+    pub(crate) fn new(
+        executor: Arc<Executor>,
+        max_message_bytes: usize,
+        max_stream_chunk_bytes: usize,
+        compression: Vec<Encoding>,
+    ) -> Self {
+        Self { executor, max_message_bytes, max_stream_chunk_bytes, compression }
+    }
+
+    /// Where results are written.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        self.executor.buffers()
     }
 
     /// Answers GetServerInfo.
     pub(crate) fn server_info(&self) -> pb::GetServerInfoResponse {
-        wire::encode_server_info(self.max_message_bytes, &self.compression)
+        wire::encode_server_info(self.max_message_bytes, self.max_chunk(), &self.compression)
     }
 
     /// Answers a request, whichever way its message came. `loan`: the buffer of the message, if it was put together in one.

@@ -15,6 +15,12 @@ fn values_out_of_range_name_their_key() {
         (ServerConfig { max_message_bytes: 0, ..default() }, "max-message-bytes"),
         (ServerConfig { max_message_bytes: MIN_MAX_MESSAGE_BYTES - 1, ..default() }, "max-message-bytes"),
         (ServerConfig { max_message_bytes: MAX_MAX_MESSAGE_BYTES + 1, ..default() }, "max-message-bytes"),
+        (ServerConfig { max_stream_chunk_bytes: 0, ..default() }, "max-stream-chunk-bytes"),
+        (
+            ServerConfig { max_stream_chunk_bytes: MIN_MAX_STREAM_CHUNK_BYTES - 1, ..default() },
+            "max-stream-chunk-bytes",
+        ),
+        (ServerConfig { max_stream_chunk_bytes: MAX_MAX_MESSAGE_BYTES + 1, ..default() }, "max-stream-chunk-bytes"),
         (ServerConfig { threads: MAX_THREADS + 1, ..default() }, "threads"),
         (ServerConfig { compute_nice: MAX_NICE + 1, ..default() }, "compute-nice"),
         (ServerConfig { drain_timeout: MAX_DURATION + Duration::from_nanos(1), ..default() }, "drain-timeout"),
@@ -24,6 +30,7 @@ fn values_out_of_range_name_their_key() {
     for config in [
         ServerConfig { max_message_bytes: MIN_MAX_MESSAGE_BYTES, ..default() },
         ServerConfig { max_message_bytes: MAX_MAX_MESSAGE_BYTES, ..default() },
+        ServerConfig { max_stream_chunk_bytes: MIN_MAX_STREAM_CHUNK_BYTES, ..default() },
         ServerConfig { threads: MAX_THREADS, ..default() },
         ServerConfig { compute_nice: MAX_NICE, ..default() },
         ServerConfig { drain_timeout: Duration::ZERO, ..default() },

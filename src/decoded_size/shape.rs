@@ -55,6 +55,8 @@ static MEASURE_STATISTICS: Shape = Shape {
     ..PLAIN
 };
 
+static DROPOUT_STREAM: Shape = Shape { messages: &[(1, PER_MESSAGE, &TENSORS), (2, PER_MESSAGE, &TENSORS)], ..PLAIN };
+
 /// The depth of counted messages inside a request. The deepest are the statistics in a header.
 pub(super) const MOST_LEVELS: usize = 3;
 
@@ -67,6 +69,7 @@ impl Shape {
             Method::Dropout | Method::DropoutBackward | Method::ClipGradients => &TENSORS,
             Method::MeasureGradients => &MEASURE_GRADIENTS,
             Method::MeasureStatistics => &MEASURE_STATISTICS,
+            Method::DropoutStream => &DROPOUT_STREAM,
             Method::GetServerInfo
             | Method::HealthCheck
             | Method::HealthWatch
@@ -120,7 +123,7 @@ mod tests {
             assert_ne!(known, Method::Other, "{}", method.name());
             checks.push((method.input_type().to_owned(), Shape::of(known), MOST_LEVELS));
         }
-        assert_eq!(checks.len(), 8, "a new method has a shape");
+        assert_eq!(checks.len(), 9, "a new method has a shape");
         while let Some((name, shape, levels)) = checks.pop() {
             let (mut numbers, mut floats, mut texts, mut messages) = (0, 0, 0, 0);
             for field in &message(&name).field {

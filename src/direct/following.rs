@@ -1,10 +1,11 @@
-//! Answers whose elements follow as they are computed.
+//! Answers that follow as they are computed.
 //!
-//! A client may send all of a message before it reads anything of the answer. So the message is read by a task of its own
-//! and never waits for the answer to be taken; what is computed waits in the pool's buffers.
+//! What reads the request is a task of its own. The client of a unary call may send all of its message before it reads anything of
+//! the answer, so there the task never waits for the answer to be taken, and what is computed waits in the pool's buffers.
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -12,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    sync::mpsc::{Receiver, Sender, UnboundedReceiver, unbounded_channel},
     task::JoinHandle,
 };
 use tonic::{Status, body::Body, codegen::http::Response};
@@ -22,12 +23,24 @@ use crate::{
     error::Error,
     grpc::{Unfinished, trailers},
     observe::{CallRecord, caught},
+    service::Next,
 };
 
-/// What comes next.
-enum Next {
-    Part(Bytes),
-    End(Result<(), Error>),
+/// Where the parts of an answer come from.
+trait Parts: Unpin + Send + 'static {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Next>>;
+}
+
+impl Parts for UnboundedReceiver<Next> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Next>> {
+        self.poll_recv(cx)
+    }
+}
+
+impl Parts for Receiver<Next> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Next>> {
+        self.poll_recv(cx)
+    }
 }
 
 /// Answers with `opening`, and then with what `reading` makes of its call.
@@ -42,28 +55,50 @@ pub(super) async fn respond(opening: Bytes, reading: Reading, record: CallRecord
             caught(&recorded, reading.run(|part| _ = sender.send(Next::Part(part)))).await.and_then(|outcome| outcome);
         _ = sender.send(Next::End(outcome.map(drop)));
     });
-    let mut body = Following { ready: VecDeque::new(), parts, task, record, ended: false };
-    match body.parts.recv().await {
-        Some(Next::Part(part)) => body.ready.extend([opening, part]),
-        Some(Next::End(Err(error))) => return Status::from(error).into_http(),
-        // There is no message without elements here, and a task that is gone without a word is a bug of ours.
-        Some(Next::End(Ok(()))) | None => return Status::from(Error::Panicked).into_http(),
-    }
-    let mut response = into_response(body);
-    response.extensions_mut().insert(Unfinished);
-    response
+    Following { ready: [opening].into(), parts, task, record, ended: false }.begin().await
+}
+
+/// Answers with the parts that `reading` gives, and with how it ends, which is told through `sender`.
+pub(super) async fn follow(
+    reading: impl Future<Output = Result<(), Error>> + Send + 'static,
+    sender: Sender<Next>,
+    parts: Receiver<Next>,
+    record: CallRecord,
+) -> Response<Body> {
+    let recorded = record.clone();
+    let task = tokio::spawn(async move {
+        let outcome = caught(&recorded, reading).await.and_then(|outcome| outcome);
+        // As above.
+        _ = sender.send(Next::End(outcome)).await;
+    });
+    Following { ready: VecDeque::new(), parts, task, record, ended: false }.begin().await
 }
 
 /// The body. Dropping it gives up the call.
-struct Following {
+struct Following<P> {
     ready: VecDeque<Bytes>,
-    parts: UnboundedReceiver<Next>,
+    parts: P,
     task: JoinHandle<()>,
     record: CallRecord,
     ended: bool,
 }
 
-impl HttpBody for Following {
+impl<P: Parts> Following<P> {
+    /// The response, once the first part is there, or an error instead.
+    async fn begin(mut self) -> Response<Body> {
+        match poll_fn(|cx| self.parts.poll_next(cx)).await {
+            Some(Next::Part(part)) => self.ready.push_back(part),
+            Some(Next::End(Err(error))) => return Status::from(error).into_http(),
+            // There is no message without elements here, and a task that is gone without a word is a bug of ours.
+            Some(Next::End(Ok(()))) | None => return Status::from(Error::Panicked).into_http(),
+        }
+        let mut response = into_response(self);
+        response.extensions_mut().insert(Unfinished);
+        response
+    }
+}
+
+impl<P: Parts> HttpBody for Following<P> {
     type Data = Bytes;
     type Error = Status;
 
@@ -74,7 +109,7 @@ impl HttpBody for Following {
         if self.ended {
             return Poll::Ready(None);
         }
-        let outcome = match ready!(self.parts.poll_recv(cx)) {
+        let outcome = match ready!(self.parts.poll_next(cx)) {
             Some(Next::Part(part)) => return Poll::Ready(Some(Ok(Frame::data(part)))),
             Some(Next::End(outcome)) => outcome,
             None => Err(Error::Panicked),
@@ -92,7 +127,7 @@ impl HttpBody for Following {
     }
 }
 
-impl Drop for Following {
+impl<P> Drop for Following<P> {
     fn drop(&mut self) {
         self.task.abort();
     }

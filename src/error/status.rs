@@ -31,6 +31,7 @@ impl Error {
             Self::RequestTooLarge { .. }
             | Self::TooManyParts { .. }
             | Self::TooMuchMemory { .. }
+            | Self::NeedsTwoPasses { .. }
             | Self::MetadataTooLarge { .. }
             | Self::ResponseTooLarge { .. } => Some(MetadataValue::from_static("-1")),
             Self::Invalid(_)
@@ -53,6 +54,9 @@ impl Error {
             Self::NonFiniteNorm(norm) => info("NONFINITE_NORM", norm.metadata()),
             Self::RequestTooLarge { limit } | Self::TooManyParts { limit } | Self::TooMuchMemory { limit, .. } => {
                 info("MESSAGE_TOO_LARGE", [limit_of(*limit)].into())
+            }
+            Self::NeedsTwoPasses { needed, limit, .. } => {
+                info("NEEDS_TWO_PASSES", [limit_of(*limit), size_of(*needed)].into())
             }
             Self::ResponseTooLarge { size, limit } => {
                 info("MESSAGE_TOO_LARGE", [limit_of(*limit), size_of(*size)].into())
@@ -87,6 +91,7 @@ impl From<Error> for Status {
             | Error::RequestTooLarge { .. }
             | Error::TooManyParts { .. }
             | Error::TooMuchMemory { .. }
+            | Error::NeedsTwoPasses { .. }
             | Error::MetadataTooLarge { .. }
             | Error::ResponseTooLarge { .. }
             | Error::UnknownEncoding

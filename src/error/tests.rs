@@ -28,6 +28,11 @@ fn every_error() -> Vec<(Error, Code, Option<&'static str>)> {
         (Error::ResponseTooLarge { size: 2048, limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
         (Error::MetadataTooLarge { size: 2048, limit: 1024 }, Code::ResourceExhausted, Some("METADATA_TOO_LARGE")),
         (Error::TooMuchMemory { needed: 2048, limit: 1024 }, Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
+        (
+            Error::NeedsTwoPasses { needed: 2048, limit: 1024, way: "MeasureStatistics, and then `statistics`" },
+            Code::ResourceExhausted,
+            Some("NEEDS_TWO_PASSES"),
+        ),
         (Error::receiving(&Status::internal("no protobuf"), 1024), Code::Internal, None),
         (Error::receiving(&Status::out_of_range("long"), 1024), Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
         (Error::Overloaded { scarce: Scarce::Bytes }, Code::ResourceExhausted, Some("OVERLOADED")),

@@ -30,21 +30,23 @@ pub(crate) struct Pieces {
 impl Executor {
     /// Begins a job in pieces. `None`: there is a hook that may wait, and the thread that serves must not.
     pub(crate) fn pieces(self: &Arc<Self>, record: &CallRecord) -> Option<Pieces> {
-        if self.hook_waits() {
-            return None;
-        }
+        (!self.hook_waits()).then(|| self.stream_pieces(record))
+    }
+
+    /// As [`pieces`](Self::pieces). Where there is a hook that may wait, all pieces are done on the pool.
+    pub(crate) fn stream_pieces(self: &Arc<Self>, record: &CallRecord) -> Pieces {
         let progress = self.progress();
         let waiting = Waiting::new(&self.in_flight, Arc::clone(&progress.abandoned));
         let (record, work) = (record.clone(), record.in_pieces());
         let executor = Arc::clone(self);
-        Some(Pieces { executor, record, work, progress, _waiting: waiting, is_admitted: false, held: Duration::ZERO })
+        Pieces { executor, record, work, progress, _waiting: waiting, is_admitted: false, held: Duration::ZERO }
     }
 }
 
 impl Pieces {
     /// Whether a piece that is expected to take so long is done here.
     pub(crate) fn is_here(&self, estimate: Duration) -> bool {
-        is_short(estimate)
+        is_short(estimate) && !self.executor.hook_waits()
     }
 
     /// Runs a piece on the pool, as any other job that takes so long. The first one is refused if too many jobs wait; the others

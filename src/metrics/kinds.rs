@@ -43,7 +43,7 @@ impl Kind {
     pub(crate) fn of_method(method: Method) -> &'static [Self] {
         match method {
             Method::Normalize | Method::NormalizeBackward | Method::MeasureStatistics => &NORMALIZATIONS,
-            Method::Dropout | Method::DropoutBackward => &DROPOUTS,
+            Method::Dropout | Method::DropoutBackward | Method::DropoutStream => &DROPOUTS,
             Method::ClipGradients => &CLIPPINGS,
             Method::MeasureGradients => &NORMS,
             Method::GetServerInfo

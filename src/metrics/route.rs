@@ -17,12 +17,14 @@ pub(crate) enum Route {
     Gathered,
     /// tonic's codec has read it.
     Codec,
+    /// It is one of a stream of tensors, which is computed as its bytes come.
+    Chunks,
 }
 
 impl Route {
-    pub(crate) const COUNT: usize = 5;
+    pub(crate) const COUNT: usize = 6;
     pub(crate) const ALL: [Self; Self::COUNT] =
-        [Self::OneFrame, Self::Streamed, Self::Collected, Self::Gathered, Self::Codec];
+        [Self::OneFrame, Self::Streamed, Self::Collected, Self::Gathered, Self::Codec, Self::Chunks];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -31,6 +33,7 @@ impl Route {
             Self::Collected => "collected",
             Self::Gathered => "gathered",
             Self::Codec => "codec",
+            Self::Chunks => "chunks",
         }
     }
 }

@@ -73,6 +73,7 @@ impl Messages {
             }
             // A frame is asked for when all messages before the one that has begun are done with.
             Kind::OneByOne => held.resize_decoded(touched, apart),
+            Kind::Streamed => Ok(()),
             Kind::Health | Kind::Reflection => held.resize(touched.saturating_sub(SHORT_QUESTION)),
         }
     }

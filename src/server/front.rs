@@ -52,6 +52,7 @@ impl<T: GrpcService<Future = BoxedResponse>> Service<Request<Body>> for Front<T>
             | Method::ClipGradients
             | Method::MeasureGradients
             | Method::MeasureStatistics
+            | Method::DropoutStream
             | Method::GetServerInfo => self.tensors.call(request),
             Method::HealthCheck | Method::HealthWatch | Method::ReflectionV1 | Method::ReflectionV1Alpha => {
                 Box::pin(self.others.call(request))

@@ -19,6 +19,14 @@ fn answered<T>(answer: Result<T, Error>) -> Result<Response<T>, Status> {
     Ok(Response::new(answer?))
 }
 
+/// The answer of a stream of tensors by way of the codec, which there is none of.
+type NoCodec<T> = tokio_stream::Pending<Result<T, Status>>;
+
+/// Streams of tensors are never given to the codec, which would gather each message.
+fn no_codec() -> Status {
+    Status::internal("a stream of tensors has come to the codec")
+}
+
 /// What tonic calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Codec(pub(crate) Arc<Service>);
@@ -78,6 +86,15 @@ impl pb::tensor_ops_service_server::TensorOpsService for Codec {
     ) -> Result<Response<pb::StatisticsPartial>, Status> {
         let (context, messages) = taken(request);
         answered(self.0.measure_statistics(context, Messages::Decoded(messages), |answer| answer).await)
+    }
+
+    type DropoutStreamStream = NoCodec<pb::DropoutStreamResponse>;
+
+    async fn dropout_stream(
+        &self,
+        _: Request<Streaming<pb::DropoutStreamRequest>>,
+    ) -> Result<Response<Self::DropoutStreamStream>, Status> {
+        Err(no_codec())
     }
 
     async fn get_server_info(

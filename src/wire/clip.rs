@@ -5,7 +5,7 @@ use std::iter;
 use evenkeel_kernels::{self as kernels, ClipMode, Clipped, Clipping, TensorRef, Violations};
 use evenkeel_proto::v1 as pb;
 
-use super::{Path, Tensor, decoded, unknown, unspecified};
+use super::{Description, Path, Tensor, decoded, unknown, unspecified};
 use crate::{
     buffers::Buffers,
     error::{Error, NonFiniteNorm},
@@ -51,6 +51,13 @@ impl ClipGradients {
             found.append(spec.check());
         }
         decoded(Some(Self { spec, gradients }), found)
+    }
+
+    /// The next gradient of a stream, of which the elements follow.
+    pub(crate) fn streamed(message: pb::Tensor, limit: usize) -> Result<Description, Error> {
+        let mut found = Violations::new();
+        let tensor = Description::streamed(Some(message), Path::new("tensor"), limit, &mut found);
+        decoded(tensor.ok(), found)
     }
 
     /// What the kernels see.

@@ -4,26 +4,46 @@ use bytes::Bytes;
 use evenkeel_kernels::{self as kernels, Drawn, DropoutKind, DropoutScaling, Violations};
 use evenkeel_proto::v1 as pb;
 
-use super::{Path, Tensor, decoded, tensor::shape_of, unknown, unspecified};
+use super::{
+    Description, Path, Tensor, decoded,
+    tensor::{Decoded, shape_of},
+    unknown, unspecified,
+};
 use crate::{buffers::Buffers, error::Error};
 
-/// A decoded `DropoutRequest`.
+/// A decoded `DropoutRequest`, whose input is there, or is only described yet.
 #[derive(Debug)]
-pub(crate) struct Dropout {
+pub(crate) struct Dropout<I = Tensor> {
     pub(crate) spec: kernels::Dropout,
     pub(crate) return_mask: bool,
-    pub(crate) input: Tensor,
+    pub(crate) input: I,
+}
+
+impl Dropout<Description> {
+    /// Of a header of a stream. `limit`: the largest message, in bytes.
+    pub(crate) fn streamed(request: pb::DropoutRequest, limit: usize) -> Result<Self, Error> {
+        Self::decode_with(request, |input, found| Description::streamed(input, Path::new("input"), limit, found))
+    }
+}
+
+impl<I: AsRef<Description>> Dropout<I> {
+    fn decode_with(
+        request: pb::DropoutRequest,
+        decode_input: impl FnOnce(Option<pb::Tensor>, &mut Violations) -> Decoded<I>,
+    ) -> Result<Self, Error> {
+        let pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, channel_axis, input } = request;
+        let mut found = Violations::new();
+        let input = decode_input(input, &mut found);
+        let fields = Fields { p, seed, offset, kind, scaling, channel_axis };
+        let spec = fields.decode("input.shape", shape_of(&input), &mut found);
+        decoded(spec.zip(input.ok()), found).map(|(spec, input)| Self { spec, return_mask, input })
+    }
 }
 
 impl Dropout {
     /// `limit`: the largest message, in bytes.
     pub(crate) fn decode(request: pb::DropoutRequest, limit: usize) -> Result<Self, Error> {
-        let pb::DropoutRequest { p, seed, offset, kind, scaling, return_mask, channel_axis, input } = request;
-        let mut found = Violations::new();
-        let input = Tensor::required(input, Path::new("input"), limit, &mut found);
-        let fields = Fields { p, seed, offset, kind, scaling, channel_axis };
-        let spec = fields.decode("input.shape", shape_of(&input), &mut found);
-        decoded(spec.zip(input.ok()), found).map(|(spec, input)| Self { spec, return_mask, input })
+        Self::decode_with(request, |input, found| Tensor::required(input, Path::new("input"), limit, found))
     }
 
     /// `output`: `None` if it is where the input was.
@@ -43,16 +63,28 @@ impl Dropout {
     }
 }
 
-/// A decoded `DropoutBackwardRequest`.
+/// A decoded `DropoutBackwardRequest`, as [`Dropout`].
 #[derive(Debug)]
-pub(crate) struct DropoutBackward {
+pub(crate) struct DropoutBackward<I = Tensor> {
     pub(crate) spec: kernels::Dropout,
-    pub(crate) grad_output: Tensor,
+    pub(crate) grad_output: I,
 }
 
-impl DropoutBackward {
-    /// `limit`: the largest message, in bytes.
-    pub(crate) fn decode(request: pb::DropoutBackwardRequest, limit: usize) -> Result<Self, Error> {
+impl DropoutBackward<Description> {
+    /// Of a header of a stream. `limit`: the largest message, in bytes.
+    pub(crate) fn streamed(request: pb::DropoutBackwardRequest, limit: usize) -> Result<Self, Error> {
+        Self::decode_with(request, |gradient, found| Description::streamed(gradient, GRAD_OUTPUT, limit, found))
+    }
+}
+
+/// The gradient that a request has.
+const GRAD_OUTPUT: Path = Path::new("grad_output");
+
+impl<I: AsRef<Description>> DropoutBackward<I> {
+    fn decode_with(
+        request: pb::DropoutBackwardRequest,
+        decode_gradient: impl FnOnce(Option<pb::Tensor>, &mut Violations) -> Decoded<I>,
+    ) -> Result<Self, Error> {
         let pb::DropoutBackwardRequest {
             p,
             seed,
@@ -64,10 +96,17 @@ impl DropoutBackward {
             grad_output,
         } = request;
         let mut found = Violations::new();
-        let grad_output = Tensor::required(grad_output, Path::new("grad_output"), limit, &mut found);
+        let grad_output = decode_gradient(grad_output, &mut found);
         let fields = Fields { p, seed, offset, kind, scaling, channel_axis };
         let spec = fields.decode("grad_output.shape", shape_of(&grad_output), &mut found);
         decoded(spec.zip(grad_output.ok()), found).map(|(spec, grad_output)| Self { spec, grad_output })
+    }
+}
+
+impl DropoutBackward {
+    /// `limit`: the largest message, in bytes.
+    pub(crate) fn decode(request: pb::DropoutBackwardRequest, limit: usize) -> Result<Self, Error> {
+        Self::decode_with(request, |gradient, found| Tensor::required(gradient, GRAD_OUTPUT, limit, found))
     }
 
     /// `grad_input`: `None` if it is where the gradient of the output was.

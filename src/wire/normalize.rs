@@ -41,6 +41,13 @@ impl Normalize<Description> {
     }
 }
 
+impl Normalize<Description> {
+    /// Of a header of a stream.
+    pub(crate) fn streamed(request: pb::NormalizeRequest, limit: usize) -> Result<Self, Error> {
+        Self::decode_with(request, limit, |input, found| Description::streamed(input, Path::new("input"), limit, found))
+    }
+}
+
 impl<I: AsRef<Description>> Normalize<I> {
     fn decode_with(
         request: pb::NormalizeRequest,

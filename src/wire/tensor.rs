@@ -97,6 +97,29 @@ impl Description {
         }
     }
 
+    /// Of a tensor whose elements come in other messages of a stream, and are none of this. One without elements is no larger
+    /// than one in a message, which bounds what is computed for its shape alone.
+    pub(super) fn streamed(
+        message: Option<pb::Tensor>,
+        path: Path,
+        limit: usize,
+        found: &mut Violations,
+    ) -> Decoded<Self> {
+        let message = present(message, path, found)?;
+        let fields = [(".data", message.data.is_empty()), (".float_data", message.float_data.is_empty())];
+        for (field, _) in fields.into_iter().filter(|&(_, is_empty)| !is_empty) {
+            found.add_with(|| (path.join(field), "must be empty: the elements follow in messages of `data`"));
+        }
+        let shape = message.shape.clone();
+        let announced = Self::announced(Some(message), path, found)?;
+        if announced.shape.contains(&0) && !fits(&announced.shape, announced.dtype, limit) {
+            found.add_with(|| {
+                (path.join(".shape"), format!("{shape:?} is more than a message of {limit} bytes can carry"))
+            });
+        }
+        Ok(announced)
+    }
+
     /// Of a tensor with so many bytes, or numbers, of elements, which are not looked at; `None`: that is wrong already.
     fn decode(
         message: pb::Tensor,
@@ -165,6 +188,11 @@ impl Description {
 
     pub(super) fn form(&self) -> Form {
         self.form
+    }
+
+    /// The answer to this tensor of the same dtype and shape, under its name, without elements.
+    pub(crate) fn answer(&self) -> pb::Tensor {
+        self.answer_bytes(Bytes::new())
     }
 
     /// The answer to this tensor of the same dtype and shape, under its name.

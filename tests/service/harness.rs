@@ -55,7 +55,7 @@ pub(crate) fn error_info(status: &Status) -> ErrorInfo {
             let delay = details.retry_info().and_then(|info| info.retry_delay).expect("it has a RetryInfo");
             assert_eq!(pushback, Some(delay.as_millis().to_string().as_str()));
         }
-        "MESSAGE_TOO_LARGE" | "METADATA_TOO_LARGE" => assert_eq!(pushback, Some("-1")),
+        "MESSAGE_TOO_LARGE" | "METADATA_TOO_LARGE" | "NEEDS_TWO_PASSES" => assert_eq!(pushback, Some("-1")),
         _ => assert_eq!(pushback, None),
     }
     info

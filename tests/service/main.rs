@@ -49,6 +49,7 @@ mod stalled;
 mod statements;
 mod statistics;
 mod streams;
+mod tensor_streams;
 mod text_files;
 mod tls;
 mod tokens;

@@ -123,7 +123,7 @@ fn counted() -> ServerConfig {
 /// How many messages have taken each route.
 async fn routes(server: &Running) -> BTreeMap<String, f64> {
     let series = scrape(server).await;
-    let routes = ["one_frame", "streamed", "collected", "gathered", "codec"];
+    let routes = ["one_frame", "streamed", "collected", "gathered", "codec", "chunks"];
     routes.map(|route| (route.to_owned(), value(&series, "evenkeel_routes_total", &[("route", route)]))).into()
 }
 

@@ -29,7 +29,8 @@ async fn a_server_tells_its_settings() {
             compression,
         } = info.into_inner();
         assert_eq!(version, env!("CARGO_PKG_VERSION"));
-        assert_eq!((max_message_bytes, max_stream_chunk_bytes), (123_456, 0));
+        // A message has room for a chunk's key and length.
+        assert_eq!((max_message_bytes, max_stream_chunk_bytes), (123_456, 123_448));
         assert_eq!(
             dtypes,
             [DataType::Float32, DataType::Float64, DataType::Float16, DataType::Bfloat16].map(i32::from)

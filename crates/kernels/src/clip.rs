@@ -2,6 +2,7 @@
 
 mod directed;
 mod factor;
+mod in_order;
 mod nonfinite;
 mod not_above;
 
@@ -11,6 +12,7 @@ use evenkeel_exact::Brief;
 use rayon::prelude::*;
 
 use self::factor::Factor;
+pub use self::in_order::{ClipInOrder, ClipNeeds, ClipTotals, ClippedPart};
 use crate::{
     Checkpoint, DType, Demand, Element, Error, NormOrder, TensorMut, TensorRef, Violations,
     dtype::{Number, with_element},

@@ -7,6 +7,7 @@
 mod alpha;
 mod demand;
 mod draws;
+mod in_order;
 mod parts;
 
 use std::marker::PhantomData;
@@ -27,6 +28,7 @@ use alpha::Alpha;
 use draws::{Draws, bit};
 
 pub use demand::{dropout_backward_demand, dropout_demand};
+pub use in_order::{DropoutInOrder, MaskWriter};
 pub use parts::{DropoutByParts, PartMask};
 
 /// Which elements are dropped together, and what replaces them.
@@ -251,7 +253,7 @@ fn pad(mask: &mut [u8], count: usize) {
 }
 
 /// The results of kept and of dropped elements.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Select {
     /// Kept: the same bits; dropped: +0.0.
     Bits,
@@ -298,22 +300,30 @@ fn select_each(dtype: DType, part: InOut<'_>, mask: &[u8], how: Select) {
     with_element!(dtype, E => simd::run(Masked { part, mask, how, element: PhantomData::<E> }));
 }
 
-/// Applies the mask of all draws to a part whose first element is element `first` of the tensor, a multiple of 8.
-fn select_shared(dtype: DType, mut part: InOut<'_>, mask: &[u8], first: usize, draws: &Draws, how: Select) {
+/// Applies shared draws to a part whose first element is element `first` of the tensor. `mask`: the draws from one on, and which
+/// one that is; where each element has a draw of its own, `first` is a multiple of 8 beyond it.
+fn select_shared(
+    dtype: DType,
+    mut part: InOut<'_>,
+    (mask, begin): (&[u8], usize),
+    first: usize,
+    draws: &Draws,
+    how: Select,
+) {
     /// Runs of fewer elements are not worth a loop of their own.
     const SHORT: usize = 64;
     if draws.are_of_elements() {
-        return select_each(dtype, part, &mask[first / 8..], how);
+        return select_each(dtype, part, &mask[(first - begin) / 8..], how);
     }
     if draws.run() < SHORT {
-        let mask = draws.spread(mask, first, part.len() / dtype.size());
+        let mask = draws.spread((mask, begin), first, part.len() / dtype.size());
         return select_each(dtype, part, &mask, how);
     }
     let mut element = first;
     while part.len() > 0 {
         let run = element / draws.run();
         let end = (run + 1) * draws.run();
-        let mask = Bits::Broadcast(bit(mask, draws.of_run(run)));
+        let mask = Bits::Broadcast(bit(mask, draws.of_run(run) - begin));
         let (same, others) = part.split_at((end - element) * dtype.size());
         with_element!(dtype, E => simd::run(Masked { part: same, mask, how, element: PhantomData::<E> }));
         (part, element) = (others, end);

@@ -28,8 +28,9 @@
 //! | [`StatisticsMeter`], [`measure_statistics`] | statistics in parts that merge exactly |
 //! | [`dropout()`], [`dropout_backward`] | dropout by NumPy's Philox stream |
 //! | [`dropout_in_place`], [`dropout_backward_in_place`] | the same, in place of the input or of `grad_output` |
-//! | [`DropoutByParts`] | dropout part by part, while the tensor is still being received |
+//! | [`DropoutByParts`], [`DropoutInOrder`] | dropout part by part, while the tensor is still being received |
 //! | [`clip_gradients`], [`clip_gradients_in_place`] | clipping by norm and by value |
+//! | [`ClipInOrder`] | clipping part by part, while the gradients are still being received |
 //! | [`measure_gradients`] | a global norm in parts that merge exactly |
 //! | [`Demand`] and the functions that return it | the memory that an operation will allocate, before it does |
 //! | [`Tensor`], [`TensorRef`], [`TensorMut`], [`DType`], [`half`] | the arguments and results |
@@ -69,11 +70,14 @@ mod tensor;
 mod violations;
 
 pub use checkpoint::{Cancelled, Checkpoint, Uninterrupted};
-pub use clip::{ClipMode, Clipped, Clipping, clip_demand, clip_gradients, clip_gradients_in_place};
+pub use clip::{
+    ClipInOrder, ClipMode, ClipNeeds, ClipTotals, Clipped, ClippedPart, Clipping, clip_demand, clip_gradients,
+    clip_gradients_in_place,
+};
 pub use demand::Demand;
 pub use dropout::{
-    Drawn, Dropout, DropoutByParts, DropoutKind, DropoutScaling, Dropped, PartMask, dropout, dropout_backward,
-    dropout_backward_demand, dropout_backward_in_place, dropout_demand, dropout_in_place,
+    Drawn, Dropout, DropoutByParts, DropoutInOrder, DropoutKind, DropoutScaling, Dropped, MaskWriter, PartMask,
+    dropout, dropout_backward, dropout_backward_demand, dropout_backward_in_place, dropout_demand, dropout_in_place,
 };
 pub use dtype::{DType, Element, decode, encode};
 pub use error::{Error, NonFinite};

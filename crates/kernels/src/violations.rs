@@ -71,6 +71,15 @@ impl Violations {
         self.left_out += left_out;
     }
 
+    /// The same of arguments that are within another, whose name they get before their own.
+    #[must_use]
+    pub fn within(mut self, outer: &str) -> Self {
+        for Violation { field, .. } in &mut self.kept {
+            *field = format!("{outer}.{field}").into();
+        }
+        self
+    }
+
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
@@ -120,6 +129,12 @@ mod tests {
         assert_eq!((violations.iter().len(), violations.left_out()), (Violations::MOST, 3));
         assert!(violations.to_string().starts_with("gradients[0].data: is short; gradients[1].data: is short; "));
         assert!(violations.to_string().ends_with("gradients[63].data: is short; and 3 more"));
+    }
+
+    #[test]
+    fn arguments_within_another_are_named_by_both() {
+        let violations = Violations::of("input.shape[1]", "is negative").within("header");
+        assert_eq!(violations.to_string(), "header.input.shape[1]: is negative");
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub(in crate::server) enum Kind {
     Whole,
     /// Those that are being read: what came before is forgotten by then, and the answer is short.
     OneByOne,
+    /// None as a whole: what is gathered of them, and what is computed, takes from the reservation where that is done.
+    Streamed,
     /// Short questions, with a budget of their own: health is answered when there is nothing for others.
     Health,
     /// Short questions with longer answers, from the same budget.
@@ -22,6 +24,7 @@ impl Kind {
             Method::HealthCheck | Method::HealthWatch => Self::Health,
             Method::ReflectionV1 | Method::ReflectionV1Alpha => Self::Reflection,
             Method::MeasureGradients | Method::MeasureStatistics => Self::OneByOne,
+            Method::DropoutStream => Self::Streamed,
             Method::Normalize
             | Method::NormalizeBackward
             | Method::Dropout
@@ -36,7 +39,7 @@ impl Kind {
     pub(in crate::server) const fn times(self) -> usize {
         match self {
             Self::Whole => HELD_PER_REQUEST_BYTE,
-            Self::OneByOne | Self::Health | Self::Reflection => 1,
+            Self::OneByOne | Self::Streamed | Self::Health | Self::Reflection => 1,
         }
     }
 
@@ -44,7 +47,7 @@ impl Kind {
     pub(in crate::server) const fn is_question(self) -> bool {
         match self {
             Self::Health | Self::Reflection => true,
-            Self::Whole | Self::OneByOne => false,
+            Self::Whole | Self::OneByOne | Self::Streamed => false,
         }
     }
 }
@@ -59,8 +62,8 @@ mod tests {
             let kind = Kind::of(method);
             let is_question = method.service().starts_with("grpc.");
             assert_eq!(kind.is_question(), is_question, "{method:?}");
-            let is_one_by_one = matches!(method, Method::MeasureGradients | Method::MeasureStatistics);
-            let times = if is_question || is_one_by_one { 1 } else { 2 };
+            let streams = method.kind() == "client_stream" || method.kind() == "bidi_stream";
+            let times = if is_question || streams { 1 } else { 2 };
             assert_eq!(kind.times(), times, "{method:?}");
         }
     }

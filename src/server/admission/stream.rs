@@ -68,7 +68,7 @@ impl StreamCharge {
         counters: &Arc<Counters>,
     ) -> Result<Self, Error> {
         let (stream, budget) = match kind {
-            Kind::Whole | Kind::OneByOne => (STREAM, Budget::STREAMS),
+            Kind::Whole | Kind::OneByOne | Kind::Streamed => (STREAM, Budget::STREAMS),
             Kind::Health => (STREAM, Budget::QUESTIONS),
             Kind::Reflection => (REFLECTION_STREAM, Budget::QUESTIONS),
         };

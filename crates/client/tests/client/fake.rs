@@ -112,6 +112,15 @@ impl TensorOpsService for Fake {
         Err(Status::unimplemented("no test asks for it"))
     }
 
+    type DropoutStreamStream = tonic::codegen::BoxStream<pb::DropoutStreamResponse>;
+
+    async fn dropout_stream(
+        &self,
+        _: Request<Streaming<pb::DropoutStreamRequest>>,
+    ) -> Result<Response<Self::DropoutStreamStream>, Status> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
     async fn get_server_info(
         &self,
         request: Request<pb::GetServerInfoRequest>,

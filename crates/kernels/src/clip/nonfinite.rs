@@ -20,7 +20,7 @@ pub(super) fn count(gradients: &[TensorRef<'_>], checkpoint: &dyn Checkpoint) ->
 }
 
 /// How many elements are NaN, and how many are infinite.
-fn of_one(gradient: &TensorRef<'_>, checkpoint: &dyn Checkpoint) -> Result<(u64, u64), Error> {
+pub(super) fn of_one(gradient: &TensorRef<'_>, checkpoint: &dyn Checkpoint) -> Result<(u64, u64), Error> {
     let dtype = gradient.dtype();
     let counts = gradient.data().par_chunks(CHUNK * dtype.size()).map(|elements| {
         checkpoint.check()?;

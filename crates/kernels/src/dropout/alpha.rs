@@ -13,7 +13,7 @@ use crate::{
 const SATURATION: f64 = 1.758_099_340_847_376_6;
 
 /// The constants of a probability below 1.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Alpha {
     shift: DoubleDouble,
     scale: DoubleDouble,

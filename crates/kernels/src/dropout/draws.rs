@@ -1,5 +1,7 @@
 //! The assignment of draws to elements.
 
+use std::ops::Range;
+
 use evenkeel_exact::Brief;
 
 use super::{Dropout, DropoutScaling};
@@ -7,6 +9,7 @@ use crate::Violations;
 
 /// How a tensor is covered by draws: draw `n * channels + c` is that of all elements of channel `c` in sample `n`. Where
 /// each element has a draw of its own, the tensor is one sample, and its elements are the channels.
+#[derive(Debug)]
 pub(super) struct Draws {
     count: usize,
     /// The number of channels.
@@ -93,12 +96,39 @@ impl Draws {
         sample * self.channels + run % self.channels
     }
 
-    /// A bit for each of the `len` elements from element `first` on, from the mask of all draws.
-    pub(super) fn spread(&self, mask: &[u8], first: usize, len: usize) -> Vec<u8> {
+    /// The draws of the elements from `element` on, which are neighbours; and how many elements these are, at most `len`.
+    pub(super) fn neighbours(&self, element: usize, len: usize) -> (Range<usize>, usize) {
+        // The channels once, one after another.
+        let pass = self.channels * self.run;
+        let left = pass - element % pass;
+        if self.repeats == 1 || left >= len || pass > len {
+            // Within one pass, or of samples that have no other; else a part is cut where a pass ends.
+            let taken = if self.repeats == 1 { len } else { len.min(left) };
+            let last = self.of_run((element + taken - 1) / self.run);
+            return (self.of_run(element / self.run)..last + 1, taken);
+        }
+        // A part of many short passes has the draws of whole samples, which are no more than its elements and two samples'.
+        let sample = pass * self.repeats;
+        let samples = element / sample..(element + len - 1) / sample + 1;
+        (samples.start * self.channels..samples.end * self.channels, len)
+    }
+
+    /// How many draws have an element before `element`.
+    pub(super) fn begun_before(&self, element: usize) -> usize {
+        let sample = self.channels * self.elements();
+        if sample == 0 {
+            return 0;
+        }
+        let within = (element % sample).div_ceil(self.run).min(self.channels);
+        element / sample * self.channels + within
+    }
+
+    /// A bit for each of the `len` elements from element `first` on. `mask`: the draws from one on, and which one that is.
+    pub(super) fn spread(&self, (mask, begin): (&[u8], usize), first: usize, len: usize) -> Vec<u8> {
         let (mut bits, mut element, end) = (BitWriter::with_capacity(len), first, first + len);
         while element < end {
             let run = element / self.run;
-            let draw = self.of_run(run);
+            let draw = self.of_run(run) - begin;
             // Where a run is one element, the elements of consecutive channels are neighbours, and so are their draws.
             let alike =
                 if self.run == 1 { self.channels - run % self.channels } else { (run + 1) * self.run - element };
@@ -146,7 +176,8 @@ fn repeated(bit: bool) -> u64 {
 }
 
 /// Puts bits together to bytes, the least significant bit first.
-struct BitWriter {
+#[derive(Debug, Default)]
+pub(super) struct BitWriter {
     bytes: Vec<u8>,
     /// The bits that do not fill a byte yet.
     pending: u64,
@@ -171,8 +202,34 @@ impl BitWriter {
         self.count %= 8;
     }
 
+    /// Appends the first `count` of `bits`.
+    pub(super) fn append(&mut self, bits: Vec<u8>, count: usize) {
+        if self.count == 0 && self.bytes.is_empty() && count.is_multiple_of(8) {
+            self.bytes = bits;
+            return;
+        }
+        let mut left = count;
+        for eight in bits.chunks(Self::MOST / 8) {
+            let mut bytes = [0; 8];
+            bytes[..eight.len()].copy_from_slice(eight);
+            let taken = left.min(Self::MOST);
+            self.push(u64::from_le_bytes(bytes), taken);
+            left -= taken;
+        }
+    }
+
+    /// How many whole bytes there are.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes the whole bytes.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
     /// The bytes; the last one is padded with 0.
-    fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
         if self.count > 0 {
             self.bytes.push(self.pending as u8);
         }

@@ -38,16 +38,20 @@ pub struct DropoutByParts {
 }
 
 /// The draws of a part.
+#[derive(Debug)]
 pub struct PartMask {
     /// The number of draws that keep.
-    kept: u64,
+    pub(super) kept: u64,
     /// A bit for each draw; empty if the draws are those of channels, or are not wanted.
-    bits: Vec<u8>,
+    pub(super) bits: Vec<u8>,
+    /// The number of draws.
+    pub(super) count: usize,
 }
 
 impl PartMask {
-    fn new(bits: Vec<u8>) -> Self {
-        Self { kept: ones(&bits), bits }
+    /// Of `count` draws.
+    pub(super) fn of(bits: Vec<u8>, count: usize) -> Self {
+        Self { kept: ones(&bits), bits, count }
     }
 
     /// The same without the bits.
@@ -139,12 +143,13 @@ impl DropoutByParts {
         checkpoint.check()?; // `draw` does not ask if p = 1
         let first = index * CHUNK;
         if let Some(mask) = &self.channels {
-            select_shared(self.dtype, part, mask, first, &self.draws, self.how);
-            return Ok(PartMask::new(Vec::new()));
+            select_shared(self.dtype, part, (mask, 0), first, &self.draws, self.how);
+            return Ok(PartMask::of(Vec::new(), 0));
         }
-        let mask = draw(&self.spec, first as u64, part.len() / self.dtype.size(), checkpoint)?;
+        let count = part.len() / self.dtype.size();
+        let mask = draw(&self.spec, first as u64, count, checkpoint)?;
         select_each(self.dtype, part, &mask, self.how);
-        Ok(PartMask::new(mask))
+        Ok(PartMask::of(mask, count))
     }
 
     /// The result, from the masks of all parts in their order and the output that was written.
@@ -156,7 +161,8 @@ impl DropoutByParts {
 
     /// The draws, from the masks of all parts in their order.
     pub(super) fn drawn(self, return_mask: bool, masks: Vec<PartMask>) -> Drawn {
-        let channels = self.channels.map(PartMask::new);
+        let draws = self.draws.count();
+        let channels = self.channels.map(|bits| PartMask::of(bits, draws));
         let masks = || channels.iter().chain(&masks);
         let kept = masks().map(|mask| mask.kept).sum::<u64>() * self.draws.elements() as u64;
         Drawn { kept, mask: return_mask.then(|| masks().map(|mask| &mask.bits[..]).collect::<Vec<_>>().concat()) }

@@ -12,6 +12,7 @@ mod dropout;
 mod ends;
 mod extremes;
 mod halves;
+mod in_order;
 mod in_place;
 mod invariants;
 mod l2;

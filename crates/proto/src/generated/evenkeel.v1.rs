@@ -469,6 +469,159 @@ pub struct ExactSum {
     #[prost(bytes = "bytes", tag = "3")]
     pub magnitude: ::prost::bytes::Bytes,
 }
+/// A message of DropoutStream's request: a header, once, and then the elements.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DropoutStreamRequest {
+    /// What the message has. Required.
+    #[prost(oneof = "dropout_stream_request::Part", tags = "1, 2, 15")]
+    pub part: ::core::option::Option<dropout_stream_request::Part>,
+}
+/// Nested message and enum types in `DropoutStreamRequest`.
+pub mod dropout_stream_request {
+    /// What the message has. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        /// Asks for dropout. `input` has name, dtype and shape, and no elements; all else is as in Dropout.
+        #[prost(message, tag = "1")]
+        Header(super::DropoutRequest),
+        /// Asks for the gradient. `grad_output` has name, dtype and shape, and no elements; all else is as in DropoutBackward.
+        #[prost(message, tag = "2")]
+        BackwardHeader(super::DropoutBackwardRequest),
+        /// The next bytes of the tensor, of any length, 0 included: little-endian, row-major, cut anywhere. All messages together
+        /// have exactly product(shape) * size(dtype) bytes.
+        #[prost(bytes, tag = "15")]
+        Data(::prost::bytes::Bytes),
+    }
+}
+/// A message of DropoutStream's response: a header, the elements and the mask, and a summary.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DropoutStreamResponse {
+    /// What the message has.
+    #[prost(oneof = "dropout_stream_response::Part", tags = "1, 2, 3, 14, 15")]
+    pub part: ::core::option::Option<dropout_stream_response::Part>,
+}
+/// Nested message and enum types in `DropoutStreamResponse`.
+pub mod dropout_stream_response {
+    /// What the message has.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        /// The first message after `header`: `output` has name, dtype and shape of `input`, and no elements.
+        #[prost(message, tag = "1")]
+        Header(super::DropoutResponse),
+        /// The first message after `backward_header`: `grad_input` has name, dtype and shape of `grad_output`, and no elements.
+        #[prost(message, tag = "2")]
+        BackwardHeader(super::DropoutBackwardResponse),
+        /// The last message: `kept`; after a `backward_header` nothing. A stream without it is not complete.
+        #[prost(message, tag = "3")]
+        Summary(super::DropoutResponse),
+        /// If `return_mask` is set in `header`: the next bytes of the mask, between messages of `data`. Together they are the mask of
+        /// DropoutResponse.
+        #[prost(bytes, tag = "14")]
+        Mask(::prost::bytes::Bytes),
+        /// The next bytes of the result: no more than the longest `data` of the request or 64 KiB, and no more than
+        /// `max_stream_chunk_bytes` of GetServerInfoResponse. They are not cut where the request's are.
+        #[prost(bytes, tag = "15")]
+        Data(::prost::bytes::Bytes),
+    }
+}
+/// A message of NormalizeStream's request: a header, once, and then the elements.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NormalizeStreamRequest {
+    /// What the message has. Required.
+    #[prost(oneof = "normalize_stream_request::Part", tags = "1, 15")]
+    pub part: ::core::option::Option<normalize_stream_request::Part>,
+}
+/// Nested message and enum types in `NormalizeStreamRequest`.
+pub mod normalize_stream_request {
+    /// What the message has. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        /// Asks for the normalization. `input` has name, dtype and shape, and no elements; all else is as in Normalize.
+        #[prost(message, tag = "1")]
+        Header(super::NormalizeRequest),
+        /// The next bytes of the input, of any length, 0 included: little-endian, row-major, cut anywhere. All messages together
+        /// have exactly product(shape) * size(dtype) bytes.
+        #[prost(bytes, tag = "15")]
+        Data(::prost::bytes::Bytes),
+    }
+}
+/// A message of NormalizeStream's response: a header, the elements, and a summary.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NormalizeStreamResponse {
+    /// What the message has.
+    #[prost(oneof = "normalize_stream_response::Part", tags = "1, 3, 15")]
+    pub part: ::core::option::Option<normalize_stream_response::Part>,
+}
+/// Nested message and enum types in `NormalizeStreamResponse`.
+pub mod normalize_stream_response {
+    /// What the message has.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        /// The first message: `axes`; `output` has name, dtype and shape of `input`, and no elements.
+        #[prost(message, tag = "1")]
+        Header(super::NormalizeResponse),
+        /// The last message: `mean`, `rstd`, `running_mean` and `running_var` where Normalize returns them. A stream without it is not
+        /// complete.
+        #[prost(message, tag = "3")]
+        Summary(super::NormalizeResponse),
+        /// The next bytes of the output: no more than the longest `data` of the request or 64 KiB, and no more than
+        /// `max_stream_chunk_bytes` of GetServerInfoResponse. They are not cut where the request's are.
+        #[prost(bytes, tag = "15")]
+        Data(::prost::bytes::Bytes),
+    }
+}
+/// A message of ClipGradientsStream's request: a header, once, and then any number of tensors, each followed by its elements.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClipGradientsStreamRequest {
+    /// What the message has. Required.
+    #[prost(oneof = "clip_gradients_stream_request::Part", tags = "1, 2, 15")]
+    pub part: ::core::option::Option<clip_gradients_stream_request::Part>,
+}
+/// Nested message and enum types in `ClipGradientsStreamRequest`.
+pub mod clip_gradients_stream_request {
+    /// What the message has. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        /// Asks for the clipping. It has no `gradients`; all else is as in ClipGradients.
+        #[prost(message, tag = "1")]
+        Header(super::ClipGradientsRequest),
+        /// Begins the next gradient: name, dtype and shape, and no elements. The one before is complete.
+        #[prost(message, tag = "2")]
+        Tensor(super::Tensor),
+        /// The next bytes of the gradient, of any length, 0 included: little-endian, row-major, cut anywhere. All messages of a
+        /// gradient together have exactly product(shape) * size(dtype) bytes.
+        #[prost(bytes, tag = "15")]
+        Data(::prost::bytes::Bytes),
+    }
+}
+/// A message of ClipGradientsStream's response: a header, the tensors, each followed by its elements, and a summary.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClipGradientsStreamResponse {
+    /// What the message has.
+    #[prost(oneof = "clip_gradients_stream_response::Part", tags = "1, 2, 3, 15")]
+    pub part: ::core::option::Option<clip_gradients_stream_response::Part>,
+}
+/// Nested message and enum types in `ClipGradientsStreamResponse`.
+pub mod clip_gradients_stream_response {
+    /// What the message has.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Part {
+        /// The first message, which has no fields.
+        #[prost(message, tag = "1")]
+        Header(super::ClipGradientsResponse),
+        /// Begins the next gradient, in the order sent: name, dtype and shape of the request's, and no elements.
+        #[prost(message, tag = "2")]
+        Tensor(super::Tensor),
+        /// The last message: `total_norm`, `scale`, `clipped_elements` and `tensor_norms` as ClipGradients returns them. A stream
+        /// without it is not complete.
+        #[prost(message, tag = "3")]
+        Summary(super::ClipGradientsResponse),
+        /// The next bytes of the gradient after clipping: no more than the longest `data` of the request or 64 KiB, and no more than
+        /// `max_stream_chunk_bytes` of GetServerInfoResponse. They are not cut where the request's are.
+        #[prost(bytes, tag = "15")]
+        Data(::prost::bytes::Bytes),
+    }
+}
 /// The request of GetServerInfo, which has no fields.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetServerInfoRequest {}
@@ -481,7 +634,7 @@ pub struct GetServerInfoResponse {
     /// The longest message that the server accepts or sends, in bytes, without gRPC's prefix.
     #[prost(uint64, tag = "2")]
     pub max_message_bytes: u64,
-    /// The longest chunk of a streamed tensor that the server sends, in bytes. 0: it streams no tensors.
+    /// The longest `data` or `mask` of a message that the server sends in a stream, in bytes. 0: it streams no tensors.
     #[prost(uint64, tag = "3")]
     pub max_stream_chunk_bytes: u64,
     /// The element types that the server computes on.
@@ -990,6 +1143,39 @@ pub mod tensor_ops_service_client {
                 );
             self.inner.client_streaming(req, path, codec).await
         }
+        /// Dropout and DropoutBackward of a tensor of any size, which comes and goes in chunks: the bytes of the unary call in constant
+        /// memory. The client sends a header, and then the tensor's bytes in `data`, cut anywhere. The server answers with a header,
+        /// with the bytes of the result while the request arrives, and at last with a summary. The client must read the answer while
+        /// it sends: a server whose answer is not taken stops reading. A stream that is not as described, with too many bytes or too few,
+        /// ends with INVALID_ARGUMENT; an error ends the stream without a summary, and what came before it is not a result.
+        pub async fn dropout_stream(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::DropoutStreamRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::DropoutStreamResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/evenkeel.v1.TensorOpsService/DropoutStream",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("evenkeel.v1.TensorOpsService", "DropoutStream"),
+                );
+            self.inner.streaming(req, path, codec).await
+        }
         /// Returns the server's version, limits and capabilities, so that a client can check them before it sends a tensor.
         /// Needs a token if the other methods need one.
         pub async fn get_server_info(
@@ -1093,6 +1279,24 @@ pub mod tensor_ops_service_server {
             request: tonic::Request<tonic::Streaming<super::MeasureStatisticsRequest>>,
         ) -> std::result::Result<
             tonic::Response<super::StatisticsPartial>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the DropoutStream method.
+        type DropoutStreamStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::DropoutStreamResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Dropout and DropoutBackward of a tensor of any size, which comes and goes in chunks: the bytes of the unary call in constant
+        /// memory. The client sends a header, and then the tensor's bytes in `data`, cut anywhere. The server answers with a header,
+        /// with the bytes of the result while the request arrives, and at last with a summary. The client must read the answer while
+        /// it sends: a server whose answer is not taken stops reading. A stream that is not as described, with too many bytes or too few,
+        /// ends with INVALID_ARGUMENT; an error ends the stream without a summary, and what came before it is not a result.
+        async fn dropout_stream(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::DropoutStreamRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<Self::DropoutStreamStream>,
             tonic::Status,
         >;
         /// Returns the server's version, limits and capabilities, so that a client can check them before it sends a tensor.
@@ -1504,6 +1708,55 @@ pub mod tensor_ops_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/evenkeel.v1.TensorOpsService/DropoutStream" => {
+                    #[allow(non_camel_case_types)]
+                    struct DropoutStreamSvc<T: TensorOpsService>(pub Arc<T>);
+                    impl<
+                        T: TensorOpsService,
+                    > tonic::server::StreamingService<super::DropoutStreamRequest>
+                    for DropoutStreamSvc<T> {
+                        type Response = super::DropoutStreamResponse;
+                        type ResponseStream = T::DropoutStreamStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::DropoutStreamRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TensorOpsService>::dropout_stream(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DropoutStreamSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -1,0 +1,59 @@
+//! Calls whose tensors come and go in chunks.
+//!
+//! The request is read by a task of its own, which computes what has come and waits until the connection has taken it: a client
+//! that does not read its answer is not read from, and HTTP/2's window stops it in turn. So a call holds some chunks, whatever
+//! its tensors have.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc::channel;
+use tonic::{body::Body, codegen::http::Response};
+
+use super::{
+    following,
+    parts::{Part, Parts},
+};
+use crate::{
+    error::Error,
+    metrics::Route,
+    service::{CallContext, QUEUED, Service, Sink, TensorStream},
+};
+
+/// Answers a call. `limit`: the longest message, in bytes.
+pub(super) async fn respond<S: TensorStream>(
+    service: Arc<Service>,
+    context: CallContext,
+    body: Body,
+    limit: usize,
+    begin: fn(Arc<Service>, CallContext) -> S,
+) -> Response<Body> {
+    let record = context.record.clone();
+    record.took(Route::Chunks);
+    let (sender, parts) = channel(QUEUED);
+    let ended = sender.clone();
+    let mut sink = Sink::new(sender, service.buffers(), service.max_chunk(), &context.reservation);
+    let messages = Parts::new(body, record.method(), limit, &context.reservation);
+    let stream = begin(Arc::clone(&service), context.clone());
+    let reading = async move { run(messages, stream, &service, &context, &mut sink).await };
+    following::follow(reading, ended, parts, record).await
+}
+
+/// Reads to the end.
+async fn run<S: TensorStream>(
+    mut messages: Parts,
+    mut stream: S,
+    service: &Service,
+    context: &CallContext,
+    sink: &mut Sink,
+) -> Result<(), Error> {
+    while let Some(part) = messages.next().await? {
+        match part {
+            Part::Begins(0) => stream.data(Bytes::new(), sink).await?,
+            Part::Begins(len) => sink.client_sends(len),
+            Part::Data(bytes) => stream.data(bytes, sink).await?,
+            Part::Message(bytes) => stream.message(service.decode_streamed(context, bytes).await?, sink).await?,
+        }
+    }
+    stream.finish(sink).await
+}

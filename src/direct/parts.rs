@@ -1,0 +1,204 @@
+//! Reading a stream of messages, of which those that are all data are given on while they come.
+//!
+//! A message of one long field is told by its first bytes. Its own are never gathered, so a client may send a tensor in one
+//! message or byte by byte. All other messages are short. They are taken from the budget and put together.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use evenkeel_frames::{Announced, Prefix};
+use http_body_util::BodyExt as _;
+use prost::encoding::{WireType, decode_key, decode_varint};
+use tokio::task::coop;
+use tonic::{Code, body::Body};
+
+use crate::{
+    budget::{Portion, Reservation},
+    decoded_size::DecodedSize,
+    error::Error,
+    grpc::Method,
+    service::DATA,
+};
+
+/// The most bytes of a key and a length.
+const MOST_HEAD: usize = 11;
+
+/// What has come.
+#[derive(Debug, PartialEq)]
+pub(super) enum Part {
+    /// A message begins that is all data, of so many bytes.
+    Begins(usize),
+    /// Its next bytes.
+    Data(Bytes),
+    /// Another message.
+    Message(Bytes),
+}
+
+/// The messages of a request.
+pub(super) struct Parts {
+    body: Body,
+    /// What has come and was not given on.
+    input: Bytes,
+    place: Place,
+    method: Method,
+    limit: usize,
+    /// What the first message holds, which says what is done, and the one after it.
+    held: [Portion; 2],
+    gathered: usize,
+}
+
+/// Where in the stream it is.
+enum Place {
+    Prefix(Prefix),
+    /// At the beginning of a message of so many bytes, of which these have come.
+    Head {
+        len: usize,
+        head: BytesMut,
+    },
+    /// Within data, of which so many bytes are missing.
+    Data(usize),
+    /// Within a message of so many bytes, of which these have come.
+    Gathered {
+        len: usize,
+        message: BytesMut,
+    },
+}
+
+impl Parts {
+    /// Of a call of this method. `limit`: the longest message, in bytes.
+    pub(super) fn new(body: Body, method: Method, limit: usize, reservation: &Arc<Reservation>) -> Self {
+        let held = [(); 2].map(|()| Portion::new(reservation));
+        let place = Place::Prefix(Prefix::new());
+        Self { body, input: Bytes::new(), place, method, limit, held, gathered: 0 }
+    }
+
+    /// Waits for what comes next; `None`: the request has ended.
+    ///
+    /// # Errors
+    /// The body fails, ends within a message, or has what is no message of at most as many bytes as may be.
+    pub(super) async fn next(&mut self) -> Result<Option<Part>, Error> {
+        // Messages that are here already would hold up other calls for as long as there are more.
+        coop::consume_budget().await;
+        loop {
+            if let Some(part) = self.advance()? {
+                return Ok(Some(part));
+            }
+            if self.input.is_empty() && !self.fill().await? {
+                return match &self.place {
+                    Place::Prefix(prefix) if prefix.is_empty() => Ok(None),
+                    Place::Prefix(_) | Place::Head { .. } | Place::Data(_) | Place::Gathered { .. } => {
+                        Err(unreadable("the request ends within a message"))
+                    }
+                };
+            }
+        }
+    }
+
+    /// Goes on in what has come.
+    fn advance(&mut self) -> Result<Option<Part>, Error> {
+        match &mut self.place {
+            Place::Prefix(prefix) => {
+                let Some(announced) = prefix.take(&mut self.input) else { return Ok(None) };
+                self.place = Place::Head { len: self.length(announced)?, head: BytesMut::new() };
+                self.advance()
+            }
+            Place::Head { len, head } => {
+                let (len, before) = (*len, head.len());
+                let most = MOST_HEAD.min(len);
+                head.extend_from_slice(&self.input[..self.input.len().min(most - before)]);
+                let Some(head_len) = head_of_data(head, len) else {
+                    if head.len() < most && may_be_data(head) {
+                        self.input.clear();
+                        return Ok(None);
+                    }
+                    let message = std::mem::take(head).split_to(before);
+                    return self.gather(len, message);
+                };
+                // Bytes of the head that came before are no more than its own.
+                let _ = self.input.split_to(head_len - before);
+                let data = len - head_len;
+                self.place = if data == 0 { BEGIN } else { Place::Data(data) };
+                Ok(Some(Part::Begins(data)))
+            }
+            Place::Data(missing) => {
+                let here = self.input.split_to(self.input.len().min(*missing));
+                if here.is_empty() {
+                    return Ok(None);
+                }
+                *missing -= here.len();
+                if *missing == 0 {
+                    self.place = BEGIN;
+                }
+                Ok(Some(Part::Data(here)))
+            }
+            Place::Gathered { len, message } => {
+                let here = self.input.split_to(self.input.len().min(*len - message.len()));
+                message.extend_from_slice(&here);
+                if message.len() < *len {
+                    return Ok(None);
+                }
+                let message = std::mem::take(message).freeze();
+                self.place = BEGIN;
+                let mut decoded = DecodedSize::of(self.method);
+                decoded.read(&message);
+                self.held[self.gathered.min(1)].resize_decoded(message.len(), decoded.bytes())?;
+                self.gathered += 1;
+                Ok(Some(Part::Message(message)))
+            }
+        }
+    }
+
+    fn length(&self, announced: Announced) -> Result<usize, Error> {
+        if announced.is_compressed() {
+            return Err(unreadable("a message is compressed, and the call has no grpc-encoding"));
+        }
+        let (len, limit) = (announced.len(), self.limit);
+        if len > limit { Err(Error::RequestTooLarge { limit }) } else { Ok(len) }
+    }
+
+    /// Begins to put a message together, whose first bytes are there.
+    fn gather(&mut self, len: usize, message: BytesMut) -> Result<Option<Part>, Error> {
+        self.held[self.gathered.min(1)].resize_decoded(len, 0)?;
+        self.place = Place::Gathered { len, message };
+        self.advance()
+    }
+
+    /// Waits for more; false: there is none.
+    async fn fill(&mut self) -> Result<bool, Error> {
+        match self.body.frame().await {
+            Some(Ok(frame)) => {
+                // After trailers there is nothing.
+                self.input = frame.into_data().unwrap_or_default();
+                Ok(true)
+            }
+            Some(Err(status)) => Err(Error::receiving(&status, self.limit)),
+            None => Ok(false),
+        }
+    }
+}
+
+const BEGIN: Place = Place::Prefix(Prefix::new());
+
+fn unreadable(reason: &str) -> Error {
+    Error::Unreadable { code: Code::Internal, reason: reason.to_owned() }
+}
+
+/// How many bytes are before the data of a message of `len` bytes that is all data; `None`: it is not, or too little has come.
+fn head_of_data(head: &[u8], len: usize) -> Option<usize> {
+    let mut rest = head;
+    let (number, wire_type) = decode_key(&mut rest).ok()?;
+    if (number, wire_type) != (DATA, WireType::LengthDelimited) {
+        return None;
+    }
+    let data = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
+    let head_len = head.len() - rest.len();
+    (head_len.checked_add(data) == Some(len)).then_some(head_len)
+}
+
+/// Whether a message that begins so may be all data.
+fn may_be_data(head: &[u8]) -> bool {
+    head.first().is_none_or(|&key| key == (DATA as u8) << 3 | 2)
+}
+
+#[cfg(test)]
+mod tests;

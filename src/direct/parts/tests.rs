@@ -1,0 +1,93 @@
+//! Messages are told apart however their frames are cut.
+
+use evenkeel_proto::v1::{self as pb, dropout_stream_request};
+use evenkeel_testing::frames::framed;
+use prost::Message as _;
+use tonic::Status;
+
+use super::*;
+use crate::budget::Budget;
+
+const LIMIT: usize = 100_000;
+
+/// The parts of these frames, with neighbouring data joined.
+async fn parts_of(frames: Vec<Bytes>) -> Result<Vec<Part>, Error> {
+    let budget = Budget::new(1 << 20, LIMIT);
+    let reservation = Reservation::new(&Arc::default(), budget);
+    let frames = tokio_stream::iter(frames.into_iter().map(|frame| Ok::<_, Status>(http_body::Frame::data(frame))));
+    let body = Body::new(http_body_util::StreamBody::new(frames));
+    let mut parts = Parts::new(body, Method::DropoutStream, LIMIT, &reservation);
+    let mut found = Vec::new();
+    while let Some(part) = parts.next().await? {
+        match (found.last_mut(), part) {
+            (Some(Part::Data(before)), Part::Data(more)) => *before = [&before[..], &more].concat().into(),
+            (_, part) => found.push(part),
+        }
+    }
+    Ok(found)
+}
+
+fn message(part: dropout_stream_request::Part) -> Bytes {
+    pb::DropoutStreamRequest { part: Some(part) }.encode_to_vec().into()
+}
+
+fn data(len: usize) -> Bytes {
+    (0..len).map(|i| i as u8).collect()
+}
+
+#[tokio::test]
+async fn parts_are_found_however_the_frames_are_cut() {
+    use dropout_stream_request::Part as Sent;
+    let header = message(Sent::Header(pb::DropoutRequest { p: Some(0.5), seed: 7, ..Default::default() }));
+    let [short, long] = [data(3), data(300)];
+    let of_short = message(Sent::Data(short.clone()));
+    // Data that other fields precede or follow, twice, and not as one message would have it.
+    let odd = [&b"\x08\x07"[..], &of_short].concat();
+    let twice = of_short.repeat(2);
+    let stream = [
+        framed(&header),
+        framed(&of_short),
+        framed(&message(Sent::Data(Bytes::new()))),
+        framed(&message(Sent::Data(long.clone()))),
+        framed(b""),
+        framed(&odd),
+        framed(&twice),
+    ]
+    .concat();
+    let expected = [
+        Part::Message(header),
+        Part::Begins(3),
+        Part::Data(short),
+        Part::Begins(0),
+        Part::Begins(300),
+        Part::Data(long),
+        Part::Message(Bytes::new()),
+        Part::Message(odd.into()),
+        Part::Message(twice.into()),
+    ];
+    for cut in 1..=stream.len() {
+        let frames = stream.chunks(cut).map(Bytes::copy_from_slice).collect();
+        assert_eq!(parts_of(frames).await.expect("it is right"), expected, "{cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_within_a_message_is_refused() {
+    let stream = [framed(&message(dropout_stream_request::Part::Data(data(9)))), framed(b"\x0A\x02\x18\x07")].concat();
+    let ends = [0, 5 + 11, stream.len()];
+    for end in 0..=stream.len() {
+        let parts = parts_of(vec![Bytes::copy_from_slice(&stream[..end])]).await;
+        assert_eq!(parts.is_ok(), ends.contains(&end), "{end}");
+        if let Err(error) = parts {
+            assert_eq!(error.code(), Code::Internal);
+        }
+    }
+}
+
+#[tokio::test]
+async fn messages_that_are_too_long_or_compressed_are_refused() {
+    let prefix = |flag, length| Announced { flag, length }.to_bytes();
+    let too_long = parts_of(vec![prefix(0, LIMIT as u32 + 1)]).await;
+    assert_eq!(too_long, Err(Error::RequestTooLarge { limit: LIMIT }));
+    assert_eq!(parts_of(vec![prefix(1, 5)]).await.expect_err("it is compressed").code(), Code::Internal);
+}

@@ -1,0 +1,108 @@
+//! The bytes of a result that are sent together, with room for what precedes them in their message.
+
+use bytes::Bytes;
+use evenkeel_frames::Announced;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+
+use crate::buffers::Buffers;
+
+/// Room for gRPC's prefix, the key and the length, and so much that results are written where memory is aligned.
+const HEADROOM: usize = 64;
+
+/// A buffer of the pool that is filled from its beginning.
+#[derive(Debug, Default)]
+pub(super) struct Sheet {
+    /// Empty: there is none.
+    buffer: Vec<u8>,
+    written: usize,
+}
+
+impl Sheet {
+    /// One for `len` bytes.
+    pub(super) fn take(buffers: &Buffers, len: usize) -> Self {
+        Self { buffer: buffers.take(HEADROOM + len), written: 0 }
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// How many bytes are still to be written.
+    pub(super) fn room(&self) -> usize {
+        self.buffer.len().saturating_sub(HEADROOM + self.written)
+    }
+
+    /// Where the next `len` bytes are written.
+    pub(super) fn next(&mut self, len: usize) -> &mut [u8] {
+        &mut self.buffer[HEADROOM + self.written..][..len]
+    }
+
+    /// So many bytes were written.
+    pub(super) fn wrote(&mut self, len: usize) {
+        self.written += len;
+    }
+
+    /// What was written, as messages whose field `number` has at most `chunk` bytes. All but the first have a head of their own.
+    pub(super) fn into_messages(self, number: u32, chunk: usize, buffers: &Buffers) -> impl Iterator<Item = Bytes> {
+        let Self { mut buffer, written } = self;
+        let first = written.min(chunk);
+        let head = head(number, first);
+        let begin = HEADROOM - head.len();
+        buffer[begin..HEADROOM].copy_from_slice(&head);
+        let bytes = buffers.lend(buffer).slice(begin..HEADROOM + written);
+        let (first, rest) = (bytes.slice(..head.len() + first), bytes.slice(head.len() + first..));
+        std::iter::once(first).chain(messages(number, rest, chunk))
+    }
+}
+
+/// These bytes, as messages whose field `number` has at most `chunk` of them.
+pub(super) fn messages(number: u32, bytes: Bytes, chunk: usize) -> impl Iterator<Item = Bytes> {
+    let chunks = bytes.len().div_ceil(chunk);
+    (0..chunks).flat_map(move |index| {
+        let part = bytes.slice(index * chunk..bytes.len().min((index + 1) * chunk));
+        [head(number, part.len()).into(), part]
+    })
+}
+
+/// What precedes the `len` bytes of a field that is alone in its message.
+fn head(number: u32, len: usize) -> Vec<u8> {
+    let field = key_len(number) + encoded_len_varint(len as u64);
+    let mut head = bytes::BytesMut::with_capacity(HEADROOM);
+    Announced::plain(field + len).put(&mut head);
+    encode_key(number, WireType::LengthDelimited, &mut head);
+    encode_varint(len as u64, &mut head);
+    head.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_proto::v1::{self as pb, dropout_stream_response::Part};
+    use prost::Message as _;
+
+    use super::*;
+
+    fn message(part: Part) -> Vec<u8> {
+        evenkeel_frames::encoded(&pb::DropoutStreamResponse { part: Some(part) }).to_vec()
+    }
+
+    /// The bytes are those of prost's encoding, whatever their number, in one piece where they fit a chunk.
+    #[test]
+    fn messages_are_what_prost_makes_of_them() {
+        let buffers = Buffers::new(0);
+        for (len, chunk) in [(1, 200), (127, 200), (128, 200), (200, 200), (201, 200), (1000, 200), (70_000, 70_000)] {
+            let data: Vec<u8> = (0..len).map(|i: usize| i as u8).collect();
+            let mut sheet = Sheet::take(&buffers, len + 5);
+            sheet.next(len).copy_from_slice(&data);
+            sheet.wrote(len);
+            assert_eq!(sheet.room(), 5);
+            let expected: Vec<u8> =
+                data.chunks(chunk).flat_map(|data| message(Part::Data(data.to_vec().into()))).collect();
+            let messages: Vec<Bytes> = sheet.into_messages(15, chunk, &buffers).collect();
+            assert_eq!(messages.concat(), expected, "{len} {chunk}");
+            assert_eq!(messages.len(), 2 * len.div_ceil(chunk) - 1);
+        }
+        let mask = Bytes::from_static(&[1, 2, 3]);
+        assert_eq!(messages(14, mask.clone(), 9).collect::<Vec<_>>().concat(), message(Part::Mask(mask)));
+        assert_eq!(messages(14, Bytes::new(), 9).count(), 0);
+    }
+}

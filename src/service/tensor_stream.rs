@@ -1,0 +1,137 @@
+//! Calls whose tensors come and go in chunks, while they are computed.
+
+use bytes::Bytes;
+use evenkeel_kernels::Checkpoint;
+use prost::Message;
+use tonic::Status;
+
+use super::{CallContext, Service, flow::Flow, sink::Sink};
+use crate::{budget::Scratch, error::Error, executor::Pieces, ops::Incremental};
+
+/// The fields with a tensor's bytes: of a request's message, and of an answer's.
+pub(crate) const DATA: u32 = 15;
+
+/// A call that takes a stream of messages and gives one.
+pub(crate) trait TensorStream: Sized + Send + 'static {
+    /// A message of the request.
+    type Request: Message + Default + Send + 'static;
+
+    /// Takes a message, other than one that is all data, or such a one that was put together.
+    fn message(&mut self, message: Self::Request, sink: &mut Sink) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Takes the next bytes of the tensor.
+    fn data(&mut self, bytes: Bytes, sink: &mut Sink) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Ends the answer: all messages were taken.
+    fn finish(self, sink: &mut Sink) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+impl Service {
+    /// Decodes a message of a stream, on the pool if that takes long.
+    ///
+    /// # Errors
+    /// The bytes are no message.
+    pub(crate) async fn decode_streamed<M: Message + Default + Send + 'static>(
+        &self,
+        context: &CallContext,
+        message: Bytes,
+    ) -> Result<M, Error> {
+        let limit = self.max_message_bytes;
+        let is_heavy = Self::is_heavy(context.record.method(), &message);
+        let decode =
+            move || M::decode(message).map_err(|error| Error::receiving(&Status::internal(error.to_string()), limit));
+        if !is_heavy {
+            return decode();
+        }
+        self.executor.run(&context.record, std::time::Duration::MAX, move |_: &dyn Checkpoint| decode()).await
+    }
+
+    /// The most bytes of a chunk that is sent.
+    pub(crate) fn max_chunk(&self) -> usize {
+        /// A chunk's key and length.
+        const FIELD: usize = 8;
+        self.max_stream_chunk_bytes.min(self.max_message_bytes - FIELD)
+    }
+}
+
+/// A tensor on its way.
+pub(super) struct Tensor<I> {
+    pub(super) flow: Flow<I>,
+    pieces: Pieces,
+    _scratch: Scratch,
+}
+
+impl<I: Incremental> Tensor<I> {
+    /// Reserves what the operation and its answer hold at a time, with `more` bytes beside them, and begins it.
+    ///
+    /// # Errors
+    /// The memory is not there, or never will be.
+    pub(super) fn begin(
+        service: &Service,
+        context: &CallContext,
+        operation: I,
+        sink: &mut Sink,
+        more: usize,
+    ) -> Result<Self, Error> {
+        sink.reserve(operation.total_len())?;
+        let held = Flow::held(&operation, sink.chunk()).saturating_add(more);
+        let scratch = context.reservation.reserve_with_scratch(0, held)?;
+        let pieces = service.executor.stream_pieces(&context.record);
+        Ok(Self { flow: Flow::new(operation), pieces, _scratch: scratch })
+    }
+
+    /// Computes all of `bytes`, and gives what is found in each part to `found`.
+    ///
+    /// # Errors
+    /// There are more bytes than are missing; or those of the operation.
+    pub(super) async fn take(
+        &mut self,
+        service: &Service,
+        mut bytes: Bytes,
+        sink: &mut Sink,
+        mut found: impl FnMut(I::Found) + Send,
+    ) -> Result<(), Error> {
+        let missing = self.flow.missing();
+        if bytes.len() > missing {
+            let reason = format!("expected at most the {missing} bytes that are missing, got {} or more", bytes.len());
+            return Err(Error::invalid("data", reason));
+        }
+        let buffers = service.executor.buffers();
+        while !bytes.is_empty() {
+            let Some(computed) = self.flow.take(&mut bytes, &mut self.pieces, buffers, sink.chunk()).await? else {
+                break;
+            };
+            found(computed.found);
+            if let Some(sheet) = computed.sheet {
+                sink.sheet(DATA, sheet).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all bytes were there.
+    ///
+    /// # Errors
+    /// They were not.
+    pub(super) fn expect_complete(&self) -> Result<(), Error> {
+        match self.flow.missing() {
+            0 => Ok(()),
+            missing => Err(Error::invalid("data", format!("the last {missing} bytes of the tensor are missing"))),
+        }
+    }
+}
+
+/// What is said of a message without a part.
+pub(super) fn no_part() -> Error {
+    Error::invalid("part", "is required: a message has one")
+}
+
+/// What is said of a second header.
+pub(super) fn second_header(field: &'static str) -> Error {
+    Error::invalid(field, "comes a second time: a call has one header")
+}
+
+/// What is said of data, or of an end, before the header.
+pub(super) fn no_header() -> Error {
+    Error::invalid("header", "is required: it is the first message")
+}
