@@ -21,6 +21,7 @@ mod reduce;
 mod rows;
 mod running;
 mod scale;
+mod settle;
 mod statistics;
 mod tiles;
 mod values;

@@ -166,6 +166,7 @@ fn no_operation_allocates_more_than_it_demands() {
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
     // One thread, so that what each of them may allocate hides little.
     pool(1).install(check_all);
+    pool(1).install(check_exact_means);
     // Several, which work on parts that are large beside what each of them may allocate.
     pool(3).install(check_large_parts);
 }
@@ -177,6 +178,25 @@ fn check_large_parts() {
     check_normalization(&spec, &tensor(DType::F32, &shape));
     check_normalization(&spec, &extreme(&shape));
     check_normalization(&Normalization::new(NormKind::Instance), &extreme(&shape));
+}
+
+/// Sets of two elements, all of whose means are added again.
+fn check_exact_means() {
+    let pairs = Normalization { axes: vec![0], ..Normalization::new(NormKind::Layer) };
+    for dtype in [DType::F32, DType::F64] {
+        check_normalization(&pairs, &cancelling(dtype, 1_200_000));
+    }
+}
+
+/// Two rows of elements of any size, the second the first's negative: each mean is added again exactly.
+fn cancelling(dtype: DType, columns: usize) -> Tensor {
+    let row = || (0..columns).map(|at| 1.375 * 2f64.powi((at % 200) as i32 - 100));
+    let elements = row().chain(row().map(|x| -x));
+    let bytes = match dtype {
+        DType::F64 => elements.flat_map(f64::to_le_bytes).collect(),
+        _ => elements.flat_map(|x| (x as f32).to_le_bytes()).collect(),
+    };
+    Tensor::from_bytes(dtype, vec![2, columns], bytes).expect("it fills the shape")
 }
 
 /// Without parameters and statistics, whose memory would hide that of parts.

@@ -62,7 +62,7 @@ pub(super) fn backward<E: Element>(
         // replaced.
         let dy = gradient.input();
         let exponents = SharedExponents::new();
-        let whole = Part::whole(given, measure_all::<E>(given, dy, &exponents, checkpoint)?);
+        let whole = Part::whole(given, measure_all::<E>(given, dy, &exponents, checkpoint)?, checkpoint)?;
         let sums = whole.affine_sums::<E>(given, dy, &exponents, checkpoint)?;
         whole.write::<E>(gradient, checkpoint)?;
         return Ok(sums);
@@ -135,12 +135,17 @@ impl Given<'_> {
 }
 
 /// The elements of a layout, scaled as the statistics say.
-fn scaled<'a>(layout: &Layout, input: &'a [u8], statistics: &Statistics) -> Cow<'a, [u8]> {
+fn scaled<'a>(
+    layout: &Layout,
+    input: &'a [u8],
+    statistics: &Statistics,
+    checkpoint: &dyn Checkpoint,
+) -> Result<Cow<'a, [u8]>, Error> {
     let mut input = Cow::Borrowed(input);
     if !statistics.scales.is_empty() {
-        scale(layout, input.to_mut(), &statistics.scales);
+        scale(layout, input.to_mut(), &statistics.scales, checkpoint)?;
     }
-    input
+    Ok(input)
 }
 
 /// Whole sets with their statistics and slopes: some of a tensor, or all.
@@ -191,11 +196,11 @@ impl<'a> Part<'a> {
         let Given { plan, affine, running, merged, .. } = given;
         if let Some(merged) = merged {
             let (statistics, slopes) = merged.of_sets(first, layout.sets());
-            let elements = scaled(&layout, input, &statistics);
+            let elements = scaled(&layout, input, &statistics, checkpoint)?;
             return Ok(Self { layout, affine, input: elements, statistics, slopes: Some(slopes) });
         }
         let statistics = measure::statistics::<E>(plan, &layout, first, input, running, checkpoint)?;
-        let elements = scaled(&layout, input, &statistics);
+        let elements = scaled(&layout, input, &statistics, checkpoint)?;
         let mut part = Self { layout, affine, input: elements, statistics, slopes: None };
         let mut slopes = match plan.source {
             Source::Running => return Ok(part),
@@ -214,17 +219,21 @@ impl<'a> Part<'a> {
     }
 
     /// The whole tensor, from the statistics and slopes of all of its parts in order.
-    fn whole(given: Given<'a>, parts: Vec<(Statistics, Option<Slopes>)>) -> Self {
+    fn whole(
+        given: Given<'a>,
+        parts: Vec<(Statistics, Option<Slopes>)>,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Self, Error> {
         let Given { layout, affine, input, .. } = given;
         let (statistics, slopes): (_, Vec<Option<Slopes>>) = parts.into_iter().unzip();
         let statistics = Statistics::concat(statistics);
-        Self {
+        Ok(Self {
             layout: layout.clone(),
             affine,
-            input: scaled(layout, input, &statistics),
+            input: scaled(layout, input, &statistics, checkpoint)?,
             statistics,
             slopes: slopes.into_iter().collect::<Option<_>>().map(Slopes::concat),
-        }
+        })
     }
 
     /// dweight and dbias of each affine place. `exponents`: of dy, if there is a bias.

@@ -48,7 +48,7 @@ pub(super) fn forward<E: Element>(
                 apply_to_tile::<E>(&tile, &normalize, elements.reborrow(), checkpoint)?;
             } else {
                 let mut scaled = elements.input().to_vec();
-                scale(&tile.layout, &mut scaled[from..], &statistics.scales);
+                scale(&tile.layout, &mut scaled[from..], &statistics.scales, checkpoint)?;
                 let elements = InOut::Apart { input: &scaled, output: elements.reborrow().output() };
                 apply_to_tile::<E>(&tile, &normalize, elements, checkpoint)?;
             }
@@ -62,7 +62,7 @@ pub(super) fn forward<E: Element>(
         apply::<E>(&layout, &normalize, elements, checkpoint)?;
     } else {
         let mut scaled = elements.input().to_vec();
-        scale(&layout, &mut scaled, &statistics.scales);
+        scale(&layout, &mut scaled, &statistics.scales, checkpoint)?;
         let elements = InOut::Apart { input: &scaled, output: elements.output() };
         apply::<E>(&layout, &normalize, elements, checkpoint)?;
     }

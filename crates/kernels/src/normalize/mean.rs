@@ -18,9 +18,9 @@ use evenkeel_exact::ExactSum;
 use rayon::prelude::*;
 
 use super::{
-    layout::{Layout, Position},
+    layout::Layout,
     power::times_power,
-    reduce::{Over, Terms, members, sums, terms_in_a_row, until_cancelled},
+    reduce::{Over, members, terms_in_a_row, until_cancelled},
 };
 use crate::{
     Checkpoint, DType, Element, Error,
@@ -34,7 +34,7 @@ use crate::{
 /// place of float32. A factor of 4 is left for the estimate of the error.
 const SINGLE: f64 = (1u64 << 32) as f64;
 /// The same for a number that has to be right to the last place of float64.
-const DOUBLE: f64 = (1u64 << 54) as f64;
+pub(super) const DOUBLE: f64 = (1u64 << 54) as f64;
 
 /// The largest error of a mean, relative to the root of the mean square, if each accumulator takes `terms` terms.
 ///
@@ -42,7 +42,7 @@ const DOUBLE: f64 = (1u64 << 54) as f64;
 /// most `terms * 2^-53` of the magnitudes. Adding them up has an error of 2^-53 of them at each step: all in all
 /// `(terms * 2^-53)^2` of the magnitudes, whose mean is at most the root of the mean square. Combining the accumulators
 /// adds less than the same again.
-fn loss(terms: usize) -> f64 {
+pub(super) fn loss(terms: usize) -> f64 {
     let kept = terms.max(64) as f64 * (f64::EPSILON / 2.0);
     2.0 * kept * kept
 }
@@ -114,17 +114,24 @@ pub(super) fn exact(elements: impl Iterator<Item = f64>, n: usize) -> Option<Dou
 }
 
 /// The mean of a set; `None` if not all of its elements are finite.
-pub(super) fn exact_mean<E: Element>(layout: &Layout, input: &[u8], set: usize) -> Option<DoubleDouble> {
+pub(super) fn exact_mean<E: Element>(
+    layout: &Layout,
+    input: &[u8],
+    set: usize,
+    checkpoint: &dyn Checkpoint,
+) -> Result<Option<DoubleDouble>, Error> {
     let elements = members(layout, Over::Sets, set).map(|at| {
         let mut x = [0.0];
         E::decode_from(input, at.offset, &mut x);
         x[0]
     });
-    exact(elements, layout.set_len())
+    let mean = exact(until_cancelled(elements, checkpoint), layout.set_len());
+    checkpoint.check()?;
+    Ok(mean)
 }
 
 /// The sum of elements; `None` if not all are finite.
-fn exact_sum(elements: impl Iterator<Item = f64>) -> Option<ExactSum> {
+pub(super) fn exact_sum(elements: impl Iterator<Item = f64>) -> Option<ExactSum> {
     let mut sum = ExactSum::new();
     for x in elements {
         if !x.is_finite() {
@@ -151,75 +158,17 @@ fn as_pair(sum: &ExactSum) -> Option<DoubleDouble> {
     (pair.high.is_finite() && rest.is_zero()).then_some(pair)
 }
 
-fn of_exact_sum(sum: &ExactSum, n: usize) -> DoubleDouble {
+pub(super) fn of_exact_sum(sum: &ExactSum, n: usize) -> DoubleDouble {
     as_pair(sum).map_or_else(|| quotient(sum, n).pair, |pair| of_sum(pair, n as f64))
 }
 
-fn thrice_of_exact_sum(sum: &ExactSum, n: usize) -> Triple {
+pub(super) fn thrice_of_exact_sum(sum: &ExactSum, n: usize) -> Triple {
     as_pair(sum).map_or_else(|| quotient(sum, n), |pair| thrice(pair, n as f64))
 }
 
 fn quotient(sum: &ExactSum, n: usize) -> Triple {
     let mut mean = sum.divided_by(n as u64);
     Triple { pair: DoubleDouble { high: take(&mut mean), low: take(&mut mean) }, rest: take(&mut mean) }
-}
-
-/// The exact mean of each set whose mean is not certain, with the number of the set. `vars`: the variances, which may
-/// be too large by the square of the error of the mean.
-pub(super) fn settled<E: Element>(
-    layout: &Layout,
-    input: &[u8],
-    means: &[DoubleDouble],
-    vars: &[f64],
-    checkpoint: &dyn Checkpoint,
-) -> Result<Vec<(usize, Triple)>, Error> {
-    /// The largest error of a mean relative to its standard error, `sqrt(var / n)`: gradients have this error relative
-    /// to `grad_output`.
-    const SHIFT: f64 = 1.0 / (1u128 << 64) as f64;
-    let terms = terms_in_a_row(layout, Over::Sets);
-    let mut doubtful: Vec<usize> = if E::DTYPE == DType::F64 {
-        // Float64 numbers are too close to each other to decide this without reading the elements.
-        (0..means.len()).collect()
-    } else {
-        let is_doubtful = |&set: &usize| !is_certain::<E>(means[set], vars[set], terms);
-        (0..means.len()).filter(is_doubtful).collect()
-    };
-    if doubtful.is_empty() || is_exact::<E>(exponents::<E>(layout, input), layout.set_len(), terms) {
-        return Ok(Vec::new());
-    }
-    if E::DTYPE == DType::F64 {
-        let root = (layout.set_len() as f64).sqrt();
-        let error = |set: usize| loss(terms) * (vars[set] + means[set].high * means[set].high).sqrt();
-        let reach: Vec<f64> = (0..means.len()).map(|set| DOUBLE * error(set)).collect();
-        let mean: Vec<f64> = means.iter().map(|mean| mean.high).collect();
-        let close = Close { input, mean: &mean, reach: &reach, along_run: layout.run().set_stride };
-        let counts = sums(layout, Over::Sets, &close, checkpoint)?;
-        // A sum of finite elements may be beyond float64.
-        doubtful.retain(|&set| {
-            let [count] = counts[set];
-            let shifts = error(set) * root > SHIFT * vars[set].sqrt();
-            count.value() > 0.0 || mean[set].abs() < reach[set] || !reach[set].is_finite() || shifts
-        });
-    }
-    let exact: Vec<Option<(usize, Triple)>> = doubtful
-        .into_par_iter()
-        .map(|set| {
-            let elements = members(layout, Over::Sets, set).map(|Position { offset, .. }| {
-                let mut x = [0.0];
-                E::decode_from(input, offset, &mut x);
-                x[0]
-            });
-            let sum = exact_sum(until_cancelled(elements, checkpoint));
-            checkpoint.check()?;
-            let n = layout.set_len();
-            let mean = |sum: ExactSum| match E::DTYPE {
-                DType::F64 => thrice_of_exact_sum(&sum, n),
-                DType::F32 | DType::F16 | DType::Bf16 => Triple { pair: of_exact_sum(&sum, n), rest: 0.0 },
-            };
-            Ok::<_, Error>(sum.map(|sum| (set, mean(sum))))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(exact.into_iter().flatten().collect())
 }
 
 /// Replaces each sum that is not certain to be right to a quarter of the last place of float32, or to the last place of
@@ -332,29 +281,5 @@ impl<E: Element> Kernel for OfStretch<'_, E> {
     #[inline(always)]
     fn run(self) -> Exponents {
         E::exponents(self.stretch)
-    }
-}
-
-/// Terms that are 1 for each element so near to the mean that their difference may be wrong, and 0 for others.
-struct Close<'a> {
-    input: &'a [u8],
-    mean: &'a [f64],
-    reach: &'a [f64],
-    /// The distance of neighbours of a run in `mean` and `reach`: 0 or 1.
-    along_run: usize,
-}
-
-impl Terms<1> for Close<'_> {
-    #[inline(always)]
-    fn write(&self, at: Position, [x]: [&mut [f64]; 1]) {
-        f64::decode_from(self.input, at.offset, x);
-        let one_if = |is_close: bool| f64::from(u8::from(is_close));
-        if self.along_run == 0 {
-            let (mean, reach) = (self.mean[at.set], self.reach[at.set]);
-            x.iter_mut().for_each(|x| *x = one_if((*x - mean).abs() < reach));
-        } else {
-            let beside = self.mean[at.set..].iter().zip(&self.reach[at.set..]);
-            x.iter_mut().zip(beside).for_each(|(x, (mean, reach))| *x = one_if((*x - mean).abs() < *reach));
-        }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     reduce::{Over, Terms, sums},
     running::Running,
     scale,
+    settle::settle,
     statistics::Statistics,
 };
 use crate::{
@@ -34,10 +35,10 @@ pub(super) fn statistics<E: Element>(
         (Source::Running, Some(running)) => Ok(running.statistics::<E>(plan, first, layout.sets())),
         (Source::Running, None) | (Source::Input | Source::Merged, _) if E::DTYPE == DType::F64 => {
             let mut statistics = measure_double_double(plan, layout, input, &[], checkpoint)?;
-            let scales = scale::exponents_of(plan, layout, input, &statistics);
+            let scales = scale::exponents_of(plan, layout, input, &statistics, checkpoint)?;
             if !scales.is_empty() {
                 let mut copy = input.to_vec();
-                scale::scale(layout, &mut copy, &scales);
+                scale::scale(layout, &mut copy, &scales, checkpoint)?;
                 statistics = measure_double_double(plan, layout, &copy, &scales, checkpoint)?;
                 statistics.scales = scales;
             }
@@ -69,7 +70,7 @@ fn measure<E: Element>(
         );
     }
     let totals = sums(layout, Over::Sets, &Plain { input, element }, checkpoint)?;
-    let mut means: Vec<DoubleDouble> = totals.iter().map(|&[sum]| mean::of_sum(sum, n)).collect();
+    let mut means: Vec<DoubleDouble> = totals.into_iter().map(|[sum]| mean::of_sum(sum, n)).collect();
     let centre: Vec<f64> = means.iter().map(|mean| mean.high).collect();
     // The deviations are from the mean without its tail, so each is too large by the tail.
     let not_below_0 = |var: f64| if var < 0.0 { 0.0 } else { var }; // `f64::max` would make 0 of NaN
@@ -87,9 +88,7 @@ fn measure<E: Element>(
         };
         squares.iter().zip(&means).map(biased).collect()
     };
-    for (set, exact) in mean::settled::<E>(layout, input, &means, &var, checkpoint)? {
-        means[set] = exact.pair;
-    }
+    settle::<E>(layout, input, &mut means, &mut [], &var, checkpoint)?;
     let (mean, tail) = means.into_iter().map(|DoubleDouble { high, low }| (high, low)).unzip();
     Ok(Statistics { mean, tail, var, ..Statistics::default() }.with_rstd(plan.denominator))
 }
@@ -132,9 +131,7 @@ fn measure_double_double(
         (var[set], rstd[set], rstd_tail[set]) = (squares.value(), high, low);
     }
     if plan.centred {
-        for (set, exact) in mean::settled::<f64>(layout, input, &means, &var, checkpoint)? {
-            Triple { pair: means[set], rest: rests[set] } = exact;
-        }
+        settle::<f64>(layout, input, &mut means, &mut rests, &var, checkpoint)?;
     }
     // A pair has an error of up to 2^-53 of its tail. That is enough for outputs; gradients, whose terms may cancel,
     // have to be right to 2^-62 of `grad_output`.

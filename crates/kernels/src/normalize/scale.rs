@@ -10,10 +10,10 @@ use super::{
     mean::exponents,
     plan::Plan,
     power::{exponent, power, times_power},
-    reduce::{Over, members},
+    reduce::{Over, members, until_cancelled},
     statistics::Statistics,
 };
-use crate::{Element as _, dtype::Exponents};
+use crate::{Checkpoint, Element as _, Error, dtype::Exponents};
 
 /// The exponents between which the largest element of a set may lie: neither squares nor their rounding errors leave
 /// float64's range.
@@ -34,7 +34,13 @@ const SUM: i32 = 64;
 
 /// The exponent of the power of two by which each set is multiplied; empty if none is. `statistics`: those of the elements as
 /// they are, which may be beyond float64.
-pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistics: &Statistics) -> Vec<i32> {
+pub(super) fn exponents_of(
+    plan: &Plan,
+    layout: &Layout,
+    input: &[u8],
+    statistics: &Statistics,
+    checkpoint: &dyn Checkpoint,
+) -> Result<Vec<i32>, Error> {
     let denominator = plan.denominator;
     let is_in_range = |set: usize| {
         let (mean, var) = (statistics.mean[set], statistics.var[set]);
@@ -43,19 +49,19 @@ pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistic
     };
     let outside: Vec<usize> = (0..statistics.var.len()).filter(|&set| !is_in_range(set)).collect();
     if outside.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     // If all elements are in range, no set is scaled and sets need not be read one by one: those outside are sets of
     // zeros or of one number.
     let Exponents { largest, smallest } = exponents::<f64>(layout, input);
     let least_is_in_range = denominator.least == 0.0 || (LEAST..=MOST).contains(&exponent(denominator.least));
     if largest - f64::BIAS <= MOST && smallest - f64::BIAS >= LEAST && least_is_in_range {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut scales = vec![0; statistics.var.len()];
     for set in outside {
         let elements = || {
-            members(layout, Over::Sets, set).map(|at| {
+            until_cancelled(members(layout, Over::Sets, set), checkpoint).map(|at| {
                 let mut x = [0.0];
                 f64::decode_from(input, at.offset, &mut x);
                 x[0]
@@ -66,11 +72,12 @@ pub(super) fn exponents_of(plan: &Plan, layout: &Layout, input: &[u8], statistic
         // In a set of one number only the sum may be too large. Its variance is 0, and eps has to stay in range, too.
         let first = elements().next();
         let is_constant = elements().all(|x| Some(x) == first);
+        checkpoint.check()?;
         // The denominator has to stay in range with the elements.
         let exponent = exponent_of(denominator.added, largest.max(denominator.least));
         scales[set] = if is_constant && plan.centred { exponent.max(-SUM) } else { exponent };
     }
-    if scales.iter().all(|&scale| scale == 0) { Vec::new() } else { scales }
+    Ok(if scales.iter().all(|&scale| scale == 0) { Vec::new() } else { scales })
 }
 
 /// The exponent for a set with this largest magnitude.
@@ -91,14 +98,21 @@ pub(super) fn exponent_of(eps: f64, largest: f64) -> i32 {
 }
 
 /// Multiplies the elements of each set by its power of two.
-pub(super) fn scale(layout: &Layout, data: &mut [u8], exponents: &[i32]) {
+pub(super) fn scale(
+    layout: &Layout,
+    data: &mut [u8],
+    exponents: &[i32],
+    checkpoint: &dyn Checkpoint,
+) -> Result<(), Error> {
     for (set, &exponent) in exponents.iter().enumerate().filter(|&(_, &exponent)| exponent != 0) {
-        for at in members(layout, Over::Sets, set) {
+        for at in until_cancelled(members(layout, Over::Sets, set), checkpoint) {
             let element = &mut data[at.offset * size_of::<f64>()..][..size_of::<f64>()];
             let mut x = [0.0];
             f64::decode_from(element, 0, &mut x);
             let scaled = times_power(x[0], exponent);
             element.copy_from_slice(&scaled.to_le_bytes());
         }
+        checkpoint.check()?;
     }
+    Ok(())
 }

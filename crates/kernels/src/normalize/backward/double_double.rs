@@ -179,10 +179,12 @@ pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn C
     let mut small = Vec::new();
     if !plan.centred {
         let of_set = |(set, &[_, product, _, rest]): (usize, &[DoubleDouble; 4])| {
-            let slope = small::slope(part, dy, set, n, mean(product, rest).high, slope[0][set])?;
-            Some((set, slope))
+            let in_float64 = [mean(product, rest).high, slope[0][set]];
+            let slope = small::slope(part, dy, set, n, in_float64, checkpoint);
+            slope.map(|slope| slope.map(|slope| (set, slope))).transpose()
         };
-        small = sums.par_iter().enumerate().with_min_len(64).filter_map(of_set).collect();
+        let sets = sums.par_iter().enumerate().with_min_len(64);
+        small = sets.filter_map(of_set).collect::<Result<_, _>>()?;
     }
     Ok(Slopes { mean_g, slope, may_be_small: !plan.centred, small })
 }

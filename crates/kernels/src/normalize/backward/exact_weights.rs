@@ -35,8 +35,7 @@ impl<'a> Part<'a> {
             let terms = terms_in_a_row(layout, Over::Sets);
             if plan.centred && !is_exact::<E>(exponents::<E>(layout, &self.input), layout.set_len(), terms) {
                 mean.par_iter_mut().zip(&mut tail).enumerate().try_for_each(|(set, (mean, tail))| {
-                    checkpoint.check()?;
-                    if let Some(exact) = exact_mean::<E>(layout, &self.input, set) {
+                    if let Some(exact) = exact_mean::<E>(layout, &self.input, set, checkpoint)? {
                         (*mean, *tail) = (exact.high, exact.low);
                     }
                     Ok::<_, Error>(())

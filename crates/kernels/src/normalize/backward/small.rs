@@ -8,13 +8,13 @@ use super::{
     super::{
         layout::{Dim, Position},
         power::{exponent, power},
-        reduce::{Over, members},
+        reduce::{Over, members, until_cancelled},
         wide::Wide,
     },
     Part,
     slopes::Slopes,
 };
-use crate::{Element as _, lanes::DoubleDouble};
+use crate::{Checkpoint, Element as _, Error, lanes::DoubleDouble};
 
 /// Products below it may have lost digits.
 const LEAST_PRODUCT: f64 = power(-800);
@@ -22,36 +22,47 @@ const LEAST_PRODUCT: f64 = power(-800);
 pub(super) const LEAST_GRADIENT: f64 = power(-360);
 
 /// The slope of a set, if float64 may have lost it. `mean`: that of g * d, or the sum; `slope`: the slope in float64.
-pub(super) fn slope(part: &Part<'_>, dy: &[u8], set: usize, n: f64, mean: f64, slope: f64) -> Option<Wide> {
+pub(super) fn slope(
+    part: &Part<'_>,
+    dy: &[u8],
+    set: usize,
+    n: f64,
+    [mean, slope]: [f64; 2],
+    checkpoint: &dyn Checkpoint,
+) -> Result<Option<Wide>, Error> {
     let is_small = mean.abs() < LEAST_PRODUCT || slope.abs() < LEAST_PRODUCT;
     let rstd = part.rstd_of(set);
     if !is_small || !rstd.high.is_finite() {
-        return None;
+        return Ok(None);
     }
     // Most sums that are 0 have only zeros as terms, or terms that cancel.
     const FEWEST: i32 = -900;
-    if slope == 0.0 && mean == 0.0 && are_zeros(part, dy, set) {
-        return None;
+    if slope == 0.0 && mean == 0.0 && are_zeros(part, dy, set, checkpoint) {
+        return Ok(None);
     }
-    let terms =
-        || members(&part.layout, Over::Sets, set).map(|at| part.term(dy, at)).filter(|term| !term.contains(&0.0));
+    let terms = || {
+        let members = until_cancelled(members(&part.layout, Over::Sets, set), checkpoint);
+        members.map(|at| part.term(dy, at)).filter(|term| !term.contains(&0.0))
+    };
     let are_small = |[g, weight, x]: [f64; 3]| exponent(g.abs()) + exponent(weight.abs()) + exponent(x.abs()) < FEWEST;
     if slope == 0.0 && mean == 0.0 && !terms().any(are_small) {
-        return None;
+        return Ok(None);
     }
     let product = |[g, weight, x]: [f64; 3]| Wide::from(g).times(Wide::from(weight)).times(Wide::from(x));
     let sum = terms().map(product).fold(Wide::ZERO, Wide::plus);
-    Some(sum.over(n).times(Wide::new(rstd, 0)).times(Wide::new(rstd, 0)))
+    checkpoint.check()?;
+    Ok(Some(sum.over(n).times(Wide::new(rstd, 0)).times(Wide::new(rstd, 0))))
 }
 
 /// Whether all gradients of the outputs of a set are 0.
-fn are_zeros(part: &Part<'_>, dy: &[u8], set: usize) -> bool {
+fn are_zeros(part: &Part<'_>, dy: &[u8], set: usize, checkpoint: &dyn Checkpoint) -> bool {
     let (kept, mut pooled): (Vec<Dim>, Vec<Dim>) = part.layout.dims.iter().partition(|dim| !dim.pooled);
     let first = part.layout.origin().advance(&kept, set);
     let Some(run) = pooled.pop() else { return false };
     let outer: usize = pooled.iter().map(|dim| dim.len).product();
-    (0..outer).map(|index| first.advance(&pooled, index).offset).all(|offset| {
-        (0..run.len).all(|i| {
+    // Each run is a part of a chunk, or longer.
+    until_cancelled(0..outer, checkpoint).map(|index| first.advance(&pooled, index).offset).all(|offset| {
+        until_cancelled(0..run.len, checkpoint).all(|i| {
             let mut g = [0.0];
             f64::decode_from(dy, offset + i * run.stride, &mut g);
             g == [0.0]
