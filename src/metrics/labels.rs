@@ -53,7 +53,10 @@ impl Elements {
     /// Whether a call of this method can have this value: an operation on a single tensor always has that tensor's
     /// dtype.
     pub(crate) fn occurs_in(self, method: Method) -> bool {
-        let several = matches!(method, Method::ClipGradients | Method::MeasureGradients | Method::MeasureStatistics);
+        let several = matches!(
+            method,
+            Method::ClipGradients | Method::MeasureGradients | Method::MeasureStatistics | Method::ClipGradientsStream
+        );
         several || !matches!(self, Self::None | Self::Mixed)
     }
 }

@@ -146,6 +146,7 @@ where
             connection: Arc::clone(&self.connection),
             counters: Arc::clone(counters),
             record: record.clone(),
+            rest: None,
             // Compressed messages are counted after they are decompressed.
             is_plain: encoding.is_none(),
             over,

@@ -5,8 +5,8 @@ use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 /// The bytes of a prefix: one says whether the message is compressed, and four are its length, big-endian.
 pub const PREFIX: usize = 5;
 
-/// A prefix as far as it has come.
-#[derive(Debug)]
+/// A prefix as far as it has come, which may be not at all.
+#[derive(Clone, Debug)]
 pub struct Prefix {
     bytes: [u8; PREFIX],
     filled: usize,

@@ -178,6 +178,16 @@ impl<B: HttpBody> Decompressed<B> {
         }
     }
 
+    /// Gives back the account of messages that were handed on, where one message is in memory at a time.
+    fn forget(&mut self) {
+        let is_between = matches!(&self.place, Place::Prefix(prefix) if prefix.is_empty());
+        if self.account.times == 1 && is_between {
+            let memory = self.decoder.as_ref().map_or(0, Decoder::memory);
+            // It never becomes more.
+            _ = self.account.set(0, memory, 0);
+        }
+    }
+
     /// Whether a step can be taken before more bytes come.
     fn has_work(&self) -> bool {
         match &self.place {
@@ -275,6 +285,7 @@ where
                 }
                 continue;
             }
+            this.forget();
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => this.input = data,

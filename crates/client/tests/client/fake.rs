@@ -59,6 +59,9 @@ impl Fake {
     }
 }
 
+/// The answer of a call that no test asks for.
+type NoStream<T> = tokio_stream::Pending<Result<T, Status>>;
+
 #[tonic::async_trait]
 impl TensorOpsService for Fake {
     async fn normalize(
@@ -112,12 +115,30 @@ impl TensorOpsService for Fake {
         Err(Status::unimplemented("no test asks for it"))
     }
 
-    type DropoutStreamStream = tonic::codegen::BoxStream<pb::DropoutStreamResponse>;
+    type NormalizeStreamStream = NoStream<pb::NormalizeStreamResponse>;
+
+    async fn normalize_stream(
+        &self,
+        _: Request<Streaming<pb::NormalizeStreamRequest>>,
+    ) -> Result<Response<Self::NormalizeStreamStream>, Status> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
+    type DropoutStreamStream = NoStream<pb::DropoutStreamResponse>;
 
     async fn dropout_stream(
         &self,
         _: Request<Streaming<pb::DropoutStreamRequest>>,
     ) -> Result<Response<Self::DropoutStreamStream>, Status> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
+    type ClipGradientsStreamStream = NoStream<pb::ClipGradientsStreamResponse>;
+
+    async fn clip_gradients_stream(
+        &self,
+        _: Request<Streaming<pb::ClipGradientsStreamRequest>>,
+    ) -> Result<Response<Self::ClipGradientsStreamStream>, Status> {
         Err(Status::unimplemented("no test asks for it"))
     }
 
