@@ -41,6 +41,11 @@ impl Servers {
         self.runtime.block_on(send_frames(&self.direct, method, &[], vec![Frame::data(framed(message))]))
     }
 
+    /// The direct path's response to these frames.
+    pub fn frames(&self, method: &str, frames: Vec<Frame<Bytes>>) -> Answer {
+        self.runtime.block_on(send_frames(&self.direct, method, &[], frames))
+    }
+
     /// Both paths' responses to the same frames. Errors are returned without data, and with headers and trailers together: the
     /// direct path may have begun its response, and then has in its trailers what the other path has in its headers.
     pub fn both(&self, method: &str, frames: impl Fn() -> Vec<Frame<Bytes>>) -> (Answer, Answer) {

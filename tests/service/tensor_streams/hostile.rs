@@ -142,8 +142,9 @@ async fn a_client_that_does_not_read_is_not_read_from() {
                 Err(_) => break,
             }
         }
-        // Usually 5 MiB: the window of 4 MiB, and what was computed.
-        assert!(sent < 16 * MIB, "{method}: {sent}");
+        eprintln!("{method}: took {:.1} MiB", sent as f64 / MIB as f64);
+        // Usually 8 MiB: the window of 4 MiB, and what is computed and buffered.
+        assert!(sent < 24 * MIB, "{method}: {sent}");
         drop((answer, body));
         until_all_is_free(&server).await;
     }
@@ -274,8 +275,8 @@ async fn memory_does_not_depend_on_the_tensor() {
             assert!(all > CHUNK * CHUNKS, "{method}");
             sender.await.expect("all was sent");
         };
-        // Usually 10 to 25 MiB: windows, chunks, threads. The tensor has 255.
-        beside(&process, 96 * MIB, attack).await;
+        // Usually 6 to 49 MiB: windows, chunks, threads. The tensor has 255.
+        beside(&process, 128 * MIB, attack).await;
     }
 }
 
