@@ -192,9 +192,10 @@ fn check_exact_means() {
 fn cancelling(dtype: DType, columns: usize) -> Tensor {
     let row = || (0..columns).map(|at| 1.375 * 2f64.powi((at % 200) as i32 - 100));
     let elements = row().chain(row().map(|x| -x));
-    let bytes = match dtype {
-        DType::F64 => elements.flat_map(f64::to_le_bytes).collect(),
-        _ => elements.flat_map(|x| (x as f32).to_le_bytes()).collect(),
+    let bytes = if dtype == DType::F64 {
+        elements.flat_map(f64::to_le_bytes).collect()
+    } else {
+        elements.flat_map(|x| (x as f32).to_le_bytes()).collect()
     };
     Tensor::from_bytes(dtype, vec![2, columns], bytes).expect("it fills the shape")
 }
@@ -236,7 +237,7 @@ fn check_all() {
         }
     }
     // Copies are large beside the memory that each thread may have.
-    for kind in NormKind::ALL {
+    for kind in [NormKind::Batch, NormKind::Layer, NormKind::L2] {
         check_normalizations(kind, &extreme(&[4, 2, 600_000]));
     }
     let kinds = [DropoutKind::Element, DropoutKind::Channel, DropoutKind::Alpha, DropoutKind::FeatureAlpha];
