@@ -25,6 +25,10 @@
 //! Every call is a builder that ends in `send()`. Arguments that do not fit are refused by the server, and arrive as
 //! [`Error::InvalidArgument`] with the names of the fields.
 //!
+//! An array for dropout may be larger than the server's largest message: it is sent as a stream then. The client asks the server for
+//! its limits once, before the first call of more than a kilobyte. A tensor that is larger than memory comes from a reader and goes to
+//! a writer ([`TensorReader`]).
+//!
 //! `https://` addresses need the feature `tls`. [`Client::builder`] takes certificates, which are those that the system
 //! trusts unless told otherwise ([`tls_ca`](Builder::tls_ca)), and a [token](Builder::token), which goes to another machine
 //! only encrypted.
@@ -33,6 +37,7 @@
 //! |---|---|
 //! | [`Client::normalize`], [`Client::normalize_backward`] | batch, layer, RMS, instance, group, L2 normalization |
 //! | [`Client::dropout`], [`Client::dropout_backward`] | dropout by a mask that any program can make again |
+//! | [`Client::dropout_stream`], [`Client::dropout_backward_stream`] | the same for files, other readers, and views |
 //! | [`Client::clip_gradients`] | clipping by global norm, by value, by each tensor's norm |
 //! | [`Client::measure_gradients`] | a norm of gradients that live on several machines |
 //! | [`Client::measure_statistics`] | statistics of a tensor that is cut over several machines |
@@ -47,18 +52,24 @@ mod direct;
 mod dropout;
 mod element;
 mod error;
+mod fault;
+mod limits;
 mod measure;
 mod messages;
 mod normalize;
 mod security;
 mod server_info;
 mod statistics;
+mod stream;
 mod tensor;
+mod tensor_reader;
 
 pub use builder::Builder;
 pub use client::Client;
 pub use clip::{ClipGradients, ClipInput, Clipped, Gradient};
-pub use dropout::{Dropout, DropoutBackward, DropoutKind, DropoutScaling, Dropped};
+pub use dropout::{
+    Dropout, DropoutBackward, DropoutBackwardStream, DropoutKind, DropoutScaling, DropoutStream, Dropped, DroppedStream,
+};
 pub use element::{DType, Element};
 pub use error::{Error, FieldViolation, NonFinite};
 pub use measure::{InvalidNormPartial, MeasureGradients, MergeError, NormPartial};
@@ -70,6 +81,7 @@ pub use statistics::{
     InvalidStatisticsPartial, MeasureStatistics, MeasureStatisticsInput, StatisticsMergeError, StatisticsPartial,
 };
 pub use tensor::{LengthMismatch, Mismatch, Tensor};
+pub use tensor_reader::{ArrayReader, TensorReader};
 
 pub use half;
 pub use ndarray;

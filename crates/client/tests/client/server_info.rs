@@ -17,7 +17,7 @@ async fn a_server_tells_what_it_is() -> TestResult {
     let server = Running::start(config).await?;
     let info = Client::connect(server.url()).await?.server_info().await?;
     assert_eq!(info.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!((info.max_message_bytes, info.max_stream_chunk_bytes), (1 << 21, 0));
+    assert_eq!((info.max_message_bytes, info.max_stream_chunk_bytes), (1 << 21, 1 << 20));
     assert_eq!(info.dtypes, [DType::F32, DType::F64, DType::F16, DType::Bf16]);
     assert_eq!(info.norm_kinds, NormKind::ALL);
     assert_eq!(info.compression, ["gzip"]);
