@@ -12,7 +12,7 @@ fi
 seconds=$1
 shift
 targets=("$@")
-[[ $# -gt 0 ]] || targets=(direct decode head metadata kernels files measure)
+[[ $# -gt 0 ]] || targets=(direct decode head metadata kernels files measure streams)
 
 # What cargo-fuzz passes, without the address sanitizer, which stable Rust does not have. Coverage is an option of LLVM's that
 # rustc takes from nightly toolchains only, unless it is told so. A target apart from the host's keeps it out of build scripts.

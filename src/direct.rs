@@ -58,7 +58,9 @@ use crate::{
     metrics::Route,
     observe::CallRecord,
     ops::Operation,
-    service::{CallContext, DropoutStream, Messages, RawDecoder, Service, TensorStream},
+    service::{
+        CallContext, ClipGradientsStream, DropoutStream, Messages, NormalizeStream, RawDecoder, Service, TensorStream,
+    },
     wire,
 };
 
@@ -91,7 +93,9 @@ impl<S: Codec> Middleware<S> for Direct {
         }
         let service = Arc::clone(&self.service);
         match CallRecord::method_of(request.extensions()) {
+            Method::NormalizeStream => self.chunks(service, request, NormalizeStream::new),
             Method::DropoutStream => self.chunks(service, request, DropoutStream::new),
+            Method::ClipGradientsStream => self.chunks(service, request, ClipGradientsStream::new),
             _ if self.codec_path => Box::pin(codec.call(request)),
             Method::Normalize => self.normalize(service, request, codec),
             Method::NormalizeBackward => self.unary::<wire::NormalizeBackward, S>(service, request, codec),

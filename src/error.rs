@@ -149,18 +149,16 @@ impl Error {
     /// The same of a field that is within another.
     #[must_use]
     pub(crate) fn within(self, outer: &str) -> Self {
-        match self {
-            Self::Invalid(violations) => Self::Invalid(violations.within(outer)),
-            other => other,
-        }
+        if let Self::Invalid(violations) = self { Self::Invalid(violations.within(outer)) } else { self }
     }
 
     /// The same where what does not fit in memory can be computed in two calls.
     #[must_use]
     pub(crate) fn in_two_passes(self, way: &'static str) -> Self {
-        match self {
-            Self::TooMuchMemory { needed, limit } => Self::NeedsTwoPasses { needed, limit, way },
-            other => other,
+        if let Self::TooMuchMemory { needed, limit } = self {
+            Self::NeedsTwoPasses { needed, limit, way }
+        } else {
+            self
         }
     }
 

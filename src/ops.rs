@@ -12,7 +12,7 @@ use evenkeel_kernels::{Checkpoint, Demand};
 use prost::Message;
 
 pub(crate) use self::{
-    incremental::{DropoutPart, Incremental},
+    incremental::{ClipPart, DropoutPart, Incremental, NormalizePart},
     normalize::normalize_demand_of,
 };
 use crate::{

@@ -1,12 +1,14 @@
 //! The remote calls: each decodes its request, computes on the pool, and encodes the answer.
 
 mod arriving;
+mod clip_stream;
 mod codec;
 mod context;
 mod dropout_stream;
 mod flow;
 mod measure;
 mod messages;
+mod normalize_stream;
 mod sheet;
 mod sink;
 mod statistics;
@@ -21,10 +23,12 @@ use prost::Message;
 use tonic::Status;
 
 pub(crate) use arriving::Arriving;
+pub(crate) use clip_stream::ClipGradientsStream;
 pub(crate) use codec::Codec;
 pub(crate) use context::CallContext;
 pub(crate) use dropout_stream::DropoutStream;
 pub(crate) use messages::{Messages, RawDecoder};
+pub(crate) use normalize_stream::NormalizeStream;
 pub(crate) use sink::{Next, QUEUED, Sink};
 pub(crate) use tensor_stream::{DATA, TensorStream};
 

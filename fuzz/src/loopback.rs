@@ -41,6 +41,11 @@ impl Servers {
         self.runtime.block_on(send_frames(&self.direct, method, &[], vec![Frame::data(framed(message))]))
     }
 
+    /// The direct path's answer to these frames.
+    pub fn frames(&self, method: &str, frames: Vec<Frame<Bytes>>) -> Answer {
+        self.runtime.block_on(send_frames(&self.direct, method, &[], frames))
+    }
+
     /// Both paths' answers to the same frames. Of an answer that is an error, only what it says: the direct path may have
     /// begun it, and says in the trailers what is said in the headers elsewhere.
     pub fn both(&self, method: &str, frames: impl Fn() -> Vec<Frame<Bytes>>) -> (Answer, Answer) {

@@ -54,6 +54,10 @@ static MEASURE_STATISTICS: Shape = Shape {
     ..PLAIN
 };
 
+static NORMALIZE_STREAM: Shape = Shape { messages: &[(1, PER_MESSAGE, &NORMALIZE)], ..PLAIN };
+
+static CLIP_STREAM: Shape = Shape { messages: &[(1, PER_MESSAGE, &TENSORS), (2, PER_MESSAGE, &TENSOR)], ..PLAIN };
+
 static DROPOUT_STREAM: Shape = Shape { messages: &[(1, PER_MESSAGE, &TENSORS), (2, PER_MESSAGE, &TENSORS)], ..PLAIN };
 
 /// How deep messages that are counted lie in each other: the statistics in a header.
@@ -68,7 +72,9 @@ impl Shape {
             Method::Dropout | Method::DropoutBackward | Method::ClipGradients => &TENSORS,
             Method::MeasureGradients => &MEASURE_GRADIENTS,
             Method::MeasureStatistics => &MEASURE_STATISTICS,
+            Method::NormalizeStream => &NORMALIZE_STREAM,
             Method::DropoutStream => &DROPOUT_STREAM,
+            Method::ClipGradientsStream => &CLIP_STREAM,
             Method::GetServerInfo
             | Method::HealthCheck
             | Method::HealthWatch
@@ -121,7 +127,7 @@ mod tests {
             assert_ne!(known, Method::Other, "{}", method.name());
             checks.push((method.input_type().to_owned(), Shape::of(known), MOST_LEVELS));
         }
-        assert_eq!(checks.len(), 9, "a new method has a shape");
+        assert_eq!(checks.len(), 11, "a new method has a shape");
         while let Some((name, shape, levels)) = checks.pop() {
             let (mut numbers, mut floats, mut texts, mut messages) = (0, 0, 0, 0);
             for field in &message(&name).field {

@@ -67,10 +67,11 @@ fn every_error() -> Vec<(Error, Code, Option<&'static str>)> {
             Error::TooMuchMemory { .. } => 14,
             Error::UnknownEncoding => 15,
             Error::MetadataTooLarge { .. } => 16,
+            Error::NeedsTwoPasses { .. } => 17,
         };
         seen.insert(place);
     }
-    assert!(seen.into_iter().eq(0..17), "every variant is in the table");
+    assert!(seen.into_iter().eq(0..18), "every variant is in the table");
     errors
 }
 
@@ -88,7 +89,7 @@ fn every_error_has_its_code_and_details() {
         assert_eq!(details.bad_request().is_some(), code == Code::InvalidArgument, "{error:?}");
         let pushback = match reason {
             Some("OVERLOADED") => Some("100"),
-            Some("MESSAGE_TOO_LARGE" | "METADATA_TOO_LARGE") => Some("-1"),
+            Some("MESSAGE_TOO_LARGE" | "METADATA_TOO_LARGE" | "NEEDS_TWO_PASSES") => Some("-1"),
             Some(_) | None => None,
         };
         assert_eq!(status.metadata().get(RETRY_PUSHBACK).map(|value| value.as_bytes()), pushback.map(str::as_bytes));

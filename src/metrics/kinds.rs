@@ -42,9 +42,11 @@ impl Kind {
     /// What a method can be asked to compute.
     pub(crate) fn of_method(method: Method) -> &'static [Self] {
         match method {
-            Method::Normalize | Method::NormalizeBackward | Method::MeasureStatistics => &NORMALIZATIONS,
+            Method::Normalize | Method::NormalizeBackward | Method::MeasureStatistics | Method::NormalizeStream => {
+                &NORMALIZATIONS
+            }
             Method::Dropout | Method::DropoutBackward | Method::DropoutStream => &DROPOUTS,
-            Method::ClipGradients => &CLIPPINGS,
+            Method::ClipGradients | Method::ClipGradientsStream => &CLIPPINGS,
             Method::MeasureGradients => &NORMS,
             Method::GetServerInfo
             | Method::HealthCheck

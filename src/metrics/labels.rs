@@ -52,7 +52,10 @@ impl Elements {
 
     /// Whether a call of this method can have it: where one tensor is computed on, it has a dtype.
     pub(crate) fn occurs_in(self, method: Method) -> bool {
-        let several = matches!(method, Method::ClipGradients | Method::MeasureGradients | Method::MeasureStatistics);
+        let several = matches!(
+            method,
+            Method::ClipGradients | Method::MeasureGradients | Method::MeasureStatistics | Method::ClipGradientsStream
+        );
         several || !matches!(self, Self::None | Self::Mixed)
     }
 }

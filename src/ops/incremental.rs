@@ -1,8 +1,11 @@
 //! Operations on a tensor whose elements come in order, part by part.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use evenkeel_kernels::{Checkpoint, DType, DropoutInOrder, PartMask};
+use evenkeel_kernels::{
+    Checkpoint, ClipInOrder, ClippedPart, DType, DropoutInOrder, NormalizationInOrder, PartMask, PartStatistics,
+    TensorMut, Uninterrupted,
+};
 
 use crate::{error::Error, estimate::Work};
 
@@ -69,5 +72,99 @@ impl Incremental for DropoutPart {
         checkpoint: &dyn Checkpoint,
     ) -> Result<PartMask, Error> {
         Ok(self.operation.drop_elements(from, input, output, checkpoint)?)
+    }
+}
+
+/// A normalization.
+pub(crate) struct NormalizePart {
+    pub(crate) operation: NormalizationInOrder,
+    pub(crate) dtype: DType,
+    /// How many sets have statistics.
+    pub(crate) sets: usize,
+}
+
+impl Incremental for NormalizePart {
+    type Found = Option<PartStatistics>;
+
+    fn unit_len(&self) -> usize {
+        self.operation.unit_len()
+    }
+
+    fn part_len(&self) -> usize {
+        self.operation.part_len()
+    }
+
+    fn total_len(&self) -> usize {
+        self.operation.total_len()
+    }
+
+    fn cost(&self, len: usize) -> Duration {
+        let share = (self.sets as u128 * len as u128).div_ceil(self.total_len().max(1) as u128);
+        Work::Normalize.estimate_of([(self.dtype, len / self.dtype.size())], share as usize)
+    }
+
+    fn compute(
+        &self,
+        from: usize,
+        input: &[u8],
+        output: &mut [u8],
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Option<PartStatistics>, Error> {
+        Ok(self.operation.normalize(from, input, output, checkpoint)?)
+    }
+}
+
+/// The clipping of one gradient.
+pub(crate) struct ClipPart {
+    pub(crate) operation: Arc<ClipInOrder>,
+    pub(crate) dtype: DType,
+    pub(crate) shape: Vec<usize>,
+    /// Whether the gradient is clipped by its own norm, for which all of it must be there.
+    pub(crate) is_whole: bool,
+}
+
+impl ClipPart {
+    /// What is found in a gradient without elements.
+    ///
+    /// # Errors
+    /// None: nobody stops it.
+    pub(crate) fn of_nothing(&self) -> Result<ClippedPart, Error> {
+        self.compute(0, &[], &mut [], &Uninterrupted)
+    }
+}
+
+impl Incremental for ClipPart {
+    type Found = ClippedPart;
+
+    fn unit_len(&self) -> usize {
+        if self.is_whole { self.total_len().max(1) } else { self.dtype.size() }
+    }
+
+    fn part_len(&self) -> usize {
+        ClipInOrder::part_len(self.dtype)
+    }
+
+    fn total_len(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.dtype.size()
+    }
+
+    fn cost(&self, len: usize) -> Duration {
+        let elements = len / self.dtype.size();
+        Work::Clip.estimate_of([(self.dtype, elements)], 1) + Work::Measure.estimate_of([(self.dtype, elements)], 0)
+    }
+
+    fn compute(
+        &self,
+        _from: usize,
+        input: &[u8],
+        output: &mut [u8],
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<ClippedPart, Error> {
+        if !self.is_whole {
+            return Ok(self.operation.clip(self.dtype, input, output, checkpoint)?);
+        }
+        output.copy_from_slice(input);
+        let mut gradient = TensorMut::new(self.dtype, &self.shape, output).expect("all of it is there");
+        Ok(self.operation.clip_gradient(&mut gradient, checkpoint)?)
     }
 }

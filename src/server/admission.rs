@@ -23,6 +23,9 @@ use evenkeel_frames::Prefix;
 /// What a message to health or reflection may have before it is counted: what the charge of its stream has room for.
 const SHORT_QUESTION: usize = 1 << 10;
 
+/// A message of so many bytes is given up before what follows it is read; shorter ones are counted together.
+const LONG: usize = 16 << 10;
+
 impl Budget {
     /// What is known of the messages of a call of this method before any has come.
     /// `are_decompressed`: those that are compressed are counted by what becomes of them, elsewhere.
@@ -64,6 +67,10 @@ impl Messages {
     /// # Errors
     /// The budget has not so many bytes, or never will, or the call has more messages than one, which is all that it takes.
     pub(super) fn frame(&mut self, frame: &[u8], held: &mut Portion) -> Result<(), Error> {
+        if self.kind == Kind::Streamed {
+            // Most of their bytes are data, which are gone before the next come. Others are counted where they are gathered.
+            return Ok(());
+        }
         let (before, before_apart) = (self.current, self.parts.bytes());
         let (touched, apart) = self.touch(frame);
         match self.kind {
@@ -81,6 +88,36 @@ impl Messages {
     /// Whether a message must come, and none has begun.
     pub(super) fn lack_one(&self) -> bool {
         self.kind == Kind::Whole && self.begun == 0 && self.prefix.is_empty()
+    }
+
+    /// More is asked for: of a stream of messages, those that are complete were taken, and hold nothing any more.
+    pub(super) fn asked_for_more(&mut self, held: &mut Portion) {
+        if self.kind == Kind::OneByOne && self.missing == 0 && held.bytes() > 0 {
+            self.parts = DecodedSize::of(self.method);
+            // Less is always there.
+            _ = held.resize(0);
+        }
+    }
+
+    /// How many bytes of a frame are given on at a time: up to the end of a long message, of which nothing is held any more
+    /// when what follows it is asked for.
+    pub(super) fn until_long_one_ends(&self, frame: &[u8]) -> usize {
+        if self.kind != Kind::OneByOne {
+            return frame.len();
+        }
+        let mut rest = frame;
+        let (mut prefix, mut missing, mut len) = (self.prefix.clone(), self.missing, self.current);
+        loop {
+            if missing >= rest.len() {
+                return frame.len();
+            }
+            rest = &rest[missing..];
+            if len >= LONG {
+                return frame.len() - rest.len();
+            }
+            let Some(announced) = prefix.take(&mut rest) else { return frame.len() };
+            (missing, len) = (announced.len(), announced.len());
+        }
     }
 
     /// The bytes of all messages that this frame has a part of, and those of what they become.
@@ -235,6 +272,33 @@ mod tests {
         let refused = messages.frame(&message, &mut portion(&counters, budget));
         assert_eq!(refused, Err(Error::TooManyParts { limit: limit - limit / 16 }));
         assert_eq!(counters.bytes_in_flight.get(), 0);
+    }
+
+    /// Two messages that are charged what the limit allows once: the first is given up when the second is asked for.
+    #[test]
+    fn what_was_taken_holds_nothing_any_more() {
+        let budget = Budget::new(10 << 20, 60_000);
+        let (counters, message) = (Arc::default(), b"\x7A\x00".repeat(10_000));
+        let becomes = message.len() + 10_000 * 512 - (64 << 10);
+        let (mut messages, mut held) = (of(budget, "MeasureGradients"), portion(&counters, budget));
+        let frame = frames::framed(&message).repeat(3);
+        let len = frame.len() / 3;
+        for rest in [&frame[..], &frame[len..], &frame[2 * len..]] {
+            messages.asked_for_more(&mut held);
+            assert_eq!(counters.bytes_in_flight.get(), 0);
+            assert_eq!(messages.until_long_one_ends(rest), len);
+            messages.frame(&rest[..len], &mut held).expect("there is room for one");
+            assert_eq!(counters.bytes_in_flight.get(), becomes);
+        }
+        // Within a message nothing is given up, and a call with one message keeps it.
+        let mut within = of(budget, "MeasureGradients");
+        within.frame(&frame[..len / 2], &mut held).expect("there is room");
+        within.asked_for_more(&mut held);
+        assert_eq!(within.until_long_one_ends(&frame[len / 2..]), len - len / 2);
+        assert!(held.bytes() >= message.len());
+        assert_eq!(of(budget, "Dropout").until_long_one_ends(&frame), frame.len());
+        let short = frames::framed(&[7; 100]).repeat(5);
+        assert_eq!(of(budget, "MeasureGradients").until_long_one_ends(&short), short.len());
     }
 
     #[test]

@@ -146,6 +146,7 @@ where
             connection: Arc::clone(&self.connection),
             counters: Arc::clone(counters),
             record: record.clone(),
+            rest: None,
             // What comes compressed is counted once it is plain.
             is_plain: encoding.is_none(),
             over,

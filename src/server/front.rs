@@ -52,7 +52,9 @@ impl<T: GrpcService<Future = BoxedResponse>> Service<Request<Body>> for Front<T>
             | Method::ClipGradients
             | Method::MeasureGradients
             | Method::MeasureStatistics
+            | Method::NormalizeStream
             | Method::DropoutStream
+            | Method::ClipGradientsStream
             | Method::GetServerInfo => self.tensors.call(request),
             Method::HealthCheck | Method::HealthWatch | Method::ReflectionV1 | Method::ReflectionV1Alpha => {
                 Box::pin(self.others.call(request))

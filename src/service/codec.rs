@@ -97,6 +97,24 @@ impl pb::tensor_ops_service_server::TensorOpsService for Codec {
         Err(no_codec())
     }
 
+    type NormalizeStreamStream = NoCodec<pb::NormalizeStreamResponse>;
+
+    async fn normalize_stream(
+        &self,
+        _: Request<Streaming<pb::NormalizeStreamRequest>>,
+    ) -> Result<Response<Self::NormalizeStreamStream>, Status> {
+        Err(no_codec())
+    }
+
+    type ClipGradientsStreamStream = NoCodec<pb::ClipGradientsStreamResponse>;
+
+    async fn clip_gradients_stream(
+        &self,
+        _: Request<Streaming<pb::ClipGradientsStreamRequest>>,
+    ) -> Result<Response<Self::ClipGradientsStreamStream>, Status> {
+        Err(no_codec())
+    }
+
     async fn get_server_info(
         &self,
         request: Request<pb::GetServerInfoRequest>,

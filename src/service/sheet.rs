@@ -77,7 +77,6 @@ fn head(number: u32, len: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use evenkeel_proto::v1::{self as pb, dropout_stream_response::Part};
-    use prost::Message as _;
 
     use super::*;
 

@@ -149,7 +149,7 @@ impl Description {
         Err(Known { dtype: Some(dtype), shape: Some(description.shape) })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 

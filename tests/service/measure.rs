@@ -1,6 +1,6 @@
 //! MeasureGradients: norms in parts, over messages and servers.
 
-use evenkeel::config::ServerConfig;
+use evenkeel::config::{AdmissionConfig, ServerConfig};
 use evenkeel_proto::v1 as pb;
 use pb::{ClipMode, DataType};
 use prost::bytes::Bytes;
@@ -227,4 +227,23 @@ async fn a_stream_that_falls_silent_ends_at_its_deadline() {
     // The client's own clock may be the first to ring; tonic's says CANCELLED.
     assert!(matches!(code, Code::DeadlineExceeded | Code::Cancelled), "{code:?}");
     assert_eq!(answered.expect("valid").total_norm, 2.0);
+}
+
+/// Messages that become as much in memory as one call may have follow one another: each is given up before the next is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_were_measured_hold_nothing_any_more() {
+    const MESSAGES: usize = 4;
+    // Each byte of typed numbers takes eight when it is decoded: 5 MB for each message.
+    let elements = 160_000;
+    let config = ServerConfig {
+        max_message_bytes: 1 << 20,
+        admission: AdmissionConfig { max_bytes_in_flight: Some(8 << 20), ..Default::default() },
+        ..ServerConfig::on_free_port()
+    };
+    let (_server, mut client) = start_with(config).await;
+    let typed = pb::Tensor { shape: vec![elements], float_data: vec![1.0; elements as usize], ..Default::default() };
+    let message = pb::MeasureGradientsRequest { gradients: vec![typed], ..Default::default() };
+    let answer = client.measure_gradients(tokio_stream::iter(vec![message; MESSAGES])).await;
+    let partial = answer.expect("there is room for each").into_inner().partial.expect("it is there");
+    assert_eq!(partial.elements, MESSAGES as u64 * elements as u64);
 }

@@ -136,7 +136,11 @@ async fn calls_are_counted_whichever_way_they_take() {
             ("evenkeel_compute_seconds_count", &[("grpc_method", "MeasureGradients")], 2.0),
             ("evenkeel_operations_total", &[normalize[0], ("kind", "layer"), ("dtype", "float32")], 2.0),
             ("evenkeel_operations_total", &[normalize[0], ("kind", "rms"), ("dtype", "float32")], 1.0),
-            ("evenkeel_operations_total", &[("kind", "value"), ("dtype", "mixed")], 1.0),
+            (
+                "evenkeel_operations_total",
+                &[("grpc_method", "ClipGradients"), ("kind", "value"), ("dtype", "mixed")],
+                1.0,
+            ),
             ("evenkeel_operations_total", &[("kind", "2"), ("dtype", "float32")], 1.0),
             ("evenkeel_refused_total", &[("reason", "INVALID_ARGUMENT")], 1.0),
             ("evenkeel_panics_total", &[], 0.0),

@@ -174,6 +174,7 @@ fn a_wrong_setting_exits_64_and_is_named() {
         ("max-message-bytes", "64MiB"),
         ("max-message-bytes", "0"),
         ("max-message-bytes", "4294967296"),
+        ("max-stream-chunk-bytes", "1000"),
         ("threads", "-1"),
         ("threads", "100000"),
         ("serving-threads", "100000"),

@@ -1,6 +1,9 @@
 //! Tensors that come and go in chunks: the bytes of the unary calls, however they are cut.
 
+mod clip;
 mod dropout;
+mod hostile;
+mod normalize;
 
 use evenkeel_proto::v1 as pb;
 

@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 pub const PREFIX: usize = 5;
 
 /// A prefix that comes in parts, or has not begun to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Prefix {
     bytes: [u8; PREFIX],
     filled: usize,

@@ -24,7 +24,7 @@
 //! |---|---|
 //! | [`normalize()`], [`normalize_backward`] | batch, layer, RMS, instance, group normalization |
 //! | [`normalize_in_place`], [`normalize_backward_in_place`] | the same, to where a tensor is |
-//! | [`NormalizationByParts`] | the same, while the tensor is still on its way |
+//! | [`NormalizationByParts`], [`NormalizationInOrder`] | the same, while the tensor is still on its way |
 //! | [`StatisticsMeter`], [`measure_statistics`] | statistics in parts that merge exactly |
 //! | [`dropout()`], [`dropout_backward`] | dropout by NumPy's Philox stream |
 //! | [`dropout_in_place`], [`dropout_backward_in_place`] | the same, to where the tensor is |
@@ -84,9 +84,10 @@ pub use dtype::{DType, Element, decode, encode};
 pub use error::{Error, NonFinite};
 pub use norm::measure_gradients;
 pub use normalize::{
-    KnownTensors, NormGradients, NormKind, NormParameters, Normalization, NormalizationByParts, Normalized,
-    PartStatistics, Sent, StatisticsMeter, StatisticsPartial, measure_statistics, normalize, normalize_backward,
-    normalize_backward_demand, normalize_backward_in_place, normalize_demand, normalize_in_place, statistics_demand,
+    KnownTensors, NormGradients, NormKind, NormParameters, Normalization, NormalizationByParts, NormalizationInOrder,
+    Normalized, PartStatistics, Sent, StatisticsMeter, StatisticsPartial, measure_statistics, normalize,
+    normalize_backward, normalize_backward_demand, normalize_backward_in_place, normalize_demand, normalize_in_place,
+    statistics_demand,
 };
 pub use tensor::{LengthMismatch, Tensor, TensorMut, TensorRef};
 pub use violations::{Violation, Violations};

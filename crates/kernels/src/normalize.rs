@@ -7,6 +7,7 @@ mod demand;
 mod denominator;
 mod extremes;
 mod forward;
+mod in_order;
 mod kind;
 mod known;
 mod layout;
@@ -34,6 +35,7 @@ use rayon::prelude::*;
 use running::Running;
 
 pub use demand::{normalize_backward_demand, normalize_demand};
+pub use in_order::NormalizationInOrder;
 pub use kind::NormKind;
 pub use known::{KnownTensors, Sent};
 pub use measured::{StatisticsMeter, StatisticsPartial, measure_statistics, statistics_demand};

@@ -3,10 +3,10 @@
 //! These tests are small enough for Miri (`.ci/miri`), which sees what a wrong index or address does although the bytes are right.
 
 use evenkeel_kernels::{
-    ClipMode, Clipping, DType, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization, Tensor,
-    TensorMut, TensorRef, Uninterrupted, clip_gradients, clip_gradients_in_place, dropout, dropout_backward,
-    dropout_backward_in_place, dropout_in_place, encode, normalize, normalize_backward, normalize_backward_in_place,
-    normalize_in_place,
+    ClipInOrder, ClipMode, ClipTotals, Clipping, DType, Dropout, DropoutInOrder, DropoutKind, DropoutScaling,
+    MaskWriter, NormKind, NormParameters, Normalization, Tensor, TensorMut, TensorRef, Uninterrupted, clip_gradients,
+    clip_gradients_in_place, dropout, dropout_backward, dropout_backward_in_place, dropout_in_place, encode, normalize,
+    normalize_backward, normalize_backward_in_place, normalize_in_place,
 };
 
 /// Under Miri, which takes minutes for all of them, one of each width.
@@ -17,6 +17,21 @@ fn dtypes() -> &'static [DType] {
 /// Under Miri, the address that suits no dtype.
 fn offsets() -> &'static [usize] {
     if cfg!(miri) { &[1] } else { &[0, 1, 3] }
+}
+
+/// The ends of parts of `unit` bytes and more, in this order and again.
+fn parts(len: usize, unit: usize) -> Vec<std::ops::Range<usize>> {
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for units in [1, 3, 2].into_iter().cycle() {
+        if from == len {
+            break;
+        }
+        let end = len.min(from + units * unit);
+        parts.push(from..end);
+        from = end;
+    }
+    parts
 }
 
 /// Bytes that begin `offset` bytes into a buffer.
@@ -147,6 +162,60 @@ fn dropout_to_another_place_and_in_place() {
                 dropout_backward_in_place(&spec, gradient, &Uninterrupted).expect("valid");
             });
             all_are(replaced, backward.data(), &what);
+        }
+    }
+}
+
+#[test]
+fn dropout_in_order() {
+    for &dtype in dtypes() {
+        for kind in [DropoutKind::Element, DropoutKind::FeatureAlpha] {
+            let input = tensor(dtype, &[2, 5, 7], 1);
+            let channel_axis = (kind == DropoutKind::FeatureAlpha).then_some(2);
+            let scaling = DropoutScaling::Inverted;
+            let spec = Dropout { p: 0.4, seed: 7, offset: 3, kind, scaling, channel_axis };
+            let whole = dropout(&spec, input.view(), true, &Uninterrupted).expect("valid");
+            let operation = DropoutInOrder::forward(&spec, dtype, input.shape()).expect("valid");
+            let mut mask = MaskWriter::default();
+            let mut output = Vec::new();
+            for part in parts(input.data().len(), operation.unit_len()) {
+                let mut placed = Placed::new(&vec![0; part.len()], 3);
+                let input = &input.data()[part.clone()];
+                let draws = operation.drop_elements(part.start, input, placed.bytes(), &Uninterrupted);
+                mask.add(draws.expect("nobody stops it"));
+                output.extend(placed.taken());
+            }
+            let kept = operation.kept(&mask);
+            assert_eq!((output.as_slice(), Some(mask.finish()), kept), (whole.output.data(), whole.mask, whole.kept));
+        }
+    }
+}
+
+#[test]
+fn clipping_in_order() {
+    for &dtype in dtypes() {
+        let gradient = tensor(dtype, &[40], 1);
+        // Miri takes seconds for each root of an exact sum.
+        let by_value = Clipping { norm_type: Some(f64::INFINITY), ..Clipping::new(ClipMode::Value, 1.0) };
+        let by_norm = Clipping { total_norm: Some(3.0), ..Clipping::new(ClipMode::Norm, 1.0) };
+        for spec in [by_value, by_norm] {
+            let whole = clip_gradients(&spec, &[gradient.view()], &Uninterrupted).expect("valid");
+            let clipping = ClipInOrder::new(&spec).expect("valid");
+            let mut totals = ClipTotals::new(&clipping);
+            totals.begin();
+            let mut output = Vec::new();
+            for part in parts(gradient.data().len(), dtype.size()) {
+                let mut placed = Placed::new(&vec![0; part.len()], 3);
+                let input = &gradient.data()[part];
+                totals.add(clipping.clip(dtype, input, placed.bytes(), &Uninterrupted).expect("nobody stops it"));
+                output.extend(placed.taken());
+            }
+            assert_eq!(Some(&output), whole.data[0].as_ref(), "{spec:?}");
+            let clipped = clipping.finish(totals).expect("all is finite");
+            assert_eq!(
+                (clipped.total_norm, clipped.scale, clipped.clipped_elements),
+                (whole.total_norm, whole.scale, whole.clipped_elements)
+            );
         }
     }
 }

@@ -42,7 +42,9 @@ methods! {
     ClipGradients = "evenkeel.v1.TensorOpsService" "ClipGradients", "unary";
     MeasureGradients = "evenkeel.v1.TensorOpsService" "MeasureGradients", "client_stream";
     MeasureStatistics = "evenkeel.v1.TensorOpsService" "MeasureStatistics", "client_stream";
+    NormalizeStream = "evenkeel.v1.TensorOpsService" "NormalizeStream", "bidi_stream";
     DropoutStream = "evenkeel.v1.TensorOpsService" "DropoutStream", "bidi_stream";
+    ClipGradientsStream = "evenkeel.v1.TensorOpsService" "ClipGradientsStream", "bidi_stream";
     GetServerInfo = "evenkeel.v1.TensorOpsService" "GetServerInfo", "unary";
     HealthCheck = "grpc.health.v1.Health" "Check", "unary";
     HealthWatch = "grpc.health.v1.Health" "Watch", "server_stream";
@@ -61,7 +63,7 @@ struct Row {
 
 impl Method {
     /// Those that compute: the first ones, by whose index the kernels' numbers are kept.
-    pub const TENSOR_OPS: usize = 8;
+    pub const TENSOR_OPS: usize = 10;
 
     /// The call that the path of a request asks for.
     pub fn of_path(path: &str) -> Self {

@@ -24,7 +24,7 @@ impl Kind {
             Method::HealthCheck | Method::HealthWatch => Self::Health,
             Method::ReflectionV1 | Method::ReflectionV1Alpha => Self::Reflection,
             Method::MeasureGradients | Method::MeasureStatistics => Self::OneByOne,
-            Method::DropoutStream => Self::Streamed,
+            Method::NormalizeStream | Method::DropoutStream | Method::ClipGradientsStream => Self::Streamed,
             Method::Normalize
             | Method::NormalizeBackward
             | Method::Dropout

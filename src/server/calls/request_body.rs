@@ -41,6 +41,8 @@ pub(super) struct RequestBody<B> {
     pub(super) connection: Arc<ConnectionHandle>,
     pub(super) counters: Arc<Counters>,
     pub(super) record: CallRecord,
+    /// What has come and follows the message that is being read.
+    pub(super) rest: Option<Bytes>,
     /// Whether its bytes are those of plain messages.
     pub(super) is_plain: bool,
     pub(super) over: bool,
@@ -63,19 +65,45 @@ where
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { body, transport, timeout, messages, held, _guard: _, connection, counters, record, is_plain, over } =
-            &mut *self;
+        let Self {
+            body,
+            transport,
+            timeout,
+            messages,
+            held,
+            _guard: _,
+            connection,
+            counters,
+            record,
+            rest,
+            is_plain,
+            over,
+        } = &mut *self;
         if *over {
             return Poll::Ready(None);
         }
-        let frame = match Pin::new(body).poll_frame(cx) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => {
-                ready!(timeout.poll_elapsed(cx));
-                counters.receives_timed_out.add_one();
-                return self.refuse(Error::Stalled);
-            }
+        if let Some(messages) = messages {
+            messages.asked_for_more(held);
+        }
+        let mut frame = match rest.take() {
+            Some(rest) => Some(Ok(Frame::data(rest))),
+            None => match Pin::new(body).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    ready!(timeout.poll_elapsed(cx));
+                    counters.receives_timed_out.add_one();
+                    return self.refuse(Error::Stalled);
+                }
+            },
         };
+        if let (Some(messages), Some(Ok(frame))) = (&messages, &mut frame)
+            && let Some(data) = frame.data_mut()
+        {
+            let here = messages.until_long_one_ends(data);
+            if here < data.len() {
+                *rest = Some(data.split_off(here));
+            }
+        }
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
             timeout.progressed(data.len());
             if *is_plain {
@@ -116,7 +144,8 @@ where
 
     fn is_end_stream(&self) -> bool {
         // A call without its message is told so where the message would be.
-        let ends = self.over || self.body.is_end_stream() && !self.messages.as_ref().is_some_and(Messages::lack_one);
+        let has_all = self.rest.is_none() && self.body.is_end_stream();
+        let ends = self.over || has_all && !self.messages.as_ref().is_some_and(Messages::lack_one);
         if ends {
             self.record.reached(Stage::Computing);
         }

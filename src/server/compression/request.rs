@@ -174,6 +174,16 @@ impl<B: HttpBody> Decompressed<B> {
         }
     }
 
+    /// More is asked for: where one message is in memory at a time, those that were given on are done with.
+    fn forget(&mut self) {
+        let is_between = matches!(&self.place, Place::Prefix(prefix) if prefix.is_empty());
+        if self.account.times == 1 && is_between {
+            let memory = self.decoder.as_ref().map_or(0, Decoder::memory);
+            // It never becomes more.
+            _ = self.account.set(0, memory, 0);
+        }
+    }
+
     /// Whether there is something to be done before more comes.
     fn has_work(&self) -> bool {
         match &self.place {
@@ -270,6 +280,7 @@ where
                 }
                 continue;
             }
+            this.forget();
             match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => this.input = data,

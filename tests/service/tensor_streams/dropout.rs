@@ -1,12 +1,18 @@
 //! DropoutStream: forward and backward.
 
-use evenkeel::config::ServerConfig;
+use evenkeel::config::{Encoding, ServerConfig};
 use evenkeel_proto::v1 as pb;
 use pb::{DropoutKind, dropout_stream_request::Part, dropout_stream_response::Part as Answer};
+use prost::Message as _;
 use tonic::{Code, Request, Status};
 
 use super::{CUTS, DTYPES, cut, data, described, whole};
-use crate::harness::{Client, refusal, start, start_with, violation};
+use crate::{
+    compression::{compress, flagged},
+    direct::send,
+    harness::{Client, refusal, start, start_with, violation},
+    peer::framed,
+};
 
 /// What a stream was answered with.
 #[derive(Debug, Default, PartialEq)]
@@ -201,4 +207,44 @@ async fn streams_that_are_not_as_described_are_refused() {
     // A message of nonsense.
     let header = pb::DropoutRequest { kind: 99, ..request(DropoutKind::Element, input()) };
     refusal(call(&mut client, vec![message(Part::Header(header))]).await, Code::InvalidArgument);
+}
+
+/// The messages of an answer, without their prefixes.
+fn messages_of(mut bytes: &[u8]) -> Vec<pb::DropoutStreamResponse> {
+    let mut messages = Vec::new();
+    while let Some((prefix, rest)) = bytes.split_first_chunk::<5>() {
+        let [0, length @ ..] = *prefix else { panic!("it is not compressed") };
+        let (message, rest) = rest.split_at(u32::from_be_bytes(length) as usize);
+        messages.push(pb::DropoutStreamResponse::decode(message).expect("it is a message"));
+        bytes = rest;
+    }
+    messages
+}
+
+/// Messages that come compressed, or some of them, have the same answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_streams_have_the_same_bytes() {
+    let compression = vec![Encoding::Gzip, Encoding::Zstd];
+    let (server, mut client) = start_with(ServerConfig { compression, ..ServerConfig::on_free_port() }).await;
+    let shape = [50, 1201];
+    let unary = client.dropout(request(DropoutKind::Element, whole(pb::DataType::Float32, &shape))).await;
+    let output = unary.expect("valid").into_inner().output.expect("there is one");
+    let header = request(DropoutKind::Element, described(pb::DataType::Float32, &shape));
+    let sent = stream(Part::Header(header), &data(pb::DataType::Float32, 50 * 1201), &[70_000, 3, 0]);
+    for (encoding, name) in [(Encoding::Gzip, "gzip"), (Encoding::Zstd, "zstd")] {
+        let messages = sent.iter().enumerate().flat_map(|(index, message)| {
+            let message = message.encode_to_vec();
+            if index % 4 == 3 { framed(&message).to_vec() } else { flagged(&compress(encoding, &message)) }
+        });
+        let bytes: Vec<u8> = messages.collect();
+        let frames = bytes.chunks(5000).map(bytes::Bytes::copy_from_slice).collect();
+        let answer = send(&server, "DropoutStream", &[("grpc-encoding", name)], frames).await;
+        let answers = messages_of(&answer.data);
+        let data = answers.iter().filter_map(|message| match &message.part {
+            Some(Answer::Data(data)) => Some(&data[..]),
+            _ => None,
+        });
+        assert!(data.collect::<Vec<_>>().concat() == output.data, "{name}");
+        assert!(matches!(answers.last().and_then(|last| last.part.as_ref()), Some(Answer::Summary(_))), "{name}");
+    }
 }

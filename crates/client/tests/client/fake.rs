@@ -123,6 +123,24 @@ impl TensorOpsService for Fake {
         Err(Status::unimplemented("no test asks for it"))
     }
 
+    type NormalizeStreamStream = Messages<pb::NormalizeStreamResponse>;
+
+    async fn normalize_stream(
+        &self,
+        _: Request<Streaming<pb::NormalizeStreamRequest>>,
+    ) -> Result<Response<Self::NormalizeStreamStream>, Status> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
+    type ClipGradientsStreamStream = Messages<pb::ClipGradientsStreamResponse>;
+
+    async fn clip_gradients_stream(
+        &self,
+        _: Request<Streaming<pb::ClipGradientsStreamRequest>>,
+    ) -> Result<Response<Self::ClipGradientsStreamStream>, Status> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
     type DropoutStreamStream = Messages<pb::DropoutStreamResponse>;
 
     async fn dropout_stream(

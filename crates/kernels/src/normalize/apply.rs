@@ -93,7 +93,7 @@ pub(super) fn apply_to_tile<E: Element>(
 }
 
 /// As [`apply`], for elements from element `from` of the layout on.
-fn apply_from<E: Element>(
+pub(super) fn apply_from<E: Element>(
     layout: &Layout,
     map: &impl Map<E>,
     from: usize,

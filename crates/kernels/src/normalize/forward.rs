@@ -4,10 +4,11 @@ use std::marker::PhantomData;
 
 use super::{
     affine::Affine,
-    apply::{Map, Scratch, apply, apply_to_tile, encode_blocks},
+    apply::{Map, Scratch, apply, apply_from, apply_to_tile, encode_blocks},
     extremes::{self, LIFT, One, close_deviation},
     layout::{Dim, Layout, Position},
     measure,
+    measured::Merged,
     plan::Source,
     power::times_power,
     prepared::Prepared,
@@ -67,6 +68,49 @@ pub(super) fn forward<E: Element>(
         apply::<E>(&layout, &normalize, elements, checkpoint)?;
     }
     Ok(statistics)
+}
+
+/// Of more sets that lie one behind the other, the statistics of a part are looked up when it comes.
+const MOST_SETS: usize = 1 << 16;
+
+/// Statistics that are known before the elements: each element is normalized by itself.
+pub(super) struct Known {
+    /// Those of all sets, by the running ones; `None`: they are the merged ones.
+    pub(super) of_running: Option<Statistics>,
+    has_extremes: bool,
+}
+
+/// The statistics of all sets, if they are known before the elements and not very many.
+pub(super) fn known<E: Element>(prepared: &Prepared) -> Option<Known> {
+    let Prepared { plan, layout, affine, running, merged, .. } = prepared;
+    plan.layout.as_ref()?;
+    let of_running = match plan.source {
+        Source::Merged => None,
+        // There may be as many sets as elements.
+        Source::Running if layout.is_cut_by_sets() && layout.sets() > MOST_SETS => return None,
+        Source::Running => Some(running.as_ref()?.statistics::<E>(plan, 0, layout.sets())),
+        Source::Input => return None,
+    };
+    let statistics = of_running.as_ref().or(merged.as_ref().map(Merged::all))?;
+    let has_extremes = Normalize::<E>::new(statistics, affine, layout, plan.source).has_extremes;
+    Some(Known { of_running, has_extremes })
+}
+
+/// Writes the elements from element `from` on, normalized by what is known.
+pub(super) fn forward_known<E: Element>(
+    prepared: &Prepared,
+    known: &Known,
+    from: usize,
+    elements: InOut<'_>,
+    checkpoint: &dyn Checkpoint,
+) -> Result<(), Error> {
+    let Prepared { plan, layout, affine, merged, .. } = prepared;
+    let Known { of_running, has_extremes } = known;
+    let statistics = of_running.as_ref().or(merged.as_ref().map(Merged::all));
+    let statistics = statistics.expect("what is known is one of these");
+    let (run, source, has_extremes) = (layout.run(), plan.source, *has_extremes);
+    let normalize = Normalize::<E> { statistics, affine, run, source, has_extremes, element: PhantomData };
+    apply_from::<E>(layout, &normalize, from, elements, checkpoint)
 }
 
 struct Normalize<'a, E> {

@@ -35,10 +35,10 @@ use crate::{Checkpoint, DType, Error, dtype::with_element, in_out::InOut};
 /// assert_eq!(parts.finish(&none, true, statistics), whole.map_output(|_| ()));
 /// # Ok::<(), evenkeel_kernels::Error>(())
 /// ```
-pub struct NormalizationByParts(Prepared);
+pub struct NormalizationByParts(pub(super) Prepared);
 
 /// The statistics of a part.
-pub struct PartStatistics(Statistics);
+pub struct PartStatistics(pub(super) Statistics);
 
 impl NormalizationByParts {
     /// Of a tensor of this dtype and shape. Statistics that are given take some microseconds for each set.

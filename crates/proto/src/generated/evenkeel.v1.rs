@@ -1143,6 +1143,39 @@ pub mod tensor_ops_service_client {
                 );
             self.inner.client_streaming(req, path, codec).await
         }
+        /// Normalize of a tensor of any size, which comes and goes in chunks as in DropoutStream: the bytes of the unary call. It holds what
+        /// is pooled together and lies next to each other in memory, such as a row; of BATCH with the input's own statistics, the tensor.
+        /// With running statistics in evaluation, or with `statistics`, it takes constant memory. What is too much for the server is
+        /// refused with RESOURCE_EXHAUSTED and an ErrorInfo of reason NEEDS_TWO_PASSES: MeasureStatistics of the same tensor, and then
+        /// this call with its answer as `statistics`, need no more than a chunk.
+        pub async fn normalize_stream(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::NormalizeStreamRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::NormalizeStreamResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/evenkeel.v1.TensorOpsService/NormalizeStream",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("evenkeel.v1.TensorOpsService", "NormalizeStream"),
+                );
+            self.inner.streaming(req, path, codec).await
+        }
         /// Dropout and DropoutBackward of a tensor of any size, which comes and goes in chunks: the bytes of the unary call in constant
         /// memory. The client sends a header, and then the tensor's bytes in `data`, cut anywhere. The server answers with a header,
         /// with the bytes of the result while the request arrives, and at last with a summary. The client must read the answer while
@@ -1173,6 +1206,43 @@ pub mod tensor_ops_service_client {
             req.extensions_mut()
                 .insert(
                     GrpcMethod::new("evenkeel.v1.TensorOpsService", "DropoutStream"),
+                );
+            self.inner.streaming(req, path, codec).await
+        }
+        /// ClipGradients of gradients of any number and size, which come and go in chunks as in DropoutStream: the bytes of the unary
+        /// call. By value, or by a `total_norm`, it takes constant memory. By each tensor's norm it holds a tensor; by one norm, and for
+        /// a `norm_type` other than 1, 2 and infinity, all of them. What is too much for the server is refused at the header or at a
+        /// `tensor`, with RESOURCE_EXHAUSTED and an ErrorInfo of reason NEEDS_TWO_PASSES: MeasureGradients of the same gradients, and
+        /// then this call with the norm as `total_norm`, need no more than a chunk. With `error_if_nonfinite` the call fails at its end, when all
+        /// elements were seen.
+        pub async fn clip_gradients_stream(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::ClipGradientsStreamRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ClipGradientsStreamResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/evenkeel.v1.TensorOpsService/ClipGradientsStream",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "evenkeel.v1.TensorOpsService",
+                        "ClipGradientsStream",
+                    ),
                 );
             self.inner.streaming(req, path, codec).await
         }
@@ -1281,6 +1351,24 @@ pub mod tensor_ops_service_server {
             tonic::Response<super::StatisticsPartial>,
             tonic::Status,
         >;
+        /// Server streaming response type for the NormalizeStream method.
+        type NormalizeStreamStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::NormalizeStreamResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Normalize of a tensor of any size, which comes and goes in chunks as in DropoutStream: the bytes of the unary call. It holds what
+        /// is pooled together and lies next to each other in memory, such as a row; of BATCH with the input's own statistics, the tensor.
+        /// With running statistics in evaluation, or with `statistics`, it takes constant memory. What is too much for the server is
+        /// refused with RESOURCE_EXHAUSTED and an ErrorInfo of reason NEEDS_TWO_PASSES: MeasureStatistics of the same tensor, and then
+        /// this call with its answer as `statistics`, need no more than a chunk.
+        async fn normalize_stream(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::NormalizeStreamRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<Self::NormalizeStreamStream>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the DropoutStream method.
         type DropoutStreamStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::DropoutStreamResponse, tonic::Status>,
@@ -1297,6 +1385,28 @@ pub mod tensor_ops_service_server {
             request: tonic::Request<tonic::Streaming<super::DropoutStreamRequest>>,
         ) -> std::result::Result<
             tonic::Response<Self::DropoutStreamStream>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ClipGradientsStream method.
+        type ClipGradientsStreamStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::ClipGradientsStreamResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// ClipGradients of gradients of any number and size, which come and go in chunks as in DropoutStream: the bytes of the unary
+        /// call. By value, or by a `total_norm`, it takes constant memory. By each tensor's norm it holds a tensor; by one norm, and for
+        /// a `norm_type` other than 1, 2 and infinity, all of them. What is too much for the server is refused at the header or at a
+        /// `tensor`, with RESOURCE_EXHAUSTED and an ErrorInfo of reason NEEDS_TWO_PASSES: MeasureGradients of the same gradients, and
+        /// then this call with the norm as `total_norm`, need no more than a chunk. With `error_if_nonfinite` the call fails at its end, when all
+        /// elements were seen.
+        async fn clip_gradients_stream(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::ClipGradientsStreamRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ClipGradientsStreamStream>,
             tonic::Status,
         >;
         /// Returns the server's version, limits and capabilities, so that a client can check them before it sends a tensor.
@@ -1712,6 +1822,55 @@ pub mod tensor_ops_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/evenkeel.v1.TensorOpsService/NormalizeStream" => {
+                    #[allow(non_camel_case_types)]
+                    struct NormalizeStreamSvc<T: TensorOpsService>(pub Arc<T>);
+                    impl<
+                        T: TensorOpsService,
+                    > tonic::server::StreamingService<super::NormalizeStreamRequest>
+                    for NormalizeStreamSvc<T> {
+                        type Response = super::NormalizeStreamResponse;
+                        type ResponseStream = T::NormalizeStreamStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::NormalizeStreamRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TensorOpsService>::normalize_stream(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = NormalizeStreamSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/evenkeel.v1.TensorOpsService/DropoutStream" => {
                     #[allow(non_camel_case_types)]
                     struct DropoutStreamSvc<T: TensorOpsService>(pub Arc<T>);
@@ -1746,6 +1905,58 @@ pub mod tensor_ops_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DropoutStreamSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/evenkeel.v1.TensorOpsService/ClipGradientsStream" => {
+                    #[allow(non_camel_case_types)]
+                    struct ClipGradientsStreamSvc<T: TensorOpsService>(pub Arc<T>);
+                    impl<
+                        T: TensorOpsService,
+                    > tonic::server::StreamingService<super::ClipGradientsStreamRequest>
+                    for ClipGradientsStreamSvc<T> {
+                        type Response = super::ClipGradientsStreamResponse;
+                        type ResponseStream = T::ClipGradientsStreamStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::ClipGradientsStreamRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TensorOpsService>::clip_gradients_stream(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ClipGradientsStreamSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

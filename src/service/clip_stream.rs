@@ -1,0 +1,230 @@
+//! ClipGradientsStream.
+//!
+//! A gradient that is clipped by value, or by a norm that is known, goes back while it comes. One that is clipped by its own norm
+//! waits until it is complete, and where the norm of all decides, all wait in the budget.
+
+mod gathered;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use evenkeel_kernels::{ClipInOrder, ClipNeeds, ClipTotals, Clipped, Clipping};
+use evenkeel_proto::v1::{
+    self as pb, clip_gradients_stream_request::Part, clip_gradients_stream_response::Part as Answer,
+};
+
+use self::gathered::Gathered;
+use super::{
+    CallContext, Service,
+    sink::Sink,
+    tensor_stream::{Tensor, TensorStream, no_header, no_part, second_header},
+};
+use crate::{
+    error::{Error, NonFiniteNorm},
+    metrics::Elements,
+    ops::ClipPart,
+    wire::{ClipGradients, Description},
+};
+
+/// What a client does with gradients that do not fit in memory.
+const WAY: &str =
+    "MeasureGradients of the same gradients, and then the stream in mode NORM with its answer as `total_norm`";
+
+/// What is kept of a gradient that has gone back: its norm, in a list that doubles.
+const PER_GRADIENT: usize = 16;
+/// What is kept beside the bytes of its name, and the most characters of that: more than an error has of it.
+const NAME: usize = 64;
+const MOST_OF_NAME: usize = 256;
+
+/// A clipping.
+pub(crate) struct ClipGradientsStream {
+    service: Arc<Service>,
+    context: CallContext,
+    /// `None`: the header has not come.
+    begun: Option<Begun>,
+}
+
+struct Begun {
+    spec: Clipping,
+    progress: Progress,
+    dtypes: Elements,
+    elements: u64,
+}
+
+/// How far the gradients have come.
+enum Progress {
+    /// They go back one after the other.
+    Each(Box<Each>),
+    /// All of them are waited for.
+    All(Gathered),
+}
+
+struct Each {
+    operation: Arc<ClipInOrder>,
+    totals: ClipTotals,
+    tensor: Option<Tensor<ClipPart>>,
+    /// The names of all gradients, where one may be refused by its name.
+    names: Vec<String>,
+}
+
+impl ClipGradientsStream {
+    pub(crate) fn new(service: Arc<Service>, context: CallContext) -> Self {
+        Self { service, context, begun: None }
+    }
+
+    async fn begin(&mut self, header: pb::ClipGradientsRequest, sink: &mut Sink) -> Result<(), Error> {
+        let ClipGradients { spec, gradients } = ClipGradients::decode(header, self.service.max_message_bytes)?;
+        if !gradients.is_empty() {
+            return Err(Error::invalid("gradients", "must be empty: each gradient follows in a message `tensor`"));
+        }
+        let operation = ClipInOrder::new(&spec)?;
+        let progress = match spec.needs() {
+            ClipNeeds::Element | ClipNeeds::Gradient => {
+                let totals = ClipTotals::new(&operation);
+                let operation = Arc::new(operation);
+                Progress::Each(Box::new(Each { operation, totals, tensor: None, names: Vec::new() }))
+            }
+            ClipNeeds::Everything => Progress::All(Gathered::default()),
+        };
+        sink.message(&answered(Answer::Header(pb::ClipGradientsResponse::default()))).await?;
+        self.begun = Some(Begun { spec, progress, dtypes: Elements::None, elements: 0 });
+        Ok(())
+    }
+}
+
+impl Begun {
+    /// The next gradient begins.
+    async fn tensor(
+        &mut self,
+        tensor: Description,
+        service: &Service,
+        context: &CallContext,
+        sink: &mut Sink,
+    ) -> Result<(), Error> {
+        self.dtypes = self.dtypes.join(tensor.dtype().into());
+        self.elements = self.elements.saturating_add(tensor.shape().iter().map(|&len| len as u64).product());
+        match &mut self.progress {
+            Progress::All(gathered) => gathered.begin(tensor, service, context, WAY),
+            Progress::Each(each) => {
+                let Each { operation, totals, tensor: before, names } = &mut **each;
+                // What the one before has held is free for this one.
+                *before = None;
+                totals.begin();
+                let part = ClipPart {
+                    operation: Arc::clone(operation),
+                    dtype: tensor.dtype(),
+                    shape: tensor.shape().to_vec(),
+                    is_whole: self.spec.needs() == ClipNeeds::Gradient,
+                };
+                context.reservation.reserve(PER_GRADIENT)?;
+                if self.spec.error_if_nonfinite {
+                    let name: String = tensor.name().chars().take(MOST_OF_NAME).collect();
+                    context.reservation.reserve(NAME + name.len())?;
+                    names.push(name);
+                }
+                let next = Tensor::begin(service, context, part, sink, 0).map_err(|error| error.in_two_passes(WAY))?;
+                sink.message(&answered(Answer::Tensor(tensor.answer()))).await?;
+                if next.flow.missing() == 0 && self.spec.needs() == ClipNeeds::Gradient {
+                    totals.add(next.flow.operation().of_nothing()?);
+                }
+                *before = Some(next);
+                Ok(())
+            }
+        }
+    }
+
+    /// The bytes of the gradient that have not come; none before the first.
+    fn missing(&self) -> usize {
+        match &self.progress {
+            Progress::All(gathered) => gathered.missing(),
+            Progress::Each(each) => each.tensor.as_ref().map_or(0, |tensor| tensor.flow.missing()),
+        }
+    }
+
+    fn expect_complete(&self, field: &'static str) -> Result<(), Error> {
+        match self.missing() {
+            0 => Ok(()),
+            missing if field == "data" => {
+                Err(Error::invalid(field, format!("the last {missing} bytes of the tensor are missing")))
+            }
+            missing => {
+                Err(Error::invalid(field, format!("comes before the last {missing} bytes of the tensor before it")))
+            }
+        }
+    }
+}
+
+impl Each {
+    async fn data(&mut self, bytes: Bytes, service: &Service, sink: &mut Sink) -> Result<(), Error> {
+        let Self { totals, tensor, .. } = self;
+        let Some(tensor) = tensor else { return Err(no_tensor()) };
+        tensor.take(service, bytes, sink, |part| totals.add(part)).await
+    }
+
+    fn finish(self) -> Result<Clipped, Error> {
+        let Self { operation, totals, names, .. } = self;
+        operation.finish(totals).map_err(|error| match error {
+            evenkeel_kernels::Error::NonFiniteNorm { total_norm, elements } => {
+                let name = |index: usize| names[index].as_str();
+                Error::NonFiniteNorm(Box::new(NonFiniteNorm::new(total_norm, *elements, name)))
+            }
+            evenkeel_kernels::Error::Invalid(_) | evenkeel_kernels::Error::Cancelled => error.into(),
+        })
+    }
+}
+
+fn no_tensor() -> Error {
+    Error::invalid("tensor", "is required before data: each gradient begins with one")
+}
+
+fn answered(part: Answer) -> pb::ClipGradientsStreamResponse {
+    pb::ClipGradientsStreamResponse { part: Some(part) }
+}
+
+impl TensorStream for ClipGradientsStream {
+    type Request = pb::ClipGradientsStreamRequest;
+
+    async fn message(&mut self, message: pb::ClipGradientsStreamRequest, sink: &mut Sink) -> Result<(), Error> {
+        match message.part.ok_or_else(no_part)? {
+            Part::Header(_) if self.begun.is_some() => Err(second_header("header")),
+            Part::Header(header) => self.begin(header, sink).await.map_err(|error| error.within("header")),
+            Part::Tensor(tensor) => {
+                let begun = self.begun.as_mut().ok_or_else(no_header)?;
+                begun.expect_complete("tensor")?;
+                let tensor = ClipGradients::streamed(tensor, self.service.max_message_bytes)?;
+                begun.tensor(tensor, &self.service, &self.context, sink).await
+            }
+            Part::Data(bytes) => self.data(bytes, sink).await,
+        }
+    }
+
+    async fn data(&mut self, bytes: Bytes, sink: &mut Sink) -> Result<(), Error> {
+        match &mut self.begun.as_mut().ok_or_else(no_header)?.progress {
+            Progress::All(gathered) => gathered.data(&bytes),
+            Progress::Each(each) => each.data(bytes, &self.service, sink).await,
+        }
+    }
+
+    async fn finish(mut self, sink: &mut Sink) -> Result<(), Error> {
+        let begun = self.begun.take().ok_or_else(no_header)?;
+        begun.expect_complete("data")?;
+        let Begun { spec, progress, dtypes, elements } = begun;
+        self.context.record.describe_streamed(spec.mode, dtypes, elements);
+        let clipped = match progress {
+            Progress::Each(each) => each.finish()?,
+            Progress::All(gathered) => {
+                let (clipped, gradients) = gathered.clip(spec, &self.service, &self.context).await?;
+                for (tensor, bytes) in gradients {
+                    sink.message(&answered(Answer::Tensor(tensor.answer()))).await?;
+                    sink.bytes(super::DATA, bytes).await?;
+                }
+                clipped
+            }
+        };
+        let Clipped { total_norm, scale, clipped_elements, tensor_norms, data: _ } = clipped;
+        let gradients = Vec::new();
+        let summary = pb::ClipGradientsResponse { total_norm, scale, clipped_elements, tensor_norms, gradients };
+        super::check_size(prost::Message::encoded_len(&summary), self.service.max_message_bytes)?;
+        sink.message(&answered(Answer::Summary(summary))).await
+    }
+}

@@ -1,0 +1,123 @@
+//! Gradients that wait for each other, since the norm of all decides what becomes of each.
+
+use bytes::Bytes;
+use evenkeel_kernels::{
+    self as kernels, Checkpoint, Clipped, Clipping, TensorMut, clip_demand, clip_gradients_in_place,
+};
+
+use super::{CallContext, Description, Error, NonFiniteNorm, Service, no_tensor};
+use crate::{budget::Scratch, estimate::Work};
+
+/// What a gradient takes beside its elements: its description, and what its clipping needs.
+const PER_GRADIENT: usize = 512;
+
+/// The gradients that have come.
+#[derive(Default)]
+pub(super) struct Gathered {
+    gradients: Vec<Gradient>,
+}
+
+struct Gradient {
+    tensor: Description,
+    /// As long as its elements, of which so many bytes have come.
+    buffer: Vec<u8>,
+    filled: usize,
+    _scratch: Scratch,
+}
+
+impl Gathered {
+    /// The next gradient begins. `way`: what a client does where there is not enough memory.
+    pub(super) fn begin(
+        &mut self,
+        tensor: Description,
+        service: &Service,
+        context: &CallContext,
+        way: &'static str,
+    ) -> Result<(), Error> {
+        let len = tensor.shape().iter().product::<usize>() * tensor.dtype().size();
+        let beside = PER_GRADIENT + tensor.name().len() + size_of_val(tensor.shape());
+        let scratch = context.reservation.reserve_with_scratch(0, len.saturating_add(beside));
+        let _scratch = scratch.map_err(|error| error.in_two_passes(way))?;
+        let buffer = service.executor.buffers().take(len);
+        self.gradients.push(Gradient { tensor, buffer, filled: 0, _scratch });
+        Ok(())
+    }
+
+    /// The bytes of the last gradient that have not come.
+    pub(super) fn missing(&self) -> usize {
+        self.gradients.last().map_or(0, |last| last.buffer.len() - last.filled)
+    }
+
+    /// The next bytes of the last gradient.
+    pub(super) fn data(&mut self, bytes: &Bytes) -> Result<(), Error> {
+        let missing = self.missing();
+        let Some(Gradient { buffer, filled, .. }) = self.gradients.last_mut() else { return Err(no_tensor()) };
+        if bytes.len() > missing {
+            let reason = format!("expected at most the {missing} bytes that are missing, got {} or more", bytes.len());
+            return Err(Error::invalid("data", reason));
+        }
+        buffer[*filled..][..bytes.len()].copy_from_slice(bytes);
+        *filled += bytes.len();
+        Ok(())
+    }
+
+    /// Clips all of them. Their bytes hold what is reserved for them for as long as they are there.
+    pub(super) async fn clip(
+        self,
+        spec: Clipping,
+        service: &Service,
+        context: &CallContext,
+    ) -> Result<(Clipped, Vec<(Description, Bytes)>), Error> {
+        let Self { mut gradients } = self;
+        let units = clip_demand(&spec, gradients.len()).units;
+        let work = if kernels::NormOrder::from_norm_type(spec.norm_type.unwrap_or(2.0)).is_some() {
+            Work::Clip
+        } else {
+            Work::Powers
+        };
+        let sizes = gradients.iter().map(|gradient| {
+            let dtype = gradient.tensor.dtype();
+            (dtype, gradient.buffer.len() / dtype.size())
+        });
+        let estimate = work.estimate_of(sizes, units);
+        let buffers = service.executor.buffers().clone();
+        let clip = move |checkpoint: &dyn Checkpoint| {
+            let mut views: Vec<_> = gradients
+                .iter_mut()
+                .map(|Gradient { tensor, buffer, .. }| {
+                    TensorMut::new(tensor.dtype(), tensor.shape(), buffer).expect("all of it is there")
+                })
+                .collect();
+            let clipped = clip_gradients_in_place(&spec, &mut views, checkpoint);
+            let clipped = clipped.map_err(|error| named(error, &gradients))?;
+            let bytes = gradients.into_iter().map(|Gradient { tensor, buffer, _scratch, .. }| {
+                let held = Held { bytes: buffers.lend(buffer), _scratch };
+                (tensor, Bytes::from_owner(held))
+            });
+            Ok((clipped, bytes.collect()))
+        };
+        service.executor.run(&context.record, estimate, clip).await
+    }
+}
+
+fn named(error: kernels::Error, gradients: &[Gradient]) -> Error {
+    match error {
+        kernels::Error::NonFiniteNorm { total_norm, elements } => {
+            let name = |index: usize| gradients[index].tensor.name();
+            Error::NonFiniteNorm(Box::new(NonFiniteNorm::new(total_norm, *elements, name)))
+        }
+        kernels::Error::Invalid(_) | kernels::Error::Cancelled => error.into(),
+    }
+}
+
+/// The bytes of a gradient, and what is reserved for them.
+struct Held {
+    bytes: Bytes,
+    _scratch: Scratch,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}

@@ -1,0 +1,128 @@
+//! NormalizeStream.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use evenkeel_kernels::{Checkpoint, NormalizationInOrder, Normalized, PartStatistics};
+use evenkeel_proto::v1::{self as pb, normalize_stream_request::Part, normalize_stream_response::Part as Answer};
+
+use super::{
+    CallContext, Service, check_size,
+    sink::Sink,
+    tensor_stream::{Tensor, TensorStream, no_header, no_part, second_header},
+};
+use crate::{
+    budget::Scratch,
+    error::Error,
+    estimate::{self, Work},
+    ops::{NormalizePart, normalize_demand_of},
+    wire::{AnswerSize, Description, Normalize},
+};
+
+/// What a client does with a set that does not fit in memory.
+const WAY: &str = "MeasureStatistics of the same tensor, and then the stream with its answer as `statistics`";
+
+/// A normalization.
+pub(crate) struct NormalizeStream {
+    service: Arc<Service>,
+    context: CallContext,
+    /// `None`: the header has not come.
+    begun: Option<Box<Begun>>,
+}
+
+struct Begun {
+    call: Normalize<Description>,
+    tensor: Tensor<NormalizePart>,
+    /// Those that the summary is made of; empty if it has none.
+    statistics: Vec<PartStatistics>,
+    gives_statistics: bool,
+    /// What its statistics take until they are an answer.
+    _scratch: Scratch,
+}
+
+impl NormalizeStream {
+    pub(crate) fn new(service: Arc<Service>, context: CallContext) -> Self {
+        Self { service, context, begun: None }
+    }
+
+    async fn begin(&mut self, header: pb::NormalizeRequest, sink: &mut Sink) -> Result<(), Error> {
+        let Self { service, context, .. } = self;
+        let limit = service.max_message_bytes;
+        let call = Normalize::streamed(header, limit)?;
+        let (dtype, merged) = (call.input.dtype(), call.parameters.merged_sets());
+        context.record.describe_one(call.spec.kind, dtype, call.input.shape());
+        let demand = normalize_demand_of(&call)?;
+        let size = AnswerSize::of(std::iter::empty::<&Description>(), demand.results);
+        check_size(size.message, limit)?;
+        let scratch = context.reservation.reserve_with_scratch(size.beside, demand.scratch);
+        let scratch = scratch.map_err(|error| error.in_two_passes(WAY))?;
+        let prepare = move |checkpoint: &dyn Checkpoint| {
+            call.parameters.check_statistics(checkpoint)?;
+            let shape = call.input.shape();
+            let operation = NormalizationInOrder::new(&call.spec, &call.parameters.view(), dtype, shape, checkpoint)
+                .map_err(|error| call.parameters.beside(error))?;
+            Ok((call, operation))
+        };
+        // What merged statistics are looked into and computed with takes microseconds for each set.
+        let (call, operation) = service.executor.run(&context.record, estimate::statistics(0, merged), prepare).await?;
+        let gives_statistics = operation.gives_statistics(call.return_statistics);
+        let axes = operation.axes().to_vec();
+        let known = operation.known_bytes();
+        let operation = NormalizePart { operation, dtype, sets: demand.units };
+        let tensor =
+            Tensor::begin(service, context, operation, sink, known).map_err(|error| error.in_two_passes(WAY))?;
+        let nothing = Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output: () };
+        let answer = call.encode(nothing.map_output(|()| Bytes::new()));
+        sink.message(&answered(Answer::Header(answer))).await?;
+        let statistics = Vec::new();
+        self.begun = Some(Box::new(Begun { call, tensor, statistics, gives_statistics, _scratch: scratch }));
+        Ok(())
+    }
+}
+
+fn answered(part: Answer) -> pb::NormalizeStreamResponse {
+    pb::NormalizeStreamResponse { part: Some(part) }
+}
+
+impl TensorStream for NormalizeStream {
+    type Request = pb::NormalizeStreamRequest;
+
+    async fn message(&mut self, message: pb::NormalizeStreamRequest, sink: &mut Sink) -> Result<(), Error> {
+        match message.part.ok_or_else(no_part)? {
+            Part::Header(_) if self.begun.is_some() => Err(second_header("header")),
+            Part::Header(header) => self.begin(header, sink).await.map_err(|error| error.within("header")),
+            Part::Data(bytes) => self.data(bytes, sink).await,
+        }
+    }
+
+    async fn data(&mut self, bytes: Bytes, sink: &mut Sink) -> Result<(), Error> {
+        let Begun { tensor, statistics, gives_statistics, .. } = &mut **self.begun.as_mut().ok_or_else(no_header)?;
+        let keeps = *gives_statistics;
+        tensor
+            .take(&self.service, bytes, sink, |part| {
+                if keeps {
+                    statistics.extend(part)
+                }
+            })
+            .await
+    }
+
+    async fn finish(mut self, sink: &mut Sink) -> Result<(), Error> {
+        let begun = self.begun.take().ok_or_else(no_header)?;
+        let Begun { call, tensor, statistics, gives_statistics, _scratch } = *begun;
+        tensor.expect_complete()?;
+        let NormalizePart { operation, sets, .. } = tensor.flow.into_operation();
+        let limit = self.service.max_message_bytes;
+        let finish = move |_: &dyn Checkpoint| {
+            let result = operation.finish(&call.parameters.view(), call.return_statistics, statistics);
+            let answer = call.encode(result.map_output(|()| Bytes::new()));
+            let summary = pb::NormalizeResponse { axes: Vec::new(), output: None, ..answer };
+            check_size(prost::Message::encoded_len(&summary), limit)?;
+            Ok((summary, _scratch))
+        };
+        // Rows may be of one element: there are as many statistics then.
+        let estimate = if gives_statistics { Work::Normalize.estimate(&[], sets) } else { Duration::ZERO };
+        let (summary, _scratch) = self.service.executor.run(&self.context.record, estimate, finish).await?;
+        sink.message(&answered(Answer::Summary(summary))).await
+    }
+}
