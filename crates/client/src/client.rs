@@ -10,6 +10,7 @@ use std::{
 
 use evenkeel_proto::v1::tensor_ops_service_client::TensorOpsServiceClient;
 use ndarray::{CowArray, Dimension};
+use tokio::sync::OnceCell;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -21,6 +22,8 @@ use crate::{
     NormalizeBackwardInput, NormalizeInput,
     deadline::{self, Deadline},
     direct::{self, Answer, Method},
+    fault::Fault,
+    limits::Limits,
     security::LastWords,
 };
 
@@ -45,6 +48,8 @@ struct Connections {
     last_words: LastWords,
     /// The number of calls so far, which determines the connection of the next.
     calls: AtomicUsize,
+    /// The server's limits, once they were needed.
+    limits: OnceCell<Limits>,
 }
 
 impl Client {
@@ -281,7 +286,7 @@ impl Client {
     /// On the client's side the time limit of such a call ends when its response begins: set another limit for reading a longer
     /// response. [`explain`](Self::explain) turns a status of such a call into an [`Error`].
     pub fn request<M>(&self, message: M) -> (Channel, Request<M>) {
-        let Connections { channels, last_words: _, calls } = &*self.connections;
+        let Connections { channels, last_words: _, calls, limits: _ } = &*self.connections;
         let channel = channels[calls.fetch_add(1, Ordering::Relaxed) % channels.len()].clone();
         let mut request = Request::new(message);
         if let Some(timeout) = self.timeout {
@@ -307,8 +312,8 @@ impl Client {
         authorization: Option<MetadataValue<Ascii>>,
         codec_path: bool,
     ) -> Self {
-        let connections = Arc::new(Connections { channels, last_words, calls: AtomicUsize::new(0) });
-        Self { connections, max_message_bytes, timeout, authorization, codec_path }
+        let connections = Connections { channels, last_words, calls: AtomicUsize::new(0), limits: OnceCell::new() };
+        Self { connections: Arc::new(connections), max_message_bytes, timeout, authorization, codec_path }
     }
 
     /// Sends one message and waits for the one message of the response.
@@ -342,8 +347,29 @@ impl Client {
         Error::from_status(status, deadline, self.connections.last_words.get())
     }
 
+    /// What something comes to by a deadline.
+    pub(crate) async fn by<T>(
+        &self,
+        deadline: Deadline,
+        call: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Error> {
+        deadline.end(call).await.map_err(|fault| match fault {
+            Fault::Status(status) => self.error(status, deadline),
+            Fault::Error(error) => *error,
+        })
+    }
+
     pub(crate) fn max_message_bytes(&self) -> usize {
         self.max_message_bytes
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// Where the limits of the server are kept, for all clones.
+    pub(crate) fn limits(&self) -> &OnceCell<Limits> {
+        &self.connections.limits
     }
 }
 
@@ -357,5 +383,14 @@ impl Call {
     /// Waits for the result of the call, until its deadline.
     pub(crate) async fn end<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Error> {
         self.deadline.end(call).await.map_err(|status| self.client.error(status, self.deadline))
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// The same for a call that may also fail on this side.
+    pub(crate) async fn end_exchange<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Error> {
+        self.client.by(self.deadline, call).await
     }
 }

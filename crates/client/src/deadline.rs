@@ -32,10 +32,10 @@ impl Deadline {
 
     /// The result of a call, if the call ends before the deadline. Otherwise the call is dropped, which resets its stream, so that
     /// the server stops as well.
-    pub(crate) async fn end<T>(self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    pub(crate) async fn end<T, E: From<Status>>(self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let Some((deadline, timeout)) = self.0 else { return call.await };
-        timeout_at(deadline, call)
-            .await
-            .unwrap_or_else(|_| Err(Status::deadline_exceeded(format!("the call did not end within {timeout:?}"))))
+        timeout_at(deadline, call).await.unwrap_or_else(|_| {
+            Err(Status::deadline_exceeded(format!("the call did not end within {timeout:?}")).into())
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Why a call has no result.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{collections::HashMap, fmt, io, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -111,6 +111,14 @@ pub enum Error {
         /// How the field breaks the contract.
         reason: String,
     },
+
+    /// The reader of a streamed tensor failed, or ended before it had given all elements. The call was cancelled.
+    #[error("cannot read the elements: {0}")]
+    Read(#[source] io::Error),
+
+    /// The writer of a streamed result failed. The call was cancelled, and a part of the result may be written.
+    #[error("cannot write the result: {0}")]
+    Write(#[source] io::Error),
 
     /// Any other gRPC status.
     #[error("{:?}: {}", .0.code(), .0.message())]

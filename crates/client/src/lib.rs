@@ -25,6 +25,10 @@
 //! Every call is a builder that ends in `send()`. The server refuses arguments that do not fit, and the call returns
 //! [`Error::InvalidArgument`] with the names of the fields.
 //!
+//! An array for dropout may be larger than the server's largest message: it is sent as a stream then. The client asks the server for
+//! its limits once, before the first call of more than a kilobyte. A tensor that is larger than memory comes from a reader and goes to
+//! a writer ([`TensorReader`]).
+//!
 //! `https://` addresses need the feature `tls`. By default the client trusts the authorities that the system trusts;
 //! [`tls_ca`](Builder::tls_ca) gives others. The [token](Builder::token) goes to another machine only encrypted.
 //!
@@ -32,6 +36,7 @@
 //! |---|---|
 //! | [`Client::normalize`], [`Client::normalize_backward`] | batch, layer, RMS, instance, group, L2 normalization |
 //! | [`Client::dropout`], [`Client::dropout_backward`] | dropout by a mask that any program can make again |
+//! | [`Client::dropout_stream`], [`Client::dropout_backward_stream`] | the same for files, other readers, and views |
 //! | [`Client::clip_gradients`] | clipping by global norm, by value, by each tensor's norm |
 //! | [`Client::measure_gradients`] | a norm of gradients that live on several machines |
 //! | [`Client::measure_statistics`] | statistics of a tensor that is cut over several machines |
@@ -46,18 +51,24 @@ mod direct;
 mod dropout;
 mod element;
 mod error;
+mod fault;
+mod limits;
 mod measure;
 mod messages;
 mod normalize;
 mod security;
 mod server_info;
 mod statistics;
+mod stream;
 mod tensor;
+mod tensor_reader;
 
 pub use builder::Builder;
 pub use client::Client;
 pub use clip::{ClipGradients, ClipInput, Clipped, Gradient};
-pub use dropout::{Dropout, DropoutBackward, DropoutKind, DropoutScaling, Dropped};
+pub use dropout::{
+    Dropout, DropoutBackward, DropoutBackwardStream, DropoutKind, DropoutScaling, DropoutStream, Dropped, DroppedStream,
+};
 pub use element::{DType, Element};
 pub use error::{Error, FieldViolation, NonFinite};
 pub use measure::{InvalidNormPartial, MeasureGradients, MergeError, NormPartial};
@@ -69,6 +80,7 @@ pub use statistics::{
     InvalidStatisticsPartial, MeasureStatistics, MeasureStatisticsInput, StatisticsMergeError, StatisticsPartial,
 };
 pub use tensor::{LengthMismatch, Mismatch, Tensor};
+pub use tensor_reader::{ArrayReader, TensorReader};
 
 pub use half;
 pub use ndarray;

@@ -1,23 +1,30 @@
 //! Every example runs against a server and prints something.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
 };
 
 use evenkeel::{config::ServerConfig, server::Running};
+use evenkeel_client::Tensor;
+use ndarray::Array1;
 
-use crate::environment::without_environment;
+use crate::{environment::without_environment, start};
 
 /// Runs an example, which cargo builds beside the tests, against this many servers, and returns what it prints.
 async fn run(example: &str, servers: usize) -> String {
+    run_with(example, servers, &[]).await
+}
+
+/// The same with more arguments.
+async fn run_with(example: &str, servers: usize, more: &[&Path]) -> String {
     let test = env::current_exe().expect("a test is a file");
     let binary: PathBuf = test.ancestors().nth(2).expect("target/debug").join("examples").join(example);
     let mut running = Vec::new();
     for _ in 0..servers {
         running.push(Running::start(ServerConfig::on_free_port()).await.expect("the server starts"));
     }
-    let command = without_environment(&binary).args(running.iter().map(Running::url)).output();
+    let command = without_environment(&binary).args(running.iter().map(Running::url)).args(more).output();
     // The example has blocked this thread; the servers run on another, which the attribute of the test gives.
     let output = command.unwrap_or_else(|error| panic!("{}: {error}; `cargo test` builds it", binary.display()));
     assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
@@ -38,7 +45,7 @@ async fn every_example_runs() {
         assert!(!printed.trim().is_empty(), "{name} prints nothing");
         count += 1;
     }
-    assert!(count >= 7, "one for each call, and the README's");
+    assert!(count >= 8, "one for each call, one for files, and the README's");
 }
 
 /// The README shows this example, whose comment promises an output.
@@ -61,4 +68,19 @@ async fn shards_on_three_servers_make_the_whole() {
 async fn samples_on_three_servers_make_the_batch() {
     let printed = run("sync_batch_norm", 3).await;
     assert!(printed.ends_with("every byte is the same: true\n"), "{printed}");
+}
+
+/// A file goes through dropout, and comes out as an array does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_streamed() {
+    let (_server, client) = start().await.expect("the server starts");
+    let x = Array1::from_iter((0..300_007_u32).map(|i| i as f32 * 0.5 - 99.0));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (input, output) = (folder.path().join("input"), folder.path().join("output"));
+    fs::write(&input, Tensor::from(&x).into_le_bytes()).expect("it is written");
+    let printed = run_with("stream_file", 1, &[&input, &output]).await;
+
+    let expected = client.dropout(x, 0.5, 42).send().await.expect("it is valid");
+    assert_eq!(printed, format!("{} of 300007 elements kept\n", expected.kept));
+    assert!(fs::read(&output).expect("it is there") == Tensor::from(expected.output).into_le_bytes());
 }

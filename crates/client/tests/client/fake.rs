@@ -1,6 +1,6 @@
 //! A service that answers whatever a test wants.
 
-use std::{error::Error, net::Ipv4Addr};
+use std::{error::Error, net::Ipv4Addr, pin::Pin};
 
 use evenkeel_client::Client;
 use evenkeel_proto::v1::{
@@ -8,6 +8,7 @@ use evenkeel_proto::v1::{
     tensor_ops_service_server::{TensorOpsService, TensorOpsServiceServer},
 };
 use tokio::net::TcpListener;
+use tokio_stream::Stream;
 use tonic::{
     Request, Response, Status, Streaming,
     transport::{Server, server::TcpIncoming},
@@ -18,6 +19,9 @@ use crate::until::within;
 /// How one call is answered.
 type Answer<Q, A> = Box<dyn Fn(Q) -> Result<A, Status> + Send + Sync>;
 
+/// The messages of a stream's response.
+pub(crate) type Messages<A> = Pin<Box<dyn Stream<Item = Result<A, Status>> + Send>>;
+
 /// How every call is answered.
 pub(crate) struct Fake {
     pub(crate) normalize: Answer<pb::NormalizeRequest, pb::NormalizeResponse>,
@@ -27,6 +31,7 @@ pub(crate) struct Fake {
     pub(crate) clip_gradients: Answer<pb::ClipGradientsRequest, pb::ClipGradientsResponse>,
     /// Gets all messages of the call.
     pub(crate) measure_gradients: Answer<Vec<pb::MeasureGradientsRequest>, pb::MeasureGradientsResponse>,
+    pub(crate) dropout_stream: Answer<Streaming<pb::DropoutStreamRequest>, Messages<pb::DropoutStreamResponse>>,
     pub(crate) get_server_info: Answer<pb::GetServerInfoRequest, pb::GetServerInfoResponse>,
 }
 
@@ -39,6 +44,7 @@ impl Default for Fake {
             dropout_backward: Box::new(unimplemented),
             clip_gradients: Box::new(unimplemented),
             measure_gradients: Box::new(unimplemented),
+            dropout_stream: Box::new(unimplemented),
             get_server_info: Box::new(unimplemented),
         }
     }
@@ -51,16 +57,18 @@ fn unimplemented<Q, A>(_: Q) -> Result<A, Status> {
 impl Fake {
     /// A client of a server that answers so. The server lives as long as the test's runtime.
     pub(crate) async fn start(self) -> Result<Client, Box<dyn Error>> {
+        Ok(Client::connect(self.url().await?).await?)
+    }
+
+    /// Where such a server is.
+    pub(crate) async fn url(self) -> Result<String, Box<dyn Error>> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let service = TensorOpsServiceServer::new(self);
         tokio::spawn(Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener)));
-        Ok(Client::connect(url).await?)
+        Ok(url)
     }
 }
-
-/// The answer of a call that no test asks for.
-type NoStream<T> = tokio_stream::Pending<Result<T, Status>>;
 
 #[tonic::async_trait]
 impl TensorOpsService for Fake {
@@ -115,7 +123,7 @@ impl TensorOpsService for Fake {
         Err(Status::unimplemented("no test asks for it"))
     }
 
-    type NormalizeStreamStream = NoStream<pb::NormalizeStreamResponse>;
+    type NormalizeStreamStream = Messages<pb::NormalizeStreamResponse>;
 
     async fn normalize_stream(
         &self,
@@ -124,22 +132,22 @@ impl TensorOpsService for Fake {
         Err(Status::unimplemented("no test asks for it"))
     }
 
-    type DropoutStreamStream = NoStream<pb::DropoutStreamResponse>;
-
-    async fn dropout_stream(
-        &self,
-        _: Request<Streaming<pb::DropoutStreamRequest>>,
-    ) -> Result<Response<Self::DropoutStreamStream>, Status> {
-        Err(Status::unimplemented("no test asks for it"))
-    }
-
-    type ClipGradientsStreamStream = NoStream<pb::ClipGradientsStreamResponse>;
+    type ClipGradientsStreamStream = Messages<pb::ClipGradientsStreamResponse>;
 
     async fn clip_gradients_stream(
         &self,
         _: Request<Streaming<pb::ClipGradientsStreamRequest>>,
     ) -> Result<Response<Self::ClipGradientsStreamStream>, Status> {
         Err(Status::unimplemented("no test asks for it"))
+    }
+
+    type DropoutStreamStream = Messages<pb::DropoutStreamResponse>;
+
+    async fn dropout_stream(
+        &self,
+        request: Request<Streaming<pb::DropoutStreamRequest>>,
+    ) -> Result<Response<Self::DropoutStreamStream>, Status> {
+        (self.dropout_stream)(request.into_inner()).map(Response::new)
     }
 
     async fn get_server_info(

@@ -10,6 +10,7 @@ mod lies;
 mod measure;
 mod server_info;
 mod statuses;
+mod streams;
 mod tls;
 mod tokens;
 

@@ -116,11 +116,12 @@ async fn messages_above_a_limit_are_too_large() -> TestResult {
         other => panic!("{other:?}"),
     }
 
-    // The server's limit.
+    // The server's limit, for a call that has no stream.
     let config =
         evenkeel::config::ServerConfig { max_message_bytes: 4096, ..evenkeel::config::ServerConfig::on_free_port() };
     let server = evenkeel::server::Running::start(config).await?;
-    match Client::connect(server.url()).await?.dropout(&x, 0.5, 1).send().await {
+    let backward = Client::connect(server.url()).await?.normalize_backward(&x, &x).kind(NormKind::Layer).send().await;
+    match backward {
         Err(Error::TooLarge { message }) => assert!(message.contains("4096"), "{message}"),
         other => panic!("{other:?}"),
     }
