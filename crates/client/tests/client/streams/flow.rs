@@ -18,9 +18,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{TestResult, until::within};
 
-/// Many times what may be on its way.
+/// Many times as many bytes as may be on their way.
 const TOTAL: u64 = 64 << 20;
-/// With windows of 64 KiB and chunks of 16 KiB it is usually some 0.4 MiB.
+/// Windows of 64 KiB, chunks of 16 KiB and the buffers of both ends have room for less.
 const MOST_ON_ITS_WAY: u64 = 2 << 20;
 /// So many calls beside the stream come to their end while nothing is read.
 const STEADY_CALLS: usize = 50;
