@@ -226,15 +226,22 @@ impl Error {
     }
 }
 
-impl From<kernels::Error> for Error {
-    fn from(error: kernels::Error) -> Self {
+impl Error {
+    /// An error of the kernels. `name` returns the name of the gradient with an index.
+    pub(crate) fn of_gradients<'a>(error: kernels::Error, name: impl Fn(usize) -> &'a str) -> Self {
         match error {
             kernels::Error::Invalid(violations) => Self::Invalid(violations),
             kernels::Error::NonFiniteNorm { total_norm, elements } => {
-                Self::NonFiniteNorm(Box::new(NonFiniteNorm::new(total_norm, *elements, |_| "")))
+                Self::NonFiniteNorm(Box::new(NonFiniteNorm::new(total_norm, *elements, name)))
             }
             kernels::Error::Cancelled => Self::Cancelled,
         }
+    }
+}
+
+impl From<kernels::Error> for Error {
+    fn from(error: kernels::Error) -> Self {
+        Self::of_gradients(error, |_| "")
     }
 }
 

@@ -12,6 +12,7 @@ use evenkeel_kernels::{Checkpoint, Demand};
 use prost::Message;
 
 pub(crate) use self::{
+    clip::clip_work,
     incremental::{ClipPart, DropoutPart, Incremental, NormalizePart},
     normalize::normalize_demand_of,
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_exact::NormOrder;
-use evenkeel_kernels::{Checkpoint, Demand, clip_demand, clip_gradients, clip_gradients_in_place};
+use evenkeel_kernels::{Checkpoint, Clipping, Demand, clip_demand, clip_gradients, clip_gradients_in_place};
 use evenkeel_proto::v1 as pb;
 
 use super::Operation;
@@ -14,6 +14,12 @@ use crate::{
     observe::CallRecord,
     wire::{self, AnswerSize, ClipGradients},
 };
+
+/// The work of a clipping on each element.
+pub(crate) fn clip_work(spec: &Clipping) -> Work {
+    let order = spec.norm_type.unwrap_or(NormOrder::Two.norm_type());
+    if NormOrder::from_norm_type(order).is_some() { Work::Clip } else { Work::Powers }
+}
 
 impl Operation for ClipGradients {
     type Request = pb::ClipGradientsRequest;
@@ -36,9 +42,7 @@ impl Operation for ClipGradients {
     }
 
     fn cost(&self, demand: &Demand) -> Duration {
-        let order = self.spec.norm_type.unwrap_or(NormOrder::Two.norm_type());
-        let work = if NormOrder::from_norm_type(order).is_some() { Work::Clip } else { Work::Powers };
-        work.estimate(&self.views(), demand.units)
+        clip_work(&self.spec).estimate(&self.views(), demand.units)
     }
 
     fn compute(

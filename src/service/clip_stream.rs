@@ -17,10 +17,10 @@ use self::gathered::Gathered;
 use super::{
     CallContext, Service,
     sink::Sink,
-    tensor_stream::{Tensor, TensorStream, no_header, no_part, second_header},
+    tensor_stream::{Tensor, TensorStream, expect_at_most, no_header, no_part, second_header},
 };
 use crate::{
-    error::{Error, NonFiniteNorm},
+    error::Error,
     metrics::Elements,
     ops::ClipPart,
     wire::{ClipGradients, Description},
@@ -163,13 +163,7 @@ impl Each {
 
     fn finish(self) -> Result<Clipped, Error> {
         let Self { operation, totals, names, .. } = self;
-        operation.finish(totals).map_err(|error| match error {
-            evenkeel_kernels::Error::NonFiniteNorm { total_norm, elements } => {
-                let name = |index: usize| names[index].as_str();
-                Error::NonFiniteNorm(Box::new(NonFiniteNorm::new(total_norm, *elements, name)))
-            }
-            evenkeel_kernels::Error::Invalid(_) | evenkeel_kernels::Error::Cancelled => error.into(),
-        })
+        operation.finish(totals).map_err(|error| Error::of_gradients(error, |index| &names[index]))
     }
 }
 

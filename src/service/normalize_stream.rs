@@ -71,8 +71,9 @@ impl NormalizeStream {
         let operation = NormalizePart { operation, dtype, sets: demand.units };
         let tensor =
             Tensor::begin(service, context, operation, sink, known).map_err(|error| error.in_two_passes(WAY))?;
-        let nothing = Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output: () };
-        let answer = call.encode(nothing.map_output(|()| Bytes::new()));
+        let output = Bytes::new();
+        let answer =
+            call.encode(Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output });
         sink.message(&answered(Answer::Header(answer))).await?;
         let statistics = Vec::new();
         self.begun = Some(Box::new(Begun { call, tensor, statistics, gives_statistics, _scratch: scratch }));

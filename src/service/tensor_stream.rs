@@ -91,11 +91,7 @@ impl<I: Incremental> Tensor<I> {
         sink: &mut Sink,
         mut found: impl FnMut(I::Found) + Send,
     ) -> Result<(), Error> {
-        let missing = self.flow.missing();
-        if bytes.len() > missing {
-            let reason = format!("expected at most the {missing} bytes that are missing, got {} or more", bytes.len());
-            return Err(Error::invalid("data", reason));
-        }
+        expect_at_most(self.flow.missing(), &bytes)?;
         let buffers = service.executor.buffers();
         while !bytes.is_empty() {
             let Some(computed) = self.flow.take(&mut bytes, &mut self.pieces, buffers, sink.chunk()).await? else {
@@ -119,6 +115,18 @@ impl<I: Incremental> Tensor<I> {
             missing => Err(Error::invalid("data", format!("the last {missing} bytes of the tensor are missing"))),
         }
     }
+}
+
+/// Whether the next bytes of a tensor are no more than are missing.
+///
+/// # Errors
+/// They are more.
+pub(super) fn expect_at_most(missing: usize, bytes: &Bytes) -> Result<(), Error> {
+    if bytes.len() <= missing {
+        return Ok(());
+    }
+    let reason = format!("expected at most the {missing} bytes that are missing, got {} or more", bytes.len());
+    Err(Error::invalid("data", reason))
 }
 
 /// What is said of a message without a part.

@@ -6,10 +6,7 @@ use evenkeel_kernels::{self as kernels, ClipMode, Clipped, Clipping, TensorRef, 
 use evenkeel_proto::v1 as pb;
 
 use super::{Description, Path, Tensor, decoded, unknown, unspecified};
-use crate::{
-    buffers::Buffers,
-    error::{Error, NonFiniteNorm},
-};
+use crate::{buffers::Buffers, error::Error};
 
 /// A decoded `ClipGradientsRequest`.
 #[derive(Debug)]
@@ -67,13 +64,7 @@ impl ClipGradients {
 
     /// The error of this call, with the names of the gradients that it is about.
     pub(crate) fn named(&self, error: kernels::Error) -> Error {
-        match error {
-            kernels::Error::NonFiniteNorm { total_norm, elements } => {
-                let name = |index: usize| self.gradients[index].as_ref().name();
-                Error::NonFiniteNorm(Box::new(NonFiniteNorm::new(total_norm, *elements, name)))
-            }
-            kernels::Error::Invalid(_) | kernels::Error::Cancelled => error.into(),
-        }
+        Error::of_gradients(error, |index| self.gradients[index].as_ref().name())
     }
 
     /// Gradients that `result` has no bytes for have theirs.

@@ -1,12 +1,10 @@
 //! Gradients that wait for each other, since the norm of all decides what becomes of each.
 
 use bytes::Bytes;
-use evenkeel_kernels::{
-    self as kernels, Checkpoint, Clipped, Clipping, TensorMut, clip_demand, clip_gradients_in_place,
-};
+use evenkeel_kernels::{Checkpoint, Clipped, Clipping, TensorMut, clip_demand, clip_gradients_in_place};
 
-use super::{CallContext, Description, Error, NonFiniteNorm, Service, no_tensor};
-use crate::{budget::Scratch, estimate::Work};
+use super::{CallContext, Description, Error, Service, expect_at_most, no_tensor};
+use crate::{budget::Scratch, ops::clip_work};
 
 /// What a gradient takes beside its elements: its description, and what its clipping needs.
 const PER_GRADIENT: usize = 512;
@@ -52,10 +50,7 @@ impl Gathered {
     pub(super) fn data(&mut self, bytes: &Bytes) -> Result<(), Error> {
         let missing = self.missing();
         let Some(Gradient { buffer, filled, .. }) = self.gradients.last_mut() else { return Err(no_tensor()) };
-        if bytes.len() > missing {
-            let reason = format!("expected at most the {missing} bytes that are missing, got {} or more", bytes.len());
-            return Err(Error::invalid("data", reason));
-        }
+        expect_at_most(missing, bytes)?;
         buffer[*filled..][..bytes.len()].copy_from_slice(bytes);
         *filled += bytes.len();
         Ok(())
@@ -70,16 +65,11 @@ impl Gathered {
     ) -> Result<(Clipped, Vec<(Description, Bytes)>), Error> {
         let Self { mut gradients } = self;
         let units = clip_demand(&spec, gradients.len()).units;
-        let work = if kernels::NormOrder::from_norm_type(spec.norm_type.unwrap_or(2.0)).is_some() {
-            Work::Clip
-        } else {
-            Work::Powers
-        };
         let sizes = gradients.iter().map(|gradient| {
             let dtype = gradient.tensor.dtype();
             (dtype, gradient.buffer.len() / dtype.size())
         });
-        let estimate = work.estimate_of(sizes, units);
+        let estimate = clip_work(&spec).estimate_of(sizes, units);
         let buffers = service.executor.buffers().clone();
         let clip = move |checkpoint: &dyn Checkpoint| {
             let mut views: Vec<_> = gradients
@@ -89,7 +79,8 @@ impl Gathered {
                 })
                 .collect();
             let clipped = clip_gradients_in_place(&spec, &mut views, checkpoint);
-            let clipped = clipped.map_err(|error| named(error, &gradients))?;
+            let clipped =
+                clipped.map_err(|error| Error::of_gradients(error, |index| gradients[index].tensor.name()))?;
             let bytes = gradients.into_iter().map(|Gradient { tensor, buffer, _scratch, .. }| {
                 let held = Held { bytes: buffers.lend(buffer), _scratch };
                 (tensor, Bytes::from_owner(held))
@@ -97,16 +88,6 @@ impl Gathered {
             Ok((clipped, bytes.collect()))
         };
         service.executor.run(&context.record, estimate, clip).await
-    }
-}
-
-fn named(error: kernels::Error, gradients: &[Gradient]) -> Error {
-    match error {
-        kernels::Error::NonFiniteNorm { total_norm, elements } => {
-            let name = |index: usize| gradients[index].tensor.name();
-            Error::NonFiniteNorm(Box::new(NonFiniteNorm::new(total_norm, *elements, name)))
-        }
-        kernels::Error::Invalid(_) | kernels::Error::Cancelled => error.into(),
     }
 }
 
