@@ -22,7 +22,8 @@ impl CheckpointHook {
         Self { hook: Arc::new(f), waits: true }
     }
 
-    /// A hook that calls `f`, which never waits: everything is computed where it is without a hook.
+    /// A hook that calls `f`, which never waits but within tokio's `block_in_place`: everything is computed where it is without a
+    /// hook.
     pub fn that_never_waits(f: impl Fn(&dyn Checkpoint) + Send + Sync + 'static) -> Self {
         Self { hook: Arc::new(f), waits: false }
     }
