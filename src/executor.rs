@@ -5,6 +5,7 @@
 //! the time a call waited, the time it computed and its panics are in its record.
 
 mod inline;
+mod jobs;
 mod pieces;
 
 use std::{
@@ -20,6 +21,7 @@ use evenkeel_kernels::{Cancelled, Checkpoint};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 
+use jobs::Jobs;
 pub(crate) use pieces::Pieces;
 
 use crate::{
@@ -39,6 +41,7 @@ const INLINE: Duration = Duration::from_micros(70);
 #[derive(Debug)]
 pub(crate) struct Executor {
     pool: ThreadPool,
+    jobs: Jobs,
     stopped: Arc<AtomicBool>,
     in_flight: Arc<AtomicUsize>,
     /// Jobs that wait for a thread, and the most that may.
@@ -66,8 +69,10 @@ impl Executor {
             // handler Rayon would end the process.
             .panic_handler(|_| tracing::error!("a panic escaped an operation"))
             .build()?;
+        let jobs = Jobs::new(pool.current_num_threads());
         Ok(Self {
             pool,
+            jobs,
             stopped: Arc::default(),
             in_flight: Arc::default(),
             queued: Arc::default(),
@@ -98,8 +103,8 @@ impl Executor {
     ///
     /// Dropping the future abandons the job. `record`: that of the call whose job it is.
     ///
-    /// While a job waits for its own parallel parts, its thread may take up another job, whose time then counts in
-    /// both.
+    /// While a job waits for its own parallel parts and the pool has fewer jobs than threads, its thread may take up another job,
+    /// whose time then counts in both.
     pub(crate) async fn run<T, F>(&self, record: &CallRecord, estimate: Duration, job: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -140,7 +145,7 @@ impl Executor {
             return Err(Error::Overloaded { scarce: Scarce::Places });
         };
         let (answer, answered) = oneshot::channel();
-        self.pool.spawn(move || {
+        self.jobs.spawn(&self.pool, move || {
             drop(place);
             // The future of an abandoned job has dropped the receiver.
             let _ = answer.send(work());
