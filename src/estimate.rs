@@ -83,6 +83,12 @@ pub(crate) fn statistics(bytes: usize, sets: usize) -> Duration {
     Duration::from_nanos((bytes as u64).saturating_add((sets as u64).saturating_mul(PER_SET)))
 }
 
+/// How long it takes to make float64 of so many elements of weights, biases and running statistics.
+pub(crate) fn parameters(elements: usize) -> Duration {
+    const PER_ELEMENT: u64 = 2;
+    Duration::from_nanos((elements as u64).saturating_mul(PER_ELEMENT))
+}
+
 #[cfg(test)]
 mod tests {
     use evenkeel_kernels::{NormKind, NormParameters, Normalization, normalize_demand};

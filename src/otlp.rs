@@ -242,11 +242,17 @@ pub(crate) fn parent(headers: &HeaderMap) -> Context {
     TraceContextPropagator::new().extract(&Headers(headers))
 }
 
+const TRACESTATE: &str = "tracestate";
+/// The most characters of a state that are passed on: as many as W3C's Trace Context asks for. A longer one is left out.
+const MAX_TRACESTATE: usize = 512;
+
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        // A span keeps the state until the collector has taken it.
+        let value = self.0.get(key).filter(|value| key != TRACESTATE || value.len() <= MAX_TRACESTATE);
+        value?.to_str().ok()
     }
 
     fn keys(&self) -> Vec<&str> {

@@ -3,13 +3,17 @@
 use std::{
     future::ready,
     pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, Sleep, sleep_until},
+};
 use tonic::{
     Status,
     body::Body,
@@ -50,7 +54,7 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Deadline {
             let mut response = response?;
             // The bodies of other responses are complete already.
             if is_question || response.extensions_mut().remove::<Unfinished>().is_some() {
-                response = response.map(|body| Body::new(Until { body, end: Box::pin(sleep_until(end)), record }));
+                response = response.map(|body| Body::new(Until::new(body, end, record)));
             }
             Ok(response)
         })
@@ -59,9 +63,49 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Deadline {
 
 /// A body that must end in time. At the deadline the rest of it is dropped, and the trailers have DEADLINE_EXCEEDED.
 struct Until {
-    body: Body,
+    rest: Arc<Mutex<Rest>>,
     end: Pin<Box<Sleep>>,
+    /// The task that drops the body of a client that does not take it: nobody asks for the next frame of that.
+    watch: AbortHandle,
+    is_over: bool,
+}
+
+/// What has not been asked for.
+struct Rest {
+    /// `None`: the deadline has passed.
+    body: Option<Body>,
     record: CallRecord,
+}
+
+impl Rest {
+    /// Drops the body, and with it what computes it.
+    fn give_up(&mut self) {
+        if self.body.take().is_some() {
+            self.record.fail(Error::DeadlineExceeded);
+        }
+    }
+}
+
+impl Until {
+    fn new(body: Body, end: Instant, record: CallRecord) -> Self {
+        let rest = Arc::new(Mutex::new(Rest { body: Some(body), record }));
+        let watched = Arc::clone(&rest);
+        let watch = tokio::spawn(async move {
+            sleep_until(end).await;
+            lock(&watched).give_up();
+        });
+        Self { rest, end: Box::pin(sleep_until(end)), watch: watch.abort_handle(), is_over: false }
+    }
+}
+
+fn lock(rest: &Mutex<Rest>) -> MutexGuard<'_, Rest> {
+    rest.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Until {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
 }
 
 impl HttpBody for Until {
@@ -69,17 +113,25 @@ impl HttpBody for Until {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if frame.is_ready() || self.end.as_mut().poll(cx).is_pending() {
-            return frame;
+        if self.is_over {
+            return Poll::Ready(None);
         }
-        self.body = Body::empty();
-        self.record.fail(Error::DeadlineExceeded);
+        // The clock comes first: a client that takes frame after frame would otherwise have no deadline.
+        let is_late = self.end.as_mut().poll(cx).is_ready();
+        let mut rest = lock(&self.rest);
+        if is_late {
+            rest.give_up();
+        }
+        if let Some(body) = &mut rest.body {
+            return Pin::new(body).poll_frame(cx);
+        }
+        drop(rest);
+        self.is_over = true;
         Poll::Ready(Some(Ok(Frame::trailers(trailers(&Err(Error::DeadlineExceeded.into()))))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.is_over || lock(&self.rest).body.as_ref().is_some_and(HttpBody::is_end_stream)
     }
 }
 

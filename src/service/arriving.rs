@@ -15,7 +15,7 @@ use super::{CallContext, Service, check_size, reserve};
 use crate::{
     budget::Scratch,
     error::Error,
-    estimate::Work,
+    estimate::{self, Work},
     executor::Pieces,
     ops::normalize_demand_of,
     wire::{self, AnswerSize, Description},
@@ -64,13 +64,16 @@ impl Service {
             return None;
         }
         let call = wire::Normalize::arriving(request, data_len, self.max_message_bytes).ok()?;
+        let pieces = self.executor.pieces(&context.record)?;
+        if !pieces.is_here(estimate::parameters(call.parameters.elements())) {
+            return None;
+        }
         let (dtype, shape) = (call.input.dtype(), call.input.shape());
         let parts =
             NormalizationByParts::new(&call.spec, &call.parameters.view(), dtype, shape, &Uninterrupted).ok()?;
         if parts.part_len() >= parts.total_len() {
             return None;
         }
-        let pieces = self.executor.pieces(&context.record)?;
         let demand = normalize_demand_of(&call).ok()?;
         let size = AnswerSize::of([&call.input], demand.results);
         let scratch = reserve(context, &demand, size, self.max_message_bytes).ok()?;

@@ -108,7 +108,9 @@ impl Begun {
             Progress::Each(each) => {
                 let Each { operation, totals, tensor: before, names } = &mut **each;
                 // What the one before has held is free for this one.
-                *before = None;
+                if let Some(before) = before.take() {
+                    before.end(sink).await;
+                }
                 totals.begin();
                 let part = ClipPart {
                     operation: Arc::clone(operation),
@@ -161,8 +163,11 @@ impl Each {
         tensor.take(service, bytes, sink, |part| totals.add(part)).await
     }
 
-    fn finish(self) -> Result<Clipped, Error> {
-        let Self { operation, totals, names, .. } = self;
+    async fn finish(self, sink: &Sink) -> Result<Clipped, Error> {
+        let Self { operation, totals, tensor, names } = self;
+        if let Some(last) = tensor {
+            last.end(sink).await;
+        }
         operation.finish(totals).map_err(|error| Error::of_gradients(error, |index| &names[index]))
     }
 }
@@ -205,7 +210,7 @@ impl TensorStream for ClipGradientsStream {
         let Begun { spec, progress, dtypes, elements } = begun;
         self.context.record.describe_streamed(spec.mode, dtypes, elements);
         let clipped = match progress {
-            Progress::Each(each) => each.finish()?,
+            Progress::Each(each) => each.finish(sink).await?,
             Progress::All(gathered) => {
                 let (clipped, gradients) = gathered.clip(spec, &self.service, &self.context).await?;
                 for (tensor, bytes) in gradients {

@@ -8,10 +8,11 @@ use evenkeel_proto::v1::{self as pb, dropout_stream_request::Part, dropout_strea
 
 use super::{
     CallContext, Service,
-    sink::Sink,
+    sink::{Sink, held},
     tensor_stream::{Tensor, TensorStream, no_header, no_part, second_header},
 };
 use crate::{
+    budget::Scratch,
     error::Error,
     ops::DropoutPart,
     wire::{Description, Dropout, DropoutBackward},
@@ -120,8 +121,10 @@ impl TensorStream for DropoutStream {
     async fn finish(mut self, sink: &mut Sink) -> Result<(), Error> {
         let Begun { tensor, mut mask, returns_mask, is_backward } = self.begun.take().ok_or_else(no_header)?;
         tensor.expect_complete()?;
-        let operation = tensor.flow.into_operation().operation;
+        let operation = tensor.end(sink).await.operation;
         let draws = if returns_mask { operation.draws_without_elements_count() } else { 0 };
+        // The mask of a tensor without elements is made at once, and then put into the writer's list, which may have twice the bytes.
+        let scratch = self.context.reservation.reserve_with_scratch(0, 3 * draws.div_ceil(8))?;
         if draws > 0 {
             // Nanoseconds: a draw takes about one.
             let estimate = Duration::from_nanos(draws as u64);
@@ -130,23 +133,24 @@ impl TensorStream for DropoutStream {
                 Ok((operation, mask))
             };
             let (operation, mask) = self.service.executor.run(&self.context.record, estimate, draw).await?;
-            return summarize(&operation, mask, returns_mask, is_backward, sink).await;
+            return summarize(&operation, mask, scratch, returns_mask, is_backward, sink).await;
         }
-        summarize(&operation, mask, returns_mask, is_backward, sink).await
+        summarize(&operation, mask, scratch, returns_mask, is_backward, sink).await
     }
 }
 
-/// Ends the answer with what is left of the mask, and the summary.
+/// Ends the answer with what is left of the mask, for which `scratch` is reserved, and the summary.
 async fn summarize(
     operation: &DropoutInOrder,
     mask: MaskWriter,
+    scratch: Scratch,
     returns_mask: bool,
     is_backward: bool,
     sink: &mut Sink,
 ) -> Result<(), Error> {
     let kept = if is_backward { 0 } else { operation.kept(&mask) };
     if returns_mask {
-        sink.bytes(MASK, mask.finish().into()).await?;
+        sink.bytes(MASK, held(mask.finish().into(), scratch)).await?;
     }
     sink.message(&answered(Answer::Summary(pb::DropoutResponse { kept, ..Default::default() }))).await
 }

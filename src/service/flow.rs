@@ -5,7 +5,10 @@ use std::{mem, sync::Arc};
 use bytes::Bytes;
 use evenkeel_kernels::Checkpoint;
 
-use super::sheet::Sheet;
+use super::{
+    sheet::Sheet,
+    sink::{Sink, UNITS},
+};
 use crate::{buffers::Buffers, error::Error, executor::Pieces, ops::Incremental};
 
 /// Where the pieces of bytes are small, so many of them are put together before anything is computed.
@@ -49,11 +52,11 @@ impl<I: Incremental> Flow<I> {
         self.operation.total_len() - self.taken - self.carried
     }
 
-    /// What it holds at a time beside sheets of `chunk` bytes: the bytes that wait for others, and what a sheet is longer for
-    /// units that are.
+    /// What it holds at a time beside sheets of `chunk` bytes: the bytes that wait for others, and units that are longer.
     pub(super) fn held(operation: &I, chunk: usize) -> usize {
         let (unit, total) = (operation.unit_len().max(1), operation.total_len());
-        WORTH_A_CALL.next_multiple_of(unit).min(total).saturating_add(unit.saturating_sub(chunk).min(total))
+        let units = if unit > chunk { UNITS.saturating_mul(unit.min(total)) } else { 0 };
+        WORTH_A_CALL.next_multiple_of(unit).min(total).saturating_add(units)
     }
 
     /// Takes from the beginning of `bytes`, which are no more than are missing, and not none. `None`: they do not make a part.
@@ -65,12 +68,14 @@ impl<I: Incremental> Flow<I> {
         bytes: &mut Bytes,
         pieces: &mut Pieces,
         buffers: &Buffers,
-        chunk: usize,
+        sink: &Sink,
     ) -> Result<Option<Computed<I::Found>>, Error> {
         let unit = self.operation.unit_len();
         if self.sheet.is_none() {
-            let len = (chunk / unit * unit).max(unit);
-            self.sheet = Sheet::take(buffers, len.min(self.operation.total_len() - self.taken));
+            let chunk = sink.chunk();
+            let len = (chunk / unit * unit).max(unit).min(self.operation.total_len() - self.taken);
+            let place = if unit > chunk { Some(sink.unit().await) } else { None };
+            self.sheet = Sheet::take(buffers, len, place);
         }
         let most = self.operation.part_len().max(unit).min(self.sheet.room());
         let gathered = WORTH_A_CALL.next_multiple_of(unit).min(most);

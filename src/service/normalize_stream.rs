@@ -22,6 +22,9 @@ use crate::{
 /// What a client does with a set that does not fit in memory.
 const WAY: &str = "MeasureStatistics of the same tensor, and then the stream with its answer as `statistics`";
 
+/// What the lists of a set's statistics take until the summary is made of them, where each part has one set.
+const PER_SET_FOUND: usize = 256;
+
 /// A normalization.
 pub(crate) struct NormalizeStream {
     service: Arc<Service>,
@@ -49,7 +52,8 @@ impl NormalizeStream {
         let Self { service, context, .. } = self;
         let limit = service.max_message_bytes;
         let call = Normalize::streamed(header, limit)?;
-        let (dtype, merged) = (call.input.dtype(), call.parameters.merged_sets());
+        let dtype = call.input.dtype();
+        let (merged, elements) = (call.parameters.merged_sets(), call.parameters.elements());
         context.record.describe_one(call.spec.kind, dtype, call.input.shape());
         let demand = normalize_demand_of(&call)?;
         let size = AnswerSize::of(std::iter::empty::<&Description>(), demand.results);
@@ -64,13 +68,15 @@ impl NormalizeStream {
             Ok((call, operation))
         };
         // What merged statistics are looked into and computed with takes microseconds for each set.
-        let (call, operation) = service.executor.run(&context.record, estimate::statistics(0, merged), prepare).await?;
+        let estimate = estimate::statistics(0, merged) + estimate::parameters(elements);
+        let (call, operation) = service.executor.run(&context.record, estimate, prepare).await?;
         let gives_statistics = operation.gives_statistics(call.return_statistics);
         let axes = operation.axes().to_vec();
-        let known = operation.known_bytes();
+        let found = if gives_statistics { demand.units.saturating_mul(PER_SET_FOUND) } else { 0 };
+        let beside = operation.known_bytes().saturating_add(found);
         let operation = NormalizePart { operation, dtype, sets: demand.units };
         let tensor =
-            Tensor::begin(service, context, operation, sink, known).map_err(|error| error.in_two_passes(WAY))?;
+            Tensor::begin(service, context, operation, sink, beside).map_err(|error| error.in_two_passes(WAY))?;
         let output = Bytes::new();
         let answer =
             call.encode(Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output });
@@ -112,7 +118,7 @@ impl TensorStream for NormalizeStream {
         let begun = self.begun.take().ok_or_else(no_header)?;
         let Begun { call, tensor, statistics, gives_statistics, _scratch } = *begun;
         tensor.expect_complete()?;
-        let NormalizePart { operation, sets, .. } = tensor.flow.into_operation();
+        let NormalizePart { operation, sets, .. } = tensor.end(sink).await;
         let limit = self.service.max_message_bytes;
         let finish = move |_: &dyn Checkpoint| {
             let result = operation.finish(&call.parameters.view(), call.return_statistics, statistics);

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use evenkeel_frames::Announced;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::buffers::Buffers;
 
@@ -15,12 +16,26 @@ pub(super) struct Sheet {
     /// Empty: there is none.
     buffer: Vec<u8>,
     written: usize,
+    /// The place of a unit that is longer than a chunk.
+    unit: Option<OwnedSemaphorePermit>,
+}
+
+/// The bytes of a unit that is longer than a chunk, whose place is free when they were sent.
+struct Unit {
+    bytes: Bytes,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Unit {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Sheet {
-    /// One for `len` bytes.
-    pub(super) fn take(buffers: &Buffers, len: usize) -> Self {
-        Self { buffer: buffers.take(HEADROOM + len), written: 0 }
+    /// One for `len` bytes. `unit`: the place of a unit that is longer than a chunk.
+    pub(super) fn take(buffers: &Buffers, len: usize, unit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { buffer: buffers.take(HEADROOM + len), written: 0, unit }
     }
 
     pub(super) fn is_none(&self) -> bool {
@@ -44,12 +59,17 @@ impl Sheet {
 
     /// What was written, as messages whose field `number` has at most `chunk` bytes. All but the first have a head of their own.
     pub(super) fn into_messages(self, number: u32, chunk: usize, buffers: &Buffers) -> impl Iterator<Item = Bytes> {
-        let Self { mut buffer, written } = self;
+        let Self { mut buffer, written, unit } = self;
         let first = written.min(chunk);
         let head = head(number, first);
         let begin = HEADROOM - head.len();
         buffer[begin..HEADROOM].copy_from_slice(&head);
-        let bytes = buffers.lend(buffer).slice(begin..HEADROOM + written);
+        let bytes = buffers.lend(buffer);
+        let bytes = match unit {
+            Some(place) => Bytes::from_owner(Unit { bytes, _place: place }),
+            None => bytes,
+        };
+        let bytes = bytes.slice(begin..HEADROOM + written);
         let (first, rest) = (bytes.slice(..head.len() + first), bytes.slice(head.len() + first..));
         std::iter::once(first).chain(messages(number, rest, chunk))
     }
@@ -90,7 +110,7 @@ mod tests {
         let buffers = Buffers::new(0);
         for (len, chunk) in [(1, 200), (127, 200), (128, 200), (200, 200), (201, 200), (1000, 200), (70_000, 70_000)] {
             let data: Vec<u8> = (0..len).map(|i: usize| i as u8).collect();
-            let mut sheet = Sheet::take(&buffers, len + 5);
+            let mut sheet = Sheet::take(&buffers, len + 5, None);
             sheet.next(len).copy_from_slice(&data);
             sheet.wrote(len);
             assert_eq!(sheet.room(), 5);

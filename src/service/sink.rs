@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use evenkeel_frames as frames;
 use prost::Message;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::Sender};
 
 use super::sheet::{Sheet, messages};
 use crate::{
-    budget::{Portion, Reservation},
+    budget::{Portion, Reservation, Scratch},
     buffers::Buffers,
     error::Error,
 };
@@ -29,8 +29,32 @@ const ALWAYS: usize = 64 << 10;
 /// taken and not sent.
 const CHUNKS: usize = QUEUED + 5;
 
+/// Units that are longer than a chunk: see [`Sink::unit`].
+pub(super) const UNITS: usize = 2;
+
 /// The messages that wait for the connection to take them. More are not computed.
 pub(crate) const QUEUED: usize = 2;
+
+/// Longer messages than this, which repeat what a client has sent or sum up what was found, are reserved one by one. All others
+/// are within what [`CHUNKS`] reserves, or what each stream is charged.
+const SHORT: usize = 4 << 10;
+
+/// Bytes of an answer, and what is reserved for them until they are sent.
+struct Held {
+    bytes: Bytes,
+    _scratch: Scratch,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Bytes that keep what is reserved for them for as long as they are there.
+pub(super) fn held(bytes: Bytes, scratch: Scratch) -> Bytes {
+    Bytes::from_owner(Held { bytes, _scratch: scratch })
+}
 
 /// The messages of one answer. Whoever adds one waits until there is room: a client that does not read is not computed for.
 pub(crate) struct Sink {
@@ -41,13 +65,28 @@ pub(crate) struct Sink {
     chunk: usize,
     /// What chunks of this size hold.
     held: Portion,
+    reservation: Arc<Reservation>,
+    /// Of the units that are longer than a chunk, those that may be there at a time: one that is computed, and one that is sent.
+    units: Arc<Semaphore>,
 }
 
 impl Sink {
     /// `limit`: the most bytes of a chunk, whatever the client sends.
     pub(crate) fn new(sender: Sender<Next>, buffers: &Buffers, limit: usize, reservation: &Arc<Reservation>) -> Self {
         let chunk = limit.min(ALWAYS);
-        Self { sender, buffers: buffers.clone(), limit, chunk, held: Portion::new(reservation) }
+        let held = Portion::new(reservation);
+        let (reservation, units) = (Arc::clone(reservation), Arc::new(Semaphore::new(UNITS)));
+        Self { sender, buffers: buffers.clone(), limit, chunk, held, reservation, units }
+    }
+
+    /// Waits until there may be another unit of an answer that is longer than a chunk.
+    pub(super) async fn unit(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.units).acquire_owned().await.expect("it is never closed")
+    }
+
+    /// Waits until all units that are longer than a chunk were sent.
+    pub(super) async fn units_sent(&self) {
+        let _all = self.units.acquire_many(UNITS as u32).await.expect("it is never closed");
     }
 
     /// The most bytes of a chunk now.
@@ -72,15 +111,20 @@ impl Sink {
     /// Adds a message.
     ///
     /// # Errors
-    /// [`Error::Cancelled`]: nobody waits for the answer.
+    /// [`Error::Cancelled`]: nobody waits for the answer. For a long message also those of a reservation.
     pub(super) async fn message(&self, message: &impl Message) -> Result<(), Error> {
-        self.send(frames::encoded(message)).await
+        let len = message.encoded_len();
+        if len <= SHORT {
+            return self.send(frames::encoded(message)).await;
+        }
+        let scratch = self.reservation.reserve_with_scratch(0, len)?;
+        self.send(held(frames::encoded(message), scratch)).await
     }
 
     /// Adds what was written to a sheet, as messages whose field `number` has the bytes.
     ///
     /// # Errors
-    /// As [`message`](Self::message).
+    /// [`Error::Cancelled`], as for a [`message`](Self::message).
     pub(super) async fn sheet(&self, number: u32, sheet: Sheet) -> Result<(), Error> {
         for bytes in sheet.into_messages(number, self.chunk, &self.buffers) {
             self.send(bytes).await?;
@@ -91,7 +135,7 @@ impl Sink {
     /// Adds bytes, as [`sheet`](Self::sheet).
     ///
     /// # Errors
-    /// As [`message`](Self::message).
+    /// As [`sheet`](Self::sheet).
     pub(super) async fn bytes(&self, number: u32, bytes: Bytes) -> Result<(), Error> {
         for bytes in messages(number, bytes, self.chunk) {
             self.send(bytes).await?;

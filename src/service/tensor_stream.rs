@@ -94,15 +94,19 @@ impl<I: Incremental> Tensor<I> {
         expect_at_most(self.flow.missing(), &bytes)?;
         let buffers = service.executor.buffers();
         while !bytes.is_empty() {
-            let Some(computed) = self.flow.take(&mut bytes, &mut self.pieces, buffers, sink.chunk()).await? else {
-                break;
-            };
+            let Some(computed) = self.flow.take(&mut bytes, &mut self.pieces, buffers, sink).await? else { break };
             found(computed.found);
             if let Some(sheet) = computed.sheet {
                 sink.sheet(DATA, sheet).await?;
             }
         }
         Ok(())
+    }
+
+    /// Ends it, once what is reserved for its units is not needed any more.
+    pub(super) async fn end(self, sink: &Sink) -> I {
+        sink.units_sent().await;
+        self.flow.into_operation()
     }
 
     /// Whether all bytes were there.

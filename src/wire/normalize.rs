@@ -197,6 +197,13 @@ impl Parameters {
         self.statistics.as_ref().map_or(0, |statistics| statistics.sets().len())
     }
 
+    /// How many elements the tensors have.
+    pub(crate) fn elements(&self) -> usize {
+        let Self { weight, bias, running_mean, running_var, statistics: _ } = self;
+        let tensors = [weight, bias, running_mean, running_var].into_iter().flatten();
+        tensors.map(|tensor| tensor.data.len() / tensor.description.dtype().size()).sum()
+    }
+
     /// Gives the tensors memory of their own, if that is less than an eighth of `bytes`; false: it is not.
     pub(crate) fn detach_below(&mut self, bytes: usize) -> bool {
         let Self { weight, bias, running_mean, running_var, statistics: _ } = self;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use evenkeel_kernels::{Checkpoint, Clipped, Clipping, TensorMut, clip_demand, clip_gradients_in_place};
 
 use super::{CallContext, Description, Error, Service, expect_at_most, no_tensor};
-use crate::{budget::Scratch, ops::clip_work};
+use crate::{budget::Scratch, ops::clip_work, service::sink::held};
 
 /// What a gradient takes beside its elements: its description, and what its clipping needs.
 const PER_GRADIENT: usize = 512;
@@ -20,7 +20,7 @@ struct Gradient {
     /// As long as its elements, of which so many bytes have come.
     buffer: Vec<u8>,
     filled: usize,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Gathered {
@@ -35,9 +35,9 @@ impl Gathered {
         let len = tensor.shape().iter().product::<usize>() * tensor.dtype().size();
         let beside = PER_GRADIENT + tensor.name().len() + size_of_val(tensor.shape());
         let scratch = context.reservation.reserve_with_scratch(0, len.saturating_add(beside));
-        let _scratch = scratch.map_err(|error| error.in_two_passes(way))?;
+        let scratch = scratch.map_err(|error| error.in_two_passes(way))?;
         let buffer = service.executor.buffers().take(len);
-        self.gradients.push(Gradient { tensor, buffer, filled: 0, _scratch });
+        self.gradients.push(Gradient { tensor, buffer, filled: 0, scratch });
         Ok(())
     }
 
@@ -81,24 +81,11 @@ impl Gathered {
             let clipped = clip_gradients_in_place(&spec, &mut views, checkpoint);
             let clipped =
                 clipped.map_err(|error| Error::of_gradients(error, |index| gradients[index].tensor.name()))?;
-            let bytes = gradients.into_iter().map(|Gradient { tensor, buffer, _scratch, .. }| {
-                let held = Held { bytes: buffers.lend(buffer), _scratch };
-                (tensor, Bytes::from_owner(held))
-            });
+            let bytes = gradients
+                .into_iter()
+                .map(|Gradient { tensor, buffer, scratch, .. }| (tensor, held(buffers.lend(buffer), scratch)));
             Ok((clipped, bytes.collect()))
         };
         service.executor.run(&context.record, estimate, clip).await
-    }
-}
-
-/// The bytes of a gradient, and what is reserved for them.
-struct Held {
-    bytes: Bytes,
-    _scratch: Scratch,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
     }
 }

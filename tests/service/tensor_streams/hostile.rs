@@ -16,7 +16,7 @@ use evenkeel::{
     server::Running,
 };
 use evenkeel_proto::v1 as pb;
-use h2::{RecvStream, SendStream};
+use h2::{RecvStream, SendStream, client::Builder};
 use pb::{
     ClipMode, NormKind, clip_gradients_stream_request as clip, dropout_stream_request as dropout,
     normalize_stream_request as normalize_stream,
@@ -214,6 +214,72 @@ async fn deadlines_hold_for_streams() {
         assert_eq!(status(answer).await.expect("an answer").code(), Code::DeadlineExceeded, "{method}");
     }
     until_all_is_free(&server).await;
+}
+
+/// The deadline also ends a stream whose client does not read, or reads slowly: nobody asks whether it has passed then.
+#[tokio::test(flavor = "multi_thread")]
+async fn deadlines_hold_for_clients_that_do_not_read() {
+    const DEADLINE: Duration = Duration::from_millis(300);
+    let server = start(Duration::from_secs(60)).await;
+    for pause in [DEADLINE * 2, Duration::ZERO] {
+        for (method, beginning) in beginnings(ELEMENTS) {
+            let peer = Peer::connect(address(&server)).await;
+            let mut head = request(method);
+            head.headers_mut().insert("grpc-timeout", "300m".parse().expect("a value"));
+            let (answer, mut body) = peer.send(head).await.expect("the connection is open");
+            body.send_data(beginning, false).expect("the connection is open");
+            let sender = tokio::spawn(async move { send_all(&mut body, chunk(&vec![0; ELEMENTS * 4 - 64])).await });
+            let mut answer = within("the answer begins", answer).await.expect("an answer").into_body();
+            // The pauses are what the test is about.
+            tokio::time::sleep(pause).await;
+            let mut came = 0;
+            while let Some(Ok(data)) = within("it goes on", answer.data()).await {
+                came += data.len();
+                // Some 10 MiB a second: the whole tensor takes seven.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                answer.flow_control().release_capacity(data.len()).expect("it was taken");
+            }
+            let trailers = answer.trailers().await.expect("the stream is not reset").expect("there are trailers");
+            let status = Status::from_header_map(&trailers).expect("there is a status");
+            assert_eq!(status.code(), Code::DeadlineExceeded, "{method} after {pause:?}: {status:?}");
+            // Of what was computed before the deadline, the client gets what the connection had taken: usually a chunk of 1 MiB.
+            assert!(pause.is_zero() || came < 4 * MIB, "{method}: {came}");
+            sender.abort();
+        }
+    }
+    until_all_is_free(&server).await;
+}
+
+/// The names that a clipping repeats, and the mask of a tensor without elements, are in the budget until they are taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_without_data_are_in_the_budget() {
+    const NAME: usize = 2 << 20;
+    let server = start(Duration::from_secs(60)).await;
+    let header = pb::ClipGradientsRequest { mode: ClipMode::Value.into(), threshold: Some(1.0), ..Default::default() };
+    let named = |name: usize| pb::Tensor { name: "n".repeat(name), ..described(pb::DataType::Float32, &[0]) };
+    let names = [clip::Part::Header(header), clip::Part::Tensor(named(NAME)), clip::Part::Tensor(named(NAME))]
+        .map(|part| framed(&pb::ClipGradientsStreamRequest { part: Some(part) }.encode_to_vec()));
+    let header = pb::DropoutRequest {
+        p: Some(0.5),
+        kind: pb::DropoutKind::Channel.into(),
+        return_mask: true,
+        input: Some(described(pb::DataType::Float32, &[8 << 20, 1, 0])),
+        ..Default::default()
+    };
+    let mask = framed(&pb::DropoutStreamRequest { part: Some(dropout::Part::Header(header)) }.encode_to_vec());
+    for (method, request, ends, least) in
+        [("ClipGradientsStream", names.concat().into(), false, 2 * NAME), ("DropoutStream", mask, true, 1 << 20)]
+    {
+        let peer = Peer::with(Builder::new().initial_window_size(0), address(&server)).await;
+        let (answer, mut body) = peer.begin(method).await;
+        send_all(&mut body, request).await.expect("it is taken");
+        if ends {
+            body.send_data(Bytes::new(), true).expect("the connection is open");
+        }
+        until("it is charged", async || scrape(&server).await[BYTES] >= least as f64).await;
+        drop((answer, body, peer));
+        until_all_is_free(&server).await;
+    }
 }
 
 /// What many streams hold together is in the budget; those beyond it are refused at their header, and may come again.
