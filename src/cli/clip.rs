@@ -18,6 +18,7 @@ use super::{
     error::Error,
     files::{Stored, commit, element},
     interrupt::Stage,
+    opened::Entry,
     pieces::parcels,
     report::{Report, ReportArgs, number as json_number},
     run::{self, Comparison, Tell},
@@ -132,62 +133,66 @@ impl ClipArgs {
     pub async fn run(self, stage: Stage) -> Result<(), Error> {
         let Self { files, report: how, server, options } = self;
         let opened = files.open("clipped", |_| true).await?;
-        opened.target.keep_off_inputs(server.files())?;
+        for target in opened.targets() {
+            target.keep_off_inputs(server.files())?;
+        }
         let reached = server.reach().await?;
-        let sizes: Vec<(usize, usize)> = opened
-            .contents
-            .tensors
-            .iter()
-            .filter_map(|tensor| Some((tensor.len, element::computed(tensor.dtype)?.size())))
-            .collect();
-        let way = Way::of(&options, &sizes, how, &reached).map_err(|reason| Error::file(&files.input, reason))?;
-        let (output, to) = opened.create().await?;
-        let session = reached.session(way.largest(&sizes)).await?;
-        let progress = how.progress(opened.bytes().1);
+        let sizes: Vec<(usize, usize)> =
+            opened.tensors().filter_map(|Entry { tensor, .. }| Some((tensor.len, size(tensor)?))).collect();
+        let way = Way::of(&options, &sizes, how, &reached).map_err(|reason| opened.error(reason))?;
+        let (outputs, to) = opened.create().await?;
+        let largest = way.largest(&sizes);
+        let session = reached.session(largest).await?;
+        let progress = how.progress(opened.bytes());
 
         let mut tensors = Vec::new();
         let mut passed = Vec::new();
-        for (tensor, to) in opened.contents.tensors.iter().zip(to) {
-            match element::computed(tensor.dtype) {
-                Some(dtype) => tensors.push((tensor.clone(), dtype, to)),
-                None => passed.push((tensor.clone(), to)),
+        for (entry, to) in opened.tensors().zip(to) {
+            match element::computed(entry.tensor.dtype) {
+                Some(dtype) => tensors.push((entry.tensor.clone(), dtype, to)),
+                None => passed.push((entry.tensor.clone(), to)),
             }
         }
         let gradients = Arc::new(Gradients {
             tensors,
-            calls: session.client(),
+            calls: session.calls(largest),
             progress: progress.clone(),
             tell: how.tell(Tell::Changes),
         });
         let clipped = gradients.clip(options, way, &sizes).await;
         let (totals, comparisons) = clipped.map_err(|(failure, parcel)| {
-            let names: Vec<&str> = parcel.iter().map(|part| &*gradients.tensors[part.tensor].0.name).collect();
-            failure.of_input(&files.input, &names)
+            let sent: Vec<Entry<'_>> = opened.tensors().filter(|entry| size(entry.tensor).is_some()).collect();
+            let sent: Vec<_> = parcel.iter().map(|part| sent[part.tensor].named()).collect();
+            failure.of_tensors(&sent)
         })?;
         progress.phase("copying");
         let mut comparisons = comparisons.into_iter();
         let mut passed = passed.into_iter();
-        let mut report = Report::new("clipped");
-        for tensor in &opened.contents.tensors {
-            if element::computed(tensor.dtype).is_some() {
+        let mut report = Report::new("clipped", &opened);
+        for entry in opened.tensors() {
+            if size(entry.tensor).is_some() {
                 let comparison = comparisons.next().unwrap_or_default();
-                let share = share(comparison.changed, tensor.elements(), 0.0);
-                report.compared(tensor, comparison, percent(share), share.into());
+                let share = share(comparison.changed, entry.tensor.elements(), 0.0);
+                report.compared(entry, comparison, percent(share), share.into());
             } else if let Some((tensor, to)) = passed.next() {
-                let summary = run::pass_on(tensor.clone(), to, !how.is_quiet(), progress.clone()).await?;
-                report.unchanged(&tensor, summary);
+                report.unchanged(entry, run::pass_on(tensor, to, !how.is_quiet(), progress.clone()).await?);
             }
         }
         progress.finish();
         // The command's own server ends when its last client has disconnected.
         drop(gradients);
         session.close().await?;
-        opened.contents.expect_unchanged()?;
-        commit(vec![output], &stage).await?;
+        opened.expect_unchanged()?;
+        commit(outputs, &stage).await?;
         let (line, json) = options.totals(totals);
         report.total(line, json);
-        report.print(how, &[&opened.target]).await
+        report.print(how, &opened.targets().collect::<Vec<_>>()).await
     }
+}
+
+/// The bytes of an element, if it is computed with.
+fn size(tensor: &Stored) -> Option<usize> {
+    element::computed(tensor.dtype).map(|dtype| dtype.size())
 }
 
 impl Options {

@@ -1,6 +1,6 @@
 //! `evenkeel dropout`: drops elements of the tensors of a file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use evenkeel_client::DType;
@@ -9,10 +9,11 @@ use evenkeel_proto::v1 as pb;
 use safetensors::Dtype;
 
 use super::{
-    arguments::{FileArgs, Opened, create},
+    arguments::FileArgs,
     error::Error,
     files::{Contents, Form, Stored, Target, commit, element},
     interrupt::Stage,
+    opened::{Entry, Opened, create},
     pieces::{DrawPiece, Draws},
     progress::Progress,
     report::{Report, ReportArgs},
@@ -128,27 +129,27 @@ impl Options {
 
     /// How each tensor is cut, for messages of at most `limit` bytes; `None`: it is passed on.
     fn draws(&self, opened: &Opened, limit: usize) -> Vec<Option<Draws>> {
-        let draws = |(Stored { dtype, shape, .. }, computed): (&Stored, &bool)| {
-            let dtype = element::computed(*dtype).filter(|_| *computed)?;
+        let draws = |Entry { tensor: Stored { dtype, shape, .. }, computed, .. }: Entry<'_>| {
+            let dtype = element::computed(*dtype).filter(|_| computed)?;
             // The answer also has a bit of the mask for each element, which is at most an eighth of the element's
             // bytes.
             let channel_axis = self.by_channel().then(|| self.channel_axis.unwrap_or(1));
             Some(Draws::new(shape, dtype.size(), channel_axis, limit / 9 * 8))
         };
-        opened.contents.tensors.iter().zip(&opened.computed).map(draws).collect()
+        opened.tensors().map(draws).collect()
     }
 
     /// Refuses a tensor that is longer than a message and cannot be cut, since the arguments do not fit its shape. The
     /// server would only say that the message is too long.
-    fn expect_fit(&self, tensor: &Stored, draws: Option<&Draws>, input: &Path) -> Result<(), Error> {
+    fn expect_fit(&self, entry: Entry<'_>, draws: Option<&Draws>) -> Result<(), Error> {
         if draws.is_none_or(Draws::fit) {
             return Ok(());
         }
         let Self { p, seed, offset, kind, scaling, channel_axis } = *self;
         let ((kind, _), (scaling, _)) = (kind.names(), scaling.names());
         let violations =
-            Dropout { p, seed, offset, kind, scaling, channel_axis }.check("input.shape", Some(&tensor.shape));
-        Error::of_arguments(&violations, input, &[&tensor.name]).map_or(Ok(()), Err)
+            Dropout { p, seed, offset, kind, scaling, channel_axis }.check("input.shape", Some(&entry.tensor.shape));
+        Error::of_arguments(&violations, &[entry.named()]).map_or(Ok(()), Err)
     }
 
     /// Whether a tensor of so many dimensions can have its elements dropped: one without dimensions has no channels.
@@ -176,20 +177,22 @@ impl DropoutArgs {
     pub async fn run(self, stage: Stage) -> Result<(), Error> {
         let Self { files, report: how, server, options, mask } = self;
         let opened = files.open("dropout", options.takes()).await?;
-        opened.target.keep_off_inputs(server.files())?;
-        let mask = mask.map(|path| Target::named("--mask", &path, opened.format)).transpose()?;
+        let mask = mask.map(|path| Target::named("--mask", &path, opened.format())).transpose()?;
+        for target in opened.targets() {
+            target.keep_off_inputs(server.files())?;
+        }
         if let Some(mask) = &mask {
-            mask.keep_off_inputs(server.files().chain([files.input.as_path()]))?;
-            mask.keep_off_read(&opened.contents.read)?;
-            mask.keep_off_output(&opened.target)?;
+            mask.keep_off_inputs(server.files().chain(opened.inputs()))?;
+            mask.keep_off_read(opened.read_files())?;
+            opened.targets().try_for_each(|target| mask.keep_off_output(target))?;
             mask.lay_out(&mask_forms(&opened, &options.draws(&opened, usize::MAX)), &Contents::default())?;
         }
         let reached = server.reach().await?;
         let draws = options.draws(&opened, reached.limit());
-        for (tensor, draws) in opened.contents.tensors.iter().zip(&draws) {
-            options.expect_fit(tensor, draws.as_ref(), &files.input)?;
+        for (entry, draws) in opened.tensors().zip(&draws) {
+            options.expect_fit(entry, draws.as_ref())?;
         }
-        let (output, to) = opened.create().await?;
+        let (mut outputs, to) = opened.create().await?;
         let masks = match mask.clone() {
             Some(mask) => Some(create(mask, mask_forms(&opened, &draws), Contents::default()).await?),
             None => None,
@@ -197,47 +200,48 @@ impl DropoutArgs {
         let largest = draws.iter().flatten().flat_map(Draws::pieces).map(|piece| piece.region.len()).max();
         let largest = largest.unwrap_or(0);
         let session = reached.session(largest + largest / 8).await?;
-        let progress = how.progress(opened.bytes().1);
+        let calls = session.calls(largest);
+        let progress = how.progress(opened.bytes());
         progress.phase("dropping");
 
-        let mut report = Report::new("kept");
+        let mut report = Report::new("kept", &opened);
         let mut offset = options.offset;
         let mut mask_places = masks.iter().flat_map(|(_, places)| places);
-        for ((tensor, draws), to) in opened.contents.tensors.iter().zip(draws).zip(to) {
+        for ((entry, draws), to) in opened.tensors().zip(draws).zip(to) {
+            let tensor = entry.tensor.clone();
             let Some((draws, dtype)) = draws.zip(element::computed(tensor.dtype)) else {
                 let tell = how.tell(Tell::Summaries) != Tell::Nothing;
-                let summary = run::pass_on(tensor.clone(), to, tell, progress.clone()).await?;
-                report.unchanged(tensor, summary);
+                report.unchanged(entry, run::pass_on(tensor, to, tell, progress.clone()).await?);
                 continue;
             };
             let count = draws.count() as u64;
-            let job = Job { tensor: tensor.clone(), dtype, draws, offset, to, mask: mask_places.next().cloned() };
+            let job = Job { tensor, dtype, draws, offset, to, mask: mask_places.next().cloned() };
             let (comparison, kept) = job
-                .run(&session.client(), options, how.tell(Tell::Summaries), &progress)
+                .run(&calls, options, how.tell(Tell::Summaries), &progress)
                 .await
-                .map_err(|error| error.of_input(&files.input, &[&tensor.name]))?;
-            let kept = share(kept, tensor.elements(), 1.0);
-            report.compared(tensor, comparison, percent(kept), kept.into());
+                .map_err(|error| error.of_tensors(&[entry.named()]))?;
+            let kept = share(kept, entry.tensor.elements(), 1.0);
+            report.compared(entry, comparison, percent(kept), kept.into());
             offset = offset.wrapping_add(count);
         }
         progress.finish();
+        drop(calls);
         session.close().await?;
-        let outputs = std::iter::once(output).chain(masks.map(|(output, _)| output)).collect();
-        opened.contents.expect_unchanged()?;
+        outputs.extend(masks.map(|(output, _)| output));
+        opened.expect_unchanged()?;
         commit(outputs, &stage).await?;
-        let written: Vec<&Target> = std::iter::once(&opened.target).chain(&mask).collect();
-        report.print(how, &written).await
+        report.print(how, &opened.targets().chain(&mask).collect::<Vec<_>>()).await
     }
 }
 
 /// The tensors in the file of masks.
 fn mask_forms(opened: &Opened, draws: &[Option<Draws>]) -> Vec<Form> {
-    let form = |(tensor, draws): (&Stored, &Option<Draws>)| {
+    let form = |(Entry { tensor, .. }, draws): (Entry<'_>, &Option<Draws>)| {
         let draws = draws.as_ref()?;
         let shape = draws.mask_shape().to_vec();
         Some(Form { name: tensor.name.clone(), dtype: Dtype::BOOL, shape, len: draws.count() })
     };
-    opened.contents.tensors.iter().zip(draws).filter_map(form).collect()
+    opened.tensors().zip(draws).filter_map(form).collect()
 }
 
 impl Job {
@@ -255,7 +259,7 @@ impl Job {
             async move { job.call(piece, calls, options, tell, progress).await }
         });
         let mut whole = (Comparison::default(), 0);
-        for (comparison, kept) in all(work).await? {
+        for (comparison, kept) in all(calls.at_once(), work).await? {
             whole.0.merge(&comparison);
             whole.1 += kept;
         }

@@ -12,6 +12,9 @@ use rustls::InvalidMessage;
 use super::{security::Refused, text};
 use crate::server;
 
+/// A tensor, by the path of its file and its name there.
+pub(super) type Named<'a> = (&'a Path, &'a str);
+
 /// The reason why a command on files failed. No file was written or changed, unless it says so.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -107,34 +110,39 @@ impl Error {
         Self::Tensor { name: name.to_owned(), reason: format!("cannot read: {error}") }
     }
 
-    /// A call's error, with fields of the request replaced by flags and by tensors of the file `input`. `names` are
-    /// those of the tensors that the call sent.
-    pub(super) fn of_call(error: client::Error, input: &Path, names: &[&str]) -> Self {
-        if let client::Error::NonFiniteNorm { .. } = error {
-            return Self::file(input, error);
-        }
-        let client::Error::InvalidArgument { violations, message } = error else { return Self::Call(error) };
+    /// A call's error, with fields of the request replaced by flags and by tensors. `sent` are those that the call sent.
+    pub(super) fn of_call(error: client::Error, sent: &[Named<'_>]) -> Self {
+        let (violations, message) = match error {
+            client::Error::InvalidArgument { violations, message } => (violations, message),
+            error @ client::Error::NonFiniteNorm { .. } => {
+                return match sent {
+                    [(first, _), rest @ ..] if rest.iter().all(|(path, _)| path == first) => Self::file(first, error),
+                    _ => Self::Call(error),
+                };
+            }
+            error => return Self::Call(error),
+        };
         match violations.into_iter().next() {
-            Some(client::FieldViolation { field, description }) => Self::of_field(&field, &description, input, names),
+            Some(client::FieldViolation { field, description }) => Self::of_field(&field, &description, sent),
             None => Self::usage("arguments", message),
         }
     }
 
     /// As [`of_call`](Self::of_call), for arguments that were checked before they were sent.
-    pub(super) fn of_arguments(violations: &Violations, input: &Path, names: &[&str]) -> Option<Self> {
+    pub(super) fn of_arguments(violations: &Violations, sent: &[Named<'_>]) -> Option<Self> {
         let Violation { field, reason } = violations.iter().next()?;
-        Some(Self::of_field(field, reason, input, names))
+        Some(Self::of_field(field, reason, sent))
     }
 
-    fn of_field(field: &str, description: &str, input: &Path, names: &[&str]) -> Self {
+    fn of_field(field: &str, description: &str, sent: &[Named<'_>]) -> Self {
         let (top, rest) = field.split_at(field.find(['.', '[']).unwrap_or(field.len()));
-        match top {
-            "input" | "gradients" => {
-                let index = rest.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<usize>().ok());
-                let name = names.get(index.unwrap_or(0)).copied().unwrap_or_default();
-                Self::file(input, format!("tensor '{}': {description}", text::name(name)))
+        let index = rest.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<usize>().ok());
+        match (top, sent.get(index.unwrap_or(0))) {
+            ("input" | "gradients", Some((path, name))) => {
+                Self::file(path, format!("tensor '{}': {description}", text::name(name)))
             }
-            flag => Self::usage(format!("--{}", flag.replace('_', "-")), description),
+            ("input" | "gradients", None) => Self::usage("INPUT", format!("{field}: {description}")),
+            (flag, _) => Self::usage(format!("--{}", flag.replace('_', "-")), description),
         }
     }
 }
@@ -191,13 +199,14 @@ mod tests {
             ("axes[1]", "--axes: is wrong", true),
             ("running_mean.shape", "--running-mean: is wrong", true),
             ("input.shape[2]", "x.npy: tensor 'first': is wrong", false),
-            ("gradients[1].shape", "x.npy: tensor 'second': is wrong", false),
-            ("gradients[9].shape", "x.npy: tensor '': is wrong", false),
+            ("gradients[1].shape", "y.npy: tensor 'second': is wrong", false),
+            ("gradients[9].shape", "INPUT: gradients[9].shape: is wrong", true),
         ] {
-            let error = Error::of_call(violation(field), Path::new("x.npy"), &["first", "second"]);
+            let sent = [(Path::new("x.npy"), "first"), (Path::new("y.npy"), "second")];
+            let error = Error::of_call(violation(field), &sent);
             assert_eq!((error.to_string().as_str(), error.is_usage()), (told, usage));
         }
         let error = client::Error::InvalidArgument { message: "no".to_owned(), violations: Vec::new() };
-        assert_eq!(Error::of_call(error, Path::new("x.npy"), &[]).to_string(), "arguments: no");
+        assert_eq!(Error::of_call(error, &[]).to_string(), "arguments: no");
     }
 }

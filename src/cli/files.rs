@@ -4,6 +4,7 @@
 
 pub(super) mod element;
 mod identity;
+mod input;
 mod npy;
 mod output;
 mod safetensors;
@@ -24,10 +25,13 @@ use bytes::Bytes;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use evenkeel_proto::v1 as pb;
 
-use self::{identity::Identity, selection::Failure, source::expect_memory};
+use self::source::expect_memory;
 pub(super) use self::{
+    identity::Identity,
+    input::Input,
     output::{Output, Target, Writer, commit},
     selection::Selection,
+    shards::Shards,
     source::{STANDARD, Source},
 };
 use super::{error::Error, text};
@@ -96,7 +100,7 @@ impl Stored {
         self.shape.iter().product()
     }
 
-    pub(super) fn form(&self) -> Form {
+    fn form(&self) -> Form {
         Form { name: self.name.clone(), dtype: self.dtype, shape: self.shape.clone(), len: self.len }
     }
 }
@@ -129,9 +133,8 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Refuses files that have changed since they were opened.
-    pub(super) fn expect_unchanged(&self) -> Result<(), Error> {
-        self.read.iter().try_for_each(Read::expect_unchanged)
+    pub(super) fn forms(&self) -> Vec<Form> {
+        self.tensors.iter().map(Stored::form).collect()
     }
 }
 
@@ -147,14 +150,14 @@ impl Read {
         Self { path: path.to_owned(), source: source.clone() }
     }
 
-    fn expect_unchanged(&self) -> Result<(), Error> {
+    /// Refuses a file that has changed since it was opened.
+    pub(super) fn expect_unchanged(&self) -> Result<(), Error> {
         self.source.expect_unchanged().map_err(|error| Error::file(&self.path, error))
     }
 }
 
-/// Reads the header of the file that a flag names, and returns its tensors and its format. Blocks until a pipe has
-/// ended.
-pub(super) fn read(flag: &str, path: &Path, selection: &Selection<'_>) -> Result<(Contents, Format), Error> {
+/// Reads the headers of the file that a flag names, or of its shards. Blocks until a pipe has ended.
+pub(super) fn read(flag: &str, path: &Path) -> Result<Input, Error> {
     let is_standard = path.as_os_str() == STANDARD;
     let known = Format::of(path);
     // The content of a stream tells its format; but a regular file must have one of the known extensions.
@@ -168,27 +171,17 @@ pub(super) fn read(flag: &str, path: &Path, selection: &Selection<'_>) -> Result
         Some(format) => format,
         None => told_by(&source.beginning(NPY.len()).map_err(|error| Error::file(path, error))?),
     };
-    let contents = match format {
+    let mut contents = match format {
         Format::Npy => {
-            for (flag, patterns) in [("--tensor", selection.tensor), ("--exclude", selection.exclude)] {
-                if !patterns.is_empty() {
-                    return Err(Error::usage(flag, format!("{} holds one tensor, without a name", text::path(path))));
-                }
-            }
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             let name = if is_standard { "stdin".to_owned() } else { stem.into_owned() };
-            let (tensors, read) = (vec![npy::read(&source, name).map_err(wrong)?], vec![Read::new(path, &source)]);
-            return Ok((Contents { tensors, metadata: None, read }, format));
+            Contents { tensors: vec![npy::read(&source, name).map_err(wrong)?], ..Contents::default() }
         }
         Format::Safetensors => safetensors::read(&source).map_err(wrong)?,
-        Format::Index => shards::read(path, &source)?,
+        Format::Index => return shards::read(path, &source).map(Input::Shards),
     };
-    let mut taken = selection.take(contents).map_err(|failure| match failure {
-        Failure::Usage(error) => error,
-        Failure::File(reason) => Error::file(path, reason),
-    })?;
-    taken.read.push(Read::new(path, &source));
-    Ok((taken, format))
+    contents.read.push(Read::new(path, &source));
+    Ok(Input::One(contents, format))
 }
 
 /// The format of a file whose name does not tell it.
@@ -280,7 +273,7 @@ impl TensorPath {
     /// Reads the tensor, and returns the files that were opened for it.
     pub(super) fn read(&self, flag: &str) -> Result<(pb::Tensor, Vec<Read>), Error> {
         let Self { path, name } = self;
-        let (Contents { tensors, metadata: _, read }, _) = read(flag, path, &Selection { tensor: &[], exclude: &[] })?;
+        let Contents { tensors, metadata: _, read } = read(flag, path)?.into_contents();
         let found: Vec<&Stored> = match name {
             Some(name) => {
                 let found: Vec<_> = tensors.iter().filter(|tensor| tensor.name == *name).collect();

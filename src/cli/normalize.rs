@@ -1,28 +1,27 @@
 //! `evenkeel normalize`: normalizes the tensors of a file.
 
+mod job;
 mod parameters;
 mod pooling;
 mod statistics;
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
-use evenkeel_client::DType;
 use evenkeel_kernels::NormKind;
-use evenkeel_proto::v1 as pb;
 
-use self::{parameters::Parameters, statistics::Statistics};
+use self::{job::Job, parameters::Parameters, statistics::Statistics};
 use super::{
     arguments::FileArgs,
     error::Error,
-    files::{Stored, Target, TensorPath, commit, element},
+    files::{Contents, Target, TensorPath, commit, element},
     interrupt::Stage,
-    pieces::{Boxes, Piece, TooLarge},
-    progress::Progress,
+    opened::Entry,
+    pieces::TooLarge,
     report::{Report, ReportArgs},
-    run::{self, Comparison, Destination, Tell},
-    session::{Calls, Reached, ServerArgs},
-    tasks::{all, blocking},
+    run::{self, Tell},
+    session::{Reached, ServerArgs},
+    tasks::blocking,
     text,
 };
 
@@ -139,17 +138,6 @@ impl Options {
     }
 }
 
-/// A tensor that is normalized.
-struct Job {
-    tensor: Stored,
-    dtype: DType,
-    boxes: Boxes,
-    to: Destination,
-    options: Options,
-    parameters: Parameters,
-    statistics: bool,
-}
-
 impl NormalizeArgs {
     /// Normalizes, writes and prints.
     ///
@@ -160,88 +148,91 @@ impl NormalizeArgs {
         let kind = options.kind.to_possible_value().expect("no kind is hidden");
         // A tensor without dimensions has no axis to pool over.
         let opened = files.open(kind.get_name(), |rank| rank > 0).await?;
-        let statistics = statistics.map(|path| Target::named("--statistics", &path, opened.format)).transpose()?;
+        let statistics = statistics.map(|path| Target::named("--statistics", &path, opened.format())).transpose()?;
         let paths = options.paths();
         let read: Vec<_> = paths.iter().filter_map(|(_, path)| *path).map(TensorPath::path).collect();
-        opened.target.keep_off_inputs(server.files().chain(read.iter().copied()))?;
+        for target in opened.targets() {
+            target.keep_off_inputs(server.files().chain(read.iter().copied()))?;
+        }
         if let Some(statistics) = &statistics {
-            statistics.keep_off_inputs(server.files().chain(read).chain([files.input.as_path()]))?;
-            statistics.keep_off_read(&opened.contents.read)?;
-            statistics.keep_off_output(&opened.target)?;
+            statistics.keep_off_inputs(server.files().chain(read).chain(opened.inputs()))?;
+            statistics.keep_off_read(opened.read_files())?;
+            opened.targets().try_for_each(|target| statistics.keep_off_output(target))?;
             // For RMS and L2 as well, which have no mean: the format of the file should not depend on the kind.
             statistics.expect_tensors(4)?;
+            statistics.lay_out(&statistics::placeholders(&opened), &Contents::default())?;
         }
         let parameters = {
             let options = options.clone();
             blocking(move || Parameters::read(&options)).await?
         };
-        for target in std::iter::once(&opened.target).chain(&statistics) {
+        for target in opened.targets().chain(&statistics) {
             target.keep_off_read(parameters.opened())?;
         }
 
         let reached = server.reach().await?;
-        let mut largest = 0;
-        let mut boxes = Vec::new();
-        for (tensor, computed) in opened.contents.tensors.iter().zip(&opened.computed) {
-            let dtype = element::computed(tensor.dtype).filter(|_| *computed);
-            let cut = dtype.map(|dtype| {
-                let boxes = options.cut((tensor, dtype), &parameters, statistics.is_some(), reached.limit()).map_err(
-                    |needed| {
-                        // Arguments that do not fit the tensor may be why it cannot be cut.
-                        let misfit = options.misfit((tensor, dtype), &parameters);
-                        misfit
-                            .and_then(|found| Error::of_arguments(&found, &files.input, &[&tensor.name]))
-                            .unwrap_or_else(|| too_large(&files, tensor, needed, &reached))
-                    },
-                )?;
-                largest = largest.max(options.answer(&boxes, tensor, statistics.is_some()) + parameters.len());
-                Ok::<_, Error>((dtype, boxes))
-            });
-            boxes.push(cut.transpose()?);
+        let (mut largest, mut largest_answer, mut measured) = (0, 0, 0);
+        let mut cuts = Vec::new();
+        for entry in opened.tensors() {
+            let Some(dtype) = element::computed(entry.tensor.dtype).filter(|_| entry.computed) else {
+                cuts.push(None);
+                continue;
+            };
+            let cut = options.cut((entry.tensor, dtype), &parameters, statistics.is_some(), reached.limit()).map_err(
+                |needed| {
+                    // Arguments that do not fit the tensor may be why it cannot be cut.
+                    let misfit = options.misfit((entry.tensor, dtype), &parameters);
+                    misfit
+                        .and_then(|found| Error::of_arguments(&found, &[entry.named()]))
+                        .unwrap_or_else(|| too_large(entry, needed, &reached))
+                },
+            )?;
+            largest = largest.max(cut.largest());
+            largest_answer =
+                largest_answer.max(options.answer(&cut, entry.tensor, statistics.is_some()) + parameters.len());
+            measured += if cut.is_measured() { entry.tensor.len as u64 } else { 0 };
+            cuts.push(Some((dtype, cut)));
         }
-        let (output, to) = opened.create().await?;
+        let (mut outputs, to) = opened.create().await?;
         let written = match statistics.clone() {
             Some(target) => Some(blocking(move || target.open(0)).await?),
             None => None,
         };
-        let session = reached.session(largest).await?;
-        let progress = how.progress(opened.bytes().1);
+        let session = reached.session(largest_answer).await?;
+        let calls = session.calls(largest);
+        let progress = how.progress(opened.bytes() + measured);
         progress.phase("normalizing");
 
-        let mut report = Report::new("axes");
+        let mut report = Report::new("axes", &opened);
         let mut numbers = Vec::new();
-        for ((tensor, boxes), to) in opened.contents.tensors.iter().zip(boxes).zip(to) {
-            let Some((dtype, boxes)) = boxes else {
+        for ((entry, cut), to) in opened.tensors().zip(cuts).zip(to) {
+            let (tensor, progress) = (entry.tensor.clone(), progress.clone());
+            let Some((dtype, cut)) = cut else {
                 let tell = how.tell(Tell::Summaries) != Tell::Nothing;
-                let summary = run::pass_on(tensor.clone(), to, tell, progress.clone()).await?;
-                report.unchanged(tensor, summary);
+                report.unchanged(entry, run::pass_on(tensor, to, tell, progress).await?);
                 continue;
             };
             let (options, parameters) = (options.clone(), parameters.clone());
-            let job =
-                Job { tensor: tensor.clone(), dtype, boxes, to, options, parameters, statistics: written.is_some() };
-            let (comparison, axes, found) = job
-                .run(&session.client(), how.tell(Tell::Summaries), &progress)
-                .await
-                .map_err(|error| error.of_input(&files.input, &[&tensor.name]))?;
-            report.compared(tensor, comparison, format!("{axes:?}"), axes.into());
-            numbers.extend(found.map(|found| (tensor.name.clone(), found)));
+            let (statistics, calls, tell) = (written.is_some(), calls.clone(), how.tell(Tell::Summaries));
+            let job = Job { tensor, dtype, cut, to, options, parameters, statistics, calls, tell, progress };
+            let (comparison, axes, found) = job.run().await.map_err(|error| error.of_tensors(&[entry.named()]))?;
+            report.compared(entry, comparison, format!("{axes:?}"), axes.into());
+            numbers.extend(found.map(|found| (entry.tensor.name.clone(), found)));
         }
         progress.finish();
+        drop(calls);
         session.close().await?;
-        let mut outputs = vec![output];
         if let Some((target, written)) = statistics.clone().zip(written) {
             outputs.push(blocking(move || statistics::write(&target, written, numbers)).await?);
         }
-        opened.contents.expect_unchanged()?;
+        opened.expect_unchanged()?;
         commit(outputs, &stage).await?;
-        let written: Vec<&Target> = std::iter::once(&opened.target).chain(&statistics).collect();
-        report.print(how, &written).await
+        report.print(how, &opened.targets().chain(&statistics).collect::<Vec<_>>()).await
     }
 }
 
 /// The error of a tensor that is too large for a message, with a remedy.
-fn too_large(files: &FileArgs, tensor: &Stored, TooLarge(needed): TooLarge, reached: &Reached) -> Error {
+fn too_large(entry: Entry<'_>, TooLarge(needed): TooLarge, reached: &Reached) -> Error {
     let helps = if reached.is_own() {
         "no message of gRPC is as long: pool over fewer axes, or cut the tensor where nothing is pooled".to_owned()
     } else {
@@ -250,70 +241,9 @@ fn too_large(files: &FileArgs, tensor: &Stored, TooLarge(needed): TooLarge, reac
             reached.limit()
         )
     };
-    let name = text::name(&tensor.name);
+    let name = text::name(&entry.tensor.name);
     let reason = format!(
         "tensor '{name}': elements that are normalized together must be in one message of {needed} bytes; {helps}"
     );
-    Error::file(&files.input, reason)
-}
-
-/// The result of a job: the comparison, the axes that were pooled, and the statistics if they are wanted.
-type Outcome = (Comparison, Vec<i32>, Option<Statistics>);
-
-impl Job {
-    async fn run(self, calls: &Calls, tell: Tell, progress: &Progress) -> Result<Outcome, run::Failure> {
-        let job = Arc::new(self);
-        let work = job.boxes.clone().pieces().map(|piece| {
-            let (job, calls, progress) = (job.clone(), calls.clone(), progress.clone());
-            async move { job.normalize(piece, calls, tell, progress).await }
-        });
-        let mut whole = (Comparison::default(), Vec::new());
-        let mut parts = Vec::new();
-        for (comparison, axes, part) in all(work).await? {
-            whole.0.merge(&comparison);
-            whole.1 = axes;
-            parts.extend(part);
-        }
-        let statistics = if job.statistics {
-            let shape = job.options.statistics_shape(&job.tensor.shape);
-            Some(Statistics::join(parts, shape)?)
-        } else {
-            None
-        };
-        Ok((whole.0, whole.1, statistics))
-    }
-
-    async fn normalize(
-        &self,
-        piece: Piece,
-        calls: Calls,
-        tell: Tell,
-        progress: Progress,
-    ) -> Result<Outcome, run::Failure> {
-        let Piece { region, shape, channels, groups } = piece;
-        let before = run::read(&self.tensor, region, &progress).await?;
-        let [weight, bias, running_mean, running_var] = self.parameters.of(&channels);
-        let request = pb::NormalizeRequest {
-            input: Some(element::message(self.dtype, &shape, before.clone())),
-            groups: match groups {
-                Some(groups) => u32::try_from(groups).unwrap_or(u32::MAX),
-                None => self.options.groups,
-            },
-            return_statistics: self.statistics,
-            weight,
-            bias,
-            running_mean,
-            running_var,
-            ..self.options.request()
-        };
-        let pb::NormalizeResponse { axes, mean, rstd, running_mean, running_var, output } =
-            calls.normalize(request).await?;
-        let after = run::answered("output", output, self.dtype, &before)?;
-        progress.has_answer(before.len());
-        let statistics = self.statistics.then_some(Statistics { mean, rstd, running_mean, running_var });
-        let (dtype, to) = (self.dtype, self.to.clone());
-        let comparison =
-            blocking(move || run::write((region, &to), (dtype, tell), (&before, &after), &progress)).await?;
-        Ok((comparison, axes, statistics))
-    }
+    Error::file(entry.path, reason)
 }

@@ -4,6 +4,7 @@
 mod boxes;
 mod draws;
 mod parcels;
+mod parts;
 
 use std::io;
 
@@ -13,6 +14,7 @@ pub(super) use self::{
     boxes::{Boxes, Piece, Pooling},
     draws::{DrawPiece, Draws},
     parcels::{MAX_RANK, Part, parcels},
+    parts::{PartPiece, Parts},
 };
 use super::{
     error::Error,

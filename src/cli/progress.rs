@@ -44,8 +44,9 @@ impl Progress {
     }
 
     fn on(target: ProgressDrawTarget, bytes: u64) -> Self {
-        let style =
-            ProgressStyle::with_template("{prefix} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {elapsed} {msg}");
+        let style = ProgressStyle::with_template(
+            "{prefix} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {elapsed}, {eta} left {msg}",
+        );
         let bar = ProgressBar::with_draw_target(Some(bytes), target);
         bar.set_style(style.expect("the template is well-formed"));
         Self(Arc::new(Counts { bar, read: AtomicU64::new(0), answered: AtomicU64::new(0) }))
@@ -117,7 +118,7 @@ mod tests {
         assert!(seen.contains("computed 2.00 MiB") && seen.contains("0 B/64.00 MiB"), "{seen}");
         progress.has_written(1 << 20);
         let seen = look(&progress);
-        assert!(seen.contains("1.00 MiB/64.00 MiB"), "{seen}");
+        assert!(seen.contains("1.00 MiB/64.00 MiB") && seen.contains(" left"), "{seen}");
         progress.phase("writing");
         let seen = look(&progress);
         assert!(seen.contains("writing") && seen.contains("0 B/64.00 MiB"), "{seen}");

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     thread,
 };
 
@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::{
     error::Error,
     files::{Stored, Target, element},
+    opened::{Entry, Opened},
     progress::Progress,
     run::{Comparison, Tell},
     summary::Summary,
@@ -57,6 +58,8 @@ pub(super) struct Report {
     /// The column that this command has beside those of all, and its key in JSON.
     column: &'static str,
     tensors: Vec<Tensor>,
+    /// Whether tensors are named with their files, since they are in several.
+    names_files: bool,
     /// Lines below the table.
     lines: Vec<String>,
     /// The same in JSON.
@@ -65,6 +68,8 @@ pub(super) struct Report {
 
 #[derive(Debug)]
 struct Tensor {
+    /// The file, if it is one of several.
+    file: Option<PathBuf>,
     name: String,
     dtype: Dtype,
     shape: Vec<usize>,
@@ -81,21 +86,24 @@ enum Told {
 }
 
 impl Report {
-    pub(super) fn new(column: &'static str) -> Self {
-        Self { column, tensors: Vec::new(), lines: Vec::new(), totals: Map::new() }
+    /// A report on these tensors.
+    pub(super) fn new(column: &'static str, opened: &Opened) -> Self {
+        let names_files = opened.is_several();
+        Self { column, tensors: Vec::new(), names_files, lines: Vec::new(), totals: Map::new() }
     }
 
-    pub(super) fn compared(&mut self, tensor: &Stored, comparison: Comparison, cell: String, value: Value) {
-        self.push(tensor, Told::Compared(Box::new(comparison), cell, value));
+    pub(super) fn compared(&mut self, entry: Entry<'_>, comparison: Comparison, cell: String, value: Value) {
+        self.push(entry, Told::Compared(Box::new(comparison), cell, value));
     }
 
-    pub(super) fn unchanged(&mut self, tensor: &Stored, summary: Option<Summary>) {
-        self.push(tensor, Told::Unchanged(summary));
+    pub(super) fn unchanged(&mut self, entry: Entry<'_>, summary: Option<Summary>) {
+        self.push(entry, Told::Unchanged(summary));
     }
 
-    fn push(&mut self, tensor: &Stored, told: Told) {
+    fn push(&mut self, Entry { path, tensor, .. }: Entry<'_>, told: Told) {
         let Stored { name, dtype, shape, .. } = tensor;
-        self.tensors.push(Tensor { name: name.clone(), dtype: *dtype, shape: shape.clone(), told });
+        let file = self.names_files.then(|| path.to_owned());
+        self.tensors.push(Tensor { file, name: name.clone(), dtype: *dtype, shape: shape.clone(), told });
     }
 
     /// Adds a line below the table, and its content in JSON.
@@ -128,9 +136,13 @@ impl Report {
 
     fn table(&self, written: &[&Path]) -> String {
         let mut table = Table::new(self.column);
-        for Tensor { name, dtype, shape, told } in &self.tensors {
+        for Tensor { file, name, dtype, shape, told } in &self.tensors {
+            let name = match file {
+                Some(file) => format!("{}:{}", text::path(file), text::name(name)),
+                None => text::name(name),
+            };
             let row = |state: &str, summary: Option<&Summary>, more: &str| {
-                Row::new(&text::name(name), state, &element::name(*dtype), shape, summary, more)
+                Row::new(&name, state, &element::name(*dtype), shape, summary, more)
             };
             match told {
                 Told::Unchanged(summary) => table.push(row("unchanged", summary.as_ref(), "")),
@@ -161,10 +173,13 @@ impl Report {
 
 impl Tensor {
     fn json(&self, column: &str) -> Value {
-        let Self { name, dtype, shape, told } = self;
+        let Self { file, name, dtype, shape, told } = self;
         let summary =
             |it: &Summary| json!({ "mean": number(it.mean()), "std": number(it.std()), "norm": number(it.norm()) });
         let mut value = json!({ "name": name, "dtype": element::name(*dtype), "shape": shape });
+        if let Some(file) = file {
+            value["file"] = file.to_string_lossy().into();
+        }
         match told {
             Told::Unchanged(it) => {
                 value["unchanged"] = true.into();

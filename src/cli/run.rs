@@ -1,13 +1,11 @@
 //! Work on one piece: reading it, writing its result, and comparing the two.
 
-use std::path::Path;
-
 use bytes::Bytes;
 use evenkeel_client::{self as client, DType};
 use evenkeel_proto::v1 as pb;
 
 use super::{
-    error::Error,
+    error::{Error, Named},
     files::{Stored, Writer, element},
     pieces::{Region, TARGET},
     progress::Progress,
@@ -133,11 +131,11 @@ impl From<client::Error> for Failure {
 }
 
 impl Failure {
-    /// The error, in which tensors of `input` are named. `names`: those of the tensors that were sent.
-    pub(super) fn of_input(self, input: &Path, names: &[&str]) -> Error {
+    /// The error, in which the tensors that were sent are named.
+    pub(super) fn of_tensors(self, sent: &[Named<'_>]) -> Error {
         match self {
             Self::Here(error) => error,
-            Self::Call(error) => Error::of_call(error, input, names),
+            Self::Call(error) => Error::of_call(error, sent),
         }
     }
 }

@@ -10,9 +10,6 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::error::Error;
 
-/// Pieces that are under way at once: while one is read and one is written, the server has two.
-const AT_ONCE: usize = 4;
-
 /// A task that is aborted when this is dropped.
 struct Task<T>(JoinHandle<T>);
 
@@ -37,14 +34,14 @@ impl<T> Drop for Task<T> {
     }
 }
 
-/// Runs all of this work, [`AT_ONCE`] at a time; the results are in order. The first error ends it.
-pub(super) async fn all<T, E, W>(work: impl Iterator<Item = W>) -> Result<Vec<T>, E>
+/// Runs all of this work, `at_once` at a time; the results are in order. The first error ends it.
+pub(super) async fn all<T, E, W>(at_once: usize, work: impl Iterator<Item = W>) -> Result<Vec<T>, E>
 where
     T: Send + 'static,
     E: Send + 'static,
     W: Future<Output = Result<T, E>> + Send + 'static,
 {
-    let mut running = stream::iter(work.map(|work| Task(tokio::spawn(work)))).buffered(AT_ONCE);
+    let mut running = stream::iter(work.map(|work| Task(tokio::spawn(work)))).buffered(at_once);
     let mut done = Vec::new();
     while let Some(result) = running.next().await {
         done.push(result?);

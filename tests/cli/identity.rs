@@ -128,7 +128,7 @@ fn a_name_that_only_a_folder_can_have_is_found_at_once() -> TestResult {
     for name in ["sub/y.npy/", "sub/y.npy/.", "y.npy/", "y.npy/.."] {
         for flags in [format!("-o {name}"), format!("-o y.npy --mask {name}")] {
             let run = folder.run(&format!("dropout x.npy --p 7 --server 127.0.0.1:1 {flags}"))?;
-            run.failed(1, &[name.trim_end_matches(['.', '/']), "cannot write: it is a folder"]);
+            run.failed(1, &[name.trim_end_matches(['.', '/']), "cannot write: there is no such folder"]);
             assert_eq!(folder.list()?, before, "{flags}");
         }
     }

@@ -19,8 +19,10 @@ mod reports;
 mod security;
 mod servers;
 mod settings;
+mod several;
 mod state_dicts;
 mod stored;
+mod two_passes;
 
 use evenkeel_testing::{authority, environment, pipe, until};
 

@@ -211,7 +211,6 @@ fn flags_that_cannot_be_read() -> TestResult {
         "dropout x.npy --seed -1",
         "clip x.npy --threshold much",
         "clip x.npy --timeout soon",
-        "clip x.npy y.npy",
         "clip x.npy --nonsense",
     ] {
         let run = folder.run(command)?;

@@ -3,7 +3,7 @@
 
 use evenkeel_proto::v1 as pb;
 
-use crate::{Client, Error, NormPartial, Tensor, direct::Answer};
+use crate::{Client, Error, NormPartial, StatisticsPartial, Tensor, direct::Answer};
 
 #[doc(hidden)]
 impl Client {
@@ -48,6 +48,27 @@ impl Client {
         let (mut stub, call, request) = self.stream(tokio_stream::once(request));
         let answer = call.end(stub.measure_gradients(request)).await?.into_inner();
         NormPartial::from_answer(answer)
+    }
+
+    /// MeasureStatistics of a part that fits in one message.
+    ///
+    /// # Errors
+    /// As [`MeasureStatistics::send`](crate::MeasureStatistics::send).
+    pub async fn measure_statistics_message(
+        &self,
+        request: pb::MeasureStatisticsRequest,
+    ) -> Result<StatisticsPartial, Error> {
+        let (mut stub, call, request) = self.stream(tokio_stream::once(request));
+        let answer = call.end(stub.measure_statistics(request)).await?.into_inner();
+        StatisticsPartial::from_answer(answer)
+    }
+}
+
+#[doc(hidden)]
+impl StatisticsPartial {
+    /// As a message.
+    pub fn to_message(&self) -> pb::StatisticsPartial {
+        self.to_wire()
     }
 }
 

@@ -97,6 +97,12 @@ impl MeasureStatistics {
         let messages = Pieces::new(part, data, grad_data, client.max_message_bytes());
         let (mut stub, call, request) = client.stream(tokio_stream::iter(messages));
         let answer = call.end(stub.measure_statistics(request)).await?.into_inner();
-        StatisticsPartial::from_wire(answer).map_err(|fault| Error::protocol(fault.field, fault.reason))
+        StatisticsPartial::from_answer(answer)
+    }
+}
+
+impl StatisticsPartial {
+    pub(crate) fn from_answer(answer: pb::StatisticsPartial) -> Result<Self, Error> {
+        Self::from_wire(answer).map_err(|fault| Error::protocol(fault.field, fault.reason))
     }
 }

@@ -82,7 +82,7 @@ impl Gradients {
         });
         let mut total: Option<NormPartial> = None;
         let mut each: Vec<Option<NormPartial>> = vec![None; self.tensors.len()];
-        for (tensor, partial) in all(work).await? {
+        for (tensor, partial) in all(self.calls.at_once(), work).await? {
             for sum in [&mut total, &mut each[tensor]] {
                 match sum {
                     // Only partials of different orders do not merge, and all calls ask for the same order.
@@ -126,7 +126,7 @@ impl Gradients {
         });
         let mut comparisons = vec![Comparison::default(); self.tensors.len()];
         let mut all_totals = Totals { norm: 0.0, scale: 1.0, clipped: 0 };
-        for Answered { parcel, comparisons: of_parcel, totals } in all(work).await? {
+        for Answered { parcel, comparisons: of_parcel, totals } in all(self.calls.at_once(), work).await? {
             for (part, comparison) in parcel.iter().zip(&of_parcel) {
                 comparisons[part.tensor].merge(comparison);
             }

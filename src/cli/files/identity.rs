@@ -26,7 +26,7 @@ const MAX_LINKS: usize = 40;
 const STANDARD_OUTPUT: i32 = 1;
 
 /// The identity of a file, which no other file has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::cli) enum Identity {
     /// A file, by its device and its number there.
     There(u64, u64),

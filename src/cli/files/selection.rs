@@ -1,8 +1,10 @@
 //! Which tensors of a file are taken: `--tensor` and `--exclude`, by name or by glob.
 
+use std::path::PathBuf;
+
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::{Contents, Stored};
+use super::{Input, Stored};
 use crate::cli::{error::Error, text};
 
 /// A name, or a pattern that names match: `*`, `?`, `[ab]`, `{a,b}`; `*` matches dots and slashes, too.
@@ -37,45 +39,64 @@ pub(in crate::cli) struct Selection<'a> {
 }
 
 impl Selection<'_> {
-    /// Takes the tensors out of what was read.
-    pub(super) fn take(&self, contents: Contents) -> Result<Contents, Failure> {
-        let patterns = |flag, texts: &[String]| -> Result<Vec<Pattern>, Failure> {
-            texts.iter().map(|text| Pattern::new(flag, text).map_err(Failure::Usage)).collect()
+    /// Whether it takes everything.
+    pub(in crate::cli) fn is_all(&self) -> bool {
+        self.tensor.is_empty() && self.exclude.is_empty()
+    }
+
+    /// The flag and the patterns of each kind that was given.
+    pub(in crate::cli) fn flag(&self) -> Option<&'static str> {
+        [("--tensor", self.tensor), ("--exclude", self.exclude)]
+            .into_iter()
+            .find_map(|(flag, patterns)| (!patterns.is_empty()).then_some(flag))
+    }
+
+    /// Takes the tensors out of what was read, and leaves out files of which none is taken.
+    ///
+    /// # Errors
+    /// A pattern is wrong, or matches no tensor; or no tensor is left.
+    pub(in crate::cli) fn take(&self, files: &mut Vec<(PathBuf, Input)>) -> Result<(), Error> {
+        if self.is_all() {
+            return Ok(());
+        }
+        let patterns = |flag, texts: &[String]| -> Result<Vec<Pattern>, Error> {
+            texts.iter().map(|text| Pattern::new(flag, text)).collect()
         };
         let (only, exclude) = (patterns("--tensor", self.tensor)?, patterns("--exclude", self.exclude)?);
-        let Contents { tensors, metadata, read } = contents;
         for (flag, pattern) in only.iter().map(|it| ("--tensor", it)).chain(exclude.iter().map(|it| ("--exclude", it)))
         {
-            if !tensors.iter().any(|Stored { name, .. }| pattern.matches(name)) {
+            let tensors =
+                || files.iter().flat_map(|(_, input)| input.contents()).flat_map(|contents| &contents.tensors);
+            let names = || tensors().map(|tensor| &*tensor.name);
+            if !names().any(|name| pattern.matches(name)) {
                 let what = if pattern.is_name() { "there is no tensor" } else { "no tensor matches" };
-                let there = text::list(tensors.iter().map(|tensor| &*tensor.name));
-                return Err(Failure::File(format!("{what} '{}' ({flag}), only {there}", text::name(&pattern.text))));
+                let (pattern, there) = (text::name(&pattern.text), text::list(names()));
+                return Err(match &files[..] {
+                    [(path, _)] => Error::file(path, format!("{what} '{pattern}' ({flag}), only {there}")),
+                    _ => Error::usage(flag, format!("{what} '{pattern}' in any INPUT, only {there}")),
+                });
             }
         }
         let place = |name: &str| {
             if only.is_empty() { Some(0) } else { only.iter().position(|pattern| pattern.matches(name)) }
         };
         let is_excluded = |name: &str| exclude.iter().any(|pattern| pattern.matches(name));
-        let mut taken: Vec<(usize, Stored)> = tensors
-            .into_iter()
-            .filter(|tensor| !is_excluded(&tensor.name))
-            .filter_map(|tensor| Some((place(&tensor.name)?, tensor)))
-            .collect();
-        // The sort is stable: tensors that match the same pattern stay in the file's order.
-        taken.sort_by_key(|(place, _)| *place);
-        if taken.is_empty() && !exclude.is_empty() {
+        for contents in files.iter_mut().flat_map(|(_, input)| input.contents_mut()) {
+            let mut taken: Vec<(usize, Stored)> = std::mem::take(&mut contents.tensors)
+                .into_iter()
+                .filter(|tensor| !is_excluded(&tensor.name))
+                .filter_map(|tensor| Some((place(&tensor.name)?, tensor)))
+                .collect();
+            // The sort is stable: tensors that match the same pattern stay in the file's order.
+            taken.sort_by_key(|(place, _)| *place);
+            contents.tensors = taken.into_iter().map(|(_, tensor)| tensor).collect();
+        }
+        files.retain_mut(|(_, input)| input.retain());
+        if files.is_empty() {
             let of = if only.is_empty() { "" } else { " of --tensor" };
             let reason = format!("there is nothing to compute: it leaves no tensor{of}");
-            return Err(Failure::Usage(Error::usage("--exclude", reason)));
+            return Err(Error::usage("--exclude", reason));
         }
-        Ok(Contents { tensors: taken.into_iter().map(|(_, tensor)| tensor).collect(), metadata, read })
+        Ok(())
     }
-}
-
-/// The reason why nothing can be taken.
-pub(super) enum Failure {
-    /// A flag is wrong, whatever the file.
-    Usage(Error),
-    /// The file has no such tensor.
-    File(String),
 }

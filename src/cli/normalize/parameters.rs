@@ -43,6 +43,14 @@ impl Parameters {
         self.tensors.iter().flatten().map(|tensor| tensor.data.len()).sum()
     }
 
+    /// The bytes of elements, of `size` each, for which a message of `limit` bytes has room if each comes with its own weight and
+    /// bias.
+    pub(super) fn room(&self, limit: usize, size: usize) -> usize {
+        let beside = |tensor: &pb::Tensor| element::from_wire(tensor.dtype).map_or(1, |dtype| dtype.size());
+        let with: usize = size + self.tensors.iter().flatten().map(beside).sum::<usize>();
+        limit / with * size
+    }
+
     pub(super) fn has_running(&self) -> bool {
         self.tensors[2].is_some()
     }
@@ -71,6 +79,22 @@ impl Parameters {
             }
             let shape = vec![i64::try_from(channels.len()).unwrap_or(i64::MAX)];
             let data = tensor.data.slice(channels.start * size..channels.end * size);
+            Some(pb::Tensor { shape, data, ..tensor })
+        })
+    }
+
+    /// The parts of weight and bias that belong to these indices over the pooled axes, where a part of the tensor has pooled
+    /// axes of the lengths `shape`.
+    pub(super) fn of_pooled(&self, pooled: &Range<usize>, shape: &[usize]) -> [Option<pb::Tensor>; 4] {
+        self.tensors.clone().map(|tensor| {
+            let tensor = tensor?;
+            let size = element::from_wire(tensor.dtype).map_or(1, |dtype| dtype.size());
+            // Tensors that do not fit are sent as they are, and the server refuses them.
+            if pooled.end * size > tensor.data.len() {
+                return Some(tensor);
+            }
+            let shape = shape.iter().map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX)).collect();
+            let data = tensor.data.slice(pooled.start * size..pooled.end * size);
             Some(pb::Tensor { shape, data, ..tensor })
         })
     }

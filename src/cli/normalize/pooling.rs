@@ -9,7 +9,7 @@ use super::{Kind, Options, Parameters};
 use crate::{
     cli::{
         files::{Stored, element},
-        pieces::{Boxes, Pooling, TooLarge},
+        pieces::{Boxes, Parts, Pooling, TooLarge},
     },
     error,
     ops::normalize_demand_of,
@@ -18,6 +18,35 @@ use crate::{
 
 /// The bytes of the mean and of the reciprocal deviation of a set, both in float64.
 const STATISTICS: usize = 16;
+/// The most bytes of the exact sums of a set, with room to spare.
+const PARTIAL: usize = 1024;
+/// The longest pieces of a single pass, where two passes over shorter ones are possible: some pieces are under way at once, and
+/// a command should not need more memory for larger tensors.
+const ONE_PASS: usize = 16 << 20;
+
+/// How a tensor is cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Sets are whole.
+    Boxes(Boxes),
+    /// Sets are cut. Their statistics are measured first.
+    Parts(Parts),
+}
+
+impl Cut {
+    /// The bytes of the largest piece.
+    pub(super) fn largest(&self) -> usize {
+        match self {
+            Self::Boxes(boxes) => boxes.largest(),
+            Self::Parts(parts) => parts.largest(),
+        }
+    }
+
+    /// Whether statistics are measured first.
+    pub(super) fn is_measured(&self) -> bool {
+        matches!(self, Self::Parts(_))
+    }
+}
 
 impl Options {
     fn kind(&self) -> NormKind {
@@ -120,22 +149,52 @@ impl Options {
         parameters: &Parameters,
         statistics: bool,
         limit: usize,
-    ) -> Result<Boxes, TooLarge> {
+    ) -> Result<Cut, TooLarge> {
         let pooling = self.pooling(&tensor.shape, parameters, statistics);
         let room = limit.saturating_sub(parameters.len());
-        let room = if statistics {
-            let set = self.set_len(&tensor.shape).saturating_mul(dtype.size());
-            let share = room as u128 * set as u128 / set.saturating_add(STATISTICS) as u128;
-            usize::try_from(share).unwrap_or(room)
-        } else {
-            room
+        let one_pass = |room: usize| {
+            let room = if statistics {
+                let set = self.set_len(&tensor.shape).saturating_mul(dtype.size());
+                let share = room as u128 * set as u128 / set.saturating_add(STATISTICS) as u128;
+                usize::try_from(share).unwrap_or(room)
+            } else {
+                room
+            };
+            Boxes::new(&pooling, dtype.size(), room).map(Cut::Boxes)
         };
-        Boxes::new(&pooling, dtype.size(), room)
+        one_pass(room.min(ONE_PASS)).or_else(|_| {
+            let merges = self.merges(&pooling, (tensor, dtype), parameters);
+            let two_passes = merges.then(|| self.parts(&pooling, dtype.size(), parameters, limit)).flatten();
+            two_passes.map(Cut::Parts).map_or_else(|| one_pass(room), Ok)
+        })
+    }
+
+    /// The parts of a tensor whose requests have at most `limit` bytes, with the parameters and the statistics of the sets; `None`:
+    /// the statistics take too much of that.
+    fn parts(&self, pooling: &Pooling, size: usize, parameters: &Parameters, limit: usize) -> Option<Parts> {
+        let of_elements = |limit: usize| {
+            if self.has_channels() { limit.checked_sub(parameters.len()) } else { Some(parameters.room(limit, size)) }
+        };
+        let statistics = Parts::new(pooling, size, of_elements(limit)?).sets_of_a_part().saturating_mul(PARTIAL);
+        // A shorter part has no more sets.
+        let left = limit.checked_sub(statistics).filter(|_| statistics <= limit / 2)?;
+        Some(Parts::new(pooling, size, of_elements(left)?))
+    }
+
+    /// Whether the statistics of parts of a set may be merged, and each part be normalized with them.
+    fn merges(&self, pooling: &Pooling, (tensor, dtype): (&Stored, DType), parameters: &Parameters) -> bool {
+        // Running statistics of other kinds are averages over the sets of a channel.
+        let keeps = !pooling.updates_running || matches!(self.kind, Kind::Batch);
+        let by_running = parameters.has_running() && self.training != Some(true);
+        keeps && !by_running && tensor.len > 0 && self.misfit((tensor, dtype), parameters).is_none()
     }
 
     /// The bytes of the largest answer.
-    pub(super) fn answer(&self, boxes: &Boxes, tensor: &Stored, statistics: bool) -> usize {
-        let largest = boxes.largest();
+    pub(super) fn answer(&self, cut: &Cut, tensor: &Stored, statistics: bool) -> usize {
+        let largest = cut.largest();
+        if let Cut::Parts(parts) = cut {
+            return largest + parts.sets_of_a_part().saturating_mul(PARTIAL);
+        }
         if !statistics {
             return largest;
         }

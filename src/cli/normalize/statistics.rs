@@ -1,13 +1,18 @@
 //! The statistics of a tensor, joined from those of its pieces, and their file.
 
 use bytes::Bytes;
+use evenkeel_client::DType;
 use evenkeel_proto::v1 as pb;
 
 use crate::cli::{
     error::Error,
     files::{Contents, Form, Output, Target, element},
+    opened::{Entry, Opened},
     run,
 };
+
+/// The names of the statistics, behind that of their tensor.
+const NAMES: [&str; 4] = ["mean", "rstd", "running_mean", "running_var"];
 
 /// The statistics that the server returns beside the result.
 #[derive(Clone, Debug, Default)]
@@ -59,12 +64,21 @@ fn join(
     Ok(Some(pb::Tensor { dtype, shape, data, ..pb::Tensor::default() }))
 }
 
+/// The forms of one number for each tensor and statistic, to see early whether a file can hold their names.
+pub(super) fn placeholders(opened: &Opened) -> Vec<Form> {
+    let computed = opened.tensors().filter(|entry| entry.computed);
+    let form = |entry: Entry<'_>, statistic: &str| {
+        let name = format!("{}.{statistic}", entry.tensor.name);
+        Form { name, dtype: element::stored(DType::F32), shape: Vec::new(), len: DType::F32.size() }
+    };
+    computed.flat_map(|entry| NAMES.map(|statistic| form(entry, statistic))).collect()
+}
+
 /// Writes the statistics of tensors, by their names, to a file that is open.
 pub(super) fn write(target: &Target, output: Output, all: Vec<(String, Statistics)>) -> Result<Output, Error> {
     let mut tensors = Vec::new();
     for (name, Statistics { mean, rstd, running_mean, running_var }) in all {
-        let named = [("mean", mean), ("rstd", rstd), ("running_mean", running_mean), ("running_var", running_var)];
-        for (statistic, tensor) in named {
+        for (statistic, tensor) in NAMES.into_iter().zip([mean, rstd, running_mean, running_var]) {
             let Some(tensor) = tensor else { continue };
             let dtype = element::from_wire(tensor.dtype)
                 .ok_or_else(|| Error::file(target.path(), format!("'{statistic}' has an unknown type")))?;

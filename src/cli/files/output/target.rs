@@ -43,7 +43,12 @@ impl Target {
     /// whose name does not tell it.
     pub(in crate::cli) fn named(flag: &'static str, path: &Path, format: Format) -> Result<Self, Error> {
         if is_of_folder(path) {
-            return Err(cannot_write(path, io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")));
+            let error = if path.is_dir() {
+                io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")
+            } else {
+                io::Error::new(io::ErrorKind::NotFound, "there is no such folder")
+            };
+            return Err(cannot_write(path, error));
         }
         let format = match Format::of(path) {
             Some(Format::Index) => {
@@ -56,6 +61,11 @@ impl Target {
             None => return Err(Format::refuse(flag, path)),
         };
         Ok(Self { flag, path: path.to_owned(), format, overwrite: true })
+    }
+
+    /// An index of shards, which may be there already.
+    pub(in crate::cli) fn index(flag: &'static str, path: PathBuf) -> Self {
+        Self { flag, path, format: Format::Index, overwrite: true }
     }
 
     /// A file beside the input, with the operation's name in front of the extension; it must not be there, unless
