@@ -130,7 +130,7 @@ impl Arriving {
     /// next stretch of the output, if it is written.
     pub(crate) async fn take(&mut self, part: Bytes, here: usize) -> Result<Option<Bytes>, Error> {
         let (keeps, len, estimate) = (self.gives_statistics(), part.len(), self.estimate(part.len()));
-        let Self { service, parts, pieces, statistics, taken, sheet, written, in_place, .. } = self;
+        let Self { service, context, parts, pieces, statistics, taken, sheet, written, in_place, .. } = self;
         let buffers = service.executor.buffers();
         if sheet.is_empty() {
             let unit = parts.unit_len();
@@ -143,7 +143,10 @@ impl Arriving {
             pieces.run(|checkpoint| Ok(parts.normalize(from, &part, output, checkpoint)?)).await?
         } else {
             let (parts, mut output) = (Arc::clone(parts), mem::take(sheet));
+            // The piece may outlive its call, and its bytes with it.
+            let reservation = Arc::clone(&context.reservation);
             let piece = move |checkpoint: &dyn Checkpoint| {
+                let _reserved = reservation;
                 let of_part = parts.normalize(from, &part, &mut output[at..][..len], checkpoint)?;
                 Ok((of_part, output))
             };

@@ -9,7 +9,7 @@ use super::{
     sheet::Sheet,
     sink::{Sink, UNITS},
 };
-use crate::{buffers::Buffers, error::Error, executor::Pieces, ops::Incremental};
+use crate::{budget::Scratch, buffers::Buffers, error::Error, executor::Pieces, ops::Incremental};
 
 /// Where the pieces of bytes are small, so many of them are put together before anything is computed.
 const WORTH_A_CALL: usize = 1 << 15;
@@ -24,6 +24,8 @@ pub(super) struct Flow<I> {
     carried: usize,
     /// Where the next parts are written.
     sheet: Sheet,
+    /// What is reserved for all of these. A part that is computed elsewhere shares it: it may outlive its call.
+    scratch: Arc<Scratch>,
 }
 
 /// What a part has brought.
@@ -34,8 +36,10 @@ pub(super) struct Computed<F> {
 }
 
 impl<I: Incremental> Flow<I> {
-    pub(super) fn new(operation: I) -> Self {
-        Self { operation: Arc::new(operation), taken: 0, carry: Vec::new(), carried: 0, sheet: Sheet::default() }
+    /// `scratch`: for what is [held](Self::held).
+    pub(super) fn new(operation: I, scratch: Scratch) -> Self {
+        let (operation, scratch) = (Arc::new(operation), Arc::new(scratch));
+        Self { operation, taken: 0, carry: Vec::new(), carried: 0, sheet: Sheet::default(), scratch }
     }
 
     pub(super) fn operation(&self) -> &I {
@@ -111,7 +115,9 @@ impl<I: Incremental> Flow<I> {
             (pieces.run(piece).await?, input)
         } else {
             let (operation, mut sheet) = (Arc::clone(&self.operation), mem::take(&mut self.sheet));
+            let scratch = Arc::clone(&self.scratch);
             let piece = move |checkpoint: &dyn Checkpoint| {
+                let _reserved = scratch;
                 let found = operation.compute(from, input.bytes(), sheet.next(len), checkpoint)?;
                 drop(operation);
                 Ok((found, input, sheet))

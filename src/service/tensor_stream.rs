@@ -6,7 +6,7 @@ use prost::Message;
 use tonic::Status;
 
 use super::{CallContext, Service, flow::Flow, sink::Sink};
-use crate::{budget::Scratch, error::Error, executor::Pieces, ops::Incremental};
+use crate::{error::Error, executor::Pieces, ops::Incremental};
 
 /// The fields with a tensor's bytes: of a request's message, and of an answer's.
 pub(crate) const DATA: u32 = 15;
@@ -58,7 +58,6 @@ impl Service {
 pub(super) struct Tensor<I> {
     pub(super) flow: Flow<I>,
     pieces: Pieces,
-    _scratch: Scratch,
 }
 
 impl<I: Incremental> Tensor<I> {
@@ -77,7 +76,7 @@ impl<I: Incremental> Tensor<I> {
         let held = Flow::held(&operation, sink.chunk()).saturating_add(more);
         let scratch = context.reservation.reserve_with_scratch(0, held)?;
         let pieces = service.executor.stream_pieces(&context.record);
-        Ok(Self { flow: Flow::new(operation), pieces, _scratch: scratch })
+        Ok(Self { flow: Flow::new(operation, scratch), pieces })
     }
 
     /// Computes all of `bytes`, and gives what is found in each part to `found`.
