@@ -71,6 +71,10 @@ metrics:
 python-check:
     bash clients/python/run.sh
 
+# Train on a local cluster of Ray with 1, 2 and 4 workers and compare every bit (needs Python 3.11; installs Ray)
+ray:
+    bash clients/ray/run.sh
+
 # Call the service like a page in a browser (needs Node 20)
 web-check:
     bash clients/web/run.sh
