@@ -34,6 +34,8 @@ SEED = 42
 DROPPED = 0.1
 THRESHOLD = 1.0
 EPSILON = 1e-6
+# A server of these limits needs no more than 256 MiB: see SECURITY.md.
+LIMITS = ["--max-bytes-in-flight", str(96 << 20), "--max-message-bytes", str(16 << 20), "--buffer-pool-bytes", str(16 << 20)]
 # Elements that are made and compared at a time.
 BLOCK = 1 << 23
 
@@ -90,7 +92,7 @@ def servers(count: int, limit: int) -> Iterator[list[Server]]:
     try:
         for group in groups:
             process = subprocess.Popen(
-                [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--log-level", "off", "--max-bytes-in-flight", "128MiB"],
+                [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--log-level", "off", *LIMITS],
                 preexec_fn=group.enter,
                 stdout=subprocess.PIPE,
                 text=True,
