@@ -43,6 +43,7 @@
 //! | [`Client::server_info`] | the server's version, its limits and what it can do |
 
 mod builder;
+mod call;
 mod client;
 mod clip;
 mod codec;
@@ -56,31 +57,36 @@ mod limits;
 mod measure;
 mod messages;
 mod normalize;
+mod reset;
 mod security;
 mod server_info;
 mod statistics;
 mod stream;
 mod tensor;
 mod tensor_reader;
+mod tensor_source;
 
 pub use builder::Builder;
 pub use client::Client;
-pub use clip::{ClipGradients, ClipInput, Clipped, Gradient};
+pub use clip::{ClipGradients, ClipGradientsStream, ClipInput, ClipStreamInput, Clipped, ClippedStream, Gradient};
 pub use dropout::{
     Dropout, DropoutBackward, DropoutBackwardStream, DropoutKind, DropoutScaling, DropoutStream, Dropped, DroppedStream,
 };
 pub use element::{DType, Element};
 pub use error::{Error, FieldViolation, NonFinite};
-pub use measure::{InvalidNormPartial, MeasureGradients, MergeError, NormPartial};
+pub use measure::{InvalidNormPartial, MeasureGradients, MeasureGradientsStream, MergeError, NormPartial};
 pub use normalize::{
-    NormKind, Normalize, NormalizeBackward, NormalizeBackwardInput, NormalizeGradients, NormalizeInput, Normalized,
+    NormKind, Normalize, NormalizeBackward, NormalizeBackwardInput, NormalizeGradients, NormalizeInput,
+    NormalizeStream, NormalizeStreamInput, Normalized, NormalizedStream,
 };
 pub use server_info::ServerInfo;
 pub use statistics::{
-    InvalidStatisticsPartial, MeasureStatistics, MeasureStatisticsInput, StatisticsMergeError, StatisticsPartial,
+    InvalidStatisticsPartial, MeasureStatistics, MeasureStatisticsInput, MeasureStatisticsStream,
+    MeasureStatisticsStreamInput, StatisticsMergeError, StatisticsPartial,
 };
 pub use tensor::{LengthMismatch, Mismatch, Tensor};
 pub use tensor_reader::{ArrayReader, TensorReader};
+pub use tensor_source::{ArrayOpener, BoxReader, GradientSource, Once, Open, TensorOpener, TensorSource};
 
 pub use half;
 pub use ndarray;
