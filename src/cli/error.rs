@@ -112,16 +112,13 @@ impl Error {
 
     /// A call's error, with fields of the request replaced by flags and by tensors. `sent` are those that the call sent.
     pub(super) fn of_call(error: client::Error, sent: &[Named<'_>]) -> Self {
-        let (violations, message) = match error {
-            client::Error::InvalidArgument { violations, message } => (violations, message),
-            error @ client::Error::NonFiniteNorm { .. } => {
-                return match sent {
-                    [(first, _), rest @ ..] if rest.iter().all(|(path, _)| path == first) => Self::file(first, error),
-                    _ => Self::Call(error),
-                };
-            }
-            error => return Self::Call(error),
-        };
+        if let client::Error::NonFiniteNorm { .. } = error {
+            return match sent {
+                [(first, _), rest @ ..] if rest.iter().all(|(path, _)| path == first) => Self::file(first, error),
+                _ => Self::Call(error),
+            };
+        }
+        let client::Error::InvalidArgument { violations, message } = error else { return Self::Call(error) };
         match violations.into_iter().next() {
             Some(client::FieldViolation { field, description }) => Self::of_field(&field, &description, sent),
             None => Self::usage("arguments", message),

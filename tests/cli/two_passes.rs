@@ -10,7 +10,8 @@ use crate::{
     stored,
 };
 
-/// Sets that no message holds: their statistics are measured part by part, and merge.
+/// Sets that no message holds: their statistics are measured part by part, and merge. The bytes are those of one call with the
+/// statistics of all.
 #[tokio::test(flavor = "multi_thread")]
 async fn normalizations_in_two_passes() -> TestResult {
     let (server, client) = whole().await?;
@@ -44,7 +45,8 @@ async fn normalizations_in_two_passes() -> TestResult {
             small.url
         ))?;
         run.succeeded();
-        let expected = call.return_statistics(true).send().await?;
+        let partial = client.measure_statistics(&x).kind(kind).groups(groups).send().await?;
+        let expected = call.return_statistics(true).statistics(&partial).send().await?;
         same(&folder, "y.npy", expected.output)?;
         let statistics = folder.read("s.safetensors")?;
         for (name, expected) in [("x.mean", expected.mean), ("x.rstd", expected.rstd)] {
@@ -62,7 +64,9 @@ async fn normalizations_in_two_passes() -> TestResult {
     }
     let flags = "--kind batch --training --running-mean m.npy --running-var v.npy --statistics s.safetensors -o y.npy";
     folder.run(&format!("normalize x.npy {flags} --server {}", small.url))?.succeeded();
-    let updated = client.normalize(&x).kind(NormKind::Batch).running_statistics(&m, &v).training(true).send().await?;
+    let partial = client.measure_statistics(&x).kind(NormKind::Batch).send().await?;
+    let call = client.normalize(&x).kind(NormKind::Batch).running_statistics(&m, &v).training(true);
+    let updated = call.statistics(&partial).send().await?;
     same(&folder, "y.npy", updated.output)?;
     let statistics = folder.read("s.safetensors")?;
     for (name, expected) in [("x.running_mean", updated.running_mean), ("x.running_var", updated.running_var)] {

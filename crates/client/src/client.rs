@@ -5,10 +5,9 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use evenkeel_proto::v1::tensor_ops_service_client::TensorOpsServiceClient;
 use ndarray::{CowArray, Dimension};
 use tokio::sync::OnceCell;
 use tonic::{
@@ -333,17 +332,7 @@ impl Client {
         answer.map_err(|status| self.error(status, deadline))
     }
 
-    /// Prepares a call of the generated stub, whose messages must each be within the limit.
-    pub(crate) fn stream<M>(&self, messages: M) -> (TensorOpsServiceClient<Channel>, Call, Request<M>) {
-        let limit = self.max_message_bytes;
-        let (channel, request) = self.request(messages);
-        let deadline = Deadline::after(self.timeout);
-        let stub =
-            TensorOpsServiceClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit);
-        (stub, Call { client: self.clone(), deadline }, request)
-    }
-
-    fn error(&self, status: Status, deadline: Deadline) -> Error {
+    pub(crate) fn error(&self, status: Status, deadline: Deadline) -> Error {
         Error::from_status(status, deadline, self.connections.last_words.get())
     }
 
@@ -367,30 +356,16 @@ impl Client {
         self.timeout
     }
 
+    /// The same client, with what is left of its time limit for something that began then.
+    pub(crate) fn since(&self, began: Instant) -> Self {
+        match self.timeout {
+            Some(timeout) => self.with_timeout(timeout.saturating_sub(began.elapsed())),
+            None => self.clone(),
+        }
+    }
+
     /// Where the limits of the server are kept, for all clones.
     pub(crate) fn limits(&self) -> &OnceCell<Limits> {
         &self.connections.limits
-    }
-}
-
-/// A call of the generated stub that is about to be made.
-pub(crate) struct Call {
-    client: Client,
-    deadline: Deadline,
-}
-
-impl Call {
-    /// Waits for the result of the call, until its deadline.
-    pub(crate) async fn end<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Error> {
-        self.deadline.end(call).await.map_err(|status| self.client.error(status, self.deadline))
-    }
-
-    pub(crate) fn deadline(&self) -> Deadline {
-        self.deadline
-    }
-
-    /// The same for a call that may also fail on this side.
-    pub(crate) async fn end_exchange<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Error> {
-        self.client.by(self.deadline, call).await
     }
 }

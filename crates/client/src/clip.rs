@@ -1,12 +1,26 @@
 //! ClipGradients.
 
-use evenkeel_proto::v1 as pb;
+mod exchange;
+mod memory;
+mod options;
+mod passes;
+mod sinks;
+mod stream;
 
+use evenkeel_proto::v1 as pb;
+use prost::Message as _;
+
+use self::options::setters;
+pub use self::stream::{ClipGradientsStream, ClipStreamInput, ClippedStream};
 use crate::{
     Client, Error, Tensor, codec,
     codec::{Form, Received},
     direct::Answer,
+    limits::Route,
 };
+
+/// What the response has beside the gradients and their norms, with room to spare.
+const NUMBERS: usize = 64;
 
 /// A gradient and the name of its parameter. A pair of name and tensor converts into one.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +47,20 @@ pub struct ClipInput {
 }
 
 /// A clipping that is ready to [`send`](Self::send).
+///
+/// ```
+/// use ndarray::array;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
+/// # let client = evenkeel_client::Client::connect(server.url()).await?;
+/// let clip = || client.clip_gradients([("w", array![3.0_f64, 1.0])]).by_norm(1.0).epsilon(0.0);
+/// assert_eq!(clip().send().await?.scale, 1.0 / 10_f64.sqrt());
+/// assert!(clip().not_above(true).send().await?.scale < 1.0 / 10_f64.sqrt());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent before `send()`"]
 pub struct ClipGradients {
@@ -87,58 +115,11 @@ impl ClipInput {
     }
 }
 
+setters!([] ClipGradients);
+
 impl ClipGradients {
-    /// The order of the norm: above 0, or infinity for the largest absolute value. By value, it is the order of the
-    /// `total_norm` that comes back. Default: 2.
-    pub fn norm_type(mut self, norm_type: f64) -> Self {
-        self.request.norm_type = Some(norm_type);
-        self
-    }
-
-    /// Whether a norm that is NaN or infinite is an [`Error::NonFiniteNorm`], and nothing is clipped. Default: false:
-    /// a NaN norm makes all elements NaN, an infinite one makes finite elements 0 and infinite ones NaN.
-    pub fn error_if_nonfinite(mut self, error_if_nonfinite: bool) -> Self {
-        self.request.error_if_nonfinite = error_if_nonfinite;
-        self
-    }
-
-    /// By norm: replaces the norm of these gradients, which are then only a part of all, by a norm that was reduced elsewhere.
-    /// Refused for the other modes.
-    pub fn total_norm(mut self, total_norm: f64) -> Self {
-        self.request.total_norm = Some(total_norm);
-        self
-    }
-
-    /// The number that is added to the norm before the threshold is divided by it: finite, not negative. Default: 1e-6, as in
-    /// PyTorch; Optax and TensorFlow use 0. Refused by value.
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.request.epsilon = Some(epsilon);
-        self
-    }
-
-    /// Whether the exact norm of the clipped gradients must not exceed the threshold, not even by a rounding, as differential
-    /// privacy requires. Gradients whose exact norm does not exceed it come back bit for bit. For norms of order 1, 2 and
-    /// infinity; refused by value and beside [`total_norm`](Self::total_norm). Default: false.
-    ///
-    /// ```
-    /// use ndarray::array;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let server = evenkeel::server::Running::start(evenkeel::config::ServerConfig::on_free_port()).await?;
-    /// # let client = evenkeel_client::Client::connect(server.url()).await?;
-    /// let clip = || client.clip_gradients([("w", array![3.0_f64, 1.0])]).by_norm(1.0).epsilon(0.0);
-    /// assert_eq!(clip().send().await?.scale, 1.0 / 10_f64.sqrt());
-    /// assert!(clip().not_above(true).send().await?.scale < 1.0 / 10_f64.sqrt());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn not_above(mut self, not_above: bool) -> Self {
-        self.request.not_above = not_above;
-        self
-    }
-
-    /// Makes the call.
+    /// Makes the call. Gradients that are larger than a message of the server are sent as a stream, in two passes if the server
+    /// has no memory for all that it would have to hold; the result is the same, to the last bit.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for options that do not fit, [`Error::NonFiniteNorm`]; any [`Error`] that has to do
@@ -146,23 +127,30 @@ impl ClipGradients {
     pub async fn send(self) -> Result<Clipped, Error> {
         let Self { input: ClipInput { client, gradients, forms }, request } = self;
         let names: Vec<String> = gradients.iter().map(|gradient| gradient.name.clone()).collect();
-        let answer = client.unary(pb::ClipGradientsRequest { gradients, ..request });
-        let Answer { message, mut landed } = answer.await?;
-        let pb::ClipGradientsResponse { total_norm, scale, clipped_elements, tensor_norms, gradients } = message;
-        if gradients.len() != forms.len() {
-            let reason = format!("are {} where {} were sent", gradients.len(), forms.len());
+        let request = pb::ClipGradientsRequest { gradients, ..request };
+        // The response has the numbers beside the gradients, with a norm for each at most.
+        let message_len = request.encoded_len().saturating_add(NUMBERS + size_of::<f64>() * names.len());
+        let (numbers, received) = match client.route(message_len).await? {
+            Route::Unary(client) => {
+                let Answer { mut message, mut landed } = client.unary(request).await?;
+                let gradients = std::mem::take(&mut message.gradients);
+                let last = gradients.len().wrapping_sub(1);
+                let received = gradients.into_iter().enumerate().map(|(index, tensor)| {
+                    let landed = if index == last { landed.take() } else { None };
+                    Received { tensor, landed }
+                });
+                (message, received.collect())
+            }
+            Route::Stream(streamed) => Box::pin(memory::clip(streamed, request)).await?,
+        };
+        let pb::ClipGradientsResponse { total_norm, scale, clipped_elements, tensor_norms, gradients: _ } = numbers;
+        if received.len() != forms.len() {
+            let reason = format!("are {} where {} were sent", received.len(), forms.len());
             return Err(Error::protocol("gradients", reason));
         }
-        let last = gradients.len().wrapping_sub(1);
-        let gradients = names
-            .into_iter()
-            .zip(forms)
-            .zip(gradients)
-            .enumerate()
-            .map(|(index, ((name, form), tensor))| {
-                let landed = if index == last { landed.take() } else { None };
-                decode(index, name, form, Received { tensor, landed })
-            })
+        let gradients = names.into_iter().zip(forms).zip(received).enumerate();
+        let gradients = gradients
+            .map(|(index, ((name, form), tensor))| decode(index, name, form, tensor))
             .collect::<Result<_, _>>()?;
         Ok(Clipped { gradients, total_norm, scale, clipped_elements, tensor_norms })
     }

@@ -86,7 +86,7 @@ impl<A: Element, D: Dimension> Dropout<A, D> {
             }
             Route::Stream(streamed) => {
                 let (output, kept, mask) =
-                    exchange::in_memory::<A>(&streamed, Header::Forward(request), mask_len).await?;
+                    Box::pin(exchange::in_memory::<A>(&streamed, Header::Forward(request), mask_len)).await?;
                 (Some(output), kept, mask.into())
             }
         };
@@ -115,7 +115,8 @@ impl<A: Element, D: Dimension> DropoutBackward<A, D> {
                 grad_input.map(|tensor| Received { tensor, landed })
             }
             Route::Stream(streamed) => {
-                let (grad_input, ..) = exchange::in_memory::<A>(&streamed, Header::Backward(request), 0).await?;
+                let (grad_input, ..) =
+                    Box::pin(exchange::in_memory::<A>(&streamed, Header::Backward(request), 0)).await?;
                 Some(grad_input)
             }
         };

@@ -59,6 +59,17 @@ pub enum Error {
         message: String,
     },
 
+    /// The server would have to hold more of a stream's elements than it has memory for: a norm, or the statistics of a set, are
+    /// known only after the last of them. Measure first, and send the result with the second pass:
+    /// [`ClipGradientsStream::send_in_two_passes`](crate::ClipGradientsStream::send_in_two_passes) and
+    /// [`NormalizeStream::send_in_two_passes`](crate::NormalizeStream::send_in_two_passes) do so. Calls on arrays do it by
+    /// themselves.
+    #[error("two passes are needed: {message}")]
+    NeedsTwoPasses {
+        /// The server's message: how much it would have to hold, and which two calls need next to none.
+        message: String,
+    },
+
     /// The server is overloaded. It has refused the call at once, and the call may be tried again.
     #[error("the server is busy: {message}")]
     Busy {
@@ -232,6 +243,7 @@ impl Error {
             }
             Code::ResourceExhausted => match (info.map(|info| info.reason.as_str()), details.retry_info()) {
                 (Some("MESSAGE_TOO_LARGE" | "METADATA_TOO_LARGE"), _) => Self::TooLarge { message: message() },
+                (Some("NEEDS_TWO_PASSES"), _) => Self::NeedsTwoPasses { message: message() },
                 (Some("OVERLOADED"), retry) => {
                     Self::Busy { message: message(), retry_after: retry.and_then(|retry| retry.retry_delay) }
                 }

@@ -25,9 +25,10 @@
 //! Every call is a builder that ends in `send()`. The server refuses arguments that do not fit, and the call returns
 //! [`Error::InvalidArgument`] with the names of the fields.
 //!
-//! An array for dropout may be larger than the server's largest message: it is sent as a stream then. The client asks the server for
-//! its limits once, before the first call of more than a kilobyte. A tensor that is larger than memory comes from a reader and goes to
-//! a writer ([`TensorReader`]).
+//! Arrays may be larger than the server's largest message: they are sent as a stream then, except for the gradients of a
+//! normalization. The client asks the server for its limits once, before the first call of more than a kilobyte. A tensor that is
+//! larger than memory comes from a reader and goes to a writer ([`TensorReader`], [`TensorSource`]). A call that is dropped before its
+//! end is cancelled on the server.
 //!
 //! `https://` addresses need the feature `tls`. By default the client trusts the authorities that the system trusts;
 //! [`tls_ca`](Builder::tls_ca) gives others. The [token](Builder::token) goes to another machine only encrypted.
@@ -37,12 +38,16 @@
 //! | [`Client::normalize`], [`Client::normalize_backward`] | batch, layer, RMS, instance, group, L2 normalization |
 //! | [`Client::dropout`], [`Client::dropout_backward`] | dropout by a mask that any program can make again |
 //! | [`Client::dropout_stream`], [`Client::dropout_backward_stream`] | the same for files, other readers, and views |
+//! | [`Client::normalize_stream`] | normalization likewise, in one pass, or in two that need no memory |
 //! | [`Client::clip_gradients`] | clipping by global norm, by value, by each tensor's norm |
+//! | [`Client::clip_gradients_stream`] | the same for gradients from readers, in one pass or in two |
 //! | [`Client::measure_gradients`] | a norm of gradients that live on several machines |
 //! | [`Client::measure_statistics`] | statistics of a tensor that is cut over several machines |
+//! | [`Client::measure_gradients_stream`], [`Client::measure_statistics_stream`] | the same for readers |
 //! | [`Client::server_info`] | the server's version, its limits and what it can do |
 
 mod builder;
+mod call;
 mod client;
 mod clip;
 mod codec;
@@ -56,31 +61,36 @@ mod limits;
 mod measure;
 mod messages;
 mod normalize;
+mod reset;
 mod security;
 mod server_info;
 mod statistics;
 mod stream;
 mod tensor;
 mod tensor_reader;
+mod tensor_source;
 
 pub use builder::Builder;
 pub use client::Client;
-pub use clip::{ClipGradients, ClipInput, Clipped, Gradient};
+pub use clip::{ClipGradients, ClipGradientsStream, ClipInput, ClipStreamInput, Clipped, ClippedStream, Gradient};
 pub use dropout::{
     Dropout, DropoutBackward, DropoutBackwardStream, DropoutKind, DropoutScaling, DropoutStream, Dropped, DroppedStream,
 };
 pub use element::{DType, Element};
 pub use error::{Error, FieldViolation, NonFinite};
-pub use measure::{InvalidNormPartial, MeasureGradients, MergeError, NormPartial};
+pub use measure::{InvalidNormPartial, MeasureGradients, MeasureGradientsStream, MergeError, NormPartial};
 pub use normalize::{
-    NormKind, Normalize, NormalizeBackward, NormalizeBackwardInput, NormalizeGradients, NormalizeInput, Normalized,
+    NormKind, Normalize, NormalizeBackward, NormalizeBackwardInput, NormalizeGradients, NormalizeInput,
+    NormalizeStream, NormalizeStreamInput, Normalized, NormalizedStream,
 };
 pub use server_info::ServerInfo;
 pub use statistics::{
-    InvalidStatisticsPartial, MeasureStatistics, MeasureStatisticsInput, StatisticsMergeError, StatisticsPartial,
+    InvalidStatisticsPartial, MeasureStatistics, MeasureStatisticsInput, MeasureStatisticsStream,
+    MeasureStatisticsStreamInput, StatisticsMergeError, StatisticsPartial,
 };
 pub use tensor::{LengthMismatch, Mismatch, Tensor};
 pub use tensor_reader::{ArrayReader, TensorReader};
+pub use tensor_source::{ArrayOpener, BoxReader, GradientSource, Once, Open, TensorOpener, TensorSource};
 
 pub use half;
 pub use ndarray;

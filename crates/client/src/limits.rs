@@ -33,9 +33,24 @@ pub(crate) struct Streamed {
     pub(crate) client: Client,
     /// The most bytes of a chunk.
     pub(crate) chunk: usize,
+    /// The most bytes of a message that is no stream.
+    pub(crate) max_message_bytes: u64,
 }
 
-/// How a call is made.
+impl Streamed {
+    fn new(client: Client, limits: Limits) -> Self {
+        let chunk = client.chunk(limits);
+        Self { client, chunk, max_message_bytes: limits.max_message_bytes }
+    }
+
+    /// The next of several calls, with what is left of the time that they have together since the first of them began.
+    pub(crate) fn since(&self, began: Instant) -> Self {
+        let Self { client, chunk, max_message_bytes } = self;
+        Self { client: client.since(began), chunk: *chunk, max_message_bytes: *max_message_bytes }
+    }
+}
+
+/// How a call is made. The future of a stream is large, and few calls are one: it is boxed, so that the others do not have its size.
 pub(crate) enum Route {
     /// As one message, with the time that is left.
     Unary(Client),
@@ -53,16 +68,14 @@ impl Client {
         Ok(if fits || limits.max_stream_chunk_bytes == 0 {
             Route::Unary(client)
         } else {
-            let chunk = client.chunk(limits);
-            Route::Stream(Streamed { client, chunk })
+            Route::Stream(Streamed::new(client, limits))
         })
     }
 
     /// A call that is a stream in any case. A server that has none says so.
     pub(crate) async fn streamed(self) -> Result<Streamed, Error> {
         let (client, limits) = self.with_limits().await?;
-        let chunk = client.chunk(limits);
-        Ok(Streamed { client, chunk })
+        Ok(Streamed::new(client, limits))
     }
 
     fn chunk(&self, limits: Limits) -> usize {
@@ -83,7 +96,7 @@ impl Client {
         let limits = {
             // Another call may be asking, with more time than this one.
             let asked = async {
-                match self.limits().get_or_try_init(async || self.ask().await).await {
+                match self.limits().get_or_try_init(async || Box::pin(self.ask()).await).await {
                     Ok(&limits) => Ok(limits),
                     // A proxy may refuse the call. What is wrong with others is told by the call itself.
                     Err(Error::Status(_)) => Ok(Limits::UNKNOWN),
@@ -92,10 +105,7 @@ impl Client {
             };
             self.by(Deadline::after(self.timeout()), asked).await?
         };
-        Ok(match self.timeout() {
-            Some(timeout) => (self.with_timeout(timeout.saturating_sub(began.elapsed())), limits),
-            None => (self, limits),
-        })
+        Ok((self.since(began), limits))
     }
 
     async fn ask(&self) -> Result<Limits, Error> {

@@ -2,11 +2,14 @@
 
 mod partial;
 mod pieces;
+mod stream;
 
 use evenkeel_proto::v1 as pb;
 
 pub use self::partial::{InvalidNormPartial, MergeError, NormPartial};
 use self::pieces::Pieces;
+pub use self::stream::MeasureGradientsStream;
+pub(crate) use self::stream::of_origins;
 use crate::{Client, Error, Gradient, codec};
 
 /// Gradients whose norm is measured; made by [`Client::measure_gradients`].

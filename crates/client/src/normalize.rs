@@ -1,13 +1,18 @@
 //! Normalize and NormalizeBackward.
 
+mod answer;
 mod backward;
+mod exchange;
 mod forward;
+mod memory;
 mod options;
+mod stream;
 
 use evenkeel_proto::v1 as pb;
 
 pub use backward::{NormalizeBackward, NormalizeBackwardInput, NormalizeGradients};
 pub use forward::{Normalize, NormalizeInput, Normalized};
+pub use stream::{NormalizeStream, NormalizeStreamInput, NormalizedStream};
 
 /// Which elements are pooled, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,14 +1,18 @@
 //! MeasureStatistics.
 
+mod options;
 mod partial;
 mod pieces;
+mod stream;
 
 use evenkeel_proto::v1 as pb;
 use ndarray::{CowArray, Dimension};
 use pb::measure_statistics_request::Part;
 
 pub use self::partial::{InvalidStatisticsPartial, StatisticsMergeError, StatisticsPartial};
-use self::pieces::Pieces;
+pub(crate) use self::stream::of_origin;
+pub use self::stream::{MeasureStatisticsStream, MeasureStatisticsStreamInput};
+use self::{options::setters, pieces::Pieces};
 use crate::{Client, Element, Error, NormKind, codec};
 
 /// An array of which statistics are measured; made by [`Client::measure_statistics`].
@@ -43,25 +47,9 @@ impl MeasureStatisticsInput {
     }
 }
 
+setters!([] MeasureStatistics);
+
 impl MeasureStatistics {
-    /// The axes to pool over, as in [`Normalize::axes`](crate::Normalize::axes).
-    pub fn axes(mut self, axes: impl IntoIterator<Item = i32>) -> Self {
-        self.header.axes = axes.into_iter().collect();
-        self
-    }
-
-    /// [`NormKind::Group`]: the number of groups.
-    pub fn groups(mut self, groups: u32) -> Self {
-        self.header.groups = groups;
-        self
-    }
-
-    /// [`NormKind::Batch`], [`NormKind::Instance`], [`NormKind::Group`]: the axis of the channels. Default: 1.
-    pub fn channel_axis(mut self, channel_axis: i32) -> Self {
-        self.header.channel_axis = Some(channel_axis);
-        self
-    }
-
     /// [`NormKind::Batch`], [`NormKind::Instance`]: the gradient of the output, of the input's type and shape. With it the
     /// statistics are those that [`NormalizeBackward::statistics`](crate::NormalizeBackward::statistics) takes.
     pub fn grad_output<'a, A: Element, D: Dimension>(mut self, grad_output: impl Into<CowArray<'a, A, D>>) -> Self {
@@ -98,11 +86,5 @@ impl MeasureStatistics {
         let (mut stub, call, request) = client.stream(tokio_stream::iter(messages));
         let answer = call.end(stub.measure_statistics(request)).await?.into_inner();
         StatisticsPartial::from_answer(answer)
-    }
-}
-
-impl StatisticsPartial {
-    pub(crate) fn from_answer(answer: pb::StatisticsPartial) -> Result<Self, Error> {
-        Self::from_wire(answer).map_err(|fault| Error::protocol(fault.field, fault.reason))
     }
 }

@@ -4,34 +4,29 @@
 //! chunk only when there is room for a message, and a message of the response is taken only when the one before is written.
 //! So a writer that is slow slows the server by HTTP/2's windows, the server stops to read, and the reader waits.
 //!
-//! A call that is given up while its response is under way has no result, and hyper does not reset it: a part of the request
-//! that waits for the server's window would wait for ever, as would a server that waits for this side's window. So the request
-//! is cut short, which the server refuses, and a task drops what is left of the response until then.
+//! A call that is given up has an incomplete request, whose stream is [reset](crate::reset). A response may be under way then: a
+//! part of the request that waits for the server's window would wait for ever before it is reset, as would a server that waits
+//! for this side's window. So a task drops what is left of the response until then.
 
+mod memory;
 mod method;
 mod output;
+mod requests;
 mod source;
 
-use std::pin::pin;
-
 use evenkeel_proto::v1::tensor_ops_service_client::TensorOpsServiceClient;
-use tokio::{
-    io::AsyncRead,
-    runtime::Handle,
-    sync::mpsc::{Sender, channel},
-};
+use tokio::runtime::Handle;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Status, Streaming, transport::Channel};
+use tonic::{Request, Status, Streaming};
 
 pub(crate) use self::{
-    method::{DropoutStream, Method},
+    memory::{Nothing, Nowhere},
+    method::{ClipGradientsStream, DropoutStream, Method, NormalizeStream},
     output::{Output, Sink, expect_description},
-    source::Source,
+    requests::Requests,
+    source::{Origin, Source},
 };
-use crate::{Error, client::Call, deadline::Deadline, fault::Fault, limits::Streamed};
-
-/// The messages that wait between the reader and the connection: one is sent while the next is read.
-const QUEUED: usize = 1;
+use crate::{Error, call::Call, deadline::Deadline, fault::Fault, limits::Streamed, reset::ResetsIncomplete};
 
 /// A server's chunk may be this long though the client's are shorter.
 const LEAST_CHUNK_LIMIT: usize = 64 << 10;
@@ -41,30 +36,41 @@ const OVERHEAD: usize = 1 << 10;
 
 /// A call that is about to be made.
 pub(crate) struct Exchange<M: Method> {
-    pub(crate) requests: Requests<M>,
+    pub(crate) requests: Requests<M::Request>,
     pub(crate) responses: Responses<M>,
     pub(crate) call: Call,
 }
 
 impl<M: Method> Exchange<M> {
-    pub(crate) fn new(Streamed { client, chunk }: &Streamed) -> Self {
-        let (sender, receiver) = channel(QUEUED);
-        let (stub, call, request) = client.stream(ReceiverStream::new(receiver));
+    pub(crate) fn new(Streamed { client, chunk, .. }: &Streamed) -> Self {
+        let (sender, messages) = requests::channel();
+        let (stub, call, request, is_complete) = client.stream_whole(messages);
         let stub = stub.max_decoding_message_size(client.max_message_bytes().max(LEAST_CHUNK_LIMIT + OVERHEAD));
         let responses = Responses(State::Waiting(Box::new(Waiting { stub, request })), call.deadline());
-        Self { requests: Requests { sender, chunk: *chunk }, responses, call }
+        Self { requests: Requests::new(sender, *chunk, is_complete), responses, call }
     }
 }
 
+/// A call with one message as its response: its stub, the request, and what is sent with it.
+pub(crate) type Collected<Q> =
+    (TensorOpsServiceClient<ResetsIncomplete>, Request<ReceiverStream<Q>>, Requests<Q>, Call);
+
+/// A call that is about to be made, whose response is one message.
+pub(crate) fn collected<Q>(Streamed { client, chunk, .. }: &Streamed) -> Collected<Q> {
+    let (sender, messages) = requests::channel();
+    let (stub, call, request, is_complete) = client.stream_whole(messages);
+    (stub, request, Requests::new(sender, *chunk, is_complete), call)
+}
+
 impl Call {
-    /// What `take` comes to, which reads the response, while `feed` makes the request.
+    /// What `take` comes to, which reads the response, while `feed` makes the request. Both are large, and are kept on the heap.
     pub(crate) async fn both<T>(
         &self,
         feed: impl Future<Output = Result<(), Fault>>,
         take: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Error> {
+        let (mut feed, mut take) = (Box::pin(feed), Box::pin(take));
         let both = async {
-            let (mut feed, mut take) = (pin!(feed), pin!(take));
             tokio::select! {
                 biased;
                 fed = &mut feed => fed?,
@@ -77,38 +83,11 @@ impl Call {
     }
 }
 
-/// The request, which ends when this is dropped.
-pub(crate) struct Requests<M: Method> {
-    sender: Sender<M::Request>,
-    chunk: usize,
-}
-
-impl<M: Method> Requests<M> {
-    /// Sends a message. If the call has ended, the response says why.
-    pub(crate) async fn message(&self, message: M::Request) {
-        let _ = self.sender.send(message).await;
-    }
-
-    /// Sends so many bytes of a tensor in chunks. They are read when there is room for them.
-    ///
-    /// # Errors
-    /// [`Error::Read`].
-    pub(crate) async fn data<R: AsyncRead + Unpin>(&self, source: &mut Source<R>, mut len: u64) -> Result<(), Fault> {
-        while len > 0 {
-            let Ok(permit) = self.sender.reserve().await else { break };
-            let bytes = source.next(usize::try_from(len).unwrap_or(usize::MAX).min(self.chunk)).await?;
-            len -= bytes.len() as u64;
-            permit.send(M::data(bytes));
-        }
-        Ok(())
-    }
-}
-
 /// The response. The call is made when its first message is asked for.
 pub(crate) struct Responses<M: Method>(State<M>, Deadline);
 
 struct Waiting<M: Method> {
-    stub: TensorOpsServiceClient<Channel>,
+    stub: TensorOpsServiceClient<ResetsIncomplete>,
     request: Request<ReceiverStream<M::Request>>,
 }
 
@@ -159,7 +138,8 @@ impl<M: Method> Responses<M> {
             && let State::Waiting(call) = std::mem::replace(&mut self.0, State::Ended)
         {
             let Waiting { stub, request } = *call;
-            self.0 = State::Begun(Box::new(M::call(stub, request).await?.into_inner()));
+            let call = Box::pin(M::call(stub, request));
+            self.0 = State::Begun(Box::new(call.await?.into_inner()));
         }
         let message = match &mut self.0 {
             State::Begun(messages) => messages.message().await,

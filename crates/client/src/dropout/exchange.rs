@@ -9,7 +9,7 @@ use crate::{
     fault::Fault,
     limits::Streamed,
     stream::{
-        DropoutStream, Exchange, Output, Responses, Sink, Source, expect_description, no_header, no_part,
+        DropoutStream, Exchange, Method as _, Output, Responses, Sink, Source, expect_description, no_header, no_part,
         unexpected_header,
     },
 };
@@ -62,7 +62,9 @@ where
     let expected = Expected { tensor: header.tensor().clone(), is_backward: matches!(header, Header::Backward(_)) };
     let feed = async move {
         requests.message(header.into_message()).await;
-        requests.data(&mut source, len).await
+        requests.data(&mut source, len, DropoutStream::data).await?;
+        requests.complete();
+        Ok(())
     };
     let (output, mask) = (Output::new("data", output, len), Output::new("mask", Sink::Writer(mask), mask_len));
     call.both(feed, take(responses, expected, output, mask)).await

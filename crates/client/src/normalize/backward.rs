@@ -2,12 +2,18 @@
 
 use evenkeel_proto::v1 as pb;
 use ndarray::{Array, CowArray, Dimension};
+use prost::Message as _;
 
 use super::{
     NormKind,
     options::{Options, setters},
 };
-use crate::{Client, Element, Error, StatisticsPartial, Tensor, codec, codec::Received, direct::Answer};
+use crate::{
+    Client, Element, Error, StatisticsPartial, Tensor, codec,
+    codec::Received,
+    direct::Answer,
+    limits::{Route, Streamed},
+};
 
 /// The input of a normalization and the gradient of its output; made by [`Client::normalize_backward`].
 #[derive(Clone, Debug)]
@@ -52,13 +58,14 @@ impl<A: Element, D: Dimension> NormalizeBackwardInput<A, D> {
     }
 }
 
-setters!(NormalizeBackward);
+setters!([A: Element, D: Dimension] NormalizeBackward<A, D>);
 
 impl<A: Element, D: Dimension> NormalizeBackward<A, D> {
-    /// Makes the call.
+    /// Makes the call. Input and gradient together must fit in a message of the server: there is no stream for larger ones. Parts of
+    /// them do, with [`statistics`](Self::statistics) of the whole.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for options that do not fit; any [`Error`] that has to do with the connection.
+    /// [`Error::InvalidArgument`] for options that do not fit; [`Error::TooLarge`]; any [`Error`] that has to do with the connection.
     pub async fn send(self) -> Result<NormalizeGradients<A, D>, Error> {
         let Self { input: NormalizeBackwardInput { client, input, grad_output, dim, element: _ }, options } = self;
         let Options { request, weight: weight_form, bias: bias_form, running_mean: _, running_var: _ } = options;
@@ -78,7 +85,7 @@ impl<A: Element, D: Dimension> NormalizeBackward<A, D> {
             running_var,
             input: _, // comes last
         } = request;
-        let answer = client.unary(pb::NormalizeBackwardRequest {
+        let request = pb::NormalizeBackwardRequest {
             kind,
             axes,
             groups,
@@ -94,8 +101,19 @@ impl<A: Element, D: Dimension> NormalizeBackward<A, D> {
             running_var,
             input: Some(input),
             grad_output: Some(grad_output),
-        });
-        let Answer { message, landed } = answer.await?;
+        };
+        let size = request.encoded_len();
+        let client = match client.route(size).await? {
+            Route::Unary(client) => client,
+            Route::Stream(Streamed { max_message_bytes, .. }) => {
+                let message = format!(
+                    "the request of {size} bytes is larger than the server's limit of {max_message_bytes} bytes, and \
+                     gradients of a normalization have no stream"
+                );
+                return Err(Error::TooLarge { message });
+            }
+        };
+        let Answer { message, landed } = client.unary(request).await?;
         let pb::NormalizeBackwardResponse { grad_weight, grad_bias, grad_input } = message;
         let grad_input = grad_input.map(|tensor| Received { tensor, landed });
         Ok(NormalizeGradients {

@@ -2,16 +2,13 @@
 
 use evenkeel_proto::v1 as pb;
 use ndarray::{Array, ArrayD, CowArray, Dimension};
+use prost::Message as _;
 
 use super::{
-    NormKind,
-    options::{Options, setters},
+    NormKind, answer, memory,
+    options::{Options, forward, setters},
 };
-use crate::{
-    Client, Element, Error, StatisticsPartial, Tensor, codec,
-    codec::{Form, Received},
-    direct::Answer,
-};
+use crate::{Client, Element, Error, StatisticsPartial, Tensor, codec, codec::Received, direct::Answer, limits::Route};
 
 /// An array to normalize; made by [`Client::normalize`].
 #[derive(Clone, Debug)]
@@ -64,56 +61,37 @@ impl<A: Element, D: Dimension> NormalizeInput<A, D> {
     }
 }
 
-setters!(Normalize);
+setters!([A: Element, D: Dimension] Normalize<A, D>);
+forward!([A: Element, D: Dimension] Normalize<A, D>);
 
 impl<A: Element, D: Dimension> Normalize<A, D> {
-    /// The weight of the new statistics in the running ones, in [0, 1]. Default: 0.1.
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.options.request.momentum = Some(momentum);
-        self
-    }
-
-    /// Whether `mean` and `rstd` come back. Default: false.
-    pub fn return_statistics(mut self, return_statistics: bool) -> Self {
-        self.options.request.return_statistics = return_statistics;
-        self
-    }
-
-    /// Makes the call.
+    /// Makes the call. An array that is larger than a message of the server is sent as a stream. If the server has no memory for
+    /// what is pooled together, the array is sent twice, to be measured and to be normalized: as by
+    /// [`statistics`](Self::statistics), whose last bits may differ from those of the array's own.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for options that do not fit; any [`Error`] that has to do with the connection.
     pub async fn send(self) -> Result<Normalized<A, D>, Error> {
         let Self { input: NormalizeInput { client, input, dim, element: _ }, options } = self;
         let Options { request, weight: _, bias: _, running_mean: mean_form, running_var: var_form } = options;
-        let answer = client.unary(pb::NormalizeRequest { input: Some(input), ..request });
-        let Answer { message, landed } = answer.await?;
+        let request = pb::NormalizeRequest { input: Some(input), ..request };
+        let (message, landed) = match client.route(request.encoded_len()).await? {
+            Route::Unary(client) => {
+                let Answer { message, landed } = client.unary(request).await?;
+                (message, landed)
+            }
+            Route::Stream(streamed) => Box::pin(memory::normalize::<A>(streamed, request)).await?,
+        };
         let pb::NormalizeResponse { axes, mean, rstd, running_mean, running_var, output } = message;
         let output = output.map(|tensor| Received { tensor, landed });
-        let axis = |axis| match usize::try_from(axis) {
-            Ok(axis) if axis < dim.ndim() => Ok(axis),
-            Ok(_) | Err(_) => {
-                Err(Error::protocol("axes", format!("names axis {axis} of an array of {} dimensions", dim.ndim())))
-            }
-        };
-        let axes = axes.into_iter().map(axis).collect::<Result<_, _>>()?;
         let statistic = |field, tensor: Option<_>| tensor.map(|it| codec::decode_any_shape(field, it)).transpose();
         Ok(Normalized {
             output: codec::decode("output", output, &dim)?,
-            axes,
+            axes: answer::axes(axes, dim.ndim())?,
             mean: statistic("mean", mean)?,
             rstd: statistic("rstd", rstd)?,
-            running_mean: running("running_mean", mean_form, running_mean)?,
-            running_var: running("running_var", var_form, running_var)?,
+            running_mean: answer::running("running_mean", mean_form, running_mean)?,
+            running_var: answer::running("running_var", var_form, running_var)?,
         })
-    }
-}
-
-/// A running statistic of the response, which may be there only if one was sent.
-fn running(field: &str, sent: Option<Form>, tensor: Option<pb::Tensor>) -> Result<Option<Tensor>, Error> {
-    match (sent, tensor) {
-        (_, None) => Ok(None),
-        (Some(form), tensor @ Some(_)) => form.decode(field, tensor).map(Some),
-        (None, Some(_)) => Err(Error::protocol(field, "answers nothing that was sent")),
     }
 }

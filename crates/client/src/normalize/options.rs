@@ -40,8 +40,8 @@ impl Options {
 
 /// The setters of a builder that has `options`.
 macro_rules! setters {
-    ($builder:ident) => {
-        impl<A: Element, D: Dimension> $builder<A, D> {
+    ([$($parameters:tt)*] $builder:ty) => {
+        impl<$($parameters)*> $builder {
             /// The axes to pool over; negative ones count from the end. Default, and if empty: the axes of the kind. For
             /// [`NormKind::Group`] these are the axes that are pooled together with the channels of a group.
             pub fn axes(mut self, axes: impl IntoIterator<Item = i32>) -> Self {
@@ -109,3 +109,23 @@ macro_rules! setters {
     };
 }
 pub(super) use setters;
+
+/// The setters of a forward builder.
+macro_rules! forward {
+    ([$($parameters:tt)*] $builder:ty) => {
+        impl<$($parameters)*> $builder {
+            /// The weight of the new statistics in the running ones, in [0, 1]. Default: 0.1.
+            pub fn momentum(mut self, momentum: f64) -> Self {
+                self.options.request.momentum = Some(momentum);
+                self
+            }
+
+            /// Whether `mean` and `rstd` come back. Default: false.
+            pub fn return_statistics(mut self, return_statistics: bool) -> Self {
+                self.options.request.return_statistics = return_statistics;
+                self
+            }
+        }
+    };
+}
+pub(super) use forward;

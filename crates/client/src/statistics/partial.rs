@@ -6,7 +6,7 @@ use evenkeel_exact as exact;
 use evenkeel_proto::{self as proto, v1 as pb};
 use prost::Message as _;
 
-use crate::NormKind;
+use crate::{Error, NormKind};
 
 /// The exact sums over the sets of a tensor (the elements that are pooled together) from which mean and variance follow. Partials
 /// merge without rounding: any cut of the tensor into parts and any order give the same statistics, to the last bit.
@@ -28,9 +28,9 @@ pub struct StatisticsMergeError(exact::StatisticsMismatch);
 pub struct InvalidStatisticsPartial(String);
 
 /// The error of a message: a field, and the reason.
-pub(super) struct Fault {
-    pub(super) field: String,
-    pub(super) reason: String,
+struct Fault {
+    field: String,
+    reason: String,
 }
 
 impl StatisticsPartial {
@@ -83,7 +83,11 @@ impl StatisticsPartial {
         proto::encode_statistics(self.kind().to_wire(), &self.0)
     }
 
-    pub(super) fn from_wire(message: pb::StatisticsPartial) -> Result<Self, Fault> {
+    pub(crate) fn from_answer(answer: pb::StatisticsPartial) -> Result<Self, Error> {
+        Self::from_wire(answer).map_err(|Fault { field, reason }| Error::protocol(field, reason))
+    }
+
+    fn from_wire(message: pb::StatisticsPartial) -> Result<Self, Fault> {
         let pb::StatisticsPartial { kind, shape, sets } = message;
         let fault = |field: &str, reason: String| Fault { field: field.to_owned(), reason };
         let kind = NormKind::from_wire(kind).ok_or_else(|| fault("kind", format!("{kind} is no kind")))?;

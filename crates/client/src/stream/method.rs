@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use evenkeel_proto::v1::{self as pb, tensor_ops_service_client::TensorOpsServiceClient};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming, transport::Channel};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::reset::ResetsIncomplete;
 
 /// A method, by the generated client.
 pub(crate) trait Method {
@@ -15,7 +17,7 @@ pub(crate) trait Method {
 
     /// Makes the call.
     fn call(
-        stub: TensorOpsServiceClient<Channel>,
+        stub: TensorOpsServiceClient<ResetsIncomplete>,
         request: Request<ReceiverStream<Self::Request>>,
     ) -> impl Future<Output = Result<Response<Streaming<Self::Response>>, Status>> + Send;
 }
@@ -34,7 +36,7 @@ macro_rules! method {
             }
 
             async fn call(
-                mut stub: TensorOpsServiceClient<Channel>,
+                mut stub: TensorOpsServiceClient<ResetsIncomplete>,
                 request: Request<ReceiverStream<pb::$request>>,
             ) -> Result<Response<Streaming<pb::$response>>, Status> {
                 stub.$function(request).await
@@ -44,3 +46,7 @@ macro_rules! method {
 }
 
 method!(DropoutStream: dropout_stream, dropout_stream_request, DropoutStreamRequest => DropoutStreamResponse);
+method!(NormalizeStream:
+    normalize_stream, normalize_stream_request, NormalizeStreamRequest => NormalizeStreamResponse);
+method!(ClipGradientsStream:
+    clip_gradients_stream, clip_gradients_stream_request, ClipGradientsStreamRequest => ClipGradientsStreamResponse);

@@ -24,15 +24,15 @@ impl<W> Sink<W> {
 
 /// A result of which every byte must come, and no more.
 pub(crate) struct Output<W> {
-    field: &'static str,
+    field: String,
     sink: Sink<W>,
     missing: u64,
 }
 
 impl<W: AsyncWrite + Unpin> Output<W> {
     /// `field` is the one whose bytes these are.
-    pub(crate) fn new(field: &'static str, sink: Sink<W>, len: u64) -> Self {
-        Self { field, sink, missing: len }
+    pub(crate) fn new(field: impl Into<String>, sink: Sink<W>, len: u64) -> Self {
+        Self { field: field.into(), sink, missing: len }
     }
 
     /// Takes the next bytes, and waits until they are written.
@@ -43,7 +43,7 @@ impl<W: AsyncWrite + Unpin> Output<W> {
         let len = bytes.len() as u64;
         let Some(missing) = self.missing.checked_sub(len) else {
             let reason = format!("has {len} bytes where {} are missing", self.missing);
-            return Err(Fault::protocol(self.field, reason));
+            return Err(Fault::protocol(self.field.clone(), reason));
         };
         self.missing = missing;
         match &mut self.sink {
@@ -61,7 +61,7 @@ impl<W: AsyncWrite + Unpin> Output<W> {
     /// They are not; or the writer's.
     pub(crate) async fn complete(&mut self) -> Result<(), Fault> {
         if self.missing > 0 {
-            return Err(Fault::protocol(self.field, format!("lacks the last {} bytes", self.missing)));
+            return Err(Fault::protocol(self.field.clone(), format!("lacks the last {} bytes", self.missing)));
         }
         if let Sink::Writer(writer) = &mut self.sink {
             writer.flush().await.map_err(Fault::write)?;

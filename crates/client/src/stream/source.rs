@@ -5,7 +5,27 @@ use std::io;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::fault::Fault;
+use crate::{Open, fault::Fault};
+
+/// What a source is made of, once for each pass.
+pub(crate) enum Origin<O> {
+    Open(O),
+    /// All bytes are there.
+    Bytes(Bytes),
+}
+
+impl<O: Open> Origin<O> {
+    /// The bytes from the first.
+    ///
+    /// # Errors
+    /// They cannot be opened.
+    pub(crate) async fn open(&mut self) -> Result<Source<O::Reader>, Fault> {
+        match self {
+            Self::Open(open) => Ok(Source::Reader(open.open().await.map_err(Fault::read)?)),
+            Self::Bytes(bytes) => Ok(Source::Bytes(bytes.clone())),
+        }
+    }
+}
 
 pub(crate) enum Source<R> {
     Reader(R),

@@ -84,3 +84,22 @@ async fn a_file_is_streamed() {
     assert_eq!(printed, format!("{} of 300007 elements kept\n", expected.kept));
     assert!(fs::read(&output).expect("it is there") == Tensor::from(expected.output).into_le_bytes());
 }
+
+/// Gradients in files are clipped as arrays are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_gradients_are_clipped() {
+    let (_server, client) = start().await.expect("the server starts");
+    let gradients = [100_003_u32, 7].map(|len| Array1::from_iter((0..len).map(|i| i as f32 * 0.5 - 99.0)));
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = ["weight", "bias"].map(|name| folder.path().join(name));
+    for (path, gradient) in files.iter().zip(&gradients) {
+        fs::write(path, Tensor::from(gradient).into_le_bytes()).expect("it is written");
+    }
+    run_with("clip_files", 1, &[&files[0], &files[1]]).await;
+
+    let expected = client.clip_gradients(["weight", "bias"].into_iter().zip(gradients)).by_norm(1.0).send().await;
+    for (path, expected) in files.iter().zip(expected.expect("it is valid").gradients) {
+        let clipped = fs::read(path.with_extension("clipped")).expect("it is there");
+        assert!(clipped == expected.tensor.into_le_bytes());
+    }
+}

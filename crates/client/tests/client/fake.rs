@@ -32,6 +32,9 @@ pub(crate) struct Fake {
     /// Gets all messages of the call.
     pub(crate) measure_gradients: Answer<Vec<pb::MeasureGradientsRequest>, pb::MeasureGradientsResponse>,
     pub(crate) dropout_stream: Answer<Streaming<pb::DropoutStreamRequest>, Messages<pb::DropoutStreamResponse>>,
+    pub(crate) normalize_stream: Answer<Streaming<pb::NormalizeStreamRequest>, Messages<pb::NormalizeStreamResponse>>,
+    pub(crate) clip_gradients_stream:
+        Answer<Streaming<pb::ClipGradientsStreamRequest>, Messages<pb::ClipGradientsStreamResponse>>,
     pub(crate) get_server_info: Answer<pb::GetServerInfoRequest, pb::GetServerInfoResponse>,
 }
 
@@ -45,6 +48,8 @@ impl Default for Fake {
             clip_gradients: Box::new(unimplemented),
             measure_gradients: Box::new(unimplemented),
             dropout_stream: Box::new(unimplemented),
+            normalize_stream: Box::new(unimplemented),
+            clip_gradients_stream: Box::new(unimplemented),
             get_server_info: Box::new(unimplemented),
         }
     }
@@ -127,18 +132,18 @@ impl TensorOpsService for Fake {
 
     async fn normalize_stream(
         &self,
-        _: Request<Streaming<pb::NormalizeStreamRequest>>,
+        request: Request<Streaming<pb::NormalizeStreamRequest>>,
     ) -> Result<Response<Self::NormalizeStreamStream>, Status> {
-        Err(Status::unimplemented("no test asks for it"))
+        (self.normalize_stream)(request.into_inner()).map(Response::new)
     }
 
     type ClipGradientsStreamStream = Messages<pb::ClipGradientsStreamResponse>;
 
     async fn clip_gradients_stream(
         &self,
-        _: Request<Streaming<pb::ClipGradientsStreamRequest>>,
+        request: Request<Streaming<pb::ClipGradientsStreamRequest>>,
     ) -> Result<Response<Self::ClipGradientsStreamStream>, Status> {
-        Err(Status::unimplemented("no test asks for it"))
+        (self.clip_gradients_stream)(request.into_inner()).map(Response::new)
     }
 
     type DropoutStreamStream = Messages<pb::DropoutStreamResponse>;

@@ -31,7 +31,7 @@ async fn answers(messages: Vec<Result<Part, Status>>) -> Result<Client, Box<dyn 
 }
 
 #[track_caller]
-fn breaks<T: Debug>(result: Result<T, Error>, expected_field: &str) {
+pub(super) fn breaks<T: Debug>(result: Result<T, Error>, expected_field: &str) {
     match result {
         Err(Error::Protocol { field, reason }) => assert_eq!(field, expected_field, "{reason}"),
         other => panic!("expected a lie about {expected_field} to be found and got {other:?}"),
