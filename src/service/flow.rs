@@ -5,15 +5,29 @@ use std::{mem, sync::Arc};
 use bytes::Bytes;
 use evenkeel_kernels::Checkpoint;
 
-use super::sheet::Sheet;
+use super::sheet::{HEADROOM, Sheet};
 use crate::{buffers::Buffers, error::Error, executor::Pieces, ops::Incremental};
 
-/// Where the pieces of bytes are small, so many of them are put together before anything is computed.
+/// Where the frames are small, so many of them are put together before anything is computed.
 const WORTH_A_CALL: usize = 1 << 15;
+
+/// How a tensor comes, and what its result becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One message comes and goes: units that lie within a frame are computed there as long as frames hold them, and sheets follow
+    /// each other without anything between them.
+    Message,
+    /// Messages with chunks come and go. A unit may be a single element, so no fewer than [`WORTH_A_CALL`] bytes are computed;
+    /// sheets have room for the head of their message.
+    Chunks,
+}
 
 /// A tensor of which everything is known but its elements.
 pub(super) struct Flow<I> {
     operation: Arc<I>,
+    form: Form,
+    /// The last part lay within a frame: frames are large.
+    in_place: bool,
     /// The bytes that were computed.
     taken: usize,
     /// Bytes that do not make a part yet, at its beginning, and how many.
@@ -31,8 +45,9 @@ pub(super) struct Computed<F> {
 }
 
 impl<I: Incremental> Flow<I> {
-    pub(super) fn new(operation: I) -> Self {
-        Self { operation: Arc::new(operation), taken: 0, carry: Vec::new(), carried: 0, sheet: Sheet::default() }
+    pub(super) fn new(operation: I, form: Form) -> Self {
+        let (operation, carry, sheet) = (Arc::new(operation), Vec::new(), Sheet::default());
+        Self { operation, form, in_place: true, taken: 0, carry, carried: 0, sheet }
     }
 
     pub(super) fn operation(&self) -> &I {
@@ -56,7 +71,8 @@ impl<I: Incremental> Flow<I> {
         WORTH_A_CALL.next_multiple_of(unit).min(total).saturating_add(unit.saturating_sub(chunk).min(total))
     }
 
-    /// Takes from the beginning of `bytes`, which are no more than are missing, and not none. `None`: they do not make a part.
+    /// Takes a part from the beginning of `bytes`, which lie in one frame, are no more than are missing, and not none. `None`: they
+    /// do not make a part. A sheet has `chunk` bytes, or is a unit that is longer.
     ///
     /// # Errors
     /// Those of the operation, and of the pool.
@@ -70,19 +86,29 @@ impl<I: Incremental> Flow<I> {
         let unit = self.operation.unit_len();
         if self.sheet.is_none() {
             let len = (chunk / unit * unit).max(unit);
-            self.sheet = Sheet::take(buffers, len.min(self.operation.total_len() - self.taken));
+            let headroom = match self.form {
+                Form::Message => 0,
+                Form::Chunks => HEADROOM,
+            };
+            self.sheet = Sheet::take(buffers, headroom, len.min(self.operation.total_len() - self.taken));
         }
+        // A sheet has room for whole units alone.
         let most = self.operation.part_len().max(unit).min(self.sheet.room());
-        let gathered = WORTH_A_CALL.next_multiple_of(unit).min(most);
+        let gathered = match self.form {
+            Form::Message if self.in_place => unit,
+            Form::Message | Form::Chunks => WORTH_A_CALL.next_multiple_of(unit),
+        };
+        let gathered = gathered.min(most);
         if self.carried == 0 {
             let whole = if bytes.len() >= most { most } else { bytes.len() / unit * unit };
             if whole >= gathered {
                 let part = bytes.split_to(whole);
+                self.in_place = true;
                 return self.compute(Input::There(part), pieces).await.map(Some);
             }
         }
         if self.carry.len() < gathered {
-            // Nothing is carried in it: a gathered part is never longer than the first was.
+            // Nothing is carried in it: its length does not change while a part is put together.
             self.carry = buffers.take(gathered);
         }
         let here = bytes.split_to(bytes.len().min(gathered - self.carried));
@@ -92,8 +118,14 @@ impl<I: Incremental> Flow<I> {
             return Ok(None);
         }
         self.carried = 0;
+        self.in_place = false;
         let carry = mem::take(&mut self.carry);
-        self.compute(Input::Carried(carry, gathered), pieces).await.map(Some)
+        let computed = self.compute(Input::Carried(carry, gathered), pieces).await?;
+        if self.missing() == 0 {
+            // The pool has the buffer again.
+            drop(buffers.lend(mem::take(&mut self.carry)));
+        }
+        Ok(Some(computed))
     }
 
     async fn compute(&mut self, input: Input, pieces: &mut Pieces) -> Result<Computed<I::Found>, Error> {

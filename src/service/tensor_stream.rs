@@ -5,7 +5,11 @@ use evenkeel_kernels::Checkpoint;
 use prost::Message;
 use tonic::Status;
 
-use super::{CallContext, Service, flow::Flow, sink::Sink};
+use super::{
+    CallContext, Service,
+    flow::{Flow, Form},
+    sink::Sink,
+};
 use crate::{budget::Scratch, error::Error, executor::Pieces, ops::Incremental};
 
 /// The fields with a tensor's bytes: of a request's message, and of an answer's.
@@ -77,7 +81,7 @@ impl<I: Incremental> Tensor<I> {
         let held = Flow::held(&operation, sink.chunk()).saturating_add(more);
         let scratch = context.reservation.reserve_with_scratch(0, held)?;
         let pieces = service.executor.stream_pieces(&context.record);
-        Ok(Self { flow: Flow::new(operation), pieces, _scratch: scratch })
+        Ok(Self { flow: Flow::new(operation, Form::Chunks), pieces, _scratch: scratch })
     }
 
     /// Computes all of `bytes`, and gives what is found in each part to `found`.
