@@ -126,11 +126,13 @@ impl<I: Incremental> Tensor<I> {
 /// # Errors
 /// They are more.
 pub(super) fn expect_at_most(missing: usize, bytes: &Bytes) -> Result<(), Error> {
-    if bytes.len() <= missing {
-        return Ok(());
-    }
-    let reason = format!("expected at most the {missing} bytes that are missing, got {} or more", bytes.len());
-    Err(Error::invalid("data", reason))
+    beyond(missing, bytes).map_or(Ok(()), |reason| Err(Error::invalid("data", reason)))
+}
+
+/// What is said of the next bytes of a tensor if they are more than are missing.
+pub(super) fn beyond(missing: usize, bytes: &Bytes) -> Option<String> {
+    let is_beyond = bytes.len() > missing;
+    is_beyond.then(|| format!("expected at most the {missing} bytes that are missing, got {} or more", bytes.len()))
 }
 
 /// What is said of a message without a part.
