@@ -190,8 +190,8 @@ impl Metrics {
             Error::RequestTooLarge { .. }
             | Error::TooManyParts { .. }
             | Error::TooMuchMemory { .. }
-            | Error::NeedsTwoPasses { .. }
             | Error::ResponseTooLarge { .. } => Reason::MessageTooLarge,
+            Error::NeedsTwoPasses { .. } => Reason::NeedsTwoPasses,
             Error::MetadataTooLarge { .. } => Reason::MetadataTooLarge,
             Error::UnknownEncoding => Reason::UnknownEncoding,
             Error::Unreadable { .. } => Reason::Unreadable,

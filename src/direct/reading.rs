@@ -23,20 +23,17 @@ impl Reading {
         let Self { mut incoming, prefix, mut arriving, limit } = self;
         let streaming =
             |body| Streaming::new_request(ProstDecoder::<pb::NormalizeRequest>::default(), body, None, Some(limit));
-        while arriving.wants(0).is_some() {
-            if incoming.here() == 0 {
-                incoming.next().await;
-            }
-            let here = incoming.here();
-            let Some(len) = arriving.wants(here) else { break };
-            let Some(part) = incoming.take(len).await else {
+        while arriving.missing() > 0 {
+            let Some(mut frame) = incoming.take(arriving.missing()).await else {
                 // That the message is not whole is all that matters of it, and a byte says so: tonic's words for it.
                 let body = incoming.into_body([prefix.to_bytes(), Bytes::from_static(&[0])]);
                 let status = streaming(body).message().await.err();
                 let status = status.unwrap_or_else(|| Status::internal("the message is not whole"));
                 return Err(Error::receiving(&status, limit));
             };
-            arriving.take(part, here).await?.into_iter().for_each(&mut give);
+            while !frame.is_empty() {
+                arriving.take(&mut frame).await?.into_iter().for_each(&mut give);
+            }
         }
         if !incoming.is_at_end() {
             // More data, or trailers: what tonic would make of them after a message.

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use evenkeel_frames::{Announced, PREFIX, Prefix};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
@@ -29,13 +29,11 @@ pub(super) enum Received {
 pub(super) struct Incoming {
     body: Body,
     frames: Frames,
-    /// Parts that lie in several frames are put together here.
-    scratch: BytesMut,
 }
 
 impl Incoming {
     pub(super) fn new(body: Body) -> Self {
-        Self { body, frames: Frames::default(), scratch: BytesMut::new() }
+        Self { body, frames: Frames::default() }
     }
 
     /// Reads to the end, if what comes is one plain message of at most `limit` bytes.
@@ -97,36 +95,19 @@ impl Incoming {
         self.frames.data.front().map(|data| (prefix, data.slice(PREFIX..)))
     }
 
-    /// How many bytes the first frame has that was not taken.
-    pub(super) fn here(&self) -> usize {
-        self.frames.data.front().map_or(0, Bytes::len)
-    }
-
     /// Forgets so many bytes of what has come.
     pub(super) fn skip(&mut self, len: usize) {
         self.frames.skip(len);
     }
 
-    /// The next `len` bytes, not copied if they are in one frame; `None` if they do not come. The bytes are forgotten, also
-    /// those that do not suffice.
-    pub(super) async fn take(&mut self, len: usize) -> Option<Bytes> {
-        if self.frames.data.front().is_some_and(|first| first.len() >= len) {
-            return self.frames.take_first(len);
-        }
-        self.scratch.reserve(len);
-        loop {
-            while self.scratch.len() < len
-                && let Some(bytes) = self.frames.take_first(len - self.scratch.len())
-            {
-                self.scratch.extend_from_slice(&bytes);
-            }
-            if self.scratch.len() == len {
-                return Some(self.scratch.split().freeze());
-            }
+    /// The next bytes, at most `most`, as they lie in one frame; `None`: there are none any more.
+    pub(super) async fn take(&mut self, most: usize) -> Option<Bytes> {
+        while self.frames.data.is_empty() {
             if !self.next().await {
                 return None;
             }
         }
+        self.frames.take_first(most)
     }
 
     /// Whether all was read and taken, and it is known that nothing follows.
@@ -136,7 +117,7 @@ impl Incoming {
 
     /// A body of these bytes, and then of what was not taken and not read.
     pub(super) fn into_body(self, first: impl IntoIterator<Item = Bytes>) -> Body {
-        let Self { body: rest, frames: Frames { mut data, end, .. }, .. } = self;
+        let Self { body: rest, frames: Frames { mut data, end, .. } } = self;
         for bytes in first.into_iter().collect::<Vec<_>>().into_iter().rev() {
             data.push_front(bytes);
         }

@@ -78,6 +78,7 @@ pub(crate) enum Reason {
     InvalidArgument,
     NonfiniteNorm,
     MessageTooLarge,
+    NeedsTwoPasses,
     MetadataTooLarge,
     Unreadable,
     UnknownEncoding,
@@ -90,11 +91,12 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const COUNT: usize = 13;
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::InvalidArgument,
         Self::NonfiniteNorm,
         Self::MessageTooLarge,
+        Self::NeedsTwoPasses,
         Self::MetadataTooLarge,
         Self::Unreadable,
         Self::UnknownEncoding,
@@ -111,6 +113,7 @@ impl Reason {
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::NonfiniteNorm => "NONFINITE_NORM",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::NeedsTwoPasses => "NEEDS_TWO_PASSES",
             Self::MetadataTooLarge => "METADATA_TOO_LARGE",
             Self::Unreadable => "UNREADABLE",
             Self::UnknownEncoding => "UNKNOWN_ENCODING",

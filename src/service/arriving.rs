@@ -1,28 +1,29 @@
 //! A normalization that is computed while its tensor arrives.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use evenkeel_frames::Bulk as _;
-use evenkeel_kernels::{Checkpoint, NormalizationByParts, Normalized, PartStatistics, Uninterrupted};
+use evenkeel_kernels::{NormalizationByParts, Normalized, PartStatistics, Uninterrupted};
 use evenkeel_proto::v1 as pb;
 use prost::{
     Message,
     encoding::{encoded_len_varint, key_len},
 };
 
-use super::{CallContext, Service, check_size, reserve};
+use super::{
+    CallContext, Service, check_size,
+    flow::{Computed, Flow, Form},
+    reserve,
+};
 use crate::{
     budget::Scratch,
     error::Error,
     estimate::{self, Work},
     executor::Pieces,
-    ops::normalize_demand_of,
+    ops::{Incremental as _, NormalizePart, normalize_demand_of},
     wire::{self, AnswerSize, Description},
 };
-
-/// Where frames are small, so many bytes of them are put together before anything is computed.
-const WORTH_A_CALL: usize = 1 << 15;
 
 /// The bytes of the output that are handed on at once: few enough to be in a core's cache still when they are sent, enough
 /// to be worth a system call and a buffer of the pool.
@@ -34,20 +35,12 @@ pub(crate) struct Arriving {
     context: CallContext,
     /// What its statistics take until they are an answer.
     scratch: Scratch,
-    /// How many sets have statistics.
-    sets: usize,
     call: wire::Normalize<Description>,
-    parts: Arc<NormalizationByParts>,
+    flow: Flow<NormalizePart>,
     pieces: Pieces,
     /// Those that the answer is made of; empty if it gives none.
     statistics: Vec<PartStatistics>,
-    /// The bytes of the input that were taken.
-    taken: usize,
-    /// Where the next parts are written, and how much of it is.
-    sheet: Vec<u8>,
-    written: usize,
-    /// The last part lay within a frame: frames are large.
-    in_place: bool,
+    gives_statistics: bool,
 }
 
 impl Service {
@@ -78,20 +71,19 @@ impl Service {
         let size = AnswerSize::of([&call.input], demand.results);
         let scratch = reserve(context, &demand, size, self.max_message_bytes).ok()?;
         context.record.describe_one(call.spec.kind, dtype, shape);
-        let service = Arc::clone(self);
+        let gives_statistics = parts.gives_statistics(call.return_statistics);
+        // Its bytes are in the reservation already.
+        let reserved = context.reservation.reserve_with_scratch(0, 0).ok()?;
+        let operation = NormalizePart { operation: parts.into(), dtype, sets: demand.units };
         Some(Arriving {
-            service,
+            service: Arc::clone(self),
             context: context.clone(),
             scratch,
-            sets: demand.units,
             call,
-            parts: Arc::new(parts),
+            flow: Flow::new(operation, Form::Message, reserved),
             pieces,
             statistics: Vec::new(),
-            taken: 0,
-            sheet: Vec::new(),
-            written: 0,
-            in_place: true,
+            gives_statistics,
         })
     }
 }
@@ -99,86 +91,50 @@ impl Service {
 impl Arriving {
     /// The bytes of the output, and of the input.
     pub(crate) fn data_len(&self) -> usize {
-        self.parts.total_len()
+        self.flow.operation().total_len()
+    }
+
+    /// The bytes of the input that have not come.
+    pub(crate) fn missing(&self) -> usize {
+        self.flow.missing()
     }
 
     /// The answer without its elements, if nothing of it depends on them and it is not too large: they may follow it as they
     /// are computed.
     pub(crate) fn foreseen(&self) -> Option<pb::NormalizeResponse> {
-        if self.gives_statistics() {
+        if self.gives_statistics {
             return None;
         }
-        let axes = self.parts.axes().to_vec();
+        let axes = self.flow.operation().operation.axes().to_vec();
         let output = Bytes::new();
         let result = Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output };
         let answer = self.call.encode(result);
         check_size(len_with_data(&answer, self.data_len()), self.service.max_message_bytes).ok().map(|()| answer)
     }
 
-    /// The bytes of the next part, where `here` bytes lie in one frame; `None`: there was the last.
-    pub(crate) fn wants(&self, here: usize) -> Option<usize> {
-        let (unit, missing) = (self.parts.unit_len(), self.data_len() - self.taken);
-        // A sheet has room for whole units alone.
-        let room = if self.written < self.sheet.len() { self.sheet.len() - self.written } else { missing };
-        let most = self.parts.part_len().min(room);
-        let in_place = here.min(most) / unit * unit;
-        let gathered = if self.in_place { unit } else { WORTH_A_CALL.next_multiple_of(unit) };
-        (missing > 0).then(|| if in_place < gathered { gathered.min(most) } else { in_place })
-    }
-
-    /// Normalizes the next part, as many bytes as are [wanted](Self::wants), of which `here` lay in one frame. Returns the
-    /// next stretch of the output, if it is written.
-    pub(crate) async fn take(&mut self, part: Bytes, here: usize) -> Result<Option<Bytes>, Error> {
-        let (keeps, len, estimate) = (self.gives_statistics(), part.len(), self.estimate(part.len()));
-        let Self { service, context, parts, pieces, statistics, taken, sheet, written, in_place, .. } = self;
+    /// Normalizes a part from the beginning of `bytes`, which lie in one frame and are no more than are missing, or keeps them all for
+    /// the next part. Returns the next stretch of the output, if it is written.
+    pub(crate) async fn take(&mut self, bytes: &mut Bytes) -> Result<Option<Bytes>, Error> {
+        let Self { service, flow, pieces, statistics, gives_statistics, .. } = self;
         let buffers = service.executor.buffers();
-        if sheet.is_empty() {
-            let unit = parts.unit_len();
-            let len = (SHEET / unit * unit).max(parts.part_len());
-            *sheet = buffers.take(len.min(parts.total_len() - *taken));
+        let Some(Computed { found, sheet }) = flow.take(bytes, pieces, buffers, SHEET).await? else { return Ok(None) };
+        if *gives_statistics {
+            statistics.extend(found);
         }
-        let (from, at) = (*taken, *written);
-        let of_part = if pieces.is_here(estimate) {
-            let output = &mut sheet[at..][..len];
-            pieces.run(|checkpoint| Ok(parts.normalize(from, &part, output, checkpoint)?)).await?
-        } else {
-            let (parts, mut output) = (Arc::clone(parts), mem::take(sheet));
-            // The piece may outlive its call, and its bytes with it.
-            let reservation = Arc::clone(&context.reservation);
-            let piece = move |checkpoint: &dyn Checkpoint| {
-                let _reserved = reservation;
-                let of_part = parts.normalize(from, &part, &mut output[at..][..len], checkpoint)?;
-                Ok((of_part, output))
-            };
-            let (of_part, output) = pieces.run_apart(estimate, piece).await?;
-            *sheet = output;
-            of_part
-        };
-        if keeps {
-            statistics.push(of_part);
-        }
-        *taken += len;
-        *in_place = here >= len;
-        *written += len;
-        let full = *written == sheet.len();
-        Ok(full.then(|| {
-            *written = 0;
-            buffers.lend(mem::take(sheet))
-        }))
+        Ok(sheet.map(|sheet| sheet.into_bytes(buffers)))
     }
 
     /// The answer without its elements, once all of the input was taken.
     pub(crate) async fn finish(self) -> Result<pb::NormalizeResponse, Error> {
-        let gives_statistics = self.gives_statistics();
-        let Self { service, context, scratch, sets, call, parts, pieces, statistics, .. } = self;
+        let Self { service, context, scratch, call, flow, pieces, statistics, gives_statistics } = self;
         // It has run, whatever becomes of the answer: whoever sees that finds it counted.
         drop(pieces);
-        let parts = Arc::into_inner(parts).expect("a part that was computed is not held any more");
+        let NormalizePart { operation, sets, .. } = flow.into_operation();
         let limit = service.max_message_bytes;
         let finish = move || {
             let _scratch = scratch;
-            let data_len = parts.total_len();
-            let result = parts.finish(&call.parameters.view(), call.return_statistics, statistics);
+            let data_len = operation.total_len();
+            let result = operation.finish(&call.parameters.view(), call.return_statistics, statistics);
             let answer = call.encode(result.map_output(|()| Bytes::new()));
             check_size(len_with_data(&answer, data_len), limit).map(|()| answer)
         };
@@ -188,17 +144,6 @@ impl Arriving {
         // Rows may be of one element: there are as many statistics then.
         let estimate = Work::Normalize.estimate(&[], sets);
         service.executor.run(&context.record, estimate, move |_| finish()).await
-    }
-
-    /// How long a part of `len` bytes takes.
-    fn estimate(&self, len: usize) -> Duration {
-        let dtype = self.call.input.dtype();
-        let share = (self.sets as u128 * len as u128).div_ceil(self.data_len().max(1) as u128);
-        Work::Normalize.estimate_of([(dtype, len / dtype.size())], share as usize)
-    }
-
-    fn gives_statistics(&self) -> bool {
-        self.parts.gives_statistics(self.call.return_statistics)
     }
 }
 

@@ -5,18 +5,34 @@ use std::{mem, sync::Arc};
 use bytes::Bytes;
 use evenkeel_kernels::Checkpoint;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{
-    sheet::Sheet,
-    sink::{Sink, UNITS},
+    sheet::{HEADROOM, Sheet},
+    sink::UNITS,
 };
 use crate::{budget::Scratch, buffers::Buffers, error::Error, executor::Pieces, ops::Incremental};
 
-/// Where the pieces of bytes are small, so many of them are put together before anything is computed.
+/// Where the frames are small, so many of them are put together before anything is computed.
 const WORTH_A_CALL: usize = 1 << 15;
+
+/// How a tensor comes, and what its result becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One message comes and goes: units that lie within a frame are computed there as long as frames hold them, and sheets follow
+    /// each other without anything between them.
+    Message,
+    /// Messages with chunks come and go. A unit may be a single element, so no fewer than [`WORTH_A_CALL`] bytes are computed;
+    /// sheets have room for the head of their message.
+    Chunks,
+}
 
 /// A tensor of which everything is known but its elements.
 pub(super) struct Flow<I> {
     operation: Arc<I>,
+    form: Form,
+    /// The last part lay within a frame: frames are large.
+    in_place: bool,
     /// The bytes that were computed.
     taken: usize,
     /// Bytes that do not make a part yet, at its beginning, and how many.
@@ -24,6 +40,8 @@ pub(super) struct Flow<I> {
     carried: usize,
     /// Where the next parts are written.
     sheet: Sheet,
+    /// The place of the next sheet, if it is a unit that is longer than a chunk and such units have places.
+    unit: Option<OwnedSemaphorePermit>,
     /// What is reserved for all of these. A part that is computed elsewhere shares it: it may outlive its call.
     scratch: Arc<Scratch>,
 }
@@ -37,9 +55,10 @@ pub(super) struct Computed<F> {
 
 impl<I: Incremental> Flow<I> {
     /// `scratch`: for what is [held](Self::held).
-    pub(super) fn new(operation: I, scratch: Scratch) -> Self {
-        let (operation, scratch) = (Arc::new(operation), Arc::new(scratch));
-        Self { operation, taken: 0, carry: Vec::new(), carried: 0, sheet: Sheet::default(), scratch }
+    pub(super) fn new(operation: I, form: Form, scratch: Scratch) -> Self {
+        let (operation, carry, sheet) = (Arc::new(operation), Vec::new(), Sheet::default());
+        let scratch = Arc::new(scratch);
+        Self { operation, form, in_place: true, taken: 0, carry, carried: 0, sheet, unit: None, scratch }
     }
 
     pub(super) fn operation(&self) -> &I {
@@ -56,6 +75,16 @@ impl<I: Incremental> Flow<I> {
         self.operation.total_len() - self.taken - self.carried
     }
 
+    /// Whether the next bytes begin a unit that is longer than a chunk of `chunk` bytes.
+    pub(super) fn begins_unit(&self, chunk: usize) -> bool {
+        self.sheet.is_none() && self.operation.unit_len() > chunk
+    }
+
+    /// Gives the place of that unit's result, which it has until it was sent.
+    pub(super) fn give_place(&mut self, place: OwnedSemaphorePermit) {
+        self.unit = Some(place);
+    }
+
     /// What it holds at a time beside sheets of `chunk` bytes: the bytes that wait for others, and units that are longer.
     pub(super) fn held(operation: &I, chunk: usize) -> usize {
         let (unit, total) = (operation.unit_len().max(1), operation.total_len());
@@ -63,7 +92,8 @@ impl<I: Incremental> Flow<I> {
         WORTH_A_CALL.next_multiple_of(unit).min(total).saturating_add(units)
     }
 
-    /// Takes from the beginning of `bytes`, which are no more than are missing, and not none. `None`: they do not make a part.
+    /// Takes a part from the beginning of `bytes`, which lie in one frame, are no more than are missing, and not none. `None`: they
+    /// do not make a part. A sheet has `chunk` bytes, or is a unit that is longer.
     ///
     /// # Errors
     /// Those of the operation, and of the pool.
@@ -72,26 +102,35 @@ impl<I: Incremental> Flow<I> {
         bytes: &mut Bytes,
         pieces: &mut Pieces,
         buffers: &Buffers,
-        sink: &Sink,
+        chunk: usize,
     ) -> Result<Option<Computed<I::Found>>, Error> {
         let unit = self.operation.unit_len();
         if self.sheet.is_none() {
-            let chunk = sink.chunk();
-            let len = (chunk / unit * unit).max(unit).min(self.operation.total_len() - self.taken);
-            let place = if unit > chunk { Some(sink.unit().await) } else { None };
-            self.sheet = Sheet::take(buffers, len, place);
+            let len = (chunk / unit * unit).max(unit);
+            let headroom = match self.form {
+                Form::Message => 0,
+                Form::Chunks => HEADROOM,
+            };
+            let len = len.min(self.operation.total_len() - self.taken);
+            self.sheet = Sheet::take(buffers, headroom, len, self.unit.take());
         }
+        // A sheet has room for whole units alone.
         let most = self.operation.part_len().max(unit).min(self.sheet.room());
-        let gathered = WORTH_A_CALL.next_multiple_of(unit).min(most);
+        let gathered = match self.form {
+            Form::Message if self.in_place => unit,
+            Form::Message | Form::Chunks => WORTH_A_CALL.next_multiple_of(unit),
+        };
+        let gathered = gathered.min(most);
         if self.carried == 0 {
             let whole = if bytes.len() >= most { most } else { bytes.len() / unit * unit };
             if whole >= gathered {
                 let part = bytes.split_to(whole);
+                self.in_place = true;
                 return self.compute(Input::There(part), pieces).await.map(Some);
             }
         }
         if self.carry.len() < gathered {
-            // Nothing is carried in it: a gathered part is never longer than the first was.
+            // Nothing is carried in it: its length does not change while a part is put together.
             self.carry = buffers.take(gathered);
         }
         let here = bytes.split_to(bytes.len().min(gathered - self.carried));
@@ -101,8 +140,14 @@ impl<I: Incremental> Flow<I> {
             return Ok(None);
         }
         self.carried = 0;
+        self.in_place = false;
         let carry = mem::take(&mut self.carry);
-        self.compute(Input::Carried(carry, gathered), pieces).await.map(Some)
+        let computed = self.compute(Input::Carried(carry, gathered), pieces).await?;
+        if self.missing() == 0 {
+            // The pool has the buffer again.
+            drop(buffers.lend(mem::take(&mut self.carry)));
+        }
+        Ok(Some(computed))
     }
 
     async fn compute(&mut self, input: Input, pieces: &mut Pieces) -> Result<Computed<I::Found>, Error> {

@@ -8,13 +8,15 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::buffers::Buffers;
 
 /// Room for gRPC's prefix, the key and the length, and so much that results are written where memory is aligned.
-const HEADROOM: usize = 64;
+pub(super) const HEADROOM: usize = 64;
 
 /// A buffer of the pool that is filled from its beginning.
 #[derive(Debug, Default)]
 pub(super) struct Sheet {
     /// Empty: there is none.
     buffer: Vec<u8>,
+    /// The room for what precedes the bytes.
+    headroom: usize,
     written: usize,
     /// The place of a unit that is longer than a chunk.
     unit: Option<OwnedSemaphorePermit>,
@@ -33,9 +35,10 @@ impl AsRef<[u8]> for Unit {
 }
 
 impl Sheet {
-    /// One for `len` bytes. `unit`: the place of a unit that is longer than a chunk.
-    pub(super) fn take(buffers: &Buffers, len: usize, unit: Option<OwnedSemaphorePermit>) -> Self {
-        Self { buffer: buffers.take(HEADROOM + len), written: 0, unit }
+    /// One for `len` bytes, with room for what precedes them: [`HEADROOM`] for a message's head, or none. `unit`: the place of a unit
+    /// that is longer than a chunk.
+    pub(super) fn take(buffers: &Buffers, headroom: usize, len: usize, unit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { buffer: buffers.take(headroom + len), headroom, written: 0, unit }
     }
 
     pub(super) fn is_none(&self) -> bool {
@@ -44,12 +47,12 @@ impl Sheet {
 
     /// How many bytes are still to be written.
     pub(super) fn room(&self) -> usize {
-        self.buffer.len().saturating_sub(HEADROOM + self.written)
+        self.buffer.len() - self.headroom - self.written
     }
 
     /// Where the next `len` bytes are written.
     pub(super) fn next(&mut self, len: usize) -> &mut [u8] {
-        &mut self.buffer[HEADROOM + self.written..][..len]
+        &mut self.buffer[self.headroom + self.written..][..len]
     }
 
     /// So many bytes were written.
@@ -57,19 +60,24 @@ impl Sheet {
         self.written += len;
     }
 
+    /// The bytes of a sheet that is full and has no room before them.
+    pub(super) fn into_bytes(self, buffers: &Buffers) -> Bytes {
+        buffers.lend(self.buffer)
+    }
+
     /// What was written, as messages whose field `number` has at most `chunk` bytes. All but the first have a head of their own.
     pub(super) fn into_messages(self, number: u32, chunk: usize, buffers: &Buffers) -> impl Iterator<Item = Bytes> {
-        let Self { mut buffer, written, unit } = self;
+        let Self { mut buffer, headroom, written, unit } = self;
         let first = written.min(chunk);
         let head = head(number, first);
-        let begin = HEADROOM - head.len();
-        buffer[begin..HEADROOM].copy_from_slice(&head);
+        let begin = headroom - head.len();
+        buffer[begin..headroom].copy_from_slice(&head);
         let bytes = buffers.lend(buffer);
         let bytes = match unit {
             Some(place) => Bytes::from_owner(Unit { bytes, _place: place }),
             None => bytes,
         };
-        let bytes = bytes.slice(begin..HEADROOM + written);
+        let bytes = bytes.slice(begin..headroom + written);
         let (first, rest) = (bytes.slice(..head.len() + first), bytes.slice(head.len() + first..));
         std::iter::once(first).chain(messages(number, rest, chunk))
     }
@@ -110,7 +118,7 @@ mod tests {
         let buffers = Buffers::new(0);
         for (len, chunk) in [(1, 200), (127, 200), (128, 200), (200, 200), (201, 200), (1000, 200), (70_000, 70_000)] {
             let data: Vec<u8> = (0..len).map(|i: usize| i as u8).collect();
-            let mut sheet = Sheet::take(&buffers, len + 5, None);
+            let mut sheet = Sheet::take(&buffers, HEADROOM, len + 5, None);
             sheet.next(len).copy_from_slice(&data);
             sheet.wrote(len);
             assert_eq!(sheet.room(), 5);

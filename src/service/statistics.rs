@@ -11,6 +11,7 @@ use prost::Message as _;
 use super::{
     CallContext, Service, check_size,
     messages::{Arrived, Messages},
+    tensor_stream::beyond,
 };
 use crate::{
     budget::Scratch,
@@ -177,8 +178,8 @@ impl Measured {
         let Part { meter, dtype, cut, .. } = part;
         let expected = if has_gradients { data.len() } else { 0 };
         let mut found = Violations::new();
-        if data.len() > missing {
-            found.add("data", format!("expected at most the {missing} bytes that are missing, got {}", data.len()));
+        if let Some(reason) = beyond(missing, &data) {
+            found.add("data", reason);
         }
         if gradients.len() != expected {
             let as_many = if has_gradients { ", as many as of `data`" } else { ", since no gradients are measured" };

@@ -5,7 +5,11 @@ use evenkeel_kernels::Checkpoint;
 use prost::Message;
 use tonic::Status;
 
-use super::{CallContext, Service, flow::Flow, sink::Sink};
+use super::{
+    CallContext, Service,
+    flow::{Flow, Form},
+    sink::Sink,
+};
 use crate::{error::Error, executor::Pieces, ops::Incremental};
 
 /// The fields with a tensor's bytes: of a request's message, and of an answer's.
@@ -76,7 +80,7 @@ impl<I: Incremental> Tensor<I> {
         let held = Flow::held(&operation, sink.chunk()).saturating_add(more);
         let scratch = context.reservation.reserve_with_scratch(0, held)?;
         let pieces = service.executor.stream_pieces(&context.record);
-        Ok(Self { flow: Flow::new(operation, scratch), pieces })
+        Ok(Self { flow: Flow::new(operation, Form::Chunks, scratch), pieces })
     }
 
     /// Computes all of `bytes`, and gives what is found in each part to `found`.
@@ -93,7 +97,11 @@ impl<I: Incremental> Tensor<I> {
         expect_at_most(self.flow.missing(), &bytes)?;
         let buffers = service.executor.buffers();
         while !bytes.is_empty() {
-            let Some(computed) = self.flow.take(&mut bytes, &mut self.pieces, buffers, sink).await? else { break };
+            let chunk = sink.chunk();
+            if self.flow.begins_unit(chunk) {
+                self.flow.give_place(sink.unit().await);
+            }
+            let Some(computed) = self.flow.take(&mut bytes, &mut self.pieces, buffers, chunk).await? else { break };
             found(computed.found);
             if let Some(sheet) = computed.sheet {
                 sink.sheet(DATA, sheet).await?;
@@ -125,11 +133,13 @@ impl<I: Incremental> Tensor<I> {
 /// # Errors
 /// They are more.
 pub(super) fn expect_at_most(missing: usize, bytes: &Bytes) -> Result<(), Error> {
-    if bytes.len() <= missing {
-        return Ok(());
-    }
-    let reason = format!("expected at most the {missing} bytes that are missing, got {} or more", bytes.len());
-    Err(Error::invalid("data", reason))
+    beyond(missing, bytes).map_or(Ok(()), |reason| Err(Error::invalid("data", reason)))
+}
+
+/// What is said of the next bytes of a tensor if they are more than are missing.
+pub(super) fn beyond(missing: usize, bytes: &Bytes) -> Option<String> {
+    let is_beyond = bytes.len() > missing;
+    is_beyond.then(|| format!("expected at most the {missing} bytes that are missing, got {} or more", bytes.len()))
 }
 
 /// What is said of a message without a part.

@@ -5,6 +5,7 @@
 
 mod calls;
 mod log;
+mod streams;
 mod table;
 
 use evenkeel::{config::ServerConfig, server::Running};
@@ -14,6 +15,7 @@ use tonic::Code;
 use self::{
     calls::Server,
     log::Log,
+    streams::Stream,
     table::{End, Row},
 };
 use crate::{
@@ -157,10 +159,10 @@ async fn check(end: End) {
 }
 
 macro_rules! ends {
-    ($($test:ident: $end:ident),* $(,)?) => {$(
+    ($($test:ident: $end:ident $(($stream:expr))?),* $(,)?) => {$(
         #[tokio::test]
         async fn $test() {
-            check(End::$end).await;
+            check(End::$end $(($stream))?).await;
         }
     )*};
 }
@@ -190,6 +192,14 @@ ends! {
     a_client_that_takes_nothing: TakesNothing,
     a_client_that_leaves_while_it_sends: LeavesSending,
     a_client_that_leaves_while_it_streams: LeavesStreaming,
+    a_client_that_resets_its_statistics: Resets(Stream::Statistics),
+    a_client_that_resets_a_stream_to_normalize: Resets(Stream::Normalize),
+    a_client_that_resets_a_stream_to_drop: Resets(Stream::Dropout),
+    a_client_that_resets_a_stream_to_clip: Resets(Stream::Clip),
+    statistics_of_half_a_part: EndsShort(Stream::Statistics),
+    half_a_tensor_to_normalize: EndsShort(Stream::Normalize),
+    half_a_tensor_to_drop: EndsShort(Stream::Dropout),
+    half_a_tensor_to_clip: EndsShort(Stream::Clip),
     a_client_whose_connection_breaks_while_it_sends: BreaksSending,
     a_client_that_wants_calm_while_its_tensor_is_answered: LeavesInPieces,
     a_client_that_leaves_while_it_is_computed: LeavesComputing,

@@ -11,7 +11,11 @@ use std::{
     thread,
 };
 
-use evenkeel::{CheckpointHook, config::ServerConfig, server::Running};
+use evenkeel::{
+    CheckpointHook,
+    config::{AdmissionConfig, ServerConfig},
+    server::Running,
+};
 use evenkeel_proto::v1 as pb;
 use pb::{ClipMode, DataType, NormKind};
 use prost::Message as _;
@@ -30,6 +34,7 @@ use crate::{
     deadlines::without_a_clock,
     harness::{Client, clip, connect, dropout, f32s, normalize, refusal, start_with, tensor},
     peer::{Peer, address, framed},
+    tensor_streams::described,
     until::{until, until_some, within},
 };
 
@@ -336,6 +341,20 @@ async fn a_message_above_the_limit_has_its_reason() {
         assert_eq!(series[&handled("Normalize", "unary", "RESOURCE_EXHAUSTED")], 1.0, "{codec_path}");
         assert_eq!(value(&series, "evenkeel_refused_total", &[("reason", "MESSAGE_TOO_LARGE")]), 1.0, "{codec_path}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_needs_two_passes_has_its_reason() {
+    let admission = AdmissionConfig { max_bytes_in_flight: Some(4 << 20), ..Default::default() };
+    let (server, mut client) = start_with(ServerConfig { admission, max_message_bytes: 1 << 20, ..config() }).await;
+    // A channel's elements are in all samples, so a batch normalization would hold all 12 MB.
+    let header = normalize(NormKind::Batch, described(DataType::Float32, &[1000, 3, 1000]));
+    let part = Some(pb::normalize_stream_request::Part::Header(header));
+    let messages = tokio_stream::iter([pb::NormalizeStreamRequest { part }]);
+    refusal(client.normalize_stream(messages).await, Code::ResourceExhausted);
+    let series = scrape(&server).await;
+    assert_eq!(value(&series, "evenkeel_refused_total", &[("reason", "NEEDS_TWO_PASSES")]), 1.0);
+    assert_eq!(value(&series, "evenkeel_refused_total", &[("reason", "MESSAGE_TOO_LARGE")]), 0.0);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use self::factor::Factor;
 pub use self::in_order::{ClipInOrder, ClipNeeds, ClipTotals, ClippedPart};
 use crate::{
-    Checkpoint, DType, Demand, Element, Error, NormOrder, TensorMut, TensorRef, Violations,
+    Checkpoint, DType, Demand, Element, Error, NonFinite, NormOrder, TensorMut, TensorRef, Violations,
     dtype::{Number, with_element},
     in_out::InOut,
     norm::{Norms, norms},
@@ -209,7 +209,8 @@ fn decide(
         Some(total) => Norms { total, per_tensor: Vec::new() },
         None => norms(gradients, norm_type, checkpoint)?,
     };
-    check_finite(spec, total, &per_tensor, gradients, checkpoint)?;
+    let of_elements = || norms(gradients, f64::INFINITY, checkpoint).map(|norms| norms.total);
+    check_finite(spec, total, &per_tensor, of_elements, || nonfinite::count(gradients, checkpoint))?;
     let clipped =
         Clipped { total_norm: total, scale: 1.0, clipped_elements: 0, tensor_norms: Vec::new(), data: Vec::new() };
     match spec.mode {
@@ -220,10 +221,8 @@ fn decide(
             Ok((Clipped { scale: factor.value(), ..clipped }, vec![change; gradients.len()]))
         }
         ClipMode::NormPerTensor => {
-            let factors: Vec<Factor> = per_tensor.iter().map(|&norm| factor_of(spec, norm)).collect();
-            let change = |(&factor, norm): (&Factor, &f64)| Change::scale(factor, norm.is_finite());
-            let changes = factors.iter().zip(&per_tensor).map(change).collect();
-            let scale = smallest(factors.into_iter().map(Factor::value)).unwrap_or(factor_of(spec, total).value());
+            let (scales, changes): (Vec<f64>, Vec<_>) = per_tensor.iter().map(|&norm| by_norm(spec, norm)).unzip();
+            let scale = smallest(scales).unwrap_or(by_norm(spec, total).0);
             Ok((Clipped { scale, tensor_norms: per_tensor, ..clipped }, changes))
         }
         ClipMode::Value => {
@@ -238,29 +237,26 @@ fn decide(
 
 /// Refuses a norm that is not finite, if `error_if_nonfinite` is set: each norm that gradients are clipped by; for
 /// `Value`, the norm that is reported. A finite norm that was reduced elsewhere does not show that these elements are
-/// finite, so they are checked as well.
+/// finite, so `of_elements`, a norm of them, is looked at as well. `elements`: those that are refused.
 fn check_finite(
     spec: &Clipping,
     total_norm: f64,
     per_tensor: &[f64],
-    gradients: &[TensorRef<'_>],
-    checkpoint: &dyn Checkpoint,
+    of_elements: impl FnOnce() -> Result<f64, Error>,
+    elements: impl FnOnce() -> Result<NonFinite, Error>,
 ) -> Result<(), Error> {
     if !spec.error_if_nonfinite {
         return Ok(());
     }
     let total_norm = match spec.mode {
         ClipMode::NormPerTensor if per_tensor.iter().all(|norm| norm.is_finite()) => return Ok(()),
-        ClipMode::Norm if spec.total_norm.is_some_and(f64::is_finite) => {
-            norms(gradients, f64::INFINITY, checkpoint)?.total
-        }
+        ClipMode::Norm if spec.total_norm.is_some_and(f64::is_finite) => of_elements()?,
         ClipMode::Norm | ClipMode::Value | ClipMode::NormPerTensor => total_norm,
     };
     if total_norm.is_finite() {
         return Ok(());
     }
-    let elements = Box::new(nonfinite::count(gradients, checkpoint)?);
-    Err(Error::NonFiniteNorm { total_norm, elements })
+    Err(Error::NonFiniteNorm { total_norm, elements: Box::new(elements()?) })
 }
 
 /// The smallest factor, if there is one. A NaN, which `f64::min` would hide, counts as the smallest.
@@ -275,6 +271,12 @@ const DEFAULT_EPSILON: f64 = 1e-6;
 /// The factor for a norm.
 fn factor_of(spec: &Clipping, norm: f64) -> Factor {
     Factor::nearest(spec.threshold, norm, spec.epsilon())
+}
+
+/// The factor for the norm of a tensor, and what it changes.
+fn by_norm(spec: &Clipping, norm: f64) -> (f64, Option<Change>) {
+    let factor = factor_of(spec, norm);
+    (factor.value(), Change::scale(factor, norm.is_finite()))
 }
 
 /// The change of a tensor.

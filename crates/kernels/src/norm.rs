@@ -48,11 +48,15 @@ pub(crate) fn bounded(
     threshold: f64,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(Bounded, Vec<Bounded>), Error> {
-    exact(tensors, order, checkpoint, |partial| Bounded {
-        norm: partial.norm(),
-        rounded_up: partial.norm_rounded_up(),
-        is_above: partial.is_above(threshold),
-    })
+    exact(tensors, order, checkpoint, |partial| Bounded::of(partial, threshold))
+}
+
+impl Bounded {
+    /// The norm that was measured, compared with the threshold.
+    pub(crate) fn of(partial: &NormPartial, threshold: f64) -> Self {
+        let (norm, rounded_up, is_above) = (partial.norm(), partial.norm_rounded_up(), partial.is_above(threshold));
+        Self { norm, rounded_up, is_above }
+    }
 }
 
 /// The norm over all tensors in a form that merges with that of others, exactly.

@@ -126,6 +126,8 @@ impl Server {
             | End::WrongDeadline
             | End::LeavesSending
             | End::LeavesStreaming
+            | End::Resets(_)
+            | End::EndsShort(_)
             | End::BreaksSending
             | End::LeavesInPieces
             | End::LeavesReading
@@ -280,6 +282,20 @@ impl End {
                 }
                 drop(answer);
             }
+            Self::Resets(stream) => {
+                let begins = stream.begins();
+                let sent = begins.len();
+                let (answer, mut body) = server.begin(method, begins).await;
+                server.received(sent).await;
+                let (answer, begun) = if stream.answers_at_once() {
+                    (None, Some(answer.await.expect("it begins before the rest has come")))
+                } else {
+                    (Some(answer), None)
+                };
+                body.send_reset(Reason::CANCEL);
+                drop((answer, begun));
+            }
+            Self::EndsShort(stream) => assert_eq!(server.whole(request(method), stream.begins()).await, code),
             Self::LeavesInPieces => {
                 let (answer, mut body) = server.begin("Normalize", large().slice(..700_000)).await;
                 let answer = answer.await.expect("it begins before the rest has come");

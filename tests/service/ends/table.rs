@@ -2,6 +2,8 @@
 
 use tonic::Code;
 
+use super::streams::Stream;
+
 /// How a call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -29,6 +31,8 @@ pub(super) enum End {
     WrongDeadline,
     LeavesSending,
     LeavesStreaming,
+    Resets(Stream),
+    EndsShort(Stream),
     BreaksSending,
     LeavesInPieces,
     LeavesComputing,
@@ -87,6 +91,10 @@ impl End {
             Self::WrongDeadline => row("Dropout", Code::InvalidArgument, Some("INVALID_ARGUMENT"), "grpc-timeout: "),
             Self::LeavesSending => row("Dropout", Code::Cancelled, None, "while it was sending"),
             Self::LeavesStreaming => row("MeasureGradients", Code::Cancelled, None, "while it was sending"),
+            Self::Resets(stream) => row(stream.method(), Code::Cancelled, None, "the client left"),
+            Self::EndsShort(stream) => {
+                row(stream.method(), Code::InvalidArgument, Some("INVALID_ARGUMENT"), "200000 bytes of the")
+            }
             Self::BreaksSending => row("Dropout", Code::Cancelled, None, "while it was sending"),
             Self::LeavesInPieces => row("Normalize", Code::Cancelled, None, "the client left"),
             Self::LeavesComputing => row("Dropout", Code::Cancelled, None, "before it was answered"),

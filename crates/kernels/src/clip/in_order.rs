@@ -1,12 +1,12 @@
 //! Clipping of gradients whose elements come in order, in parts of any length.
 
 use super::{
-    Change, ClipMode, Clipped, Clipping, DEFAULT_NORM_TYPE, clip_gradients, clip_gradients_in_place, count_beyond,
-    factor_of, nonfinite, smallest,
+    Change, ClipMode, Clipped, Clipping, DEFAULT_NORM_TYPE, by_norm, check_finite, clip_gradients, count_beyond,
+    factor_of, nonfinite, not_above, smallest,
 };
 use crate::{
     Checkpoint, DType, Error, NonFinite, NormOrder, NormPartial, TensorMut, TensorRef, in_out::InOut,
-    measure_gradients, parallel::CHUNK,
+    measure_gradients, norm::Bounded, parallel::CHUNK,
 };
 
 /// What a clipping must have seen before it can give an element back.
@@ -145,11 +145,15 @@ impl ClipInOrder {
     ) -> Result<ClippedPart, Error> {
         let norm = measure_gradients(self.order, &[gradient.view()], checkpoint)?;
         let nonfinite = self.count_nonfinite(&gradient.view(), checkpoint)?;
-        // Whether a norm may be NaN or infinite is known when all gradients are.
-        let spec = Clipping { error_if_nonfinite: false, ..self.spec };
-        let Clipped { scale, tensor_norms, .. } =
-            clip_gradients_in_place(&spec, std::slice::from_mut(gradient), checkpoint)?;
-        let of_gradient = tensor_norms.first().map(|&norm| (norm, scale));
+        let (scale, change) = if self.spec.not_above {
+            not_above::by_norm(&self.spec, &Bounded::of(&norm, self.spec.threshold))
+        } else {
+            by_norm(&self.spec, norm.norm())
+        };
+        if let Some(change) = change {
+            change.apply(gradient.dtype(), InOut::InPlace(gradient.data_mut()), checkpoint)?;
+        }
+        let of_gradient = Some((norm.norm(), scale));
         Ok(ClippedPart { beyond: 0, norm: Some(Box::new(norm)), nonfinite, of_gradient })
     }
 
@@ -164,7 +168,12 @@ impl ClipInOrder {
     pub fn finish(&self, totals: ClipTotals) -> Result<Clipped, Error> {
         let ClipTotals { beyond, norm, tensor_norms, scale, nonfinite, .. } = totals;
         let total_norm = self.spec.total_norm.unwrap_or_else(|| norm.norm());
-        self.check_finite(total_norm, &tensor_norms, nonfinite)?;
+        let of_elements = match (nonfinite.nan, nonfinite.infinite) {
+            (0, 0) => 0.0,
+            (0, _) => f64::INFINITY,
+            (_, _) => f64::NAN,
+        };
+        check_finite(&self.spec, total_norm, &tensor_norms, || Ok(of_elements), || Ok(nonfinite))?;
         let scale = match (self.spec.mode, scale) {
             (ClipMode::Norm, _) => factor_of(&self.spec, total_norm).value(),
             (ClipMode::Value, _) => 1.0,
@@ -174,24 +183,6 @@ impl ClipInOrder {
             }
         };
         Ok(Clipped { total_norm, scale, clipped_elements: beyond, tensor_norms, data: Vec::new() })
-    }
-
-    fn check_finite(&self, total_norm: f64, per_tensor: &[f64], elements: NonFinite) -> Result<(), Error> {
-        if !self.spec.error_if_nonfinite {
-            return Ok(());
-        }
-        let total_norm = match self.spec.mode {
-            ClipMode::NormPerTensor if per_tensor.iter().all(|norm| norm.is_finite()) => return Ok(()),
-            // A finite norm that was reduced elsewhere tells nothing of these elements.
-            ClipMode::Norm if total_norm.is_finite() && elements.gradients == 0 => return Ok(()),
-            ClipMode::Norm if total_norm.is_finite() && elements.nan > 0 => f64::NAN,
-            ClipMode::Norm if total_norm.is_finite() => f64::INFINITY,
-            ClipMode::Norm | ClipMode::Value | ClipMode::NormPerTensor => total_norm,
-        };
-        if total_norm.is_finite() {
-            return Ok(());
-        }
-        Err(Error::NonFiniteNorm { total_norm, elements: Box::new(elements) })
     }
 }
 

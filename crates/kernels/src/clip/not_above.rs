@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use super::{Change, ClipMode, Clipped, Clipping, Factor, check_finite, directed, factor_of, smallest};
+use super::{Change, ClipMode, Clipped, Clipping, Factor, check_finite, directed, factor_of, nonfinite, smallest};
 use crate::{
     Checkpoint, DType, Element, Error, NormOrder, TensorRef,
     dtype::Number,
@@ -24,18 +24,23 @@ pub(super) fn decide(
 ) -> Result<(Clipped, Vec<Option<Change>>), Error> {
     let (total, per_tensor) = bounded(gradients, order, spec.threshold, checkpoint)?;
     let tensor_norms: Vec<f64> = per_tensor.iter().map(|norm| norm.norm).collect();
-    check_finite(spec, total.norm, &tensor_norms, gradients, checkpoint)?;
+    let elements = || nonfinite::count(gradients, checkpoint);
+    check_finite(spec, total.norm, &tensor_norms, || Ok(total.norm), elements)?;
     let clipped =
         Clipped { total_norm: total.norm, scale: 1.0, clipped_elements: 0, tensor_norms: Vec::new(), data: Vec::new() };
     if spec.mode == ClipMode::NormPerTensor {
-        let factors: Vec<Factor> = per_tensor.iter().map(|norm| factor_down(spec, norm)).collect();
-        let changes = factors.iter().zip(&per_tensor).map(|(&factor, norm)| change(factor, norm)).collect();
-        let scale = smallest(factors.into_iter().map(Factor::value_down));
-        let scale = scale.unwrap_or(factor_down(spec, &total).value_down());
+        let (scales, changes): (Vec<f64>, Vec<_>) = per_tensor.iter().map(|norm| by_norm(spec, norm)).unzip();
+        let scale = smallest(scales).unwrap_or(by_norm(spec, &total).0);
         return Ok((Clipped { scale, tensor_norms, ..clipped }, changes));
     }
-    let factor = factor_down(spec, &total);
-    Ok((Clipped { scale: factor.value_down(), ..clipped }, vec![change(factor, &total); gradients.len()]))
+    let (scale, change) = by_norm(spec, &total);
+    Ok((Clipped { scale, ..clipped }, vec![change; gradients.len()]))
+}
+
+/// As [`by_norm`](super::by_norm).
+pub(super) fn by_norm(spec: &Clipping, norm: &Bounded) -> (f64, Option<Change>) {
+    let factor = factor_down(spec, norm);
+    (factor.value_down(), change(factor, norm))
 }
 
 /// The factor for a norm, rounded down; 1 where the norm is not above the threshold, but 0 where that is 0.

@@ -34,6 +34,13 @@ pub struct NormalizationInOrder {
     known: Option<Known>,
 }
 
+/// Parts no smaller than those of [`NormalizationByParts`], whatever is known before the elements.
+impl From<NormalizationByParts> for NormalizationInOrder {
+    fn from(parts: NormalizationByParts) -> Self {
+        Self { parts, known: None }
+    }
+}
+
 impl NormalizationInOrder {
     /// As [`NormalizationByParts::new`].
     ///

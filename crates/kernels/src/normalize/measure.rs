@@ -88,7 +88,7 @@ fn measure<E: Element>(
         };
         squares.iter().zip(&means).map(biased).collect()
     };
-    settle::<E>(layout, input, &mut means, &mut [], &var, checkpoint)?;
+    settle::<E>(layout, input, &mut means, &centre, &mut [], &var, checkpoint)?;
     let (mean, tail) = means.into_iter().map(|DoubleDouble { high, low }| (high, low)).unzip();
     Ok(Statistics { mean, tail, var, ..Statistics::default() }.with_rstd(plan.denominator))
 }
@@ -131,7 +131,7 @@ fn measure_double_double(
         (var[set], rstd[set], rstd_tail[set]) = (squares.value(), high, low);
     }
     if plan.centred {
-        settle::<f64>(layout, input, &mut means, &mut rests, &var, checkpoint)?;
+        settle::<f64>(layout, input, &mut means, &centre, &mut rests, &var, checkpoint)?;
     }
     // A pair has an error of up to 2^-53 of its tail. That is enough for outputs; gradients, whose terms may cancel,
     // have to be right to 2^-62 of `grad_output`.

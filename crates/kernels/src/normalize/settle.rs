@@ -15,12 +15,13 @@ use crate::{
     lanes::{DoubleDouble, two_sum},
 };
 
-/// Replaces each mean that is not certain by the exact one. `rests`: what a pair lacks of each mean, for float64 alone. `vars`: the
+/// Replaces each mean that is not certain by the exact one. `centre`: the means without their tails. `rests`: what a pair lacks of each mean, for float64 alone. `vars`: the
 /// variances, which may be too large by the square of the error of the mean.
 pub(super) fn settle<E: Element>(
     layout: &Layout,
     input: &[u8],
     means: &mut [DoubleDouble],
+    centre: &[f64],
     rests: &mut [f64],
     vars: &[f64],
     checkpoint: &dyn Checkpoint,
@@ -34,7 +35,7 @@ pub(super) fn settle<E: Element>(
     if may_be_certain || is_exact::<E>(exponents::<E>(layout, input), layout.set_len(), terms) {
         return Ok(());
     }
-    let doubts = if E::DTYPE == DType::F64 { Some(Doubts::of(layout, input, means, vars, checkpoint)?) } else { None };
+    let doubts = if E::DTYPE == DType::F64 { Some(Doubts::of(layout, input, centre, vars, checkpoint)?) } else { None };
     let is_doubtful =
         |set: usize, mean| doubts.as_ref().map_or_else(|| !is_certain(set, mean), |doubts| doubts.has(set));
     for first in (0..means.len()).step_by(TOGETHER) {
@@ -100,7 +101,7 @@ fn sum_in_a_pair(elements: impl Iterator<Item = f64>) -> Option<DoubleDouble> {
 
 /// Which means of float64 sets are not certain.
 struct Doubts<'a> {
-    means: Vec<f64>,
+    means: &'a [f64],
     vars: &'a [f64],
     /// The distance from its mean below which an element of a set has too few digits.
     reach: Vec<f64>,
@@ -114,15 +115,14 @@ impl<'a> Doubts<'a> {
     fn of(
         layout: &Layout,
         input: &[u8],
-        means: &[DoubleDouble],
+        means: &'a [f64],
         vars: &'a [f64],
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
         let terms = terms_in_a_row(layout, Over::Sets);
-        let error = |(mean, var): (&DoubleDouble, &f64)| loss(terms) * (var + mean.high * mean.high).sqrt();
+        let error = |(mean, var): (&f64, &f64)| loss(terms) * (var + mean * mean).sqrt();
         let reach: Vec<f64> = means.iter().zip(vars).map(|set| DOUBLE * error(set)).collect();
-        let means: Vec<f64> = means.iter().map(|mean| mean.high).collect();
-        let close = Close { input, mean: &means, reach: &reach, along_run: layout.run().set_stride };
+        let close = Close { input, mean: means, reach: &reach, along_run: layout.run().set_stride };
         let near = sums(layout, Over::Sets, &close, checkpoint)?;
         Ok(Self { means, vars, reach, near, root: (layout.set_len() as f64).sqrt() })
     }
