@@ -1,8 +1,8 @@
-//! Calls whose tensors come and go in chunks.
+//! Calls whose tensors come and go in chunks are answered here.
 //!
 //! The request is read by a task of its own, which computes what has come and waits until the connection has taken it: a client
-//! that does not read its answer is not read from, and HTTP/2's window stops it in turn. So a call holds some chunks, whatever
-//! its tensors have.
+//! that does not read its answer is not read from, and HTTP/2's window stops it in turn. So a call holds a few chunks, however long
+//! its tensors are.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     service::{CallContext, QUEUED, Service, Sink, TensorStream},
 };
 
-/// Answers a call. `limit`: the longest message, in bytes.
+/// Answers a call. `limit` is the length of the longest message that it may send, in bytes.
 pub(super) async fn respond<S: TensorStream>(
     service: Arc<Service>,
     context: CallContext,
@@ -39,7 +39,7 @@ pub(super) async fn respond<S: TensorStream>(
     following::follow(reading, ended, parts, record).await
 }
 
-/// Reads to the end.
+/// Reads the request to its end, and gives the stream each message and each piece of data.
 async fn run<S: TensorStream>(
     mut messages: Parts,
     mut stream: S,

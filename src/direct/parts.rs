@@ -1,7 +1,7 @@
-//! Reading a stream of messages, of which those that are all data are given on while they come.
+//! Parts reads a stream of messages, and gives on the bytes of those that are all data while they come.
 //!
-//! A message of one long field is told by its first bytes. Its own are never gathered, so a client may send a tensor in one
-//! message or byte by byte. All other messages are short. They are taken from the budget and put together.
+//! The first bytes of a message tell whether it is one field with data. The bytes of such a message are never gathered, so a client
+//! may send a tensor in one message or byte by byte. All other messages are short. They are charged to the budget and put together.
 
 use std::sync::Arc;
 
@@ -20,44 +20,44 @@ use crate::{
     service::DATA,
 };
 
-/// The most bytes of a key and a length.
+/// A key and a length have at most so many bytes.
 const MOST_HEAD: usize = 11;
 
-/// What has come.
+/// A part of a request.
 #[derive(Debug, PartialEq)]
 pub(super) enum Part {
-    /// A message begins that is all data, of so many bytes.
+    /// A message that is all data begins; it has so many bytes of data.
     Begins(usize),
-    /// Its next bytes.
+    /// The next bytes of its data.
     Data(Bytes),
-    /// Another message.
+    /// Another message is whole.
     Message(Bytes),
 }
 
 /// The messages of a request.
 pub(super) struct Parts {
     body: Body,
-    /// What has come and was not given on.
+    /// The bytes that have come and were not given on.
     input: Bytes,
     place: Place,
     method: Method,
     limit: usize,
-    /// What the first message holds, which says what is done, and the one after it.
+    /// The reservations for the first message, which says what is done, and for the last one after it.
     held: [Portion; 2],
     gathered: usize,
 }
 
-/// Where in the stream it is.
+/// The place in the stream up to which the request was read.
 enum Place {
     Prefix(Prefix),
-    /// At the beginning of a message of so many bytes, of which these have come.
+    /// The place is at the beginning of a message of `len` bytes, of which `head` has come.
     Head {
         len: usize,
         head: BytesMut,
     },
-    /// Within data, of which so many bytes are missing.
+    /// The place is within data, of which so many bytes are missing.
     Data(usize),
-    /// Within a message of so many bytes, of which these have come.
+    /// The place is within a message of `len` bytes, of which `message` has come.
     Gathered {
         len: usize,
         message: BytesMut,
@@ -65,19 +65,19 @@ enum Place {
 }
 
 impl Parts {
-    /// Of a call of this method. `limit`: the longest message, in bytes.
+    /// The parts of a call of this method. `limit` is the length of the longest message, in bytes.
     pub(super) fn new(body: Body, method: Method, limit: usize, reservation: &Arc<Reservation>) -> Self {
         let held = [(); 2].map(|()| Portion::new(reservation));
         let place = Place::Prefix(Prefix::new());
         Self { body, input: Bytes::new(), place, method, limit, held, gathered: 0 }
     }
 
-    /// Waits for what comes next; `None`: the request has ended.
+    /// Waits for the next part. The answer is `None` if the request has ended.
     ///
     /// # Errors
-    /// The body fails, ends within a message, or has what is no message of at most as many bytes as may be.
+    /// The body fails or ends within a message; or a message is longer than `limit`, is compressed, or does not fit the budget.
     pub(super) async fn next(&mut self) -> Result<Option<Part>, Error> {
-        // Messages that are here already would hold up other calls for as long as there are more.
+        // Many messages that are here already would hold up other calls, since none of them has to be waited for.
         coop::consume_budget().await;
         loop {
             if let Some(part) = self.advance()? {
@@ -94,7 +94,7 @@ impl Parts {
         }
     }
 
-    /// Goes on in what has come.
+    /// Goes on in the bytes that have come. The answer is `None` if they are too few for a part.
     fn advance(&mut self) -> Result<Option<Part>, Error> {
         match &mut self.place {
             Place::Prefix(prefix) => {
@@ -114,7 +114,7 @@ impl Parts {
                     let message = std::mem::take(head).split_to(before);
                     return self.gather(len, message);
                 };
-                // Bytes of the head that came before are no more than its own.
+                // The bytes of the head that came earlier are not in the input any more, and do not reach beyond the head.
                 let _ = self.input.split_to(head_len - before);
                 let data = len - head_len;
                 self.place = if data == 0 { BEGIN } else { Place::Data(data) };
@@ -156,18 +156,18 @@ impl Parts {
         if len > limit { Err(Error::RequestTooLarge { limit }) } else { Ok(len) }
     }
 
-    /// Begins to put a message together, whose first bytes are there.
+    /// Begins to put a message together. `message` has its first bytes.
     fn gather(&mut self, len: usize, message: BytesMut) -> Result<Option<Part>, Error> {
         self.held[self.gathered.min(1)].resize_decoded(len, 0)?;
         self.place = Place::Gathered { len, message };
         self.advance()
     }
 
-    /// Waits for more; false: there is none.
+    /// Waits for more bytes. The answer is false if there are none.
     async fn fill(&mut self) -> Result<bool, Error> {
         match self.body.frame().await {
             Some(Ok(frame)) => {
-                // After trailers there is nothing.
+                // Trailers have no bytes, and nothing follows them.
                 self.input = frame.into_data().unwrap_or_default();
                 Ok(true)
             }
@@ -183,7 +183,8 @@ fn unreadable(reason: &str) -> Error {
     Error::Unreadable { code: Code::Internal, reason: reason.to_owned() }
 }
 
-/// How many bytes are before the data of a message of `len` bytes that is all data; `None`: it is not, or too little has come.
+/// The number of bytes before the data of a message of `len` bytes that is all data. The answer is `None` if the message is
+/// another, or if too little of it has come.
 fn head_of_data(head: &[u8], len: usize) -> Option<usize> {
     let mut rest = head;
     let (number, wire_type) = decode_key(&mut rest).ok()?;

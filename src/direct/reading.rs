@@ -1,4 +1,4 @@
-//! Reading a tensor's elements, which are computed as they come.
+//! A reading reads the elements of a tensor, which are computed as they come.
 
 use bytes::Bytes;
 use evenkeel_frames::Announced;
@@ -18,14 +18,15 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Reads to the end, and gives each part of the output as it is computed. Returns the answer without them.
+    /// Reads the request to its end, and gives each stretch of the output when it is computed. Returns the answer without the
+    /// elements.
     pub(super) async fn run(self, mut give: impl FnMut(Bytes)) -> Result<pb::NormalizeResponse, Error> {
         let Self { mut incoming, prefix, mut arriving, limit } = self;
         let streaming =
             |body| Streaming::new_request(ProstDecoder::<pb::NormalizeRequest>::default(), body, None, Some(limit));
         while arriving.missing() > 0 {
             let Some(mut frame) = incoming.take(arriving.missing()).await else {
-                // That the message is not whole is all that matters of it, and a byte says so: tonic's words for it.
+                // tonic's decoder gives the status of a message that is not whole: a prefix and one byte are enough for that.
                 let body = incoming.into_body([prefix.to_bytes(), Bytes::from_static(&[0])]);
                 let status = streaming(body).message().await.err();
                 let status = status.unwrap_or_else(|| Status::internal("the message is not whole"));
@@ -36,7 +37,7 @@ impl Reading {
             }
         }
         if !incoming.is_at_end() {
-            // More data, or trailers: what tonic would make of them after a message.
+            // More data or trailers follow, and tonic's decoder says what they mean after a message.
             if let Err(status) = streaming(incoming.into_body([])).trailers().await {
                 return Err(Error::receiving(&status, limit));
             }

@@ -25,34 +25,34 @@ use crate::{
     wire::{self, AnswerSize, Description},
 };
 
-/// The bytes of the output that are handed on at once: few enough to be in a core's cache still when they are sent, enough
-/// to be worth a system call and a buffer of the pool.
+/// So many bytes of the output are handed on at once. A core's cache still has them when they are sent, and they are worth a
+/// system call and a buffer of the pool.
 const SHEET: usize = 1 << 19;
 
-/// A call of which everything is known but the elements of its input.
+/// A call whose input's elements are still on their way.
 pub(crate) struct Arriving {
     service: Arc<Service>,
     context: CallContext,
-    /// What its statistics take until they are an answer.
+    /// The reservation for the statistics, until they are an answer.
     scratch: Scratch,
     call: wire::Normalize<Description>,
     flow: Flow<NormalizePart>,
     pieces: Pieces,
-    /// Those that the answer is made of; empty if it gives none.
+    /// The statistics of the parts; none if the answer gives none.
     statistics: Vec<PartStatistics>,
     gives_statistics: bool,
 }
 
 impl Service {
-    /// Begins a call whose input's `data_len` bytes are still on their way. `None`: it cannot be computed in parts, or is
-    /// not right. What is wrong is found again when all of it is there.
+    /// Begins a call whose input's `data_len` bytes are still on their way. The answer is `None` if the call cannot be computed in
+    /// parts, or is not valid: the other route finds the fault again when all of the message is there.
     pub(crate) fn normalize_arriving(
         self: &Arc<Self>,
         context: &CallContext,
         request: pb::NormalizeRequest,
         data_len: usize,
     ) -> Option<Arriving> {
-        // What merged statistics are looked into and computed with takes longer than this thread may be taken.
+        // Merged statistics take longer to check and to compute with than this thread may be taken.
         if request.statistics.is_some() {
             return None;
         }
@@ -89,12 +89,12 @@ impl Service {
 }
 
 impl Arriving {
-    /// The bytes of the output, and of the input.
+    /// The number of bytes of the output, which is that of the input.
     pub(crate) fn data_len(&self) -> usize {
         self.flow.operation().total_len()
     }
 
-    /// The bytes of the input that have not come.
+    /// The number of bytes of the input that have not come.
     pub(crate) fn missing(&self) -> usize {
         self.flow.missing()
     }
@@ -112,8 +112,8 @@ impl Arriving {
         check_size(len_with_data(&answer, self.data_len()), self.service.max_message_bytes).ok().map(|()| answer)
     }
 
-    /// Normalizes a part from the beginning of `bytes`, which lie in one frame and are no more than are missing, or keeps them all for
-    /// the next part. Returns the next stretch of the output, if it is written.
+    /// Normalizes a part from the beginning of `bytes`, which lie in one frame and are no more than are missing; if they make no
+    /// part, the call keeps them for the next one. Returns the next stretch of the output, if the part completes it.
     pub(crate) async fn take(&mut self, bytes: &mut Bytes) -> Result<Option<Bytes>, Error> {
         let Self { service, flow, pieces, statistics, gives_statistics, .. } = self;
         let buffers = service.executor.buffers();
@@ -127,7 +127,7 @@ impl Arriving {
     /// The answer without its elements, once all of the input was taken.
     pub(crate) async fn finish(self) -> Result<pb::NormalizeResponse, Error> {
         let Self { service, context, scratch, call, flow, pieces, statistics, gives_statistics } = self;
-        // It has run, whatever becomes of the answer: whoever sees that finds it counted.
+        // The job is counted before the answer is there, so that a client that has the answer finds it counted.
         drop(pieces);
         let NormalizePart { operation, sets, .. } = flow.into_operation();
         let limit = service.max_message_bytes;
@@ -141,13 +141,13 @@ impl Arriving {
         if !gives_statistics {
             return finish();
         }
-        // Rows may be of one element: there are as many statistics then.
+        // Rows may have one element each, and then there are as many statistics as elements.
         let estimate = Work::Normalize.estimate(&[], sets);
         service.executor.run(&context.record, estimate, move |_| finish()).await
     }
 }
 
-/// The length of an answer that is here without its elements, `data_len` bytes.
+/// The length of an answer with its elements, `data_len` bytes, which `answer` lacks.
 fn len_with_data(answer: &pb::NormalizeResponse, data_len: usize) -> usize {
     let tensor = answer.output.as_ref().map_or(0, Message::encoded_len);
     let data = key_len(pb::Tensor::DATA) + encoded_len_varint(data_len as u64) + data_len;

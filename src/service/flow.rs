@@ -1,10 +1,9 @@
-//! Computing a tensor's result while its bytes come, however they are cut.
+//! A flow computes a tensor's result while the bytes of the tensor come, however these are cut.
 
 use std::{mem, sync::Arc};
 
 use bytes::Bytes;
 use evenkeel_kernels::Checkpoint;
-
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
@@ -13,17 +12,17 @@ use super::{
 };
 use crate::{budget::Scratch, buffers::Buffers, error::Error, executor::Pieces, ops::Incremental};
 
-/// Where the frames are small, so many of them are put together before anything is computed.
+/// A flow puts the bytes of small frames together until it has so many, and computes them then: a call of a kernel is worth that.
 const WORTH_A_CALL: usize = 1 << 15;
 
-/// How a tensor comes, and what its result becomes.
+/// The form in which a tensor comes and its result goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// One message comes and goes: units that lie within a frame are computed there as long as frames hold them, and sheets follow
-    /// each other without anything between them.
+    /// One message comes and one goes. The flow computes the units that a frame holds where they are, until a unit lies in two
+    /// frames. Nothing lies between two sheets.
     Message,
-    /// Messages with chunks come and go. A unit may be a single element, so no fewer than [`WORTH_A_CALL`] bytes are computed;
-    /// sheets have room for the head of their message.
+    /// Messages with chunks come and go. A unit may be a single element, so the flow computes no fewer than [`WORTH_A_CALL`]
+    /// bytes. A sheet has room for the head of its message.
     Chunks,
 }
 
@@ -31,14 +30,14 @@ pub(super) enum Form {
 pub(super) struct Flow<I> {
     operation: Arc<I>,
     form: Form,
-    /// The last part lay within a frame: frames are large.
+    /// The last part lay within a frame, so the frames are taken to be large.
     in_place: bool,
     /// The bytes that were computed.
     taken: usize,
-    /// Bytes that do not make a part yet, at its beginning, and how many.
+    /// The beginning of this buffer, `carried` bytes, waits for more bytes to make a part.
     carry: Vec<u8>,
     carried: usize,
-    /// Where the next parts are written.
+    /// The next parts are written here.
     sheet: Sheet,
     /// The place of the next sheet, if it is a unit that is longer than a chunk and such units have places.
     unit: Option<OwnedSemaphorePermit>,
@@ -46,10 +45,10 @@ pub(super) struct Flow<I> {
     scratch: Arc<Scratch>,
 }
 
-/// What a part has brought.
+/// The results of a part.
 pub(super) struct Computed<F> {
     pub(super) found: F,
-    /// A sheet that is full.
+    /// The sheet, if the part has filled it.
     pub(super) sheet: Option<Sheet>,
 }
 
@@ -65,7 +64,7 @@ impl<I: Incremental> Flow<I> {
         &self.operation
     }
 
-    /// The operation, once all was computed.
+    /// The operation. All parts must have been computed.
     pub(super) fn into_operation(self) -> I {
         Arc::into_inner(self.operation).expect("a part that was computed is not held any more")
     }
@@ -80,23 +79,25 @@ impl<I: Incremental> Flow<I> {
         self.sheet.is_none() && self.operation.unit_len() > chunk
     }
 
-    /// Gives the place of that unit's result, which it has until it was sent.
+    /// Gives the next sheet its place among the units that are longer than a chunk. The sheet keeps it until it was sent.
     pub(super) fn give_place(&mut self, place: OwnedSemaphorePermit) {
         self.unit = Some(place);
     }
 
-    /// What it holds at a time beside sheets of `chunk` bytes: the bytes that wait for others, and units that are longer.
+    /// The bytes that a flow holds at a time beside sheets of `chunk` bytes: those that wait for others, and units that are longer
+    /// than a chunk.
     pub(super) fn held(operation: &I, chunk: usize) -> usize {
         let (unit, total) = (operation.unit_len().max(1), operation.total_len());
         let units = if unit > chunk { UNITS.saturating_mul(unit.min(total)) } else { 0 };
         WORTH_A_CALL.next_multiple_of(unit).min(total).saturating_add(units)
     }
 
-    /// Takes a part from the beginning of `bytes`, which lie in one frame, are no more than are missing, and not none. `None`: they
-    /// do not make a part. A sheet has `chunk` bytes, or is a unit that is longer.
+    /// Takes a part from the beginning of `bytes`, which lie in one frame, are no more than are missing, and at least one. The
+    /// answer is `None` if they do not make a part; the flow keeps them then. A sheet has at most `chunk` bytes, but at least
+    /// a unit.
     ///
     /// # Errors
-    /// Those of the operation, and of the pool.
+    /// The operation's errors, and the pool's.
     pub(super) async fn take(
         &mut self,
         bytes: &mut Bytes,
@@ -114,7 +115,7 @@ impl<I: Incremental> Flow<I> {
             let len = len.min(self.operation.total_len() - self.taken);
             self.sheet = Sheet::take(buffers, headroom, len, self.unit.take());
         }
-        // A sheet has room for whole units alone.
+        // A sheet has room for whole units alone, so `most` is a number of them.
         let most = self.operation.part_len().max(unit).min(self.sheet.room());
         let gathered = match self.form {
             Form::Message if self.in_place => unit,
@@ -130,7 +131,7 @@ impl<I: Incremental> Flow<I> {
             }
         }
         if self.carry.len() < gathered {
-            // Nothing is carried in it: its length does not change while a part is put together.
+            // The old buffer carries nothing: `gathered` does not change while a part is put together.
             self.carry = buffers.take(gathered);
         }
         let here = bytes.split_to(bytes.len().min(gathered - self.carried));
@@ -144,7 +145,7 @@ impl<I: Incremental> Flow<I> {
         let carry = mem::take(&mut self.carry);
         let computed = self.compute(Input::Carried(carry, gathered), pieces).await?;
         if self.missing() == 0 {
-            // The pool has the buffer again.
+            // The buffer goes back to the pool.
             drop(buffers.lend(mem::take(&mut self.carry)));
         }
         Ok(Some(computed))
@@ -183,9 +184,9 @@ impl<I: Incremental> Flow<I> {
 
 /// The bytes of a part.
 enum Input {
-    /// As they came.
+    /// The part lies in the frame in which it came.
     There(Bytes),
-    /// Put together: a buffer, and how many bytes of it.
+    /// The part was put together at the beginning of a buffer, and has so many bytes.
     Carried(Vec<u8>, usize),
 }
 

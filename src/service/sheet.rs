@@ -1,4 +1,4 @@
-//! The bytes of a result that are sent together, with room for what precedes them in their message.
+//! A sheet holds the bytes of a result that are sent together, and may have room for the head of their message.
 
 use bytes::Bytes;
 use evenkeel_frames::Announced;
@@ -7,15 +7,15 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::buffers::Buffers;
 
-/// Room for gRPC's prefix, the key and the length, and so much that results are written where memory is aligned.
+/// So many bytes hold gRPC's prefix, the key and the length. They are a cache line, so that results are written to aligned memory.
 pub(super) const HEADROOM: usize = 64;
 
 /// A buffer of the pool that is filled from its beginning.
 #[derive(Debug, Default)]
 pub(super) struct Sheet {
-    /// Empty: there is none.
+    /// The buffer is empty if there is no sheet.
     buffer: Vec<u8>,
-    /// The room for what precedes the bytes.
+    /// The bytes of room for a head.
     headroom: usize,
     written: usize,
     /// The place of a unit that is longer than a chunk.
@@ -35,8 +35,8 @@ impl AsRef<[u8]> for Unit {
 }
 
 impl Sheet {
-    /// One for `len` bytes, with room for what precedes them: [`HEADROOM`] for a message's head, or none. `unit`: the place of a unit
-    /// that is longer than a chunk.
+    /// A sheet for `len` bytes. `headroom` is [`HEADROOM`] if a message's head is to precede them, or else 0. `unit` is the place of
+    /// a unit that is longer than a chunk.
     pub(super) fn take(buffers: &Buffers, headroom: usize, len: usize, unit: Option<OwnedSemaphorePermit>) -> Self {
         Self { buffer: buffers.take(headroom + len), headroom, written: 0, unit }
     }
@@ -45,17 +45,17 @@ impl Sheet {
         self.buffer.is_empty()
     }
 
-    /// How many bytes are still to be written.
+    /// The number of bytes that are still to be written.
     pub(super) fn room(&self) -> usize {
         self.buffer.len() - self.headroom - self.written
     }
 
-    /// Where the next `len` bytes are written.
+    /// The place of the next `len` bytes.
     pub(super) fn next(&mut self, len: usize) -> &mut [u8] {
         &mut self.buffer[self.headroom + self.written..][..len]
     }
 
-    /// So many bytes were written.
+    /// Counts `len` bytes as written.
     pub(super) fn wrote(&mut self, len: usize) {
         self.written += len;
     }
@@ -65,7 +65,8 @@ impl Sheet {
         buffers.lend(self.buffer)
     }
 
-    /// What was written, as messages whose field `number` has at most `chunk` bytes. All but the first have a head of their own.
+    /// The bytes that were written, as messages whose field `number` has at most `chunk` of them. The first head lies in the
+    /// room for it; each further head is a piece by itself.
     pub(super) fn into_messages(self, number: u32, chunk: usize, buffers: &Buffers) -> impl Iterator<Item = Bytes> {
         let Self { mut buffer, headroom, written, unit } = self;
         let first = written.min(chunk);
@@ -83,7 +84,7 @@ impl Sheet {
     }
 }
 
-/// These bytes, as messages whose field `number` has at most `chunk` of them.
+/// The bytes, as messages whose field `number` has at most `chunk` of them.
 pub(super) fn messages(number: u32, bytes: Bytes, chunk: usize) -> impl Iterator<Item = Bytes> {
     let chunks = bytes.len().div_ceil(chunk);
     (0..chunks).flat_map(move |index| {
@@ -92,7 +93,7 @@ pub(super) fn messages(number: u32, bytes: Bytes, chunk: usize) -> impl Iterator
     })
 }
 
-/// What precedes the `len` bytes of a field that is alone in its message.
+/// The head of a message with one field, which has `len` bytes: gRPC's prefix, the key and the length.
 fn head(number: u32, len: usize) -> Vec<u8> {
     let field = key_len(number) + encoded_len_varint(len as u64);
     let mut head = bytes::BytesMut::with_capacity(HEADROOM);
@@ -112,7 +113,7 @@ mod tests {
         evenkeel_frames::encoded(&pb::DropoutStreamResponse { part: Some(part) }).to_vec()
     }
 
-    /// The bytes are those of prost's encoding, whatever their number, in one piece where they fit a chunk.
+    /// The messages are prost's, whatever the number of bytes. A sheet that fits a chunk is one piece.
     #[test]
     fn messages_are_what_prost_makes_of_them() {
         let buffers = Buffers::new(0);
