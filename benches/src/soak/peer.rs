@@ -71,8 +71,7 @@ impl Peer {
         let (answer, mut body) = self.begin(&request.path, timeout).await?;
         let last = request.messages.len().saturating_sub(1);
         for (index, message) in request.messages.iter().enumerate() {
-            // An error means that the call has ended early; the response has the reason.
-            if body.send_data(message.clone(), index == last).is_err() {
+            if !send(&mut body, message.clone(), index == last) {
                 break;
             }
         }
@@ -84,6 +83,12 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// Sends a part of a request; `last` ends the request. False if the server has already ended the call: the response has the
+/// reason.
+pub(super) fn send(body: &mut SendStream<Bytes>, part: Bytes, last: bool) -> bool {
+    body.send_data(part, last).is_ok()
 }
 
 /// Reads a response to its end.

@@ -145,11 +145,10 @@ impl Traffic {
         let (answer, mut body) = peer.begin(&known.request.path, None).await?;
         let message = &known.request.messages[0];
         if dice.below(2) == 0 {
-            body.send_data(message.slice(..message.len() / 2), false)?;
+            peer::send(&mut body, message.slice(..message.len() / 2), false);
             sleep(Duration::from_millis(dice.below(3) as u64)).await;
         } else {
-            // An error means that the call has ended early, which is fine here.
-            _ = body.send_data(message.clone(), known.request.messages.len() == 1);
+            peer::send(&mut body, message.clone(), known.request.messages.len() == 1);
             let wait = sleep(Duration::from_micros(dice.below(3000) as u64));
             let mut comparison = known.comparison();
             tokio::select! {
@@ -193,7 +192,7 @@ impl Traffic {
                 let peer = Peer::connect(self.server, Taking::Much).await?;
                 let request = &self.answered.large[0].request;
                 let (answer, mut body) = peer.begin(&request.path, None).await?;
-                body.send_data(request.messages[0].slice(..100_000), false)?;
+                peer::send(&mut body, request.messages[0].slice(..100_000), false);
                 peer::end(answer, |_| ()).await
             };
             match stall.await {
@@ -245,7 +244,7 @@ pub(super) async fn hoard(server: SocketAddr, traffic: Arc<Traffic>) {
             let peer = Peer::connect(server, Taking::Much).await?;
             let request = &traffic.answered.large[0].request;
             let (answer, mut body) = peer.begin(&request.path, None).await?;
-            body.send_data(request.messages[0].slice(..100_000), false)?;
+            peer::send(&mut body, request.messages[0].slice(..100_000), false);
             Result::Ok((peer, answer, body))
         };
         match hoarded.await {
