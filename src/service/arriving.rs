@@ -39,7 +39,7 @@ pub(crate) struct Arriving {
     flow: Flow<NormalizePart>,
     pieces: Pieces,
     /// The statistics of the parts; none if the answer gives none.
-    statistics: Vec<PartStatistics>,
+    statistics: PartStatistics,
     gives_statistics: bool,
 }
 
@@ -82,7 +82,7 @@ impl Service {
             call,
             flow: Flow::new(operation, Form::Message, reserved),
             pieces,
-            statistics: Vec::new(),
+            statistics: PartStatistics::default(),
             gives_statistics,
         })
     }
@@ -118,8 +118,8 @@ impl Arriving {
         let Self { service, flow, pieces, statistics, gives_statistics, .. } = self;
         let buffers = service.executor.buffers();
         let Some(Computed { found, sheet }) = flow.take(bytes, pieces, buffers, SHEET).await? else { return Ok(None) };
-        if *gives_statistics {
-            statistics.extend(found);
+        if let Some(found) = found.filter(|_| *gives_statistics) {
+            flow.operation().operation.gather(statistics, found);
         }
         Ok(sheet.map(|sheet| sheet.into_bytes(buffers)))
     }

@@ -160,7 +160,7 @@ impl Each {
     async fn data(&mut self, bytes: Bytes, service: &Service, sink: &mut Sink) -> Result<(), Error> {
         let Self { totals, tensor, .. } = self;
         let Some(tensor) = tensor else { return Err(no_tensor()) };
-        tensor.take(service, bytes, sink, |part| totals.add(part)).await
+        tensor.take(service, bytes, sink, |_, part| totals.add(part)).await
     }
 
     async fn finish(self, sink: &Sink) -> Result<Clipped, Error> {

@@ -110,7 +110,7 @@ impl TensorStream for DropoutStream {
         let Begun { tensor, mask, returns_mask, .. } = self.begun.as_mut().ok_or_else(no_header)?;
         let returns_mask = *returns_mask;
         tensor
-            .take(&self.service, bytes, sink, |part| if returns_mask { mask.add(part) } else { mask.count(&part) })
+            .take(&self.service, bytes, sink, |_, part| if returns_mask { mask.add(part) } else { mask.count(&part) })
             .await?;
         if mask.len() >= sink.chunk() {
             sink.bytes(MASK, mask.take().into()).await?;

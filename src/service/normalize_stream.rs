@@ -22,9 +22,6 @@ use crate::{
 /// What a client does with a set that does not fit in memory.
 const WAY: &str = "MeasureStatistics of the same tensor, and then the stream with its answer as `statistics`";
 
-/// What the lists of a set's statistics take until the summary is made of them, where each part has one set.
-const PER_SET_FOUND: usize = 256;
-
 /// A normalization.
 pub(crate) struct NormalizeStream {
     service: Arc<Service>,
@@ -36,8 +33,8 @@ pub(crate) struct NormalizeStream {
 struct Begun {
     call: Normalize<Description>,
     tensor: Tensor<NormalizePart>,
-    /// Those that the summary is made of; empty if it has none.
-    statistics: Vec<PartStatistics>,
+    /// The statistics of the parts so far; of none if the summary has none.
+    statistics: PartStatistics,
     gives_statistics: bool,
     /// What its statistics take until they are an answer.
     _scratch: Scratch,
@@ -72,8 +69,7 @@ impl NormalizeStream {
         let (call, operation) = service.executor.run(&context.record, estimate, prepare).await?;
         let gives_statistics = operation.gives_statistics(call.return_statistics);
         let axes = operation.axes().to_vec();
-        let found = if gives_statistics { demand.units.saturating_mul(PER_SET_FOUND) } else { 0 };
-        let beside = operation.known_bytes().saturating_add(found);
+        let beside = operation.known_bytes();
         let operation = NormalizePart { operation, dtype, sets: demand.units };
         let tensor =
             Tensor::begin(service, context, operation, sink, beside).map_err(|error| error.in_two_passes(WAY))?;
@@ -81,7 +77,7 @@ impl NormalizeStream {
         let answer =
             call.encode(Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output });
         sink.message(&answered(Answer::Header(answer))).await?;
-        let statistics = Vec::new();
+        let statistics = PartStatistics::default();
         self.begun = Some(Box::new(Begun { call, tensor, statistics, gives_statistics, _scratch: scratch }));
         Ok(())
     }
@@ -106,9 +102,9 @@ impl TensorStream for NormalizeStream {
         let Begun { tensor, statistics, gives_statistics, .. } = &mut **self.begun.as_mut().ok_or_else(no_header)?;
         let keeps = *gives_statistics;
         tensor
-            .take(&self.service, bytes, sink, |part| {
-                if keeps {
-                    statistics.extend(part)
+            .take(&self.service, bytes, sink, |part, found| {
+                if let Some(found) = found.filter(|_| keeps) {
+                    part.operation.gather(statistics, found);
                 }
             })
             .await

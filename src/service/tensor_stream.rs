@@ -83,7 +83,7 @@ impl<I: Incremental> Tensor<I> {
         Ok(Self { flow: Flow::new(operation, Form::Chunks, scratch), pieces })
     }
 
-    /// Computes all of `bytes`, and gives what is found in each part to `found`.
+    /// Computes all of `bytes`, and gives the operation and what is found in each part to `found`.
     ///
     /// # Errors
     /// There are more bytes than are missing; or those of the operation.
@@ -92,7 +92,7 @@ impl<I: Incremental> Tensor<I> {
         service: &Service,
         mut bytes: Bytes,
         sink: &mut Sink,
-        mut found: impl FnMut(I::Found) + Send,
+        mut found: impl FnMut(&I, I::Found) + Send,
     ) -> Result<(), Error> {
         expect_at_most(self.flow.missing(), &bytes)?;
         let buffers = service.executor.buffers();
@@ -102,7 +102,7 @@ impl<I: Incremental> Tensor<I> {
                 self.flow.give_place(sink.unit().await);
             }
             let Some(computed) = self.flow.take(&mut bytes, &mut self.pieces, buffers, chunk).await? else { break };
-            found(computed.found);
+            found(self.flow.operation(), computed.found);
             if let Some(sheet) = computed.sheet {
                 sink.sheet(DATA, sheet).await?;
             }

@@ -180,16 +180,17 @@ fn all_parts(
     elements: InOut<'_>,
     keeps: bool,
     checkpoint: &dyn Checkpoint,
-) -> Result<Vec<PartStatistics>, Error> {
+) -> Result<PartStatistics, Error> {
     let len = parts.part_len();
-    let (mut kept, mut from, mut rest) = (Vec::new(), 0, elements);
+    let (mut kept, mut from, mut rest) = (PartStatistics::default(), 0, elements);
     while rest.len() > 0 {
         let (some, others) = rest.split_at(len.saturating_mul(parts.at_once()));
         let some_len = some.len();
         let pieces = some.par_chunks(len).enumerate();
         let statistics = pieces.map(|(index, part)| parts.normalize_from(from + index * len, part, checkpoint));
         if keeps {
-            kept.extend(statistics.collect::<Result<Vec<_>, _>>()?);
+            let of_parts = statistics.collect::<Result<Vec<_>, _>>()?;
+            of_parts.into_iter().for_each(|of_part| parts.gather(&mut kept, of_part));
         } else {
             statistics.try_for_each(|of_part| of_part.map(drop))?;
         }

@@ -10,10 +10,10 @@ use std::{
 };
 
 use evenkeel_kernels::{
-    ClipMode, Clipping, DType, Demand, Dropout, DropoutKind, DropoutScaling, NormKind, NormParameters, Normalization,
-    Tensor, Uninterrupted, clip_demand, clip_gradients, dropout, dropout_backward, dropout_backward_demand,
-    dropout_demand, measure_statistics, normalize, normalize_backward, normalize_backward_demand, normalize_demand,
-    statistics_demand,
+    ClipMode, Clipping, DType, Demand, Dropout, DropoutKind, DropoutScaling, Error, NormKind, NormParameters,
+    Normalization, NormalizationByParts, PartStatistics, Tensor, Uninterrupted, clip_demand, clip_gradients, dropout,
+    dropout_backward, dropout_backward_demand, dropout_demand, measure_statistics, normalize, normalize_backward,
+    normalize_backward_demand, normalize_demand, statistics_demand,
 };
 
 struct Counting;
@@ -167,6 +167,7 @@ fn no_operation_allocates_more_than_it_demands() {
     // One thread, so that what each of them may allocate hides little.
     pool(1).install(check_all);
     pool(1).install(check_exact_means);
+    pool(1).install(check_small_parts);
     // Several, which work on parts that are large beside what each of them may allocate.
     pool(3).install(check_large_parts);
 }
@@ -178,6 +179,31 @@ fn check_large_parts() {
     check_normalization(&spec, &tensor(DType::F32, &shape));
     check_normalization(&spec, &extreme(&shape));
     check_normalization(&Normalization::new(NormKind::Instance), &extreme(&shape));
+}
+
+/// Each part has one set.
+fn check_small_parts() {
+    let none = NormParameters::default();
+    for dtype in [DType::F32, DType::F64] {
+        for kind in [NormKind::Layer, NormKind::Rms, NormKind::Instance] {
+            let input = tensor(dtype, if kind == NormKind::Instance { &[1, 300_000, 2] } else { &[300_000, 1] });
+            let spec = Normalization::new(kind);
+            let demand = normalize_demand(&spec, &none, dtype, input.shape(), true).expect("it is right");
+            let mut output = vec![0; input.data().len()];
+            let (result, taken) = most(|| {
+                let parts = NormalizationByParts::new(&spec, &none, dtype, input.shape(), &Uninterrupted)?;
+                let (unit, mut statistics) = (parts.unit_len(), PartStatistics::default());
+                for (index, (input, output)) in input.data().chunks(unit).zip(output.chunks_mut(unit)).enumerate() {
+                    let of_part = parts.normalize(index * unit, input, output, &Uninterrupted)?;
+                    parts.gather(&mut statistics, of_part);
+                }
+                Ok::<_, Error>(parts.finish(&none, true, statistics))
+            });
+            let whole = normalize(&spec, &none, input.view(), true, &Uninterrupted).expect("it is right");
+            assert_eq!(result.expect("it is right"), whole.map_output(|_| ()));
+            check(&format!("{kind:?} {dtype} part by part"), demand, 0, taken);
+        }
+    }
 }
 
 /// Sets of two elements, all of whose means are added again.

@@ -104,6 +104,11 @@ impl NormalizationInOrder {
         self.known.is_none() && self.parts.gives_statistics(return_statistics)
     }
 
+    /// As [`NormalizationByParts::gather`].
+    pub fn gather(&self, statistics: &mut PartStatistics, next: PartStatistics) {
+        self.parts.gather(statistics, next);
+    }
+
     /// The axes that are pooled, as in [`Normalized::axes`].
     pub fn axes(&self) -> &[usize] {
         self.parts.axes()
@@ -114,11 +119,11 @@ impl NormalizationInOrder {
         self,
         parameters: &NormParameters<'_>,
         return_statistics: bool,
-        statistics: Vec<PartStatistics>,
+        statistics: PartStatistics,
     ) -> Normalized<()> {
         let Self { parts, known } = self;
         let of_running = known.and_then(|known| known.of_running);
-        let statistics = of_running.map_or(statistics, |known| vec![PartStatistics(known)]);
+        let statistics = of_running.map_or(statistics, PartStatistics);
         parts.finish(parameters, return_statistics, statistics)
     }
 }

@@ -18,7 +18,8 @@ use crate::{Checkpoint, DType, Error, dtype::with_element, in_out::InOut};
 ///
 /// ```
 /// use evenkeel_kernels::{
-///     DType, NormKind, NormParameters, Normalization, NormalizationByParts, Tensor, Uninterrupted, normalize,
+///     DType, NormKind, NormParameters, Normalization, NormalizationByParts, PartStatistics, Tensor, Uninterrupted,
+///     normalize,
 /// };
 ///
 /// let x = Tensor::from_array(&ndarray::Array::from_shape_fn((100, 1000), |(i, j)| (i * j % 7) as f32));
@@ -26,9 +27,10 @@ use crate::{Checkpoint, DType, Error, dtype::with_element, in_out::InOut};
 /// let parts = NormalizationByParts::new(&spec, &none, DType::F32, x.shape(), &Uninterrupted)?;
 /// let mut output = vec![0; x.data().len()];
 /// let (len, mut from) = (3 * parts.unit_len(), 0);
-/// let mut statistics = Vec::new();
+/// let mut statistics = PartStatistics::default();
 /// for (input, output) in x.data().chunks(len).zip(output.chunks_mut(len)) {
-///     statistics.push(parts.normalize(from, input, output, &Uninterrupted)?);
+///     let of_part = parts.normalize(from, input, output, &Uninterrupted)?;
+///     parts.gather(&mut statistics, of_part);
 ///     from += input.len();
 /// }
 /// let whole = normalize(&spec, &none, x.view(), true, &Uninterrupted)?;
@@ -38,7 +40,8 @@ use crate::{Checkpoint, DType, Error, dtype::with_element, in_out::InOut};
 /// ```
 pub struct NormalizationByParts(pub(super) Prepared);
 
-/// The statistics of a part.
+/// The statistics of a part, or of all parts up to it; by default, of none.
+#[derive(Default)]
 pub struct PartStatistics(pub(super) Statistics);
 
 impl NormalizationByParts {
@@ -110,18 +113,24 @@ impl NormalizationByParts {
         merged.is_none() && (return_statistics || (plan.source == Source::Input && running.is_some()))
     }
 
+    /// Adds the statistics of the next part to those of the parts before it. All of them take what
+    /// [`normalize_demand`](super::normalize_demand) counts, however small the parts are.
+    pub fn gather(&self, statistics: &mut PartStatistics, next: PartStatistics) {
+        statistics.0.append(next.0, self.0.layout.sets());
+    }
+
     /// The axes that are pooled, as in [`Normalized::axes`].
     pub fn axes(&self) -> &[usize] {
         &self.0.plan.axes
     }
 
     /// The result without the output, from the `parameters` that were given to [`new`](Self::new) and the statistics of
-    /// all parts in their order; they need not be kept if [`gives_statistics`](Self::gives_statistics) is false.
+    /// all parts, [gathered](Self::gather) in their order; they need not be if [`gives_statistics`](Self::gives_statistics) is false.
     pub fn finish(
         self,
         parameters: &NormParameters<'_>,
         return_statistics: bool,
-        statistics: Vec<PartStatistics>,
+        statistics: PartStatistics,
     ) -> Normalized<()> {
         let Self(Prepared { plan, layout, mut running, merged, dtype, .. }) = self;
         let (mut mean, mut rstd) = (None, None);
@@ -134,7 +143,7 @@ impl NormalizationByParts {
                 (mean, rstd) = merged.all().tensors(&plan, dtype);
             }
         } else if plan.layout.is_some() && gives_statistics {
-            let statistics = Statistics::concat(statistics.into_iter().map(|part| part.0).collect());
+            let PartStatistics(statistics) = statistics;
             running = running.map(|running| running.updated(&plan, layout.set_len() as f64, &statistics));
             if return_statistics {
                 (mean, rstd) = statistics.tensors(&plan, dtype);

@@ -62,30 +62,46 @@ impl Statistics {
     }
 
     /// Statistics of parts, in order, as those of the whole.
-    pub(super) fn concat(mut parts: Vec<Self>) -> Self {
-        if parts.len() == 1 {
-            return parts.remove(0);
+    pub(super) fn concat(parts: Vec<Self>) -> Self {
+        let sets = parts.iter().map(|part| part.mean.len()).sum();
+        let mut whole = Self::default();
+        parts.into_iter().for_each(|part| whole.append(part, sets));
+        whole
+    }
+
+    /// Adds the statistics of the next part; the whole has `sets` sets. The lists are made once, for all of them: parts may have one
+    /// set each, whose lists take several times as much by themselves.
+    pub(super) fn append(&mut self, part: Self, sets: usize) {
+        if self.mean.is_empty() && part.mean.len() == sets {
+            *self = part;
+            return;
         }
-        let list = |quantity: fn(&Self) -> &Vec<f64>| parts.iter().flat_map(quantity).copied().collect();
-        let close_rest = |part: &Self| {
-            if part.close_rest.is_empty() { vec![f64::NAN; part.mean.len()] } else { part.close_rest.clone() }
-        };
-        let has_close = parts.iter().any(|part| !part.close_rest.is_empty());
-        Self {
-            mean: list(|part| &part.mean),
-            tail: list(|part| &part.tail),
-            rest: list(|part| &part.rest),
-            close_rest: if has_close { parts.iter().flat_map(close_rest).collect() } else { Vec::new() },
-            var: list(|part| &part.var),
-            rstd: list(|part| &part.rstd),
-            rstd_tail: list(|part| &part.rstd_tail),
-            scales: if parts.iter().all(|part| part.scales.is_empty()) {
-                Vec::new()
-            } else {
-                let of_part = |part: &Self| (0..part.mean.len()).map(|set| part.scale(set)).collect::<Vec<_>>();
-                parts.iter().flat_map(of_part).collect()
-            },
+        fn list<T: Copy>(list: &mut Vec<T>, part: &[T], sets: usize) {
+            if list.is_empty() && !part.is_empty() {
+                list.reserve_exact(sets);
+            }
+            list.extend_from_slice(part);
         }
+        /// A list that is empty where no set has a number of its own; `none` stands for it beside sets that have.
+        fn sparse<T: Copy>(list: &mut Vec<T>, part: &[T], none: T, (before, after, sets): (usize, usize, usize)) {
+            if list.is_empty() && part.is_empty() {
+                return;
+            }
+            list.reserve_exact(sets - list.len());
+            list.resize(before, none);
+            list.extend_from_slice(part);
+            list.resize(after, none);
+        }
+        let before = self.mean.len();
+        let place = (before, before + part.mean.len(), sets);
+        list(&mut self.mean, &part.mean, sets);
+        list(&mut self.tail, &part.tail, sets);
+        list(&mut self.rest, &part.rest, sets);
+        sparse(&mut self.close_rest, &part.close_rest, f64::NAN, place);
+        list(&mut self.var, &part.var, sets);
+        list(&mut self.rstd, &part.rstd, sets);
+        list(&mut self.rstd_tail, &part.rstd_tail, sets);
+        sparse(&mut self.scales, &part.scales, 0, place);
     }
 
     /// The mean and the reciprocal of the denominator, as tensors; no mean without centring.
