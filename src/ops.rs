@@ -14,7 +14,7 @@ use prost::Message;
 pub(crate) use self::{
     clip::clip_work,
     incremental::{ClipPart, DropoutPart, Incremental, NormalizePart},
-    normalize::normalize_demand_of,
+    normalize::{normalize_demand_of, normalize_in_order_demand_of},
 };
 use crate::{
     buffers::{Buffers, Loan},

@@ -3,8 +3,9 @@
 use std::{slice, time::Duration};
 
 use evenkeel_kernels::{
-    self as kernels, Checkpoint, Demand, normalize, normalize_backward, normalize_backward_demand,
-    normalize_backward_in_place, normalize_demand, normalize_in_place,
+    self as kernels, Checkpoint, DType, Demand, NormParameters, Normalization, normalize, normalize_backward,
+    normalize_backward_demand, normalize_backward_in_place, normalize_demand, normalize_in_order_demand,
+    normalize_in_place,
 };
 use evenkeel_proto::v1 as pb;
 
@@ -22,9 +23,24 @@ use crate::{
 /// # Errors
 /// [`Error::Invalid`] for arguments that do not fit.
 pub(crate) fn normalize_demand_of<I: AsRef<Description>>(call: &Normalize<I>) -> Result<Demand, Error> {
+    demand_by(call, normalize_demand)
+}
+
+/// What a normalization needs whose input comes in chunks.
+///
+/// # Errors
+/// [`Error::Invalid`] for arguments that do not fit.
+pub(crate) fn normalize_in_order_demand_of(call: &Normalize<Description>) -> Result<Demand, Error> {
+    demand_by(call, normalize_in_order_demand)
+}
+
+fn demand_by<I: AsRef<Description>>(
+    call: &Normalize<I>,
+    demand: fn(&Normalization, &NormParameters<'_>, DType, &[usize], bool) -> Result<Demand, kernels::Error>,
+) -> Result<Demand, Error> {
     let Normalize { spec, return_statistics, parameters, input } = call;
     let input = input.as_ref();
-    normalize_demand(spec, &parameters.view(), input.dtype(), input.shape(), *return_statistics)
+    demand(spec, &parameters.view(), input.dtype(), input.shape(), *return_statistics)
         .map_err(|error| parameters.beside(error))
 }
 

@@ -124,7 +124,7 @@ impl Begun {
                     context.reservation.reserve(NAME + name.len())?;
                     names.push(name);
                 }
-                let next = Tensor::begin(service, context, part, sink, 0).map_err(|error| error.in_two_passes(WAY))?;
+                let next = Tensor::begin(service, context, part, sink).map_err(|error| error.in_two_passes(WAY))?;
                 sink.message(&answered(Answer::Tensor(tensor.answer()))).await?;
                 if next.flow.missing() == 0 && self.spec.needs() == ClipNeeds::Gradient {
                     totals.add(next.flow.operation().of_nothing()?);

@@ -49,7 +49,7 @@ impl DropoutStream {
         let record = &self.context.record;
         record.describe_one(operation.kind(), input.dtype(), input.shape());
         let operation = DropoutPart { operation, dtype: input.dtype() };
-        let tensor = Tensor::begin(&self.service, &self.context, operation, sink, 0)?;
+        let tensor = Tensor::begin(&self.service, &self.context, operation, sink)?;
         let answer = if is_backward {
             Answer::BackwardHeader(pb::DropoutBackwardResponse { grad_input: Some(input.answer()) })
         } else {

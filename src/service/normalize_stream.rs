@@ -15,7 +15,7 @@ use crate::{
     budget::Scratch,
     error::Error,
     estimate::{self, Work},
-    ops::{NormalizePart, normalize_demand_of},
+    ops::{NormalizePart, normalize_in_order_demand_of},
     wire::{AnswerSize, Description, Normalize},
 };
 
@@ -52,7 +52,7 @@ impl NormalizeStream {
         let dtype = call.input.dtype();
         let (merged, elements) = (call.parameters.merged_sets(), call.parameters.elements());
         context.record.describe_one(call.spec.kind, dtype, call.input.shape());
-        let demand = normalize_demand_of(&call)?;
+        let demand = normalize_in_order_demand_of(&call)?;
         let size = AnswerSize::of(std::iter::empty::<&Description>(), demand.results);
         check_size(size.message, limit)?;
         let scratch = context.reservation.reserve_with_scratch(size.beside, demand.scratch);
@@ -69,10 +69,8 @@ impl NormalizeStream {
         let (call, operation) = service.executor.run(&context.record, estimate, prepare).await?;
         let gives_statistics = operation.gives_statistics(call.return_statistics);
         let axes = operation.axes().to_vec();
-        let beside = operation.known_bytes();
         let operation = NormalizePart { operation, dtype, sets: demand.units };
-        let tensor =
-            Tensor::begin(service, context, operation, sink, beside).map_err(|error| error.in_two_passes(WAY))?;
+        let tensor = Tensor::begin(service, context, operation, sink).map_err(|error| error.in_two_passes(WAY))?;
         let output = Bytes::new();
         let answer =
             call.encode(Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output });

@@ -65,7 +65,7 @@ pub(super) struct Tensor<I> {
 }
 
 impl<I: Incremental> Tensor<I> {
-    /// Reserves what the operation and its answer hold at a time, with `more` bytes beside them, and begins it.
+    /// Reserves what the operation and its answer hold at a time, and begins it.
     ///
     /// # Errors
     /// The memory is not there, or never will be.
@@ -74,11 +74,9 @@ impl<I: Incremental> Tensor<I> {
         context: &CallContext,
         operation: I,
         sink: &mut Sink,
-        more: usize,
     ) -> Result<Self, Error> {
         sink.reserve(operation.total_len())?;
-        let held = Flow::held(&operation, sink.chunk()).saturating_add(more);
-        let scratch = context.reservation.reserve_with_scratch(0, held)?;
+        let scratch = context.reservation.reserve_with_scratch(0, Flow::held(&operation, sink.chunk()))?;
         let pieces = service.executor.stream_pieces(&context.record);
         Ok(Self { flow: Flow::new(operation, Form::Chunks, scratch), pieces })
     }

@@ -85,8 +85,8 @@ pub use norm::measure_gradients;
 pub use normalize::{
     KnownTensors, NormGradients, NormKind, NormParameters, Normalization, NormalizationByParts, NormalizationInOrder,
     Normalized, PartStatistics, Sent, StatisticsMeter, StatisticsPartial, measure_statistics, normalize,
-    normalize_backward, normalize_backward_demand, normalize_backward_in_place, normalize_demand, normalize_in_place,
-    statistics_demand,
+    normalize_backward, normalize_backward_demand, normalize_backward_in_place, normalize_demand,
+    normalize_in_order_demand, normalize_in_place, statistics_demand,
 };
 pub use tensor::{LengthMismatch, Tensor, TensorMut, TensorRef};
 pub use violations::{Violation, Violations};

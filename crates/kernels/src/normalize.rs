@@ -35,7 +35,7 @@ use plan::{Plan, channel_axis};
 use rayon::prelude::*;
 use running::Running;
 
-pub use demand::{normalize_backward_demand, normalize_demand};
+pub use demand::{normalize_backward_demand, normalize_demand, normalize_in_order_demand};
 pub use in_order::NormalizationInOrder;
 pub use kind::NormKind;
 pub use known::{KnownTensors, Sent};

@@ -11,9 +11,9 @@ use std::{
 
 use evenkeel_kernels::{
     ClipMode, Clipping, DType, Demand, Dropout, DropoutKind, DropoutScaling, Error, NormKind, NormParameters,
-    Normalization, NormalizationByParts, PartStatistics, Tensor, Uninterrupted, clip_demand, clip_gradients, dropout,
-    dropout_backward, dropout_backward_demand, dropout_demand, measure_statistics, normalize, normalize_backward,
-    normalize_backward_demand, normalize_demand, statistics_demand,
+    Normalization, NormalizationByParts, NormalizationInOrder, PartStatistics, Tensor, Uninterrupted, clip_demand,
+    clip_gradients, dropout, dropout_backward, dropout_backward_demand, dropout_demand, measure_statistics, normalize,
+    normalize_backward, normalize_backward_demand, normalize_demand, normalize_in_order_demand, statistics_demand,
 };
 
 struct Counting;
@@ -168,6 +168,7 @@ fn no_operation_allocates_more_than_it_demands() {
     pool(1).install(check_all);
     pool(1).install(check_exact_means);
     pool(1).install(check_small_parts);
+    pool(1).install(check_known_statistics);
     // Several, which work on parts that are large beside what each of them may allocate.
     pool(3).install(check_large_parts);
 }
@@ -202,6 +203,29 @@ fn check_small_parts() {
             let whole = normalize(&spec, &none, input.view(), true, &Uninterrupted).expect("it is right");
             assert_eq!(result.expect("it is right"), whole.map_output(|_| ()));
             check(&format!("{kind:?} {dtype} part by part"), demand, 0, taken);
+        }
+    }
+}
+
+/// The statistics of all sets are known before the elements.
+fn check_known_statistics() {
+    for dtype in [DType::F32, DType::F64] {
+        for (kind, shape) in [(NormKind::Batch, [2, 200_000, 2]), (NormKind::Instance, [8_192, 8, 2])] {
+            let running = tensor(dtype, &[shape[1]]);
+            let (running_mean, running_var) = (Some(running.view()), Some(running.view()));
+            let parameters = NormParameters { running_mean, running_var, ..NormParameters::default() };
+            let spec = Normalization { training: Some(false), ..Normalization::new(kind) };
+            let [demand, by_parts] = [normalize_in_order_demand, normalize_demand]
+                .map(|demand| demand(&spec, &parameters, dtype, &shape, true).expect("it is right"));
+            let (_parts, without) =
+                most(|| NormalizationByParts::new(&spec, &parameters, dtype, &shape, &Uninterrupted));
+            let (operation, with) =
+                most(|| NormalizationInOrder::new(&spec, &parameters, dtype, &shape, &Uninterrupted));
+            let operation = operation.expect("it is right");
+            assert_eq!(operation.unit_len(), dtype.size(), "elements are independent if their statistics are known");
+            let (known, demanded) = (with - without, demand.scratch - by_parts.scratch);
+            assert!(known <= demanded + LITTLE, "{kind:?} {dtype}: {known} of {demanded} bytes");
+            assert!(known > demanded / 3, "{kind:?} {dtype}: only {known} of {demanded} bytes");
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{
     NormParameters, Normalization, backward_plan,
-    forward::PART,
+    forward::{PART, knows_all},
     layout::Layout,
     plan::{Plan, Source},
     reduce::{Over, accumulators},
@@ -82,6 +82,29 @@ pub fn normalize_demand(
     return_statistics: bool,
 ) -> Result<Demand, Error> {
     let plan = Plan::new(spec, parameters, dtype, shape)?;
+    Ok(forward_demand(&plan, parameters, dtype, return_statistics))
+}
+
+/// The memory and work of a [`NormalizationInOrder`](super::NormalizationInOrder), which has the statistics of all sets from its
+/// beginning on if they are known.
+///
+/// # Errors
+/// As [`normalize_demand`].
+pub fn normalize_in_order_demand(
+    spec: &Normalization,
+    parameters: &NormParameters<'_>,
+    dtype: DType,
+    shape: &[usize],
+    return_statistics: bool,
+) -> Result<Demand, Error> {
+    let plan = Plan::new(spec, parameters, dtype, shape)?;
+    let layout = plan.layout.as_ref().filter(|layout| plan.source == Source::Running && knows_all(&plan, layout));
+    let known = layout.map_or(0, |layout| layout.sets() * statistics(dtype));
+    let demand = forward_demand(&plan, parameters, dtype, return_statistics);
+    Ok(Demand { scratch: demand.scratch + known, ..demand })
+}
+
+fn forward_demand(plan: &Plan, parameters: &NormParameters<'_>, dtype: DType, return_statistics: bool) -> Demand {
     let sets = plan.sets();
     let running = parameters.running_mean.into_iter().chain(parameters.running_var);
     let updates = if plan.source != Source::Running { running.map(|tensor| tensor.data().len()).sum() } else { 0 };
@@ -90,11 +113,11 @@ pub fn normalize_demand(
     let scratch = plan.layout.as_ref().map_or(0, |layout| {
         let keeps = plan.source != Source::Merged && (return_statistics || updates > 0);
         let means = if return_statistics { sets * 8 } else { 0 };
-        let large_parts = LargeParts::forward(&plan, layout, dtype).scratch();
-        means + lists(&plan, layout, dtype, keeps, statistics(dtype)) + large_parts
+        let large_parts = LargeParts::forward(plan, layout, dtype).scratch();
+        means + lists(plan, layout, dtype, keeps, statistics(dtype)) + large_parts
     });
-    let scratch = scratch + given(&plan, parameters) + merged(&plan, dtype, 0);
-    Ok(Demand { results: returned + updates, scratch, units: plan.units() })
+    let scratch = scratch + given(plan, parameters) + merged(plan, dtype, 0);
+    Demand { results: returned + updates, scratch, units: plan.units() }
 }
 
 /// The memory and work of [`normalize_backward`](super::normalize_backward()).

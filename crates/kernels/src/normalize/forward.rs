@@ -9,7 +9,7 @@ use super::{
     layout::{Dim, Layout, Position},
     measure,
     measured::Merged,
-    plan::Source,
+    plan::{Plan, Source},
     power::times_power,
     prepared::Prepared,
     rows,
@@ -80,16 +80,25 @@ pub(super) struct Known {
     has_extremes: bool,
 }
 
-/// The statistics of all sets, if they are known before the elements and not very many.
+/// Whether the statistics of all sets are known before the elements, and not those of very many.
+pub(super) fn knows_all(plan: &Plan, layout: &Layout) -> bool {
+    match plan.source {
+        Source::Merged => true,
+        // There may be as many sets as elements.
+        Source::Running => !layout.is_cut_by_sets() || layout.sets() <= MOST_SETS,
+        Source::Input => false,
+    }
+}
+
+/// The statistics of all sets, if [`knows_all`].
 pub(super) fn known<E: Element>(prepared: &Prepared) -> Option<Known> {
     let Prepared { plan, layout, affine, running, merged, .. } = prepared;
-    plan.layout.as_ref()?;
+    if plan.layout.is_none() || !knows_all(plan, layout) {
+        return None;
+    }
     let of_running = match plan.source {
-        Source::Merged => None,
-        // There may be as many sets as elements.
-        Source::Running if layout.is_cut_by_sets() && layout.sets() > MOST_SETS => return None,
         Source::Running => Some(running.as_ref()?.statistics::<E>(plan, 0, layout.sets())),
-        Source::Input => return None,
+        Source::Merged | Source::Input => None,
     };
     let statistics = of_running.as_ref().or(merged.as_ref().map(Merged::all))?;
     let has_extremes = Normalize::<E>::new(statistics, affine, layout, plan.source).has_extremes;

@@ -73,14 +73,6 @@ impl NormalizationInOrder {
         self.parts.total_len()
     }
 
-    /// The bytes that statistics which are known take beside what [`normalize_demand`](super::normalize_demand) says.
-    pub fn known_bytes(&self) -> usize {
-        /// The lists of a set's statistics.
-        const PER_SET: usize = 8 * size_of::<f64>();
-        let known = self.known.as_ref().and_then(|known| known.of_running.as_ref());
-        known.map_or(0, |_| self.parts.0.layout.sets() * PER_SET)
-    }
-
     /// Writes a part, as [`NormalizationByParts::normalize`]. `None`: its statistics were known.
     ///
     /// # Errors
