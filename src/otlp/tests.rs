@@ -34,3 +34,21 @@ fn a_span_is_as_long_as_the_call_took() {
         assert_eq!(span.end_time, span.start_time + took);
     }
 }
+
+/// A span keeps its parent's state until the collector has it, so a long state is left out. The parent stays.
+#[test]
+fn a_long_state_is_left_out() {
+    let state = |last: usize| format!("a={},b={},c={}", "x".repeat(248), "x".repeat(248), "x".repeat(last));
+    for (state, is_kept) in [(state(8), true), (state(9), false)] {
+        assert_eq!(state.len() <= MAX_TRACESTATE, is_kept);
+        let mut headers = HeaderMap::new();
+        let id = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        headers.insert("traceparent", id.parse().expect("a header's value"));
+        headers.insert(TRACESTATE, state.parse().expect("a header's value"));
+        let context = parent(&headers);
+        let parent = context.span().span_context().clone();
+        assert_eq!(parent.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+        let kept = parent.trace_state().header();
+        assert_eq!(kept, if is_kept { state } else { String::new() });
+    }
+}

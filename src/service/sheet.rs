@@ -105,7 +105,10 @@ fn head(number: u32, len: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use evenkeel_proto::v1::{self as pb, dropout_stream_response::Part};
+    use tokio::sync::Semaphore;
 
     use super::*;
 
@@ -132,5 +135,20 @@ mod tests {
         let mask = Bytes::from_static(&[1, 2, 3]);
         assert_eq!(messages(14, mask.clone(), 9).collect::<Vec<_>>().concat(), message(Part::Mask(mask)));
         assert_eq!(messages(14, Bytes::new(), 9).count(), 0);
+    }
+
+    /// A unit that is longer than a chunk has its place until the last of its messages was sent.
+    #[test]
+    fn a_unit_gives_its_place_back_when_it_was_sent() {
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).try_acquire_owned().expect("it is free");
+        let mut sheet = Sheet::take(&Buffers::new(0), HEADROOM, 300, Some(place));
+        sheet.wrote(300);
+        let mut messages: Vec<Bytes> = sheet.into_messages(15, 100, &Buffers::new(0)).collect();
+        while let Some(sent) = messages.pop() {
+            assert_eq!(places.available_permits(), 0, "{} bytes wait", sent.len());
+            drop(sent);
+        }
+        assert_eq!(places.available_permits(), 1);
     }
 }
