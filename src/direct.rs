@@ -1,12 +1,12 @@
-//! The unary calls without tonic's codec, which copies every payload once on its way in and once on its way out.
+//! The calls of the tensor service without tonic's codec, which copies every payload once on its way in and once on its way out.
 //!
 //! The frames of a request are read as they are: a message that came in one frame is not copied, and a tensor that can be
 //! normalized in parts is normalized while it arrives. An answer goes out as a short header and then the payload, as
-//! segments. Whatever is not plain (compression, a message above the limit, none or two of them, bytes that are no message)
-//! is handed to the codec's path, frames and all, and answered there: the codec stays the one place that knows every way a
-//! message can come, and its answer.
+//! segments. A unary request that is not one plain message (its body is compressed, is too long, cannot be decoded, or has no
+//! message or several) is handed to the codec's path, frames and all. So the codec alone defines how such requests are answered.
 //!
-//! A message takes one of six routes, which `evenkeel_routes_total` counts. `tests/service/routes.rs` takes each of them.
+//! A message takes one of six routes, which `evenkeel_routes_total` counts. `tests/service/routes.rs` takes all of them but
+//! `chunks`.
 //!
 //! A message of very many tensors or numbers is also decoded, and its answer encoded, on the pool: that takes longer than
 //! other calls should wait for the thread that serves.
@@ -17,14 +17,15 @@
 //! | `streamed` | a Normalize in several frames whose rows are independent | while frames come: short parts inline, long ones on the pool | part by part, to buffers that are sent at once |
 //! | `collected` | the same, with statistics, which precede the output | the same | the same, sent when all are there |
 //! | `gathered` | anything else in several frames, and what was decompressed | as `one_frame` | over the elements that came, where all of them are there |
-//! | `codec` | MeasureGradients and MeasureStatistics, what is not plain, all but `chunks` with `--codec-path` | as `one_frame` | to a new buffer |
+//! | `codec` | MeasureGradients, MeasureStatistics, GetServerInfo without very many unknown fields, what is not plain, all but `chunks` with `--codec-path` | as `one_frame` | to a new buffer |
 //! | `chunks` | the messages of a stream of tensors | while they come, also within a message; parts as `streamed` | chunk by chunk, to buffers that are sent when the client takes them |
 //!
 //! "Inline" is on the thread that serves, for work that is expected to take less than 70 us (`executor.rs`): `--threads`,
-//! `--compute-nice` and `--max-queued` hold for the pool alone. A part of a `streamed` or `collected` call has some 32,768
-//! elements, or a row if that is longer. Of float32 it takes some 13 us, and handing it over takes 20, so parts are done inline,
-//! and after each 70 us of them the thread serves other calls. The rows that are too long for that, of some 180,000
-//! elements, go to the pool one after the other; such a call is refused for `--max-queued` at its first part, or not at all.
+//! `--compute-nice` and `--max-queued` hold for the pool alone. A part of a `streamed` or `collected` call has at most some 32,768
+//! elements, or a row if that is longer. A part of so many float32 takes some 13 us and handing it to the pool 20, so it is done
+//! inline, and after each 70 us of such parts the thread serves other calls. Rows of more than some 180,000 elements take longer
+//! than 70 us and go to the pool one after the other. `--max-queued` can refuse such a call at the first part that goes to the
+//! pool, and not later.
 
 mod answer;
 mod arriving;
@@ -64,7 +65,8 @@ use crate::{
     wire,
 };
 
-/// Answers the unary calls; everything else is left to the codec's path, around which this stands.
+/// The middleware around the codec's path: it answers the calls of the tensor service, and leaves to that path the requests that
+/// are not plain and the calls of other services.
 #[derive(Clone, Debug)]
 pub(crate) struct Direct {
     service: Arc<Service>,
@@ -75,13 +77,14 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    /// `limit`: the largest message, in bytes. Requests in several frames are gathered in `buffers`.
+    /// `codec_path` sends all calls but the streams of tensors through the codec. Requests in several frames are gathered in
+    /// `buffers`. `limit` is the length of the longest message, in bytes.
     pub(crate) fn new(service: Arc<Service>, codec_path: bool, buffers: Buffers, limit: usize) -> Self {
         Self { service, codec_path, buffers, limit }
     }
 }
 
-/// What [`Direct`] stands around.
+/// The codec's path, as the inner service of [`Direct`].
 trait Codec: GrpcService<Future: Send + 'static> + Clone + Send + 'static {}
 
 impl<S: GrpcService<Future: Send + 'static> + Clone + Send + 'static> Codec for S {}
@@ -115,7 +118,7 @@ impl<S: Codec> Middleware<S> for Direct {
 }
 
 impl Direct {
-    /// One message in, one message out.
+    /// Answers a call whose request and answer are one message each.
     fn unary<O: Operation<Response: Answer>, S: Codec>(
         &self,
         service: Arc<Service>,
@@ -127,7 +130,8 @@ impl Direct {
         Box::pin(call.answer::<O>(Incoming::new(body)))
     }
 
-    /// The request has no fields: of a long message, which has what nobody knows, nothing is decoded. Others are the codec's.
+    /// Answers GetServerInfo. Its request has no fields, so a message that takes long to decode has only unknown ones: it is
+    /// answered without being decoded. The codec's path answers all others.
     fn server_info<S: Codec>(&self, service: Arc<Service>, request: Request<Body>, codec: &mut S) -> BoxedResponse {
         let (parts, body) = request.into_parts();
         let Call { mut codec, service, buffers, limit, context, parts } = self.begin(service, parts, codec);
@@ -145,13 +149,14 @@ impl Direct {
         })
     }
 
-    /// Any number of messages in, one out.
+    /// Answers MeasureGradients, whose request is any number of messages.
     fn measure_gradients(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
         let (context, messages) = self.messages(request);
         Box::pin(async move { Ok(into_http(service.measure_gradients(context, messages).await)) })
     }
 
-    /// As [`measure_gradients`](Self::measure_gradients); the answer may have very many sets, and is encoded on the pool.
+    /// Answers MeasureStatistics, whose request is any number of messages. The answer may have very many sets, so it is encoded
+    /// where it is computed.
     fn measure_statistics(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
         let (context, messages) = self.messages(request);
         Box::pin(async move {
@@ -160,7 +165,7 @@ impl Direct {
         })
     }
 
-    /// Any number of messages in, and out, while they come.
+    /// Answers a stream of tensors while its messages come.
     fn chunks<S: TensorStream>(
         &self,
         service: Arc<Service>,
@@ -172,7 +177,7 @@ impl Direct {
         Box::pin(async move { Ok(chunks::respond(service, context, body, limit, begin).await) })
     }
 
-    /// The messages of a call, which are read as tonic reads them, and decoded where they are computed.
+    /// The messages of a call, which tonic separates from each other and the service decodes.
     fn messages<M>(&self, request: Request<Body>) -> (CallContext, Messages<M>) {
         let (parts, body) = request.into_parts();
         let context = CallContext::of(&parts.extensions);
@@ -180,14 +185,14 @@ impl Direct {
         (context, Messages::Raw(Streaming::new_request(RawDecoder, body, None, Some(self.limit))))
     }
 
-    /// As [`unary`](Self::unary), computing while the message arrives where that can be done.
+    /// Answers Normalize: while the message arrives if that is possible, or else as [`unary`](Self::unary).
     fn normalize<S: Codec>(&self, service: Arc<Service>, request: Request<Body>, codec: &mut S) -> BoxedResponse {
         let (parts, body) = request.into_parts();
         let call = self.begin(service, parts, codec);
         Box::pin(async move {
             let mut incoming = Incoming::new(body);
             if incoming.next().await && !incoming.is_whole() {
-                // In a box, for a call whose message comes in one frame is short, and would still carry the room for this.
+                // In a box: otherwise the futures of all calls would be larger, also of short calls whose message is one frame.
                 match Box::pin(arriving::normalize(incoming, &call.service, &call.context, call.limit)).await {
                     Outcome::Answered(response) => return Ok(response),
                     Outcome::Untouched(untouched) => incoming = untouched,
@@ -197,7 +202,7 @@ impl Direct {
         })
     }
 
-    /// The one that is ready stays with this call; the clone waits for its own turn.
+    /// Begins a call. The codec's service that was polled ready stays with the call, and a clone takes its place for the next one.
     fn begin<S: Codec>(&self, service: Arc<Service>, parts: Parts, codec: &mut S) -> Call<S> {
         let clone = codec.clone();
         let codec = std::mem::replace(codec, clone);

@@ -1,8 +1,8 @@
 //! The one bridge between tokio and the Rayon pool that computes.
 //!
-//! Whatever an operation does, the bridge keeps four promises: a panic ends one call and nothing else; a call whose
-//! client has left is not started, or stops at its next checkpoint; after [`Executor::stop`] so does every call; and
-//! the time a call waited, the time it computed and its panics are in its record.
+//! Whatever an operation does, the bridge keeps four promises. A panic ends one call and nothing else. The job of a call whose
+//! client has left does not start, or stops at its next checkpoint. After [`Executor::stop`] this holds for all jobs. The time that
+//! a job waited, the time that it computed and its panics are in the record of its call.
 
 mod inline;
 mod jobs;
@@ -33,8 +33,8 @@ use crate::{
     panics, priority,
 };
 
-/// Work that is expected to take less is done where it is, on the thread that serves the call: handing it over, and
-/// waking two threads, takes some 20 us. More would hold up the other calls of that thread.
+/// Jobs that are expected to take less time run inline, on the thread that serves the call: handing a job to the pool and
+/// waking two threads takes some 20 us. Longer jobs would hold up the other calls of that thread.
 const INLINE: Duration = Duration::from_micros(70);
 
 /// Runs operations on a Rayon pool of its own.
@@ -44,8 +44,9 @@ pub(crate) struct Executor {
     jobs: Jobs,
     stopped: Arc<AtomicBool>,
     in_flight: Arc<AtomicUsize>,
-    /// Jobs that wait for a thread, and the most that may.
+    /// The number of jobs that wait for a thread of the pool.
     queued: Arc<AtomicUsize>,
+    /// The most jobs that may wait for a thread of the pool.
     max_queued: usize,
     counters: Arc<Counters>,
     buffers: Buffers,
@@ -53,8 +54,12 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// A pool of `threads` threads; 0: one for every core. They give way to others by `nice`. Results are written to
-    /// `buffers`.
+    /// An executor with a pool of `threads` threads, or of one for each core if that is 0. `nice` is added to the nice value of
+    /// these threads, so that they give way to others. Results are written to `buffers`. Tests hold jobs at their checkpoints
+    /// by `hook`.
+    ///
+    /// # Errors
+    /// A thread of the pool cannot be started.
     pub(crate) fn new(
         threads: usize,
         nice: u8,
@@ -83,12 +88,12 @@ impl Executor {
         })
     }
 
-    /// Lets at most `max_queued` jobs wait for a thread; more are refused, and counted.
+    /// Lets at most `max_queued` jobs wait for a thread. The executor refuses more, and counts them in `counters`.
     pub(crate) fn with_max_queued(self, max_queued: usize, counters: Arc<Counters>) -> Self {
         Self { max_queued, counters, ..self }
     }
 
-    /// Where results are written.
+    /// The pool of the buffers to which results are written.
     pub(crate) fn buffers(&self) -> &Buffers {
         &self.buffers
     }
@@ -98,13 +103,17 @@ impl Executor {
         self.pool.current_num_threads()
     }
 
-    /// Runs `job`, which is expected to take `estimate` on one thread: at once, on this thread, if that is little; else
-    /// on the pool, where Rayon's parallel iterators use the pool's threads.
+    /// Runs `job`, which is expected to take `estimate` on one thread. A short job runs at once, on this thread. Others run on the
+    /// pool, where Rayon's parallel iterators use the pool's threads. `record` is the record of the job's call.
     ///
-    /// Dropping the future abandons the job. `record`: that of the call whose job it is.
+    /// Dropping the future abandons the job.
     ///
-    /// While a job waits for its own parallel parts and the pool has fewer jobs than threads, its thread may take up another job,
-    /// whose time then counts in both.
+    /// While a job waits for its own parallel parts, its thread may run another job that the pool was given. The time of that job
+    /// then counts in both.
+    ///
+    /// # Errors
+    /// Those of the job; [`Error::Overloaded`] if too many jobs wait; [`Error::Panicked`]; [`Error::ShuttingDown`] after
+    /// [`stop`](Self::stop).
     pub(crate) async fn run<T, F>(&self, record: &CallRecord, estimate: Duration, job: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -171,20 +180,19 @@ impl Executor {
         }
     }
 
-    /// Stops every job at its next checkpoint, also jobs that come later. Returns the number of jobs that are waited
-    /// for.
+    /// Stops every job at its next checkpoint, also jobs that come later. Returns the number of jobs whose callers wait for them.
     pub(crate) fn stop(&self) -> usize {
         self.stopped.store(true, Ordering::Relaxed);
         self.in_flight.load(Ordering::Relaxed)
     }
 }
 
-/// Whether work that is expected to take so long is done on the thread that serves.
+/// Whether a job that is expected to take so long is short enough for the thread that serves.
 fn is_short(estimate: Duration) -> bool {
     estimate < INLINE
 }
 
-/// Runs a job, or a piece of one, under its checkpoint; a panic is recorded and becomes its error.
+/// Runs a job, or a piece of one, with its checkpoint. A panic is recorded and becomes [`Error::Panicked`].
 fn attempt<T>(
     record: &CallRecord,
     progress: &Progress,

@@ -1,4 +1,4 @@
-//! The remote calls: each decodes its request, computes on the pool, and encodes the answer.
+//! The calls of the tensor service. The memory of an operation is reserved before the executor computes it.
 
 mod arriving;
 mod clip_stream;
@@ -44,16 +44,18 @@ use crate::{
     wire::{self, AnswerSize},
 };
 
-/// A message that becomes so many bytes when it is decoded, or has very many fields, is decoded on the pool: some hundred
-/// microseconds, during which the thread that serves would serve nobody else.
+/// The most bytes that a message may become when it is decoded on the thread that serves, beside those that `decoded_size` lets
+/// every call take. Messages that become more, or that have very many fields, are decoded on the pool: decoding them takes some
+/// hundred microseconds or more, in which the thread would serve no other call.
 const HEAVY: usize = 192 << 10;
 
-/// What a call may allocate uncounted: this part of what it holds, and no more than that. So the largest message is served
-/// where the budget is no larger than two of it.
+/// A call may allocate its reservation divided by this without counting it. So the largest message is served even if the budget
+/// is as small as it may be: twice that message, which the message and its answer reserve.
 const UNCOUNTED_PART: usize = 32;
+/// The most bytes that a call may allocate without counting them.
 const UNCOUNTED: usize = 64 << 10;
 
-/// What `evenkeel.v1.TensorOpsService` does.
+/// The implementation of `evenkeel.v1.TensorOpsService`.
 #[derive(Debug)]
 pub(crate) struct Service {
     executor: Arc<Executor>,
@@ -62,7 +64,7 @@ pub(crate) struct Service {
     compression: Vec<Encoding>,
 }
 
-/// An operation that was admitted: what it needs is reserved.
+/// An operation whose memory is reserved.
 struct Admitted<O> {
     operation: Box<O>,
     cost: Duration,
@@ -70,8 +72,8 @@ struct Admitted<O> {
 }
 
 impl Service {
-    /// Computes on `executor`; neither takes nor gives messages of more than `max_message_bytes`, which may be compressed
-    /// as `compression` says, and gives no chunks of more than `max_stream_chunk_bytes`.
+    /// A service that computes on `executor`. Its messages have at most `max_message_bytes` bytes, and the chunks that it sends
+    /// at most `max_stream_chunk_bytes`. `compression` lists the encodings that it reports to clients.
     pub(crate) fn new(
         executor: Arc<Executor>,
         max_message_bytes: usize,
@@ -81,7 +83,7 @@ impl Service {
         Self { executor, max_message_bytes, max_stream_chunk_bytes, compression }
     }
 
-    /// Where results are written.
+    /// The pool of the buffers to which results are written.
     pub(crate) fn buffers(&self) -> &Buffers {
         self.executor.buffers()
     }
@@ -91,10 +93,13 @@ impl Service {
         wire::encode_server_info(self.max_message_bytes, self.max_chunk(), &self.compression)
     }
 
-    /// Answers a request, whichever way its message came. `loan`: the buffer of the message, if it was put together in one.
+    /// Answers a request. `loan` is the right to take back the buffer of the message, if the message was put together in one.
     ///
-    /// A request is decoded before the future is made, and into a box: a future that holds it by value would be some KiB
-    /// that are copied whenever it is put into another one, more than a small call's arithmetic.
+    /// The operation is decoded before the future is made, and into a box. A future that held it by value would have some KiB,
+    /// and copying these whenever the future moves into another one takes longer than the arithmetic of a small call.
+    ///
+    /// # Errors
+    /// Those of the operation, of its reservation and of the executor; [`Error::ResponseTooLarge`].
     pub(crate) fn unary<O: Operation>(
         &self,
         context: CallContext,
@@ -113,13 +118,16 @@ impl Service {
         }
     }
 
-    /// Whether a message is to be answered by [`decoded_apart`](Self::decoded_apart).
+    /// Whether decoding a message takes so long that it is done on the pool, as in [`decoded_apart`](Self::decoded_apart).
     pub(crate) fn is_heavy(method: Method, message: &[u8]) -> bool {
         decoded_size::takes_long(method, message, HEAVY)
     }
 
-    /// As [`unary`](Self::unary), of a message that is decoded on the pool, where `respond` then makes something of the
-    /// answer.
+    /// As [`unary`](Self::unary), for a message that is decoded on the pool. `respond` runs there, too: it makes the response
+    /// from an answer that may take as long to encode.
+    ///
+    /// # Errors
+    /// As [`unary`](Self::unary), and those of a message that cannot be decoded.
     pub(crate) async fn decoded_apart<O: Operation, T: Send + 'static>(
         &self,
         context: CallContext,
@@ -142,10 +150,11 @@ impl Service {
     }
 }
 
-/// Takes from the budget what the operation will hold and allocate beside its request and an output of the same size.
+/// Reserves the memory that the operation needs beside its request and an output of the same size.
 ///
 /// # Errors
-/// The arguments do not fit; the answer is larger than `limit`; or the memory is not there, or never will be.
+/// [`Error::Invalid`] for arguments that do not fit; [`Error::ResponseTooLarge`] if the answer has more than `limit` bytes;
+/// [`Error::Overloaded`] or [`Error::TooMuchMemory`] if the budget has no room.
 fn admit<O: Operation>(context: &CallContext, operation: Box<O>, limit: usize) -> Result<Admitted<O>, Error> {
     operation.describe(&context.record);
     let demand = operation.demand()?;
@@ -176,7 +185,10 @@ impl<O: Operation> Admitted<O> {
     }
 }
 
-/// Refuses an answer that the client, with the same limit, would not take.
+/// Refuses an answer of more than `limit` bytes: a client that has the same limit for messages could not receive it.
+///
+/// # Errors
+/// [`Error::ResponseTooLarge`].
 fn check_size(size: usize, limit: usize) -> Result<(), Error> {
     if size > limit { Err(Error::ResponseTooLarge { size, limit }) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Answers as segments: what describes a tensor is written, its elements go as they are.
+//! Answers as segments: the fields that describe a tensor are encoded, and its elements are sent without a copy.
 
 use std::collections::VecDeque;
 
@@ -19,7 +19,7 @@ pub(super) trait Answer: Message {
     /// The number of that field, the message's highest.
     const TENSORS: u32;
 
-    /// Takes the tensors out of it.
+    /// Takes the tensors out of the message.
     fn take_tensors(&mut self) -> Vec<pb::Tensor>;
 }
 
@@ -35,7 +35,7 @@ macro_rules! answer {
     )*};
 }
 
-/// Answers without tensors.
+/// Implements [`Answer`] for messages without tensors. The number of their field is never used.
 macro_rules! answer_without_tensors {
     ($($message:ident),* $(,)?) => {$(
         impl Answer for pb::$message {
@@ -58,7 +58,7 @@ answer! {
     ClipGradientsResponse.gradients = 15,
 }
 
-/// The response that carries this answer: the bytes are those of prost's encoding.
+/// The response with this answer. The bytes are those of prost's encoding.
 pub(super) fn respond<A: Answer>(mut answer: A) -> Response<Body> {
     let tensors = answer.take_tensors().into_iter().map(|tensor| (A::TENSORS, tensor));
     into_response(ended_well(segments(&answer, tensors)))
@@ -73,14 +73,15 @@ pub(super) fn into_response(
     response
 }
 
-/// The response that carries this answer, whose one tensor has `parts` for elements.
+/// The response with this answer, whose one tensor is empty and gets the bytes of `parts` for its elements.
 pub(super) fn respond_in_parts(answer: impl Answer, parts: Vec<Bytes>) -> Response<Body> {
     let mut segments = VecDeque::from(parts);
     segments.push_front(opening(answer, segments.iter().map(Bytes::len).sum()));
     into_response(ended_well(segments))
 }
 
-/// What comes before the elements, `data_len` bytes, of an answer whose one tensor is here without them.
+/// The bytes of an answer before its elements: gRPC's prefix, and the fields up to the length of the elements. `answer` has one
+/// tensor, without its `data_len` bytes of elements.
 pub(super) fn opening<A: Answer>(mut answer: A, data_len: usize) -> Bytes {
     let tensors = answer.take_tensors();
     let [tensor] = &tensors[..] else { unreachable!("an answer with elements to come has one tensor") };

@@ -1,9 +1,9 @@
 //! Normalizing a tensor while its frames arrive.
 //!
-//! What comes before the tensor's bytes says what is to be done with them. If that can be done part by part, each part is
-//! normalized when its bytes are there and still in a cache, and the answer's part goes out while others come, unless
-//! something that precedes it, the statistics, is made of all of them. Everything else, and everything that is wrong, is
-//! left to the other ways.
+//! The fields before the tensor's bytes describe the normalization. If it can be computed part by part, each part is normalized
+//! when its bytes have come and are still in a cache. Its result is sent while other parts come, unless the answer has
+//! statistics, which precede the output and depend on all parts. All other requests, also those that are not valid, are left
+//! to the other routes.
 
 use evenkeel_frames::{Announced, HEAD_FRAMES, PREFIX};
 use std::sync::Arc;
@@ -22,15 +22,16 @@ use crate::{
     service::{Arriving, CallContext, Service},
 };
 
-/// What has become of a request.
+/// The outcome of trying to answer a request while it arrives.
 pub(super) enum Outcome {
-    /// It is being answered.
+    /// The response has begun, or is complete.
     Answered(Response<Body>),
-    /// It is to be received as a whole; nothing is lost of what was read.
+    /// The request must be received as a whole. All frames that were read are still in it.
     Untouched(Incoming),
 }
 
-/// Answers a request while it arrives, if it is one that can be; its first frame may have been read.
+/// Answers a request while it arrives, if that is possible. The first frame may have been read before. `limit` is the length of the
+/// longest message, in bytes.
 pub(super) async fn normalize(
     mut incoming: Incoming,
     service: &Arc<Service>,
@@ -53,7 +54,8 @@ pub(super) async fn normalize(
     })
 }
 
-/// Reads what comes before the tensor's bytes.
+/// Reads the fields before the tensor's bytes, and begins the normalization. The answer is `None` if the request must be received
+/// as a whole.
 async fn begin(
     incoming: &mut Incoming,
     service: &Arc<Service>,

@@ -1,8 +1,8 @@
 //! Calls whose tensors come and go in chunks are answered here.
 //!
-//! The request is read by a task of its own, which computes what has come and waits until the connection has taken it: a client
-//! that does not read its answer is not read from, and HTTP/2's window stops it in turn. So a call holds a few chunks, however long
-//! its tensors are.
+//! A task of its own reads the request and computes the answer, and waits until the connection takes each part of it. So the server
+//! does not read from a client that does not read its answer, and HTTP/2's window then stops the client. A call holds a few
+//! chunks, however long its tensors are.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Answers that follow as they are computed.
 //!
-//! What reads the request is a task of its own. The client of a unary call may send all of its message before it reads anything of
-//! the answer, so there the task never waits for the answer to be taken, and what is computed waits in the pool's buffers.
+//! A task of its own reads the request. The client of a unary call may send all of its message before it reads anything of the
+//! answer, so the task of a unary call never waits for the answer to be taken, and the results stay in buffers until then.
 
 use std::{
     collections::VecDeque,
@@ -26,7 +26,7 @@ use crate::{
     service::Next,
 };
 
-/// Where the parts of an answer come from.
+/// The receiver of a channel with the parts of an answer.
 trait Parts: Unpin + Send + 'static {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Next>>;
 }
@@ -43,14 +43,14 @@ impl Parts for Receiver<Next> {
     }
 }
 
-/// Answers with `opening`, and then with what `reading` makes of its call.
+/// Answers with `opening`, and then with the parts of the output that `reading` computes.
 ///
-/// Until the first part is there an error is the whole answer, as it is elsewhere. After it, it is in the trailers.
+/// An error before the first part is the whole answer, as on other routes. An error after it is in the trailers.
 pub(super) async fn respond(opening: Bytes, reading: Reading, record: CallRecord) -> Response<Body> {
     let (sender, parts) = unbounded_channel();
     let recorded = record.clone();
     let task = tokio::spawn(async move {
-        // Nobody waits for the parts of an answer that was given up; the task is, too, in a moment.
+        // Sending fails if the response was dropped. That also aborts this task.
         let outcome =
             caught(&recorded, reading.run(|part| _ = sender.send(Next::Part(part)))).await.and_then(|outcome| outcome);
         _ = sender.send(Next::End(outcome.map(drop)));
@@ -58,7 +58,8 @@ pub(super) async fn respond(opening: Bytes, reading: Reading, record: CallRecord
     Following { ready: [opening].into(), parts, task, record, ended: false }.begin().await
 }
 
-/// Answers with the parts that `reading` gives, and with how it ends, which is told through `sender`.
+/// Answers with the `parts` that `reading` sends. `sender` sends to the same channel: it ends the answer with the outcome of
+/// `reading`.
 pub(super) async fn follow(
     reading: impl Future<Output = Result<(), Error>> + Send + 'static,
     sender: Sender<Next>,
@@ -68,28 +69,30 @@ pub(super) async fn follow(
     let recorded = record.clone();
     let task = tokio::spawn(async move {
         let outcome = caught(&recorded, reading).await.and_then(|outcome| outcome);
-        // As above.
+        // Sending fails if the response was dropped. That also aborts this task.
         _ = sender.send(Next::End(outcome)).await;
     });
     Following { ready: VecDeque::new(), parts, task, record, ended: false }.begin().await
 }
 
-/// The body. Dropping it gives up the call.
+/// The body of a response that is still being computed. Dropping it aborts the task that computes it.
 struct Following<P> {
+    /// The parts that are sent before those of the channel.
     ready: VecDeque<Bytes>,
     parts: P,
     task: JoinHandle<()>,
     record: CallRecord,
+    /// Whether the trailers were given out.
     ended: bool,
 }
 
 impl<P: Parts> Following<P> {
-    /// The response, once the first part is there, or an error instead.
+    /// Waits for the first part, and returns the response. If an error comes first, the response is that error.
     async fn begin(mut self) -> Response<Body> {
         match poll_fn(|cx| self.parts.poll_next(cx)).await {
             Some(Next::Part(part)) => self.ready.push_back(part),
             Some(Next::End(Err(error))) => return Status::from(error).into_http(),
-            // There is no message without elements here, and a task that is gone without a word is a bug of ours.
+            // Each answer has at least one part, and each task sends the end of its answer. Anything else is a bug of the server.
             Some(Next::End(Ok(()))) | None => return Status::from(Error::Panicked).into_http(),
         }
         let mut response = into_response(self);

@@ -1,4 +1,4 @@
-//! What a request says before the bytes of its tensor.
+//! The beginning of a `NormalizeRequest`, up to the bytes of its input.
 
 use bytes::Bytes;
 use evenkeel_frames::{self as frames, Bulk as _};
@@ -11,22 +11,22 @@ const INPUT: u32 = 14;
 /// A `NormalizeRequest` up to its input's `data`, which ends the message.
 #[derive(Debug, PartialEq)]
 pub(super) struct Head {
-    /// Without the data.
+    /// The request without the data of its input.
     pub(super) request: pb::NormalizeRequest,
-    /// The bytes before the data.
+    /// The number of bytes before the data.
     pub(super) len: usize,
-    /// The bytes of the data.
+    /// The number of bytes of the data.
     pub(super) data_len: usize,
 }
 
 impl Head {
-    /// From the first bytes of a message of `message_len` bytes. `None`: they are too few, or the message is written in
-    /// another order than the usual one, that of the fields' numbers.
+    /// Finds the head in the first bytes of a message of `message_len` bytes. The answer is `None` if they are too few, or if the
+    /// fields are not in the usual order, which is that of their numbers.
     pub(super) fn parse(bytes: &Bytes, message_len: usize) -> Option<Self> {
         let head = frames::Head::find(bytes, message_len, INPUT, pb::Tensor::DATA)?;
         let mut request = pb::NormalizeRequest::decode(bytes.slice(..head.before)).ok()?;
         let tensor = pb::Tensor::decode(bytes.slice(head.tensor)).ok()?;
-        // Fields that come twice are merged, or the last one counts.
+        // The input or its elements are in the message twice. The route for whole messages decodes those as prost does.
         if request.input.is_some() || !tensor.data.is_empty() || !tensor.float_data.is_empty() {
             return None;
         }
@@ -35,8 +35,8 @@ impl Head {
     }
 }
 
-/// What is found at the beginning of a `NormalizeRequest` of `message_len` bytes: the request without its input's data,
-/// the bytes before the data, and those of the data. Only for `fuzz/`.
+/// Finds the head of a `NormalizeRequest` of `message_len` bytes in its first bytes: the request without its input's data,
+/// the number of bytes before the data, and that of the data. Only for `fuzz/`.
 #[doc(hidden)]
 pub fn normalize_head(bytes: &Bytes, message_len: usize) -> Option<(pb::NormalizeRequest, usize, usize)> {
     Head::parse(bytes, message_len).map(|Head { request, len, data_len }| (request, len, data_len))

@@ -1,7 +1,7 @@
-//! Parts reads a stream of messages, and gives on the bytes of those that are all data while they come.
+//! [`Parts`] reads a stream of messages, and gives on the bytes of messages that are all data while they come.
 //!
 //! The first bytes of a message tell whether it is one field with data. The bytes of such a message are never gathered, so a client
-//! may send a tensor in one message or byte by byte. All other messages are short. They are charged to the budget and put together.
+//! may send a tensor in one message or byte by byte. All other messages are put together, in memory that is reserved for them.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     service::DATA,
 };
 
-/// A key and a length have at most so many bytes.
+/// The most bytes of a key and a length.
 const MOST_HEAD: usize = 11;
 
 /// A part of a request.
@@ -28,9 +28,9 @@ const MOST_HEAD: usize = 11;
 pub(super) enum Part {
     /// A message that is all data begins; it has so many bytes of data.
     Begins(usize),
-    /// The next bytes of its data.
+    /// The next bytes of the data of that message.
     Data(Bytes),
-    /// Another message is whole.
+    /// A message that is not all data, complete.
     Message(Bytes),
 }
 
@@ -42,8 +42,9 @@ pub(super) struct Parts {
     place: Place,
     method: Method,
     limit: usize,
-    /// The reservations for the first message, which says what is done, and for the last one after it.
+    /// The reservations for the first message that was put together, which is the header, and for the latest one after it.
     held: [Portion; 2],
+    /// The number of messages that were put together.
     gathered: usize,
 }
 
@@ -94,7 +95,7 @@ impl Parts {
         }
     }
 
-    /// Goes on in the bytes that have come. The answer is `None` if they are too few for a part.
+    /// Takes the next part from the bytes that have come. The answer is `None` if they are too few for a part.
     fn advance(&mut self) -> Result<Option<Part>, Error> {
         match &mut self.place {
             Place::Prefix(prefix) => {
@@ -114,7 +115,7 @@ impl Parts {
                     let message = std::mem::take(head).split_to(before);
                     return self.gather(len, message);
                 };
-                // The bytes of the head that came earlier are not in the input any more, and do not reach beyond the head.
+                // The first `before` bytes of the head came with earlier frames, so the input has the rest of it.
                 let _ = self.input.split_to(head_len - before);
                 let data = len - head_len;
                 self.place = if data == 0 { BEGIN } else { Place::Data(data) };
@@ -196,7 +197,7 @@ fn head_of_data(head: &[u8], len: usize) -> Option<usize> {
     (head_len.checked_add(data) == Some(len)).then_some(head_len)
 }
 
-/// Whether a message that begins so may be all data.
+/// Whether a message that begins with `head` may be all data.
 fn may_be_data(head: &[u8]) -> bool {
     head.first().is_none_or(|&key| key == (DATA as u8) << 3 | 2)
 }

@@ -1,4 +1,4 @@
-//! A reading reads the elements of a tensor, which are computed as they come.
+//! A [`Reading`] reads the elements of a tensor, which are normalized as they come.
 
 use bytes::Bytes;
 use evenkeel_frames::Announced;
@@ -18,8 +18,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Reads the request to its end, and gives each stretch of the output when it is computed. Returns the answer without the
-    /// elements.
+    /// Reads the request to its end, and calls `give` with each part of the output when it is computed. Returns the answer without
+    /// the elements.
+    ///
+    /// # Errors
+    /// Those of the body, of a message that does not end where it should, and of the normalization.
     pub(super) async fn run(self, mut give: impl FnMut(Bytes)) -> Result<pb::NormalizeResponse, Error> {
         let Self { mut incoming, prefix, mut arriving, limit } = self;
         let streaming =

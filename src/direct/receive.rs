@@ -14,14 +14,14 @@ use tonic::{Status, body::Body};
 
 use crate::buffers::{Buffers, Loan};
 
-/// What came.
+/// The message of a request.
 pub(super) enum Received {
     /// One plain message that lay in one frame, and nothing after it.
     OneFrame(Bytes),
-    /// One plain message that was put together, and nothing after it; and the right to have its buffer back, if that is
+    /// One plain message that was put together, and nothing after it. The loan is the right to have its buffer back, if that is
     /// one of the pool.
     Gathered(Bytes, Option<Loan>),
-    /// Something else: the body as it came, to be read again.
+    /// A request that is not one plain message. The body has all bytes that were read, and can be read again.
     Other(Body),
 }
 
@@ -36,7 +36,7 @@ impl Incoming {
         Self { body, frames: Frames::default() }
     }
 
-    /// Reads to the end, if what comes is one plain message of at most `limit` bytes.
+    /// Reads the body to its end, unless it turns out not to be one plain message of at most `limit` bytes.
     pub(super) async fn message(mut self, buffers: &Buffers, limit: usize) -> Received {
         loop {
             let prefix = self.frames.prefix();
@@ -60,7 +60,7 @@ impl Incoming {
         }
     }
 
-    /// Waits for the next frame of data; false: there is none any more.
+    /// Waits for the next frame of data. The answer is false if there are no more.
     pub(super) async fn next(&mut self) -> bool {
         if self.frames.end.is_some() {
             return false;
@@ -84,7 +84,7 @@ impl Incoming {
         self.frames.prefix().is_some_and(|prefix| self.frames.len - PREFIX >= prefix.len())
     }
 
-    /// The prefix, once it is there, and what has come of the message, put together.
+    /// The prefix and the bytes of the message that have come, put together. The answer is `None` until all of the prefix has come.
     pub(super) fn message_so_far(&mut self) -> Option<(Announced, Bytes)> {
         let prefix = self.frames.prefix()?;
         if self.frames.data.len() > 1 {
@@ -95,12 +95,12 @@ impl Incoming {
         self.frames.data.front().map(|data| (prefix, data.slice(PREFIX..)))
     }
 
-    /// Forgets so many bytes of what has come.
+    /// Drops the first `len` bytes that have come.
     pub(super) fn skip(&mut self, len: usize) {
         self.frames.skip(len);
     }
 
-    /// The next bytes, at most `most`, as they lie in one frame; `None`: there are none any more.
+    /// Takes the next bytes, at most `most`, which lie in one frame. The answer is `None` if there are no more.
     pub(super) async fn take(&mut self, most: usize) -> Option<Bytes> {
         while self.frames.data.is_empty() {
             if !self.next().await {
@@ -110,12 +110,12 @@ impl Incoming {
         self.frames.take_first(most)
     }
 
-    /// Whether all was read and taken, and it is known that nothing follows.
+    /// Whether all bytes were taken, and the body is known to have ended without trailers.
     pub(super) fn is_at_end(&self) -> bool {
         self.frames.data.is_empty() && self.is_last()
     }
 
-    /// A body of these bytes, and then of what was not taken and not read.
+    /// A body of these bytes, and then of the bytes that were not taken and of the rest of the request.
     pub(super) fn into_body(self, first: impl IntoIterator<Item = Bytes>) -> Body {
         let Self { body: rest, frames: Frames { mut data, end, .. } } = self;
         for bytes in first.into_iter().collect::<Vec<_>>().into_iter().rev() {
@@ -136,24 +136,24 @@ impl Incoming {
     }
 }
 
-/// The body that a message would have come in.
+/// The body of a request with this message.
 pub(super) fn body_of(message: Bytes) -> Body {
     let prefix = Announced::plain(message.len());
     Body::new(Replay { data: [prefix.to_bytes(), message].into(), end: None, rest: Body::empty() })
 }
 
-/// The frames of a body, as they came.
+/// The frames of a body that have come.
 #[derive(Default)]
 struct Frames {
-    /// What the frames held, but for what was gathered.
+    /// The bytes of the frames that were neither gathered nor taken.
     data: VecDeque<Bytes>,
-    /// Bytes in all of them, and in what was gathered.
+    /// The number of bytes that have come in all frames.
     len: usize,
-    /// The prefix, and the message's bytes as far as they were gathered.
+    /// The message, if its frames are being gathered.
     gathered: Option<Gathered>,
-    /// The first of `data` is of several frames.
+    /// Whether the first of `data` was put together from several frames.
     is_joined: bool,
-    /// What came after the data, if it was not simply the end.
+    /// The trailers or the error after the data.
     end: Option<Result<Frame<Bytes>, Status>>,
 }
 
@@ -165,7 +165,7 @@ impl Frames {
         }
     }
 
-    /// The prefix, once it is there; it may be cut anywhere.
+    /// The prefix, which may lie in several frames. The answer is `None` until all of it has come.
     fn prefix(&self) -> Option<Announced> {
         if let Some(gathered) = &self.gathered {
             return Some(gathered.prefix);
@@ -174,8 +174,8 @@ impl Frames {
         self.data.iter().find_map(|data| prefix.take(&mut &data[..]))
     }
 
-    /// Copies the frames of a message of `len` bytes to one buffer, if they are more than one, and gives them up: the
-    /// next ones to come find their memory warm. A buffer whose bytes never come takes address space and no memory.
+    /// Copies the frames of a message of `len` bytes to one buffer, if they are more than one, and drops them, so that the next
+    /// frames are read into memory that is still in a cache. A buffer whose bytes never come takes address space and no memory.
     fn gather(&mut self, len: usize, buffers: &Buffers) {
         if self.gathered.is_none() {
             let Some(prefix) = self.prefix().filter(|_| self.data.len() > 1) else { return };
@@ -190,7 +190,7 @@ impl Frames {
         }
     }
 
-    /// Takes as many as `len` bytes of the first frame.
+    /// Takes at most `len` bytes from the beginning of the first frame.
     fn take_first(&mut self, len: usize) -> Option<Bytes> {
         let first = self.data.front_mut()?;
         if first.len() <= len {
@@ -199,7 +199,7 @@ impl Frames {
         Some(first.split_to(len))
     }
 
-    /// Forgets the first bytes.
+    /// Drops the first `skip` bytes.
     fn skip(&mut self, mut skip: usize) {
         while skip > 0
             && let Some(bytes) = self.take_first(skip)
@@ -208,7 +208,7 @@ impl Frames {
         }
     }
 
-    /// The whole message, in one piece: not copied if it came in one.
+    /// The whole message as one piece. It is not copied if it came in one frame.
     fn message(mut self, buffers: &Buffers) -> Received {
         self.gather(self.len - PREFIX, buffers);
         if let Some(Gathered { buffer, .. }) = self.gathered {
@@ -224,12 +224,13 @@ impl Frames {
 /// A message that is being put together.
 struct Gathered {
     prefix: Announced,
-    /// As long as the message.
+    /// A buffer as long as the message.
     buffer: Vec<u8>,
+    /// The number of bytes at the beginning of the buffer that have come.
     filled: usize,
 }
 
-/// A body that was read in part, from its beginning.
+/// A body that repeats the bytes that were read of another one, and then goes on with the rest of it.
 struct Replay {
     data: VecDeque<Bytes>,
     end: Option<Result<Frame<Bytes>, Status>>,

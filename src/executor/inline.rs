@@ -8,12 +8,15 @@ use std::{cell::OnceCell, mem::ManuallyDrop};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 thread_local! {
-    /// `None`: the thread is a member of another pool. Never dropped: a pool that ends waits for its members, and this one
-    /// would wait for itself.
+    /// The thread's own pool, or `None` if the thread is a member of another pool. It is never dropped: a pool that ends waits for
+    /// its members, so the thread would wait for itself.
     static POOL: OnceCell<Option<ManuallyDrop<ThreadPool>>> = const { OnceCell::new() };
 }
 
-/// Runs `work` here, its parallel parts one after the other; gives it back if this thread belongs to a pool already.
+/// Runs `work` on this thread, its parallel parts one after the other.
+///
+/// # Errors
+/// `work` itself, which did not run, if this thread is a member of another pool.
 pub(super) fn run<T: Send, F: FnOnce() -> T + Send>(work: F) -> Result<T, F> {
     POOL.with(|pool| {
         let pool = pool.get_or_init(|| {

@@ -1,8 +1,8 @@
 //! The order in which jobs get to the threads of the pool.
 //!
-//! A thread of the pool that waits for parts of its job looks for other work, and what the pool itself has queued it runs on the
-//! stack of the job that waits. With a thousand jobs in the pool's own queue that stack would overflow, which ends the process.
-//! So the pool is given no more jobs than it has threads; the others wait here.
+//! A thread of the pool that waits for parallel parts of its job runs other work from the pool's own queue meanwhile, on the
+//! stack of the job that waits. With a thousand jobs in that queue the stack would overflow, which ends the process. So the
+//! pool is given no more jobs than it has threads, and the others wait here.
 
 use std::{
     cell::Cell,
@@ -16,7 +16,7 @@ use rayon::ThreadPool;
 type Job = Box<dyn FnOnce() + Send>;
 
 thread_local! {
-    /// Whether this thread is in a job.
+    /// Whether this thread is running a job.
     static IN_A_JOB: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -29,18 +29,19 @@ pub(super) struct Jobs {
 
 #[derive(Default)]
 struct State {
-    /// Those that the pool was given and that have not ended.
+    /// The number of jobs that the pool was given and that have not ended.
     begun: usize,
     waiting: VecDeque<Job>,
 }
 
 impl Jobs {
-    /// `threads`: those of the pool.
+    /// The jobs of a pool of `threads` threads.
     pub(super) fn new(threads: usize) -> Self {
         Self { state: Arc::default(), threads }
     }
 
-    /// Has the pool run a job when one of its threads is free. Jobs begin in the order in which they come. `job` does not panic.
+    /// Has the pool run a job when one of its threads is free. Jobs begin in the order in which they come. `job` must not panic,
+    /// since its place would then stay taken.
     pub(super) fn spawn(&self, pool: &ThreadPool, job: impl FnOnce() + Send + 'static) {
         let job: Job = Box::new(job);
         {
@@ -61,7 +62,8 @@ impl Jobs {
             job();
             let Some(next) = self.next() else { break };
             if is_within {
-                // The job that waits below on this stack goes on when its parts are there.
+                // The job below on this stack waits for its parts, and must go on as soon as they are there. So the next job does
+                // not run here, but goes to the pool's queue.
                 rayon::spawn(move || self.run(next));
                 break;
             }
@@ -99,7 +101,7 @@ mod tests {
         (ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started"), Jobs::new(threads))
     }
 
-    /// A thread that waits for parts of its job runs what it finds, one after the other, as `yield_now` does.
+    /// A thread that waits for parts of its job runs other work from the pool's queue, as `yield_now` does.
     #[test]
     fn a_job_that_waits_finds_no_other_to_run() {
         let (pool, jobs) = pool(1);
@@ -119,7 +121,7 @@ mod tests {
         let expected =
             std::iter::once(format!("{:?}", Some(Yield::Idle))).chain((0..100).map(|number| number.to_string()));
         assert_eq!(heard.iter().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
-        // The last one tells before it has ended: each thread is seen to have done so.
+        // The last job sends its number before it has ended. The broadcast runs on each thread after the jobs.
         pool.broadcast(|_| ());
         assert_eq!(jobs.state.lock().expect("no job has panicked").begun, 0);
     }

@@ -1,4 +1,4 @@
-//! Work that is done piece by piece, as its input comes.
+//! Jobs that are computed piece by piece, as their input comes.
 
 use std::{
     sync::Arc,
@@ -13,27 +13,26 @@ use crate::{
     observe::{CallRecord, InPieces},
 };
 
-/// A job in pieces: short ones are done on the thread that serves the call, the others on the pool. Dropping it abandons the
-/// job.
+/// A job in pieces. Short pieces run on the thread that serves the call, the others on the pool. Dropping this abandons the job.
 pub(crate) struct Pieces {
     executor: Arc<Executor>,
     record: CallRecord,
     work: InPieces,
     progress: Progress,
     _waiting: Waiting,
-    /// Whether a piece was let into the pool's queue.
+    /// Whether a piece was computed on the pool. If so, the others are not refused for the queue.
     is_admitted: bool,
     /// The time since the thread last let other calls have a turn.
     held: Duration,
 }
 
 impl Executor {
-    /// Begins a job in pieces. `None`: there is a hook that may wait, and the thread that serves must not.
+    /// Begins a job in pieces. The answer is `None` if there is a hook that may wait, since the thread that serves must not.
     pub(crate) fn pieces(self: &Arc<Self>, record: &CallRecord) -> Option<Pieces> {
         (!self.hook_waits()).then(|| self.stream_pieces(record))
     }
 
-    /// As [`pieces`](Self::pieces). Where there is a hook that may wait, all pieces are done on the pool.
+    /// As [`pieces`](Self::pieces), but if there is a hook that may wait, all pieces run on the pool.
     pub(crate) fn stream_pieces(self: &Arc<Self>, record: &CallRecord) -> Pieces {
         let progress = self.progress();
         let waiting = Waiting::new(&self.in_flight, Arc::clone(&progress.abandoned));
@@ -44,13 +43,16 @@ impl Executor {
 }
 
 impl Pieces {
-    /// Whether a piece that is expected to take so long is done here.
+    /// Whether a piece that is expected to take so long runs on the thread that serves, by [`run`](Self::run).
     pub(crate) fn is_here(&self, estimate: Duration) -> bool {
         is_short(estimate) && !self.executor.hook_waits()
     }
 
-    /// Runs a piece on the pool, as any other job that takes so long. The first one is refused if too many jobs wait; the others
-    /// are not, for the client may have half of its answer by then.
+    /// Runs a piece on the pool, as any other job that takes so long. The first piece on the pool is refused if too many jobs wait.
+    /// The pieces after it are not, since the client may have half of its answer by then.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
     pub(crate) async fn run_apart<T, F>(&mut self, estimate: Duration, piece: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -62,7 +64,10 @@ impl Pieces {
         result
     }
 
-    /// Runs a short piece here, and lets the thread's other calls have a turn now and then.
+    /// Runs a short piece on this thread. The thread's other calls have a turn whenever pieces have taken [`INLINE`] together.
+    ///
+    /// # Errors
+    /// Those of the piece; [`Error::Panicked`]; [`Error::ShuttingDown`].
     pub(crate) async fn run<T: Send>(
         &mut self,
         piece: impl FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send,
@@ -70,7 +75,7 @@ impl Pieces {
         let started = Instant::now();
         let Self { record, work, progress, .. } = self;
         let computed = work.start();
-        // A thread that is a member of some pool has its parallel parts run there.
+        // If this thread is a member of another pool, that pool runs the parallel parts.
         let result = inline::run(|| attempt(record, progress, piece)).unwrap_or_else(|piece| piece());
         drop(computed);
         self.held += started.elapsed();
@@ -112,7 +117,7 @@ mod tests {
         assert_eq!(pieces.run(|_| Ok(7)).await, Err(Error::ShuttingDown));
     }
 
-    /// The pool's only thread is taken, and no job may wait: a call that begins is refused, and one that was let in is not.
+    /// The only place in the queue is taken: a call with no piece on the pool before is refused, and a call with one is not.
     #[tokio::test]
     async fn only_the_first_piece_is_refused_for_the_queue() {
         const LONG: Duration = INLINE;

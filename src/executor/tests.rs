@@ -143,7 +143,7 @@ async fn after_stop_jobs_end_at_a_checkpoint() {
     assert_eq!(executor.run(call(), LONG, |_| Ok(7)).await, Err(Error::ShuttingDown));
 }
 
-/// One poll; `None` if the future is not done.
+/// Polls the future once. The answer is `None` if it is not done.
 fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),

@@ -25,34 +25,35 @@ use crate::{
     wire::{self, AnswerSize, Description},
 };
 
-/// So many bytes of the output are handed on at once. A core's cache still has them when they are sent, and they are worth a
-/// system call and a buffer of the pool.
+/// The bytes of the output that are handed on at once: few enough to be in a core's cache until they are sent, and enough to be
+/// worth a system call and a buffer of the pool.
 const SHEET: usize = 1 << 19;
 
-/// A call whose input's elements are still on their way.
+/// A normalization whose input has elements that have not come.
 pub(crate) struct Arriving {
     service: Arc<Service>,
     context: CallContext,
-    /// The reservation for the statistics, until they are an answer.
+    /// The reservation for the statistics. It ends when they are encoded as an answer.
     scratch: Scratch,
     call: wire::Normalize<Description>,
     flow: Flow<NormalizePart>,
     pieces: Pieces,
-    /// The statistics of the parts; none if the answer gives none.
+    /// The statistics of the parts so far; empty if the answer has no statistics.
     statistics: PartStatistics,
     gives_statistics: bool,
 }
 
 impl Service {
-    /// Begins a call whose input's `data_len` bytes are still on their way. The answer is `None` if the call cannot be computed in
-    /// parts, or is not valid: the other route finds the fault again when all of the message is there.
+    /// Begins a call whose input has `data_len` bytes, which have not come. The answer is `None` if the call cannot be computed in
+    /// parts, must not hold up this thread, is not valid, or does not fit the budget. The route for whole messages then computes
+    /// it, or finds the fault again, when all of the message is there.
     pub(crate) fn normalize_arriving(
         self: &Arc<Self>,
         context: &CallContext,
         request: pb::NormalizeRequest,
         data_len: usize,
     ) -> Option<Arriving> {
-        // Merged statistics take longer to check and to compute with than this thread may be taken.
+        // Checking merged statistics and computing with them would hold up this thread for too long.
         if request.statistics.is_some() {
             return None;
         }
@@ -72,7 +73,7 @@ impl Service {
         let scratch = reserve(context, &demand, size, self.max_message_bytes).ok()?;
         context.record.describe_one(call.spec.kind, dtype, shape);
         let gives_statistics = parts.gives_statistics(call.return_statistics);
-        // Its bytes are in the reservation already.
+        // The message and its answer have reserved the bytes that the flow holds.
         let reserved = context.reservation.reserve_with_scratch(0, 0).ok()?;
         let operation = NormalizePart { operation: parts.into(), dtype, sets: demand.units };
         Some(Arriving {
@@ -99,8 +100,8 @@ impl Arriving {
         self.flow.missing()
     }
 
-    /// The answer without its elements, if nothing of it depends on them and it is not too large: they may follow it as they
-    /// are computed.
+    /// The answer without its elements, if no other field depends on them and the answer is not too large. The elements may
+    /// follow it as they are computed.
     pub(crate) fn foreseen(&self) -> Option<pb::NormalizeResponse> {
         if self.gives_statistics {
             return None;
@@ -112,8 +113,11 @@ impl Arriving {
         check_size(len_with_data(&answer, self.data_len()), self.service.max_message_bytes).ok().map(|()| answer)
     }
 
-    /// Normalizes a part from the beginning of `bytes`, which lie in one frame and are no more than are missing; if they make no
-    /// part, the call keeps them for the next one. Returns the next stretch of the output, if the part completes it.
+    /// Normalizes a part from the beginning of `bytes`, which lie in one frame and are no more than are missing. If they make no
+    /// part, the call keeps them for the next one. Returns the next bytes of the output if the part has filled a sheet.
+    ///
+    /// # Errors
+    /// Those of the executor.
     pub(crate) async fn take(&mut self, bytes: &mut Bytes) -> Result<Option<Bytes>, Error> {
         let Self { service, flow, pieces, statistics, gives_statistics, .. } = self;
         let buffers = service.executor.buffers();
@@ -124,10 +128,14 @@ impl Arriving {
         Ok(sheet.map(|sheet| sheet.into_bytes(buffers)))
     }
 
-    /// The answer without its elements, once all of the input was taken.
+    /// Returns the answer without its elements. All of the input must have been taken.
+    ///
+    /// # Errors
+    /// [`Error::ResponseTooLarge`], and those of the executor.
     pub(crate) async fn finish(self) -> Result<pb::NormalizeResponse, Error> {
         let Self { service, context, scratch, call, flow, pieces, statistics, gives_statistics } = self;
-        // The job is counted before the answer is there, so that a client that has the answer finds it counted.
+        // Dropping the pieces counts their job in the metrics. That comes before the answer, so that a client that has the answer
+        // finds the job counted.
         drop(pieces);
         let NormalizePart { operation, sets, .. } = flow.into_operation();
         let limit = service.max_message_bytes;
@@ -141,13 +149,13 @@ impl Arriving {
         if !gives_statistics {
             return finish();
         }
-        // Rows may have one element each, and then there are as many statistics as elements.
+        // This may take long: rows may have one element each, and then there are as many statistics as elements.
         let estimate = Work::Normalize.estimate(&[], sets);
         service.executor.run(&context.record, estimate, move |_| finish()).await
     }
 }
 
-/// The length of an answer with its elements, `data_len` bytes, which `answer` lacks.
+/// The length of the encoded answer with `data_len` bytes of elements, which `answer` does not have.
 fn len_with_data(answer: &pb::NormalizeResponse, data_len: usize) -> usize {
     let tensor = answer.output.as_ref().map_or(0, Message::encoded_len);
     let data = key_len(pb::Tensor::DATA) + encoded_len_varint(data_len as u64) + data_len;

@@ -1,7 +1,8 @@
 //! ClipGradientsStream.
 //!
-//! A gradient that is clipped by value, or by a norm that is known, goes back while it comes. One that is clipped by its own norm
-//! waits until it is complete, and where the norm of all decides, all wait in the budget.
+//! A gradient that is clipped by value, or by a norm that is known, is sent back while it comes. A gradient that is clipped by its
+//! own norm is computed when it is complete. If the norm of all gradients decides, they all stay in memory, which is reserved for
+//! them, until the last one is complete.
 
 mod gathered;
 
@@ -26,21 +27,22 @@ use crate::{
     wire::{ClipGradients, Description},
 };
 
-/// What a client does with gradients that do not fit in memory.
+/// The two calls that clip gradients which do not fit in memory, for the text of an error.
 const WAY: &str =
     "MeasureGradients of the same gradients, and then the stream in mode NORM with its answer as `total_norm`";
 
-/// What is kept of a gradient that has gone back: its norm, in a list that doubles.
+/// The bytes that are kept for a gradient after it was sent back: its norm, a float64 in a list that doubles when it is full.
 const PER_GRADIENT: usize = 16;
-/// What is kept beside the bytes of its name, and the most characters of that: more than an error has of it.
+/// The bytes that a name takes beside its text: a `String` in a list that doubles when it is full, and the allocator's share.
 const NAME: usize = 64;
+/// The most characters of a name that are kept. An error shows fewer.
 const MOST_OF_NAME: usize = 256;
 
-/// A clipping.
+/// A call of ClipGradientsStream.
 pub(crate) struct ClipGradientsStream {
     service: Arc<Service>,
     context: CallContext,
-    /// `None`: the header has not come.
+    /// `None` until the header has come.
     begun: Option<Begun>,
 }
 
@@ -51,11 +53,11 @@ struct Begun {
     elements: u64,
 }
 
-/// How far the gradients have come.
+/// The gradients that have come.
 enum Progress {
-    /// They go back one after the other.
+    /// The gradients are clipped and sent back one after the other.
     Each(Box<Each>),
-    /// All of them are waited for.
+    /// The gradients are kept until all of them have come.
     All(Gathered),
 }
 
@@ -63,7 +65,7 @@ struct Each {
     operation: Arc<ClipInOrder>,
     totals: ClipTotals,
     tensor: Option<Tensor<ClipPart>>,
-    /// The names of all gradients, where one may be refused by its name.
+    /// The names of all gradients, for an error that names those with NaN or infinite elements; empty if there is no such error.
     names: Vec<String>,
 }
 
@@ -93,7 +95,7 @@ impl ClipGradientsStream {
 }
 
 impl Begun {
-    /// The next gradient begins.
+    /// Begins the next gradient.
     async fn tensor(
         &mut self,
         tensor: Description,
@@ -107,7 +109,7 @@ impl Begun {
             Progress::All(gathered) => gathered.begin(tensor, service, context, WAY),
             Progress::Each(each) => {
                 let Each { operation, totals, tensor: before, names } = &mut **each;
-                // What the one before has held is free for this one.
+                // Ending the gradient before gives its reservation back, so that this one can have it.
                 if let Some(before) = before.take() {
                     before.end(sink).await;
                 }
@@ -135,7 +137,7 @@ impl Begun {
         }
     }
 
-    /// The bytes of the gradient that have not come; none before the first.
+    /// The bytes of the last gradient that have not come; 0 before the first gradient.
     fn missing(&self) -> usize {
         match &self.progress {
             Progress::All(gathered) => gathered.missing(),

@@ -1,4 +1,4 @@
-//! The service behind tonic's own codec, which knows every way a message can come.
+//! The service as tonic's router calls it, with messages that tonic's codec decodes.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{CallContext, Messages, Service};
 use crate::{error::Error, metrics::Route, ops::Operation, wire};
 
-/// Takes a call's context, and its message or the stream of them, out of what tonic gives.
+/// Takes a request of tonic apart, into the call's context and its message or stream of messages.
 fn taken<T>(request: Request<T>) -> (CallContext, T) {
     let context = CallContext::of(request.extensions());
     context.record.took(Route::Codec);
@@ -19,15 +19,16 @@ fn answered<T>(answer: Result<T, Error>) -> Result<Response<T>, Status> {
     Ok(Response::new(answer?))
 }
 
-/// The answer of a stream of tensors by way of the codec, which there is none of.
+/// The type that tonic requires for the answer of a stream of tensors. The codec never makes such an answer.
 type NoCodec<T> = tokio_stream::Pending<Result<T, Status>>;
 
-/// Streams of tensors are never given to the codec, which would gather each message.
+/// The status of a stream of tensors that comes to the codec, which would be a bug: the codec would gather each message, so
+/// `direct` answers these calls.
 fn no_codec() -> Status {
     Status::internal("a stream of tensors has come to the codec")
 }
 
-/// What tonic calls.
+/// The implementation of tonic's trait for the service.
 #[derive(Clone, Debug)]
 pub(crate) struct Codec(pub(crate) Arc<Service>);
 

@@ -1,4 +1,4 @@
-//! What belongs to a call whatever it computes.
+//! The context of a call, which all methods share.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ pub(crate) struct CallContext {
 }
 
 impl CallContext {
-    /// That of the request with these extensions.
+    /// The context of the request with these extensions.
     ///
     /// # Panics
-    /// If the request was not admitted, which is a bug: nothing bounds what it may hold.
+    /// If the request has no reservation. Admission gives every request one, since nothing else bounds its memory.
     pub(crate) fn of(extensions: &Extensions) -> Self {
         let reservation = extensions.get::<Arc<Reservation>>().expect("every request is admitted with a reservation");
         Self { record: CallRecord::of(extensions), reservation: Arc::clone(reservation) }
     }
 
-    /// That of a call that came through no door, and may have so many bytes.
+    /// The context of a call without a connection, whose budget is `limit` bytes.
     #[cfg(test)]
     pub(crate) fn detached(method: crate::grpc::Method, limit: usize) -> Self {
         let budget = crate::budget::Budget::new(limit, 0);

@@ -18,14 +18,14 @@ use crate::{
     wire::{Description, Dropout, DropoutBackward},
 };
 
-/// The field of an answer's message with a part of the mask.
+/// The number of the field `mask` in a message of the answer.
 const MASK: u32 = 14;
 
 /// A dropout, or the gradient of one.
 pub(crate) struct DropoutStream {
     service: Arc<Service>,
     context: CallContext,
-    /// `None`: the header has not come.
+    /// `None` until the header has come.
     begun: Option<Begun>,
 }
 
@@ -61,7 +61,7 @@ impl DropoutStream {
     }
 }
 
-/// What a header asks for.
+/// A header that was decoded.
 struct Begins {
     operation: DropoutInOrder,
     input: Description,
@@ -123,10 +123,11 @@ impl TensorStream for DropoutStream {
         tensor.expect_complete()?;
         let operation = tensor.end(sink).await.operation;
         let draws = if returns_mask { operation.draws_without_elements_count() } else { 0 };
-        // The mask of a tensor without elements is made at once, and then put into the writer's list, which may have twice the bytes.
+        // The mask of a tensor without elements is made at once, and then put into the writer's list, which may have twice the
+        // bytes.
         let scratch = self.context.reservation.reserve_with_scratch(0, 3 * draws.div_ceil(8))?;
         if draws > 0 {
-            // Nanoseconds: a draw takes about one.
+            // A draw takes about a nanosecond.
             let estimate = Duration::from_nanos(draws as u64);
             let draw = move |checkpoint: &dyn Checkpoint| {
                 mask.add(operation.draws_without_elements(checkpoint)?);
@@ -139,7 +140,7 @@ impl TensorStream for DropoutStream {
     }
 }
 
-/// Ends the answer with what is left of the mask, for which `scratch` is reserved, and the summary.
+/// Ends the answer with the rest of the mask, which owns the reservation `scratch`, and with the summary.
 async fn summarize(
     operation: &DropoutInOrder,
     mask: MaskWriter,

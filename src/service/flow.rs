@@ -1,4 +1,7 @@
 //! A flow computes a tensor's result while the bytes of the tensor come, however these are cut.
+//!
+//! One call of the kernel computes a part. A part is a number of units, which are the smallest pieces into which the operation can
+//! be cut: elements, rows, or all of the tensor. The results are written to sheets, and each sheet is handed on when it is full.
 
 use std::{mem, sync::Arc};
 
@@ -12,17 +15,18 @@ use super::{
 };
 use crate::{budget::Scratch, buffers::Buffers, error::Error, executor::Pieces, ops::Incremental};
 
-/// A flow puts the bytes of small frames together until it has so many, and computes them then: a call of a kernel is worth that.
+/// A flow puts the bytes of small frames together until it has so many bytes, and then computes them: fewer are not worth a call
+/// of the kernel.
 const WORTH_A_CALL: usize = 1 << 15;
 
 /// The form in which a tensor comes and its result goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// One message comes and one goes. The flow computes the units that a frame holds where they are, until a unit lies in two
-    /// frames. Nothing lies between two sheets.
+    /// One message comes and one goes. The flow computes the whole units of a frame without a copy, however few they are, until
+    /// a unit lies in two frames. A sheet has no head.
     Message,
-    /// Messages with chunks come and go. A unit may be a single element, so the flow computes no fewer than [`WORTH_A_CALL`]
-    /// bytes. A sheet has room for the head of its message.
+    /// Messages with chunks come and go. A unit may be a single element, so the flow computes [`WORTH_A_CALL`] bytes or more at a
+    /// time, except at the end of a sheet. A sheet has room for the head of its message.
     Chunks,
 }
 
@@ -30,18 +34,19 @@ pub(super) enum Form {
 pub(super) struct Flow<I> {
     operation: Arc<I>,
     form: Form,
-    /// The last part lay within a frame, so the frames are taken to be large.
+    /// Whether the last part lay within a frame. If so, the next frames are expected to hold whole units, too.
     in_place: bool,
-    /// The bytes that were computed.
+    /// The number of bytes that were computed.
     taken: usize,
-    /// The beginning of this buffer, `carried` bytes, waits for more bytes to make a part.
+    /// The first `carried` bytes of this buffer are the beginning of a part whose other bytes have not come.
     carry: Vec<u8>,
     carried: usize,
-    /// The next parts are written here.
+    /// The sheet to which the next parts are written.
     sheet: Sheet,
-    /// The place of the next sheet, if it is a unit that is longer than a chunk and such units have places.
+    /// The place of the next sheet, if that is a unit which is longer than a chunk; see [`Sink::unit`](super::Sink::unit).
     unit: Option<OwnedSemaphorePermit>,
-    /// What is reserved for all of these. A part that is computed elsewhere shares it: it may outlive its call.
+    /// The reservation for the bytes that are [held](Self::held). A part that is computed on the pool shares it, since such a part
+    /// may outlive its call.
     scratch: Arc<Scratch>,
 }
 
@@ -53,7 +58,7 @@ pub(super) struct Computed<F> {
 }
 
 impl<I: Incremental> Flow<I> {
-    /// `scratch`: for what is [held](Self::held).
+    /// A flow of which nothing has come. `scratch` is the reservation for the bytes that it [holds](Self::held).
     pub(super) fn new(operation: I, form: Form, scratch: Scratch) -> Self {
         let (operation, carry, sheet) = (Arc::new(operation), Vec::new(), Sheet::default());
         let scratch = Arc::new(scratch);
@@ -64,12 +69,15 @@ impl<I: Incremental> Flow<I> {
         &self.operation
     }
 
-    /// The operation. All parts must have been computed.
+    /// Returns the operation.
+    ///
+    /// # Panics
+    /// If a part is still being computed.
     pub(super) fn into_operation(self) -> I {
         Arc::into_inner(self.operation).expect("a part that was computed is not held any more")
     }
 
-    /// The bytes that have not come.
+    /// The number of bytes that have not come.
     pub(super) fn missing(&self) -> usize {
         self.operation.total_len() - self.taken - self.carried
     }
@@ -79,25 +87,25 @@ impl<I: Incremental> Flow<I> {
         self.sheet.is_none() && self.operation.unit_len() > chunk
     }
 
-    /// Gives the next sheet its place among the units that are longer than a chunk. The sheet keeps it until it was sent.
+    /// Gives the next sheet its place among the units that are longer than a chunk. The sheet keeps the place until it was sent.
     pub(super) fn give_place(&mut self, place: OwnedSemaphorePermit) {
         self.unit = Some(place);
     }
 
-    /// The bytes that a flow holds at a time beside sheets of `chunk` bytes: those that wait for others, and units that are longer
-    /// than a chunk.
+    /// The most bytes that a flow holds at a time beside sheets of `chunk` bytes: the beginning of a part, and sheets for units
+    /// that are longer than a chunk.
     pub(super) fn held(operation: &I, chunk: usize) -> usize {
         let (unit, total) = (operation.unit_len().max(1), operation.total_len());
         let units = if unit > chunk { UNITS.saturating_mul(unit.min(total)) } else { 0 };
         WORTH_A_CALL.next_multiple_of(unit).min(total).saturating_add(units)
     }
 
-    /// Takes a part from the beginning of `bytes`, which lie in one frame, are no more than are missing, and at least one. The
-    /// answer is `None` if they do not make a part; the flow keeps them then. A sheet has at most `chunk` bytes, but at least
+    /// Computes a part from the beginning of `bytes`, which lie in one frame and are at least one and no more than are missing. The
+    /// answer is `None` if they do not complete a part; the flow then keeps them. A sheet has at most `chunk` bytes, but at least
     /// a unit.
     ///
     /// # Errors
-    /// The operation's errors, and the pool's.
+    /// Those of the operation and of the executor.
     pub(super) async fn take(
         &mut self,
         bytes: &mut Bytes,
@@ -115,7 +123,7 @@ impl<I: Incremental> Flow<I> {
             let len = len.min(self.operation.total_len() - self.taken);
             self.sheet = Sheet::take(buffers, headroom, len, self.unit.take());
         }
-        // A sheet has room for whole units alone, so `most` is a number of them.
+        // Each sheet but the last has room for whole units, so `most` is a multiple of a unit, or all that is missing.
         let most = self.operation.part_len().max(unit).min(self.sheet.room());
         let gathered = match self.form {
             Form::Message if self.in_place => unit,
@@ -131,7 +139,7 @@ impl<I: Incremental> Flow<I> {
             }
         }
         if self.carry.len() < gathered {
-            // The old buffer carries nothing: `gathered` does not change while a part is put together.
+            // The buffer that is replaced is empty: `gathered` does not change while a part is put together.
             self.carry = buffers.take(gathered);
         }
         let here = bytes.split_to(bytes.len().min(gathered - self.carried));
@@ -186,7 +194,7 @@ impl<I: Incremental> Flow<I> {
 enum Input {
     /// The part lies in the frame in which it came.
     There(Bytes),
-    /// The part was put together at the beginning of a buffer, and has so many bytes.
+    /// The part was put together at the beginning of a buffer. The number is its length in bytes.
     Carried(Vec<u8>, usize),
 }
 

@@ -1,4 +1,4 @@
-//! MeasureGradients: a stream of messages, of which one is in memory at a time.
+//! MeasureGradients: the messages of a stream are measured one by one, so that one is in memory at a time.
 
 use evenkeel_exact::{NormOrder, NormPartial};
 use evenkeel_kernels::measure_gradients;
@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{error::Error, estimate::Work, grpc::Method, metrics::Elements, wire};
 
-/// What was measured so far. The sum is in a box, for it is over a kilobyte, which would be moved with every message.
+/// The norm of all messages so far.
 struct Measured {
+    /// The sum is in a box, since it has more than a kilobyte, which would be moved with each message.
     total: Option<Box<NormPartial>>,
     elements: Elements,
 }
@@ -23,7 +24,10 @@ impl Measured {
 }
 
 impl Service {
-    /// Measures message after message.
+    /// Measures the gradients of all messages, and merges the partials that they have.
+    ///
+    /// # Errors
+    /// Those of receiving and decoding a message, of merging, and of the executor.
     pub(crate) async fn measure_gradients(
         &self,
         context: CallContext,
@@ -66,7 +70,7 @@ impl Service {
     }
 }
 
-/// Adds a message to what was measured before it.
+/// Adds a message to the norm of the messages before it.
 fn add(
     measured: Measured,
     call: &wire::MeasureGradients,

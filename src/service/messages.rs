@@ -13,13 +13,13 @@ use crate::{error::Error, grpc::Method};
 
 /// The messages of a call.
 pub(crate) enum Messages<M> {
-    /// As bytes: those that become much when they are decoded are decoded where they are computed.
+    /// The messages are bytes. Messages that take long to decode are decoded on the pool.
     Raw(Streaming<Bytes>),
-    /// As tonic's codec has decoded them.
+    /// tonic's codec has decoded the messages.
     Decoded(Streaming<M>),
 }
 
-/// Hands on messages as they are.
+/// A decoder that returns the bytes of each message.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RawDecoder;
 
@@ -39,9 +39,12 @@ pub(super) enum Arrived<M> {
 }
 
 impl<M: Message + Default> Messages<M> {
-    /// `limit`: the largest message, in bytes.
+    /// Waits for the next message. The answer is `None` after the last one. `limit` is the length of the longest message, in bytes.
+    ///
+    /// # Errors
+    /// Those of [`Error::receiving`].
     pub(super) async fn next(&mut self, limit: usize) -> Result<Option<Arrived<M>>, Error> {
-        // Messages that are here already would hold up other calls for as long as there are more.
+        // Many messages that are here already would hold up other calls, since none of them has to be waited for.
         coop::consume_budget().await;
         let message = match self {
             Self::Raw(messages) => messages.message().await.map(|message| message.map(Arrived::Raw)),
@@ -52,16 +55,19 @@ impl<M: Message + Default> Messages<M> {
 }
 
 impl<M: Message + Default> Arrived<M> {
-    /// Whether it is to be decoded where it is computed.
+    /// Whether the message takes so long to decode that it is decoded on the pool.
     pub(super) fn is_heavy(&self, method: Method) -> bool {
         match self {
             Self::Raw(bytes) => Service::is_heavy(method, bytes),
-            // It is done.
+            // It is decoded already.
             Self::Decoded(_) => false,
         }
     }
 
-    /// `limit`: the largest message, in bytes.
+    /// Decodes the message. `limit` is the length of the longest message, in bytes.
+    ///
+    /// # Errors
+    /// Those of [`Error::receiving`], if the bytes are no message.
     pub(super) fn decode(self, limit: usize) -> Result<M, Error> {
         match self {
             Self::Raw(bytes) => {

@@ -19,24 +19,24 @@ use crate::{
     wire::{AnswerSize, Description, Normalize},
 };
 
-/// What a client does with a set that does not fit in memory.
+/// The two calls that normalize a tensor with a set which does not fit in memory, for the text of an error.
 const WAY: &str = "MeasureStatistics of the same tensor, and then the stream with its answer as `statistics`";
 
-/// A normalization.
+/// A call of NormalizeStream.
 pub(crate) struct NormalizeStream {
     service: Arc<Service>,
     context: CallContext,
-    /// `None`: the header has not come.
+    /// `None` until the header has come.
     begun: Option<Box<Begun>>,
 }
 
 struct Begun {
     call: Normalize<Description>,
     tensor: Tensor<NormalizePart>,
-    /// The statistics of the parts so far; of none if the summary has none.
+    /// The statistics of the parts so far; empty if the summary has no statistics.
     statistics: PartStatistics,
     gives_statistics: bool,
-    /// What its statistics take until they are an answer.
+    /// The reservation for the statistics. It ends when the summary was handed on.
     _scratch: Scratch,
 }
 
@@ -64,7 +64,7 @@ impl NormalizeStream {
                 .map_err(|error| call.parameters.beside(error))?;
             Ok((call, operation))
         };
-        // What merged statistics are looked into and computed with takes microseconds for each set.
+        // Checking merged statistics and computing with them takes microseconds for each set.
         let estimate = estimate::statistics(0, merged) + estimate::parameters(elements);
         let (call, operation) = service.executor.run(&context.record, estimate, prepare).await?;
         let gives_statistics = operation.gives_statistics(call.return_statistics);
@@ -121,7 +121,7 @@ impl TensorStream for NormalizeStream {
             check_size(prost::Message::encoded_len(&summary), limit)?;
             Ok((summary, _scratch))
         };
-        // Rows may be of one element: there are as many statistics then.
+        // Rows may have one element each, and then there are as many statistics as elements.
         let estimate = if gives_statistics { Work::Normalize.estimate(&[], sets) } else { Duration::ZERO };
         let (summary, _scratch) = self.service.executor.run(&self.context.record, estimate, finish).await?;
         sink.message(&answered(Answer::Summary(summary))).await

@@ -7,22 +7,24 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::buffers::Buffers;
 
-/// So many bytes hold gRPC's prefix, the key and the length. They are a cache line, so that results are written to aligned memory.
+/// The room for a message's head, in bytes: gRPC's prefix, the key and the length fit. It is a cache line, so that results are
+/// written to aligned memory.
 pub(super) const HEADROOM: usize = 64;
 
 /// A buffer of the pool that is filled from its beginning.
 #[derive(Debug, Default)]
 pub(super) struct Sheet {
-    /// The buffer is empty if there is no sheet.
+    /// The buffer: the room for a head, and then that for the result. It is empty if there is no sheet.
     buffer: Vec<u8>,
-    /// The bytes of room for a head.
+    /// The number of bytes before the result: [`HEADROOM`] or 0.
     headroom: usize,
+    /// The number of bytes of the result that were written.
     written: usize,
-    /// The place of a unit that is longer than a chunk.
+    /// The place of a unit that is longer than a chunk; see [`Sink::unit`](super::Sink::unit).
     unit: Option<OwnedSemaphorePermit>,
 }
 
-/// The bytes of a unit that is longer than a chunk, whose place is free when they were sent.
+/// The bytes of a unit that is longer than a chunk. They own its place, which is free again when they were sent.
 struct Unit {
     bytes: Bytes,
     _place: OwnedSemaphorePermit,
@@ -35,8 +37,8 @@ impl AsRef<[u8]> for Unit {
 }
 
 impl Sheet {
-    /// A sheet for `len` bytes. `headroom` is [`HEADROOM`] if a message's head is to precede them, or else 0. `unit` is the place of
-    /// a unit that is longer than a chunk.
+    /// A sheet for `len` bytes. `headroom` is [`HEADROOM`] if a message's head is to precede them, or else 0. `unit` is the
+    /// place of a unit that is longer than a chunk.
     pub(super) fn take(buffers: &Buffers, headroom: usize, len: usize, unit: Option<OwnedSemaphorePermit>) -> Self {
         Self { buffer: buffers.take(headroom + len), headroom, written: 0, unit }
     }
@@ -50,7 +52,7 @@ impl Sheet {
         self.buffer.len() - self.headroom - self.written
     }
 
-    /// The place of the next `len` bytes.
+    /// The slice for the next `len` bytes of the result.
     pub(super) fn next(&mut self, len: usize) -> &mut [u8] {
         &mut self.buffer[self.headroom + self.written..][..len]
     }

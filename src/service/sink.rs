@@ -1,4 +1,4 @@
-//! Where the messages of an answer go while they are computed.
+//! A sink takes the messages of a stream's answer while they are computed, and hands them to the connection.
 
 use std::sync::Arc;
 
@@ -14,32 +14,33 @@ use crate::{
     error::Error,
 };
 
-/// What comes next of an answer.
+/// An item of the channel from the task that computes an answer to the connection.
 pub(crate) enum Next {
     /// Bytes of messages.
     Part(Bytes),
-    /// All messages were there, or why there are no more.
+    /// The end of the answer: all messages were sent, or an error ends it.
     End(Result<(), Error>),
 }
 
-/// Chunks of a response may always have so many bytes, if the setting allows that.
+/// The most bytes of a chunk if the setting allows so many, and if the client has not sent a longer chunk.
 const ALWAYS: usize = 64 << 10;
 
-/// The chunks that are in memory at a time: one that is computed, one of a mask, [`QUEUED`], and those that the connection has
-/// taken and not sent.
+/// The most chunks that are in memory at a time: one that is computed, one of a mask, [`QUEUED`] in the channel, and three that the
+/// connection has taken and not sent.
 const CHUNKS: usize = QUEUED + 5;
 
-/// Units that are longer than a chunk: see [`Sink::unit`].
+/// The most units longer than a chunk that are in memory at a time: one that is computed, and one that is sent.
 pub(super) const UNITS: usize = 2;
 
-/// The messages that wait for the connection to take them. More are not computed.
+/// The capacity of the channel to the connection, in pieces of messages. The task that computes the answer waits while the channel
+/// is full.
 pub(crate) const QUEUED: usize = 2;
 
-/// Longer messages than this, which repeat what a client has sent or sum up what was found, are reserved one by one. All others
-/// are within what [`CHUNKS`] reserves, or what each stream is charged.
+/// The most bytes of a message without a chunk, such as a header or a summary, that needs no reservation of its own. The
+/// reservation for [`CHUNKS`] chunks and the charge for each HTTP/2 stream cover such messages.
 const SHORT: usize = 4 << 10;
 
-/// Bytes of an answer, and what is reserved for them until they are sent.
+/// Bytes of an answer, with the reservation that they own until they are sent.
 struct Held {
     bytes: Bytes,
     _scratch: Scratch,
@@ -51,27 +52,29 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// Bytes that keep what is reserved for them for as long as they are there.
+/// Returns the bytes with their reservation, which ends when the last of them is dropped.
 pub(super) fn held(bytes: Bytes, scratch: Scratch) -> Bytes {
     Bytes::from_owner(Held { bytes, _scratch: scratch })
 }
 
-/// The messages of one answer. Whoever adds one waits until there is room: a client that does not read is not computed for.
+/// The messages of one answer. Adding a message waits until the channel has room, so nothing more is computed for a client that
+/// does not read.
 pub(crate) struct Sink {
     sender: Sender<Next>,
     buffers: Buffers,
-    /// The most bytes of a chunk: those of the setting, and those there are now.
+    /// The most bytes that a chunk may ever have.
     limit: usize,
+    /// The most bytes of a chunk at present, which longer chunks of the client raise.
     chunk: usize,
-    /// What chunks of this size hold.
+    /// The reservation for chunks of this size.
     held: Portion,
     reservation: Arc<Reservation>,
-    /// Of the units that are longer than a chunk, those that may be there at a time: one that is computed, and one that is sent.
+    /// The places of units that are longer than a chunk; see [`unit`](Self::unit).
     units: Arc<Semaphore>,
 }
 
 impl Sink {
-    /// `limit`: the most bytes of a chunk, whatever the client sends.
+    /// A sink that hands messages to `sender`. `limit` is the most bytes of a chunk, however long the client's chunks are.
     pub(crate) fn new(sender: Sender<Next>, buffers: &Buffers, limit: usize, reservation: &Arc<Reservation>) -> Self {
         let chunk = limit.min(ALWAYS);
         let held = Portion::new(reservation);
@@ -79,7 +82,8 @@ impl Sink {
         Self { sender, buffers: buffers.clone(), limit, chunk, held, reservation, units }
     }
 
-    /// Waits until there may be another unit of an answer that is longer than a chunk.
+    /// Waits for a place for a unit that is longer than a chunk. There are [`UNITS`] places, so that such units do not pile up in
+    /// memory. A place is free again when its unit was sent.
     pub(super) async fn unit(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.units).acquire_owned().await.expect("it is never closed")
     }
@@ -89,18 +93,22 @@ impl Sink {
         let _all = self.units.acquire_many(UNITS as u32).await.expect("it is never closed");
     }
 
-    /// The most bytes of a chunk now.
+    /// The most bytes of a chunk at present.
     pub(super) fn chunk(&self) -> usize {
         self.chunk
     }
 
-    /// What a stream of `total` bytes holds in chunks, at the least.
+    /// Reserves the memory of the chunks of a tensor of `total` bytes, if the sink has not reserved as much before.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`].
     pub(super) fn reserve(&mut self, total: usize) -> Result<(), Error> {
         let bytes = CHUNKS * self.chunk.min(total);
         if bytes > self.held.bytes() { self.held.resize(bytes) } else { Ok(()) }
     }
 
-    /// The client sends chunks of so many bytes, and takes as many; it gets them if there is memory for them.
+    /// Makes chunks as long as those of the client, which has sent one of `len` bytes, if their memory can be reserved. A client
+    /// that sends such chunks can also receive them.
     pub(crate) fn client_sends(&mut self, len: usize) {
         let chunk = len.min(self.limit);
         if chunk > self.chunk && self.held.resize(CHUNKS * chunk).is_ok() {
@@ -111,7 +119,7 @@ impl Sink {
     /// Adds a message.
     ///
     /// # Errors
-    /// [`Error::Cancelled`]: nobody waits for the answer. For a long message also those of a reservation.
+    /// [`Error::Cancelled`] if the connection has dropped the answer. For a long message also those of a reservation.
     pub(super) async fn message(&self, message: &impl Message) -> Result<(), Error> {
         let len = message.encoded_len();
         if len <= SHORT {
@@ -121,7 +129,7 @@ impl Sink {
         self.send(held(frames::encoded(message), scratch)).await
     }
 
-    /// Adds what was written to a sheet, as messages whose field `number` has the bytes.
+    /// Adds the bytes that were written to a sheet, as messages that have them in field `number`.
     ///
     /// # Errors
     /// [`Error::Cancelled`], as for a [`message`](Self::message).
@@ -132,7 +140,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Adds bytes, as [`sheet`](Self::sheet).
+    /// Adds bytes, as messages that have them in field `number`.
     ///
     /// # Errors
     /// As [`sheet`](Self::sheet).

@@ -1,4 +1,4 @@
-//! MeasureStatistics: parts that come one after the other, in any number of messages.
+//! MeasureStatistics: the parts of tensors come one after the other, each in any number of messages.
 
 use std::{mem, time::Duration};
 
@@ -22,25 +22,27 @@ use crate::{
     wire::{self, Header},
 };
 
-/// What was measured so far.
+/// The statistics of all messages so far.
 #[derive(Default)]
 struct Measured {
-    /// All parts that are complete, and all partials.
+    /// The merged statistics of all parts that are complete, and of all partials.
     total: Option<StatisticsPartial>,
-    /// The bytes that are reserved for it.
+    /// The bytes that are reserved for `total`.
     reserved: usize,
+    /// The part that is being measured.
     part: Option<Part>,
     dtypes: Elements,
-    /// How many elements were measured here.
+    /// The number of elements of all parts that have begun. Those of partials are not counted.
     elements: u64,
 }
 
 /// A part of which elements are missing.
 struct Part {
+    /// The field of the request that has the header of the part.
     field: &'static str,
     meter: StatisticsMeter,
     dtype: DType,
-    /// The first bytes of an element, and of its gradient, that are cut.
+    /// The first bytes of an element and of its gradient, if a message has ended within them.
     cut: [Vec<u8>; 2],
     _scratch: Scratch,
 }
@@ -53,7 +55,11 @@ impl Part {
 }
 
 impl Service {
-    /// Measures message after message. `respond` makes something of the answer where that is computed.
+    /// Measures the parts of all messages, and merges the partials that they have. `respond` makes the response from the answer. It
+    /// runs where the answer is computed, since the answer may take long to encode.
+    ///
+    /// # Errors
+    /// Those of receiving and decoding a message, of merging, of reservations and of the executor; [`Error::ResponseTooLarge`].
     pub(crate) async fn measure_statistics<T: Send + 'static>(
         &self,
         context: CallContext,
@@ -100,7 +106,7 @@ impl Service {
             return self.executor.run(record, Duration::MAX, job).await;
         }
         let request = wire::MeasureStatistics::decode(message.decode(limit)?, limit)?;
-        // The part that is being measured may be complete with this.
+        // This message may complete the part that is being measured, whose sets are then merged.
         let of_part = measured.part.as_ref().map_or(0, |part| part.meter.measured().1.iter().product());
         let estimate = estimate::statistics(request.bytes(), request.sets() + of_part);
         let job = move |checkpoint: &dyn Checkpoint| {
@@ -209,7 +215,7 @@ impl Measured {
             return Ok(());
         };
         let statistics = meter.finish(checkpoint)?;
-        // What else may differ was looked at when the part began.
+        // `check_part` compared the part with the statistics before it. Partials that came since may differ.
         let of_part = |mismatch| match mismatch {
             StatisticsMismatch::Kinds => format!("{field}.kind"),
             StatisticsMismatch::Shapes | StatisticsMismatch::TooManyElements => format!("{field}.input.shape"),
@@ -218,7 +224,7 @@ impl Measured {
         self.merge(statistics, context, of_part, checkpoint)
     }
 
-    /// Adds statistics to those of before. `field`: where what does not fit is.
+    /// Merges statistics into the total. `field` returns the name of the field that does not fit.
     fn merge(
         &mut self,
         statistics: StatisticsPartial,
@@ -235,7 +241,7 @@ impl Measured {
         if let Some(mismatch) = total.mismatch(&statistics) {
             return Err(Error::invalid(field(mismatch), mismatch.to_string()));
         }
-        // Sums of numbers of other sizes are longer than both.
+        // The sum of a large and a small number may be longer than both.
         let needed = total.merged_bytes(&statistics);
         context.reservation.reserve(needed.saturating_sub(self.reserved))?;
         self.reserved = self.reserved.max(needed);

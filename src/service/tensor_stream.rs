@@ -12,21 +12,21 @@ use super::{
 };
 use crate::{error::Error, executor::Pieces, ops::Incremental};
 
-/// The fields with a tensor's bytes: of a request's message, and of an answer's.
+/// The number of the field with bytes of a tensor, in messages of requests and of answers.
 pub(crate) const DATA: u32 = 15;
 
-/// A call that takes a stream of messages and gives one.
+/// A call whose request and answer are streams of messages with chunks of tensors.
 pub(crate) trait TensorStream: Sized + Send + 'static {
     /// A message of the request.
     type Request: Message + Default + Send + 'static;
 
-    /// Takes a message, other than one that is all data, or such a one that was put together.
+    /// Takes a message that was read as a whole. Messages that are recognized as all data go to [`data`](Self::data) instead.
     fn message(&mut self, message: Self::Request, sink: &mut Sink) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Takes the next bytes of the tensor.
     fn data(&mut self, bytes: Bytes, sink: &mut Sink) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Ends the answer: all messages were taken.
+    /// Ends the answer. All messages of the request must have been taken.
     fn finish(self, sink: &mut Sink) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
@@ -34,7 +34,7 @@ impl Service {
     /// Decodes a message of a stream, on the pool if that takes long.
     ///
     /// # Errors
-    /// The bytes are no message.
+    /// Those of [`Error::receiving`], if the bytes are no message; those of the executor.
     pub(crate) async fn decode_streamed<M: Message + Default + Send + 'static>(
         &self,
         context: &CallContext,
@@ -50,25 +50,25 @@ impl Service {
         self.executor.run(&context.record, std::time::Duration::MAX, move |_: &dyn Checkpoint| decode()).await
     }
 
-    /// The most bytes of a chunk that is sent.
+    /// The most bytes of a tensor in a chunk that is sent.
     pub(crate) fn max_chunk(&self) -> usize {
-        /// A chunk's key and length.
+        /// The most bytes of a chunk's key and length.
         const FIELD: usize = 8;
         self.max_stream_chunk_bytes.min(self.max_message_bytes - FIELD)
     }
 }
 
-/// A tensor on its way.
+/// A tensor that is computed while its bytes come.
 pub(super) struct Tensor<I> {
     pub(super) flow: Flow<I>,
     pieces: Pieces,
 }
 
 impl<I: Incremental> Tensor<I> {
-    /// Reserves what the operation and its answer hold at a time, and begins it.
+    /// Reserves the memory that the operation and its answer hold at a time, and begins the operation.
     ///
     /// # Errors
-    /// The memory is not there, or never will be.
+    /// [`Error::Overloaded`], [`Error::TooMuchMemory`].
     pub(super) fn begin(
         service: &Service,
         context: &CallContext,
@@ -81,10 +81,11 @@ impl<I: Incremental> Tensor<I> {
         Ok(Self { flow: Flow::new(operation, Form::Chunks, scratch), pieces })
     }
 
-    /// Computes all of `bytes`, and gives the operation and what is found in each part to `found`.
+    /// Computes the next `bytes` of the tensor, and sends the sheets that they fill. For each part it calls `found` with the
+    /// operation and the part's findings.
     ///
     /// # Errors
-    /// There are more bytes than are missing; or those of the operation.
+    /// [`Error::Invalid`] if the bytes are more than are missing; those of the operation, of the executor and of the sink.
     pub(super) async fn take(
         &mut self,
         service: &Service,
@@ -108,16 +109,17 @@ impl<I: Incremental> Tensor<I> {
         Ok(())
     }
 
-    /// Ends it, once what is reserved for its units is not needed any more.
+    /// Waits until all units that are longer than a chunk were sent, and returns the operation. The reservation for such units ends
+    /// with the flow.
     pub(super) async fn end(self, sink: &Sink) -> I {
         sink.units_sent().await;
         self.flow.into_operation()
     }
 
-    /// Whether all bytes were there.
+    /// Checks that all bytes of the tensor have come.
     ///
     /// # Errors
-    /// They were not.
+    /// [`Error::Invalid`] if some are missing.
     pub(super) fn expect_complete(&self) -> Result<(), Error> {
         match self.flow.missing() {
             0 => Ok(()),
@@ -126,31 +128,31 @@ impl<I: Incremental> Tensor<I> {
     }
 }
 
-/// Whether the next bytes of a tensor are no more than are missing.
+/// Checks that the next bytes of a tensor are no more than are missing.
 ///
 /// # Errors
-/// They are more.
+/// [`Error::Invalid`] if they are more.
 pub(super) fn expect_at_most(missing: usize, bytes: &Bytes) -> Result<(), Error> {
     beyond(missing, bytes).map_or(Ok(()), |reason| Err(Error::invalid("data", reason)))
 }
 
-/// What is said of the next bytes of a tensor if they are more than are missing.
+/// The text of an error about the next bytes of a tensor, if they are more than are missing.
 pub(super) fn beyond(missing: usize, bytes: &Bytes) -> Option<String> {
     let is_beyond = bytes.len() > missing;
     is_beyond.then(|| format!("expected at most the {missing} bytes that are missing, got {} or more", bytes.len()))
 }
 
-/// What is said of a message without a part.
+/// The error of a message without a part.
 pub(super) fn no_part() -> Error {
     Error::invalid("part", "is required: a message has one")
 }
 
-/// What is said of a second header.
+/// The error of a second header.
 pub(super) fn second_header(field: &'static str) -> Error {
     Error::invalid(field, "comes a second time: a call has one header")
 }
 
-/// What is said of data, or of an end, before the header.
+/// The error of a request that has other messages before its header, or no header at all.
 pub(super) fn no_header() -> Error {
     Error::invalid("header", "is required: it is the first message")
 }

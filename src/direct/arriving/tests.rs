@@ -1,4 +1,4 @@
-//! What becomes of bodies of every kind.
+//! Requests in frames of many sizes are normalized while they arrive; requests that are whole, small or wrong are left as they are.
 
 use bytes::Bytes;
 use evenkeel_proto::v1 as pb;
@@ -55,7 +55,7 @@ fn data(bytes: &[u8]) -> Result<Frame<Bytes>, Status> {
     Ok(Frame::data(Bytes::copy_from_slice(bytes)))
 }
 
-/// How a response ended, and the message if it ended well.
+/// The message of a response that ended well, or else the code of its status.
 async fn read(outcome: Outcome) -> Result<pb::NormalizeResponse, Code> {
     let Outcome::Answered(response) = outcome else { panic!("it was not answered") };
     let (parts, body) = response.into_parts();
@@ -151,14 +151,14 @@ async fn an_error_of_the_body_is_kept() {
     let lost = || Err(Status::data_loss("on purpose"));
     for statistics in [false, true] {
         let bytes = framed(&request(600, statistics));
-        // In the first part, and after it.
+        // The body ends within the first part, and after it.
         for end in [60_000, 1_500_000] {
             let frames = incoming(bytes[..end].chunks(50_000).map(data).chain([lost()]));
             assert_eq!(read(normalize(frames, &service, &call(), LIMIT).await).await, Err(Code::DataLoss));
             let frames = incoming(bytes[..end].chunks(50_000).map(data));
             assert_eq!(read(normalize(frames, &service, &call(), LIMIT).await).await, Err(Code::Internal));
         }
-        // After the message, the error is the answer, as it is tonic's.
+        // An error after the message is the answer, as it is with tonic's codec.
         let frames = incoming(bytes.chunks(100_000).map(data).chain([lost()]));
         assert_eq!(read(normalize(frames, &service, &call(), LIMIT).await).await, Err(Code::DataLoss));
     }

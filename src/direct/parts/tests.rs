@@ -41,7 +41,7 @@ async fn parts_are_found_however_the_frames_are_cut() {
     let header = message(Sent::Header(pb::DropoutRequest { p: Some(0.5), seed: 7, ..Default::default() }));
     let [short, long] = [data(3), data(300)];
     let of_short = message(Sent::Data(short.clone()));
-    // Data that other fields precede or follow, twice, and not as one message would have it.
+    // A field before the data, and data twice: neither message is all data.
     let odd = [&b"\x08\x07"[..], &of_short].concat();
     let twice = of_short.repeat(2);
     let stream = [

@@ -1,4 +1,4 @@
-//! Gradients that wait for each other, since the norm of all decides what becomes of each.
+//! Gradients that are kept until all of them have come, since each is clipped by the norm of all.
 
 use bytes::Bytes;
 use evenkeel_kernels::{Checkpoint, Clipped, Clipping, TensorMut, clip_demand, clip_gradients_in_place};
@@ -6,7 +6,8 @@ use evenkeel_kernels::{Checkpoint, Clipped, Clipping, TensorMut, clip_demand, cl
 use super::{CallContext, Description, Error, Service, expect_at_most, no_tensor};
 use crate::{budget::Scratch, ops::clip_work, service::sink::held};
 
-/// What a gradient takes beside its elements: its description, and what its clipping needs.
+/// The bytes that a gradient takes beside its elements, its name and its shape: the rest of its description, and what the kernel
+/// allocates for it.
 const PER_GRADIENT: usize = 512;
 
 /// The gradients that have come.
@@ -17,14 +18,18 @@ pub(super) struct Gathered {
 
 struct Gradient {
     tensor: Description,
-    /// As long as its elements, of which so many bytes have come.
+    /// A buffer as long as the gradient's elements.
     buffer: Vec<u8>,
+    /// The number of bytes at the beginning of the buffer that have come.
     filled: usize,
     scratch: Scratch,
 }
 
 impl Gathered {
-    /// The next gradient begins. `way`: what a client does where there is not enough memory.
+    /// Begins the next gradient. `way` names, for the text of an error, the calls that clip gradients which do not fit in memory.
+    ///
+    /// # Errors
+    /// Those of a reservation.
     pub(super) fn begin(
         &mut self,
         tensor: Description,
@@ -46,7 +51,10 @@ impl Gathered {
         self.gradients.last().map_or(0, |last| last.buffer.len() - last.filled)
     }
 
-    /// The next bytes of the last gradient.
+    /// Takes the next bytes of the last gradient.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if no gradient has begun, or if the bytes are more than are missing.
     pub(super) fn data(&mut self, bytes: &Bytes) -> Result<(), Error> {
         let missing = self.missing();
         let Some(Gradient { buffer, filled, .. }) = self.gradients.last_mut() else { return Err(no_tensor()) };
@@ -56,7 +64,10 @@ impl Gathered {
         Ok(())
     }
 
-    /// Clips all of them. Their bytes hold what is reserved for them for as long as they are there.
+    /// Clips all gradients. The bytes that are returned own their reservations.
+    ///
+    /// # Errors
+    /// Those of the kernel and of the executor.
     pub(super) async fn clip(
         self,
         spec: Clipping,
