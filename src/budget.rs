@@ -1,4 +1,4 @@
-//! The bytes that all calls hold together, and what one call has reserved of them.
+//! The budget of the bytes that all calls hold together, and the reservations of single calls.
 
 use std::sync::{
     Arc,
@@ -13,8 +13,8 @@ use crate::{
 
 /// The largest message to health and reflection, in bytes: their requests hold names alone.
 pub(crate) const MAX_QUESTION_BYTES: usize = 16 << 10;
-/// The most bytes that a small call holds: a message of 128 KiB and its answer. A call with a message of 64 KiB is
-/// small also while that is decompressed, with the codec's memory and a piece that is not full yet.
+/// The most bytes that a small call holds: a message of 128 KiB and its answer. A call with a message of 64 KiB stays
+/// small while the message is decompressed, which takes the memory of the codec and of a piece that is not full yet.
 const SMALL: usize = 256 << 10;
 /// The reserve for small calls is at most the budget divided by this.
 const PARTS: usize = 16;
@@ -41,9 +41,9 @@ enum Purpose {
 }
 
 impl Budget {
-    /// What the streams of calls hold beside their messages, together.
+    /// The budget of the streams of all calls, for the memory that they hold beside messages.
     pub(crate) const STREAMS: Self = Self::fixed(32 << 20, Purpose::Streams);
-    /// What health and reflection hold, with their streams, together.
+    /// The budget of health and reflection, with their streams.
     pub(crate) const QUESTIONS: Self = Self::fixed(8 << 20, Purpose::Questions);
 
     const fn fixed(limit: usize, purpose: Purpose) -> Self {
@@ -99,7 +99,7 @@ impl Reservation {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Reserves so many bytes more.
+    /// Reserves `more` bytes.
     ///
     /// # Errors
     /// [`Error::Overloaded`] if other calls hold them; nothing is reserved then.
@@ -136,7 +136,7 @@ impl Reservation {
         Ok(Scratch { reservation: Arc::clone(self), bytes: scratch })
     }
 
-    /// Gives back so many of the bytes that were reserved.
+    /// Gives back `fewer` of the bytes that were reserved.
     pub(crate) fn shrink(&self, fewer: usize) {
         self.bytes.fetch_sub(fewer, Ordering::Relaxed);
         self.gauge().subtract(fewer);
@@ -146,7 +146,8 @@ impl Reservation {
         self.budget.gauge(&self.counters)
     }
 
-    /// The bytes that this call could have if no other call had any, once it holds so many.
+    /// The bytes that this call could hold if no other call held any. They depend on `bytes`, the bytes that it is to
+    /// hold: a large call must leave the reserve free.
     fn limit_with(&self, bytes: usize) -> usize {
         self.budget.limit_with(bytes)
     }
@@ -314,7 +315,7 @@ mod tests {
             assert_eq!(budget.reserve, reserve, "{limit}");
             Portion::new(&Reservation::new(&Arc::default(), budget)).resize(2 * MESSAGE).expect("it fits");
         }
-        // Two of them beside the reserve: the least default.
+        // The least default budget has room for two of them beside the reserve.
         assert!(Budget::new(5 * MESSAGE, MESSAGE).limit_with(2 * MESSAGE) >= 4 * MESSAGE);
     }
 }

@@ -1,8 +1,8 @@
-//! Buffers that are used again.
+//! A pool of buffers that are used again, for messages and for results.
 //!
-//! Touching a page for the first time costs more than computing what is written to it: at 64 MiB a server that allocates
-//! each answer spends most of its time in page faults. So large buffers come from here, and come back when the last of
-//! their bytes has been sent.
+//! Touching a page for the first time costs more than computing the results that are written to it: at 64 MiB a server
+//! that allocates each answer spends most of its time in page faults. So large buffers come from this pool, and come
+//! back when the last of their bytes is dropped.
 
 use std::{
     collections::BTreeMap,
@@ -46,7 +46,7 @@ pub(crate) struct BufferMetrics {
     pub(crate) reused: u64,
     /// Buffers that had to be made.
     pub(crate) made: u64,
-    /// Buffers that came back and were given up, since the pool was full.
+    /// Buffers that came back and were given up: the pool was full, or it makes none of their capacity.
     pub(crate) dropped: u64,
     /// The bytes that are kept unused now.
     pub(crate) kept_bytes: usize,
@@ -151,7 +151,7 @@ fn class(len: usize) -> usize {
     len.next_multiple_of((len.next_power_of_two() / 16).max(1))
 }
 
-/// Bytes on their way to a client.
+/// A buffer of the pool while it is lent as bytes.
 struct Lent {
     buffer: Vec<u8>,
     pool: Buffers,

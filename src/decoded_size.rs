@@ -56,7 +56,7 @@ pub(crate) struct DecodedSize {
     /// The messages in the request that are being read, each in the one before it: the first `open` of these.
     levels: [Level; MOST_LEVELS],
     open: usize,
-    /// How many groups are open; what is in them is skipped.
+    /// The number of groups that are open. Their content is skipped.
     depth: u32,
     /// The bytes of memory so far, with those that every call may take.
     counted: usize,
@@ -80,7 +80,7 @@ enum Place {
     Number,
     Length,
     /// The bytes of a field: `missing` of them are still to come, and each adds `times` bytes of memory when it comes.
-    /// They are not counted in advance, since the announced length may be a lie.
+    /// They are not counted in advance, since the announced bytes may never come.
     Skip {
         missing: usize,
         times: usize,

@@ -75,15 +75,15 @@ impl Work {
     }
 }
 
-/// How long it takes to measure so many bytes of elements and gradients, and to make, look into, merge, compute with or encode
-/// the exact statistics of so many sets.
+/// The time to measure `bytes` bytes of elements and gradients, and to make, check, merge, use or encode the exact
+/// statistics of `sets` sets.
 pub(crate) fn statistics(bytes: usize, sets: usize) -> Duration {
     /// The nanoseconds for a set whose sums are as long as they can be.
     const PER_SET: u64 = 15_000;
     Duration::from_nanos((bytes as u64).saturating_add((sets as u64).saturating_mul(PER_SET)))
 }
 
-/// How long it takes to make float64 of so many elements of weights, biases and running statistics.
+/// The time to convert so many elements of weights, biases and running statistics to float64.
 pub(crate) fn parameters(elements: usize) -> Duration {
     const PER_ELEMENT: u64 = 2;
     Duration::from_nanos((elements as u64).saturating_mul(PER_ELEMENT))
@@ -95,8 +95,8 @@ mod tests {
 
     use super::*;
 
-    /// 4096 elements in rows are normalized in some 4 us. Every other one of twelve axes makes runs of two elements,
-    /// which take some 100 us.
+    /// 4096 elements in rows are normalized in some 4 us. Pooling every other one of twelve axes makes runs of two
+    /// elements, which take some 100 us.
     #[test]
     fn short_runs_take_longer_than_rows() {
         let estimate = |shape: &[usize], axes: &[i32]| {

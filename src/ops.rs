@@ -1,5 +1,6 @@
-//! The operations behind the unary calls: what each needs, what it costs, and how it is computed. A new operation is one
-//! file here, one in `wire`, and a line where the paths of calls are told apart.
+//! The operations behind the unary calls: the memory and time that each needs, and its computation. `incremental` has
+//! those of streams, whose tensors come in parts. A new operation has one file here and one in `wire`; its methods
+//! stand in the table of `Method` (`evenkeel-proto`) and in `direct.rs`.
 
 mod clip;
 mod dropout;
@@ -23,38 +24,39 @@ use crate::{
     wire::AnswerSize,
 };
 
-/// An operation that takes one message and gives one.
+/// An operation of a unary call: its request and its response are one message each.
 pub(crate) trait Operation: Sized + Send + 'static {
-    /// The message that asks for it.
+    /// The message of the request.
     type Request: Message + Default + 'static;
-    /// The message that answers it.
+    /// The message of the response.
     type Response: Message + Send + 'static;
 
-    /// Takes a request apart. `limit`: the largest message, in bytes.
+    /// Decodes a request. `limit`: the largest message, in bytes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for tensors that are none.
+    /// [`Error::Invalid`] for tensors whose bytes do not fit their dtype and shape, and for missing or unknown options.
     fn decode(request: Self::Request, limit: usize) -> Result<Self, Error>;
 
-    /// Tells the record of the call what is computed, on what.
+    /// Writes the kind of the operation and a description of its tensors to the record of the call.
     fn describe(&self, record: &CallRecord);
 
-    /// What it needs beside its request and an output of the same size.
+    /// The memory and work of the operation, beside its request and an output of the same size.
     ///
     /// # Errors
     /// [`Error::Invalid`] for arguments that do not fit.
     fn demand(&self) -> Result<Demand, Error>;
 
-    /// How large its answer is, with other results of so many bytes than the output.
+    /// The size of the answer. `results`: the bytes of all results but the output.
     fn answer_size(&self, results: usize) -> AnswerSize;
 
-    /// How long it takes on one thread, roughly.
+    /// An estimate of the time that the operation takes on one thread.
     fn cost(&self, demand: &Demand) -> Duration;
 
-    /// Computes, and encodes the answer. `loan`: the buffer of the message, if it was put together in one.
+    /// Computes the operation and encodes its answer. `loan`: the right to take back the buffer of the message, if the
+    /// message lies in one of the pool. `buffers`: the pool that outputs return to.
     ///
     /// # Errors
-    /// Those of the kernels.
+    /// The errors of the kernels, and [`Error::Invalid`] for statistics that no elements have.
     fn compute(
         self: Box<Self>,
         loan: Option<Loan>,

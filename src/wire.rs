@@ -1,10 +1,12 @@
-//! Protobuf messages to operations and back.
+//! The conversion of protobuf messages to operations and back.
 //!
-//! Decoding is total: it takes every message apart field by field, so that a new field is a compile error here, and
-//! refuses whatever does not describe tensors. Past it only the operations' own arguments can be wrong, and those the
-//! kernels check; where something is wrong already, decoding has them check what they can, so that a client hears of
-//! everything at once. Payloads are never copied: a decoded tensor holds the bytes of the received message, and an answer
-//! holds the bytes that the kernel wrote.
+//! Each request is taken apart field by field, so that a new field of the contract is a compile error here. Decoding
+//! checks the tensors; the kernels check the options of the operations. If decoding finds a fault, it has the kernels
+//! check the options that are known, so that a client learns of all faults at once.
+//!
+//! The bytes of `data` are not copied: a decoded tensor holds a slice of the received message, and an answer holds the
+//! buffer that the kernel wrote. Only the small parameters of a normalization that overwrites its message are copied
+//! (`Parameters::detach_below`).
 
 mod clip;
 mod dropout;
@@ -40,7 +42,7 @@ pub(crate) use self::{
 
 use self::kind::decode_kind;
 
-/// The path of a tensor in a request: `input`, `gradients[3]`.
+/// The path of a tensor, or of statistics, in a request: `input`, `gradients[3]`.
 #[derive(Clone, Copy, Debug)]
 struct Path {
     field: &'static str,
@@ -56,7 +58,7 @@ impl Path {
         Self { field, index: Some(index) }
     }
 
-    /// The path of something inside the tensor: `input` and `.shape` make `input.shape`.
+    /// The path of a field inside: `input` and `.shape` make `input.shape`.
     fn join(self, inner: &str) -> String {
         let Self { field, index } = self;
         match index {
@@ -66,17 +68,20 @@ impl Path {
     }
 }
 
-/// An enum's value of which the contract knows nothing.
+/// Adds the violation of an enum value that the contract does not have.
 fn unknown(field: impl Into<Cow<'static, str>>, value: i32, found: &mut Violations) {
     found.add(field, format!("{value} is not a value of this enum"));
 }
 
-/// A field without a default that was not set.
+/// Adds the violation of a required field that is not set.
 fn unspecified(field: impl Into<Cow<'static, str>>, found: &mut Violations) {
     found.add(field, "is required");
 }
 
-/// What was decoded, if nothing was found wrong with it.
+/// The decoded value, which may be `None` only beside a violation.
+///
+/// # Errors
+/// [`Error::Invalid`] with the violations, if there are any.
 fn decoded<T>(decoded: Option<T>, found: Violations) -> Result<T, Error> {
     found.into_result()?;
     Ok(decoded.expect("without a violation everything was decoded"))

@@ -121,7 +121,7 @@ mod tests {
             let mut messages = files.iter().flat_map(|file| &file.message_type);
             messages.find(|message| message.name() == name).expect("it is in the contract")
         };
-        // A message's shape, and what it may have that is not counted: the levels that are left.
+        // Each message has a name, a shape, and the number of levels that may be below it.
         let mut checks: Vec<(String, &'static Shape, usize)> = Vec::new();
         let service = files.iter().flat_map(|file| &file.service).next().expect("there is one");
         for method in &service.method {

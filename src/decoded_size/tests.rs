@@ -118,7 +118,7 @@ fn a_message_takes_long_a_size_if_its_parts_are() {
     let tensors = b"\x7A\x00".repeat(FREE / PER_MESSAGE + 2_000);
     assert!(!takes_long(&tensors));
     assert!(takes_long(&[&tensors[..], b"\x7A\x00"].concat()));
-    // A message of as many bytes, nearly all of them elements that take no further memory.
+    // Nearly all bytes of this message are elements, which take no further memory.
     let one = pb::ClipGradientsRequest { gradients: vec![tensor(20_000)], ..Default::default() };
     assert!(!takes_long(&one.encode_to_vec()));
 }
@@ -164,7 +164,7 @@ fn what_is_announced_and_does_not_come_costs_nothing() {
 /// Fields that take no memory still take time: unknown ones, groups, and numbers and texts that are repeated.
 #[test]
 fn many_fields_are_much_whatever_they_are() {
-    // Also in messages that lie in each other: statistics in a header.
+    // Fields count in nested messages, too: here in the statistics of a header.
     let nested = &b"\x0A\xFF\xFF\x03\x4A\xFF\xFF\x03"[..];
     let beginnings = |method| if method == Method::MeasureStatistics { vec![&b""[..], nested] } else { vec![&b""[..]] };
     let fields = [
@@ -205,7 +205,7 @@ fn what_every_call_may_have_costs_nothing() {
 fn what_is_unknown_hides_nothing() {
     let tensors = b"\x7A\x00".repeat(1000);
     for unknown in [
-        // Field 16: no protobuf, the first letter of a text, one that reaches beyond its end, and nothing.
+        // Field 16 with different contents: no protobuf, a text, a field that reaches beyond its end, and nothing.
         &b"\x82\x01\x01\x0E"[..],
         b"\x82\x01\x09optimizer",
         b"\x82\x01\x02\x72\x7F",

@@ -15,7 +15,7 @@ use crate::{
     wire::{self, AnswerSize, ClipGradients},
 };
 
-/// The work of a clipping on each element.
+/// The work of a clipping on each element. Norms of other orders than 1, 2 and infinity need powers.
 pub(crate) fn clip_work(spec: &Clipping) -> Work {
     let order = spec.norm_type.unwrap_or(NormOrder::Two.norm_type());
     if NormOrder::from_norm_type(order).is_some() { Work::Clip } else { Work::Powers }

@@ -11,22 +11,24 @@ use crate::{error::Error, estimate::Work};
 
 /// An operation that computes a part of its result from the same part of its input.
 pub(crate) trait Incremental: Send + Sync + 'static {
-    /// What is found in a part beside its result.
+    /// The results of a part beside its output: statistics, a mask or a norm.
     type Found: Send + 'static;
 
-    /// The bytes of the smallest part; each part but the last is any number of these.
+    /// The bytes of a unit, the smallest part. Each part is a whole number of units; the last part may end within one.
     fn unit_len(&self) -> usize;
 
-    /// The bytes of parts that are worth a call, a multiple of [`unit_len`](Self::unit_len), if that is not longer.
+    /// The bytes of a part that is worth a call of the kernel: a multiple of [`unit_len`](Self::unit_len), unless the
+    /// whole tensor is one unit.
     fn part_len(&self) -> usize;
 
-    /// The bytes of all parts.
+    /// The bytes of the whole tensor.
     fn total_len(&self) -> usize;
 
-    /// How long a part of `len` bytes takes on one thread, roughly.
+    /// An estimate of the time that a part of `len` bytes takes on one thread.
     fn cost(&self, len: usize) -> Duration;
 
-    /// Computes the part `input`, which begins with byte `from`, into `output`.
+    /// Computes the part `input`, which begins at byte `from` of the tensor, and writes its result to `output`, which
+    /// has the same length.
     ///
     /// # Errors
     /// [`Error::Cancelled`].
@@ -79,7 +81,7 @@ impl Incremental for DropoutPart {
 pub(crate) struct NormalizePart {
     pub(crate) operation: NormalizationInOrder,
     pub(crate) dtype: DType,
-    /// How many sets have statistics.
+    /// The units of work of the whole tensor, as in `Demand::units`: sets that share statistics, and short runs.
     pub(crate) sets: usize,
 }
 
@@ -119,15 +121,15 @@ pub(crate) struct ClipPart {
     pub(crate) operation: Arc<ClipInOrder>,
     pub(crate) dtype: DType,
     pub(crate) shape: Vec<usize>,
-    /// Whether the gradient is clipped by its own norm, for which all of it must be there.
+    /// Whether the gradient is clipped by its own norm, which needs all of its elements.
     pub(crate) is_whole: bool,
 }
 
 impl ClipPart {
-    /// What is found in a gradient without elements.
+    /// The results of a gradient without elements.
     ///
     /// # Errors
-    /// None: nobody stops it.
+    /// None: the only error is [`Error::Cancelled`], and [`Uninterrupted`] never cancels.
     pub(crate) fn of_nothing(&self) -> Result<ClippedPart, Error> {
         self.compute(0, &[], &mut [], &Uninterrupted)
     }

@@ -18,7 +18,7 @@ use crate::{
     wire::{self, AnswerSize, Description, Normalize, NormalizeBackward},
 };
 
-/// What a normalization needs, whether its input is there or only described.
+/// The memory and work of a normalization. The elements of its input need not be there.
 ///
 /// # Errors
 /// [`Error::Invalid`] for arguments that do not fit.
@@ -26,7 +26,7 @@ pub(crate) fn normalize_demand_of<I: AsRef<Description>>(call: &Normalize<I>) ->
     demand_by(call, normalize_demand)
 }
 
-/// What a normalization needs whose input comes in chunks.
+/// The memory and work of a normalization whose input comes in chunks.
 ///
 /// # Errors
 /// [`Error::Invalid`] for arguments that do not fit.
@@ -77,7 +77,8 @@ impl Operation for Normalize {
     ) -> Result<pb::NormalizeResponse, Error> {
         self.parameters.check_statistics(checkpoint)?;
         let Self { spec, return_statistics, parameters, input } = &mut *self;
-        // They are in the same buffer.
+        // The parameters lie in the buffer that the result would overwrite, so they are copied out of it first. If they
+        // are too large for that, the result gets a buffer of its own.
         let loan = loan.filter(|_| parameters.detach_below(input.bytes().len()));
         let parameters = parameters.view();
         let replaced = wire::in_place(loan, slice::from_mut(input), |input| {

@@ -1,8 +1,8 @@
-//! What a call holds in memory, known before it is there.
+//! The memory of a call's messages is reserved here before it is allocated.
 //!
-//! A message is preceded by its length. The bytes it will take are taken from a budget when that is read, and the call
-//! is refused if they are not there; so that memory is bounded by what was granted, not by what clients send. What it
-//! becomes beyond that, when it is taken apart, is taken from the budget while it comes.
+//! The prefix of a message has its length. When the prefix has come, the bytes of the message are reserved, and the
+//! call is refused if the budget does not have them. So the budget bounds the memory, whatever clients announce. The
+//! memory that decoding takes beyond that is reserved while the message comes.
 
 mod kind;
 mod stream;
@@ -20,15 +20,17 @@ use crate::{
 };
 use evenkeel_frames::Prefix;
 
-/// What a message to health or reflection may have before it is counted: what the charge of its stream has room for.
+/// The bytes of messages to health and reflection that are not counted, since the charge of the stream has room for
+/// them.
 const SHORT_QUESTION: usize = 1 << 10;
 
-/// A message of so many bytes is given up before what follows it is read; shorter ones are counted together.
+/// The least bytes of a long message. The reservation for it is given back before the bytes behind it are read; shorter
+/// messages of a frame are counted together.
 const LONG: usize = 16 << 10;
 
 impl Budget {
-    /// What is known of the messages of a call of this method before any has come.
-    /// `are_decompressed`: those that are compressed are counted by what becomes of them, elsewhere.
+    /// The messages of a call of this method, of which none has come. `are_decompressed`: a layer behind this one
+    /// decompresses messages and counts the plain bytes, so compressed messages are not counted here.
     pub(super) fn messages(self, method: Method, are_decompressed: bool) -> Messages {
         Messages {
             kind: Kind::of(method),
@@ -44,31 +46,33 @@ impl Budget {
     }
 }
 
-/// Follows the frames of a request and knows where its messages begin.
+/// Follows the frames of a request, finds the messages in them, and counts their memory.
 #[derive(Debug)]
 pub(super) struct Messages {
     kind: Kind,
     method: Method,
     max_message: usize,
     are_decompressed: bool,
-    /// How many have begun.
+    /// The number of messages that have begun.
     begun: usize,
-    /// The length of the message that has begun, and what is still to come of it.
+    /// The bytes that are counted for the message that has begun, and the bytes of it that have not come.
     current: usize,
     missing: usize,
-    /// What it becomes; of one that comes compressed, others know.
+    /// The memory that decoding that message takes. It stays 0 for a compressed message that is counted elsewhere.
     parts: DecodedSize,
     prefix: Prefix,
 }
 
 impl Messages {
-    /// The next frame: `held`, what the call's messages have of its reservation, grows by those that begin in it.
+    /// Counts the next frame, and makes `held`, the portion of the call's messages, as large as they need.
     ///
     /// # Errors
-    /// The budget has not so many bytes, or never will, or the call has more messages than one, which is all that it takes.
+    /// [`Error::Overloaded`] if other calls hold the bytes; [`Error::TooManyParts`] if the decoded messages take more
+    /// than a call may ever hold; [`Error::NotOneMessage`] if a unary call has a second message.
     pub(super) fn frame(&mut self, frame: &[u8], held: &mut Portion) -> Result<(), Error> {
         if self.kind == Kind::Streamed {
-            // Most of their bytes are data, which are gone before the next come. Others are counted where they are gathered.
+            // Most bytes of these messages are elements, which do not stay in memory. Other messages are counted where
+            // they are gathered.
             return Ok(());
         }
         let (before, before_apart) = (self.current, self.parts.bytes());
@@ -78,29 +82,30 @@ impl Messages {
             Kind::Whole => {
                 held.resize_decoded(held.bytes() + HELD_PER_REQUEST_BYTE * (touched - before), apart - before_apart)
             }
-            // A frame is asked for when all messages before the one that has begun are done with.
+            // The reader asks for a frame when it is done with all messages before the one that has begun.
             Kind::OneByOne => held.resize_decoded(touched, apart),
             Kind::Streamed => Ok(()),
             Kind::Health | Kind::Reflection => held.resize(touched.saturating_sub(SHORT_QUESTION)),
         }
     }
 
-    /// Whether a message must come, and none has begun.
+    /// Whether the call must have a message, and nothing of one has come.
     pub(super) fn lack_one(&self) -> bool {
         self.kind == Kind::Whole && self.begun == 0 && self.prefix.is_empty()
     }
 
-    /// More is asked for: of a stream of messages, those that are complete were taken, and hold nothing any more.
+    /// Called when the reader asks for more. If no message is incomplete, the reader of a stream of messages has taken
+    /// all of them, and their bytes are given back.
     pub(super) fn asked_for_more(&mut self, held: &mut Portion) {
         if self.kind == Kind::OneByOne && self.missing == 0 && held.bytes() > 0 {
             self.parts = DecodedSize::of(self.method);
-            // Less is always there.
+            // A portion can always shrink.
             _ = held.resize(0);
         }
     }
 
-    /// How many bytes of a frame are given on at a time: up to the end of a long message, of which nothing is held any more
-    /// when what follows it is asked for.
+    /// The number of bytes of a frame that are given to the reader at first: up to the end of the first long message in
+    /// it. When the reader asks for the rest, the reservation for the long message is given back.
     pub(super) fn until_long_one_ends(&self, frame: &[u8]) -> usize {
         if self.kind != Kind::OneByOne {
             return frame.len();
@@ -120,7 +125,8 @@ impl Messages {
         }
     }
 
-    /// The bytes of all messages that this frame has a part of, and those of what they become.
+    /// Follows a frame. Returns the counted bytes of all messages that the frame has a part of, and the memory that
+    /// decoding them takes.
     fn touch(&mut self, mut frame: &[u8]) -> (usize, usize) {
         let (mut touched, mut apart_before) = (self.current, 0);
         while !frame.is_empty() {
@@ -138,7 +144,7 @@ impl Messages {
                 self.parts = DecodedSize::of(self.method);
                 let length = announced.len();
                 if length > self.max_message {
-                    // Nothing is read of it, nor of what comes after.
+                    // The reader refuses this message, and reads nothing of it or after it.
                     (self.current, self.missing) = (0, usize::MAX);
                     return (touched, apart_before);
                 }
@@ -207,7 +213,7 @@ mod tests {
         let counters = Arc::default();
         let (mut messages, mut held) = (messages("MeasureGradients"), portion(&counters, budget()));
         let bytes = framed(&[100, 200, 300, 50]);
-        // Within the third message; to its end; the rest.
+        // Frames that end within the third message, after the prefix of the fourth, and at the end.
         for (end, expected) in [(400, 600), (620, 350), (bytes.len(), 50)] {
             let begin = if end == 400 {
                 0
@@ -274,7 +280,7 @@ mod tests {
         assert_eq!(counters.bytes_in_flight.get(), 0);
     }
 
-    /// Two messages that are charged what the limit allows once: the first is given up when the second is asked for.
+    /// There is room for one of these messages at a time: each is given up when the next is asked for.
     #[test]
     fn what_was_taken_holds_nothing_any_more() {
         let budget = Budget::new(10 << 20, 60_000);
@@ -290,7 +296,7 @@ mod tests {
             messages.frame(&rest[..len], &mut held).expect("there is room for one");
             assert_eq!(counters.bytes_in_flight.get(), becomes);
         }
-        // Within a message nothing is given up, and a call with one message keeps it.
+        // Within a message nothing is given up, and a unary call keeps its message.
         let mut within = of(budget, "MeasureGradients");
         within.frame(&frame[..len / 2], &mut held).expect("there is room");
         within.asked_for_more(&mut held);

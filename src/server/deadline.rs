@@ -65,12 +65,12 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Deadline {
 struct Until {
     rest: Arc<Mutex<Rest>>,
     end: Pin<Box<Sleep>>,
-    /// The task that drops the body of a client that does not take it: nobody asks for the next frame of that.
+    /// The task that drops the body at the deadline if the client does not take it: nothing polls the body then.
     watch: AbortHandle,
     is_over: bool,
 }
 
-/// What has not been asked for.
+/// The rest of a body, which its watch can drop, too.
 struct Rest {
     /// `None`: the deadline has passed.
     body: Option<Body>,
@@ -78,7 +78,7 @@ struct Rest {
 }
 
 impl Rest {
-    /// Drops the body, and with it what computes it.
+    /// Drops the body, which ends the computation behind it.
     fn give_up(&mut self) {
         if self.body.take().is_some() {
             self.record.fail(Error::DeadlineExceeded);

@@ -16,7 +16,10 @@ pub(crate) struct ClipGradients {
 }
 
 impl ClipGradients {
-    /// `limit`: the largest message, in bytes.
+    /// Decodes a request. `limit`: the largest message, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn decode(request: pb::ClipGradientsRequest, limit: usize) -> Result<Self, Error> {
         let pb::ClipGradientsRequest {
             mode,
@@ -34,7 +37,7 @@ impl ClipGradients {
             unspecified("threshold", &mut found);
         }
         let gradients = decode_gradients(gradients, limit, &mut found);
-        // What is not known is what would be right.
+        // Missing and invalid options are replaced by values that add no violations.
         let spec = Clipping {
             mode: decoded_mode.unwrap_or(ClipMode::Norm),
             threshold: threshold.unwrap_or_default(),
@@ -50,14 +53,17 @@ impl ClipGradients {
         decoded(Some(Self { spec, gradients }), found)
     }
 
-    /// The next gradient of a stream, of which the elements follow.
+    /// Decodes the next gradient of a stream, whose elements follow. `limit`: the largest message, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn streamed(message: pb::Tensor, limit: usize) -> Result<Description, Error> {
         let mut found = Violations::new();
         let tensor = Description::streamed(Some(message), Path::new("tensor"), limit, &mut found);
         decoded(tensor.ok(), found)
     }
 
-    /// What the kernels see.
+    /// The gradients as the kernels take them.
     pub(crate) fn views(&self) -> Vec<TensorRef<'_>> {
         self.gradients.iter().map(Tensor::view).collect()
     }
@@ -67,7 +73,7 @@ impl ClipGradients {
         Error::of_gradients(error, |index| self.gradients[index].as_ref().name())
     }
 
-    /// Gradients that `result` has no bytes for have theirs.
+    /// Encodes the answer. A gradient for which `result` has no bytes keeps its own.
     pub(crate) fn encode(self, result: Clipped, buffers: &Buffers) -> pb::ClipGradientsResponse {
         let Self { spec: _, gradients } = self;
         let Clipped { total_norm, scale, clipped_elements, tensor_norms, data } = result;
@@ -96,7 +102,7 @@ fn decode_mode(value: i32, found: &mut Violations) -> Option<ClipMode> {
     None
 }
 
-/// Those that can be decoded.
+/// The gradients that are valid; `found` has the faults of the others.
 pub(super) fn decode_gradients(gradients: Vec<pb::Tensor>, limit: usize, found: &mut Violations) -> Vec<Tensor> {
     let mut tensors = Vec::with_capacity(gradients.len());
     for (index, gradient) in gradients.into_iter().enumerate() {

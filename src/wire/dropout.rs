@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{buffers::Buffers, error::Error};
 
-/// A decoded `DropoutRequest`, whose input is there, or is only described yet.
+/// A decoded `DropoutRequest`. Its input `I` is a [`Tensor`], or a [`Description`] while the elements have yet to come.
 #[derive(Debug)]
 pub(crate) struct Dropout<I = Tensor> {
     pub(crate) spec: kernels::Dropout,
@@ -20,7 +20,10 @@ pub(crate) struct Dropout<I = Tensor> {
 }
 
 impl Dropout<Description> {
-    /// Of a header of a stream. `limit`: the largest message, in bytes.
+    /// Decodes the header of a stream, whose input has no elements. `limit`: the largest message, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn streamed(request: pb::DropoutRequest, limit: usize) -> Result<Self, Error> {
         Self::decode_with(request, |input, found| Description::streamed(input, Path::new("input"), limit, found))
     }
@@ -41,12 +44,15 @@ impl<I: AsRef<Description>> Dropout<I> {
 }
 
 impl Dropout {
-    /// `limit`: the largest message, in bytes.
+    /// Decodes a request. `limit`: the largest message, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn decode(request: pb::DropoutRequest, limit: usize) -> Result<Self, Error> {
         Self::decode_with(request, |input, found| Tensor::required(input, Path::new("input"), limit, found))
     }
 
-    /// `output`: `None` if it is where the input was.
+    /// Encodes the answer. `output`: `None` if it has overwritten the input.
     pub(crate) fn encode(
         self,
         drawn: Drawn,
@@ -63,7 +69,7 @@ impl Dropout {
     }
 }
 
-/// A decoded `DropoutBackwardRequest`, as [`Dropout`].
+/// A decoded `DropoutBackwardRequest`. Its gradient `I` is as the input of [`Dropout`].
 #[derive(Debug)]
 pub(crate) struct DropoutBackward<I = Tensor> {
     pub(crate) spec: kernels::Dropout,
@@ -71,13 +77,16 @@ pub(crate) struct DropoutBackward<I = Tensor> {
 }
 
 impl DropoutBackward<Description> {
-    /// Of a header of a stream. `limit`: the largest message, in bytes.
+    /// Decodes the header of a stream, whose gradient has no elements. `limit`: the largest message, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn streamed(request: pb::DropoutBackwardRequest, limit: usize) -> Result<Self, Error> {
         Self::decode_with(request, |gradient, found| Description::streamed(gradient, GRAD_OUTPUT, limit, found))
     }
 }
 
-/// The gradient that a request has.
+/// The path of the gradient in a request.
 const GRAD_OUTPUT: Path = Path::new("grad_output");
 
 impl<I: AsRef<Description>> DropoutBackward<I> {
@@ -104,12 +113,15 @@ impl<I: AsRef<Description>> DropoutBackward<I> {
 }
 
 impl DropoutBackward {
-    /// `limit`: the largest message, in bytes.
+    /// Decodes a request. `limit`: the largest message, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn decode(request: pb::DropoutBackwardRequest, limit: usize) -> Result<Self, Error> {
         Self::decode_with(request, |gradient, found| Tensor::required(gradient, GRAD_OUTPUT, limit, found))
     }
 
-    /// `grad_input`: `None` if it is where the gradient of the output was.
+    /// Encodes the answer. `grad_input`: `None` if it has overwritten the gradient of the output.
     pub(crate) fn encode(self, grad_input: Option<kernels::Tensor>, buffers: &Buffers) -> pb::DropoutBackwardResponse {
         let Self { spec: _, grad_output } = self;
         pb::DropoutBackwardResponse { grad_input: Some(grad_output.answer_data(grad_input.map(bytes_of), buffers)) }
@@ -120,7 +132,7 @@ fn bytes_of(tensor: kernels::Tensor) -> Vec<u8> {
     tensor.into_parts().2
 }
 
-/// The fields of both directions but the tensors.
+/// The fields that the requests of both directions have, without the tensors.
 struct Fields {
     p: Option<f64>,
     seed: u64,
@@ -131,7 +143,8 @@ struct Fields {
 }
 
 impl Fields {
-    /// `shape`: that of the tensor that is computed on, if it is known; `shape_field`: its path.
+    /// Decodes the fields. If there are violations already, adds all others that the kernels can find. `shape`: the
+    /// shape of the request's tensor, if it is known; `shape_field`: the path of the shape. `None`: a field is invalid.
     fn decode(
         self,
         shape_field: &'static str,
@@ -145,8 +158,8 @@ impl Fields {
         let kind = decode_kind(kind, found);
         let scaling = decode_scaling(scaling, found);
         if !found.is_empty() {
-            // What is not known is what would be right. With channels there are the fewest draws, and what is wrong with their
-            // axis is wrong with every kind.
+            // Invalid fields are replaced by values that add no violations. An unknown kind becomes CHANNEL, which has
+            // the fewest draws; a channel axis that is wrong for it is wrong for every kind.
             let p = p.unwrap_or_default();
             let (known, scaling) = (kind.unwrap_or(DropoutKind::Channel), scaling.unwrap_or_default());
             let spec = kernels::Dropout { p, seed, offset, kind: known, scaling, channel_axis };

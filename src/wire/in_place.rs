@@ -1,4 +1,4 @@
-//! Results that are written to where the message was.
+//! Results that overwrite the elements they are computed from, in the buffer of the message.
 
 use std::ops::Range;
 
@@ -7,8 +7,11 @@ use evenkeel_kernels::TensorMut;
 use super::Tensor;
 use crate::buffers::{Buffers, Loan};
 
-/// What `replace` makes of these tensors, whose elements it may replace; `None` if they are not ours alone to write to. Either
-/// way they have their elements afterwards.
+/// Calls `replace`, which may overwrite the elements of the tensors, and returns its result. The tensors have the new
+/// elements then.
+///
+/// `None`: the elements cannot be overwritten, and `replace` is not called. There is no loan, or something beside the
+/// tensors holds bytes of the buffer, or the elements do not all lie in the buffer, in the order of the tensors.
 pub(crate) fn in_place<T>(
     loan: Option<Loan>,
     tensors: &mut [Tensor],
@@ -24,18 +27,18 @@ pub(crate) fn in_place<T>(
 struct Reclaimed {
     pool: Buffers,
     buffer: Vec<u8>,
-    /// Where each tensor's elements are, in order.
+    /// The range of each tensor's elements in the buffer, in ascending order.
     places: Vec<Range<usize>>,
 }
 
 impl Reclaimed {
-    /// Leaves the tensors without their elements. `None`, and the tensors as they were, if those of one are elsewhere or
-    /// somebody else holds bytes of the buffer.
+    /// Takes the buffer from the tensors, which have no elements then. `None`, with the tensors unchanged, if the
+    /// elements do not all lie in the buffer, in the order of the tensors, or if something else holds bytes of it.
     fn new(loan: Loan, tensors: &mut [Tensor]) -> Option<Self> {
         let mut end = 0;
         let place = |tensor: &Tensor| {
             if tensor.data.is_empty() {
-                return Some(end..end); // that of no elements is anywhere
+                return Some(end..end); // no elements need no place
             }
             let place = loan.place_of(&tensor.data).filter(|place| end <= place.start)?;
             end = place.end;
@@ -52,7 +55,7 @@ impl Reclaimed {
         }
     }
 
-    /// The tensors, which are those it was taken from, to be replaced.
+    /// The tensors, to be overwritten. They must be those that the buffer was taken from.
     fn tensors<'a>(&'a mut self, tensors: &'a [Tensor]) -> Vec<TensorMut<'a>> {
         let mut rest = &mut self.buffer[..];
         let mut taken = 0;
@@ -66,7 +69,7 @@ impl Reclaimed {
         places.collect()
     }
 
-    /// Gives the tensors what is in the buffer now.
+    /// Gives each tensor its range of the buffer again.
     fn give_back(self, tensors: &mut [Tensor]) {
         let bytes = self.pool.lend(self.buffer);
         tensors.iter_mut().zip(self.places).for_each(|(tensor, place)| tensor.data = bytes.slice(place));
@@ -96,7 +99,7 @@ mod tests {
         (bytes, loan.expect("it is large enough"))
     }
 
-    /// Fills the tensors with their number; returns what was in them.
+    /// Fills each tensor with its number, from 1; returns the bytes that were in the tensors.
     fn numbered(loan: Loan, tensors: &mut [Tensor]) -> Option<Vec<Vec<u8>>> {
         in_place(Some(loan), tensors, |views| {
             let before = views.iter().map(|tensor| tensor.view().data().to_vec()).collect();

@@ -5,7 +5,7 @@ use evenkeel_proto::v1 as pb;
 
 use super::{unknown, unspecified};
 
-/// `field`: where the kind is.
+/// The kind with this value. `None`: there is none, and `found` says so. `field`: the path of the kind.
 pub(super) fn decode_kind(field: impl FnOnce() -> String, value: i32, found: &mut Violations) -> Option<NormKind> {
     let known = NormKind::ALL.into_iter().find(|&kind| encode_kind(kind) as i32 == value);
     if known.is_none() && value == pb::NormKind::Unspecified as i32 {

@@ -8,10 +8,11 @@ use evenkeel_proto::v1 as pb;
 use super::{Tensor, clip::decode_gradients, decoded};
 use crate::error::Error;
 
-/// Partials that are merged before it is asked whether to go on: some ten microseconds.
+/// The number of partials that are merged between two checkpoints: some ten microseconds.
 const PARTIALS_IN_A_ROW: usize = 256;
 
-/// A decoded `MeasureGradientsRequest`, one message of a call. Its partials are as they came: each would be over a kilobyte.
+/// A decoded `MeasureGradientsRequest`, one message of a call. Its partials keep the form of the message, since each
+/// takes over a kilobyte as a [`NormPartial`].
 #[derive(Debug)]
 pub(crate) struct MeasureGradients {
     pub(crate) order: NormOrder,
@@ -22,7 +23,12 @@ pub(crate) struct MeasureGradients {
 }
 
 impl MeasureGradients {
-    /// `limit`: the largest message, in bytes. `order`: that of the messages before, which this one must not change.
+    /// Decodes a message. `order`: the order of the messages before, which this one must not change. `limit`: the
+    /// largest message, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found in the order and the gradients, and then also those of the
+    /// partials.
     pub(crate) fn decode(
         request: pb::MeasureGradientsRequest,
         order: Option<NormOrder>,
@@ -47,17 +53,17 @@ impl MeasureGradients {
         decoded(Some(Self { order, says_order: said.is_some(), partials, gradients }), found)
     }
 
-    /// What the kernels see.
+    /// The gradients as the kernels take them.
     pub(crate) fn views(&self) -> Vec<TensorRef<'_>> {
         self.gradients.iter().map(Tensor::view).collect()
     }
 
-    /// Whether there is nothing in it to be measured or merged.
+    /// Whether the message has neither gradients nor partials.
     pub(crate) fn is_empty(&self) -> bool {
         self.parts() == 0
     }
 
-    /// How many gradients and partials it has.
+    /// The number of gradients and partials together.
     pub(crate) fn parts(&self) -> usize {
         self.partials.len() + self.gradients.len()
     }
@@ -65,8 +71,8 @@ impl MeasureGradients {
     /// Adds the partials to `total`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for all that no elements have, that are of another order, or are too many; [`Error::Cancelled`].
-    /// `total` is of no use then.
+    /// [`Error::Invalid`] with all partials that no elements have, that are of another order, or with which there are
+    /// too many elements; [`Error::Cancelled`]. `total` must not be used then.
     pub(crate) fn merge_partials(&self, total: &mut NormPartial, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         let mut found = Violations::new();
         for (index, partial) in self.partials.iter().enumerate() {
@@ -74,7 +80,7 @@ impl MeasureGradients {
                 checkpoint.check()?;
             }
             if let Err(error) = total.merge_parts(partial) {
-                // Only with those before it there may be too many elements; then it has no other fault.
+                // If there are too many elements only together with those before, this partial has no other fault.
                 if error == InvalidPartial::TooManyElements && partial.elements <= NormPartial::MAX_ELEMENTS {
                     add_fault(index, &error, &mut found);
                 } else {
@@ -86,7 +92,7 @@ impl MeasureGradients {
     }
 }
 
-/// Adds all that is wrong with a partial, to be merged into one of this order, if it is known.
+/// Adds all faults of a partial that is to be merged into one of this order, if the order is known.
 fn add_faults(index: usize, partial: &Parts<Bytes>, order: Option<NormOrder>, found: &mut Violations) {
     partial.faults(order).iter().for_each(|fault| add_fault(index, fault, found));
 }
@@ -103,7 +109,7 @@ fn decode_order(norm_type: f64, found: &mut Violations) -> Option<NormOrder> {
     order
 }
 
-/// The answer to a call that has measured this.
+/// The answer of a call with this result.
 pub(crate) fn encode_norm(partial: &NormPartial) -> pb::MeasureGradientsResponse {
     pb::MeasureGradientsResponse { partial: Some(partial.into()), total_norm: partial.norm() }
 }
@@ -142,7 +148,8 @@ mod tests {
         found.iter().map(|violation| violation.field.to_string()).collect()
     }
 
-    /// A partial of order 1 beside a gradient without a dtype: the order is wrong where another one is known.
+    /// The request has a partial of order 1, beside a gradient without a dtype. The order of the partial is wrong only
+    /// where another order is known.
     #[test]
     fn partials_are_held_to_the_order_if_it_is_known() {
         let [order, gradient, partial] = ["norm_type", "gradients[0].dtype", "partials[0].norm_type"];

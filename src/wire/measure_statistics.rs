@@ -14,29 +14,32 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(crate) struct MeasureStatistics {
     pub(crate) header: Option<Header>,
-    /// Their sets are still to be looked into.
+    /// Their sets have yet to be checked, by [`check_partials`](Self::check_partials).
     pub(crate) partials: Vec<StatisticsPartial>,
     pub(crate) data: Bytes,
     pub(crate) grad_data: Bytes,
 }
 
-/// What begins a part.
+/// The header of a part.
 #[derive(Debug)]
 pub(crate) struct Header {
-    /// The field that it came in.
+    /// The name of the field that the header came in.
     pub(crate) field: &'static str,
     pub(crate) spec: Normalization,
     pub(crate) dtype: DType,
     pub(crate) shape: Vec<usize>,
     pub(crate) has_gradients: bool,
-    /// What measuring the part needs.
+    /// The memory and work of measuring the part.
     pub(crate) demand: Demand,
-    /// All elements and their gradients, if the header has them.
+    /// All elements and their gradients, if the header has them. Without gradients the second is empty.
     pub(crate) elements: Option<[Bytes; 2]>,
 }
 
 impl MeasureStatistics {
-    /// `limit`: the largest message, in bytes.
+    /// Decodes a message. `limit`: the largest message, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found in the header and the partials.
     pub(crate) fn decode(request: pb::MeasureStatisticsRequest, limit: usize) -> Result<Self, Error> {
         let pb::MeasureStatisticsRequest { part, partials, data, grad_data } = request;
         let mut found = Violations::new();
@@ -56,29 +59,29 @@ impl MeasureStatistics {
         decoded(all, found).map(|(header, partials)| Self { header, partials, data, grad_data })
     }
 
-    /// Looks into the sets of all partials.
+    /// Checks whether elements can have the sums of each set of the partials.
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::Cancelled`].
+    /// [`Error::Invalid`] with the faults of the first partial that has any; [`Error::Cancelled`].
     pub(crate) fn check_partials(&self, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
         let mut partials = self.partials.iter().enumerate();
         partials.try_for_each(|(index, partial)| statistics::check(partial, Path::item("partials", index), checkpoint))
     }
 
-    /// How many sets come with it: those of the partials, and of the part that begins.
+    /// The number of sets of the partials and of the part that begins.
     pub(crate) fn sets(&self) -> usize {
         let of_part = self.header.as_ref().map_or(0, |header| header.demand.units);
         self.partials.iter().map(|partial| partial.sets().len()).sum::<usize>() + of_part
     }
 
-    /// The bytes of all elements and gradients in it.
+    /// The bytes of all elements and gradients in the message.
     pub(crate) fn bytes(&self) -> usize {
         let of_header = self.header.iter().flat_map(|header| header.elements.iter().flatten()).map(Bytes::len);
         self.data.len() + self.grad_data.len() + of_header.sum::<usize>()
     }
 }
 
-/// The fields of a header that matter.
+/// The fields of a header that have an effect. Others are accepted, so that one request serves all calls.
 struct Fields {
     /// The names of the header, its input and its gradient.
     names: [&'static str; 3],
@@ -87,12 +90,12 @@ struct Fields {
     groups: u32,
     channel_axis: Option<i32>,
     input: Option<pb::Tensor>,
-    /// `None`: gradients are not measured.
+    /// `None`: gradients are not measured. `Some(None)`: they are, and the header does not describe them.
     grad_output: Option<Option<pb::Tensor>>,
 }
 
 impl Header {
-    /// `None`: `found` says why.
+    /// Decodes a header. `None`: `found` has the reasons.
     fn decode(part: Part, limit: usize, found: &mut Violations) -> Option<Self> {
         match part {
             Part::Header(pb::NormalizeRequest { kind, axes, groups, channel_axis, input, .. }) => {
@@ -144,7 +147,8 @@ fn has_elements(tensor: &pb::Tensor) -> bool {
     !tensor.data.is_empty() || !tensor.float_data.is_empty()
 }
 
-/// A part whose header has all elements, and their gradients if those are measured.
+/// The description and the elements of a part whose header has all of them, and their gradients if those are measured.
+/// `None`: `found` has the reasons.
 fn whole(
     field: &str,
     input: Decoded<Tensor>,
@@ -164,7 +168,8 @@ fn whole(
     Some((input.into(), elements))
 }
 
-/// Looks at a gradient that comes without elements beside an input without elements: it is described twice.
+/// Checks the gradient in a header whose input has no elements: it must have none either, and the dtype and shape of
+/// the input.
 fn announced_gradient(
     field: &str,
     message: pb::Tensor,
@@ -182,7 +187,7 @@ fn announced_gradient(
     prefix(field, &differences, found);
 }
 
-/// Adds what is wrong with the fields of a header.
+/// Adds the violations of a header's fields, under the name of the header.
 fn prefix(field: &str, violations: &Violations, found: &mut Violations) {
     for violation in violations.iter() {
         found.add_with(|| (format!("{field}.{}", violation.field), violation.reason.clone()));

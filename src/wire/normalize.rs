@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{buffers::Buffers, error::Error};
 
-/// The statistics of all parts in a request.
+/// The path of the statistics of all parts in a request.
 const STATISTICS: Path = Path::new("statistics");
 
-/// A decoded `NormalizeRequest`, whose input is there, or is only described yet.
+/// A decoded `NormalizeRequest`. Its input `I` is a [`Tensor`], or a [`Description`] while the elements have yet to
+/// come.
 #[derive(Debug)]
 pub(crate) struct Normalize<I = Tensor> {
     pub(crate) spec: Normalization,
@@ -26,14 +27,20 @@ pub(crate) struct Normalize<I = Tensor> {
 }
 
 impl Normalize {
-    /// `limit`: the largest message, in bytes.
+    /// Decodes a request. `limit`: the largest message, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn decode(request: pb::NormalizeRequest, limit: usize) -> Result<Self, Error> {
         Self::decode_with(request, limit, |input, found| Tensor::required(input, Path::new("input"), limit, found))
     }
 }
 
 impl Normalize<Description> {
-    /// Of a request whose input's `data_len` bytes are still on their way.
+    /// As [`decode`](Normalize::decode), for a request whose input's `data_len` bytes are still on their way.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn arriving(request: pb::NormalizeRequest, data_len: usize, limit: usize) -> Result<Self, Error> {
         Self::decode_with(request, limit, |input, found| {
             Description::arriving(input, data_len, Path::new("input"), limit, found)
@@ -42,7 +49,10 @@ impl Normalize<Description> {
 }
 
 impl Normalize<Description> {
-    /// Of a header of a stream.
+    /// As [`decode`](Normalize::decode), for the header of a stream, whose input has no elements.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn streamed(request: pb::NormalizeRequest, limit: usize) -> Result<Self, Error> {
         Self::decode_with(request, limit, |input, found| Description::streamed(input, Path::new("input"), limit, found))
     }
@@ -79,7 +89,7 @@ impl<I: AsRef<Description>> Normalize<I> {
         decoded(all, found).map(|((spec, parameters), input)| Self { spec, return_statistics, parameters, input })
     }
 
-    /// `result`: with the output's bytes.
+    /// Encodes the answer. `result`: the kernel's result, with the output as bytes.
     pub(crate) fn encode(&self, result: Normalized<Bytes>) -> pb::NormalizeResponse {
         let Self { spec: _, return_statistics: _, parameters: _, input } = self;
         let Normalized { axes, mean, rstd, running_mean, running_var, output } = result;
@@ -106,7 +116,10 @@ pub(crate) struct NormalizeBackward {
 }
 
 impl NormalizeBackward {
-    /// `limit`: the largest message, in bytes.
+    /// Decodes a request. `limit`: the largest message, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn decode(request: pb::NormalizeBackwardRequest, limit: usize) -> Result<Self, Error> {
         let pb::NormalizeBackwardRequest {
             kind,
@@ -142,7 +155,8 @@ impl NormalizeBackward {
         })
     }
 
-    /// `result`: with the input's gradient, if that is not where `grad_output` was.
+    /// Encodes the answer. `result`: the kernel's result, without the gradient of the input if that has overwritten
+    /// `grad_output`.
     pub(crate) fn encode(
         self,
         result: NormGradients<Option<kernels::Tensor>>,
@@ -161,19 +175,19 @@ impl NormalizeBackward {
     }
 }
 
-/// The tensors beside the input.
+/// The tensors and statistics beside the input.
 #[derive(Debug)]
 pub(crate) struct Parameters {
     weight: Option<Tensor>,
     bias: Option<Tensor>,
     running_mean: Option<Tensor>,
     running_var: Option<Tensor>,
-    /// Of all parts. Their sets are still to be looked into.
+    /// The statistics of all parts. Their sets have yet to be checked, by [`check_statistics`](Self::check_statistics).
     statistics: Option<StatisticsPartial>,
 }
 
 impl Parameters {
-    /// Looks into the sets of the statistics, if there are some: a microsecond or more for each.
+    /// Checks the sets of the statistics, if there are some. This takes a microsecond or more for each set.
     ///
     /// # Errors
     /// [`Error::Invalid`] for sets that no elements have; [`Error::Cancelled`].
@@ -181,7 +195,8 @@ impl Parameters {
         self.statistics.as_ref().map_or(Ok(()), |statistics| statistics::check(statistics, STATISTICS, checkpoint))
     }
 
-    /// The error of a call that has these parameters, with what is found wrong with its statistics beside that.
+    /// The error of a call with these parameters. If its arguments are invalid, the error also has the faults of the
+    /// first sets of the statistics.
     pub(crate) fn beside(&self, error: kernels::Error) -> Error {
         match (Error::from(error), &self.statistics) {
             (Error::Invalid(mut found), Some(statistics)) => {
@@ -192,19 +207,20 @@ impl Parameters {
         }
     }
 
-    /// How many sets the statistics have, if there are some.
+    /// The number of sets of the statistics; 0 without statistics.
     pub(crate) fn merged_sets(&self) -> usize {
         self.statistics.as_ref().map_or(0, |statistics| statistics.sets().len())
     }
 
-    /// How many elements the tensors have.
+    /// The number of elements of all tensors together.
     pub(crate) fn elements(&self) -> usize {
         let Self { weight, bias, running_mean, running_var, statistics: _ } = self;
         let tensors = [weight, bias, running_mean, running_var].into_iter().flatten();
         tensors.map(|tensor| tensor.data.len() / tensor.description.dtype().size()).sum()
     }
 
-    /// Gives the tensors memory of their own, if that is less than an eighth of `bytes`; false: it is not.
+    /// Copies the tensors out of the message, if they have less than an eighth of `bytes` bytes together. Returns
+    /// whether they are copied.
     pub(crate) fn detach_below(&mut self, bytes: usize) -> bool {
         let Self { weight, bias, running_mean, running_var, statistics: _ } = self;
         let mut tensors: Vec<_> = [weight, bias, running_mean, running_var].into_iter().flatten().collect();
@@ -215,7 +231,7 @@ impl Parameters {
         is_little
     }
 
-    /// What the kernels see.
+    /// The parameters as the kernels take them.
     pub(crate) fn view(&self) -> NormParameters<'_> {
         let Self { weight, bias, running_mean, running_var, statistics } = self;
         NormParameters {
@@ -228,13 +244,13 @@ impl Parameters {
     }
 }
 
-/// The tensors beside the input, each as it could be decoded.
+/// The tensors and statistics beside the input, of which some may be invalid.
 struct DecodedParameters {
     weight: Option<Decoded<Tensor>>,
     bias: Option<Decoded<Tensor>>,
     running_mean: Option<Decoded<Tensor>>,
     running_var: Option<Decoded<Tensor>>,
-    /// Within: `None`, something is wrong with them.
+    /// `None`: none are sent. `Some(None)`: they are invalid.
     statistics: Option<Option<StatisticsPartial>>,
 }
 
@@ -260,7 +276,7 @@ impl DecodedParameters {
         }
     }
 
-    /// All that are sent; `None`: something is wrong with one.
+    /// The parameters; `None`: one of them is invalid.
     fn all(self) -> Option<Parameters> {
         let Self { weight, bias, running_mean, running_var, statistics } = self;
         let [weight, bias, running_mean, running_var] =
@@ -275,7 +291,8 @@ impl DecodedParameters {
         })
     }
 
-    /// What is known of them, beside an input of which the shape may be known.
+    /// The shapes that are known of the parameters and the input, in the form that the kernels check. `input`: its
+    /// shape, if that is known.
     fn known<'a>(&'a self, input: Option<&'a [usize]>) -> KnownTensors<'a> {
         let Self { weight, bias, running_mean, running_var, statistics } = self;
         let has_statistics = statistics.is_some();
@@ -289,7 +306,7 @@ impl DecodedParameters {
     }
 }
 
-/// Adds what is wrong with the gradient of the output beside an input of which not all may be known.
+/// Adds the differences between the gradient of the output and the input, in shape and dtype, where both are known.
 pub(super) fn check_gradient<T: AsRef<Description>>(
     input: &Decoded<T>,
     grad_output: &Decoded<T>,
@@ -304,7 +321,7 @@ pub(super) fn check_gradient<T: AsRef<Description>>(
     }
 }
 
-/// The fields of both directions but the tensors.
+/// The fields that the requests of both directions have, without tensors and statistics.
 struct Fields {
     kind: i32,
     axes: Vec<i32>,
@@ -316,7 +333,8 @@ struct Fields {
 }
 
 impl Fields {
-    /// `input`: its shape, if that is known.
+    /// Decodes the fields. If there are violations already, adds all others that the kernels can find. `input`: its
+    /// shape, if that is known. `None`: the kind is invalid.
     fn decode(
         self,
         parameters: &DecodedParameters,

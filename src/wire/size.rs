@@ -1,4 +1,4 @@
-//! How large an answer is, before it is computed.
+//! The size of an answer, known before the answer is computed.
 
 use evenkeel_frames::Bulk;
 use evenkeel_proto::v1 as pb;
@@ -16,37 +16,39 @@ const DATA: u32 = <pb::Tensor as Bulk>::DATA;
 /// The bytes of a float in a tensor's `float_data`.
 const FLOAT: usize = 4;
 
-/// How large an answer is: what the client must be ready to take, and what the server must have room for.
+/// The size of an answer: of its message, which must not exceed the limit, and of the memory that the server needs for
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AnswerSize {
-    /// The least bytes of the message: numbers that depend on the elements are not in it, nor are the fields' names.
+    /// A lower bound of the message's length, in bytes. It leaves out numbers that depend on the elements, and all but
+    /// the elements of the other results: their keys, dtypes and shapes.
     pub(crate) message: usize,
-    /// The most bytes of memory that are beside the tensors which answer those of the request: the other results, as they
-    /// are computed and as they are encoded.
+    /// An upper bound of the memory of the other results, as they are computed and as they are encoded, in bytes.
     pub(crate) beside: usize,
 }
 
 impl AnswerSize {
-    /// Of an answer with a tensor for each of these, and other results of so many bytes.
+    /// The size of an answer that has a tensor for each of `tensors`, and other results of `results` bytes.
     pub(crate) fn of<'a, T: AsRef<Description> + 'a>(tensors: impl IntoIterator<Item = &'a T>, results: usize) -> Self {
         let mut message = 0;
         let mut as_numbers = false;
         for tensor in tensors {
             let tensor = tensor.as_ref();
             let len = tensor_len(tensor);
-            // The numbers of all fields with tensors are below 16.
+            // Fields with tensors have numbers below 16, as `data` has, so their keys are as long.
             message += key_len(DATA) + encoded_len_varint(len as u64) + len;
             as_numbers |= tensor.form() == Form::Numbers;
         }
         if !as_numbers {
             return Self { message: message + results, beside: 2 * results };
         }
-        // An element of 2 to 8 bytes is a float of 4, in a list and in the encoded message.
+        // An element of 2 to 8 bytes becomes a float of 4, once in a list and once in the encoded message.
         Self { message: message + results / 2, beside: results + 2 * (2 * results) }
     }
 }
 
-/// The length of the tensor that answers one of this description, which has its name, dtype, shape and form.
+/// The encoded length of the tensor that answers one of this description, in bytes. It has the same name, dtype, shape
+/// and form.
 fn tensor_len(tensor: &Description) -> usize {
     let text = |number, len: usize| if len == 0 { 0 } else { key_len(number) + encoded_len_varint(len as u64) + len };
     let dims = tensor.shape().iter().map(|&dim| encoded_len_varint(dim as u64)).sum();
@@ -54,7 +56,7 @@ fn tensor_len(tensor: &Description) -> usize {
         Form::Bytes => text(DATA, tensor.elements() * tensor.dtype().size()),
         Form::Numbers => text(FLOAT_DATA, tensor.elements() * FLOAT),
     };
-    // No dtype is 0, and all are below 128.
+    // The dtype takes one byte: it is never 0, which would be left out, and is below 128.
     text(NAME, tensor.name().len()) + key_len(DTYPE) + 1 + text(SHAPE, dims) + elements
 }
 
@@ -84,7 +86,7 @@ mod tests {
         Tensor::decode(message, Path::new("input"), usize::MAX, &mut Violations::new()).expect("it is right")
     }
 
-    /// The size of an answer's tensors is that of the request's, of whose fields nothing is lost.
+    /// A tensor of the answer has the fields of the request's tensor, so it is as long.
     #[test]
     fn tensors_are_as_long_as_they_are_encoded() {
         for shape in [&[][..], &[0], &[1], &[127], &[128], &[300, 2], &[1, 1, 70_000, 1], &[1 << 20, 0]] {
@@ -100,8 +102,8 @@ mod tests {
         }
     }
 
-    /// Results of 1000 bytes: as they are in bytes; as numbers, at least 500 bytes (4 for each 8 of float64), and at most
-    /// 2000 (4 for each 2 of float16), which are in a list and in the message.
+    /// Results of 1000 bytes stay as long in `data`. In `float_data` they have at least 500 bytes (4 for each 8 of
+    /// float64), and at most 2000 (4 for each 2 of float16), which are in a list and in the message.
     #[test]
     fn other_results_take_their_bytes_twice_and_numbers_more() {
         let [bytes, numbers] = [false, true].map(|numbers| decoded(named("w", &[3], numbers)));

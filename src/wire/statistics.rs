@@ -1,4 +1,4 @@
-//! Statistics that merge.
+//! The messages of statistics that merge.
 
 use evenkeel_exact::{InvalidStatistics, SetStatistics};
 use evenkeel_kernels::{Checkpoint, NormKind, StatisticsPartial, Violations};
@@ -7,10 +7,12 @@ use evenkeel_proto::{self as proto, v1 as pb};
 use super::{Path, decode_kind, tensor::decode_dims};
 use crate::error::Error;
 
-/// Sets that are looked into, or merged, before it is asked whether to go on: a millisecond at most, whatever sums they have.
+/// The number of sets that are checked, or merged, between two checkpoints: a millisecond at most, however long their
+/// sums are.
 pub(crate) const SETS_IN_A_ROW: usize = 64;
 
-/// Statistics as they came: their form is right, and [`check`] has not looked into their sets.
+/// Decodes statistics. [`check`] has yet to check whether elements can have the sums of the sets, which takes longer.
+/// `None`: `found` has the reasons.
 pub(super) fn decode(message: pb::StatisticsPartial, path: Path, found: &mut Violations) -> Option<StatisticsPartial> {
     let pb::StatisticsPartial { kind, shape, sets } = message;
     let kind = decode_kind(|| path.join(".kind"), kind, found);
@@ -36,7 +38,7 @@ pub(super) fn decode(message: pb::StatisticsPartial, path: Path, found: &mut Vio
     Some(StatisticsPartial::unchecked(kind?, shape?, decoded))
 }
 
-/// Tells what a set has that is not measured for its kind.
+/// Passes to `tell` each sum of a set that is not measured for this kind.
 fn look_at_kind(set: &SetStatistics, kind: NormKind, mut tell: impl FnMut(&'static str, String)) {
     if !kind.is_centred() && !set.sum.is_zero() {
         tell("sum", "expected 0, since RMS and L2 do not subtract the mean".into());
@@ -46,10 +48,10 @@ fn look_at_kind(set: &SetStatistics, kind: NormKind, mut tell: impl FnMut(&'stat
     }
 }
 
-/// Looks into the sets of statistics: whether there are elements that have them.
+/// Checks whether elements can have the sums of each set.
 ///
 /// # Errors
-/// [`Error::Invalid`] for all that no elements have; [`Error::Cancelled`].
+/// [`Error::Invalid`] with the faults of all sets; [`Error::Cancelled`].
 pub(super) fn check(statistics: &StatisticsPartial, path: Path, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
     let mut found = Violations::new();
     let sets = statistics.sets();
@@ -61,7 +63,8 @@ pub(super) fn check(statistics: &StatisticsPartial, path: Path, checkpoint: &dyn
     Ok(found.into_result()?)
 }
 
-/// As [`check`], beside a request that is wrong already: of `most` sets at most. Returns of how many.
+/// As [`check`], for the first `most` sets of a request that has other faults. Returns the number of sets that were
+/// checked.
 pub(super) fn look(statistics: &StatisticsPartial, path: Path, most: usize, found: &mut Violations) -> usize {
     let sets = statistics.sets().len().min(most);
     StatisticsPartial::faults_of(statistics.sets(), 0..sets, |fault| add(path, &fault, found));
@@ -72,14 +75,15 @@ fn add(path: Path, fault: &InvalidStatistics, found: &mut Violations) {
     found.add_with(|| (path.join(&format!(".{}", fault.field())), fault.to_string()));
 }
 
-/// As it is sent.
+/// The message with these statistics.
 pub(crate) fn encode_statistics(statistics: &StatisticsPartial) -> pb::StatisticsPartial {
     proto::encode_statistics(super::encode_kind(*statistics.kind()), statistics)
 }
 
-/// The bytes of memory that statistics take as a message and encoded, beside themselves.
+/// The memory that the message with these statistics takes, decoded and encoded, in bytes. It does not include the
+/// statistics themselves.
 pub(crate) fn encoded_bytes(statistics: &StatisticsPartial) -> usize {
-    /// A set, and what the allocator adds to each of its four sums.
+    /// The bytes of a set in the message, with the allocator's overhead for each of its four sums.
     const PER_SET: usize = size_of::<pb::SetStatistics>() + 4 * 64;
     2 * statistics.bytes() + statistics.sets().len() * PER_SET
 }

@@ -7,16 +7,17 @@ use evenkeel_proto::v1 as pb;
 use super::Path;
 use crate::buffers::Buffers;
 
-/// More dimensions than any tensor library has; a longer list is an attack.
+/// The most dimensions of a tensor, as in NumPy 2 and in the contract.
 const MAX_RANK: usize = 64;
 
 /// Numbers typed by hand are converted through a buffer of this many float64, on the stack.
 const BLOCK: usize = 512;
 
-/// More bytes than any tensor has that comes in many messages, and few enough to compute with: 2^50.
+/// The most bytes of a tensor that comes in many messages: 2^50, so that lengths and times can be computed without
+/// overflow.
 const MAX_ANNOUNCED: usize = 1 << 50;
 
-/// How a tensor's elements travel.
+/// The field of the message that has a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// In `data`.
@@ -25,7 +26,7 @@ pub(super) enum Form {
     Numbers,
 }
 
-/// What a tensor of a request is, without its elements.
+/// A tensor of a request, without its elements.
 #[derive(Clone, Debug)]
 pub(crate) struct Description {
     name: String,
@@ -34,24 +35,24 @@ pub(crate) struct Description {
     form: Form,
 }
 
-/// A tensor of a request: its bytes fill its shape.
+/// A tensor of a request, with exactly the bytes that its dtype and shape need.
 #[derive(Clone, Debug)]
 pub(crate) struct Tensor {
     pub(super) description: Description,
     pub(super) data: Bytes,
 }
 
-/// What is known of a tensor where something is wrong with it.
+/// The properties of an invalid tensor that are known.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) dtype: Option<DType>,
     pub(super) shape: Option<Vec<usize>>,
 }
 
-/// A tensor, or what is known of it.
+/// A tensor, or what is known of an invalid one.
 pub(super) type Decoded<T> = Result<T, Known>;
 
-/// The shape, if that is known.
+/// The shape, if it is known.
 pub(super) fn shape_of<T: AsRef<Description>>(decoded: &Decoded<T>) -> Option<&[usize]> {
     match decoded {
         Ok(tensor) => Some(&tensor.as_ref().shape),
@@ -59,7 +60,7 @@ pub(super) fn shape_of<T: AsRef<Description>>(decoded: &Decoded<T>) -> Option<&[
     }
 }
 
-/// The dtype, if that is known.
+/// The dtype, if it is known.
 pub(super) fn dtype_of<T: AsRef<Description>>(decoded: &Decoded<T>) -> Option<DType> {
     match decoded {
         Ok(tensor) => Some(tensor.as_ref().dtype),
@@ -68,7 +69,8 @@ pub(super) fn dtype_of<T: AsRef<Description>>(decoded: &Decoded<T>) -> Option<DT
 }
 
 impl Description {
-    /// Of a tensor whose `data_len` bytes of `data` are still on their way.
+    /// Decodes a tensor whose `data_len` bytes of `data` are still on their way. `limit`: the largest message, in
+    /// bytes. An error: `found` has more violations.
     pub(super) fn arriving(
         message: Option<pb::Tensor>,
         data_len: usize,
@@ -80,7 +82,8 @@ impl Description {
         Self::decode(message, Form::Bytes, Some(data_len), path, limit, found)
     }
 
-    /// Of a tensor whose elements come in other messages, any number of them.
+    /// Decodes a tensor whose elements come in any number of other messages; elements in this one are ignored. An
+    /// error: `found` has more violations.
     pub(super) fn announced(message: Option<pb::Tensor>, path: Path, found: &mut Violations) -> Decoded<Self> {
         let pb::Tensor { name, dtype, shape, float_data: _, data: _ } = present(message, path, found)?;
         let dtype = decode_dtype(dtype, Form::Bytes, path, found);
@@ -97,8 +100,9 @@ impl Description {
         }
     }
 
-    /// Of a tensor whose elements come in other messages of a stream, and are none of this. One without elements is no larger
-    /// than one in a message, which bounds what is computed for its shape alone.
+    /// As [`announced`](Self::announced), but elements in this message are refused. A tensor without elements must fit
+    /// in a message of `limit` bytes, which bounds the statistics that its shape asks for. Violations of these two
+    /// rules are in `found` only.
     pub(super) fn streamed(
         message: Option<pb::Tensor>,
         path: Path,
@@ -120,7 +124,8 @@ impl Description {
         Ok(announced)
     }
 
-    /// Of a tensor with so many bytes, or numbers, of elements, which are not looked at; `None`: that is wrong already.
+    /// Decodes the description of a tensor. `given`: the number of its bytes, or numbers, of elements; `None`: they are
+    /// invalid already.
     fn decode(
         message: pb::Tensor,
         form: Form,
@@ -131,7 +136,7 @@ impl Description {
     ) -> Decoded<Self> {
         let pb::Tensor { name, dtype, shape, float_data: _, data: _ } = message;
         let dtype = decode_dtype(dtype, form, path, found);
-        // Where the dtype is not known, the smallest tells whether any could be carried.
+        // An unknown dtype counts as the smallest: a shape that is too large for that is too large for all.
         let shape = decode_shape(&shape, dtype.unwrap_or(DType::F16), path, limit, found);
         let (dtype, shape) = match (dtype, shape) {
             (Some(dtype), Some(shape)) => (dtype, shape),
@@ -157,7 +162,7 @@ impl Description {
         self.shape.iter().product()
     }
 
-    /// Whether there are as many bytes, or numbers, as the shape needs.
+    /// Whether `given` bytes, or numbers, are as many as the shape needs; if not, `found` says so.
     fn expect_length(&self, given: usize, path: Path, found: &mut Violations) -> bool {
         let Self { name: _, dtype, shape, form } = self;
         let (field, unit, expected) = match form {
@@ -190,19 +195,19 @@ impl Description {
         self.form
     }
 
-    /// The answer to this tensor of the same dtype and shape, under its name, without elements.
+    /// The tensor of the answer: the same name, dtype and shape, without elements.
     pub(crate) fn answer(&self) -> pb::Tensor {
         self.answer_bytes(Bytes::new())
     }
 
-    /// The answer to this tensor of the same dtype and shape, under its name.
+    /// The tensor of the answer: the same name, dtype, shape and form. `data`: its elements as bytes.
     pub(super) fn answer_bytes(&self, data: Bytes) -> pb::Tensor {
         encode(self.name.clone(), self.dtype, &self.shape, data, self.form)
     }
 }
 
 impl Tensor {
-    /// Decodes a tensor that must be there. `limit`: the largest message, in bytes. An error: `found` has more violations.
+    /// Decodes a required tensor. `limit`: the largest message, in bytes. An error: `found` has more violations.
     pub(super) fn required(
         message: Option<pb::Tensor>,
         path: Path,
@@ -229,7 +234,7 @@ impl Tensor {
         Ok(Self { description, data })
     }
 
-    /// What the kernels see.
+    /// The tensor as the kernels take it.
     pub(crate) fn view(&self) -> TensorRef<'_> {
         let Description { dtype, shape, .. } = &self.description;
         TensorRef::new(*dtype, shape, &self.data).expect("the length was checked when it was decoded")
@@ -240,8 +245,8 @@ impl Tensor {
         &self.data
     }
 
-    /// The answer to this tensor where only its elements may have changed; `None`: they have not, and the bytes that
-    /// came go back.
+    /// The tensor of the answer: the same name, dtype and shape, with new elements. `None`: the elements are those that
+    /// the tensor has now, unchanged or overwritten.
     pub(super) fn answer_data(self, data: Option<Vec<u8>>, buffers: &Buffers) -> pb::Tensor {
         let Self { description: Description { name, dtype, shape, form }, data: given } = self;
         encode(name, dtype, &shape, data.map_or(given, |data| buffers.lend(data)), form)
@@ -266,7 +271,7 @@ impl From<Tensor> for Description {
     }
 }
 
-/// What is said where a tensor has elements, and none came.
+/// The hint where a tensor must have elements, and none came.
 const NO_ELEMENTS: &str = "neither `data` nor `float_data` is set";
 
 fn present(message: Option<pb::Tensor>, path: Path, found: &mut Violations) -> Decoded<pb::Tensor> {
@@ -276,7 +281,7 @@ fn present(message: Option<pb::Tensor>, path: Path, found: &mut Violations) -> D
     })
 }
 
-/// A tensor that the request has no counterpart of.
+/// A tensor of the answer that the request has no counterpart of, and so no name for.
 pub(super) fn unnamed(tensor: kernels::Tensor, form: Form) -> pb::Tensor {
     let (dtype, shape, data) = tensor.into_parts();
     encode(String::new(), dtype, &shape, data.into(), form)
@@ -317,7 +322,7 @@ pub(super) fn encode_dtype(dtype: DType) -> pb::DataType {
     }
 }
 
-/// The dimensions, if they are some.
+/// The dimensions. `None`: there are more than [`MAX_RANK`], or one is negative or too large; `found` says so.
 pub(super) fn decode_dims(dims: &[i64], path: Path, found: &mut Violations) -> Option<Vec<usize>> {
     if dims.len() > MAX_RANK {
         found.add_with(|| (path.join(".shape"), format!("rank {} is more than {MAX_RANK}", dims.len())));
@@ -326,7 +331,7 @@ pub(super) fn decode_dims(dims: &[i64], path: Path, found: &mut Violations) -> O
     for (index, dim) in dims.iter().enumerate().filter(|(_, dim)| dim.is_negative()) {
         found.add_with(|| (path.join(&format!(".shape[{index}]")), format!("{dim} is negative")));
     }
-    // int64 fits where usize is as long, which Rust promises nowhere.
+    // An int64 may not fit in a `usize` of less than 64 bits.
     let too_large = |dim: &i64| !dim.is_negative() && usize::try_from(*dim).is_err();
     if dims.iter().any(too_large) {
         found.add_with(|| (path.join(".shape"), format!("{dims:?} is more than this machine can address")));
@@ -334,18 +339,19 @@ pub(super) fn decode_dims(dims: &[i64], path: Path, found: &mut Violations) -> O
     dims.iter().map(|&dim| usize::try_from(dim)).collect::<Result<_, _>>().ok()
 }
 
-/// Whether elements of this dtype fit so many bytes.
+/// Whether a tensor of this dtype takes at most `limit` bytes.
 ///
 /// Zeros count as 1 here: [0, 2^63 - 1] has no elements, but a kernel that allocates for each row must not see it.
 fn fits(dims: &[usize], dtype: DType, limit: usize) -> bool {
-    // Without elements it is the statistics that take room, up to two float32 or one float64 for each place.
+    // Without elements the statistics take the memory. A place counts as two float32; two float64 are twice as long,
+    // and the size of the answer is checked later.
     let place = if dims.contains(&0) { 8 } else { dtype.size() };
     let bytes =
         dims.iter().try_fold(place, |bytes, &dim| bytes.checked_mul(dim.max(1)).filter(|&bytes| bytes <= limit));
     bytes.is_some()
 }
 
-/// The dimensions, if one message could carry them.
+/// The dimensions, if a tensor with them fits in a message of `limit` bytes. `None`: `found` has the reasons.
 fn decode_shape(dims: &[i64], dtype: DType, path: Path, limit: usize, found: &mut Violations) -> Option<Vec<usize>> {
     let shape = decode_dims(dims, path, found)?;
     if !fits(&shape, dtype, limit) {

@@ -96,7 +96,7 @@ fn least_of_backward(request: &pb::NormalizeBackwardRequest) -> usize {
 
 /// As [`least`], of a header, with what lies in it.
 fn least_of_header<M: Default + PartialEq>(header: &M, within: usize) -> usize {
-    // As a tensor's.
+    // prost makes the header before it checks the wire type of its field, so it may be there without being counted.
     if *header == M::default() { 0 } else { PER_MESSAGE + within }
 }
 

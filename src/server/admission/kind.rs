@@ -1,24 +1,24 @@
-//! What is counted of a call, by its method.
+//! The messages of a call that are counted, by its method.
 
 use crate::{config::HELD_PER_REQUEST_BYTE, grpc::Method};
 
-/// How many of a call's messages are in memory, and what they are taken from.
+/// The messages of a call that are in memory together, and the budget that they are reserved from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Kind {
-    /// All of them, until the answer is sent, which is about as long.
+    /// All messages, until the answer is sent, which is about as long.
     Whole,
-    /// Those that are being read: what came before is forgotten by then, and the answer is short.
+    /// The messages that are being read. Those before them are not in memory, and the answer is short.
     OneByOne,
-    /// None as a whole: what is gathered of them, and what is computed, takes from the reservation where that is done.
+    /// No whole messages of data. The code that gathers other messages, and that computes, reserves the memory for it.
     Streamed,
-    /// Short questions, with a budget of their own: health is answered when there is nothing for others.
+    /// Short questions, with a budget of their own, so that health is answered even if the budget of calls is used up.
     Health,
-    /// Short questions with longer answers, from the same budget.
+    /// Short questions with longer answers, from the budget of health.
     Reflection,
 }
 
 impl Kind {
-    /// Whatever is not named here as a question takes from the budget of all calls.
+    /// The kind of a call. Unknown methods count as unary calls, which take from the budget of calls.
     pub(in crate::server) const fn of(method: Method) -> Self {
         match method {
             Method::HealthCheck | Method::HealthWatch => Self::Health,
@@ -35,7 +35,7 @@ impl Kind {
         }
     }
 
-    /// How often each byte of a message counts.
+    /// The bytes that are reserved for each byte of a message.
     pub(in crate::server) const fn times(self) -> usize {
         match self {
             Self::Whole => HELD_PER_REQUEST_BYTE,
@@ -43,7 +43,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is a question to health or reflection.
+    /// Whether the call is a question to health or reflection.
     pub(in crate::server) const fn is_question(self) -> bool {
         match self {
             Self::Health | Self::Reflection => true,

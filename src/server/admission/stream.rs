@@ -1,8 +1,9 @@
-//! What a stream holds before any of its messages: its own state, and its headers.
+//! The charge of a stream for the memory that it holds before any of its messages: its own state, and its headers.
 //!
-//! A header that has come before costs one byte on the wire and a hundred in memory, and a stream that sends nothing more is
-//! kept until its client has been waited for. So each stream is charged for both, before it is kept. The first streams of a
-//! connection take that from a share of the connection's own: whatever others do, a new connection is served.
+//! A header that repeats one before takes one byte on the wire and more than a hundred in memory, and a stream that
+//! sends nothing more is kept until the time limit for its client. So each stream is charged for both before it is
+//! kept. The first streams of a connection are charged to a share that the connection has for itself: whatever other
+//! connections hold, a new one is served.
 
 use std::sync::{
     Arc,
@@ -18,26 +19,28 @@ use crate::{
     error::Error,
 };
 
-/// What the streams of one connection hold together before they take from what all share, in bytes.
+/// The bytes that the streams of one connection may hold together before they take from the budget of all streams.
 const CONNECTION_SHARE: usize = 64 << 10;
-/// A stream: HTTP/2's state, the task that answers it, and buffers for an answer of a few KiB.
+/// The bytes of a stream: HTTP/2's state, the task that answers it, and buffers for an answer of a few KiB.
 const STREAM: usize = 12 << 10;
-/// A stream of reflection: an answer that is sent, and those that wait for it, are descriptors of up to 40 KiB.
+/// The bytes of a stream of reflection: an answer that is sent, and two that wait for it, are descriptors of up to 40
+/// KiB each.
 const REFLECTION_STREAM: usize = 128 << 10;
-/// An entry of a header map: its name and value beside their bytes, its place in the index, and the room for it to double.
+/// The bytes of an entry in a header map: its name and value without their characters, its place in the index, and the
+/// room for the map to double.
 const HEADER: usize = 256;
 
-/// The names and values of a call's metadata together, as HTTP/2 counts them.
+/// The most bytes of a call's metadata, as HTTP/2 counts them: names, values, and [`ENTRY`] for each entry.
 const MAX_METADATA_BYTES: usize = 16 << 10;
-/// What HTTP/2 counts for an entry beside its bytes (RFC 9113, 6.5.2).
+/// The bytes that HTTP/2 counts for an entry beside its name and value (RFC 9113, 6.5.2).
 const ENTRY: usize = 32;
 
-/// What streams are charged to.
+/// The bytes that the streams of a connection hold of its share.
 #[derive(Debug, Default)]
 pub(in crate::server) struct ConnectionShare(AtomicUsize);
 
 impl ConnectionShare {
-    /// Takes so many bytes, if they are there.
+    /// Takes so many bytes of the share, if they are free; returns whether they were.
     fn try_take(&self, bytes: usize) -> bool {
         let take = |taken: usize| taken.checked_add(bytes).filter(|&taken| taken <= CONNECTION_SHARE);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
@@ -47,19 +50,20 @@ impl ConnectionShare {
 /// The charge of one stream, given back when this is dropped.
 #[derive(Debug)]
 pub(in crate::server) enum StreamCharge {
-    /// To its connection.
+    /// The share of the connection has the charge.
     Connection { share: Arc<ConnectionShare>, bytes: usize },
-    /// To all of its kind.
+    /// The budget of all streams of this kind has the charge.
     Shared { _reservation: Arc<Reservation> },
-    /// It is refused, and keeps nothing.
+    /// The stream is refused, and nothing is charged, since nothing of it is kept.
     Refused,
 }
 
 impl StreamCharge {
-    /// Charges a stream of this kind with such headers.
+    /// Charges a stream of this kind, path and headers.
     ///
     /// # Errors
-    /// [`Error::MetadataTooLarge`]; [`Error::Overloaded`]: neither the connection nor what all share has so many bytes.
+    /// [`Error::MetadataTooLarge`] if the headers exceed [`MAX_METADATA_BYTES`]; [`Error::Overloaded`] if neither the
+    /// share of the connection nor the budget has so many bytes.
     pub(in crate::server) fn new(
         kind: Kind,
         path: &str,
@@ -77,7 +81,8 @@ impl StreamCharge {
         if size > MAX_METADATA_BYTES {
             return Err(Error::MetadataTooLarge { size, limit: MAX_METADATA_BYTES });
         }
-        // The map has room for more than it holds.
+        // The map may have allocated more than it holds. Half of its capacity counts, since `HEADER` has room to
+        // double.
         let bytes = stream + path.len() + strings + headers.len().max(headers.capacity() / 2) * HEADER;
         if share.try_take(bytes) {
             return Ok(Self::Connection { share: Arc::clone(share), bytes });
@@ -124,7 +129,7 @@ mod tests {
     fn headers_are_charged_by_what_they_take() {
         let counters = Arc::default();
         let share = Arc::default();
-        // Sixteen KiB as HTTP/2 counts them, all of one entry.
+        // The same entry 470 times is nearly 16 KiB, as HTTP/2 counts.
         let charged = charge(Kind::Health, 470, &share, &counters).expect("there is room");
         assert!(matches!(charged, StreamCharge::Shared { .. }), "it is more than a connection has");
         let bytes = counters.question_bytes.get();
@@ -140,7 +145,7 @@ mod tests {
         let charged = charge(Kind::Whole, 0, &share, &counters).expect("there is room");
         assert_eq!(share.0.load(Ordering::Relaxed), (12 << 10) + "/path".len());
         drop(charged);
-        // For answers of up to 40 KiB each: one that is sent, and two that wait for it.
+        // One answer is sent and two wait for it, of up to 40 KiB each.
         let _charged = charge(Kind::Reflection, 8, &share, &counters).expect("there is room");
         assert_eq!(share.0.load(Ordering::Relaxed), 0, "it is more than a connection has");
         assert!(counters.question_bytes.get() > 3 * (40 << 10), "{}", counters.question_bytes.get());
@@ -175,7 +180,7 @@ mod tests {
             let other = Arc::default();
             let of_other: Vec<_> =
                 (0..4).map(|_| charge(kind, 8, &other, &counters).expect("it has its share")).collect();
-            // Nor are the others' streams in the way of those of the other kind.
+            // Streams of the other kind take from another budget.
             let question = if kind == Kind::Whole { Kind::Health } else { Kind::OneByOne };
             charge(question, 8, &share, &counters).expect("there is room");
             drop((kept, of_other));

@@ -174,7 +174,7 @@ fn a_shape_may_fill_a_message_and_no_more() {
     let full = vec![0; LIMIT];
     decode(message(pb::DataType::Float32, &[dim], &full)).expect("it fits");
     assert_eq!(refusal(message(pb::DataType::Float32, &[dim + 1], &full)).0, "input.shape");
-    // The statistics of 20 bytes of request must not take more than a message, either.
+    // The statistics that a request of 20 bytes asks for must not take more than a message, either.
     decode(message(pb::DataType::Float16, &[0, dim / 2], &[])).expect("it fits");
     assert_eq!(refusal(message(pb::DataType::Float16, &[0, dim / 2 + 1], &[])).0, "input.shape");
     decode(message(pb::DataType::Float32, &[1; 64], &[0; 4])).expect("rank 64 is allowed");
