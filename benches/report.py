@@ -24,6 +24,7 @@ BENCHES = {
     "peers": "Peers: against common servers",
     "mixed": "Mixed load: small calls beside large ones",
     "memory": "Memory",
+    "streams": "Streams: against unary calls, and against Arrow Flight",
     "kernels": "Kernels: against torch on one thread",
 }
 

@@ -52,5 +52,6 @@ run "$bench" client
 run "$bench" peers --python "$python" --mlserver-python "$mlserver" --rounds 5
 run "$bench" mixed --seconds 2
 run "$bench" memory --python "$python" --rounds 3
+run "$bench" streams --python "$python" --rounds 5
 run "$python" benches/kernels.py --bench "$bench"
 run "$python" benches/report.py

@@ -209,7 +209,10 @@ impl DecodedSize {
         let message = self.within.message(self.field).filter(|_| self.depth == 0);
         if let Some((counts, shape)) = message {
             self.count(counts);
-            if *shape != shape::PLAIN {
+            if *shape == shape::PLAIN {
+                // Its fields are not followed. The shortest ones, marks of groups, have one byte.
+                self.fields = self.fields.saturating_add(length);
+            } else {
                 self.levels[self.open] = Level { shape, left: length };
                 self.open += 1;
                 self.place = Place::Key;

@@ -2,8 +2,8 @@
 //!
 //! The frames of a request are read as they are: a message that came in one frame is not copied, and a tensor that can be
 //! normalized in parts is normalized while it arrives. An answer goes out as a short header and then the payload, as
-//! segments. A unary request that is not one plain message (its body is compressed, is too long, cannot be decoded, or has no
-//! message or several) is handed to the codec's path, frames and all. So the codec alone defines how such requests are answered.
+//! segments. The error of a unary request that is not one plain message (a message is marked as compressed, is too long or cut, or
+//! there is none, or several) comes from tonic's decoder, which gets the frames again (`fault.rs`).
 //!
 //! A message takes one of six routes, which `evenkeel_routes_total` counts. `tests/service/routes.rs` takes all of them but
 //! `chunks`.
@@ -17,7 +17,7 @@
 //! | `streamed` | a Normalize in several frames whose rows are independent | while frames come: short parts inline, long ones on the pool | part by part, to buffers that are sent at once |
 //! | `collected` | the same, with statistics, which precede the output | the same | the same, sent when all are there |
 //! | `gathered` | anything else in several frames, and what was decompressed | as `one_frame` | over the elements that came, where all of them are there |
-//! | `codec` | MeasureGradients, MeasureStatistics, GetServerInfo without very many unknown fields, what is not plain, all but `chunks` with `--codec-path` | as `one_frame` | to a new buffer |
+//! | `codec` | MeasureGradients, MeasureStatistics, all but `chunks` with `--codec-path` | as `one_frame` | to a new buffer |
 //! | `chunks` | the messages of a stream of tensors | while they come, also within a message; parts as `streamed` | chunk by chunk, to buffers that are sent when the client takes them |
 //!
 //! "Inline" is on the thread that serves, for work that is expected to take less than 70 us (`executor.rs`): `--threads`,
@@ -30,6 +30,7 @@
 mod answer;
 mod arriving;
 mod chunks;
+mod fault;
 mod following;
 mod head;
 mod parts;
@@ -38,19 +39,21 @@ mod receive;
 
 pub use self::head::normalize_head;
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
+use evenkeel_proto::v1 as pb;
 use prost::Message as _;
 use tonic::{
     Status, Streaming,
     body::Body,
-    codegen::http::{Request, Response, request::Parts},
+    codegen::http::{Request, Response},
 };
 
 use self::{
     answer::{Answer, respond},
     arriving::Outcome,
-    receive::{Incoming, Received, body_of},
+    fault::fault,
+    receive::{Incoming, Received},
 };
 use crate::{
     buffers::Buffers,
@@ -65,8 +68,8 @@ use crate::{
     wire,
 };
 
-/// The middleware around the codec's path: it answers the calls of the tensor service, and leaves to that path the requests that
-/// are not plain and the calls of other services.
+/// The middleware around the codec's path: it answers the calls of the tensor service, and leaves to that path the calls of other
+/// services, and requests in an encoding that the server does not accept.
 #[derive(Clone, Debug)]
 pub(crate) struct Direct {
     service: Arc<Service>,
@@ -100,14 +103,14 @@ impl<S: Codec> Middleware<S> for Direct {
             Method::DropoutStream => self.chunks(service, request, DropoutStream::new),
             Method::ClipGradientsStream => self.chunks(service, request, ClipGradientsStream::new),
             _ if self.codec_path => Box::pin(codec.call(request)),
-            Method::Normalize => self.normalize(service, request, codec),
-            Method::NormalizeBackward => self.unary::<wire::NormalizeBackward, S>(service, request, codec),
-            Method::Dropout => self.unary::<wire::Dropout, S>(service, request, codec),
-            Method::DropoutBackward => self.unary::<wire::DropoutBackward, S>(service, request, codec),
-            Method::ClipGradients => self.unary::<wire::ClipGradients, S>(service, request, codec),
+            Method::Normalize => self.normalize(service, request),
+            Method::NormalizeBackward => self.unary::<wire::NormalizeBackward>(service, request),
+            Method::Dropout => self.unary::<wire::Dropout>(service, request),
+            Method::DropoutBackward => self.unary::<wire::DropoutBackward>(service, request),
+            Method::ClipGradients => self.unary::<wire::ClipGradients>(service, request),
             Method::MeasureGradients => self.measure_gradients(service, request),
             Method::MeasureStatistics => self.measure_statistics(service, request),
-            Method::GetServerInfo => self.server_info(service, request, codec),
+            Method::GetServerInfo => self.server_info(service, request),
             Method::HealthCheck
             | Method::HealthWatch
             | Method::ReflectionV1
@@ -119,32 +122,27 @@ impl<S: Codec> Middleware<S> for Direct {
 
 impl Direct {
     /// Answers a call whose request and answer are one message each.
-    fn unary<O: Operation<Response: Answer>, S: Codec>(
-        &self,
-        service: Arc<Service>,
-        request: Request<Body>,
-        codec: &mut S,
-    ) -> BoxedResponse {
-        let (parts, body) = request.into_parts();
-        let call = self.begin(service, parts, codec);
-        Box::pin(call.answer::<O>(Incoming::new(body)))
+    fn unary<O: Operation<Response: Answer>>(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
+        let (call, body) = self.begin(service, request);
+        Box::pin(async move { Ok(call.answer::<O>(Incoming::new(body)).await) })
     }
 
     /// Answers GetServerInfo. Its request has no fields, so a message that takes long to decode has only unknown ones: it is
-    /// answered without being decoded. The codec's path answers all others.
-    fn server_info<S: Codec>(&self, service: Arc<Service>, request: Request<Body>, codec: &mut S) -> BoxedResponse {
-        let (parts, body) = request.into_parts();
-        let Call { mut codec, service, buffers, limit, context, parts } = self.begin(service, parts, codec);
+    /// answered without being decoded.
+    fn server_info(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
+        let (Call { service, buffers, limit, context }, body) = self.begin(service, request);
         Box::pin(async move {
             let (message, route) = match Incoming::new(body).message(&buffers, limit).await {
                 Received::OneFrame(message) => (message, Route::OneFrame),
                 Received::Gathered(message, _) => (message, Route::Gathered),
-                Received::Other(body) => return codec.call(Request::from_parts(parts, body)).await,
+                Received::NotOne(body) => return Ok(refused(fault(body, limit).await)),
             };
-            if !Service::is_heavy(Method::GetServerInfo, &message) {
-                return codec.call(Request::from_parts(parts, body_of(message))).await;
-            }
             context.record.took(route);
+            if !Service::is_heavy(Method::GetServerInfo, &message)
+                && let Err(error) = pb::GetServerInfoRequest::decode(message)
+            {
+                return Ok(refused(Error::undecodable(&error)));
+            }
             Ok(respond(service.server_info()))
         })
     }
@@ -152,7 +150,7 @@ impl Direct {
     /// Answers MeasureGradients, whose request is any number of messages.
     fn measure_gradients(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
         let (context, messages) = self.messages(request);
-        Box::pin(async move { Ok(into_http(service.measure_gradients(context, messages).await)) })
+        Box::pin(async move { Ok(service.measure_gradients(context, messages).await.map_or_else(refused, respond)) })
     }
 
     /// Answers MeasureStatistics, whose request is any number of messages. The answer may have very many sets, so it is encoded
@@ -161,7 +159,7 @@ impl Direct {
         let (context, messages) = self.messages(request);
         Box::pin(async move {
             let answer = service.measure_statistics(context, messages, respond).await;
-            Ok(answer.unwrap_or_else(|error| Status::from(error).into_http()))
+            Ok(answer.unwrap_or_else(refused))
         })
     }
 
@@ -186,9 +184,8 @@ impl Direct {
     }
 
     /// Answers Normalize: while the message arrives if that is possible, or else as [`unary`](Self::unary).
-    fn normalize<S: Codec>(&self, service: Arc<Service>, request: Request<Body>, codec: &mut S) -> BoxedResponse {
-        let (parts, body) = request.into_parts();
-        let call = self.begin(service, parts, codec);
+    fn normalize(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
+        let (call, body) = self.begin(service, request);
         Box::pin(async move {
             let mut incoming = Incoming::new(body);
             if incoming.next().await && !incoming.is_whole() {
@@ -198,55 +195,47 @@ impl Direct {
                     Outcome::Untouched(untouched) => incoming = untouched,
                 }
             }
-            call.answer::<wire::Normalize>(incoming).await
+            Ok(call.answer::<wire::Normalize>(incoming).await)
         })
     }
 
-    /// Begins a call. The codec's service that was polled ready stays with the call, and a clone takes its place for the next one.
-    fn begin<S: Codec>(&self, service: Arc<Service>, parts: Parts, codec: &mut S) -> Call<S> {
-        let clone = codec.clone();
-        let codec = std::mem::replace(codec, clone);
+    fn begin(&self, service: Arc<Service>, request: Request<Body>) -> (Call, Body) {
+        let (parts, body) = request.into_parts();
         let context = CallContext::of(&parts.extensions);
-        Call { codec, service, buffers: self.buffers.clone(), limit: self.limit, context, parts }
+        (Call { service, buffers: self.buffers.clone(), limit: self.limit, context }, body)
     }
 }
 
 /// A call whose message is still to be read.
-struct Call<S> {
-    codec: S,
+struct Call {
     service: Arc<Service>,
     buffers: Buffers,
     limit: usize,
     context: CallContext,
-    parts: Parts,
 }
 
-impl<S: Codec> Call<S> {
-    /// Reads the message and answers it, or leaves it to the codec's path.
-    async fn answer<O: Operation<Response: Answer>>(self, incoming: Incoming) -> Result<Response<Body>, Infallible> {
-        let Self { mut codec, service, buffers, limit, context, parts } = self;
+impl Call {
+    /// Reads the message and answers it.
+    async fn answer<O: Operation<Response: Answer>>(self, incoming: Incoming) -> Response<Body> {
+        let Self { service, buffers, limit, context } = self;
         let (message, loan, route) = match incoming.message(&buffers, limit).await {
             Received::OneFrame(message) => (message, None, Route::OneFrame),
             Received::Gathered(message, loan) => (message, loan, Route::Gathered),
-            Received::Other(body) => return codec.call(Request::from_parts(parts, body)).await,
+            Received::NotOne(body) => return refused(fault(body, limit).await),
         };
-        let record = context.record.clone();
-        if Service::is_heavy(record.method(), &message) {
-            record.took(route);
+        context.record.took(route);
+        if Service::is_heavy(context.record.method(), &message) {
             let answer = service.decoded_apart::<O, _>(context, message, loan, respond);
-            return Ok(answer.await.unwrap_or_else(|error| Status::from(error).into_http()));
+            return answer.await.unwrap_or_else(refused);
         }
-        let decoded = O::Request::decode(message.clone());
-        let Ok(answer) = decoded.map(|request| service.unary::<O>(context, request, loan)) else {
-            return codec.call(Request::from_parts(parts, body_of(message))).await;
-        };
-        record.took(route);
-        // Only the request's tensors hold its bytes from here on.
-        drop(message);
-        Ok(into_http(answer.await))
+        // The bytes of the message belong to the request's tensors alone from here on.
+        match O::Request::decode(message) {
+            Ok(request) => service.unary::<O>(context, request, loan).await.map_or_else(refused, respond),
+            Err(error) => refused(Error::undecodable(&error)),
+        }
     }
 }
 
-fn into_http(answer: Result<impl Answer, Error>) -> Response<Body> {
-    answer.map_or_else(|error| Status::from(error).into_http(), respond)
+fn refused(error: Error) -> Response<Body> {
+    Status::from(error).into_http()
 }

@@ -8,6 +8,7 @@ mod words;
 use std::{borrow::Cow, error::Error as _, fmt};
 
 use evenkeel_kernels::{self as kernels, Violations};
+use prost::DecodeError;
 use tonic::{Code, Status};
 
 pub(crate) use self::nonfinite::NonFiniteNorm;
@@ -177,6 +178,11 @@ impl Error {
             None if code == Code::OutOfRange => Self::RequestTooLarge { limit },
             None => Self::Unreadable { code, reason: status.message().to_owned() },
         }
+    }
+
+    /// The error of a message that cannot be decoded.
+    pub(crate) fn undecodable(error: &DecodeError) -> Self {
+        Self::Unreadable { code: Code::Internal, reason: error.to_string() }
     }
 
     /// Whether the server is at fault and not the client.

@@ -23,7 +23,7 @@ use evenkeel::{
     descriptors,
     reload::Reload,
     server::{self, Server},
-    shutdown::Signals,
+    shutdown::{self, Signals},
     streams::Blocking,
     telemetry::{self, Format, Level},
 };
@@ -127,6 +127,7 @@ fn run(
         runtime.worker_threads(serving_threads);
     }
     let runtime = runtime.event_interval(EVENT_INTERVAL).enable_all().build()?;
+    let time_to_end = shutdown::time_to_end(&config);
     let served = runtime.block_on(async {
         let signals = Signals::catch()?;
         if let Some(reload) = Reload::catch(file, effective, level)? {
@@ -134,7 +135,14 @@ fn run(
         }
         let server = Server::bind(config).await?;
         announce(format!("listening on {}", server.address()))?;
-        Ok(server.serve(signals.received()).await?)
+        Ok(server
+            .serve(async move {
+                signals.received().await;
+                if let Err(error) = shutdown::end_within(time_to_end) {
+                    tracing::warn!(%error, "the time to stop cannot be watched");
+                }
+            })
+            .await?)
     });
     runtime.shutdown_timeout(BLOCKED);
     served

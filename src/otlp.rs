@@ -43,7 +43,7 @@ use crate::{
 /// How long the collector has for one request.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the end of the process waits for what is still to be sent.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// The instrumentation scope of metrics and spans, and the default name of the service.
 const SCOPE: &str = "evenkeel";
 /// Upper bounds of the buckets, in milliseconds.

@@ -20,7 +20,6 @@ use bytes::Bytes;
 use evenkeel_kernels::{Checkpoint, Demand};
 use evenkeel_proto::v1 as pb;
 use prost::Message;
-use tonic::Status;
 
 pub(crate) use arriving::Arriving;
 pub(crate) use clip_stream::ClipGradientsStream;
@@ -139,8 +138,7 @@ impl Service {
         let buffers = self.executor.buffers().clone();
         let record = context.record.clone();
         let job = move |checkpoint: &dyn Checkpoint| {
-            let request = O::Request::decode(message)
-                .map_err(|error| Error::receiving(&Status::internal(error.to_string()), limit))?;
+            let request = O::Request::decode(message).map_err(|error| Error::undecodable(&error))?;
             checkpoint.check()?;
             let operation = Box::new(O::decode(request, limit)?);
             checkpoint.check()?;

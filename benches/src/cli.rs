@@ -25,6 +25,8 @@ pub(crate) enum Bench {
     Mixed(MixedArgs),
     /// The peak of memory under concurrent calls, its growth over many calls, and the memory of connections.
     Memory(MemoryArgs),
+    /// Streams of tensors against unary calls and Arrow Flight, and the rate of one of many gigabytes.
+    Streams(StreamsArgs),
     /// Mixed traffic for minutes: fails if anything grows or a response is wrong.
     Soak(SoakArgs),
     /// Times kernels on request, one command a line on standard input; `kernels.py` sends them.
@@ -91,10 +93,10 @@ pub(crate) struct PeersArgs {
 /// The peers in Python.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Python {
-    /// A Python with grpcio, grpcio-tools and torch.
+    /// A Python with grpcio, grpcio-tools, torch and, for `streams`, pyarrow.
     #[arg(long, value_name = "FILE")]
     pub(crate) python: PathBuf,
-    /// The folder that holds `peer_grpcio.py` and `peer_mlserver.py`.
+    /// The folder that holds the peers' programs.
     #[arg(long, value_name = "DIR", default_value = "benches/peers")]
     pub(crate) peers: PathBuf,
 }
@@ -117,6 +119,17 @@ pub(crate) struct MemoryArgs {
     /// Measure only the memory of open connections.
     #[arg(long)]
     pub(crate) connections: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StreamsArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) python: Python,
+    /// The GiB of the long stream.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) gib: u64,
 }
 
 #[derive(Args, Debug)]

@@ -28,6 +28,7 @@ mod record;
 mod server;
 mod soak;
 mod statistics;
+mod streams;
 mod tcp;
 
 use std::{error::Error, process::ExitCode};
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Bench::Peers(arguments) => peers::run(&arguments),
         Bench::Mixed(arguments) => mixed::run(&arguments),
         Bench::Memory(arguments) => memory::run(&arguments),
+        Bench::Streams(arguments) => streams::run(&arguments),
         Bench::Soak(arguments) => soak::run(&arguments),
         Bench::Kernels => kernels::answer(),
         Bench::EchoTonic => echo::serve(),

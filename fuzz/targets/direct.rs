@@ -75,5 +75,5 @@ fuzz_target!(|case: Case| {
         frames
     };
     let (direct, codec) = servers().both(method, frames);
-    assert!(direct == codec, "{method}: {direct:?} and {codec:?}");
+    assert!(direct == codec || direct.tells_another_fault(&codec), "{method}: {direct:?} and {codec:?}");
 });

@@ -191,6 +191,25 @@ fn many_fields_are_much_whatever_they_are() {
     }
 }
 
+/// The fields of partials and of the statistics of sets are not followed, so each of their bytes counts as one.
+#[test]
+fn partials_of_very_many_fields_take_long() {
+    for (method, wrap) in [
+        (Method::MeasureGradients, &[0x72][..]),
+        (Method::MeasureStatistics, &[0x6A, 0x7A]),
+        (Method::NormalizeStream, &[0x0A, 0x4A, 0x7A]),
+    ] {
+        for field in [&b"\x7A\x00"[..], b"\x0B\x0C"] {
+            let message = |bytes: usize| {
+                let fields = field.repeat(bytes / field.len());
+                wrap.iter().rev().fold(fields, |within, &key| [&[key][..], &prefixed(&within)].concat())
+            };
+            assert!(takes_long(method, &message(FEW_FIELDS), usize::MAX), "{method:?}");
+            assert!(!takes_long(method, &message(FEW_FIELDS - 8), usize::MAX), "{method:?}");
+        }
+    }
+}
+
 #[test]
 fn what_every_call_may_have_costs_nothing() {
     let mut parts = DecodedSize::of(Method::ClipGradients);

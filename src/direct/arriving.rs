@@ -18,6 +18,7 @@ use super::{
     receive::Incoming,
 };
 use crate::{
+    grpc::Method,
     metrics::Route,
     service::{Arriving, CallContext, Service},
 };
@@ -66,6 +67,10 @@ async fn begin(
         if let Some((prefix, message)) = incoming.message_so_far() {
             let len = prefix.len();
             if prefix.is_compressed() || len > limit || message.len() >= len {
+                return None;
+            }
+            // Very many dimensions or unknown fields: a message that is whole is decoded on the pool.
+            if Service::is_heavy(Method::Normalize, &message) {
                 return None;
             }
             if let Some(head) = Head::parse(&message, len) {

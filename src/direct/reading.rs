@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use evenkeel_frames::Announced;
 use evenkeel_proto::v1 as pb;
-use tonic::{Status, Streaming};
-use tonic_prost::ProstDecoder;
 
-use super::receive::Incoming;
+use super::{
+    fault::{fault, rest},
+    receive::Incoming,
+};
 use crate::{error::Error, service::Arriving};
 
 /// A call whose elements are being read.
@@ -25,25 +26,18 @@ impl Reading {
     /// Those of the body, of a message that does not end where it should, and of the normalization.
     pub(super) async fn run(self, mut give: impl FnMut(Bytes)) -> Result<pb::NormalizeResponse, Error> {
         let Self { mut incoming, prefix, mut arriving, limit } = self;
-        let streaming =
-            |body| Streaming::new_request(ProstDecoder::<pb::NormalizeRequest>::default(), body, None, Some(limit));
         while arriving.missing() > 0 {
             let Some(mut frame) = incoming.take(arriving.missing()).await else {
                 // tonic's decoder gives the status of a message that is not whole: a prefix and one byte are enough for that.
-                let body = incoming.into_body([prefix.to_bytes(), Bytes::from_static(&[0])]);
-                let status = streaming(body).message().await.err();
-                let status = status.unwrap_or_else(|| Status::internal("the message is not whole"));
-                return Err(Error::receiving(&status, limit));
+                return Err(fault(incoming.into_body([prefix.to_bytes(), Bytes::from_static(&[0])]), limit).await);
             };
             while !frame.is_empty() {
                 arriving.take(&mut frame).await?.into_iter().for_each(&mut give);
             }
         }
         if !incoming.is_at_end() {
-            // More data or trailers follow, and tonic's decoder says what they mean after a message.
-            if let Err(status) = streaming(incoming.into_body([])).trailers().await {
-                return Err(Error::receiving(&status, limit));
-            }
+            // More data may follow, and tonic's decoder says what they mean after a message.
+            rest(incoming.into_body([]), limit).await?;
         }
         arriving.finish().await
     }

@@ -22,7 +22,7 @@ pub(super) enum Received {
     /// one of the pool.
     Gathered(Bytes, Option<Loan>),
     /// A request that is not one plain message. The body has all bytes that were read, and can be read again.
-    Other(Body),
+    NotOne(Body),
 }
 
 /// A body that is being read.
@@ -52,7 +52,7 @@ impl Incoming {
             }
             if !self.next().await {
                 let whole = prefix.is_some_and(|prefix| prefix.len() + PREFIX == self.frames.len);
-                if whole && self.frames.end.is_none() {
+                if whole && self.frames.fault.is_none() {
                     return self.frames.message(buffers);
                 }
                 return self.give_back(buffers);
@@ -62,20 +62,21 @@ impl Incoming {
 
     /// Waits for the next frame of data. The answer is false if there are no more.
     pub(super) async fn next(&mut self) -> bool {
-        if self.frames.end.is_some() {
+        if self.frames.has_ended {
             return false;
         }
         match self.body.frame().await {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => {
+            // Trailers end the request. They mean nothing: gRPC's requests have none.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
                     self.frames.push(data);
                     return true;
                 }
-                Err(trailers) => self.frames.end = Some(Ok(trailers)),
-            },
-            Some(Err(status)) => self.frames.end = Some(Err(status)),
+            }
+            Some(Err(status)) => self.frames.fault = Some(status),
             None => (),
         }
+        self.frames.has_ended = true;
         false
     }
 
@@ -110,36 +111,31 @@ impl Incoming {
         self.frames.take_first(most)
     }
 
-    /// Whether all bytes were taken, and the body is known to have ended without trailers.
+    /// Whether all bytes were taken, and the body is known to have ended.
     pub(super) fn is_at_end(&self) -> bool {
         self.frames.data.is_empty() && self.is_last()
     }
 
     /// A body of these bytes, and then of the bytes that were not taken and of the rest of the request.
     pub(super) fn into_body(self, first: impl IntoIterator<Item = Bytes>) -> Body {
-        let Self { body: rest, frames: Frames { mut data, end, .. } } = self;
+        let Self { body: rest, frames: Frames { mut data, fault, has_ended, .. } } = self;
+        let rest = if has_ended { Body::empty() } else { rest };
         for bytes in first.into_iter().collect::<Vec<_>>().into_iter().rev() {
             data.push_front(bytes);
         }
-        Body::new(Replay { data, end, rest })
+        Body::new(Replay { data, fault, rest })
     }
 
     fn is_last(&self) -> bool {
-        self.frames.end.is_none() && self.body.is_end_stream()
+        self.frames.fault.is_none() && (self.frames.has_ended || self.body.is_end_stream())
     }
 
     fn give_back(mut self, buffers: &Buffers) -> Received {
         let gathered = self.frames.gathered.take();
         let gathered = gathered
             .map(|Gathered { prefix, buffer, filled }| [prefix.to_bytes(), buffers.lend(buffer).slice(..filled)]);
-        Received::Other(self.into_body(gathered.into_iter().flatten()))
+        Received::NotOne(self.into_body(gathered.into_iter().flatten()))
     }
-}
-
-/// The body of a request with this message.
-pub(super) fn body_of(message: Bytes) -> Body {
-    let prefix = Announced::plain(message.len());
-    Body::new(Replay { data: [prefix.to_bytes(), message].into(), end: None, rest: Body::empty() })
 }
 
 /// The frames of a body that have come.
@@ -153,8 +149,10 @@ struct Frames {
     gathered: Option<Gathered>,
     /// Whether the first of `data` was put together from several frames.
     is_joined: bool,
-    /// The trailers or the error after the data.
-    end: Option<Result<Frame<Bytes>, Status>>,
+    /// Whether no more frames come.
+    has_ended: bool,
+    /// The error after the data.
+    fault: Option<Status>,
 }
 
 impl Frames {
@@ -233,7 +231,7 @@ struct Gathered {
 /// A body that repeats the bytes that were read of another one, and then goes on with the rest of it.
 struct Replay {
     data: VecDeque<Bytes>,
-    end: Option<Result<Frame<Bytes>, Status>>,
+    fault: Option<Status>,
     rest: Body,
 }
 
@@ -245,14 +243,14 @@ impl HttpBody for Replay {
         if let Some(data) = self.data.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        match self.end.take() {
-            Some(end) => Poll::Ready(Some(end)),
+        match self.fault.take() {
+            Some(fault) => Poll::Ready(Some(Err(fault))),
             None => Pin::new(&mut self.rest).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.data.is_empty() && self.end.is_none() && self.rest.is_end_stream()
+        self.data.is_empty() && self.fault.is_none() && self.rest.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -58,7 +58,7 @@ impl Endpoint {
 
     /// Answers until the future is dropped, which closes all connections.
     pub(crate) async fn serve(self, exposition: Arc<Exposition>) {
-        let exposition = Arc::new((exposition, Semaphore::new(WRITERS)));
+        let exposition = (exposition, Arc::new(Semaphore::new(WRITERS)));
         let (mut answering, mut oldest_first) = (JoinSet::new(), VecDeque::<AbortHandle>::new());
         loop {
             let stream = match self.listener.accept().await {
@@ -69,7 +69,7 @@ impl Endpoint {
                     continue;
                 }
             };
-            let exposition = Arc::clone(&exposition);
+            let exposition = exposition.clone();
             while answering.try_join_next().is_some() {}
             oldest_first.retain(|connection| !connection.is_finished());
             if oldest_first.len() == CONNECTIONS
@@ -87,11 +87,11 @@ impl Endpoint {
 }
 
 /// The exposition, which writes answers, and the permits to write at the same time.
-type Writing = (Arc<Exposition>, Semaphore);
+type Writing = (Arc<Exposition>, Arc<Semaphore>);
 
-async fn answer(stream: TcpStream, exposition: Arc<Writing>) {
+async fn answer(stream: TcpStream, exposition: Writing) {
     let service = service_fn(|request| {
-        let exposition = Arc::clone(&exposition);
+        let exposition = exposition.clone();
         async move { Ok::<_, Infallible>(respond(&request, exposition).await) }
     });
     let connection = http1::Builder::new()
@@ -105,7 +105,7 @@ async fn answer(stream: TcpStream, exposition: Arc<Writing>) {
     }
 }
 
-async fn respond(request: &Request<Incoming>, writing: Arc<Writing>) -> Response<Full<Bytes>> {
+async fn respond(request: &Request<Incoming>, (exposition, writers): Writing) -> Response<Full<Bytes>> {
     if request.uri().path() != "/metrics" {
         return refuse(StatusCode::NOT_FOUND, "the metrics are at /metrics\n");
     }
@@ -115,11 +115,14 @@ async fn respond(request: &Request<Incoming>, writing: Arc<Writing>) -> Response
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let (exposition, writers) = &*writing;
-    let _writer = writers.acquire().await;
-    let exposition = Arc::clone(exposition);
-    // Off the threads that serve, since the system counts open files one by one.
-    let Ok(text) = tokio::task::spawn_blocking(move || exposition.text()).await else {
+    let writer = writers.acquire_owned().await;
+    // Off the threads that serve, since the system counts open files one by one. The permit goes with the thread: the thread goes
+    // on when its connection is closed.
+    let write = move || {
+        let _writer = writer;
+        exposition.text()
+    };
+    let Ok(text) = tokio::task::spawn_blocking(write).await else {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n");
     };
     let mut response = Response::new(Full::from(text));

@@ -1,5 +1,7 @@
 //! MeasureGradients: the messages of a stream are measured one by one, so that one is in memory at a time.
 
+use std::sync::Arc;
+
 use evenkeel_exact::{NormOrder, NormPartial};
 use evenkeel_kernels::measure_gradients;
 use evenkeel_proto::v1 as pb;
@@ -52,13 +54,18 @@ impl Service {
     ) -> Result<Measured, Error> {
         let (limit, record) = (self.max_message_bytes, &context.record);
         if message.is_heavy(Method::MeasureGradients) {
+            // The job may outlive the call. It keeps the call's reservation, since it keeps the message.
+            let reservation = Arc::clone(&context.reservation);
             let job = move |checkpoint: &dyn evenkeel_kernels::Checkpoint| {
-                let call = wire::MeasureGradients::decode(message.decode(limit)?, measured.order(), limit)?;
+                let _reservation = reservation;
+                let request = message.decode()?;
+                checkpoint.check()?;
+                let call = wire::MeasureGradients::decode(request, measured.order(), limit)?;
                 add(measured, &call, checkpoint)
             };
             return self.executor.run(record, std::time::Duration::MAX, job).await;
         }
-        let call = wire::MeasureGradients::decode(message.decode(limit)?, measured.order(), limit)?;
+        let call = wire::MeasureGradients::decode(message.decode()?, measured.order(), limit)?;
         if call.is_empty() {
             let Measured { total, elements } = measured;
             let total = total.or_else(|| call.says_order.then(|| Box::new(NormPartial::new(call.order))));

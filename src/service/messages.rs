@@ -64,15 +64,13 @@ impl<M: Message + Default> Arrived<M> {
         }
     }
 
-    /// Decodes the message. `limit` is the length of the longest message, in bytes.
+    /// Decodes the message.
     ///
     /// # Errors
-    /// Those of [`Error::receiving`], if the bytes are no message.
-    pub(super) fn decode(self, limit: usize) -> Result<M, Error> {
+    /// [`Error::Unreadable`], if the bytes are no message.
+    pub(super) fn decode(self) -> Result<M, Error> {
         match self {
-            Self::Raw(bytes) => {
-                M::decode(bytes).map_err(|error| Error::receiving(&Status::internal(error.to_string()), limit))
-            }
+            Self::Raw(bytes) => M::decode(bytes).map_err(|error| Error::undecodable(&error)),
             Self::Decoded(message) => Ok(message),
         }
     }

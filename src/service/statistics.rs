@@ -42,6 +42,8 @@ struct Part {
     field: &'static str,
     meter: StatisticsMeter,
     dtype: DType,
+    /// Whether the part has no elements, so that its statistics change nothing.
+    is_empty: bool,
     /// The first bytes of an element and of its gradient, if a message has ended within them.
     cut: [Vec<u8>; 2],
     _scratch: Scratch,
@@ -99,13 +101,15 @@ impl Service {
         let (limit, record, context) = (self.max_message_bytes, &context.record, context.clone());
         if message.is_heavy(Method::MeasureStatistics) {
             let job = move |checkpoint: &dyn Checkpoint| {
-                let request = wire::MeasureStatistics::decode(message.decode(limit)?, limit)?;
+                let request = message.decode()?;
+                checkpoint.check()?;
+                let request = wire::MeasureStatistics::decode(request, limit)?;
                 measured.add(request, &context, checkpoint)?;
                 Ok(measured)
             };
             return self.executor.run(record, Duration::MAX, job).await;
         }
-        let request = wire::MeasureStatistics::decode(message.decode(limit)?, limit)?;
+        let request = wire::MeasureStatistics::decode(message.decode()?, limit)?;
         // This message may complete the part that is being measured, whose sets are then merged.
         let of_part = measured.part.as_ref().map_or(0, |part| part.meter.measured().1.iter().product());
         let estimate = estimate::statistics(request.bytes(), request.sets() + of_part);
@@ -152,7 +156,8 @@ impl Measured {
         self.check_part(field, &meter)?;
         self.dtypes = self.dtypes.join(dtype.into());
         self.elements = self.elements.saturating_add(shape.iter().map(|&len| len as u64).product());
-        self.part = Some(Part { field, meter, dtype, cut: [Vec::new(), Vec::new()], _scratch: scratch });
+        let (is_empty, cut) = (shape.contains(&0), [Vec::new(), Vec::new()]);
+        self.part = Some(Part { field, meter, dtype, is_empty, cut, _scratch: scratch });
         elements.map_or(Ok(()), |elements| self.measure(elements, checkpoint))
     }
 
@@ -211,9 +216,13 @@ impl Measured {
 
     /// Merges the part, if nothing of it is missing.
     fn finish_part(&mut self, context: &CallContext, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
-        let Some(Part { field, meter, _scratch, .. }) = self.part.take_if(|part| part.meter.missing() == 0) else {
+        let Some(Part { field, meter, is_empty, _scratch, .. }) = self.part.take_if(|part| part.meter.missing() == 0)
+        else {
             return Ok(());
         };
+        if is_empty && self.total.is_some() {
+            return Ok(());
+        }
         let statistics = meter.finish(checkpoint)?;
         // `check_part` compared the part with the statistics before it. Partials that came since may differ.
         let of_part = |mismatch| match mismatch {

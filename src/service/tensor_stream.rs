@@ -1,9 +1,10 @@
 //! Calls whose tensors come and go in chunks, while they are computed.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use evenkeel_kernels::Checkpoint;
 use prost::Message;
-use tonic::Status;
 
 use super::{
     CallContext, Service,
@@ -34,20 +35,24 @@ impl Service {
     /// Decodes a message of a stream, on the pool if that takes long.
     ///
     /// # Errors
-    /// Those of [`Error::receiving`], if the bytes are no message; those of the executor.
+    /// [`Error::Unreadable`], if the bytes are no message; those of the executor.
     pub(crate) async fn decode_streamed<M: Message + Default + Send + 'static>(
         &self,
         context: &CallContext,
         message: Bytes,
     ) -> Result<M, Error> {
-        let limit = self.max_message_bytes;
         let is_heavy = Self::is_heavy(context.record.method(), &message);
-        let decode =
-            move || M::decode(message).map_err(|error| Error::receiving(&Status::internal(error.to_string()), limit));
+        let decode = move || M::decode(message).map_err(|error| Error::undecodable(&error));
         if !is_heavy {
             return decode();
         }
-        self.executor.run(&context.record, std::time::Duration::MAX, move |_: &dyn Checkpoint| decode()).await
+        // The job may outlive the call. It keeps the call's reservation, since it keeps the message.
+        let reservation = Arc::clone(&context.reservation);
+        let job = move |_: &dyn Checkpoint| {
+            let _reservation = reservation;
+            decode()
+        };
+        self.executor.run(&context.record, std::time::Duration::MAX, job).await
     }
 
     /// The most bytes of a tensor in a chunk that is sent.

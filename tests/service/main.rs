@@ -40,6 +40,7 @@ mod refused;
 mod routes;
 mod rows;
 mod same_bits;
+mod scrapes;
 mod server_info;
 mod settings;
 mod shutdown;

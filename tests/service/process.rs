@@ -96,6 +96,15 @@ impl Process {
         BufReader::new(Pipe(self.child.stderr.take().expect("it is piped, and taken once")))
     }
 
+    /// The address of the metrics, which the log has if it has the lines of `evenkeel::server`, and the rest of the log.
+    pub(crate) fn metrics(&mut self) -> (SocketAddr, BufReader<Pipe<ChildStderr>>) {
+        let mut log = self.log();
+        let mut lines = log.by_ref().lines().map(|line| line.expect("the log is text"));
+        let line = lines.find(|line| line.contains("serving metrics")).expect("it says where");
+        let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
+        (address.and_then(|address| address.parse().ok()).expect("an address"), log)
+    }
+
     /// Sends `signal`; returns the exit status, the rest of standard output, and standard error.
     pub(crate) fn stop(mut self, signal: Signal) -> (ExitStatus, String, String) {
         self.signal(signal);

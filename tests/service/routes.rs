@@ -1,4 +1,4 @@
-//! The five routes of a message (`src/direct.rs` has the table): by the metrics, each message takes the right one, and
+//! The routes of a message (`src/direct.rs` has the table) but `chunks`: by the metrics, each message takes the right one, and
 //! a panic on any of them ends one call only.
 
 use std::{

@@ -1,6 +1,6 @@
 //! Hostile clients; beside each of them another caller must be served, and the memory of the process stays bounded.
 
-use std::{io::BufRead as _, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -92,11 +92,7 @@ async fn names_that_are_made_up() {
         &[],
     );
     let address = process.address();
-    let log = process.log();
-    let mut lines = log.lines().map(|line| line.expect("the log is text"));
-    let line = lines.find(|line| line.contains("serving metrics")).expect("it says where");
-    let port = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
-    let metrics = port.parse().expect("an address");
+    let (metrics, _log) = process.metrics();
     let before = scrape_at(metrics).await;
     let mut all = JoinSet::new();
     for connection in 0..CONNECTIONS {

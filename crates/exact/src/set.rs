@@ -63,9 +63,12 @@ impl SetStatistics {
     /// The most bytes of memory of the sums after a [`merge`](Self::merge).
     pub(crate) fn merged_bytes(&self, other: &Self) -> usize {
         let of_gradients = self.gradients.as_ref().zip(other.gradients.as_ref()).map_or(0, |(gradients, others)| {
-            gradients.sum.merged_len(&others.sum) + gradients.sum_of_products.merged_len(&others.sum_of_products)
+            cell(gradients.sum.merged_len(&others.sum))
+                + cell(gradients.sum_of_products.merged_len(&others.sum_of_products))
         });
-        self.sum.merged_len(&other.sum) + self.sum_of_squares.merged_len(&other.sum_of_squares) + of_gradients
+        cell(self.sum.merged_len(&other.sum))
+            + cell(self.sum_of_squares.merged_len(&other.sum_of_squares))
+            + of_gradients
     }
 
     /// How many elements are NaN or infinite.
@@ -147,5 +150,10 @@ impl SetStatistics {
 }
 
 fn len(sum: &SignedSum) -> usize {
-    sum.magnitude().len()
+    cell(sum.magnitude().len())
+}
+
+/// The bytes that an allocator takes for a list of `len` bytes: most give multiples of 16.
+fn cell(len: usize) -> usize {
+    len.next_multiple_of(16)
 }

@@ -70,6 +70,11 @@ impl Normalization {
     pub fn new(kind: NormKind) -> Self {
         Self { kind, axes: Vec::new(), groups: 0, eps: None, channel_axis: None, training: None, momentum: None }
     }
+
+    /// The same with a channel for a set. By running statistics both give the same elements.
+    fn of_channels(&self) -> Self {
+        Self { kind: NormKind::Batch, axes: Vec::new(), ..self.clone() }
+    }
 }
 
 /// The tensors beside the input; each may be of another dtype.

@@ -210,22 +210,31 @@ fn check_small_parts() {
 /// The statistics of all sets are known before the elements.
 fn check_known_statistics() {
     for dtype in [DType::F32, DType::F64] {
-        for (kind, shape) in [(NormKind::Batch, [2, 200_000, 2]), (NormKind::Instance, [8_192, 8, 2])] {
+        for (kind, shape) in [(NormKind::Batch, [2, 200_000, 2]), (NormKind::Instance, [65_536, 8, 2])] {
             let running = tensor(dtype, &[shape[1]]);
             let (running_mean, running_var) = (Some(running.view()), Some(running.view()));
             let parameters = NormParameters { running_mean, running_var, ..NormParameters::default() };
             let spec = Normalization { training: Some(false), ..Normalization::new(kind) };
-            let [demand, by_parts] = [normalize_in_order_demand, normalize_demand]
-                .map(|demand| demand(&spec, &parameters, dtype, &shape, true).expect("it is right"));
-            let (_parts, without) =
-                most(|| NormalizationByParts::new(&spec, &parameters, dtype, &shape, &Uninterrupted));
-            let (operation, with) =
-                most(|| NormalizationInOrder::new(&spec, &parameters, dtype, &shape, &Uninterrupted));
-            let operation = operation.expect("it is right");
-            assert_eq!(operation.unit_len(), dtype.size(), "elements are independent if their statistics are known");
-            let (known, demanded) = (with - without, demand.scratch - by_parts.scratch);
-            assert!(known <= demanded + LITTLE, "{kind:?} {dtype}: {known} of {demanded} bytes");
-            assert!(known > demanded / 3, "{kind:?} {dtype}: only {known} of {demanded} bytes");
+            for return_statistics in [false, true] {
+                let [demand, by_parts] = [normalize_in_order_demand, normalize_demand]
+                    .map(|demand| demand(&spec, &parameters, dtype, &shape, return_statistics).expect("it is right"));
+                let (_parts, without) =
+                    most(|| NormalizationByParts::new(&spec, &parameters, dtype, &shape, &Uninterrupted));
+                let (operation, with) =
+                    most(|| NormalizationInOrder::new(&spec, &parameters, dtype, &shape, &Uninterrupted));
+                let operation = operation.expect("it is right");
+                assert_eq!(operation.unit_len(), dtype.size(), "by running statistics, elements are independent");
+                let (known, demanded) = (with - without, demand.scratch - by_parts.scratch);
+                let what = format!("{kind:?} {dtype} {return_statistics}: {known} of {demanded} bytes");
+                assert!(known <= demanded + LITTLE, "{what}");
+                assert!(demanded < 3 * known + LITTLE || return_statistics, "{what}");
+                let (result, taken) =
+                    most(|| operation.finish(&parameters, return_statistics, PartStatistics::default()));
+                let whole =
+                    normalize_demand(&spec, &parameters, dtype, &shape, return_statistics).expect("it is right");
+                assert_eq!(result.mean.is_some(), return_statistics);
+                assert!(taken <= whole.results + demand.scratch + LITTLE, "{what}: {taken} at the end");
+            }
         }
     }
 }

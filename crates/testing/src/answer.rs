@@ -40,6 +40,13 @@ impl Answer {
         self.data.get(PREFIX..).unwrap_or_default()
     }
 
+    /// Whether this response and that of tonic's codec tell two faults of the same request: the codec has decoded a message before it
+    /// saw that the request has more than one, or is cut.
+    pub fn tells_another_fault(&self, codec: &Self) -> bool {
+        codec.header("grpc-message").contains("failed%20to%20decode")
+            && !["", "0"].contains(&&*self.header("grpc-status"))
+    }
+
     /// The header of this name, or else the trailer, as text; empty if there is neither.
     pub fn header(&self, name: &str) -> String {
         let value = self.headers.get(name).or_else(|| self.trailers.get(name));

@@ -1,5 +1,10 @@
 //! Messages are told apart however their frames are cut.
 
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
 use evenkeel_proto::v1::{self as pb, dropout_stream_request};
 use evenkeel_testing::frames::framed;
 use prost::Message as _;
@@ -8,15 +13,19 @@ use tonic::Status;
 use super::*;
 use crate::budget::Budget;
 
-const LIMIT: usize = 100_000;
+const LIMIT: usize = 4 * COUNTED;
 
-/// The parts of these frames, with neighbouring data joined.
-async fn parts_of(frames: Vec<Bytes>) -> Result<Vec<Part>, Error> {
-    let budget = Budget::new(1 << 20, LIMIT);
+fn begin(frames: Vec<Bytes>) -> Parts {
+    let budget = Budget::new(1 << 22, LIMIT);
     let reservation = Reservation::new(&Arc::default(), budget);
     let frames = tokio_stream::iter(frames.into_iter().map(|frame| Ok::<_, Status>(http_body::Frame::data(frame))));
     let body = Body::new(http_body_util::StreamBody::new(frames));
-    let mut parts = Parts::new(body, Method::DropoutStream, LIMIT, &reservation);
+    Parts::new(body, Method::DropoutStream, LIMIT, &reservation)
+}
+
+/// The parts of these frames, with neighbouring data joined.
+async fn parts_of(frames: Vec<Bytes>) -> Result<Vec<Part>, Error> {
+    let mut parts = begin(frames);
     let mut found = Vec::new();
     while let Some(part) = parts.next().await? {
         match (found.last_mut(), part) {
@@ -90,4 +99,22 @@ async fn messages_that_are_too_long_or_compressed_are_refused() {
     let too_long = parts_of(vec![prefix(0, LIMIT as u32 + 1)]).await;
     assert_eq!(too_long, Err(Error::RequestTooLarge { limit: LIMIT }));
     assert_eq!(parts_of(vec![prefix(1, 5)]).await.expect_err("it is compressed").code(), Code::Internal);
+}
+
+/// Counting a long message takes milliseconds, so other calls are served meanwhile, also if all of it has come.
+#[tokio::test]
+async fn other_calls_are_served_while_a_message_is_counted() {
+    let groups = b"\x0B\x0C".repeat(LIMIT / 2);
+    let mut parts = begin(vec![framed(&groups)]);
+    let mut next = pin!(parts.next());
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut waits = 0;
+    let part = loop {
+        match next.as_mut().poll(&mut cx) {
+            Poll::Ready(part) => break part,
+            Poll::Pending => waits += 1,
+        }
+    };
+    assert_eq!(part, Ok(Some(Part::Message(groups.into()))));
+    assert_eq!(waits, LIMIT / COUNTED - 1);
 }

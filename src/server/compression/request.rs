@@ -270,7 +270,12 @@ where
             if this.over {
                 return Poll::Ready(None);
             }
+            if !this.ready.is_empty() {
+                // The reader copies each piece into memory that may be fresh.
+                ready!(this.turn.poll(cx));
+            }
             if let Some(bytes) = this.ready.pop_front() {
+                this.turn.did(bytes.len());
                 this.account.record.received(bytes.len());
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }

@@ -6,7 +6,7 @@
 
 use super::{
     NormParameters, Normalization, backward_plan,
-    forward::{PART, knows_all},
+    forward::PART,
     layout::Layout,
     plan::{Plan, Source},
     reduce::{Over, accumulators},
@@ -98,9 +98,13 @@ pub fn normalize_in_order_demand(
     return_statistics: bool,
 ) -> Result<Demand, Error> {
     let plan = Plan::new(spec, parameters, dtype, shape)?;
-    let layout = plan.layout.as_ref().filter(|layout| plan.source == Source::Running && knows_all(&plan, layout));
-    let known = layout.map_or(0, |layout| layout.sets() * statistics(dtype));
     let demand = forward_demand(&plan, parameters, dtype, return_statistics);
+    if plan.source != Source::Running {
+        return Ok(demand);
+    }
+    // The parameters and the statistics of each channel, and at the end the statistics of each set.
+    let sets = if return_statistics { plan.sets() } else { 0 };
+    let known = given(&plan, parameters) + (plan.channels.count + sets) * statistics(dtype);
     Ok(Demand { scratch: demand.scratch + known, ..demand })
 }
 

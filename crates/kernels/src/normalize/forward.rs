@@ -8,8 +8,7 @@ use super::{
     extremes::{self, LIFT, One, close_deviation},
     layout::{Dim, Layout, Position},
     measure,
-    measured::Merged,
-    plan::{Plan, Source},
+    plan::Source,
     power::times_power,
     prepared::Prepared,
     rows,
@@ -70,39 +69,43 @@ pub(super) fn forward<E: Element>(
     Ok(statistics)
 }
 
-/// Of more sets that lie one behind the other, the statistics of a part are looked up when it comes.
-const MOST_SETS: usize = 1 << 16;
-
 /// Statistics that are known before the elements: each element is normalized by itself.
 pub(super) struct Known {
-    /// Those of all sets, by the running ones; `None`: they are the merged ones.
-    pub(super) of_running: Option<Statistics>,
+    /// The normalization with a channel for a set, and the running statistics of each channel. `None`: the statistics are the
+    /// merged ones.
+    of_channels: Option<(Prepared, Statistics)>,
     has_extremes: bool,
 }
 
-/// Whether the statistics of all sets are known before the elements, and not those of very many.
-pub(super) fn knows_all(plan: &Plan, layout: &Layout) -> bool {
-    match plan.source {
-        Source::Merged => true,
-        // There may be as many sets as elements.
-        Source::Running => !layout.is_cut_by_sets() || layout.sets() <= MOST_SETS,
-        Source::Input => false,
+/// The statistics that are known before the elements, if they are. `of_channels` makes the same normalization with a channel for a
+/// set: by running statistics an element depends on its channel alone, and there may be as many sets as elements.
+pub(super) fn known<E: Element>(
+    prepared: &Prepared,
+    of_channels: impl FnOnce() -> Result<Prepared, Error>,
+) -> Result<Option<Known>, Error> {
+    let plan = &prepared.plan;
+    if plan.layout.is_none() || plan.source == Source::Input {
+        return Ok(None);
     }
+    let of_channels = match &prepared.running {
+        Some(running) if plan.source == Source::Running => {
+            let of_channels = of_channels()?;
+            let statistics = running.statistics::<E>(&of_channels.plan, 0, of_channels.layout.sets());
+            Some((of_channels, statistics))
+        }
+        _ => None,
+    };
+    let mut known = Known { of_channels, has_extremes: false };
+    let (Prepared { affine, layout, .. }, statistics) = known.by(prepared);
+    known.has_extremes = Normalize::<E>::new(statistics, affine, layout, plan.source).has_extremes;
+    Ok(Some(known))
 }
 
-/// The statistics of all sets, if [`knows_all`].
-pub(super) fn known<E: Element>(prepared: &Prepared) -> Option<Known> {
-    let Prepared { plan, layout, affine, running, merged, .. } = prepared;
-    if plan.layout.is_none() || !knows_all(plan, layout) {
-        return None;
+impl Known {
+    fn by<'a>(&'a self, prepared: &'a Prepared) -> (&'a Prepared, &'a Statistics) {
+        let merged = || (prepared, prepared.merged.as_ref().expect("statistics are running or merged ones").all());
+        self.of_channels.as_ref().map_or_else(merged, |(prepared, statistics)| (prepared, statistics))
     }
-    let of_running = match plan.source {
-        Source::Running => Some(running.as_ref()?.statistics::<E>(plan, 0, layout.sets())),
-        Source::Merged | Source::Input => None,
-    };
-    let statistics = of_running.as_ref().or(merged.as_ref().map(Merged::all))?;
-    let has_extremes = Normalize::<E>::new(statistics, affine, layout, plan.source).has_extremes;
-    Some(Known { of_running, has_extremes })
 }
 
 /// Writes the elements from element `from` on, normalized by what is known.
@@ -113,11 +116,8 @@ pub(super) fn forward_known<E: Element>(
     elements: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    let Prepared { plan, layout, affine, merged, .. } = prepared;
-    let Known { of_running, has_extremes } = known;
-    let statistics = of_running.as_ref().or(merged.as_ref().map(Merged::all));
-    let statistics = statistics.expect("what is known is one of these");
-    let (run, source, has_extremes) = (layout.run(), plan.source, *has_extremes);
+    let (Prepared { plan, layout, affine, .. }, statistics) = known.by(prepared);
+    let (run, source, has_extremes) = (layout.run(), plan.source, known.has_extremes);
     let normalize = Normalize::<E> { statistics, affine, run, source, has_extremes, element: PhantomData };
     apply_from::<E>(layout, &normalize, from, elements, checkpoint)
 }

@@ -3,6 +3,8 @@
 use super::{
     NormParameters, Normalization, NormalizationByParts, Normalized, PartStatistics,
     forward::{Known, PART, forward_known, known},
+    plan::Source,
+    prepared::Prepared,
 };
 use crate::{Checkpoint, DType, Error, dtype::with_element, in_out::InOut};
 
@@ -54,7 +56,8 @@ impl NormalizationInOrder {
         checkpoint: &dyn Checkpoint,
     ) -> Result<Self, Error> {
         let parts = NormalizationByParts::new(spec, parameters, dtype, shape, checkpoint)?;
-        let known = with_element!(dtype, E => known::<E>(&parts.0));
+        let of_channels = || Prepared::new(&spec.of_channels(), parameters, dtype, shape, checkpoint);
+        let known = with_element!(dtype, E => known::<E>(&parts.0, of_channels))?;
         Ok(Self { parts, known })
     }
 
@@ -114,8 +117,14 @@ impl NormalizationInOrder {
         statistics: PartStatistics,
     ) -> Normalized<()> {
         let Self { parts, known } = self;
-        let of_running = known.and_then(|known| known.of_running);
-        let statistics = of_running.map_or(statistics, PartStatistics);
+        let Prepared { plan, layout, running, dtype, .. } = &parts.0;
+        let statistics = match running {
+            // The parts had none of their own.
+            Some(running) if known.is_some() && return_statistics && plan.source == Source::Running => {
+                PartStatistics(with_element!(*dtype, E => running.statistics::<E>(plan, 0, layout.sets())))
+            }
+            _ => statistics,
+        };
         parts.finish(parameters, return_statistics, statistics)
     }
 }

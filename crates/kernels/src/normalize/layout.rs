@@ -199,11 +199,6 @@ impl Layout {
         self.parts(1).len()
     }
 
-    /// Whether the smallest parts have sets of their own.
-    pub(super) fn is_cut_by_sets(&self) -> bool {
-        !self.dims[0].pooled && self.dims[1..].iter().any(|dim| dim.pooled)
-    }
-
     /// The layout of `len` elements from element `from` on, whole [units](Self::unit), with elements and sets counted from
     /// its own first, and the number of that first set in the whole.
     pub(super) fn stretch(&self, from: usize, len: usize) -> (Layout, usize) {

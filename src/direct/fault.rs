@@ -1,0 +1,32 @@
+//! The errors of requests that are not one plain message.
+//!
+//! tonic's decoder defines them, from the frames of the request. Here it separates messages and does not decode them: a request has
+//! an error whatever its messages are, and decoding them may take long.
+
+use tonic::{Status, Streaming, body::Body};
+
+use crate::{error::Error, service::RawDecoder};
+
+/// The error of a request that is not one plain message. `limit` is the length of the longest message, in bytes.
+pub(super) async fn fault(body: Body, limit: usize) -> Error {
+    let mut messages = messages(body, limit);
+    let status = match messages.message().await {
+        Ok(Some(_)) => messages.trailers().await.err(),
+        Ok(None) => Some(Status::internal("Missing request message.")),
+        Err(status) => Some(status),
+    };
+    let status = status.unwrap_or_else(|| Status::internal("the message is not whole"));
+    Error::receiving(&status, limit)
+}
+
+/// Reads the rest of a request whose message has come, to its end.
+///
+/// # Errors
+/// The body's own; more messages that are cut, longer than `limit`, or compressed.
+pub(super) async fn rest(body: Body, limit: usize) -> Result<(), Error> {
+    messages(body, limit).trailers().await.map(drop).map_err(|status| Error::receiving(&status, limit))
+}
+
+fn messages(body: Body, limit: usize) -> Streaming<bytes::Bytes> {
+    Streaming::new_request(RawDecoder, body, None, Some(limit))
+}
