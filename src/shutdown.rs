@@ -67,6 +67,7 @@ pub fn time_to_end(config: &ServerConfig) -> Duration {
 pub fn end_within(time: Duration) -> io::Result<()> {
     /// The time for the last line of the log.
     const LAST_LINE: Duration = Duration::from_millis(50);
+    #[expect(clippy::disallowed_methods, reason = "the time is the event, and the thread has nothing else to do")]
     let end = move || {
         thread::sleep(time);
         tracing::error!(?time, "the process did not end within this time after it was asked to stop, and ends at once");

@@ -11,8 +11,8 @@ use evenkeel_fuzz::{
 };
 use evenkeel_kernels::{
     ClipMode, Clipping, DType, Dropout, DropoutByParts, DropoutKind, DropoutScaling, NormKind, NormParameters,
-    Normalization, NormalizationByParts, Tensor, TensorMut, Uninterrupted, clip_gradients, clip_gradients_in_place,
-    dropout, dropout_backward, normalize, normalize_backward,
+    Normalization, NormalizationByParts, PartStatistics, Tensor, TensorMut, Uninterrupted, clip_gradients,
+    clip_gradients_in_place, dropout, dropout_backward, normalize, normalize_backward,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -86,14 +86,14 @@ fn normalized(u: &mut Unstructured<'_>) -> Result<()> {
     let Some((whole, parts)) = both(whole, parts) else { return Ok(()) };
     let (unit, total) = (parts.unit_len(), parts.total_len());
     let mut output = vec![0; total];
-    let (mut from, mut statistics) = (0, Vec::new());
+    let (mut from, mut statistics) = (0, PartStatistics::default());
     while from < total {
         let units = (total - from) / unit;
         // The input chooses the length of a part, but there are no more than some hundred parts.
         let len = unit * u.int_in_range(1..=units)?.max(units / 100).max(1);
         let to = (from + len).min(total);
         let part = parts.normalize(from, &input.data()[from..to], &mut output[from..to], &Uninterrupted);
-        statistics.push(part.expect("nothing cancels it"));
+        parts.gather(&mut statistics, part.expect("nothing cancels it"));
         from = to;
     }
     assert!(output == whole.output.data(), "{spec:?} {dtype} {shape:?}: other bytes in parts");

@@ -34,10 +34,10 @@ pub(crate) fn normalize_in_order_demand_of(call: &Normalize<Description>) -> Res
     demand_by(call, normalize_in_order_demand)
 }
 
-fn demand_by<I: AsRef<Description>>(
-    call: &Normalize<I>,
-    demand: fn(&Normalization, &NormParameters<'_>, DType, &[usize], bool) -> Result<Demand, kernels::Error>,
-) -> Result<Demand, Error> {
+/// [`normalize_demand`], or its like.
+type DemandOf = fn(&Normalization, &NormParameters<'_>, DType, &[usize], bool) -> Result<Demand, kernels::Error>;
+
+fn demand_by<I: AsRef<Description>>(call: &Normalize<I>, demand: DemandOf) -> Result<Demand, Error> {
     let Normalize { spec, return_statistics, parameters, input } = call;
     let input = input.as_ref();
     demand(spec, &parameters.view(), input.dtype(), input.shape(), *return_statistics)

@@ -216,24 +216,19 @@ fn check_known_statistics() {
             let parameters = NormParameters { running_mean, running_var, ..NormParameters::default() };
             let spec = Normalization { training: Some(false), ..Normalization::new(kind) };
             for return_statistics in [false, true] {
-                let [demand, by_parts] = [normalize_in_order_demand, normalize_demand]
-                    .map(|demand| demand(&spec, &parameters, dtype, &shape, return_statistics).expect("it is right"));
-                let (_parts, without) =
-                    most(|| NormalizationByParts::new(&spec, &parameters, dtype, &shape, &Uninterrupted));
-                let (operation, with) =
+                let demand = normalize_in_order_demand(&spec, &parameters, dtype, &shape, return_statistics);
+                let demand = demand.expect("it is right");
+                let (operation, begun) =
                     most(|| NormalizationInOrder::new(&spec, &parameters, dtype, &shape, &Uninterrupted));
                 let operation = operation.expect("it is right");
                 assert_eq!(operation.unit_len(), dtype.size(), "by running statistics, elements are independent");
-                let (known, demanded) = (with - without, demand.scratch - by_parts.scratch);
-                let what = format!("{kind:?} {dtype} {return_statistics}: {known} of {demanded} bytes");
-                assert!(known <= demanded + LITTLE, "{what}");
-                assert!(demanded < 3 * known + LITTLE || return_statistics, "{what}");
-                let (result, taken) =
+                let (result, ended) =
                     most(|| operation.finish(&parameters, return_statistics, PartStatistics::default()));
-                let whole =
-                    normalize_demand(&spec, &parameters, dtype, &shape, return_statistics).expect("it is right");
                 assert_eq!(result.mean.is_some(), return_statistics);
-                assert!(taken <= whole.results + demand.scratch + LITTLE, "{what}: {taken} at the end");
+                let (taken, demanded) = (begun + ended, demand.scratch + demand.results);
+                let what = format!("{kind:?} {dtype} {return_statistics}: {taken} of {demanded} bytes");
+                assert!(taken <= demanded + LITTLE, "{what}");
+                assert!(demanded < 3 * taken + LITTLE, "{what}");
             }
         }
     }

@@ -143,6 +143,8 @@ async fn instances_with_running_statistics_are_cut_anywhere() {
     let header = pb::NormalizeRequest {
         running_mean: running(-7.0),
         running_var: running(0.25),
+        // Weights keep the channels of an image apart.
+        weight: running(1.5),
         training: Some(false),
         ..normalize(NormKind::Instance, described(dtype, &shape))
     };

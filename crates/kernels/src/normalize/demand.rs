@@ -99,13 +99,16 @@ pub fn normalize_in_order_demand(
 ) -> Result<Demand, Error> {
     let plan = Plan::new(spec, parameters, dtype, shape)?;
     let demand = forward_demand(&plan, parameters, dtype, return_statistics);
-    if plan.source != Source::Running {
-        return Ok(demand);
-    }
-    // The parameters and the statistics of each channel, and at the end the statistics of each set.
-    let sets = if return_statistics { plan.sets() } else { 0 };
-    let known = given(&plan, parameters) + (plan.channels.count + sets) * statistics(dtype);
-    Ok(Demand { scratch: demand.scratch + known, ..demand })
+    let given = given(&plan, parameters);
+    let known = match plan.source {
+        Source::Input => return Ok(demand),
+        Source::Merged => merged(&plan, dtype, 0),
+        // The parameters once more, and the statistics of each channel.
+        Source::Running => given + plan.channels.count * statistics(dtype),
+    };
+    // No part is measured. The statistics of all sets are made at the end.
+    let at_end = if return_statistics { plan.sets() * (statistics(dtype) + 8) } else { 0 };
+    Ok(Demand { scratch: given + known + at_end, ..demand })
 }
 
 fn forward_demand(plan: &Plan, parameters: &NormParameters<'_>, dtype: DType, return_statistics: bool) -> Demand {
