@@ -23,6 +23,7 @@ mod expiry;
 mod faults;
 mod float_data;
 mod health;
+mod heavy;
 mod hostile;
 mod limits;
 mod logs;
