@@ -114,8 +114,20 @@ impl DecodedSize {
     }
 
     /// Reads the next bytes of the message.
-    pub(crate) fn read(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn read(&mut self, bytes: &[u8]) {
+        let mut most = usize::MAX;
+        self.read_some(bytes, &mut most);
+    }
+
+    /// As [`read`](Self::read), but of at most `most` steps, each of which reads a byte or all that is skipped at once. Takes them
+    /// from `most`, and returns the number of bytes that were read.
+    pub(crate) fn read_some(&mut self, mut bytes: &[u8], most: &mut usize) -> usize {
+        let len = bytes.len();
         while let [first, ..] = bytes {
+            if *most == 0 {
+                break;
+            }
+            *most -= 1;
             if self.place == Place::Key && self.bits == 0 {
                 self.close();
             }
@@ -130,7 +142,7 @@ impl DecodedSize {
                     self.count(read.saturating_mul(times));
                     self.skip(missing - read, times);
                 }
-                Place::Unreadable => return,
+                Place::Unreadable => return len,
                 Place::Key => {
                     if self.takes(*first) {
                         self.key();
@@ -148,6 +160,7 @@ impl DecodedSize {
                 }
             }
         }
+        len - bytes.len()
     }
 
     /// Leaves the messages that have ended, before another field.

@@ -44,7 +44,7 @@ use std::sync::Arc;
 use evenkeel_proto::v1 as pb;
 use prost::Message as _;
 use tonic::{
-    Status, Streaming,
+    Status,
     body::Body,
     codegen::http::{Request, Response},
 };
@@ -63,7 +63,7 @@ use crate::{
     observe::CallRecord,
     ops::Operation,
     service::{
-        CallContext, ClipGradientsStream, DropoutStream, Messages, NormalizeStream, RawDecoder, Service, TensorStream,
+        CallContext, ClipGradientsStream, DropoutStream, Messages, NormalizeStream, Separated, Service, TensorStream,
     },
     wire,
 };
@@ -175,12 +175,12 @@ impl Direct {
         Box::pin(async move { Ok(chunks::respond(service, context, body, limit, begin).await) })
     }
 
-    /// The messages of a call, which tonic separates from each other and the service decodes.
+    /// The messages of a call, which the service decodes.
     fn messages<M>(&self, request: Request<Body>) -> (CallContext, Messages<M>) {
         let (parts, body) = request.into_parts();
         let context = CallContext::of(&parts.extensions);
         context.record.took(Route::Codec);
-        (context, Messages::Raw(Streaming::new_request(RawDecoder, body, None, Some(self.limit))))
+        (context, Messages::Raw(Separated::new(body, self.limit)))
     }
 
     /// Answers Normalize: while the message arrives if that is possible, or else as [`unary`](Self::unary).

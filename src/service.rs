@@ -9,6 +9,7 @@ mod flow;
 mod measure;
 mod messages;
 mod normalize_stream;
+mod separated;
 mod sheet;
 mod sink;
 mod statistics;
@@ -26,9 +27,10 @@ pub(crate) use clip_stream::ClipGradientsStream;
 pub(crate) use codec::Codec;
 pub(crate) use context::CallContext;
 pub(crate) use dropout_stream::DropoutStream;
-pub(crate) use messages::{Messages, RawDecoder};
+pub(crate) use messages::Messages;
 pub(crate) use normalize_stream::NormalizeStream;
-pub(crate) use sink::{Next, QUEUED, Sink};
+pub(crate) use separated::Separated;
+pub(crate) use sink::{CAPACITY, Next, Sink};
 pub(crate) use tensor_stream::{DATA, TensorStream};
 
 use crate::{

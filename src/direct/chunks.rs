@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::Error,
     metrics::Route,
-    service::{CallContext, QUEUED, Service, Sink, TensorStream},
+    service::{CAPACITY, CallContext, Service, Sink, TensorStream},
 };
 
 /// Answers a call. `limit` is the length of the longest message that it may send, in bytes.
@@ -30,7 +30,7 @@ pub(super) async fn respond<S: TensorStream>(
 ) -> Response<Body> {
     let record = context.record.clone();
     record.took(Route::Chunks);
-    let (sender, parts) = channel(QUEUED);
+    let (sender, parts) = channel(CAPACITY);
     let ended = sender.clone();
     let mut sink = Sink::new(sender, service.buffers(), service.max_chunk(), &context.reservation);
     let messages = Parts::new(body, record.method(), limit, &context.reservation);

@@ -3,9 +3,14 @@
 //! tonic's decoder defines them, from the frames of the request. Here it separates messages and does not decode them: a request has
 //! an error whatever its messages are, and decoding them may take long.
 
-use tonic::{Status, Streaming, body::Body};
+use bytes::{Buf as _, Bytes};
+use tonic::{
+    Status, Streaming,
+    body::Body,
+    codec::{DecodeBuf, Decoder},
+};
 
-use crate::{error::Error, service::RawDecoder};
+use crate::error::Error;
 
 /// The error of a request that is not one plain message. `limit` is the length of the longest message, in bytes.
 pub(super) async fn fault(body: Body, limit: usize) -> Error {
@@ -27,6 +32,19 @@ pub(super) async fn rest(body: Body, limit: usize) -> Result<(), Error> {
     messages(body, limit).trailers().await.map(drop).map_err(|status| Error::receiving(&status, limit))
 }
 
-fn messages(body: Body, limit: usize) -> Streaming<bytes::Bytes> {
+fn messages(body: Body, limit: usize) -> Streaming<Bytes> {
     Streaming::new_request(RawDecoder, body, None, Some(limit))
+}
+
+/// A decoder that returns the bytes of each message.
+#[derive(Clone, Copy, Debug, Default)]
+struct RawDecoder;
+
+impl Decoder for RawDecoder {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(message.copy_to_bytes(message.remaining())))
+    }
 }

@@ -3,13 +3,14 @@
 //! The first bytes of a message tell whether it is one field with data. The bytes of such a message are never gathered, so a client
 //! may send a tensor in one message or byte by byte. All other messages are put together, in memory that is reserved for them.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use evenkeel_frames::{Announced, Prefix};
+use evenkeel_transport::Turn;
 use http_body_util::BodyExt as _;
 use prost::encoding::{WireType, decode_key, decode_varint};
-use tokio::task::{self, coop};
+use tokio::task;
 use tonic::{Code, body::Body};
 
 use crate::{
@@ -49,6 +50,7 @@ pub(super) struct Parts {
     held: [Portion; 2],
     /// The number of messages that were put together.
     gathered: usize,
+    turn: Turn,
 }
 
 /// The place in the stream up to which the request was read.
@@ -74,7 +76,7 @@ impl Parts {
     pub(super) fn new(body: Body, method: Method, limit: usize, reservation: &Arc<Reservation>) -> Self {
         let held = [(); 2].map(|()| Portion::new(reservation));
         let place = Place::Prefix(Prefix::new());
-        Self { body, input: Bytes::new(), place, method, limit, held, gathered: 0 }
+        Self { body, input: Bytes::new(), place, method, limit, held, gathered: 0, turn: Turn::new(usize::MAX) }
     }
 
     /// Waits for the next part. The answer is `None` if the request has ended.
@@ -83,7 +85,7 @@ impl Parts {
     /// The body fails or ends within a message; or a message is longer than `limit`, is compressed, or does not fit the budget.
     pub(super) async fn next(&mut self) -> Result<Option<Part>, Error> {
         // Many messages that are here already would hold up other calls, since none of them has to be waited for.
-        coop::consume_budget().await;
+        poll_fn(|cx| self.turn.poll(cx)).await;
         loop {
             if let Some(part) = self.advance()? {
                 return Ok(Some(part));

@@ -6,6 +6,8 @@
 
 mod kind;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub(super) use self::{
     kind::Kind,
@@ -27,6 +29,12 @@ const SHORT_QUESTION: usize = 1 << 10;
 /// The least bytes of a long message. The reservation for it is given back before the bytes behind it are read; shorter
 /// messages of a frame are counted together.
 const LONG: usize = 16 << 10;
+
+/// The steps after which others have a turn, which take a quarter of a millisecond: short fields take one for each byte, long ones
+/// one in all.
+const STEPS: usize = 32 << 10;
+/// A message takes a reader more time than its fields alone.
+const STEPS_PER_MESSAGE: usize = 64;
 
 impl Budget {
     /// The messages of a call of this method, of which none has come. `are_decompressed`: a layer behind this one
@@ -64,20 +72,21 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// Counts the next frame, and makes `held`, the portion of the call's messages, as large as they need.
+    /// Counts the next frame, or the beginning of one that takes long to count, and makes `held`, the portion of the call's messages,
+    /// as large as they need. Returns the number of bytes that were counted: the rest is to be counted another time.
     ///
     /// # Errors
     /// [`Error::Overloaded`] if other calls hold the bytes; [`Error::TooManyParts`] if the decoded messages take more
     /// than a call may ever hold; [`Error::NotOneMessage`] if a unary call has a second message.
-    pub(super) fn frame(&mut self, frame: &[u8], held: &mut Portion) -> Result<(), Error> {
+    pub(super) fn frame(&mut self, frame: &[u8], held: &mut Portion) -> Result<usize, Error> {
         if self.kind == Kind::Streamed {
             // Most bytes of these messages are elements, which do not stay in memory. Other messages are counted where
             // they are gathered.
-            return Ok(());
+            return Ok(frame.len());
         }
         let (before, before_apart) = (self.current, self.parts.bytes());
-        let (touched, apart) = self.touch(frame);
-        match self.kind {
+        let Touched { read, bytes: touched, apart } = self.touch(frame);
+        let is_held = match self.kind {
             Kind::Whole if self.begun > 1 => Err(Error::NotOneMessage { found: "several" }),
             Kind::Whole => {
                 held.resize_decoded(held.bytes() + HELD_PER_REQUEST_BYTE * (touched - before), apart - before_apart)
@@ -86,7 +95,8 @@ impl Messages {
             Kind::OneByOne => held.resize_decoded(touched, apart),
             Kind::Streamed => Ok(()),
             Kind::Health | Kind::Reflection => held.resize(touched.saturating_sub(SHORT_QUESTION)),
-        }
+        };
+        is_held.map(|()| read)
     }
 
     /// Whether the call must have a message, and nothing of one has come.
@@ -125,20 +135,21 @@ impl Messages {
         }
     }
 
-    /// Follows a frame. Returns the counted bytes of all messages that the frame has a part of, and the memory that
-    /// decoding them takes.
-    fn touch(&mut self, mut frame: &[u8]) -> (usize, usize) {
-        let (mut touched, mut apart_before) = (self.current, 0);
-        while !frame.is_empty() {
+    /// Follows a frame, or the beginning of one that takes long.
+    fn touch(&mut self, frame: &[u8]) -> Touched {
+        let mut rest = frame;
+        let (mut touched, mut apart_before, mut steps) = (self.current, 0, STEPS);
+        while !rest.is_empty() && steps > 0 {
             if self.missing > 0 {
-                let here = self.missing.min(frame.len());
-                self.missing -= here;
+                let mut here = self.missing.min(rest.len());
                 if self.current > 0 {
-                    self.parts.read(&frame[..here]);
+                    here = self.parts.read_some(&rest[..here], &mut steps);
                 }
-                frame = &frame[here..];
+                self.missing -= here;
+                rest = &rest[here..];
             } else {
-                let Some(announced) = self.prefix.take(&mut frame) else { break };
+                steps = steps.saturating_sub(STEPS_PER_MESSAGE);
+                let Some(announced) = self.prefix.take(&mut rest) else { break };
                 self.begun += 1;
                 apart_before += self.parts.bytes();
                 self.parts = DecodedSize::of(self.method);
@@ -146,7 +157,7 @@ impl Messages {
                 if length > self.max_message {
                     // The reader refuses this message, and reads nothing of it or after it.
                     (self.current, self.missing) = (0, usize::MAX);
-                    return (touched, apart_before);
+                    return Touched { read: frame.len(), bytes: touched, apart: apart_before };
                 }
                 let counted = if self.are_decompressed && announced.flag == 1 { 0 } else { length };
                 (self.current, self.missing) = (counted, length);
@@ -156,214 +167,16 @@ impl Messages {
                 self.current = 0;
             }
         }
-        (touched, apart_before + self.parts.bytes())
+        Touched { read: frame.len() - rest.len(), bytes: touched, apart: apart_before + self.parts.bytes() }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use evenkeel_testing::frames;
-
-    use super::*;
-    use crate::{budget::Reservation, counters::Counters, error::Scarce};
-
-    const LIMIT: usize = 1000;
-
-    fn budget() -> Budget {
-        Budget::new(LIMIT, 400)
-    }
-
-    fn portion(counters: &Arc<Counters>, budget: Budget) -> Portion {
-        Portion::new(&Reservation::new(counters, budget))
-    }
-
-    fn of(budget: Budget, method: &str) -> Messages {
-        let method = Method::of_path(&format!("/evenkeel.v1.TensorOpsService/{method}"));
-        budget.messages(method, false)
-    }
-
-    fn messages(method: &str) -> Messages {
-        of(budget(), method)
-    }
-
-    fn framed(lengths: &[usize]) -> Vec<u8> {
-        lengths.iter().flat_map(|&len| frames::framed(&vec![7; len])).collect()
-    }
-
-    #[test]
-    fn a_message_counts_from_its_prefix_however_it_is_cut() {
-        let bytes = framed(&[300]);
-        for cut in 1..bytes.len() {
-            let counters = Arc::default();
-            let (mut messages, mut held) = (messages("Dropout"), portion(&counters, budget()));
-            for (index, frame) in bytes.chunks(cut).enumerate() {
-                messages.frame(frame, &mut held).expect("there is room");
-                let read = bytes.len().min((index + 1) * cut);
-                assert_eq!(counters.bytes_in_flight.get(), if read < 5 { 0 } else { 600 }, "{read} of {cut}");
-            }
-            drop(held);
-            assert_eq!(counters.bytes_in_flight.get(), 0);
-        }
-    }
-
-    #[test]
-    fn of_a_stream_only_what_is_being_read_counts() {
-        let counters = Arc::default();
-        let (mut messages, mut held) = (messages("MeasureGradients"), portion(&counters, budget()));
-        let bytes = framed(&[100, 200, 300, 50]);
-        // Frames that end within the third message, after the prefix of the fourth, and at the end.
-        for (end, expected) in [(400, 600), (620, 350), (bytes.len(), 50)] {
-            let begin = if end == 400 {
-                0
-            } else if end == 620 {
-                400
-            } else {
-                620
-            };
-            messages.frame(&bytes[begin..end], &mut held).expect("there is room");
-            assert_eq!(counters.bytes_in_flight.get(), expected, "{begin}..{end}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_there_is_refused_and_nothing_is_held_for_it() {
-        let counters = Arc::default();
-        let [mut first, mut second] = [(); 2].map(|()| portion(&counters, budget()));
-        messages("Dropout").frame(&framed(&[400])[..5], &mut first).expect("there is room");
-        let refused = messages("Dropout").frame(&framed(&[101])[..5], &mut second);
-        assert_eq!(refused, Err(Error::Overloaded { scarce: Scarce::Bytes }));
-        assert_eq!((counters.bytes_in_flight.get(), counters.refused_for_bytes.get()), (800, 1));
-        messages("Dropout").frame(&framed(&[100])[..5], &mut second).expect("there is room for that");
-        drop([first, second]);
-        assert_eq!(counters.bytes_in_flight.get(), 0);
-    }
-
-    #[test]
-    fn a_message_that_is_too_long_is_left_to_others() {
-        let counters = Arc::default();
-        let (mut messages, mut held) = (messages("Dropout"), portion(&counters, budget()));
-        messages.frame(&framed(&[401]), &mut held).expect("it is not read");
-        messages.frame(&framed(&[400]), &mut held).expect("nor is this");
-        assert_eq!(counters.bytes_in_flight.get(), 0);
-    }
-
-    #[test]
-    fn what_messages_become_counts_as_long_as_they_are_there() {
-        const ROOM: usize = 10 << 20;
-        let many = b"\x7A\x00".repeat(1000);
-        let message = [&[0, 0, 0][..], &[7, 0xD0], &many].concat();
-        let becomes = 1000 * 512 - (64 << 10);
-        for (method, held_bytes) in [("Dropout", 4000), ("MeasureGradients", 2000)] {
-            let budget = Budget::new(ROOM, 4000);
-            let mut messages = of(budget, method);
-            let (counters, small) = (Arc::default(), framed(&[1]));
-            let mut held = portion(&counters, budget);
-            for frame in message.chunks(300) {
-                messages.frame(frame, &mut held).expect("there is room");
-            }
-            assert_eq!(counters.bytes_in_flight.get(), held_bytes + becomes, "{method}");
-            if method == "MeasureGradients" {
-                messages.frame(&small, &mut held).expect("there is room");
-                messages.frame(&small, &mut held).expect("there is room");
-                assert_eq!(counters.bytes_in_flight.get(), 1, "it is done with");
-            }
-        }
-        let (counters, limit) = (Arc::default(), 100_000);
-        let budget = Budget::new(limit, 4000);
-        let refused = messages("Dropout").frame(&message[..1000], &mut portion(&counters, budget));
-        assert_eq!(refused, Ok(()), "it is too long, which others say");
-        let mut messages = of(budget, "Dropout");
-        let refused = messages.frame(&message, &mut portion(&counters, budget));
-        assert_eq!(refused, Err(Error::TooManyParts { limit: limit - limit / 16 }));
-        assert_eq!(counters.bytes_in_flight.get(), 0);
-    }
-
-    /// There is room for one of these messages at a time: each is given up when the next is asked for.
-    #[test]
-    fn what_was_taken_holds_nothing_any_more() {
-        let budget = Budget::new(10 << 20, 60_000);
-        let (counters, message) = (Arc::default(), b"\x7A\x00".repeat(10_000));
-        let becomes = message.len() + 10_000 * 512 - (64 << 10);
-        let (mut messages, mut held) = (of(budget, "MeasureGradients"), portion(&counters, budget));
-        let frame = frames::framed(&message).repeat(3);
-        let len = frame.len() / 3;
-        for rest in [&frame[..], &frame[len..], &frame[2 * len..]] {
-            messages.asked_for_more(&mut held);
-            assert_eq!(counters.bytes_in_flight.get(), 0);
-            assert_eq!(messages.until_long_one_ends(rest), len);
-            messages.frame(&rest[..len], &mut held).expect("there is room for one");
-            assert_eq!(counters.bytes_in_flight.get(), becomes);
-        }
-        // Within a message nothing is given up, and a unary call keeps its message.
-        let mut within = of(budget, "MeasureGradients");
-        within.frame(&frame[..len / 2], &mut held).expect("there is room");
-        within.asked_for_more(&mut held);
-        assert_eq!(within.until_long_one_ends(&frame[len / 2..]), len - len / 2);
-        assert!(held.bytes() >= message.len());
-        assert_eq!(of(budget, "Dropout").until_long_one_ends(&frame), frame.len());
-        let short = frames::framed(&[7; 100]).repeat(5);
-        assert_eq!(of(budget, "MeasureGradients").until_long_one_ends(&short), short.len());
-    }
-
-    #[test]
-    fn messages_in_one_frame_are_there_together() {
-        let budget = Budget::new(10 << 20, 4000);
-        let (counters, message) = (Arc::default(), b"\x7A\x00".repeat(1000));
-        let mut held = portion(&counters, budget);
-        of(budget, "MeasureGradients").frame(&frames::framed(&message).repeat(2), &mut held).expect("there is room");
-        assert_eq!(counters.bytes_in_flight.get(), 2 * (2000 + 1000 * 512 - (64 << 10)));
-    }
-
-    #[test]
-    fn compressed_messages_that_are_decompressed_are_counted_elsewhere() {
-        let budget = Budget::new(10 << 20, 4000);
-        let mut message = frames::framed(&b"\x7A\x00".repeat(1000)).to_vec();
-        for (flag, are_decompressed) in [(0, false), (0, true), (1, false), (1, true)] {
-            let counters = Arc::default();
-            let mut held = portion(&counters, budget);
-            message[0] = flag;
-            budget.messages(Method::Dropout, are_decompressed).frame(&message, &mut held).expect("there is room");
-            let is_elsewhere = flag == 1 && are_decompressed;
-            let expected = if is_elsewhere { 0 } else { 2 * 2000 + 1000 * 512 - (64 << 10) };
-            assert_eq!(counters.bytes_in_flight.get(), expected, "{flag} {are_decompressed}");
-        }
-    }
-
-    #[test]
-    fn a_call_lacks_its_message_until_one_begins_and_takes_no_other() {
-        let counters = Arc::default();
-        let (mut call, mut held, message) = (messages("Dropout"), portion(&counters, budget()), framed(&[10]));
-        assert!(call.lack_one());
-        call.frame(&message[..3], &mut held).expect("there is room");
-        assert!(!call.lack_one(), "some of its prefix is there");
-        call.frame(&message[3..], &mut held).expect("there is room");
-        assert!(!call.lack_one(), "it is there");
-        assert_eq!(call.frame(&message, &mut held), Err(Error::NotOneMessage { found: "several" }));
-        assert!(!messages("MeasureGradients").lack_one(), "a stream may have none");
-    }
-
-    #[test]
-    fn health_and_reflection_have_a_budget_of_their_own_and_all_else_has_the_large_one() {
-        let counters = Arc::<Counters>::default();
-        let of_path = Method::of_path;
-        for path in ["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"] {
-            let mut held = portion(&counters, Budget::QUESTIONS);
-            let mut messages = Budget::QUESTIONS.messages(of_path(path), false);
-            messages.frame(&framed(&[1000]), &mut held).expect("there is room");
-            assert_eq!(counters.question_bytes.get(), 0, "{path}");
-            messages.frame(&framed(&[10_000])[..5], &mut held).expect("there is room");
-            assert_eq!(counters.question_bytes.get(), 10_000 - SHORT_QUESTION, "{path}");
-        }
-        for path in
-            ["/", "/evenkeel.v1.TensorOpsService/Unknown", "/grpc.health.v1.Health", "/grpc.health.v2.Health/Check"]
-        {
-            let refused = Budget::new(0, 400)
-                .messages(of_path(path), false)
-                .frame(&framed(&[1]), &mut portion(&counters, Budget::new(0, 400)));
-            assert_eq!(refused, Err(Error::Overloaded { scarce: Scarce::Bytes }), "{path}");
-        }
-        assert_eq!((counters.bytes_in_flight.get(), counters.question_bytes.get()), (0, 0));
-    }
+/// The part of a frame that was followed.
+struct Touched {
+    /// The number of its bytes.
+    read: usize,
+    /// The counted bytes of all messages that it has a part of.
+    bytes: usize,
+    /// The memory that decoding them takes.
+    apart: usize,
 }

@@ -4,10 +4,10 @@ mod guard;
 mod request_body;
 mod response;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use evenkeel_transport::{ConnectionHandle, MakeService, MinRateTimeout, Version};
+use evenkeel_transport::{ConnectionHandle, MakeService, MinRateTimeout, Turn, Version};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use tonic::{
@@ -146,7 +146,8 @@ where
             connection: Arc::clone(&self.connection),
             counters: Arc::clone(counters),
             record: record.clone(),
-            rest: None,
+            rest: VecDeque::new(),
+            turn: Turn::new(usize::MAX),
             // Compressed messages are counted after they are decompressed.
             is_plain: encoding.is_none(),
             over,

@@ -1,35 +1,19 @@
 //! The messages of a call that streams them, of which one is in memory at a time.
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use prost::Message;
 use tokio::task::coop;
-use tonic::{
-    Status, Streaming,
-    codec::{DecodeBuf, Decoder},
-};
+use tonic::Streaming;
 
-use super::Service;
+use super::{Separated, Service};
 use crate::{error::Error, grpc::Method};
 
 /// The messages of a call.
 pub(crate) enum Messages<M> {
     /// The messages are bytes. Messages that take long to decode are decoded on the pool.
-    Raw(Streaming<Bytes>),
+    Raw(Separated),
     /// tonic's codec has decoded the messages.
     Decoded(Streaming<M>),
-}
-
-/// A decoder that returns the bytes of each message.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct RawDecoder;
-
-impl Decoder for RawDecoder {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(message.copy_to_bytes(message.remaining())))
-    }
 }
 
 /// A message, before or after it is decoded.
@@ -42,15 +26,17 @@ impl<M: Message + Default> Messages<M> {
     /// Waits for the next message. The answer is `None` after the last one. `limit` is the length of the longest message, in bytes.
     ///
     /// # Errors
-    /// Those of [`Error::receiving`].
+    /// Those of [`Separated::next`].
     pub(super) async fn next(&mut self, limit: usize) -> Result<Option<Arrived<M>>, Error> {
-        // Many messages that are here already would hold up other calls, since none of them has to be waited for.
-        coop::consume_budget().await;
-        let message = match self {
-            Self::Raw(messages) => messages.message().await.map(|message| message.map(Arrived::Raw)),
-            Self::Decoded(messages) => messages.message().await.map(|message| message.map(Arrived::Decoded)),
-        };
-        message.map_err(|status| Error::receiving(&status, limit))
+        match self {
+            Self::Raw(messages) => Ok(messages.next().await?.map(Arrived::Raw)),
+            Self::Decoded(messages) => {
+                // Many messages that are here already would hold up other calls, since none of them has to be waited for.
+                coop::consume_budget().await;
+                let message = messages.message().await.map_err(|status| Error::receiving(&status, limit))?;
+                Ok(message.map(Arrived::Decoded))
+            }
+        }
     }
 }
 

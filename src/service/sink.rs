@@ -25,19 +25,34 @@ pub(crate) enum Next {
 /// The most bytes of a chunk if the setting allows so many, and if the client has not sent a longer chunk.
 const ALWAYS: usize = 64 << 10;
 
-/// The most chunks that are in memory at a time: one that is computed, one of a mask, [`QUEUED`] in the channel, and three that the
-/// connection has taken and not sent.
-const CHUNKS: usize = QUEUED + 5;
+/// The most chunks of `chunk` bytes that are in memory at a time: one that is computed, one of a mask, those in the channel, and
+/// three that the connection has taken and not sent.
+const fn chunks(chunk: usize) -> usize {
+    queued(chunk) + 5
+}
 
 /// The most units longer than a chunk that are in memory at a time: one that is computed, and one that is sent.
 pub(super) const UNITS: usize = 2;
 
-/// The capacity of the channel to the connection, in pieces of messages. The task that computes the answer waits while the channel
-/// is full.
-pub(crate) const QUEUED: usize = 2;
+/// The capacity of the channel to the connection, in pieces of messages.
+pub(crate) const CAPACITY: usize = 8;
+
+/// The most pieces of messages with chunks of `chunk` bytes that wait in the channel, while the task that computes the answer waits
+/// for room. The connection writes what is there in one system call, so many short chunks may wait, and no more than two long ones.
+const fn queued(chunk: usize) -> usize {
+    const BYTES: usize = 1 << 20;
+    let queued = BYTES / chunk;
+    if queued < 2 {
+        2
+    } else if queued > CAPACITY {
+        CAPACITY
+    } else {
+        queued
+    }
+}
 
 /// The most bytes of a message without a chunk, such as a header or a summary, that needs no reservation of its own. The
-/// reservation for [`CHUNKS`] chunks and the charge for each HTTP/2 stream cover such messages.
+/// reservation for [`chunks`] and the charge for each HTTP/2 stream cover such messages.
 const SHORT: usize = 4 << 10;
 
 /// Bytes of an answer, with the reservation that they own until they are sent.
@@ -103,7 +118,7 @@ impl Sink {
     /// # Errors
     /// [`Error::Overloaded`].
     pub(super) fn reserve(&mut self, total: usize) -> Result<(), Error> {
-        let bytes = CHUNKS * self.chunk.min(total);
+        let bytes = chunks(self.chunk) * self.chunk.min(total);
         if bytes > self.held.bytes() { self.held.resize(bytes) } else { Ok(()) }
     }
 
@@ -111,7 +126,7 @@ impl Sink {
     /// that sends such chunks can also receive them.
     pub(crate) fn client_sends(&mut self, len: usize) {
         let chunk = len.min(self.limit);
-        if chunk > self.chunk && self.held.resize(CHUNKS * chunk).is_ok() {
+        if chunk > self.chunk && self.held.resize(chunks(chunk) * chunk).is_ok() {
             self.chunk = chunk;
         }
     }
@@ -152,6 +167,9 @@ impl Sink {
     }
 
     async fn send(&self, bytes: Bytes) -> Result<(), Error> {
-        self.sender.send(Next::Part(bytes)).await.map_err(|_| Error::Cancelled)
+        let free = CAPACITY - queued(self.chunk);
+        let mut places = self.sender.reserve_many(free + 1).await.map_err(|_| Error::Cancelled)?;
+        places.next().expect("at least one was asked for").send(Next::Part(bytes));
+        Ok(())
     }
 }

@@ -52,9 +52,9 @@ pub(super) fn run(arguments: &StreamsArgs, runtime: &Runtime, record: &mut Recor
         "--log-level",
         "warn",
         "--max-bytes-in-flight",
-        "256MiB",
+        "268435456",
         "--max-message-bytes",
-        "16MiB",
+        "16777216",
     ];
     let server = Server::evenkeel_with("evenkeel-small", SERVER_CORE, &flags, place)?;
     let (gibs, peak) = runtime.block_on(async {

@@ -2,13 +2,14 @@
 //! they announce.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use evenkeel_transport::{ConnectionHandle, MinRateTimeout};
+use evenkeel_transport::{ConnectionHandle, MinRateTimeout, Turn};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Code, Status};
 
@@ -42,8 +43,10 @@ pub(super) struct RequestBody<B> {
     pub(super) connection: Arc<ConnectionHandle>,
     pub(super) counters: Arc<Counters>,
     pub(super) record: CallRecord,
-    /// What has come and follows the message that is being read.
-    pub(super) rest: Option<Bytes>,
+    /// The bytes that have come and are given to the reader later.
+    pub(super) rest: VecDeque<Bytes>,
+    /// Yields to other calls, since counting bytes and decoding messages that are there already takes time.
+    pub(super) turn: Turn,
     /// Whether its bytes are those of plain messages.
     pub(super) is_plain: bool,
     /// Whether the body has ended or failed.
@@ -78,43 +81,44 @@ where
             counters,
             record,
             rest,
+            turn,
             is_plain,
             over,
         } = &mut *self;
         if *over {
             return Poll::Ready(None);
         }
+        ready!(turn.poll(cx));
         if let Some(messages) = messages {
             messages.asked_for_more(held);
         }
-        let mut frame = match rest.take() {
+        let mut frame = match rest.pop_front() {
             Some(rest) => Some(Ok(Frame::data(rest))),
             None => match Pin::new(body).poll_frame(cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
+                    turn.waits();
                     ready!(timeout.poll_elapsed(cx));
                     counters.receives_timed_out.add_one();
                     return self.refuse(Error::Stalled);
                 }
             },
         };
-        if let (Some(messages), Some(Ok(frame))) = (&messages, &mut frame)
-            && let Some(data) = frame.data_mut()
-        {
-            let here = messages.until_long_one_ends(data);
-            if here < data.len() {
-                *rest = Some(data.split_off(here));
+        if let Some(data) = frame.as_mut().and_then(|frame| frame.as_mut().ok()).and_then(Frame::data_mut) {
+            if let Some(messages) = messages {
+                let here = messages.until_long_one_ends(data);
+                if here < data.len() {
+                    rest.push_front(data.split_off(here));
+                }
+                match messages.frame(data, held) {
+                    Ok(counted) if counted < data.len() => rest.push_front(data.split_off(counted)),
+                    Ok(_) => (),
+                    Err(error) => return self.refuse(error),
+                }
             }
-        }
-        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
             timeout.progressed(data.len());
             if *is_plain {
                 record.received(data.len());
-            }
-            if let Some(messages) = messages
-                && let Err(error) = messages.frame(data, held)
-            {
-                return self.refuse(error);
             }
         } else if !matches!(frame, Some(Err(_))) && messages.as_ref().is_some_and(Messages::lack_one) {
             return self.refuse(Error::NotOneMessage { found: "none" });
@@ -146,7 +150,7 @@ where
 
     fn is_end_stream(&self) -> bool {
         // If a call lacks its message, the next frame is an error.
-        let has_all = self.rest.is_none() && self.body.is_end_stream();
+        let has_all = self.rest.is_empty() && self.body.is_end_stream();
         let ends = self.over || has_all && !self.messages.as_ref().is_some_and(Messages::lack_one);
         if ends {
             self.record.reached(Stage::Computing);
