@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tonic::codegen::http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(super) use self::{
-    answer::Compressed,
+    answer::{Compressed, Encoders},
     request::{Account, Decompressed},
 };
 use crate::config::Encoding;
@@ -39,6 +39,7 @@ const TURN_BYTES: usize = 2 * PIECE;
 pub(super) struct Compression {
     encodings: Arc<[Encoding]>,
     accepted: HeaderValue,
+    encoders: Encoders,
 }
 
 impl Compression {
@@ -47,7 +48,7 @@ impl Compression {
         let names = encodings.iter().map(|encoding| encoding.name());
         let accepted = ["identity"].into_iter().chain(names).collect::<Vec<_>>().join(",");
         let accepted = HeaderValue::from_str(&accepted).expect("the names are plain text");
-        (!encodings.is_empty()).then(|| Self { encodings: encodings.into(), accepted })
+        (!encodings.is_empty()).then(|| Self { encodings: encodings.into(), accepted, encoders: Encoders::new() })
     }
 
     /// The encoding of a request's messages, if it is one that is understood. It is removed from the headers, since the
@@ -57,6 +58,11 @@ impl Compression {
         let encoding = self.encodings.iter().copied().find(|encoding| encoding.name().as_bytes() == name)?;
         headers.remove(ENCODING);
         Some(encoding)
+    }
+
+    /// A body with the messages of `body` in this encoding.
+    pub(super) fn compressed<B>(&self, body: B, encoding: Encoding) -> Compressed<B> {
+        Compressed::new(body, encoding, self.encoders.clone())
     }
 
     /// Adds the accepted encodings to an answer's headers, and the encoding of its messages if they are compressed.

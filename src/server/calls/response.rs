@@ -12,10 +12,7 @@ use evenkeel_transport::{ConnectionHandle, SendProgress};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body, codegen::http::Response};
 
-use super::{
-    super::compression::{Compressed, Compression},
-    guard::CallGuard,
-};
+use super::{super::compression::Compression, guard::CallGuard};
 use crate::{
     config::Encoding,
     observe::{CallRecord, CountedBody, RecordGuard, RecordedBody, Responding},
@@ -86,7 +83,7 @@ fn compress(
     match encoding {
         Some((encoding, guard)) => {
             let counted = |body| CountedBody::new(body, guard.record().clone());
-            (response.map(|body| Body::new(Compressed::new(Body::new(counted(body)), encoding))), false)
+            (response.map(|body| Body::new(compression.compressed(Body::new(counted(body)), encoding))), false)
         }
         None => (response, true),
     }

@@ -4,12 +4,14 @@ use evenkeel_frames::{Announced, Prefix};
 use std::{
     collections::VecDeque,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use evenkeel_transport::Turn;
 use http_body::{Body as HttpBody, Frame};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     PIECE, TURN_BYTES,
@@ -17,13 +19,34 @@ use super::{
 };
 use crate::config::Encoding;
 
-/// A body whose messages are compressed. A message is kept until all of it is compressed, since its length precedes it.
+/// The encoders of a server. A message that finds all of them taken is sent as it is: very many answers that are compressed at once
+/// would take memory that nothing counts, and the time of other calls.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Encoders(Arc<Semaphore>);
+
+impl Encoders {
+    /// So many that serving threads are busy, and other calls wait for some milliseconds.
+    const MOST: usize = 8;
+
+    pub(in crate::server) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(Self::MOST)))
+    }
+}
+
+/// A message that is being sent, of which some bytes are still to come.
+enum Message {
+    Compressed { encoder: Box<Encoder>, missing: usize, _place: OwnedSemaphorePermit },
+    Plain { missing: usize },
+}
+
+/// A body whose messages are compressed, if there is an encoder. A message is kept until all of it is compressed, since its length
+/// precedes it.
 pub(in crate::server) struct Compressed<B> {
     body: B,
     encoding: Encoding,
     prefix: Prefix,
-    /// The encoder of the current message, and the bytes of the message that are still to come.
-    message: Option<(Encoder, usize)>,
+    encoders: Encoders,
+    message: Option<Message>,
     pieces: VecDeque<Bytes>,
     input: Bytes,
     ready: VecDeque<Bytes>,
@@ -31,18 +54,45 @@ pub(in crate::server) struct Compressed<B> {
 }
 
 impl<B> Compressed<B> {
-    pub(in crate::server) fn new(body: B, encoding: Encoding) -> Self {
+    pub(in crate::server) fn new(body: B, encoding: Encoding, encoders: Encoders) -> Self {
         let (pieces, ready, input) = (VecDeque::new(), VecDeque::new(), Bytes::new());
-        Self { body, encoding, prefix: Prefix::new(), message: None, pieces, input, ready, turn: Turn::new(TURN_BYTES) }
+        let (prefix, turn) = (Prefix::new(), Turn::new(TURN_BYTES));
+        Self { body, encoding, prefix, encoders, message: None, pieces, input, ready, turn }
+    }
+
+    /// Begins the next message.
+    fn begin(&mut self, announced: Announced) {
+        let missing = announced.len();
+        self.message = match Arc::clone(&self.encoders.0).try_acquire_owned() {
+            Ok(place) => {
+                let encoder = Box::new(Encoder::new(self.encoding));
+                Some(Message::Compressed { encoder, missing, _place: place })
+            }
+            Err(_) => {
+                self.ready.push_back(announced.to_bytes());
+                (missing > 0).then_some(Message::Plain { missing })
+            }
+        };
     }
 
     /// Compresses bytes that have come, a piece at most.
     fn advance(&mut self) {
-        let Some((encoder, missing)) = &mut self.message else {
-            if let Some(announced) = self.prefix.take(&mut self.input) {
-                self.message = Some((Encoder::new(self.encoding), announced.len()));
+        let (encoder, missing) = match &mut self.message {
+            Some(Message::Compressed { encoder, missing, .. }) => (encoder, missing),
+            Some(Message::Plain { missing }) => {
+                let here = self.input.split_to(self.input.len().min(*missing));
+                *missing -= here.len();
+                if *missing == 0 {
+                    self.message = None;
+                }
+                return self.ready.push_back(here);
             }
-            return;
+            None => {
+                if let Some(announced) = self.prefix.take(&mut self.input) {
+                    self.begin(announced);
+                }
+                return;
+            }
         };
         // A step writes a piece at most, but may read much more than that if the bytes compress well.
         let mut here = self.input.slice(..self.input.len().min(*missing).min(PIECE));
@@ -66,7 +116,7 @@ impl<B> Compressed<B> {
     }
 
     fn has_work(&self) -> bool {
-        !self.input.is_empty() || self.message.as_ref().is_some_and(|(_, missing)| *missing == 0)
+        !self.input.is_empty() || matches!(self.message, Some(Message::Compressed { missing: 0, .. }))
     }
 }
 
@@ -99,5 +149,34 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Compressed<B> {
 
     fn is_end_stream(&self) -> bool {
         !self.has_work() && self.ready.is_empty() && self.body.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_testing::frames::framed;
+    use http_body_util::{BodyExt as _, Full};
+
+    use super::*;
+
+    async fn sent(encoders: &Encoders, messages: &[u8]) -> Vec<u8> {
+        let body = Full::new(Bytes::copy_from_slice(messages));
+        let body = Compressed::new(body, Encoding::Gzip, encoders.clone());
+        body.collect().await.expect("it has no errors").to_bytes().to_vec()
+    }
+
+    /// Each message takes an encoder and gives it back; a message that finds none is sent as it is.
+    #[tokio::test]
+    async fn messages_are_plain_when_all_encoders_are_taken() {
+        let encoders = Encoders::new();
+        let messages = [framed(&[7; 100_000]), framed(b""), framed(b"short")].concat();
+        let places: Vec<_> =
+            (0..Encoders::MOST).map(|_| Arc::clone(&encoders.0).try_acquire_owned().expect("it is free")).collect();
+        assert_eq!(sent(&encoders, &messages).await, messages);
+        drop(places);
+        let compressed = sent(&encoders, &messages).await;
+        assert_eq!(compressed[0], 1);
+        assert!(compressed.len() < messages.len() / 2, "{}", compressed.len());
+        assert_eq!(encoders.0.available_permits(), Encoders::MOST);
     }
 }
