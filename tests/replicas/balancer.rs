@@ -19,11 +19,22 @@ use tokio::{
 pub(crate) struct Places {
     addresses: Mutex<[Option<SocketAddr>; 2]>,
     turn: AtomicUsize,
+    /// The replicas that connections are passed on to, one entry for each connection.
+    passed: Mutex<Vec<SocketAddr>>,
 }
 
 impl Places {
     pub(crate) fn set(&self, place: usize, address: Option<SocketAddr>) {
         self.addresses()[place] = address;
+    }
+
+    /// The number of connections that are passed on to this replica.
+    pub(crate) fn connections(&self, replica: SocketAddr) -> usize {
+        self.passed().iter().filter(|&&address| address == replica).count()
+    }
+
+    fn passed(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The replica whose turn it is, and the other.
@@ -73,8 +84,12 @@ async fn pass(mut client: TcpStream, places: &Places) {
             for stream in [&client, &server] {
                 stream.set_nodelay(true).expect("it is open");
             }
+            places.passed().push(address);
             // If either side breaks the connection, the other side's connection ends, too.
             let _ = copy_bidirectional(&mut client, &mut server).await;
+            let mut passed = places.passed();
+            let one = passed.iter().position(|&passed| passed == address).expect("it was added");
+            passed.swap_remove(one);
             return;
         }
     }

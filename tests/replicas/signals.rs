@@ -4,7 +4,13 @@ use rustix::process::Signal;
 use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use crate::{ALONE, balancer::Balancer, load::Load, replica::Replica, until::within};
+use crate::{
+    ALONE,
+    balancer::Balancer,
+    load::Load,
+    replica::Replica,
+    until::{until, within},
+};
 
 /// Calls between two events: enough for every caller to have made several, and several connections.
 const SOME: usize = 300;
@@ -58,6 +64,9 @@ async fn turns() {
         // Killed: the balancer still has its address, as it would for a while, and calls in flight break.
         let before = counts.unavailable();
         is_bounded(replica);
+        // All callers may have connected to the other one. A caller always has a call in flight.
+        let address = replica.address;
+        until("callers are connected to it", async || balancer.places.connections(address) > 1).await;
         replica.signal(Signal::KILL);
         counts.above(before, |counts| counts.unavailable()).await;
         counts.more(SOME).await;
