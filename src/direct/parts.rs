@@ -6,19 +6,17 @@
 use std::{future::poll_fn, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use evenkeel_frames::{Announced, Prefix};
+use evenkeel_frames::Prefix;
 use evenkeel_transport::Turn;
-use http_body_util::BodyExt as _;
 use prost::encoding::{WireType, decode_key, decode_varint};
-use tokio::task;
-use tonic::{Code, body::Body};
+use tonic::body::Body;
 
 use crate::{
     budget::{Portion, Reservation},
     decoded_size::DecodedSize,
     error::Error,
     grpc::Method,
-    service::DATA,
+    service::{DATA, RequestBytes, cut},
 };
 
 /// The most bytes of a key and a length.
@@ -40,12 +38,9 @@ pub(super) enum Part {
 
 /// The messages of a request.
 pub(super) struct Parts {
-    body: Body,
-    /// The bytes that have come and were not given on.
-    input: Bytes,
+    bytes: RequestBytes,
     place: Place,
     method: Method,
-    limit: usize,
     /// The reservations for the first message that was put together, which is the header, and for the latest one after it.
     held: [Portion; 2],
     /// The number of messages that were put together.
@@ -76,7 +71,7 @@ impl Parts {
     pub(super) fn new(body: Body, method: Method, limit: usize, reservation: &Arc<Reservation>) -> Self {
         let held = [(); 2].map(|()| Portion::new(reservation));
         let place = Place::Prefix(Prefix::new());
-        Self { body, input: Bytes::new(), place, method, limit, held, gathered: 0, turn: Turn::new(usize::MAX) }
+        Self { bytes: RequestBytes::new(body, limit), place, method, held, gathered: 0, turn: Turn::new(COUNTED) }
     }
 
     /// Waits for the next part. The answer is `None` if the request has ended.
@@ -84,23 +79,16 @@ impl Parts {
     /// # Errors
     /// The body fails or ends within a message; or a message is longer than `limit`, is compressed, or does not fit the budget.
     pub(super) async fn next(&mut self) -> Result<Option<Part>, Error> {
-        // Many messages that are here already would hold up other calls, since none of them has to be waited for.
-        poll_fn(|cx| self.turn.poll(cx)).await;
         loop {
+            // Many messages that are here already, or a long one that is counted, would hold up other calls.
+            poll_fn(|cx| self.turn.poll(cx)).await;
             if let Some(part) = self.advance()? {
                 return Ok(Some(part));
             }
-            if !self.input.is_empty() {
-                // A piece of a message was counted, and there are more.
-                task::yield_now().await;
-                continue;
-            }
-            if !self.fill().await? {
+            if self.bytes.input.is_empty() && !self.bytes.fill().await? {
                 return match &self.place {
                     Place::Prefix(prefix) if prefix.is_empty() => Ok(None),
-                    Place::Prefix(_) | Place::Head { .. } | Place::Data(_) | Place::Gathered { .. } => {
-                        Err(unreadable("the request ends within a message"))
-                    }
+                    Place::Prefix(_) | Place::Head { .. } | Place::Data(_) | Place::Gathered { .. } => Err(cut()),
                 };
             }
         }
@@ -108,32 +96,33 @@ impl Parts {
 
     /// Takes the next part from the bytes that have come. The answer is `None` if they are too few for a part.
     fn advance(&mut self) -> Result<Option<Part>, Error> {
+        let input = &mut self.bytes.input;
         match &mut self.place {
             Place::Prefix(prefix) => {
-                let Some(announced) = prefix.take(&mut self.input) else { return Ok(None) };
-                self.place = Place::Head { len: self.length(announced)?, head: BytesMut::new() };
+                let Some(announced) = prefix.take(input) else { return Ok(None) };
+                self.place = Place::Head { len: self.bytes.length(announced)?, head: BytesMut::new() };
                 self.advance()
             }
             Place::Head { len, head } => {
                 let (len, before) = (*len, head.len());
                 let most = MOST_HEAD.min(len);
-                head.extend_from_slice(&self.input[..self.input.len().min(most - before)]);
+                head.extend_from_slice(&input[..input.len().min(most - before)]);
                 let Some(head_len) = head_of_data(head, len) else {
                     if head.len() < most && may_be_data(head) {
-                        self.input.clear();
+                        input.clear();
                         return Ok(None);
                     }
                     let message = std::mem::take(head).split_to(before);
                     return self.gather(len, message);
                 };
                 // The first `before` bytes of the head came with earlier frames, so the input has the rest of it.
-                let _ = self.input.split_to(head_len - before);
+                let _ = input.split_to(head_len - before);
                 let data = len - head_len;
                 self.place = if data == 0 { BEGIN } else { Place::Data(data) };
                 Ok(Some(Part::Begins(data)))
             }
             Place::Data(missing) => {
-                let here = self.input.split_to(self.input.len().min(*missing));
+                let here = input.split_to(input.len().min(*missing));
                 if here.is_empty() {
                     return Ok(None);
                 }
@@ -144,9 +133,10 @@ impl Parts {
                 Ok(Some(Part::Data(here)))
             }
             Place::Gathered { len, message, decoded } => {
-                let here = self.input.split_to(self.input.len().min(*len - message.len()).min(COUNTED));
+                let here = input.split_to(input.len().min(*len - message.len()).min(COUNTED));
                 message.extend_from_slice(&here);
                 decoded.read(&here);
+                self.turn.did(here.len());
                 if message.len() < *len {
                     return Ok(None);
                 }
@@ -159,14 +149,6 @@ impl Parts {
         }
     }
 
-    fn length(&self, announced: Announced) -> Result<usize, Error> {
-        if announced.is_compressed() {
-            return Err(unreadable("a message is compressed, and the call has no grpc-encoding"));
-        }
-        let (len, limit) = (announced.len(), self.limit);
-        if len > limit { Err(Error::RequestTooLarge { limit }) } else { Ok(len) }
-    }
-
     /// Begins to put a message together. `message` has its first bytes.
     fn gather(&mut self, len: usize, message: BytesMut) -> Result<Option<Part>, Error> {
         self.held[self.gathered.min(1)].resize_decoded(len, 0)?;
@@ -175,26 +157,9 @@ impl Parts {
         self.place = Place::Gathered { len, message, decoded };
         self.advance()
     }
-
-    /// Waits for more bytes. The answer is false if there are none.
-    async fn fill(&mut self) -> Result<bool, Error> {
-        match self.body.frame().await {
-            Some(Ok(frame)) => {
-                // Trailers have no bytes, and nothing follows them.
-                self.input = frame.into_data().unwrap_or_default();
-                Ok(true)
-            }
-            Some(Err(status)) => Err(Error::receiving(&status, self.limit)),
-            None => Ok(false),
-        }
-    }
 }
 
 const BEGIN: Place = Place::Prefix(Prefix::new());
-
-fn unreadable(reason: &str) -> Error {
-    Error::Unreadable { code: Code::Internal, reason: reason.to_owned() }
-}
 
 /// The number of bytes before the data of a message of `len` bytes that is all data. The answer is `None` if the message is
 /// another, or if too little of it has come.

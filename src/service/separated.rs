@@ -5,18 +5,15 @@ use std::future::poll_fn;
 use bytes::{Bytes, BytesMut};
 use evenkeel_frames::Prefix;
 use evenkeel_transport::Turn;
-use http_body_util::BodyExt as _;
-use tonic::{Code, body::Body};
+use tonic::body::Body;
 
+use super::request_bytes::{RequestBytes, cut};
 use crate::error::Error;
 
 /// Separates messages. Unlike tonic's decoder it keeps no memory between two messages: that of a message ends with the message, as
 /// its reservation does.
 pub(crate) struct Separated {
-    body: Body,
-    /// The bytes that have come and were not read.
-    input: Bytes,
-    limit: usize,
+    bytes: RequestBytes,
     /// Yields to other calls: many messages may be there already.
     turn: Turn,
 }
@@ -24,7 +21,7 @@ pub(crate) struct Separated {
 impl Separated {
     /// The messages of a request. `limit` is the length of the longest message, in bytes.
     pub(crate) fn new(body: Body, limit: usize) -> Self {
-        Self { body, input: Bytes::new(), limit, turn: Turn::new(usize::MAX) }
+        Self { bytes: RequestBytes::new(body, limit), turn: Turn::new(usize::MAX) }
     }
 
     /// Waits for the next message. The answer is `None` after the last one.
@@ -33,72 +30,35 @@ impl Separated {
     /// The body's own; [`Error::RequestTooLarge`]; [`Error::Unreadable`] for a message that is cut, or marked as compressed.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         poll_fn(|cx| self.turn.poll(cx)).await;
+        let bytes = &mut self.bytes;
         let mut prefix = Prefix::new();
         let announced = loop {
-            if let Some(announced) = prefix.take(&mut self.input) {
+            if let Some(announced) = prefix.take(&mut bytes.input) {
                 break announced;
             }
-            if !self.fill().await? {
+            if !bytes.fill().await? {
                 return if prefix.is_empty() { Ok(None) } else { Err(cut()) };
             }
         };
-        if announced.is_compressed() {
-            return Err(unreadable("a message is compressed, and the call has no grpc-encoding"));
-        }
-        let len = announced.len();
-        if len > self.limit {
-            return Err(Error::RequestTooLarge { limit: self.limit });
-        }
-        if self.input.is_empty() && len > 0 && !self.fill().await? {
+        let len = bytes.length(announced)?;
+        if bytes.input.is_empty() && len > 0 && !bytes.fill().await? {
             return Err(cut());
         }
-        if self.input.len() >= len {
-            let message = self.input.split_to(len);
-            self.forget();
-            return Ok(Some(message));
+        if bytes.input.len() >= len {
+            return Ok(Some(bytes.input.split_to(len)));
         }
         // The bytes were reserved when the prefix came.
         let mut message = BytesMut::with_capacity(len);
         loop {
-            message.extend_from_slice(&self.input.split_to(self.input.len().min(len - message.len())));
-            self.forget();
+            message.extend_from_slice(&bytes.input.split_to(bytes.input.len().min(len - message.len())));
             if message.len() == len {
                 return Ok(Some(message.freeze()));
             }
-            if !self.fill().await? {
+            if !bytes.fill().await? {
                 return Err(cut());
             }
         }
     }
-
-    /// Lets go of a frame of which nothing is left.
-    fn forget(&mut self) {
-        if self.input.is_empty() {
-            self.input = Bytes::new();
-        }
-    }
-
-    /// Waits for more bytes. The answer is false if there are none.
-    async fn fill(&mut self) -> Result<bool, Error> {
-        self.forget();
-        match self.body.frame().await {
-            Some(Ok(frame)) => {
-                // Trailers have no bytes, and nothing follows them.
-                self.input = frame.into_data().unwrap_or_default();
-                Ok(true)
-            }
-            Some(Err(status)) => Err(Error::receiving(&status, self.limit)),
-            None => Ok(false),
-        }
-    }
-}
-
-fn cut() -> Error {
-    unreadable("the request ends within a message")
-}
-
-fn unreadable(reason: &str) -> Error {
-    Error::Unreadable { code: Code::Internal, reason: reason.to_owned() }
 }
 
 #[cfg(test)]
@@ -106,7 +66,7 @@ mod tests {
     use evenkeel_testing::frames::framed;
     use http_body::Frame;
     use http_body_util::StreamBody;
-    use tonic::Status;
+    use tonic::{Code, Status};
 
     use super::*;
 

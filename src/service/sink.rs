@@ -27,7 +27,7 @@ const ALWAYS: usize = 64 << 10;
 
 /// The most chunks of `chunk` bytes that are in memory at a time: one that is computed, one of a mask, those in the channel, and
 /// three that the connection has taken and not sent.
-const fn chunks(chunk: usize) -> usize {
+fn chunks(chunk: usize) -> usize {
     queued(chunk) + 5
 }
 
@@ -39,16 +39,9 @@ pub(crate) const CAPACITY: usize = 8;
 
 /// The most pieces of messages with chunks of `chunk` bytes that wait in the channel, while the task that computes the answer waits
 /// for room. The connection writes what is there in one system call, so many short chunks may wait, and no more than two long ones.
-const fn queued(chunk: usize) -> usize {
+fn queued(chunk: usize) -> usize {
     const BYTES: usize = 1 << 20;
-    let queued = BYTES / chunk;
-    if queued < 2 {
-        2
-    } else if queued > CAPACITY {
-        CAPACITY
-    } else {
-        queued
-    }
+    (BYTES / chunk).clamp(2, CAPACITY)
 }
 
 /// The most bytes of a message without a chunk, such as a header or a summary, that needs no reservation of its own. The

@@ -5,10 +5,12 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use evenkeel_frames::Announced;
 use evenkeel_proto::v1::{self as pb, dropout_stream_request};
 use evenkeel_testing::frames::framed;
 use prost::Message as _;
-use tonic::Status;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Code, Status};
 
 use super::*;
 use crate::budget::Budget;
@@ -16,9 +18,12 @@ use crate::budget::Budget;
 const LIMIT: usize = 4 * COUNTED;
 
 fn begin(frames: Vec<Bytes>) -> Parts {
+    begin_with(tokio_stream::iter(frames.into_iter().map(|frame| Ok(http_body::Frame::data(frame)))))
+}
+
+fn begin_with(frames: impl Stream<Item = Result<http_body::Frame<Bytes>, Status>> + Send + 'static) -> Parts {
     let budget = Budget::new(1 << 22, LIMIT);
     let reservation = Reservation::new(&Arc::default(), budget);
-    let frames = tokio_stream::iter(frames.into_iter().map(|frame| Ok::<_, Status>(http_body::Frame::data(frame))));
     let body = Body::new(http_body_util::StreamBody::new(frames));
     Parts::new(body, Method::DropoutStream, LIMIT, &reservation)
 }
@@ -117,4 +122,22 @@ async fn other_calls_are_served_while_a_message_is_counted() {
     };
     assert_eq!(part, Ok(Some(Part::Message(groups.into()))));
     assert_eq!(waits, LIMIT / COUNTED - 1);
+}
+
+/// A stream that waits in the middle of a message keeps no frame, which may be long: frames of tensors are in no budget.
+#[tokio::test]
+async fn a_stream_that_waits_keeps_no_frame() {
+    use dropout_stream_request::Part as Sent;
+    let whole = framed(&message(Sent::Data(data(300))));
+    // The frame ends within a prefix, behind it, and within the head of data.
+    for end in [3, 5, 6] {
+        let frame = Bytes::from([&whole[..], &whole[..end]].concat());
+        let frames = tokio_stream::iter([Ok::<_, Status>(http_body::Frame::data(frame.clone()))]);
+        let mut parts = begin_with(frames.chain(tokio_stream::pending()));
+        assert_eq!(parts.next().await, Ok(Some(Part::Begins(300))));
+        assert!(matches!(parts.next().await, Ok(Some(Part::Data(_)))));
+        let mut next = pin!(parts.next());
+        assert!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(frame.is_unique(), "{end} bytes of the next message");
+    }
 }
