@@ -52,7 +52,7 @@ async fn run<S: TensorStream>(
             Part::Begins(0) => stream.data(Bytes::new(), sink).await?,
             Part::Begins(len) => sink.client_sends(len),
             Part::Data(bytes) => stream.data(bytes, sink).await?,
-            Part::Message(bytes) => stream.message(service.decode_streamed(context, bytes).await?, sink).await?,
+            Part::Message(bytes) => stream.part(service.decode_streamed::<S>(context, bytes).await?, sink).await?,
         }
     }
     stream.finish(sink).await

@@ -32,6 +32,8 @@ use crate::{
     grpc::{BoxedResponse, GrpcService},
 };
 
+/// The first part of the content types of messages in base64.
+const TEXT: &[u8] = b"application/grpc-web-text";
 /// The headers that a page may send: those that clients of gRPC-Web send, tokens, and the context of traces.
 const REQUEST_HEADERS: [&str; 9] = [
     "authorization",
@@ -122,5 +124,5 @@ where
 /// Whether the answer is written in base64.
 fn wants_text(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
-    accept.is_some_and(|accept| accept.starts_with(b"application/grpc-web-text"))
+    accept.is_some_and(|accept| accept.starts_with(TEXT))
 }

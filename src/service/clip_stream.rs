@@ -18,7 +18,7 @@ use self::gathered::Gathered;
 use super::{
     CallContext, Service,
     sink::Sink,
-    tensor_stream::{Tensor, TensorStream, expect_at_most, no_header, no_part, second_header},
+    tensor_stream::{Tensor, TensorStream, expect_at_most, incomplete, no_header, no_part, second_header},
 };
 use crate::{
     error::Error,
@@ -53,6 +53,13 @@ struct Begun {
     elements: u64,
 }
 
+/// A message of the request.
+pub(crate) enum ClipStreamPart {
+    Header(Clipping),
+    Tensor(Description),
+    Data(Bytes),
+}
+
 /// The gradients that have come.
 enum Progress {
     /// The gradients are clipped and sent back one after the other.
@@ -74,11 +81,7 @@ impl ClipGradientsStream {
         Self { service, context, begun: None }
     }
 
-    async fn begin(&mut self, header: pb::ClipGradientsRequest, sink: &mut Sink) -> Result<(), Error> {
-        let ClipGradients { spec, gradients } = ClipGradients::decode(header, self.service.max_message_bytes)?;
-        if !gradients.is_empty() {
-            return Err(Error::invalid("gradients", "must be empty: each gradient follows in a message `tensor`"));
-        }
+    async fn begin(&mut self, spec: Clipping, sink: &mut Sink) -> Result<(), Error> {
         let operation = ClipInOrder::new(&spec)?;
         let progress = match spec.needs() {
             ClipNeeds::Element | ClipNeeds::Gradient => {
@@ -148,9 +151,7 @@ impl Begun {
     fn expect_complete(&self, field: &'static str) -> Result<(), Error> {
         match self.missing() {
             0 => Ok(()),
-            missing if field == "data" => {
-                Err(Error::invalid(field, format!("the last {missing} bytes of the tensor are missing")))
-            }
+            missing if field == "data" => Err(incomplete(missing)),
             missing => {
                 Err(Error::invalid(field, format!("comes before the last {missing} bytes of the tensor before it")))
             }
@@ -174,6 +175,13 @@ impl Each {
     }
 }
 
+fn decode_header(header: pb::ClipGradientsRequest, limit: usize) -> Result<Clipping, Error> {
+    if !header.gradients.is_empty() {
+        return Err(Error::invalid("gradients", "must be empty: each gradient follows in a message `tensor`"));
+    }
+    Ok(ClipGradients::decode(header, limit)?.spec)
+}
+
 fn no_tensor() -> Error {
     Error::invalid("tensor", "is required before data: each gradient begins with one")
 }
@@ -184,18 +192,28 @@ fn answered(part: Answer) -> pb::ClipGradientsStreamResponse {
 
 impl TensorStream for ClipGradientsStream {
     type Request = pb::ClipGradientsStreamRequest;
+    type Part = ClipStreamPart;
 
-    async fn message(&mut self, message: pb::ClipGradientsStreamRequest, sink: &mut Sink) -> Result<(), Error> {
-        match message.part.ok_or_else(no_part)? {
-            Part::Header(_) if self.begun.is_some() => Err(second_header("header")),
-            Part::Header(header) => self.begin(header, sink).await.map_err(|error| error.within("header")),
-            Part::Tensor(tensor) => {
+    fn decode(message: pb::ClipGradientsStreamRequest, limit: usize) -> Result<ClipStreamPart, Error> {
+        Ok(match message.part.ok_or_else(no_part)? {
+            Part::Header(header) => {
+                ClipStreamPart::Header(decode_header(header, limit).map_err(|error| error.within("header"))?)
+            }
+            Part::Tensor(tensor) => ClipStreamPart::Tensor(ClipGradients::streamed(tensor, limit)?),
+            Part::Data(bytes) => ClipStreamPart::Data(bytes),
+        })
+    }
+
+    async fn part(&mut self, part: ClipStreamPart, sink: &mut Sink) -> Result<(), Error> {
+        match part {
+            ClipStreamPart::Header(_) if self.begun.is_some() => Err(second_header("header")),
+            ClipStreamPart::Header(spec) => self.begin(spec, sink).await.map_err(|error| error.within("header")),
+            ClipStreamPart::Tensor(tensor) => {
                 let begun = self.begun.as_mut().ok_or_else(no_header)?;
                 begun.expect_complete("tensor")?;
-                let tensor = ClipGradients::streamed(tensor, self.service.max_message_bytes)?;
                 begun.tensor(tensor, &self.service, &self.context, sink).await
             }
-            Part::Data(bytes) => self.data(bytes, sink).await,
+            ClipStreamPart::Data(bytes) => self.data(bytes, sink).await,
         }
     }
 

@@ -12,7 +12,6 @@ use super::{
     tensor_stream::{Tensor, TensorStream, no_header, no_part, second_header},
 };
 use crate::{
-    budget::Scratch,
     error::Error,
     ops::DropoutPart,
     wire::{Description, Dropout, DropoutBackward},
@@ -61,8 +60,14 @@ impl DropoutStream {
     }
 }
 
+/// A message of the request.
+pub(crate) enum DropoutStreamPart {
+    Begins(Begins),
+    Data(Bytes),
+}
+
 /// A header that was decoded.
-struct Begins {
+pub(crate) struct Begins {
     operation: DropoutInOrder,
     input: Description,
     returns_mask: bool,
@@ -93,17 +98,24 @@ fn answered(part: Answer) -> pb::DropoutStreamResponse {
 
 impl TensorStream for DropoutStream {
     type Request = pb::DropoutStreamRequest;
+    type Part = DropoutStreamPart;
 
-    async fn message(&mut self, message: pb::DropoutStreamRequest, sink: &mut Sink) -> Result<(), Error> {
-        let limit = self.service.max_message_bytes;
+    fn decode(message: pb::DropoutStreamRequest, limit: usize) -> Result<DropoutStreamPart, Error> {
         let begins = match message.part.ok_or_else(no_part)? {
             Part::Header(header) => Begins::forward(header, limit).map_err(|error| error.within(field(false)))?,
             Part::BackwardHeader(header) => {
                 Begins::backward(header, limit).map_err(|error| error.within(field(true)))?
             }
-            Part::Data(bytes) => return self.data(bytes, sink).await,
+            Part::Data(bytes) => return Ok(DropoutStreamPart::Data(bytes)),
         };
-        self.begin(begins, sink).await
+        Ok(DropoutStreamPart::Begins(begins))
+    }
+
+    async fn part(&mut self, part: DropoutStreamPart, sink: &mut Sink) -> Result<(), Error> {
+        match part {
+            DropoutStreamPart::Begins(begins) => self.begin(begins, sink).await,
+            DropoutStreamPart::Data(bytes) => self.data(bytes, sink).await,
+        }
     }
 
     async fn data(&mut self, bytes: Bytes, sink: &mut Sink) -> Result<(), Error> {
@@ -126,32 +138,20 @@ impl TensorStream for DropoutStream {
         // The mask of a tensor without elements is made at once, and then put into the writer's list, which may have twice the
         // bytes.
         let scratch = self.context.reservation.reserve_with_scratch(0, 3 * draws.div_ceil(8))?;
-        if draws > 0 {
-            // A draw takes about a nanosecond.
-            let estimate = Duration::from_nanos(draws as u64);
-            let draw = move |checkpoint: &dyn Checkpoint| {
+        // A draw takes about a nanosecond.
+        let estimate = Duration::from_nanos(draws as u64);
+        let draw = move |checkpoint: &dyn Checkpoint| {
+            if draws > 0 {
                 mask.add(operation.draws_without_elements(checkpoint)?);
-                Ok((operation, mask))
-            };
-            let (operation, mask) = self.service.executor.run(&self.context.record, estimate, draw).await?;
-            return summarize(&operation, mask, scratch, returns_mask, is_backward, sink).await;
+            }
+            Ok((operation, mask, scratch))
+        };
+        let (operation, mask, scratch) = self.service.executor.run(&self.context.record, estimate, draw).await?;
+        let kept = if is_backward { 0 } else { operation.kept(&mask) };
+        if returns_mask {
+            // The rest of the mask owns its reservation.
+            sink.bytes(MASK, held(mask.finish().into(), scratch)).await?;
         }
-        summarize(&operation, mask, scratch, returns_mask, is_backward, sink).await
+        sink.message(&answered(Answer::Summary(pb::DropoutResponse { kept, ..Default::default() }))).await
     }
-}
-
-/// Ends the answer with the rest of the mask, which owns the reservation `scratch`, and with the summary.
-async fn summarize(
-    operation: &DropoutInOrder,
-    mask: MaskWriter,
-    scratch: Scratch,
-    returns_mask: bool,
-    is_backward: bool,
-    sink: &mut Sink,
-) -> Result<(), Error> {
-    let kept = if is_backward { 0 } else { operation.kept(&mask) };
-    if returns_mask {
-        sink.bytes(MASK, held(mask.finish().into(), scratch)).await?;
-    }
-    sink.message(&answered(Answer::Summary(pb::DropoutResponse { kept, ..Default::default() }))).await
 }

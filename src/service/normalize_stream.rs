@@ -40,21 +40,25 @@ struct Begun {
     _scratch: Scratch,
 }
 
+/// A message of the request.
+pub(crate) enum NormalizeStreamPart {
+    Header(Box<Normalize<Description>>),
+    Data(Bytes),
+}
+
 impl NormalizeStream {
     pub(crate) fn new(service: Arc<Service>, context: CallContext) -> Self {
         Self { service, context, begun: None }
     }
 
-    async fn begin(&mut self, header: pb::NormalizeRequest, sink: &mut Sink) -> Result<(), Error> {
+    async fn begin(&mut self, call: Normalize<Description>, sink: &mut Sink) -> Result<(), Error> {
         let Self { service, context, .. } = self;
-        let limit = service.max_message_bytes;
-        let call = Normalize::streamed(header, limit)?;
         let dtype = call.input.dtype();
         let (merged, elements) = (call.parameters.merged_sets(), call.parameters.elements());
         context.record.describe_one(call.spec.kind, dtype, call.input.shape());
         let demand = normalize_in_order_demand_of(&call)?;
         let size = AnswerSize::of(std::iter::empty::<&Description>(), demand.results);
-        check_size(size.message, limit)?;
+        check_size(size.message, service.max_message_bytes)?;
         let scratch = context.reservation.reserve_with_scratch(size.beside, demand.scratch);
         let scratch = scratch.map_err(|error| error.in_two_passes(WAY))?;
         let prepare = move |checkpoint: &dyn Checkpoint| {
@@ -87,12 +91,23 @@ fn answered(part: Answer) -> pb::NormalizeStreamResponse {
 
 impl TensorStream for NormalizeStream {
     type Request = pb::NormalizeStreamRequest;
+    type Part = NormalizeStreamPart;
 
-    async fn message(&mut self, message: pb::NormalizeStreamRequest, sink: &mut Sink) -> Result<(), Error> {
-        match message.part.ok_or_else(no_part)? {
-            Part::Header(_) if self.begun.is_some() => Err(second_header("header")),
-            Part::Header(header) => self.begin(header, sink).await.map_err(|error| error.within("header")),
-            Part::Data(bytes) => self.data(bytes, sink).await,
+    fn decode(message: pb::NormalizeStreamRequest, limit: usize) -> Result<NormalizeStreamPart, Error> {
+        Ok(match message.part.ok_or_else(no_part)? {
+            Part::Header(header) => {
+                let call = Normalize::streamed(header, limit).map_err(|error| error.within("header"))?;
+                NormalizeStreamPart::Header(Box::new(call))
+            }
+            Part::Data(bytes) => NormalizeStreamPart::Data(bytes),
+        })
+    }
+
+    async fn part(&mut self, part: NormalizeStreamPart, sink: &mut Sink) -> Result<(), Error> {
+        match part {
+            NormalizeStreamPart::Header(_) if self.begun.is_some() => Err(second_header("header")),
+            NormalizeStreamPart::Header(call) => self.begin(*call, sink).await.map_err(|error| error.within("header")),
+            NormalizeStreamPart::Data(bytes) => self.data(bytes, sink).await,
         }
     }
 

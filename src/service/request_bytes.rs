@@ -1,4 +1,6 @@
 //! The bytes of a request, from which its messages are read.
+//!
+//! The errors have the texts of tonic's decoder, which reads the requests of the other calls: a fault has one text.
 
 use bytes::Bytes;
 use evenkeel_frames::Announced;
@@ -44,8 +46,19 @@ impl RequestBytes {
     /// # Errors
     /// [`Error::RequestTooLarge`]; [`Error::Unreadable`] for a message that is marked as compressed.
     pub(crate) fn length(&self, announced: Announced) -> Result<usize, Error> {
-        if announced.is_compressed() {
-            return Err(unreadable("a message is compressed, and the call has no grpc-encoding"));
+        match announced.flag {
+            0 => (),
+            1 => {
+                return Err(unreadable(
+                    "protocol error: received message with compressed-flag but no grpc-encoding was specified",
+                ));
+            }
+            flag => {
+                return Err(unreadable(&format!(
+                    "protocol error: received message with invalid compression flag: {flag} \
+                     (valid flags are 0 and 1), while sending request"
+                )));
+            }
         }
         let (len, limit) = (announced.len(), self.limit);
         if len > limit { Err(Error::RequestTooLarge { limit }) } else { Ok(len) }
@@ -54,7 +67,7 @@ impl RequestBytes {
 
 /// The error of a request that ends within a message.
 pub(crate) fn cut() -> Error {
-    unreadable("the request ends within a message")
+    unreadable("Unexpected EOF decoding stream.")
 }
 
 fn unreadable(reason: &str) -> Error {

@@ -20,9 +20,17 @@ pub(crate) const DATA: u32 = 15;
 pub(crate) trait TensorStream: Sized + Send + 'static {
     /// A message of the request.
     type Request: Message + Default + Send + 'static;
+    /// What a message says, in the types of the operation.
+    type Part: Send + 'static;
+
+    /// Checks a message by itself and converts it. `limit` is the length of the longest message, in bytes.
+    ///
+    /// # Errors
+    /// Those of the message.
+    fn decode(message: Self::Request, limit: usize) -> Result<Self::Part, Error>;
 
     /// Takes a message that was read as a whole. Messages that are recognized as all data go to [`data`](Self::data) instead.
-    fn message(&mut self, message: Self::Request, sink: &mut Sink) -> impl Future<Output = Result<(), Error>> + Send;
+    fn part(&mut self, part: Self::Part, sink: &mut Sink) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Takes the next bytes of the tensor.
     fn data(&mut self, bytes: Bytes, sink: &mut Sink) -> impl Future<Output = Result<(), Error>> + Send;
@@ -35,14 +43,18 @@ impl Service {
     /// Decodes a message of a stream, on the pool if that takes long.
     ///
     /// # Errors
-    /// [`Error::Unreadable`], if the bytes are no message; those of the executor.
-    pub(crate) async fn decode_streamed<M: Message + Default + Send + 'static>(
+    /// [`Error::Unreadable`], if the bytes are no message; those of [`TensorStream::decode`] and of the executor.
+    pub(crate) async fn decode_streamed<S: TensorStream>(
         &self,
         context: &CallContext,
         message: Bytes,
-    ) -> Result<M, Error> {
+    ) -> Result<S::Part, Error> {
         let is_heavy = Self::is_heavy(context.record.method(), &message);
-        let decode = move || M::decode(message).map_err(|error| Error::undecodable(&error));
+        let limit = self.max_message_bytes;
+        let decode = move || {
+            let message = S::Request::decode(message).map_err(|error| Error::undecodable(&error))?;
+            S::decode(message, limit)
+        };
         if !is_heavy {
             return decode();
         }
@@ -128,9 +140,14 @@ impl<I: Incremental> Tensor<I> {
     pub(super) fn expect_complete(&self) -> Result<(), Error> {
         match self.flow.missing() {
             0 => Ok(()),
-            missing => Err(Error::invalid("data", format!("the last {missing} bytes of the tensor are missing"))),
+            missing => Err(incomplete(missing)),
         }
     }
+}
+
+/// The error of a tensor whose last bytes have not come.
+pub(super) fn incomplete(missing: usize) -> Error {
+    Error::invalid("data", format!("the last {missing} bytes of the tensor are missing"))
 }
 
 /// Checks that the next bytes of a tensor are no more than are missing.
@@ -160,4 +177,55 @@ pub(super) fn second_header(field: &'static str) -> Error {
 /// The error of a request that has other messages before its header, or no header at all.
 pub(super) fn no_header() -> Error {
     Error::invalid("header", "is required: it is the first message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use evenkeel_proto::v1 as pb;
+
+    use super::*;
+    use crate::{buffers::Buffers, executor::Executor, grpc::Method};
+
+    /// A stream whose messages say on which thread they were converted.
+    struct Converted;
+
+    impl TensorStream for Converted {
+        type Request = pb::ClipGradientsStreamRequest;
+        type Part = thread::ThreadId;
+
+        fn decode(_: Self::Request, _: usize) -> Result<Self::Part, Error> {
+            Ok(thread::current().id())
+        }
+
+        async fn part(&mut self, _: Self::Part, _: &mut Sink) -> Result<(), Error> {
+            Ok(())
+        }
+
+        async fn data(&mut self, _: Bytes, _: &mut Sink) -> Result<(), Error> {
+            Ok(())
+        }
+
+        async fn finish(self, _: &mut Sink) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    /// Converting a message of very many fields may take as long as decoding it.
+    #[tokio::test]
+    async fn heavy_messages_are_decoded_and_converted_on_the_pool() {
+        let executor = Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started");
+        let service = Service::new(Arc::new(executor), 1 << 20, 1 << 20, Vec::new());
+        let context = CallContext::detached(Method::ClipGradientsStream, 1 << 30);
+        let here = async |gradients| {
+            let header =
+                pb::ClipGradientsRequest { gradients: vec![pb::Tensor::default(); gradients], ..Default::default() };
+            let part = Some(pb::clip_gradients_stream_request::Part::Header(header));
+            let message = pb::ClipGradientsStreamRequest { part }.encode_to_vec();
+            let thread = service.decode_streamed::<Converted>(&context, message.into()).await.expect("it is right");
+            thread == thread::current().id()
+        };
+        assert!(here(1).await && !here(20_000).await);
+    }
 }

@@ -17,6 +17,7 @@ use tonic::{
 use tonic_web::GrpcWebService;
 use tower::Service;
 
+use super::{TEXT, pieces::Pieces};
 use crate::{
     grpc::{BoxError, BoxedResponse, GrpcService},
     server::protocol::NoCall,
@@ -52,12 +53,53 @@ where
         let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let is_web = content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc-web"));
         if is_web && request.method() == Method::POST {
-            return Box::pin(self.translated.call(request));
+            let is_text = content_type.is_some_and(|content_type| content_type.starts_with(TEXT));
+            return Box::pin(if is_text {
+                // tonic-web copies each frame of text, and keeps the copy's memory until the request has ended.
+                self.translated.call(request.map(|body| Body::new(Pieces::new(Body::new(body)))))
+            } else {
+                self.translated.call(request)
+            });
         }
         let mut request = request.map(Body::new);
         if request.version() < Version::HTTP_2 && NoCall::of(request.method(), request.headers()).is_none() {
             request.extensions_mut().insert(NoCall::Version);
         }
         self.calls.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use http_body_util::{BodyExt as _, Full};
+    use tonic_web::GrpcWebLayer;
+    use tower::{Layer as _, service_fn};
+
+    use super::*;
+    use crate::server::web::pieces::PIECE;
+
+    /// tonic-web keeps as much memory as the longest frame of text that it was given.
+    #[tokio::test]
+    async fn text_is_translated_in_short_pieces() {
+        static LENGTHS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+        let calls = service_fn(|request: Request<Body>| -> BoxedResponse {
+            Box::pin(async {
+                let mut body = request.into_body();
+                while let Some(frame) = body.frame().await {
+                    let data = frame.expect("it is base64").into_data().expect("it is data");
+                    LENGTHS.lock().expect("no panic").push(data.len());
+                }
+                Ok(Response::new(Body::empty()))
+            })
+        });
+        let mut dispatch = Dispatch::new(GrpcWebLayer::new().layer(calls), calls);
+        let text = Full::new(Bytes::from_static(&[b'A'; 1 << 20]));
+        let request = Request::post("/S/M").header(header::CONTENT_TYPE, "application/grpc-web-text").body(text);
+        dispatch.call(request.expect("a request")).await.expect("it cannot fail");
+        let lengths = LENGTHS.lock().expect("no panic");
+        assert_eq!(lengths.iter().sum::<usize>(), (3 << 20) / 4);
+        assert!(lengths.iter().all(|&len| len <= PIECE), "{lengths:?}");
     }
 }

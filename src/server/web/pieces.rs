@@ -1,4 +1,4 @@
-//! Answers that are written in base64, piece by piece: encoding a whole tensor at once would hold the thread, and take
+//! Bodies that tonic-web translates from or to base64, piece by piece: a whole tensor at once would hold the thread, and take
 //! memory that is not reserved.
 
 use std::{
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
 
 /// The most bytes of a piece: a multiple of three, so that only the last piece ends in padding.
-const PIECE: usize = 48 << 10;
+pub(super) const PIECE: usize = 48 << 10;
 
 /// A body whose frames are short.
 #[derive(Debug)]
