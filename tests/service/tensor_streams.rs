@@ -1,5 +1,6 @@
 //! Tensors that come and go in chunks: the bytes of the unary calls, however they are cut.
 
+mod chunkings;
 mod clip;
 mod dropout;
 mod hostile;
