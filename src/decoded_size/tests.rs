@@ -112,7 +112,7 @@ fn numbers_of_any_length_are_read_to_their_end() {
 }
 
 #[test]
-fn a_message_takes_long_a_size_if_its_parts_are() {
+fn a_message_takes_long_if_its_parts_do() {
     let bytes = 2_000 * PER_MESSAGE;
     let takes_long = |message: &[u8]| takes_long(Method::ClipGradients, message, bytes);
     let tensors = b"\x7A\x00".repeat(FREE / PER_MESSAGE + 2_000);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use evenkeel_frames::Bulk as _;
-use evenkeel_kernels::{NormalizationByParts, Normalized, PartStatistics, Uninterrupted};
+use evenkeel_kernels::{NormalizationByParts, PartStatistics, Uninterrupted};
 use evenkeel_proto::v1 as pb;
 use prost::{
     Message,
@@ -106,10 +106,7 @@ impl Arriving {
         if self.gives_statistics {
             return None;
         }
-        let axes = self.flow.operation().operation.axes().to_vec();
-        let output = Bytes::new();
-        let result = Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output };
-        let answer = self.call.encode(result);
+        let answer = self.call.encode_beginning(self.flow.operation().operation.axes());
         check_size(len_with_data(&answer, self.data_len()), self.service.max_message_bytes).ok().map(|()| answer)
     }
 

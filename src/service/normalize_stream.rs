@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use evenkeel_kernels::{Checkpoint, NormalizationInOrder, Normalized, PartStatistics};
+use evenkeel_kernels::{Checkpoint, NormalizationInOrder, PartStatistics};
 use evenkeel_proto::v1::{self as pb, normalize_stream_request::Part, normalize_stream_response::Part as Answer};
 
 use super::{
@@ -72,12 +72,9 @@ impl NormalizeStream {
         let estimate = estimate::statistics(0, merged) + estimate::parameters(elements);
         let (call, operation) = service.executor.run(&context.record, estimate, prepare).await?;
         let gives_statistics = operation.gives_statistics(call.return_statistics);
-        let axes = operation.axes().to_vec();
+        let answer = call.encode_beginning(operation.axes());
         let operation = NormalizePart { operation, dtype, sets: demand.units };
         let tensor = Tensor::begin(service, context, operation, sink).map_err(|error| error.in_two_passes(WAY))?;
-        let output = Bytes::new();
-        let answer =
-            call.encode(Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output });
         sink.message(&answered(Answer::Header(answer))).await?;
         let statistics = PartStatistics::default();
         self.begun = Some(Box::new(Begun { call, tensor, statistics, gives_statistics, _scratch: scratch }));

@@ -46,15 +46,19 @@ impl Normalize<Description> {
             Description::arriving(input, data_len, Path::new("input"), limit, found)
         })
     }
-}
 
-impl Normalize<Description> {
     /// As [`decode`](Normalize::decode), for the header of a stream, whose input has no elements.
     ///
     /// # Errors
     /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn streamed(request: pb::NormalizeRequest, limit: usize) -> Result<Self, Error> {
         Self::decode_with(request, limit, |input, found| Description::streamed(input, Path::new("input"), limit, found))
+    }
+
+    /// Encodes the beginning of an answer whose elements follow: the pooled `axes`, and the output without elements.
+    pub(crate) fn encode_beginning(&self, axes: &[usize]) -> pb::NormalizeResponse {
+        let (axes, output) = (axes.to_vec(), Bytes::new());
+        self.encode(Normalized { axes, mean: None, rstd: None, running_mean: None, running_var: None, output })
     }
 }
 
