@@ -46,7 +46,7 @@ fn servers() -> &'static Servers {
 enum Call {
     Dropout(pb::DropoutRequest),
     DropoutBackward(pb::DropoutBackwardRequest),
-    Normalize(pb::NormalizeRequest),
+    Normalize(Box<pb::NormalizeRequest>),
     Clip(pb::ClipGradientsRequest),
 }
 
@@ -89,14 +89,14 @@ fn calls() -> impl Strategy<Value = Call> {
         // Running statistics, in evaluation, let the answer begin before a set is complete.
         let running = running && matches!(kind, NormKind::Batch | NormKind::Instance);
         let channels = |value: f32| running.then(|| f32s(&[input.shape[1]], &vec![value; input.shape[1] as usize]));
-        Call::Normalize(pb::NormalizeRequest {
+        Call::Normalize(Box::new(pb::NormalizeRequest {
             groups: if kind == NormKind::Group { 2 } else { 0 },
             running_mean: channels(0.25),
             running_var: channels(2.0),
             training: running.then_some(false),
             return_statistics: return_statistics && !running,
             ..crate::harness::normalize(kind, input.clone())
-        })
+        }))
     });
     let modes = prop::sample::select(vec![ClipMode::Norm, ClipMode::NormPerTensor, ClipMode::Value]);
     let total = prop::option::of(Just(123.0));
@@ -161,11 +161,11 @@ impl Outcome {
 impl Call {
     /// Whether the tensor has no elements, which some kinds refuse.
     fn has_nothing(&self) -> bool {
-        let (Self::Dropout(pb::DropoutRequest { input: tensor, .. })
-        | Self::DropoutBackward(pb::DropoutBackwardRequest { grad_output: tensor, .. })
-        | Self::Normalize(pb::NormalizeRequest { input: tensor, .. })) = self
-        else {
-            return false;
+        let tensor = match self {
+            Self::Dropout(request) => &request.input,
+            Self::DropoutBackward(request) => &request.grad_output,
+            Self::Normalize(request) => &request.input,
+            Self::Clip(_) => &None,
         };
         tensor.as_ref().is_some_and(|tensor| tensor.data.is_empty())
     }
@@ -202,7 +202,7 @@ impl Call {
             }
             Self::Normalize(mut request) => {
                 let (input, data) = split(request.input.take());
-                let header = normalize(normalize::Part::Header(pb::NormalizeRequest { input, ..request }));
+                let header = normalize(normalize::Part::Header(pb::NormalizeRequest { input, ..*request }));
                 let data = pieces(&data, lengths).into_iter().map(|piece| normalize(normalize::Part::Data(piece)));
                 ("NormalizeStream", std::iter::once(header).chain(data).collect())
             }
