@@ -4,6 +4,7 @@
 //! client has left does not start, or stops at its next checkpoint. After [`Executor::stop`] this holds for all jobs. The time that
 //! a job waited, the time that it computed and its panics are in the record of its call.
 
+mod caution;
 mod inline;
 mod jobs;
 mod pieces;
@@ -21,6 +22,7 @@ use evenkeel_kernels::{Cancelled, Checkpoint};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 
+use caution::Caution;
 use jobs::Jobs;
 pub(crate) use pieces::Pieces;
 
@@ -37,6 +39,9 @@ use crate::{
 /// waking two threads takes some 20 us. Longer jobs would hold up the other calls of that thread.
 const INLINE: Duration = Duration::from_micros(70);
 
+/// How long short jobs run on the pool after one of them has turned out to be long.
+const CAUTION: Duration = Duration::from_secs(1);
+
 /// Runs operations on a Rayon pool of its own.
 #[derive(Debug)]
 pub(crate) struct Executor {
@@ -48,6 +53,7 @@ pub(crate) struct Executor {
     queued: Arc<AtomicUsize>,
     /// The most jobs that may wait for a thread of the pool.
     max_queued: usize,
+    caution: Caution,
     counters: Arc<Counters>,
     buffers: Buffers,
     hook: Option<CheckpointHook>,
@@ -82,6 +88,7 @@ impl Executor {
             in_flight: Arc::default(),
             queued: Arc::default(),
             max_queued: usize::MAX,
+            caution: Caution::new(CAUTION),
             counters: Arc::default(),
             buffers,
             hook,
@@ -103,8 +110,8 @@ impl Executor {
         self.pool.current_num_threads()
     }
 
-    /// Runs `job`, which is expected to take `estimate` on one thread. A short job runs at once, on this thread. Others run on the
-    /// pool, where Rayon's parallel iterators use the pool's threads. `record` is the record of the job's call.
+    /// Runs `job`, which is expected to take `estimate` on one thread. A short job runs at once, on this thread, unless such jobs
+    /// have lately turned out to be long. Others run on the pool, where Rayon's parallel iterators use the pool's threads. `record` is the record of the job's call.
     ///
     /// Dropping the future abandons the job.
     ///
@@ -141,8 +148,8 @@ impl Executor {
             let running = queued.start();
             attempt(running.record(), &progress, job)
         };
-        let work = if is_short(estimate) && !self.hook_waits() {
-            match inline::run(work) {
+        let work = if self.is_here(estimate) {
+            match self.caution.watch(estimate, || inline::run(work)) {
                 Ok(result) => return result,
                 Err(work) => work,
             }
@@ -165,6 +172,11 @@ impl Executor {
         })
     }
 
+    /// Whether a job that is expected to take so long runs on the thread that serves the call.
+    fn is_here(&self, estimate: Duration) -> bool {
+        estimate < INLINE && !self.hook_waits() && !self.caution.sends_away(estimate)
+    }
+
     /// Whether there is a hook that may wait.
     fn hook_waits(&self) -> bool {
         self.hook.as_ref().is_some_and(|hook| hook.waits)
@@ -185,11 +197,6 @@ impl Executor {
         self.stopped.store(true, Ordering::Relaxed);
         self.in_flight.load(Ordering::Relaxed)
     }
-}
-
-/// Whether a job that is expected to take so long is short enough for the thread that serves.
-fn is_short(estimate: Duration) -> bool {
-    estimate < INLINE
 }
 
 /// Runs a job, or a piece of one, with its checkpoint. A panic is recorded and becomes [`Error::Panicked`].

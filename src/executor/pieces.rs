@@ -7,7 +7,7 @@ use std::{
 
 use evenkeel_kernels::Checkpoint;
 
-use super::{Executor, INLINE, Progress, Waiting, attempt, inline, is_short};
+use super::{Executor, INLINE, Progress, Waiting, attempt, inline};
 use crate::{
     error::Error,
     observe::{CallRecord, InPieces},
@@ -45,7 +45,7 @@ impl Executor {
 impl Pieces {
     /// Whether a piece that is expected to take so long runs on the thread that serves, by [`run`](Self::run).
     pub(crate) fn is_here(&self, estimate: Duration) -> bool {
-        is_short(estimate) && !self.executor.hook_waits()
+        self.executor.is_here(estimate)
     }
 
     /// Runs a piece on the pool, as any other job that takes so long. The first piece on the pool is refused if too many jobs wait.
@@ -64,19 +64,22 @@ impl Pieces {
         result
     }
 
-    /// Runs a short piece on this thread. The thread's other calls have a turn whenever pieces have taken [`INLINE`] together.
+    /// Runs a short piece, which is expected to take `estimate`, on this thread. The thread's other calls have a turn whenever pieces have taken [`INLINE`] together.
     ///
     /// # Errors
     /// Those of the piece; [`Error::Panicked`]; [`Error::ShuttingDown`].
     pub(crate) async fn run<T: Send>(
         &mut self,
+        estimate: Duration,
         piece: impl FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send,
     ) -> Result<T, Error> {
         let started = Instant::now();
-        let Self { record, work, progress, .. } = self;
+        let Self { executor, record, work, progress, .. } = self;
         let computed = work.start();
         // If this thread is a member of another pool, that pool runs the parallel parts.
-        let result = inline::run(|| attempt(record, progress, piece)).unwrap_or_else(|piece| piece());
+        let result = executor
+            .caution
+            .watch(estimate, || inline::run(|| attempt(record, progress, piece)).unwrap_or_else(|piece| piece()));
         drop(computed);
         self.held += started.elapsed();
         if self.held >= INLINE {
@@ -102,8 +105,8 @@ mod tests {
     async fn a_panic_ends_the_piece_alone() {
         let executor = executor();
         let mut pieces = executor.pieces(&CallRecord::detached(Method::Normalize)).expect("there is no hook");
-        assert_eq!(pieces.run(|_| Ok(7)).await, Ok(7));
-        assert_eq!(pieces.run::<()>(|_| panic!("on purpose")).await, Err(Error::Panicked));
+        assert_eq!(pieces.run(Duration::ZERO, |_| Ok(7)).await, Ok(7));
+        assert_eq!(pieces.run::<()>(Duration::ZERO, |_| panic!("on purpose")).await, Err(Error::Panicked));
         assert_eq!(executor.in_flight.load(Ordering::Relaxed), 1);
         drop(pieces);
         assert_eq!(executor.in_flight.load(Ordering::Relaxed), 0);
@@ -114,7 +117,7 @@ mod tests {
         let executor = executor();
         let mut pieces = executor.pieces(&CallRecord::detached(Method::Normalize)).expect("there is no hook");
         assert_eq!(executor.stop(), 1);
-        assert_eq!(pieces.run(|_| Ok(7)).await, Err(Error::ShuttingDown));
+        assert_eq!(pieces.run(Duration::ZERO, |_| Ok(7)).await, Err(Error::ShuttingDown));
     }
 
     /// The only place in the queue is taken: a call with no piece on the pool before is refused, and a call with one is not.
@@ -144,7 +147,7 @@ mod tests {
             }
             Ok(())
         };
-        assert_eq!(pieces.run(long).await, Ok(()));
+        assert_eq!(pieces.run(Duration::ZERO, long).await, Ok(()));
         assert!(other.is_finished());
     }
 }

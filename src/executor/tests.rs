@@ -150,3 +150,26 @@ fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         Poll::Pending => None,
     }
 }
+
+/// Values may make a job long that is expected to be short: the next ones are not computed on the thread that serves.
+#[tokio::test]
+async fn a_long_job_sends_others_to_the_pool() {
+    const SHORT: Duration = Duration::from_micros(10);
+    let executor = Executor { caution: Caution::new(Duration::from_secs(3600)), ..one_thread() };
+    let executor = Arc::new(executor);
+    let name = |_: &dyn Checkpoint| Ok(thread::current().name().map(str::to_owned));
+    assert_ne!(executor.run(call(), SHORT, name).await, Ok(Some("compute-0".to_owned())));
+    assert!(executor.stream_pieces(call()).is_here(SHORT));
+    let mut pieces = executor.stream_pieces(call());
+    let long = |_: &dyn Checkpoint| {
+        let begin = std::time::Instant::now();
+        // Long enough, also if this thread has to wait for a core most of the time.
+        while begin.elapsed() < 100 * INLINE {
+            std::hint::spin_loop();
+        }
+        Ok(())
+    };
+    assert_eq!(pieces.run(SHORT, long).await, Ok(()));
+    assert_eq!(executor.run(call(), SHORT, name).await, Ok(Some("compute-0".to_owned())));
+    assert!(!executor.stream_pieces(call()).is_here(SHORT) && executor.stream_pieces(call()).is_here(Duration::ZERO));
+}

@@ -99,6 +99,11 @@ impl Messages {
         is_held.map(|()| read)
     }
 
+    /// Whether the reader keeps each frame as a part of its message, so that the bytes of the message are those of its frames.
+    pub(super) fn keep_frames(&self) -> bool {
+        self.kind == Kind::Whole && !self.are_decompressed
+    }
+
     /// Whether the call must have a message, and nothing of one has come.
     pub(super) fn lack_one(&self) -> bool {
         self.kind == Kind::Whole && self.begun == 0 && self.prefix.is_empty()

@@ -1,5 +1,6 @@
 //! The calls of one connection: their records, reservations and bodies.
 
+mod frames;
 mod guard;
 mod request_body;
 mod response;
@@ -16,7 +17,7 @@ use tonic::{
 };
 use tower::Service;
 
-use self::request_body::RequestBody;
+use self::{frames::Frames, request_body::RequestBody};
 pub(super) use self::{
     guard::{CallGuard, HeldBody},
     response::{ResponseBody, ResponseFuture},
@@ -142,6 +143,7 @@ where
             timeout: MinRateTimeout::new(*body_timeout),
             messages,
             held: Portion::new(&reservation),
+            frames: Frames::new(&reservation),
             _guard: Arc::clone(&call),
             connection: Arc::clone(&self.connection),
             counters: Arc::clone(counters),

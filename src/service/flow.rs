@@ -166,7 +166,7 @@ impl<I: Incremental> Flow<I> {
             let Self { operation, sheet, .. } = self;
             let piece =
                 |checkpoint: &dyn Checkpoint| operation.compute(from, input.bytes(), sheet.next(len), checkpoint);
-            (pieces.run(piece).await?, input)
+            (pieces.run(cost, piece).await?, input)
         } else {
             let (operation, mut sheet) = (Arc::clone(&self.operation), mem::take(&mut self.sheet));
             let scratch = Arc::clone(&self.scratch);

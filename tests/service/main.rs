@@ -22,6 +22,7 @@ mod ends;
 mod expiry;
 mod faults;
 mod float_data;
+mod frames;
 mod health;
 mod heavy;
 mod hostile;

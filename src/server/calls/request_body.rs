@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -18,6 +19,7 @@ use super::{
         admission::Messages,
         body_error::{TransportError, of_transport},
     },
+    frames::Frames,
     guard::CallGuard,
 };
 use crate::{
@@ -39,6 +41,8 @@ pub(super) struct RequestBody<B> {
     pub(super) messages: Option<Messages>,
     /// The bytes of the reservation that messages hold, as they arrive.
     pub(super) held: Portion,
+    /// The frames of which the reader has a part, or is yet to get one.
+    pub(super) frames: Frames,
     pub(super) _guard: Arc<CallGuard>,
     pub(super) connection: Arc<ConnectionHandle>,
     pub(super) counters: Arc<Counters>,
@@ -76,6 +80,7 @@ where
             timeout,
             messages,
             held,
+            frames,
             _guard: _,
             connection,
             counters,
@@ -92,10 +97,10 @@ where
         if let Some(messages) = messages {
             messages.asked_for_more(held);
         }
-        let mut frame = match rest.pop_front() {
-            Some(rest) => Some(Ok(Frame::data(rest))),
+        let (mut frame, is_new) = match rest.pop_front() {
+            Some(rest) => (Some(Ok(Frame::data(rest))), false),
             None => match Pin::new(body).poll_frame(cx) {
-                Poll::Ready(frame) => frame,
+                Poll::Ready(frame) => (frame, true),
                 Poll::Pending => {
                     turn.waits();
                     ready!(timeout.poll_elapsed(cx));
@@ -106,6 +111,12 @@ where
         };
         if let Some(data) = frame.as_mut().and_then(|frame| frame.as_mut().ok()).and_then(Frame::data_mut) {
             if let Some(messages) = messages {
+                if is_new && !messages.keep_frames() {
+                    match frames.reserve(mem::take(data)) {
+                        Ok(reserved) => *data = reserved,
+                        Err(error) => return self.refuse(error),
+                    }
+                }
                 let here = messages.until_long_one_ends(data);
                 if here < data.len() {
                     rest.push_front(data.split_off(here));

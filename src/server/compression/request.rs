@@ -54,6 +54,8 @@ struct Message {
     filled: usize,
     /// The bytes that were written, in all pieces.
     len: usize,
+    /// The memory of `pieces`, in bytes.
+    memory: usize,
     ended: bool,
     /// Whether all bytes that have come are decompressed, so that the next step needs more.
     is_starved: bool,
@@ -62,6 +64,9 @@ struct Message {
 /// The most compressed bytes of a message that is expected to stay small: allocating a whole piece would take longer
 /// than decompressing it.
 const SHORT: usize = 128;
+
+/// The bytes that a piece takes beside its own: its place in a list that doubles when it is full, and the allocator's share.
+const PER_PIECE: usize = 96;
 
 /// The most memory of a decoder that is kept for the next message, in bytes.
 const KEPT: usize = 256 << 10;
@@ -130,7 +135,8 @@ impl<B: HttpBody> Decompressed<B> {
                     // message.
                     let is_last = self.input.is_empty() && self.body.is_end_stream();
                     let memory = Some(message.decoder.memory()).filter(|&memory| !is_last && memory <= KEPT);
-                    self.account.set(message.len, memory.unwrap_or_default(), message.parts.bytes())?;
+                    let memory_of_all = message.memory + memory.unwrap_or_default();
+                    self.account.set(message.len, memory_of_all, message.parts.bytes())?;
                     let length = u32::try_from(message.len).expect("the limit is no larger");
                     self.ready.push_back(Announced { flag: 0, length }.to_bytes());
                     self.ready.append(&mut message.pieces);
@@ -163,8 +169,18 @@ impl<B: HttpBody> Decompressed<B> {
         let is_short = missing <= SHORT && decoder.may_become_short(&self.input[..self.input.len().min(missing)]);
         let piece = if is_short { SHORT_PIECE } else { PIECE };
         let output = Vec::new();
-        let message =
-            Message { decoder, pieces, parts, piece, output, filled: 0, len: 0, ended: false, is_starved: false };
+        let message = Message {
+            decoder,
+            pieces,
+            parts,
+            piece,
+            output,
+            filled: 0,
+            len: 0,
+            memory: 0,
+            ended: false,
+            is_starved: false,
+        };
         Ok(Place::Compressed { missing, message: Box::new(message) })
     }
 
@@ -202,7 +218,7 @@ impl Message {
     fn advance(&mut self, input: &mut Bytes, account: &mut Account) -> Result<usize, Status> {
         if self.output.is_empty() {
             let room = self.piece.min(account.limit - self.len);
-            account.set(self.len + room, self.decoder.memory(), self.parts.bytes())?;
+            self.count(self.len + room, self.piece, account)?;
             self.output = vec![0; self.piece];
         }
         let written = self.decoder.step(input, &mut self.output[self.filled..]);
@@ -221,7 +237,7 @@ impl Message {
         } else {
             // The decoder's memory is counted again, since it allocates only after it has read how much it needs.
             let room = (self.output.len() - self.filled).min(account.limit - self.len);
-            account.set(self.len + room, self.decoder.memory(), self.parts.bytes())
+            self.count(self.len + room, self.output.len(), account)
         }?;
         Ok(len)
     }
@@ -232,20 +248,25 @@ impl Message {
         self.filled = 0;
         self.piece = PIECE - self.len % PIECE;
         self.parts.read(&output);
-        account.set(self.len, self.decoder.memory(), self.parts.bytes())?;
         if !output.is_empty() {
+            self.memory += output.capacity() + PER_PIECE;
             self.pieces.push_back(output.into());
         }
-        Ok(())
+        self.count(self.len, 0, account)
+    }
+
+    /// Reserves the bytes for a message of `len` bytes, of which a piece of `piece` bytes is being filled.
+    fn count(&self, len: usize, piece: usize, account: &mut Account) -> Result<(), Status> {
+        account.set(len, self.memory + piece + self.decoder.memory(), self.parts.bytes())
     }
 }
 
 impl Account {
-    /// Reserves the bytes for a message of `len` bytes and for `memory` bytes of the codec. The codec is gone when the
-    /// answer is made, so the larger of the two needs counts. `apart`: the memory that decoding the message takes
-    /// beyond that.
+    /// Reserves the bytes for a message of `len` bytes, and for its pieces and the codec, which take `memory` bytes. Both are gone
+    /// when the answer is made, so the larger of the two needs counts. `apart`: the memory that decoding the message
+    /// takes beyond that.
     fn set(&mut self, len: usize, memory: usize, apart: usize) -> Result<(), Status> {
-        self.held.resize_decoded((self.times * len).max(len + memory), apart).map_err(Status::from)
+        self.held.resize_decoded((self.times * len).max(memory), apart).map_err(Status::from)
     }
 
     fn too_large(&self) -> Status {
@@ -310,5 +331,52 @@ where
     fn is_end_stream(&self) -> bool {
         let between = self.is_between();
         self.over || self.ready.is_empty() && self.input.is_empty() && between && self.body.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, sync::Arc};
+
+    use http_body_util::StreamBody;
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+    use crate::{
+        budget::{Budget, Reservation},
+        grpc::Method,
+    };
+
+    /// A frame with a byte, or with so many bytes, makes a piece of its own. The account has the memory of the pieces, which is more
+    /// than their bytes.
+    #[tokio::test]
+    async fn the_memory_of_pieces_is_counted() {
+        const FRAMES: usize = 300;
+        for len in [1_u16, 20_000, 40_000] {
+            let reservation = Reservation::new(&Arc::default(), Budget::new(1 << 30, 1 << 28));
+            let account = Account {
+                held: Portion::new(&reservation),
+                times: 1,
+                limit: 1 << 28,
+                record: CallRecord::detached(Method::MeasureGradients),
+            };
+            // gzip with blocks that are stored as they are.
+            let prefix = Announced { flag: 1, length: 1 << 28 }.to_bytes();
+            let begin = [&prefix[..], &[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255]].concat();
+            let block = [&[0][..], &len.to_le_bytes(), &(!len).to_le_bytes(), &vec![7; usize::from(len)]].concat();
+            let frames = std::iter::once(begin).chain(std::iter::repeat_n(block, FRAMES));
+            let frames = tokio_stream::iter(frames.map(|frame| Ok::<_, BoxError>(Frame::data(Bytes::from(frame)))));
+            let body = StreamBody::new(frames.chain(tokio_stream::pending()));
+            let mut body = Decompressed::new(body, Encoding::Gzip, account);
+            let all = FRAMES * usize::from(len);
+            poll_fn(|cx| {
+                // Nothing is handed on before the message has ended.
+                assert!(Pin::new(&mut body).poll_frame(cx).is_pending());
+                let Place::Compressed { message, .. } = &body.place else { return Poll::Pending };
+                if message.len < all || message.filled > 0 { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            assert!(reservation.bytes() >= FRAMES * (usize::from(len) + 64), "{}", reservation.bytes());
+        }
     }
 }

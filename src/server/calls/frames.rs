@@ -1,0 +1,115 @@
+//! The reservation for frames of a request of which something is still in use.
+//!
+//! A reader may stop within a frame: it waits for a thread that computes, or for a client that reads its answer. HTTP/2 has then
+//! opened its window for all bytes of the frame, so nothing else bounds how many such frames there are. And the last bytes of a
+//! frame keep all of its memory. So a frame owns its part of the reservation until the last reference to its bytes is dropped.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use crate::{
+    budget::{Portion, Reservation},
+    error::Error,
+};
+
+/// The most bytes of a frame that is not reserved, since each call has room for one: the frames of HTTP/2's default size.
+const SHORT: usize = 16 << 10;
+
+/// The reservation is a multiple of so many bytes.
+const STEP: usize = 64 << 10;
+
+/// The frames of a call that are in use.
+#[derive(Debug)]
+pub(super) struct Frames(Arc<Mutex<InUse>>);
+
+/// The reservation grows to what the largest frames take, and stays with the call's until the call and all of its frames are gone:
+/// a stream that has begun is not refused later because others have taken the budget.
+#[derive(Debug)]
+struct InUse {
+    bytes: usize,
+    reserved: Portion,
+}
+
+/// A frame that gives its bytes back when it is dropped.
+struct Reserved {
+    frame: Bytes,
+    frames: Arc<Mutex<InUse>>,
+}
+
+impl Frames {
+    /// The frames of a call with this reservation, of which none has come.
+    pub(super) fn new(reservation: &Arc<Reservation>) -> Self {
+        Self(Arc::new(Mutex::new(InUse { bytes: 0, reserved: Portion::new(reservation) })))
+    }
+
+    /// Reserves the bytes of a frame. All of its slices share the reservation.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] if other calls hold the bytes.
+    pub(super) fn reserve(&self, frame: Bytes) -> Result<Bytes, Error> {
+        if frame.len() <= SHORT {
+            return Ok(frame);
+        }
+        let Self(frames) = self;
+        {
+            let mut in_use = frames.lock().unwrap_or_else(PoisonError::into_inner);
+            let needed = in_use.bytes + frame.len();
+            if needed > in_use.reserved.bytes() {
+                // Frames of similar lengths then fit in the same reservation.
+                in_use.reserved.resize(needed.next_multiple_of(STEP))?;
+            }
+            in_use.bytes = needed;
+        }
+        Ok(Bytes::from_owner(Reserved { frame, frames: Arc::clone(frames) }))
+    }
+}
+
+impl AsRef<[u8]> for Reserved {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner).bytes -= self.frame.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{budget::Budget, error::Scarce};
+
+    const KIB: usize = 1 << 10;
+
+    fn frame(len: usize) -> Bytes {
+        vec![7; len].into()
+    }
+
+    #[test]
+    fn a_frame_is_reserved_until_nothing_of_it_is_in_use() {
+        let reservation = Reservation::new(&Arc::default(), Budget::new(2 << 20, 0));
+        let frames = Frames::new(&reservation);
+        assert!(frames.reserve(frame(SHORT)).is_ok() && reservation.bytes() == 0);
+        let first = frames.reserve(frame(100 * KIB)).expect("it fits");
+        assert_eq!((&first[..], reservation.bytes()), (&frame(100 * KIB)[..], 128 * KIB));
+        let end = first.slice(100 * KIB - 1..);
+        drop(first);
+        // The last byte keeps the frame, so the next one needs more.
+        let second = frames.reserve(frame(100 * KIB)).expect("it fits");
+        assert_eq!(reservation.bytes(), 256 * KIB);
+        drop((end, second));
+        for _ in 0..10 {
+            let frames = [frames.reserve(frame(120 * KIB)), frames.reserve(frame(120 * KIB))];
+            assert!(frames.iter().all(Result::is_ok) && reservation.bytes() == 256 * KIB);
+        }
+        let large = frames.reserve(frame(900 * KIB)).expect("it fits");
+        assert_eq!(frames.reserve(frame(1200 * KIB)), Err(Error::Overloaded { scarce: Scarce::Bytes }));
+        drop(frames);
+        assert_eq!((reservation.bytes(), Arc::strong_count(&reservation)), (960 * KIB, 2), "the frame is in use");
+        drop(large);
+        assert_eq!(Arc::strong_count(&reservation), 1, "nothing keeps the reservation of the call");
+    }
+}
