@@ -45,6 +45,7 @@ impl Counters {
             handshakes_failed,
             connections_idle,
             connections_aged,
+            connections_worn_out,
             connections_cut,
             accept_errors,
             requests_open,
@@ -59,6 +60,7 @@ impl Counters {
             handshakes_failed = handshakes_failed.get(),
             idle = connections_idle.get(),
             aged = connections_aged.get(),
+            worn_out = connections_worn_out.get(),
             cut = connections_cut.get(),
             accept_errors = accept_errors.get(),
             "connections"

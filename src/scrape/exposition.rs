@@ -195,6 +195,7 @@ fn connections(encoder: &mut DescriptorEncoder<'_>, counted: &Counters) -> fmt::
         ("handshake_failed", &transport.handshakes_failed),
         ("idle", &transport.connections_idle),
         ("age", &transport.connections_aged),
+        ("worn_out", &transport.connections_worn_out),
         ("cut", &transport.connections_cut),
     ] {
         count(&mut family, &[("why", why)], value.get())?;

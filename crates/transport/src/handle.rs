@@ -33,6 +33,8 @@ pub struct ConnectionHandle {
     is_cut: AtomicBool,
     is_stalled: AtomicBool,
     stalled: Notify,
+    is_worn_out: AtomicBool,
+    worn_out: Notify,
 }
 
 impl ConnectionHandle {
@@ -49,6 +51,8 @@ impl ConnectionHandle {
             is_cut: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
             stalled: Notify::new(),
+            is_worn_out: AtomicBool::new(false),
+            worn_out: Notify::new(),
         })
     }
 
@@ -75,6 +79,22 @@ impl ConnectionHandle {
     /// Waits until the client has not read, or has not taken, for too long.
     pub(crate) async fn stalled(&self) {
         self.stalled.notified().await;
+    }
+
+    /// Called when so many requests were reset for errors of the client that it should open another connection.
+    pub(crate) fn wear_out(&self) {
+        if !self.is_worn_out.swap(true, Ordering::Relaxed) {
+            self.worn_out.notify_one();
+        }
+    }
+
+    pub(crate) fn is_worn_out(&self) -> bool {
+        self.is_worn_out.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the connection is worn out.
+    pub(crate) async fn worn_out(&self) {
+        self.worn_out.notified().await;
     }
 
     /// The windows that the client grants.

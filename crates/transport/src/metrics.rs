@@ -24,6 +24,8 @@ pub struct Metrics {
     pub connections_idle: Counter,
     /// Connections that were told to go because of their age.
     pub connections_aged: Counter,
+    /// Connections that were told to go because many of their requests were reset for errors of the client.
+    pub connections_worn_out: Counter,
     /// Connections that were told to go, and were cut off because they did not.
     pub connections_cut: Counter,
     /// Times that a connection could not be accepted, for want of file descriptors or memory.

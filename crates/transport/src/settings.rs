@@ -7,8 +7,16 @@ use hyper_util::rt::TokioTimer;
 
 use crate::send_timeout::SendTimeout;
 
-/// The most streams of a connection that the server resets because of errors of the client; one more ends the connection.
-const MAX_RESETS_FOR_ERRORS: usize = 256;
+/// The most streams of a connection that the server resets because of errors of the client, in all its life; one more ends the
+/// connection, and with it the other requests.
+///
+/// Clients without fault have such resets, too. When a response comes before the end of its request, the server resets the
+/// stream, and the client may have sent a frame more. HTTP/2's library remembers 50 streams that it has reset, each for a second. It
+/// counts a frame for any older one as an error.
+const MAX_RESETS_FOR_ERRORS: usize = 1024;
+/// After so many of these resets the client is told to open another connection, so that no request is lost to the limit. The rest
+/// up to the limit is for the frames that are on their way then.
+pub(crate) const RESETS_BEFORE_GOAWAY: usize = 128;
 
 /// The settings of a [`Transport`](crate::Transport).
 #[derive(Clone, Debug)]
@@ -104,6 +112,10 @@ impl Settings {
             max_streams_per_connection,
             max_header_bytes,
         } = self.http2;
+        let streams = usize::try_from(max_streams_per_connection).unwrap_or(usize::MAX);
+        // Frames may be on their way for as many requests as may be open, and for as many that were answered, before GOAWAY and
+        // after it.
+        let may_come_late = streams.saturating_mul(3);
         let mut http2 = http2::Builder::new(send_timeout);
         http2
             .timer(TokioTimer::new())
@@ -113,8 +125,10 @@ impl Settings {
             .max_concurrent_streams(max_streams_per_connection)
             .max_header_list_size(max_header_bytes)
             // A client that resets all the requests it may have open at once stays within this; one more ends the connection.
-            .max_pending_accept_reset_streams(usize::try_from(max_streams_per_connection).unwrap_or(usize::MAX))
-            .max_local_error_reset_streams(MAX_RESETS_FOR_ERRORS)
+            .max_pending_accept_reset_streams(streams)
+            .max_local_error_reset_streams(
+                MAX_RESETS_FOR_ERRORS.max(RESETS_BEFORE_GOAWAY.saturating_add(may_come_late)),
+            )
             .keep_alive_interval((!self.keep_alive_interval.is_zero()).then_some(self.keep_alive_interval))
             .keep_alive_timeout(self.keep_alive_timeout);
         http2

@@ -1,4 +1,5 @@
-//! Decides when a connection ends: because of its age, because it has no requests, or because the server drains.
+//! Decides when a connection ends: because of its age, because it has no requests, because many of them were reset, or because
+//! the server drains.
 
 use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
@@ -38,6 +39,7 @@ enum Action {
 enum Why {
     Age,
     Idle,
+    WornOut,
 }
 
 /// The times from which the next step of a connection follows.
@@ -76,6 +78,9 @@ impl State {
             // Nothing tells the driver when the last open request ends, so it looks again after this time.
             return Action::Wait(Some(wake.unwrap_or(now + self.closing).min(now + self.closing)));
         }
+        if connection.is_worn_out() {
+            return Action::GoAway(Why::WornOut);
+        }
         if self.age.is_some_and(|age| reached(self.began + age)) {
             return Action::GoAway(Why::Age);
         }
@@ -83,6 +88,18 @@ impl State {
             return Action::GoAway(Why::Idle);
         }
         Action::Wait(wake)
+    }
+
+    /// Called when the client is told to go, with the reason.
+    fn told(&mut self, why: Why, settings: &Settings, now: Instant) {
+        let grace = Some(settings.max_connection_age_grace).filter(|grace| !grace.is_zero());
+        let end = match why {
+            Why::Age => grace.map(|grace| now + grace),
+            Why::Idle => None,
+            // The requests have as long as if the connection went on.
+            Why::WornOut => self.age.zip(grace).map(|(age, grace)| self.began + age + grace),
+        };
+        self.goaway_sent = Some((now, end));
     }
 }
 
@@ -120,17 +137,13 @@ impl Driver {
             let wake = match state.next(&connection, &settings, now) {
                 Action::Wait(wake) => wake,
                 Action::GoAway(why) => {
-                    let grace = match why {
-                        Why::Age => {
-                            metrics.connections_aged.add_one();
-                            settings.max_connection_age_grace
-                        }
-                        Why::Idle => {
-                            metrics.connections_idle.add_one();
-                            Duration::ZERO
-                        }
+                    let told_to_go = match why {
+                        Why::Age => &metrics.connections_aged,
+                        Why::Idle => &metrics.connections_idle,
+                        Why::WornOut => &metrics.connections_worn_out,
                     };
-                    state.goaway_sent = Some((now, (!grace.is_zero()).then(|| now + grace)));
+                    told_to_go.add_one();
+                    state.told(why, &settings, now);
                     http.as_mut().graceful_shutdown();
                     continue;
                 }
@@ -159,6 +172,7 @@ impl Driver {
                     return End::Finished;
                 }
                 () = connection.stalled() => return End::Cut,
+                () = connection.worn_out(), if !connection.is_worn_out() => (),
                 // An error means that the `Transport` was dropped.
                 _ = draining.wait_for(|&draining| draining), if !drains => {
                     drains = true;
@@ -188,6 +202,56 @@ fn jittered(age: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handle::OpenRequest;
+
+    /// A connection that is worn out, or not, whose client has sent its preface.
+    fn connection(is_worn_out: bool) -> Arc<ConnectionHandle> {
+        let connection = ConnectionHandle::new(Arc::default());
+        connection.preface().came();
+        if is_worn_out {
+            connection.wear_out();
+        }
+        connection
+    }
+
+    #[test]
+    fn the_client_of_a_worn_out_connection_is_told_to_go_and_closes_in_time() {
+        let began = Instant::now();
+        let mut state = State { began, age: None, goaway_sent: None, closing: CLOSING };
+        let settings = Settings::default();
+        assert!(matches!(state.next(&connection(false), &settings, began), Action::Wait(_)));
+        let connection = connection(true);
+        let told = began + Duration::from_secs(100);
+        assert_eq!(state.next(&connection, &settings, told), Action::GoAway(Why::WornOut));
+        state.told(Why::WornOut, &settings, told);
+        let closed = told + CLOSING;
+        assert_eq!(state.next(&connection, &settings, told), Action::Wait(Some(closed)));
+        assert_eq!(state.next(&connection, &settings, closed), Action::Abort);
+        let request = OpenRequest::new(&connection);
+        let later = began + Duration::from_secs(1_000_000);
+        assert_eq!(state.next(&connection, &settings, later), Action::Wait(Some(later + CLOSING)), "a request is open");
+        drop(request);
+        assert_eq!(state.next(&connection, &settings, later), Action::Abort);
+    }
+
+    #[test]
+    fn requests_of_a_worn_out_connection_end_when_its_age_would_have_ended_them() {
+        let (began, age, grace) = (Instant::now(), Duration::from_secs(1000), Duration::from_secs(50));
+        for (age, grace, is_cut) in [(Some(age), grace, true), (Some(age), Duration::ZERO, false), (None, grace, false)]
+        {
+            let mut state = State { began, age, goaway_sent: None, closing: CLOSING };
+            let settings = Settings { max_connection_age_grace: grace, ..Settings::default() };
+            let connection = connection(true);
+            let _request = OpenRequest::new(&connection);
+            state.told(Why::WornOut, &settings, began + Duration::from_secs(10));
+            let ends = |after| {
+                let now = began + Duration::from_secs(after);
+                state.next(&connection, &settings, now) == Action::Abort
+            };
+            assert!(!ends(1049));
+            assert_eq!(ends(1050), is_cut);
+        }
+    }
 
     #[test]
     fn ages_are_spread_by_a_tenth() {

@@ -7,6 +7,7 @@
 
 mod heads;
 mod kept;
+mod resets;
 
 use std::{
     io::{self, IoSlice},
@@ -18,9 +19,12 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use self::kept::{Kept, SLICES};
+use self::{
+    kept::{Kept, SLICES},
+    resets::Resets,
+};
 use super::shared::{Keeps, Next};
-use crate::{chunk::Offer, handle::ConnectionHandle};
+use crate::{chunk::Offer, handle::ConnectionHandle, settings::RESETS_BEFORE_GOAWAY};
 
 /// From so many kept bytes on, some are sent before more are kept: a response of 1 MiB with its headers and trailers fits.
 const HIGH_WATERMARK: usize = (1 << 20) + (1 << 16);
@@ -38,6 +42,7 @@ const MAX_TURNS: u8 = 4;
 pub(crate) struct Outbox<T> {
     io: T,
     kept: Kept,
+    resets: Resets,
     offer: Arc<Offer>,
     connection: Arc<ConnectionHandle>,
     /// HTTP has written something since it waited last.
@@ -58,6 +63,7 @@ impl<T: AsyncWrite + Unpin> Outbox<T> {
         Self {
             io,
             kept: Kept::default(),
+            resets: Resets::default(),
             offer,
             connection,
             grew: false,
@@ -71,10 +77,14 @@ impl<T: AsyncWrite + Unpin> Outbox<T> {
     fn keep(&mut self, slices: &[IoSlice<'_>]) -> usize {
         let before = self.kept.len();
         for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+            self.resets.scan(slice);
             match self.offer.take(slice) {
                 Some(bytes) => self.kept.push(bytes),
                 None => self.kept.copy(slice),
             }
+        }
+        if self.resets.for_errors() >= RESETS_BEFORE_GOAWAY {
+            self.connection.wear_out();
         }
         self.grew = true;
         self.kept.len() - before
