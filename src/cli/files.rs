@@ -186,7 +186,12 @@ pub(super) fn read(flag: &str, path: &Path) -> Result<Input, Error> {
 
 /// The format of a file whose name does not tell it.
 fn told_by(beginning: &[u8]) -> Format {
-    if beginning.starts_with(NPY) { Format::Npy } else { Format::Safetensors }
+    if beginning.starts_with(NPY) || is_cut(beginning) { Format::Npy } else { Format::Safetensors }
+}
+
+/// Whether these are the first bytes of a `.npy` file that is cut among its very first bytes.
+fn is_cut(beginning: &[u8]) -> bool {
+    !beginning.is_empty() && beginning.len() < NPY.len() && NPY.starts_with(beginning)
 }
 
 /// Refuses a stream whose first bytes do not begin a file of this format; `None`: of any format.

@@ -90,7 +90,9 @@ impl Description {
         let shape = decode_dims(&shape, path, found).filter(|shape| {
             let is_possible = fits(shape, dtype.unwrap_or(DType::F16), MAX_ANNOUNCED);
             if !is_possible {
-                found.add_with(|| (path.join(".shape"), format!("{shape:?} is more than {MAX_ANNOUNCED} bytes")));
+                let reason = || format!("{shape:?} is more than {MAX_ANNOUNCED} bytes");
+                let reason = || too_many_places(shape, MAX_ANNOUNCED).unwrap_or_else(reason);
+                found.add_with(|| (path.join(".shape"), reason()));
             }
             is_possible
         });
@@ -114,12 +116,10 @@ impl Description {
         for (field, _) in fields.into_iter().filter(|&(_, is_empty)| !is_empty) {
             found.add_with(|| (path.join(field), "must be empty: the elements follow in messages of `data`"));
         }
-        let shape = message.shape.clone();
         let announced = Self::announced(Some(message), path, found)?;
-        if announced.shape.contains(&0) && !fits(&announced.shape, announced.dtype, limit) {
-            found.add_with(|| {
-                (path.join(".shape"), format!("{shape:?} is more than a message of {limit} bytes can carry"))
-            });
+        let too_many = too_many_places(&announced.shape, limit);
+        if let Some(reason) = too_many.filter(|_| !fits(&announced.shape, announced.dtype, limit)) {
+            found.add_with(|| (path.join(".shape"), reason));
         }
         Ok(announced)
     }
@@ -339,26 +339,32 @@ pub(super) fn decode_dims(dims: &[i64], path: Path, found: &mut Violations) -> O
     dims.iter().map(|&dim| usize::try_from(dim)).collect::<Result<_, _>>().ok()
 }
 
+/// The bytes of a place of a tensor without elements, whose statistics take the memory. A place counts as two float32; two
+/// float64 are twice as long, and the size of the answer is checked later.
+const EMPTY_PLACE: usize = 8;
+
 /// Whether a tensor of this dtype takes at most `limit` bytes.
 ///
 /// Zeros count as 1 here: [0, 2^63 - 1] has no elements, but a kernel that allocates for each row must not see it.
 fn fits(dims: &[usize], dtype: DType, limit: usize) -> bool {
-    // Without elements the statistics take the memory. A place counts as two float32; two float64 are twice as long,
-    // and the size of the answer is checked later.
-    let place = if dims.contains(&0) { 8 } else { dtype.size() };
-    let bytes =
-        dims.iter().try_fold(place, |bytes, &dim| bytes.checked_mul(dim.max(1)).filter(|&bytes| bytes <= limit));
-    bytes.is_some()
+    let place = if dims.contains(&0) { EMPTY_PLACE } else { dtype.size() };
+    dims.iter().try_fold(place, |all, &dim| all.checked_mul(dim.max(1)).filter(|&all| all <= limit)).is_some()
+}
+
+/// The reason why a tensor without elements does not fit; `None`: it has elements.
+fn too_many_places(dims: &[usize], limit: usize) -> Option<String> {
+    let most = limit / EMPTY_PLACE;
+    let reason =
+        || format!("{dims:?} has no elements, but its other dimensions make more than {most} places of statistics");
+    dims.contains(&0).then(reason)
 }
 
 /// The dimensions, if a tensor with them fits in a message of `limit` bytes. `None`: `found` has the reasons.
 fn decode_shape(dims: &[i64], dtype: DType, path: Path, limit: usize, found: &mut Violations) -> Option<Vec<usize>> {
     let shape = decode_dims(dims, path, found)?;
     if !fits(&shape, dtype, limit) {
-        found.add_with(|| {
-            let reason = format!("{shape:?} of {dtype} is more than a message of {limit} bytes can carry");
-            (path.join(".shape"), reason)
-        });
+        let reason = || format!("{shape:?} of {dtype} is more than a message of {limit} bytes can carry");
+        found.add_with(|| (path.join(".shape"), too_many_places(&shape, limit).unwrap_or_else(reason)));
         return None;
     }
     Some(shape)

@@ -100,6 +100,42 @@ fn broken_safetensors_files() -> TestResult {
     Ok(())
 }
 
+/// The statistics of a tensor may be longer than all that it has: it has no elements, and that is what is said.
+#[test]
+fn tensors_without_elements_and_with_long_dimensions() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("few.safetensors", &stored::file(&[("w", &[0, 1 << 20], &[])], &[])?)?;
+    folder.run("clip few.safetensors -o y.safetensors")?.succeeded();
+    folder.write("zero.safetensors", &stored::file(&[("w", &[0, 1 << 60], &[])], &[])?)?;
+    for command in ["clip", "dropout", "normalize --kind layer", "normalize --kind rms --axes 0"] {
+        let run = folder.run(&format!("{command} zero.safetensors -o z.safetensors"))?;
+        run.failed(1, &["zero.safetensors: tensor 'w': ", "[0, 1152921504606846976] has no elements, but "]);
+        assert!(!run.stderr.contains("carry"), "{}", run.stderr);
+    }
+    Ok(())
+}
+
+/// Standard input has no extension that tells the format.
+#[test]
+fn a_npy_file_that_is_cut_on_standard_input() -> TestResult {
+    let folder = Folder::new()?;
+    let good = npy::f32s("(2, 2)", [1.0, 2.0, 3.0, 4.0]);
+    for (len, word) in [
+        (1, "not a .npy file: its header is cut"),
+        (4, "its header is cut"),
+        (6, "its header is cut"),
+        (7, "its header is cut"),
+        (11, "its header is cut"),
+        (40, "its header is cut"),
+        (good.len() - 1, "expected 16 bytes after the header and got 15"),
+        (0, "not a .safetensors file"),
+    ] {
+        folder.write("cut", &good[..len])?;
+        folder.within("exec < cut", "clip - -o y.npy")?.failed(1, &[word]);
+    }
+    Ok(())
+}
+
 /// The memory that the header of a file takes is a small multiple of its bytes.
 #[test]
 fn long_headers_take_little_memory() -> TestResult {

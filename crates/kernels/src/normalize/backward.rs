@@ -12,6 +12,7 @@ mod f64_accum;
 mod flat;
 mod merged;
 mod pairs;
+mod scaled_back;
 mod slopes;
 mod small;
 

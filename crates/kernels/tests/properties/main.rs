@@ -16,6 +16,7 @@ mod in_order;
 mod in_place;
 mod invariants;
 mod l2;
+mod large_eps;
 mod merged;
 mod merged_special;
 mod neighbours;

@@ -1,7 +1,7 @@
 //! The header of a `.npy` file: a Python dictionary of exactly three keys, in each of the forms that old and new
 //! versions of NumPy and other programs write.
 
-use super::super::MAX_RANK;
+use super::super::{MAX_RANK, NPY, is_cut};
 
 /// The most bytes of a header. NumPy itself takes no more than 10,000; a shape of 64 dimensions needs less than 2,000.
 const MAX_LEN: usize = 1 << 16;
@@ -28,7 +28,10 @@ pub(super) enum Element {
 /// The number of bytes up to the end of the header, from the first twelve bytes of the file.
 pub(super) fn len(beginning: &[u8]) -> Result<usize, String> {
     let not_one = "not a .npy file: it does not begin with \\x93NUMPY";
-    let rest = beginning.strip_prefix(b"\x93NUMPY").ok_or(not_one)?;
+    if is_cut(beginning) {
+        return Err("not a .npy file: its header is cut".to_owned());
+    }
+    let rest = beginning.strip_prefix(NPY).ok_or(not_one)?;
     let (begin, len) = match rest {
         [1, _, low, high, ..] => (10, usize::from(u16::from_le_bytes([*low, *high]))),
         [2 | 3, _, a, b, c, d, ..] => (12, usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX)),

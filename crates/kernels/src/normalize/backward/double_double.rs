@@ -12,7 +12,7 @@ use super::{
         layout::Position,
         measure::with_rest,
         plan::Plan,
-        power::{power, times_power},
+        power::power,
         reduce::{Over, Terms, sums},
         values::{Broadcast, PerElement, Values, by_variation},
     },
@@ -209,13 +209,9 @@ impl Map<f64> for InputGradient<'_> {
     fn write(&self, at: Position, dy: &[u8], g: &mut [f64], x: &mut [f64]) {
         f64::decode_from(dy, 0, g);
         f64::decode_from(&self.0.input, at.offset, x);
-        let run = self.0.layout.run();
-        let least = by_variation!(run, self.combine(at, g, x));
-        let statistics = &self.0.statistics;
-        if !statistics.scales.is_empty() {
-            // The elements were multiplied by a power of two, and so their gradients were divided by it.
-            let set = |i: usize| at.set + i * run.set_stride;
-            g.iter_mut().enumerate().for_each(|(i, g)| *g = times_power(*g, statistics.scale(set(i))));
+        let least = by_variation!(self.0.layout.run(), self.combine(at, g, x));
+        if !self.0.statistics.scales.is_empty() {
+            self.0.scale_back(at, dy, g, x);
         }
         if least >> 63 == 1 {
             self.0.settle_small(at, dy, g, x);
