@@ -221,15 +221,17 @@ impl Server {
             .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .prepare();
+        let bytes_in_flight = config.admission.bytes_in_flight(limit);
         let calls = MakeCallService::new(CallSettings {
             service: stack::calls(tokens, direct, codec, limit, others),
             counters: Arc::clone(&counters),
             recorder: recorder.clone(),
-            budget: Budget::new(config.admission.bytes_in_flight(limit), limit),
+            budget: Budget::new(bytes_in_flight, limit),
             compression: Compression::new(&config.compression),
             body_timeout: config.connections.body_timeout,
         });
-        let settings = transport::settings(&config.connections, &config.transport, config.web.grpc_web);
+        let settings =
+            transport::settings(&config.connections, &config.transport, bytes_in_flight, config.web.grpc_web);
         let tls = tls.map(|tls| Arc::new(tls) as Arc<dyn TlsSettings>);
         let metrics = Arc::clone(&counters.transport);
         tracing::info!(%address, max_message_bytes = limit, "serving");

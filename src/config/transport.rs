@@ -42,7 +42,8 @@ pub struct Transport {
     )]
     pub stream_window_bytes: u32,
 
-    /// The bytes that a client may send on one connection before the server has read them.
+    /// The bytes that a client may send on one connection before the server has read them; less if there are many connections, which
+    /// share an eighth of `--max-bytes-in-flight`.
     #[arg(
         long,
         value_name = "BYTES",

@@ -5,8 +5,16 @@ use evenkeel_transport::{Http2Settings, Settings};
 use super::{MAX_HEADER_BYTES, web};
 use crate::config::{ConnectionConfig, transport::Transport};
 
-/// The transport's settings. `web`: HTTP/1.1 is spoken, too.
-pub(super) fn settings(config: &ConnectionConfig, transport: &Transport, web: bool) -> Settings {
+/// The part of the budget that the windows of all connections share.
+const SHARED_WINDOWS: usize = 8;
+
+/// The transport's settings. `bytes_in_flight`: the budget of calls. `web`: HTTP/1.1 is spoken, too.
+pub(super) fn settings(
+    config: &ConnectionConfig,
+    transport: &Transport,
+    bytes_in_flight: usize,
+    web: bool,
+) -> Settings {
     let ConnectionConfig {
         max_connections,
         max_connections_per_peer,
@@ -33,6 +41,7 @@ pub(super) fn settings(config: &ConnectionConfig, transport: &Transport, web: bo
         http2: Http2Settings {
             stream_window_bytes,
             connection_window_bytes,
+            shared_window_bytes: bytes_in_flight / SHARED_WINDOWS,
             max_frame_bytes,
             max_streams_per_connection,
             max_header_bytes: MAX_HEADER_BYTES,

@@ -62,3 +62,4 @@ mod unwelcome;
 mod violations;
 mod watched;
 mod web;
+mod windows;

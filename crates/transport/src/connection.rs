@@ -183,6 +183,10 @@ where
             let stream = ReceivedFrames::new(stream, Arc::clone(&connection), ReadTurn::new(backlog));
             let stream = SharedIo::new(Outbox::new(stream, Arc::clone(&offer), Arc::clone(&connection)));
             let service = Respond::new(service, connection, Some(offer));
+            let mut http2 = http2.clone();
+            http2.initial_connection_window_size(
+                driver.settings.connection_window(driver.metrics.connections_open.get()),
+            );
             let http = http2.serve_connection(TokioIo::new(stream.clone()), service);
             Box::pin(drive(driver, Box::pin(http), stream))
         }

@@ -55,6 +55,10 @@ pub struct Http2Settings {
     pub stream_window_bytes: u32,
     /// The bytes that a client may send on one connection before the service has read them. Default: 16 MiB.
     pub connection_window_bytes: u32,
+    /// The bytes that the windows of all connections share: a connection that is the n-th of those open has the n-th part of them,
+    /// at most `connection_window_bytes`, and at least the protocol's 65,535. So the sum grows only with the logarithm of the
+    /// number of connections.
+    pub shared_window_bytes: usize,
     /// The largest frame that is taken, in bytes. Default: 1 MiB.
     pub max_frame_bytes: u32,
     /// The most requests at the same time on one connection; more wait in the client. Default: 256.
@@ -96,6 +100,7 @@ impl Default for Http2Settings {
         Self {
             stream_window_bytes: 4 << 20,
             connection_window_bytes: 16 << 20,
+            shared_window_bytes: usize::MAX,
             max_frame_bytes: 1 << 20,
             max_streams_per_connection: 256,
             max_header_bytes: 16 << 10,
@@ -107,7 +112,9 @@ impl Settings {
     pub(crate) fn http2(&self, send_timeout: SendTimeout) -> http2::Builder<SendTimeout> {
         let Http2Settings {
             stream_window_bytes,
-            connection_window_bytes,
+            // Each connection has its own.
+            connection_window_bytes: _,
+            shared_window_bytes: _,
             max_frame_bytes,
             max_streams_per_connection,
             max_header_bytes,
@@ -120,7 +127,6 @@ impl Settings {
         http2
             .timer(TokioTimer::new())
             .initial_stream_window_size(stream_window_bytes)
-            .initial_connection_window_size(connection_window_bytes)
             .max_frame_size(max_frame_bytes)
             .max_concurrent_streams(max_streams_per_connection)
             .max_header_list_size(max_header_bytes)
@@ -132,6 +138,15 @@ impl Settings {
             .keep_alive_interval((!self.keep_alive_interval.is_zero()).then_some(self.keep_alive_interval))
             .keep_alive_timeout(self.keep_alive_timeout);
         http2
+    }
+
+    /// The window of a connection that is the last of so many that are open, in bytes.
+    pub(crate) fn connection_window(&self, open: usize) -> u32 {
+        /// The window that every connection of HTTP/2 begins with.
+        const LEAST: u32 = (1 << 16) - 1;
+        let Http2Settings { connection_window_bytes, shared_window_bytes, .. } = self.http2;
+        let part = u32::try_from(shared_window_bytes / open.max(1)).unwrap_or(u32::MAX);
+        part.min(connection_window_bytes).max(LEAST)
     }
 
     /// How many bytes are read from a client after its connection was ended: as many as may be on their way then.
