@@ -17,7 +17,7 @@ test:
 steady n="20":
     bash .ci/steady {{ n }}
 
-# Clip, drop and normalize 8 GiB in 256 MiB of memory, and compare every byte (needs Linux, root, Python 3.11 with NumPy, 24 GiB of disk)
+# Clip, drop and normalize 8 GiB in 256 MiB of memory, and compare with NumPy (needs Linux, root, Python 3.11 with NumPy, 24 GiB of disk)
 checkpoint *arguments:
     cargo build --release --locked --package evenkeel --bin evenkeel
     python3 benches/checkpoint.py {{ arguments }}

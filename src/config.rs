@@ -310,7 +310,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub web: WebConfig,
 
-    /// How messages may be compressed, `gzip`, `zstd` or both with a comma; a response is compressed if its request was.
+    /// How messages may be compressed, `gzip`, `zstd` or both with a comma. A response is compressed if its request was and the
+    /// client accepts the same encoding; at most eight messages are compressed at a time, and others are sent plain meanwhile.
     /// Without it, messages may not be compressed: tensors of floating-point numbers hardly get shorter.
     #[arg(long, value_name = "ENCODINGS", env = "EVENKEEL_COMPRESSION", value_delimiter = ',', value_enum)]
     pub compression: Vec<Encoding>,

@@ -1,4 +1,20 @@
 //! The calls of the tensor service. The memory of an operation is reserved before the executor computes it.
+//!
+//! # Words
+//!
+//! A tensor may come in bytes that are cut anywhere, and its result goes out while it is computed:
+//!
+//! | word | meaning |
+//! |---|---|
+//! | unit | the smallest number of elements that an operation can compute by itself: one, eight of a dropout, a row, or all of the tensor |
+//! | part | whole units that one call of the kernel computes; the last part of a tensor may end within a unit |
+//! | flow | the computation of one tensor: it cuts the bytes that come into parts, and writes the results to sheets |
+//! | sheet | a buffer for the results that are sent together. A flow hands a sheet on when it is full |
+//! | sink | takes the messages of a stream's answer, and waits while the channel to the connection has no room |
+//! | chunk | the bytes of a tensor in one message of a stream |
+//! | piece | an item of that channel: a whole message, or its head or its chunk alone. The executor's pieces are parts |
+//!
+//! `direct/parts.rs` has parts of a request: a message, or bytes of one.
 
 mod arriving;
 mod clip_stream;

@@ -1,4 +1,5 @@
-//! Streams of tensors: beside unary calls of the same bytes, beside Arrow Flight, and one that is much larger than the budget.
+//! Measures streams of tensors against unary calls of the same bytes, against Arrow Flight, and with a tensor much larger than the
+//! budget.
 
 mod flight;
 mod steady;

@@ -1,7 +1,7 @@
 //! The errors of requests that are not one plain message.
 //!
-//! tonic's decoder defines them, from the frames of the request. Here it separates messages and does not decode them: a request has
-//! an error whatever its messages are, and decoding them may take long.
+//! tonic's decoder makes these errors from the frames of the request. [`RawDecoder`] separates messages without decoding them: the
+//! errors do not depend on what the messages contain, and decoding them may take long.
 
 use bytes::{Buf as _, Bytes};
 use tonic::{

@@ -1,4 +1,4 @@
-//! [`Parts`] reads a stream of messages, and gives on the bytes of messages that are all data while they come.
+//! [`Parts`] reads a stream of messages, and passes on the bytes of messages that are all data as they come.
 //!
 //! The first bytes of a message tell whether it is one field with data. The bytes of such a message are never gathered, so a client
 //! may send a tensor in one message or byte by byte. All other messages are put together, in memory that is reserved for them.
@@ -22,13 +22,14 @@ use crate::{
 /// The most bytes of a key and a length.
 const MOST_HEAD: usize = 11;
 
-/// The most bytes of a message that are counted before other calls are served: those of very short fields take half a millisecond.
+/// The most bytes of a message that are counted before other calls have a turn. Counting so many bytes of very short fields takes
+/// half a millisecond.
 const COUNTED: usize = 64 << 10;
 
 /// A part of a request.
 #[derive(Debug, PartialEq)]
 pub(super) enum Part {
-    /// A message that is all data begins; it has so many bytes of data.
+    /// A message that is all data begins. The number is that of its bytes of data.
     Begins(usize),
     /// The next bytes of the data of that message.
     Data(Bytes),

@@ -30,8 +30,8 @@ const SHORT_QUESTION: usize = 1 << 10;
 /// messages of a frame are counted together.
 const LONG: usize = 16 << 10;
 
-/// The steps after which others have a turn, which take a quarter of a millisecond: short fields take one for each byte, long ones
-/// one in all.
+/// The steps of counting after which other calls have a turn, about a quarter of a millisecond. A step reads one byte of a key, a
+/// number or a length, or all of a field's content that has come.
 const STEPS: usize = 32 << 10;
 /// A message takes a reader more time than its fields alone.
 const STEPS_PER_MESSAGE: usize = 64;
@@ -140,7 +140,7 @@ impl Messages {
         }
     }
 
-    /// Follows a frame, or the beginning of one that takes long.
+    /// Counts the messages in a frame, or in the beginning of a frame that takes long to count.
     fn touch(&mut self, frame: &[u8]) -> Touched {
         let mut rest = frame;
         let (mut touched, mut apart_before, mut steps) = (self.current, 0, STEPS);

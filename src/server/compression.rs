@@ -1,11 +1,11 @@
-//! Compressed messages. The layers behind this one see plain messages alone, on either path, and the bits of an answer
-//! are the same.
+//! Decompresses requests and compresses responses. The layers behind this one, on the direct path and on the codec's, see plain
+//! messages only. A compressed response decompresses to the same bits as the response to a plain request.
 //!
-//! A message is decompressed while it arrives, step by step, and other tasks have a turn in between. The bytes that a
-//! step reads are bounded, and those that it writes, since most of a message's bytes may decompress to nothing. Every
-//! piece is reserved before it is allocated, and a message ends at the limit for all messages: a decompression bomb
-//! takes no more memory than a plain message of the largest size. An answer is compressed only if its request was, and
-//! with the same encoding: tensors hardly get shorter, and a client that only accepts gzip has not asked for the work.
+//! A message is decompressed while it arrives, step by step, and other tasks have a turn in between. Both what a step reads
+//! and what it writes are bounded, since most bytes of a message may decompress to nothing. Every piece is reserved before it
+//! is allocated, and a message ends at the limit for all messages: a decompression bomb takes no more memory than a plain
+//! message of the largest size. A response is compressed only if its request was, and with the same encoding: tensors hardly get
+//! shorter, and a client that only accepts gzip has not asked for the work.
 
 mod answer;
 mod coder;
@@ -43,7 +43,7 @@ pub(super) struct Compression {
 }
 
 impl Compression {
-    /// `None`: messages are plain.
+    /// Returns `None` if `encodings` is empty: messages are then plain.
     pub(super) fn new(encodings: &[Encoding]) -> Option<Self> {
         let names = encodings.iter().map(|encoding| encoding.name());
         let accepted = ["identity"].into_iter().chain(names).collect::<Vec<_>>().join(",");

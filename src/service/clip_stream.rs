@@ -32,7 +32,7 @@ const WAY: &str =
     "MeasureGradients of the same gradients, and then the stream in mode NORM with its answer as `total_norm`";
 
 /// The bytes that are kept for a gradient after it was sent back: its norm, a float64 in a list that doubles when it is full.
-const PER_GRADIENT: usize = 16;
+const PER_NORM: usize = 16;
 /// The bytes that a name takes beside its text: a `String` in a list that doubles when it is full, and the allocator's share.
 const NAME: usize = 64;
 /// The most characters of a name that are kept. An error shows fewer.
@@ -123,7 +123,7 @@ impl Begun {
                     shape: tensor.shape().to_vec(),
                     is_whole: self.spec.needs() == ClipNeeds::Gradient,
                 };
-                context.reservation.reserve(PER_GRADIENT)?;
+                context.reservation.reserve(PER_NORM)?;
                 if self.spec.error_if_nonfinite {
                     let name: String = tensor.name().chars().take(MOST_OF_NAME).collect();
                     context.reservation.reserve(NAME + name.len())?;

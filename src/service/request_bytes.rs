@@ -1,6 +1,7 @@
 //! The bytes of a request, from which its messages are read.
 //!
-//! The errors have the texts of tonic's decoder, which reads the requests of the other calls: a fault has one text.
+//! The errors have the texts of tonic's decoder, which makes the errors of other routes, so that a fault has the same text on every
+//! route.
 
 use bytes::Bytes;
 use evenkeel_frames::Announced;
@@ -12,7 +13,7 @@ use crate::error::Error;
 /// The body of a request, and the bytes of it that have come and were not read.
 pub(crate) struct RequestBytes {
     body: Body,
-    /// These bytes lie in one frame.
+    /// The bytes of one frame that were not read yet.
     pub(crate) input: Bytes,
     limit: usize,
 }

@@ -1,4 +1,4 @@
-//! The messages of a request, told apart and not decoded.
+//! Separates the messages of a request without decoding them.
 
 use std::future::poll_fn;
 
@@ -10,8 +10,8 @@ use tonic::body::Body;
 use super::request_bytes::{RequestBytes, cut};
 use crate::error::Error;
 
-/// Separates messages. Unlike tonic's decoder it keeps no memory between two messages: that of a message ends with the message, as
-/// its reservation does.
+/// Separates messages. tonic's decoder keeps the memory of its longest message; `Separated` keeps none between two messages, so the
+/// memory of a message ends with the message, when its reservation ends.
 pub(crate) struct Separated {
     bytes: RequestBytes,
     /// Yields to other calls: many messages may be there already.

@@ -1,5 +1,5 @@
-//! Messages that take long to decode, because they have very many fields: they are decoded on the compute threads, wherever the
-//! fields are and however the message comes.
+//! Messages of very many fields take long to decode. The server decodes them on the compute threads, wherever the fields are and
+//! however the message comes.
 
 use std::sync::{Mutex, PoisonError, mpsc};
 

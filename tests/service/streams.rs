@@ -24,7 +24,8 @@ const HEALTH: &str = "grpc.health.v1.Health/Check";
 const WATCH: &str = "grpc.health.v1.Health/Watch";
 const REFLECTION: &str = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// As many connections as one address may have, without those of the callers beside them.
+/// The number of connections that open streams: an eighth of the 256 that one address may have. The server has memory for the
+/// headers of less than half of their streams.
 const CONNECTIONS: usize = 32;
 /// As many streams as one connection may have.
 const STREAMS: usize = 256;

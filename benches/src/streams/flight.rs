@@ -42,7 +42,7 @@ pub(super) fn compare(
     let server = Server::start("flight", SERVER_CORE, &python.python, &[&script, "serve"], &common.place.records)?;
     let mut client = Client::start(&python.python.display().to_string(), &script, &server)?;
     let bytes = Size::M64.bytes();
-    // Chunks of 64 KiB are for clients that keep to gRPC's smallest messages.
+    // The goals against Flight begin at chunks of 256 KiB.
     for (chunk, name) in CHUNKS.into_iter().filter(|(chunk, _)| *chunk > 64 << 10) {
         let call = Arc::new(Call::normalize_stream(bytes, chunk));
         let mut ours = Contender::grpc("NormalizeStream", evenkeel, Case::single(Size::M64), call, runtime)?;
@@ -78,7 +78,7 @@ impl Client {
         Ok(Self { child, commands, answers })
     }
 
-    /// Exchanges chunks of so many bytes for some seconds; the GB/s each way.
+    /// Exchanges chunks of `chunk` bytes for some seconds, and returns the GB/s each way.
     fn turn(&mut self, chunk: usize, seconds: f64) -> Result<f64> {
         writeln!(self.commands, "{chunk} {seconds}")?;
         let mut line = String::new();

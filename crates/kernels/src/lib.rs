@@ -46,6 +46,7 @@
 //! | part | whole sets that are neighbours in memory, measured and written while they are in a core's cache; the smallest is a unit |
 //! | tile | some channels of all samples: takes the place of a part for batch statistics, whose sets no part can hold |
 //! | chunk | 16,384 neighbouring elements, which one thread computes before it asks the [`Checkpoint`] again |
+//! | stretch | neighbouring elements, or sets with neighbouring numbers, that are taken together; a tile has one for each outermost index |
 //! | piece | elements of one target of a sum, 16,384 at most, which are added in a fixed order; pieces are added as a tree |
 //! | target | the thing that one sum belongs to: a set, or a place of weight and bias |
 //! | block | 256 elements, which stay in the first-level cache from one loop to the next |

@@ -1,4 +1,4 @@
-//! An answer's message, compressed while it is made.
+//! Compresses the messages of a response while they are made.
 
 use evenkeel_frames::{Announced, Prefix};
 use std::{
@@ -25,7 +25,8 @@ use crate::config::Encoding;
 pub(in crate::server) struct Encoders(Arc<Semaphore>);
 
 impl Encoders {
-    /// So many that serving threads are busy, and other calls wait for some milliseconds.
+    /// The most messages that are compressed at a time. Eight keep the serving threads busy and delay other calls by some
+    /// milliseconds.
     const MOST: usize = 8;
 
     pub(in crate::server) fn new() -> Self {
@@ -94,7 +95,7 @@ impl<B> Compressed<B> {
                 return;
             }
         };
-        // A step writes a piece at most, but may read much more than that if the bytes compress well.
+        // A step writes at most a piece. It would read much more of bytes that compress well, so it is given at most a piece.
         let mut here = self.input.slice(..self.input.len().min(*missing).min(PIECE));
         let before = here.len();
         let Step { output, ended } = encoder.step(&mut here, before == *missing);

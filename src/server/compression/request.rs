@@ -49,8 +49,9 @@ struct Message {
     parts: DecodedSize,
     /// The length of the next piece.
     piece: usize,
-    /// The piece that is being filled, and how far; empty: the next step begins one.
+    /// The piece that is being filled. It is empty before a step begins one.
     output: Vec<u8>,
+    /// The number of bytes of `output` that were written.
     filled: usize,
     /// The bytes that were written, in all pieces.
     len: usize,
@@ -199,7 +200,7 @@ impl<B: HttpBody> Decompressed<B> {
         let is_between = matches!(&self.place, Place::Prefix(prefix) if prefix.is_empty());
         if self.account.times == 1 && is_between {
             let memory = self.decoder.as_ref().map_or(0, Decoder::memory);
-            // It never becomes more.
+            // This cannot fail: the portion only shrinks.
             _ = self.account.set(0, memory, 0);
         }
     }

@@ -8,7 +8,7 @@ use crate::{budget::Scratch, ops::clip_work, service::sink::held};
 
 /// The bytes that a gradient takes beside its elements, its name and its shape: the rest of its description, and what the kernel
 /// allocates for it.
-const PER_GRADIENT: usize = 512;
+const PER_GATHERED: usize = 512;
 
 /// The gradients that have come.
 #[derive(Default)]
@@ -38,7 +38,7 @@ impl Gathered {
         way: &'static str,
     ) -> Result<(), Error> {
         let len = tensor.shape().iter().product::<usize>() * tensor.dtype().size();
-        let beside = PER_GRADIENT + tensor.name().len() + size_of_val(tensor.shape());
+        let beside = PER_GATHERED + tensor.name().len() + size_of_val(tensor.shape());
         let scratch = context.reservation.reserve_with_scratch(0, len.saturating_add(beside));
         let scratch = scratch.map_err(|error| error.in_two_passes(way))?;
         let buffer = service.executor.buffers().take(len);

@@ -69,8 +69,8 @@ impl Statistics {
         whole
     }
 
-    /// Adds the statistics of the next part; the whole has `sets` sets. The lists are made once, for all of them: parts may have one
-    /// set each, whose lists take several times as much by themselves.
+    /// Adds the statistics of the next part; the whole has `sets` sets. Each list is reserved once for all sets. Lists of each part
+    /// would take several times as much, since a part may have a single set.
     pub(super) fn append(&mut self, part: Self, sets: usize) {
         if self.mean.is_empty() && part.mean.len() == sets {
             *self = part;
@@ -82,7 +82,7 @@ impl Statistics {
             }
             list.extend_from_slice(part);
         }
-        /// A list that is empty where no set has a number of its own; `none` stands for it beside sets that have.
+        /// Extends a list that stays empty while no set has a value. `none` fills the places of sets without one.
         fn sparse<T: Copy>(list: &mut Vec<T>, part: &[T], none: T, (before, after, sets): (usize, usize, usize)) {
             if list.is_empty() && part.is_empty() {
                 return;

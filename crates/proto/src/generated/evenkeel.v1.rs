@@ -176,7 +176,7 @@ pub struct DropoutRequest {
     /// everything. 1 makes every element +0.0.
     #[prost(double, optional, tag = "1")]
     pub p: ::core::option::Option<f64>,
-    /// The key of the Philox4x64-10 stream.
+    /// The key of the Philox4x64-10 stream. Default 0: calls that send no seed have the same draws.
     #[prost(uint64, tag = "2")]
     pub seed: u64,
     /// The index of the first draw in the seed's stream. If slices of a tensor are sent apart, each with its own offset,
@@ -219,7 +219,7 @@ pub struct DropoutBackwardRequest {
     /// The probability of the forward call, in \[0, 1\]. Required.
     #[prost(double, optional, tag = "1")]
     pub p: ::core::option::Option<f64>,
-    /// The seed of the forward call.
+    /// The seed of the forward call. Default 0.
     #[prost(uint64, tag = "2")]
     pub seed: u64,
     /// The offset of the forward call.
