@@ -143,7 +143,7 @@ where
             timeout: MinRateTimeout::new(*body_timeout),
             messages,
             held: Portion::new(&reservation),
-            frames: Frames::new(&reservation),
+            frames: Frames::new(&reservation, head.extensions.remove()),
             _guard: Arc::clone(&call),
             connection: Arc::clone(&self.connection),
             counters: Arc::clone(counters),

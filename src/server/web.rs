@@ -21,8 +21,8 @@ use tonic::{
 use tower::Service;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-pub(super) use self::dispatch::Dispatch;
 use self::pieces::Pieces;
+pub(super) use self::{dispatch::Dispatch, pieces::KeptFrame};
 use super::{
     MAX_HEADER_BYTES,
     calls::{CallGuard, CallService, HeldBody},

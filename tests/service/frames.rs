@@ -5,8 +5,13 @@ use std::{
     sync::{Mutex, PoisonError, mpsc},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use bytes::Bytes;
-use evenkeel::{CheckpointHook, config::ServerConfig, server::Running};
+use evenkeel::{
+    CheckpointHook,
+    config::{ServerConfig, WebConfig},
+    server::Running,
+};
 use evenkeel_proto::v1 as pb;
 use h2::{
     SendStream,
@@ -49,11 +54,15 @@ struct Held {
 
 /// Sends one frame on each of [`CALLS`] calls, and waits until the frames are counted.
 async fn expect_counted(server: &Running, path: &str, gauge: &str, frame: &Bytes) -> Held {
+    expect_counted_of(server, "application/grpc", path, gauge, frame).await
+}
+
+async fn expect_counted_of(server: &Running, content: &str, path: &str, gauge: &str, frame: &Bytes) -> Held {
     let peer = Peer::with(Builder::new().initial_window_size(0), address(server)).await;
     let before = scrape(server).await[gauge];
     let mut calls = Vec::new();
     for _ in 0..CALLS {
-        let request = Request::post(format!("http://evenkeel/{path}")).header("content-type", "application/grpc");
+        let request = Request::post(format!("http://evenkeel/{path}")).header("content-type", content);
         let (answer, mut body) = peer.send(request.body(()).expect("a request")).await.expect("the connection is open");
         send(&mut body, frame.clone()).await;
         calls.push((answer, body));
@@ -79,12 +88,18 @@ fn repeated(header: &[u8], message: &[u8]) -> Bytes {
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_are_reserved_while_answers_are_not_taken() {
     use pb::clip_gradients_stream_request::Part;
-    let server = Running::start(config()).await.expect("the server starts");
+    let web = WebConfig { grpc_web: true, ..Default::default() };
+    let server = Running::start(ServerConfig { web, ..config() }).await.expect("the server starts");
     let clip = |part| pb::ClipGradientsStreamRequest { part: Some(part) }.encode_to_vec();
     let header = pb::ClipGradientsRequest { mode: ClipMode::Value.into(), threshold: Some(1.0), ..Default::default() };
     let tensor = clip(Part::Tensor(described(pb::DataType::Float32, &[0])));
     let frame = repeated(&clip(Part::Header(header)), &tensor);
-    drop(expect_counted(&server, "evenkeel.v1.TensorOpsService/ClipGradientsStream", BYTES, &frame).await);
+    let path = "evenkeel.v1.TensorOpsService/ClipGradientsStream";
+    drop(expect_counted(&server, path, BYTES, &frame).await);
+    expect_nothing(&server, BYTES).await;
+    // gRPC-Web translates a frame of text piece by piece, and keeps all of it.
+    let text = STANDARD.encode(&frame).into();
+    drop(expect_counted_of(&server, "application/grpc-web-text", path, BYTES, &text).await);
     expect_nothing(&server, BYTES).await;
     let message_request = Some(MessageRequest::ListServices(String::new()));
     let question = ServerReflectionRequest { host: String::new(), message_request }.encode_to_vec();

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::{
     budget::{Portion, Reservation},
     error::Error,
+    server::web::KeptFrame,
 };
 
 /// The most bytes of a frame that is not reserved, since each call has room for one: the frames of HTTP/2's default size.
@@ -21,7 +22,11 @@ const STEP: usize = 64 << 10;
 
 /// The frames of a call that are in use.
 #[derive(Debug)]
-pub(super) struct Frames(Arc<Mutex<InUse>>);
+pub(super) struct Frames {
+    in_use: Arc<Mutex<InUse>>,
+    /// The frame from which a layer in front makes shorter ones.
+    longer: KeptFrame,
+}
 
 /// The reservation grows to what the largest frames take, and stays with the call's until the call and all of its frames are gone:
 /// a stream that has begun is not refused later because others have taken the budget.
@@ -38,9 +43,11 @@ struct Reserved {
 }
 
 impl Frames {
-    /// The frames of a call with this reservation, of which none has come.
-    pub(super) fn new(reservation: &Arc<Reservation>) -> Self {
-        Self(Arc::new(Mutex::new(InUse { bytes: 0, reserved: Portion::new(reservation) })))
+    /// The frames of a call with this reservation, of which none has come. `longer`: the frame from which a layer in front makes shorter
+    /// ones, if there is such a layer.
+    pub(super) fn new(reservation: &Arc<Reservation>, longer: Option<KeptFrame>) -> Self {
+        let in_use = InUse { bytes: 0, reserved: Portion::new(reservation) };
+        Self { in_use: Arc::new(Mutex::new(in_use)), longer: longer.unwrap_or_default() }
     }
 
     /// Reserves the bytes of a frame. All of its slices share the reservation.
@@ -48,18 +55,20 @@ impl Frames {
     /// # Errors
     /// [`Error::Overloaded`] if other calls hold the bytes.
     pub(super) fn reserve(&self, frame: Bytes) -> Result<Bytes, Error> {
-        if frame.len() <= SHORT {
+        let Self { in_use: frames, longer } = self;
+        let longer = longer.bytes();
+        if frame.len().max(longer) <= SHORT {
             return Ok(frame);
         }
-        let Self(frames) = self;
         {
             let mut in_use = frames.lock().unwrap_or_else(PoisonError::into_inner);
-            let needed = in_use.bytes + frame.len();
+            in_use.bytes += frame.len();
+            let needed = in_use.bytes + longer;
             if needed > in_use.reserved.bytes() {
                 // Frames of similar lengths then fit in the same reservation.
-                in_use.reserved.resize(needed.next_multiple_of(STEP))?;
+                let reserved = in_use.reserved.resize(needed.next_multiple_of(STEP));
+                reserved.inspect_err(|_| in_use.bytes -= frame.len())?;
             }
-            in_use.bytes = needed;
         }
         Ok(Bytes::from_owner(Reserved { frame, frames: Arc::clone(frames) }))
     }
@@ -91,7 +100,7 @@ mod tests {
     #[test]
     fn a_frame_is_reserved_until_nothing_of_it_is_in_use() {
         let reservation = Reservation::new(&Arc::default(), Budget::new(2 << 20, 0));
-        let frames = Frames::new(&reservation);
+        let frames = Frames::new(&reservation, None);
         assert!(frames.reserve(frame(SHORT)).is_ok() && reservation.bytes() == 0);
         let first = frames.reserve(frame(100 * KIB)).expect("it fits");
         assert_eq!((&first[..], reservation.bytes()), (&frame(100 * KIB)[..], 128 * KIB));

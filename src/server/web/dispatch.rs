@@ -56,7 +56,10 @@ where
             let is_text = content_type.is_some_and(|content_type| content_type.starts_with(TEXT));
             return Box::pin(if is_text {
                 // tonic-web copies each frame of text, and keeps the copy's memory until the request has ended.
-                self.translated.call(request.map(|body| Body::new(Pieces::new(Body::new(body)))))
+                let (mut head, body) = request.into_parts();
+                let pieces = Pieces::new(Body::new(body));
+                head.extensions.insert(pieces.kept());
+                self.translated.call(Request::from_parts(head, Body::new(pieces)))
             } else {
                 self.translated.call(request)
             });

@@ -3,6 +3,10 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -12,16 +16,33 @@ use http_body::{Body as HttpBody, Frame};
 /// The most bytes of a piece: a multiple of three, so that only the last piece ends in padding.
 pub(super) const PIECE: usize = 48 << 10;
 
+/// The length of the frame of which the last piece was not taken, in bytes; 0 if there is none.
+#[derive(Clone, Debug, Default)]
+pub(in crate::server) struct KeptFrame(Arc<AtomicUsize>);
+
 /// A body whose frames are short.
 #[derive(Debug)]
 pub(super) struct Pieces<B> {
     body: B,
     rest: Bytes,
+    kept: KeptFrame,
 }
 
 impl<B> Pieces<B> {
     pub(super) fn new(body: B) -> Self {
-        Self { body, rest: Bytes::new() }
+        Self { body, rest: Bytes::new(), kept: KeptFrame::default() }
+    }
+
+    /// The frame that this body keeps, at any time.
+    pub(super) fn kept(&self) -> KeptFrame {
+        self.kept.clone()
+    }
+}
+
+impl KeptFrame {
+    /// The bytes of the frame.
+    pub(in crate::server) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -33,14 +54,21 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Pieces<B> {
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
+                    Ok(data) => {
+                        self.kept.0.store(data.len(), Ordering::Relaxed);
+                        self.rest = data;
+                    }
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
                 end => return Poll::Ready(end),
             }
         }
         let len = self.rest.len().min(PIECE);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(len)))))
+        let piece = self.rest.split_to(len);
+        if self.rest.is_empty() {
+            self.kept.0.store(0, Ordering::Relaxed);
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -62,6 +90,7 @@ mod tests {
             [Frame::data(bytes.clone()), Frame::data(Bytes::from_static(b"end")), Frame::trailers(HeaderMap::new())];
         let frames = tokio_stream::iter(frames.map(Ok::<_, std::convert::Infallible>));
         let mut body = Pieces::new(http_body_util::StreamBody::new(frames));
+        let kept = body.kept();
         let mut all = Vec::new();
         let mut trailers = 0;
         while let Some(Ok(frame)) = body.frame().await {
@@ -69,6 +98,7 @@ mod tests {
                 Ok(data) => {
                     assert!(data.len() <= PIECE);
                     all.extend_from_slice(&data);
+                    assert_eq!(kept.bytes(), if all.len() < bytes.len() { bytes.len() } else { 0 });
                 }
                 Err(_) => trailers += 1,
             }
