@@ -16,5 +16,5 @@ pub(crate) use self::{
     record::{CallRecord, RecordGuard, Stage},
     recorder::Recorder,
     response::{CountedBody, RecordedBody, Responding, caught},
-    work::{InPieces, Queued},
+    work::InPieces,
 };

@@ -27,12 +27,12 @@ use evenkeel_proto::v1 as pb;
 
 use self::source::expect_memory;
 pub(super) use self::{
-    identity::Identity,
+    identity::{Identity, STANDARD},
     input::Input,
     output::{Output, Target, Writer, commit},
     selection::Selection,
     shards::Shards,
-    source::{STANDARD, Source},
+    source::Source,
 };
 use super::{error::Error, text};
 

@@ -9,10 +9,13 @@ use std::{
 };
 
 use evenkeel_kernels::{DType, TensorRef};
-use tonic::{Code, codegen::http::Extensions};
+use tonic::{
+    Code,
+    codegen::http::{Extensions, HeaderMap},
+};
 
 use super::{
-    InPieces, Queued, Recorder,
+    Recorder,
     entry::{Described, End, Entry, Shape},
     line,
 };
@@ -20,7 +23,7 @@ use crate::{
     error::Error,
     grpc::Method,
     metrics::{Elements, Kind, Route},
-    otlp::{Outcome, Trace},
+    otlp::{self, Outcome, Trace},
 };
 
 /// The longest path that is kept of a method that this server does not have, in characters.
@@ -100,6 +103,21 @@ impl Stage {
             Self::Computing => "the client left before it was answered",
             Self::Responding => "the client left before it had all of the answer",
         }
+    }
+}
+
+impl Recorder {
+    /// The record of a call that asks for `path`, and the guard that ends it.
+    pub(crate) fn begin(&self, path: &str, headers: &HeaderMap) -> (CallRecord, RecordGuard) {
+        let method = Method::of_path(path);
+        self.metrics().started(method);
+        let span = self.span(method, headers);
+        let trace_id = match &span {
+            Some(span) => span.trace_id(),
+            None => otlp::trace_id(headers),
+        };
+        let record = CallRecord::new(self.clone(), method, path, trace_id, span);
+        (record.clone(), RecordGuard::new(record))
     }
 }
 
@@ -205,16 +223,6 @@ impl CallRecord {
     fn described(&self, kind: Kind, elements: Elements, shape: Shape) {
         self.recorder().metrics().operation(self.method(), kind, elements);
         self.facts().described = Some(Described { kind: kind.name(), dtype: elements.name(), shape });
-    }
-
-    /// A job of the call waits for a thread.
-    pub(crate) fn queue(&self) -> Queued {
-        Queued::new(self.clone())
-    }
-
-    /// A job of the call is computed piece by piece, as its input comes.
-    pub(crate) fn in_pieces(&self) -> InPieces {
-        InPieces::new(self.clone())
     }
 
     /// A job has waited so long.

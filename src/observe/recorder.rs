@@ -11,7 +11,6 @@ use std::{
 use tokio::{sync::Notify, time::timeout};
 use tonic::codegen::http::HeaderMap;
 
-use super::{CallRecord, RecordGuard};
 use crate::{grpc::Method, metrics::Metrics, otlp};
 
 /// Makes the records of calls. Cheap to clone.
@@ -34,17 +33,9 @@ impl Recorder {
         Self(Arc::new(Shared { metrics, otlp, is_closing: AtomicBool::new(false), ended: Notify::new() }))
     }
 
-    /// The record of a call that asks for `path`, and the guard that ends it.
-    pub(crate) fn begin(&self, path: &str, headers: &HeaderMap) -> (CallRecord, RecordGuard) {
-        let method = Method::of_path(path);
-        self.metrics().started(method);
-        let span = self.0.otlp.as_ref().map(|recorder| recorder.begin(method, headers));
-        let trace_id = match &span {
-            Some(span) => span.trace_id(),
-            None => otlp::trace_id(headers),
-        };
-        let record = CallRecord::new(self.clone(), method, path, trace_id, span);
-        (record.clone(), RecordGuard::new(record))
+    /// Begins the span of a call, if there is a collector.
+    pub(super) fn span(&self, method: Method, headers: &HeaderMap) -> Option<otlp::Trace> {
+        self.0.otlp.as_ref().map(|recorder| recorder.begin(method, headers))
     }
 
     pub(super) fn metrics(&self) -> &Metrics {

@@ -4,6 +4,18 @@ use std::time::{Duration, Instant};
 
 use super::CallRecord;
 
+impl CallRecord {
+    /// A job of the call waits for a thread.
+    pub(crate) fn queue(&self) -> Queued {
+        Queued::new(self.clone())
+    }
+
+    /// A job of the call is computed piece by piece, as its input comes.
+    pub(crate) fn in_pieces(&self) -> InPieces {
+        InPieces::new(self.clone())
+    }
+}
+
 /// A job that waits. Dropped before it starts, it was abandoned.
 #[derive(Debug)]
 pub(crate) struct Queued(Job);

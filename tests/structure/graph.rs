@@ -26,8 +26,9 @@ impl Graph {
 
     pub(crate) fn new(files: impl IntoIterator<Item = (String, String)>) -> Self {
         let files: BTreeMap<_, _> = files.into_iter().collect();
+        let names: Names = files.iter().map(|(module, text)| (module.clone(), used(&code(text)))).collect();
         let known = |(module, text): (&String, &String)| {
-            let known = paths(text).into_iter().filter_map(|path| resolve(module, &path, &files));
+            let known = paths(&code(text)).into_iter().filter_map(|path| resolve(module, &path, &names));
             // A file is a part of its ancestors, which name it.
             let is_apart = |other: &String| other != module && !module.starts_with(&format!("{other}::"));
             (module.clone(), known.filter(is_apart).collect())
@@ -65,8 +66,11 @@ impl Graph {
     }
 }
 
-/// The file that a path leads to from a module; `None`: it is none of this crate's.
-fn resolve(module: &str, path: &str, files: &BTreeMap<String, String>) -> Option<String> {
+/// For each file the names that its `use` declarations bring into it, with their paths.
+type Names = BTreeMap<String, Vec<(String, String)>>;
+
+/// The file that a path leads to from a module, through the `use` declarations of other files; `None`: it is none of this crate's.
+fn resolve(module: &str, path: &str, files: &Names) -> Option<String> {
     let mut names: Vec<&str> = path.split("::").collect();
     let mut place: Vec<&str> = match names[0] {
         "crate" => Vec::new(),
@@ -84,22 +88,36 @@ fn resolve(module: &str, path: &str, files: &BTreeMap<String, String>) -> Option
         names.remove(0);
     }
     place.extend(names);
-    // The names after the file's own are items in it.
-    (1..=place.len()).rev().map(|len| place[..len].join("::")).find(|file| files.contains_key(file))
+    // The names after the file's own are items in it, or in a file that it names.
+    let (file, len) =
+        (1..=place.len()).rev().map(|len| (place[..len].join("::"), len)).find(|(file, _)| files.contains_key(file))?;
+    let item = place.get(len).and_then(|item| files[&file].iter().find(|(name, _)| name == item));
+    let elsewhere = item.and_then(|(_, path)| resolve(&file, path, files));
+    Some(elsewhere.unwrap_or(file))
 }
 
-/// The paths in a text: those of its `use` declarations, groups taken apart, and those that begin with `crate`, `self` or
-/// `super`. Comments and tests at the end are left out.
-fn paths(text: &str) -> Vec<String> {
+/// The lines of a text without comments, and without tests at the end.
+fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
-    let code = code.join("\n");
-    let mut paths = Vec::new();
+    code.join("\n")
+}
+
+/// The names that `use` declarations bring in, with their paths.
+fn used(code: &str) -> Vec<(String, String)> {
+    let mut used = Vec::new();
     for statement in code.split(';') {
         if let Some((_, tree)) = statement.rsplit_once("use ") {
-            expand("", tree, &mut paths);
+            expand("", tree, &mut used);
         }
     }
+    used
+}
+
+/// The paths in code: those of its `use` declarations, groups taken apart, and those that begin with `crate`, `self` or
+/// `super`.
+fn paths(code: &str) -> Vec<String> {
+    let mut paths: Vec<String> = used(code).into_iter().map(|(_, path)| path).collect();
     for begin in ["crate::", "self::", "super::"] {
         for (at, _) in code.match_indices(begin) {
             let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
@@ -113,8 +131,8 @@ fn paths(text: &str) -> Vec<String> {
     paths
 }
 
-/// The paths of a tree such as `a::{b, c::{d, e}}`.
-fn expand(prefix: &str, tree: &str, paths: &mut Vec<String>) {
+/// The names and the paths of a tree such as `a::{b, c::{d, e as f}}`.
+fn expand(prefix: &str, tree: &str, used: &mut Vec<(String, String)>) {
     let (mut depth, mut begin) = (0, 0);
     let mut parts = Vec::new();
     for (at, c) in tree.char_indices() {
@@ -133,11 +151,12 @@ fn expand(prefix: &str, tree: &str, paths: &mut Vec<String>) {
         match part.split_once('{') {
             Some((head, rest)) => {
                 let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
-                expand(&format!("{prefix}{}", head.trim()), inner, paths);
+                expand(&format!("{prefix}{}", head.trim()), inner, used);
             }
             None => {
-                let name = part.split(" as ").next().unwrap_or_default();
-                paths.push(format!("{prefix}{}", name.trim()));
+                let (path, alias) = part.split_once(" as ").unwrap_or((part, part));
+                let name = alias.rsplit("::").next().unwrap_or_default();
+                used.push((name.trim().to_owned(), format!("{prefix}{}", path.trim())));
             }
         }
     }

@@ -52,7 +52,8 @@ fn no_file_is_too_long() {
     assert_eq!(long, [""; 0], "files above {LONGEST} lines");
 }
 
-/// The graph sees what it should: a circle of three files through a group of names, a path in the text, and `super`.
+/// The graph sees what it should: a circle of three files through a group of names, a path in the text, and `super`; and a circle of two
+/// that know each other by names that their parent passes on.
 #[test]
 fn a_circle_is_found_and_named() {
     let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
@@ -64,6 +65,10 @@ fn a_circle_is_found_and_named() {
         file("error", "// use crate::a; nobody is known in a comment"),
         file("e", "#[cfg(test)]\nmod tests { use crate::f; }"),
         file("f", "use crate::e::E;"),
+        file("g", "mod h; mod i; pub(crate) use self::{h::H, i::{I, J as K}};"),
+        file("g::h", "use super::K;"),
+        file("g::i", "fn f() -> super::H {}"),
+        file("g::j", "use super::H;"),
     ]);
-    assert_eq!(graph.circles(), [["a", "b::c", "d"]]);
+    assert_eq!(graph.circles(), [vec!["a", "b::c", "d"], vec!["g::h", "g::i"]]);
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tls")]
 mod connector;
+mod last_words;
 mod route;
 #[cfg(feature = "tls")]
 mod tls;
@@ -14,7 +15,7 @@ use tonic::{
     transport::Endpoint,
 };
 
-pub(crate) use self::route::{LastWords, Route};
+pub(crate) use self::{last_words::LastWords, route::Route};
 use crate::{Builder, Error};
 
 /// The settings of a [`Builder`] for encryption and authentication.

@@ -18,7 +18,8 @@ use rustix::{
     process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open},
 };
 
-use super::STANDARD;
+/// Standard input or output, where a path is expected.
+pub(in crate::cli) const STANDARD: &str = "-";
 
 /// The system's own limit on links that lead to links.
 const MAX_LINKS: usize = 40;

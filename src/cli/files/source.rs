@@ -15,15 +15,12 @@ use bytes::Bytes;
 use procfs::{Current as _, Meminfo};
 use rustix::buffer::spare_capacity;
 
-use super::Identity;
+use super::identity::{Identity, STANDARD};
 use crate::{cli::text, streams::Blocking};
 
 /// The number of first bytes of a stream that are checked while it is read. A shorter stream ends before it fills the
 /// disk.
 const CHECKED: usize = 64;
-
-/// Standard input or output, where a path is expected.
-pub(in crate::cli) const STANDARD: &str = "-";
 
 /// Bytes that can be read at any offset, by several threads. Clones are the same bytes.
 ///

@@ -1,8 +1,8 @@
 //! How connections to one server are made.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use tonic::transport::{Channel, Endpoint, Error};
+
+use super::last_words::LastWords;
 
 /// Makes connections to one server.
 pub(crate) struct Route {
@@ -28,25 +28,5 @@ impl Route {
             return self.endpoint.connect_with_connector_lazy(tls.clone());
         }
         self.endpoint.connect_lazy()
-    }
-}
-
-/// Why a connection broke before the server sent anything on it, until a later connection works.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LastWords(Arc<Mutex<Option<String>>>);
-
-impl LastWords {
-    pub(crate) fn get(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    #[cfg(feature = "tls")]
-    pub(super) fn set(&self, words: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
-    }
-
-    #[cfg(feature = "tls")]
-    pub(super) fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
