@@ -11,12 +11,13 @@ use std::{
 pub(crate) struct Graph(BTreeMap<String, BTreeSet<String>>);
 
 impl Graph {
-    /// The graph of the files below a folder.
-    pub(crate) fn of(folder: &Path) -> Self {
+    /// The graph of the files below a folder. `has_root`: names that the crate's root passes on lead to the files that have them.
+    pub(crate) fn of(folder: &Path, has_root: bool) -> Self {
         let mut files = Vec::new();
         walk(folder, &mut |path| {
             let module = path.strip_prefix(folder).expect("it is below").with_extension("");
             let module = module.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("::");
+            let module = if module == "lib" && has_root { String::new() } else { module };
             if !["lib", "main"].contains(&&*module) {
                 files.push((module, fs::read_to_string(path).expect("it is text")));
             }
@@ -30,7 +31,9 @@ impl Graph {
         let known = |(module, text): (&String, &String)| {
             let known = paths(&code(text)).into_iter().filter_map(|path| resolve(module, &path, &names));
             // A file is a part of its ancestors, which name it.
-            let is_apart = |other: &String| other != module && !module.starts_with(&format!("{other}::"));
+            let is_apart = |other: &String| {
+                other != module && !other.is_empty() && !module.is_empty() && !module.starts_with(&format!("{other}::"))
+            };
             (module.clone(), known.filter(is_apart).collect())
         };
         Self(files.iter().map(known).collect())
@@ -74,9 +77,9 @@ fn resolve(module: &str, path: &str, files: &Names) -> Option<String> {
     let mut names: Vec<&str> = path.split("::").collect();
     let mut place: Vec<&str> = match names[0] {
         "crate" => Vec::new(),
-        "self" | "super" => module.split("::").collect(),
+        "self" | "super" => parts(module),
         // A module below this one, named without `self`.
-        first if files.contains_key(&format!("{module}::{first}")) => module.split("::").collect(),
+        first if files.contains_key(&[&parts(module)[..], &[first]].concat().join("::")) => parts(module),
         _ => return None,
     };
     while let Some(&first) = names.first()
@@ -90,10 +93,15 @@ fn resolve(module: &str, path: &str, files: &Names) -> Option<String> {
     place.extend(names);
     // The names after the file's own are items in it, or in a file that it names.
     let (file, len) =
-        (1..=place.len()).rev().map(|len| (place[..len].join("::"), len)).find(|(file, _)| files.contains_key(file))?;
+        (0..=place.len()).rev().map(|len| (place[..len].join("::"), len)).find(|(file, _)| files.contains_key(file))?;
     let item = place.get(len).and_then(|item| files[&file].iter().find(|(name, _)| name == item));
     let elsewhere = item.and_then(|(_, path)| resolve(&file, path, files));
-    Some(elsewhere.unwrap_or(file))
+    elsewhere.or(Some(file)).filter(|file| !file.is_empty())
+}
+
+/// The names in a module's path.
+fn parts(module: &str) -> Vec<&str> {
+    module.split("::").filter(|part| !part.is_empty()).collect()
 }
 
 /// The lines of a text without comments, and without tests at the end.
