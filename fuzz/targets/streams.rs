@@ -1,58 +1,47 @@
-//! A stream of a tensor is answered with the bytes of the unary call, wherever its data and its frames are cut.
+//! A stream of tensors is answered with the bytes of the unary call, wherever its data and its frames are cut.
 
 #![no_main]
 
-use arbitrary::{Arbitrary, Result, Unstructured};
+use arbitrary::{Arbitrary, Error, Result, Unstructured};
 use bytes::Bytes;
-use evenkeel_fuzz::loopback::{framed, servers};
-use evenkeel_proto::v1::{self as pb, dropout_stream_request, dropout_stream_response::Part};
+use evenkeel_fuzz::{
+    loopback::{framed, servers},
+    messages::call,
+};
+use evenkeel_proto::v1 as pb;
+use evenkeel_testing::streamed::Call;
 use http_body::Frame;
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
 
 #[derive(Debug)]
 struct Case {
-    request: pb::DropoutRequest,
+    call: Call,
+    method: &'static str,
     frames: Vec<Bytes>,
-    /// The stream was changed: whatever it is answered is right.
+    /// The stream was changed, so that its answer differs from that to the call.
     is_edited: bool,
 }
 
-/// Places between 0 and `len`, in order, with both.
-fn cuts(u: &mut Unstructured<'_>, len: usize, most: usize) -> Result<Vec<usize>> {
-    let mut cuts = vec![0, len];
-    for _ in 0..u.int_in_range(0..=most)? {
-        cuts.push(u.int_in_range(0..=len)?);
-    }
-    cuts.sort_unstable();
-    Ok(cuts)
+/// The call of a message, if its method has a stream and its tensors have bytes.
+fn streamable(method: &str, message: &[u8]) -> Option<Call> {
+    let call = match method {
+        "Dropout" => Call::Dropout(pb::DropoutRequest::decode(message).ok()?),
+        "DropoutBackward" => Call::DropoutBackward(pb::DropoutBackwardRequest::decode(message).ok()?),
+        "Normalize" => Call::Normalize(Box::new(pb::NormalizeRequest::decode(message).ok()?)),
+        "ClipGradients" => Call::Clip(pb::ClipGradientsRequest::decode(message).ok()?),
+        _ => return None,
+    };
+    call.has_data().then_some(call)
 }
 
 impl<'a> Arbitrary<'a> for Case {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let shape: Vec<i64> = (0..u.int_in_range(2..=3)?).map(|_| u.int_in_range(0..=40)).collect::<Result<_>>()?;
-        let len = 4 * shape.iter().product::<i64>() as usize;
-        let byte: u8 = u.arbitrary()?;
-        let data: Vec<u8> = (0..len).map(|i| (i as u8).wrapping_mul(37) ^ byte).collect();
-        let kind = u.int_in_range(0..=4)?;
-        let channel_axis = if kind % 2 == 0 && kind > 0 { Some(-1) } else { None };
-        let tensor = pb::Tensor { dtype: 1, shape, ..Default::default() };
-        let header = pb::DropoutRequest {
-            p: Some(f64::from(u.int_in_range(0..=4u8)?) / 4.0),
-            seed: u.arbitrary()?,
-            offset: u.int_in_range(0..=100)?,
-            kind,
-            return_mask: u.arbitrary()?,
-            channel_axis,
-            input: Some(tensor.clone()),
-            ..Default::default()
-        };
-        let message = |part| framed(&pb::DropoutStreamRequest { part: Some(part) }.encode_to_vec());
-        let mut stream = message(dropout_stream_request::Part::Header(header.clone())).to_vec();
-        for ends in cuts(u, len, 6)?.windows(2) {
-            let data = Bytes::copy_from_slice(&data[ends[0]..ends[1]]);
-            stream.extend_from_slice(&message(dropout_stream_request::Part::Data(data)));
-        }
+        let (method, message) = call(u)?;
+        let call = streamable(method, &message).ok_or(Error::IncorrectFormat)?;
+        let lengths = (0..u.int_in_range(0..=6)?).map(|_| u.int_in_range(0..=200)).collect::<Result<Vec<_>>>()?;
+        let (method, messages) = call.streamed(&lengths);
+        let mut stream: Vec<u8> = messages.iter().flat_map(|message| framed(message)).collect();
         let is_edited = u.ratio(1, 4)?;
         if is_edited {
             let place = u.int_in_range(0..=stream.len() - 1)?;
@@ -62,42 +51,26 @@ impl<'a> Arbitrary<'a> for Case {
                 _ => stream.insert(place, u.arbitrary()?),
             }
         }
-        let cuts = cuts(u, stream.len(), 8)?;
+        let mut cuts = vec![0, stream.len()];
+        for _ in 0..u.int_in_range(0..=8)? {
+            cuts.push(u.int_in_range(0..=stream.len())?);
+        }
+        cuts.sort_unstable();
         let stream = Bytes::from(stream);
         let frames = cuts.windows(2).map(|ends| stream.slice(ends[0]..ends[1])).collect();
-        let request = pb::DropoutRequest { input: Some(pb::Tensor { data: data.into(), ..tensor }), ..header };
-        Ok(Self { request, frames, is_edited })
+        Ok(Self { call, method, frames, is_edited })
     }
-}
-
-/// The data, the mask, and how many were kept, if the stream has ended well.
-fn joined(mut messages: &[u8]) -> Option<(Vec<u8>, Vec<u8>, u64)> {
-    let (mut data, mut mask, mut kept) = (Vec::new(), Vec::new(), None);
-    while let Some((prefix, rest)) = messages.split_at_checked(5) {
-        let len = u32::from_be_bytes(prefix[1..].try_into().expect("four bytes")) as usize;
-        let (message, rest) = rest.split_at(len);
-        messages = rest;
-        match pb::DropoutStreamResponse::decode(message).expect("a message").part.expect("it has a part") {
-            Part::Data(bytes) => data.extend_from_slice(&bytes),
-            Part::Mask(bytes) => mask.extend_from_slice(&bytes),
-            Part::Summary(summary) => kept = Some(summary.kept),
-            Part::Header(_) | Part::BackwardHeader(_) => (),
-        }
-    }
-    kept.map(|kept| (data, mask, kept))
 }
 
 fuzz_target!(|case: Case| {
-    let Case { request, frames, is_edited } = case;
-    let frames = || frames.iter().cloned().map(Frame::data).collect();
-    let answer = servers().frames("DropoutStream", frames());
+    let Case { call, method, frames, is_edited } = case;
+    let answer = servers().frames(method, frames.into_iter().map(Frame::data).collect());
+    let status = answer.header("grpc-status");
+    assert!(!status.is_empty() && !answer.header("grpc-message").contains("panic"), "{answer:?}");
     if is_edited {
         return;
     }
-    let unary = servers().call("Dropout", &request.encode_to_vec());
-    let expected = pb::DropoutResponse::decode(unary.message()).ok().and_then(|unary| {
-        let data = unary.output?.data.to_vec();
-        Some((data, unary.mask.to_vec(), unary.kept))
-    });
-    assert_eq!(joined(&answer.data), expected, "{answer:?}");
+    let (method, message) = call.unary();
+    let unary = call.outcome(&servers().call(method, &message));
+    assert_eq!(call.stream_outcome(&answer), unary, "{call:?}");
 });

@@ -18,6 +18,7 @@ use evenkeel::{
     server::{Error, Running},
 };
 use evenkeel_proto::v1 as pb;
+use evenkeel_testing::streamed::Call;
 use h2::{Reason, RecvStream, client::Builder};
 use pb::{ClipMode, NormKind};
 use prost::Message as _;
@@ -80,6 +81,18 @@ fn calls() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Calls of the streams of tensors, and their messages, in one.
+fn streams() -> Vec<(&'static str, Vec<u8>)> {
+    let input = f32s(&[100, 1000], &[1.5; ELEMENTS]);
+    let calls = [
+        Call::Dropout(dropout(0.5, input.clone())),
+        Call::Normalize(Box::new(normalize(NormKind::Layer, input.clone()))),
+        Call::Clip(clip(ClipMode::Value, 1.0, vec![input])),
+    ];
+    let streamed = calls.map(|call| call.streamed(&[50_000]));
+    streamed.map(|(name, messages)| (name, messages.iter().flat_map(|message| framed(message)).collect())).into()
+}
+
 /// A client that grants so many bytes for each stream, and any number for the connection.
 fn granting(window: u32) -> Builder {
     let mut settings = Builder::new();
@@ -89,8 +102,13 @@ fn granting(window: u32) -> Builder {
 
 /// Begins a call, and returns its answer once the headers have arrived.
 async fn ask(peer: &Peer, request: Request<()>, message: &[u8]) -> RecvStream {
+    send(peer, request, framed(message)).await
+}
+
+/// The same for messages with their prefixes.
+async fn send(peer: &Peer, request: Request<()>, messages: Bytes) -> RecvStream {
     let (answer, mut body) = peer.send(request).await.expect("the connection is open");
-    body.send_data(framed(message), true).expect("the connection is open");
+    body.send_data(messages, true).expect("the connection is open");
     answer.await.expect("headers are subject to no window").into_body()
 }
 
@@ -161,17 +179,28 @@ async fn what_is_not_taken_is_cut_off() {
         for window in WINDOWS {
             let peer = Peer::with(&granting(window), address(&server)).await;
             let mut calls = calls();
+            // The statistics of 4000 sets have more bytes than the largest of these windows.
+            let part = pb::measure_statistics_request::Part::Header(normalize(
+                NormKind::Layer,
+                f32s(&[4000, 2], &[1.5; 8000]),
+            ));
+            let measured = pb::MeasureStatisticsRequest { part: Some(part), ..Default::default() };
+            calls.push(("MeasureStatistics", measured.encode_to_vec()));
             if window <= 1 {
                 let gradients = vec![f32s(&[2], &[1.0, 2.0])];
                 let measured = pb::MeasureGradientsRequest { gradients, ..Default::default() }.encode_to_vec();
                 calls.extend([
                     ("MeasureGradients", measured),
                     ("Dropout", dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec()),
+                    ("GetServerInfo", Vec::new()),
                 ]);
             }
             let mut answers = Vec::new();
-            for (name, message) in &calls {
-                answers.push((name, ask(&peer, method(name), message).await));
+            for (name, message) in calls {
+                answers.push((name, ask(&peer, method(name), &message).await));
+            }
+            for (name, messages) in streams() {
+                answers.push((name, send(&peer, method(name), messages.into()).await));
             }
             for (name, answer) in answers {
                 let (came, reason) = until_reset(answer).await;
@@ -180,7 +209,7 @@ async fn what_is_not_taken_is_cut_off() {
         }
         until_at(&server, BYTES, 0.0).await;
         let timed_out = scrape(&server).await["evenkeel_stalled_total{way=\"send\"}"];
-        assert_eq!(timed_out, (4 * 6 + 2 * 2) as f64);
+        assert_eq!(timed_out, (4 * (6 + 1 + 3) + 2 * 3) as f64);
     }
 }
 

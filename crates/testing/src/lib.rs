@@ -12,6 +12,7 @@ pub mod pipe;
 pub mod resident;
 pub mod server;
 pub mod socket_folder;
+pub mod streamed;
 pub mod tables;
 pub mod tensors;
 pub mod until;

@@ -2,21 +2,17 @@
 
 use std::sync::OnceLock;
 
-use bytes::{Buf as _, Bytes};
 use evenkeel::{
     config::{MIN_MAX_STREAM_CHUNK_BYTES, ServerConfig},
     server::Running,
 };
 use evenkeel_proto::v1 as pb;
 use evenkeel_testing::{
-    answer::{Answer, send},
+    answer::send,
     frames::{cut, framed},
+    streamed::Call,
 };
-use pb::{
-    ClipMode, DropoutKind, NormKind, clip_gradients_stream_request as clip, clip_gradients_stream_response as clipped,
-    dropout_stream_request as dropout, dropout_stream_response as dropped, normalize_stream_request as normalize,
-    normalize_stream_response as normalized,
-};
+use pb::{ClipMode, DropoutKind, NormKind};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -39,15 +35,6 @@ fn servers() -> &'static Servers {
             [short, default].map(|config| runtime.block_on(Running::start(config)).expect("the server starts"));
         Servers { runtime, servers }
     })
-}
-
-/// A unary request, whose tensors have their elements.
-#[derive(Clone, Debug)]
-enum Call {
-    Dropout(pb::DropoutRequest),
-    DropoutBackward(pb::DropoutBackwardRequest),
-    Normalize(Box<pb::NormalizeRequest>),
-    Clip(pb::ClipGradientsRequest),
 }
 
 fn tensors() -> impl Strategy<Value = pb::Tensor> {
@@ -110,193 +97,6 @@ fn calls() -> impl Strategy<Value = Call> {
 /// The lengths of a tensor's first messages; the last one has the rest.
 fn lengths() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(prop_oneof![1 => Just(0), 3 => 1usize..9, 3 => 1usize..3000, 2 => 1usize..70_000], 0..30)
-}
-
-fn pieces(bytes: &Bytes, lengths: &[usize]) -> Vec<Bytes> {
-    let mut rest = bytes.clone();
-    let mut pieces: Vec<_> = lengths.iter().map(|&len| rest.split_to(len.min(rest.len()))).collect();
-    pieces.push(rest);
-    pieces
-}
-
-/// A tensor as a header has it, and its elements.
-fn split(tensor: Option<pb::Tensor>) -> (Option<pb::Tensor>, Bytes) {
-    let tensor = tensor.expect("there is one");
-    let data = tensor.data.clone();
-    (Some(pb::Tensor { data: Bytes::new(), ..tensor }), data)
-}
-
-/// The messages in these bytes of an answer.
-fn messages<M: prost::Message + Default>(mut bytes: &[u8]) -> Vec<M> {
-    let mut messages = Vec::new();
-    while bytes.has_remaining() {
-        assert_eq!(bytes.get_u8(), 0, "it is not compressed");
-        let (message, rest) = bytes[4..].split_at(u32::from_be_bytes(bytes[..4].try_into().expect("four")) as usize);
-        messages.push(M::decode(message).expect("it is a message"));
-        bytes = rest;
-    }
-    messages
-}
-
-/// An answer to a call of either kind. A stream's summary has no tensors and no mask.
-#[derive(Debug, Default, PartialEq)]
-struct Outcome {
-    status: String,
-    tensors: Vec<Bytes>,
-    mask: Bytes,
-    summary: String,
-}
-
-impl Outcome {
-    fn of(answer: &Answer) -> Self {
-        Self { status: answer.header("grpc-status"), ..Self::default() }
-    }
-
-    fn append(&mut self, bytes: &Bytes) {
-        let last = self.tensors.last_mut().expect("it was announced");
-        *last = [&last[..], bytes].concat().into();
-    }
-}
-
-impl Call {
-    /// Whether the tensor has no elements, which some kinds refuse.
-    fn has_nothing(&self) -> bool {
-        let tensor = match self {
-            Self::Dropout(request) => &request.input,
-            Self::DropoutBackward(request) => &request.grad_output,
-            Self::Normalize(request) => &request.input,
-            Self::Clip(_) => &None,
-        };
-        tensor.as_ref().is_some_and(|tensor| tensor.data.is_empty())
-    }
-
-    fn unary(&self) -> (&'static str, Vec<u8>) {
-        use prost::Message as _;
-        match self {
-            Self::Dropout(request) => ("Dropout", request.encode_to_vec()),
-            Self::DropoutBackward(request) => ("DropoutBackward", request.encode_to_vec()),
-            Self::Normalize(request) => ("Normalize", request.encode_to_vec()),
-            Self::Clip(request) => ("ClipGradients", request.encode_to_vec()),
-        }
-    }
-
-    /// The method and the messages of the stream.
-    fn streamed(&self, lengths: &[usize]) -> (&'static str, Vec<Vec<u8>>) {
-        use prost::Message as _;
-        let dropout = |part| pb::DropoutStreamRequest { part: Some(part) }.encode_to_vec();
-        let normalize = |part| pb::NormalizeStreamRequest { part: Some(part) }.encode_to_vec();
-        let clip = |part| pb::ClipGradientsStreamRequest { part: Some(part) }.encode_to_vec();
-        match self.clone() {
-            Self::Dropout(mut request) => {
-                let (input, data) = split(request.input.take());
-                let header = dropout(dropout::Part::Header(pb::DropoutRequest { input, ..request }));
-                let data = pieces(&data, lengths).into_iter().map(|piece| dropout(dropout::Part::Data(piece)));
-                ("DropoutStream", std::iter::once(header).chain(data).collect())
-            }
-            Self::DropoutBackward(mut request) => {
-                let (grad_output, data) = split(request.grad_output.take());
-                let header = pb::DropoutBackwardRequest { grad_output, ..request };
-                let header = dropout(dropout::Part::BackwardHeader(header));
-                let data = pieces(&data, lengths).into_iter().map(|piece| dropout(dropout::Part::Data(piece)));
-                ("DropoutStream", std::iter::once(header).chain(data).collect())
-            }
-            Self::Normalize(mut request) => {
-                let (input, data) = split(request.input.take());
-                let header = normalize(normalize::Part::Header(pb::NormalizeRequest { input, ..*request }));
-                let data = pieces(&data, lengths).into_iter().map(|piece| normalize(normalize::Part::Data(piece)));
-                ("NormalizeStream", std::iter::once(header).chain(data).collect())
-            }
-            Self::Clip(mut request) => {
-                let gradients = std::mem::take(&mut request.gradients);
-                let mut messages = vec![clip(clip::Part::Header(request))];
-                for gradient in gradients {
-                    let (tensor, data) = split(Some(gradient));
-                    messages.push(clip(clip::Part::Tensor(tensor.expect("there is one"))));
-                    messages.extend(pieces(&data, lengths).into_iter().map(|piece| clip(clip::Part::Data(piece))));
-                }
-                ("ClipGradientsStream", messages)
-            }
-        }
-    }
-
-    /// The outcome of the unary call.
-    fn outcome(&self, answer: &Answer) -> Outcome {
-        let mut outcome = Outcome::of(answer);
-        if outcome.status != "0" {
-            return outcome;
-        }
-        match self {
-            Self::Dropout(_) => {
-                for pb::DropoutResponse { output, mask, kept } in messages(&answer.data) {
-                    outcome.tensors.push(split(output).1);
-                    outcome.mask = mask;
-                    outcome.summary = format!("{:?}", pb::DropoutResponse { kept, ..Default::default() });
-                }
-            }
-            Self::DropoutBackward(_) => {
-                for pb::DropoutBackwardResponse { grad_input } in messages(&answer.data) {
-                    outcome.tensors.push(split(grad_input).1);
-                    outcome.summary = format!("{:?}", pb::DropoutResponse::default());
-                }
-            }
-            Self::Normalize(_) => {
-                for mut response in messages::<pb::NormalizeResponse>(&answer.data) {
-                    outcome.tensors.push(split(response.output.take()).1);
-                    outcome.summary = format!("{:?}", pb::NormalizeResponse { axes: Vec::new(), ..response });
-                }
-            }
-            Self::Clip(_) => {
-                for mut response in messages::<pb::ClipGradientsResponse>(&answer.data) {
-                    let gradients = std::mem::take(&mut response.gradients);
-                    outcome.tensors.extend(gradients.into_iter().map(|gradient| gradient.data));
-                    outcome.summary = format!("{response:?}");
-                }
-            }
-        }
-        outcome
-    }
-
-    /// The outcome of the stream.
-    fn stream_outcome(&self, answer: &Answer) -> Outcome {
-        let mut outcome = Outcome::of(answer);
-        if outcome.status != "0" {
-            return outcome;
-        }
-        match self {
-            Self::Dropout(_) | Self::DropoutBackward(_) => {
-                for message in messages::<pb::DropoutStreamResponse>(&answer.data) {
-                    match message.part.expect("each message has a part") {
-                        dropped::Part::Header(_) | dropped::Part::BackwardHeader(_) => {
-                            outcome.tensors.push(Bytes::new())
-                        }
-                        dropped::Part::Data(bytes) => outcome.append(&bytes),
-                        dropped::Part::Mask(bytes) => outcome.mask = [&outcome.mask[..], &bytes].concat().into(),
-                        dropped::Part::Summary(summary) => outcome.summary = format!("{summary:?}"),
-                    }
-                }
-            }
-            Self::Normalize(_) => {
-                for message in messages::<pb::NormalizeStreamResponse>(&answer.data) {
-                    match message.part.expect("each message has a part") {
-                        normalized::Part::Header(_) => outcome.tensors.push(Bytes::new()),
-                        normalized::Part::Data(bytes) => outcome.append(&bytes),
-                        normalized::Part::Summary(summary) => outcome.summary = format!("{summary:?}"),
-                    }
-                }
-            }
-            Self::Clip(_) => {
-                for message in messages::<pb::ClipGradientsStreamResponse>(&answer.data) {
-                    match message.part.expect("each message has a part") {
-                        clipped::Part::Header(_) => (),
-                        clipped::Part::Tensor(_) => outcome.tensors.push(Bytes::new()),
-                        clipped::Part::Data(bytes) => outcome.append(&bytes),
-                        clipped::Part::Summary(summary) => outcome.summary = format!("{summary:?}"),
-                    }
-                }
-            }
-        }
-        outcome
-    }
 }
 
 proptest! {
