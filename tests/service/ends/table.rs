@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use super::streams::Stream;
+use super::{refusals::Refusal, streams::Stream};
 
 /// How a call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub(super) enum End {
     LeavesStreaming,
     Resets(Stream),
     EndsShort(Stream),
+    Refused(Refusal),
     BreaksSending,
     LeavesInPieces,
     LeavesComputing,
@@ -95,6 +96,7 @@ impl End {
             Self::EndsShort(stream) => {
                 row(stream.method(), Code::InvalidArgument, Some("INVALID_ARGUMENT"), "200000 bytes of the")
             }
+            Self::Refused(refusal) => refusal.row(),
             Self::BreaksSending => row("Dropout", Code::Cancelled, None, "while it was sending"),
             Self::LeavesInPieces => row("Normalize", Code::Cancelled, None, "the client left"),
             Self::LeavesComputing => row("Dropout", Code::Cancelled, None, "before it was answered"),
