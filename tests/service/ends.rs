@@ -144,6 +144,9 @@ async fn check(end: End) {
     let error = fields["error"].as_str().unwrap_or_default();
     assert!(error.contains(words), "{end:?}: {line}");
     assert_eq!(error.is_empty(), words.is_empty(), "{end:?}: {line}");
+    if let Some(described) = end.described() {
+        assert_eq!(["kind", "dtype", "shape"].map(|field| &fields[field]), described, "{end:?}: {line}");
+    }
 
     let spans = traced(&mut collector);
     let [span] = &spans[..] else { panic!("{end:?}: not one span: {spans:#?}") };
@@ -202,6 +205,7 @@ ends! {
     a_client_that_resets_a_stream_to_normalize: Resets(Stream::Normalize),
     a_client_that_resets_a_stream_to_drop: Resets(Stream::Dropout),
     a_client_that_resets_a_stream_to_clip: Resets(Stream::Clip),
+    a_client_that_resets_a_stream_without_a_gradient: Resets(Stream::NoGradient),
     a_call_that_the_budget_has_no_room_for: Refused(Refusal::Budget),
     a_call_that_the_queue_has_no_place_for: Refused(Refusal::Queue),
     a_norm_that_is_not_finite: Refused(Refusal::NonfiniteNorm),

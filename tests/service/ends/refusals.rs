@@ -46,6 +46,16 @@ impl Refusal {
         }
     }
 
+    /// The kind, dtype and shape of the call; `None`: its message is not read.
+    pub(super) fn described(self) -> Option<[&'static str; 3]> {
+        match self {
+            Self::Budget | Self::TwoMessages => None,
+            Self::Queue => Some(["element", "float32", "[250]"]),
+            Self::NonfiniteNorm => Some(["norm", "float32", "[2]"]),
+            Self::TwoPasses => Some(["batch", "float32", "[1000, 3, 1000]"]),
+        }
+    }
+
     /// Gives the server the settings with which it refuses the call.
     pub(super) fn configure(self, config: &mut ServerConfig) {
         match self {

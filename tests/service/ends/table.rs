@@ -112,6 +112,48 @@ impl End {
         }
     }
 
+    /// The kind, dtype and shape that must be recorded of the call; `None`: there are none, or they are not compared.
+    pub(super) fn described(self) -> Option<[&'static str; 3]> {
+        match self {
+            Self::Answered => Some(["element", "float32", "[2, 2]"]),
+            Self::Resets(stream) | Self::EndsShort(stream) => Some(stream.described()),
+            Self::Measured | Self::LeavesStreaming | Self::PanicsStreaming => Some(["2", "float32", "2 elements"]),
+            Self::Refused(refusal) => refusal.described(),
+            Self::AnsweredInPieces
+            | Self::WrongArgument
+            | Self::TooManyParts
+            | Self::NoToken
+            | Self::NoMessage
+            | Self::Unreadable
+            | Self::CutOff
+            | Self::TooLarge
+            | Self::UnknownMethod
+            | Self::UnknownEncoding
+            | Self::TooMuchMetadata
+            | Self::NoCall
+            | Self::Health
+            | Self::Reflection
+            | Self::LateFromTheStart
+            | Self::Late
+            | Self::Silent
+            | Self::TakesNothing
+            | Self::WatchesTooLong
+            | Self::WrongDeadline
+            | Self::LeavesSending
+            | Self::BreaksSending
+            | Self::LeavesInPieces
+            | Self::LeavesComputing
+            | Self::LeavesReading
+            | Self::CutForItsAge
+            | Self::Panics
+            | Self::PanicsInline
+            | Self::PanicsFirst
+            | Self::PanicsInPieces
+            | Self::DrainedComputing
+            | Self::DrainedSending => None,
+        }
+    }
+
     /// Whether this end is a bug of the server.
     pub(super) fn is_a_panic(self) -> bool {
         matches!(
