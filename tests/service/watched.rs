@@ -118,6 +118,7 @@ async fn names_that_are_made_up() {
             }
         });
     }
+    // Usually the process does not grow.
     beside(&process, 24 * MIB, all.join_all()).await;
     let after = scrape_at(metrics).await;
     assert!(before.keys().eq(after.keys()), "names have become series");
@@ -173,6 +174,7 @@ async fn calls_that_are_given_up() {
             }
         }
     });
+    // The usual growth is 6 to 9 MiB.
     beside(&process, 4 * LIMIT + LIMIT + LITTLE, attack).await.expect("the server takes them");
 }
 
