@@ -5,8 +5,7 @@
 //! segments. The error of a unary request that is not one plain message (a message is marked as compressed, is too long or cut, or
 //! there is none, or several) comes from tonic's decoder, which gets the frames again (`fault.rs`).
 //!
-//! A message takes one of six routes, which `evenkeel_routes_total` counts. `tests/service/routes.rs` takes all of them but
-//! `chunks`.
+//! A message takes one of six routes, which `evenkeel_routes_total` counts. `tests/service/routes.rs` takes all of them.
 //!
 //! A message of very many tensors or numbers is also decoded, and its answer encoded, on the pool: that takes longer than
 //! other calls should wait for the thread that serves.

@@ -73,7 +73,8 @@ impl Otlp {
     /// again are added to `reloads`. Must be called on the runtime.
     ///
     /// # Errors
-    /// A file that cannot be read or used, by its setting, or a variable of OpenTelemetry's that cannot be used.
+    /// A file that cannot be read or used, by its setting, or a setting with which an exporter cannot be built. OpenTelemetry's SDK
+    /// reads its own variables, such as `OTEL_TRACES_SAMPLER` and `OTEL_BSP_MAX_QUEUE_SIZE`, and ignores a value that it cannot use.
     pub(crate) fn new(config: &OtlpConfig, reloads: &mut Reloads) -> Result<Option<Self>, Error> {
         let Some(channel) = channel::connect(config, reloads)? else { return Ok(None) };
         let headers = CollectorHeaders::new(config, reloads)?;

@@ -1,6 +1,10 @@
 //! The flags of every command that connects: TLS, and a token.
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use evenkeel_client::{self as client, Builder};
@@ -47,7 +51,7 @@ pub struct SecurityArgs {
 #[derive(Debug, thiserror::Error)]
 #[error("{flag}: {reason}")]
 pub struct Refused {
-    /// The flag, as it is written: `--tls-ca`.
+    /// The flag, as it is written: `--tls-ca`; and its variable, if that has the value.
     pub flag: String,
     /// What is wrong with its value.
     pub reason: String,
@@ -126,7 +130,7 @@ impl SecurityArgs {
             let content = read("--token-file", path).await?;
             // The file may be the server's own, which has a token in each line: the first is taken.
             let refused =
-                |reason| Refused { flag: "--token-file".to_owned(), reason: format!("{}: {reason}", path.display()) };
+                |reason| Refused { flag: named("--token-file", path), reason: format!("{}: {reason}", path.display()) };
             let tokens = lines(&content).map_err(refused)?;
             let (_, first) = tokens.into_iter().next().ok_or_else(|| refused("there is no token in it".to_owned()))?;
             builder = builder.token(first);
@@ -155,15 +159,28 @@ impl SecurityArgs {
         if let Some(path) = path {
             reason = format!("{}: {reason}", path.display());
         }
-        Ok(Refused { flag: flag.to_owned(), reason })
+        let name = self.tls_server_name.as_ref().filter(|_| setting == "tls_server_name").map(OsStr::new);
+        let value = path.as_deref().map(Path::as_os_str).or(name);
+        Ok(Refused { flag: value.map_or_else(|| flag.to_owned(), |value| named(flag, value)), reason })
     }
 }
 
 /// Reads a file that may block: a pipe, or a drive that hangs.
 async fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Refused> {
-    read::soon(path, READ_TIMEOUT)
-        .await
-        .map_err(|error| Refused { flag: flag.to_owned(), reason: format!("cannot read {}: {error}", path.display()) })
+    read::soon(path, READ_TIMEOUT).await.map_err(|error| Refused {
+        flag: named(flag, path),
+        reason: format!("cannot read {}: {error}", path.display()),
+    })
+}
+
+/// A flag as an error names it: with its variable, if that has the flag's value.
+fn named(flag: &str, value: impl AsRef<OsStr>) -> String {
+    let variable = format!("EVENKEEL_CLIENT_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
+    if env::var_os(&variable).is_some_and(|set| set == value.as_ref()) {
+        format!("{flag} ({variable})")
+    } else {
+        flag.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! added can be set in a file, is checked in one place, and is shown by `evenkeel config`, without further code.
 
 use std::{
+    env,
     ffi::OsString,
     fmt,
     path::{Path, PathBuf},
@@ -78,9 +79,10 @@ pub(crate) fn parse(command: &Command, mut arguments: Vec<OsString>) -> Result<(
         let effective = Effective::new(flags, of_command, of_command, None);
         return Ok((given, effective));
     };
-    let file = File::read(path).map_err(usage)?;
+    let refused = |error| usage(path, &error);
+    let file = File::read(path).map_err(refused)?;
     let mut from_file = Vec::new();
-    for (flag, values) in checked(&file, &reading, serve).map_err(usage)? {
+    for (flag, values) in checked(&file, &reading, serve).map_err(refused)? {
         // A flag of another command with the same name may mean something else; then its variable is another one.
         let is_same = |other: &&Arg| other.get_long() == flag.get_long() && other.get_env() == flag.get_env();
         let Some(flag) = settings(flags).find(is_same) else { continue };
@@ -170,8 +172,18 @@ fn reason(error: &clap::Error) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-fn usage(error: file::Error) -> clap::Error {
-    clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n"))
+fn usage(path: &Path, error: &file::Error) -> clap::Error {
+    clap::Error::raw(ErrorKind::ValueValidation, format!("{}\n", of_file(path, error)))
+}
+
+/// The error of a configuration file, with the variable if that names the file.
+fn of_file(path: &Path, error: impl fmt::Display) -> String {
+    const VARIABLE: &str = "EVENKEEL_CONFIG";
+    if env::var_os(VARIABLE).is_some_and(|value| value == path) {
+        format!("{VARIABLE}: {error}")
+    } else {
+        error.to_string()
+    }
 }
 
 impl Effective {
@@ -214,7 +226,7 @@ impl Effective {
     /// An error of a setting, with the file if its value is from there.
     pub fn explain(&self, error: &super::Error) -> String {
         match self.source(error.key) {
-            Source::File(path) => format!("{}: {error}", path.display()),
+            Source::File(path) => of_file(&path, format_args!("{}: {error}", path.display())),
             Source::Flag | Source::Environment(_) | Source::Default => error.to_string(),
         }
     }

@@ -220,8 +220,18 @@ impl CallRecord {
         self.described(kind.into(), dtypes, Shape::Streamed { elements });
     }
 
+    /// As [`describe_streamed`](Self::describe_streamed), of a stream that has begun and may end early. The metrics count the
+    /// operation when the stream is complete: its dtype may still change.
+    pub(crate) fn describe_begun(&self, kind: impl Into<Kind>, dtypes: Elements, elements: u64) {
+        self.keep(kind.into(), dtypes, Shape::Streamed { elements });
+    }
+
     fn described(&self, kind: Kind, elements: Elements, shape: Shape) {
         self.recorder().metrics().operation(self.method(), kind, elements);
+        self.keep(kind, elements, shape);
+    }
+
+    fn keep(&self, kind: Kind, elements: Elements, shape: Shape) {
         self.facts().described = Some(Described { kind: kind.name(), dtype: elements.name(), shape });
     }
 

@@ -82,6 +82,7 @@ impl ClipGradientsStream {
     }
 
     async fn begin(&mut self, spec: Clipping, sink: &mut Sink) -> Result<(), Error> {
+        self.context.record.describe_begun(spec.mode, Elements::None, 0);
         let operation = ClipInOrder::new(&spec)?;
         let progress = match spec.needs() {
             ClipNeeds::Element | ClipNeeds::Gradient => {
@@ -108,6 +109,7 @@ impl Begun {
     ) -> Result<(), Error> {
         self.dtypes = self.dtypes.join(tensor.dtype().into());
         self.elements = self.elements.saturating_add(tensor.shape().iter().map(|&len| len as u64).product());
+        context.record.describe_begun(self.spec.mode, self.dtypes, self.elements);
         match &mut self.progress {
             Progress::All(gathered) => gathered.begin(tensor, service, context, WAY),
             Progress::Each(each) => {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use evenkeel_exact::{NormOrder, NormPartial};
-use evenkeel_kernels::measure_gradients;
+use evenkeel_kernels::{TensorRef, measure_gradients};
 use evenkeel_proto::v1 as pb;
 
 use super::{
     CallContext, Service,
     messages::{Arrived, Messages},
 };
-use crate::{error::Error, estimate::Work, grpc::Method, metrics::Elements, wire};
+use crate::{error::Error, estimate::Work, grpc::Method, metrics::Elements, observe::CallRecord, wire};
 
 /// The norm of all messages so far.
 struct Measured {
@@ -22,6 +22,14 @@ struct Measured {
 impl Measured {
     fn order(&self) -> Option<NormOrder> {
         self.total.as_ref().map(|total| total.order())
+    }
+
+    /// Describes the call with the gradients of another message, for the log of a call that ends early. Partials count when they are
+    /// merged.
+    fn describe(&self, order: NormOrder, views: &[TensorRef<'_>], record: &CallRecord) {
+        let before = self.total.as_ref().map_or(0, |total| total.elements());
+        let elements = views.iter().fold(before, |sum, view| sum.saturating_add(view.len() as u64));
+        record.describe_begun(order, self.elements.join(Elements::of(views)), elements);
     }
 }
 
@@ -55,24 +63,27 @@ impl Service {
         let (limit, record) = (self.max_message_bytes, &context.record);
         if message.is_heavy(Method::MeasureGradients) {
             // The job may outlive the call. It keeps the call's reservation, since it keeps the message.
-            let reservation = Arc::clone(&context.reservation);
+            let (reservation, described) = (Arc::clone(&context.reservation), record.clone());
             let job = move |checkpoint: &dyn evenkeel_kernels::Checkpoint| {
                 let _reservation = reservation;
                 let request = message.decode()?;
                 checkpoint.check()?;
                 let call = wire::MeasureGradients::decode(request, measured.order(), limit)?;
+                measured.describe(call.order, &call.views(), &described);
                 add(measured, &call, checkpoint)
             };
             return self.executor.run(record, std::time::Duration::MAX, job).await;
         }
         let call = wire::MeasureGradients::decode(message.decode()?, measured.order(), limit)?;
+        let views = call.views();
+        measured.describe(call.order, &views, record);
         if call.is_empty() {
             let Measured { total, elements } = measured;
             let total = total.or_else(|| call.says_order.then(|| Box::new(NormPartial::new(call.order))));
             return Ok(Measured { total, elements });
         }
+        let estimate = Work::Measure.estimate(&views, call.parts());
         let call = Box::new(call);
-        let estimate = Work::Measure.estimate(&call.views(), call.parts());
         self.executor.run(record, estimate, move |checkpoint| add(measured, &call, checkpoint)).await
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     estimate,
     grpc::Method,
     metrics::Elements,
+    observe::CallRecord,
     wire::{self, Header},
 };
 
@@ -104,12 +105,14 @@ impl Service {
                 let request = message.decode()?;
                 checkpoint.check()?;
                 let request = wire::MeasureStatistics::decode(request, limit)?;
+                measured.describe(&request, &context.record);
                 measured.add(request, &context, checkpoint)?;
                 Ok(measured)
             };
             return self.executor.run(record, Duration::MAX, job).await;
         }
         let request = wire::MeasureStatistics::decode(message.decode()?, limit)?;
+        measured.describe(&request, record);
         // This message may complete the part that is being measured, whose sets are then merged.
         let of_part = measured.part.as_ref().map_or(0, |part| part.meter.measured().1.iter().product());
         let estimate = estimate::statistics(request.bytes(), request.sets() + of_part);
@@ -122,6 +125,22 @@ impl Service {
 }
 
 impl Measured {
+    /// Describes the call with what begins in another message, for the log of a call that ends early.
+    fn describe(&self, request: &wire::MeasureStatistics, record: &CallRecord) {
+        let header = request.header.as_ref();
+        let of_partial = || request.partials.first().map(|partial| *partial.kind());
+        if let Some(kind) = header.map(|header| header.spec.kind).or_else(of_partial) {
+            let (dtypes, elements) = header.map_or((self.dtypes, self.elements), |header| self.with(header));
+            record.describe_begun(kind, dtypes, elements);
+        }
+    }
+
+    /// The dtypes and the number of elements with those of another part.
+    fn with(&self, header: &Header) -> (Elements, u64) {
+        let elements = header.shape.iter().map(|&len| len as u64).product();
+        (self.dtypes.join(header.dtype.into()), self.elements.saturating_add(elements))
+    }
+
     /// Adds a message.
     fn add(
         &mut self,
@@ -146,6 +165,7 @@ impl Measured {
 
     /// Begins a part.
     fn begin(&mut self, header: Header, context: &CallContext, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
+        let (dtypes, elements_of_all) = self.with(&header);
         let Header { field, spec, dtype, shape, has_gradients, demand, elements } = header;
         if let Some(part) = &self.part {
             let reason = format!("comes before the last {} bytes of the part before it", part.missing());
@@ -154,8 +174,7 @@ impl Measured {
         let scratch = context.reservation.reserve_with_scratch(0, demand.results.saturating_add(demand.scratch))?;
         let meter = StatisticsMeter::new(&spec, dtype, &shape, has_gradients)?;
         self.check_part(field, &meter)?;
-        self.dtypes = self.dtypes.join(dtype.into());
-        self.elements = self.elements.saturating_add(shape.iter().map(|&len| len as u64).product());
+        (self.dtypes, self.elements) = (dtypes, elements_of_all);
         let (is_empty, cut) = (shape.contains(&0), [Vec::new(), Vec::new()]);
         self.part = Some(Part { field, meter, dtype, is_empty, cut, _scratch: scratch });
         elements.map_or(Ok(()), |elements| self.measure(elements, checkpoint))

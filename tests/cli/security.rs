@@ -128,7 +128,8 @@ fn the_servers_settings_are_not_the_clients() -> TestResult {
     let with = |more: &[(&'static str, &'static str)]| folder.run_with(&[&mine[..], more].concat(), HEALTH);
     with(&[("EVENKEEL_CLIENT_TLS_CA", "ca.pem"), ("EVENKEEL_CLIENT_TOKEN_FILE", "token")])?.succeeded();
     with(&[("EVENKEEL_CLIENT_TLS_SERVER_NAME", "evenkeel.example"), ("SSL_CERT_FILE", "ca.pem")])?.succeeded();
-    with(&[("EVENKEEL_CLIENT_TLS_CERT", "missing")])?.failed(64, &["--tls-cert: cannot read missing: "]);
+    with(&[("EVENKEEL_CLIENT_TLS_CERT", "missing")])?
+        .failed(64, &["--tls-cert (EVENKEEL_CLIENT_TLS_CERT): cannot read missing: "]);
     let folders = [("EVENKEEL_CLIENT_TLS_CA", "missing"), ("EVENKEEL_CLIENT_TOKEN_FILE", "missing")];
     folder.run_with(&folders, "normalize digits.npy --kind layer")?.succeeded();
     Ok(())

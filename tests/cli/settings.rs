@@ -90,7 +90,35 @@ fn an_error_of_a_variable_names_it() -> TestResult {
     let collector =
         [("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:1"), ("OTEL_EXPORTER_OTLP_CERTIFICATE", "missing")];
     folder.run_with(&collector, "serve --listen 127.0.0.1:0")?.refused(&["OTEL_EXPORTER_OTLP_CERTIFICATE", "missing"]);
+    // The error of a file, or of another value that is used later.
+    folder.write("wrong", b"not = a = setting")?;
+    folder.write("low.toml", b"max-message-bytes = 1")?;
+    for variable in ["EVENKEEL_CLIENT_TLS_CA", "EVENKEEL_CLIENT_TLS_CERT", "EVENKEEL_CLIENT_TLS_KEY"] {
+        for (value, words) in [("missing", "cannot read missing"), ("wrong", "wrong: ")] {
+            for command in ["health --server https://127.0.0.1:1", "clip digits.npy --server https://127.0.0.1:1"] {
+                folder.run_with(&[(variable, value)], command)?.refused(&[variable, words]);
+            }
+        }
+    }
+    let name = [("EVENKEEL_CLIENT_TLS_SERVER_NAME", "a_b:c")];
+    folder.run_with(&name, "health --server https://127.0.0.1:1")?.refused(&[name[0].0, "a_b:c"]);
+    folder.write("no-token", b"# nothing\n")?;
+    for (value, words) in [("missing", "cannot read missing"), ("no-token", "no-token: there is no token")] {
+        let token = [("EVENKEEL_CLIENT_TOKEN_FILE", value)];
+        folder.run_with(&token, "health --server http://127.0.0.1:1")?.refused(&[token[0].0, words]);
+    }
+    for (value, words) in [("missing", "file missing: "), ("wrong", "wrong: "), ("low.toml", "low.toml: ")] {
+        folder.run_with(&[("EVENKEEL_CONFIG", value)], "config")?.refused(&["EVENKEEL_CONFIG: ", words]);
+    }
     // A flag overrides the variable, and the error is the flag's.
+    for (variable, command) in [
+        ("EVENKEEL_CLIENT_TLS_CA", "health --server https://127.0.0.1:1 --tls-ca missing"),
+        ("EVENKEEL_CONFIG", "config --config missing"),
+    ] {
+        let run = folder.run_with(&[(variable, "other")], command)?;
+        run.refused(&["missing"]);
+        assert!(!run.stderr.contains(variable), "{}", run.stderr);
+    }
     let run = folder.run_with(&[("EVENKEEL_THREADS", "3")], "config --threads many")?;
     run.refused(&["'--threads <N>'", "many"]);
     assert!(!run.stderr.contains("EVENKEEL_THREADS"), "{}", run.stderr);

@@ -18,7 +18,7 @@ use crate::{
 
 pub(crate) const MIB: usize = 1 << 20;
 /// How much the process may grow while no call holds a message: for connections, streams, and freed memory that the
-/// allocator keeps.
+/// allocator keeps. The usual growth is 6 to 17 MiB for floods of frames, and 0 to 3 MiB for the others.
 pub(crate) const LITTLE: usize = 48 * MIB;
 
 /// The other caller, whose calls must be answered during the attack.

@@ -260,6 +260,40 @@ async fn in_frames(direct: &Running, codec: &Running, method: &str, message: &[u
     tokio::join!(send(direct, method, &[], frames.clone()), send(codec, method, &[], frames))
 }
 
+/// `src/service/request_bytes.rs` repeats the texts of tonic's decoder for these faults.
+#[test]
+fn faults_of_streams_are_answered_alike() {
+    let gradients = pb::MeasureGradientsRequest { gradients: vec![f32s(&[2], &[3.0, 4.0])], ..Default::default() };
+    let part = pb::measure_statistics_request::Part::Header(normalize(pb::NormKind::Layer, f32s(&[1, 2], &[1.0, 2.0])));
+    let statistics = pb::MeasureStatisticsRequest { part: Some(part), ..Default::default() };
+    for (method, message) in
+        [("MeasureGradients", gradients.encode_to_vec()), ("MeasureStatistics", statistics.encode_to_vec())]
+    {
+        let whole = framed(&message);
+        let flagged = |flag: u8| Bytes::from([&[flag][..], &whole[1..]].concat());
+        let over = Bytes::from([&[0][..], &(LIMIT as u32 + 1).to_be_bytes()].concat());
+        // Each fault, and a part of its text.
+        let faults = [
+            (whole.slice(..3), "Unexpected%20EOF"),
+            (whole.slice(..whole.len() - 1), "Unexpected%20EOF"),
+            (flagged(1), "no%20grpc-encoding"),
+            (flagged(2), "invalid%20compression%20flag:%202"),
+            (flagged(255), "invalid%20compression%20flag:%20255"),
+            (over, "exceeds%20the%20limit"),
+        ];
+        for (fault, words) in faults {
+            for frames in [vec![fault.clone()], vec![whole.clone(), fault.clone()]] {
+                let (direct, codec) = both(method, &[], &frames);
+                assert_eq!(direct, codec, "{method}: {frames:?}");
+                assert!(direct.header("grpc-message").contains(words), "{method}: {frames:?}: {direct:?}");
+            }
+        }
+        // tonic's decoder takes a request that ends right after a prefix for one without that message.
+        let (direct, _) = both(method, &[], &[whole.slice(..5)]);
+        assert!(direct.header("grpc-message").contains("Unexpected%20EOF"), "{method}: {direct:?}");
+    }
+}
+
 #[test]
 fn what_is_not_plain_is_answered_alike() {
     let message = dropout(0.5, f32s(&[3], &[1.0, 2.0, 3.0])).encode_to_vec();

@@ -1,5 +1,5 @@
-//! The routes of a message (`src/direct.rs` has the table) but `chunks`: by the metrics, each message takes the right one, and
-//! a panic on any of them ends one call only.
+//! The routes of a message (`src/direct.rs` has the table): by the metrics, each message takes the right one, and a panic on any
+//! of them ends one call only.
 
 use std::{
     collections::BTreeMap,
@@ -113,7 +113,38 @@ fn cases() -> Vec<Case> {
         let measure = pb::MeasureGradientsRequest { gradients: vec![tensor(elements)], ..Default::default() };
         add("MeasureGradients", &[], whole(&measure.encode_to_vec()), "codec", runs);
     }
+    let part = Some(pb::measure_statistics_request::Part::Header(layer(MANY)));
+    let measure = pb::MeasureStatisticsRequest { part, ..Default::default() };
+    add("MeasureStatistics", &[], whole(&measure.encode_to_vec()), "codec", OnThePool);
     cases
+}
+
+/// The streams of tensors, each of which takes the route `chunks` once.
+fn chunked() -> [(&'static str, Vec<Bytes>); 3] {
+    fn frames<M: prost::Message>(messages: impl IntoIterator<Item = M>) -> Vec<Bytes> {
+        messages.into_iter().map(|message| framed(&message.encode_to_vec())).collect()
+    }
+    let pb::Tensor { data, .. } = tensor(1000);
+    let input = || pb::Tensor { data: Bytes::new(), ..tensor(1000) };
+    let halves = || [data.slice(..1999), data.slice(1999..)];
+    let normalize = {
+        use pb::{NormalizeStreamRequest, normalize_stream_request::Part};
+        let header = [Part::Header(normalize(pb::NormKind::Layer, input()))];
+        let parts = header.into_iter().chain(halves().map(Part::Data));
+        frames(parts.map(|part| NormalizeStreamRequest { part: Some(part) }))
+    };
+    let dropout = {
+        use pb::{DropoutStreamRequest, dropout_stream_request::Part};
+        let parts = [Part::Header(dropout(0.5, input()))].into_iter().chain(halves().map(Part::Data));
+        frames(parts.map(|part| DropoutStreamRequest { part: Some(part) }))
+    };
+    let clip = {
+        use pb::{ClipGradientsStreamRequest, clip_gradients_stream_request::Part};
+        let header = [Part::Header(clip(pb::ClipMode::Value, 1.0, Vec::new())), Part::Tensor(input())];
+        let parts = header.into_iter().chain(halves().map(Part::Data));
+        frames(parts.map(|part| ClipGradientsStreamRequest { part: Some(part) }))
+    };
+    [("NormalizeStream", normalize), ("DropoutStream", dropout), ("ClipGradientsStream", clip)]
 }
 
 fn counted() -> ServerConfig {
@@ -146,7 +177,21 @@ async fn each_message_takes_its_route() {
     }
 }
 
-/// With `codec_path`, every message takes the codec.
+/// The streams of tensors never take the codec, which would gather each message.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_tensors_take_their_own_route() {
+    for codec_path in [false, true] {
+        let server = Running::start(ServerConfig { codec_path, ..counted() }).await.expect("the server starts");
+        for (method, frames) in chunked() {
+            let mut expected = routes(&server).await;
+            *expected.get_mut("chunks").expect("it is one of them") += 1.0;
+            assert_eq!(status(&send(&server, method, &[], frames).await).code(), Code::Ok, "{method}");
+            assert_eq!(routes(&server).await, expected, "{method}, codec_path: {codec_path}");
+        }
+    }
+}
+
+/// With `codec_path`, every message but those of streams of tensors takes the codec.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_the_codec_path_there_is_no_other_route() {
     let server = Running::start(ServerConfig { codec_path: true, ..counted() }).await.expect("the server starts");
@@ -251,7 +296,7 @@ async fn a_panic_on_any_route_costs_one_call() {
             assert!(call().await == expected, "{what} after a panic at {checkpoint} of {last}");
             let series = scrape(&server).await;
             assert_eq!(series["evenkeel_panics_total"], panics, "{what} at {checkpoint}");
-            let kind = if method == "MeasureGradients" { "client_stream" } else { "unary" };
+            let kind = if method.starts_with("Measure") { "client_stream" } else { "unary" };
             let handled = handled(method, kind, "INTERNAL");
             assert_eq!(series[&handled], internal[&handled] + 1.0, "{what} at {checkpoint}");
             assert_eq!(series["evenkeel_jobs_running"], 0.0, "{what} at {checkpoint}");

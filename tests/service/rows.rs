@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-/// Whether a file has a test of this name: a function, or a row `name: ...,` of a macro that makes tests.
+/// Whether a file has a test of this name that runs with all others: a function, or a row `name: ...,` of a macro that makes tests.
 fn has_test(file: &str, name: &str) -> bool {
     let lines: Vec<&str> = file.lines().map(str::trim).collect();
     let is_row = |line: &&str| line.ends_with(',') && line.split_once(": ").is_some_and(|(first, _)| first == name);
@@ -16,8 +16,21 @@ fn has_test(file: &str, name: &str) -> bool {
     // The attributes, and comments, are in the lines before.
     lines.iter().enumerate().filter(|(_, line)| is_it(line)).any(|(at, _)| {
         let before = lines[..at].iter().rev().take_while(|line| line.starts_with(['#', '/']) || line.ends_with(']'));
-        before.clone().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+        let has = |attribute: &str| before.clone().any(|line| line.starts_with(attribute));
+        (has("#[test]") || has("#[tokio::test")) && !has("#[ignore")
     })
+}
+
+#[test]
+fn a_test_that_is_ignored_is_none() {
+    let file = |attributes: &str| format!("/// A comment.\n{attributes}\nasync fn name() {{\n}}\n");
+    for attributes in ["#[test]", "#[tokio::test(flavor = \"multi_thread\")]"] {
+        assert!(has_test(&file(attributes), "name"), "{attributes}");
+        assert!(!has_test(&file(attributes), "nam"), "{attributes}");
+    }
+    for attributes in ["", "#[test]\n#[ignore = \"it takes long\"]", "#[ignore]\n#[tokio::test]"] {
+        assert!(!has_test(&file(attributes), "name"), "{attributes}");
+    }
 }
 
 #[test]

@@ -29,8 +29,9 @@ async fn a_flood_of_scrapes_takes_two_threads() {
         open.push(stream);
         most = most.max(threads(&process));
     }
-    // Usually 3: two writers, and one that reads files.
-    assert!(most <= before + 6, "{most} threads, and {before} before");
+    // Usually 3: two writers, and one that reads files. If a writer's place went with its connection, there would be 13 to 25.
+    eprintln!("{} threads more", most - before);
+    assert!(most <= before + 8, "{most} threads, and {before} before");
     drop(open);
     scrape_at(metrics).await;
 }

@@ -13,11 +13,19 @@ use tonic::Code;
 use crate::{
     harness::{dropout, f32s, normalize},
     peer::{Peer, address, framed, prefix, status},
+    tensor_streams::begun_streams,
     until::within,
 };
 
-const METHODS: [&str; 6] =
-    ["Normalize", "NormalizeBackward", "Dropout", "DropoutBackward", "ClipGradients", "MeasureGradients"];
+const METHODS: [&str; 7] = [
+    "Normalize",
+    "NormalizeBackward",
+    "Dropout",
+    "DropoutBackward",
+    "ClipGradients",
+    "MeasureGradients",
+    "MeasureStatistics",
+];
 
 async fn server(body_timeout: Duration, codec_path: bool) -> Running {
     let connections = ConnectionConfig { body_timeout, ..Default::default() };
@@ -55,11 +63,12 @@ async fn a_call_whose_client_falls_silent_is_answered() {
 async fn a_call_whose_client_sends_byte_after_byte_is_answered() {
     let server = server(Duration::from_millis(300), false).await;
     let peer = Peer::connect(address(&server)).await;
-    for method in ["Normalize", "Dropout", "MeasureGradients"] {
+    let unary = ["Normalize", "Dropout", "MeasureGradients"].map(|method| (method, prefix(1 << 20)));
+    for (method, begins) in unary.into_iter().chain(begun_streams()) {
         let (answer, mut body) = peer.begin(method).await;
         let answer = status(answer);
         tokio::pin!(answer);
-        body.send_data(prefix(1 << 20), false).expect("the connection is open");
+        body.send_data(begins, false).expect("the connection is open");
         let status = loop {
             tokio::select! {
                 status = &mut answer => break status.expect("an answer"),

@@ -6,7 +6,14 @@ mod dropout;
 mod hostile;
 mod normalize;
 
+use bytes::Bytes;
 use evenkeel_proto::v1 as pb;
+use prost::Message as _;
+
+use crate::{
+    harness::{clip, dropout, normalize},
+    peer::{framed, prefix},
+};
 
 /// So many bytes of a tensor's elements, all of them numbers.
 pub(crate) fn data(dtype: pb::DataType, elements: usize) -> Vec<u8> {
@@ -21,6 +28,52 @@ fn encoded(dtype: pb::DataType, x: f32) -> Vec<u8> {
         pb::DataType::Bfloat16 => ((x.to_bits() >> 16) as u16).to_le_bytes().to_vec(),
         pb::DataType::Unspecified | pb::DataType::Float32 => x.to_le_bytes().to_vec(),
     }
+}
+
+/// Requests that end after the first bytes of a message with elements, for each method that takes a tensor in several messages.
+/// Bytes of 0 that follow are elements.
+pub(crate) fn begun_streams() -> [(&'static str, Bytes); 4] {
+    const ELEMENTS: u32 = 25_000;
+    /// The bytes of a message beside its elements: a tag, and the length of the elements in three bytes.
+    const BEFORE: u32 = 4;
+    let input = || described(pb::DataType::Float32, &[i64::from(ELEMENTS) / 100, 100]);
+    let layer = || normalize(pb::NormKind::Layer, input());
+    // A message with all elements, up to the first element.
+    let with_data = |message: Vec<u8>| {
+        assert_eq!(message.len(), (BEFORE + 4 * ELEMENTS) as usize);
+        [prefix(BEFORE + 4 * ELEMENTS), message[..BEFORE as usize].to_vec().into()].concat()
+    };
+    let zeros = || Bytes::from(vec![0; 4 * ELEMENTS as usize]);
+    let statistics = {
+        use pb::{MeasureStatisticsRequest, measure_statistics_request::Part};
+        let header = MeasureStatisticsRequest { part: Some(Part::Header(layer())), ..Default::default() };
+        let data = MeasureStatisticsRequest { data: zeros(), ..Default::default() };
+        [framed(&header.encode_to_vec()).to_vec(), with_data(data.encode_to_vec())].concat()
+    };
+    let normalization = {
+        use pb::{NormalizeStreamRequest, normalize_stream_request::Part};
+        let message = |part| NormalizeStreamRequest { part: Some(part) }.encode_to_vec();
+        [framed(&message(Part::Header(layer()))).to_vec(), with_data(message(Part::Data(zeros())))].concat()
+    };
+    let dropout = {
+        use pb::{DropoutStreamRequest, dropout_stream_request::Part};
+        let message = |part| DropoutStreamRequest { part: Some(part) }.encode_to_vec();
+        [framed(&message(Part::Header(dropout(0.5, input())))).to_vec(), with_data(message(Part::Data(zeros())))]
+            .concat()
+    };
+    let clipping = {
+        use pb::{ClipGradientsStreamRequest, clip_gradients_stream_request::Part};
+        let message = |part| ClipGradientsStreamRequest { part: Some(part) }.encode_to_vec();
+        let header = Part::Header(clip(pb::ClipMode::Value, 1.0, Vec::new()));
+        let begin = [header, Part::Tensor(input())].map(|part| framed(&message(part)));
+        [begin.concat(), with_data(message(Part::Data(zeros())))].concat()
+    };
+    [
+        ("MeasureStatistics", statistics.into()),
+        ("NormalizeStream", normalization.into()),
+        ("DropoutStream", dropout.into()),
+        ("ClipGradientsStream", clipping.into()),
+    ]
 }
 
 /// The dtypes, and the bytes of their elements.

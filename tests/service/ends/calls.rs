@@ -23,7 +23,10 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tonic::{Code, codegen::http::Request};
 
-use super::table::{End, Row};
+use super::{
+    refusals::Refusal,
+    table::{End, Row},
+};
 use crate::{
     harness::{dropout, f32s, normalize},
     peer::{Peer, address, framed, prefix, request, status},
@@ -104,6 +107,12 @@ impl Server {
                 };
             }
             End::TooLarge => config.max_message_bytes = 2048,
+            End::Refused(refusal) => {
+                refusal.configure(&mut config);
+                if refusal == Refusal::Queue {
+                    config.on_checkpoint = Some(holding(at_checkpoint));
+                }
+            }
             End::Silent | End::TakesNothing => {
                 let body_timeout = Duration::from_millis(100);
                 config.connections = ConnectionConfig { body_timeout, ..Default::default() };
@@ -160,7 +169,7 @@ impl Server {
     }
 
     /// Sends all of a request, and reads its status.
-    async fn whole(&self, request: Request<()>, bytes: Bytes) -> Code {
+    pub(super) async fn whole(&self, request: Request<()>, bytes: Bytes) -> Code {
         let (answer, mut body) = self.peer.send(request).await.expect("the connection is open");
         // An error means that the call has been answered.
         let _ = body.send_data(bytes, true);
@@ -168,7 +177,11 @@ impl Server {
     }
 
     /// Begins a call, and sends this much of it.
-    async fn begin(&self, method: &str, bytes: Bytes) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+    pub(super) async fn begin(
+        &self,
+        method: &str,
+        bytes: Bytes,
+    ) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
         let (answer, mut body) = self.peer.begin(method).await;
         body.send_data(bytes, false).expect("the connection is open");
         (answer, body)
@@ -183,7 +196,7 @@ impl Server {
         until(&format!("{bytes} bytes are received"), async || received().await >= bytes as f64).await;
     }
 
-    async fn at_checkpoint(&self) {
+    pub(super) async fn at_checkpoint(&self) {
         self.reached.lock().await.recv().await.expect("the kernel comes to its checkpoint");
     }
 }
@@ -296,6 +309,7 @@ impl End {
                 drop((answer, begun));
             }
             Self::EndsShort(stream) => assert_eq!(server.whole(request(method), stream.begins()).await, code),
+            Self::Refused(refusal) => refusal.make(server).await,
             Self::LeavesInPieces => {
                 let (answer, mut body) = server.begin("Normalize", large().slice(..700_000)).await;
                 let answer = answer.await.expect("it begins before the rest has come");

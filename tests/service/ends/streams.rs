@@ -17,6 +17,8 @@ pub(super) enum Stream {
     Normalize,
     Dropout,
     Clip,
+    /// The client sends the header of a clipping, and no gradient.
+    NoGradient,
 }
 
 impl Stream {
@@ -25,7 +27,18 @@ impl Stream {
             Self::Statistics => "MeasureStatistics",
             Self::Normalize => "NormalizeStream",
             Self::Dropout => "DropoutStream",
-            Self::Clip => "ClipGradientsStream",
+            Self::Clip | Self::NoGradient => "ClipGradientsStream",
+        }
+    }
+
+    /// What is known of the kind, the dtype and the shape.
+    pub(super) fn described(self) -> [&'static str; 3] {
+        match self {
+            Self::Statistics => ["batch", "float32", "100000 elements"],
+            Self::Normalize => ["layer", "float32", "[100, 1000]"],
+            Self::Dropout => ["element", "float32", "[100, 1000]"],
+            Self::Clip => ["value", "float32", "100000 elements"],
+            Self::NoGradient => ["value", "none", "0 elements"],
         }
     }
 
@@ -55,11 +68,14 @@ impl Stream {
                 let parts = [Part::Header(dropout(0.5, input)), Part::Data(half)];
                 messages(parts.map(|part| DropoutStreamRequest { part: Some(part) }))
             }
-            Self::Clip => {
+            Self::Clip | Self::NoGradient => {
                 use pb::{ClipGradientsStreamRequest, clip_gradients_stream_request::Part};
                 let header = clip(pb::ClipMode::Value, 1.0, Vec::new());
-                let parts = [Part::Header(header), Part::Tensor(input), Part::Data(half)];
-                messages(parts.map(|part| ClipGradientsStreamRequest { part: Some(part) }))
+                let mut parts = vec![Part::Header(header)];
+                if self == Self::Clip {
+                    parts.extend([Part::Tensor(input), Part::Data(half)]);
+                }
+                messages(parts.into_iter().map(|part| ClipGradientsStreamRequest { part: Some(part) }))
             }
         }
     }

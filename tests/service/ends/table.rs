@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use super::streams::Stream;
+use super::{refusals::Refusal, streams::Stream};
 
 /// How a call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub(super) enum End {
     LeavesStreaming,
     Resets(Stream),
     EndsShort(Stream),
+    Refused(Refusal),
     BreaksSending,
     LeavesInPieces,
     LeavesComputing,
@@ -95,6 +96,7 @@ impl End {
             Self::EndsShort(stream) => {
                 row(stream.method(), Code::InvalidArgument, Some("INVALID_ARGUMENT"), "200000 bytes of the")
             }
+            Self::Refused(refusal) => refusal.row(),
             Self::BreaksSending => row("Dropout", Code::Cancelled, None, "while it was sending"),
             Self::LeavesInPieces => row("Normalize", Code::Cancelled, None, "the client left"),
             Self::LeavesComputing => row("Dropout", Code::Cancelled, None, "before it was answered"),
@@ -107,6 +109,48 @@ impl End {
             Self::PanicsInPieces => row("Normalize", Code::Internal, None, "did not finish"),
             Self::DrainedComputing => row("Dropout", Code::Unavailable, Some("SHUTTING_DOWN"), "shutting down"),
             Self::DrainedSending => row("Dropout", Code::Unavailable, Some("SHUTTING_DOWN"), "shutting down"),
+        }
+    }
+
+    /// The kind, dtype and shape that must be recorded of the call; `None`: there are none, or they are not compared.
+    pub(super) fn described(self) -> Option<[&'static str; 3]> {
+        match self {
+            Self::Answered => Some(["element", "float32", "[2, 2]"]),
+            Self::Resets(stream) | Self::EndsShort(stream) => Some(stream.described()),
+            Self::Measured | Self::LeavesStreaming | Self::PanicsStreaming => Some(["2", "float32", "2 elements"]),
+            Self::Refused(refusal) => refusal.described(),
+            Self::AnsweredInPieces
+            | Self::WrongArgument
+            | Self::TooManyParts
+            | Self::NoToken
+            | Self::NoMessage
+            | Self::Unreadable
+            | Self::CutOff
+            | Self::TooLarge
+            | Self::UnknownMethod
+            | Self::UnknownEncoding
+            | Self::TooMuchMetadata
+            | Self::NoCall
+            | Self::Health
+            | Self::Reflection
+            | Self::LateFromTheStart
+            | Self::Late
+            | Self::Silent
+            | Self::TakesNothing
+            | Self::WatchesTooLong
+            | Self::WrongDeadline
+            | Self::LeavesSending
+            | Self::BreaksSending
+            | Self::LeavesInPieces
+            | Self::LeavesComputing
+            | Self::LeavesReading
+            | Self::CutForItsAge
+            | Self::Panics
+            | Self::PanicsInline
+            | Self::PanicsFirst
+            | Self::PanicsInPieces
+            | Self::DrainedComputing
+            | Self::DrainedSending => None,
         }
     }
 
