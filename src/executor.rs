@@ -156,7 +156,12 @@ impl Executor {
         } else {
             work
         };
-        let Some(place) = Place::take(&self.queued, max_queued) else {
+        let place = if estimate < INLINE && !self.hook_waits() {
+            // Caution sends this job away from its thread, where it would not have waited.
+            None
+        } else if let Some(place) = Place::take(&self.queued, max_queued) {
+            Some(place)
+        } else {
             self.counters.refused_for_queue.add_one();
             return Err(Error::Overloaded { scarce: Scarce::Places });
         };

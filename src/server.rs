@@ -229,6 +229,7 @@ impl Server {
             budget: Budget::new(bytes_in_flight, limit),
             compression: Compression::new(&config.compression),
             body_timeout: config.connections.body_timeout,
+            max_frame_bytes: usize::try_from(config.transport.max_frame_bytes).unwrap_or(usize::MAX),
         });
         let settings =
             transport::settings(&config.connections, &config.transport, bytes_in_flight, config.web.grpc_web);

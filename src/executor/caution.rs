@@ -11,11 +11,11 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::INLINE;
+use super::{INLINE, inline};
 
-/// Jobs that are expected to take less are short whatever their values are, and are not timed: the clock takes as long as a
-/// hundredth of them.
-const HARMLESS: Duration = Duration::from_micros(5);
+/// Jobs that are expected to take less are short whatever their values are, and are not timed: two hundred times as long is still
+/// short enough.
+const HARMLESS: Duration = Duration::from_nanos(500);
 
 /// The time of a job that belongs on the pool. The clock is that of the thread's own work, so that a job which has to wait for a
 /// core is not taken for a long one.
@@ -50,6 +50,7 @@ impl Caution {
         if estimate < HARMLESS {
             return job();
         }
+        inline::prepare();
         let before = worked();
         let result = job();
         if worked().saturating_sub(before) > LONG {

@@ -13,18 +13,25 @@ thread_local! {
     static POOL: OnceCell<Option<ManuallyDrop<ThreadPool>>> = const { OnceCell::new() };
 }
 
+/// Makes this thread's own pool, if it has none, so that the time of the first job is the job's alone.
+pub(super) fn prepare() {
+    POOL.with(|pool| _ = own(pool));
+}
+
 /// Runs `work` on this thread, its parallel parts one after the other.
 ///
 /// # Errors
 /// `work` itself, which did not run, if this thread is a member of another pool.
 pub(super) fn run<T: Send, F: FnOnce() -> T + Send>(work: F) -> Result<T, F> {
-    POOL.with(|pool| {
-        let pool = pool.get_or_init(|| {
-            ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().ok().map(ManuallyDrop::new)
-        });
-        match pool {
-            Some(pool) => Ok(pool.install(work)),
-            None => Err(work),
-        }
+    POOL.with(|pool| match own(pool) {
+        Some(pool) => Ok(pool.install(work)),
+        None => Err(work),
     })
+}
+
+fn own(pool: &OnceCell<Option<ManuallyDrop<ThreadPool>>>) -> Option<&ThreadPool> {
+    let pool = pool.get_or_init(|| {
+        ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().ok().map(ManuallyDrop::new)
+    });
+    pool.as_deref()
 }

@@ -170,6 +170,12 @@ async fn a_long_job_sends_others_to_the_pool() {
         Ok(())
     };
     assert_eq!(pieces.run(SHORT, long).await, Ok(()));
+    drop(pieces);
     assert_eq!(executor.run(call(), SHORT, name).await, Ok(Some("compute-0".to_owned())));
+    // Others that are sent away are not refused for the queue, since they would not have waited in it.
+    let executor = Arc::into_inner(executor).expect("it is not shared").with_max_queued(0, Arc::default());
+    let executor = Arc::new(executor);
+    assert_eq!(executor.run(call(), SHORT, name).await, Ok(Some("compute-0".to_owned())));
+    assert_eq!(executor.run(call(), LONG, name).await, Err(Error::Overloaded { scarce: Scarce::Places }));
     assert!(!executor.stream_pieces(call()).is_here(SHORT) && executor.stream_pieces(call()).is_here(Duration::ZERO));
 }

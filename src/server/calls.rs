@@ -47,6 +47,8 @@ pub(super) struct CallSettings<S> {
     pub(super) compression: Option<Compression>,
     /// How long a call waits for its client to send; zero: for ever.
     pub(super) body_timeout: Duration,
+    /// The largest frame of a request, in bytes.
+    pub(super) max_frame_bytes: usize,
 }
 
 /// Makes a [`CallService`] for each connection.
@@ -110,7 +112,8 @@ where
         B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let CallSettings { service, counters, recorder, budget, compression, body_timeout } = &*self.settings;
+        let CallSettings { service, counters, recorder, budget, compression, body_timeout, max_frame_bytes } =
+            &*self.settings;
         let (mut head, body) = request.into_parts();
         let transport = head.extensions.remove::<TransportError>();
         let (record, guard) = recorder.begin(head.uri.path(), &head.headers);
@@ -143,7 +146,12 @@ where
             timeout: MinRateTimeout::new(*body_timeout),
             messages,
             held: Portion::new(&reservation),
-            frames: Frames::new(&reservation, head.extensions.remove()),
+            // A stream of tensors whose first frames are short is not refused later because others have taken the budget.
+            frames: Frames::new(
+                &reservation,
+                head.extensions.remove(),
+                if kind == Kind::Streamed { *max_frame_bytes } else { 0 },
+            ),
             _guard: Arc::clone(&call),
             connection: Arc::clone(&self.connection),
             counters: Arc::clone(counters),

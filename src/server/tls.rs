@@ -1,5 +1,7 @@
 //! TLS: the server's certificate, and the authorities of clients' certificates.
 
+mod chain;
+
 use std::{fmt, sync::Arc};
 
 use evenkeel_transport::TlsSettings;
@@ -10,6 +12,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
+use self::chain::ShortChains;
 use crate::{
     config::{Error, SecurityConfig},
     pem,
@@ -85,7 +88,8 @@ fn presented(files: &[File], contents: &[Vec<u8>], protocols: &[&[u8]]) -> Resul
         (Some(file), Some(content)) => {
             let roots = Arc::new(pem::authorities(file, content)?);
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| file.error(error))?)
+            let verifier = ShortChains(verifier.map_err(|error| file.error(error))?);
+            builder.with_client_cert_verifier(Arc::new(verifier))
         }
         (None, _) | (_, None) => builder.with_no_client_auth(),
     };

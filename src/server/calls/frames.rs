@@ -26,10 +26,11 @@ pub(super) struct Frames {
     in_use: Arc<Mutex<InUse>>,
     /// The frame from which a layer in front makes shorter ones.
     longer: KeptFrame,
+    /// The bytes that are reserved for the first frame, at least.
+    first: usize,
 }
 
-/// The reservation grows to what the largest frames take, and stays with the call's until the call and all of its frames are gone:
-/// a stream that has begun is not refused later because others have taken the budget.
+/// The reservation grows to what the largest frames take, and stays with the call's until the call and all of its frames are gone.
 #[derive(Debug)]
 struct InUse {
     bytes: usize,
@@ -44,10 +45,10 @@ struct Reserved {
 
 impl Frames {
     /// The frames of a call with this reservation, of which none has come. `longer`: the frame from which a layer in front makes shorter
-    /// ones, if there is such a layer.
-    pub(super) fn new(reservation: &Arc<Reservation>, longer: Option<KeptFrame>) -> Self {
+    /// ones, if there is such a layer. `first`: the bytes that are reserved for the first frame, at least.
+    pub(super) fn new(reservation: &Arc<Reservation>, longer: Option<KeptFrame>, first: usize) -> Self {
         let in_use = InUse { bytes: 0, reserved: Portion::new(reservation) };
-        Self { in_use: Arc::new(Mutex::new(in_use)), longer: longer.unwrap_or_default() }
+        Self { in_use: Arc::new(Mutex::new(in_use)), longer: longer.unwrap_or_default(), first }
     }
 
     /// Reserves the bytes of a frame. All of its slices share the reservation.
@@ -55,7 +56,7 @@ impl Frames {
     /// # Errors
     /// [`Error::Overloaded`] if other calls hold the bytes.
     pub(super) fn reserve(&self, frame: Bytes) -> Result<Bytes, Error> {
-        let Self { in_use: frames, longer } = self;
+        let Self { in_use: frames, longer, first } = self;
         let longer = longer.bytes();
         if frame.len().max(longer) <= SHORT {
             return Ok(frame);
@@ -66,7 +67,7 @@ impl Frames {
             let needed = in_use.bytes + longer;
             if needed > in_use.reserved.bytes() {
                 // Frames of similar lengths then fit in the same reservation.
-                let reserved = in_use.reserved.resize(needed.next_multiple_of(STEP));
+                let reserved = in_use.reserved.resize(needed.next_multiple_of(STEP).max(*first));
                 reserved.inspect_err(|_| in_use.bytes -= frame.len())?;
             }
         }
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn a_frame_is_reserved_until_nothing_of_it_is_in_use() {
         let reservation = Reservation::new(&Arc::default(), Budget::new(2 << 20, 0));
-        let frames = Frames::new(&reservation, None);
+        let frames = Frames::new(&reservation, None, 0);
         assert!(frames.reserve(frame(SHORT)).is_ok() && reservation.bytes() == 0);
         let first = frames.reserve(frame(100 * KIB)).expect("it fits");
         assert_eq!((&first[..], reservation.bytes()), (&frame(100 * KIB)[..], 128 * KIB));
