@@ -179,7 +179,9 @@ impl Executor {
 
     /// Whether a job that is expected to take so long runs on the thread that serves the call.
     fn is_here(&self, estimate: Duration) -> bool {
-        estimate < INLINE && !self.hook_waits() && !self.caution.sends_away(estimate)
+        // A hook takes time that is not the job's.
+        let is_sent_away = self.hook.is_none() && self.caution.sends_away(estimate);
+        estimate < INLINE && !self.hook_waits() && !is_sent_away
     }
 
     /// Whether there is a hook that may wait.
