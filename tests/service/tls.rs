@@ -127,6 +127,23 @@ async fn a_client_needs_a_certificate_of_the_authority() {
     assert!(serves(&good).await);
 }
 
+/// Each certificate of a chain takes memory as long as the connection, whether it is needed or not.
+#[tokio::test]
+async fn long_chains_of_certificates_are_refused() {
+    let (authority, of_clients) = (Authority::new(), Authority::new());
+    let (_folder, config) = files(&authority, Some(&of_clients));
+    let server = start(config).await;
+    let with_others = |count: usize| {
+        let (certificate, key) = of_clients.sign();
+        authority.client(Some((certificate + &of_clients.pem().repeat(count), key)), b"h2")
+    };
+    let peer = connect(with_others(8), address(&server)).await.expect("it is not too long");
+    assert!(serves(&peer).await);
+    let error = told(with_others(9), address(&server)).await;
+    let alert = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    assert_eq!(alert, Some(&rustls::Error::AlertReceived(AlertDescription::UnknownCA)), "{error:?}");
+}
+
 /// The error of a client that is refused and that writes before it reads, as HTTP/2 clients do.
 async fn told(settings: ClientConfig, server: SocketAddr) -> io::Error {
     let mut stream = match shake(settings, server).await {

@@ -55,7 +55,7 @@ impl Authority {
         (params.signed_by(&key, &self.0).expect("a certificate").pem(), key.serialize_pem())
     }
 
-    /// Settings of a client that trusts this authority, and presents this certificate.
+    /// Settings of a client that trusts this authority, and presents this certificate, or chain of certificates.
     pub fn client(&self, certificate: Option<(String, String)>, alpn: &[u8]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         let own = CertificateDer::from_pem_slice(self.pem().as_bytes()).expect("PEM");
@@ -66,9 +66,9 @@ impl Authority {
             .with_root_certificates(roots);
         let mut settings = match certificate {
             Some((cert, key)) => {
-                let cert = CertificateDer::from_pem_slice(cert.as_bytes()).expect("PEM");
+                let chain = CertificateDer::pem_slice_iter(cert.as_bytes()).collect::<Result<_, _>>().expect("PEM");
                 let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
-                builder.with_client_auth_cert(vec![cert], key).expect("they belong together")
+                builder.with_client_auth_cert(chain, key).expect("they belong together")
             }
             None => builder.with_no_client_auth(),
         };
