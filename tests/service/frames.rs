@@ -1,14 +1,10 @@
 //! Row 63: readers that stop within a frame. The frame has left HTTP/2's window, and stays in memory until all of it was read.
 
-use std::{
-    future::poll_fn,
-    sync::{Mutex, PoisonError, mpsc},
-};
+use std::future::poll_fn;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use bytes::Bytes;
 use evenkeel::{
-    CheckpointHook,
     config::{ServerConfig, WebConfig},
     server::Running,
 };
@@ -23,9 +19,10 @@ use prost::Message as _;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
 
 use crate::{
-    harness::{Client, connect, dropout, f32s, normalize},
+    harness::{f32s, normalize},
     metrics::{config, scrape},
     peer::{Peer, address, framed},
+    taken,
     tensor_streams::described,
     until::until,
 };
@@ -111,17 +108,7 @@ async fn frames_are_reserved_while_answers_are_not_taken() {
 /// The reader waits for the compute thread.
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_are_reserved_while_no_thread_computes() {
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let hook = CheckpointHook::new(move |_| {
-        // Until `release` is dropped.
-        _ = released.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    });
-    let server = ServerConfig { threads: 1, on_checkpoint: Some(hook), ..config() };
-    let server = Running::start(server).await.expect("the server starts");
-    let mut client = Client::new(connect(&server).await);
-    let holds = tokio::spawn(async move { client.dropout(dropout(0.5, f32s(&[1 << 19], &[1.0; 1 << 19]))).await });
-    until("the thread is taken", async || scrape(&server).await["evenkeel_jobs_running"] == 1.0).await;
+    let (server, taken) = taken::start().await;
     let small = || f32s(&[2, 2500], &[1.0; 5000]);
     let gradients = pb::MeasureGradientsRequest { gradients: vec![small()], ..Default::default() }.encode_to_vec();
     let part = pb::measure_statistics_request::Part::Header(normalize(NormKind::Layer, small()));
@@ -131,7 +118,7 @@ async fn frames_are_reserved_while_no_thread_computes() {
         let path = format!("evenkeel.v1.TensorOpsService/{method}");
         held.push(expect_counted(&server, &path, BYTES, &repeated(&[], &message)).await);
     }
-    drop((held, release));
+    drop(held);
+    taken.release().await;
     expect_nothing(&server, BYTES).await;
-    holds.await.expect("no panic").expect("it is right");
 }

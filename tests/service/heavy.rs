@@ -1,20 +1,18 @@
 //! Messages of very many fields take long to decode. The server decodes them on the compute threads, wherever the fields are and
 //! however the message comes.
 
-use std::sync::{Mutex, PoisonError, mpsc};
-
 use bytes::Bytes;
-use evenkeel::{CheckpointHook, config::ServerConfig, server::Running};
 use evenkeel_proto::v1 as pb;
 use hyper::http::HeaderMap;
 use pb::NormKind;
 use prost::{Message as _, encoding::encode_varint};
 
 use crate::{
-    harness::{Client, connect, dropout, f32s, normalize},
-    metrics::{config, scrape},
+    harness::{f32s, normalize},
+    metrics::scrape,
     peer::{Peer, address, framed, status},
-    until::{until, within},
+    taken,
+    until::until,
 };
 
 /// More fields than are decoded on a thread that serves.
@@ -49,18 +47,8 @@ fn cases() -> Vec<(&'static str, Vec<Bytes>, bool)> {
 /// The only compute thread is taken, so that whatever is decoded there waits. A message that is decoded elsewhere is refused at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_of_very_many_fields_wait_for_a_compute_thread() {
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let hook = CheckpointHook::new(move |_| {
-        // Until `release` is dropped.
-        _ = released.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    });
-    let server = ServerConfig { threads: 1, on_checkpoint: Some(hook), ..config() };
-    let server = Running::start(server).await.expect("the server starts");
+    let (server, taken) = taken::start().await;
     let gauge = async |name: &str| scrape(&server).await[name];
-    let mut client = Client::new(connect(&server).await);
-    let holds = tokio::spawn(async move { client.dropout(dropout(0.5, f32s(&[1 << 19], &[1.0; 1 << 19]))).await });
-    until("the compute thread is taken", async || gauge("evenkeel_jobs_running").await == 1.0).await;
     let mut calls = Vec::new();
     for (index, (method, frames, trailers)) in cases().into_iter().enumerate() {
         let peer = Peer::connect(address(&server)).await;
@@ -76,8 +64,7 @@ async fn messages_of_very_many_fields_wait_for_a_compute_thread() {
         until(&format!("{method} waits"), async || gauge("evenkeel_jobs_queued").await == waiting).await;
         calls.push((method, answer, peer));
     }
-    drop(release);
-    within("the call that took the thread ends", holds).await.expect("it does not panic").expect("it is right");
+    taken.release().await;
     for (method, answer, _peer) in calls {
         let refused = status(answer).await.expect("an answer");
         assert_ne!(refused.code(), tonic::Code::Ok, "{method}");

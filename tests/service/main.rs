@@ -52,6 +52,7 @@ mod stalled;
 mod statements;
 mod statistics;
 mod streams;
+mod taken;
 mod tensor_streams;
 mod text_files;
 mod tls;
