@@ -1,6 +1,8 @@
 //! Rows 37, 38 and 43: answers that are ready and that the client does not take, over HTTP/2 and HTTP/1.1, and from
 //! every service.
 
+mod requests;
+
 use std::{
     io,
     pin::Pin,
@@ -18,9 +20,8 @@ use evenkeel::{
     server::{Error, Running},
 };
 use evenkeel_proto::v1 as pb;
-use evenkeel_testing::streamed::Call;
 use h2::{Reason, RecvStream, client::Builder};
-use pb::{ClipMode, NormKind};
+use pb::NormKind;
 use prost::Message as _;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
@@ -31,9 +32,10 @@ use tonic::{Code, codegen::http::Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
 
+use self::requests::{calls, streams};
 use crate::{
     beside::{MIB, beside},
-    harness::{clip, dropout, f32s, normalize},
+    harness::{dropout, f32s, normalize},
     metrics::{config, scrape},
     peer::{Peer, address, framed},
     process::Process,
@@ -57,40 +59,6 @@ async fn start(body_timeout: Duration, codec_path: bool) -> Running {
     let connections = ConnectionConfig { body_timeout, ..Default::default() };
     let web = WebConfig { grpc_web: true, ..Default::default() };
     Running::start(ServerConfig { connections, codec_path, web, ..config() }).await.expect("the server starts")
-}
-
-/// Calls of every method, each with an answer that is larger than the windows.
-fn calls() -> Vec<(&'static str, Vec<u8>)> {
-    let input = || f32s(&[100, 1000], &[1.5; ELEMENTS]);
-    let layer = || normalize(NormKind::Layer, input());
-    let backward = pb::NormalizeBackwardRequest {
-        kind: NormKind::Layer.into(),
-        input: Some(input()),
-        grad_output: Some(input()),
-        ..Default::default()
-    };
-    let undropped =
-        pb::DropoutBackwardRequest { p: Some(0.5), seed: 1, grad_output: Some(input()), ..Default::default() };
-    vec![
-        ("Normalize", layer().encode_to_vec()),
-        ("Normalize", pb::NormalizeRequest { return_statistics: true, ..layer() }.encode_to_vec()),
-        ("NormalizeBackward", backward.encode_to_vec()),
-        ("Dropout", dropout(0.5, input()).encode_to_vec()),
-        ("DropoutBackward", undropped.encode_to_vec()),
-        ("ClipGradients", clip(ClipMode::Norm, 1.0, vec![input()]).encode_to_vec()),
-    ]
-}
-
-/// Calls of the streams of tensors, and their messages, in one.
-fn streams() -> Vec<(&'static str, Vec<u8>)> {
-    let input = f32s(&[100, 1000], &[1.5; ELEMENTS]);
-    let calls = [
-        Call::Dropout(dropout(0.5, input.clone())),
-        Call::Normalize(Box::new(normalize(NormKind::Layer, input.clone()))),
-        Call::Clip(clip(ClipMode::Value, 1.0, vec![input])),
-    ];
-    let streamed = calls.map(|call| call.streamed(&[50_000]));
-    streamed.map(|(name, messages)| (name, messages.iter().flat_map(|message| framed(message)).collect())).into()
 }
 
 /// A client that grants so many bytes for each stream, and any number for the connection.
