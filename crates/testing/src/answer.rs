@@ -41,10 +41,12 @@ impl Answer {
     }
 
     /// Whether this response and that of tonic's codec tell two faults of the same request: the codec has decoded a message before it
-    /// saw that the request has more than one, or is cut.
+    /// saw that the request has more than one, or is cut; or it has not seen that a stream of messages is cut, and has answered the
+    /// messages before, which happens if nothing but the prefix of the last one has come.
     pub fn tells_another_fault(&self, codec: &Self) -> bool {
-        codec.header("grpc-message").contains("failed%20to%20decode")
-            && !["", "0"].contains(&&*self.header("grpc-status"))
+        let is_undecodable = codec.header("grpc-message").contains("failed%20to%20decode");
+        is_undecodable && !["", "0"].contains(&&*self.header("grpc-status"))
+            || self.header("grpc-message") == "Unexpected%20EOF%20decoding%20stream."
     }
 
     /// The header of this name, or else the trailer, as text; empty if there is neither.
