@@ -192,7 +192,7 @@ where
                 Ok(result) => result.map_err(|error| (if error.is_usage() { EXIT_USAGE } else { 1 }, error.to_string())),
                 Err(error) => panic::resume_unwind(error.into_panic()),
             },
-            code = interrupts.received() => Err((code, format!("interrupted: {}", stage.written()))),
+            code = interrupts.received() => Err((code, format!("interrupted: {}", stage.interrupt()))),
         };
         // The command is dropped at its next await or when the runtime ends, and removes its unfinished files.
         command.abort();

@@ -1,7 +1,7 @@
 //! The signals that end a command on files before its end.
 
 use std::{
-    io,
+    future, io,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -21,29 +21,49 @@ const SIGXFSZ: i32 = 25;
 #[derive(Clone, Debug, Default)]
 pub struct Stage(Arc<AtomicU8>);
 
+/// Nothing was written.
+const BEGUN: u8 = 0;
 /// A result is on its way to a pipe, a device or standard output.
 const DELIVERED: u8 = 1;
 /// Files are being given their names, all or none of them.
 const PLACED: u8 = 2;
 /// All results are where they should be.
 const DONE: u8 = 3;
+/// The command was interrupted, and writes nothing more.
+const INTERRUPTED: u8 = 4;
 
 impl Stage {
-    pub(super) fn delivers(&self) {
-        self.0.store(DELIVERED, Ordering::Relaxed);
+    /// Called before a result is delivered.
+    ///
+    /// # Errors
+    /// The command was interrupted: nothing may be delivered any more.
+    pub(super) fn delivers(&self) -> io::Result<()> {
+        if self.reaches(DELIVERED) { Ok(()) } else { Err(io::Error::other("the command was interrupted")) }
     }
 
-    pub(super) fn places(&self) {
-        self.0.store(PLACED, Ordering::Relaxed);
+    /// Called before files are given their names. If the command was interrupted, this never completes: the command is dropped.
+    pub(super) async fn places(&self) {
+        if !self.reaches(PLACED) {
+            future::pending::<()>().await;
+        }
     }
 
     pub(super) fn is_done(&self) {
-        self.0.store(DONE, Ordering::Relaxed);
+        self.reaches(DONE);
     }
 
-    /// What an interrupted command has written.
-    pub fn written(&self) -> &'static str {
-        match self.0.load(Ordering::Relaxed) {
+    /// The answer is false if the command was interrupted before.
+    fn reaches(&self, stage: u8) -> bool {
+        let next = |now| (now != INTERRUPTED).then_some(stage);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    }
+
+    /// Interrupts the command, which then delivers nothing more and gives no file its name, unless it has begun to name them. Returns
+    /// what it has written.
+    pub fn interrupt(&self) -> &'static str {
+        let next = |now| matches!(now, BEGUN | DELIVERED).then_some(INTERRUPTED);
+        let (Ok(reached) | Err(reached)) = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        match reached {
             DONE => "everything was written, but the report was not printed whole",
             PLACED => "either all files were written, or none was",
             DELIVERED => "part of the result may have been delivered, and no file was written",
@@ -102,6 +122,6 @@ async fn caught(signal: &mut Option<Signal>) {
         Some(signal) => {
             signal.recv().await;
         }
-        None => std::future::pending().await,
+        None => future::pending().await,
     }
 }

@@ -38,7 +38,7 @@ pub(in crate::cli) async fn commit(outputs: Vec<Output>, stage: &Stage) -> Resul
         blocking(move || copy(&file, stream, &stage).map_err(|error| cannot_write(&path, error))).await?;
     }
     if !files.is_empty() {
-        stage.places();
+        stage.places().await;
     }
     place(files)?;
     stage.is_done();
@@ -114,7 +114,7 @@ fn copy_all(mut file: &File, mut to: Blocking<File>, stage: &Stage) -> io::Resul
             Ok(0) => return Ok(()),
             Ok(read) => {
                 // A write that blocks may have delivered a part already.
-                stage.delivers();
+                stage.delivers()?;
                 to.write_all(&buffer[..read])?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -125,7 +125,10 @@ fn copy_all(mut file: &File, mut to: Blocking<File>, stage: &Stage) -> io::Resul
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt as _;
+    use std::{
+        os::unix::fs::MetadataExt as _,
+        task::{Context, Waker},
+    };
 
     use tempfile::TempDir;
 
@@ -171,6 +174,20 @@ mod tests {
         commit(outputs, &Stage::default()).await?;
         assert_eq!(names(&folder)?, ["last.npy", "old.npy"]);
         assert_eq!([fs::read(at("old.npy"))?, fs::read(at("last.npy"))?], [&b"new"[..], b"newer"]);
+        Ok(())
+    }
+
+    /// The message of an interrupted command stays true until the process has ended.
+    #[tokio::test]
+    async fn nothing_is_written_after_an_interrupt() -> Outcome {
+        let folder = TempDir::new()?;
+        let stage = Stage::default();
+        assert_eq!(stage.interrupt(), "nothing was written");
+        let mut committed = Box::pin(commit(vec![output(&folder.path().join("x.npy"), b"new")?], &stage));
+        assert!(committed.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(committed);
+        assert_eq!(names(&folder)?, [""; 0]);
+        stage.delivers().expect_err("a stream gets nothing, either");
         Ok(())
     }
 
