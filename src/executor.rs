@@ -111,7 +111,8 @@ impl Executor {
     }
 
     /// Runs `job`, which is expected to take `estimate` on one thread. A short job runs at once, on this thread, unless such jobs
-    /// have lately turned out to be long. Others run on the pool, where Rayon's parallel iterators use the pool's threads. `record` is the record of the job's call.
+    /// have lately turned out to be long. Others run on the pool, where Rayon's parallel iterators use the pool's threads. `record`
+    /// is the record of the job's call.
     ///
     /// Dropping the future abandons the job.
     ///
@@ -156,7 +157,7 @@ impl Executor {
         } else {
             work
         };
-        let place = if estimate < INLINE && !self.hook_waits() {
+        let place = if self.is_short(estimate) {
             // Caution sends this job away from its thread, where it would not have waited.
             None
         } else if let Some(place) = Place::take(&self.queued, max_queued) {
@@ -181,7 +182,12 @@ impl Executor {
     fn is_here(&self, estimate: Duration) -> bool {
         // A hook takes time that is not the job's.
         let is_sent_away = self.hook.is_none() && self.caution.sends_away(estimate);
-        estimate < INLINE && !self.hook_waits() && !is_sent_away
+        self.is_short(estimate) && !is_sent_away
+    }
+
+    /// Whether a job that is expected to take so long is short enough for a thread that serves.
+    fn is_short(&self, estimate: Duration) -> bool {
+        estimate < INLINE && !self.hook_waits()
     }
 
     /// Whether there is a hook that may wait.

@@ -64,7 +64,8 @@ impl Pieces {
         result
     }
 
-    /// Runs a short piece, which is expected to take `estimate`, on this thread. The thread's other calls have a turn whenever pieces have taken [`INLINE`] together.
+    /// Runs a short piece, which is expected to take `estimate`, on this thread. The thread's other calls have a turn whenever pieces
+    /// have taken [`INLINE`] together.
     ///
     /// # Errors
     /// Those of the piece; [`Error::Panicked`]; [`Error::ShuttingDown`].
