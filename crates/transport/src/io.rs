@@ -8,6 +8,7 @@ mod detect;
 mod fair;
 mod forward;
 mod outbox;
+mod passing;
 mod received;
 mod shared;
 mod stream;

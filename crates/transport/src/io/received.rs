@@ -12,13 +12,13 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{
     forward::forward_writes,
+    passing::{HEAD, Passing, payload_len},
     shared::{Keeps, Next},
 };
 use crate::{backlog::ReadTurn, handle::ConnectionHandle, send_window::SendWindow};
 
 /// The length of the client's preface. HTTP/2's library compares its bytes, and closes the connection if they are others.
 const PREFACE: usize = 24;
-const HEAD: usize = 9;
 const SETTING: usize = 6;
 const INCREMENT: usize = 4;
 
@@ -40,7 +40,7 @@ pub(crate) struct ReceivedFrames<T> {
 impl<T> ReceivedFrames<T> {
     pub(crate) fn new(io: T, connection: Arc<ConnectionHandle>, turn: ReadTurn) -> Self {
         connection.window().begin();
-        Self { io, connection, turn, scanner: Scanner { skip: PREFACE, ..Scanner::default() } }
+        Self { io, connection, turn, scanner: Scanner::new() }
     }
 }
 
@@ -48,11 +48,8 @@ impl<T> ReceivedFrames<T> {
 /// nothing: HTTP/2's library finds wrong frames and ends the connection.
 #[derive(Debug, Default)]
 struct Scanner {
-    /// So many bytes are skipped first.
-    skip: usize,
-    /// The head, setting or increment that is read as a whole, as far as its bytes have come.
-    part: [u8; HEAD],
-    len: usize,
+    /// The head, setting or increment that is read as a whole.
+    passing: Passing,
     state: State,
     has_begun: bool,
     /// The frames that begin requests, since they were last asked for. Trailers look alike and count as well.
@@ -69,35 +66,31 @@ enum State {
 }
 
 impl Scanner {
+    /// A scanner of bytes that begin with the preface.
+    fn new() -> Self {
+        let mut scanner = Self::default();
+        scanner.passing.skip = PREFACE;
+        scanner
+    }
+
     fn scan(&mut self, mut bytes: &[u8], window: &SendWindow) {
         loop {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
-            let whole = match self.state {
+            let len = match self.state {
                 State::Head => HEAD,
                 State::Settings(_) => SETTING,
                 State::WindowUpdate => INCREMENT,
             };
-            let more = bytes.len().min(whole - self.len);
-            self.part[self.len..self.len + more].copy_from_slice(&bytes[..more]);
-            self.len += more;
-            bytes = &bytes[more..];
-            if self.len < whole {
-                return;
-            }
-            self.len = 0;
-            self.state = self.part(window);
+            let Some(part) = self.passing.next(&mut bytes, len) else { return };
+            self.state = self.part(part, window);
         }
     }
 
     /// Takes in a head, setting or increment that is complete. Returns which of them is read next.
-    fn part(&mut self, window: &SendWindow) -> State {
-        let part = self.part;
+    fn part(&mut self, part: [u8; HEAD], window: &SendWindow) -> State {
         match self.state {
             State::Head => {
                 self.has_begun = true;
-                let len = u32::from_be_bytes([0, part[0], part[1], part[2]]) as usize;
+                let len = payload_len(part);
                 let stream = u32::from_be_bytes([part[5], part[6], part[7], part[8]]) & (u32::MAX >> 1);
                 match (part[3], stream) {
                     (SETTINGS, 0) if part[4] & ACK == 0 && len > 0 && len.is_multiple_of(SETTING) => {
@@ -106,7 +99,7 @@ impl Scanner {
                     (WINDOW_UPDATE, 0) if len == INCREMENT => State::WindowUpdate,
                     (kind, _) => {
                         self.requests += usize::from(kind == HEADERS);
-                        self.skip = len;
+                        self.passing.skip = len;
                         State::Head
                     }
                 }
@@ -159,7 +152,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for ReceivedFrames<T> {
         let read = match ready!(turn.poll(cx)) {
             None => Pin::new(io).poll_read(cx, buf),
             // The rest of a frame opens no request.
-            Some(bytes) => poll_read_most(Pin::new(io), cx, buf, scanner.skip.saturating_add(bytes)),
+            Some(bytes) => poll_read_most(Pin::new(io), cx, buf, scanner.passing.skip.saturating_add(bytes)),
         };
         scanner.scan(&buf.filled()[before..], connection.window());
         match read {
@@ -225,14 +218,14 @@ mod tests {
         .concat();
         let expected = (1 << 20, 65_535 + 1 + 256);
         for cut in 0..bytes.len() {
-            let (mut scanner, window) = (Scanner { skip: PREFACE, ..Scanner::default() }, SendWindow::default());
+            let (mut scanner, window) = (Scanner::new(), SendWindow::default());
             window.begin();
             scanner.scan(&bytes[..cut], &window);
             assert_eq!(scanner.has_begun, cut >= PREFACE + HEAD, "{cut}");
             scanner.scan(&bytes[cut..], &window);
             assert_eq!(windows(&window), expected, "{cut}");
         }
-        let (mut scanner, window) = (Scanner { skip: PREFACE, ..Scanner::default() }, SendWindow::default());
+        let (mut scanner, window) = (Scanner::new(), SendWindow::default());
         window.begin();
         bytes.iter().for_each(|byte| scanner.scan(&[*byte], &window));
         assert_eq!(windows(&window), expected);

@@ -1,9 +1,10 @@
 //! Counts the requests of a connection that HTTP/2's library resets for errors of the client.
 
-const HEAD: usize = 9;
-/// A frame that resets a request: its head and its error code.
-const RESET: usize = HEAD + 4;
+use super::super::passing::{HEAD, Passing, payload_len};
+
 const RST_STREAM: u8 = 3;
+/// The length of an error code, which is all of a reset's payload.
+const CODE: usize = 4;
 
 /// The codes of resets that are no error of the client: the response came before the end of the request, the service failed, and
 /// the service gave the request up.
@@ -14,37 +15,26 @@ const CANCEL: u32 = 8;
 /// Finds resets among the frames that HTTP writes.
 #[derive(Debug, Default)]
 pub(super) struct Resets {
-    /// So many bytes are skipped first.
-    skip: usize,
-    /// The head, or the whole reset, as far as its bytes have come.
-    part: [u8; RESET],
-    len: usize,
+    /// The head or the error code that is read as a whole.
+    passing: Passing,
+    /// Whether the head of a reset was read, and its error code follows.
+    is_reset: bool,
     for_errors: usize,
 }
 
 impl Resets {
     /// Takes in the bytes that HTTP writes next.
     pub(super) fn scan(&mut self, mut bytes: &[u8]) {
-        loop {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
-            let is_reset = self.len >= HEAD && self.part[3] == RST_STREAM;
-            let whole = if is_reset { RESET } else { HEAD };
-            let more = bytes.len().min(whole - self.len);
-            self.part[self.len..self.len + more].copy_from_slice(&bytes[..more]);
-            self.len += more;
-            bytes = &bytes[more..];
-            if self.len < whole {
-                return;
-            }
-            let [a, b, c, kind, _, _, _, _, _, code @ ..] = self.part;
-            if is_reset {
-                self.len = 0;
-                self.for_errors += usize::from(!matches!(u32::from_be_bytes(code), NO_ERROR | INTERNAL_ERROR | CANCEL));
-            } else if kind != RST_STREAM {
-                self.len = 0;
-                self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
+        while let Some(part) = self.passing.next(&mut bytes, if self.is_reset { CODE } else { HEAD }) {
+            if self.is_reset {
+                let [a, b, c, d, ..] = part;
+                let code = u32::from_be_bytes([a, b, c, d]);
+                self.for_errors += usize::from(!matches!(code, NO_ERROR | INTERNAL_ERROR | CANCEL));
+                self.is_reset = false;
+            } else if part[3] == RST_STREAM {
+                self.is_reset = true;
+            } else {
+                self.passing.skip = payload_len(part);
             }
         }
     }
