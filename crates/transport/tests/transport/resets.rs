@@ -1,21 +1,19 @@
 //! Clients that make the server reset very many requests of a connection: what becomes of their other requests.
 
-use std::{collections::HashSet, convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use evenkeel_testing::until::within;
-use evenkeel_transport::{
-    ConnectionHandle, Http2Settings, Listener, MakeService, Metrics, Settings, Transport, Version,
-};
-use http::{Method, Request, Response};
-use http_body_util::Full;
-use hyper::{body::Incoming, service::Service};
+use evenkeel_transport::{Http2Settings, Settings};
+use http::{Method, Request};
+use hyper::body::Incoming;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::{Notify, oneshot},
-    task::JoinHandle,
+    sync::Notify,
 };
+
+use crate::running::{self, Running};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -31,58 +29,23 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 /// The request that is answered late.
 const SLOW: u32 = 1;
 
-/// Answers GET when it is told to, and POST at once, without reading the request's body.
-#[derive(Clone, Debug, Default)]
-struct Answers {
-    go: Arc<Notify>,
-}
-
-impl MakeService for Answers {
-    type Service = Self;
-
-    fn make_service(&self, _: &Arc<ConnectionHandle>, _: Version) -> Self {
-        self.clone()
-    }
-}
-
-impl Service<Request<Incoming>> for Answers {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let go = Arc::clone(&self.go);
-        Box::pin(async move {
+/// Starts a transport whose connections may have so many requests open. It answers a GET for each notification, and POST at once,
+/// without reading the request's body.
+fn start(max_streams_per_connection: u32) -> (Running, Arc<Notify>) {
+    let go = Arc::<Notify>::default();
+    let told = Arc::clone(&go);
+    let http2 = Http2Settings { max_streams_per_connection, ..Http2Settings::default() };
+    let settings = Settings { http2, ..Settings::default() };
+    let running = running::start(settings, Duration::ZERO, move |request: Request<Incoming>| {
+        let go = Arc::clone(&told);
+        async move {
             if request.method() == Method::GET {
                 go.notified().await;
             }
-            Ok(Response::new(Full::default()))
-        })
-    }
-}
-
-struct Running {
-    address: SocketAddr,
-    answers: Answers,
-    metrics: Arc<Metrics>,
-    _shutdown: oneshot::Sender<()>,
-    _served: JoinHandle<Result<(), usize>>,
-}
-
-/// A transport whose connections may have so many requests open.
-fn start(max_streams_per_connection: u32) -> Running {
-    let (answers, metrics) = (Answers::default(), Arc::<Metrics>::default());
-    let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).expect("there is a port");
-    let address = listener.local_addr().expect("it is bound").expect("it is a TCP port");
-    let http2 = Http2Settings { max_streams_per_connection, ..Http2Settings::default() };
-    let settings = Settings { http2, ..Settings::default() };
-    let mut transport = Transport::new(answers.clone(), settings, None, Arc::clone(&metrics));
-    let (shutdown, told) = oneshot::channel();
-    let served = tokio::spawn(async move {
-        transport.accept(listener, async { drop(told.await) }).await;
-        transport.drain(Duration::ZERO).await
+            Bytes::new()
+        }
     });
-    Running { address, answers, metrics, _shutdown: shutdown, _served: served }
+    (running, go)
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -195,7 +158,7 @@ async fn ends_that_come_after_the_response_cost_no_other_request() {
     const REQUESTS: u32 = 3000;
     // More than the 50 whose ends the library still expects.
     for (max_streams, at_once) in [(256, 100), (256, 255), (1000, 999)] {
-        let running = start(max_streams);
+        let (running, go) = start(max_streams);
         let (mut made, mut connections) = (0, 0);
         while made < REQUESTS {
             let mut client = Client::connect(running.address).await;
@@ -207,7 +170,7 @@ async fn ends_that_come_after_the_response_cost_no_other_request() {
             }
             assert!(client.ping().await, "{:?} after {made} requests, {at_once} at once", client.told);
             assert!(!client.is_answered);
-            running.answers.go.notify_one();
+            go.notify_one();
             while let Some(read) = client.read().await {
                 client.pong(&read).await;
             }
@@ -222,7 +185,7 @@ async fn ends_that_come_after_the_response_cost_no_other_request() {
 /// A client that goes on when it was told to go, and does not answer the ping that GOAWAY comes with.
 #[tokio::test]
 async fn a_client_that_does_not_go_loses_the_connection_at_the_limit() {
-    let running = start(256);
+    let (running, _) = start(256);
     let mut client = Client::connect(running.address).await;
     let mut made = 0;
     while client.late_ends(100, false).await {

@@ -1,9 +1,7 @@
 //! Many connections that send all the requests they may have open at once.
 
 use std::{
-    convert::Infallible,
     future::poll_fn,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -14,15 +12,14 @@ use std::{
 
 use bytes::Bytes;
 use evenkeel_testing::until::within;
-use evenkeel_transport::{ConnectionHandle, Listener, MakeService, Settings, Transport, Version};
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::{body::Incoming, service::Service};
+use evenkeel_transport::Settings;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::{Notify, oneshot},
+    sync::Notify,
 };
+
+use crate::running::start;
 
 const CONNECTIONS: usize = 100;
 const REQUESTS: usize = 256;
@@ -38,30 +35,18 @@ struct Counting {
     all: Arc<Notify>,
 }
 
-impl MakeService for Counting {
-    type Service = Self;
-
-    fn make_service(&self, _: &Arc<ConnectionHandle>, _: Version) -> Self {
-        self.clone()
-    }
-}
-
-impl Service<Request<Incoming>> for Counting {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn call(&self, _: Request<Incoming>) -> Self::Future {
+impl Counting {
+    fn answer(&self) -> impl Future<Output = Bytes> + use<> {
         let unbegun = self.unbegun.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(unbegun, Ordering::SeqCst);
         let counting = self.clone();
-        Box::pin(poll_fn(move |_| {
+        poll_fn(move |_| {
             counting.unbegun.fetch_sub(1, Ordering::SeqCst);
             if counting.answered.fetch_add(1, Ordering::SeqCst) + 1 == CONNECTIONS * REQUESTS {
                 counting.all.notify_one();
             }
-            Poll::Ready(Ok(Response::new(Full::default())))
-        }))
+            Poll::Ready(Bytes::new())
+        })
     }
 }
 
@@ -84,17 +69,11 @@ fn burst() -> Vec<u8> {
 async fn a_burst_on_all_connections_is_read_as_it_is_served() {
     const MOST: usize = 4 * 1024;
     let counting = Counting::default();
-    let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).expect("there is a port");
-    let address = listener.local_addr().expect("it is bound").expect("it is a TCP port");
-    let mut transport = Transport::new(counting.clone(), Settings::default(), None, Arc::default());
-    let (shutdown, told) = oneshot::channel::<()>();
-    let served = tokio::spawn(async move {
-        transport.accept(listener, async { drop(told.await) }).await;
-        transport.drain(Duration::ZERO).await
-    });
+    let answering = counting.clone();
+    let running = start(Settings::default(), Duration::ZERO, move |_| answering.answer());
     let mut streams = Vec::new();
     for _ in 0..CONNECTIONS {
-        streams.push(TcpStream::connect(address).await.expect("the server listens"));
+        streams.push(TcpStream::connect(running.address).await.expect("the server listens"));
     }
     let bytes = burst();
     for stream in &mut streams {
@@ -109,7 +88,7 @@ async fn a_burst_on_all_connections_is_read_as_it_is_served() {
     within("every request is answered", counting.all.notified()).await;
     let most = counting.most.load(Ordering::SeqCst);
     assert!((REQUESTS..MOST).contains(&most), "{most} requests were read and waited");
-    drop(shutdown);
+    drop(running.shutdown);
     // Requests that are open then are cut off.
-    let _ = served.await.expect("it does not panic");
+    let _ = running.served.await.expect("it does not panic");
 }

@@ -1,9 +1,7 @@
-//! A transport under a service that knows nothing of gRPC: its limits, its timeouts and its drain, over real sockets.
+//! The transport's limits, its timeouts and its drain.
 
 use std::{
-    convert::Infallible,
     net::SocketAddr,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,23 +11,21 @@ use std::{
 
 use bytes::Bytes;
 use evenkeel_testing::until::{NEVER, until, within};
-use evenkeel_transport::{
-    ConnectionHandle, Listener, MakeService, Metrics, SendProgress, Settings, Transport, Version,
-};
+use evenkeel_transport::{SendProgress, Settings};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
-    service::Service,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::{Notify, oneshot},
-    task::JoinHandle,
+    sync::Notify,
 };
+
+use crate::running::{self, Running};
 
 /// A response that no window has room for.
 const LARGE: usize = 4 << 20;
@@ -41,35 +37,19 @@ struct Answers {
     given_up: Arc<AtomicBool>,
 }
 
-impl MakeService for Answers {
-    type Service = Self;
-
-    fn make_service(&self, _: &Arc<ConnectionHandle>, version: Version) -> Self {
-        assert_eq!(version, Version::Http2);
-        self.clone()
-    }
-}
-
-impl Service<Request<Incoming>> for Answers {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let Self { go, given_up } = self.clone();
-        Box::pin(async move {
-            let body = match request.uri().path() {
-                "/late" => {
-                    go.notified().await;
-                    Bytes::from_static(b"late")
-                }
-                "/large" => {
-                    Bytes::from_owner(Watched { bytes: vec![7; LARGE], progress: SendProgress::current(), given_up })
-                }
-                _ => Bytes::from_static(b"small"),
-            };
-            Ok(Response::new(Full::new(body)))
-        })
+impl Answers {
+    async fn answer(self, request: Request<Incoming>) -> Bytes {
+        let Self { go, given_up } = self;
+        match request.uri().path() {
+            "/late" => {
+                go.notified().await;
+                Bytes::from_static(b"late")
+            }
+            "/large" => {
+                Bytes::from_owner(Watched { bytes: vec![7; LARGE], progress: SendProgress::current(), given_up })
+            }
+            _ => Bytes::from_static(b"small"),
+        }
     }
 }
 
@@ -92,29 +72,10 @@ impl Drop for Watched {
     }
 }
 
-/// A transport that serves, with its service, its metrics and its shutdown.
-struct Running {
-    address: SocketAddr,
-    answers: Answers,
-    metrics: Arc<Metrics>,
-    shutdown: oneshot::Sender<()>,
-    /// The result of the drain: how many requests were open when its time was over.
-    served: JoinHandle<Result<(), usize>>,
-}
-
-fn start(settings: Settings, drain: Duration) -> Running {
-    let (answers, metrics) = (Answers::default(), Arc::<Metrics>::default());
-    let listener = Listener::tcp(([127, 0, 0, 1], 0).into()).expect("there is a port");
-    let address = listener.local_addr().expect("it is bound").expect("it is a TCP port");
-    let mut transport = Transport::new(answers.clone(), settings, None, Arc::clone(&metrics));
-    let (shutdown, told) = oneshot::channel();
-    let served = tokio::spawn(async move {
-        transport.accept(listener, async { drop(told.await) }).await;
-        let drained = transport.drain(drain).await;
-        transport.cut().await;
-        drained
-    });
-    Running { address, answers, metrics, shutdown, served }
+fn start(settings: Settings, drain: Duration) -> (Running, Answers) {
+    let answers = Answers::default();
+    let answering = answers.clone();
+    (running::start(settings, drain, move |request| answering.clone().answer(request)), answers)
 }
 
 /// A client with this window.
@@ -141,7 +102,7 @@ async fn read(response: Response<Incoming>) -> hyper::Result<Bytes> {
 
 #[tokio::test]
 async fn requests_are_answered_and_counted() {
-    let running = start(Settings::default(), NEVER);
+    let (running, _) = start(Settings::default(), NEVER);
     let mut client = client(running.address, 1 << 20).await;
     assert_eq!(read(get(&mut client, "/small").await.expect("headers")).await.expect("a body"), "small");
     assert_eq!(read(get(&mut client, "/large").await.expect("headers")).await.expect("a body").len(), LARGE);
@@ -154,7 +115,7 @@ async fn requests_are_answered_and_counted() {
 
 #[tokio::test]
 async fn a_connection_above_the_limit_is_closed_at_once() {
-    let running = start(Settings { max_connections: 1, ..Settings::default() }, NEVER);
+    let (running, _) = start(Settings { max_connections: 1, ..Settings::default() }, NEVER);
     let mut first = client(running.address, 1 << 20).await;
     read(get(&mut first, "/small").await.expect("headers")).await.expect("a body");
     let mut second = TcpStream::connect(running.address).await.expect("the kernel accepts it");
@@ -167,7 +128,7 @@ async fn a_connection_above_the_limit_is_closed_at_once() {
 
 #[tokio::test]
 async fn a_client_that_sends_no_preface_is_closed() {
-    let running = start(Settings { handshake_timeout: Duration::from_millis(100), ..Settings::default() }, NEVER);
+    let (running, _) = start(Settings { handshake_timeout: Duration::from_millis(100), ..Settings::default() }, NEVER);
     let mut stream = TcpStream::connect(running.address).await.expect("the server listens");
     stream.write_all(b"PRI * HTTP/2.0\r\n").await.expect("the server reads");
     let mut rest = Vec::new();
@@ -177,10 +138,10 @@ async fn a_client_that_sends_no_preface_is_closed() {
 
 #[tokio::test]
 async fn a_response_that_is_not_taken_is_given_up_and_its_bytes_are_dropped() {
-    let running = start(Settings { send_timeout: Duration::from_millis(100), ..Settings::default() }, NEVER);
+    let (running, answers) = start(Settings { send_timeout: Duration::from_millis(100), ..Settings::default() }, NEVER);
     let mut client = client(running.address, 100).await;
     let response = get(&mut client, "/large").await.expect("headers");
-    until("the response is given up", async || running.answers.given_up.load(Ordering::Relaxed)).await;
+    until("the response is given up", async || answers.given_up.load(Ordering::Relaxed)).await;
     assert_eq!(running.metrics.sends_timed_out.get(), 1);
     read(response).await.expect_err("its stream was reset");
     // The connection is as good as before.
@@ -190,28 +151,17 @@ async fn a_response_that_is_not_taken_is_given_up_and_its_bytes_are_dropped() {
 #[tokio::test]
 async fn a_drain_waits_for_what_is_open_and_no_longer_than_it_may() {
     for (drain, is_answered) in [(NEVER, true), (Duration::from_millis(100), false)] {
-        let running = start(Settings::default(), drain);
+        let (running, answers) = start(Settings::default(), drain);
         let mut client = client(running.address, 1 << 20).await;
         let late = tokio::spawn(async move { get(&mut client, "/late").await });
         until("the request is open", async || running.metrics.requests_open.get() == 1).await;
         running.shutdown.send(()).expect("it serves");
         if is_answered {
             until("nobody is accepted", async || std::net::TcpStream::connect(running.address).is_err()).await;
-            running.answers.go.notify_one();
+            answers.go.notify_one();
         }
         let drained = within("the transport has ended", running.served).await.expect("no panic");
         assert_eq!(drained, if is_answered { Ok(()) } else { Err(1) });
         assert_eq!(late.await.expect("no panic").is_ok(), is_answered);
-    }
-}
-
-/// The crate can carry any service: its dependencies include nothing of gRPC or of tensors.
-#[test]
-fn it_knows_no_grpc_and_no_tensors() {
-    let manifest = include_str!("../Cargo.toml");
-    let dependencies = manifest.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next());
-    for line in dependencies.expect("it has dependencies").lines() {
-        let name = line.split(['.', ' ']).next().expect("a line has a beginning");
-        assert!(!["tonic", "prost", "evenkeel", "ndarray"].iter().any(|other| name.starts_with(other)), "{line}");
     }
 }
