@@ -24,6 +24,25 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    pub(crate) fn of_output(response: pb::NormalizeResponse) -> Self {
+        let pb::NormalizeResponse { axes, mean, rstd, running_mean, running_var, output } = response;
+        Self::default()
+            .number("axes", axes.into_iter().map(f64::from))
+            .tensor("mean", mean)
+            .tensor("rstd", rstd)
+            .tensor("running_mean", running_mean)
+            .tensor("running_var", running_var)
+            .tensor("output", output)
+    }
+
+    pub(crate) fn of_gradients(response: pb::NormalizeBackwardResponse) -> Self {
+        let pb::NormalizeBackwardResponse { grad_weight, grad_bias, grad_input } = response;
+        Self::default()
+            .tensor("grad_weight", grad_weight)
+            .tensor("grad_bias", grad_bias)
+            .tensor("grad_input", grad_input)
+    }
+
     fn tensor(mut self, field: &str, tensor: Option<pb::Tensor>) -> Self {
         self.tensors.extend(tensor.map(|tensor| (field.to_owned(), tensor)));
         self
@@ -75,46 +94,31 @@ pub(crate) struct ClipArguments {
 
 /// A remote call as the vectors describe it.
 pub(crate) trait Call: Sized {
+    /// Whether the call can be made of this case.
+    fn covers(_: &Case<Self>, _: &Stored) -> bool {
+        true
+    }
+
+    /// Whether the answer has this field, if the case expects it.
+    fn expects(_: &str) -> bool {
+        true
+    }
+
     async fn call(case: &Case<Self>, stored: &Stored, client: &mut Client) -> Result<Answer, Status>;
 }
 
 /// Whether a case is of the backward pass, which has the same arguments as the forward pass.
-fn is_backward<A>(case: &Case<A>) -> bool {
+pub(crate) fn is_backward<A>(case: &Case<A>) -> bool {
     case.tensors.contains_key("grad_output")
 }
 
-impl Call for NormalizeArguments {
-    async fn call(case: &Case<Self>, stored: &Stored, client: &mut Client) -> Result<Answer, Status> {
-        let Self { kind, axes, groups, eps, channel_axis, training, momentum, return_statistics } = &case.arguments;
-        let kind = pb::NormKind::from_str_name(kind).expect("a kind").into();
+impl NormalizeArguments {
+    /// The request of the forward pass.
+    pub(crate) fn forward<A>(&self, case: &Case<A>, stored: &Stored) -> pb::NormalizeRequest {
+        let Self { kind, axes, groups, eps, channel_axis, training, momentum, return_statistics } = self;
         let tensor = |field| one(case, stored, field);
-        if is_backward(case) {
-            let request = pb::NormalizeBackwardRequest {
-                kind,
-                axes: axes.clone(),
-                groups: *groups,
-                eps: *eps,
-                channel_axis: *channel_axis,
-                training: *training,
-                momentum: *momentum,
-                return_statistics: *return_statistics,
-                statistics: None,
-                weight: tensor("weight"),
-                bias: tensor("bias"),
-                running_mean: tensor("running_mean"),
-                running_var: tensor("running_var"),
-                input: tensor("input"),
-                grad_output: tensor("grad_output"),
-            };
-            let pb::NormalizeBackwardResponse { grad_weight, grad_bias, grad_input } =
-                client.normalize_backward(request).await?.into_inner();
-            return Ok(Answer::default()
-                .tensor("grad_weight", grad_weight)
-                .tensor("grad_bias", grad_bias)
-                .tensor("grad_input", grad_input));
-        }
-        let request = pb::NormalizeRequest {
-            kind,
+        pb::NormalizeRequest {
+            kind: pb::NormKind::from_str_name(kind).expect("a kind").into(),
             axes: axes.clone(),
             groups: *groups,
             eps: *eps,
@@ -128,16 +132,41 @@ impl Call for NormalizeArguments {
             running_mean: tensor("running_mean"),
             running_var: tensor("running_var"),
             input: tensor("input"),
-        };
-        let pb::NormalizeResponse { axes, mean, rstd, running_mean, running_var, output } =
-            client.normalize(request).await?.into_inner();
-        Ok(Answer::default()
-            .number("axes", axes.into_iter().map(f64::from))
-            .tensor("mean", mean)
-            .tensor("rstd", rstd)
-            .tensor("running_mean", running_mean)
-            .tensor("running_var", running_var)
-            .tensor("output", output))
+        }
+    }
+
+    /// The request of the backward pass.
+    pub(crate) fn backward<A>(&self, case: &Case<A>, stored: &Stored) -> pb::NormalizeBackwardRequest {
+        let Self { kind, axes, groups, eps, channel_axis, training, momentum, return_statistics } = self;
+        let tensor = |field| one(case, stored, field);
+        pb::NormalizeBackwardRequest {
+            kind: pb::NormKind::from_str_name(kind).expect("a kind").into(),
+            axes: axes.clone(),
+            groups: *groups,
+            eps: *eps,
+            channel_axis: *channel_axis,
+            training: *training,
+            momentum: *momentum,
+            return_statistics: *return_statistics,
+            statistics: None,
+            weight: tensor("weight"),
+            bias: tensor("bias"),
+            running_mean: tensor("running_mean"),
+            running_var: tensor("running_var"),
+            input: tensor("input"),
+            grad_output: tensor("grad_output"),
+        }
+    }
+}
+
+impl Call for NormalizeArguments {
+    async fn call(case: &Case<Self>, stored: &Stored, client: &mut Client) -> Result<Answer, Status> {
+        if is_backward(case) {
+            let request = case.arguments.backward(case, stored);
+            return Ok(Answer::of_gradients(client.normalize_backward(request).await?.into_inner()));
+        }
+        let request = case.arguments.forward(case, stored);
+        Ok(Answer::of_output(client.normalize(request).await?.into_inner()))
     }
 }
 
