@@ -9,7 +9,7 @@ use rustls::{
     ServerConfig,
     crypto::ring,
     pki_types::{PrivateKeyDer, pem::PemObject as _},
-    server::WebPkiClientVerifier,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
 
 use self::chain::ShortChains;
@@ -94,6 +94,12 @@ fn presented(files: &[File], contents: &[Vec<u8>], protocols: &[&[u8]]) -> Resul
         (None, _) | (_, None) => builder.with_no_client_auth(),
     };
     let mut settings = builder.with_single_cert(cert, key).map_err(|error| files[1].error(error))?;
+    if files.len() > 2 {
+        // A session that is resumed would bring the client's certificate with it, which is not verified again: after its end the
+        // client could go on for ever.
+        settings.session_storage = Arc::new(NoServerSessionStorage {});
+        settings.send_tls13_tickets = 0;
+    }
     settings.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(Presented { settings: Arc::new(settings), expiry })
 }

@@ -7,7 +7,7 @@ use evenkeel::{
     server::{Error, Running},
 };
 use prost::Message as _;
-use rustls::{AlertDescription, ClientConfig, pki_types::ServerName};
+use rustls::{AlertDescription, ClientConfig, HandshakeKind, pki_types::ServerName};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -127,21 +127,49 @@ async fn a_client_needs_a_certificate_of_the_authority() {
     assert!(serves(&good).await);
 }
 
-/// Each certificate of a chain takes memory as long as the connection, whether it is needed or not.
+/// A session that is resumed brings its client's certificate with it, which nobody verifies again. So a client that needs a
+/// certificate shows it at each connection.
 #[tokio::test]
-async fn long_chains_of_certificates_are_refused() {
+async fn sessions_with_a_certificate_are_not_resumed() {
+    let (authority, of_clients) = (Authority::new(), Authority::new());
+    for (client_ca, second) in [(None, HandshakeKind::Resumed), (Some(&of_clients), HandshakeKind::Full)] {
+        let (_folder, config) = files(&authority, client_ca);
+        let server = start(config).await;
+        let settings = authority.client(client_ca.map(Authority::sign), b"h2");
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let mut stream = shake(settings.clone(), address(&server)).await.expect("it is trusted");
+            stream.write_all(crate::peer::PREFACE).await.expect("the server reads");
+            // The server sends its tickets before the settings of HTTP/2.
+            within("the server's settings", stream.read_exact(&mut [0; 9])).await.expect("the connection is open");
+            kinds.push(stream.get_ref().1.handshake_kind().expect("it is done"));
+        }
+        assert_eq!(kinds, [HandshakeKind::Full, second]);
+    }
+}
+
+/// Each certificate of a chain takes memory as long as the connection, whether it is needed or not, and certificates of one subject
+/// are all tried, in every order.
+#[tokio::test]
+async fn chains_of_many_certificates_are_refused() {
     let (authority, of_clients) = (Authority::new(), Authority::new());
     let (_folder, config) = files(&authority, Some(&of_clients));
     let server = start(config).await;
-    let with_others = |count: usize| {
+    // The last argument is the number of certificates with other subjects.
+    let with = |of_a_subject: usize, others: usize| {
         let (certificate, key) = of_clients.sign();
-        authority.client(Some((certificate + &of_clients.pem().repeat(count), key)), b"h2")
+        let others: String = (0..others).map(|_| Authority::new().pem()).collect();
+        authority.client(Some((certificate + &of_clients.pem().repeat(of_a_subject) + &others, key)), b"h2")
     };
-    let peer = connect(with_others(8), address(&server)).await.expect("it is not too long");
-    assert!(serves(&peer).await);
-    let error = told(with_others(9), address(&server)).await;
-    let alert = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-    assert_eq!(alert, Some(&rustls::Error::AlertReceived(AlertDescription::UnknownCA)), "{error:?}");
+    for (of_a_subject, others) in [(0, 6), (2, 4)] {
+        let peer = connect(with(of_a_subject, others), address(&server)).await.expect("they are not too many");
+        assert!(serves(&peer).await);
+    }
+    for (of_a_subject, others) in [(0, 7), (3, 0)] {
+        let error = told(with(of_a_subject, others), address(&server)).await;
+        let alert = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+        assert_eq!(alert, Some(&rustls::Error::AlertReceived(AlertDescription::UnknownCA)), "{error:?}");
+    }
 }
 
 /// The error of a client that is refused and that writes before it reads, as HTTP/2 clients do.
