@@ -30,7 +30,8 @@ pub const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The bounds on connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionConfig {
-    /// The most connections at the same time; more are closed as soon as they come. 0: any number.
+    /// The most connections at the same time; more are closed as soon as they come. The last
+    /// sixteenth is for addresses that have no connection. 0: any number.
     pub max_connections: usize,
     /// The most connections from one IP address (of IPv6, one network of 64 bits). 0: any number.
     pub max_connections_per_peer: usize,
@@ -112,7 +113,8 @@ pub(super) fn check_longest(key: &'static str, value: Duration) -> Result<(), Er
 /// The flags of `evenkeel serve` that bound connections.
 #[derive(Args, Clone, Debug)]
 pub struct ConnectionArgs {
-    /// The most connections at the same time; more are closed as soon as they come. 0: any number.
+    /// The most connections at the same time; more are closed as soon as they come. The last
+    /// sixteenth is for addresses that have no connection. 0: any number.
     #[arg(long, value_name = "N", env = "EVENKEEL_MAX_CONNECTIONS", default_value_t = DEFAULT_MAX_CONNECTIONS)]
     pub max_connections: usize,
 

@@ -33,7 +33,7 @@ pub struct Transport {
     #[arg(long, value_name = "BYTES", env = "EVENKEEL_MAX_FRAME_BYTES", default_value_t = DEFAULT_MAX_FRAME_BYTES)]
     pub max_frame_bytes: u32,
 
-    /// The bytes that a client may send on one stream before the server has read them.
+    /// The bytes that a client may send on one stream before the server has read them; at most a quarter of its connection's.
     #[arg(
         long,
         value_name = "BYTES",

@@ -26,7 +26,9 @@ use crate::{
     backlog::{Backlog, ReadTurn},
     chunk::Offer,
     handle::ConnectionHandle,
+    handshakes::Handshakes,
     io::{FairIo, Keeps, Outbox, ReceivedFrames, Rewind, SharedIo, Stream, WriteTimeout, detect},
+    limits::network,
     metrics::Metrics,
     response_body::Respond,
     send_timeout::SendTimeout,
@@ -58,6 +60,7 @@ pub(crate) struct Shared<M> {
     http1: Option<http1::Builder>,
     /// `None`: connections are plain text.
     tls: Option<Arc<dyn TlsSettings>>,
+    handshakes: Handshakes,
     /// True: the server drains, and connections get no further requests.
     draining: watch::Receiver<bool>,
 }
@@ -73,7 +76,8 @@ impl<M> Shared<M> {
         let backlog = Backlog::new();
         let send_timeout = SendTimeout::new(settings.send_timeout, Arc::clone(&metrics), Arc::clone(&backlog));
         let (http2, http1) = (settings.http2(send_timeout), settings.http1());
-        Self { make_service, metrics, settings: Arc::new(settings), backlog, http2, http1, tls, draining }
+        let (settings, handshakes) = (Arc::new(settings), Handshakes::default());
+        Self { make_service, metrics, settings, backlog, http2, http1, tls, handshakes, draining }
     }
 }
 
@@ -143,14 +147,18 @@ enum Unopened {
 /// Shakes hands, if there is TLS, and reads which version of HTTP the client speaks.
 async fn secure_and_detect<M>(stream: Stream, shared: &Shared<M>) -> Result<(Version, Rewind<Stream>), Unopened> {
     let stream = match (stream, &shared.tls) {
-        (Stream::Tcp(tcp), Some(tls)) => match Box::pin(tls::accept(&**tls, tcp)).await {
-            Ok(stream) => Stream::Tls(Box::new(stream)),
-            Err((error, tcp)) => {
-                shared.metrics.handshakes_failed.add_one();
-                tracing::debug!(%error, "a handshake failed");
-                return Err(Unopened::Refused(tcp));
+        (Stream::Tcp(tcp), Some(tls)) => {
+            // An error means that the client has left.
+            let peer = tcp.peer_addr().ok().map(|address| network(address.ip()));
+            match Box::pin(shared.handshakes.run(peer, tls::accept(&**tls, tcp))).await {
+                Ok(stream) => Stream::Tls(Box::new(stream)),
+                Err((error, tcp)) => {
+                    shared.metrics.handshakes_failed.add_one();
+                    tracing::debug!(%error, "a handshake failed");
+                    return Err(Unopened::Refused(tcp));
+                }
             }
-        },
+        }
         // A Unix domain socket does not leave the machine.
         (stream, _) => stream,
     };
@@ -170,7 +178,7 @@ where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
 {
-    let Shared { make_service, metrics, settings, backlog, http2, http1, tls: _, draining } = shared;
+    let Shared { make_service, metrics, settings, backlog, http2, http1, tls: _, handshakes: _, draining } = shared;
     let connection = ConnectionHandle::new(Arc::clone(metrics));
     let service = make_service.make_service(&connection, version);
     let stream = FairIo::new(WriteTimeout::new(stream, settings.send_timeout, Arc::clone(&connection)));
@@ -184,9 +192,8 @@ where
             let stream = SharedIo::new(Outbox::new(stream, Arc::clone(&offer), Arc::clone(&connection)));
             let service = Respond::new(service, connection, Some(offer));
             let mut http2 = http2.clone();
-            http2.initial_connection_window_size(
-                driver.settings.connection_window(driver.metrics.connections_open.get()),
-            );
+            let windows = driver.settings.windows(driver.metrics.connections_open.get());
+            http2.initial_connection_window_size(windows.connection).initial_stream_window_size(windows.stream);
             let http = http2.serve_connection(TokioIo::new(stream.clone()), service);
             Box::pin(drive(driver, Box::pin(http), stream))
         }

@@ -5,6 +5,7 @@ mod backlog;
 mod chunk;
 mod connection;
 mod handle;
+mod handshakes;
 mod io;
 mod limits;
 mod listener;

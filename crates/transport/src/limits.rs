@@ -6,6 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+/// One of so many places for connections is left to addresses that have none: otherwise a few addresses could keep all others out,
+/// also a health check.
+const RESERVED: usize = 16;
+
 /// Counts connections against two limits.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimits {
@@ -40,11 +44,12 @@ impl ConnectionLimits {
     pub(crate) fn permit(self: &Arc<Self>, peer: Option<IpAddr>) -> Result<ConnectionPermit, LimitReached> {
         let peer = peer.filter(|_| self.per_peer > 0).map(network);
         let mut open = self.open();
-        if self.total > 0 && open.total >= self.total {
+        let of_peer = peer.and_then(|peer| open.by_peer.get(&peer).copied()).unwrap_or_default();
+        let reserved = if of_peer > 0 { self.total / RESERVED } else { 0 };
+        if self.total > 0 && open.total >= self.total - reserved {
             return Err(LimitReached::Total);
         }
         if let Some(peer) = peer {
-            let of_peer = open.by_peer.get(&peer).copied().unwrap_or_default();
             if of_peer >= self.per_peer {
                 return Err(LimitReached::Peer);
             }
@@ -61,7 +66,7 @@ impl ConnectionLimits {
 }
 
 /// The address by which connections are counted. A client with one IPv6 address usually has its whole network of 2^64.
-fn network(peer: IpAddr) -> IpAddr {
+pub(crate) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
@@ -113,6 +118,17 @@ mod tests {
         drop([a, b, other]);
         assert_eq!(limits.open().total, 0);
         assert!(limits.open().by_peer.is_empty(), "addresses that have left take no memory");
+    }
+
+    #[test]
+    fn some_places_are_left_to_addresses_without_a_connection() {
+        let limits = ConnectionLimits::new(32, 100);
+        let _of_one: Vec<_> = (0..30).map(|_| limits.permit(peer("10.0.0.1")).expect("there is a place")).collect();
+        assert_eq!(limits.permit(peer("10.0.0.1")).expect_err("two are left to others"), LimitReached::Total);
+        let _first = limits.permit(peer("10.0.0.2")).expect("it has none");
+        assert_eq!(limits.permit(peer("10.0.0.2")).expect_err("it has one"), LimitReached::Total);
+        let _second = limits.permit(peer("10.0.0.3")).expect("it has none");
+        assert_eq!(limits.permit(peer("10.0.0.4")).expect_err("all are taken"), LimitReached::Total);
     }
 
     #[test]

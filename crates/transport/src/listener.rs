@@ -3,14 +3,15 @@
 use std::{
     fs, io,
     net::SocketAddr,
-    os::unix::{
-        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
-        net::UnixStream,
-    },
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
-use rustix::fs::Mode;
+use rustix::{
+    fs::Mode,
+    io::Errno,
+    net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
 use crate::io::Stream;
@@ -95,9 +96,14 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Removes a socket on which no server listens. A file that is no socket stays, and `bind` fails because of it.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    match UnixStream::connect(path) {
-        Err(error) if is_socket && error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Ok(_) | Err(_) => Ok(()),
+    // `bind` tells why a path makes no address.
+    let Ok(address) = SocketAddrUnix::new(path) else { return Ok(()) };
+    // A server that listens and does not accept may have a full queue, in which a blocking client would wait for ever.
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let client = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match net::connect(&client, &address) {
+        Err(Errno::CONNREFUSED) if is_socket => fs::remove_file(path),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -132,11 +138,46 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::{
+        sync::{
+            atomic::{AtomicBool, Ordering},
+            mpsc,
+        },
+        thread,
+    };
 
+    use evenkeel_testing::until::NEVER;
     use rustix::process::umask;
 
     use super::*;
+
+    /// The queue of a server that hangs is full, so that a client would wait.
+    #[test]
+    fn a_socket_of_a_server_that_hangs_is_in_use() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let path = folder.path().join("socket");
+        let address = SocketAddrUnix::new(&path).expect("the path is short");
+        let socket = |flags| net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).expect("a socket");
+        let hangs = socket(SocketFlags::empty());
+        net::bind(&hangs, &address).expect("the path is free");
+        net::listen(&hangs, 0).expect("it is bound");
+        let mut clients = Vec::new();
+        let full = loop {
+            clients.push(socket(SocketFlags::NONBLOCK));
+            if let Err(error) = net::connect(clients.last().expect("it was added"), &address) {
+                break error;
+            }
+        };
+        assert_eq!(full, Errno::AGAIN);
+        let (told, heard) = mpsc::channel();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+            let _entered = runtime.enter();
+            told.send(Listener::unix(&path).map(drop).map_err(|error| error.kind()))
+        });
+        let listens = heard.recv_timeout(NEVER).expect("it does not wait for the server that hangs");
+        assert_eq!(listens, Err(io::ErrorKind::AddrInUse));
+    }
 
     /// Another thread looks at the file all the time. The umask takes nothing away, so that only the server does.
     #[tokio::test]
@@ -145,7 +186,7 @@ mod tests {
         let path = folder.path().join("socket");
         let before = umask(Mode::empty());
         let (done, seen) = (AtomicBool::new(false), AtomicBool::new(false));
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let watching = scope.spawn(|| {
                 let mut widest = 0;
                 while !done.load(Ordering::Relaxed) {
@@ -163,7 +204,7 @@ mod tests {
             let last = Listener::unix(&path).expect("the socket is there for the taking");
             seen.store(false, Ordering::Relaxed);
             while !seen.load(Ordering::Relaxed) {
-                std::thread::yield_now();
+                thread::yield_now();
             }
             done.store(true, Ordering::Relaxed);
             drop(last);

@@ -51,7 +51,8 @@ pub struct Settings {
 /// The settings of HTTP/2.
 #[derive(Clone, Copy, Debug)]
 pub struct Http2Settings {
-    /// The bytes that a client may send on one stream before the service has read them. Default: 4 MiB.
+    /// The bytes that a client may send on one stream before the service has read them, at most a quarter of the connection's, but
+    /// 32 KiB in any case. Default: 4 MiB.
     pub stream_window_bytes: u32,
     /// The bytes that a client may send on one connection before the service has read them. Default: 16 MiB.
     pub connection_window_bytes: u32,
@@ -108,11 +109,18 @@ impl Default for Http2Settings {
     }
 }
 
+/// The bytes that a client may send before the service has read them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Windows {
+    pub(crate) connection: u32,
+    pub(crate) stream: u32,
+}
+
 impl Settings {
     pub(crate) fn http2(&self, send_timeout: SendTimeout) -> http2::Builder<SendTimeout> {
         let Http2Settings {
-            stream_window_bytes,
             // Each connection has its own.
+            stream_window_bytes: _,
             connection_window_bytes: _,
             shared_window_bytes: _,
             max_frame_bytes,
@@ -126,7 +134,6 @@ impl Settings {
         let mut http2 = http2::Builder::new(send_timeout);
         http2
             .timer(TokioTimer::new())
-            .initial_stream_window_size(stream_window_bytes)
             .max_frame_size(max_frame_bytes)
             .max_concurrent_streams(max_streams_per_connection)
             .max_header_list_size(max_header_bytes)
@@ -140,13 +147,19 @@ impl Settings {
         http2
     }
 
-    /// The window of a connection that is the last of so many that are open, in bytes.
-    pub(crate) fn connection_window(&self, open: usize) -> u32 {
+    /// The windows of a connection that is the last of so many that are open.
+    pub(crate) fn windows(&self, open: usize) -> Windows {
         /// The window that every connection of HTTP/2 begins with.
         const LEAST: u32 = (1 << 16) - 1;
-        let Http2Settings { connection_window_bytes, shared_window_bytes, .. } = self.http2;
+        /// A request that the server does not read, since its client does not read the response, keeps its window's bytes of
+        /// the connection's. So many such requests leave room for others.
+        const STREAMS: u32 = 4;
+        /// Shorter windows would make every request slow.
+        const LEAST_OF_STREAM: u32 = 32 << 10;
+        let Http2Settings { connection_window_bytes, stream_window_bytes, shared_window_bytes, .. } = self.http2;
         let part = u32::try_from(shared_window_bytes / open.max(1)).unwrap_or(u32::MAX);
-        part.min(connection_window_bytes).max(LEAST)
+        let connection = part.min(connection_window_bytes).max(LEAST);
+        Windows { connection, stream: stream_window_bytes.min((connection / STREAMS).max(LEAST_OF_STREAM)) }
     }
 
     /// How many bytes are read from a client after its connection was ended: as many as may be on their way then.
