@@ -23,7 +23,7 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::sync::oneshot;
 
 use caution::Caution;
-use jobs::Jobs;
+use jobs::{Jobs, Lane};
 pub(crate) use pieces::Pieces;
 
 use crate::{
@@ -157,17 +157,17 @@ impl Executor {
         } else {
             work
         };
-        let place = if self.is_short(estimate) {
+        let (lane, place) = if self.is_short(estimate) {
             // Caution sends this job away from its thread, where it would not have waited.
-            None
+            (Lane::Short, None)
         } else if let Some(place) = Place::take(&self.queued, max_queued) {
-            Some(place)
+            (Lane::Long, Some(place))
         } else {
             self.counters.refused_for_queue.add_one();
             return Err(Error::Overloaded { scarce: Scarce::Places });
         };
         let (answer, answered) = oneshot::channel();
-        self.jobs.spawn(&self.pool, move || {
+        self.jobs.spawn(&self.pool, lane, move || {
             drop(place);
             // The future of an abandoned job has dropped the receiver.
             let _ = answer.send(work());

@@ -27,11 +27,40 @@ pub(super) struct Jobs {
     threads: usize,
 }
 
+/// The queues of jobs that wait. A thread takes the next job from each in turn, so that neither waits for all of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Jobs that are expected to be short, of which others lately turned out to be long.
+    Short,
+    /// All other jobs.
+    Long,
+}
+
 #[derive(Default)]
 struct State {
     /// The number of jobs that the pool was given and that have not ended.
     begun: usize,
-    waiting: VecDeque<Job>,
+    short: VecDeque<Job>,
+    long: VecDeque<Job>,
+    /// Whether the last job that had to wait was a short one.
+    was_short: bool,
+}
+
+impl State {
+    fn lane(&mut self, lane: Lane) -> &mut VecDeque<Job> {
+        match lane {
+            Lane::Short => &mut self.short,
+            Lane::Long => &mut self.long,
+        }
+    }
+
+    /// Takes the job that is next.
+    fn take(&mut self) -> Option<Job> {
+        let turns = if self.was_short { [Lane::Long, Lane::Short] } else { [Lane::Short, Lane::Long] };
+        let (lane, job) = turns.into_iter().find_map(|lane| Some((lane, self.lane(lane).pop_front()?)))?;
+        self.was_short = lane == Lane::Short;
+        Some(job)
+    }
 }
 
 impl Jobs {
@@ -40,14 +69,14 @@ impl Jobs {
         Self { state: Arc::default(), threads }
     }
 
-    /// Has the pool run a job when one of its threads is free. Jobs begin in the order in which they come. `job` must not panic,
-    /// since its place would then stay taken.
-    pub(super) fn spawn(&self, pool: &ThreadPool, job: impl FnOnce() + Send + 'static) {
+    /// Has the pool run a job when one of its threads is free. Jobs of a lane begin in the order in which they come. `job` must not
+    /// panic, since its place would then stay taken.
+    pub(super) fn spawn(&self, pool: &ThreadPool, lane: Lane, job: impl FnOnce() + Send + 'static) {
         let job: Job = Box::new(job);
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if state.begun == self.threads {
-                return state.waiting.push_back(job);
+                return state.lane(lane).push_back(job);
             }
             state.begun += 1;
         }
@@ -75,7 +104,7 @@ impl Jobs {
     /// The next job, in the place of one that has ended.
     fn next(&self) -> Option<Job> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = state.waiting.pop_front();
+        let next = state.take();
         if next.is_none() {
             state.begun -= 1;
         }
@@ -108,13 +137,13 @@ mod tests {
         let (told, heard) = mpsc::channel();
         let (release, released) = mpsc::channel();
         let tell = told.clone();
-        jobs.spawn(&pool, move || {
+        jobs.spawn(&pool, Lane::Long, move || {
             released.recv().expect("all jobs are there");
             tell.send(format!("{:?}", rayon::yield_now())).expect("the test listens");
         });
         for number in 0..100 {
             let tell = told.clone();
-            jobs.spawn(&pool, move || tell.send(number.to_string()).expect("the test listens"));
+            jobs.spawn(&pool, Lane::Long, move || tell.send(number.to_string()).expect("the test listens"));
         }
         release.send(()).expect("the first job waits");
         drop(told);
@@ -124,6 +153,25 @@ mod tests {
         // The last job sends its number before it has ended. The broadcast runs on each thread after the jobs.
         pool.broadcast(|_| ());
         assert_eq!(jobs.state.lock().expect("no job has panicked").begun, 0);
+    }
+
+    /// A short job waits for no more than one long job for each short one before it, and the other way round.
+    #[test]
+    fn the_lanes_take_turns() {
+        let (pool, jobs) = pool(1);
+        let (told, heard) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        jobs.spawn(&pool, Lane::Long, move || _ = released.recv().expect_err("nothing is sent"));
+        for (lane, count) in [(Lane::Long, 4), (Lane::Short, 2)] {
+            for number in 0..count {
+                let tell = told.clone();
+                jobs.spawn(&pool, lane, move || tell.send((lane, number)).expect("the test listens"));
+            }
+        }
+        drop((release, told));
+        let order: Vec<_> = heard.iter().collect();
+        let (short, long) = (|number| (Lane::Short, number), |number| (Lane::Long, number));
+        assert_eq!(order, [short(0), long(0), short(1), long(1), long(2), long(3)]);
     }
 
     /// One of two threads is taken, so the other runs the second job within the first, and the jobs behind it one at a time.
@@ -140,7 +188,7 @@ mod tests {
         let (told, heard) = mpsc::channel();
         let (begin, begun) = mpsc::channel::<()>();
         let tell = told.clone();
-        jobs.spawn(&pool, move || {
+        jobs.spawn(&pool, Lane::Long, move || {
             begun.recv().expect_err("nothing is sent");
             for _ in 0..3 {
                 // Runs one job, which the pool was given since it has two threads; the next one comes in its place.
@@ -150,7 +198,7 @@ mod tests {
         });
         for _ in 0..5 {
             let tell = told.clone();
-            jobs.spawn(&pool, move || tell.send("within").expect("the test listens"));
+            jobs.spawn(&pool, Lane::Long, move || tell.send("within").expect("the test listens"));
         }
         drop((begin, told));
         let order = heard.iter().collect::<Vec<_>>();

@@ -28,7 +28,7 @@ const LONG: Duration = INLINE;
 async fn occupy(executor: &Executor) -> Sender<()> {
     let (release, released): (_, Receiver<()>) = mpsc::channel();
     let (begin, begun) = oneshot::channel();
-    executor.jobs.spawn(&executor.pool, move || {
+    executor.jobs.spawn(&executor.pool, Lane::Long, move || {
         begin.send(()).expect("the test waits");
         released.recv().expect_err("nothing is sent, the sender is dropped");
     });

@@ -113,9 +113,7 @@ impl Service {
         }
         let request = wire::MeasureStatistics::decode(message.decode()?, limit)?;
         measured.describe(&request, record);
-        // This message may complete the part that is being measured, whose sets are then merged.
-        let of_part = measured.part.as_ref().map_or(0, |part| part.meter.measured().1.iter().product());
-        let estimate = estimate::statistics(request.bytes(), request.sets() + of_part);
+        let estimate = measured.estimate(&request);
         let job = move |checkpoint: &dyn Checkpoint| {
             measured.add(request, &context, checkpoint)?;
             Ok(measured)
@@ -133,6 +131,14 @@ impl Measured {
             let (dtypes, elements) = header.map_or((self.dtypes, self.elements), |header| self.with(header));
             record.describe_begun(kind, dtypes, elements);
         }
+    }
+
+    /// The time to add a message.
+    fn estimate(&self, request: &wire::MeasureStatistics) -> Duration {
+        // The sets of the part that is being measured are merged when it is complete.
+        let completed = self.part.as_ref().filter(|part| part.missing() <= request.data.len());
+        let sets = completed.map_or(0, |part| part.meter.measured().1.iter().product());
+        estimate::statistics(request.bytes(), request.sets() + sets)
     }
 
     /// The dtypes and the number of elements with those of another part.
@@ -279,5 +285,29 @@ impl Measured {
             total.merge_sets(&statistics, first..sets.min(first + wire::SETS_IN_A_ROW));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_kernels::Uninterrupted;
+    use pb::measure_statistics_request::Part;
+
+    use super::*;
+
+    /// The first message of a part is as short as its bytes. The last one takes as long as all sets.
+    #[test]
+    fn only_the_message_that_completes_a_part_takes_its_sets() {
+        let input = pb::Tensor { dtype: pb::DataType::Float32.into(), shape: vec![2, 1000], ..Default::default() };
+        let header =
+            pb::NormalizeRequest { kind: pb::NormKind::Batch.into(), input: Some(input), ..Default::default() };
+        let decoded = |message| wire::MeasureStatistics::decode(message, 1 << 20).expect("it is valid");
+        let header = pb::MeasureStatisticsRequest { part: Some(Part::Header(header)), ..Default::default() };
+        let data = |len| decoded(pb::MeasureStatisticsRequest { data: vec![0; len].into(), ..Default::default() });
+        let context = CallContext::detached(Method::MeasureStatistics, 1 << 20);
+        let mut measured = Measured::default();
+        measured.add(decoded(header), &context, &Uninterrupted).expect("it is valid");
+        assert!(measured.estimate(&data(7999)) < Duration::from_micros(10));
+        assert!(measured.estimate(&data(8000)) > Duration::from_millis(10));
     }
 }
