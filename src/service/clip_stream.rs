@@ -177,13 +177,6 @@ impl Each {
     }
 }
 
-fn decode_header(header: pb::ClipGradientsRequest, limit: usize) -> Result<Clipping, Error> {
-    if !header.gradients.is_empty() {
-        return Err(Error::invalid("gradients", "must be empty: each gradient follows in a message `tensor`"));
-    }
-    Ok(ClipGradients::decode(header, limit)?.spec)
-}
-
 fn no_tensor() -> Error {
     Error::invalid("tensor", "is required before data: each gradient begins with one")
 }
@@ -199,7 +192,7 @@ impl TensorStream for ClipGradientsStream {
     fn decode(message: pb::ClipGradientsStreamRequest, limit: usize) -> Result<ClipStreamPart, Error> {
         Ok(match message.part.ok_or_else(no_part)? {
             Part::Header(header) => {
-                ClipStreamPart::Header(decode_header(header, limit).map_err(|error| error.within("header"))?)
+                ClipStreamPart::Header(ClipGradients::header(header).map_err(|error| error.within("header"))?)
             }
             Part::Tensor(tensor) => ClipStreamPart::Tensor(ClipGradients::streamed(tensor, limit)?),
             Part::Data(bytes) => ClipStreamPart::Data(bytes),
@@ -237,7 +230,7 @@ impl TensorStream for ClipGradientsStream {
                 let (clipped, gradients) = gathered.clip(spec, &self.service, &self.context).await?;
                 for (tensor, bytes) in gradients {
                     sink.message(&answered(Answer::Tensor(tensor.answer()))).await?;
-                    sink.bytes(super::DATA, bytes).await?;
+                    sink.bytes(super::DATA, bytes).await;
                 }
                 clipped
             }

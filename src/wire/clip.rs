@@ -21,36 +21,27 @@ impl ClipGradients {
     /// # Errors
     /// [`Error::Invalid`] with all faults that are found.
     pub(crate) fn decode(request: pb::ClipGradientsRequest, limit: usize) -> Result<Self, Error> {
-        let pb::ClipGradientsRequest {
-            mode,
-            threshold,
-            norm_type,
-            error_if_nonfinite,
-            total_norm,
-            epsilon,
-            not_above,
-            gradients,
-        } = request;
-        let mut found = Violations::new();
-        let decoded_mode = decode_mode(mode, &mut found);
-        if threshold.is_none() {
-            unspecified("threshold", &mut found);
-        }
+        let (spec, gradients, mut found) = options(request);
         let gradients = decode_gradients(gradients, limit, &mut found);
-        // Missing and invalid options are replaced by values that add no violations.
-        let spec = Clipping {
-            mode: decoded_mode.unwrap_or(ClipMode::Norm),
-            threshold: threshold.unwrap_or_default(),
-            norm_type,
-            error_if_nonfinite,
-            total_norm,
-            epsilon,
-            not_above,
-        };
         if !found.is_empty() {
             found.append(spec.check());
         }
         decoded(Some(Self { spec, gradients }), found)
+    }
+
+    /// Decodes the header of a stream, whose gradients follow.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all faults that are found.
+    pub(crate) fn header(request: pb::ClipGradientsRequest) -> Result<Clipping, Error> {
+        let (spec, gradients, mut found) = options(request);
+        if !gradients.is_empty() {
+            found.add("gradients", "must be empty: each gradient follows in a message `tensor`");
+        }
+        if !found.is_empty() {
+            found.append(spec.check());
+        }
+        decoded(Some(spec), found)
     }
 
     /// Decodes the next gradient of a stream, whose elements follow. `limit`: the largest message, in bytes.
@@ -89,6 +80,37 @@ impl ClipGradients {
                 .collect(),
         }
     }
+}
+
+/// The options of a request, its gradients as they came, and what is wrong with the options by themselves. The caller adds what
+/// [`Clipping::check`] finds if there is anything wrong; if not, the kernel checks.
+fn options(request: pb::ClipGradientsRequest) -> (Clipping, Vec<pb::Tensor>, Violations) {
+    let pb::ClipGradientsRequest {
+        mode,
+        threshold,
+        norm_type,
+        error_if_nonfinite,
+        total_norm,
+        epsilon,
+        not_above,
+        gradients,
+    } = request;
+    let mut found = Violations::new();
+    let decoded_mode = decode_mode(mode, &mut found);
+    if threshold.is_none() {
+        unspecified("threshold", &mut found);
+    }
+    // Missing and invalid options are replaced by values that add no violations.
+    let spec = Clipping {
+        mode: decoded_mode.unwrap_or(ClipMode::Norm),
+        threshold: threshold.unwrap_or_default(),
+        norm_type,
+        error_if_nonfinite,
+        total_norm,
+        epsilon,
+        not_above,
+    };
+    (spec, gradients, found)
 }
 
 fn decode_mode(value: i32, found: &mut Violations) -> Option<ClipMode> {

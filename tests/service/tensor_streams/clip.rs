@@ -6,7 +6,7 @@ use pb::{ClipMode, clip_gradients_stream_request::Part, clip_gradients_stream_re
 use tonic::{Code, Request, Status};
 
 use super::{CUTS, cut, described, whole};
-use crate::harness::{Client, error_info, refusal, start, start_with, violation};
+use crate::harness::{Client, error_info, refusal, refused_fields, start, start_with, violation};
 
 /// What a stream was answered with.
 #[derive(Debug, Default)]
@@ -201,4 +201,12 @@ async fn streams_that_are_not_as_described_are_refused() {
             assert_eq!(violation(call(&mut client, messages).await).0, field, "{case}");
         }
     }
+}
+
+#[tokio::test]
+async fn all_faults_of_a_header_are_named() {
+    let (_server, mut client) = start().await;
+    let header = pb::ClipGradientsRequest { mode: 0, threshold: Some(-1.0), ..request(ClipMode::Norm, 1.0) };
+    let fields = refused_fields(call(&mut client, vec![message(Part::Header(header))]).await);
+    assert_eq!(fields, ["header.mode", "header.gradients", "header.threshold"]);
 }

@@ -57,7 +57,7 @@ macro_rules! setters {
             }
 
             /// The number that is added to the variance ([`NormKind::Rms`]: to the mean square). Default: 1e-5;
-            /// [`NormKind::Rms`]: 1.1920929e-7, and 2.220446049250313e-16 for [`f64`]. [`NormKind::L2`]: the smallest number
+            /// [`NormKind::Rms`]: 2^-23, and 2^-52 for [`f64`]. [`NormKind::L2`]: the smallest number
             /// by which elements are divided. Default: 1e-12.
             pub fn eps(mut self, eps: f64) -> Self {
                 self.options.request.eps = Some(eps);

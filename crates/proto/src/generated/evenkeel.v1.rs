@@ -38,7 +38,7 @@ pub struct NormalizeRequest {
     pub groups: u32,
     /// Added to the variance (RMS: to the mean square). Finite, not negative; above 0 where BATCH or INSTANCE use the
     /// input's own statistics. With running statistics, 0 beside a variance of 0 makes the channel's elements infinite, or
-    /// NaN where they are the mean. Default 1e-5; RMS: 1.1920929e-7, and 2.220446049250313e-16 for float64 input.
+    /// NaN where they are the mean. Default 1e-5; RMS: 2^-23 (1.1920929e-7), and 2^-52 (2.220446049250313e-16) for float64 input.
     /// L2: not added, but the smallest divisor of the elements. Default 1e-12; with 0, zeros become NaN.
     #[prost(double, optional, tag = "4")]
     pub eps: ::core::option::Option<f64>,
