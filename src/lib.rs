@@ -70,6 +70,7 @@ mod metrics;
 mod observe;
 mod ops;
 mod otlp;
+mod owning;
 mod panics;
 mod pem;
 mod priority;

@@ -230,7 +230,7 @@ impl TensorStream for ClipGradientsStream {
                 let (clipped, gradients) = gathered.clip(spec, &self.service, &self.context).await?;
                 for (tensor, bytes) in gradients {
                     sink.message(&answered(Answer::Tensor(tensor.answer()))).await?;
-                    sink.bytes(super::DATA, bytes).await;
+                    sink.bytes(super::DATA, bytes).await?;
                 }
                 clipped
             }

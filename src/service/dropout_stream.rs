@@ -8,12 +8,13 @@ use evenkeel_proto::v1::{self as pb, dropout_stream_request::Part, dropout_strea
 
 use super::{
     CallContext, Service,
-    sink::{Sink, held},
+    sink::Sink,
     tensor_stream::{Tensor, TensorStream, no_header, no_part, second_header},
 };
 use crate::{
     error::Error,
     ops::DropoutPart,
+    owning::owning,
     wire::{Description, Dropout, DropoutBackward},
 };
 
@@ -150,7 +151,7 @@ impl TensorStream for DropoutStream {
         let kept = if is_backward { 0 } else { operation.kept(&mask) };
         if returns_mask {
             // The rest of the mask owns its reservation.
-            sink.bytes(MASK, held(mask.finish().into(), scratch)).await?;
+            sink.bytes(MASK, owning(mask.finish().into(), scratch)).await?;
         }
         sink.message(&answered(Answer::Summary(pb::DropoutResponse { kept, ..Default::default() }))).await
     }

@@ -5,7 +5,7 @@ use evenkeel_frames::Announced;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::buffers::Buffers;
+use crate::{buffers::Buffers, owning::owning};
 
 /// The room for a message's head, in bytes: gRPC's prefix, the key and the length fit. It is a cache line, so that results are
 /// written to aligned memory.
@@ -22,18 +22,6 @@ pub(super) struct Sheet {
     written: usize,
     /// The place of a unit that is longer than a chunk; see [`Sink::unit`](super::Sink::unit).
     unit: Option<OwnedSemaphorePermit>,
-}
-
-/// The bytes of a unit that is longer than a chunk. They own its place, which is free again when they were sent.
-struct Unit {
-    bytes: Bytes,
-    _place: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Unit {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 impl Sheet {
@@ -77,7 +65,8 @@ impl Sheet {
         buffer[begin..headroom].copy_from_slice(&head);
         let bytes = buffers.lend(buffer);
         let bytes = match unit {
-            Some(place) => Bytes::from_owner(Unit { bytes, _place: place }),
+            // The place is free again when the last of the bytes was sent.
+            Some(place) => owning(bytes, place),
             None => bytes,
         };
         let bytes = bytes.slice(begin..headroom + written);

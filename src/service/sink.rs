@@ -9,9 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::Sender};
 
 use super::sheet::{Sheet, messages};
 use crate::{
-    budget::{Portion, Reservation, Scratch},
+    budget::{Portion, Reservation},
     buffers::Buffers,
     error::Error,
+    owning::owning,
 };
 
 /// An item of the channel from the task that computes an answer to the connection.
@@ -47,23 +48,6 @@ fn queued(chunk: usize) -> usize {
 /// The most bytes of a message without a chunk, such as a header or a summary, that needs no reservation of its own. The
 /// reservation for [`chunks`] and the charge for each HTTP/2 stream cover such messages.
 const SHORT: usize = 4 << 10;
-
-/// Bytes of an answer, with the reservation that they own until they are sent.
-struct Held {
-    bytes: Bytes,
-    _scratch: Scratch,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// Returns the bytes with their reservation, which ends when the last of them is dropped.
-pub(super) fn held(bytes: Bytes, scratch: Scratch) -> Bytes {
-    Bytes::from_owner(Held { bytes, _scratch: scratch })
-}
 
 /// The messages of one answer. Adding a message waits until the channel has room, so nothing more is computed for a client that
 /// does not read.
@@ -134,7 +118,7 @@ impl Sink {
             return self.send(frames::encoded(message)).await;
         }
         let scratch = self.reservation.reserve_with_scratch(0, len)?;
-        self.send(held(frames::encoded(message), scratch)).await
+        self.send(owning(frames::encoded(message), scratch)).await
     }
 
     /// Adds the bytes that were written to a sheet, as messages that have them in field `number`.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::super::admission::StreamCharge;
-use crate::budget::Reservation;
+use crate::{budget::Reservation, owning::owning};
 
 /// A call, from its headers until the last byte of its response is dropped, with the memory it holds.
 #[derive(Debug)]
@@ -26,19 +26,7 @@ impl CallGuard {
 
     /// The same bytes, which keep the guard: they may be a slice of a large buffer, whose memory is not free before.
     pub(super) fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
-        Bytes::from_owner(Held { bytes, _guard: Arc::clone(self) })
-    }
-}
-
-/// Bytes with the guard of their call.
-struct Held {
-    bytes: Bytes,
-    _guard: Arc<CallGuard>,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        owning(bytes, Arc::clone(self))
     }
 }
 

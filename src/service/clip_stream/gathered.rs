@@ -4,7 +4,7 @@ use bytes::Bytes;
 use evenkeel_kernels::{Checkpoint, Clipped, Clipping, TensorMut, clip_demand, clip_gradients_in_place};
 
 use super::{CallContext, Description, Error, Service, expect_at_most, no_tensor};
-use crate::{budget::Scratch, ops::clip_work, service::sink::held};
+use crate::{budget::Scratch, ops::clip_work, owning::owning};
 
 /// The bytes that a gradient takes beside its elements, its name and its shape: the rest of its description, and what the kernel
 /// allocates for it.
@@ -94,7 +94,7 @@ impl Gathered {
                 clipped.map_err(|error| Error::of_gradients(error, |index| gradients[index].tensor.name()))?;
             let bytes = gradients
                 .into_iter()
-                .map(|Gradient { tensor, buffer, scratch, .. }| (tensor, held(buffers.lend(buffer), scratch)));
+                .map(|Gradient { tensor, buffer, scratch, .. }| (tensor, owning(buffers.lend(buffer), scratch)));
             Ok((clipped, bytes.collect()))
         };
         service.executor.run(&context.record, estimate, clip).await
