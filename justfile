@@ -19,7 +19,7 @@ steady n="20":
 
 # Clip, drop and normalize 8 GiB in 256 MiB of memory, and compare with NumPy (needs Linux, root, Python 3.11 with NumPy, 24 GiB of disk)
 checkpoint *arguments:
-    cargo build --release --locked --package evenkeel --bin evenkeel
+    cargo build --profile image --locked --package evenkeel --bin evenkeel
     python3 benches/checkpoint.py {{ arguments }}
 
 # Formatting and clippy, warnings denied
