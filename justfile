@@ -45,6 +45,10 @@ proto:
 settings:
     EVENKEEL_WRITE_GENERATED=1 cargo test -p evenkeel --test readme settings
 
+# Write the golden digests of the self-check again after a change to its cases, or on purpose to what is computed
+digests:
+    EVENKEEL_WRITE_GENERATED=1 cargo test -p evenkeel --lib self_check::tests::every_instruction_set
+
 # Compute the golden vectors again (needs Python 3.11; installs PyTorch under target/)
 golden: (python "tests/golden/requirements.txt" "tests/golden/generate.py")
 
