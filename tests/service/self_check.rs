@@ -33,7 +33,8 @@ const FAILED: &str = "evenkeel_self_check_failed";
 
 fn config(fault: Option<&str>) -> ServerConfig {
     let self_check = SelfCheckConfig { enabled: true, fault: fault.map(str::to_owned) };
-    ServerConfig { self_check, threads: 1, ..metrics::config() }
+    // Its threads give way to no others, so that tests beside this one do not hold it up.
+    ServerConfig { self_check, threads: 1, compute_nice: 0, ..metrics::config() }
 }
 
 async fn watch(server: &Running) -> Streaming<HealthCheckResponse> {
@@ -134,7 +135,7 @@ async fn the_log_and_the_health_command_tell_how_it_ended() {
         ),
     ] {
         let variables: Vec<_> = [("EVENKEEL_SELF_CHECK", "true")].into_iter().chain(fault).collect();
-        let mut process = Process::start(&["--listen=127.0.0.1:0"], &variables);
+        let mut process = Process::start(&["--listen=127.0.0.1:0", "--compute-nice=0"], &variables);
         let mut log = process.log();
         let mut lines = String::new();
         while !lines.contains(ends) {
