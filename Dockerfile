@@ -6,8 +6,8 @@ COPY . .
 # Cache mounts keep crates and build output between builds; only the binary is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin evenkeel \
-    && install -D --target-directory=/out target/release/evenkeel
+    cargo build --profile image --locked --bin evenkeel \
+    && install -D --target-directory=/out target/image/evenkeel
 
 FROM docker.io/library/debian:bookworm-slim
 COPY --from=build /out/evenkeel /usr/local/bin/evenkeel

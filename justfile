@@ -19,7 +19,7 @@ steady n="20":
 
 # Clip, drop and normalize 8 GiB in 256 MiB of memory, and compare with NumPy (needs Linux, root, Python 3.11 with NumPy, 24 GiB of disk)
 checkpoint *arguments:
-    cargo build --release --locked --package evenkeel --bin evenkeel
+    cargo build --profile image --locked --package evenkeel --bin evenkeel
     python3 benches/checkpoint.py {{ arguments }}
 
 # Formatting and clippy, warnings denied
@@ -44,6 +44,10 @@ proto:
 # Write the table of docs/settings.md again after a change to the flags
 settings:
     EVENKEEL_WRITE_GENERATED=1 cargo test -p evenkeel --test readme settings
+
+# Write the golden digests of the self-check again after a change to its cases, or on purpose to what is computed
+digests:
+    EVENKEEL_WRITE_GENERATED=1 cargo test -p evenkeel --lib self_check::tests::every_instruction_set
 
 # Compute the golden vectors again (needs Python 3.11; installs PyTorch under target/)
 golden: (python "tests/golden/requirements.txt" "tests/golden/generate.py")

@@ -5,7 +5,7 @@
 A checkpoint in four shards is clipped by its global norm over two servers, and its elements are dropped with one seed; images are
 normalized by batch in two passes. Every byte of the results is compared with NumPy's (the images within one unit in the last
 place; `tests/cli/two_passes.rs` compares them with a call that has all of them). Needs Linux with control groups of memory, root,
-NumPy, a release build of the program, and three times the size of the checkpoint on the disk.
+NumPy, the program as built with `--profile image`, and three times the size of the checkpoint on the disk.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-PROGRAM = Path("target/release/evenkeel").resolve()
+PROGRAM = Path("target/image/evenkeel").resolve()
 SEED = 42
 DROPPED = 0.1
 THRESHOLD = 1.0

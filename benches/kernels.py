@@ -1,6 +1,6 @@
 """Times the kernels of evenkeel and of torch, in turns, on one core and one thread, and compares their results.
 
-    python kernels.py --bench target/release/evenkeel-bench [--short]
+    python kernels.py --bench target/image/evenkeel-bench [--short]
 
 Both get the same data. torch is called as programs call it: a call allocates its result. The kernels of evenkeel write
 to a buffer that is reused, as in its server; large results of torch are fresh memory each time, which is a part of its

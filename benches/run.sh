@@ -29,10 +29,10 @@ installed() {
 export PYTHONDONTWRITEBYTECODE=1
 python=$(installed "${EVENKEEL_PYTHON_VENV:-target/python}" requirements.txt)
 
-# Two builds, so that the server is built with its own features and not with the benchmarks'.
-cargo build --release --locked --package evenkeel --bin evenkeel
-cargo build --release --locked --package evenkeel-bench
-bench=${CARGO_TARGET_DIR:-target}/release/evenkeel-bench
+# The profile of the image. Two builds, so that the server is built with its own features and not with the benchmarks'.
+cargo build --profile image --locked --package evenkeel --bin evenkeel
+cargo build --profile image --locked --package evenkeel-bench
+bench=${CARGO_TARGET_DIR:-target}/image/evenkeel-bench
 
 run() {
     printf '\n==> %s\n' "$*"

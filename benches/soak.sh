@@ -15,10 +15,13 @@ case "${1-}" in
     *) echo "usage: $0 [--short]" >&2 && exit 64 ;;
 esac
 
+# What is written is measured with the profile of the image.
+profile=image
+[[ -z $short ]] || profile=release
 # Two builds, so that the server is built with its own features and not with the benchmarks'.
-cargo build --release --locked --package evenkeel --bin evenkeel
-cargo build --release --locked --package evenkeel-bench
-bench=${CARGO_TARGET_DIR:-target}/release/evenkeel-bench
+cargo build --profile "$profile" --locked --package evenkeel --bin evenkeel
+cargo build --profile "$profile" --locked --package evenkeel-bench
+bench=${CARGO_TARGET_DIR:-target}/$profile/evenkeel-bench
 
 if [[ -z $short ]]; then
     "$bench" soak --seconds 600

@@ -2,6 +2,7 @@
 
 mod arguments;
 pub mod clip;
+pub mod doctor;
 pub mod dropout;
 mod error;
 mod files;
@@ -53,6 +54,9 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// Print the settings that `serve` would have, as a configuration file, and where each comes from.
     Config(Box<ServeArgs>),
+    /// Tell what this machine gives to a server, and compare every operation's bits with those of every machine; exits with
+    /// 70 if some differ.
+    Doctor(Box<doctor::DoctorArgs>),
     /// Ask a server whether it serves; exits with 0 if it does.
     Health(health::HealthArgs),
     /// Normalize the tensors of a .npy or .safetensors file.
@@ -109,6 +113,7 @@ impl Cli {
         let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut Self::command()))?;
         match &mut cli.command {
             Command::Serve(arguments) | Command::Config(arguments) => arguments.effective = effective,
+            Command::Doctor(arguments) => arguments.serve.effective = effective,
             Command::Health(_)
             | Command::Normalize(_)
             | Command::Dropout(_)
@@ -130,6 +135,7 @@ mod tests {
         Cli::parse_or_serve(arguments).map_err(|Answer { answer, .. }| answer).map(|Cli { command }| match command {
             Command::Serve(arguments) => *arguments,
             other @ (Command::Config(_)
+            | Command::Doctor(_)
             | Command::Health(_)
             | Command::Normalize(_)
             | Command::Dropout(_)

@@ -10,6 +10,8 @@ mod file;
 pub(crate) mod layers;
 mod otlp;
 mod security;
+mod self_check;
+mod threads;
 pub mod transport;
 mod web;
 
@@ -35,6 +37,8 @@ pub(crate) use layers::SERVE;
 pub use layers::{Effective, Source};
 pub use otlp::OtlpConfig;
 pub use security::{DEFAULT_AUTH_OPEN_METHODS, SecurityArgs, SecurityConfig};
+pub use self_check::SelfCheckConfig;
+pub use threads::{DEFAULT_SERVING_THREADS, DEFAULT_THREADS, MAX_THREADS};
 pub use web::{ANY_ORIGIN, WebConfig};
 
 use self::transport::Transport;
@@ -57,12 +61,6 @@ pub const MAX_MAX_MESSAGE_BYTES: usize = u32::MAX as usize;
 pub const DEFAULT_MAX_STREAM_CHUNK_BYTES: usize = 1 << 20;
 /// The least value of `max-stream-chunk-bytes`: of shorter chunks, messages would cost more than their content.
 pub const MIN_MAX_STREAM_CHUNK_BYTES: usize = 1 << 10;
-/// The default number of compute threads: one for every core.
-pub const DEFAULT_THREADS: usize = 0;
-/// The default number of serving threads: one for every core.
-pub const DEFAULT_SERVING_THREADS: usize = 0;
-/// The most threads: a larger number is taken for a typing error, since no machine has as many cores.
-pub const MAX_THREADS: usize = 4096;
 /// The default nice value of compute threads: on a core that a serving thread wants too, Linux gives a compute thread
 /// about a tenth of the time.
 pub const DEFAULT_COMPUTE_NICE: u8 = 10;
@@ -108,6 +106,8 @@ pub struct ServerConfig {
     pub web: WebConfig,
     /// How messages may be compressed; none: not at all.
     pub compression: Vec<Encoding>,
+    /// The self-check at start.
+    pub self_check: SelfCheckConfig,
     /// Sends every call through tonic's codec; tests and benchmarks compare with it.
     #[doc(hidden)]
     pub codec_path: bool,
@@ -134,6 +134,7 @@ impl Default for ServerConfig {
             security: SecurityConfig::default(),
             web: WebConfig::default(),
             compression: Vec::new(),
+            self_check: SelfCheckConfig::default(),
             codec_path: false,
             on_checkpoint: None,
         }
@@ -167,6 +168,7 @@ impl ServerConfig {
             security,
             web,
             compression: _,
+            self_check: _,
             codec_path: _,
             on_checkpoint: _,
         } = self;
@@ -187,7 +189,7 @@ impl ServerConfig {
             });
         }
         transport.validate()?;
-        check_threads("threads", *threads)?;
+        threads::check("threads", *threads)?;
         if *compute_nice > MAX_NICE {
             return Err(Error { key: "compute-nice", reason: format!("{compute_nice} is more than {MAX_NICE}") });
         }
@@ -198,13 +200,6 @@ impl ServerConfig {
         web.validate()?;
         security.validate(listen)
     }
-}
-
-fn check_threads(key: &'static str, threads: usize) -> Result<(), Error> {
-    if threads > MAX_THREADS {
-        return Err(Error { key, reason: format!("{threads} is more than {MAX_THREADS}") });
-    }
-    Ok(())
 }
 
 /// The settings of `evenkeel serve`, checked.
@@ -316,6 +311,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ENCODINGS", env = "EVENKEEL_COMPRESSION", value_delimiter = ',', value_enum)]
     pub compression: Vec<Encoding>,
 
+    /// The self-check at start.
+    #[command(flatten)]
+    pub self_check: SelfCheckConfig,
+
     /// Sends every call through tonic's codec: the slower way, which the benchmarks compare with.
     #[arg(long, env = "EVENKEEL_CODEC_PATH", hide = true)]
     pub codec_path: bool,
@@ -359,6 +358,7 @@ impl ServeArgs {
             security,
             web,
             compression,
+            self_check,
             codec_path,
             log_level,
             log_format,
@@ -379,11 +379,12 @@ impl ServeArgs {
             security: security.into(),
             web,
             compression,
+            self_check,
             codec_path,
             on_checkpoint: None,
         };
         server.validate()?;
-        check_threads("serving-threads", serving_threads)?;
+        threads::check("serving-threads", serving_threads)?;
         Ok(Configs { server, serving_threads, telemetry: telemetry::Config::new(&log_level, log_format)? })
     }
 }

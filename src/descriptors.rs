@@ -33,6 +33,17 @@ pub fn fit(max_connections: usize) -> usize {
     fitting
 }
 
+/// The limits on open files, the soft and the hard one; `None`: any number.
+pub(crate) fn limits() -> (Option<u64>, Option<u64>) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    (current, maximum)
+}
+
+/// How many connections [`fit`] would let in, if the soft limit can be raised to the hard one.
+pub(crate) fn would_fit(max_connections: usize) -> usize {
+    below(limits().1, max_connections)
+}
+
 fn below(limit: Option<u64>, max_connections: usize) -> usize {
     let room = limit.map_or(usize::MAX, |limit| usize::try_from(limit.saturating_sub(BESIDE)).unwrap_or(usize::MAX));
     // 0 would mean any number.

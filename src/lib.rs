@@ -31,6 +31,9 @@
 //! | `buffers` | large buffers that are used again |
 //! | `counters` | the numbers of connections and of bytes that calls hold |
 //! | `priority` | the priority of compute threads |
+//! | `instruction_set` | the names of instruction sets |
+//! | `self_check` | every operation on fixed tensors, beside golden digests |
+//! | `machine` | what the machine gives to this process |
 //! | `shorten` | the ends of texts that are too long to be shown whole |
 //! | `checkpoint_hook` | the hook with which tests hold operations |
 //! | `setting` | the error of a setting, and the files that settings name |
@@ -65,7 +68,9 @@ mod error;
 mod estimate;
 mod executor;
 mod grpc;
+mod instruction_set;
 mod lines;
+mod machine;
 mod metrics;
 mod observe;
 mod ops;
@@ -77,6 +82,7 @@ mod priority;
 mod read;
 pub mod reload;
 mod scrape;
+mod self_check;
 pub mod server;
 mod service;
 mod setting;

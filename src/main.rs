@@ -15,6 +15,7 @@ use clap::CommandFactory as _;
 use evenkeel::{
     cli::{
         self, Answer, Cli, Command,
+        doctor::{DoctorArgs, Examination},
         health::HealthArgs,
         interrupt::{Interrupts, Stage},
         text,
@@ -37,6 +38,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
 const EXIT_USAGE: u8 = 64;
+/// `EX_SOFTWARE` of sysexits.h: this program, on this machine, does not compute what it promises.
+const EXIT_SOFTWARE: u8 = 70;
 /// How long the end of a command on files waits for threads that still read or write.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Ok(Cli { command }) => match command {
             Command::Serve(arguments) => serve(*arguments),
             Command::Config(arguments) => print_config(*arguments),
+            Command::Doctor(arguments) => doctor(*arguments),
             Command::Health(arguments) => health(arguments),
             Command::Normalize(arguments) => on_files(|stage| arguments.run(stage)),
             Command::Dropout(arguments) => on_files(|stage| arguments.run(stage)),
@@ -106,6 +110,16 @@ fn print_config(arguments: ServeArgs) -> ExitCode {
         return fail(EXIT_USAGE, effective.explain(&error));
     }
     printed(print(effective.to_string().as_bytes()))
+}
+
+fn doctor(arguments: DoctorArgs) -> ExitCode {
+    match arguments.examine() {
+        Ok(Examination { text, is_well }) => {
+            let shown = printed(print(text.as_bytes()));
+            if is_well { shown } else { ExitCode::from(EXIT_SOFTWARE) }
+        }
+        Err(error) => fail(if error.is_usage() { EXIT_USAGE } else { 1 }, error),
+    }
 }
 
 /// How long the end of the process waits for threads that look up a name, or do something else that blocks.

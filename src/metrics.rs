@@ -59,6 +59,8 @@ pub(crate) struct Metrics {
     pub(crate) panics: Counter,
     /// Files whose last change could not be used.
     pub(crate) unusable: [AtomicBool; Files::COUNT],
+    /// Whether the self-check has found a difference, or did not run.
+    pub(crate) self_check_failed: AtomicBool,
 }
 
 impl Default for Metrics {
@@ -72,6 +74,7 @@ impl Default for Metrics {
             routes: Routes::default(),
             panics: Counter::default(),
             unusable: array::from_fn(|_| AtomicBool::default()),
+            self_check_failed: AtomicBool::default(),
         }
     }
 }

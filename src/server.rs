@@ -11,6 +11,7 @@ mod health;
 mod metadata;
 mod protocol;
 mod running;
+mod self_check;
 mod stack;
 mod tls;
 mod tokens;
@@ -51,6 +52,7 @@ use crate::{
         calls::{CallSettings, MakeCallService},
         compression::Compression,
         health::Health,
+        self_check::SelfCheck,
         stack::MakeWebService,
         tokens::Tokens,
     },
@@ -204,7 +206,10 @@ impl Server {
                 Exposition::new(Arc::clone(&metrics), Arc::clone(&counters), Arc::clone(&executor), certificate);
             beside.spawn(endpoint.serve(exposition.into()));
         }
-        let (health, health_service) = Health::serving();
+        let (health, health_service) = Health::new(!config.self_check.enabled);
+        if config.self_check.enabled {
+            beside.spawn(SelfCheck::of(&config, &metrics, health.unchecked()).run());
+        }
         let limit = config.max_message_bytes;
         let service = Arc::new(Service::new(
             Arc::clone(&executor),

@@ -89,7 +89,7 @@ pub enum Error {
         /// Its answer.
         source: client::Error,
     },
-    /// The server answers that it does not serve: it is shutting down.
+    /// The server answers that it does not serve: it is shutting down, or its self-check has not passed.
     #[error("{url}: {}", status.as_str_name())]
     NotServing {
         /// The server.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use evenkeel_kernels::simd::{self, InstructionSet};
+use evenkeel_kernels::simd;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, NoLabelSet, prometheus_text},
@@ -19,6 +19,7 @@ use crate::{
     counters::Counters,
     executor::Executor,
     grpc::Method,
+    instruction_set,
     metrics::{Elements, Files, Histogram, Kind, Metrics, Reason, code_names},
     telemetry,
 };
@@ -163,15 +164,15 @@ fn server(encoder: &mut DescriptorEncoder<'_>, metrics: &Metrics, executor: &Exe
             "Jobs that run, on compute threads and serving threads.",
             metrics.running.get() as u64,
         ),
+        (
+            "evenkeel_self_check_failed",
+            "1 if the self-check has found other bits than every machine gives, or did not run.",
+            metrics.self_check_failed.load(Ordering::Relaxed).into(),
+        ),
     ] {
         gauge(encoder, name, help, value)?;
     }
-    let instructions = match simd::chosen() {
-        InstructionSet::Baseline => "baseline",
-        InstructionSet::Avx2 => "avx2",
-        InstructionSet::Avx512 => "avx512",
-    };
-    let labels = [("version", env!("CARGO_PKG_VERSION")), ("instruction_set", instructions)];
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("instruction_set", instruction_set::name(simd::chosen()))];
     let help = "Always 1; the labels have the version and the instruction set.";
     let mut family = encoder.encode_descriptor("evenkeel_build_info", help, None, MetricType::Gauge)?;
     ConstGauge::new(1_u64).encode(family.encode_family(&labels)?)

@@ -4,6 +4,7 @@
 mod blocking;
 mod clip;
 mod configuration;
+mod doctor;
 mod dropout;
 mod files;
 mod headers;

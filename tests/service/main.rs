@@ -43,6 +43,7 @@ mod routes;
 mod rows;
 mod same_bits;
 mod scrapes;
+mod self_check;
 mod server_info;
 mod settings;
 mod shutdown;
