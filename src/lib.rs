@@ -65,6 +65,7 @@ mod error;
 mod estimate;
 mod executor;
 mod grpc;
+mod json;
 mod lines;
 mod metrics;
 mod observe;
