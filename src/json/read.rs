@@ -171,7 +171,8 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
         if message.full_name().starts_with("google.protobuf.") {
             return Err(reader.wrong("the server reads no such message from JSON"));
         }
-        let mut seen = Vec::<FieldDescriptor>::new();
+        // Each field that has come, and whether it is set: null leaves a field as it is.
+        let mut seen = Vec::<(FieldDescriptor, bool)>::new();
         while let Some(named) = map.next_key_seed(Name(message))? {
             let field = match named {
                 Ok(field) => field,
@@ -182,18 +183,18 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
                 }
             };
             reader.path.push(Step::Field(field.clone()));
-            for other in &seen {
-                if other.number() == field.number() {
-                    return Err(reader.wrong("comes a second time"));
-                }
-                if let (Some(oneof), Some(of_other)) = (field.containing_oneof(), other.containing_oneof())
-                    && oneof == of_other
-                {
-                    return Err(reader.wrong(format!("is sent beside {}; only one of them may be", other.name())));
-                }
+            if seen.iter().any(|(other, _)| other.number() == field.number()) {
+                return Err(reader.wrong("comes a second time"));
             }
-            seen.push(field.clone());
-            map.next_value_seed(Value { reader: &mut *reader, field: &field })?;
+            let is_set = map.next_value_seed(Value { reader: &mut *reader, field: &field })?;
+            let beside = seen.iter().find(|(other, other_is_set)| {
+                let both = field.containing_oneof().zip(other.containing_oneof());
+                is_set && *other_is_set && both.is_some_and(|(oneof, of_other)| oneof == of_other)
+            });
+            if let Some((other, _)) = beside {
+                return Err(reader.wrong(format!("is sent beside {}; only one of them may be", other.name())));
+            }
+            seen.push((field, is_set));
             reader.path.pop();
         }
         Ok(())
@@ -227,16 +228,16 @@ impl Visitor<'_> for Name<'_> {
     }
 }
 
-/// The value of this field.
+/// The value of this field. Becomes whether the field is set.
 struct Value<'r, 'a> {
     reader: &'r mut Reader<'a>,
     field: &'r FieldDescriptor,
 }
 
 impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
-    type Value = ();
+    type Value = bool;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         let Self { reader, field } = self;
         let kind = field.kind();
         match scalar::wire_type(&kind).filter(|_| !field.is_list()) {
@@ -244,40 +245,39 @@ impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
             Some(wire_type) => {
                 let raw = <&RawValue>::deserialize(deserializer)?.get();
                 if raw == "null" {
-                    return Ok(());
+                    return Ok(false);
                 }
                 reader.key(field, wire_type)?;
-                reader.put(&kind, raw)
+                reader.put(&kind, raw).map(|()| true)
             }
         }
     }
 }
 
 impl<'de> Visitor<'de> for Value<'_, '_> {
-    type Value = ();
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.field.is_list() { "a list" } else { "an object" })
     }
 
-    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<(), E> {
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<bool, E> {
         let expected = if self.field.is_list() { "expected a list" } else { "expected an object" };
         Err(self.reader.wrong(expected))
     }
 
-    /// null: the field is not set.
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_unit<E: serde::de::Error>(self) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<bool, A::Error> {
         let Self { reader, field } = self;
         if field.is_list() {
             return Err(reader.wrong("expected a list"));
         }
         match field.kind() {
             Kind::Message(message) if !field.is_map() => {
-                nested(reader, field, |reader| Object { reader, message: &message }.visit_map(map))
+                nested(reader, field, |reader| Object { reader, message: &message }.visit_map(map)).map(|()| true)
             }
             Kind::Message(_) => Err(reader.wrong("the server reads no maps")),
             // Only messages are read as objects.
@@ -300,7 +300,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
         }
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
         let Self { reader, field } = self;
         if !field.is_list() {
             return Err(reader.wrong("expected an object"));
@@ -325,7 +325,7 @@ impl<'de> Visitor<'de> for Value<'_, '_> {
             }
         }
         reader.path.pop();
-        Ok(())
+        Ok(true)
     }
 }
 

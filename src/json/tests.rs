@@ -201,7 +201,7 @@ fn memory_is_bounded_by_the_budget() {
         assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     }
     // The message may be longer than the limit for messages, whose text is not.
-    let long = format!(r#"{{"axes":[{}1]}}"#, "-1,".repeat(LIMIT / 10));
+    let long = format!(r#"{{"axes":[{}1]}}"#, "-1,".repeat(LIMIT / 9));
     let refused = message("NormalizeRequest", &long).expect_err("each number has ten bytes");
     assert_eq!(refused, Error::RequestTooLarge { limit: LIMIT });
 }
