@@ -30,6 +30,11 @@ impl Address {
         }
     }
 
+    /// Whether only programs on this machine can connect: a loopback address, or a Unix domain socket.
+    pub fn is_local(&self) -> bool {
+        self.tcp().is_none_or(|address| address.ip().to_canonical().is_loopback())
+    }
+
     /// The IP address and port; `None` for a Unix domain socket.
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {

@@ -94,6 +94,11 @@ impl Reservation {
         Arc::new(Self { counters: Arc::clone(counters), budget, bytes: AtomicUsize::new(0) })
     }
 
+    /// The budget that the bytes are from.
+    pub(crate) fn budget(&self) -> Budget {
+        self.budget
+    }
+
     /// The bytes that are reserved now.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)

@@ -197,7 +197,7 @@ impl ServerConfig {
         otlp.validate()?;
         connections.validate()?;
         admission.validate(*max_message_bytes)?;
-        web.validate()?;
+        web.validate(listen)?;
         security.validate(listen)
     }
 }

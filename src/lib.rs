@@ -69,6 +69,7 @@ mod estimate;
 mod executor;
 mod grpc;
 mod instruction_set;
+mod json;
 mod lines;
 mod machine;
 mod metrics;

@@ -5,10 +5,13 @@ mod body_error;
 mod calls;
 mod codec_errors;
 mod compression;
+mod connect;
 mod deadline;
 mod front;
 mod health;
+mod json;
 mod metadata;
+mod plain;
 mod protocol;
 mod running;
 mod self_check;
@@ -44,6 +47,7 @@ use crate::{
     direct::Direct,
     executor::Executor,
     grpc::BoxError,
+    json::Schemas,
     metrics::{Files, Metrics},
     observe::Recorder,
     otlp::{self, Otlp},
@@ -51,10 +55,13 @@ use crate::{
     server::{
         calls::{CallSettings, MakeCallService},
         compression::Compression,
+        connect::Connect,
         health::Health,
+        json::Json,
         self_check::SelfCheck,
         stack::MakeWebService,
         tokens::Tokens,
+        web::Spoken,
     },
     service::{Codec, Service},
     watched::Reloads,
@@ -87,6 +94,9 @@ pub enum Error {
     /// The descriptors that reflection serves cannot be read.
     #[error("cannot serve reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The descriptors by which JSON is converted cannot be read.
+    #[error("cannot serve JSON: {0}")]
+    Json(#[from] prost_reflect::DescriptorError),
     /// Traces and metrics cannot be sent to the collector's address.
     #[error("cannot send to the OpenTelemetry collector: {0}")]
     Otlp(opentelemetry_otlp::ExporterBuildError),
@@ -148,7 +158,7 @@ impl Server {
         let buffers = Buffers::new(config.buffer_pool_bytes);
         let metrics = Arc::<Metrics>::default();
         let mut reloads = Reloads::new(Arc::clone(&metrics));
-        let tls = Tls::new(&config.security, config.web.grpc_web)?.map(|(tls, reload)| {
+        let tls = Tls::new(&config.security, config.web.speaks_http1(&config.listen))?.map(|(tls, reload)| {
             reloads.watch(reload, Files::Tls);
             tls
         });
@@ -182,7 +192,7 @@ impl Server {
     /// `config.drain_timeout`.
     ///
     /// # Errors
-    /// [`Error::Reflection`], [`Error::DrainTimeout`].
+    /// [`Error::Reflection`], [`Error::Json`], [`Error::DrainTimeout`].
     pub async fn serve(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let otlp = self.otlp.take();
         let recorder = Recorder::new(Arc::clone(&self.metrics), otlp.as_ref().map(Otlp::recorder));
@@ -227,8 +237,11 @@ impl Server {
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .prepare();
         let bytes_in_flight = config.admission.bytes_in_flight(limit);
+        let schemas = config.web.speaks_connect(&config.listen).then(|| Schemas::new(&DESCRIPTORS).map(Arc::new));
+        let schemas = schemas.transpose()?;
+        let json = Json::new(schemas.clone(), Arc::clone(&executor));
         let calls = MakeCallService::new(CallSettings {
-            service: stack::calls(tokens, direct, codec, limit, others),
+            service: stack::calls(tokens, direct, codec, limit, others, json),
             counters: Arc::clone(&counters),
             recorder: recorder.clone(),
             budget: Budget::new(bytes_in_flight, limit),
@@ -236,19 +249,19 @@ impl Server {
             body_timeout: config.connections.body_timeout,
             max_frame_bytes: usize::try_from(config.transport.max_frame_bytes).unwrap_or(usize::MAX),
         });
-        let settings =
-            transport::settings(&config.connections, &config.transport, bytes_in_flight, config.web.grpc_web);
+        let spoken = Spoken { grpc_web: config.web.grpc_web, connect: schemas.map(Connect::new) };
+        let web = config.web.speaks_http1(&config.listen);
+        let settings = transport::settings(&config.connections, &config.transport, bytes_in_flight, web);
         let tls = tls.map(|tls| Arc::new(tls) as Arc<dyn TlsSettings>);
         let metrics = Arc::clone(&counters.transport);
         tracing::info!(%address, max_message_bytes = limit, "serving");
 
         let life = Life { listener, drain_timeout: config.drain_timeout, counters, executor, recorder, health };
-        match web::cors(&config.web) {
-            None => life.live(Transport::new(calls, settings, tls, metrics), shutdown).await,
-            Some(cors) => {
-                life.live(Transport::new(MakeWebService::new(calls, cors), settings, tls, metrics), shutdown).await
-            }
+        if !web {
+            return life.live(Transport::new(calls, settings, tls, metrics), shutdown).await;
         }
+        let calls = MakeWebService::new(calls, web::cors(&config.web), spoken);
+        life.live(Transport::new(calls, settings, tls, metrics), shutdown).await
     }
 }
 
@@ -305,14 +318,17 @@ fn listen(address: &Address) -> io::Result<(Listener, Address)> {
     Ok((listener, address))
 }
 
-/// Reflection that knows every service of this server, itself included, and the details of errors.
+/// The descriptors of every service of this server, and of the details of errors, which a generic client can then show.
+const DESCRIPTORS: [&[u8]; 5] = [
+    evenkeel_proto::FILE_DESCRIPTOR_SET,
+    tonic_types::pb::FILE_DESCRIPTOR_SET,
+    tonic_health::pb::FILE_DESCRIPTOR_SET,
+    tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+    tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+];
+
+/// Reflection that knows every service of this server, itself included.
 fn reflection() -> Reflection<'static> {
-    Reflection::configure()
-        .include_reflection_service(false)
-        .register_encoded_file_descriptor_set(evenkeel_proto::FILE_DESCRIPTOR_SET)
-        // With these a generic client can show what is inside an error.
-        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
+    let begin = Reflection::configure().include_reflection_service(false);
+    DESCRIPTORS.into_iter().fold(begin, Reflection::register_encoded_file_descriptor_set)
 }

@@ -235,8 +235,9 @@ impl Effective {
 /// The value in TOML; read from a file, it becomes the same flag again.
 fn value(flag: &Arg, matches: &ArgMatches) -> Option<Value> {
     let id = flag.get_id().as_str();
-    if matches!(flag.get_action(), ArgAction::SetTrue) {
-        return Some(Value::Boolean(matches.get_flag(id)));
+    // Also of a switch that has three states, and another text in a variable.
+    if let Ok(Some(&whether)) = matches.try_get_one::<bool>(id) {
+        return Some(Value::Boolean(whether));
     }
     let mut values = matches.get_raw(id)?.map(|raw| {
         let text = raw.to_string_lossy().into_owned();

@@ -59,8 +59,7 @@ impl SecurityConfig {
         if let Some(path) = self.auth_open_methods.iter().find(|path| !path.starts_with('/')) {
             return Err(Error { key: "auth-open-methods", reason: format!("'{path}' does not begin with '/'") });
         }
-        let is_local = listen.tcp().is_none_or(|address| address.ip().to_canonical().is_loopback());
-        if !is_local && self.tls_cert.is_none() && !self.allow_plaintext {
+        if !listen.is_local() && self.tls_cert.is_none() && !self.allow_plaintext {
             let reason = format!(
                 "other machines reach {listen}, and nothing would be encrypted: give '--tls-cert' and '--tls-key', or \
                  '--allow-plaintext' if the network can be trusted"

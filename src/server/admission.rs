@@ -36,6 +36,9 @@ const STEPS: usize = 32 << 10;
 /// A message takes a reader more time than its fields alone.
 const STEPS_PER_MESSAGE: usize = 64;
 
+/// The method whose messages have no fields that take more memory than their bytes, as texts have none.
+pub(super) const TEXT: Method = Method::Other;
+
 impl Budget {
     /// The messages of a call of this method, of which none has come. `are_decompressed`: a layer behind this one
     /// decompresses messages and counts the plain bytes, so compressed messages are not counted here.
@@ -51,6 +54,17 @@ impl Budget {
             parts: DecodedSize::of(method),
             prefix: Prefix::new(),
         }
+    }
+
+    /// As [`messages`](Self::messages), for messages that are texts, of which one is in memory at a time. What becomes of them is
+    /// counted where they are converted.
+    pub(super) fn texts(self, are_decompressed: bool) -> Messages {
+        Messages { kind: Kind::OneByOne, ..self.messages(TEXT, are_decompressed) }
+    }
+
+    /// As [`messages`](Self::messages), for bytes that are counted elsewhere.
+    pub(super) fn uncounted(self) -> Messages {
+        Messages { kind: Kind::Streamed, ..self.messages(TEXT, false) }
     }
 }
 

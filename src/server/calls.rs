@@ -1,5 +1,6 @@
 //! The calls of one connection: their records, reservations and bodies.
 
+mod bare;
 mod frames;
 mod guard;
 mod request_body;
@@ -10,6 +11,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 use bytes::Bytes;
 use evenkeel_transport::{ConnectionHandle, MakeService, MinRateTimeout, Turn, Version};
 use http_body::Body as HttpBody;
+use http_body_util::Either;
 use hyper::body::Incoming;
 use tonic::{
     body::Body,
@@ -17,16 +19,16 @@ use tonic::{
 };
 use tower::Service;
 
-use self::{frames::Frames, request_body::RequestBody};
+use self::{bare::Gathered, frames::Frames, request_body::RequestBody};
 pub(super) use self::{
     guard::{CallGuard, HeldBody},
     response::{ResponseBody, ResponseFuture},
 };
 use super::{
-    admission::{ConnectionShare, Kind, StreamCharge},
+    admission::{ConnectionShare, Kind, StreamCharge, TEXT},
     body_error::TransportError,
     compression::{Account, Compression, Decompressed, is_accepted},
-    protocol::{NoCall, Refused},
+    protocol::{AsJson, Bare, NoCall, Refused},
 };
 use crate::{
     budget::{Budget, Portion, Reservation},
@@ -138,8 +140,14 @@ where
         // The services reserve from it the memory that the call needs beyond its messages.
         head.extensions.insert(Arc::clone(&reservation));
         let call = CallGuard::new(charge, Arc::clone(&reservation));
+        let is_json = head.extensions.get::<AsJson>().is_some();
+        let bare = head.extensions.remove::<Bare>().filter(|_| no_call.is_none());
+        let counted = || {
+            let are_decompressed = encoding.is_some();
+            if is_json { budget.texts(are_decompressed) } else { budget.messages(method, are_decompressed) }
+        };
         // A request that is no call has no messages.
-        let messages = no_call.is_none().then(|| budget.messages(method, encoding.is_some()));
+        let messages = no_call.is_none().then(|| if bare.is_some() { budget.uncounted() } else { counted() });
         let body = RequestBody {
             body,
             transport,
@@ -162,12 +170,20 @@ where
             is_plain: encoding.is_none(),
             over,
         };
+        let body = match bare {
+            Some(Bare { is_compressed }) => {
+                let portions = [(); 2].map(|()| Portion::new(&reservation));
+                Either::Left(Gathered::new(body, is_compressed, budget.max_message(), counted(), portions))
+            }
+            None => Either::Right(body),
+        };
         let body = match encoding {
             Some(encoding) => {
                 let account = Account {
                     held: Portion::new(&reservation),
-                    times: kind.times(),
+                    times: if is_json { 1 } else { kind.times() },
                     limit: budget.max_message(),
+                    method: if is_json { TEXT } else { method },
                     record: record.clone(),
                 };
                 Body::new(Decompressed::new(body, encoding, account))

@@ -27,8 +27,14 @@ pub(super) enum NoCall {
     Method,
     /// Calls have gRPC's type.
     ContentType,
+    /// The same, where calls of Connect are taken, too.
+    ContentTypeOfConnect,
     /// Calls are made over HTTP/2, since they end with trailers.
     Version,
+    /// The method's messages are streams, and the content type is that of Connect's unary calls.
+    ConnectStreams,
+    /// The method is unary, and the content type is that of Connect's streams.
+    ConnectUnary,
 }
 
 impl NoCall {
@@ -53,9 +59,22 @@ impl NoCall {
             Self::ContentType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "calls of gRPC have the content-type application/grpc\n")
             }
+            Self::ContentTypeOfConnect => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "calls have the content-type application/json or application/proto, or that of gRPC, application/grpc\n",
+            ),
             Self::Version => (
                 StatusCode::HTTP_VERSION_NOT_SUPPORTED,
                 "calls of gRPC are made over HTTP/2; over HTTP/1.1 they have the content-type application/grpc-web\n",
+            ),
+            Self::ConnectStreams => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the method is a stream: in Connect its content-type is application/connect+json or \
+                 application/connect+proto\n",
+            ),
+            Self::ConnectUnary => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the method is unary: in Connect its content-type is application/json or application/proto\n",
             ),
         };
         // The HTTP/2 library would send the body in an answer to HEAD as well.
@@ -69,6 +88,17 @@ impl NoCall {
         }
         response
     }
+}
+
+/// An extension of a request whose messages are JSON.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AsJson;
+
+/// An extension of a request whose body is one message without a prefix, since its length is known only at its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bare {
+    /// Whether the message is compressed.
+    pub(super) is_compressed: bool,
 }
 
 /// An extension of a request that is refused with this error, and of which nothing is kept.

@@ -3,11 +3,13 @@
 //! A request passes them from the outside in, and its response from the inside out:
 //!
 //! 1. the transport (`crates/transport`), which has read the request's headers,
-//! 2. for a server with gRPC-Web, the layers of [`MakeWebService`], once for each connection,
+//! 2. for a server with gRPC-Web or Connect, the layers of [`MakeWebService`], once for each connection, which plain calls of gRPC
+//!    pass by: they become calls of gRPC there, Connect's with their messages in JSON, if those are,
 //! 3. [`CallService`](super::calls::CallService), once for each connection: the call's record, then its charge and its
 //!    reservation, then its frames, which are timed and admitted, then compression. Every call
 //!    that a layer further in refuses has a record by then, and all memory further in is taken from a reservation,
-//! 4. the layers of [`calls`], which see plain messages alone,
+//! 4. the layers of [`calls`], which see plain messages alone; messages in JSON become those of protobuf in [`Json`], which is
+//!    here because it needs the call's reservation, token and deadline,
 //! 5. the services.
 
 use std::sync::Arc;
@@ -20,9 +22,8 @@ use tonic::{
     codegen::http::{Request, Response},
     service::Routes,
 };
-use tonic_web::GrpcWebLayer;
 use tower::{
-    Layer as _, ServiceBuilder,
+    ServiceBuilder,
     layer::layer_fn,
     util::{MapRequest, MapResponse},
 };
@@ -30,13 +31,15 @@ use tower_http::cors::{Cors, CorsLayer};
 
 use super::{
     body_error::{Telling, telling},
-    calls::{HeldBody, MakeCallService},
+    calls::{CallService, HeldBody, MakeCallService},
     codec_errors::CodecErrors,
     deadline::Deadline,
     front::Front,
+    json::Json,
+    plain::PlainOr,
     protocol::OnlyGrpc,
     tokens::{Authorize, Tokens},
-    web::{Dispatch, Translated, held},
+    web::{Dispatch, Spoken, Translated, held},
 };
 use crate::{
     direct::Direct,
@@ -44,13 +47,14 @@ use crate::{
 };
 
 /// The service that answers calls: `codec` answers those of the tensor service that `direct` leaves to it, `others`
-/// those of all other services. `limit` is the largest message, in bytes.
+/// those of all other services. `limit` is the largest message, in bytes. `json`: converts the messages of Connect.
 pub(super) fn calls<C>(
     tokens: Option<Tokens>,
     direct: Direct,
     codec: C,
     limit: usize,
     others: Routes,
+    json: Json,
 ) -> impl GrpcService<Future = BoxedResponse> + Clone + Send + Sync + 'static
 where
     C: GrpcService<Future: Send + 'static> + Clone + Send + Sync + 'static,
@@ -69,19 +73,22 @@ where
         .layer(layer(Authorize::new(tokens)))
         // Around all waits: for the request's body, the queue, the computation, and a response in parts.
         .layer(layer(Deadline))
+        // Within the deadline, which a long conversion must not outlive.
+        .layer(layer(json))
         .service(Front::new(tensors, others))
 }
 
-/// Makes the service that answers the requests of one connection, including those of browsers.
+/// Makes the service that answers the requests of one connection, including those of browsers and of Connect.
 #[derive(Debug)]
 pub(super) struct MakeWebService<S> {
     calls: MakeCallService<S>,
     cors: CorsLayer,
+    spoken: Spoken,
 }
 
 impl<S> MakeWebService<S> {
-    pub(super) fn new(calls: MakeCallService<S>, cors: CorsLayer) -> Self {
-        Self { calls, cors }
+    pub(super) fn new(calls: MakeCallService<S>, cors: CorsLayer, spoken: Spoken) -> Self {
+        Self { calls, cors, spoken }
     }
 }
 
@@ -95,19 +102,20 @@ impl<S> MakeService for MakeWebService<S>
 where
     S: GrpcService<Future: Unpin + Send + 'static> + Clone + Send + Sync + 'static,
 {
-    type Service = TowerToHyperService<FromBrowsers<S>>;
+    type Service = PlainOr<CallService<S>, TowerToHyperService<FromBrowsers<S>>>;
 
     fn make_service(&self, connection: &Arc<ConnectionHandle>, version: Version) -> Self::Service {
-        let service = ServiceBuilder::new()
+        let calls = self.calls.make_service(connection, version);
+        let translated = ServiceBuilder::new()
             // The last layer that changes a response: the bytes that leave the server keep the call's guard.
             .map_response(held as fn(_) -> _)
             // Before tonic-web, which turns the transport's errors into text: the calls still get the error of a body.
             .map_request(telling as fn(_) -> _)
             // Answers preflights, which are no calls, and adds its headers to all responses, also to those of errors.
             .layer(self.cors.clone())
-            // Translates gRPC-Web to gRPC before bytes are counted, admitted and timed.
-            .layer(layer_fn(|calls: Translated<S>| Dispatch::new(GrpcWebLayer::new().layer(calls.clone()), calls)))
-            .service(Translated::new(self.calls.make_service(connection, version)));
-        TowerToHyperService::new(service)
+            // Translates gRPC-Web and Connect to gRPC before bytes are counted, admitted and timed.
+            .layer(layer_fn(|calls: Translated<S>| Dispatch::new(self.spoken.clone(), calls)))
+            .service(Translated::new(calls.clone()));
+        PlainOr::new(calls, TowerToHyperService::new(translated))
     }
 }

@@ -1,6 +1,6 @@
-//! Calls from browsers: gRPC-Web, in front of all layers of gRPC, and CORS, in front of that (`server/stack.rs`).
+//! Calls from browsers: gRPC-Web and Connect, in front of all layers of gRPC, and CORS, in front of that (`server/stack.rs`).
 //!
-//! tonic-web translates a request to gRPC before its bytes are counted, admitted and timed, so that all limits hold for
+//! `server/connect.rs` translates Connect. tonic-web translates a request to gRPC before its bytes are counted, admitted and timed, so that all limits hold for
 //! it, too. It decodes a body in base64 frame by frame.
 
 mod dispatch;
@@ -22,7 +22,10 @@ use tower::Service;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use self::pieces::Pieces;
-pub(super) use self::{dispatch::Dispatch, pieces::KeptFrame};
+pub(super) use self::{
+    dispatch::{Dispatch, Spoken},
+    pieces::KeptFrame,
+};
 use super::{
     MAX_HEADER_BYTES,
     calls::{CallGuard, CallService, HeldBody},
@@ -34,9 +37,14 @@ use crate::{
 
 /// The first part of the content types of messages in base64.
 const TEXT: &[u8] = b"application/grpc-web-text";
-/// The headers that a page may send: those that clients of gRPC-Web send, tokens, and the context of traces.
-const REQUEST_HEADERS: [&str; 9] = [
+/// The headers that a page may send: those that clients of gRPC-Web and of Connect send, tokens, and the context of traces.
+const REQUEST_HEADERS: [&str; 14] = [
     "authorization",
+    "connect-accept-encoding",
+    "connect-content-encoding",
+    "connect-protocol-version",
+    "connect-timeout-ms",
+    "content-encoding",
     "content-type",
     "grpc-accept-encoding",
     "grpc-encoding",
@@ -46,8 +54,18 @@ const REQUEST_HEADERS: [&str; 9] = [
     "x-grpc-web",
     "x-user-agent",
 ];
-/// The headers that a page may read: the status of a call that has no body, and the encoding.
-const ANSWER_HEADERS: [&str; 4] = ["grpc-encoding", "grpc-message", "grpc-status", "grpc-status-details-bin"];
+/// The headers that a page may read: the status of a call that has no body, the encodings, and when to retry.
+const ANSWER_HEADERS: [&str; 9] = [
+    "accept-encoding",
+    "connect-accept-encoding",
+    "connect-content-encoding",
+    "content-encoding",
+    "grpc-encoding",
+    "grpc-message",
+    "grpc-retry-pushback-ms",
+    "grpc-status",
+    "grpc-status-details-bin",
+];
 /// How long a browser may keep the answer to a preflight: the longest time that any browser keeps one.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 /// The settings of HTTP/1.1.
@@ -60,12 +78,9 @@ pub(super) fn held(mut response: Response<Body>) -> Response<HeldBody<Body>> {
     response.map(|body| HeldBody::new(body, guard))
 }
 
-/// The CORS layer, which tells browsers the origins whose pages may call. `None`: there is no gRPC-Web.
-pub(super) fn cors(config: &WebConfig) -> Option<CorsLayer> {
-    let WebConfig { grpc_web, cors_origins: origins } = config;
-    if !grpc_web {
-        return None;
-    }
+/// The CORS layer, which tells browsers the origins whose pages may call.
+pub(super) fn cors(config: &WebConfig) -> CorsLayer {
+    let WebConfig { grpc_web: _, connect: _, cors_origins: origins } = config;
     let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
     let cors = CorsLayer::new()
         .allow_methods([Method::POST])
@@ -73,10 +88,10 @@ pub(super) fn cors(config: &WebConfig) -> Option<CorsLayer> {
         .expose_headers(names(&ANSWER_HEADERS))
         .max_age(MAX_AGE);
     if origins.iter().any(|origin| origin == ANY_ORIGIN) {
-        return Some(cors.allow_origin(Any));
+        return cors.allow_origin(Any);
     }
     let origins = origins.iter().map(|origin| HeaderValue::from_str(origin).expect("the configuration is checked"));
-    Some(cors.allow_origin(AllowOrigin::list(origins)))
+    cors.allow_origin(AllowOrigin::list(origins))
 }
 
 /// The calls behind gRPC-Web.

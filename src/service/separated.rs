@@ -28,7 +28,7 @@ impl Separated {
     ///
     /// # Errors
     /// The body's own; [`Error::RequestTooLarge`]; [`Error::Unreadable`] for a message that is cut, or marked as compressed.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         poll_fn(|cx| self.turn.poll(cx)).await;
         let bytes = &mut self.bytes;
         let mut prefix = Prefix::new();

@@ -156,6 +156,7 @@ fn links_lead_somewhere() {
         "SECURITY.md",
         "docs/calls.md",
         "docs/cli.md",
+        "docs/connect.md",
         "docs/numerics.md",
         "docs/operations.md",
         "docs/settings.md",

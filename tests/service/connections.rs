@@ -8,7 +8,7 @@ use std::{
 
 use evenkeel::{
     CheckpointHook,
-    config::{ConnectionConfig, ServerConfig},
+    config::{ConnectionConfig, ServerConfig, WebConfig},
     server::Running,
 };
 use prost::Message as _;
@@ -67,7 +67,9 @@ async fn who_does_not_begin_to_speak_is_closed() {
 /// Row 26.
 #[tokio::test]
 async fn who_speaks_another_language_is_closed_at_once() {
-    let (server, mut client) = start_with(ServerConfig::on_free_port()).await;
+    // Connect is spoken over HTTP/1.1.
+    let web = WebConfig { connect: Some(false), ..WebConfig::default() };
+    let (server, mut client) = start_with(ServerConfig { web, ..ServerConfig::on_free_port() }).await;
     for words in
         ["GET / HTTP/1.1\r\nhost: evenkeel\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\x7c\x03\x03", "hello\r\n"]
     {

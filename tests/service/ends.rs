@@ -4,7 +4,7 @@
 //! The server runs on the thread of the test alone, so that a log of this thread has all its lines.
 
 mod calls;
-mod log;
+pub(crate) mod log;
 mod refusals;
 mod streams;
 mod table;
@@ -38,7 +38,7 @@ struct Said {
 }
 
 /// The calls in the metrics of Prometheus, and how many there are of each. They can be read only until the server ends.
-async fn counted(server: &Running) -> Vec<(String, f64)> {
+pub(crate) async fn counted(server: &Running) -> Vec<(String, f64)> {
     let all = scrape(server).await.into_iter();
     let handled = all.filter(|(series, calls)| series.starts_with("grpc_server_handled_total") && *calls > 0.0);
     handled.filter(|(series, _)| !series.contains(&format!("grpc_method=\"{HOLDER}\""))).collect()
@@ -62,14 +62,14 @@ fn measured(collector: &mut Collector) -> Vec<Said> {
     all
 }
 
-fn code_of(attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue]) -> i64 {
+pub(crate) fn code_of(attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue]) -> i64 {
     match attribute(attributes, "rpc.grpc.status_code") {
         Some(Value::IntValue(code)) => *code,
         other => panic!("the status is {other:?}"),
     }
 }
 
-fn traced(collector: &mut Collector) -> Vec<Span> {
+pub(crate) fn traced(collector: &mut Collector) -> Vec<Span> {
     let mut all = Vec::new();
     while let Ok(request) = collector.traces.try_recv() {
         all.extend(spans(request.into_inner()));
@@ -79,7 +79,7 @@ fn traced(collector: &mut Collector) -> Vec<Span> {
 }
 
 /// The names that the log and the metrics use for a code.
-fn name(code: Code) -> &'static str {
+pub(crate) fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

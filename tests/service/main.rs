@@ -10,6 +10,7 @@ mod alerts;
 mod bad_arguments;
 mod bad_tensors;
 mod compression;
+mod connect;
 mod connections;
 mod deadlines;
 mod demands;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel::{
-    config::{ConnectionConfig, ServerConfig},
+    config::{ConnectionConfig, ServerConfig, WebConfig},
     server::Running,
 };
 use h2::{Reason, RecvStream, client::ResponseFuture};
@@ -19,7 +19,7 @@ use tonic::{
 };
 
 use crate::{
-    harness::{dropout, f32s, start},
+    harness::{dropout, f32s, start, start_with},
     hostile::{DATA, frame, goaway},
     metrics::{config, handled, scrape, value},
     peer::{PREFACE, Peer, address},
@@ -27,6 +27,11 @@ use crate::{
 };
 
 const DROPOUT: &str = "http://evenkeel/evenkeel.v1.TensorOpsService/Dropout";
+
+/// Neither Connect nor HTTP/1.1 is spoken.
+fn grpc_alone() -> WebConfig {
+    WebConfig { connect: Some(false), ..WebConfig::default() }
+}
 
 /// An answer with the whole of its body.
 async fn whole(answer: ResponseFuture) -> Result<Response<Vec<u8>>, h2::Error> {
@@ -49,7 +54,7 @@ async fn answer(peer: &Peer, request: Builder, body: Bytes, ends: bool) -> Resul
 /// memory.
 #[tokio::test]
 async fn what_is_no_call_gets_an_answer_of_http() {
-    let server = Running::start(config()).await.expect("the server starts");
+    let server = Running::start(ServerConfig { web: grpc_alone(), ..config() }).await.expect("the server starts");
     let peer = Peer::connect(address(&server)).await;
     for (method, uri, content_type, status, words) in [
         ("GET", DROPOUT, "application/grpc", 405, "POST"),
@@ -107,7 +112,7 @@ async fn what_is_no_call_and_does_not_end_is_answered() {
 #[tokio::test]
 async fn who_speaks_no_http_2_can_read_to_the_end() {
     const PROTOCOL_ERROR: u32 = 1;
-    let (server, _client) = start().await;
+    let (server, _client) = start_with(ServerConfig { web: grpc_alone(), ..ServerConfig::on_free_port() }).await;
     let much = vec![b'.'; 1 << 20];
     let of_nothing = [PREFACE, &frame(DATA, 0, 0, b"data of no stream")].concat();
     for (begins, reason) in

@@ -224,6 +224,7 @@ fn a_wrong_setting_exits_64_and_is_named() {
         ("metrics-listen", "9464"),
         ("allow-plaintext", "maybe"),
         ("grpc-web", "maybe"),
+        ("connect", "maybe"),
         ("cors-origin", "app.example.com"),
         ("compression", "brotli"),
     ];

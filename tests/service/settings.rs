@@ -73,7 +73,7 @@ fn lists_come_from_the_file_and_the_environment() {
         assert!(text.lines().any(|given| given == line), "{line} is not in\n{text}");
     }
     for (arguments, key) in [
-        (&["--cors-origin=https://a.example"][..], "grpc-web"),
+        (&["--cors-origin=https://a.example", "--connect=false"][..], "grpc-web"),
         (&["--grpc-web", "--cors-origin=https://a.example/"], "cors-origin"),
         (&["--compression=brotli"], "compression"),
     ] {

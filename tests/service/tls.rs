@@ -70,7 +70,9 @@ pub(crate) async fn serves(peer: &Peer) -> bool {
 async fn calls_are_answered_over_tls_and_in_no_other_way() {
     let authority = Authority::new();
     let (_folder, config) = files(&authority, None);
-    let server = start(config).await;
+    // Connect is spoken over HTTP/1.1.
+    let web = WebConfig { connect: Some(false), ..WebConfig::default() };
+    let server = start(ServerConfig { web, ..config }).await;
     let peer = connect(authority.client(None, b"h2"), address(&server)).await.expect("it is trusted");
     assert!(serves(&peer).await);
     // Plain text, another protocol, a client that does not trust it.

@@ -143,11 +143,13 @@ async fn what_is_no_call() {
         for _ in 0..500 {
             let mut stream = TcpStream::connect(address).await.expect("the server listens");
             // An error means that the connection is closed.
-            let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: evenkeel\r\n\r\n").await;
+            let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: evenkeel\r\nConnection: close\r\n\r\n").await;
             let _ = stream.read_to_end(&mut Vec::new()).await;
         }
         let peer = Peer::connect(address).await;
-        for (method, content_type, expected) in [("GET", "application/grpc", 405), ("POST", "application/json", 415)] {
+        let requests =
+            [("GET", "application/grpc", 405), ("POST", "text/plain", 415), ("POST", "application/json", 400)];
+        for (method, content_type, expected) in requests {
             for _ in 0..500 {
                 let uri = "http://evenkeel/evenkeel.v1.TensorOpsService/Dropout";
                 let request = Request::builder().method(method).uri(uri).header("content-type", content_type);

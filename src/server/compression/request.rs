@@ -17,7 +17,12 @@ use super::{
     coder::{Decoder, Written, cut},
 };
 use crate::{
-    budget::Portion, config::Encoding, decoded_size::DecodedSize, error::Error, grpc::BoxError, observe::CallRecord,
+    budget::Portion,
+    config::Encoding,
+    decoded_size::DecodedSize,
+    error::Error,
+    grpc::{BoxError, Method},
+    observe::CallRecord,
 };
 
 /// The account of decompressed messages: their bytes are reserved before they are allocated.
@@ -28,6 +33,8 @@ pub(in crate::server) struct Account {
     pub(in crate::server) times: usize,
     /// The largest message, in bytes.
     pub(in crate::server) limit: usize,
+    /// The method whose messages these are.
+    pub(in crate::server) method: Method,
     pub(in crate::server) record: CallRecord,
 }
 
@@ -166,7 +173,7 @@ impl<B: HttpBody> Decompressed<B> {
         }
         self.account.set(0, 0, 0)?;
         let decoder = self.decoder.take().map_or_else(|| Decoder::new(self.encoding), Decoder::again);
-        let (pieces, parts) = (VecDeque::new(), DecodedSize::of(self.account.record.method()));
+        let (pieces, parts) = (VecDeque::new(), DecodedSize::of(self.account.method));
         let is_short = missing <= SHORT && decoder.may_become_short(&self.input[..self.input.len().min(missing)]);
         let piece = if is_short { SHORT_PIECE } else { PIECE };
         let output = Vec::new();
@@ -343,10 +350,7 @@ mod tests {
     use tokio_stream::StreamExt as _;
 
     use super::*;
-    use crate::{
-        budget::{Budget, Reservation},
-        grpc::Method,
-    };
+    use crate::budget::{Budget, Reservation};
 
     /// A frame with a byte, or with so many bytes, makes a piece of its own. The account has the memory of the pieces, which is more
     /// than their bytes.
@@ -359,6 +363,7 @@ mod tests {
                 held: Portion::new(&reservation),
                 times: 1,
                 limit: 1 << 28,
+                method: Method::MeasureGradients,
                 record: CallRecord::detached(Method::MeasureGradients),
             };
             // gzip with blocks that are stored as they are.

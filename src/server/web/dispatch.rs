@@ -1,4 +1,4 @@
-//! Tells calls of gRPC-Web from other requests.
+//! Tells calls of gRPC-Web and of Connect from other requests.
 //!
 //! tonic-web answers some requests that are not gRPC-Web with a bare status, which would not be counted. So it gets
 //! calls of gRPC-Web only, and all other requests go to the calls, which also answer requests that are no calls.
@@ -14,32 +14,44 @@ use tonic::{
     body::Body,
     codegen::http::{HeaderValue, Method, Request, Response, Version, header},
 };
-use tonic_web::GrpcWebService;
-use tower::Service;
+use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tower::{Layer as _, Service};
 
 use super::{TEXT, pieces::Pieces};
 use crate::{
     grpc::{BoxError, BoxedResponse, GrpcService},
-    server::protocol::NoCall,
+    server::{
+        connect::{Connect, Protocol},
+        protocol::NoCall,
+    },
 };
 
-/// Has calls of gRPC-Web translated, and sends other requests to `calls`.
+/// The protocols that are spoken beside gRPC.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Spoken {
+    pub(in crate::server) grpc_web: bool,
+    /// `None`: Connect is not spoken.
+    pub(in crate::server) connect: Option<Connect>,
+}
+
+/// Has calls of gRPC-Web and of Connect translated, and sends other requests to `calls`.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct Dispatch<S> {
+    spoken: Spoken,
     translated: GrpcWebService<S>,
     calls: S,
 }
 
-impl<S> Dispatch<S> {
-    pub(in crate::server) fn new(translated: GrpcWebService<S>, calls: S) -> Self {
-        Self { translated, calls }
+impl<S: Clone> Dispatch<S> {
+    pub(in crate::server) fn new(spoken: Spoken, calls: S) -> Self {
+        Self { spoken, translated: GrpcWebLayer::new().layer(calls.clone()), calls }
     }
 }
 
 impl<S, B> Service<Request<B>> for Dispatch<S>
 where
     S: GrpcService<Future = BoxedResponse>,
-    B: HttpBody<Data = Bytes, Error: Into<BoxError> + std::fmt::Display> + Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError> + std::fmt::Display> + Unpin + Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -50,8 +62,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> BoxedResponse {
+        if let Some(connect) = &self.spoken.connect
+            && let Some(protocol) = Protocol::of(request.method(), request.headers())
+        {
+            return connect.call(protocol, request, &mut self.calls);
+        }
         let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let is_web = content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc-web"));
+        let is_web = self.spoken.grpc_web
+            && content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc-web"));
         if is_web && request.method() == Method::POST {
             let is_text = content_type.is_some_and(|content_type| content_type.starts_with(TEXT));
             return Box::pin(if is_text {
@@ -65,8 +83,13 @@ where
             });
         }
         let mut request = request.map(Body::new);
-        if request.version() < Version::HTTP_2 && NoCall::of(request.method(), request.headers()).is_none() {
-            request.extensions_mut().insert(NoCall::Version);
+        let no_call = match NoCall::of(request.method(), request.headers()) {
+            None if request.version() < Version::HTTP_2 => Some(NoCall::Version),
+            Some(NoCall::ContentType) if self.spoken.connect.is_some() => Some(NoCall::ContentTypeOfConnect),
+            other => other,
+        };
+        if let Some(no_call) = no_call {
+            request.extensions_mut().insert(no_call);
         }
         self.calls.call(request)
     }
@@ -77,8 +100,7 @@ mod tests {
     use std::sync::Mutex;
 
     use http_body_util::{BodyExt as _, Full};
-    use tonic_web::GrpcWebLayer;
-    use tower::{Layer as _, service_fn};
+    use tower::service_fn;
 
     use super::*;
     use crate::server::web::pieces::PIECE;
@@ -97,7 +119,7 @@ mod tests {
                 Ok(Response::new(Body::empty()))
             })
         });
-        let mut dispatch = Dispatch::new(GrpcWebLayer::new().layer(calls), calls);
+        let mut dispatch = Dispatch::new(Spoken { grpc_web: true, connect: None }, calls);
         let text = Full::new(Bytes::from_static(&[b'A'; 1 << 20]));
         let request = Request::post("/S/M").header(header::CONTENT_TYPE, "application/grpc-web-text").body(text);
         dispatch.call(request.expect("a request")).await.expect("it cannot fail");

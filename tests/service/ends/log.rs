@@ -11,7 +11,7 @@ use tracing::{
 };
 
 /// The log of this thread, for as long as this lives.
-pub(super) struct Log {
+pub(crate) struct Log {
     lines: Lines,
     _logged: DefaultGuard,
     _another: Dispatch,
@@ -31,7 +31,7 @@ impl Write for Lines {
 }
 
 impl Log {
-    pub(super) fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber =
@@ -44,7 +44,7 @@ impl Log {
     }
 
     /// The lines of calls that have ended.
-    pub(super) fn calls(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn calls(&self) -> Vec<serde_json::Value> {
         let text = self.lines.0.lock().expect("no writer panics").clone();
         let text = String::from_utf8(text).expect("the log is text");
         let lines = text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON"));

@@ -119,11 +119,11 @@ impl Way {
 
 /// A whole answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub(super) http: u16,
     pub(super) content_type: String,
     /// The messages, each with its prefix.
-    pub(super) messages: Vec<u8>,
+    pub(crate) messages: Vec<u8>,
     /// Headers, and trailers if there are any.
     ended: HeaderMap,
 }
@@ -138,11 +138,11 @@ impl Answer {
         Self { http: parts.status.as_u16(), content_type: content_type(&parts.headers), messages, ended }
     }
 
-    pub(super) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         Status::from_header_map(&self.ended).expect("it has ended")
     }
 
-    pub(super) fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         self.status().code()
     }
 }
@@ -177,7 +177,7 @@ fn trailers(text: &[u8]) -> HeaderMap {
 }
 
 /// The same call with gRPC.
-pub(super) async fn grpc(server: &Running, service: &str, method: &str, body: Bytes) -> Answer {
+pub(crate) async fn grpc(server: &Running, service: &str, method: &str, body: Bytes) -> Answer {
     let way = Way { version: Version::Http2, kind: Kind::Binary };
     let request = Request::post(format!("{}/{service}/{method}", server.url()))
         .header("content-type", "application/grpc")

@@ -22,7 +22,7 @@ const ALSO_OURS: &str = "http://localhost:8080";
 const STRANGE: &str = "https://app.example.org";
 
 fn ours() -> ServerConfig {
-    let web = WebConfig { grpc_web: true, cors_origins: vec![OURS.to_owned(), ALSO_OURS.to_owned()] };
+    let web = WebConfig { grpc_web: true, connect: None, cors_origins: vec![OURS.to_owned(), ALSO_OURS.to_owned()] };
     ServerConfig { web, ..ServerConfig::on_free_port() }
 }
 
@@ -52,7 +52,11 @@ async fn a_preflight_is_answered_by_whose_page_asks() {
             (ours(), "null", None),
             (ours(), "https://app.example.com.evil.example", None),
             (any_origin(), STRANGE, Some("*")),
-            (ServerConfig { web: WebConfig { grpc_web: true, cors_origins: vec![] }, ..ours() }, OURS, None),
+            (
+                ServerConfig { web: WebConfig { grpc_web: true, connect: None, cors_origins: vec![] }, ..ours() },
+                OURS,
+                None,
+            ),
         ] {
             let answer = preflight(config, version, origin).await;
             assert_eq!(answer.status(), 200, "{version:?} {origin}");
