@@ -9,6 +9,7 @@ mod deadline;
 mod front;
 mod health;
 mod metadata;
+mod page;
 mod protocol;
 mod running;
 mod stack;
@@ -51,6 +52,7 @@ use crate::{
         calls::{CallSettings, MakeCallService},
         compression::Compression,
         health::Health,
+        page::Page,
         stack::MakeWebService,
         tokens::Tokens,
     },
@@ -222,8 +224,10 @@ impl Server {
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .prepare();
         let bytes_in_flight = config.admission.bytes_in_flight(limit);
+        // Browsers need HTTP/1.1, and the page's own calls.
+        let page = config.web.grpc_web.then(Page::new);
         let calls = MakeCallService::new(CallSettings {
-            service: stack::calls(tokens, direct, codec, limit, others),
+            service: stack::calls(tokens, direct, codec, limit, others, page),
             counters: Arc::clone(&counters),
             recorder: recorder.clone(),
             budget: Budget::new(bytes_in_flight, limit),
