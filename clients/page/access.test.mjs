@@ -194,13 +194,13 @@ const shots = process.env.EVENKEEL_SCREENSHOTS;
 test("pictures for the documents", { skip: !shots && "EVENKEEL_SCREENSHOTS names no folder" }, async () => {
   await mkdir(shots, { recursive: true });
   const shot = (page, name) => page.screenshot({ path: `${shots}/${name}.png` });
-  await withPage({ viewport: { width: 1240, height: 740 }, colorScheme: "light" }, async (page) => {
+  await withPage({ viewport: { width: 1240, height: 700 }, colorScheme: "light" }, async (page) => {
     await choose(page, "normalize-kind", "GROUP");
     await answered(page);
     await page.locator("#input-shape").blur();
     await shot(page, "normalize");
   });
-  await withPage({ viewport: { width: 1240, height: 740 }, colorScheme: "dark" }, async (page) => {
+  await withPage({ viewport: { width: 1240, height: 620 }, colorScheme: "dark" }, async (page) => {
     await choose(page, "operation", "ClipGradients");
     await answered(page);
     await page.locator("#tab-python").click();

@@ -141,7 +141,7 @@ test("programs for compilers", { skip: !process.env.EVENKEEL_PROGRAMS && "EVENKE
   await page.locator("#clip-not_above").check();
   await write("clip-each");
   await choose(page, "clip-mode", "VALUE");
-  await page.locator("#gradients .tensor input[type=file]").first().setInputFiles({ name: "g.npy", mimeType: "", buffer: npy(new Float64Array(100), [100]) });
+  await page.locator("#gradients .tensor input[type=file]").first().setInputFiles({ name: "g.npy", mimeType: "", buffer: npy(new Float64Array(200), [200]) });
   await page.waitForSelector("#files:not([hidden])");
   await write("clip-large");
   await page.locator("summary", { hasText: "Token" }).click();
