@@ -8,6 +8,8 @@ import { readImage } from "./image.js";
 
 /** The most random numbers that are written as text. */
 const MOST_TYPED = 4096;
+/** The largest file, in bytes: the server's largest message is no larger, unless it is told so. */
+const MOST_BYTES = 64 << 20;
 
 export class TensorField {
   /** The element with all controls. */
@@ -90,6 +92,9 @@ export class TensorField {
     this.#parts.file.value = "";
     if (!file) return;
     try {
+      if (file.size > MOST_BYTES) {
+        throw new FileError(`The file has ${Math.ceil(file.size / 2 ** 20)} MiB; the page takes 64 MiB. The command line takes files of any size.`);
+      }
       const isImage = file.type.startsWith("image/") || /\.(png|jpe?g|webp|gif|bmp|avif)$/i.test(file.name);
       this.#use({ name: file.name, ...(isImage ? await readImage(file) : parseNpy(await file.arrayBuffer())) });
     } catch (error) {
@@ -101,6 +106,8 @@ export class TensorField {
   }
 
   #use(file) {
+    // They are read after every change of another control.
+    if (file !== null) Object.assign(file, { values: decode(file.dtype, file.bytes), text: toBase64(file.bytes) });
     const { shape, dtype, chosen, row, typed, random, error, values } = this.#parts;
     this.#file = file;
     error.hidden = true;
@@ -164,7 +171,7 @@ export class TensorField {
       }
     };
     const dims = parsed(shape, "shape", parseIntegers) ?? [];
-    const numbers = this.#file ? decode(this.#file.dtype, this.#file.bytes) : parsed(values, "float_data", parseNumbers)?.values ?? [];
+    const numbers = this.#file ? this.#file.values : parsed(values, "float_data", parseNumbers)?.values ?? [];
     const type = dtype.value;
     // Numbers of float64 have more digits than `float_data` has.
     const bytes = this.#file?.bytes ?? (type === "float64" ? encode(type, numbers) : null);
@@ -173,7 +180,7 @@ export class TensorField {
       ...(label === "" ? {} : { name: label }),
       ...(type === "float32" && bytes === null ? {} : { dtype: DTYPES[type].wire }),
       shape: dims,
-      ...(bytes === null ? { floatData: Array.from(numbers) } : { data: toBase64(bytes) }),
+      ...(bytes === null ? { floatData: Array.from(numbers) } : { data: this.#file?.text ?? toBase64(bytes) }),
     };
     const tensor = { name: label, dtype: type, shape: dims, values: numbers, isFile: this.#file !== null, bytes };
     return { tensor, message, errors };
