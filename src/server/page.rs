@@ -9,22 +9,14 @@ use bytes::Bytes;
 use http_body_util::Full;
 use tonic::{
     body::Body,
-    codegen::http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts},
+    codegen::http::{HeaderValue, Method, Response, StatusCode, header, request::Parts},
 };
 
 use crate::observe::AnsweredByHttp;
 
-/// The headers of all files. A page that is shown in a frame of another, or that loads anything from elsewhere, would not be this one.
-const HEADERS: [(HeaderName, &str); 4] = [
-    // The bytes change with the program: browsers ask each time, and get 304 for the same bytes.
-    (header::CACHE_CONTROL, "no-cache"),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'",
-    ),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-];
+/// The only sources of what the page loads and shows: a page in a frame of another would not be this one.
+const POLICY: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -106,7 +98,15 @@ impl Page {
         let mut response = Response::new(Body::empty());
         response.extensions_mut().insert(AnsweredByHttp);
         let headers = response.headers_mut();
-        headers.extend(HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        for (name, value) in [
+            // The bytes change with the program: browsers ask each time, and get 304 for the same bytes.
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         headers.insert(header::ETAG, etag.clone());
         if request.headers.get_all(header::IF_NONE_MATCH).iter().any(|known| names(known, etag)) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
