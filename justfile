@@ -83,6 +83,10 @@ ray:
 web-check:
     bash clients/web/run.sh
 
+# Click through the page at `/` in Chromium; `--screenshots` writes docs/page/*.png anew (needs Node 20, curl, Chromium)
+page *arguments:
+    bash clients/page/run.sh {{ arguments }}
+
 # gRPC's interop cases that apply to any server, from grpcio (needs Python 3.11)
 interop:
     bash clients/interop/run.sh

@@ -15,6 +15,6 @@ mod work;
 pub(crate) use self::{
     record::{CallRecord, RecordGuard, Stage},
     recorder::Recorder,
-    response::{CountedBody, RecordedBody, Responding, caught},
+    response::{AnsweredByHttp, CountedBody, RecordedBody, Responding, caught},
     work::InPieces,
 };

@@ -12,6 +12,7 @@ mod health;
 mod json;
 mod metadata;
 mod plain;
+mod page;
 mod protocol;
 mod running;
 mod self_check;
@@ -59,6 +60,7 @@ use crate::{
         health::Health,
         json::Json,
         self_check::SelfCheck,
+        page::Page,
         stack::MakeWebService,
         tokens::Tokens,
         web::Spoken,
@@ -237,11 +239,13 @@ impl Server {
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .prepare();
         let bytes_in_flight = config.admission.bytes_in_flight(limit);
-        let schemas = config.web.speaks_connect(&config.listen).then(|| Schemas::new(&DESCRIPTORS).map(Arc::new));
-        let schemas = schemas.transpose()?;
+        let speaks_connect = config.web.speaks_connect(&config.listen);
+        let schemas = speaks_connect.then(|| Schemas::new(&DESCRIPTORS).map(Arc::new)).transpose()?;
         let json = Json::new(schemas.clone(), Arc::clone(&executor));
+        // Its calls are Connect's.
+        let page = speaks_connect.then(Page::new);
         let calls = MakeCallService::new(CallSettings {
-            service: stack::calls(tokens, direct, codec, limit, others, json),
+            service: stack::calls(tokens, direct, codec, limit, others, json, page),
             counters: Arc::clone(&counters),
             recorder: recorder.clone(),
             budget: Budget::new(bytes_in_flight, limit),

@@ -95,6 +95,10 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for 
     }
 }
 
+/// An extension of a response to a request of plain HTTP that was answered as it was meant. Its record has the status OK.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnsweredByHttp;
+
 /// The status of a response without a message, which is in its headers.
 fn told_by_head(response: &Response<Body>) -> Option<Told> {
     if let Some(told) = told_by(response.headers()) {
@@ -102,6 +106,9 @@ fn told_by_head(response: &Response<Body>) -> Option<Told> {
         let error = status.and_then(Error::of).cloned();
         let words = status.map(Status::message).filter(|words| !words.is_empty()).map(str::to_owned).or(told.words);
         return Some(Told { error, words, ..told });
+    }
+    if response.extensions().get::<AnsweredByHttp>().is_some() {
+        return Some(Told { code: Code::Ok, error: None, words: None });
     }
     // A client takes a response without a gRPC status for UNKNOWN, such as one of plain HTTP.
     if response.status() != StatusCode::OK {

@@ -11,6 +11,7 @@ use tonic::{
     codegen::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
 };
 
+use super::page::Page;
 use crate::{
     error::Error,
     grpc::{BoxedResponse, GrpcService, Middleware},
@@ -106,9 +107,18 @@ pub(super) struct Bare {
 pub(super) struct Refused(pub(super) Error);
 
 /// Lets calls of gRPC through. Other requests have a [`NoCall`] among their extensions, and refused calls a
-/// [`Refused`].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OnlyGrpc;
+/// [`Refused`]. A request for a file of the page is no call, and gets the file.
+#[derive(Clone, Debug)]
+pub(super) struct OnlyGrpc {
+    /// `None`: no page is served.
+    page: Option<Page>,
+}
+
+impl OnlyGrpc {
+    pub(super) fn new(page: Option<Page>) -> Self {
+        Self { page }
+    }
+}
 
 impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for OnlyGrpc {
     fn call(&self, request: Request<Body>, inner: &mut S) -> BoxedResponse {
@@ -119,9 +129,11 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for OnlyGrpc {
             };
         };
         let (head, body) = request.into_parts();
+        let page = self.page.clone();
         Box::pin(async move {
             read(body).await;
-            Ok(no_call.answer(&head.method))
+            let answer = page.and_then(|page| page.answer(&head));
+            Ok(answer.unwrap_or_else(|| no_call.answer(&head.method)))
         })
     }
 }

@@ -37,6 +37,7 @@ use super::{
     front::Front,
     json::Json,
     plain::PlainOr,
+    page::Page,
     protocol::OnlyGrpc,
     tokens::{Authorize, Tokens},
     web::{Dispatch, Spoken, Translated, held},
@@ -47,7 +48,8 @@ use crate::{
 };
 
 /// The service that answers calls: `codec` answers those of the tensor service that `direct` leaves to it, `others`
-/// those of all other services. `limit` is the largest message, in bytes. `json`: converts the messages of Connect.
+/// those of all other services. `limit` is the largest message, in bytes. `json`: converts the messages of Connect. `page`: is served
+/// at `/`.
 pub(super) fn calls<C>(
     tokens: Option<Tokens>,
     direct: Direct,
@@ -55,6 +57,7 @@ pub(super) fn calls<C>(
     limit: usize,
     others: Routes,
     json: Json,
+    page: Option<Page>,
 ) -> impl GrpcService<Future = BoxedResponse> + Clone + Send + Sync + 'static
 where
     C: GrpcService<Future: Send + 'static> + Clone + Send + Sync + 'static,
@@ -68,7 +71,7 @@ where
     ServiceBuilder::new()
         // First: a request that is no call of gRPC gets a status of HTTP, with or without a token; and a call that is
         // refused for its headers has none that the layers below could read.
-        .layer(layer(OnlyGrpc))
+        .layer(layer(OnlyGrpc::new(page)))
         // Before the layers that read the request or compute: no work is done for a client without a token.
         .layer(layer(Authorize::new(tokens)))
         // Around all waits: for the request's body, the queue, the computation, and a response in parts.

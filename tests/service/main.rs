@@ -36,6 +36,7 @@ mod no_calls;
 mod options;
 mod otlp;
 mod overload;
+mod page;
 mod presence;
 mod process;
 mod reflection;

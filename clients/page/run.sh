@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Clicks through the page at `/` in Chromium, against the service itself.
+#
+# Needs Node 20, npm, curl and Chromium: CHROMIUM names the program, or Debian's package `chromium` is there, or it is installed
+# as root. Installs what package-lock.json lists into target/page. Builds and starts a server on a free port, or calls the one
+# that is named:
+#
+#     bash clients/page/run.sh [--target HOST:PORT | --stand-in] [--screenshots]
+#
+# --stand-in: a small server in Node instead, for work on the page without a build. --screenshots: writes docs/page/*.png anew.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+. clients/python/server.sh
+target=
+is_standin=
+while (($# > 0)); do
+    case $1 in
+        --target) target=${2:?--target needs HOST:PORT} && shift ;;
+        --stand-in) is_standin=yes ;;
+        --screenshots) export EVENKEEL_SCREENSHOTS=$PWD/docs/page ;;
+        *) echo "usage: $0 [--target HOST:PORT | --stand-in] [--screenshots]" >&2 && exit 64 ;;
+    esac
+    shift
+done
+
+export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
+if [[ ! -x $CHROMIUM ]]; then
+    if [[ $CHROMIUM != /usr/bin/chromium || $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+        echo "FAILED: $CHROMIUM is not there (Debian: apt-get install chromium)" >&2
+        exit 1
+    fi
+    if ! { apt-get update && apt-get install --yes --no-install-recommends chromium fonts-liberation; } >"$scratch/apt" 2>&1; then
+        tail -n 5 "$scratch/apt" >&2
+        exit 1
+    fi
+fi
+
+place=${CARGO_TARGET_DIR:-target}/page
+mkdir -p "$place/clients/page"
+place=$(cd "$place" && pwd)
+rm -f "$place"/clients/page/*.mjs
+cp clients/page/*.mjs clients/page/package*.json "$place/clients/page"
+ln -sfn "$PWD/src" "$place/src"
+(cd "$place/clients/page" && npm ci --silent --no-audit --no-fund --ignore-scripts)
+
+if [[ -z $target && -z $is_standin ]]; then
+    serve
+fi
+[[ -z $target ]] || export EVENKEEL_PAGE=$target
+(cd "$place/clients/page" && node --test --test-concurrency=1 --test-timeout=300000 ./*.test.mjs)
+[[ -z $server ]] || stop
+echo "all checks passed"
