@@ -127,6 +127,10 @@ load *arguments:
 load-short:
     bash load/run.sh --short
 
+# Run ghz and `evenkeel load` in turns on an idle machine and print one table of both (installs ghz; needs Go and Python)
+load-compare *arguments:
+    bash load/compare.sh {{ arguments }}
+
 # Measure speed and memory beside their goals, on two idle cores; write docs/benchmarks.md (needs Python 3.11)
 bench:
     bash benches/run.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the service and the binary payloads, then loads the service with ghz: load/run.py does the rest and
-# takes the arguments (`--short`, `--duration 30s`, names of configurations). Needs Rust, Python 3.9 and ghz.
+# Builds the service, then loads it with ghz: load/run.py does the rest and takes the arguments (`--short`, `--all`,
+# `--duration 30s`, names of cases). Needs Rust, Python 3.9 and Go.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . .ci/env.sh
@@ -11,6 +11,5 @@ profile=image
 for argument in "$@"; do
     [[ $argument != --short ]] || profile=release
 done
-cargo build --profile "$profile" --locked --bin evenkeel
-cargo run --quiet --locked --example load_payloads -- target/load
+cargo build --profile "$profile" --locked --package evenkeel --bin evenkeel
 exec python3 load/run.py --server "${CARGO_TARGET_DIR:-target}/$profile/evenkeel" "$@"

@@ -3,16 +3,19 @@
 mod arguments;
 pub mod clip;
 pub mod doctor;
+mod document;
 pub mod dropout;
 mod error;
 mod files;
 pub mod health;
 mod inputs;
 pub mod interrupt;
+pub mod load;
 pub mod normalize;
 mod opened;
 mod outputs;
 pub mod pages;
+pub mod payload;
 mod pieces;
 mod progress;
 mod report;
@@ -65,6 +68,10 @@ pub enum Command {
     Dropout(dropout::DropoutArgs),
     /// Clip the gradients in a .npy or .safetensors file, all together.
     Clip(clip::ClipArgs),
+    /// Write the request of a call to a file, for ghz, grpcurl, `buf curl` and `evenkeel load`.
+    Payload(payload::PayloadArgs),
+    /// Make a call again and again, and report how long it takes.
+    Load(Box<load::LoadArgs>),
     /// Print a script that completes the command line, for a shell.
     Completions(pages::CompletionsArgs),
     /// Print a page for `man`.
@@ -118,6 +125,8 @@ impl Cli {
             | Command::Normalize(_)
             | Command::Dropout(_)
             | Command::Clip(_)
+            | Command::Payload(_)
+            | Command::Load(_)
             | Command::Completions(_)
             | Command::Man(_) => {}
         }
@@ -140,6 +149,8 @@ mod tests {
             | Command::Normalize(_)
             | Command::Dropout(_)
             | Command::Clip(_)
+            | Command::Payload(_)
+            | Command::Load(_)
             | Command::Completions(_)
             | Command::Man(_)) => {
                 panic!("not `serve`: {other:?}")

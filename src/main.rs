@@ -18,6 +18,7 @@ use evenkeel::{
         doctor::{DoctorArgs, Examination},
         health::HealthArgs,
         interrupt::{Interrupts, Stage},
+        load::LoadArgs,
         text,
     },
     config::{Configs, Effective, ServeArgs, ServerConfig},
@@ -29,7 +30,7 @@ use evenkeel::{
     telemetry::{self, Format, Level},
 };
 use mimalloc::MiMalloc;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Frames of a request are as large as the client makes them, and come and go with each call. The system's allocator
 /// gives such memory back to the system and takes it again, so that every call touches its pages for the first time.
@@ -53,6 +54,8 @@ fn main() -> ExitCode {
             Command::Normalize(arguments) => on_files(|stage| arguments.run(stage)),
             Command::Dropout(arguments) => on_files(|stage| arguments.run(stage)),
             Command::Clip(arguments) => on_files(|stage| arguments.run(stage)),
+            Command::Payload(arguments) => on_files(|stage| arguments.run(stage)),
+            Command::Load(arguments) => load(*arguments),
             Command::Completions(arguments) => printed(print(&arguments.script(Cli::command()))),
             Command::Man(arguments) => match arguments.page(Cli::command()) {
                 Ok(page) => printed(print(&page)),
@@ -228,6 +231,40 @@ where
         Ok(Err(code)) => code,
         Err(error) => fail(1, error),
     }
+}
+
+/// Makes the calls of a load. The first signal ends it, and its report is written; another one ends the process.
+fn load(arguments: LoadArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, error),
+    };
+    let ended = runtime.block_on(async {
+        let mut interrupts = Interrupts::catch()?;
+        let (stop, stopped) = watch::channel(false);
+        let mut load = tokio::spawn(arguments.run(stopped));
+        let mut signal = None;
+        let result = loop {
+            tokio::select! {
+                result = &mut load => break result.unwrap_or_else(|error| panic::resume_unwind(error.into_panic())),
+                code = interrupts.received() => match signal {
+                    None => {
+                        signal = Some(code);
+                        stop.send_replace(true);
+                    }
+                    Some(_) => return Ok(ExitCode::from(code)),
+                },
+            }
+        };
+        Ok::<_, io::Error>(match (result, signal) {
+            (Ok(()), None) => ExitCode::SUCCESS,
+            (Ok(()), Some(code)) => ExitCode::from(code),
+            (Err(error), None) => fail(if error.is_usage() { EXIT_USAGE } else { 1 }, error),
+            (Err(error), Some(code)) => fail(code, error),
+        })
+    });
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    ended.unwrap_or_else(|error| fail(1, error))
 }
 
 /// Prints what clap answers: help and version on standard output, errors on standard error.

@@ -5,19 +5,18 @@
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    ops::ControlFlow,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use evenkeel_load::{Connection, Ended, Kind, Outcome, Pace, Record, Reference, Until, Worker};
 use h2::{RecvStream, client::SendRequest};
 use http::{HeaderMap, Request, StatusCode};
 use tokio::{net::TcpStream, task::JoinSet};
 
-use crate::{Result, call::Call, connection::Connection};
+use crate::{Result, call::Call};
 
 /// Frames as large as those of the measured connections, and windows that no response fills.
 const MAX_FRAME: u32 = 1 << 20;
@@ -31,12 +30,11 @@ pub(crate) struct Load {
     request: Request<()>,
 }
 
-/// The condition that ends a closed loop, after which it waits for the calls in flight.
-#[derive(Clone, Debug)]
-pub(crate) enum Until {
-    Elapsed(Duration),
-    Calls(u64),
-    Stopped(Arc<AtomicBool>),
+/// The time of each call in microseconds, or the first that went wrong.
+#[derive(Debug, Default)]
+struct Latencies {
+    microseconds: Vec<f64>,
+    wrong: Option<Outcome>,
 }
 
 /// The calls of a closed loop.
@@ -61,9 +59,12 @@ impl Load {
         let (request, checking) = (request.body(())?, connect(address).await?);
         let mut load = Self { connections: Vec::new(), checking, call, request };
         let answer_len = load.collect().await?.len();
+        let prepared = evenkeel_load::Request::new(load.call.path, "localhost", load.call.body.clone(), Kind::Message);
+        let (prepared, reference) = (Arc::new(prepared), Reference::of_length(answer_len));
         for _ in 0..connections {
-            let body = load.call.body.clone();
-            load.connections.push(Connection::connect(address, load.call.path, body, answer_len).await?);
+            let socket = TcpStream::connect(address).await?;
+            socket.set_nodelay(true)?;
+            load.connections.push(Connection::open(socket, Arc::clone(&prepared), reference.clone()).await?);
         }
         Ok(load)
     }
@@ -75,15 +76,11 @@ impl Load {
 
     /// Keeps `concurrency` calls in flight, spread over the connections.
     pub(crate) async fn run(&mut self, concurrency: usize, until: Until) -> Result<Burst> {
-        let (started, begun) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+        let (started, pace) = (Instant::now(), Arc::new(Pace::closed(until)));
         let (mut loops, spread) = (JoinSet::new(), self.connections.len());
-        for (index, mut connection) in std::mem::take(&mut self.connections).into_iter().enumerate() {
+        for (index, connection) in std::mem::take(&mut self.connections).into_iter().enumerate() {
             let share = concurrency / spread + usize::from(index < concurrency % spread);
-            let (until, begun) = (until.clone(), Arc::clone(&begun));
-            loops.spawn(async move {
-                let latencies = connection.run(share, &until, started, &begun).await?;
-                Result::Ok((connection, latencies))
-            });
+            loops.spawn(one(connection, share, Arc::clone(&pace)));
         }
         let mut latencies = Vec::new();
         while let Some(ended) = loops.join_next().await {
@@ -96,8 +93,9 @@ impl Load {
 
     /// Makes so many calls on each connection, one connection after the other.
     pub(crate) async fn each(&mut self, calls: u64) -> Result<()> {
-        for connection in &mut self.connections {
-            connection.run(1, &Until::Calls(calls), Instant::now(), &AtomicU64::new(0)).await?;
+        for connection in std::mem::take(&mut self.connections) {
+            let (connection, _) = one(connection, 1, Arc::new(Pace::closed(Until::Calls(calls)))).await?;
+            self.connections.push(connection);
         }
         Ok(())
     }
@@ -125,13 +123,24 @@ impl Load {
     }
 }
 
-impl Until {
-    pub(crate) fn goes_on(&self, started: Instant, begun: &AtomicU64) -> bool {
-        match self {
-            Self::Elapsed(duration) => started.elapsed() < *duration,
-            Self::Calls(calls) => begun.fetch_add(1, Ordering::Relaxed) < *calls,
-            Self::Stopped(flag) => !flag.load(Ordering::Relaxed),
+/// The calls of one connection, and how long each took.
+async fn one(mut connection: Connection, concurrency: usize, pace: Arc<Pace>) -> Result<(Connection, Vec<f64>)> {
+    let mut worker = Worker::new(pace, concurrency, Latencies::default());
+    connection.run(&mut worker).await?;
+    match worker.record.wrong {
+        Some(outcome) => Err(format!("a call went wrong: {outcome:?}").into()),
+        None => Ok((connection, worker.record.microseconds)),
+    }
+}
+
+impl Record for Latencies {
+    fn ended(&mut self, call: Ended) -> ControlFlow<()> {
+        if call.outcome == Outcome::Ok {
+            self.microseconds.push(call.ended.duration_since(call.started).as_secs_f64() * 1e6);
+            return ControlFlow::Continue(());
         }
+        self.wrong = Some(call.outcome);
+        ControlFlow::Break(())
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use evenkeel_load::Until;
 use rustix::process::getpid;
 use tokio::runtime::Runtime;
 
 use crate::{
     Result,
-    burst::{Burst, Load, Until},
+    burst::{Burst, Load},
     call::Call,
     case::Case,
     data, process,

@@ -5,12 +5,13 @@ mod connections;
 
 use std::sync::Arc;
 
+use evenkeel_load::Until;
 use tokio::runtime::Runtime;
 
 use crate::{
     Result,
     alternate::runtime,
-    burst::{Load, Until},
+    burst::Load,
     call::Call,
     case::{Case, Size},
     cli::{Common, MemoryArgs},

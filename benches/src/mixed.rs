@@ -16,10 +16,12 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_load::Until;
+
 use crate::{
     Result,
     alternate::runtime,
-    burst::{Burst, Load, Until},
+    burst::{Burst, Load},
     call::Call,
     case::{Case, Size},
     cli::MixedArgs,

@@ -3,7 +3,6 @@
 use std::fs;
 
 use rustix::{
-    param::clock_ticks_per_second,
     process::{Pid, setpriority_process},
     thread::{CpuSet, sched_setaffinity},
 };
@@ -29,12 +28,7 @@ pub(crate) fn give_way() -> Result<()> {
 
 /// User and system time of a process so far, in seconds; Linux counts in steps of 10 ms.
 pub(crate) fn cpu_seconds(pid: Pid) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The program's name, in brackets, may hold spaces.
-    let (_, fields) = stat.rsplit_once(')').ok_or("/proc has no name of the process")?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks = |index: usize| -> Result<u64> { Ok(fields.get(index).ok_or("/proc is too short")?.parse()?) };
-    Ok((ticks(11)? + ticks(12)?) as f64 / clock_ticks_per_second() as f64)
+    Ok(evenkeel_load::cpu_seconds(u32::try_from(pid.as_raw_nonzero().get())?)?)
 }
 
 /// The memory of a process.

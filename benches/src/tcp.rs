@@ -12,11 +12,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use evenkeel_load::Until;
 
-use crate::{
-    Result,
-    burst::{Burst, Until},
-};
+use crate::{Result, burst::Burst};
 
 /// The most bytes of one read: as many as the HTTP/2 frames of the other contenders hold.
 const CHUNK: usize = 1 << 20;
@@ -73,7 +71,7 @@ impl Client {
     /// Makes one call after the other.
     pub(crate) fn run(&mut self, until: &Until) -> Result<Burst> {
         let (started, mut latencies) = (Instant::now(), Vec::new());
-        while until.goes_on(started, &(latencies.len() as u64).into()) {
+        while until.goes_on(started.elapsed(), latencies.len() as u64) {
             let sent = Instant::now();
             self.connection.write_all(&self.message)?;
             let mut missing = self.message.len();

@@ -67,6 +67,9 @@ pub enum Error {
     /// The server could not be reached, or did not answer with a result.
     #[error(transparent)]
     Call(client::Error),
+    /// A load could not begin; or it has ended, its report is written, and its answers were not right.
+    #[error("{0}")]
+    Load(String),
     /// The table cannot be written to standard output. The files are written.
     #[error("standard output: {0}")]
     Output(io::Error),
@@ -84,6 +87,7 @@ impl Error {
             | Self::PlainText(_)
             | Self::Server(_)
             | Self::Call(_)
+            | Self::Load(_)
             | Self::Output(_) => false,
         }
     }

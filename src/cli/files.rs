@@ -25,14 +25,13 @@ use bytes::Bytes;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use evenkeel_proto::v1 as pb;
 
-use self::source::expect_memory;
 pub(super) use self::{
     identity::{Identity, STANDARD},
     input::Input,
     output::{Output, Target, Writer, commit},
     selection::Selection,
     shards::Shards,
-    source::Source,
+    source::{Source, expect_memory},
 };
 use super::{error::Error, text};
 

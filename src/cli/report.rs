@@ -127,11 +127,7 @@ impl Report {
             let _ = on_a_thread(move || Blocking(io::stderr()).write_all(text.as_bytes())).await;
             return Ok(());
         }
-        // A reader that closes the pipe after the first lines (`| head`) is no error.
-        match on_a_thread(move || Blocking(io::stdout()).write_all(text.as_bytes())).await {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        print(text).await
     }
 
     fn table(&self, written: &[&Path]) -> String {
@@ -208,6 +204,15 @@ pub(super) fn number(x: f64) -> Value {
         "-Infinity"
     };
     name.into()
+}
+
+/// Prints to standard output. The write blocks until its reader has read; the caller may drop the future.
+pub(super) async fn print(text: String) -> Result<(), Error> {
+    // A reader that closes the pipe after the first lines (`| head`) is no error.
+    match on_a_thread(move || Blocking(io::stdout()).write_all(text.as_bytes())).await {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Runs work that may block for ever, on a thread that ends with the process.

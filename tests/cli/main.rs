@@ -9,10 +9,12 @@ mod dropout;
 mod files;
 mod headers;
 mod identity;
+mod load;
 mod names;
 mod normalize;
 mod npy;
 mod outputs;
+mod payload;
 mod pieces;
 mod program;
 mod refusals;
@@ -25,6 +27,6 @@ mod state_dicts;
 mod stored;
 mod two_passes;
 
-use evenkeel_testing::{authority, environment, pipe, until};
+use evenkeel_testing::{authority, environment, pipe, socket_folder, stub, until};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;

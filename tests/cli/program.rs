@@ -184,8 +184,13 @@ impl ServerProcess {
         let mut line = String::new();
         BufReader::new(Pipe(child.stdout.take().ok_or("stdout is piped")?)).read_line(&mut line)?;
         let address = line.trim_end().strip_prefix("listening on ").ok_or_else(|| format!("'{line}' is no address"))?;
-        let url = format!("http://{address}");
+        let url = if address.starts_with("unix:") { address.to_owned() } else { format!("http://{address}") };
         Ok(Self { child, url })
+    }
+
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 

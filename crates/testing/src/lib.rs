@@ -13,6 +13,7 @@ pub mod resident;
 pub mod server;
 pub mod socket_folder;
 pub mod streamed;
+pub mod stub;
 pub mod tables;
 pub mod tensors;
 pub mod until;

@@ -140,7 +140,7 @@ impl Source {
 }
 
 /// Refuses so many bytes if the machine does not have the memory: a sparse file may claim any length.
-pub(super) fn expect_memory(bytes: usize) -> io::Result<()> {
+pub(in crate::cli) fn expect_memory(bytes: usize) -> io::Result<()> {
     // Where the available memory is not known, the allocation is tried.
     let available = Meminfo::current().ok().and_then(|memory| memory.mem_available);
     match available {

@@ -1,8 +1,4 @@
-//! HTTP/2 frames (RFC 9113) and header blocks (RFC 7541), as far as one prepared gRPC call needs them.
-
-use std::ops::Range;
-
-use crate::Result;
+//! HTTP/2 frames (RFC 9113), as far as one prepared gRPC call needs them.
 
 /// The bytes of a frame's header.
 pub(crate) const HEADER: usize = 9;
@@ -22,6 +18,10 @@ pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
+
+/// The error of a stream that its client gives up.
+pub(crate) const CANCEL: u32 = 8;
 
 /// A flag of DATA and HEADERS.
 pub(crate) const END_STREAM: u8 = 1;
@@ -33,6 +33,7 @@ pub(crate) const PRIORITY: u8 = 32;
 
 const HEADER_TABLE_SIZE: u16 = 1;
 const ENABLE_PUSH: u16 = 2;
+pub(crate) const MAX_CONCURRENT_STREAMS: u16 = 3;
 pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 pub(crate) const MAX_FRAME_SIZE: u16 = 5;
 
@@ -91,52 +92,9 @@ pub(crate) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> {
     settings.iter().map(|&[a, b, c, d, e, f]| (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])))
 }
 
-/// The header block of a gRPC request: indexed or literal names and literal values that the server does not put in a
-/// table.
-pub(crate) fn request_block(path: &str) -> Vec<u8> {
-    let mut block = vec![0x83, 0x86]; // :method POST, :scheme http
-    let mut literal = |name: &[u8], value: &str| {
-        block.extend_from_slice(name);
-        block.push(u8::try_from(value.len()).expect("values are short"));
-        block.extend_from_slice(value.as_bytes());
-    };
-    literal(&[0x04], path);
-    literal(&[0x01], "localhost"); // :authority
-    literal(&[0x0F, 0x10], "application/grpc"); // content-type
-    literal(b"\x00\x02te", "trailers");
-    block
-}
-
-/// Fails unless a block of trailers has `grpc-status: 0`, name and value each plain or in HPACK's Huffman code.
-pub(crate) fn ended_well(trailers: &[u8]) -> Result<()> {
-    let names = [b"\x0Bgrpc-status".as_slice(), b"\x88\x9A\xCA\xC8\xB2\x12\x34\xDA\x8F"];
-    let values = [b"\x010".as_slice(), b"\x81\x07"];
-    let well = names.iter().filter_map(|name| Some(&trailers[find(trailers, name)?.end..])).any(|rest| {
-        // The value follows the name.
-        values.iter().any(|value| rest.starts_with(value))
-    });
-    if well { Ok(()) } else { Err(format!("the call failed: {:?}", String::from_utf8_lossy(trailers)).into()) }
-}
-
-fn find(bytes: &[u8], part: &[u8]) -> Option<Range<usize>> {
-    let start = bytes.windows(part.len()).position(|window| window == part)?;
-    Some(start..start + part.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_status_0_is_success() {
-        for name in [&b"\x0Bgrpc-status"[..], b"\x88\x9A\xCA\xC8\xB2\x12\x34\xDA\x8F"] {
-            for (value, well) in [(&b"\x010"[..], true), (b"\x81\x07", true), (b"\x018", false), (b"\x0213", false)] {
-                let block = [b"\x20\x40", name, value, b"\x00\x01a\x01b"].concat();
-                assert_eq!(ended_well(&block).is_ok(), well, "{block:?}");
-            }
-        }
-        assert!(ended_well(b"").is_err());
-    }
 
     #[test]
     fn a_header_is_read_as_it_is_written() {
