@@ -11,8 +11,8 @@ mod front;
 mod health;
 mod json;
 mod metadata;
-mod plain;
 mod page;
+mod plain;
 mod protocol;
 mod running;
 mod self_check;
@@ -59,8 +59,8 @@ use crate::{
         connect::Connect,
         health::Health,
         json::Json,
-        self_check::SelfCheck,
         page::Page,
+        self_check::SelfCheck,
         stack::MakeWebService,
         tokens::Tokens,
         web::Spoken,

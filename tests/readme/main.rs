@@ -19,10 +19,11 @@ use blocks::{Block, Shell};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The beginnings of commands that are checked elsewhere, and the places of those checks.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 10] = [
     ("cargo run --release", "tests/service/process.rs: the first line"),
     ("cargo test", ".ci/run"),
     ("cargo run --release -p evenkeel-client", "crates/client/tests/client/examples.rs"),
+    ("curl ", "tests/service/connect/documented.rs"),
     ("grpcurl ", "the typed call, below; .ci/readme runs it with grpcurl itself"),
     ("pip install grpcio-tools", "clients/python/run.sh"),
     ("python -m grpc_tools.protoc", "clients/python/run.sh"),
@@ -114,8 +115,8 @@ fn a_server_accepts_the_example_of_a_configuration_file() -> Result<(), Box<dyn 
 /// The JSON of the grpcurl call, by its own field names, and the answer that is printed below it.
 #[tokio::test]
 async fn the_typed_call_is_answered_as_shown() -> Result<(), Box<dyn Error>> {
-    let readme = readme();
-    let shells = Shell::all(&Block::all(&readme));
+    let calls = read("docs/calls.md");
+    let shells = Shell::all(&Block::all(&calls));
     let call = shells.iter().find(|shell| shell.command.starts_with("grpcurl ")).ok_or("no grpcurl call")?;
     let request: Value = serde_json::from_str(call.command.split('\'').nth(1).ok_or("no JSON in quotes")?)?;
     let shown: Value = serde_json::from_str(&call.output)?;

@@ -58,7 +58,7 @@ async fn what_is_no_call_gets_an_answer_of_http() {
     let peer = Peer::connect(address(&server)).await;
     for (method, uri, content_type, status, words) in [
         ("GET", DROPOUT, "application/grpc", 405, "POST"),
-        ("GET", "http://evenkeel/", "", 405, "POST"),
+        ("GET", "http://evenkeel/none", "", 405, "POST"),
         ("HEAD", DROPOUT, "application/grpc", 405, ""),
         ("POST", DROPOUT, "application/json", 415, "application/grpc"),
         ("POST", DROPOUT, "", 415, "application/grpc"),

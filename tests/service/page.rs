@@ -19,8 +19,7 @@ use crate::{
 
 /// A server with the page, and metrics.
 async fn served() -> Running {
-    let web = WebConfig { grpc_web: true, ..WebConfig::default() };
-    Running::start(ServerConfig { web, ..config() }).await.expect("the server starts")
+    Running::start(config()).await.expect("the server starts")
 }
 
 /// The whole answer to a request for a path, with these headers.
@@ -126,8 +125,7 @@ async fn the_page_needs_no_token() {
     let path = folder.path().join("tokens");
     fs::write(&path, "secret\n").expect("it can be written");
     let security = SecurityConfig { auth_token_file: Some(path), ..SecurityConfig::default() };
-    let web = WebConfig { grpc_web: true, ..WebConfig::default() };
-    let (server, _client) = start_with(ServerConfig { security, web, ..ServerConfig::on_free_port() }).await;
+    let (server, _client) = start_with(ServerConfig { security, ..ServerConfig::on_free_port() }).await;
     assert_eq!(ask(&server, false, "GET", "/", &[]).await.status(), 200);
 }
 
@@ -150,10 +148,11 @@ async fn requests_for_the_page_are_counted() {
     until("no memory is held", async || scrape(&server).await["evenkeel_bytes_in_flight"] == 0.0).await;
 }
 
-/// Without a protocol that a page can speak there is no page.
+/// The calls of the page are Connect's.
 #[tokio::test]
-async fn the_page_is_off_where_browsers_cannot_call() {
-    let server = Running::start(ServerConfig::on_free_port()).await.expect("the server starts");
+async fn the_page_is_off_without_connect() {
+    let web = WebConfig { connect: Some(false), ..WebConfig::default() };
+    let server = Running::start(ServerConfig { web, ..ServerConfig::on_free_port() }).await.expect("the server starts");
     for path in ["/", "/page/main.js"] {
         assert_eq!(ask(&server, true, "GET", path, &[]).await.status(), 405, "{path}");
     }

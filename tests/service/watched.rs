@@ -143,7 +143,7 @@ async fn what_is_no_call() {
         for _ in 0..500 {
             let mut stream = TcpStream::connect(address).await.expect("the server listens");
             // An error means that the connection is closed.
-            let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: evenkeel\r\nConnection: close\r\n\r\n").await;
+            let _ = stream.write_all(b"GET /none HTTP/1.1\r\nHost: evenkeel\r\nConnection: close\r\n\r\n").await;
             let _ = stream.read_to_end(&mut Vec::new()).await;
         }
         let peer = Peer::connect(address).await;

@@ -16,13 +16,14 @@ pub(super) fn write(request: &MessageDescriptor, message: &Bytes, to: impl Write
 pub(super) fn read(request: &MessageDescriptor, text: &[u8]) -> Result<Vec<Bytes>, serde_json::Error> {
     let mut messages = Vec::new();
     for value in Deserializer::from_slice(text).into_iter::<Value>() {
-        match value? {
-            Value::Array(values) => {
-                for value in values {
-                    messages.push(message(request, value)?);
-                }
+        let values = match value? {
+            Value::Array(values) => values,
+            value @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
+                vec![value]
             }
-            value => messages.push(message(request, value)?),
+        };
+        for value in values {
+            messages.push(message(request, value)?);
         }
     }
     Ok(messages)

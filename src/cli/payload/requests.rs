@@ -36,11 +36,9 @@ pub(in crate::cli) struct Payload {
 
 /// The type of the messages of a call.
 pub(super) fn request_of(call: Call) -> MessageDescriptor {
-    let name = match call.method() {
-        // It has no fields that a request must set, as this one, which is compiled in.
-        Method::HealthCheck => "GetServerInfo".to_owned(),
-        method => method.name().to_owned(),
-    };
+    let method = call.method();
+    // The request of health has no fields that must be set, as that of another call, which is compiled in.
+    let name = if method == Method::HealthCheck { "GetServerInfo" } else { method.name() };
     descriptor(&format!("{name}Request"))
 }
 

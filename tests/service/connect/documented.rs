@@ -1,4 +1,4 @@
-//! The commands of `docs/connect.md` do what the page shows.
+//! The commands of the README and of `docs/connect.md` do what is shown there.
 
 use std::{fs, path::Path};
 
@@ -25,10 +25,11 @@ fn commands(page: &str) -> Vec<(String, String, Option<String>)> {
 
 #[tokio::test]
 async fn the_commands_of_the_page_are_answered() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/connect.md");
-    let page = fs::read_to_string(path).expect("it is there");
+    let read = |path| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("it is there");
     let server = start(ServerConfig::on_free_port()).await;
-    let commands = commands(&page);
+    let mut commands = commands(&read("README.md"));
+    assert_eq!(commands.len(), 1, "the README has a first call");
+    commands.extend(self::commands(&read("docs/connect.md")));
     let methods: Vec<&str> = commands.iter().filter_map(|(_, path, _)| path.rsplit('/').next()).collect();
     for method in
         ["Normalize", "NormalizeBackward", "Dropout", "DropoutBackward", "ClipGradients", "GetServerInfo", "Check"]
@@ -48,5 +49,5 @@ async fn the_commands_of_the_page_are_answered() {
             }
         }
     }
-    assert!(outputs >= 2 && errors == 2, "{outputs} {errors}");
+    assert!(outputs >= 4 && errors == 2, "{outputs} {errors}");
 }

@@ -246,7 +246,7 @@ impl End {
                 assert_eq!(server.whole(dropout_with("x", &metadata), small()).await, code);
             }
             Self::NoCall => {
-                let (answer, mut body) = server.peer.send(to("/", "GET")).await.expect("the connection is open");
+                let (answer, mut body) = server.peer.send(to("/none", "GET")).await.expect("the connection is open");
                 body.send_data(Bytes::new(), true).expect("the connection is open");
                 assert_eq!(answer.await.expect("an answer").status(), 405);
             }
