@@ -49,6 +49,10 @@ fn queued(chunk: usize) -> usize {
 /// reservation for [`chunks`] and the charge for each HTTP/2 stream cover such messages.
 const SHORT: usize = 4 << 10;
 
+/// The bytes that stay free for a frame when chunks become longer. The frames of a client are short until it knows the server's
+/// settings; the first long one is reserved when it comes, and the call must not be refused then.
+const FRAME: usize = 1 << 20;
+
 /// The messages of one answer. Adding a message waits until the channel has room, so nothing more is computed for a client that
 /// does not read.
 pub(crate) struct Sink {
@@ -103,7 +107,9 @@ impl Sink {
     /// that sends such chunks can also receive them.
     pub(crate) fn client_sends(&mut self, len: usize) {
         let chunk = len.min(self.limit);
-        if chunk > self.chunk && self.held.resize(chunks(chunk) * chunk).is_ok() {
+        let bytes = chunks(chunk) * chunk;
+        if chunk > self.chunk && self.held.resize(bytes + FRAME).is_ok() {
+            self.held.resize(bytes).expect("less can always be held");
             self.chunk = chunk;
         }
     }

@@ -115,9 +115,10 @@ fn json_and_binary_are_the_same_messages() -> TestResult {
             run.succeeded();
             let mut read = Vec::new();
             for value in Deserializer::from_str(&run.stdout).into_iter::<Value>() {
-                match value? {
-                    Value::Array(values) if format == "json" && is_stream => read.extend(values),
-                    value => read.push(value),
+                let value = value?;
+                match value.as_array().filter(|_| format == "json" && is_stream) {
+                    Some(values) => read.extend(values.iter().cloned()),
+                    None => read.push(value),
                 }
             }
             let read = read.into_iter().map(|value| DynamicMessage::deserialize(descriptor.clone(), value));

@@ -225,6 +225,7 @@ fn a_wrong_setting_exits_64_and_is_named() {
         ("allow-plaintext", "maybe"),
         ("grpc-web", "maybe"),
         ("connect", "maybe"),
+        ("self-check", "maybe"),
         ("cors-origin", "app.example.com"),
         ("compression", "brotli"),
     ];

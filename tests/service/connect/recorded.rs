@@ -28,7 +28,7 @@ enum Call {
     WrongInStream,
     Unreadable,
     NoSuchMethod,
-    NoCall,
+    WrongType,
     Late,
     Leaves,
 }
@@ -43,7 +43,7 @@ impl Call {
             Self::WrongInStream => ("MeasureGradients", Code::InvalidArgument, None),
             Self::Unreadable => ("Dropout", Code::Internal, Some((5 + 9, 0))),
             Self::NoSuchMethod => ("_OTHER", Code::Unimplemented, None),
-            Self::NoCall => ("Dropout", Code::Unknown, None),
+            Self::WrongType => ("Dropout", Code::Unknown, None),
             Self::Late => ("Dropout", Code::DeadlineExceeded, None),
             Self::Leaves => ("Dropout", Code::Cancelled, None),
         }
@@ -62,7 +62,7 @@ impl Call {
                 Self::WrongInStream => call("MeasureGradients", JSON_STREAM, &[], &framed(b"[]")).await,
                 Self::Unreadable => call("Dropout", PROTO, &[], &[0xFF; 9]).await,
                 Self::NoSuchMethod => call("NoSuchMethod", JSON, &[], b"{}").await,
-                Self::NoCall => call("Dropout", JSON_STREAM, &[], b"{}").await,
+                Self::WrongType => call("Dropout", JSON_STREAM, &[], b"{}").await,
                 Self::Late => call("Dropout", JSON, &[("connect-timeout-ms", "0")], ONE.as_bytes()).await,
                 Self::Leaves => {
                     let mut stream = TcpStream::connect(address(server)).await.expect("the server listens");
@@ -79,7 +79,7 @@ impl Call {
                 Self::WrongText | Self::WrongArgument => 400,
                 Self::Unreadable => 500,
                 Self::NoSuchMethod => 404,
-                Self::NoCall => 415,
+                Self::WrongType => 415,
                 Self::Late => 504,
                 Self::Leaves => 0,
             };
@@ -138,7 +138,7 @@ recorded! {
     a_text_in_a_stream_that_is_wrong: WrongInStream,
     bytes_that_are_no_message: Unreadable,
     an_unknown_method: NoSuchMethod,
-    a_request_that_is_no_call: NoCall,
+    a_request_that_is_no_call: WrongType,
     a_deadline_that_has_passed: Late,
     a_client_that_leaves: Leaves,
 }

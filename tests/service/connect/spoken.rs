@@ -45,7 +45,10 @@ async fn it_is_spoken_by_default_where_only_this_machine_calls() {
         assert!(is_spoken || text.contains("application/grpc") && !text.contains("json"), "{text}");
         // HTTP/1.1 is spoken for Connect alone.
         let mut stream = TcpStream::connect((here.ip(), address(&server).port())).await.expect("the server listens");
-        stream.write_all(b"GET /none HTTP/1.1\r\nhost: evenkeel\r\nconnection: close\r\n\r\n").await.expect("it is read");
+        stream
+            .write_all(b"GET /none HTTP/1.1\r\nhost: evenkeel\r\nconnection: close\r\n\r\n")
+            .await
+            .expect("it is read");
         let mut said = Vec::new();
         within("the connection ends", stream.read_to_end(&mut said)).await.expect("it is closed");
         assert_eq!(said.starts_with(b"HTTP/1.1 405"), is_spoken, "{connect:?} {listen}");
