@@ -32,10 +32,6 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("just load", ".ci/run"),
 ];
 
-fn readme() -> String {
-    read("README.md")
-}
-
 /// The pages that show commands or programs: the README, and those that it leads to.
 fn pages() -> String {
     ["README.md", "docs/cli.md", "docs/calls.md"].map(read).join("\n")
