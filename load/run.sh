@@ -6,10 +6,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . .ci/env.sh
 
 bash .ci/install ghz
-# A short load is no measurement: it takes the profile that is quicker to build.
+# A short load, and one of some calls, is no measurement: it takes the profile that is quicker to build.
 profile=image
 for argument in "$@"; do
-    [[ $argument != --short ]] || profile=release
+    [[ $argument != --short && $argument != --calls ]] || profile=release
 done
 cargo build --profile "$profile" --locked --package evenkeel --bin evenkeel
 exec python3 load/run.py --server "${CARGO_TARGET_DIR:-target}/$profile/evenkeel" "$@"
