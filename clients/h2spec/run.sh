@@ -3,6 +3,7 @@
 # over TLS. Each case must pass; none may be skipped or missing.
 #
 # The server accepts frames of 16 KiB, the protocol's default: h2spec sends 20 KiB as a frame that is too large.
+# Connect is off: with it, what is no preface of HTTP/2 is answered by HTTP/1.1, where h2spec expects a closed connection.
 #
 # Needs Go, which also makes the certificate. Installs h2spec.
 set -euo pipefail
@@ -31,11 +32,11 @@ conforms() {
 
 bash .ci/install h2spec
 
-serve --max-frame-bytes 16384
+serve --connect=false --max-frame-bytes 16384
 conforms 'plain text'
 stop
 
 self_signed "$scratch" 127.0.0.1
-serve --max-frame-bytes 16384 --tls-cert "$scratch/cert.pem" --tls-key "$scratch/key.pem"
+serve --connect=false --max-frame-bytes 16384 --tls-cert "$scratch/cert.pem" --tls-key "$scratch/key.pem"
 conforms TLS --tls --insecure
 stop

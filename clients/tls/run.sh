@@ -27,7 +27,8 @@ health() {
 }
 
 echo "==> TLS"
-serve --tls-cert "$certificates/server.pem" --tls-key "$certificates/server.key"
+# Connect would be spoken over HTTP/1.1 as well.
+serve --connect=false --tls-cert "$certificates/server.pem" --tls-key "$certificates/server.key"
 tls_handshakes
 health
 calls encrypted untrusted plain reloaded
