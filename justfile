@@ -73,43 +73,43 @@ metrics:
 
 # Call the service from Python with stubs made from the proto alone (needs Python 3.11)
 python-check:
-    bash clients/python/run.sh
+    bash checks/python/run.sh
 
 # Train on a local cluster of Ray with 1, 2 and 4 workers and compare every bit (needs Python 3.11; installs Ray)
 ray:
-    bash clients/ray/run.sh
+    bash checks/ray/run.sh
 
 # Call the service like a page in a browser (needs Node 20)
 web-check:
-    bash clients/web/run.sh
+    bash checks/web/run.sh
 
 # Click through the page at `/` in Chromium; `--screenshots` writes docs/page/*.png anew (needs Node 20, curl, Chromium)
 page *arguments:
-    bash clients/page/run.sh {{ arguments }}
+    bash checks/page/run.sh {{ arguments }}
 
 # gRPC's interop cases that apply to any server, from grpcio (needs Python 3.11)
 interop:
-    bash clients/interop/run.sh
+    bash checks/interop/run.sh
 
 # Send traces and metrics to an OpenTelemetry Collector and look at what it got (builds it; needs Go and Python 3.11)
 collector:
-    bash clients/collector/run.sh
+    bash checks/collector/run.sh
 
 # Set the server's clock forward and back by a day, under load (installs Debian's package `libfaketime`; needs Go, Python 3.11)
 clock:
-    bash clients/clock/run.sh
+    bash checks/clock/run.sh
 
 # TLS, mutual TLS and tokens as OpenSSL and grpcio see them (needs openssl, Python 3.11)
 tls:
-    bash clients/tls/run.sh
+    bash checks/tls/run.sh
 
 # The rules of HTTP/2 and HPACK as tests, in plain text and over TLS (installs h2spec; needs Go)
 h2spec:
-    bash clients/h2spec/run.sh
+    bash checks/h2spec/run.sh
 
 # Check the retry policies of grpc-go and grpcio against a server that refuses calls (needs Go, Python 3.11)
 retry:
-    bash clients/retry/run.sh
+    bash checks/retry/run.sh
 
 # Measure the accuracy beside PyTorch's; write docs/accuracy.md and its plots (needs Python 3.11; installs PyTorch)
 accuracy *arguments:

@@ -15,7 +15,7 @@ case "${1-}" in
 esac
 
 export PYTHONDONTWRITEBYTECODE=1
-. clients/python/server.sh
+. checks/python/server.sh
 environment accuracy/requirements.txt
 # The longest rows are 10^7 float64 elements, beside a gradient of the same size; the largest group is 152 MB.
 serve --max-message-bytes 536870912

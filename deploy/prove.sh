@@ -132,7 +132,7 @@ uid=$(awk '/^Uid:/ { print $2 }' "/proc/$service/status")
 echo "healthy at $address, process $service, user $uid"
 
 say "a Python client calls it"
-bash clients/python/run.sh --target "$address"
+bash checks/python/run.sh --target "$address"
 
 say "its metrics"
 metrics=$(sed -n 's/.*"message":"serving metrics","address":"\([^"]*\)".*/\1/p' "$state/stderr")

@@ -14,9 +14,9 @@ done
 
 export PYTHONDONTWRITEBYTECODE=1
 here=docs/reproduce
-. clients/python/server.sh
+. checks/python/server.sh
 arguments "$@"
-environment clients/python/requirements.txt
+environment checks/python/requirements.txt
 [[ -n $target ]] || serve
 
 "$python" $here/reproduce.py $here/cases.txt >"$scratch/python"

@@ -1,7 +1,7 @@
 //! The README and the pages that it leads to, held to what happens.
 //!
 //! The commands on files are run and their output compared. The snippets must be the files that other tests run: the
-//! Rust one in `crates/client/tests/client/examples.rs`, the Python one in `clients/python/run.sh`. The typed call is
+//! Rust one in `crates/client/tests/client/examples.rs`, the Python one in `checks/python/run.sh`. The typed call is
 //! made with the JSON that is printed. A command that no test knows of fails.
 
 mod blocks;
@@ -25,8 +25,8 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("cargo run --release -p evenkeel-client", "crates/client/tests/client/examples.rs"),
     ("curl ", "tests/service/connect/documented.rs"),
     ("grpcurl ", "the typed call, below; .ci/readme runs it with grpcurl itself"),
-    ("pip install grpcio-tools", "clients/python/run.sh"),
-    ("python -m grpc_tools.protoc", "clients/python/run.sh"),
+    ("pip install grpcio-tools", "checks/python/run.sh"),
+    ("python -m grpc_tools.protoc", "checks/python/run.sh"),
     ("docker build", "deploy/prove.sh"),
     ("docker run", "deploy/prove.sh"),
     ("just load", ".ci/run"),
@@ -56,7 +56,7 @@ fn the_snippets_are_the_files_that_are_run() {
         |language| blocks.iter().filter(move |block| block.language == language).map(|block| block.text.trim_end());
     assert!(with("rust").eq([body("crates/client/examples/first_call.rs", "use evenkeel_client")]));
     let mut python = with("python");
-    assert_eq!(python.next(), Some(&*body("clients/python/first_call.py", "import grpc")));
+    assert_eq!(python.next(), Some(&*body("checks/python/first_call.py", "import grpc")));
     let mask = python.next().expect("the line that makes a mask");
     assert!(mask.starts_with("keep = np.random.Philox(key=seed)") && python.next().is_none());
 }

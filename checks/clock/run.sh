@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . .ci/env.sh
-. clients/python/server.sh
+. checks/python/server.sh
 
 library() {
     local found
@@ -27,11 +27,11 @@ if ! faketime=$(library); then
     faketime=$(library)
 fi
 
-environment clients/python/requirements.txt
+environment checks/python/requirements.txt
 cargo build --release --locked --package evenkeel
 for name in first second; do
     mkdir "$scratch/$name"
     self_signed "$scratch/$name" localhost
 done
-"$python" clients/clock/check.py --evenkeel "${CARGO_TARGET_DIR:-target}/release/evenkeel" --faketime "$faketime" \
+"$python" checks/clock/check.py --evenkeel "${CARGO_TARGET_DIR:-target}/release/evenkeel" --faketime "$faketime" \
     --folder "$scratch"

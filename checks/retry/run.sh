@@ -6,9 +6,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . .ci/env.sh
-. clients/python/server.sh
+. checks/python/server.sh
 
-environment clients/python/requirements.txt
+environment checks/python/requirements.txt
 # At the level `info` the log has the address of the metrics, and also a line for each call.
 serve --log-level info --max-message-bytes $((1 << 20)) --max-bytes-in-flight $((2 << 20)) \
     --metrics-listen 127.0.0.1:0 2>"$scratch/log"
@@ -20,7 +20,7 @@ for _ in $(seq 300); do
     sleep 0.1
 done
 [[ -n $metrics ]] || { printf 'the log does not say where the metrics are\n' >&2; exit 1; }
-(cd clients/retry && go run . --target "$target")
-"$python" clients/retry/check.py --target "$target" --metrics "$metrics"
+(cd checks/retry && go run . --target "$target")
+"$python" checks/retry/check.py --target "$target" --metrics "$metrics"
 stop
 echo "all checks passed"

@@ -5,13 +5,13 @@
 # as root. Installs what package-lock.json lists into target/page. Builds and starts a server on a free port, or calls the one
 # that is named:
 #
-#     bash clients/page/run.sh [--target HOST:PORT | --stand-in] [--screenshots]
+#     bash checks/page/run.sh [--target HOST:PORT | --stand-in] [--screenshots]
 #
 # --stand-in: a small server in Node instead, for work on the page without a build. --screenshots: writes docs/page/*.png anew.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-. clients/python/server.sh
+. checks/python/server.sh
 target=
 is_standin=
 while (($# > 0)); do
@@ -37,17 +37,17 @@ if [[ ! -x $CHROMIUM ]]; then
 fi
 
 place=${CARGO_TARGET_DIR:-target}/page
-mkdir -p "$place/clients/page"
+mkdir -p "$place/checks/page"
 place=$(cd "$place" && pwd)
-rm -f "$place"/clients/page/*.mjs
-cp clients/page/*.mjs clients/page/package*.json "$place/clients/page"
+rm -f "$place"/checks/page/*.mjs
+cp checks/page/*.mjs checks/page/package*.json "$place/checks/page"
 ln -sfn "$PWD/src" "$place/src"
-(cd "$place/clients/page" && npm ci --silent --no-audit --no-fund --ignore-scripts)
+(cd "$place/checks/page" && npm ci --silent --no-audit --no-fund --ignore-scripts)
 
 if [[ -z $target && -z $is_standin ]]; then
     serve
 fi
 [[ -z $target ]] || export EVENKEEL_PAGE=$target
-(cd "$place/clients/page" && node --test --test-concurrency=1 --test-timeout=300000 ./*.test.mjs)
+(cd "$place/checks/page" && node --test --test-concurrency=1 --test-timeout=300000 ./*.test.mjs)
 [[ -z $server ]] || stop
 echo "all checks passed"

@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . .ci/env.sh
-. clients/python/server.sh
+. checks/python/server.sh
 
 # The number of cases of h2spec 2.2.1, with those of `--strict`.
 cases=146

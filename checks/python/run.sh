@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-here=clients/python
+here=checks/python
 . $here/server.sh
 arguments "$@"
 environment "$here/requirements-check.txt"

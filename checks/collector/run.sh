@@ -7,11 +7,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . .ci/env.sh
-. clients/python/server.sh
+. checks/python/server.sh
 
 bash .ci/install otelcol
-environment clients/python/requirements.txt
+environment checks/python/requirements.txt
 cargo build --release --locked --package evenkeel
 self_signed "$scratch" localhost
-"$python" clients/collector/check.py --evenkeel "${CARGO_TARGET_DIR:-target}/release/evenkeel" \
+"$python" checks/collector/check.py --evenkeel "${CARGO_TARGET_DIR:-target}/release/evenkeel" \
     --collector evenkeel-otelcol --certificates "$scratch"

@@ -7,9 +7,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-here=clients/tls
-. clients/python/server.sh
-environment clients/python/requirements.txt
+here=checks/tls
+. checks/python/server.sh
+environment checks/python/requirements.txt
 certificates=$scratch/certificates
 mkdir "$certificates"
 . $here/certificates.sh

@@ -5,13 +5,13 @@
 # writes to a temporary folder, and ends with the script.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-. clients/python/server.sh
+. checks/python/server.sh
 export PYTHONDONTWRITEBYTECODE=1
 
-environment clients/ray/requirements.txt
+environment checks/ray/requirements.txt
 cargo build --release --locked --package evenkeel
 mkdir "$scratch/stubs"
 "$python" -m grpc_tools.protoc -I proto --python_out="$scratch/stubs" --grpc_python_out="$scratch/stubs" \
     evenkeel/v1/tensor_ops.proto
 PYTHONPATH=$scratch/stubs RAY_TMPDIR=$scratch RAY_USAGE_STATS_ENABLED=0 \
-    "$python" clients/ray/check.py --evenkeel "${CARGO_TARGET_DIR:-target}/release/evenkeel"
+    "$python" checks/ray/check.py --evenkeel "${CARGO_TARGET_DIR:-target}/release/evenkeel"

@@ -8,9 +8,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-. clients/python/server.sh
+. checks/python/server.sh
 arguments "$@"
-environment clients/python/requirements.txt
+environment checks/python/requirements.txt
 [[ -n $target ]] || serve
-"$python" clients/interop/cases.py --target "$target"
+"$python" checks/interop/cases.py --target "$target"
 [[ -z $server ]] || stop

@@ -5,15 +5,15 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-. clients/python/server.sh
-here=$PWD/clients/web
+. checks/python/server.sh
+here=$PWD/checks/web
 place=${CARGO_TARGET_DIR:-target}/web
-mkdir -p "$place/clients/web" "$place/crates/proto/src"
-cp "$here"/*.mjs "$here"/package*.json "$place/clients/web"
+mkdir -p "$place/checks/web" "$place/crates/proto/src"
+cp "$here"/*.mjs "$here"/package*.json "$place/checks/web"
 ln -sfn "$PWD/crates/proto/src/generated" "$place/crates/proto/src/generated"
-(cd "$place/clients/web" && npm ci --silent --no-audit --no-fund --ignore-scripts)
+(cd "$place/checks/web" && npm ci --silent --no-audit --no-fund --ignore-scripts)
 
 serve --grpc-web --cors-origin https://app.example.com
-(cd "$place/clients/web" && EVENKEEL_URL=http://$target node --test --test-timeout=60000 check.mjs)
+(cd "$place/checks/web" && EVENKEEL_URL=http://$target node --test --test-timeout=60000 check.mjs)
 stop
 echo "all checks passed"
