@@ -62,6 +62,20 @@ impl Budget {
         self.max_message
     }
 
+    /// The first bytes of each call that do not count, since the charge of its stream has room for them. Short questions are
+    /// answered even if nothing is left of their budget.
+    pub(crate) const fn allowance(self) -> usize {
+        match self.purpose {
+            Purpose::Calls | Purpose::Streams => 0,
+            Purpose::Questions => 4 << 10,
+        }
+    }
+
+    /// Of the bytes that a call holds, those that count.
+    const fn counted(self, bytes: usize) -> usize {
+        bytes.saturating_sub(self.allowance())
+    }
+
     /// The gauge of the bytes that are reserved.
     const fn gauge(self, counters: &Counters) -> &Gauge {
         match self.purpose {
@@ -112,14 +126,23 @@ impl Reservation {
         if more == 0 {
             return Ok(());
         }
-        let sum = self.bytes().saturating_add(more);
-        // A call is large as soon as it holds so much, whatever it held before.
-        if !self.gauge().try_add(more, self.budget.limit_with(sum)) {
-            self.counters.refused_for_bytes.add_one();
-            return Err(Error::Overloaded { scarce: Scarce::Bytes });
+        let mut before = self.bytes();
+        loop {
+            let sum = before.saturating_add(more);
+            let counted = self.budget.counted(sum) - self.budget.counted(before);
+            // A call is large as soon as it holds so much, whatever it held before.
+            if !self.gauge().try_add(counted, self.budget.limit_with(sum)) {
+                self.counters.refused_for_bytes.add_one();
+                return Err(Error::Overloaded { scarce: Scarce::Bytes });
+            }
+            match self.bytes.compare_exchange(before, sum, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(meanwhile) => {
+                    self.gauge().subtract(counted);
+                    before = meanwhile;
+                }
+            }
         }
-        self.bytes.fetch_add(more, Ordering::Relaxed);
-        Ok(())
     }
 
     /// As [`try_grow`](Self::try_grow), for bytes that the call needs at once.
@@ -143,8 +166,8 @@ impl Reservation {
 
     /// Gives back `fewer` of the bytes that were reserved.
     pub(crate) fn shrink(&self, fewer: usize) {
-        self.bytes.fetch_sub(fewer, Ordering::Relaxed);
-        self.gauge().subtract(fewer);
+        let before = self.bytes.fetch_sub(fewer, Ordering::Relaxed);
+        self.gauge().subtract(self.budget.counted(before) - self.budget.counted(before - fewer));
     }
 
     fn gauge(&self) -> &Gauge {
@@ -160,7 +183,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.gauge().subtract(self.bytes());
+        self.gauge().subtract(self.budget.counted(self.bytes()));
     }
 }
 
@@ -234,6 +257,28 @@ mod tests {
     const LIMIT: usize = 16 << 20;
     const RESERVE: usize = LIMIT / PARTS;
     const OVERLOADED: Result<(), Error> = Err(Error::Overloaded { scarce: Scarce::Bytes });
+
+    /// The first bytes of a question do not count, however many pieces they come in, and all comes back.
+    #[test]
+    fn short_questions_have_room_when_nothing_is_left() {
+        let counters = Arc::default();
+        let question = || Reservation::new(&counters, Budget::QUESTIONS);
+        let (all, free) = (8 << 20, Budget::QUESTIONS.allowance());
+        let large = question();
+        large.try_grow(all + free).expect("it is all there");
+        assert_eq!(counters.question_bytes.get(), all);
+        let small = question();
+        for _ in 0..4 {
+            small.reserve(free / 4).expect("so much does not count");
+        }
+        assert_eq!(small.try_grow(1), OVERLOADED);
+        small.shrink(free);
+        large.shrink(free + 1);
+        assert_eq!(counters.question_bytes.get(), all - free - 1);
+        small.try_grow(free + 1).expect("there is room for one");
+        drop((small, large));
+        assert_eq!(counters.question_bytes.get(), 0);
+    }
 
     #[test]
     fn large_calls_leave_the_reserve_to_small_ones_and_all_comes_back() {

@@ -40,6 +40,7 @@ pub use self::head::normalize_head;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use evenkeel_proto::v1 as pb;
 use prost::Message as _;
 use tonic::{
@@ -109,6 +110,8 @@ impl<S: Codec> Middleware<S> for Direct {
             Method::ClipGradients => self.unary::<wire::ClipGradients>(service, request),
             Method::MeasureGradients => self.measure_gradients(service, request),
             Method::MeasureStatistics => self.measure_statistics(service, request),
+            Method::MeasureGradientsUnary => self.measure_gradients_unary(service, request),
+            Method::MeasureStatisticsUnary => self.measure_statistics_unary(service, request),
             Method::GetServerInfo => self.server_info(service, request),
             Method::HealthCheck
             | Method::HealthWatch
@@ -129,21 +132,15 @@ impl Direct {
     /// Answers GetServerInfo. Its request has no fields, so a message that takes long to decode has only unknown ones: it is
     /// answered without being decoded.
     fn server_info(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
-        let (Call { service, buffers, limit, context }, body) = self.begin(service, request);
-        Box::pin(async move {
-            let (message, route) = match Incoming::new(body).message(&buffers, limit).await {
-                Received::OneFrame(message) => (message, Route::OneFrame),
-                Received::Gathered(message, _) => (message, Route::Gathered),
-                Received::NotOne(body) => return Ok(refused(fault(body, limit).await)),
-            };
-            context.record.took(route);
-            if !Service::is_heavy(Method::GetServerInfo, &message)
-                && let Err(error) = pb::GetServerInfoRequest::decode(message)
-            {
-                return Ok(refused(Error::undecodable(&error)));
+        let (call, body) = self.begin(service, request);
+        let answer = async move {
+            let (service, _context, message) = call.message(body).await?;
+            if !Service::is_heavy(Method::GetServerInfo, &message) {
+                pb::GetServerInfoRequest::decode(message).map_err(|error| Error::undecodable(&error))?;
             }
-            Ok(respond(service.server_info()))
-        })
+            Ok(service.server_info())
+        };
+        Box::pin(async move { Ok(answer.await.map_or_else(refused, respond)) })
     }
 
     /// Answers MeasureGradients, whose request is any number of messages.
@@ -160,6 +157,26 @@ impl Direct {
             let answer = service.measure_statistics(context, messages, respond).await;
             Ok(answer.unwrap_or_else(refused))
         })
+    }
+
+    /// Answers MeasureGradientsUnary.
+    fn measure_gradients_unary(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
+        let (call, body) = self.begin(service, request);
+        let answer = async move {
+            let (service, context, message) = call.message(body).await?;
+            service.measure_gradients(context, Messages::one(message)).await
+        };
+        Box::pin(async move { Ok(answer.await.map_or_else(refused, respond)) })
+    }
+
+    /// Answers MeasureStatisticsUnary.
+    fn measure_statistics_unary(&self, service: Arc<Service>, request: Request<Body>) -> BoxedResponse {
+        let (call, body) = self.begin(service, request);
+        let answer = async move {
+            let (service, context, message) = call.message(body).await?;
+            service.measure_statistics(context, Messages::one(message), respond).await
+        };
+        Box::pin(async move { Ok(answer.await.unwrap_or_else(refused)) })
     }
 
     /// Answers a stream of tensors while its messages come.
@@ -214,6 +231,21 @@ struct Call {
 }
 
 impl Call {
+    /// Reads the message, for calls that do without a loan of its buffer.
+    ///
+    /// # Errors
+    /// Those of [`fault`].
+    async fn message(self, body: Body) -> Result<(Arc<Service>, CallContext, Bytes), Error> {
+        let Self { service, buffers, limit, context } = self;
+        let (message, route) = match Incoming::new(body).message(&buffers, limit).await {
+            Received::OneFrame(message) => (message, Route::OneFrame),
+            Received::Gathered(message, _) => (message, Route::Gathered),
+            Received::NotOne(body) => return Err(fault(body, limit).await),
+        };
+        context.record.took(route);
+        Ok((service, context, message))
+    }
+
     /// Reads the message and answers it.
     async fn answer<O: Operation<Response: Answer>>(self, incoming: Incoming) -> Response<Body> {
         let Self { service, buffers, limit, context } = self;

@@ -65,7 +65,7 @@ use crate::{
         tokens::Tokens,
         web::Spoken,
     },
-    service::{Codec, Service},
+    service::{Codec, Limits, Service},
     watched::Reloads,
 };
 
@@ -223,12 +223,9 @@ impl Server {
             beside.spawn(SelfCheck::of(&config, &metrics, health.unchecked()).run());
         }
         let limit = config.max_message_bytes;
-        let service = Arc::new(Service::new(
-            Arc::clone(&executor),
-            limit,
-            config.max_stream_chunk_bytes,
-            config.compression.clone(),
-        ));
+        let max_frame_bytes = usize::try_from(config.transport.max_frame_bytes).unwrap_or(usize::MAX);
+        let limits = Limits { message: limit, chunk: config.max_stream_chunk_bytes, frame: max_frame_bytes };
+        let service = Arc::new(Service::new(Arc::clone(&executor), limits, config.compression.clone()));
         // The service itself refuses answers above the limit.
         let codec = TensorOpsServiceServer::new(Codec(Arc::clone(&service))).max_decoding_message_size(limit);
         let buffers = executor.buffers().clone();
@@ -251,7 +248,7 @@ impl Server {
             budget: Budget::new(bytes_in_flight, limit),
             compression: Compression::new(&config.compression),
             body_timeout: config.connections.body_timeout,
-            max_frame_bytes: usize::try_from(config.transport.max_frame_bytes).unwrap_or(usize::MAX),
+            max_frame_bytes,
         });
         let spoken = Spoken { grpc_web: config.web.grpc_web, connect: schemas.map(Connect::new) };
         let web = config.web.speaks_http1(&config.listen);

@@ -78,9 +78,19 @@ const UNCOUNTED: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Service {
     executor: Arc<Executor>,
-    max_message_bytes: usize,
-    max_stream_chunk_bytes: usize,
+    limits: Limits,
     compression: Vec<Encoding>,
+}
+
+/// The most bytes of what comes and goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Of a message in either direction.
+    pub(crate) message: usize,
+    /// Of a chunk of a stream of tensors that the server sends.
+    pub(crate) chunk: usize,
+    /// Of a frame that a client sends.
+    pub(crate) frame: usize,
 }
 
 /// An operation whose memory is reserved.
@@ -91,15 +101,14 @@ struct Admitted<O> {
 }
 
 impl Service {
-    /// A service that computes on `executor`. Its messages have at most `max_message_bytes` bytes, and the chunks that it sends
-    /// at most `max_stream_chunk_bytes`. `compression` lists the encodings that it reports to clients.
-    pub(crate) fn new(
-        executor: Arc<Executor>,
-        max_message_bytes: usize,
-        max_stream_chunk_bytes: usize,
-        compression: Vec<Encoding>,
-    ) -> Self {
-        Self { executor, max_message_bytes, max_stream_chunk_bytes, compression }
+    /// A service that computes on `executor`. `compression` lists the encodings that it reports to clients.
+    pub(crate) fn new(executor: Arc<Executor>, limits: Limits, compression: Vec<Encoding>) -> Self {
+        Self { executor, limits, compression }
+    }
+
+    /// The most bytes of a frame that a client sends.
+    pub(crate) fn max_frame(&self) -> usize {
+        self.limits.frame
     }
 
     /// The pool of the buffers to which results are written.
@@ -109,7 +118,7 @@ impl Service {
 
     /// Answers GetServerInfo.
     pub(crate) fn server_info(&self) -> pb::GetServerInfoResponse {
-        wire::encode_server_info(self.max_message_bytes, self.max_chunk(), &self.compression)
+        wire::encode_server_info(self.limits.message, self.max_chunk(), &self.compression)
     }
 
     /// Answers a request. `loan` is the right to take back the buffer of the message, if the message was put together in one.
@@ -125,7 +134,7 @@ impl Service {
         request: O::Request,
         loan: Option<Loan>,
     ) -> impl Future<Output = Result<O::Response, Error>> {
-        let limit = self.max_message_bytes;
+        let limit = self.limits.message;
         let operation = O::decode(request, limit).map(Box::new);
         async move {
             let admitted = admit(&context, operation?, limit)?;
@@ -154,7 +163,7 @@ impl Service {
         loan: Option<Loan>,
         respond: fn(O::Response) -> T,
     ) -> Result<T, Error> {
-        let limit = self.max_message_bytes;
+        let limit = self.limits.message;
         let buffers = self.executor.buffers().clone();
         let record = context.record.clone();
         let job = move |checkpoint: &dyn Checkpoint| {

@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &LoopbackArgs) -> Result<()> {
         runtime.block_on(async {
             let mut contenders = Vec::new();
             for (name, codec_path) in [("evenkeel-client", false), ("through tonic's codec", true)] {
-                let builder = Client::builder().max_message_bytes(MAX_MESSAGE_BYTES).codec_path(codec_path);
+                let builder = Client::builder().max_message_bytes(MAX_MESSAGE_BYTES).codec_path(codec_path).retries(0);
                 let client = builder.connect(format!("http://{}", server.address)).await?;
                 contenders.push(Contender { name, client, per_second: Vec::new(), cpu_us: Vec::new() });
             }

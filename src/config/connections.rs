@@ -35,9 +35,10 @@ pub struct ConnectionConfig {
     pub max_connections: usize,
     /// The most connections from one IP address (of IPv6, one network of 64 bits). 0: any number.
     pub max_connections_per_peer: usize,
-    /// How long a connection may take to become one of HTTP/2, TLS included. Above zero.
+    /// How long a connection may take to become one of HTTP/2, TLS included. Over HTTP/1.1: how long the headers of a request may
+    /// take, also of the next one on a connection that is idle. Above zero.
     pub handshake_timeout: Duration,
-    /// How long a connection without calls is kept. Zero: for ever.
+    /// How long a connection of HTTP/2 without calls is kept. Zero: for ever.
     pub idle_timeout: Duration,
     /// How long a call waits for its client, to send or to take: bytes that come buy time back. Zero: for ever.
     pub body_timeout: Duration,
@@ -127,7 +128,8 @@ pub struct ConnectionArgs {
     )]
     pub max_connections_per_peer: usize,
 
-    /// How long a connection may take to begin to speak HTTP/2.
+    /// How long a connection may take to begin to speak HTTP/2; over HTTP/1.1, how long it may take until the headers of the
+    /// first or next request are there.
     #[arg(
         long,
         value_name = "DURATION",
@@ -136,7 +138,7 @@ pub struct ConnectionArgs {
     )]
     pub handshake_timeout: humantime::Duration,
 
-    /// How long a connection without calls is kept. 0s: for ever.
+    /// How long a connection of HTTP/2 without calls is kept. 0s: for ever.
     #[arg(long, value_name = "DURATION", env = "EVENKEEL_IDLE_TIMEOUT", default_value_t = DEFAULT_IDLE_TIMEOUT.into())]
     pub idle_timeout: humantime::Duration,
 

@@ -71,8 +71,8 @@ impl Shape {
             Method::Normalize => &NORMALIZE,
             Method::NormalizeBackward => &NORMALIZE_BACKWARD,
             Method::Dropout | Method::DropoutBackward | Method::ClipGradients => &TENSORS,
-            Method::MeasureGradients => &MEASURE_GRADIENTS,
-            Method::MeasureStatistics => &MEASURE_STATISTICS,
+            Method::MeasureGradients | Method::MeasureGradientsUnary => &MEASURE_GRADIENTS,
+            Method::MeasureStatistics | Method::MeasureStatisticsUnary => &MEASURE_STATISTICS,
             Method::NormalizeStream => &NORMALIZE_STREAM,
             Method::DropoutStream => &DROPOUT_STREAM,
             Method::ClipGradientsStream => &CLIP_STREAM,
@@ -129,7 +129,7 @@ mod tests {
             assert_ne!(known, Method::Other, "{}", method.name());
             checks.push((method.input_type().to_owned(), Shape::of(known), MOST_LEVELS));
         }
-        assert_eq!(checks.len(), 11, "a new method has a shape");
+        assert_eq!(checks.len(), 13, "a new method has a shape");
         while let Some((name, shape, levels)) = checks.pop() {
             let (mut numbers, mut floats, mut texts, mut messages) = (0, 0, 0, 0);
             for field in &message(&name).field {

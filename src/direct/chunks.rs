@@ -32,7 +32,7 @@ pub(super) async fn respond<S: TensorStream>(
     record.took(Route::Chunks);
     let (sender, parts) = channel(CAPACITY);
     let ended = sender.clone();
-    let mut sink = Sink::new(sender, service.buffers(), service.max_chunk(), &context.reservation);
+    let mut sink = Sink::new(sender, &service, &context.reservation);
     let messages = Parts::new(body, record.method(), limit, &context.reservation);
     let stream = begin(Arc::clone(&service), context.clone());
     let reading = async move { run(messages, stream, &service, &context, &mut sink).await };

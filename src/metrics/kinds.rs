@@ -42,12 +42,14 @@ impl Kind {
     /// The kinds of a method.
     pub(crate) fn of_method(method: Method) -> &'static [Self] {
         match method {
-            Method::Normalize | Method::NormalizeBackward | Method::MeasureStatistics | Method::NormalizeStream => {
-                &NORMALIZATIONS
-            }
+            Method::Normalize
+            | Method::NormalizeBackward
+            | Method::MeasureStatistics
+            | Method::MeasureStatisticsUnary
+            | Method::NormalizeStream => &NORMALIZATIONS,
             Method::Dropout | Method::DropoutBackward | Method::DropoutStream => &DROPOUTS,
             Method::ClipGradients | Method::ClipGradientsStream => &CLIPPINGS,
-            Method::MeasureGradients => &NORMS,
+            Method::MeasureGradients | Method::MeasureGradientsUnary => &NORMS,
             Method::GetServerInfo
             | Method::HealthCheck
             | Method::HealthWatch

@@ -55,7 +55,12 @@ impl Elements {
     pub(crate) fn occurs_in(self, method: Method) -> bool {
         let several = matches!(
             method,
-            Method::ClipGradients | Method::MeasureGradients | Method::MeasureStatistics | Method::ClipGradientsStream
+            Method::ClipGradients
+                | Method::MeasureGradients
+                | Method::MeasureStatistics
+                | Method::MeasureGradientsUnary
+                | Method::MeasureStatisticsUnary
+                | Method::ClipGradientsStream
         );
         several || !matches!(self, Self::None | Self::Mixed)
     }

@@ -22,10 +22,6 @@ use crate::{
 };
 use evenkeel_frames::Prefix;
 
-/// The bytes of messages to health and reflection that are not counted, since the charge of the stream has room for
-/// them.
-const SHORT_QUESTION: usize = 1 << 10;
-
 /// The least bytes of a long message. The reservation for it is given back before the bytes behind it are read; shorter
 /// messages of a frame are counted together.
 const LONG: usize = 16 << 10;
@@ -108,7 +104,7 @@ impl Messages {
             // The reader asks for a frame when it is done with all messages before the one that has begun.
             Kind::OneByOne => held.resize_decoded(touched, apart),
             Kind::Streamed => Ok(()),
-            Kind::Health | Kind::Reflection => held.resize(touched.saturating_sub(SHORT_QUESTION)),
+            Kind::Health | Kind::Reflection => held.resize(touched),
         };
         is_held.map(|()| read)
     }

@@ -52,6 +52,8 @@ impl<T: GrpcService<Future = BoxedResponse>> Service<Request<Body>> for Front<T>
             | Method::ClipGradients
             | Method::MeasureGradients
             | Method::MeasureStatistics
+            | Method::MeasureGradientsUnary
+            | Method::MeasureStatisticsUnary
             | Method::NormalizeStream
             | Method::DropoutStream
             | Method::ClipGradientsStream

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use evenkeel_frames::{Announced, PREFIX, Prefix};
-use evenkeel_kernels::{Checkpoint, Uninterrupted};
+use evenkeel_kernels::Checkpoint;
 use evenkeel_transport::Turn;
 use futures_util::stream;
 use http_body::Frame;
@@ -31,8 +31,8 @@ use crate::{
     service::{CallContext, Separated},
 };
 
-/// The longest text that is converted on the thread that serves, in bytes; it takes some 20 us.
-const SHORT: usize = 4 << 10;
+/// How long a byte of a text or a message takes to be converted.
+const PER_BYTE: Duration = Duration::from_nanos(5);
 
 /// The bytes of an answer's text beside its elements, at first.
 const ROOM: usize = 256;
@@ -91,16 +91,14 @@ struct Converter {
 }
 
 impl Converter {
-    /// Runs a conversion of `len` bytes, on the pool if that takes long.
+    /// Runs a conversion of `len` bytes, on the pool if that is expected to take long.
     async fn run<T: Send + 'static>(
         &self,
         len: usize,
         job: impl FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        if len <= SHORT {
-            return job(&Uninterrupted);
-        }
-        self.executor.run(&self.context.record, Duration::MAX, job).await
+        let estimate = PER_BYTE.saturating_mul(u32::try_from(len).unwrap_or(u32::MAX));
+        self.executor.run(&self.context.record, estimate, job).await
     }
 
     /// A message behind its prefix, which `convert` makes of `len` bytes. Memory for `room` bytes is taken at first.

@@ -68,9 +68,10 @@ const ANSWER_HEADERS: [&str; 9] = [
 ];
 /// How long a browser may keep the answer to a preflight: the longest time that any browser keeps one.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
-/// The settings of HTTP/1.1.
+/// The settings of HTTP/1.1. A connection keeps its buffers while it is idle, so they are not much longer than the headers that must
+/// fit.
 pub(super) const HTTP1: Http1Settings =
-    Http1Settings { max_buffer_bytes: 128 << 10, max_header_bytes: MAX_HEADER_BYTES as usize };
+    Http1Settings { max_buffer_bytes: 48 << 10, max_header_bytes: MAX_HEADER_BYTES as usize };
 
 /// Makes the bytes of a translated response keep the call's guard, which is among its extensions.
 pub(super) fn held(mut response: Response<Body>) -> Response<HeldBody<Body>> {

@@ -57,7 +57,7 @@ impl Service {
         if request.statistics.is_some() {
             return None;
         }
-        let call = wire::Normalize::arriving(request, data_len, self.max_message_bytes).ok()?;
+        let call = wire::Normalize::arriving(request, data_len, self.limits.message).ok()?;
         let pieces = self.executor.pieces(&context.record)?;
         if !pieces.is_here(estimate::parameters(call.parameters.elements())) {
             return None;
@@ -70,7 +70,7 @@ impl Service {
         }
         let demand = normalize_demand_of(&call).ok()?;
         let size = AnswerSize::of([&call.input], demand.results);
-        let scratch = reserve(context, &demand, size, self.max_message_bytes).ok()?;
+        let scratch = reserve(context, &demand, size, self.limits.message).ok()?;
         context.record.describe_one(call.spec.kind, dtype, shape);
         let gives_statistics = parts.gives_statistics(call.return_statistics);
         // The message and its answer have reserved the bytes that the flow holds.
@@ -107,7 +107,7 @@ impl Arriving {
             return None;
         }
         let answer = self.call.encode_beginning(self.flow.operation().operation.axes());
-        check_size(len_with_data(&answer, self.data_len()), self.service.max_message_bytes).ok().map(|()| answer)
+        check_size(len_with_data(&answer, self.data_len()), self.service.limits.message).ok().map(|()| answer)
     }
 
     /// Normalizes a part from the beginning of `bytes`, which lie in one frame and are no more than are missing. If they make no
@@ -135,7 +135,7 @@ impl Arriving {
         // finds the job counted.
         drop(pieces);
         let NormalizePart { operation, sets, .. } = flow.into_operation();
-        let limit = service.max_message_bytes;
+        let limit = service.limits.message;
         let finish = move || {
             let _scratch = scratch;
             let data_len = operation.total_len();

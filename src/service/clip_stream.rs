@@ -238,7 +238,7 @@ impl TensorStream for ClipGradientsStream {
         let Clipped { total_norm, scale, clipped_elements, tensor_norms, data: _ } = clipped;
         let gradients = Vec::new();
         let summary = pb::ClipGradientsResponse { total_norm, scale, clipped_elements, tensor_norms, gradients };
-        super::check_size(prost::Message::encoded_len(&summary), self.service.max_message_bytes)?;
+        super::check_size(prost::Message::encoded_len(&summary), self.service.limits.message)?;
         sink.message(&answered(Answer::Summary(summary))).await
     }
 }

@@ -89,6 +89,22 @@ impl pb::tensor_ops_service_server::TensorOpsService for Codec {
         answered(self.0.measure_statistics(context, Messages::Decoded(messages), |answer| answer).await)
     }
 
+    async fn measure_gradients_unary(
+        &self,
+        request: Request<pb::MeasureGradientsRequest>,
+    ) -> Result<Response<pb::MeasureGradientsResponse>, Status> {
+        let (context, message) = taken(request);
+        answered(self.0.measure_gradients(context, Messages::one_decoded(message)).await)
+    }
+
+    async fn measure_statistics_unary(
+        &self,
+        request: Request<pb::MeasureStatisticsRequest>,
+    ) -> Result<Response<pb::StatisticsPartial>, Status> {
+        let (context, message) = taken(request);
+        answered(self.0.measure_statistics(context, Messages::one_decoded(message), |answer| answer).await)
+    }
+
     type DropoutStreamStream = NoCodec<pb::DropoutStreamResponse>;
 
     async fn dropout_stream(

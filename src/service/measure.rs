@@ -43,7 +43,7 @@ impl Service {
         context: CallContext,
         mut messages: Messages<pb::MeasureGradientsRequest>,
     ) -> Result<pb::MeasureGradientsResponse, Error> {
-        let limit = self.max_message_bytes;
+        let limit = self.limits.message;
         let mut measured = Measured { total: None, elements: Elements::None };
         while let Some(message) = messages.next(limit).await? {
             measured = self.measure(&context, measured, message).await?;
@@ -60,7 +60,7 @@ impl Service {
         measured: Measured,
         message: Arrived<pb::MeasureGradientsRequest>,
     ) -> Result<Measured, Error> {
-        let (limit, record) = (self.max_message_bytes, &context.record);
+        let (limit, record) = (self.limits.message, &context.record);
         if message.is_heavy(Method::MeasureGradients) {
             // The job may outlive the call. It keeps the call's reservation, since it keeps the message.
             let (reservation, described) = (Arc::clone(&context.reservation), record.clone());

@@ -1,4 +1,4 @@
-//! The messages of a call that streams them, of which one is in memory at a time.
+//! The messages of a call that streams them, of which one is in memory at a time, or the only one of a unary call.
 
 use bytes::Bytes;
 use prost::Message;
@@ -14,15 +14,27 @@ pub(crate) enum Messages<M> {
     Raw(Separated),
     /// tonic's codec has decoded the messages.
     Decoded(Streaming<M>),
+    /// The message of a unary call, until it is taken.
+    One(Option<Box<Arrived<M>>>),
 }
 
 /// A message, before or after it is decoded.
-pub(super) enum Arrived<M> {
+pub(crate) enum Arrived<M> {
     Raw(Bytes),
     Decoded(M),
 }
 
 impl<M: Message + Default> Messages<M> {
+    /// The message of a unary call, as bytes.
+    pub(crate) fn one(message: Bytes) -> Self {
+        Self::One(Some(Box::new(Arrived::Raw(message))))
+    }
+
+    /// The message of a unary call, which tonic's codec has decoded.
+    pub(super) fn one_decoded(message: M) -> Self {
+        Self::One(Some(Box::new(Arrived::Decoded(message))))
+    }
+
     /// Waits for the next message. The answer is `None` after the last one. `limit` is the length of the longest message, in bytes.
     ///
     /// # Errors
@@ -36,6 +48,7 @@ impl<M: Message + Default> Messages<M> {
                 let message = messages.message().await.map_err(|status| Error::receiving(&status, limit))?;
                 Ok(message.map(Arrived::Decoded))
             }
+            Self::One(message) => Ok(message.take().map(|message| *message)),
         }
     }
 }

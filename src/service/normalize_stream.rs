@@ -58,7 +58,7 @@ impl NormalizeStream {
         context.record.describe_one(call.spec.kind, dtype, call.input.shape());
         let demand = normalize_in_order_demand_of(&call)?;
         let size = AnswerSize::of(std::iter::empty::<&Description>(), demand.results);
-        check_size(size.message, service.max_message_bytes)?;
+        check_size(size.message, service.limits.message)?;
         let scratch = context.reservation.reserve_with_scratch(size.beside, demand.scratch);
         let scratch = scratch.map_err(|error| error.in_two_passes(WAY))?;
         let prepare = move |checkpoint: &dyn Checkpoint| {
@@ -125,7 +125,7 @@ impl TensorStream for NormalizeStream {
         let Begun { call, tensor, statistics, gives_statistics, _scratch } = *begun;
         tensor.expect_complete()?;
         let NormalizePart { operation, sets, .. } = tensor.end(sink).await;
-        let limit = self.service.max_message_bytes;
+        let limit = self.service.limits.message;
         let finish = move |_: &dyn Checkpoint| {
             let result = operation.finish(&call.parameters.view(), call.return_statistics, statistics);
             let answer = call.encode(result.map_output(|()| Bytes::new()));

@@ -7,7 +7,10 @@ use evenkeel_frames as frames;
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::Sender};
 
-use super::sheet::{Sheet, messages};
+use super::{
+    Service,
+    sheet::{Sheet, messages},
+};
 use crate::{
     budget::{Portion, Reservation},
     buffers::Buffers,
@@ -49,10 +52,6 @@ fn queued(chunk: usize) -> usize {
 /// reservation for [`chunks`] and the charge for each HTTP/2 stream cover such messages.
 const SHORT: usize = 4 << 10;
 
-/// The bytes that stay free for a frame when chunks become longer. The frames of a client are short until it knows the server's
-/// settings; the first long one is reserved when it comes, and the call must not be refused then.
-const FRAME: usize = 1 << 20;
-
 /// The messages of one answer. Adding a message waits until the channel has room, so nothing more is computed for a client that
 /// does not read.
 pub(crate) struct Sink {
@@ -60,6 +59,9 @@ pub(crate) struct Sink {
     buffers: Buffers,
     /// The most bytes that a chunk may ever have.
     limit: usize,
+    /// The bytes that stay free for a frame when chunks become longer. The frames of a client are short until it knows the server's
+    /// settings; the first long one is reserved when it comes, and the call must not be refused then.
+    frame: usize,
     /// The most bytes of a chunk at present, which longer chunks of the client raise.
     chunk: usize,
     /// The reservation for chunks of this size.
@@ -70,12 +72,13 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// A sink that hands messages to `sender`. `limit` is the most bytes of a chunk, however long the client's chunks are.
-    pub(crate) fn new(sender: Sender<Next>, buffers: &Buffers, limit: usize, reservation: &Arc<Reservation>) -> Self {
+    /// A sink that hands messages to `sender`. The service has the limits on chunks and frames, and the buffers.
+    pub(crate) fn new(sender: Sender<Next>, service: &Service, reservation: &Arc<Reservation>) -> Self {
+        let (limit, frame, buffers) = (service.max_chunk(), service.max_frame(), service.buffers().clone());
         let chunk = limit.min(ALWAYS);
         let held = Portion::new(reservation);
         let (reservation, units) = (Arc::clone(reservation), Arc::new(Semaphore::new(UNITS)));
-        Self { sender, buffers: buffers.clone(), limit, chunk, held, reservation, units }
+        Self { sender, buffers, limit, frame, chunk, held, reservation, units }
     }
 
     /// Waits for a place for a unit that is longer than a chunk. There are [`UNITS`] places, so that such units do not pile up in
@@ -108,7 +111,7 @@ impl Sink {
     pub(crate) fn client_sends(&mut self, len: usize) {
         let chunk = len.min(self.limit);
         let bytes = chunks(chunk) * chunk;
-        if chunk > self.chunk && self.held.resize(bytes + FRAME).is_ok() {
+        if chunk > self.chunk && self.held.resize(bytes + self.frame).is_ok() {
             self.held.resize(bytes).expect("less can always be held");
             self.chunk = chunk;
         }

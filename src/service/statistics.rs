@@ -69,7 +69,7 @@ impl Service {
         mut messages: Messages<pb::MeasureStatisticsRequest>,
         respond: fn(pb::StatisticsPartial) -> T,
     ) -> Result<T, Error> {
-        let limit = self.max_message_bytes;
+        let limit = self.limits.message;
         let mut measured = Box::<Measured>::default();
         while let Some(message) = messages.next(limit).await? {
             measured = self.take(&context, measured, message).await?;
@@ -99,7 +99,7 @@ impl Service {
         mut measured: Box<Measured>,
         message: Arrived<pb::MeasureStatisticsRequest>,
     ) -> Result<Box<Measured>, Error> {
-        let (limit, record, context) = (self.max_message_bytes, &context.record, context.clone());
+        let (limit, record, context) = (self.limits.message, &context.record, context.clone());
         if message.is_heavy(Method::MeasureStatistics) {
             let job = move |checkpoint: &dyn Checkpoint| {
                 let request = message.decode()?;

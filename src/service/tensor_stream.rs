@@ -50,7 +50,7 @@ impl Service {
         message: Bytes,
     ) -> Result<S::Part, Error> {
         let is_heavy = Self::is_heavy(context.record.method(), &message);
-        let limit = self.max_message_bytes;
+        let limit = self.limits.message;
         let decode = move || {
             let message = S::Request::decode(message).map_err(|error| Error::undecodable(&error))?;
             S::decode(message, limit)
@@ -71,7 +71,7 @@ impl Service {
     pub(crate) fn max_chunk(&self) -> usize {
         /// The most bytes of a chunk's key and length.
         const FIELD: usize = 8;
-        self.max_stream_chunk_bytes.min(self.max_message_bytes - FIELD)
+        self.limits.chunk.min(self.limits.message - FIELD)
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
     use evenkeel_proto::v1 as pb;
 
     use super::*;
-    use crate::{buffers::Buffers, executor::Executor, grpc::Method};
+    use crate::{buffers::Buffers, executor::Executor, grpc::Method, service::Limits};
 
     /// A stream whose messages say on which thread they were converted.
     struct Converted;
@@ -216,7 +216,8 @@ mod tests {
     #[tokio::test]
     async fn heavy_messages_are_decoded_and_converted_on_the_pool() {
         let executor = Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started");
-        let service = Service::new(Arc::new(executor), 1 << 20, 1 << 20, Vec::new());
+        let service =
+            Service::new(Arc::new(executor), Limits { message: 1 << 20, chunk: 1 << 20, frame: 1 << 20 }, Vec::new());
         let context = CallContext::detached(Method::ClipGradientsStream, 1 << 30);
         let here = async |gradients| {
             let header =

@@ -142,7 +142,7 @@ async fn call(caller: usize, address: SocketAddr, counts: &Counts) {
 }
 
 fn connect(address: SocketAddr) -> Client {
-    Client::builder().timeout(TIMEOUT).connect_lazy(format!("http://{address}")).expect("the URL is one")
+    Client::builder().timeout(TIMEOUT).retries(0).connect_lazy(format!("http://{address}")).expect("the URL is one")
 }
 
 async fn clip(client: &Client, gradient: &Array1<f32>) -> Result<Vec<u32>, Error> {

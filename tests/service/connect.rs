@@ -87,7 +87,7 @@ async fn unary_calls_in_protobuf_have_the_bytes_of_grpc() {
             }
         }
     }
-    assert_eq!((right, wrong), (4 * 8, 4 * 6));
+    assert_eq!((right, wrong), (4 * 10, 4 * 6));
 }
 
 /// A tensor in JSON, as base64 of many frames, and its answer.

@@ -121,6 +121,8 @@ fn many_sets() -> Vec<Asked> {
     vec![
         ("MeasureStatistics", measured.encode_to_vec()),
         ("MeasureStatistics", merged.encode_to_vec()),
+        ("MeasureStatisticsUnary", measured.encode_to_vec()),
+        ("MeasureStatisticsUnary", merged.encode_to_vec()),
         ("Normalize", by_them.encode_to_vec()),
     ]
 }

@@ -59,7 +59,7 @@ async fn start(max_message_bytes: usize) -> (Running, Running) {
 }
 
 /// The answers of the direct path and of the codec path to the same frames.
-fn both(method: &str, headers: &[(&str, &str)], frames: &[Bytes]) -> (Answer, Answer) {
+pub(crate) fn both(method: &str, headers: &[(&str, &str)], frames: &[Bytes]) -> (Answer, Answer) {
     let Servers { runtime, direct, codec, .. } = servers();
     runtime.block_on(async {
         tokio::join!(send(direct, method, headers, frames.to_vec()), send(codec, method, headers, frames.to_vec()))
@@ -91,7 +91,7 @@ fn calls() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
         let request = pb::ClipGradientsRequest { mode, ..clip(pb::ClipMode::Norm, 1.0, gradients) };
         ("ClipGradients", request.encode_to_vec())
     });
-    let single = (tensors(), 0usize..4, any::<bool>()).prop_map(|(input, method, flag)| match method {
+    let single = (tensors(), 0usize..6, any::<bool>()).prop_map(|(input, method, flag)| match method {
         0 => {
             let request = pb::NormalizeRequest { return_statistics: flag, ..normalize(pb::NormKind::Layer, input) };
             ("Normalize", request.encode_to_vec())
@@ -107,9 +107,18 @@ fn calls() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
             ("NormalizeBackward", request.encode_to_vec())
         }
         2 => ("Dropout", pb::DropoutRequest { return_mask: flag, ..dropout(0.5, input) }.encode_to_vec()),
-        _ => {
+        3 => {
             let request = pb::DropoutBackwardRequest { p: Some(0.5), grad_output: Some(input), ..Default::default() };
             ("DropoutBackward", request.encode_to_vec())
+        }
+        4 => {
+            let request = pb::MeasureGradientsRequest { gradients: vec![input], ..Default::default() };
+            ("MeasureGradientsUnary", request.encode_to_vec())
+        }
+        _ => {
+            let part = pb::measure_statistics_request::Part::Header(normalize(pb::NormKind::Layer, input));
+            let request = pb::MeasureStatisticsRequest { part: Some(part), ..Default::default() };
+            ("MeasureStatisticsUnary", request.encode_to_vec())
         }
     });
     prop_oneof![1 => clipping, 4 => single]

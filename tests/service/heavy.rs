@@ -35,6 +35,8 @@ fn cases() -> Vec<(&'static str, Vec<Bytes>, bool)> {
     vec![
         ("MeasureGradients", vec![framed(&field(0x72, &empty))], false),
         ("MeasureStatistics", vec![framed(&field(0x6A, &field(0x7A, &empty)))], false),
+        ("MeasureGradientsUnary", vec![framed(&field(0x72, &empty))], false),
+        ("MeasureStatisticsUnary", vec![framed(&field(0x6A, &field(0x7A, &empty)))], false),
         ("NormalizeStream", vec![framed(&field(0x0A, &groups))], false),
         ("DropoutStream", vec![framed(&groups)], false),
         ("Dropout", vec![framed(&groups)], false),

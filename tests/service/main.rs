@@ -30,6 +30,7 @@ mod hostile;
 mod limits;
 mod logs;
 mod measure;
+mod measured_in_one;
 mod memory;
 mod metrics;
 mod no_calls;

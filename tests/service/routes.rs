@@ -112,10 +112,17 @@ fn cases() -> Vec<Case> {
     for (elements, runs) in [(8, Inline), (MANY, OnThePool)] {
         let measure = pb::MeasureGradientsRequest { gradients: vec![tensor(elements)], ..Default::default() };
         add("MeasureGradients", &[], whole(&measure.encode_to_vec()), "codec", runs);
+        let (frames, route) = if elements == 8 {
+            (whole(&measure.encode_to_vec()), "one_frame")
+        } else {
+            (cut(&measure.encode_to_vec()), "gathered")
+        };
+        add("MeasureGradientsUnary", &[], frames, route, runs);
     }
     let part = Some(pb::measure_statistics_request::Part::Header(layer(MANY)));
     let measure = pb::MeasureStatisticsRequest { part, ..Default::default() };
     add("MeasureStatistics", &[], whole(&measure.encode_to_vec()), "codec", OnThePool);
+    add("MeasureStatisticsUnary", &[], cut(&measure.encode_to_vec()), "gathered", OnThePool);
     cases
 }
 
@@ -296,7 +303,8 @@ async fn a_panic_on_any_route_costs_one_call() {
             assert!(call().await == expected, "{what} after a panic at {checkpoint} of {last}");
             let series = scrape(&server).await;
             assert_eq!(series["evenkeel_panics_total"], panics, "{what} at {checkpoint}");
-            let kind = if method.starts_with("Measure") { "client_stream" } else { "unary" };
+            let kind =
+                if method.starts_with("Measure") && !method.ends_with("Unary") { "client_stream" } else { "unary" };
             let handled = handled(method, kind, "INTERNAL");
             assert_eq!(series[&handled], internal[&handled] + 1.0, "{what} at {checkpoint}");
             assert_eq!(series["evenkeel_jobs_running"], 0.0, "{what} at {checkpoint}");

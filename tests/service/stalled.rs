@@ -17,7 +17,7 @@ use crate::{
     until::within,
 };
 
-const METHODS: [&str; 7] = [
+const METHODS: [&str; 9] = [
     "Normalize",
     "NormalizeBackward",
     "Dropout",
@@ -25,6 +25,8 @@ const METHODS: [&str; 7] = [
     "ClipGradients",
     "MeasureGradients",
     "MeasureStatistics",
+    "MeasureGradientsUnary",
+    "MeasureStatisticsUnary",
 ];
 
 async fn server(body_timeout: Duration, codec_path: bool) -> Running {

@@ -50,6 +50,7 @@ pub(crate) fn calls() -> Vec<(&'static str, Vec<u8>)> {
     };
     let undropped =
         pb::DropoutBackwardRequest { p: Some(0.5), seed: 1, grad_output: Some(small()), ..Default::default() };
+    let part = Some(pb::measure_statistics_request::Part::Header(normalize(pb::NormKind::Layer, large())));
     vec![
         ("Normalize", layer().encode_to_vec()),
         ("Normalize", normalize(pb::NormKind::Layer, large()).encode_to_vec()),
@@ -63,6 +64,8 @@ pub(crate) fn calls() -> Vec<(&'static str, Vec<u8>)> {
         ("DropoutBackward", undropped.encode_to_vec()),
         ("ClipGradients", clip(pb::ClipMode::Norm, 1.0, vec![small(), large()]).encode_to_vec()),
         ("MeasureGradients", measure(vec![small(), large()])),
+        ("MeasureGradientsUnary", measure(vec![small(), large()])),
+        ("MeasureStatisticsUnary", pb::MeasureStatisticsRequest { part, ..Default::default() }.encode_to_vec()),
         // These are refused: a wrong argument, a missing tensor, wrong data, a norm that is not finite, no protobuf,
         // and no such method.
         ("Dropout", dropout(2.0, small()).encode_to_vec()),
@@ -103,7 +106,7 @@ async fn every_call_is_answered_with_the_same_bits() {
             assert_eq!(answer.content_type, way.kind.answered_as(), "{way:?} {index}");
         }
     }
-    assert_eq!((right, wrong), (9, 6));
+    assert_eq!((right, wrong), (11, 6));
 }
 
 /// Each answer of a stream arrives when it is made, before the stream ends.

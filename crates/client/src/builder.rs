@@ -18,6 +18,8 @@ const DEFAULT_MAX_FRAME_BYTES: u32 = 1 << 20;
 const DEFAULT_STREAM_WINDOW_BYTES: u32 = 4 << 20;
 /// The same for all calls of a connection together.
 const DEFAULT_CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// Together with the waits between them, retries bridge a restart of a server of some seconds.
+const DEFAULT_RETRIES: u32 = 4;
 /// A connection that takes longer to be made counts as failed.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -57,6 +59,7 @@ pub struct Builder {
     connections: NonZeroUsize,
     pub(crate) security: Security,
     codec_path: bool,
+    retries: u32,
 }
 
 impl Default for Builder {
@@ -73,6 +76,7 @@ impl Default for Builder {
             connections: NonZeroUsize::MIN,
             security: Security::default(),
             codec_path: false,
+            retries: DEFAULT_RETRIES,
         }
     }
 }
@@ -125,6 +129,14 @@ impl Builder {
     /// cannot occupy more than a few cores. Default: 1.
     pub fn connections(self, connections: NonZeroUsize) -> Self {
         Self { connections, ..self }
+    }
+
+    /// How often a call is made again that the server refused because it was [busy](Error::Busy), or that found the server
+    /// [unavailable](Error::Unavailable). The wait is the one that the server asks for, or 100 ms that double with each retry, less a
+    /// random part; a retry that could not begin before the deadline is not waited for. Calls on arrays are made again; those that read their
+    /// elements from a [`TensorReader`](crate::TensorReader) or a [`TensorSource`](crate::TensorSource) are not. Default: 4.
+    pub fn retries(self, retries: u32) -> Self {
+        Self { retries, ..self }
     }
 
     /// Whether calls go through tonic's codec, which copies more. Tests compare the direct path with it. Default: false.
@@ -183,8 +195,8 @@ impl Builder {
 
     fn over(self, channels: Vec<Channel>, last_words: LastWords) -> Result<Client, Error> {
         let authorization = self.security.authorization()?;
-        let Self { max_message_bytes, timeout, codec_path, .. } = self;
-        Ok(Client::new(channels, last_words, max_message_bytes, timeout, authorization, codec_path))
+        let Self { max_message_bytes, timeout, codec_path, retries, .. } = self;
+        Ok(Client::new(channels, last_words, max_message_bytes, timeout, authorization, codec_path, retries))
     }
 
     fn route(&self, url: &str) -> Result<Route, Error> {
@@ -200,6 +212,7 @@ impl Builder {
             connections: _, // this route makes each of them
             security,
             codec_path: _, // each call asks for it
+            retries: _,    // each call counts them
         } = self;
         let refuse = |source| Error::Connect { url: url.to_owned(), source };
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(refuse)?;

@@ -39,6 +39,7 @@ pub struct Client {
     /// Marked as sensitive, so that `Debug` does not show it and the compression of headers does not store it.
     authorization: Option<MetadataValue<Ascii>>,
     codec_path: bool,
+    retries: u32,
 }
 
 #[derive(Debug)]
@@ -310,9 +311,10 @@ impl Client {
         timeout: Option<Duration>,
         authorization: Option<MetadataValue<Ascii>>,
         codec_path: bool,
+        retries: u32,
     ) -> Self {
         let connections = Connections { channels, last_words, calls: AtomicUsize::new(0), limits: OnceCell::new() };
-        Self { connections: Arc::new(connections), max_message_bytes, timeout, authorization, codec_path }
+        Self { connections: Arc::new(connections), max_message_bytes, timeout, authorization, codec_path, retries }
     }
 
     /// Sends one message and waits for the one message of the response.
@@ -346,6 +348,11 @@ impl Client {
             Fault::Status(status) => self.error(status, deadline),
             Fault::Error(error) => *error,
         })
+    }
+
+    /// How often a call may be made again.
+    pub(crate) fn retries(&self) -> u32 {
+        self.retries
     }
 
     pub(crate) fn max_message_bytes(&self) -> usize {

@@ -130,19 +130,16 @@ impl ClipGradients {
         let request = pb::ClipGradientsRequest { gradients, ..request };
         // The response has the numbers beside the gradients, with a norm for each at most.
         let message_len = request.encoded_len().saturating_add(NUMBERS + size_of::<f64>() * names.len());
-        let (numbers, received) = match client.route(message_len).await? {
-            Route::Unary(client) => {
-                let Answer { mut message, mut landed } = client.unary(request).await?;
-                let gradients = std::mem::take(&mut message.gradients);
-                let last = gradients.len().wrapping_sub(1);
-                let received = gradients.into_iter().enumerate().map(|(index, tensor)| {
-                    let landed = if index == last { landed.take() } else { None };
-                    Received { tensor, landed }
-                });
-                (message, received.collect())
+        let answer = client.retrying(|client| {
+            let request = request.clone();
+            async move {
+                match client.route(message_len).await? {
+                    Route::Unary(client) => Ok(apart(client.unary(request).await?)),
+                    Route::Stream(streamed) => Box::pin(memory::clip(streamed, request)).await,
+                }
             }
-            Route::Stream(streamed) => Box::pin(memory::clip(streamed, request)).await?,
-        };
+        });
+        let (numbers, received) = answer.await?;
         let pb::ClipGradientsResponse { total_norm, scale, clipped_elements, tensor_norms, gradients: _ } = numbers;
         if received.len() != forms.len() {
             let reason = format!("are {} where {} were sent", received.len(), forms.len());
@@ -154,6 +151,18 @@ impl ClipGradients {
             .collect::<Result<_, _>>()?;
         Ok(Clipped { gradients, total_norm, scale, clipped_elements, tensor_norms })
     }
+}
+
+/// The numbers of an answer, and its gradients.
+fn apart(answer: Answer<pb::ClipGradientsResponse>) -> (pb::ClipGradientsResponse, Vec<Received>) {
+    let Answer { mut message, mut landed } = answer;
+    let gradients = std::mem::take(&mut message.gradients);
+    let last = gradients.len().wrapping_sub(1);
+    let received = gradients.into_iter().enumerate().map(|(index, tensor)| {
+        let landed = if index == last { landed.take() } else { None };
+        Received { tensor, landed }
+    });
+    (message, received.collect())
 }
 
 /// The clipped gradient at this index, whose name and form must be those that were sent.

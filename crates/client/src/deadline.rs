@@ -30,6 +30,11 @@ impl Deadline {
         self.0.is_some_and(|(deadline, _)| Instant::now() >= deadline)
     }
 
+    /// Whether the deadline comes within this time.
+    pub(crate) fn comes_within(self, time: Duration) -> bool {
+        self.0.is_some_and(|(deadline, _)| deadline.saturating_duration_since(Instant::now()) <= time)
+    }
+
     /// The result of a call, if the call ends before the deadline. Otherwise the call is dropped, which resets its stream, so that
     /// the server stops as well.
     pub(crate) async fn end<T, E: From<Status>>(self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {

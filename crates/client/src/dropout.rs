@@ -78,18 +78,24 @@ impl<A: Element, D: Dimension> Dropout<A, D> {
         let request = options.forward(return_mask, input);
         // The response has the mask beside the elements.
         let message_len = request.encoded_len().saturating_add(usize::try_from(mask_len).unwrap_or(usize::MAX));
-        let (output, kept, mask) = match client.route(message_len).await? {
-            Route::Unary(client) => {
-                let Answer { message: pb::DropoutResponse { kept, mask, output }, landed } =
-                    client.unary(request).await?;
-                (output.map(|tensor| Received { tensor, landed }), kept, mask)
+        let answer = client.retrying(|client| {
+            let request = request.clone();
+            async move {
+                Ok(match client.route(message_len).await? {
+                    Route::Unary(client) => {
+                        let Answer { message: pb::DropoutResponse { kept, mask, output }, landed } =
+                            client.unary(request).await?;
+                        (output.map(|tensor| Received { tensor, landed }), kept, mask)
+                    }
+                    Route::Stream(streamed) => {
+                        let (output, kept, mask) =
+                            Box::pin(exchange::in_memory::<A>(&streamed, Header::Forward(request), mask_len)).await?;
+                        (Some(output), kept, mask.into())
+                    }
+                })
             }
-            Route::Stream(streamed) => {
-                let (output, kept, mask) =
-                    Box::pin(exchange::in_memory::<A>(&streamed, Header::Forward(request), mask_len)).await?;
-                (Some(output), kept, mask.into())
-            }
-        };
+        });
+        let (output, kept, mask) = answer.await?;
         let mask = return_mask.then(|| mask::decode(&mask, &draws)).transpose()?;
         Ok(Dropped { output: codec::decode("output", output, &dim)?, kept, mask })
     }
@@ -108,18 +114,24 @@ impl<A: Element, D: Dimension> DropoutBackward<A, D> {
     pub async fn send(self) -> Result<Array<A, D>, Error> {
         let Self { client, options, grad_output, dim, element: _ } = self;
         let request = options.backward(grad_output);
-        let grad_input = match client.route(request.encoded_len()).await? {
-            Route::Unary(client) => {
-                let Answer { message: pb::DropoutBackwardResponse { grad_input }, landed } =
-                    client.unary(request).await?;
-                grad_input.map(|tensor| Received { tensor, landed })
+        let answer = client.retrying(|client| {
+            let request = request.clone();
+            async move {
+                Ok(match client.route(request.encoded_len()).await? {
+                    Route::Unary(client) => {
+                        let Answer { message: pb::DropoutBackwardResponse { grad_input }, landed } =
+                            client.unary(request).await?;
+                        grad_input.map(|tensor| Received { tensor, landed })
+                    }
+                    Route::Stream(streamed) => {
+                        let (grad_input, ..) =
+                            Box::pin(exchange::in_memory::<A>(&streamed, Header::Backward(request), 0)).await?;
+                        Some(grad_input)
+                    }
+                })
             }
-            Route::Stream(streamed) => {
-                let (grad_input, ..) =
-                    Box::pin(exchange::in_memory::<A>(&streamed, Header::Backward(request), 0)).await?;
-                Some(grad_input)
-            }
-        };
+        });
+        let grad_input = answer.await?;
         codec::decode("grad_input", grad_input, &dim)
     }
 }

@@ -45,6 +45,7 @@
 //! | [`Client::measure_statistics`] | statistics of a tensor that is cut over several machines |
 //! | [`Client::measure_gradients_stream`], [`Client::measure_statistics_stream`] | the same for readers |
 //! | [`Client::server_info`] | the server's version, its limits and what it can do |
+//! | [`keep_mask`] | the mask of a dropout, computed here |
 
 mod builder;
 mod call;
@@ -57,11 +58,13 @@ mod dropout;
 mod element;
 mod error;
 mod fault;
+mod keep_mask;
 mod limits;
 mod measure;
 mod messages;
 mod normalize;
 mod reset;
+mod retry;
 mod security;
 mod server_info;
 mod statistics;
@@ -78,6 +81,7 @@ pub use dropout::{
 };
 pub use element::{DType, Element};
 pub use error::{Error, FieldViolation, NonFinite};
+pub use keep_mask::keep_mask;
 pub use measure::{InvalidNormPartial, MeasureGradients, MeasureGradientsStream, MergeError, NormPartial};
 pub use normalize::{
     NormKind, Normalize, NormalizeBackward, NormalizeBackwardInput, NormalizeGradients, NormalizeInput,

@@ -110,7 +110,12 @@ impl Client {
 
     async fn ask(&self) -> Result<Limits, Error> {
         match self.server_info().await {
-            Ok(ServerInfo { max_message_bytes, max_stream_chunk_bytes, .. }) => {
+            Ok(info) => {
+                if !info.is_compatible() {
+                    let (server, client) = (&*info.version, env!("CARGO_PKG_VERSION"));
+                    tracing::warn!(server, client, "the versions of server and client are more than one minor apart");
+                }
+                let ServerInfo { max_message_bytes, max_stream_chunk_bytes, .. } = info;
                 Ok(Limits { max_message_bytes, max_stream_chunk_bytes })
             }
             // An older server stays one.

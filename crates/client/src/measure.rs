@@ -39,10 +39,14 @@ impl MeasureGradients {
     /// [`Error::InvalidArgument`] for another `norm_type`; any [`Error`] that has to do with the connection.
     pub async fn send(self) -> Result<NormPartial, Error> {
         let Self { client, gradients, norm_type } = self;
-        let messages = Pieces::new(gradients, norm_type, client.max_message_bytes());
-        let (mut stub, call, request) = client.stream(tokio_stream::iter(messages));
-        let answer = call.end(stub.measure_gradients(request)).await?.into_inner();
-        NormPartial::from_answer(answer)
+        let answer = client.retrying(|client| {
+            let messages = Pieces::new(gradients.clone(), norm_type, client.max_message_bytes());
+            async move {
+                let (mut stub, call, request) = client.stream(tokio_stream::iter(messages));
+                call.end(stub.measure_gradients(request)).await
+            }
+        });
+        NormPartial::from_answer(answer.await?.into_inner())
     }
 }
 

@@ -23,6 +23,28 @@ pub struct ServerInfo {
     pub compression: Vec<String>,
 }
 
+impl ServerInfo {
+    /// Whether this client and the server fit together by their versions: the same major version, and minor versions at most one
+    /// apart. The client writes a warning to [`tracing`] if they do not, when it first asks for the server's limits.
+    pub fn is_compatible(&self) -> bool {
+        are_compatible(&self.version, env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// Whether a server and a client of these versions fit together. A version that cannot be read fits none.
+fn are_compatible(server: &str, client: &str) -> bool {
+    let numbers = |version: &str| -> Option<(u64, u64)> {
+        let mut numbers = version.split('.').map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.next()??))
+    };
+    match (numbers(server), numbers(client)) {
+        (Some((server, server_minor)), Some((client, client_minor))) => {
+            server == client && server_minor.abs_diff(client_minor) <= 1
+        }
+        (None, _) | (_, None) => false,
+    }
+}
+
 impl Client {
     /// Asks the server for its version, its limits and what it can do.
     ///
@@ -44,8 +66,11 @@ impl Client {
     /// Any [`Error`] that has to do with the connection. [`Error::Status`] with `UNIMPLEMENTED` if the server is too old for this
     /// call.
     pub async fn server_info(&self) -> Result<ServerInfo, Error> {
-        let (mut stub, call, request) = self.stream(pb::GetServerInfoRequest {});
-        let answer = call.end(stub.get_server_info(request)).await?;
+        let answer = self.retrying(|client| async move {
+            let (mut stub, call, request) = client.stream(pb::GetServerInfoRequest {});
+            call.end(stub.get_server_info(request)).await
+        });
+        let answer = answer.await?;
         let pb::GetServerInfoResponse {
             version,
             max_message_bytes,
@@ -62,5 +87,26 @@ impl Client {
             norm_kinds: norm_kinds.into_iter().filter_map(NormKind::from_wire).collect(),
             compression,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_may_be_one_minor_apart() {
+        for (server, client, fits) in [
+            ("0.1.0", "0.1.7", true),
+            ("0.2.0", "0.1.0", true),
+            ("0.3.0", "0.1.0", false),
+            ("1.1.0", "0.1.0", false),
+            ("2.9.0-rc.1", "2.10.1", true),
+            ("", "0.1.0", false),
+            ("1", "1.0.0", false),
+            ("1.x", "1.0.0", false),
+        ] {
+            assert_eq!(are_compatible(server, client), fits, "{server} {client}");
+        }
     }
 }

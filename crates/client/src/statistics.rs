@@ -82,9 +82,13 @@ impl MeasureStatistics {
                 (Part::BackwardHeader(header), Some(grad_data))
             }
         };
-        let messages = Pieces::new(part, data, grad_data, client.max_message_bytes());
-        let (mut stub, call, request) = client.stream(tokio_stream::iter(messages));
-        let answer = call.end(stub.measure_statistics(request)).await?.into_inner();
-        StatisticsPartial::from_answer(answer)
+        let answer = client.retrying(|client| {
+            let messages = Pieces::new(part.clone(), data.clone(), grad_data.clone(), client.max_message_bytes());
+            async move {
+                let (mut stub, call, request) = client.stream(tokio_stream::iter(messages));
+                call.end(stub.measure_statistics(request)).await
+            }
+        });
+        StatisticsPartial::from_answer(answer.await?.into_inner())
     }
 }

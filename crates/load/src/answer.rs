@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use evenkeel_frames::Prefix;
+use evenkeel_frames::{Announced, PREFIX, Prefix};
 
 /// What the answer of a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,9 @@ pub(crate) struct Reader {
     is_different: bool,
     /// `None`: the answer is one message.
     pieces: Option<Pieces>,
+    /// The prefix of the one message, and its content when it has come.
+    prefix: Prefix,
+    announced: Option<Announced>,
 }
 
 /// The place in an answer of messages.
@@ -91,6 +94,8 @@ impl Reference {
                 Kind::Message => None,
                 Kind::Pieces => Some(Pieces::default()),
             },
+            prefix: Prefix::new(),
+            announced: None,
         }
     }
 }
@@ -102,7 +107,13 @@ impl Reader {
 
     /// Takes the next bytes of the answer.
     pub(crate) fn take(&mut self, mut bytes: &[u8], reference: &Reference) {
-        let Some(mut pieces) = self.pieces.take() else { return self.add(OTHER, bytes, reference) };
+        let Some(mut pieces) = self.pieces.take() else {
+            if self.announced.is_none() {
+                let mut rest = bytes;
+                self.announced = self.prefix.take(&mut rest);
+            }
+            return self.add(OTHER, bytes, reference);
+        };
         while !bytes.is_empty() {
             match pieces.state {
                 State::Prefix => {
@@ -158,8 +169,16 @@ impl Reader {
 
     /// Compares the whole answer; the error says what differs.
     pub(crate) fn end(self, reference: &Reference) -> Result<(), String> {
-        if self.pieces.is_some_and(|pieces| !matches!(pieces.state, State::Prefix) || !pieces.prefix.is_empty()) {
-            return Err("an answer ends within a message".to_owned());
+        let received = self.received();
+        match self.pieces {
+            Some(pieces) if !matches!(pieces.state, State::Prefix) || !pieces.prefix.is_empty() => {
+                return Err("an answer ends within a message".to_owned());
+            }
+            Some(_) if received == 0 => return Err("an answer has no message".to_owned()),
+            None if self.announced.is_none_or(|announced| PREFIX + announced.len() != received) => {
+                return Err("an answer is not one whole message".to_owned());
+            }
+            Some(_) | None => (),
         }
         let (lengths, mut kept) = (self.lengths, self.kept);
         let first = reference.first.get_or_init(|| First { lengths, bytes: kept.take().unwrap_or_default() });
@@ -233,20 +252,35 @@ mod tests {
         for (second, is_same) in [(&b"abc"[..], true), (b"abd", false)] {
             let reference = Reference::first(true);
             let [mut one, mut other] = [(); 2].map(|()| reference.reader(Kind::Message));
-            one.take(b"abc", &reference);
-            other.take(second, &reference);
+            one.take(&stream(&[b"abc"]), &reference);
+            other.take(&stream(&[second]), &reference);
             assert_eq!((one.end(&reference).is_ok(), other.end(&reference).is_ok()), (true, is_same));
         }
     }
 
     #[test]
     fn lengths_alone_are_compared_without_keeping_bytes() {
-        for reference in [Reference::first(false), Reference::of_length(3)] {
-            assert_eq!(read(&reference, Kind::Message, b"abc", 2), Ok(()));
-            assert_eq!(read(&reference, Kind::Message, b"xyz", 1), Ok(()));
-            let error = read(&reference, Kind::Message, b"abcd", 3).expect_err("it is longer");
-            assert_eq!(error, "an answer has 4 bytes, and the first one 3");
+        for reference in [Reference::first(false), Reference::of_length(8)] {
+            assert_eq!(read(&reference, Kind::Message, &stream(&[b"abc"]), 2), Ok(()));
+            assert_eq!(read(&reference, Kind::Message, &stream(&[b"xyz"]), 1), Ok(()));
+            let error = read(&reference, Kind::Message, &stream(&[b"abcd"]), 3).expect_err("it is longer");
+            assert_eq!(error, "an answer has 9 bytes, and the first one 8");
             assert!(reference.first.get().is_some_and(|first| first.bytes.iter().all(Vec::is_empty)));
         }
+    }
+
+    /// An answer that is well by its status must also be whole.
+    #[test]
+    fn an_answer_has_one_message_or_messages_to_its_end() {
+        let whole = stream(&[b"abc"]);
+        for cut in 1..=whole.len() {
+            for wrong in [&b""[..], &whole[..3], &whole[..7], &stream(&[b"abc", b"abc"]), &stream(&[b"abc", b""])] {
+                let error =
+                    read(&Reference::first(true), Kind::Message, wrong, cut).expect_err("it is not one message");
+                assert_eq!(error, "an answer is not one whole message", "{wrong:?}");
+            }
+        }
+        let none = read(&Reference::first(true), Kind::Pieces, b"", 1);
+        assert_eq!(none, Err("an answer has no message".to_owned()));
     }
 }

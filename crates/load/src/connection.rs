@@ -36,6 +36,9 @@ use crate::{
 const READ: usize = 1 << 18;
 /// The most slices of one write.
 const PIECES: usize = 64;
+/// The most frames that wait to be written. A server that asks for many answers to frames, such as PING, and reads none of them would
+/// otherwise fill the memory.
+const WAITING: usize = 1 << 16;
 /// The last number of a stream that a client may open.
 const LAST_STREAM: u32 = (1 << 31) - 1;
 
@@ -310,6 +313,9 @@ impl Connection {
             _ => (), // acknowledgements, and frames that HTTP/2 says to ignore
         }
         self.send();
+        if self.outgoing.len() > WAITING {
+            return Err(Lost("the server sends frames that need answers, and reads none".to_owned()));
+        }
         Ok(())
     }
 

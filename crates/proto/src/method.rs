@@ -42,6 +42,8 @@ methods! {
     ClipGradients = "evenkeel.v1.TensorOpsService" "ClipGradients", "unary";
     MeasureGradients = "evenkeel.v1.TensorOpsService" "MeasureGradients", "client_stream";
     MeasureStatistics = "evenkeel.v1.TensorOpsService" "MeasureStatistics", "client_stream";
+    MeasureGradientsUnary = "evenkeel.v1.TensorOpsService" "MeasureGradientsUnary", "unary";
+    MeasureStatisticsUnary = "evenkeel.v1.TensorOpsService" "MeasureStatisticsUnary", "unary";
     NormalizeStream = "evenkeel.v1.TensorOpsService" "NormalizeStream", "bidi_stream";
     DropoutStream = "evenkeel.v1.TensorOpsService" "DropoutStream", "bidi_stream";
     ClipGradientsStream = "evenkeel.v1.TensorOpsService" "ClipGradientsStream", "bidi_stream";
@@ -63,7 +65,7 @@ struct Row {
 
 impl Method {
     /// The number of methods that compute. They are the first ones, so that their indices are those of an array of this length.
-    pub const TENSOR_OPS: usize = 10;
+    pub const TENSOR_OPS: usize = 12;
 
     /// The call that the path of a request asks for.
     pub fn of_path(path: &str) -> Self {

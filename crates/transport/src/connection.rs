@@ -183,7 +183,7 @@ where
     let service = make_service.make_service(&connection, version);
     let stream = FairIo::new(WriteTimeout::new(stream, settings.send_timeout, Arc::clone(&connection)));
     let (settings, metrics, draining) = (Arc::clone(settings), Arc::clone(metrics), draining.clone());
-    let driver = Driver { connection: Arc::clone(&connection), settings, metrics, draining, began };
+    let driver = Driver { connection: Arc::clone(&connection), settings, metrics, draining, began, version };
     match (version, http1) {
         // Where HTTP/1.1 is not spoken, HTTP/2's library refuses its first bytes, as it refuses every wrong preface.
         (Version::Http2, _) | (Version::Http1, None) => {

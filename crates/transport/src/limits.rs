@@ -42,17 +42,17 @@ impl ConnectionLimits {
 
     /// A permit for a connection from this address. `None`: a Unix domain socket, which has no address; only the total limits these.
     pub(crate) fn permit(self: &Arc<Self>, peer: Option<IpAddr>) -> Result<ConnectionPermit, LimitReached> {
-        let peer = peer.filter(|_| self.per_peer > 0).map(network);
+        let peer = peer.filter(|_| self.per_peer > 0 || self.total > 0).map(network);
         let mut open = self.open();
         let of_peer = peer.and_then(|peer| open.by_peer.get(&peer).copied()).unwrap_or_default();
-        let reserved = if of_peer > 0 { self.total / RESERVED } else { 0 };
+        if self.per_peer > 0 && of_peer >= self.per_peer {
+            return Err(LimitReached::Peer);
+        }
+        let reserved = if of_peer > 0 { self.total.div_ceil(RESERVED) } else { 0 };
         if self.total > 0 && open.total >= self.total - reserved {
             return Err(LimitReached::Total);
         }
         if let Some(peer) = peer {
-            if of_peer >= self.per_peer {
-                return Err(LimitReached::Peer);
-            }
             open.by_peer.insert(peer, of_peer + 1);
         }
         open.total += 1;
@@ -104,6 +104,17 @@ mod tests {
 
     fn peer(text: &str) -> Option<IpAddr> {
         Some(text.parse().expect("an address"))
+    }
+
+    /// Also where there are few places, and where an address may have any number, the last are for addresses that have none.
+    #[test]
+    fn the_last_places_are_reserved_whatever_the_limits() {
+        for (total, per_peer) in [(8, 8), (8, 0), (100, 0), (2, 5)] {
+            let limits = ConnectionLimits::new(total, per_peer);
+            let one: Vec<_> = (0..total).filter_map(|_| limits.permit(peer("10.0.0.1")).ok()).collect();
+            assert_eq!(one.len(), total - total.div_ceil(RESERVED), "{total} {per_peer}");
+            limits.permit(peer("10.0.0.2")).expect("the last ones are for others");
+        }
     }
 
     #[test]

@@ -1,11 +1,20 @@
 //! Reads a request from a file that `evenkeel payload`, or a person, has written.
 
-use std::path::Path;
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use bytes::{Buf as _, Bytes};
 use prost_reflect::DynamicMessage;
 
-use super::{Format, Payload, call::Call, json, requests::request_of};
+use super::{
+    Format, Payload,
+    call::Call,
+    json,
+    requests::{LONGEST, request_of},
+};
 use crate::cli::error::Error;
 
 /// Reads the messages of a call.
@@ -13,7 +22,7 @@ use crate::cli::error::Error;
 /// # Errors
 /// The file cannot be read, or has something else.
 pub(in crate::cli) fn read(call: Call, path: &Path, format: Format) -> Result<Payload, Error> {
-    let content = std::fs::read(path).map_err(|error| Error::file(path, format!("cannot read: {error}")))?;
+    let content = contents(path)?;
     let request = request_of(call);
     let payload = match format {
         Format::Json | Format::JsonLines => {
@@ -39,6 +48,17 @@ pub(in crate::cli) fn read(call: Call, path: &Path, format: Format) -> Result<Pa
         (1, _) | (2.., true) => Ok(payload),
         (count, _) => Err(Error::file(path, format!("there are {count} messages in it, and the call takes one"))),
     }
+}
+
+/// The bytes of a file, which may be a device without an end.
+fn contents(path: &Path) -> Result<Vec<u8>, Error> {
+    let cannot = |error: io::Error| Error::file(path, format!("cannot read: {error}"));
+    let mut content = Vec::new();
+    File::open(path).map_err(cannot)?.take(LONGEST as u64 + 1).read_to_end(&mut content).map_err(cannot)?;
+    if content.len() > LONGEST {
+        return Err(Error::file(path, format!("it has more than {LONGEST} bytes")));
+    }
+    Ok(content)
 }
 
 /// Messages behind their lengths.

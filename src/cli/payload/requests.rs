@@ -1,5 +1,7 @@
 //! The messages of a request.
 
+mod checks;
+
 use bytes::Bytes;
 use evenkeel_proto::{
     FILE_DESCRIPTOR_SET, Method,
@@ -9,7 +11,7 @@ use evenkeel_proto::{
     },
 };
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use prost_reflect::{DynamicMessage, MessageDescriptor};
 
 use super::{
     Format,
@@ -19,10 +21,10 @@ use super::{
     tensors::{self, Tensors},
     values::{Range, Values},
 };
-use crate::cli::{error::Error, files::expect_memory};
+use crate::{cli::error::Error, json::Schemas};
 
-/// The longest message that protobuf knows, in Go, Java and C++ as well.
-const LONGEST: usize = i32::MAX as usize;
+/// The longest message that protobuf knows, in Go, Java and C++ as well, and the longest file of messages.
+pub(super) const LONGEST: usize = i32::MAX as usize;
 
 /// A request: one message, or those of a stream.
 #[derive(Clone, Debug)]
@@ -36,15 +38,17 @@ pub(in crate::cli) struct Payload {
 
 /// The type of the messages of a call.
 pub(super) fn request_of(call: Call) -> MessageDescriptor {
-    let method = call.method();
     // The request of health has no fields that must be set, as that of another call, which is compiled in.
-    let name = if method == Method::HealthCheck { "GetServerInfo" } else { method.name() };
-    descriptor(&format!("{name}Request"))
+    let method = if call.method() == Method::HealthCheck { Method::GetServerInfo } else { call.method() };
+    schemas().rpc(method.path()).expect("a test compares the calls of the contract with the table").request.clone()
+}
+
+fn schemas() -> Schemas {
+    Schemas::new(&[FILE_DESCRIPTOR_SET]).expect("a test decodes it")
 }
 
 fn descriptor(name: &str) -> MessageDescriptor {
-    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("a test decodes it");
-    pool.get_message_by_name(&format!("evenkeel.v1.{name}")).expect("each call has a request")
+    schemas().message(&format!("evenkeel.v1.{name}")).expect("the contract has the message")
 }
 
 impl Payload {
@@ -65,8 +69,9 @@ impl Payload {
             Method::Dropout => vec![encoded(&maker.dropout()?)],
             Method::DropoutBackward => vec![encoded(&maker.dropout_backward()?)],
             Method::ClipGradients => vec![encoded(&maker.clip()?)],
-            Method::MeasureGradients => vec![encoded(&maker.measure()?)],
+            Method::MeasureGradients | Method::MeasureGradientsUnary => vec![encoded(&maker.measure()?)],
             Method::MeasureStatistics => maker.measure_statistics()?,
+            Method::MeasureStatisticsUnary => vec![encoded(&maker.measure_statistics_unary()?)],
             Method::NormalizeStream => maker.normalize_stream()?,
             Method::DropoutStream => maker.dropout_stream()?,
             Method::ClipGradientsStream => maker.clip_stream()?,
@@ -127,18 +132,17 @@ impl Maker<'_> {
     /// A request without its input, for whose elements and so many tensors of their size there is room.
     fn normalize_header(&mut self, tensors: usize) -> Result<(pb::NormalizeRequest, Vec<usize>), Error> {
         self.expect_unidirectional()?;
-        let mut request: pb::NormalizeRequest = self.parameters("NormalizeRequest", &[("kind", "layer")])?;
-        let shape = self.one_shape(tensors)?;
-        let Tensors { weight, bias, running_mean, running_var } =
-            self.beside(request.kind(), &request.axes, request.channel_axis, &shape)?;
-        (request.weight, request.bias) = (weight, bias);
-        (request.running_mean, request.running_var) = (running_mean, running_var);
-        Ok((request, shape))
+        self.header(tensors)
     }
 
     fn backward_header(&mut self, tensors: usize) -> Result<(pb::NormalizeBackwardRequest, Vec<usize>), Error> {
-        let needed = [("kind", "layer")];
-        let mut request: pb::NormalizeBackwardRequest = self.parameters("NormalizeBackwardRequest", &needed)?;
+        let (request, shape) = self.header(tensors)?;
+        let request = pb::NormalizeBackwardRequest::decode(&*request.encode_to_vec());
+        Ok((request.expect("the fields of both have the same numbers and types"), shape))
+    }
+
+    fn header(&mut self, tensors: usize) -> Result<(pb::NormalizeRequest, Vec<usize>), Error> {
+        let mut request: pb::NormalizeRequest = self.parameters("NormalizeRequest", &[("kind", "layer")])?;
         let shape = self.one_shape(tensors)?;
         let Tensors { weight, bias, running_mean, running_var } =
             self.beside(request.kind(), &request.axes, request.channel_axis, &shape)?;
@@ -194,28 +198,46 @@ impl Maker<'_> {
         Ok(named.map(|(index, shape)| self.values.tensor(&format!("gradient.{index}"), shape, Range::Signed)).collect())
     }
 
-    fn measure_statistics(mut self) -> Result<Vec<Bytes>, Error> {
+    /// The header of a part whose elements follow, and the part's shape.
+    fn statistics_header(&mut self) -> Result<(measured::Part, Vec<usize>), Error> {
         self.expect_bytes()?;
-        let message = |part, data: Bytes, grad_data: Bytes| {
-            encoded(&pb::MeasureStatisticsRequest { part, data, grad_data, ..Default::default() })
-        };
-        let (header, shape, has_gradients) = if self.options.backward {
+        if self.options.backward {
             let (mut request, shape) = self.backward_header(2)?;
             request.input = Some(self.values.empty(&shape));
-            (measured::Part::BackwardHeader(request), shape, true)
+            Ok((measured::Part::BackwardHeader(request), shape))
         } else {
             let (mut request, shape) = self.normalize_header(1)?;
             request.input = Some(self.values.empty(&shape));
-            (measured::Part::Header(request), shape, false)
+            Ok((measured::Part::Header(request), shape))
+        }
+    }
+
+    fn measure_statistics(mut self) -> Result<Vec<Bytes>, Error> {
+        let (header, shape) = self.statistics_header()?;
+        let (data, gradients) = self.elements_and_gradients(&shape);
+        let message = |part, data: Bytes, grad_data: Bytes| {
+            encoded(&pb::MeasureStatisticsRequest { part, data, grad_data, ..Default::default() })
         };
-        let (data, mut messages) = (self.all(&shape), vec![message(Some(header), Bytes::new(), Bytes::new())]);
-        let gradients = if has_gradients { self.all(&shape) } else { Bytes::new() };
+        let mut messages = vec![message(Some(header), Bytes::new(), Bytes::new())];
         for (index, data) in self.chunks(&data).enumerate() {
             let from = index * self.options.chunk as usize;
-            let of_gradients = if has_gradients { gradients.slice(from..from + data.len()) } else { Bytes::new() };
-            messages.push(message(None, data, of_gradients));
+            let until = gradients.len().min(from + data.len());
+            messages.push(message(None, data, gradients.slice(from.min(until)..until)));
         }
         Ok(messages)
+    }
+
+    fn measure_statistics_unary(mut self) -> Result<pb::MeasureStatisticsRequest, Error> {
+        let (header, shape) = self.statistics_header()?;
+        let (data, grad_data) = self.elements_and_gradients(&shape);
+        Ok(pb::MeasureStatisticsRequest { part: Some(header), data, grad_data, ..Default::default() })
+    }
+
+    /// The elements of a part, and the gradients of its output, if the request has them.
+    fn elements_and_gradients(&mut self, shape: &[usize]) -> (Bytes, Bytes) {
+        let data = self.all(shape);
+        let gradients = if self.options.backward { self.all(shape) } else { Bytes::new() };
+        (data, gradients)
     }
 
     fn normalize_stream(mut self) -> Result<Vec<Bytes>, Error> {
@@ -314,58 +336,6 @@ impl Maker<'_> {
         let shapes = self.options.shapes();
         self.expect_room(&shapes)?;
         Ok(shapes)
-    }
-
-    /// Refuses more elements than a message or the memory has room for.
-    fn expect_room(&self, shapes: &[Vec<usize>]) -> Result<(), Error> {
-        let size = self.options.dtype.of_kernels().size();
-        let elements = |shape: &Vec<usize>| shape.iter().try_fold(1_usize, |all, dim| all.checked_mul(*dim));
-        let all = shapes.iter().try_fold(0_usize, |all, shape| all.checked_add(elements(shape)?));
-        let bytes = all.and_then(|all| all.checked_mul(size)).ok_or_else(|| too_long(usize::MAX))?;
-        if bytes > LONGEST {
-            return Err(too_long(bytes));
-        }
-        // The elements, the messages with them, and for JSON the messages once more. Numbers take as much as a value of any
-        // kind does.
-        let copies = if self.format == Format::Binary { 2 } else { 3 };
-        let number = if self.options.float_data { 96 } else { 0 };
-        let takes = bytes.saturating_mul(copies).saturating_add(bytes / size * number);
-        expect_memory(takes).map_err(|error| Error::usage("--shape", format!("the request is too large: {error}")))
-    }
-
-    fn expect_plain(&self) -> Result<(), Error> {
-        let Options { shape, tensors, dtype: _, seed: _, set, with: _, float_data: _, backward: _, chunk: _ } =
-            self.options;
-        self.expect_unidirectional()?;
-        self.expect_no_tensors_beside()?;
-        let flag = [("--shape", !shape.is_empty()), ("--tensors", *tensors != 1), ("--set", !set.is_empty())];
-        match flag.into_iter().find(|(_, is_given)| *is_given) {
-            Some((flag, _)) => Err(Error::usage(flag, "this call has an empty request")),
-            None => Ok(()),
-        }
-    }
-
-    fn expect_no_tensors_beside(&self) -> Result<(), Error> {
-        if self.options.with.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::usage("--with", "only normalizations have tensors beside their input"))
-        }
-    }
-
-    fn expect_unidirectional(&self) -> Result<(), Error> {
-        if self.options.backward {
-            let reason = "only DropoutStream and MeasureStatistics have both directions; others have a call for each";
-            return Err(Error::usage("--backward", reason));
-        }
-        Ok(())
-    }
-
-    fn expect_bytes(&self) -> Result<(), Error> {
-        if self.options.float_data {
-            return Err(Error::usage("--float-data", "the elements of a stream are bytes"));
-        }
-        Ok(())
     }
 }
 

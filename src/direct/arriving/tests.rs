@@ -9,13 +9,17 @@ use prost::Message as _;
 use tonic::{Code, codegen::http::HeaderMap};
 
 use super::*;
-use crate::{CheckpointHook, buffers::Buffers, executor::Executor, grpc::Method, wire::Normalize};
+use crate::{CheckpointHook, buffers::Buffers, executor::Executor, grpc::Method, service::Limits, wire::Normalize};
 
 const LIMIT: usize = 1 << 22;
 
 fn service() -> Arc<Service> {
     let executor = Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started");
-    Arc::new(Service::new(Arc::new(executor), LIMIT, LIMIT, Vec::new()))
+    Arc::new(Service::new(Arc::new(executor), limits(LIMIT), Vec::new()))
+}
+
+fn limits(limit: usize) -> Limits {
+    Limits { message: limit, chunk: limit, frame: limit }
 }
 
 fn call() -> CallContext {
@@ -128,7 +132,7 @@ async fn what_is_whole_small_or_wrong_stays_as_it_came() {
 async fn with_a_hook_a_request_stays_as_it_came() {
     let hook = CheckpointHook::new(|_| ());
     let executor = Executor::new(1, 0, Buffers::new(0), Some(hook)).expect("one thread can be started");
-    let service = Arc::new(Service::new(Arc::new(executor), LIMIT, LIMIT, Vec::new()));
+    let service = Arc::new(Service::new(Arc::new(executor), limits(LIMIT), Vec::new()));
     let frames = incoming(framed(&request(100, false)).chunks(1 << 12).map(data));
     assert!(matches!(normalize(frames, &service, &call(), LIMIT).await, Outcome::Untouched(_)));
 }
@@ -139,7 +143,7 @@ async fn an_answer_above_the_limit_is_refused() {
     let len = service().unary::<Normalize>(call(), request(100, false), None).await.expect("it is right").encoded_len();
     for (limit, refused) in [(len, None), (len - 1, Some(Code::ResourceExhausted))] {
         let executor = Executor::new(1, 0, Buffers::new(0), None).expect("one thread can be started");
-        let service = Arc::new(Service::new(Arc::new(executor), limit, limit, Vec::new()));
+        let service = Arc::new(Service::new(Arc::new(executor), limits(limit), Vec::new()));
         let outcome = normalize(incoming(bytes.chunks(1 << 14).map(data)), &service, &call(), LIMIT).await;
         assert_eq!(read(outcome).await.err(), refused, "{limit}");
     }

@@ -30,6 +30,8 @@ impl Kind {
             | Method::Dropout
             | Method::DropoutBackward
             | Method::ClipGradients
+            | Method::MeasureGradientsUnary
+            | Method::MeasureStatisticsUnary
             | Method::GetServerInfo
             | Method::Other => Self::Whole,
         }

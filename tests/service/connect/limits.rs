@@ -8,19 +8,19 @@ use evenkeel::{
     server::Running,
 };
 use evenkeel_proto::v1 as pb;
-use http_body_util::{BodyExt as _, combinators::BoxBody};
+use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use prost::Message as _;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::mpsc};
 use tonic::codegen::http::Response;
 
 use super::{
-    client::{BOTH, JSON, JSON_STREAM, PROTO, SERVICE, Version},
+    client::{Answer, BOTH, JSON, JSON_STREAM, PROTO, SERVICE, Version},
     start,
 };
 use crate::{
     compression::compress,
     metrics::{config, handled, scrape},
-    peer::address,
+    peer::{Peer, address, prefix, request},
     until::{until, within},
 };
 
@@ -123,7 +123,7 @@ async fn a_silent_client_is_given_up() {
             let path = format!("{SERVICE}/{method}");
             let response: Response<_> =
                 version.send(&server, &path, &[("content-type", content_type)], BoxBody::new(body)).await;
-            let answer = super::client::Answer::of(response).await;
+            let answer = Answer::of(response).await;
             let code = if content_type == JSON_STREAM {
                 answer.messages().1["error"]["code"].as_str().expect("text").to_owned()
             } else {
@@ -146,7 +146,7 @@ async fn an_answer_is_held_until_it_is_taken() {
     let text =
         format!(r#"{{"p":0.5,"input":{{"dtype":1,"shape":[1048576],"data":"{}"}}}}"#, super::base64(&vec![0; 4 << 20]));
     for (content_type, body, least) in [(PROTO, message, 4e6), (JSON, text.into_bytes(), 5.5e6)] {
-        let body = BoxBody::new(http_body_util::Full::new(Bytes::from(body)));
+        let body = BoxBody::new(Full::new(Bytes::from(body)));
         let path = format!("{SERVICE}/Dropout");
         let response = Version::Http2.send(&server, &path, &[("content-type", content_type)], body).await;
         assert_eq!(response.status(), 200);
@@ -167,10 +167,60 @@ async fn a_deadline_ends_a_call_that_waits() {
             let body = http_body_util::StreamBody::new(tokio_stream::wrappers::ReceiverStream::new(receiver));
             let headers = [("content-type", content_type), ("connect-timeout-ms", "50")];
             let response = version.send(&server, &format!("{SERVICE}/Dropout"), &headers, BoxBody::new(body)).await;
-            let answer = super::client::Answer::of(response).await;
+            let answer = Answer::of(response).await;
             assert_eq!((answer.http, answer.error().0.as_str()), (504, "deadline_exceeded"), "{version:?}");
             drop(sender);
         }
     }
     holds_nothing(&server).await;
+}
+
+/// Nothing is left of the memory for questions: health is answered in every protocol on a new connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_answered_when_the_memory_for_questions_is_used_up() {
+    const ALL: usize = 8 << 20;
+    const LONGEST: usize = 12 << 10;
+    // So much of a message is not counted.
+    const FREE: usize = 4 << 10;
+    // More than a stream takes.
+    const STREAM: usize = 16 << 10;
+    const CHECK: &str = "grpc.health.v1.Health/Check";
+    let connections = ConnectionConfig { body_timeout: Duration::from_secs(3600), ..Default::default() };
+    let server = start(ServerConfig { connections, ..config() }).await;
+    let used = async || scrape(&server).await["evenkeel_question_bytes"] as usize;
+    let (mut streams, mut messages, mut peers) = (Vec::new(), Vec::new(), Vec::new());
+    // Streams take most of it, and then messages on connections that have room for the stream take the rest.
+    for _ in 0..4 {
+        let peer = Peer::connect(address(&server)).await;
+        for _ in 0..200 {
+            streams.push(peer.send(request(CHECK)).await.expect("the connection is open"));
+        }
+        peers.push(peer);
+    }
+    until("streams take most of it", async || ALL - used().await < STREAM).await;
+    for _ in 0..64 {
+        let before = used().await;
+        let takes = (ALL - before).min(LONGEST - FREE);
+        if takes > 0 {
+            let peer = Peer::connect(address(&server)).await;
+            let (answer, mut body) = peer.send(request(CHECK)).await.expect("the connection is open");
+            body.send_data(prefix((takes + FREE) as u32), false).expect("the connection is open");
+            // It is refused if a stream came before it.
+            let answer = tokio::spawn(answer);
+            until("the message is counted or refused", async || used().await != before || answer.is_finished()).await;
+            messages.push((answer, body));
+            peers.push(peer);
+        }
+    }
+    assert_eq!(used().await, ALL, "all is used");
+    for version in BOTH {
+        for content_type in [JSON, PROTO] {
+            let text = Bytes::from(if content_type == JSON { "{}" } else { "" });
+            let body = BoxBody::new(Full::new(text));
+            let answer = Answer::of(version.send(&server, CHECK, &[("content-type", content_type)], body).await).await;
+            assert_eq!(answer.http, 200, "{version:?} {content_type}: {answer:?}");
+        }
+    }
+    assert_eq!(used().await, ALL, "all is used until the end");
+    drop((streams, messages, peers));
 }

@@ -103,17 +103,22 @@ impl<A: Element, D: Dimension> NormalizeBackward<A, D> {
             grad_output: Some(grad_output),
         };
         let size = request.encoded_len();
-        let client = match client.route(size).await? {
-            Route::Unary(client) => client,
-            Route::Stream(Streamed { max_message_bytes, .. }) => {
-                let message = format!(
-                    "the request of {size} bytes is larger than the server's limit of {max_message_bytes} bytes, and \
-                     gradients of a normalization have no stream"
-                );
-                return Err(Error::TooLarge { message });
+        let answer = client.retrying(|client| {
+            let request = request.clone();
+            async move {
+                match client.route(size).await? {
+                    Route::Unary(client) => client.unary(request).await,
+                    Route::Stream(Streamed { max_message_bytes, .. }) => {
+                        let message = format!(
+                            "the request of {size} bytes is larger than the server's limit of {max_message_bytes} bytes, and \
+                             gradients of a normalization have no stream"
+                        );
+                        Err(Error::TooLarge { message })
+                    }
+                }
             }
-        };
-        let Answer { message, landed } = client.unary(request).await?;
+        });
+        let Answer { message, landed } = answer.await?;
         let pb::NormalizeBackwardResponse { grad_weight, grad_bias, grad_input } = message;
         let grad_input = grad_input.map(|tensor| Received { tensor, landed });
         Ok(NormalizeGradients {

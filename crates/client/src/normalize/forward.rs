@@ -75,13 +75,19 @@ impl<A: Element, D: Dimension> Normalize<A, D> {
         let Self { input: NormalizeInput { client, input, dim, element: _ }, options } = self;
         let Options { request, weight: _, bias: _, running_mean: mean_form, running_var: var_form } = options;
         let request = pb::NormalizeRequest { input: Some(input), ..request };
-        let (message, landed) = match client.route(request.encoded_len()).await? {
-            Route::Unary(client) => {
-                let Answer { message, landed } = client.unary(request).await?;
-                (message, landed)
+        let answer = client.retrying(|client| {
+            let request = request.clone();
+            async move {
+                Ok(match client.route(request.encoded_len()).await? {
+                    Route::Unary(client) => {
+                        let Answer { message, landed } = client.unary(request).await?;
+                        (message, landed)
+                    }
+                    Route::Stream(streamed) => Box::pin(memory::normalize::<A>(streamed, request)).await?,
+                })
             }
-            Route::Stream(streamed) => Box::pin(memory::normalize::<A>(streamed, request)).await?,
-        };
+        });
+        let (message, landed) = answer.await?;
         let pb::NormalizeResponse { axes, mean, rstd, running_mean, running_var, output } = message;
         let output = output.map(|tensor| Received { tensor, landed });
         let statistic = |field, tensor: Option<_>| tensor.map(|it| codec::decode_any_shape(field, it)).transpose();

@@ -128,6 +128,20 @@ impl TensorOpsService for Fake {
         Err(Status::unimplemented("no test asks for it"))
     }
 
+    async fn measure_gradients_unary(
+        &self,
+        _: Request<pb::MeasureGradientsRequest>,
+    ) -> Result<Response<pb::MeasureGradientsResponse>, Status> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
+    async fn measure_statistics_unary(
+        &self,
+        _: Request<pb::MeasureStatisticsRequest>,
+    ) -> Result<Response<pb::StatisticsPartial>, Status> {
+        Err(Status::unimplemented("no test asks for it"))
+    }
+
     type NormalizeStreamStream = Messages<pb::NormalizeStreamResponse>;
 
     async fn normalize_stream(

@@ -1143,6 +1143,68 @@ pub mod tensor_ops_service_client {
                 );
             self.inner.client_streaming(req, path, codec).await
         }
+        /// MeasureGradients of one message, for clients that cannot send streams, such as browsers: it measures the message's gradients,
+        /// merges its partials, or both.
+        pub async fn measure_gradients_unary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MeasureGradientsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MeasureGradientsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/evenkeel.v1.TensorOpsService/MeasureGradientsUnary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "evenkeel.v1.TensorOpsService",
+                        "MeasureGradientsUnary",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// MeasureStatistics of one message, for clients that cannot send streams: it measures the part whose header and elements the
+        /// message has, merges its partials, or both.
+        pub async fn measure_statistics_unary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MeasureStatisticsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StatisticsPartial>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/evenkeel.v1.TensorOpsService/MeasureStatisticsUnary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "evenkeel.v1.TensorOpsService",
+                        "MeasureStatisticsUnary",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Normalize of a tensor of any size, which comes and goes in chunks as in DropoutStream: the bytes of the unary call. It holds what
         /// is pooled together and lies next to each other in memory, such as a row; of BATCH with the input's own statistics, the tensor.
         /// With running statistics in evaluation, or with `statistics`, it takes constant memory. What is too much for the server is
@@ -1347,6 +1409,24 @@ pub mod tensor_ops_service_server {
         async fn measure_statistics(
             &self,
             request: tonic::Request<tonic::Streaming<super::MeasureStatisticsRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<super::StatisticsPartial>,
+            tonic::Status,
+        >;
+        /// MeasureGradients of one message, for clients that cannot send streams, such as browsers: it measures the message's gradients,
+        /// merges its partials, or both.
+        async fn measure_gradients_unary(
+            &self,
+            request: tonic::Request<super::MeasureGradientsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MeasureGradientsResponse>,
+            tonic::Status,
+        >;
+        /// MeasureStatistics of one message, for clients that cannot send streams: it measures the part whose header and elements the
+        /// message has, merges its partials, or both.
+        async fn measure_statistics_unary(
+            &self,
+            request: tonic::Request<super::MeasureStatisticsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::StatisticsPartial>,
             tonic::Status,
@@ -1818,6 +1898,104 @@ pub mod tensor_ops_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/evenkeel.v1.TensorOpsService/MeasureGradientsUnary" => {
+                    #[allow(non_camel_case_types)]
+                    struct MeasureGradientsUnarySvc<T: TensorOpsService>(pub Arc<T>);
+                    impl<
+                        T: TensorOpsService,
+                    > tonic::server::UnaryService<super::MeasureGradientsRequest>
+                    for MeasureGradientsUnarySvc<T> {
+                        type Response = super::MeasureGradientsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MeasureGradientsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TensorOpsService>::measure_gradients_unary(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MeasureGradientsUnarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/evenkeel.v1.TensorOpsService/MeasureStatisticsUnary" => {
+                    #[allow(non_camel_case_types)]
+                    struct MeasureStatisticsUnarySvc<T: TensorOpsService>(pub Arc<T>);
+                    impl<
+                        T: TensorOpsService,
+                    > tonic::server::UnaryService<super::MeasureStatisticsRequest>
+                    for MeasureStatisticsUnarySvc<T> {
+                        type Response = super::StatisticsPartial;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MeasureStatisticsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TensorOpsService>::measure_statistics_unary(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MeasureStatisticsUnarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     handle::ConnectionHandle,
-    io::{Keeps, Next, SharedIo},
+    io::{Keeps, Next, SharedIo, Version},
     metrics::Metrics,
     settings::Settings,
 };
@@ -119,6 +119,7 @@ pub(super) struct Driver {
     pub(super) metrics: Arc<Metrics>,
     pub(super) draining: watch::Receiver<bool>,
     pub(super) began: Instant,
+    pub(super) version: Version,
 }
 
 impl Driver {
@@ -128,7 +129,7 @@ impl Driver {
         C: GracefulConnection<Error = Error>,
         T: Keeps,
     {
-        let Self { connection, settings, metrics, mut draining, began } = self;
+        let Self { connection, settings, metrics, mut draining, began, version } = self;
         let age = (!settings.max_connection_age.is_zero()).then(|| jittered(settings.max_connection_age));
         let mut state = State { began, age, goaway_sent: None, closing: CLOSING };
         let mut drains = false;
@@ -167,6 +168,10 @@ impl Driver {
                     }
                 }) => {
                     if let Err(error) = &served {
+                        // HTTP/1.1 waits for the headers of the next request so long, and then ends a connection that is idle.
+                        if version == Version::Http1 && error.is_timeout() {
+                            metrics.connections_idle.add_one();
+                        }
                         tracing::debug!(%error, source = ?std::error::Error::source(error), "a connection failed");
                     }
                     return End::Finished;
