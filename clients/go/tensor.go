@@ -126,7 +126,7 @@ func (t *Tensor) reshaped(shape []int) *Tensor {
 }
 
 // String is the type and the shape: "float32[256 1024]".
-func (t *Tensor) String() string { return fmt.Sprint(t.dtype, t.shape) }
+func (t *Tensor) String() string { return fmt.Sprintf("%v%v", t.dtype, t.shape) }
 
 // check returns the reason why the tensor cannot be the argument of this name, or nil.
 func (t *Tensor) check(name string) error {

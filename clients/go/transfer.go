@@ -17,7 +17,7 @@ const letGo = 100 * time.Millisecond
 // unary sends a message and receives one.
 func (c *call) unary(method string, message *wire.Message, reply *wire.Reply) error {
 	return c.try(func(connection *grpc.ClientConn) error {
-		lease := wire.NewLease()
+		lease := new(wire.Lease)
 		defer lease.Wait(letGo)
 		return connection.Invoke(c.ctx, method, wire.Sending{Message: message, Lease: lease}, reply)
 	})
@@ -66,7 +66,7 @@ func (c *call) both(method string, send func(sender) error, begin func() receive
 // exchange makes a call whose request is sent by a goroutine of its own, which has ended when exchange returns.
 func (c *call) exchange(method string, desc *grpc.StreamDesc, send func(sender) error, receive func(grpc.ClientStream) error) error {
 	return c.try(func(connection *grpc.ClientConn) error {
-		lease := wire.NewLease()
+		lease := new(wire.Lease)
 		defer lease.Wait(letGo)
 		ctx, cancel := context.WithCancel(c.ctx)
 		defer cancel()

@@ -36,27 +36,32 @@ func (m *Message) Size() int { return m.size }
 
 // Proto appends all fields that are set in a generated message.
 func (m *Message) Proto(fields proto.Message) {
-	bytes, err := proto.Marshal(fields)
-	if err != nil && m.err == nil {
-		m.err = err
-	}
-	m.own(bytes)
+	m.own(func(bytes []byte) []byte {
+		bytes, err := proto.MarshalOptions{}.MarshalAppend(bytes, fields)
+		if err != nil && m.err == nil {
+			m.err = err
+		}
+		return bytes
+	})
 }
 
 // Bytes appends a field of bytes.
 func (m *Message) Bytes(number protowire.Number, data []byte) {
-	m.own(prefix(number, len(data)))
+	m.prefix(number, len(data))
 	m.share(data)
 }
 
 // Tensor appends a field with a tensor: its header, and then its elements, as in `data`.
 func (m *Message) Tensor(number protowire.Number, header *pb.Tensor, data []byte) {
-	var inner Message
-	inner.Proto(header)
+	length := proto.Size(header)
 	if len(data) > 0 {
-		inner.Bytes(tensorData, data)
+		length += protowire.SizeTag(tensorData) + protowire.SizeBytes(len(data))
 	}
-	m.Nested(number, &inner)
+	m.prefix(number, length)
+	m.Proto(header)
+	if len(data) > 0 {
+		m.Bytes(tensorData, data)
+	}
 }
 
 // Nested appends a field with a message.
@@ -64,32 +69,39 @@ func (m *Message) Nested(number protowire.Number, inner *Message) {
 	if m.err == nil {
 		m.err = inner.err
 	}
-	m.own(prefix(number, inner.size))
+	m.prefix(number, inner.size)
 	for _, piece := range inner.pieces {
 		if piece.shared {
 			m.share(piece.bytes)
 		} else {
-			m.own(piece.bytes)
+			m.own(func(bytes []byte) []byte { return append(bytes, piece.bytes...) })
 		}
 	}
 }
 
-func prefix(number protowire.Number, length int) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(nil, number, protowire.BytesType), uint64(length))
+// prefix appends what comes before the bytes of a field.
+func (m *Message) prefix(number protowire.Number, length int) {
+	m.own(func(bytes []byte) []byte {
+		return protowire.AppendVarint(protowire.AppendTag(bytes, number, protowire.BytesType), uint64(length))
+	})
 }
 
-func (m *Message) own(bytes []byte) {
-	m.size += len(bytes)
-	if last := len(m.pieces) - 1; last >= 0 && !m.pieces[last].shared {
-		m.pieces[last].bytes = append(m.pieces[last].bytes, bytes...)
-		return
+// own appends to a piece of the message's own.
+func (m *Message) own(appendTo func([]byte) []byte) {
+	last := len(m.pieces) - 1
+	if last < 0 || m.pieces[last].shared {
+		m.pieces = append(m.pieces, piece{bytes: make([]byte, 0, 64)})
+		last++
 	}
-	m.pieces = append(m.pieces, piece{bytes: append([]byte(nil), bytes...)})
+	before := len(m.pieces[last].bytes)
+	m.pieces[last].bytes = appendTo(m.pieces[last].bytes)
+	m.size += len(m.pieces[last].bytes) - before
 }
 
+// share appends memory of the caller's.
 func (m *Message) share(bytes []byte) {
 	if len(bytes) <= copied {
-		m.own(bytes)
+		m.own(func(own []byte) []byte { return append(own, bytes...) })
 		return
 	}
 	m.size += len(bytes)

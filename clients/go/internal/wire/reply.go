@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"io"
+	"slices"
 	"unsafe"
 
 	"google.golang.org/grpc/mem"
@@ -19,15 +20,20 @@ var errShort = errors.New("the message is cut off or is no protobuf")
 // generated message.
 type Reply struct {
 	rest  proto.Message
-	large map[protowire.Number]target
+	large []target
 }
 
-// target is where a large field goes.
+// target is where a large field goes: one of the four.
 type target struct {
-	reset func()
-	// take reads the field's n bytes.
-	take func(reader *mem.Reader, n int) error
+	number  protowire.Number
+	tensor  *Tensor
+	tensors *[]Tensor
+	bytes   *[]byte
+	chunk   take
 }
+
+// take reads the n bytes of a field.
+type take func(reader *mem.Reader, n int) error
 
 // Tensor is a tensor that was received. If there was none, Header is nil.
 type Tensor struct {
@@ -38,46 +44,32 @@ type Tensor struct {
 }
 
 // NewReply is a reply whose fields go to a generated message.
-func NewReply(rest proto.Message) *Reply {
-	return &Reply{rest: rest, large: make(map[protowire.Number]target)}
-}
+func NewReply(rest proto.Message) *Reply { return &Reply{rest: rest} }
 
 // Tensor is where the tensor with this number goes.
 func (r *Reply) Tensor(number protowire.Number) *Tensor {
 	tensor := new(Tensor)
-	r.large[number] = target{
-		reset: func() { *tensor = Tensor{} },
-		take:  func(reader *mem.Reader, n int) error { return tensor.read(reader, n) },
-	}
+	r.large = append(r.large, target{number: number, tensor: tensor})
 	return tensor
 }
 
 // Tensors is where the tensors go that repeat this number.
 func (r *Reply) Tensors(number protowire.Number) *[]Tensor {
 	tensors := new([]Tensor)
-	r.large[number] = target{
-		reset: func() { *tensors = nil },
-		take: func(reader *mem.Reader, n int) error {
-			*tensors = append(*tensors, Tensor{})
-			return (*tensors)[len(*tensors)-1].read(reader, n)
-		},
-	}
+	r.large = append(r.large, target{number: number, tensors: tensors})
 	return tensors
 }
 
 // Bytes is where the bytes with this number go.
 func (r *Reply) Bytes(number protowire.Number) *[]byte {
 	bytes := new([]byte)
-	r.Chunk(number, func(reader *mem.Reader, n int) error {
-		*bytes = make([]byte, n)
-		return fill(reader, *bytes)
-	})
+	r.large = append(r.large, target{number: number, bytes: bytes})
 	return bytes
 }
 
 // Chunk passes the bytes with this number to a function, which must read exactly n of them.
-func (r *Reply) Chunk(number protowire.Number, take func(reader *mem.Reader, n int) error) {
-	r.large[number] = target{reset: func() {}, take: take}
+func (r *Reply) Chunk(number protowire.Number, read func(reader *mem.Reader, n int) error) {
+	r.large = append(r.large, target{number: number, chunk: read})
 }
 
 // read reads the whole message.
@@ -85,20 +77,55 @@ func (r *Reply) read(reader *mem.Reader) error {
 	for _, target := range r.large {
 		target.reset()
 	}
-	rest, err := fields(reader, 0, r.large)
+	rest, err := fields(reader, 0, func(number protowire.Number) take {
+		for i := range r.large {
+			if r.large[i].number == number {
+				return r.large[i].take
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	return proto.Unmarshal(rest, r.rest)
 }
 
+// reset forgets an earlier message.
+func (t *target) reset() {
+	switch {
+	case t.tensor != nil:
+		*t.tensor = Tensor{}
+	case t.tensors != nil:
+		*t.tensors = nil
+	case t.bytes != nil:
+		*t.bytes = nil
+	}
+}
+
+func (t *target) take(reader *mem.Reader, n int) error {
+	switch {
+	case t.tensor != nil:
+		return t.tensor.read(reader, n)
+	case t.tensors != nil:
+		*t.tensors = append(*t.tensors, Tensor{})
+		return (*t.tensors)[len(*t.tensors)-1].read(reader, n)
+	case t.bytes != nil:
+		*t.bytes = make([]byte, n)
+		return fill(reader, *t.bytes)
+	default:
+		return t.chunk(reader, n)
+	}
+}
+
 // read reads the n bytes of a tensor.
 func (t *Tensor) read(reader *mem.Reader, n int) error {
-	data := target{take: func(reader *mem.Reader, n int) error {
-		t.Data = aligned(n)
-		return fill(reader, t.Data)
-	}}
-	rest, err := fields(reader, reader.Remaining()-n, map[protowire.Number]target{tensorData: data})
+	rest, err := fields(reader, reader.Remaining()-n, func(number protowire.Number) take {
+		if number == tensorData {
+			return t.readData
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -106,8 +133,13 @@ func (t *Tensor) read(reader *mem.Reader, n int) error {
 	return proto.Unmarshal(rest, t.Header)
 }
 
+func (t *Tensor) readData(reader *mem.Reader, n int) error {
+	t.Data = aligned(n)
+	return fill(reader, t.Data)
+}
+
 // fields reads fields until so many bytes are left, and returns those that are not large, as they are on the wire.
-func fields(reader *mem.Reader, left int, large map[protowire.Number]target) (rest []byte, err error) {
+func fields(reader *mem.Reader, left int, large func(protowire.Number) take) (rest []byte, err error) {
 	for reader.Remaining() > left {
 		tag, err := varint(reader)
 		if err != nil {
@@ -115,7 +147,6 @@ func fields(reader *mem.Reader, left int, large map[protowire.Number]target) (re
 		}
 		number, kind := protowire.DecodeTag(tag)
 		length := uint64(0)
-		value := protowire.AppendVarint(nil, tag)
 		switch kind {
 		case protowire.BytesType:
 			if length, err = varint(reader); err != nil {
@@ -124,29 +155,28 @@ func fields(reader *mem.Reader, left int, large map[protowire.Number]target) (re
 			if length > uint64(max(reader.Remaining()-left, 0)) {
 				return nil, errShort
 			}
-			if target, is := large[number]; is {
-				if err := target.take(reader, int(length)); err != nil {
+			if take := large(number); take != nil {
+				if err := take(reader, int(length)); err != nil {
 					return nil, err
 				}
 				continue
 			}
-			value = protowire.AppendVarint(value, length)
+			rest = protowire.AppendVarint(protowire.AppendVarint(rest, tag), length)
 		case protowire.VarintType:
 			number, err := varint(reader)
 			if err != nil {
 				return nil, err
 			}
-			value = protowire.AppendVarint(value, number)
+			rest = protowire.AppendVarint(protowire.AppendVarint(rest, tag), number)
 		case protowire.Fixed32Type:
-			length = 4
+			rest, length = protowire.AppendVarint(rest, tag), 4
 		case protowire.Fixed64Type:
-			length = 8
+			rest, length = protowire.AppendVarint(rest, tag), 8
 		default: // groups, which proto3 does not have
 			return nil, errShort
 		}
-		rest = append(rest, value...)
 		start := len(rest)
-		rest = append(rest, make([]byte, length)...)
+		rest = slices.Grow(rest, int(length))[:start+int(length)]
 		if err := fill(reader, rest[start:]); err != nil {
 			return nil, err
 		}
@@ -157,23 +187,18 @@ func fields(reader *mem.Reader, left int, large map[protowire.Number]target) (re
 	return rest, nil
 }
 
-func varint(reader *mem.Reader) (uint64, error) {
-	var bytes []byte
-	for len(bytes) < 10 {
+func varint(reader *mem.Reader) (value uint64, err error) {
+	for shift := 0; shift < 64; shift += 7 {
 		b, err := reader.ReadByte()
-		if err != nil {
+		if err != nil || shift == 63 && b > 1 {
 			return 0, errShort
 		}
-		bytes = append(bytes, b)
+		value |= uint64(b&0x7F) << shift
 		if b < 0x80 {
-			break
+			return value, nil
 		}
 	}
-	value, n := protowire.ConsumeVarint(bytes)
-	if n < 0 {
-		return 0, errShort
-	}
-	return value, nil
+	return 0, errShort
 }
 
 // fill reads as many bytes as there is room for.
