@@ -7,9 +7,11 @@ import (
 	pb "evenkeel.dev/go/evenkeel/v1"
 )
 
-// Norm is the norm of some elements. Its fields have the meaning of those of NormPartial.
+// Norm is the norm of some elements, as in NormPartial.
 type Norm struct {
-	Type                    float64
+	// Type is the order of the norm: 1, 2 or infinity.
+	Type float64
+	// Elements is how many elements there are, NaN and Infinite how many of them are not finite.
 	Elements, NaN, Infinite uint64
 	largest                 float64
 	sum                     *big.Int

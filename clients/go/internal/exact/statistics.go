@@ -9,9 +9,11 @@ import (
 	pb "evenkeel.dev/go/evenkeel/v1"
 )
 
-// Statistics are the exact statistics of sets of elements. Its fields have the meaning of those of StatisticsPartial.
+// Statistics are the exact statistics of sets of elements, as in StatisticsPartial.
 type Statistics struct {
-	Kind  pb.NormKind
+	// Kind is the normalization that the sets are pooled by.
+	Kind pb.NormKind
+	// Shape is the shape of the sets.
 	Shape []int
 	sets  []set
 }

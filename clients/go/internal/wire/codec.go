@@ -11,6 +11,7 @@ import (
 // Sending is a message, and the lease of the call that sends it.
 type Sending struct {
 	*Message
+	// Lease is that of the tensors' memory.
 	Lease *Lease
 }
 
