@@ -85,6 +85,11 @@ func TestRootOfRandomSums(t *testing.T) {
 		sum := new(big.Int).SetUint64(random.Uint64())
 		sum.Lsh(sum, uint(random.IntN(4100)))
 		sum.Add(sum, new(big.Int).SetUint64(random.Uint64N(3)))
+		if random.IntN(2) == 0 { // a root of 54 bits lies in the middle between two float64
+			middle := new(big.Int).SetUint64(1<<53 | random.Uint64()>>11 | 1)
+			middle.Lsh(middle, uint(random.IntN(2000)))
+			sum.Mul(middle, middle)
+		}
 		exact := new(big.Float).SetPrec(10_000).SetInt(sum)
 		exact.Sqrt(exact)
 		expected, _ := exact.SetMantExp(exact, -floatBits).Float64()
