@@ -38,11 +38,9 @@ go vet ./...
 go run ./internal/documented . ./evenkeeltest ./internal/exact ./internal/philox ./internal/wire
 
 go test -race ./...
-# 32 bits, and another byte order, where the compiler at least has its say.
+# Integers of 32 bits, and another system than Linux, where the compiler at least has its say.
+GOOS=darwin GOARCH=arm64 go vet ./evenkeeltest
 GOARCH=386 go vet . ./internal/...
-GOARCH=s390x go vet . ./internal/...
-GOOS=darwin go vet ./evenkeeltest
-GOOS=windows go vet ./evenkeeltest
 
 # As a user: another module, which has the client by its name.
 mkdir "$scratch/user"
@@ -55,10 +53,9 @@ client=$PWD
     go mod tidy
 ) 2>/dev/null
 (cd "$scratch/user" && go build -o ../first_call .)
-for example in first_call normalize dropout clip_gradients merge; do
+for example in normalize dropout clip_gradients merge; do
     go build -o "$scratch/$example" "./examples/$example"
 done
-(cd "$scratch/user" && go build -o ../first_call .)
 mkfifo "$scratch/stdout"
 EVENKEEL_LOG_LEVEL=warn "$EVENKEEL_BINARY" serve --listen 127.0.0.1:0 >"$scratch/stdout" &
 server=$!
