@@ -163,6 +163,10 @@ miri *filters:
 mutants file tests="--lib":
     bash .ci/mutants {{ file }} {{ tests }}
 
-# Everything that must pass before a merge (installs what it needs; needs Go, Java, Node and Python)
+# Everything that must pass before a merge (installs what it needs; needs Go, Java, Node, Python, and Debian's packages for C++)
 ci:
     bash .ci/run
+
+# What takes long and rarely fails: Miri, PyTorch, Ray, a collector, clocks, accuracy, soak (needs Go and Python)
+ci-long:
+    bash .ci/long

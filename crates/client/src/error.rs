@@ -51,11 +51,18 @@ pub enum Error {
         elements: NonFinite,
     },
 
-    /// A message, or the metadata, is larger than the server, or this client, takes. A larger
+    /// A message is larger than the server, or this client, takes. A larger
     /// [`max_message_bytes`](crate::Builder::max_message_bytes) helps if the limit is the client's.
     #[error("too large: {message}")]
     TooLarge {
         /// Which message is too large, and what the limit is.
+        message: String,
+    },
+
+    /// The call's metadata, such as the token, is larger than the server takes.
+    #[error("the metadata is too large: {message}")]
+    MetadataTooLarge {
+        /// The server's message, with its limit.
         message: String,
     },
 
@@ -242,7 +249,8 @@ impl Error {
                 }
             }
             Code::ResourceExhausted => match (info.map(|info| info.reason.as_str()), details.retry_info()) {
-                (Some("MESSAGE_TOO_LARGE" | "METADATA_TOO_LARGE"), _) => Self::TooLarge { message: message() },
+                (Some("MESSAGE_TOO_LARGE"), _) => Self::TooLarge { message: message() },
+                (Some("METADATA_TOO_LARGE"), _) => Self::MetadataTooLarge { message: message() },
                 (Some("NEEDS_TWO_PASSES"), _) => Self::NeedsTwoPasses { message: message() },
                 (Some("OVERLOADED"), retry) => {
                     Self::Busy { message: message(), retry_after: retry.and_then(|retry| retry.retry_delay) }

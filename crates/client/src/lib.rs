@@ -52,6 +52,7 @@ mod call;
 mod client;
 mod clip;
 mod codec;
+mod convert;
 mod deadline;
 mod direct;
 mod dropout;

@@ -72,6 +72,17 @@ impl Client {
         })
     }
 
+    /// The longest message that both sides take, for a call that sends so many bytes in several, and the client with the time that is
+    /// left.
+    pub(crate) async fn with_message_limit(self, bytes: usize) -> Result<(Self, usize), Error> {
+        let own = self.max_message_bytes();
+        if bytes <= LEAST_MAX_MESSAGE_BYTES {
+            return Ok((self, own));
+        }
+        let (client, limits) = self.with_limits().await?;
+        Ok((client, usize::try_from(limits.max_message_bytes).unwrap_or(usize::MAX).min(own)))
+    }
+
     /// A call that is a stream in any case. A server that has none says so.
     pub(crate) async fn streamed(self) -> Result<Streamed, Error> {
         let (client, limits) = self.with_limits().await?;

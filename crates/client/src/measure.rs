@@ -39,9 +39,12 @@ impl MeasureGradients {
     /// [`Error::InvalidArgument`] for another `norm_type`; any [`Error`] that has to do with the connection.
     pub async fn send(self) -> Result<NormPartial, Error> {
         let Self { client, gradients, norm_type } = self;
+        let bytes = gradients.iter().fold(0, |sum: usize, gradient| sum.saturating_add(gradient.data.len()));
         let answer = client.retrying(|client| {
-            let messages = Pieces::new(gradients.clone(), norm_type, client.max_message_bytes());
+            let gradients = gradients.clone();
             async move {
+                let (client, limit) = client.with_message_limit(bytes).await?;
+                let messages = Pieces::new(gradients, norm_type, limit);
                 let (mut stub, call, request) = client.stream(tokio_stream::iter(messages));
                 call.end(stub.measure_gradients(request)).await
             }

@@ -82,9 +82,12 @@ impl MeasureStatistics {
                 (Part::BackwardHeader(header), Some(grad_data))
             }
         };
+        let bytes = data.len().saturating_mul(1 + usize::from(grad_data.is_some()));
         let answer = client.retrying(|client| {
-            let messages = Pieces::new(part.clone(), data.clone(), grad_data.clone(), client.max_message_bytes());
+            let (part, data, grad_data) = (part.clone(), data.clone(), grad_data.clone());
             async move {
+                let (client, limit) = client.with_message_limit(bytes).await?;
+                let messages = Pieces::new(part, data, grad_data, limit);
                 let (mut stub, call, request) = client.stream(tokio_stream::iter(messages));
                 call.end(stub.measure_statistics(request)).await
             }

@@ -28,7 +28,7 @@ macro_rules! with_array {
 macro_rules! set {
     ($builder:ident, $arguments:expr, $($name:ident: $read:expr),*) => {
         $(if let Some(value) = $arguments.get(stringify!($name)).filter(|value| !value.is_null()) {
-            $builder = $builder.$name($read(value));
+            $builder = $builder.$name($read(value).ok_or_else(|| Failure::Argument(stringify!($name).to_owned()))?);
         })*
     };
 }
@@ -47,7 +47,7 @@ pub(crate) async fn answer(client: &Client, op: &str, arguments: &Value, digest:
         "clip_gradients" => clip(client, arguments, &give).await,
         "measure_gradients" => {
             let mut call = client.measure_gradients(gradients(arguments)?);
-            set!(call, arguments, norm_type: number);
+            set!(call, arguments, norm_type: float);
             let partial = call.send().await?;
             Ok(json!({"partial": of_bytes(partial.encode()), "total_norm": of_number(partial.total_norm())}))
         }
@@ -79,20 +79,24 @@ fn norm_kind(arguments: &Value) -> Result<NormKind, Failure> {
     }
 }
 
-fn axes(value: &Value) -> Vec<i32> {
-    value.as_array().into_iter().flatten().filter_map(|axis| axis.as_i64()?.try_into().ok()).collect()
+fn axes(value: &Value) -> Option<Vec<i32>> {
+    value.as_array()?.iter().map(int).collect()
 }
 
-fn int(value: &Value) -> i32 {
-    value.as_i64().and_then(|value| value.try_into().ok()).expect("an int32")
+fn int(value: &Value) -> Option<i32> {
+    value.as_i64()?.try_into().ok()
 }
 
-fn uint(value: &Value) -> u32 {
-    value.as_u64().and_then(|value| value.try_into().ok()).expect("a uint32")
+fn uint(value: &Value) -> Option<u32> {
+    value.as_u64()?.try_into().ok()
 }
 
-fn flag(value: &Value) -> bool {
-    value == true
+fn flag(value: &Value) -> Option<bool> {
+    value.as_bool()
+}
+
+fn float(value: &Value) -> Option<f64> {
+    Some(number(value))
 }
 
 fn has(arguments: &Value, name: &str) -> bool {
@@ -102,7 +106,7 @@ fn has(arguments: &Value, name: &str) -> bool {
 /// The options that both directions of a normalization have.
 macro_rules! set_normalization {
     ($call:ident, $arguments:expr) => {
-        set!($call, $arguments, axes: axes, groups: uint, eps: number, channel_axis: int, training: flag);
+        set!($call, $arguments, axes: axes, groups: uint, eps: float, channel_axis: int, training: flag);
         if has($arguments, "weight") {
             $call = $call.weight(tensor($arguments, "weight")?);
         }
@@ -136,7 +140,7 @@ fn add(answer: &mut Value, name: &str, tensor: Option<Tensor>, give: Give<'_>) {
 async fn normalize<A: Element>(client: &Client, input: ArrayD<A>, arguments: &Value, give: Give<'_>) -> Answer {
     let mut call = client.normalize(input).kind(norm_kind(arguments)?);
     set_normalization!(call, arguments);
-    set!(call, arguments, momentum: number, return_statistics: flag);
+    set!(call, arguments, momentum: float, return_statistics: flag);
     let done = call.send().await?;
     let mut answer = json!({"output": give(done.output.into()), "axes": done.axes});
     add(&mut answer, "mean", done.mean.map(Tensor::from), give);
@@ -233,7 +237,7 @@ async fn clip(client: &Client, arguments: &Value, give: Give<'_>) -> Answer {
         Some("norm_per_tensor") => input.by_norm_per_tensor(threshold),
         _ => return Err(Failure::Argument("mode".to_owned())),
     };
-    set!(call, arguments, norm_type: number, error_if_nonfinite: flag, total_norm: number, epsilon: number, not_above: flag);
+    set!(call, arguments, norm_type: float, error_if_nonfinite: flag, total_norm: float, epsilon: float, not_above: flag);
     let done = call.send().await?;
     let gradients = done.gradients.into_iter().map(|gradient| {
         let mut clipped = give(gradient.tensor);

@@ -1,11 +1,6 @@
 //! The operations that need no server.
 
-use evenkeel_client::{
-    DType, NormPartial, StatisticsPartial, Tensor,
-    half::{bf16, f16},
-    keep_mask,
-    ndarray::ArrayD,
-};
+use evenkeel_client::{NormPartial, StatisticsPartial, keep_mask};
 use serde_json::{Value, json};
 
 use crate::{
@@ -30,30 +25,9 @@ fn mask(arguments: &Value) -> Answer {
     Ok(json!({"keep": of_bytes(keep.into_iter().map(u8::from).collect::<Vec<_>>())}))
 }
 
-/// The conversions are those of the types: `f32 as f64`, `f16::from_f32`.
 fn convert(arguments: &Value) -> Answer {
-    let input = tensor(arguments, "input")?;
-    let output = match (input, dtype(&arguments["dtype"])) {
-        (Tensor::F32(array), DType::F16) => array.mapv(f16::from_f32).into(),
-        (Tensor::F32(array), DType::Bf16) => array.mapv(bf16::from_f32).into(),
-        (Tensor::F32(array), DType::F64) => array.mapv(f64::from).into(),
-        (Tensor::F64(array), DType::F16) => array.mapv(f16::from_f64).into(),
-        (Tensor::F64(array), DType::Bf16) => array.mapv(bf16::from_f64).into(),
-        (Tensor::F64(array), DType::F32) => array.mapv(|x| x as f32).into(),
-        (Tensor::F16(array), to) => of_f32(array.mapv(f16::to_f32), to),
-        (Tensor::Bf16(array), to) => of_f32(array.mapv(bf16::to_f32), to),
-        (same @ Tensor::F32(_), DType::F32) | (same @ Tensor::F64(_), DType::F64) => same,
-    };
+    let output = tensor(arguments, "input")?.to_dtype(dtype(&arguments["dtype"]));
     Ok(json!({"output": of_tensor(output, false)}))
-}
-
-fn of_f32(array: ArrayD<f32>, to: DType) -> Tensor {
-    match to {
-        DType::F32 => array.into(),
-        DType::F64 => array.mapv(f64::from).into(),
-        DType::F16 => array.mapv(f16::from_f32).into(),
-        DType::Bf16 => array.mapv(bf16::from_f32).into(),
-    }
 }
 
 fn partials(arguments: &Value) -> impl Iterator<Item = Vec<u8>> {

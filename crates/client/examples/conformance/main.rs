@@ -25,7 +25,8 @@ impl From<Error> for Failure {
 
 type Answer = Result<Value, Failure>;
 
-#[tokio::main(flavor = "current_thread")]
+// Connections are driven on other threads while this one waits for the next line.
+#[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut clients = HashMap::new();
     for line in std::io::stdin().lock().lines() {

@@ -137,7 +137,7 @@ pub(crate) fn describe(failure: &Error) -> Value {
             });
             described
         }
-        Error::TooLarge { message } if message.contains("metadata") => with("RESOURCE_EXHAUSTED", "METADATA_TOO_LARGE"),
+        Error::MetadataTooLarge { .. } => with("RESOURCE_EXHAUSTED", "METADATA_TOO_LARGE"),
         Error::TooLarge { .. } => with("RESOURCE_EXHAUSTED", "MESSAGE_TOO_LARGE"),
         Error::NeedsTwoPasses { .. } => with("RESOURCE_EXHAUSTED", "NEEDS_TWO_PASSES"),
         Error::Busy { retry_after, .. } => {

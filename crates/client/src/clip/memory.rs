@@ -38,7 +38,7 @@ pub(super) async fn clip(
     let mut sinks = Sinks::<Nowhere, NoWriters>::Arrays(Vec::new());
     let Gradients { described, origins } = &mut gradients;
     let answer = match exchange(&streamed, request.clone(), (0, described, origins), &mut sinks).await {
-        Err(Error::NeedsTwoPasses { .. }) => {
+        Err(Error::NeedsTwoPasses { .. }) if passes::is_measured(&request) => {
             sinks = Sinks::Arrays(Vec::new());
             passes::clip(streamed.since(began), request, &mut gradients, &mut sinks).await?
         }

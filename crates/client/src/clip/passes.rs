@@ -61,7 +61,7 @@ where
 }
 
 /// Whether the gradients have to be measured first, and can be.
-fn is_measured(request: &pb::ClipGradientsRequest) -> bool {
+pub(super) fn is_measured(request: &pb::ClipGradientsRequest) -> bool {
     let merges = [1.0, 2.0, f64::INFINITY].contains(&request.norm_type.unwrap_or(2.0));
     let is_by_norm = matches!(request.mode(), pb::ClipMode::Norm | pb::ClipMode::NormPerTensor);
     is_by_norm && request.total_norm.is_none() && !request.not_above && merges

@@ -79,10 +79,14 @@ impl<A: Element, D: Dimension> Normalize<A, D> {
             let request = request.clone();
             async move {
                 Ok(match client.route(request.encoded_len()).await? {
-                    Route::Unary(client) => {
-                        let Answer { message, landed } = client.unary(request).await?;
-                        (message, landed)
-                    }
+                    Route::Unary(client) => match client.unary(request.clone()).await {
+                        Ok(Answer { message, landed }) => (message, landed),
+                        // Only the server knows how many statistics lie beside the elements.
+                        Err(Error::TooLarge { .. }) if request.return_statistics => {
+                            Box::pin(memory::normalize::<A>(client.streamed().await?, request)).await?
+                        }
+                        Err(error) => return Err(error),
+                    },
                     Route::Stream(streamed) => Box::pin(memory::normalize::<A>(streamed, request)).await?,
                 })
             }
