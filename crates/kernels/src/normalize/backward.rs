@@ -18,8 +18,6 @@ mod small;
 
 use std::borrow::Cow;
 
-use rayon::prelude::*;
-
 pub(super) use self::merged::MergedGradients;
 use self::slopes::Slopes;
 use super::{
@@ -36,7 +34,11 @@ use super::{
     statistics::Statistics,
     tiles::{Tile, tiles},
 };
-use crate::{Checkpoint, DType, Element, Error, in_out::InOut};
+use crate::{
+    Checkpoint, DType, Element, Error,
+    in_out::InOut,
+    parallel::{chunk, map},
+};
 
 /// The arguments of a backward pass, beside `grad_output`.
 #[derive(Clone, Copy)]
@@ -83,7 +85,7 @@ pub(super) fn backward<E: Element>(
         let (mut first, mut rest) = (0, gradient);
         while rest.len() > 0 {
             let (some, others) = rest.split_at(len.saturating_mul(at_once));
-            some.par_chunks(len).enumerate().try_for_each(|(index, dy)| {
+            some.for_each_chunk(len, &|index, dy| {
                 Part::of_part::<E>(given, parts, first + index, dy.input(), checkpoint)?.write::<E>(dy, checkpoint)
             })?;
             (first, rest) = (first.saturating_add(at_once), others);
@@ -112,18 +114,18 @@ fn measure_all<E: Element>(
     }
     let parts = given.layout.parts(PART);
     let (len, at_once) = (parts.len() * E::DTYPE.size(), given.parts_at_once(E::DTYPE));
-    let measure = |index, dy: &[u8]| {
+    let measure = |index: usize| {
+        let dy = chunk(dy, len, index);
         let part = Part::of_part::<E>(given, parts, index, dy, checkpoint)?;
         if takes_exponents {
             exponents.take::<E>(dy);
         }
         Ok(part.into_measured())
     };
-    let mut all = Vec::new();
-    for some in dy.chunks(len.saturating_mul(at_once)) {
+    let (mut all, count) = (Vec::new(), dy.len().div_ceil(len));
+    while all.len() < count {
         let first = all.len();
-        let gradients = some.par_chunks(len).enumerate();
-        all.extend(gradients.map(|(index, dy)| measure(first + index, dy)).collect::<Result<Vec<_>, Error>>()?);
+        all.extend(map(at_once.min(count - first), &|index| measure(first + index))?);
     }
     Ok(all)
 }

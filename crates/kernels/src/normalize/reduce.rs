@@ -3,13 +3,11 @@
 //! The elements of a target, in memory order, are cut into pieces whose size depends on the layout alone; a piece is
 //! added in a fixed order, and pieces are added as a balanced tree. Threads take pieces; they do not change them.
 
-use rayon::prelude::*;
-
 use super::layout::{Dim, Layout, Position};
 use crate::{
     Checkpoint, Error,
     lanes::{BLOCK, DoubleDouble, LANES, Lanes, add_to, tree_sum},
-    parallel::CHUNK,
+    parallel::{CHUNK, for_each_chunk, for_each_stretch},
     simd::{self, Kernel},
 };
 
@@ -80,8 +78,8 @@ pub(super) fn accumulators(layout: &Layout, over: Over) -> usize {
     } else {
         (count(&kept), row_pieces(count(&summed) * run.len))
     };
-    // The accumulators of the pieces, the sums of these, and the list that Rayon collects the sums in.
-    if pieces > 1 { targets * (pieces + 2) } else { targets }
+    // The accumulators of the pieces, and the sums of these.
+    if pieces > 1 { targets * (pieces + 1) } else { targets }
 }
 
 /// The number of pieces of a target of so many elements.
@@ -151,17 +149,16 @@ impl Walk {
         let len = count(&self.summed) * self.run.len;
         let pieces = row_pieces(len);
         let mut sums = vec![[DoubleDouble::from(0.0); M]; count(&self.kept) * pieces];
-        sums.par_iter_mut().with_min_len(CHUNK / len.min(CHUNK)).enumerate().try_for_each(|(index, sum)| {
-            checkpoint.check()?;
-            let target = self.origin.advance(&self.kept, index / pieces);
-            let from = index % pieces * CHUNK;
-            *sum = simd::run(RowPiece { walk: self, terms, target, from, to: len.min(from + CHUNK) });
-            Ok::<_, Error>(())
+        for_each_stretch(&mut sums, 1, CHUNK / len.min(CHUNK), &|first, sums| {
+            for (index, sum) in (first..).zip(sums) {
+                checkpoint.check()?;
+                let target = self.origin.advance(&self.kept, index / pieces);
+                let from = index % pieces * CHUNK;
+                *sum = simd::run(RowPiece { walk: self, terms, target, from, to: len.min(from + CHUNK) });
+            }
+            Ok(())
         })?;
-        if pieces > 1 {
-            sums = sums.chunks(pieces).map(|pieces| add(pieces.len(), |piece| &pieces[piece])).collect();
-        }
-        Ok(sums)
+        Ok(if pieces > 1 { sums_of_rows(&sums, pieces) } else { sums })
     }
 
     /// Sums across the runs: each place in a run is a target with an accumulator of its own.
@@ -173,24 +170,40 @@ impl Walk {
         let (width, runs) = (self.run.len, count(&self.summed));
         let (piece, pieces) = (column_piece(width), column_pieces(width, runs));
         let mut sums = vec![[DoubleDouble::from(0.0); M]; count(&self.kept) * pieces * width];
-        sums.par_chunks_mut(width).enumerate().try_for_each(|(index, sums)| {
+        for_each_chunk(&mut sums, width, &|index, sums| {
             let target = self.origin.advance(&self.kept, index / pieces);
             let first = index % pieces * piece;
-            sums.par_chunks_mut(BLOCK).enumerate().try_for_each(|(block, sums)| {
+            for_each_chunk(sums, BLOCK, &|block, sums| {
                 checkpoint.check()?;
                 let target = target.along(&self.run, block * BLOCK);
                 simd::run(ColumnPiece { walk: self, terms, target, from: first, to: runs.min(first + piece), sums });
-                Ok::<_, Error>(())
+                Ok(())
             })
         })?;
-        if pieces > 1 {
-            sums = sums
-                .par_chunks(pieces * width)
-                .flat_map_iter(|sums| (0..width).map(move |column| add(pieces, |piece| &sums[piece * width + column])))
-                .collect();
-        }
-        Ok(sums)
+        if pieces > 1 { sums_of_columns(&sums, pieces, width) } else { Ok(sums) }
     }
+}
+
+/// The sums of targets that have so many pieces, which are neighbours.
+fn sums_of_rows<const M: usize>(pieces_of_all: &[[DoubleDouble; M]], pieces: usize) -> Vec<[DoubleDouble; M]> {
+    pieces_of_all.chunks(pieces).map(|of_target| add(pieces, &|piece| &of_target[piece])).collect()
+}
+
+/// The sums of targets that have so many pieces, each beside those of its `width` neighbours.
+fn sums_of_columns<const M: usize>(
+    pieces_of_all: &[[DoubleDouble; M]],
+    pieces: usize,
+    width: usize,
+) -> Result<Vec<[DoubleDouble; M]>, Error> {
+    let mut sums = vec![[DoubleDouble::from(0.0); M]; pieces_of_all.len() / pieces];
+    for_each_chunk(&mut sums, width, &|index, sums| {
+        let of_targets = &pieces_of_all[index * pieces * width..][..pieces * width];
+        for (column, sum) in sums.iter_mut().enumerate() {
+            *sum = add(pieces, &|piece| &of_targets[piece * width + column]);
+        }
+        Ok(())
+    })?;
+    Ok(sums)
 }
 
 /// Elements `from..to` of a target, counted along its runs. The lane of an element does not depend on where runs begin
@@ -301,6 +314,6 @@ fn add_columns(sums: &mut [f64], rests: &mut [f64; BLOCK], terms: &[f64; BLOCK])
 }
 
 /// The sum of pieces, each kind of term along its own balanced tree.
-fn add<'a, const M: usize>(pieces: usize, piece: impl Fn(usize) -> &'a [DoubleDouble; M]) -> [DoubleDouble; M] {
+fn add<'a, const M: usize>(pieces: usize, piece: &impl Fn(usize) -> &'a [DoubleDouble; M]) -> [DoubleDouble; M] {
     std::array::from_fn(|m| tree_sum(pieces, &|index| piece(index)[m]))
 }

@@ -5,8 +5,6 @@ mod moments;
 
 use std::marker::PhantomData;
 
-use rayon::prelude::*;
-
 use self::moments::{Bytes, Moments, number};
 use super::{
     affine::Affine,
@@ -50,9 +48,8 @@ pub(super) fn forward<E: Element>(
     let chunk = sets * set * E::DTYPE.size();
     let in_cache = prepared.total_len() <= IN_CACHE;
     let mut moments = vec![Moments::default(); layout.sets()];
-    let chunks = moments.par_chunks_mut(sets).zip(elements.par_chunks(chunk));
     // A part of the usual size is two chunks, which are not worth a second thread.
-    chunks.with_min_len(2).enumerate().try_for_each(|(index, (moments, elements))| {
+    elements.for_each_chunk_beside(chunk, (&mut moments, sets), 2, &|index, elements, moments| {
         checkpoint.check()?;
         let places = &mut layout.runs_from(index * sets * (set / layout.run().len));
         let (run, denominator, centred) = (layout.run(), plan.denominator, plan.centred);
@@ -85,7 +82,7 @@ pub(super) fn forward<E: Element>(
             }
             simd::run(Write { run, affine, set, places, moments, input, output });
         });
-        Ok::<_, Error>(())
+        Ok(())
     })?;
     let list = |quantity: fn(&Moments) -> f64| moments.iter().map(quantity).collect();
     Ok(Statistics {

@@ -1,7 +1,5 @@
 //! Means that a pair of float64 may not hold, added again exactly.
 
-use rayon::prelude::*;
-
 use super::{
     layout::{Layout, Position},
     mean::{
@@ -13,7 +11,11 @@ use super::{
 use crate::{
     Checkpoint, DType, Element, Error,
     lanes::{DoubleDouble, two_sum},
+    parallel::map,
 };
+
+/// The sets that are looked at together: the lists of exact means are short beside those of all sets.
+pub(super) const TOGETHER: usize = 1 << 13;
 
 /// Replaces each mean that is not certain by the exact one. `centre`: the means without their tails. `rests`: what a pair lacks of each mean, for float64 alone. `vars`: the
 /// variances, which may be too large by the square of the error of the mean.
@@ -26,8 +28,6 @@ pub(super) fn settle<E: Element>(
     vars: &[f64],
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    /// The sets that are looked at together: the lists of exact means are short beside those of all sets.
-    const TOGETHER: usize = 1 << 13;
     let terms = terms_in_a_row(layout, Over::Sets);
     let is_certain = |set: usize, mean: DoubleDouble| is_certain::<E>(mean, vars[set], terms);
     // Float64 numbers are too close to each other to decide this without reading the elements.
@@ -41,8 +41,7 @@ pub(super) fn settle<E: Element>(
     for first in (0..means.len()).step_by(TOGETHER) {
         let sets = first..means.len().min(first + TOGETHER);
         let doubtful: Vec<usize> = sets.filter(|&set| is_doubtful(set, means[set])).collect();
-        let exact = doubtful.par_iter().map(|&set| settled::<E>(layout, input, set, checkpoint));
-        let exact = exact.collect::<Result<Vec<Option<Triple>>, _>>()?;
+        let exact = map(doubtful.len(), &|index| settled::<E>(layout, input, doubtful[index], checkpoint))?;
         for (set, exact) in doubtful.into_iter().zip(exact) {
             let Some(Triple { pair, rest }) = exact else { continue };
             means[set] = pair;

@@ -3,7 +3,7 @@
 //! With d = x - mean, dx = rstd * (g - mean(g) - d * slope). The slope, rstd^2 * mean(g * d), is one number for each
 //! set; for L2 it has the sum in place of the mean.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
 use super::{
     super::{
@@ -21,7 +21,7 @@ use super::{
     slopes::Slopes,
     small,
 };
-use crate::{Checkpoint, Element, Error, lanes::DoubleDouble};
+use crate::{Checkpoint, Element, Error, lanes::DoubleDouble, parallel::map_ranges};
 
 /// Pairs beside the elements of a run.
 #[derive(Clone, Copy)]
@@ -178,13 +178,17 @@ pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn C
     let slope = pairs(&mut sums.iter().enumerate().map(slope));
     let mut small = Vec::new();
     if !plan.centred {
-        let of_set = |(set, &[_, product, _, rest]): (usize, &[DoubleDouble; 4])| {
-            let in_float64 = [mean(product, rest).high, slope[0][set]];
-            let slope = small::slope(part, dy, set, n, in_float64, checkpoint);
-            slope.map(|slope| slope.map(|slope| (set, slope))).transpose()
+        let of_sets = |sets: Range<usize>| {
+            let mut small = Vec::new();
+            for set in sets {
+                let [_, product, _, rest] = sums[set];
+                let in_float64 = [mean(product, rest).high, slope[0][set]];
+                let slope = small::slope(part, dy, set, n, in_float64, checkpoint)?;
+                small.extend(slope.map(|slope| (set, slope)));
+            }
+            Ok(small)
         };
-        let sets = sums.par_iter().enumerate().with_min_len(64);
-        small = sets.filter_map(of_set).collect::<Result<_, _>>()?;
+        small = map_ranges(sums.len(), 64, &of_sets)?.concat();
     }
     Ok(Slopes { mean_g, slope, may_be_small: !plan.centred, small })
 }
