@@ -105,7 +105,7 @@ fn measure_all<E: Element>(
 ) -> Result<Vec<(Statistics, Option<Slopes>)>, Error> {
     let Given { plan, affine, .. } = given;
     let has_means = plan.centred && plan.source != Source::Running;
-    let takes_exponents = affine.bias_dtype.is_some() || E::DTYPE == DType::F64 && has_means;
+    let takes_exponents = affine.bias_dtype.is_some() || E::IS_DOUBLE && has_means;
     if let Some(tiles) = tiles::<E>(given.plan, given.layout) {
         if takes_exponents {
             exponents.take::<E>(dy);
@@ -207,9 +207,7 @@ impl<'a> Part<'a> {
         let mut part = Self { layout, affine, input: elements, statistics, slopes: None };
         let mut slopes = match plan.source {
             Source::Running => return Ok(part),
-            Source::Input | Source::Merged if E::DTYPE == DType::F64 => {
-                double_double::slopes(&part, plan, dy, checkpoint)?
-            }
+            Source::Input | Source::Merged if E::IS_DOUBLE => double_double::slopes(&part, plan, dy, checkpoint)?,
             Source::Input | Source::Merged => f64_accum::slopes::<E>(&part, plan, dy, checkpoint)?,
         };
         flat::flatten::<E>(plan.denominator.least, &part, input, &mut slopes, checkpoint)?;
@@ -249,7 +247,7 @@ impl<'a> Part<'a> {
     ) -> Result<Vec<[f64; 2]>, Error> {
         let for_weights = self.for_float64_weights::<E>(given, checkpoint)?;
         let part = for_weights.as_ref().unwrap_or(self);
-        let mut sums = if E::DTYPE == DType::F64 || for_weights.is_some() {
+        let mut sums = if E::IS_DOUBLE || for_weights.is_some() {
             double_double::affine_sums::<E>(part, dy, checkpoint)?
         } else {
             f64_accum::affine_sums::<E>(part, dy, checkpoint)?
@@ -265,7 +263,7 @@ impl<'a> Part<'a> {
 
     /// Writes dx.
     fn write<E: Element>(&self, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
-        if E::DTYPE == DType::F64 {
+        if E::IS_DOUBLE {
             apply::<f64>(&self.layout, &double_double::InputGradient(self), dy, checkpoint)
         } else {
             apply::<E>(&self.layout, &f64_accum::InputGradient(self), dy, checkpoint)
@@ -274,7 +272,7 @@ impl<'a> Part<'a> {
 
     /// As [`write`](Self::write), for a tile; `dy` is that of the whole.
     fn write_tile<E: Element>(&self, tile: &Tile, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
-        if E::DTYPE == DType::F64 {
+        if E::IS_DOUBLE {
             apply_to_tile::<f64>(tile, &double_double::InputGradient(self), dy, checkpoint)
         } else {
             apply_to_tile::<E>(tile, &f64_accum::InputGradient(self), dy, checkpoint)

@@ -3,6 +3,8 @@
 //! The elements of a target, in memory order, are cut into pieces whose size depends on the layout alone; a piece is
 //! added in a fixed order, and pieces are added as a balanced tree. Threads take pieces; they do not change them.
 
+use std::ops::Range;
+
 use super::layout::{Dim, Layout, Position};
 use crate::{
     Checkpoint, Error,
@@ -17,9 +19,9 @@ pub(super) trait Terms<const M: usize>: Sync {
     /// every addition of a block.
     const EACH: usize = 0;
 
-    /// Writes the terms of at most [`BLOCK`] elements of one run, the first at `at`: each kind of term to its own
-    /// slice, all of the same length.
-    fn write(&self, at: Position, terms: [&mut [f64]; M]);
+    /// Writes the terms of at most [`BLOCK`] elements of one run, the first at `at`: each kind of term to these `places`
+    /// of its own array.
+    fn write(&self, at: Position, terms: &mut [[f64; BLOCK]; M], places: Range<usize>);
 
     /// Adds the terms of [`BLOCK`] elements of one run, the first at `at`. Each lane must get the terms that
     /// [`write`](Self::write) gives; implementations replace this where a faster loop saves most of the time. `ahead`:
@@ -27,7 +29,7 @@ pub(super) trait Terms<const M: usize>: Sync {
     /// content.
     #[inline(always)]
     fn add_block(&self, at: Position, _ahead: usize, terms: &mut [[f64; BLOCK]; M], lanes: &mut [Lanes; M]) {
-        self.write(at, terms.each_mut().map(|terms| &mut terms[..]));
+        self.write(at, terms, 0..BLOCK);
         add_block::<Self, M>(lanes, terms, BLOCK);
     }
 }
@@ -239,7 +241,9 @@ impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
         if at < self.to {
             self.add_rest(at, &mut lanes);
         }
-        lanes.map(Lanes::sum)
+        let mut sums = [DoubleDouble::from(0.0); M];
+        sums.iter_mut().zip(&lanes).for_each(|(sum, lanes)| *sum = lanes.sum());
+        sums
     }
 }
 
@@ -254,7 +258,7 @@ impl<T: Terms<M>, const M: usize> RowPiece<'_, T, M> {
             let within = at % run.len;
             let len = (run.len - within).min(self.to - at).min(BLOCK - filled);
             let place = self.target.advance(summed, at / run.len).along(run, within);
-            self.terms.write(place, block.each_mut().map(|terms| &mut terms[filled..filled + len]));
+            self.terms.write(place, &mut block, filled..filled + len);
             at += len;
             filled += len;
             if filled == BLOCK || at == self.to {
@@ -289,7 +293,7 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
             group[T::EACH..].iter_mut().for_each(|sums| sums[..width].fill(0.0));
             for run in first..self.to.min(first + GROUP) {
                 let place = self.target.advance(&self.walk.summed, run);
-                self.terms.write(place, block.each_mut().map(|terms| &mut terms[..width]));
+                self.terms.write(place, &mut block, 0..width);
                 for m in 0..T::EACH {
                     add_columns(&mut sums[m][..width], &mut rests[m], &block[m]);
                 }
@@ -302,7 +306,9 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
             }
         }
         for (column, sum) in self.sums.iter_mut().enumerate() {
-            *sum = std::array::from_fn(|m| DoubleDouble { high: sums[m][column], low: rests[m][column] });
+            for (sum, (sums, rests)) in sum.iter_mut().zip(sums.iter().zip(&rests)) {
+                *sum = DoubleDouble { high: sums[column], low: rests[column] };
+            }
         }
     }
 }

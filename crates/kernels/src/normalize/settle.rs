@@ -1,5 +1,7 @@
 //! Means that a pair of float64 may not hold, added again exactly.
 
+use std::ops::Range;
+
 use super::{
     layout::{Layout, Position},
     mean::{
@@ -10,7 +12,7 @@ use super::{
 };
 use crate::{
     Checkpoint, DType, Element, Error,
-    lanes::{DoubleDouble, two_sum},
+    lanes::{BLOCK, DoubleDouble, two_sum},
     parallel::map,
 };
 
@@ -149,7 +151,8 @@ struct Close<'a> {
 
 impl Terms<1> for Close<'_> {
     #[inline(always)]
-    fn write(&self, at: Position, [x]: [&mut [f64]; 1]) {
+    fn write(&self, at: Position, [x]: &mut [[f64; BLOCK]; 1], places: Range<usize>) {
+        let x = &mut x[places];
         f64::decode_from(self.input, at.offset, x);
         let one_if = |is_close: bool| f64::from(u8::from(is_close));
         if self.along_run == 0 {

@@ -14,7 +14,7 @@ use super::{
     },
     Part,
 };
-use crate::{Checkpoint, DType, Element, Error, lanes::DoubleDouble, parallel::for_each_stretch};
+use crate::{Checkpoint, Element, Error, lanes::DoubleDouble, parallel::for_each_stretch};
 
 /// A sum is right if it is at least so many times the sum of the magnitudes `tail * rstd * dy`: the error of the tails
 /// is 2^-53 of that.
@@ -35,7 +35,7 @@ impl Part<'_> {
         sums: &mut [[f64; 2]],
         checkpoint: &dyn Checkpoint,
     ) -> Result<(), Error> {
-        let is_double = E::DTYPE == DType::F64;
+        let is_double = E::IS_DOUBLE;
         if !is_double && self.slopes.is_some() {
             return Ok(()); // float32 and half numbers are in range, and their means have more digits than they need
         }

@@ -21,7 +21,11 @@ use super::{
     slopes::Slopes,
     small,
 };
-use crate::{Checkpoint, Element, Error, lanes::DoubleDouble, parallel::map_ranges};
+use crate::{
+    Checkpoint, Element, Error,
+    lanes::{BLOCK, DoubleDouble},
+    parallel::map_ranges,
+};
 
 /// Pairs beside the elements of a run.
 #[derive(Clone, Copy)]
@@ -90,7 +94,9 @@ impl<E: Element> Terms<3> for AffineTerms<'_, E> {
     const EACH: usize = 2;
 
     #[inline(always)]
-    fn write(&self, at: Position, [product, dy, rest]: [&mut [f64]; 3]) {
+    fn write(&self, at: Position, [product, dy, rest]: &mut [[f64; BLOCK]; 3], places: Range<usize>) {
+        let (product, dy) = (&mut product[places.clone()], &mut dy[places.clone()]);
+        let rest = &mut rest[places];
         self.0.write(at, dy, product);
         if self.0.part.layout.run().set_stride == 0 {
             self.multiply::<Broadcast>(at, product, dy, rest);
@@ -121,7 +127,9 @@ impl Terms<4> for SetTerms<'_> {
     const EACH: usize = 2;
 
     #[inline(always)]
-    fn write(&self, at: Position, [g, product, g_rest, product_rest]: [&mut [f64]; 4]) {
+    fn write(&self, at: Position, [g, product, g_rest, product_rest]: &mut [[f64; BLOCK]; 4], places: Range<usize>) {
+        let (g, product) = (&mut g[places.clone()], &mut product[places.clone()]);
+        let (g_rest, product_rest) = (&mut g_rest[places.clone()], &mut product_rest[places]);
         self.0.write(at, g, product);
         by_variation!(self.0.part.layout.run(), self.multiply(at, [g, product], [g_rest, product_rest]));
     }

@@ -22,7 +22,7 @@ impl<'a> Part<'a> {
         given: Given<'_>,
         checkpoint: &dyn Checkpoint,
     ) -> Result<Option<Self>, Error> {
-        if E::DTYPE == DType::F64 || self.affine.weight_dtype != Some(DType::F64) {
+        if E::IS_DOUBLE || self.affine.weight_dtype != Some(DType::F64) {
             return Ok(None);
         }
         let (plan, layout, statistics) = (given.plan, &self.layout, &self.statistics);
