@@ -9,7 +9,6 @@ mod not_above;
 use std::marker::PhantomData;
 
 use evenkeel_exact::Brief;
-use rayon::prelude::*;
 
 use self::factor::Factor;
 pub use self::in_order::{ClipInOrder, ClipNeeds, ClipTotals, ClippedPart};
@@ -18,7 +17,7 @@ use crate::{
     dtype::{Number, with_element},
     in_out::InOut,
     norm::{Norms, norms},
-    parallel::CHUNK,
+    parallel::{CHUNK, chunk, fold, for_each_chunk, map},
     simd::{self, InstructionSet, Kernel},
 };
 
@@ -164,14 +163,13 @@ pub fn clip_gradients(
     checkpoint: &dyn Checkpoint,
 ) -> Result<Clipped, Error> {
     let (clipped, changes) = decide(spec, gradients, checkpoint)?;
-    let change = |(change, gradient): (Option<Change>, &TensorRef<'_>)| {
-        let Some(change) = change else { return Ok(None) };
+    let change = |index: usize| {
+        let (Some(change), gradient) = (changes[index], &gradients[index]) else { return Ok(None) };
         let mut output = checkpoint.buffer(gradient.data().len());
         change.apply(gradient.dtype(), InOut::Apart { input: gradient.data(), output: &mut output }, checkpoint)?;
         Ok(Some(output))
     };
-    let data = changes.into_par_iter().zip(gradients).map(change).collect::<Result<_, Error>>()?;
-    Ok(Clipped { data, ..clipped })
+    Ok(Clipped { data: map(gradients.len(), &change)?, ..clipped })
 }
 
 /// As [`clip_gradients`], but replaces the gradients; `data` is empty. After [`Error::Cancelled`] the gradients may
@@ -186,9 +184,11 @@ pub fn clip_gradients_in_place(
 ) -> Result<Clipped, Error> {
     let views: Vec<_> = gradients.iter().map(TensorMut::view).collect();
     let (clipped, changes) = decide(spec, &views, checkpoint)?;
-    changes.into_par_iter().zip(gradients).try_for_each(|(change, gradient)| match change {
-        Some(change) => change.apply(gradient.dtype(), InOut::InPlace(gradient.data_mut()), checkpoint),
-        None => Ok(()),
+    for_each_chunk(gradients, 1, &|index, gradients| {
+        let Some(change) = changes[index] else { return Ok(()) };
+        gradients
+            .iter_mut()
+            .try_for_each(|gradient| change.apply(gradient.dtype(), InOut::InPlace(gradient.data_mut()), checkpoint))
     })?;
     Ok(clipped)
 }
@@ -226,8 +226,8 @@ fn decide(
             Ok((Clipped { scale, tensor_norms: per_tensor, ..clipped }, changes))
         }
         ClipMode::Value => {
-            let count = |gradient: &TensorRef<'_>| count_beyond(gradient, spec.threshold, checkpoint);
-            let counts = gradients.par_iter().map(count).collect::<Result<Vec<_>, _>>()?;
+            let count = |index: usize| count_beyond(&gradients[index], spec.threshold, checkpoint);
+            let counts = map(gradients.len(), &count)?;
             let clamp = Change::Clamp { threshold: spec.threshold };
             let changes = counts.iter().map(|&count| (count > 0).then_some(clamp)).collect();
             Ok((Clipped { clipped_elements: counts.iter().sum(), ..clipped }, changes))
@@ -301,7 +301,7 @@ impl Change {
     }
 
     fn apply(self, dtype: DType, elements: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
-        elements.par_chunks(CHUNK * dtype.size()).try_for_each(|part| {
+        elements.for_each_chunk(CHUNK * dtype.size(), &|_, part| {
             checkpoint.check()?;
             with_element!(dtype, E => match self {
                 Self::Scale { factor, all_finite } => {
@@ -348,12 +348,15 @@ impl<E: Element> Kernel for Scale<'_, E> {
 
 /// How many elements are beyond the threshold, rounded to their dtype.
 fn count_beyond(gradient: &TensorRef<'_>, threshold: f64, checkpoint: &dyn Checkpoint) -> Result<u64, Error> {
-    let dtype = gradient.dtype();
-    let counts = gradient.data().par_chunks(CHUNK * dtype.size()).map(|elements| {
+    let (data, dtype) = (gradient.data(), gradient.dtype());
+    let len = CHUNK * dtype.size();
+    let add = |count: &mut u64, index| {
         checkpoint.check()?;
-        Ok(with_element!(dtype, E => simd::run(Count { elements, threshold: E::from_f64(threshold) })) as u64)
-    });
-    counts.try_reduce(|| 0, |a, b| Ok(a + b))
+        let elements = chunk(data, len, index);
+        *count += with_element!(dtype, E => simd::run(Count { elements, threshold: E::from_f64(threshold) })) as u64;
+        Ok(())
+    };
+    fold(data.len().div_ceil(len), &|| 0, &add, &|a, b| *a += b)
 }
 
 /// How many elements are beyond the threshold.

@@ -12,8 +12,6 @@ mod parts;
 
 use std::marker::PhantomData;
 
-use rayon::prelude::*;
-
 use crate::{
     Checkpoint, DType, Element, Error, Tensor, TensorMut, TensorRef, Violations,
     dtype::with_element,
@@ -190,9 +188,10 @@ fn all_parts(
     wants_mask: bool,
     checkpoint: &dyn Checkpoint,
 ) -> Result<Vec<PartMask>, Error> {
-    let pieces = elements.par_chunks(parts.part_len()).enumerate();
-    let masks = pieces.map(|(index, part)| parts.drop_from(index, part, checkpoint));
-    masks.map(|mask| mask.map(|mask| if wants_mask { mask } else { mask.counted() })).collect()
+    elements.map_chunks(parts.part_len(), &|index, part| {
+        let mask = parts.drop_from(index, part, checkpoint)?;
+        Ok(if wants_mask { mask } else { mask.counted() })
+    })
 }
 
 /// The mask of `count` draws from draw `first` on, as bits.
@@ -206,9 +205,11 @@ fn draw(spec: &Dropout, first: u64, count: usize, checkpoint: &dyn Checkpoint) -
         pad(&mut mask, count);
         return Ok(mask);
     }
-    for_each_chunk(&mut mask, CHUNK / 8, checkpoint, |index, mask| {
+    for_each_chunk(&mut mask, CHUNK / 8, &|index, mask| {
+        checkpoint.check()?;
         let first = spec.offset + first + (index * CHUNK) as u64;
         simd::run(Draw { seed: spec.seed, first, threshold, count: count - index * CHUNK, mask });
+        Ok(())
     })?;
     Ok(mask)
 }

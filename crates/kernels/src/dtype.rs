@@ -59,6 +59,13 @@ pub trait Element: Copy + Send + Sync + 'static + Bitwise + Coded + sealed::Seal
     /// The dtype.
     const DTYPE: DType;
 
+    /// Whether it is float64. A condition that is such a constant decides what is compiled: code that this type cannot
+    /// reach is left out, which a comparison of [`DTYPE`](Self::DTYPE) does not do.
+    const IS_DOUBLE: bool = matches!(Self::DTYPE, DType::F64);
+
+    /// Whether it is float16 or bfloat16.
+    const IS_HALF: bool = matches!(Self::DTYPE, DType::F16 | DType::Bf16);
+
     /// Whether decoding takes many steps, so that a loop of its own is faster than decoding in the loop that computes.
     const DECODES_SLOWLY: bool = matches!(Self::DTYPE, DType::F16);
 

@@ -1,10 +1,9 @@
 //! Where elements are read and their results are written: apart from the elements, or over them.
 
-use rayon::{iter::Either, prelude::*};
-
 use crate::{
-    Element,
+    Element, Error,
     dtype::{Beside, Real},
+    parallel::{Places, for_each_beside, for_each_chunk},
 };
 
 /// Neighbouring elements, as bytes, and where their results are written.
@@ -14,6 +13,9 @@ pub(crate) enum InOut<'a> {
     /// Results replace the elements.
     InPlace(&'a mut [u8]),
 }
+
+/// Work on a piece and on the items beside it, after their index.
+type PairWork<'a, T> = dyn Fn(usize, InOut<'_>, &mut [T]) -> Result<(), Error> + Sync + 'a;
 
 impl<'a> InOut<'a> {
     /// The number of bytes.
@@ -66,17 +68,51 @@ impl<'a> InOut<'a> {
         }
     }
 
-    /// Consecutive pieces of `len` bytes; the last may have fewer.
-    pub(crate) fn par_chunks(self, len: usize) -> impl IndexedParallelIterator<Item = Self> {
+    /// Runs `work(index, piece)` in parallel on consecutive pieces of `len` bytes; the last may have fewer.
+    pub(crate) fn for_each_chunk(
+        self,
+        len: usize,
+        work: &(dyn Fn(usize, InOut<'_>) -> Result<(), Error> + Sync),
+    ) -> Result<(), Error> {
         match self {
-            Self::Apart { input, output } => Either::Left(
-                input
-                    .par_chunks(len)
-                    .zip(output.par_chunks_mut(len))
-                    .map(|(input, output)| Self::Apart { input, output }),
-            ),
-            Self::InPlace(data) => Either::Right(data.par_chunks_mut(len).map(Self::InPlace)),
+            Self::Apart { input, output } => for_each_chunk(output, len, &|index, output| {
+                work(index, InOut::Apart { input: &input[index * len..][..output.len()], output })
+            }),
+            Self::InPlace(data) => for_each_chunk(data, len, &|index, data| work(index, InOut::InPlace(data))),
         }
+    }
+
+    /// As [`for_each_chunk`](Self::for_each_chunk), with the next `others_len` of the `others` beside each piece. Threads take at
+    /// least `least` pieces at a time.
+    pub(crate) fn for_each_chunk_beside<T: Send>(
+        self,
+        len: usize,
+        others: (&mut [T], usize),
+        least: usize,
+        work: &PairWork<'_, T>,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Apart { input, output } => for_each_beside((output, len), others, least, &|index, output, others| {
+                work(index, InOut::Apart { input: &input[index * len..][..output.len()], output }, others)
+            }),
+            Self::InPlace(data) => for_each_beside((data, len), others, least, &|index, data, others| {
+                work(index, InOut::InPlace(data), others)
+            }),
+        }
+    }
+
+    /// The results of `work(index, piece)` for pieces of `len` bytes, in order.
+    pub(crate) fn map_chunks<T: Send + Sync>(
+        self,
+        len: usize,
+        work: &(dyn Fn(usize, InOut<'_>) -> Result<T, Error> + Sync),
+    ) -> Result<Vec<T>, Error> {
+        let results = Places::new(self.len().div_ceil(len));
+        self.for_each_chunk(len, &|index, piece| {
+            results.put(index, work(index, piece)?);
+            Ok(())
+        })?;
+        Ok(results.into_results())
     }
 
     /// The first `len` bytes, or as many as there are, and the others.

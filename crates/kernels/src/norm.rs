@@ -8,9 +8,11 @@ mod relative;
 mod squares;
 
 use evenkeel_exact::{NormOrder, NormPartial};
-use rayon::prelude::*;
 
-use crate::{Checkpoint, Error, TensorRef, parallel::CHUNK};
+use crate::{
+    Checkpoint, Error, TensorRef,
+    parallel::{self, CHUNK, Places, fold},
+};
 
 /// The norm over all tensors, and each tensor's own.
 pub(crate) struct Norms {
@@ -68,45 +70,53 @@ pub fn measure_gradients(
     gradients: &[TensorRef<'_>],
     checkpoint: &dyn Checkpoint,
 ) -> Result<NormPartial, Error> {
-    let partials = gradients.par_iter().map(|gradient| measure(gradient, order, checkpoint));
-    partials.try_reduce(|| Box::new(NormPartial::new(order)), merged).map(|partial| *partial)
+    let add = |all: &mut NormPartial, index: usize| {
+        merge(all, &*measure(&gradients[index], order, checkpoint)?);
+        Ok(())
+    };
+    total(gradients.len(), order, &add).map(|partial| *partial)
 }
 
 /// `read` of the partial over all tensors, and of each tensor's own. Partials are too large to be kept.
-fn exact<T: Clone + Default + Send>(
+fn exact<T: Send + Sync>(
     tensors: &[TensorRef<'_>],
     order: NormOrder,
     checkpoint: &dyn Checkpoint,
     read: impl Fn(&NormPartial) -> T + Sync,
 ) -> Result<(T, Vec<T>), Error> {
-    let mut per_tensor = vec![T::default(); tensors.len()];
-    let total = per_tensor
-        .par_iter_mut()
-        .zip(tensors)
-        .map(|(norm, tensor)| {
-            let partial = measure(tensor, order, checkpoint)?;
-            *norm = read(&partial);
-            Ok::<_, Error>(partial)
-        })
-        .try_reduce(|| Box::new(NormPartial::new(order)), merged)?;
-    Ok((read(&total), per_tensor))
+    let per_tensor = Places::new(tensors.len());
+    let add = |all: &mut NormPartial, index: usize| {
+        let partial = measure(&tensors[index], order, checkpoint)?;
+        per_tensor.put(index, read(&partial));
+        merge(all, &partial);
+        Ok(())
+    };
+    let total = total(tensors.len(), order, &add)?;
+    Ok((read(&total), per_tensor.into_results()))
 }
 
-/// The partial of one tensor. Partials merge exactly, so Rayon may group tensors and chunks in any way. They are boxed
-/// since they have more than a kilobyte, which Rayon would copy from chunk to chunk.
+/// The partial of one tensor.
 fn measure(tensor: &TensorRef<'_>, order: NormOrder, checkpoint: &dyn Checkpoint) -> Result<Box<NormPartial>, Error> {
-    let partials = tensor.data().par_chunks(CHUNK * tensor.dtype().size()).try_fold(
-        || Box::new(NormPartial::new(order)),
-        |mut partial, data| {
-            checkpoint.check()?;
-            chunk::add(&mut partial, tensor.dtype(), data);
-            Ok::<_, Error>(partial)
-        },
-    );
-    partials.try_reduce(|| Box::new(NormPartial::new(order)), merged)
+    let (data, len) = (tensor.data(), CHUNK * tensor.dtype().size());
+    let add = |partial: &mut NormPartial, index: usize| {
+        checkpoint.check()?;
+        chunk::add(partial, tensor.dtype(), parallel::chunk(data, len, index));
+        Ok(())
+    };
+    total(data.len().div_ceil(len), order, &add)
 }
 
-fn merged(mut a: Box<NormPartial>, b: Box<NormPartial>) -> Result<Box<NormPartial>, Error> {
-    a.merge(&b).expect("both are of the order that was asked for");
-    Ok(a)
+/// The partial that `add` adds each index below `count` to. Partials merge exactly, so Rayon may group tensors and chunks in any
+/// way. They are boxed since they have more than a kilobyte, which Rayon would copy from chunk to chunk.
+fn total(
+    count: usize,
+    order: NormOrder,
+    add: &(dyn Fn(&mut NormPartial, usize) -> Result<(), Error> + Sync),
+) -> Result<Box<NormPartial>, Error> {
+    let empty = || Box::new(NormPartial::new(order));
+    fold(count, &empty, &|partial, index| add(partial, index), &|a, b| merge(a, &b))
+}
+
+fn merge(a: &mut NormPartial, b: &NormPartial) {
+    a.merge(b).expect("both are of the order that was asked for");
 }

@@ -32,7 +32,6 @@ use affine::Affine;
 use backward::{Given, MergedGradients, backward};
 use measured::check::check_backward;
 use plan::{Plan, channel_axis};
-use rayon::prelude::*;
 use running::Running;
 
 pub use demand::{normalize_backward_demand, normalize_demand, normalize_in_order_demand};
@@ -191,13 +190,12 @@ fn all_parts(
     while rest.len() > 0 {
         let (some, others) = rest.split_at(len.saturating_mul(parts.at_once()));
         let some_len = some.len();
-        let pieces = some.par_chunks(len).enumerate();
-        let statistics = pieces.map(|(index, part)| parts.normalize_from(from + index * len, part, checkpoint));
+        let normalize = |index, part: InOut<'_>| parts.normalize_from(from + index * len, part, checkpoint);
         if keeps {
-            let of_parts = statistics.collect::<Result<Vec<_>, _>>()?;
+            let of_parts = some.map_chunks(len, &normalize)?;
             of_parts.into_iter().for_each(|of_part| parts.gather(&mut kept, of_part));
         } else {
-            statistics.try_for_each(|of_part| of_part.map(drop))?;
+            some.for_each_chunk(len, &|index, part| normalize(index, part).map(drop))?;
         }
         (from, rest) = (from + some_len, others);
     }

@@ -107,10 +107,10 @@ pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
         // SAFETY: `chosen` returns only instruction sets that `is_available` found on this machine, and a machine that
         // has one of them has those below it, too.
         #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx512 => unsafe { avx512(kernel) },
+        InstructionSet::Avx512 if const { matches!(K::WIDEST, InstructionSet::Avx512) } => unsafe { avx512(kernel) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx2 => unsafe { avx2(kernel) },
+        InstructionSet::Avx512 | InstructionSet::Avx2 => unsafe { avx2(kernel) },
         #[cfg(not(target_arch = "x86_64"))]
         InstructionSet::Avx512 | InstructionSet::Avx2 => kernel.run(),
         InstructionSet::Baseline => kernel.run(),

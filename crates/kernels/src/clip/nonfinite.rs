@@ -1,12 +1,14 @@
 //! The gradients whose elements make a norm NaN or infinite.
 
-use rayon::prelude::*;
-
-use crate::{Checkpoint, Element, Error, NonFinite, TensorRef, dtype::with_element, parallel::CHUNK};
+use crate::{
+    Checkpoint, Element, Error, NonFinite, TensorRef,
+    dtype::with_element,
+    parallel::{CHUNK, chunk, fold, map},
+};
 
 /// Reads every element again, which only calls that are refused have to pay for.
 pub(super) fn count(gradients: &[TensorRef<'_>], checkpoint: &dyn Checkpoint) -> Result<NonFinite, Error> {
-    let counts = gradients.par_iter().map(|gradient| of_one(gradient, checkpoint)).collect::<Result<Vec<_>, _>>()?;
+    let counts = map(gradients.len(), &|index| of_one(&gradients[index], checkpoint))?;
     let mut found = NonFinite::default();
     for (index, (nan, infinite)) in counts.into_iter().enumerate().filter(|&(_, counts)| counts != (0, 0)) {
         found.nan += nan;
@@ -21,12 +23,15 @@ pub(super) fn count(gradients: &[TensorRef<'_>], checkpoint: &dyn Checkpoint) ->
 
 /// How many elements are NaN, and how many are infinite.
 pub(super) fn of_one(gradient: &TensorRef<'_>, checkpoint: &dyn Checkpoint) -> Result<(u64, u64), Error> {
-    let dtype = gradient.dtype();
-    let counts = gradient.data().par_chunks(CHUNK * dtype.size()).map(|elements| {
+    let (data, dtype) = (gradient.data(), gradient.dtype());
+    let len = CHUNK * dtype.size();
+    let plus = |a: &mut (u64, u64), b: (u64, u64)| *a = (a.0 + b.0, a.1 + b.1);
+    let add = |counts: &mut (u64, u64), index| {
         checkpoint.check()?;
-        Ok(with_element!(dtype, E => of_elements::<E>(elements)))
-    });
-    counts.try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))
+        plus(counts, with_element!(dtype, E => of_elements::<E>(chunk(data, len, index))));
+        Ok(())
+    };
+    fold(data.len().div_ceil(len), &|| (0, 0), &add, &plus)
 }
 
 fn of_elements<E: Element>(elements: &[u8]) -> (u64, u64) {

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::{
-    DType, Element,
+    Element,
     lanes::{BLOCK, LANES, two_sum},
     simd::{self, Kernel},
 };
@@ -25,11 +25,9 @@ pub(super) fn terms<E: Element>(data: &[u8], term: Term) -> Option<Vec<f64>> {
     let element = PhantomData::<E>;
     match term {
         Term::Absolute => simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x.abs()], element }).exact(),
+        Term::Square if E::IS_DOUBLE => simd::run(Cascade::<_, _, 4> { data, term: &square_and_rest, element }).exact(),
         // Squares of the other dtypes fit float64.
-        Term::Square if E::DTYPE != DType::F64 => {
-            simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x * x], element }).exact()
-        }
-        Term::Square => simd::run(Cascade::<_, _, 4> { data, term: &square_and_rest, element }).exact(),
+        Term::Square => simd::run(Cascade::<_, _, 2> { data, term: &|x: f64| [x * x], element }).exact(),
     }
 }
 

@@ -22,7 +22,7 @@ fn add_elements<E: Element>(partial: &mut NormPartial, data: &[u8]) {
     let element = PhantomData::<E>;
     match partial.order() {
         NormOrder::One => add_terms::<E>(partial, data, Term::Absolute),
-        NormOrder::Two if E::DTYPE != DType::F64 => {
+        NormOrder::Two if !E::IS_DOUBLE => {
             let Sum { terms, left } = simd::run(Squares { data, element });
             let left_len: usize = left.iter().map(Range::len).sum();
             partial.add_terms(elements::<E>(data.len() - left_len), terms);

@@ -7,7 +7,6 @@
 use std::marker::PhantomData;
 
 use evenkeel_exact::ExactSum;
-use rayon::prelude::*;
 
 use super::{
     Norms,
@@ -18,15 +17,15 @@ use crate::{
     Checkpoint, Element, Error, TensorRef,
     dtype::with_element,
     lanes::{BLOCK, DoubleDouble, Lanes},
-    parallel::CHUNK,
+    parallel::{CHUNK, chunk, fold, map},
     simd::{self, Kernel},
 };
 
 /// The norms of order `p`.
 pub(super) fn norms(tensors: &[TensorRef<'_>], p: f64, checkpoint: &dyn Checkpoint) -> Result<Norms, Error> {
     let measure =
-        |tensor: &TensorRef<'_>| with_element!(tensor.dtype(), E => measure::<E>(tensor.data(), p, checkpoint));
-    let measured = tensors.par_iter().map(measure).collect::<Result<Vec<_>, _>>()?;
+        |tensor: TensorRef<'_>| with_element!(tensor.dtype(), E => measure::<E>(tensor.data(), p, checkpoint));
+    let measured = map(tensors.len(), &|index| measure(tensors[index]))?;
     let unit = measured.iter().map(|tensor| tensor.unit).fold(0.0, larger);
     let total = if Relative::is_number(unit) {
         let power = Power::new(unit, p);
@@ -80,22 +79,23 @@ impl Relative {
 }
 
 fn measure<E: Element>(data: &[u8], p: f64, checkpoint: &dyn Checkpoint) -> Result<Relative, Error> {
-    let chunks = || data.par_chunks(CHUNK * E::DTYPE.size());
-    let largest = chunks()
-        .map(|data| {
-            checkpoint.check()?;
-            Ok::<_, Error>(simd::run(Largest { data, element: PhantomData::<E> }))
-        })
-        .try_reduce(|| 0.0, |a, b| Ok(larger(a, b)))?;
+    let len = CHUNK * E::DTYPE.size();
+    let (chunks, chunk) = (data.len().div_ceil(len), |index| chunk(data, len, index));
+    let add = |largest: &mut f64, index| {
+        checkpoint.check()?;
+        *largest = larger(*largest, simd::run(Largest { data: chunk(index), element: PhantomData::<E> }));
+        Ok(())
+    };
+    let largest = fold(chunks, &|| 0.0, &add, &|a, b| *a = larger(*a, b))?;
     if !Relative::is_number(largest) {
         return Ok(Relative { unit: largest, sum: DoubleDouble::from(0.0) });
     }
     let power = Power::new(largest, p);
-    let sums = chunks().map(|data| {
+    let sums = map(chunks, &|index| {
         checkpoint.check()?;
-        Ok::<_, Error>(simd::run(Powers { data, power, element: PhantomData::<E> }))
-    });
-    Ok(Relative { unit: largest, sum: exact_sum(sums.collect::<Result<Vec<_>, _>>()?) })
+        Ok(simd::run(Powers { data: chunk(index), power, element: PhantomData::<E> }))
+    })?;
+    Ok(Relative { unit: largest, sum: exact_sum(sums) })
 }
 
 /// The sum of pairs that are not negative, as a pair.

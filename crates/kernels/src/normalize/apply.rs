@@ -2,8 +2,6 @@
 
 use std::marker::PhantomData;
 
-use rayon::prelude::*;
-
 use super::{
     layout::{Dim, Layout, Position},
     tiles::Tile,
@@ -85,7 +83,7 @@ pub(super) fn apply_to_tile<E: Element>(
 ) -> Result<(), Error> {
     let Tile { layout, first: _, from, width, stride } = tile;
     let [from, len, stride] = [from, width, stride].map(|elements| elements * E::DTYPE.size());
-    whole.par_chunks(stride).enumerate().try_for_each(|(index, elements)| {
+    whole.for_each_chunk(stride, &|index, elements| {
         let (_, elements) = elements.split_at(from);
         let (elements, _) = elements.split_at(len);
         apply_from::<E>(layout, map, index * width, elements, checkpoint)
@@ -100,7 +98,7 @@ pub(super) fn apply_from<E: Element>(
     elements: InOut<'_>,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    elements.par_chunks(CHUNK * E::DTYPE.size()).enumerate().try_for_each(|(index, elements)| {
+    elements.for_each_chunk(CHUNK * E::DTYPE.size(), &|index, elements| {
         checkpoint.check()?;
         simd::run(Chunk { layout, map, first: from + index * CHUNK, elements, element: PhantomData::<E> });
         Ok(())

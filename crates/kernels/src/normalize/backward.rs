@@ -18,8 +18,6 @@ mod small;
 
 use std::borrow::Cow;
 
-use rayon::prelude::*;
-
 pub(super) use self::merged::MergedGradients;
 use self::slopes::Slopes;
 use super::{
@@ -36,7 +34,11 @@ use super::{
     statistics::Statistics,
     tiles::{Tile, tiles},
 };
-use crate::{Checkpoint, DType, Element, Error, in_out::InOut};
+use crate::{
+    Checkpoint, DType, Element, Error,
+    in_out::InOut,
+    parallel::{chunk, map},
+};
 
 /// The arguments of a backward pass, beside `grad_output`.
 #[derive(Clone, Copy)]
@@ -83,7 +85,7 @@ pub(super) fn backward<E: Element>(
         let (mut first, mut rest) = (0, gradient);
         while rest.len() > 0 {
             let (some, others) = rest.split_at(len.saturating_mul(at_once));
-            some.par_chunks(len).enumerate().try_for_each(|(index, dy)| {
+            some.for_each_chunk(len, &|index, dy| {
                 Part::of_part::<E>(given, parts, first + index, dy.input(), checkpoint)?.write::<E>(dy, checkpoint)
             })?;
             (first, rest) = (first.saturating_add(at_once), others);
@@ -103,7 +105,7 @@ fn measure_all<E: Element>(
 ) -> Result<Vec<(Statistics, Option<Slopes>)>, Error> {
     let Given { plan, affine, .. } = given;
     let has_means = plan.centred && plan.source != Source::Running;
-    let takes_exponents = affine.bias_dtype.is_some() || E::DTYPE == DType::F64 && has_means;
+    let takes_exponents = affine.bias_dtype.is_some() || E::IS_DOUBLE && has_means;
     if let Some(tiles) = tiles::<E>(given.plan, given.layout) {
         if takes_exponents {
             exponents.take::<E>(dy);
@@ -112,18 +114,18 @@ fn measure_all<E: Element>(
     }
     let parts = given.layout.parts(PART);
     let (len, at_once) = (parts.len() * E::DTYPE.size(), given.parts_at_once(E::DTYPE));
-    let measure = |index, dy: &[u8]| {
+    let measure = |index: usize| {
+        let dy = chunk(dy, len, index);
         let part = Part::of_part::<E>(given, parts, index, dy, checkpoint)?;
         if takes_exponents {
             exponents.take::<E>(dy);
         }
         Ok(part.into_measured())
     };
-    let mut all = Vec::new();
-    for some in dy.chunks(len.saturating_mul(at_once)) {
+    let (mut all, count) = (Vec::new(), dy.len().div_ceil(len));
+    while all.len() < count {
         let first = all.len();
-        let gradients = some.par_chunks(len).enumerate();
-        all.extend(gradients.map(|(index, dy)| measure(first + index, dy)).collect::<Result<Vec<_>, Error>>()?);
+        all.extend(map(at_once.min(count - first), &|index| measure(first + index))?);
     }
     Ok(all)
 }
@@ -205,9 +207,7 @@ impl<'a> Part<'a> {
         let mut part = Self { layout, affine, input: elements, statistics, slopes: None };
         let mut slopes = match plan.source {
             Source::Running => return Ok(part),
-            Source::Input | Source::Merged if E::DTYPE == DType::F64 => {
-                double_double::slopes(&part, plan, dy, checkpoint)?
-            }
+            Source::Input | Source::Merged if E::IS_DOUBLE => double_double::slopes(&part, plan, dy, checkpoint)?,
             Source::Input | Source::Merged => f64_accum::slopes::<E>(&part, plan, dy, checkpoint)?,
         };
         flat::flatten::<E>(plan.denominator.least, &part, input, &mut slopes, checkpoint)?;
@@ -247,7 +247,7 @@ impl<'a> Part<'a> {
     ) -> Result<Vec<[f64; 2]>, Error> {
         let for_weights = self.for_float64_weights::<E>(given, checkpoint)?;
         let part = for_weights.as_ref().unwrap_or(self);
-        let mut sums = if E::DTYPE == DType::F64 || for_weights.is_some() {
+        let mut sums = if E::IS_DOUBLE || for_weights.is_some() {
             double_double::affine_sums::<E>(part, dy, checkpoint)?
         } else {
             f64_accum::affine_sums::<E>(part, dy, checkpoint)?
@@ -263,7 +263,7 @@ impl<'a> Part<'a> {
 
     /// Writes dx.
     fn write<E: Element>(&self, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
-        if E::DTYPE == DType::F64 {
+        if E::IS_DOUBLE {
             apply::<f64>(&self.layout, &double_double::InputGradient(self), dy, checkpoint)
         } else {
             apply::<E>(&self.layout, &f64_accum::InputGradient(self), dy, checkpoint)
@@ -272,7 +272,7 @@ impl<'a> Part<'a> {
 
     /// As [`write`](Self::write), for a tile; `dy` is that of the whole.
     fn write_tile<E: Element>(&self, tile: &Tile, dy: InOut<'_>, checkpoint: &dyn Checkpoint) -> Result<(), Error> {
-        if E::DTYPE == DType::F64 {
+        if E::IS_DOUBLE {
             apply_to_tile::<f64>(tile, &double_double::InputGradient(self), dy, checkpoint)
         } else {
             apply_to_tile::<E>(tile, &f64_accum::InputGradient(self), dy, checkpoint)

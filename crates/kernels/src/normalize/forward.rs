@@ -17,7 +17,7 @@ use super::{
     tiles::tiles,
     values::{Broadcast, PerElement, Values, by_variation},
 };
-use crate::{Checkpoint, DType, Element, Error, in_out::InOut, lanes::DoubleDouble, parallel::CHUNK};
+use crate::{Checkpoint, Element, Error, in_out::InOut, lanes::DoubleDouble, parallel::CHUNK};
 
 /// Sets are normalized in parts of about this many elements, which stay in a core's cache between measuring and
 /// writing.
@@ -32,7 +32,7 @@ pub(super) fn forward<E: Element>(
 ) -> Result<Statistics, Error> {
     let Prepared { plan, layout, affine, running, merged, .. } = prepared;
     let (layout, first) = layout.stretch(from, elements.len() / E::DTYPE.size());
-    if rows::apply_to::<E>(prepared, &layout) {
+    if !E::IS_DOUBLE && rows::apply_to(prepared, &layout) {
         return rows::forward::<E>(prepared, &layout, elements, checkpoint);
     }
     let measure_part = |layout: &Layout, first, input: &[u8]| match merged {
@@ -138,7 +138,7 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
         E::decode(given, results);
         if self.has_extremes {
             by_variation!(self.run, self.normalize_each(at, results));
-        } else if E::DTYPE == DType::F64 {
+        } else if E::IS_DOUBLE {
             // Beside given statistics an element may be of any size.
             if !by_variation!(self.run, self.normalize_float64(at, results)) {
                 E::decode(given, results);
@@ -151,7 +151,7 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
 
     #[inline(always)]
     fn encode(&self, at: Position, run: &Dim, elements: InOut<'_>, scratch: &mut Scratch) {
-        if E::DTYPE == DType::F64 {
+        if E::IS_DOUBLE {
             encode_blocks(self, at, run, elements, scratch);
         } else if self.has_extremes {
             // With scratch of its own: `scratch` is unused then for these dtypes, and the compiler leaves out clearing
@@ -166,7 +166,7 @@ impl<E: Element> Map<E> for Normalize<'_, E> {
 impl<'a, E: Element> Normalize<'a, E> {
     fn new(statistics: &'a Statistics, affine: &'a Affine, layout: &Layout, source: Source) -> Self {
         let [weight, bias] = affine.most;
-        let (given, is_double) = (source != Source::Input, E::DTYPE == DType::F64);
+        let (given, is_double) = (source != Source::Input, E::IS_DOUBLE);
         let Statistics { mean, tail, rstd, .. } = statistics;
         let is_extreme = |set: usize| {
             given && extremes::is_statistic(mean[set], rstd[set])
@@ -191,7 +191,7 @@ impl<'a, E: Element> Normalize<'a, E> {
         let rstd = S::take(&self.statistics.rstd, at.set, x.len());
         let rest = &self.statistics.rest;
         let rest = (!rest.is_empty()).then(|| S::take(rest, at.set, x.len()));
-        let rstd_tail = (E::DTYPE == DType::F64).then(|| S::take(&self.statistics.rstd_tail, at.set, x.len()));
+        let rstd_tail = E::IS_DOUBLE.then(|| S::take(&self.statistics.rstd_tail, at.set, x.len()));
         let weight = A::take(&self.affine.weight, at.affine, x.len());
         let bias = A::take(&self.affine.bias, at.affine, x.len());
         for (i, x) in x.iter_mut().enumerate() {
@@ -205,19 +205,19 @@ impl<'a, E: Element> Normalize<'a, E> {
             let exponent = self.statistics.scale(at.set + i * self.run.set_stride);
             let given = self.source != Source::Input;
             let is_extreme = given && extremes::is_statistic(one.mean.high, one.rstd.high)
-                || extremes::is_affine(one.weight, one.bias, E::DTYPE == DType::F64);
-            *x = match E::DTYPE {
-                _ if is_extreme => one.widely(*x, exponent),
-                DType::F64 => {
-                    let scaled = times_power(*x, exponent);
-                    let y = if extremes::may_cancel(one.mean.low, one.rstd.high, one.weight, one.bias) {
-                        one.of_deviation(close_deviation(scaled, one.mean, one.rest))
-                    } else {
-                        one.of_deviation(DoubleDouble::from(scaled).minus(one.mean))
-                    };
-                    if given && !y.low.is_finite() { one.widely(*x, exponent) } else { y.value() / LIFT }
-                }
-                DType::F32 | DType::F16 | DType::Bf16 => one.plainly(*x),
+                || extremes::is_affine(one.weight, one.bias, E::IS_DOUBLE);
+            *x = if is_extreme {
+                one.widely(*x, exponent)
+            } else if E::IS_DOUBLE {
+                let scaled = times_power(*x, exponent);
+                let y = if extremes::may_cancel(one.mean.low, one.rstd.high, one.weight, one.bias) {
+                    one.of_deviation(close_deviation(scaled, one.mean, one.rest))
+                } else {
+                    one.of_deviation(DoubleDouble::from(scaled).minus(one.mean))
+                };
+                if given && !y.low.is_finite() { one.widely(*x, exponent) } else { y.value() / LIFT }
+            } else {
+                one.plainly(*x)
             };
         }
     }

@@ -11,11 +11,11 @@
 
 use std::{
     marker::PhantomData,
+    ops::Range,
     sync::atomic::{AtomicI32, Ordering},
 };
 
 use evenkeel_exact::ExactSum;
-use rayon::prelude::*;
 
 use super::{
     layout::Layout,
@@ -26,7 +26,7 @@ use crate::{
     Checkpoint, DType, Element, Error,
     dtype::Exponents,
     lanes::{BLOCK, DoubleDouble, LANES},
-    parallel::CHUNK,
+    parallel::{CHUNK, chunk, for_each_range, for_each_stretch},
     simd::{self, Kernel},
 };
 
@@ -202,23 +202,23 @@ pub(super) fn settle_sums<E: Element>(
     if adds_exactly && is_exact::<E>(exponents, count, terms) && all_are_finite() {
         return Ok(());
     }
-    sums.par_iter_mut().enumerate().with_min_len(64).filter(|(_, sum)| !is_certain(**sum)).try_for_each(
-        |(target, sum)| {
-            let elements = members(layout, over, target).map(|at| {
+    for_each_stretch(sums, 1, 64, &|first, sums| {
+        for (index, sum) in sums.iter_mut().enumerate().filter(|(_, sum)| !is_certain(**sum)) {
+            let elements = members(layout, over, first + index).map(|at| {
                 let mut x = [0.0];
                 E::decode_from(elements, at.offset, &mut x);
                 x[0]
             });
             let exact = exact_sum(until_cancelled(elements, checkpoint));
             checkpoint.check()?;
-            let Some(exact) = exact else { return Ok(()) };
+            let Some(exact) = exact else { continue };
             // A sum of nothing but -0.0 keeps its sign.
             if !exact.is_zero() || *sum != 0.0 {
                 *sum = exact.to_f64();
             }
-            Ok(())
-        },
-    )
+        }
+        Ok(())
+    })
 }
 
 /// The exponents of all elements, collected by all threads.
@@ -229,17 +229,27 @@ pub(super) struct SharedExponents {
 
 impl SharedExponents {
     pub(super) fn new() -> Self {
-        let Exponents { largest, smallest } = NO_EXPONENTS;
-        Self { largest: largest.into(), smallest: smallest.into() }
+        Self { largest: 0.into(), smallest: i32::MAX.into() }
     }
 
     /// Adds the exponents of these elements.
     pub(super) fn take<E: Element>(&self, elements: &[u8]) {
-        elements.par_chunks(CHUNK * E::DTYPE.size()).with_min_len(4).for_each(|stretch| {
-            let Exponents { largest, smallest } = simd::run(OfStretch { stretch, element: PhantomData::<E> });
-            self.largest.fetch_max(largest, Ordering::Relaxed);
-            self.smallest.fetch_min(smallest, Ordering::Relaxed);
-        });
+        let len = CHUNK * E::DTYPE.size();
+        self.take_stretches::<E>(elements.len().div_ceil(len), &|index| chunk(elements, len, index));
+    }
+
+    /// Adds the exponents of the elements of so many stretches.
+    fn take_stretches<'e, E: Element>(&self, count: usize, stretch: &(impl Fn(usize) -> &'e [u8] + Sync)) {
+        let take = |indices: Range<usize>| {
+            for index in indices {
+                let of_stretch = OfStretch { stretch: stretch(index), element: PhantomData::<E> };
+                let Exponents { largest, smallest } = simd::run(of_stretch);
+                self.largest.fetch_max(largest, Ordering::Relaxed);
+                self.smallest.fetch_min(smallest, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        for_each_range(count, 4, &take).expect("nothing stops it");
     }
 
     /// The exponents of all elements that were added.
@@ -248,26 +258,20 @@ impl SharedExponents {
     }
 }
 
-/// The exponents of no elements.
-const NO_EXPONENTS: Exponents = Exponents { largest: 0, smallest: i32::MAX };
-
 /// The exponents of all elements of a layout.
 pub(super) fn exponents<E: Element>(layout: &Layout, input: &[u8]) -> Exponents {
     let size = E::DTYPE.size();
     // Elements of a tile are neighbours within each outermost index.
     let [outermost, ref inner @ ..] = layout.dims[..] else { unreachable!("a layout has a dimension") };
     let width = inner.iter().map(|dim| dim.len).product::<usize>();
-    let stretches: Vec<&[u8]> = if width == outermost.stride {
-        input[..outermost.len * width * size].chunks(CHUNK * size).collect()
+    let exponents = SharedExponents::new();
+    if width == outermost.stride {
+        exponents.take::<E>(&input[..outermost.len * width * size]);
     } else {
-        (0..outermost.len).map(|index| &input[index * outermost.stride * size..][..width * size]).collect()
-    };
-    let both = |a: Exponents, b: Exponents| Exponents {
-        largest: a.largest.max(b.largest),
-        smallest: a.smallest.min(b.smallest),
-    };
-    let of = |stretch: &[u8]| simd::run(OfStretch { stretch, element: PhantomData::<E> });
-    stretches.into_par_iter().with_min_len(4).map(of).reduce(|| NO_EXPONENTS, both)
+        let stretch = |index: usize| &input[index * outermost.stride * size..][..width * size];
+        exponents.take_stretches::<E>(outermost.len, &stretch);
+    }
+    exponents.of_all()
 }
 
 struct OfStretch<'a, E> {

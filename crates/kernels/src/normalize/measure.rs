@@ -1,6 +1,6 @@
 //! Measuring the mean and the variance of sets.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Range};
 
 use super::{
     layout::{Layout, Position},
@@ -13,7 +13,7 @@ use super::{
     statistics::Statistics,
 };
 use crate::{
-    Checkpoint, DType, Element, Error,
+    Checkpoint, Element, Error,
     lanes::{BLOCK, DoubleDouble, Lanes, two_sum},
     simd,
 };
@@ -33,7 +33,7 @@ pub(super) fn statistics<E: Element>(
 ) -> Result<Statistics, Error> {
     match (plan.source, running) {
         (Source::Running, Some(running)) => Ok(running.statistics::<E>(plan, first, layout.sets())),
-        (Source::Running, None) | (Source::Input | Source::Merged, _) if E::DTYPE == DType::F64 => {
+        (Source::Running, None) | (Source::Input | Source::Merged, _) if E::IS_DOUBLE => {
             let mut statistics = measure_double_double(plan, layout, input, &[], checkpoint)?;
             let scales = scale::exponents_of(plan, layout, input, &statistics, checkpoint)?;
             if !scales.is_empty() {
@@ -184,8 +184,8 @@ impl<E: Element> Terms<1> for Plain<'_, E> {
     const EACH: usize = 1;
 
     #[inline(always)]
-    fn write(&self, at: Position, [x]: [&mut [f64]; 1]) {
-        E::decode_from(self.input, at.offset, x);
+    fn write(&self, at: Position, [x]: &mut [[f64; BLOCK]; 1], places: Range<usize>) {
+        E::decode_from(self.input, at.offset, &mut x[places]);
     }
 
     #[inline(always)]
@@ -211,7 +211,8 @@ struct Squares<'a, E> {
 
 impl<E: Element> Terms<1> for Squares<'_, E> {
     #[inline(always)]
-    fn write(&self, at: Position, [squares]: [&mut [f64]; 1]) {
+    fn write(&self, at: Position, [squares]: &mut [[f64; BLOCK]; 1], places: Range<usize>) {
+        let squares = &mut squares[places];
         E::decode_from(self.input, at.offset, squares);
         squares.iter_mut().for_each(|x| *x *= *x);
     }
@@ -233,7 +234,8 @@ struct Centred<'a, E> {
 
 impl<E: Element> Terms<1> for Centred<'_, E> {
     #[inline(always)]
-    fn write(&self, at: Position, [x]: [&mut [f64]; 1]) {
+    fn write(&self, at: Position, [x]: &mut [[f64; BLOCK]; 1], places: Range<usize>) {
+        let x = &mut x[places];
         E::decode_from(self.input, at.offset, x);
         if self.along_run == 0 {
             let mean = self.mean[at.set];
@@ -255,7 +257,8 @@ impl<E: Element> Terms<2> for Centred<'_, E> {
     const EACH: usize = 1;
 
     #[inline(always)]
-    fn write(&self, at: Position, [squares, rests]: [&mut [f64]; 2]) {
+    fn write(&self, at: Position, [squares, rests]: &mut [[f64; BLOCK]; 2], places: Range<usize>) {
+        let (squares, rests) = (&mut squares[places.clone()], &mut rests[places]);
         E::decode_from(self.input, at.offset, squares);
         let square = |(x, rest): (&mut f64, &mut f64), mean: f64| {
             let (high, low) = two_sum(*x, -mean);

@@ -3,13 +3,13 @@
 //! The elements of a target, in memory order, are cut into pieces whose size depends on the layout alone; a piece is
 //! added in a fixed order, and pieces are added as a balanced tree. Threads take pieces; they do not change them.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
 use super::layout::{Dim, Layout, Position};
 use crate::{
     Checkpoint, Error,
     lanes::{BLOCK, DoubleDouble, LANES, Lanes, add_to, tree_sum},
-    parallel::CHUNK,
+    parallel::{CHUNK, for_each_chunk, for_each_stretch},
     simd::{self, Kernel},
 };
 
@@ -19,9 +19,9 @@ pub(super) trait Terms<const M: usize>: Sync {
     /// every addition of a block.
     const EACH: usize = 0;
 
-    /// Writes the terms of at most [`BLOCK`] elements of one run, the first at `at`: each kind of term to its own
-    /// slice, all of the same length.
-    fn write(&self, at: Position, terms: [&mut [f64]; M]);
+    /// Writes the terms of at most [`BLOCK`] elements of one run, the first at `at`: each kind of term to these `places`
+    /// of its own array.
+    fn write(&self, at: Position, terms: &mut [[f64; BLOCK]; M], places: Range<usize>);
 
     /// Adds the terms of [`BLOCK`] elements of one run, the first at `at`. Each lane must get the terms that
     /// [`write`](Self::write) gives; implementations replace this where a faster loop saves most of the time. `ahead`:
@@ -29,7 +29,7 @@ pub(super) trait Terms<const M: usize>: Sync {
     /// content.
     #[inline(always)]
     fn add_block(&self, at: Position, _ahead: usize, terms: &mut [[f64; BLOCK]; M], lanes: &mut [Lanes; M]) {
-        self.write(at, terms.each_mut().map(|terms| &mut terms[..]));
+        self.write(at, terms, 0..BLOCK);
         add_block::<Self, M>(lanes, terms, BLOCK);
     }
 }
@@ -80,8 +80,8 @@ pub(super) fn accumulators(layout: &Layout, over: Over) -> usize {
     } else {
         (count(&kept), row_pieces(count(&summed) * run.len))
     };
-    // The accumulators of the pieces, the sums of these, and the list that Rayon collects the sums in.
-    if pieces > 1 { targets * (pieces + 2) } else { targets }
+    // The accumulators of the pieces, and the sums of these.
+    if pieces > 1 { targets * (pieces + 1) } else { targets }
 }
 
 /// The number of pieces of a target of so many elements.
@@ -151,17 +151,16 @@ impl Walk {
         let len = count(&self.summed) * self.run.len;
         let pieces = row_pieces(len);
         let mut sums = vec![[DoubleDouble::from(0.0); M]; count(&self.kept) * pieces];
-        sums.par_iter_mut().with_min_len(CHUNK / len.min(CHUNK)).enumerate().try_for_each(|(index, sum)| {
-            checkpoint.check()?;
-            let target = self.origin.advance(&self.kept, index / pieces);
-            let from = index % pieces * CHUNK;
-            *sum = simd::run(RowPiece { walk: self, terms, target, from, to: len.min(from + CHUNK) });
-            Ok::<_, Error>(())
+        for_each_stretch(&mut sums, 1, CHUNK / len.min(CHUNK), &|first, sums| {
+            for (index, sum) in (first..).zip(sums) {
+                checkpoint.check()?;
+                let target = self.origin.advance(&self.kept, index / pieces);
+                let from = index % pieces * CHUNK;
+                *sum = simd::run(RowPiece { walk: self, terms, target, from, to: len.min(from + CHUNK) });
+            }
+            Ok(())
         })?;
-        if pieces > 1 {
-            sums = sums.chunks(pieces).map(|pieces| add(pieces.len(), |piece| &pieces[piece])).collect();
-        }
-        Ok(sums)
+        Ok(if pieces > 1 { sums_of_rows(&sums, pieces) } else { sums })
     }
 
     /// Sums across the runs: each place in a run is a target with an accumulator of its own.
@@ -173,24 +172,40 @@ impl Walk {
         let (width, runs) = (self.run.len, count(&self.summed));
         let (piece, pieces) = (column_piece(width), column_pieces(width, runs));
         let mut sums = vec![[DoubleDouble::from(0.0); M]; count(&self.kept) * pieces * width];
-        sums.par_chunks_mut(width).enumerate().try_for_each(|(index, sums)| {
+        for_each_chunk(&mut sums, width, &|index, sums| {
             let target = self.origin.advance(&self.kept, index / pieces);
             let first = index % pieces * piece;
-            sums.par_chunks_mut(BLOCK).enumerate().try_for_each(|(block, sums)| {
+            for_each_chunk(sums, BLOCK, &|block, sums| {
                 checkpoint.check()?;
                 let target = target.along(&self.run, block * BLOCK);
                 simd::run(ColumnPiece { walk: self, terms, target, from: first, to: runs.min(first + piece), sums });
-                Ok::<_, Error>(())
+                Ok(())
             })
         })?;
-        if pieces > 1 {
-            sums = sums
-                .par_chunks(pieces * width)
-                .flat_map_iter(|sums| (0..width).map(move |column| add(pieces, |piece| &sums[piece * width + column])))
-                .collect();
-        }
-        Ok(sums)
+        if pieces > 1 { sums_of_columns(&sums, pieces, width) } else { Ok(sums) }
     }
+}
+
+/// The sums of targets that have so many pieces, which are neighbours.
+fn sums_of_rows<const M: usize>(pieces_of_all: &[[DoubleDouble; M]], pieces: usize) -> Vec<[DoubleDouble; M]> {
+    pieces_of_all.chunks(pieces).map(|of_target| add(pieces, &|piece| &of_target[piece])).collect()
+}
+
+/// The sums of targets that have so many pieces, each beside those of its `width` neighbours.
+fn sums_of_columns<const M: usize>(
+    pieces_of_all: &[[DoubleDouble; M]],
+    pieces: usize,
+    width: usize,
+) -> Result<Vec<[DoubleDouble; M]>, Error> {
+    let mut sums = vec![[DoubleDouble::from(0.0); M]; pieces_of_all.len() / pieces];
+    for_each_chunk(&mut sums, width, &|index, sums| {
+        let of_targets = &pieces_of_all[index * pieces * width..][..pieces * width];
+        for (column, sum) in sums.iter_mut().enumerate() {
+            *sum = add(pieces, &|piece| &of_targets[piece * width + column]);
+        }
+        Ok(())
+    })?;
+    Ok(sums)
 }
 
 /// Elements `from..to` of a target, counted along its runs. The lane of an element does not depend on where runs begin
@@ -226,7 +241,9 @@ impl<T: Terms<M>, const M: usize> Kernel for RowPiece<'_, T, M> {
         if at < self.to {
             self.add_rest(at, &mut lanes);
         }
-        lanes.map(Lanes::sum)
+        let mut sums = [DoubleDouble::from(0.0); M];
+        sums.iter_mut().zip(&lanes).for_each(|(sum, lanes)| *sum = lanes.sum());
+        sums
     }
 }
 
@@ -241,7 +258,7 @@ impl<T: Terms<M>, const M: usize> RowPiece<'_, T, M> {
             let within = at % run.len;
             let len = (run.len - within).min(self.to - at).min(BLOCK - filled);
             let place = self.target.advance(summed, at / run.len).along(run, within);
-            self.terms.write(place, block.each_mut().map(|terms| &mut terms[filled..filled + len]));
+            self.terms.write(place, &mut block, filled..filled + len);
             at += len;
             filled += len;
             if filled == BLOCK || at == self.to {
@@ -276,7 +293,7 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
             group[T::EACH..].iter_mut().for_each(|sums| sums[..width].fill(0.0));
             for run in first..self.to.min(first + GROUP) {
                 let place = self.target.advance(&self.walk.summed, run);
-                self.terms.write(place, block.each_mut().map(|terms| &mut terms[..width]));
+                self.terms.write(place, &mut block, 0..width);
                 for m in 0..T::EACH {
                     add_columns(&mut sums[m][..width], &mut rests[m], &block[m]);
                 }
@@ -289,7 +306,9 @@ impl<T: Terms<M>, const M: usize> Kernel for ColumnPiece<'_, T, M> {
             }
         }
         for (column, sum) in self.sums.iter_mut().enumerate() {
-            *sum = std::array::from_fn(|m| DoubleDouble { high: sums[m][column], low: rests[m][column] });
+            for (sum, (sums, rests)) in sum.iter_mut().zip(sums.iter().zip(&rests)) {
+                *sum = DoubleDouble { high: sums[column], low: rests[column] };
+            }
         }
     }
 }
@@ -301,6 +320,6 @@ fn add_columns(sums: &mut [f64], rests: &mut [f64; BLOCK], terms: &[f64; BLOCK])
 }
 
 /// The sum of pieces, each kind of term along its own balanced tree.
-fn add<'a, const M: usize>(pieces: usize, piece: impl Fn(usize) -> &'a [DoubleDouble; M]) -> [DoubleDouble; M] {
+fn add<'a, const M: usize>(pieces: usize, piece: &impl Fn(usize) -> &'a [DoubleDouble; M]) -> [DoubleDouble; M] {
     std::array::from_fn(|m| tree_sum(pieces, &|index| piece(index)[m]))
 }

@@ -5,8 +5,6 @@ mod moments;
 
 use std::marker::PhantomData;
 
-use rayon::prelude::*;
-
 use self::moments::{Bytes, Moments, number};
 use super::{
     affine::Affine,
@@ -18,7 +16,7 @@ use super::{
     values::{Broadcast, PerElement, Values},
 };
 use crate::{
-    Checkpoint, DType, Element, Error,
+    Checkpoint, Element, Error,
     dtype::Coded as _,
     in_out::InOut,
     parallel::CHUNK,
@@ -28,13 +26,13 @@ use crate::{
 /// The bytes of a tensor that is expected to be in the cache that cores share, with its result.
 const IN_CACHE: usize = 4 << 20;
 
-/// Whether sets of this layout are computed here. That depends on the arguments and the layout alone, not on the
-/// elements or on how the tensor is cut, and so the bits do not, either.
-pub(super) fn apply_to<E: Element>(prepared: &Prepared, layout: &Layout) -> bool {
+/// Whether sets of this layout, of float32 or half elements, are computed here. That depends on the arguments and the
+/// layout alone, not on the elements or on how the tensor is cut, and so the bits do not, either.
+pub(super) fn apply_to(prepared: &Prepared, layout: &Layout) -> bool {
     let Prepared { plan, running, .. } = prepared;
     // Running statistics may be float64, and then need a variance of twice the precision.
     let measured = plan.source == Source::Input && running.is_none();
-    E::DTYPE != DType::F64 && measured && layout.set_len() <= CHUNK && layout.sets_are_contiguous()
+    measured && layout.set_len() <= CHUNK && layout.sets_are_contiguous()
 }
 
 /// Writes the elements, which are those of the layout, normalized; returns their statistics.
@@ -50,14 +48,13 @@ pub(super) fn forward<E: Element>(
     let chunk = sets * set * E::DTYPE.size();
     let in_cache = prepared.total_len() <= IN_CACHE;
     let mut moments = vec![Moments::default(); layout.sets()];
-    let chunks = moments.par_chunks_mut(sets).zip(elements.par_chunks(chunk));
     // A part of the usual size is two chunks, which are not worth a second thread.
-    chunks.with_min_len(2).enumerate().try_for_each(|(index, (moments, elements))| {
+    elements.for_each_chunk_beside(chunk, (&mut moments, sets), 2, &|index, elements, moments| {
         checkpoint.check()?;
         let places = &mut layout.runs_from(index * sets * (set / layout.run().len));
         let (run, denominator, centred) = (layout.run(), plan.denominator, plan.centred);
         elements.with_both(|input, output| {
-            if E::DTYPE != DType::F32 {
+            if E::IS_HALF {
                 let element = PhantomData::<E>;
                 simd::run(halves::Rows {
                     centred,
@@ -85,7 +82,7 @@ pub(super) fn forward<E: Element>(
             }
             simd::run(Write { run, affine, set, places, moments, input, output });
         });
-        Ok::<_, Error>(())
+        Ok(())
     })?;
     let list = |quantity: fn(&Moments) -> f64| moments.iter().map(quantity).collect();
     Ok(Statistics {

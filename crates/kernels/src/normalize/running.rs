@@ -29,7 +29,7 @@ impl Running {
         let of_set = |values: &[f64]| (first..first + sets).map(|set| values[plan.channels.of_set(set)]).collect();
         let (mean, var): (Vec<f64>, Vec<f64>) = (of_set(&self.mean), of_set(&self.var));
         let statistics = Statistics { mean, tail: vec![0.0; sets], var, ..Statistics::default() };
-        if E::DTYPE != DType::F64 {
+        if !E::IS_DOUBLE {
             return statistics.with_rstd(plan.denominator);
         }
         let rstd = |&var: &f64| plan.denominator.reciprocal_double_double(DoubleDouble::from(var), 0);

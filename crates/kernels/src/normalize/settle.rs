@@ -1,6 +1,6 @@
 //! Means that a pair of float64 may not hold, added again exactly.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
 use super::{
     layout::{Layout, Position},
@@ -12,8 +12,12 @@ use super::{
 };
 use crate::{
     Checkpoint, DType, Element, Error,
-    lanes::{DoubleDouble, two_sum},
+    lanes::{BLOCK, DoubleDouble, two_sum},
+    parallel::map,
 };
+
+/// The sets that are looked at together: the lists of exact means are short beside those of all sets.
+pub(super) const TOGETHER: usize = 1 << 13;
 
 /// Replaces each mean that is not certain by the exact one. `centre`: the means without their tails. `rests`: what a pair lacks of each mean, for float64 alone. `vars`: the
 /// variances, which may be too large by the square of the error of the mean.
@@ -26,8 +30,6 @@ pub(super) fn settle<E: Element>(
     vars: &[f64],
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    /// The sets that are looked at together: the lists of exact means are short beside those of all sets.
-    const TOGETHER: usize = 1 << 13;
     let terms = terms_in_a_row(layout, Over::Sets);
     let is_certain = |set: usize, mean: DoubleDouble| is_certain::<E>(mean, vars[set], terms);
     // Float64 numbers are too close to each other to decide this without reading the elements.
@@ -41,8 +43,7 @@ pub(super) fn settle<E: Element>(
     for first in (0..means.len()).step_by(TOGETHER) {
         let sets = first..means.len().min(first + TOGETHER);
         let doubtful: Vec<usize> = sets.filter(|&set| is_doubtful(set, means[set])).collect();
-        let exact = doubtful.par_iter().map(|&set| settled::<E>(layout, input, set, checkpoint));
-        let exact = exact.collect::<Result<Vec<Option<Triple>>, _>>()?;
+        let exact = map(doubtful.len(), &|index| settled::<E>(layout, input, doubtful[index], checkpoint))?;
         for (set, exact) in doubtful.into_iter().zip(exact) {
             let Some(Triple { pair, rest }) = exact else { continue };
             means[set] = pair;
@@ -150,7 +151,8 @@ struct Close<'a> {
 
 impl Terms<1> for Close<'_> {
     #[inline(always)]
-    fn write(&self, at: Position, [x]: [&mut [f64]; 1]) {
+    fn write(&self, at: Position, [x]: &mut [[f64; BLOCK]; 1], places: Range<usize>) {
+        let x = &mut x[places];
         f64::decode_from(self.input, at.offset, x);
         let one_if = |is_close: bool| f64::from(u8::from(is_close));
         if self.along_run == 0 {

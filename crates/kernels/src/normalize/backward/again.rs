@@ -4,8 +4,6 @@
 //! error of its tail may be most of a sum whose terms cancel, or if the `xh` of float64 elements are so far below
 //! float64's range that a large dy does not bring back their digits.
 
-use rayon::prelude::*;
-
 use super::{
     super::{
         layout::Position,
@@ -16,7 +14,7 @@ use super::{
     },
     Part,
 };
-use crate::{Checkpoint, DType, Element, Error, lanes::DoubleDouble};
+use crate::{Checkpoint, Element, Error, lanes::DoubleDouble, parallel::for_each_stretch};
 
 /// A sum is right if it is at least so many times the sum of the magnitudes `tail * rstd * dy`: the error of the tails
 /// is 2^-53 of that.
@@ -37,7 +35,7 @@ impl Part<'_> {
         sums: &mut [[f64; 2]],
         checkpoint: &dyn Checkpoint,
     ) -> Result<(), Error> {
-        let is_double = E::DTYPE == DType::F64;
+        let is_double = E::IS_DOUBLE;
         if !is_double && self.slopes.is_some() {
             return Ok(()); // float32 and half numbers are in range, and their means have more digits than they need
         }
@@ -54,12 +52,13 @@ impl Part<'_> {
         let bound = 2.0 * TAILS * times_power(most, largest.clamp(-1100, 1100));
         let bound = bound.max(times_power(1.0, largest.min(1024) + LOST) * terms);
         let is_doubtful = |sum: f64| !sum.is_finite() || sum.abs() < bound;
-        sums.par_iter_mut().enumerate().with_min_len(64).filter(|(_, [sum, _])| is_doubtful(*sum)).try_for_each(
-            |(target, [sum, _])| {
-                *sum = self.weight_again::<E>(dy, target, *sum, checkpoint);
-                Ok(checkpoint.check()?)
-            },
-        )
+        for_each_stretch(sums, 1, 64, &|first, sums| {
+            for (index, [sum, _]) in sums.iter_mut().enumerate().filter(|(_, [sum, _])| is_doubtful(*sum)) {
+                *sum = self.weight_again::<E>(dy, first + index, *sum, checkpoint);
+                checkpoint.check()?;
+            }
+            Ok(())
+        })
     }
 
     /// The largest magnitude of `tail * rstd`; 0 where means have no tails.

@@ -3,7 +3,7 @@
 //! With d = x - mean, dx = rstd * (g - mean(g) - d * slope). The slope, rstd^2 * mean(g * d), is one number for each
 //! set; for L2 it has the sum in place of the mean.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
 use super::{
     super::{
@@ -21,7 +21,11 @@ use super::{
     slopes::Slopes,
     small,
 };
-use crate::{Checkpoint, Element, Error, lanes::DoubleDouble};
+use crate::{
+    Checkpoint, Element, Error,
+    lanes::{BLOCK, DoubleDouble},
+    parallel::map_ranges,
+};
 
 /// Pairs beside the elements of a run.
 #[derive(Clone, Copy)]
@@ -90,7 +94,9 @@ impl<E: Element> Terms<3> for AffineTerms<'_, E> {
     const EACH: usize = 2;
 
     #[inline(always)]
-    fn write(&self, at: Position, [product, dy, rest]: [&mut [f64]; 3]) {
+    fn write(&self, at: Position, [product, dy, rest]: &mut [[f64; BLOCK]; 3], places: Range<usize>) {
+        let (product, dy) = (&mut product[places.clone()], &mut dy[places.clone()]);
+        let rest = &mut rest[places];
         self.0.write(at, dy, product);
         if self.0.part.layout.run().set_stride == 0 {
             self.multiply::<Broadcast>(at, product, dy, rest);
@@ -121,7 +127,9 @@ impl Terms<4> for SetTerms<'_> {
     const EACH: usize = 2;
 
     #[inline(always)]
-    fn write(&self, at: Position, [g, product, g_rest, product_rest]: [&mut [f64]; 4]) {
+    fn write(&self, at: Position, [g, product, g_rest, product_rest]: &mut [[f64; BLOCK]; 4], places: Range<usize>) {
+        let (g, product) = (&mut g[places.clone()], &mut product[places.clone()]);
+        let (g_rest, product_rest) = (&mut g_rest[places.clone()], &mut product_rest[places]);
         self.0.write(at, g, product);
         by_variation!(self.0.part.layout.run(), self.multiply(at, [g, product], [g_rest, product_rest]));
     }
@@ -178,13 +186,17 @@ pub(super) fn slopes(part: &Part<'_>, plan: &Plan, dy: &[u8], checkpoint: &dyn C
     let slope = pairs(&mut sums.iter().enumerate().map(slope));
     let mut small = Vec::new();
     if !plan.centred {
-        let of_set = |(set, &[_, product, _, rest]): (usize, &[DoubleDouble; 4])| {
-            let in_float64 = [mean(product, rest).high, slope[0][set]];
-            let slope = small::slope(part, dy, set, n, in_float64, checkpoint);
-            slope.map(|slope| slope.map(|slope| (set, slope))).transpose()
+        let of_sets = |sets: Range<usize>| {
+            let mut small = Vec::new();
+            for set in sets {
+                let [_, product, _, rest] = sums[set];
+                let in_float64 = [mean(product, rest).high, slope[0][set]];
+                let slope = small::slope(part, dy, set, n, in_float64, checkpoint)?;
+                small.extend(slope.map(|slope| (set, slope)));
+            }
+            Ok(small)
         };
-        let sets = sums.par_iter().enumerate().with_min_len(64);
-        small = sets.filter_map(of_set).collect::<Result<_, _>>()?;
+        small = map_ranges(sums.len(), 64, &of_sets)?.concat();
     }
     Ok(Slopes { mean_g, slope, may_be_small: !plan.centred, small })
 }

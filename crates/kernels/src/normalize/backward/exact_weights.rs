@@ -2,19 +2,18 @@
 //!
 //! The gradient of the input does not need them: it is rounded to fewer digits.
 
-use rayon::prelude::*;
-
 use super::{
     super::{
         mean::{exact_mean, exponents, is_exact},
         measure,
         plan::Source,
         reduce::{Over, terms_in_a_row},
+        settle::TOGETHER,
         statistics::Statistics,
     },
     Given, Part,
 };
-use crate::{Checkpoint, DType, Element, Error, lanes::DoubleDouble};
+use crate::{Checkpoint, DType, Element, Error, lanes::DoubleDouble, parallel::map};
 
 impl<'a> Part<'a> {
     /// The whole with statistics of twice the precision, if the gradient of a weight needs them. `self`: the whole.
@@ -23,7 +22,7 @@ impl<'a> Part<'a> {
         given: Given<'_>,
         checkpoint: &dyn Checkpoint,
     ) -> Result<Option<Self>, Error> {
-        if E::DTYPE == DType::F64 || self.affine.weight_dtype != Some(DType::F64) {
+        if E::IS_DOUBLE || self.affine.weight_dtype != Some(DType::F64) {
             return Ok(None);
         }
         let (plan, layout, statistics) = (given.plan, &self.layout, &self.statistics);
@@ -34,12 +33,15 @@ impl<'a> Part<'a> {
         } else {
             let terms = terms_in_a_row(layout, Over::Sets);
             if plan.centred && !is_exact::<E>(exponents::<E>(layout, &self.input), layout.set_len(), terms) {
-                mean.par_iter_mut().zip(&mut tail).enumerate().try_for_each(|(set, (mean, tail))| {
-                    if let Some(exact) = exact_mean::<E>(layout, &self.input, set, checkpoint)? {
-                        (*mean, *tail) = (exact.high, exact.low);
+                for first in (0..mean.len()).step_by(TOGETHER) {
+                    let sets = first..mean.len().min(first + TOGETHER);
+                    let exact = |index| exact_mean::<E>(layout, &self.input, first + index, checkpoint);
+                    for (set, exact) in sets.clone().zip(map(sets.len(), &exact)?) {
+                        if let Some(exact) = exact {
+                            (mean[set], tail[set]) = (exact.high, exact.low);
+                        }
                     }
-                    Ok::<_, Error>(())
-                })?;
+                }
             }
             let vars = measure::variances::<E>(plan, layout, &self.input, [&mean, &tail], checkpoint)?;
             vars.into_iter().map(|var| plan.denominator.reciprocal_double_double(var, 0)).collect()

@@ -2,6 +2,8 @@
 //!
 //! dx = rstd * (g - mean(g) - xh * slope), where the slope is mean(g * xh); for L2 it is the sum.
 
+use std::ops::Range;
+
 use super::{
     super::{
         apply::Map,
@@ -16,7 +18,10 @@ use super::{
     pairs::Pairs,
     slopes::Slopes,
 };
-use crate::{Checkpoint, Element, Error, lanes::DoubleDouble};
+use crate::{
+    Checkpoint, Element, Error,
+    lanes::{BLOCK, DoubleDouble},
+};
 
 /// The statistics from which xh is computed, for neighbouring elements of a run.
 #[derive(Clone, Copy)]
@@ -46,7 +51,8 @@ struct AffineTerms<'a, E>(Pairs<'a, E>);
 
 impl<E: Element> Terms<2> for AffineTerms<'_, E> {
     #[inline(always)]
-    fn write(&self, at: Position, [product, dy]: [&mut [f64]; 2]) {
+    fn write(&self, at: Position, [product, dy]: &mut [[f64; BLOCK]; 2], places: Range<usize>) {
+        let (product, dy) = (&mut product[places.clone()], &mut dy[places]);
         self.0.write(at, dy, product);
         if self.0.part.layout.run().set_stride == 0 {
             self.multiply::<Broadcast>(at, product, dy);
@@ -82,7 +88,8 @@ struct SetTerms<'a, E>(Pairs<'a, E>);
 
 impl<E: Element> Terms<2> for SetTerms<'_, E> {
     #[inline(always)]
-    fn write(&self, at: Position, [g, product]: [&mut [f64]; 2]) {
+    fn write(&self, at: Position, [g, product]: &mut [[f64; BLOCK]; 2], places: Range<usize>) {
+        let (g, product) = (&mut g[places.clone()], &mut product[places]);
         self.0.write(at, g, product);
         by_variation!(self.0.part.layout.run(), self.multiply(at, g, product));
     }

@@ -1,7 +1,6 @@
 //! Sets that are divided by eps because their norm is smaller: their gradient has no slope, since no element changes eps.
 
 use evenkeel_exact::ExactSum;
-use rayon::prelude::*;
 
 use super::{
     super::{
@@ -11,7 +10,7 @@ use super::{
     Part,
     slopes::Slopes,
 };
-use crate::{Checkpoint, Element, Error};
+use crate::{Checkpoint, Element, Error, parallel::for_each_stretch};
 
 /// Sets the slopes of these sets of a part to 0. `least`: the least divisor, eps; `input`: the elements of the part,
 /// not scaled.
@@ -29,11 +28,13 @@ pub(super) fn flatten<E: Element>(
         return Ok(());
     }
     let Slopes { slope: [slope, rest], small, .. } = slopes;
-    slope.par_iter_mut().enumerate().with_min_len(64).try_for_each(|(set, slope)| {
-        if is_flat::<E>(least, part, input, set, checkpoint)? {
-            *slope = 0.0;
+    for_each_stretch(slope, 1, 64, &|first, slopes| {
+        for (index, slope) in slopes.iter_mut().enumerate() {
+            if is_flat::<E>(least, part, input, first + index, checkpoint)? {
+                *slope = 0.0;
+            }
         }
-        Ok::<_, Error>(())
+        Ok(())
     })?;
     rest.iter_mut().zip(slope).filter(|(_, slope)| **slope == 0.0).for_each(|(rest, _)| *rest = 0.0);
     let mut are_flat = Vec::with_capacity(small.len());

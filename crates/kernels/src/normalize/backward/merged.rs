@@ -3,8 +3,9 @@
 //! Each set has one weight w, so mean(g) is w times the mean of dy, and mean(g * d) is w times the mean of dy * d, over
 //! all parts.
 
+use std::ops::Range;
+
 use evenkeel_exact::{Quotient, SetStatistics};
-use rayon::prelude::*;
 
 use super::{
     super::{
@@ -15,7 +16,7 @@ use super::{
     },
     slopes::Slopes,
 };
-use crate::{Cancelled, Checkpoint, DType, lanes::DoubleDouble};
+use crate::{Checkpoint, DType, Error, lanes::DoubleDouble, parallel::map_ranges};
 
 /// Statistics and slopes of all sets.
 pub(in super::super) struct MergedGradients {
@@ -31,13 +32,13 @@ impl MergedGradients {
         affine: &Affine,
         dtype: DType,
         checkpoint: &dyn Checkpoint,
-    ) -> Result<Self, Cancelled> {
+    ) -> Result<Self, Error> {
         let statistics = Merged::new(partial, plan, dtype, checkpoint)?;
         // Without a weight, `affine` has a single number.
         let weight = |set: usize| {
             if affine.weight.len() == 1 { affine.weight[0] } else { affine.weight[plan.channels.of_set(set)] }
         };
-        let of_set = |(set, measured): (usize, &SetStatistics)| {
+        let of_set = |set: usize, measured: &SetStatistics| {
             let all = statistics.all();
             let scale = all.scale(set);
             let rstd = DoubleDouble { high: all.rstd[set], low: all.rstd_tail.get(set).copied().unwrap_or(0.0) };
@@ -48,11 +49,14 @@ impl MergedGradients {
             if dtype == DType::F64 { [mean, slope.times(rstd)] } else { [mean, slope] }.map(finite)
         };
         let mut sets: Vec<[DoubleDouble; 2]> = Vec::with_capacity(partial.sets().len());
-        for (first, some) in partial.sets().chunks(SETS_IN_A_ROW).enumerate() {
+        for some in partial.sets().chunks(SETS_IN_A_ROW) {
             checkpoint.check()?;
-            let first = first * SETS_IN_A_ROW;
-            let some = some.par_iter().enumerate().with_min_len(16);
-            sets.par_extend(some.map(|(index, set)| of_set((first + index, set))));
+            let first = sets.len();
+            let of_range = |range: Range<usize>| {
+                let of_index = |index: usize| of_set(first + index, &some[index]);
+                Ok(range.map(of_index).collect::<Vec<_>>())
+            };
+            sets.extend(map_ranges(some.len(), 16, &of_range)?.into_iter().flatten());
         }
         let list = |quantity: usize| -> [Vec<f64>; 2] {
             let pairs = sets.iter().map(|set| set[quantity]);

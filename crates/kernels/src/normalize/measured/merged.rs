@@ -1,7 +1,8 @@
 //! Merged statistics in the form of those that are measured from an input.
 
+use std::ops::Range;
+
 use evenkeel_exact::SetStatistics;
-use rayon::prelude::*;
 
 use super::{
     super::{
@@ -11,7 +12,7 @@ use super::{
     StatisticsPartial,
     meter::SETS_IN_A_ROW,
 };
-use crate::{Cancelled, Checkpoint, DType, lanes::DoubleDouble};
+use crate::{Checkpoint, DType, Error, lanes::DoubleDouble, parallel::map_ranges};
 
 /// The statistics of all sets.
 pub(in super::super) struct Merged {
@@ -37,13 +38,14 @@ impl Merged {
         plan: &Plan,
         dtype: DType,
         checkpoint: &dyn Checkpoint,
-    ) -> Result<Self, Cancelled> {
+    ) -> Result<Self, Error> {
         let elements = partial.elements();
         let of_set = |set: &SetStatistics| of_set(set, *partial.kind(), plan.denominator, dtype);
         let mut sets = Vec::with_capacity(partial.sets().len());
         for some in partial.sets().chunks(SETS_IN_A_ROW) {
             checkpoint.check()?;
-            sets.par_extend(some.par_iter().with_min_len(16).map(of_set));
+            let of_range = |range: Range<usize>| Ok(some[range].iter().map(of_set).collect::<Vec<_>>());
+            sets.extend(map_ranges(some.len(), 16, &of_range)?.into_iter().flatten());
         }
         let list = |quantity: fn(&Set) -> f64| sets.iter().map(quantity).collect::<Vec<f64>>();
         let mut statistics = Statistics {

@@ -1,7 +1,6 @@
 //! Measuring a part of a tensor.
 
 use evenkeel_exact::SetStatistics;
-use rayon::prelude::*;
 
 use super::{
     super::{
@@ -15,7 +14,11 @@ use super::{
     cells::Cells,
     sweep::Sweep,
 };
-use crate::{Checkpoint, DType, Demand, Error, TensorRef, Violations, dtype::with_element};
+use crate::{
+    Checkpoint, DType, Demand, Error, TensorRef, Violations,
+    dtype::with_element,
+    parallel::{Places, for_each_chunk},
+};
 
 /// The sets whose statistics are computed from sums between two checkpoints: some 2 ms with the longest sums that there are, and a
 /// quarter of one with those of ordinary numbers.
@@ -160,8 +163,12 @@ impl StatisticsMeter {
                 let mut statistics = Vec::with_capacity(measured.sets());
                 for sets in sets.chunks_mut(cells.len() * SETS_IN_A_ROW) {
                     checkpoint.check()?;
-                    let sets = sets.par_chunks_exact_mut(cells.len());
-                    statistics.par_extend(sets.map(|set| cells.statistics(set, set_len)));
+                    let results = Places::new(sets.len() / cells.len());
+                    for_each_chunk(sets, cells.len(), &|index, set| {
+                        results.put(index, cells.statistics(set, set_len));
+                        Ok(())
+                    })?;
+                    statistics.extend(results.into_results());
                 }
                 statistics
             }

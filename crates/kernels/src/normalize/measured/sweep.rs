@@ -2,8 +2,6 @@
 //!
 //! Sums are exact, so every order of the elements and every number of threads gives the same result.
 
-use rayon::prelude::*;
-
 use super::{
     super::layout::Dim,
     cascade::{Pairs, Spans, Sums, add_columns, add_row, spans},
@@ -13,7 +11,7 @@ use super::{
 use crate::{
     Checkpoint, Element, Error,
     lanes::{BLOCK, LANES},
-    parallel::CHUNK,
+    parallel::{CHUNK, fold, for_each_chunk, for_each_stretch},
 };
 
 /// The most bytes of cells of which each thread gets its own.
@@ -69,21 +67,12 @@ impl Sweep<'_> {
             return self.go::<E>(dims, sets, from, pairs);
         }
         let count = sets.len();
-        let own = (0..len.div_ceil(PIECE)).into_par_iter().try_fold(
-            || vec![0; count],
-            |mut own, piece| {
-                let (first, last) = (piece * PIECE, len.min((piece + 1) * PIECE));
-                self.go::<E>(dims, &mut own, from + first, pairs.part::<E>(first, last))?;
-                Ok::<_, Error>(own)
-            },
-        );
-        let measured = own.try_reduce(
-            || vec![0; count],
-            |mut all, own| {
-                self.cells.merge(&mut all, &own);
-                Ok(all)
-            },
-        )?;
+        let add = |own: &mut Vec<i64>, piece: usize| {
+            let (first, last) = (piece * PIECE, len.min((piece + 1) * PIECE));
+            self.go::<E>(dims, own, from + first, pairs.part::<E>(first, last))
+        };
+        let merge = |all: &mut Vec<i64>, own: Vec<i64>| self.cells.merge(all, &own);
+        let measured = fold(len.div_ceil(PIECE), &|| vec![0; count], &add, &merge)?;
         self.cells.merge(sets, &measured);
         Ok(())
     }
@@ -119,14 +108,16 @@ impl Sweep<'_> {
                     });
                 }
                 let width = outer.set_stride * cells;
-                let sets = sets[first * width..end * width].par_chunks_mut(width).enumerate();
                 let in_chunk = (CHUNK / stride).max(1);
-                sets.with_min_len(in_chunk).try_for_each(|(index, sets)| {
-                    if index.is_multiple_of(in_chunk) {
-                        self.checkpoint.check()?;
+                for_each_stretch(&mut sets[first * width..end * width], width, in_chunk, &|before, sets| {
+                    for (index, sets) in (before..).zip(sets.chunks_mut(width)) {
+                        if index.is_multiple_of(in_chunk) {
+                            self.checkpoint.check()?;
+                        }
+                        let (from, pairs) = part(first + index);
+                        self.go::<E>(inner, sets, from, pairs)?;
                     }
-                    let (from, pairs) = part(first + index);
-                    self.go::<E>(inner, sets, from, pairs)
+                    Ok(())
                 })
             }
         }
@@ -184,7 +175,7 @@ impl Sweep<'_> {
         }
         let width = width.min(pairs.len::<E>());
         let cells = self.cells.len();
-        sets[..width * cells].par_chunks_mut(BLOCK * cells).enumerate().try_for_each(|(tile, sets)| {
+        for_each_chunk(&mut sets[..width * cells], BLOCK * cells, &|tile, sets| {
             (0..rows).step_by(ROWS).try_for_each(|first| {
                 self.checkpoint.check()?;
                 let rows = ROWS.min(rows - first);
