@@ -1,0 +1,85 @@
+"""Made from `_async/connections.py` by generate_sync.py; edit that file."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+
+from .._address import Address
+from .._retries import Deadline
+from .._status import error_of
+from .._streams import R_co, Receiver
+
+_SERVICE = "/evenkeel.v1.TensorOpsService/"
+
+
+class Connections:
+    """The connections of a client, which calls use in turn.
+
+    Requests and responses are bytes here: grpc gets no serializers, so that nothing is copied on the way.
+    """
+
+    def __init__(self, address: Address, count: int) -> None:
+        self._address = address
+        self._count = count
+        self._channels: list[grpc.Channel] = []
+        self._next = itertools.count()
+        self._is_closed = False
+
+    def unary(self, method: str, message: bytes, deadline: Deadline) -> bytes:
+        """Send one message, and return the one message of the response."""
+        call: Any = self._channel().unary_unary(_SERVICE + method)
+        try:
+            answer: bytes = call(message, **self._settings(deadline))
+        except grpc.RpcError as error:
+            raise error_of(error) from error
+        return answer
+
+    def collected(self, method: str, messages: Iterator[bytes], deadline: Deadline) -> bytes:
+        """Send a stream of messages, and return the one message of the response."""
+        call: Any = self._channel().stream_unary(_SERVICE + method)
+        try:
+            answer: bytes = call(messages, **self._settings(deadline))
+        except grpc.RpcError as error:
+            raise error_of(error) from error
+        return answer
+
+    def exchanged(self, method: str, messages: Iterator[bytes], receiver: Receiver[R_co], deadline: Deadline) -> R_co:
+        """Send a stream of messages while the response is received, and return what the receiver makes of it."""
+        make: Any = self._channel().stream_stream(_SERVICE + method)
+        call = make(messages, **self._settings(deadline))
+        try:
+            for message in call:
+                receiver.take(message)
+        except grpc.RpcError as error:
+            raise error_of(error) from error
+        except BaseException:
+            call.cancel()
+            raise
+        return receiver.finish()
+
+    def close(self) -> None:
+        """Close all connections, and cancel the calls that are under way."""
+        self._is_closed = True
+        for channel in self._channels:
+            channel.close()
+
+    def _settings(self, deadline: Deadline) -> dict[str, Any]:
+        return {"timeout": deadline.left(), "metadata": self._address.metadata}
+
+    def _channel(self) -> grpc.Channel:
+        """Return the connection of the next call. They are made for the first."""
+        if self._is_closed:
+            raise RuntimeError("the client is closed")
+        if not self._channels:
+            self._channels = [self._made() for _ in range(self._count)]
+        return self._channels[next(self._next) % self._count]
+
+    def _made(self) -> grpc.Channel:
+        target, credentials, options = self._address.target, self._address.credentials, self._address.options
+        if credentials is None:
+            return grpc.insecure_channel(target, options)
+        return grpc.secure_channel(target, credentials, options)
