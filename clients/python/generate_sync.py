@@ -17,6 +17,11 @@ SOURCE, TARGET = PACKAGE / "_async", PACKAGE / "_sync"
 # Patterns and what replaces them, in this order.
 RULES = (
     (r"\A\"\"\".*?\"\"\"", '"""Made from `_async/{name}` by generate_sync.py; edit that file."""'),
+    # What only the calls of grpc.aio need.
+    (r"from \.\._aio_statuses import Statuses\n", ""),
+    (r" +statuses = Statuses\(call\)\n", ""),
+    (r"await statuses\.error\(error\)", "error"),
+    (r"call = (make\([^\n]*\))\n +answer: bytes = await call", r"answer: bytes = \1"),
     (r"async (def|with|for)", r"\1"),
     (r"\bawait ", ""),
     (r"Awaitable\[(\w+)\]", r"\1"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._options import UINT64, integer, probability
-from .errors import ProtocolError
+from .errors import InvalidArgument, ProtocolError
 
 _DRAWS_OF_A_BLOCK = 8
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -30,11 +30,13 @@ def keep_mask(seed: int, n: int, p: float, offset: int = 0) -> Mask:
         `n` booleans, True for an element that is kept.
 
     Raises:
-        InvalidArgument: an argument is out of its range.
+        InvalidArgument: an argument is out of its range, or the draws go beyond 2^64.
 
     """
     seed, offset = integer("seed", seed, UINT64), integer("offset", offset, UINT64)
     n, p = integer("n", n, UINT64), probability("p", p)
+    if offset + n > 1 << 64:
+        raise InvalidArgument.of("offset", "expected draws within the 2^64 of a stream")
     # NumPy increments the counter before it makes a block, so a generator with counter c begins with block c.
     block, skip = divmod(offset, _DRAWS_OF_A_BLOCK)
     raw = np.random.Philox(key=seed, counter=block).random_raw((skip + n + 1) // 2)

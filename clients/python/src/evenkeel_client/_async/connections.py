@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 
 from .._address import Address
+from .._aio_statuses import Statuses
 from .._retries import Deadline
 from .._status import error_of
 from .._streams import R_co, Receiver
@@ -32,20 +33,22 @@ class Connections:
 
     async def unary(self, method: str, message: bytes, deadline: Deadline) -> bytes:
         """Send one message, and return the one message of the response."""
-        call: Any = self._channel().unary_unary(_SERVICE + method)
+        make: Any = self._channel().unary_unary(_SERVICE + method)
         try:
-            answer: bytes = await call(message, **self._settings(deadline))
+            answer: bytes = await make(message, **self._settings(deadline))
         except grpc.RpcError as error:
             raise error_of(error) from error
         return answer
 
     async def collected(self, method: str, messages: Iterator[bytes], deadline: Deadline) -> bytes:
         """Send a stream of messages, and return the one message of the response."""
-        call: Any = self._channel().stream_unary(_SERVICE + method)
+        make: Any = self._channel().stream_unary(_SERVICE + method)
         try:
-            answer: bytes = await call(messages, **self._settings(deadline))
+            call = make(messages, **self._settings(deadline))
+            statuses = Statuses(call)
+            answer: bytes = await call
         except grpc.RpcError as error:
-            raise error_of(error) from error
+            raise error_of(await statuses.error(error)) from error
         return answer
 
     async def exchanged(
@@ -54,11 +57,12 @@ class Connections:
         """Send a stream of messages while the response is received, and return what the receiver makes of it."""
         make: Any = self._channel().stream_stream(_SERVICE + method)
         call = make(messages, **self._settings(deadline))
+        statuses = Statuses(call)
         try:
             async for message in call:
                 receiver.take(message)
         except grpc.RpcError as error:
-            raise error_of(error) from error
+            raise error_of(await statuses.error(error)) from error
         except BaseException:
             call.cancel()
             raise

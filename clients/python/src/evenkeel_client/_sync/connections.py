@@ -31,18 +31,18 @@ class Connections:
 
     def unary(self, method: str, message: bytes, deadline: Deadline) -> bytes:
         """Send one message, and return the one message of the response."""
-        call: Any = self._channel().unary_unary(_SERVICE + method)
+        make: Any = self._channel().unary_unary(_SERVICE + method)
         try:
-            answer: bytes = call(message, **self._settings(deadline))
+            answer: bytes = make(message, **self._settings(deadline))
         except grpc.RpcError as error:
             raise error_of(error) from error
         return answer
 
     def collected(self, method: str, messages: Iterator[bytes], deadline: Deadline) -> bytes:
         """Send a stream of messages, and return the one message of the response."""
-        call: Any = self._channel().stream_unary(_SERVICE + method)
+        make: Any = self._channel().stream_unary(_SERVICE + method)
         try:
-            answer: bytes = call(messages, **self._settings(deadline))
+            answer: bytes = make(messages, **self._settings(deadline))
         except grpc.RpcError as error:
             raise error_of(error) from error
         return answer
