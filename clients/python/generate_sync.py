@@ -34,7 +34,7 @@ RULES = (
     (r"import asyncio\n", "import time\n"),
     (r"asyncio\.sleep", "time.sleep"),
     (r"import time\nimport warnings", "import time\nimport warnings"),
-    (r", in the event loop that runs then", ""),
+    (r", in the event loop that runs then\.", "."),
     (r", for asyncio\.", "."),
     (
         r"It belongs to the event loop of its first call\. Cancelling a task cancels its call,\n    also in the server\.",

@@ -6,13 +6,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from evenkeel_client import __version__
 from evenkeel_client._proto import tensor_ops_pb2 as pb
 from evenkeel_client._wire import prefix, varint
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Answer = Callable[[int, Any, Any], Any]
 """Makes the answer, from the number of the call, from 0 on, and from the request and the context of grpc."""
@@ -25,8 +28,10 @@ class Fake(grpc.GenericRpcHandler):
         self.answers = answers
         self.calls: Counter[str] = Counter()
         self.info = pb.GetServerInfoResponse(
-            version=version, **{"max_message_bytes": 64 << 20, "max_stream_chunk_bytes": 1 << 20, **limits}
+            version=version, max_message_bytes=64 << 20, max_stream_chunk_bytes=1 << 20
         )
+        for name, limit in limits.items():
+            setattr(self.info, name, limit)
         self.seen = threading.Condition()
         self.server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.max_receive_message_length", -1)])
         self.server.add_generic_rpc_handlers((self,))
@@ -53,7 +58,7 @@ class Fake(grpc.GenericRpcHandler):
             return grpc.stream_unary_rpc_method_handler(answered)
         return grpc.unary_unary_rpc_method_handler(answered)
 
-    def __enter__(self) -> Fake:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -103,7 +103,11 @@ def test_the_mask_of_channels_has_one_draw_for_each(client: Any) -> None:
 
 
 def test_a_dict_comes_back_as_a_dict_and_a_list_as_a_list(client: Any) -> None:
-    gradients = {"w": np.array([3, 0], np.float32), "b": np.array([[0], [4]], np.float64), "e": np.empty(0, np.float16)}
+    gradients: dict[str, Any] = {
+        "w": np.array([3, 0], np.float32),
+        "b": np.array([[0], [4]], np.float64),
+        "e": np.empty(0, np.float16),
+    }
     clipped = client.clip_grad_norm(gradients, 1.0, epsilon=0)
     assert list(clipped.gradients) == list(gradients)
     assert (clipped.total_norm, clipped.scale, clipped.tensor_norms) == (5.0, 0.2, ())
@@ -185,10 +189,22 @@ def test_large_calls_are_streams_with_the_same_bytes(client: Any, clients: Any, 
     )
     one, other = (each.dropout_backward(LARGE, 0.3, seed=5) for each in (client, small))
     assert one.tobytes() == other.tobytes()
-    gradients = {"a": LARGE, "none": np.empty((0, 2), np.float64), "b": X, "c": LARGE.astype(np.float16)}
-    for options in ({}, {"per_tensor": True}, {"norm_type": 3}, {"not_above": True}, {"total_norm": 7.0}):
-        one, other = (each.clip_grad_norm(gradients, 1.0, **options) for each in (client, small))
-        assert same(one, other), options
+    gradients: dict[str, Any] = {
+        "a": LARGE,
+        "none": np.empty((0, 2), np.float64),
+        "b": X,
+        "c": LARGE.astype(np.float16),
+    }
+    settings: list[dict[str, Any]] = [
+        {},
+        {"per_tensor": True},
+        {"norm_type": 3},
+        {"not_above": True},
+        {"total_norm": 7.0},
+    ]
+    for setting in settings:
+        one, other = (each.clip_grad_norm(gradients, 1.0, **setting) for each in (client, small))
+        assert same(one, other), setting
     assert same(*(each.clip_grad_value(gradients, 0.5) for each in (client, small)))
     assert client.measure_gradients(gradients) == small.measure_gradients(gradients)
     assert client.measure_statistics(LARGE, "batch") == small.measure_statistics(LARGE, "batch")

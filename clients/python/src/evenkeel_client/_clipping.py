@@ -86,10 +86,12 @@ class ClipCall:
             parts += tensor.framed(_GRADIENTS)
         return parts
 
-    @property
-    def message_bytes(self) -> int:
-        """The bytes of the longest message of the unary call: the response has numbers beside the gradients."""
-        return sum(map(len, self.parts())) + _NUMBERS_BYTES + _NORM_BYTES * len(self.gradients)
+    def message_bytes(self, parts: list[bytes | memoryview]) -> int:
+        """Return the bytes of the longest message of the unary call with this request.
+
+        The response has numbers beside the gradients.
+        """
+        return sum(map(len, parts)) + _NUMBERS_BYTES + _NORM_BYTES * len(self.gradients)
 
     @property
     def is_incremental(self) -> bool:

@@ -43,9 +43,10 @@ def _converted(data: Bytes, given: DType, to: DType) -> Bytes:
     values = _widened(data) if given == BFLOAT16 else data.view(_little_endian(given))
     with np.errstate(all="ignore"):
         rounded = _to_bfloat16(values) if to == BFLOAT16 else values.astype(_little_endian(to))
+        is_nan = np.isnan(values)
     # Conversions of NumPy may leave a NaN signaling.
     bits = rounded.view(f"<u{to.size}")
-    bits[np.isnan(values)] |= bits.dtype.type(_QUIET_BITS[to])
+    bits[is_nan] |= bits.dtype.type(_QUIET_BITS[to])
     return bits.view(np.uint8)
 
 

@@ -81,10 +81,12 @@ class DropoutCall:
         """Return the message of the unary call, in parts."""
         return [self.options.SerializeToString(), *self.tensor.framed(_TENSOR)]
 
-    @property
-    def message_bytes(self) -> int:
-        """The bytes of the longest message of the unary call: the response has the mask beside the elements."""
-        return sum(map(len, self.parts())) + self.mask_bytes + _HEAD_BYTES
+    def message_bytes(self, parts: list[bytes | memoryview]) -> int:
+        """Return the bytes of the longest message of the unary call with this request.
+
+        The response has the mask beside the elements.
+        """
+        return sum(map(len, parts)) + self.mask_bytes + _HEAD_BYTES
 
     def frames(self, chunk: int) -> Iterator[bytes]:
         """Return the messages of the stream."""

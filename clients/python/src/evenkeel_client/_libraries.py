@@ -91,6 +91,8 @@ class Torch:
     def from_bytes(self, data: Bytes, dtype: DType, shape: tuple[int, ...]) -> Any:
         """Return a tensor over bytes that nothing else refers to."""
         torch = sys.modules["torch"]
+        if data.nbytes == 0:
+            return torch.empty(shape, dtype=getattr(torch, dtype.name))
         return torch.from_numpy(data).view(getattr(torch, dtype.name)).reshape(shape)
 
 

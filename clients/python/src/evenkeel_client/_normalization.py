@@ -22,8 +22,11 @@ _WEIGHT, _BIAS, _RUNNING_MEAN, _RUNNING_VAR, _INPUT, _GRAD_OUTPUT = 10, 11, 12, 
 _MEAN, _RSTD, _OUTPUT = 10, 11, 14
 _RESPONSE_TENSORS = frozenset((_MEAN, _RSTD, _RUNNING_MEAN, _RUNNING_VAR, _OUTPUT))
 _GRAD_WEIGHT, _GRAD_BIAS, _GRAD_INPUT = 10, 11, 12
-_HEAD_BYTES = 1 << 10
-"""More than a response has beside its tensors and their shapes of at most 64 dimensions."""
+_AXES_BYTES = 80
+"""More than the axes of a response have, of which there are 64 at most."""
+_TENSOR_BYTES = 16
+_DIM_BYTES = 10
+"""More than a tensor, and than each of its dimensions, have beside the elements."""
 _ROW_RANK = 3
 """Up to this rank LAYER and RMS pool the last axis."""
 
@@ -132,18 +135,17 @@ class NormalizeCall:
             parts += tensor.framed(field)
         return parts
 
-    @property
-    def message_bytes(self) -> int:
-        """The bytes of the longest message of the unary call, request or response."""
-        request = sum(len(part) for part in self.parts())
-        return max(request, request + self.statistics_bytes - self.options.ByteSize() + _HEAD_BYTES)
+    def message_bytes(self, parts: list[bytes | memoryview]) -> int:
+        """Return the bytes of the longest message of the unary call with this request: it or the response."""
+        return sum(map(len, parts)) + self.statistics_bytes + _AXES_BYTES
 
     @property
     def statistics_bytes(self) -> int:
-        """The most bytes of `mean` and `rstd`."""
+        """The most bytes of `mean` and `rstd` in a response."""
         if not self.options.return_statistics:
             return 0
-        return 2 * self._statistics_dtype.size * self.pooling.most_sets(self.input.shape)
+        elements = self._statistics_dtype.size * self.pooling.most_sets(self.input.shape)
+        return 2 * (elements + _TENSOR_BYTES + _DIM_BYTES * len(self.input.shape))
 
     @property
     def _statistics_dtype(self) -> DType:

@@ -40,9 +40,16 @@ _PLAIN: dict[grpc.StatusCode, type[Any]] = {
 
 def error_of(error: Any) -> EvenkeelError:
     """Return the error that an error of grpc means, in its synchronous or its asynchronous form."""
-    code = error.code()
-    message = error.details() or ""
-    details = _details(error.trailing_metadata() or ())
+    code, message = error.code(), error.details() or ""
+    try:
+        return _described(code, message, _details(error.trailing_metadata() or ()))
+    except (ProtocolError, ValueError):
+        # Details that cannot be read must not hide the error.
+        return _described(code, message, {})
+
+
+def _described(code: grpc.StatusCode, message: str, details: dict[str, bytes]) -> EvenkeelError:
+    """Return the error of a status with these details."""
     info = details.get("google.rpc.ErrorInfo")
     reason, metadata = _error_info(info) if info is not None else (None, {})
     if code is grpc.StatusCode.INVALID_ARGUMENT:
@@ -65,16 +72,12 @@ def error_of(error: Any) -> EvenkeelError:
 
 
 def _details(trailers: Any) -> dict[str, bytes]:
-    """Return the details of `google.rpc.Status` by the names of their types; without them if they are malformed."""
+    """Return the details of `google.rpc.Status` by the names of their types; an empty one if there are none."""
     details: dict[str, bytes] = {}
     for key, value in trailers:
         if key == _DETAILS_KEY and isinstance(value, bytes):
-            try:
-                for any_message in _repeated(value, 3):
-                    name = _text(any_message, 1).rpartition("/")[2]
-                    details.setdefault(name, _bytes(any_message, 2))
-            except ProtocolError:
-                continue
+            for any_message in _repeated(value, 3):
+                details.setdefault(_text(any_message, 1).rpartition("/")[2], _bytes(any_message, 2))
     return details
 
 

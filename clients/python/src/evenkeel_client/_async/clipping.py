@@ -149,9 +149,11 @@ class Clipping(Measuring):
         return await self._clipped(call, self._deadline(timeout))
 
     async def _clipped(self, call: ClipCall, deadline: Deadline) -> Clipped[Any]:
-        limits = await self._limits(call.message_bytes, deadline)
-        if not limits.is_streamed(call.message_bytes, is_incremental=call.is_incremental):
-            return call.decode(await self._unary("ClipGradients", call.parts(), deadline))
+        parts = call.parts()
+        size = call.message_bytes(parts)
+        limits = await self._limits(size, deadline)
+        if not limits.is_streamed(size, is_incremental=call.is_incremental):
+            return call.decode(await self._unary("ClipGradients", parts, deadline))
         try:
             return await self._clip_stream(call, limits, deadline)
         except NeedsTwoPasses:

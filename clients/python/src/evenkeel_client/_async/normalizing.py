@@ -82,11 +82,12 @@ class Normalizing(Measuring):
             running_mean=running_mean,
             running_var=running_var,
         )
-        deadline = self._deadline(timeout)
-        limits = await self._limits(call.message_bytes, deadline)
-        if limits.is_streamed(call.message_bytes, is_incremental=call.is_incremental):
+        deadline, parts = self._deadline(timeout), call.parts()
+        size = call.message_bytes(parts)
+        limits = await self._limits(size, deadline)
+        if limits.is_streamed(size, is_incremental=call.is_incremental):
             return await self._normalize_stream(call, limits, deadline)
-        return call.decode(await self._unary("Normalize", call.parts(), deadline))
+        return call.decode(await self._unary("Normalize", parts, deadline))
 
     async def _normalize_stream(self, call: NormalizeCall, limits: Limits, deadline: Deadline) -> Normalized[Any]:
         """Normalize in chunks, in two passes if the server has no memory for what is pooled together."""
@@ -165,9 +166,10 @@ class Normalizing(Measuring):
             running_mean=running_mean,
             running_var=running_var,
         )
-        deadline, size = self._deadline(timeout), sum(map(len, call.parts()))
+        deadline, parts = self._deadline(timeout), call.parts()
+        size = sum(map(len, parts))
         limits = await self._limits(size, deadline)
         if size > limits.max_message_bytes:
             limit = f"{size} bytes is larger than the server's limit of {limits.max_message_bytes} bytes"
             raise MessageTooLarge(f"the request of {limit}, and gradients of a normalization have no stream")
-        return call.decode_gradients(await self._unary("NormalizeBackward", call.parts(), deadline))
+        return call.decode_gradients(await self._unary("NormalizeBackward", parts, deadline))

@@ -149,9 +149,11 @@ class Clipping(Measuring):
         return self._clipped(call, self._deadline(timeout))
 
     def _clipped(self, call: ClipCall, deadline: Deadline) -> Clipped[Any]:
-        limits = self._limits(call.message_bytes, deadline)
-        if not limits.is_streamed(call.message_bytes, is_incremental=call.is_incremental):
-            return call.decode(self._unary("ClipGradients", call.parts(), deadline))
+        parts = call.parts()
+        size = call.message_bytes(parts)
+        limits = self._limits(size, deadline)
+        if not limits.is_streamed(size, is_incremental=call.is_incremental):
+            return call.decode(self._unary("ClipGradients", parts, deadline))
         try:
             return self._clip_stream(call, limits, deadline)
         except NeedsTwoPasses:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,12 +27,14 @@ class Connections:
         self._address = address
         self._count = count
         self._channels: list[grpc.Channel] = []
+        self._callables: dict[tuple[int, str], Any] = {}
         self._next = itertools.count()
+        self._lock = threading.Lock()
         self._is_closed = False
 
     def unary(self, method: str, message: bytes, deadline: Deadline) -> bytes:
         """Send one message, and return the one message of the response."""
-        make: Any = self._channel().unary_unary(_SERVICE + method)
+        make = self._made("unary_unary", method)
         try:
             answer: bytes = make(message, **self._settings(deadline))
         except grpc.RpcError as error:
@@ -40,7 +43,7 @@ class Connections:
 
     def collected(self, method: str, messages: Iterator[bytes], deadline: Deadline) -> bytes:
         """Send a stream of messages, and return the one message of the response."""
-        make: Any = self._channel().stream_unary(_SERVICE + method)
+        make = self._made("stream_unary", method)
         try:
             answer: bytes = make(messages, **self._settings(deadline))
         except grpc.RpcError as error:
@@ -49,7 +52,7 @@ class Connections:
 
     def exchanged(self, method: str, messages: Iterator[bytes], receiver: Receiver[R_co], deadline: Deadline) -> R_co:
         """Send a stream of messages while the response is received, and return what the receiver makes of it."""
-        make: Any = self._channel().stream_stream(_SERVICE + method)
+        make = self._made("stream_stream", method)
         call = make(messages, **self._settings(deadline))
         try:
             for message in call:
@@ -70,15 +73,24 @@ class Connections:
     def _settings(self, deadline: Deadline) -> dict[str, Any]:
         return {"timeout": deadline.left(), "metadata": self._address.metadata}
 
-    def _channel(self) -> grpc.Channel:
-        """Return the connection of the next call. They are made for the first."""
+    def _made(self, form: str, method: str) -> Any:
+        """Return what makes calls of a method, on the connection whose turn it is."""
         if self._is_closed:
             raise RuntimeError("the client is closed")
-        if not self._channels:
-            self._channels = [self._made() for _ in range(self._count)]
-        return self._channels[next(self._next) % self._count]
+        # The connections are made for the first call.
+        channels = self._channels or self._connect()
+        index = next(self._next) % self._count
+        key = (index, method)
+        if key not in self._callables:
+            self._callables[key] = getattr(channels[index], form)(_SERVICE + method)
+        return self._callables[key]
 
-    def _made(self) -> grpc.Channel:
+    def _connect(self) -> list[grpc.Channel]:
+        with self._lock:
+            self._channels = self._channels or [self._channel() for _ in range(self._count)]
+            return self._channels
+
+    def _channel(self) -> grpc.Channel:
         target, credentials, options = self._address.target, self._address.credentials, self._address.options
         if credentials is None:
             return grpc.insecure_channel(target, options)

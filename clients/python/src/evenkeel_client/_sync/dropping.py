@@ -108,10 +108,12 @@ class Dropping(Caller):
         return gradient
 
     def _dropped(self, call: DropoutCall, deadline: Deadline) -> Dropped[Any]:
-        limits = self._limits(call.message_bytes, deadline)
-        if limits.is_streamed(call.message_bytes, is_incremental=True):
+        parts = call.parts()
+        size = call.message_bytes(parts)
+        limits = self._limits(size, deadline)
+        if limits.is_streamed(size, is_incremental=True):
             return self._exchanged(
                 "DropoutStream", lambda: call.frames(limits.chunk_bytes), lambda: DropoutReceiver(call), deadline
             )
         method = "DropoutBackward" if call.is_backward else "Dropout"
-        return call.decode(self._unary(method, call.parts(), deadline))
+        return call.decode(self._unary(method, parts, deadline))

@@ -91,13 +91,13 @@ class Server:
 
     def _wait(self, timeout: float) -> str:
         """Wait for the line that says where the server listens."""
-        stdout = self._process.stdout
+        process, stdout = self._process, self._process.stdout
         assert stdout is not None  # noqa: S101 (it is a pipe)
         is_late = threading.Event()
 
         def give_up() -> None:
             is_late.set()
-            self._process.kill()  # which ends the line that is waited for
+            process.kill()  # which ends the line that is waited for
 
         timer = threading.Timer(timeout, give_up)
         timer.start()
@@ -107,10 +107,10 @@ class Server:
             timer.cancel()
         if line.startswith(_LISTENING):
             return line.removeprefix(_LISTENING).strip()
-        self._process.wait()
+        process.wait()
         self._reader.join()
         reason = f"did not listen within {timeout} seconds" if is_late.is_set() else "ended"
-        raise RuntimeError(f"{self._process.args!r} {reason}: {line}{self.log}")
+        raise RuntimeError(f"{process.args!r} {reason}: {line}{self.log}")
 
     def __enter__(self) -> Self:
         return self
