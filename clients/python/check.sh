@@ -55,7 +55,7 @@ step formatting, lints, types
 step documentation
 rm -rf "$target/docs"
 PYTHONPATH=src "$python" -W error -m pdoc --docformat google --output-directory "$target/docs" \
-    evenkeel_client evenkeel_client.testing evenkeel_client.testing.pytest_plugin '!evenkeel_client._'
+    evenkeel_client evenkeel_client.errors evenkeel_client.results evenkeel_client.testing evenkeel_client._sync
 
 step tests
 extra=

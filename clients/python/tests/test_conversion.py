@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import sys
 from fractions import Fraction
 from typing import Any
@@ -53,13 +54,21 @@ def test_every_half_survives_the_way_up_and_down() -> None:
             assert convert(up, x.dtype.name).tobytes() == x.tobytes()
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-def test_nan_stays_a_quiet_nan(dtype: Any) -> None:
-    signaling = np.array([0x7F80_0001, 0xFFBF_FFFF, 0x7FC0_0000], np.uint32).view(np.float32)
-    result = convert(convert(signaling, "float64"), dtype)
-    halves = {"float16": 0x200, "bfloat16": 0x40, "float32": 1 << 22, "float64": 1 << 51}
-    assert np.isnan(result.astype(np.float64)).all()
-    assert (result.view(f"u{result.itemsize}") & halves[dtype]).all()
+SIGNALING = {
+    "float16": np.array([0x7C01, 0xFDFF], np.uint16).view(np.float16),
+    "bfloat16": np.array([0x7F81, 0xFFBF], np.uint16).view(BFLOAT16),
+    "float32": np.array([0x7F80_0001, 0xFFBF_FFFF], np.uint32).view(np.float32),
+    "float64": np.array([0x7FF0_0000_0000_0001, 0xFFF7_FFFF_FFFF_FFFF], np.uint64).view(np.float64),
+}
+QUIET_BITS = {"float16": 0x200, "bfloat16": 0x40, "float32": 1 << 22, "float64": 1 << 51}
+
+
+@pytest.mark.parametrize(("given", "to"), list(itertools.permutations(SIGNALING, 2)))
+def test_nan_becomes_a_quiet_nan(given: str, to: Any) -> None:
+    result = convert(SIGNALING[given], to)
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(result).all()
+    assert (result.view(f"u{result.itemsize}") & QUIET_BITS[to]).all()
 
 
 def test_shape_and_layout_do_not_matter() -> None:

@@ -31,6 +31,9 @@ def test_the_root_is_rounded_correctly() -> None:
         # Just below the middle between two neighbours x is nearer, just above the next number is.
         assert rounded_root(units(half**2) - 1) == x
         assert rounded_root(units(half**2) + 1) == (math.inf if x > 1e308 else math.nextafter(x, math.inf))
+    # Exactly in the middle the even mantissa is taken.
+    assert rounded_root(units((Fraction(1) + Fraction(1, 2**53)) ** 2)) == 1.0
+    assert rounded_root(units((Fraction(1) + Fraction(3, 2**53)) ** 2)) == 1 + 2**-51
     assert rounded_root(0) == 0.0
     assert rounded_root(1 << 4255) == math.inf
 

@@ -54,7 +54,7 @@ class Client(Shortcuts, Dropping, Clipping):
             key: The private key of `cert`.
             server_name: The name that the server's certificate has, if it is not the host of the address.
             timeout: The most seconds of each call, with its retries. `None` or infinity: any time.
-            connections: The number of connections, which calls use in turn. One carries a few gigabytes a second.
+            connections: The number of connections, which calls use in turn.
             retries: How often a call is tried again that the server has refused since it is overloaded, or that found no
                 connection. The client waits as long as the server asks for, or from 0.1 to 5 seconds.
 
@@ -90,7 +90,7 @@ class Client(Shortcuts, Dropping, Clipping):
         return self._info(self._deadline(timeout))
 
     def close(self) -> None:
-        """Close the connections. Calls that are under way end with `Cancelled`; later ones raise `RuntimeError`."""
+        """Close the connections. Calls that are under way are cancelled; later ones raise `RuntimeError`."""
         self._connections.close()
 
     def __enter__(self) -> Self:
