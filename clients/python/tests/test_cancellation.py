@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from fake import Fake
 
-from evenkeel_client import AsyncClient, Cancelled, Client
+from evenkeel_client import AsyncClient, Cancelled, Client, ProtocolError
 
 X = np.ones((1, 4), np.float32)
 
@@ -60,6 +61,24 @@ def test_closing_a_client_cancels_its_calls(rows: int) -> None:
             client.layer_norm(np.repeat(X, rows, axis=0))
         closer.join()
         assert server.left.wait(10)
+
+
+def test_an_answer_that_breaks_the_contract_ends_the_call_in_the_server(clients: Any) -> None:
+    left = threading.Event()
+
+    def broken(number: int, requests: Any, context: Any) -> Iterator[bytes]:
+        del number, requests
+        context.add_callback(left.set)
+        yield b"\xff"
+        left.wait(30)
+
+    with Fake({"NormalizeStream": broken}, max_message_bytes=2048) as server:
+        client = clients(server.address)
+        with pytest.raises(ProtocolError) as caught:
+            client.layer_norm(np.repeat(X, 1000, axis=0))
+        # The error, with its frames, is still there: nothing has ended because it was collected.
+        assert caught.tb
+        assert left.wait(10)
 
 
 def test_threads_share_a_client(evenkeel_server: Any) -> None:
