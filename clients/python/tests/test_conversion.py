@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from evenkeel_client import InvalidArgument, convert
+from evenkeel_client._libraries import numpy_dtype
 
 BFLOAT16 = ml_dtypes.bfloat16
 RNG = np.random.default_rng(3)
@@ -87,6 +88,7 @@ def test_other_types_are_refused() -> None:
 
 
 def test_bfloat16_without_ml_dtypes_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    numpy_dtype.cache_clear()
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
     with pytest.raises(ImportError, match=r"evenkeel-client\[bfloat16\]"):
         convert(np.ones(1), "bfloat16")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -54,7 +55,7 @@ class NumPy:
         """Return the element type of an array, or raise `InvalidArgument`."""
         if isinstance(array, np.ma.MaskedArray):
             raise InvalidArgument.of(path, "expected an array without a mask: call filled() first")
-        return supported(path, array.dtype.name)
+        return _NATIVE.get(array.dtype) or supported(path, array.dtype.name)
 
     def to_bytes(self, array: NDArray[Any]) -> Bytes:
         """Return the elements, row-major and little-endian."""
@@ -96,6 +97,11 @@ class Torch:
         return torch.from_numpy(data).view(getattr(torch, dtype.name)).reshape(shape)
 
 
+_NATIVE = {np.dtype(name): dtype for name, dtype in BY_NAME.items() if dtype is not BFLOAT16}
+"""The dtypes of NumPy that most arrays have; their names take longer to make than to look up here."""
+
+
+@functools.cache
 def numpy_dtype(dtype: DType) -> np.dtype[Any]:
     """Return the little-endian dtype of NumPy; that of ml_dtypes for bfloat16."""
     if dtype is not BFLOAT16:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -42,21 +43,22 @@ class Tensor:
         """Take an array that may be absent."""
         return None if array is None else cls.of(path, array)
 
+    @functools.cached_property
     def head(self) -> bytes:
-        """Serialize everything but the elements."""
+        """Everything but the elements, serialized."""
         shape = [int(dim) for dim in self.shape]
         message = pb.Tensor(name=self.name, dtype=pb.DataType.ValueType(self.dtype.number), shape=shape)
         return message.SerializeToString()
 
     def framed(self, number: int) -> list[bytes | memoryview]:
         """Serialize the tensor as the field of a message, in parts. The elements are not copied."""
-        head, data_prefix = self.head(), _wire.prefix(_DATA, self.data.nbytes)
+        head, data_prefix = self.head, _wire.prefix(_DATA, self.data.nbytes)
         length = len(head) + len(data_prefix) + self.data.nbytes
         return [_wire.prefix(number, length) + head + data_prefix, self.data.data]
 
     def described(self, number: int) -> bytes:
         """Serialize the tensor without its elements as the field of a message: the header of a stream has it so."""
-        head = self.head()
+        head = self.head
         return _wire.prefix(number, len(head)) + head
 
     def chunks(self, number: int, most: int) -> Iterator[bytes]:
@@ -75,7 +77,7 @@ class Tensor:
 class Received:
     """A tensor of a response, whose elements are still in the message."""
 
-    head: pb.Tensor
+    head_bytes: bytes
     message: bytes
     begin: int
     end: int
@@ -89,11 +91,18 @@ class Received:
                 data_begin, data_end = field.begin, field.end
             else:
                 rest.append(message[field.start : field.end])
-        return cls(parsed(pb.Tensor, b"".join(rest)), message, data_begin, data_end)
+        return cls(b"".join(rest), message, data_begin, data_end)
+
+    @functools.cached_property
+    def head(self) -> pb.Tensor:
+        """Everything but the elements."""
+        head: pb.Tensor = parsed(pb.Tensor, self.head_bytes)
+        return head
 
     def decode(self, path: str, sent: Tensor) -> Any:
         """Return the array, which must have the form of the tensor that was sent."""
-        expect_described(path, self.head, sent)
+        if self.head_bytes != sent.head:  # There are several encodings of a message, though servers use one.
+            expect_described(path, self.head, sent)
         return sent.like(self._elements(path, sent.dtype, sent.shape))
 
     def decode_any_shape(self, path: str, dtype: DType, library: Library) -> Any:
@@ -115,7 +124,7 @@ class Received:
         element's size; and a message is immutable, whereas arrays of results are to be writable.
         """
         given, expected = self.end - self.begin, byte_length(dtype, shape)
-        if self.head.float_data or given != expected:
+        if given != expected:
             raise ProtocolError.of(f"{path}.data", f"has {given} bytes where {expected} are due")
         data = np.empty(expected, np.uint8)
         data[:] = np.frombuffer(self.message, np.uint8, expected, self.begin)

@@ -62,8 +62,10 @@ def fields(data: bytes | memoryview, begin: int = 0, end: int | None = None) -> 
     """Find the fields of the message between two positions, without copying any."""
     at, end = begin, len(data) if end is None else end
     while at < end:
-        start = at
-        key, at = read_varint(data, at)
+        start, key = at, data[at]
+        at += 1
+        if key >= _MORE:  # Few keys have more than one byte, and a call costs as much as the rest.
+            key, at = read_varint(data, start)
         number, wire_type = key >> 3, key & 7
         begin = at
         if wire_type == _VARINT:
