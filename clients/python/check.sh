@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Checks the Python client: generated files, formatting, lints, types, documentation, tests, and the wheel.
+#
+#   check.sh [--evenkeel PATH]
+#
+# PATH is the server's program; default: target/release/evenkeel of the repository. Needs Python 3.10 or later and openssl.
+# With python3.10 (or EVENKEEL_OLDEST_PYTHON) the tests run a second time, with the oldest versions of the dependencies. The tests of torch run where the
+# environment of checks/python has it (EVENKEEL_PYTHON_VENV, or target/python). Writes to target/ and to pip's cache alone.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+root=$(cd ../.. && pwd)
+binary=${CARGO_TARGET_DIR:-$root/target}/release/evenkeel
+case ${1-} in
+    --evenkeel) binary=${2:?--evenkeel needs a PATH} ;;
+    '') ;;
+    *) echo "usage: $0 [--evenkeel PATH]" >&2 && exit 64 ;;
+esac
+EVENKEEL_BINARY=$(realpath "$binary")
+[[ -x $EVENKEEL_BINARY ]] || { echo "$EVENKEEL_BINARY is no program: build the server, or name one with --evenkeel" >&2 && exit 1; }
+
+target=$root/target/python-client
+export EVENKEEL_BINARY PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+export MYPY_CACHE_DIR=$target/mypy RUFF_CACHE_DIR=$target/ruff
+# Servers are on this machine, and gRPC must not go through a proxy if one is set.
+export no_proxy=${no_proxy:+$no_proxy,}localhost,127.0.0.1
+mkdir -p "$target"
+
+step() {
+    printf '\n==> %s\n' "$*"
+}
+
+# environment NAME PYTHON PACKAGE...: makes a virtual environment, and sets `python` to its Python.
+environment() {
+    local folder=$target/$1 interpreter=$2
+    shift 2
+    [[ -x $folder/bin/python ]] || "$interpreter" -m venv "$folder"
+    python=$folder/bin/python
+    "$python" -m pip install --quiet "$@"
+}
+
+tests() { # tests [PATH...]
+    PYTHONPATH=src${extra:+:$extra} "$python" -m pytest --quiet -p no:cacheprovider "$@"
+}
+
+step generated files
+bash generate.sh --check
+
+environment check python3 --requirement requirements-check.txt
+step formatting, lints, types
+"$python" -m ruff format --check .
+"$python" -m ruff check .
+"$python" -m mypy
+
+step documentation
+rm -rf "$target/docs"
+PYTHONPATH=src "$python" -W error -m pdoc --docformat google --output-directory "$target/docs" \
+    evenkeel_client evenkeel_client.errors evenkeel_client.results evenkeel_client.testing evenkeel_client._sync
+
+step tests
+extra=
+tests
+
+torch=${EVENKEEL_PYTHON_VENV:-$root/target/python}/bin/python
+if [[ -x $torch ]] && "$torch" -c 'import torch' 2>/dev/null; then
+    step tests with torch
+    python=$torch extra=$target/torch
+    "$torch" -m pip install --quiet --upgrade --target "$extra" pytest==9.2.0
+    tests tests/test_torch.py
+else
+    step 'tests with torch: left out, since there is none'
+fi
+
+oldest=${EVENKEEL_OLDEST_PYTHON:-python3.10}
+if command -v "$oldest" >/dev/null && "$oldest" --version >/dev/null 2>&1; then
+    step tests with Python 3.10 and the oldest dependencies
+    extra=
+    environment oldest "$oldest" --requirement requirements-oldest.txt
+    tests
+else
+    step 'tests with Python 3.10: left out, since there is none'
+fi
+
+step wheel and sdist
+rm -rf "$target/dist" "$target/installed"
+"$target/check/bin/python" -m build --outdir "$target/dist" . >"$target/build.log" || { cat "$target/build.log" && exit 1; }
+environment installed python3 "$target"/dist/*.whl
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cp examples/first_call.py "$scratch"
+(
+    cd "$scratch"
+    "$python" -c '
+import os, runpy
+from evenkeel_client.testing import Server
+with Server() as server:
+    os.environ["EVENKEEL_ADDRESS"] = server.address
+    runpy.run_path("first_call.py")
+' | tee answer
+    grep -q -- '-1.3416355' answer
+)
+
+echo "all checks of the Python client passed"

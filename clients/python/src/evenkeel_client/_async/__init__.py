@@ -1,0 +1,1 @@
+"""The asynchronous client: the source from which `generate_sync.py` makes the synchronous one."""

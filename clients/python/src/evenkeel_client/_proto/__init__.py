@@ -1,0 +1,1 @@
+"""The messages of the contract, in a descriptor pool of their own."""
