@@ -6,7 +6,7 @@ It makes one call per operation, as one message, on a channel without a limit. I
 import base64
 
 import grpc
-
+from google.protobuf.message import DecodeError
 import local
 import values
 from messages import DOMAIN, TRAILER, details, pb, rpc, status_pb2
@@ -54,7 +54,7 @@ def normalize_fields(args: dict) -> dict:
     if "kind" in args:
         fields["kind"] = enum(pb.NormKind, "NORM_KIND_", args["kind"])
     if "statistics" in args:
-        fields["statistics"] = pb.StatisticsPartial.FromString(base64.b64decode(args["statistics"]))
+        fields["statistics"] = local.decoded(pb.StatisticsPartial, base64.b64decode(args["statistics"]), "statistics")
     return fields
 
 
@@ -94,8 +94,12 @@ def clip_gradients(stub, args, timeout):
     mode = {"mode": enum(pb.ClipMode, "CLIP_MODE_", args["mode"])} if "mode" in args else {}
     gradients = [to_message(tensor) for tensor in args["gradients"]]
     answer = stub.ClipGradients(pb.ClipGradientsRequest(gradients=gradients, **mode, **pick(args, CLIP)), timeout=timeout)
+    return {"gradients": [from_message(tensor) for tensor in answer.gradients]} | clipped(answer)
+
+
+def clipped(answer) -> dict:
+    """The numbers of a ClipGradientsResponse."""
     return {
-        "gradients": [from_message(tensor) for tensor in answer.gradients],
         "total_norm": values.jsonable(answer.total_norm),
         "scale": values.jsonable(answer.scale),
         "clipped_elements": str(answer.clipped_elements),
@@ -106,16 +110,23 @@ def clip_gradients(stub, args, timeout):
 def measure_gradients(stub, args, timeout):
     gradients = [to_message(tensor) for tensor in args["gradients"]]
     request = pb.MeasureGradientsRequest(gradients=gradients, **pick(args, ("norm_type",)))
-    answer = stub.MeasureGradients(iter([request]), timeout=timeout)
+    return measured(stub.MeasureGradients(iter([request]), timeout=timeout))
+
+
+def measured(answer) -> dict:
+    """The result of a MeasureGradientsResponse."""
     return {"partial": encode(answer.partial), "total_norm": values.jsonable(answer.total_norm)}
 
 
 def measure_statistics(stub, args, timeout):
+    return {"partial": encode(stub.MeasureStatistics(iter([statistics_header(args)]), timeout=timeout))}
+
+
+def statistics_header(args):
+    """The first message of MeasureStatistics."""
     if "grad_output" in args:
-        header = {"backward_header": pb.NormalizeBackwardRequest(**normalize_fields(args))}
-    else:
-        header = {"header": pb.NormalizeRequest(**normalize_fields(args))}
-    return {"partial": encode(stub.MeasureStatistics(iter([pb.MeasureStatisticsRequest(**header)]), timeout=timeout))}
+        return pb.MeasureStatisticsRequest(backward_header=pb.NormalizeBackwardRequest(**normalize_fields(args)))
+    return pb.MeasureStatisticsRequest(header=pb.NormalizeRequest(**normalize_fields(args)))
 
 
 def server_info(stub, args, timeout):
@@ -159,7 +170,11 @@ def error(failure: grpc.RpcError) -> dict:
     """A status as the protocol has it."""
     answer = {"code": failure.code().name, "reason": None, "fields": [], "retry_after_ms": None}
     trailer = dict(failure.trailing_metadata() or ()).get(TRAILER, b"")
-    for any_detail in status_pb2.Status.FromString(trailer).details:
+    try:
+        packed = status_pb2.Status.FromString(trailer).details
+    except DecodeError:
+        packed = ()
+    for any_detail in packed:
         for message in (details.BadRequest(), details.ErrorInfo(), details.RetryInfo()):
             if any_detail.Unpack(message):
                 describe(answer, message)

@@ -16,11 +16,11 @@ class Refused(ValueError):
     """The arguments of a local operation are wrong."""
 
 
-def decoded(message, data: bytes):
+def decoded(message, data: bytes, name: str = "partials"):
     try:
         return message.FromString(data)
     except DecodeError:
-        raise Refused("partials") from None
+        raise Refused(name) from None
 
 
 def keep_mask(seed: int, n: int, p: float, offset: int) -> bytes:

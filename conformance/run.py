@@ -65,6 +65,8 @@ class Runner:
                 return "gap", [str(answer["unsupported"])]
             if wrong := compare.differences(expect, answer):
                 return "failed", wrong
+            if missing := compare.gaps(expect, answer):
+                return "gap", missing
         elapsed = (time.monotonic() - began) * 1000
         return self.judged(expect, elapsed, before, counts(server) if counted else {}, server)
 
