@@ -10,6 +10,9 @@ import tempfile
 import threading
 from pathlib import Path
 
+# How long an adapter may take to end when its input has ended, in seconds.
+LAST_WORDS = 20
+
 
 class Fault(Exception):
     """The adapter did not answer as the protocol says."""
@@ -34,7 +37,8 @@ class Adapter:
             start_new_session=True,  # so that all of its processes can be stopped
         )
         self.lines: queue.Queue[bytes] = queue.Queue()
-        threading.Thread(target=self.read, args=(self.process, self.lines), daemon=True).start()
+        self.reader = threading.Thread(target=self.read, args=(self.process, self.lines), daemon=True)
+        self.reader.start()
 
     @staticmethod
     def read(process, lines) -> None:
@@ -81,7 +85,10 @@ class Adapter:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        self.reader.join()
+        self.process.stdout.close()
         self.process = None
         self.errors.seek(0)
         said = self.errors.read().decode(errors="replace").strip().splitlines()[-12:]
@@ -95,7 +102,7 @@ class Adapter:
         with contextlib.suppress(OSError):
             self.process.stdin.close()
         try:
-            self.process.wait(timeout=20)
+            self.process.wait(timeout=LAST_WORDS)
             wrong = None
         except subprocess.TimeoutExpired:
             wrong = "the adapter does not end with standard input"

@@ -1,12 +1,13 @@
-"""The operations of the protocol by the generated stubs alone: what `run.py --write` asks the server, and what reference.py answers.
+"""The operations of the protocol by the generated stubs alone: what `run.py --write` asks the server.
 
-It makes one call per operation, as one message, on a channel without a limit. It has no retries and no streams of tensors.
+Each makes one call with one message, on a channel without a limit.
 """
 
 import base64
 
 import grpc
 from google.protobuf.message import DecodeError
+
 import local
 import values
 from messages import DOMAIN, TRAILER, details, pb, rpc, status_pb2
@@ -87,13 +88,17 @@ def dropout(stub, args, timeout):
 
 
 def dropout_backward(stub, args, timeout):
-    return tensors(stub.DropoutBackward(pb.DropoutBackwardRequest(**dropout_fields(args)), timeout=timeout), ("grad_input",))
+    return tensors(
+        stub.DropoutBackward(pb.DropoutBackwardRequest(**dropout_fields(args)), timeout=timeout), ("grad_input",)
+    )
 
 
 def clip_gradients(stub, args, timeout):
     mode = {"mode": enum(pb.ClipMode, "CLIP_MODE_", args["mode"])} if "mode" in args else {}
     gradients = [to_message(tensor) for tensor in args["gradients"]]
-    answer = stub.ClipGradients(pb.ClipGradientsRequest(gradients=gradients, **mode, **pick(args, CLIP)), timeout=timeout)
+    answer = stub.ClipGradients(
+        pb.ClipGradientsRequest(gradients=gradients, **mode, **pick(args, CLIP)), timeout=timeout
+    )
     return {"gradients": [from_message(tensor) for tensor in answer.gradients]} | clipped(answer)
 
 
@@ -131,7 +136,10 @@ def statistics_header(args):
 
 def server_info(stub, args, timeout):
     info = stub.GetServerInfo(pb.GetServerInfoRequest(), timeout=timeout)
-    limits = {"max_message_bytes": str(info.max_message_bytes), "max_stream_chunk_bytes": str(info.max_stream_chunk_bytes)}
+    limits = {
+        "max_message_bytes": str(info.max_message_bytes),
+        "max_stream_chunk_bytes": str(info.max_stream_chunk_bytes),
+    }
     return {"version": info.version, **limits, "warned": False}
 
 
@@ -195,7 +203,9 @@ def describe(answer: dict, message) -> None:
 
 def nonfinite(metadata) -> dict:
     """The metadata of a norm that is NaN or infinite."""
-    names = {key.removeprefix("gradient_"): name for key, name in metadata.items() if key.startswith("gradient_")}
+    names = {
+        key.removeprefix("gradient_"): name for key, name in sorted(metadata.items()) if key.startswith("gradient_")
+    }
     counts = {name: metadata[name] for name in ("nan_elements", "infinite_elements", "nonfinite_gradients")}
     return {"total_norm": values.jsonable(float(metadata["total_norm"])), **counts, "gradients": names}
 

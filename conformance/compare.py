@@ -61,7 +61,7 @@ SPECIAL = ("NaN", "Infinity", "-Infinity")
 
 
 def equal(expected, actual) -> bool:
-    numeric = [isinstance(x, int | float) and not isinstance(x, bool) or x in SPECIAL for x in (expected, actual)]
+    numeric = [(isinstance(x, int | float) and not isinstance(x, bool)) or x in SPECIAL for x in (expected, actual)]
     if all(numeric):
         return values.float64_bits(float(expected)) == values.float64_bits(float(actual))
     return type(expected) is type(actual) and expected == actual
@@ -118,7 +118,7 @@ def bytes_differ(one: bytes, other: bytes, tensor: dict, name: str):
 
 
 def errors(expected: dict, actual):
-    """Compares what `expected` has. A field of `fields` may be a list of the names that are allowed; "some" allows any names."""
+    """Compares what `expected` has. A list in `fields` allows one of its names; "some" allows any names."""
     if not isinstance(actual, dict):
         yield f"error: expected an object, and got {short(actual)}"
         return
@@ -133,7 +133,7 @@ def errors(expected: dict, actual):
         elif key == "norm":
             right = not list(objects(value, got, "norm.", None))
         else:
-            right = value is None and got is None or equal(value, got)
+            right = (value is None and got is None) or equal(value, got)
         if not right:
             yield f"error.{key}: expected {short(value)}, and got {short(got)} in {short(actual)}"
 

@@ -119,7 +119,10 @@ def merge_statistics(pb, partials: list[bytes]) -> bytes:
     read = [decoded(pb.StatisticsPartial, partial) for partial in partials]
     if any(len(part.sets) != math.prod(part.shape) for part in read):
         raise Refused("sets")
-    if any((part.kind, list(part.shape), len(part.sets)) != (read[0].kind, list(read[0].shape), len(read[0].sets)) for part in read):
+    if any(
+        (part.kind, list(part.shape), len(part.sets)) != (read[0].kind, list(read[0].shape), len(read[0].sets))
+        for part in read
+    ):
         raise Refused("kinds or shapes differ")
     if len({one.HasField("sum_of_gradients") for part in read for one in part.sets}) > 1:
         raise Refused("gradients in some parts only")

@@ -7,6 +7,7 @@ import sys
 import time
 
 import bare
+import reference_client
 from reference_client import Client
 from run import digested
 
@@ -48,13 +49,18 @@ def spoil(answer: dict, request: dict) -> dict:
 
 def main() -> None:
     clients: dict[str, Client] = {}
+    if WRONG == "impatient":
+        reference_client.RETRIES = 0
+    if WRONG == "unary":
+        reference_client.STREAMS = {}
     for line in sys.stdin:
         request = json.loads(line)
         if "client" in request:
             key = json.dumps(request["client"], sort_keys=True)
             if key not in clients:
                 clients[key] = Client(request["client"])
-            answer = clients[key].answer(request)
+            for _ in range(2 if WRONG == "twice" else 1):
+                answer = clients[key].answer(request)
         else:
             answer = bare.answer(None, request)
         if request.get("digest") and "result" in answer:

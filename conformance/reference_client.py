@@ -1,4 +1,4 @@
-"""What a client adds to the stubs, in the least code: retries, deadlines, cancellation, streams, two passes, faults of arguments.
+"""What a client adds to the stubs, in the least code: retries, deadlines, cancellation, streams, faults of arguments.
 
 The reference adapter uses it, so that the cases and the scripted server are tested without any of the clients.
 """
@@ -9,8 +9,9 @@ import threading
 import time
 from pathlib import Path
 
-import bare
 import grpc
+
+import bare
 import local
 import values
 from messages import pb, rpc
@@ -67,7 +68,9 @@ class Client:
     def answer(self, request: dict) -> dict:
         """The answer to a request of the protocol, without `id`."""
         calls = Calls(next(self.stubs), self.settings.get("token"))
-        timer = threading.Timer(request["cancel_after_ms"] / 1000, calls.cancel) if "cancel_after_ms" in request else None
+        timer = (
+            threading.Timer(request["cancel_after_ms"] / 1000, calls.cancel) if "cancel_after_ms" in request else None
+        )
         if timer:
             timer.start()
         try:
@@ -100,7 +103,9 @@ class Client:
             if failed.error["reason"] != "NEEDS_TWO_PASSES" or args.get("mode") == "value":
                 raise
         if op == "clip_gradients":
-            measured = self.streamed(calls, "measure_gradients", {k: args[k] for k in ("gradients", "norm_type") if k in args}, until)
+            measured = self.streamed(
+                calls, "measure_gradients", {k: args[k] for k in ("gradients", "norm_type") if k in args}, until
+            )
             return self.streamed(calls, op, args | {"total_norm": measured["total_norm"]}, until)
         measured = self.streamed(calls, "measure_statistics", args, until)
         return self.streamed(calls, op, args | {"statistics": measured["partial"]}, until)
@@ -141,7 +146,9 @@ def checked(op: str, args: dict) -> dict:
             count = 1
             for length in value["shape"]:
                 count *= length
-            if min(value["shape"], default=0) < 0 or count * values.SIZES[value["dtype"]] != len(values.elements(value)):
+            if min(value["shape"], default=0) < 0 or count * values.SIZES[value["dtype"]] != len(
+                values.elements(value)
+            ):
                 raise local.Refused(f"{name}.shape")
     kinds = pb.DropoutKind if "dropout" in op else pb.NormKind
     for name, kind in (("kind", kinds), ("scaling", pb.DropoutScaling)):

@@ -11,19 +11,20 @@ import sys
 import time
 from pathlib import Path
 
+import grpc
+
 import bare
 import cases
 import compare
-import grpc
 import matrix
 import values
 from adapter import Adapter, Fault
 from messages import ROOT
-from scripted import SETTINGS, Scripted
+from scripted import Scripted
 from servers import Servers
 
 HERE = Path(__file__).resolve().parent
-# How long an adapter may take for a request, in seconds, beyond the deadline of the call: also to start, on a busy machine.
+# How long an adapter may take for a request, in seconds, beyond the call's deadline: also to start, on a busy machine.
 PATIENCE = 60
 # How long a server may take to see that a client has left, in seconds.
 LEAVING = 5
@@ -148,7 +149,9 @@ def chosen(options) -> list[dict]:
     return result
 
 
-def run_client(client: dict, chosen_cases: list[dict], runner: Runner, table: matrix.Matrix, verbose: bool) -> list[str]:
+def run_client(
+    client: dict, chosen_cases: list[dict], runner: Runner, table: matrix.Matrix, verbose: bool
+) -> list[str]:
     """Runs the cases of a client. Returns the failures."""
     name, failures = client["name"], []
     print(f"==> {name}", flush=True)
@@ -181,7 +184,9 @@ def write_expected(runner: Runner, prefix: str) -> None:
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--client", action="append", default=[], help="a client of clients.json; default: all")
-    parser.add_argument("--client-dir", action="append", default=[], metavar="NAME=FOLDER", help="a client in another folder")
+    parser.add_argument(
+        "--client-dir", action="append", default=[], metavar="NAME=FOLDER", help="a client in another folder"
+    )
     parser.add_argument("--adapter", metavar="COMMAND", help="an adapter that is none of clients.json")
     parser.add_argument("--case", default="", metavar="PREFIX", help="the cases whose names begin so")
     parser.add_argument("--evenkeel", type=Path, help="the server's program; default: the release build")

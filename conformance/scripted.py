@@ -1,10 +1,11 @@
 """A server that follows the script of a case, and counts what clients do.
 
-A script names for each method the steps that its calls take, one after the other; the last is repeated. Without steps a call is
-answered. A step is one of
+A script names for each method the steps that its calls take, one after the other; the last is repeated. Without steps a
+call is answered. A step is one of
 
-    {"answer": true}                    an answer of the right form: the tensors of the request come back as they are
-    {"fail": CODE, ...}                 a status, with "reason", "retry_ms", "metadata", "violations" (a number) or "details" (base64)
+    {"answer": true}                    an answer of the right form, with the tensors of the request as they are
+    {"fail": CODE, ...}                 a status, with "reason", "domain", "retry_ms" and "metadata", with "violations" (their
+                                        number), or with "details" (the base64 of the trailer)
     {"cut": N}                          an answer whose connection breaks after some N bytes
     {"hang": true}                      no answer until the client leaves
 

@@ -43,7 +43,8 @@ class Real:
         self.metrics = None
         self.log: list[str] = []
         self.ready = threading.Event()
-        threading.Thread(target=self.read_log, daemon=True).start()
+        self.reader = threading.Thread(target=self.read_log, daemon=True)
+        self.reader.start()
         line = self.process.stdout.readline()
         if not line.startswith("listening on ") or not self.ready.wait(PATIENCE):
             self.close()
@@ -61,7 +62,7 @@ class Real:
         """The calls of each method that have started."""
         with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=PATIENCE) as page:
             text = page.read().decode()
-        pattern = r'^grpc_server_started_total\{grpc_service="evenkeel\.v1\.TensorOpsService",grpc_method="(\w+)".*?\} (\d+)'
+        pattern = r'^grpc_server_started_total\{.*?"evenkeel\.v1\.TensorOpsService",grpc_method="(\w+)".*?\} (\d+)'
         counts = Counter({method: int(count) for method, count in re.findall(pattern, text, re.MULTILINE)})
         accepted = re.search(r"^evenkeel_connections_accepted_total (\d+)", text, re.MULTILINE)
         counts["connections"] = int(accepted.group(1)) if accepted else 0
@@ -70,6 +71,9 @@ class Real:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+        self.reader.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
 
 
 class Servers:
@@ -80,7 +84,7 @@ class Servers:
         self.running: dict[str, Real] = {}
         self.temporary = tempfile.TemporaryDirectory(prefix="evenkeel-conformance-")
         self.folder = Path(self.temporary.name)
-        self.version = subprocess.run([evenkeel, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
+        self.version = subprocess.check_output([evenkeel, "--version"], text=True).split()[-1]
 
     def __enter__(self):
         return self

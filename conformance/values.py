@@ -1,4 +1,4 @@
-"""Tensors of case files and of the protocol: numbers to bits by integer arithmetic, without the conversions of a library."""
+"""Tensors of case files and of the protocol. Numbers become bits by integer arithmetic, not by a library's."""
 
 import base64
 import math
@@ -117,16 +117,6 @@ def expand_all(value):
 def elements(tensor: dict) -> bytes:
     """The bytes of a tensor of the protocol."""
     return base64.b64decode(tensor["data"]) * tensor.get("repeat", 1)
-
-
-def readable(tensor: dict, limit: int = 8) -> str:
-    """The first elements of a tensor, for people."""
-    if "data" not in tensor:
-        return str(tensor)
-    data = base64.b64decode(tensor["data"])[: limit * SIZES[tensor["dtype"]]]
-    bits = [int.from_bytes(data[i : i + SIZES[tensor["dtype"]]], "little") for i in range(0, len(data), SIZES[tensor["dtype"]])]
-    shown = ", ".join(f"{from_bits(b, tensor['dtype'])!r}" for b in bits)
-    return f"{tensor['dtype']}{tensor['shape']} [{shown}{', ...' if math.prod(tensor['shape']) > limit else ''}]"
 
 
 def float64_bits(x: float) -> int:
