@@ -110,7 +110,8 @@ def rounded(whole: int, bits: int) -> float:
         return math.inf
 
 
-SUMS = ("sum", "sum_of_squares", "sum_of_gradients", "sum_of_products")
+OF_GRADIENTS = ("sum_of_gradients", "sum_of_products")
+SUMS = ("sum", "sum_of_squares", *OF_GRADIENTS)
 COUNTS = ("elements", "nan_elements", "infinite_elements", "negative_infinite_elements", "nonfinite_gradients")
 
 
@@ -134,8 +135,10 @@ def merge_statistics(pb, partials: list[bytes]) -> bytes:
         if into.elements > MOST_ELEMENTS:
             raise Refused("elements")
         for field in SUMS:
-            if any(one.HasField(field) for one in sets):
-                write(getattr(into, field), sum(whole(getattr(one, field)) for one in sets))
+            total = sum(whole(getattr(one, field)) for one in sets)
+            # A sum of 0 is unset, but those of gradients also tell that there were gradients.
+            if total or field in OF_GRADIENTS and sets[0].HasField("sum_of_gradients"):
+                write(getattr(into, field), total)
     return merged.SerializeToString()
 
 

@@ -24,6 +24,7 @@ import grpc
 import numpy as np
 
 import adapter
+import bare
 import cases
 import compare
 import local
@@ -32,6 +33,7 @@ import run
 import values
 from messages import ROOT, pb, rpc
 from scripted import Scripted
+from servers import Servers
 
 HERE = Path(__file__).resolve().parent
 EVENKEEL = os.environ["EVENKEEL_BINARY"]
@@ -200,6 +202,32 @@ class References(unittest.TestCase):
             total = int(sum(map(Fraction, numbers)) * 2**1074)
             partial = pb.NormPartial(norm_type=1, elements=20, sum=local.little(total << 1074))
             self.assertEqual(local.total_norm(partial), math.fsum(numbers))
+
+
+class AgainstTheServer(unittest.TestCase):
+    """The server merges partials, too."""
+
+    def test_merges(self):
+        with Servers(Path(EVENKEEL)) as servers, grpc.insecure_channel(servers.get("default").address) as channel:
+            stub = rpc.TensorOpsServiceStub(channel)
+            for case in cases.read("merge_") + cases.read("refused/"):
+                with self.subTest(case["name"]):
+                    if "-no-message" in case["name"] or "/no-message" in case["name"]:
+                        continue  # the stubs cannot send what is no message
+                    self.assertEqual(self.merged(stub, case), case["expect"].get("result", "refused"))
+
+    @staticmethod
+    def merged(stub, case: dict):
+        partials = bare.partials(case["args"])
+        try:
+            if case["op"] == "merge_norms":
+                read = [pb.NormPartial.FromString(partial) for partial in partials]
+                request = pb.MeasureGradientsRequest(norm_type=read[0].norm_type, partials=read)
+                return bare.measured(stub.MeasureGradients(iter([request])))
+            read = [pb.StatisticsPartial.FromString(partial) for partial in partials]
+            return {"partial": bare.encode(stub.MeasureStatistics(iter([pb.MeasureStatisticsRequest(partials=read)])))}
+        except grpc.RpcError as error:
+            return "refused" if error.code() == grpc.StatusCode.INVALID_ARGUMENT else error
 
 
 class Script(unittest.TestCase):
