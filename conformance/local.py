@@ -16,6 +16,10 @@ class Refused(ValueError):
     """The arguments of a local operation are wrong."""
 
 
+class Incomplete(ValueError):
+    """An answer breaks the contract."""
+
+
 def decoded(message, data: bytes, name: str = "partials"):
     try:
         return message.FromString(data)
@@ -25,6 +29,12 @@ def decoded(message, data: bytes, name: str = "partials"):
 
 def keep_mask(seed: int, n: int, p: float, offset: int) -> bytes:
     """A byte 1 for each element that is kept, and 0 for each that is dropped."""
+    if not 0 <= seed < 2**64:
+        raise Refused("seed")
+    if not 0 <= p <= 1:
+        raise Refused("p")
+    if offset < 0 or offset + n > 2**64:
+        raise Refused("offset")
     block, skip = divmod(offset, 8)
     raw = np.random.Philox(key=seed, counter=block).random_raw((skip + n + 1) // 2)
     words = raw.view("<u4")[skip : skip + n]

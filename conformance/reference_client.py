@@ -4,6 +4,7 @@ The reference adapter uses it, so that the cases and the scripted server are tes
 """
 
 import itertools
+import math
 import random
 import threading
 import time
@@ -75,7 +76,12 @@ class Client:
             timer.start()
         try:
             until = time.monotonic() + request.get("timeout_ms", 60_000) / 1000
-            return {"result": self.made(calls, request["op"], checked(request["op"], request.get("args", {})), until)}
+            result = self.made(calls, request["op"], checked(request["op"], request.get("args", {})), until)
+            if not all(map(complete, [*result.values(), *result.get("gradients", [])])):
+                raise local.Incomplete
+            return {"result": result}
+        except local.Incomplete:
+            return {"error": Failed("INTERNAL").error}
         except local.Refused as fault:
             return {"error": Failed("INVALID_ARGUMENT", fields=[str(fault)]).error}
         except Failed as failed:
@@ -136,6 +142,13 @@ class Client:
         raise AssertionError
 
 
+def complete(value) -> bool:
+    """Whether a tensor has all its elements."""
+    if not values.is_tensor(value):
+        return True
+    return len(values.elements(value)) == math.prod(value["shape"]) * values.SIZES[value["dtype"]]
+
+
 def checked(op: str, args: dict) -> dict:
     """Refuses what can be seen before anything is sent."""
     for name in ("seed", "offset"):
@@ -143,12 +156,7 @@ def checked(op: str, args: dict) -> dict:
             raise local.Refused(name)
     for name, value in args.items():
         if values.is_tensor(value):
-            count = 1
-            for length in value["shape"]:
-                count *= length
-            if min(value["shape"], default=0) < 0 or count * values.SIZES[value["dtype"]] != len(
-                values.elements(value)
-            ):
+            if min(value["shape"], default=0) < 0 or not complete(value):
                 raise local.Refused(f"{name}.shape")
     kinds = pb.DropoutKind if "dropout" in op else pb.NormKind
     for name, kind in (("kind", kinds), ("scaling", pb.DropoutScaling)):

@@ -4,6 +4,7 @@ import base64
 import math
 
 import bare
+import local
 import values
 from messages import pb
 
@@ -24,7 +25,8 @@ def size_of(op: str, args: dict) -> int:
     found = [value for value in args.values() if values.is_tensor(value)] + list(args.get("gradients", []))
     mask = math.prod(args["input"]["shape"]) // 8 if args.get("return_mask") else 0
     names = sum(100 + len(tensor.get("name", "")) for tensor in found)
-    return sum(len(values.elements(tensor)) for tensor in found) + names + mask
+    sizes = sum(len(values.elements(tensor)) for tensor in found)
+    return sizes * (3 if args.get("return_statistics") else 1) + names + mask
 
 
 def with_data(tensor, data: bytearray) -> dict:
@@ -48,6 +50,8 @@ def normalize(calls, args, timeout, chunk):
                 summary = answer.summary
             case "data":
                 data += answer.data
+    if summary is None:
+        raise local.Incomplete
     result = {"axes": list(head.axes), "output": with_data(head.output, data)}
     return result | bare.tensors(summary, ("mean", "rstd", "running_mean", "running_var"))
 
@@ -72,7 +76,7 @@ def dropped(calls, args, timeout, chunk, name):
         for data in chunks(values.elements(args[name]), chunk):
             yield pb.DropoutStreamRequest(data=data)
 
-    data, mask, tensor, kept = bytearray(), bytearray(), None, "0"
+    data, mask, tensor, kept = bytearray(), bytearray(), None, None
     for answer in calls.DropoutStream(requests(), timeout=timeout):
         match answer.WhichOneof("part"):
             case "header":
@@ -85,6 +89,8 @@ def dropped(calls, args, timeout, chunk, name):
                 mask += answer.mask
             case "data":
                 data += answer.data
+    if kept is None:
+        raise local.Incomplete
     masked = {"mask": base64.b64encode(mask).decode()} if args.get("return_mask") else {}
     return {"output": with_data(tensor, data), "kept": kept} | masked
 
@@ -108,6 +114,8 @@ def clip_gradients(calls, args, timeout, chunk):
                 parts[-1][1].extend(answer.data)
             case "summary":
                 summary = answer.summary
+    if summary is None:
+        raise local.Incomplete
     return {"gradients": [with_data(*part) for part in parts]} | bare.clipped(summary)
 
 

@@ -25,7 +25,7 @@ from servers import Servers
 
 HERE = Path(__file__).resolve().parent
 # How long an adapter may take for a request, in seconds, beyond the call's deadline: also to start, on a busy machine.
-PATIENCE = 60
+PATIENCE = 90
 # How long a server may take to see that a client has left, in seconds.
 LEAVING = 5
 
@@ -78,6 +78,8 @@ class Runner:
             wrong.append(f"took {elapsed:.0f} ms; expected {expect['at_least_ms']} at least")
         if elapsed > expect.get("at_most_ms", 1e9):
             wrong.append(f"took {elapsed:.0f} ms; expected {expect['at_most_ms']} at most")
+        if "chunk_at_most" in expect and not 0 < server.longest <= expect["chunk_at_most"]:
+            wrong.append(f"the longest chunk had {server.longest} bytes; expected {expect['chunk_at_most']} at most")
         wanted = dict(expect.get("attempts", {}))
         if "connections" in expect:
             wanted["connections"] = expect["connections"]

@@ -4,12 +4,14 @@ A script names for each method the steps that its calls take, one after the othe
 call is answered. A step is one of
 
     {"answer": true}                    an answer of the right form, with the tensors of the request as they are
+    {"answer": "short"}                 the same with four bytes too few
+    {"answer": "no summary"}            a stream without its last message
     {"fail": CODE, ...}                 a status, with "reason", "domain", "retry_ms" and "metadata", with "violations" (their
                                         number), or with "details" (the base64 of the trailer)
     {"cut": N}                          an answer whose connection breaks after some N bytes
     {"hang": true}                      no answer until the client leaves
 
-`version`, `max_message_bytes` and `max_stream_chunk_bytes` are those of GetServerInfo.
+`version`, `max_message_bytes` and `max_stream_chunk_bytes` are those of GetServerInfo. With `"closed": true` nobody listens.
 """
 
 import base64
@@ -29,7 +31,6 @@ OPTIONS = [
     ("grpc.max_send_message_length", -1),
 ]
 DEFAULTS = {"max_message_bytes": 64 << 20, "max_stream_chunk_bytes": 1 << 20}
-SETTINGS = ("version", *DEFAULTS)
 # The longest that a call hangs, in seconds: a client that never leaves must not stop the run.
 PATIENCE = 60
 # The bytes of a unary answer whose connection breaks: more than all windows of a client may hold back.
@@ -51,6 +52,9 @@ class Scripted(rpc.TensorOpsServiceServicer):
         cuts = any("cut" in step for steps in script.values() if isinstance(steps, list) for step in steps)
         self.relay = Relay(port) if cuts else None
         self.address = f"127.0.0.1:{self.relay.port if self.relay else port}"
+        self.longest = 0  # the bytes of the longest chunk that came
+        if script.get("closed"):
+            self.server.stop(None).wait()
 
     def close(self) -> None:
         if self.relay:
@@ -102,6 +106,7 @@ class Scripted(rpc.TensorOpsServiceServicer):
         output = request.input
         if "cut" in step:
             output.data = bytes(max(CUT_BYTES, len(output.data)))
+        shorten(step, output)
         return pb.NormalizeResponse(axes=[len(output.shape) - 1], output=output)
 
     def NormalizeBackward(self, request, context):
@@ -109,7 +114,7 @@ class Scripted(rpc.TensorOpsServiceServicer):
         return pb.NormalizeBackwardResponse(grad_input=request.grad_output)
 
     def Dropout(self, request, context):
-        self.begin("Dropout", context)
+        shorten(self.begin("Dropout", context), request.input)
         return pb.DropoutResponse(kept=math.prod(request.input.shape), output=request.input)
 
     def DropoutBackward(self, request, context):
@@ -117,7 +122,9 @@ class Scripted(rpc.TensorOpsServiceServicer):
         return pb.DropoutBackwardResponse(grad_input=request.grad_output)
 
     def ClipGradients(self, request, context):
-        self.begin("ClipGradients", context)
+        step = self.begin("ClipGradients", context)
+        for gradient in request.gradients:
+            shorten(step, gradient)
         return pb.ClipGradientsResponse(total_norm=1, scale=1, gradients=request.gradients)
 
     def MeasureGradients(self, requests, context):
@@ -139,16 +146,17 @@ class Scripted(rpc.TensorOpsServiceServicer):
         return pb.StatisticsPartial(kind=header.kind, shape=rows, sets=[one] * math.prod(rows))
 
     def NormalizeStream(self, requests, context):
-        self.begin("NormalizeStream", context)
+        step = self.begin("NormalizeStream", context)
         header = next(requests).header
         axes = [len(header.input.shape) - 1]
         yield pb.NormalizeStreamResponse(header=pb.NormalizeResponse(axes=axes, output=header.input))
-        for request in requests:
-            yield pb.NormalizeStreamResponse(data=request.data)
-        yield pb.NormalizeStreamResponse(summary=pb.NormalizeResponse())
+        for data in self.echoed(step, (request.data for request in requests)):
+            yield pb.NormalizeStreamResponse(data=data)
+        if step.get("answer") != "no summary":
+            yield pb.NormalizeStreamResponse(summary=pb.NormalizeResponse())
 
     def DropoutStream(self, requests, context):
-        self.begin("DropoutStream", context)
+        step = self.begin("DropoutStream", context)
         first = next(requests)
         forward = first.WhichOneof("part") == "header"
         if forward:
@@ -156,22 +164,38 @@ class Scripted(rpc.TensorOpsServiceServicer):
         else:
             answer = pb.DropoutBackwardResponse(grad_input=first.backward_header.grad_output)
             yield pb.DropoutStreamResponse(backward_header=answer)
-        for request in requests:
-            yield pb.DropoutStreamResponse(data=request.data)
+        for data in self.echoed(step, (request.data for request in requests)):
+            yield pb.DropoutStreamResponse(data=data)
         kept = math.prod(first.header.input.shape) if forward else 0
-        yield pb.DropoutStreamResponse(summary=pb.DropoutResponse(kept=kept))
+        if step.get("answer") != "no summary":
+            yield pb.DropoutStreamResponse(summary=pb.DropoutResponse(kept=kept))
 
     def ClipGradientsStream(self, requests, context):
-        self.begin("ClipGradientsStream", context)
+        step = self.begin("ClipGradientsStream", context)
         yield pb.ClipGradientsStreamResponse(header=pb.ClipGradientsResponse())
         header = next(requests).header
         for request in requests:
             if request.WhichOneof("part") == "tensor":
                 yield pb.ClipGradientsStreamResponse(tensor=request.tensor)
             else:
-                yield pb.ClipGradientsStreamResponse(data=request.data)
+                for data in self.echoed(step, [request.data]):
+                    yield pb.ClipGradientsStreamResponse(data=data)
         norm = header.total_norm if header.HasField("total_norm") else 1
-        yield pb.ClipGradientsStreamResponse(summary=pb.ClipGradientsResponse(total_norm=norm, scale=1))
+        if step.get("answer") != "no summary":
+            yield pb.ClipGradientsStreamResponse(summary=pb.ClipGradientsResponse(total_norm=norm, scale=1))
+
+    def echoed(self, step: dict, chunks):
+        """The chunks of a stream; the first is too short where the step says so."""
+        short = 4 if step.get("answer") == "short" else 0
+        for data in chunks:
+            self.longest = max(self.longest, len(data))
+            yield data[: len(data) - short]
+            short = 0
+
+
+def shorten(step: dict, tensor) -> None:
+    if step.get("answer") == "short":
+        tensor.data = tensor.data[:-4]
 
 
 def versioned(wanted: str, version: str) -> str:

@@ -22,13 +22,16 @@ SERVERS = {
     "small": ["--max-message-bytes", "16384", "--max-stream-chunk-bytes", "4096"],
     # A stream that needs more memory than some 100 KiB is refused: it takes two passes.
     "tight": ["--max-message-bytes", "16384", "--max-stream-chunk-bytes", "4096", "--max-bytes-in-flight", "262144"],
+    # Streams of many MiB, which block unless a client reads while it sends.
+    "long": ["--max-message-bytes", "1048576", "--max-stream-chunk-bytes", "65536", "--stream-window-bytes", "65536"],
     "token": ["--auth-token-file", "{folder}/tokens"],
     "tls": ["--tls-cert", "{folder}/server.pem", "--tls-key", "{folder}/server.key"],
     "mutual": [
         *("--tls-cert", "{folder}/server.pem", "--tls-key", "{folder}/server.key"),
         *("--tls-client-ca", "{folder}/clients.pem", "--auth-token-file", "{folder}/tokens"),
+        *("--max-message-bytes", "16384"),
     ],
-    "unix": ["--listen", "unix:{folder}/socket"],
+    "unix": ["--listen", "unix:{folder}/socket", "--max-message-bytes", "16384"],
 }
 
 
