@@ -147,7 +147,7 @@ def merge_statistics(pb, partials: list[bytes]) -> bytes:
         for field in SUMS:
             total = sum(whole(getattr(one, field)) for one in sets)
             # A sum of 0 is unset, but those of gradients also tell that there were gradients.
-            if total or field in OF_GRADIENTS and sets[0].HasField("sum_of_gradients"):
+            if total or (field in OF_GRADIENTS and sets[0].HasField("sum_of_gradients")):
                 write(getattr(into, field), total)
     return merged.SerializeToString()
 

@@ -100,8 +100,9 @@ class Client:
         if size <= LEAST:
             return self.retried(calls, until, lambda left: bare.REMOTE[op](calls, args, left))
         if self.info is None:
-            self.info = self.retried(calls, until, lambda left: bare.server_info(calls, {}, left))
-        if size + LEAST < int(self.info["max_message_bytes"]) or op not in STREAMS:
+            self.info = self.asked(calls, until)
+        fits = size + LEAST < int(self.info["max_message_bytes"])
+        if fits or op not in STREAMS or self.info["max_stream_chunk_bytes"] == "0":
             return self.retried(calls, until, lambda left: bare.REMOTE[op](calls, args, left))
         try:
             return self.streamed(calls, op, args, until)
@@ -115,6 +116,15 @@ class Client:
             return self.streamed(calls, op, args | {"total_norm": measured["total_norm"]}, until)
         measured = self.streamed(calls, "measure_statistics", args, until)
         return self.streamed(calls, op, args | {"statistics": measured["partial"]}, until)
+
+    def asked(self, calls: Calls, until: float) -> dict:
+        """The limits of the server, or none if it does not tell them."""
+        try:
+            return self.retried(calls, until, lambda left: bare.server_info(calls, {}, left))
+        except Failed as failed:
+            if failed.error["code"] != "UNIMPLEMENTED":
+                raise
+            return {"max_message_bytes": str(2**63), "max_stream_chunk_bytes": "0"}
 
     def streamed(self, calls: Calls, op: str, args: dict, until: float) -> dict:
         chunk = int(self.info["max_stream_chunk_bytes"])
@@ -151,9 +161,12 @@ def complete(value) -> bool:
 
 def checked(op: str, args: dict) -> dict:
     """Refuses what can be seen before anything is sent."""
-    for name in ("seed", "offset"):
-        if not 0 <= int(args.get(name, 0)) < 2**64:
+    ranges = {"seed": (0, 2**64), "offset": (0, 2**64), "groups": (0, 2**32), "channel_axis": (-(2**31), 2**31)}
+    for name, (least, end) in ranges.items():
+        if not least <= int(args.get(name, 0)) < end:
             raise local.Refused(name)
+    if any(not -(2**31) <= axis < 2**31 for axis in args.get("axes", [])):
+        raise local.Refused("axes")
     for name, value in args.items():
         if values.is_tensor(value):
             if min(value["shape"], default=0) < 0 or not complete(value):

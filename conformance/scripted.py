@@ -3,7 +3,7 @@
 A script names for each method the steps that its calls take, one after the other; the last is repeated. Without steps a
 call is answered. A step is one of
 
-    {"answer": true}                    an answer of the right form, with the tensors of the request as they are
+    {"answer": true}                    an answer of the right form, with the tensors of the request
     {"answer": "short"}                 the same with four bytes too few
     {"answer": "no summary"}            a stream without its last message
     {"fail": CODE, ...}                 a status, with "reason", "domain", "retry_ms" and "metadata", with "violations" (their
@@ -11,7 +11,7 @@ call is answered. A step is one of
     {"cut": N}                          an answer whose connection breaks after some N bytes
     {"hang": true}                      no answer until the client leaves
 
-`version`, `max_message_bytes` and `max_stream_chunk_bytes` are those of GetServerInfo. With `"closed": true` nobody listens.
+`version`, `max_message_bytes` and `max_stream_chunk_bytes` are those of GetServerInfo. With `closed` nobody listens.
 """
 
 import base64

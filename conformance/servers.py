@@ -24,6 +24,8 @@ SERVERS = {
     "tight": ["--max-message-bytes", "16384", "--max-stream-chunk-bytes", "4096", "--max-bytes-in-flight", "262144"],
     # Streams of many MiB, which block unless a client reads while it sends.
     "long": ["--max-message-bytes", "1048576", "--max-stream-chunk-bytes", "65536", "--stream-window-bytes", "65536"],
+    # Connections that the server closes while a client still uses them.
+    "aging": ["--max-connection-age", "200ms", "--max-connection-age-grace", "10s"],
     "token": ["--auth-token-file", "{folder}/tokens"],
     "tls": ["--tls-cert", "{folder}/server.pem", "--tls-key", "{folder}/server.key"],
     "mutual": [
