@@ -6,8 +6,8 @@ call is answered. A step is one of
     {"answer": true}                    an answer of the right form, with the tensors of the request
     {"answer": "short"}                 the same with four bytes too few
     {"answer": "no summary"}            a stream without its last message
-    {"fail": CODE, ...}                 a status, with "reason", "domain", "retry_ms" and "metadata", with "violations" (their
-                                        number), or with "details" (the base64 of the trailer)
+    {"fail": CODE, ...}                 a status, with "reason", "domain", "retry_ms" and "metadata", with "violations"
+                                        (their number), or with "details" (the base64 of the trailer)
     {"cut": N}                          an answer whose connection breaks after some N bytes
     {"hang": true}                      no answer until the client leaves
 

@@ -101,7 +101,8 @@ class Servers:
 
     def get(self, name: str) -> Real:
         if name not in self.running:
-            self.make_files()
+            if any("{folder}" in flag for flag in SERVERS[name]):
+                self.make_files()
             self.running[name] = Real(self.evenkeel, name, self.folder)
         return self.running[name]
 

@@ -11,11 +11,12 @@ from fractions import Fraction
 from pathlib import Path
 from unittest import mock
 
+import grpc
+import numpy as np
+
 import bare
 import cases
-import grpc
 import local
-import numpy as np
 import values
 from messages import ROOT, pb, rpc
 from servers import Servers
