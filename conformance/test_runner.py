@@ -122,6 +122,12 @@ class WrongAnswers(unittest.TestCase):
         self.assertIn("gap adapter normalize/layer/readme", output)
         self.assertRegex(output, r"(?m)^normalize +-$")
 
+    def test_a_client_that_cannot_be_built(self):
+        client = {"name": "go", "prepare": ["false"], "start": ["true"]}
+        with contextlib.redirect_stdout(io.StringIO()):
+            failures = run.run_client(client, [], None, matrix.Matrix(), False)
+        self.assertEqual(failures, ["go: cannot be built"])
+
     def test_no_case(self):
         self.assertEqual(ran("--case", "nothing/")[0], 1)
 
