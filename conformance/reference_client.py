@@ -168,9 +168,8 @@ def checked(op: str, args: dict) -> dict:
     if any(not -(2**31) <= axis < 2**31 for axis in args.get("axes", [])):
         raise local.Refused("axes")
     for name, value in args.items():
-        if values.is_tensor(value):
-            if min(value["shape"], default=0) < 0 or not complete(value):
-                raise local.Refused(f"{name}.shape")
+        if values.is_tensor(value) and (min(value["shape"], default=0) < 0 or not complete(value)):
+            raise local.Refused(f"{name}.shape")
     kinds = pb.DropoutKind if "dropout" in op else pb.NormKind
     for name, kind in (("kind", kinds), ("scaling", pb.DropoutScaling)):
         if name in args and not any(key.endswith(f"_{args[name].upper()}") for key in kind.keys()):
