@@ -1,0 +1,241 @@
+"""A server that follows the script of a case, and counts what clients do.
+
+A script names for each method the steps that its calls take, one after the other; the last is repeated. Without steps a
+call is answered. A step is one of
+
+    {"answer": true}                    an answer of the right form, with the tensors of the request
+    {"answer": "short"}                 the same with four bytes too few
+    {"answer": "no summary"}            a stream without its last message
+    {"fail": CODE, ...}                 a status, with "reason", "domain", "retry_ms" and "metadata", with "violations"
+                                        (their number), or with "details" (the base64 of the trailer)
+    {"cut": N}                          an answer whose connection breaks after some N bytes
+    {"hang": true}                      no answer until the client leaves
+
+`version`, `max_message_bytes` and `max_stream_chunk_bytes` are those of GetServerInfo. With `closed` nobody listens.
+"""
+
+import base64
+import math
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+from messages import DOMAIN, TRAILER, details, pb, rpc, status_pb2
+from relay import Relay
+
+OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+]
+DEFAULTS = {"max_message_bytes": 64 << 20, "max_stream_chunk_bytes": 1 << 20}
+# The longest that a call hangs, in seconds: a client that never leaves must not stop the run.
+PATIENCE = 60
+# The bytes of a unary answer whose connection breaks: more than all windows of a client may hold back.
+CUT_BYTES = 1 << 20
+
+
+class Scripted(rpc.TensorOpsServiceServicer):
+    """`calls` counts the calls of each method, `left` those that the client gave up."""
+
+    def __init__(self, script: dict, version: str):
+        self.script, self.version = script, version
+        self.calls: Counter[str] = Counter()
+        self.left: Counter[str] = Counter()
+        self.seen = threading.Condition()
+        self.server = grpc.server(ThreadPoolExecutor(16), options=OPTIONS)
+        rpc.add_TensorOpsServiceServicer_to_server(self, self.server)
+        port = self.server.add_insecure_port("127.0.0.1:0")
+        self.server.start()
+        cuts = any("cut" in step for steps in script.values() if isinstance(steps, list) for step in steps)
+        self.relay = Relay(port) if cuts else None
+        self.address = f"127.0.0.1:{self.relay.port if self.relay else port}"
+        self.longest = 0  # the bytes of the longest chunk that came
+        if script.get("closed"):
+            self.server.stop(None).wait()
+
+    def close(self) -> None:
+        if self.relay:
+            self.relay.close()
+        self.server.stop(None).wait()
+
+    def wait_left(self, method: str, count: int, seconds: float) -> int:
+        """How many calls of the method the client gave up, after `count` of them or `seconds`."""
+        with self.seen:
+            self.seen.wait_for(lambda: self.left[method] >= count, seconds)
+            return self.left[method]
+
+    def begin(self, method: str, context) -> dict:
+        """Takes the next step of the method. Returns if the call is to be answered."""
+        with self.seen:
+            number = self.calls[method]
+            self.calls[method] += 1
+        steps = self.script.get(method) or [{"answer": True}]
+        step = steps[min(number, len(steps) - 1)]
+        if "fail" in step:
+            fail(context, step)
+        if "hang" in step:
+            self.hang(method, context)
+        if "cut" in step:
+            self.relay.cut_after(step["cut"])
+        return step
+
+    def hang(self, method: str, context) -> None:
+        gone = threading.Event()
+        if context.add_callback(gone.set):
+            gone.wait(PATIENCE)
+        with self.seen:
+            self.left[method] += gone.is_set() or not context.is_active()
+            self.seen.notify_all()
+        context.abort(grpc.StatusCode.CANCELLED, "the client has left")
+
+    def GetServerInfo(self, request, context):
+        self.begin("GetServerInfo", context)
+        limits = {name: self.script.get(name, default) for name, default in DEFAULTS.items()}
+        return pb.GetServerInfoResponse(
+            version=versioned(self.script.get("version", "same"), self.version),
+            dtypes=[1, 2, 3, 4],
+            norm_kinds=[1, 2, 3, 4, 5, 6],
+            **limits,
+        )
+
+    def Normalize(self, request, context):
+        step = self.begin("Normalize", context)
+        output = request.input
+        if "cut" in step:
+            output.data = bytes(max(CUT_BYTES, len(output.data)))
+        shorten(step, output)
+        return pb.NormalizeResponse(axes=[len(output.shape) - 1], output=output)
+
+    def NormalizeBackward(self, request, context):
+        self.begin("NormalizeBackward", context)
+        return pb.NormalizeBackwardResponse(grad_input=request.grad_output)
+
+    def Dropout(self, request, context):
+        shorten(self.begin("Dropout", context), request.input)
+        return pb.DropoutResponse(kept=math.prod(request.input.shape), output=request.input)
+
+    def DropoutBackward(self, request, context):
+        self.begin("DropoutBackward", context)
+        return pb.DropoutBackwardResponse(grad_input=request.grad_output)
+
+    def ClipGradients(self, request, context):
+        step = self.begin("ClipGradients", context)
+        for gradient in request.gradients:
+            shorten(step, gradient)
+        return pb.ClipGradientsResponse(total_norm=1, scale=1, gradients=request.gradients)
+
+    def MeasureGradients(self, requests, context):
+        """The norm of elements that are all 0."""
+        self.begin("MeasureGradients", context)
+        read = list(requests)
+        count = sum(math.prod(tensor.shape) for request in read for tensor in request.gradients)
+        order = next((request.norm_type for request in read if request.HasField("norm_type")), 2)
+        return pb.MeasureGradientsResponse(partial=pb.NormPartial(norm_type=order, elements=count))
+
+    def MeasureStatistics(self, requests, context):
+        """The statistics of rows whose elements are all 0."""
+        self.begin("MeasureStatistics", context)
+        header = next(requests).header
+        for _ in requests:
+            pass
+        *rows, length = header.input.shape
+        one = pb.SetStatistics(elements=length, sum=pb.ExactSum(), sum_of_squares=pb.ExactSum())
+        return pb.StatisticsPartial(kind=header.kind, shape=rows, sets=[one] * math.prod(rows))
+
+    def NormalizeStream(self, requests, context):
+        step = self.begin("NormalizeStream", context)
+        header = next(requests).header
+        axes = [len(header.input.shape) - 1]
+        yield pb.NormalizeStreamResponse(header=pb.NormalizeResponse(axes=axes, output=header.input))
+        for data in self.echoed(step, (request.data for request in requests)):
+            yield pb.NormalizeStreamResponse(data=data)
+        if step.get("answer") != "no summary":
+            yield pb.NormalizeStreamResponse(summary=pb.NormalizeResponse())
+
+    def DropoutStream(self, requests, context):
+        step = self.begin("DropoutStream", context)
+        first = next(requests)
+        forward = first.WhichOneof("part") == "header"
+        if forward:
+            yield pb.DropoutStreamResponse(header=pb.DropoutResponse(output=first.header.input))
+        else:
+            answer = pb.DropoutBackwardResponse(grad_input=first.backward_header.grad_output)
+            yield pb.DropoutStreamResponse(backward_header=answer)
+        for data in self.echoed(step, (request.data for request in requests)):
+            yield pb.DropoutStreamResponse(data=data)
+        kept = math.prod(first.header.input.shape) if forward else 0
+        if step.get("answer") != "no summary":
+            yield pb.DropoutStreamResponse(summary=pb.DropoutResponse(kept=kept))
+
+    def ClipGradientsStream(self, requests, context):
+        step = self.begin("ClipGradientsStream", context)
+        yield pb.ClipGradientsStreamResponse(header=pb.ClipGradientsResponse())
+        header = next(requests).header
+        for request in requests:
+            if request.WhichOneof("part") == "tensor":
+                yield pb.ClipGradientsStreamResponse(tensor=request.tensor)
+            else:
+                for data in self.echoed(step, [request.data]):
+                    yield pb.ClipGradientsStreamResponse(data=data)
+        norm = header.total_norm if header.HasField("total_norm") else 1
+        if step.get("answer") != "no summary":
+            yield pb.ClipGradientsStreamResponse(summary=pb.ClipGradientsResponse(total_norm=norm, scale=1))
+
+    def echoed(self, step: dict, chunks):
+        """The chunks of a stream; the first is too short where the step says so."""
+        short = 4 if step.get("answer") == "short" else 0
+        for data in chunks:
+            self.longest = max(self.longest, len(data))
+            yield data[: len(data) - short]
+            short = 0
+
+
+def shorten(step: dict, tensor) -> None:
+    if step.get("answer") == "short":
+        tensor.data = tensor.data[:-4]
+
+
+def versioned(wanted: str, version: str) -> str:
+    """`same`, `minor+N`: relative to the version of the clients; else the version itself."""
+    major, minor, _ = version.split(".", 2)
+    if wanted == "same":
+        return f"{major}.{minor}.99"
+    if wanted.startswith("minor+"):
+        return f"{major}.{int(minor) + int(wanted.removeprefix('minor+'))}.0"
+    return wanted
+
+
+def fail(context, step: dict) -> None:
+    """Ends the call with the status of a step."""
+    code = grpc.StatusCode[step["fail"]]
+    message = f"{step['fail']} as the script says"
+    trailers = []
+    if "details" in step:
+        trailers = [(TRAILER, base64.b64decode(step["details"]))]
+    elif packed := list(described(step)):
+        status = status_pb2.Status(code=code.value[0], message=message)
+        for detail in packed:
+            status.details.add().Pack(detail)
+        trailers = [(TRAILER, status.SerializeToString())]
+    if "retry_ms" in step:
+        trailers.append(("grpc-retry-pushback-ms", str(step["retry_ms"])))
+    context.set_trailing_metadata(tuple(trailers))
+    context.abort(code, message)
+
+
+def described(step: dict):
+    """The details of the status of a step."""
+    if "reason" in step:
+        yield details.ErrorInfo(reason=step["reason"], domain=step.get("domain", DOMAIN), metadata=step.get("metadata"))
+    if "retry_ms" in step:
+        retry = details.RetryInfo()
+        retry.retry_delay.FromMilliseconds(step["retry_ms"])
+        yield retry
+    if "violations" in step:
+        bad = details.BadRequest()
+        for number in range(step["violations"]):
+            bad.field_violations.add(field=f"gradients[{number}].shape", description=f"is wrong, as in {number} others")
+        yield bad
