@@ -3105,7 +3105,7 @@ const file_evenkeel_v1_tensor_ops_proto_rawDesc = "" +
 	"\x15CLIP_MODE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eCLIP_MODE_NORM\x10\x01\x12\x13\n" +
 	"\x0fCLIP_MODE_VALUE\x10\x02\x12\x1d\n" +
-	"\x19CLIP_MODE_NORM_PER_TENSOR\x10\x032\x83\b\n" +
+	"\x19CLIP_MODE_NORM_PER_TENSOR\x10\x032\xca\t\n" +
 	"\x10TensorOpsService\x12J\n" +
 	"\tNormalize\x12\x1d.evenkeel.v1.NormalizeRequest\x1a\x1e.evenkeel.v1.NormalizeResponse\x12b\n" +
 	"\x11NormalizeBackward\x12%.evenkeel.v1.NormalizeBackwardRequest\x1a&.evenkeel.v1.NormalizeBackwardResponse\x12D\n" +
@@ -3113,7 +3113,9 @@ const file_evenkeel_v1_tensor_ops_proto_rawDesc = "" +
 	"\x0fDropoutBackward\x12#.evenkeel.v1.DropoutBackwardRequest\x1a$.evenkeel.v1.DropoutBackwardResponse\x12V\n" +
 	"\rClipGradients\x12!.evenkeel.v1.ClipGradientsRequest\x1a\".evenkeel.v1.ClipGradientsResponse\x12a\n" +
 	"\x10MeasureGradients\x12$.evenkeel.v1.MeasureGradientsRequest\x1a%.evenkeel.v1.MeasureGradientsResponse(\x01\x12\\\n" +
-	"\x11MeasureStatistics\x12%.evenkeel.v1.MeasureStatisticsRequest\x1a\x1e.evenkeel.v1.StatisticsPartial(\x01\x12`\n" +
+	"\x11MeasureStatistics\x12%.evenkeel.v1.MeasureStatisticsRequest\x1a\x1e.evenkeel.v1.StatisticsPartial(\x01\x12d\n" +
+	"\x15MeasureGradientsUnary\x12$.evenkeel.v1.MeasureGradientsRequest\x1a%.evenkeel.v1.MeasureGradientsResponse\x12_\n" +
+	"\x16MeasureStatisticsUnary\x12%.evenkeel.v1.MeasureStatisticsRequest\x1a\x1e.evenkeel.v1.StatisticsPartial\x12`\n" +
 	"\x0fNormalizeStream\x12#.evenkeel.v1.NormalizeStreamRequest\x1a$.evenkeel.v1.NormalizeStreamResponse(\x010\x01\x12Z\n" +
 	"\rDropoutStream\x12!.evenkeel.v1.DropoutStreamRequest\x1a\".evenkeel.v1.DropoutStreamResponse(\x010\x01\x12l\n" +
 	"\x13ClipGradientsStream\x12'.evenkeel.v1.ClipGradientsStreamRequest\x1a(.evenkeel.v1.ClipGradientsStreamResponse(\x010\x01\x12V\n" +
@@ -3238,23 +3240,27 @@ var file_evenkeel_v1_tensor_ops_proto_depIdxs = []int32{
 	14, // 66: evenkeel.v1.TensorOpsService.ClipGradients:input_type -> evenkeel.v1.ClipGradientsRequest
 	16, // 67: evenkeel.v1.TensorOpsService.MeasureGradients:input_type -> evenkeel.v1.MeasureGradientsRequest
 	19, // 68: evenkeel.v1.TensorOpsService.MeasureStatistics:input_type -> evenkeel.v1.MeasureStatisticsRequest
-	25, // 69: evenkeel.v1.TensorOpsService.NormalizeStream:input_type -> evenkeel.v1.NormalizeStreamRequest
-	23, // 70: evenkeel.v1.TensorOpsService.DropoutStream:input_type -> evenkeel.v1.DropoutStreamRequest
-	27, // 71: evenkeel.v1.TensorOpsService.ClipGradientsStream:input_type -> evenkeel.v1.ClipGradientsStreamRequest
-	29, // 72: evenkeel.v1.TensorOpsService.GetServerInfo:input_type -> evenkeel.v1.GetServerInfoRequest
-	7,  // 73: evenkeel.v1.TensorOpsService.Normalize:output_type -> evenkeel.v1.NormalizeResponse
-	9,  // 74: evenkeel.v1.TensorOpsService.NormalizeBackward:output_type -> evenkeel.v1.NormalizeBackwardResponse
-	11, // 75: evenkeel.v1.TensorOpsService.Dropout:output_type -> evenkeel.v1.DropoutResponse
-	13, // 76: evenkeel.v1.TensorOpsService.DropoutBackward:output_type -> evenkeel.v1.DropoutBackwardResponse
-	15, // 77: evenkeel.v1.TensorOpsService.ClipGradients:output_type -> evenkeel.v1.ClipGradientsResponse
-	17, // 78: evenkeel.v1.TensorOpsService.MeasureGradients:output_type -> evenkeel.v1.MeasureGradientsResponse
-	20, // 79: evenkeel.v1.TensorOpsService.MeasureStatistics:output_type -> evenkeel.v1.StatisticsPartial
-	26, // 80: evenkeel.v1.TensorOpsService.NormalizeStream:output_type -> evenkeel.v1.NormalizeStreamResponse
-	24, // 81: evenkeel.v1.TensorOpsService.DropoutStream:output_type -> evenkeel.v1.DropoutStreamResponse
-	28, // 82: evenkeel.v1.TensorOpsService.ClipGradientsStream:output_type -> evenkeel.v1.ClipGradientsStreamResponse
-	30, // 83: evenkeel.v1.TensorOpsService.GetServerInfo:output_type -> evenkeel.v1.GetServerInfoResponse
-	73, // [73:84] is the sub-list for method output_type
-	62, // [62:73] is the sub-list for method input_type
+	16, // 69: evenkeel.v1.TensorOpsService.MeasureGradientsUnary:input_type -> evenkeel.v1.MeasureGradientsRequest
+	19, // 70: evenkeel.v1.TensorOpsService.MeasureStatisticsUnary:input_type -> evenkeel.v1.MeasureStatisticsRequest
+	25, // 71: evenkeel.v1.TensorOpsService.NormalizeStream:input_type -> evenkeel.v1.NormalizeStreamRequest
+	23, // 72: evenkeel.v1.TensorOpsService.DropoutStream:input_type -> evenkeel.v1.DropoutStreamRequest
+	27, // 73: evenkeel.v1.TensorOpsService.ClipGradientsStream:input_type -> evenkeel.v1.ClipGradientsStreamRequest
+	29, // 74: evenkeel.v1.TensorOpsService.GetServerInfo:input_type -> evenkeel.v1.GetServerInfoRequest
+	7,  // 75: evenkeel.v1.TensorOpsService.Normalize:output_type -> evenkeel.v1.NormalizeResponse
+	9,  // 76: evenkeel.v1.TensorOpsService.NormalizeBackward:output_type -> evenkeel.v1.NormalizeBackwardResponse
+	11, // 77: evenkeel.v1.TensorOpsService.Dropout:output_type -> evenkeel.v1.DropoutResponse
+	13, // 78: evenkeel.v1.TensorOpsService.DropoutBackward:output_type -> evenkeel.v1.DropoutBackwardResponse
+	15, // 79: evenkeel.v1.TensorOpsService.ClipGradients:output_type -> evenkeel.v1.ClipGradientsResponse
+	17, // 80: evenkeel.v1.TensorOpsService.MeasureGradients:output_type -> evenkeel.v1.MeasureGradientsResponse
+	20, // 81: evenkeel.v1.TensorOpsService.MeasureStatistics:output_type -> evenkeel.v1.StatisticsPartial
+	17, // 82: evenkeel.v1.TensorOpsService.MeasureGradientsUnary:output_type -> evenkeel.v1.MeasureGradientsResponse
+	20, // 83: evenkeel.v1.TensorOpsService.MeasureStatisticsUnary:output_type -> evenkeel.v1.StatisticsPartial
+	26, // 84: evenkeel.v1.TensorOpsService.NormalizeStream:output_type -> evenkeel.v1.NormalizeStreamResponse
+	24, // 85: evenkeel.v1.TensorOpsService.DropoutStream:output_type -> evenkeel.v1.DropoutStreamResponse
+	28, // 86: evenkeel.v1.TensorOpsService.ClipGradientsStream:output_type -> evenkeel.v1.ClipGradientsStreamResponse
+	30, // 87: evenkeel.v1.TensorOpsService.GetServerInfo:output_type -> evenkeel.v1.GetServerInfoResponse
+	75, // [75:88] is the sub-list for method output_type
+	62, // [62:75] is the sub-list for method input_type
 	62, // [62:62] is the sub-list for extension type_name
 	62, // [62:62] is the sub-list for extension extendee
 	0,  // [0:62] is the sub-list for field type_name

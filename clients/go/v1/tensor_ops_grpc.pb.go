@@ -33,17 +33,19 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	TensorOpsService_Normalize_FullMethodName           = "/evenkeel.v1.TensorOpsService/Normalize"
-	TensorOpsService_NormalizeBackward_FullMethodName   = "/evenkeel.v1.TensorOpsService/NormalizeBackward"
-	TensorOpsService_Dropout_FullMethodName             = "/evenkeel.v1.TensorOpsService/Dropout"
-	TensorOpsService_DropoutBackward_FullMethodName     = "/evenkeel.v1.TensorOpsService/DropoutBackward"
-	TensorOpsService_ClipGradients_FullMethodName       = "/evenkeel.v1.TensorOpsService/ClipGradients"
-	TensorOpsService_MeasureGradients_FullMethodName    = "/evenkeel.v1.TensorOpsService/MeasureGradients"
-	TensorOpsService_MeasureStatistics_FullMethodName   = "/evenkeel.v1.TensorOpsService/MeasureStatistics"
-	TensorOpsService_NormalizeStream_FullMethodName     = "/evenkeel.v1.TensorOpsService/NormalizeStream"
-	TensorOpsService_DropoutStream_FullMethodName       = "/evenkeel.v1.TensorOpsService/DropoutStream"
-	TensorOpsService_ClipGradientsStream_FullMethodName = "/evenkeel.v1.TensorOpsService/ClipGradientsStream"
-	TensorOpsService_GetServerInfo_FullMethodName       = "/evenkeel.v1.TensorOpsService/GetServerInfo"
+	TensorOpsService_Normalize_FullMethodName              = "/evenkeel.v1.TensorOpsService/Normalize"
+	TensorOpsService_NormalizeBackward_FullMethodName      = "/evenkeel.v1.TensorOpsService/NormalizeBackward"
+	TensorOpsService_Dropout_FullMethodName                = "/evenkeel.v1.TensorOpsService/Dropout"
+	TensorOpsService_DropoutBackward_FullMethodName        = "/evenkeel.v1.TensorOpsService/DropoutBackward"
+	TensorOpsService_ClipGradients_FullMethodName          = "/evenkeel.v1.TensorOpsService/ClipGradients"
+	TensorOpsService_MeasureGradients_FullMethodName       = "/evenkeel.v1.TensorOpsService/MeasureGradients"
+	TensorOpsService_MeasureStatistics_FullMethodName      = "/evenkeel.v1.TensorOpsService/MeasureStatistics"
+	TensorOpsService_MeasureGradientsUnary_FullMethodName  = "/evenkeel.v1.TensorOpsService/MeasureGradientsUnary"
+	TensorOpsService_MeasureStatisticsUnary_FullMethodName = "/evenkeel.v1.TensorOpsService/MeasureStatisticsUnary"
+	TensorOpsService_NormalizeStream_FullMethodName        = "/evenkeel.v1.TensorOpsService/NormalizeStream"
+	TensorOpsService_DropoutStream_FullMethodName          = "/evenkeel.v1.TensorOpsService/DropoutStream"
+	TensorOpsService_ClipGradientsStream_FullMethodName    = "/evenkeel.v1.TensorOpsService/ClipGradientsStream"
+	TensorOpsService_GetServerInfo_FullMethodName          = "/evenkeel.v1.TensorOpsService/GetServerInfo"
 )
 
 // TensorOpsServiceClient is the client API for TensorOpsService service.
@@ -75,6 +77,12 @@ type TensorOpsServiceClient interface {
 	// bytes that it has in one call with all parts together and the same statistics: batch normalization of samples on
 	// several machines, layer and RMS normalization of a row that is cut.
 	MeasureStatistics(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[MeasureStatisticsRequest, StatisticsPartial], error)
+	// MeasureGradients of one message, for clients that cannot send streams, such as browsers: it measures the message's gradients,
+	// merges its partials, or both.
+	MeasureGradientsUnary(ctx context.Context, in *MeasureGradientsRequest, opts ...grpc.CallOption) (*MeasureGradientsResponse, error)
+	// MeasureStatistics of one message, for clients that cannot send streams: it measures the part whose header and elements the
+	// message has, merges its partials, or both.
+	MeasureStatisticsUnary(ctx context.Context, in *MeasureStatisticsRequest, opts ...grpc.CallOption) (*StatisticsPartial, error)
 	// Normalize of a tensor of any size, which comes and goes in chunks as in DropoutStream: the bytes of the unary call. It holds what
 	// is pooled together and lies next to each other in memory, such as a row; of BATCH with the input's own statistics, the tensor.
 	// With running statistics in evaluation, or with `statistics`, it takes constant memory. What is too much for the server is
@@ -183,6 +191,26 @@ func (c *tensorOpsServiceClient) MeasureStatistics(ctx context.Context, opts ...
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type TensorOpsService_MeasureStatisticsClient = grpc.ClientStreamingClient[MeasureStatisticsRequest, StatisticsPartial]
 
+func (c *tensorOpsServiceClient) MeasureGradientsUnary(ctx context.Context, in *MeasureGradientsRequest, opts ...grpc.CallOption) (*MeasureGradientsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MeasureGradientsResponse)
+	err := c.cc.Invoke(ctx, TensorOpsService_MeasureGradientsUnary_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tensorOpsServiceClient) MeasureStatisticsUnary(ctx context.Context, in *MeasureStatisticsRequest, opts ...grpc.CallOption) (*StatisticsPartial, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StatisticsPartial)
+	err := c.cc.Invoke(ctx, TensorOpsService_MeasureStatisticsUnary_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *tensorOpsServiceClient) NormalizeStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[NormalizeStreamRequest, NormalizeStreamResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &TensorOpsService_ServiceDesc.Streams[2], TensorOpsService_NormalizeStream_FullMethodName, cOpts...)
@@ -261,6 +289,12 @@ type TensorOpsServiceServer interface {
 	// bytes that it has in one call with all parts together and the same statistics: batch normalization of samples on
 	// several machines, layer and RMS normalization of a row that is cut.
 	MeasureStatistics(grpc.ClientStreamingServer[MeasureStatisticsRequest, StatisticsPartial]) error
+	// MeasureGradients of one message, for clients that cannot send streams, such as browsers: it measures the message's gradients,
+	// merges its partials, or both.
+	MeasureGradientsUnary(context.Context, *MeasureGradientsRequest) (*MeasureGradientsResponse, error)
+	// MeasureStatistics of one message, for clients that cannot send streams: it measures the part whose header and elements the
+	// message has, merges its partials, or both.
+	MeasureStatisticsUnary(context.Context, *MeasureStatisticsRequest) (*StatisticsPartial, error)
 	// Normalize of a tensor of any size, which comes and goes in chunks as in DropoutStream: the bytes of the unary call. It holds what
 	// is pooled together and lies next to each other in memory, such as a row; of BATCH with the input's own statistics, the tensor.
 	// With running statistics in evaluation, or with `statistics`, it takes constant memory. What is too much for the server is
@@ -313,6 +347,12 @@ func (UnimplementedTensorOpsServiceServer) MeasureGradients(grpc.ClientStreaming
 }
 func (UnimplementedTensorOpsServiceServer) MeasureStatistics(grpc.ClientStreamingServer[MeasureStatisticsRequest, StatisticsPartial]) error {
 	return status.Error(codes.Unimplemented, "method MeasureStatistics not implemented")
+}
+func (UnimplementedTensorOpsServiceServer) MeasureGradientsUnary(context.Context, *MeasureGradientsRequest) (*MeasureGradientsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MeasureGradientsUnary not implemented")
+}
+func (UnimplementedTensorOpsServiceServer) MeasureStatisticsUnary(context.Context, *MeasureStatisticsRequest) (*StatisticsPartial, error) {
+	return nil, status.Error(codes.Unimplemented, "method MeasureStatisticsUnary not implemented")
 }
 func (UnimplementedTensorOpsServiceServer) NormalizeStream(grpc.BidiStreamingServer[NormalizeStreamRequest, NormalizeStreamResponse]) error {
 	return status.Error(codes.Unimplemented, "method NormalizeStream not implemented")
@@ -451,6 +491,42 @@ func _TensorOpsService_MeasureStatistics_Handler(srv interface{}, stream grpc.Se
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type TensorOpsService_MeasureStatisticsServer = grpc.ClientStreamingServer[MeasureStatisticsRequest, StatisticsPartial]
 
+func _TensorOpsService_MeasureGradientsUnary_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MeasureGradientsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TensorOpsServiceServer).MeasureGradientsUnary(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TensorOpsService_MeasureGradientsUnary_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TensorOpsServiceServer).MeasureGradientsUnary(ctx, req.(*MeasureGradientsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TensorOpsService_MeasureStatisticsUnary_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MeasureStatisticsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TensorOpsServiceServer).MeasureStatisticsUnary(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TensorOpsService_MeasureStatisticsUnary_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TensorOpsServiceServer).MeasureStatisticsUnary(ctx, req.(*MeasureStatisticsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _TensorOpsService_NormalizeStream_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(TensorOpsServiceServer).NormalizeStream(&grpc.GenericServerStream[NormalizeStreamRequest, NormalizeStreamResponse]{ServerStream: stream})
 }
@@ -516,6 +592,14 @@ var TensorOpsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ClipGradients",
 			Handler:    _TensorOpsService_ClipGradients_Handler,
+		},
+		{
+			MethodName: "MeasureGradientsUnary",
+			Handler:    _TensorOpsService_MeasureGradientsUnary_Handler,
+		},
+		{
+			MethodName: "MeasureStatisticsUnary",
+			Handler:    _TensorOpsService_MeasureStatisticsUnary_Handler,
 		},
 		{
 			MethodName: "GetServerInfo",

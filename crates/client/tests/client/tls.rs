@@ -105,7 +105,7 @@ async fn a_server_must_be_who_it_should_be() {
 async fn a_client_shows_its_certificate() {
     let (authority, of_clients) = (Authority::new(), Authority::new());
     let (_folder, server) = serve(authority.sign(), Some(&of_clients)).await;
-    let builder = || Client::builder().tls_ca(authority.pem());
+    let builder = || Client::builder().tls_ca(authority.pem()).retries(0);
     let (cert, key) = of_clients.sign();
     let client = builder().tls_cert(cert).tls_key(key).connect(server.url()).await.expect("it has one");
     call(&client).await.expect("it is of the authority");
