@@ -22,10 +22,8 @@ std::size_t element_count(std::span<const std::int64_t> shape) {
   if (shape.size() > max_rank) {
     throw invalid_argument{"shape", "expected at most 64 dimensions"};
   }
-  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
-    if (shape[axis] < 0) {
-      throw invalid_argument{"shape[" + std::to_string(axis) + "]", "expected no negative dimension"};
-    }
+  if (std::any_of(shape.begin(), shape.end(), [](std::int64_t dimension) { return dimension < 0; })) {
+    throw invalid_argument{"shape", "expected no negative dimension"};
   }
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) {
     return 0;

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
@@ -62,6 +63,10 @@ server::server(const server_options& options) {
   std::string binary = binary_of(options);
   std::vector<std::string> words{binary, "serve", "--listen", options.listen};
   words.insert(words.end(), options.arguments.begin(), options.arguments.end());
+  if (std::getenv("EVENKEEL_LOG_LEVEL") == nullptr &&  // NOLINT(concurrency-mt-unsafe): nothing changes it
+      std::find(words.begin(), words.end(), "--log-level") == words.end()) {
+    words.insert(words.end(), {"--log-level", "warn"});
+  }
   std::vector<char*> arguments;
   for (std::string& word : words) {
     arguments.push_back(word.data());

@@ -116,6 +116,8 @@ class array {
   [[nodiscard]] std::vector<T> to_vector() const { return {elements_.begin(), elements_.end()}; }
   /// A copy with memory of its own.
   [[nodiscard]] array clone() const { return array{whole_.clone()}; }
+  /// The tensor without its type: `std::move(x).to_any()`.
+  [[nodiscard]] any_array to_any() && { return std::move(whole_); }
 
   /// The first element.
   [[nodiscard]] T* data() noexcept { return elements_.data(); }

@@ -12,7 +12,7 @@ namespace evenkeel::testing {
 /// How a server is started.
 struct server_options {
   std::string binary{};                  ///< The program. Default: the variable EVENKEEL_BINARY, or `evenkeel` in PATH.
-  std::vector<std::string> arguments{};  ///< More flags of `evenkeel serve`.
+  std::vector<std::string> arguments{};  ///< More flags of `evenkeel serve`. It logs warnings, if none says otherwise.
   std::string listen = "127.0.0.1:0";    ///< The address; port 0 takes a free one.
 };
 

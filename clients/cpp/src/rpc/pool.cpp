@@ -59,6 +59,10 @@ grpc::ChannelArguments arguments() {
 
 pool::pool(const address& address, const client_options& options)
     : target_{address.target}, arguments_{arguments()} {
+  if (target_.starts_with("unix:")) {
+    // gRPC would send the path as the name of the host, which is none.
+    arguments_.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
+  }
   if (options.connections == 0 || options.connections > 1024) {
     throw invalid_argument{"connections", "expected 1 to 1024"};
   }
