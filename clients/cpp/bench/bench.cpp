@@ -1,5 +1,5 @@
-// The client beside the generated stub with the shortest correct code of a user, in turns: layer normalization of rows of 1024
-// float32. Prints a JSON object for each size. Usage: bench BINARY, the server's program.
+// The client beside the generated stub with the shortest correct code of a user, in turns: layer normalization of rows
+// of 1024 float32. Prints a JSON object for each size. Usage: bench BINARY, the server's program.
 #include <evenkeel/v1/tensor_ops.grpc.pb.h>
 #include <grpcpp/grpcpp.h>
 
@@ -91,7 +91,8 @@ void run(const std::string& binary) {
   arguments.SetMaxReceiveMessageSize(-1);
   const auto stub = pb::TensorOpsService::NewStub(
       grpc::CreateCustomChannel(server.address(), grpc::InsecureChannelCredentials(), arguments));
-  for (const std::size_t bytes : {std::size_t{4} << 10, std::size_t{256} << 10, std::size_t{4} << 20, std::size_t{64} << 20}) {
+  for (const std::size_t bytes :
+       {std::size_t{4} << 10, std::size_t{256} << 10, std::size_t{4} << 20, std::size_t{64} << 20}) {
     compare(client, *stub, bytes);
   }
 }

@@ -34,14 +34,15 @@ connection connect(const json& settings) {
 
 json error_of(const evenkeel::error& fault) {
   json value{{"code", evenkeel::to_string(fault.code())},
-             {"reason", fault.reason().empty() ? json{} : json{fault.reason()}},
+             {"reason", fault.reason().empty() ? json(nullptr) : json(fault.reason())},
              {"fields", json::array()},
              {"retry_after_ms", nullptr}};
   if (const auto* invalid = dynamic_cast<const evenkeel::invalid_argument*>(&fault)) {
     for (const auto& [path, description] : invalid->fields()) {
       value["fields"].push_back(path);
     }
-  } else if (const auto* busy = dynamic_cast<const evenkeel::overloaded*>(&fault); busy != nullptr && busy->retry_after()) {
+  } else if (const auto* busy = dynamic_cast<const evenkeel::overloaded*>(&fault);
+             busy != nullptr && busy->retry_after()) {
     value["retry_after_ms"] = std::chrono::duration_cast<std::chrono::milliseconds>(*busy->retry_after()).count();
   } else if (const auto* norm = dynamic_cast<const evenkeel::nonfinite_norm*>(&fault)) {
     const evenkeel::nonfinite& details = norm->details();
@@ -76,10 +77,11 @@ json answer_to(const json& request, std::map<std::string, connection>& connectio
   std::jthread canceller;
   if (request.contains("cancel_after_ms")) {
     call.stop = stop.get_token();
-    canceller = std::jthread{[&stop, delay = std::chrono::milliseconds{request.at("cancel_after_ms").get<std::int64_t>()}] {
-      std::this_thread::sleep_for(delay);
-      stop.request_stop();
-    }};
+    canceller =
+        std::jthread{[&stop, delay = std::chrono::milliseconds{request.at("cancel_after_ms").get<std::int64_t>()}] {
+          std::this_thread::sleep_for(delay);
+          stop.request_stop();
+        }};
   }
   try {
     return {{"result", run(request.at("op").get<std::string>(), request.value("args", json::object()), call)}};

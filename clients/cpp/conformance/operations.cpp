@@ -9,18 +9,6 @@ namespace {
 
 using evenkeel::any_tensor;
 
-evenkeel::norm_kind to_norm_kind(const std::string& name) {
-  using evenkeel::norm_kind;
-  for (const auto& [known, kind] :
-       {std::pair{"batch", norm_kind::batch}, {"layer", norm_kind::layer}, {"rms", norm_kind::rms},
-        {"instance", norm_kind::instance}, {"group", norm_kind::group}, {"l2", norm_kind::l2}}) {
-    if (name == known) {
-      return kind;
-    }
-  }
-  throw unsupported{"the compiler refuses an unknown kind: it is an enum class"};
-}
-
 /// Sets an option that is given.
 template <class T, class Convert>
 void set(T& to, const json& arguments, const char* name, const Convert& convert) {
@@ -32,6 +20,10 @@ void set(T& to, const json& arguments, const char* name, const Convert& convert)
 /// Converts to the type of the protocol's JSON.
 template <class T>
 constexpr auto as = [](const json& value) { return value.get<T>(); };
+
+/// Converts a name by a function of the client.
+template <auto Function>
+constexpr auto by_name = [](const json& value) { return Function(value.get<std::string>()); };
 
 /// A partial, which is the base64 of its message.
 template <class Partial>
@@ -64,7 +56,7 @@ void put(json& to, const char* name, const std::optional<evenkeel::any_array>& t
 
 json normalize(const json& arguments, const call& call) {
   tensors memory;
-  const auto kind = to_norm_kind(arguments.at("kind").get<std::string>());
+  const auto kind = evenkeel::to_norm_kind(arguments.at("kind").get<std::string>());
   const any_tensor input = memory(arguments.at("input"));
   const auto answer = call.client().normalize(input, kind, normalize_options(arguments, call, memory));
   json result{{"output", from_tensor(answer.output, call.digest)}, {"axes", answer.axes}};
@@ -77,7 +69,7 @@ json normalize(const json& arguments, const call& call) {
 
 json normalize_backward(const json& arguments, const call& call) {
   tensors memory;
-  const auto kind = to_norm_kind(arguments.at("kind").get<std::string>());
+  const auto kind = evenkeel::to_norm_kind(arguments.at("kind").get<std::string>());
   const any_tensor input = memory(arguments.at("input"));
   const any_tensor grad_output = memory(arguments.at("grad_output"));
   const auto answer =
@@ -89,27 +81,11 @@ json normalize_backward(const json& arguments, const call& call) {
 }
 
 evenkeel::dropout_options dropout_options(const json& arguments, const call& call) {
-  using evenkeel::dropout_kind;
-  using evenkeel::dropout_scaling;
   evenkeel::dropout_options options{.timeout = call.timeout, .stop = call.stop};
   set(options.seed, arguments, "seed", to_uint64);
   set(options.offset, arguments, "offset", to_uint64);
-  set(options.kind, arguments, "kind", [](const json& value) {
-    for (const auto& [known, kind] :
-         {std::pair{"element", dropout_kind::element}, {"channel", dropout_kind::channel},
-          {"alpha", dropout_kind::alpha}, {"feature_alpha", dropout_kind::feature_alpha}}) {
-      if (value == known) {
-        return kind;
-      }
-    }
-    throw unsupported{"the compiler refuses an unknown kind: it is an enum class"};
-  });
-  set(options.scaling, arguments, "scaling", [](const json& value) {
-    if (value != "inverted" && value != "none") {
-      throw unsupported{"the compiler refuses an unknown scaling: it is an enum class"};
-    }
-    return value == "none" ? dropout_scaling::none : dropout_scaling::inverted;
-  });
+  set(options.kind, arguments, "kind", by_name<evenkeel::to_dropout_kind>);
+  set(options.scaling, arguments, "scaling", by_name<evenkeel::to_dropout_scaling>);
   set(options.channel_axis, arguments, "channel_axis", as<std::int32_t>);
   set(options.return_mask, arguments, "return_mask", as<bool>);
   return options;
@@ -146,17 +122,17 @@ std::vector<evenkeel::gradient> gradients(const json& arguments, tensors& memory
 json clip_gradients(const json& arguments, const call& call) {
   tensors memory;
   const auto list = gradients(arguments, memory);
-  const auto mode = arguments.at("mode").get<std::string>();
+  const auto mode = evenkeel::to_clip_mode(arguments.at("mode").get<std::string>());
   const double threshold = to_double(arguments.at("threshold"));
   evenkeel::clip_options options{
-      .per_tensor = mode == "norm_per_tensor", .timeout = call.timeout, .stop = call.stop};
+      .per_tensor = mode == evenkeel::clip_mode::norm_per_tensor, .timeout = call.timeout, .stop = call.stop};
   set(options.norm_type, arguments, "norm_type", to_double);
   set(options.total_norm, arguments, "total_norm", to_double);
   set(options.epsilon, arguments, "epsilon", to_double);
   set(options.not_above, arguments, "not_above", as<bool>);
   set(options.error_if_nonfinite, arguments, "error_if_nonfinite", as<bool>);
-  const auto answer = mode == "value" ? call.client().clip_grad_value(list, threshold, options)
-                                      : call.client().clip_grad_norm(list, threshold, options);
+  const auto answer = mode == evenkeel::clip_mode::value ? call.client().clip_grad_value(list, threshold, options)
+                                                         : call.client().clip_grad_norm(list, threshold, options);
   json result{{"gradients", json::array()},
               {"total_norm", from_double(answer.total_norm)},
               {"scale", from_double(answer.scale)},
@@ -187,7 +163,7 @@ json measure_gradients(const json& arguments, const call& call) {
 
 json measure_statistics(const json& arguments, const call& call) {
   tensors memory;
-  const auto kind = to_norm_kind(arguments.at("kind").get<std::string>());
+  const auto kind = evenkeel::to_norm_kind(arguments.at("kind").get<std::string>());
   const any_tensor input = memory(arguments.at("input"));
   evenkeel::measure_statistics_options options{.timeout = call.timeout, .stop = call.stop};
   set(options.axes, arguments, "axes", as<std::vector<std::int32_t>>);
@@ -220,7 +196,7 @@ json keep_mask(const json& arguments, const call& /*call*/) {
 json convert(const json& arguments, const call& call) {
   tensors memory;
   const any_tensor input = memory(arguments.at("input"));
-  const auto type = to_dtype(arguments.at("dtype").get<std::string>());
+  const auto type = evenkeel::to_dtype(arguments.at("dtype").get<std::string>());
   const auto converted = [&](auto from, auto to) -> json {
     using source = decltype(from);
     const std::span<const source> elements{reinterpret_cast<const source*>(input.bytes().data()),
@@ -254,12 +230,18 @@ json merge_statistics(const json& arguments, const call& /*call*/) {
 
 json run(const std::string& operation, const json& arguments, const call& call) {
   using function = json (*)(const json&, const conformance::call&);
-  for (const auto& [name, run] :
-       {std::pair<const char*, function>{"normalize", normalize}, {"normalize_backward", normalize_backward},
-        {"dropout", dropout}, {"dropout_backward", dropout_backward}, {"clip_gradients", clip_gradients},
-        {"measure_gradients", measure_gradients}, {"measure_statistics", measure_statistics},
-        {"server_info", server_info}, {"keep_mask", keep_mask}, {"convert", convert}, {"merge_norms", merge_norms},
-        {"merge_statistics", merge_statistics}}) {
+  for (const auto& [name, run] : {std::pair<const char*, function>{"normalize", normalize},
+                                  {"normalize_backward", normalize_backward},
+                                  {"dropout", dropout},
+                                  {"dropout_backward", dropout_backward},
+                                  {"clip_gradients", clip_gradients},
+                                  {"measure_gradients", measure_gradients},
+                                  {"measure_statistics", measure_statistics},
+                                  {"server_info", server_info},
+                                  {"keep_mask", keep_mask},
+                                  {"convert", convert},
+                                  {"merge_norms", merge_norms},
+                                  {"merge_statistics", merge_statistics}}) {
     if (operation == name) {
       return run(arguments, call);
     }

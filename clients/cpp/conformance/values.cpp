@@ -73,8 +73,9 @@ std::vector<std::byte> from_base64(const std::string& text) {
 
 std::string to_base64(std::span<const std::byte> bytes) {
   std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                   reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  const int size =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
   text.resize(static_cast<std::size_t>(size));
   return text;
 }
@@ -110,18 +111,8 @@ json from_double(double value) {
   return value;
 }
 
-evenkeel::dtype to_dtype(const std::string& name) {
-  for (const auto type : {evenkeel::dtype::float32, evenkeel::dtype::float64, evenkeel::dtype::float16,
-                          evenkeel::dtype::bfloat16}) {
-    if (evenkeel::to_string(type) == name) {
-      return type;
-    }
-  }
-  throw unsupported{"the compiler refuses an unknown dtype: it is an enum class"};
-}
-
 evenkeel::any_tensor tensors::operator()(const json& value) {
-  const evenkeel::dtype type = to_dtype(value.at("dtype").get<std::string>());
+  const evenkeel::dtype type = evenkeel::to_dtype(value.at("dtype").get<std::string>());
   const auto shape = value.at("shape").get<evenkeel::shape_type>();
   std::vector<std::byte> piece = from_base64(value.at("data").get<std::string>());
   std::vector<std::byte> bytes;
@@ -135,8 +126,8 @@ evenkeel::any_tensor tensors::operator()(const json& value) {
   if (layout == "big-endian") {
     throw unsupported{"C++ has no arrays in another byte order than the machine's"};
   }
-  return arrays_.emplace_back(with_type(
-      type, [&](auto element) { return laid_out<decltype(element)>(bytes, shape, layout == "transposed"); }));
+  return arrays_.emplace_back(
+      with_type(type, [&](auto element) { return laid_out<decltype(element)>(bytes, shape, layout == "transposed"); }));
 }
 
 json from_tensor(const evenkeel::any_tensor& tensor, bool digest) {

@@ -32,8 +32,6 @@ class unsupported : public std::runtime_error {
 [[nodiscard]] double to_double(const json& value);
 /// The JSON of a double.
 [[nodiscard]] json from_double(double value);
-/// The dtype of a name.
-[[nodiscard]] evenkeel::dtype to_dtype(const std::string& name);
 
 /// The tensors of a request, and their memory.
 class tensors {

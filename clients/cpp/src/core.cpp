@@ -37,7 +37,8 @@ void write_to_standard_error(std::string_view warning) { std::cerr << warning <<
 
 std::size_t limits::chunk_bytes() const noexcept {
   const std::uint64_t chunk = max_stream_chunk_bytes == 0 ? max_chunk_bytes : max_stream_chunk_bytes;
-  const std::uint64_t room = max_message_bytes > 2 * chunk_overhead ? max_message_bytes - chunk_overhead : chunk_overhead;
+  const std::uint64_t room =
+      max_message_bytes > 2 * chunk_overhead ? max_message_bytes - chunk_overhead : chunk_overhead;
   return static_cast<std::size_t>(std::min({chunk, max_chunk_bytes, room}));
 }
 

@@ -41,20 +41,6 @@ std::size_t element_count(std::span<const std::int64_t> shape) {
 
 }  // namespace
 
-std::string_view to_string(dtype type) noexcept {
-  switch (type) {
-    case dtype::float32:
-      return "float32";
-    case dtype::float64:
-      return "float64";
-    case dtype::float16:
-      return "float16";
-    case dtype::bfloat16:
-      return "bfloat16";
-  }
-  return "unknown";
-}
-
 void detail::require_fit(std::span<const std::int64_t> shape, std::size_t elements) {
   const std::size_t expected = element_count(shape);
   if (expected != elements) {
@@ -90,8 +76,8 @@ any_array any_array::clone() const {
 
 void any_array::require(dtype type) const {
   if (type != type_) {
-    throw invalid_argument{"dtype", "the elements are " + std::string{to_string(type_)} + " and not " +
-                                        std::string{to_string(type)}};
+    throw invalid_argument{
+        "dtype", "the elements are " + std::string{to_string(type_)} + " and not " + std::string{to_string(type)}};
   }
 }
 

@@ -19,7 +19,9 @@ using clock_type = std::chrono::steady_clock;
 /// A server that does not read any more, as long as this object lives.
 class Paused {
  public:
-  explicit Paused(const evenkeel::testing::server& server) : process_{server.process_id()} { ::kill(process_, SIGSTOP); }
+  explicit Paused(const evenkeel::testing::server& server) : process_{server.process_id()} {
+    ::kill(process_, SIGSTOP);
+  }
   ~Paused() { ::kill(process_, SIGCONT); }
   Paused(const Paused&) = delete;
   Paused& operator=(const Paused&) = delete;

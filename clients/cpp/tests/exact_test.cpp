@@ -68,7 +68,8 @@ TEST(Exact, ShiftsAndCountsBits) {
 }
 
 TEST(Exact, ConvertsBytes) {
-  const std::vector<std::byte> bytes{std::byte{0}, std::byte{2}, std::byte{3}, std::byte{4}, std::byte{5}, std::byte{0}};
+  const std::vector<std::byte> bytes{std::byte{0}, std::byte{2}, std::byte{3},
+                                     std::byte{4}, std::byte{5}, std::byte{0}};
   const natural number = natural::from_bytes(bytes);
   EXPECT_EQ(number, natural{0x0504030200});
   EXPECT_EQ(number.to_bytes(), (std::vector<std::byte>{bytes.begin(), bytes.end() - 1}));

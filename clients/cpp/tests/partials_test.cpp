@@ -61,9 +61,7 @@ TEST(NormPartial, CountsWhatIsNotFinite) {
 }
 
 TEST(NormPartial, RefusesWhatNoElementsHave) {
-  const auto refused = [](const pb::NormPartial& message) {
-    return refused_field([&] { (void)norm_of(message); });
-  };
+  const auto refused = [](const pb::NormPartial& message) { return refused_field([&] { (void)norm_of(message); }); };
   const std::string longest(532, '\xFF');
   constexpr double infinity = std::numeric_limits<double>::infinity();
   EXPECT_EQ(refused(norm(2, 1, longest)), "sum");

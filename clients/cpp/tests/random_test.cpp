@@ -1,9 +1,9 @@
 // Masks beside NumPy's words.
-#include <evenkeel/errors.hpp>
-#include <evenkeel/random.hpp>
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <evenkeel/errors.hpp>
+#include <evenkeel/random.hpp>
 #include <limits>
 #include <string>
 

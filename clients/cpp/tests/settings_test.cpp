@@ -22,8 +22,8 @@ TEST(Address, OfEveryForm) {
 }
 
 TEST(Address, RefusesOthers) {
-  for (const char* text : {"", "localhost", "unix:", "http://", "ftp://localhost:1", "http://a:1/path", "a:b", "a:",
-                           "user@host:1", "[::1]", "host:123456"}) {
+  for (const char* text : {"", "localhost", "unix:", "http://", "ftp://localhost:1", "http://a:1/path", "a:b",
+                           "a:", "user@host:1", "[::1]", "host:123456"}) {
     EXPECT_THROW((void)target(text), evenkeel::invalid_argument) << text;
   }
 }

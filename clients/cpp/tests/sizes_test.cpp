@@ -14,8 +14,9 @@ class Sizes : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     whole = std::make_unique<evenkeel::testing::server>();
-    small = std::make_unique<evenkeel::testing::server>(evenkeel::testing::server_options{
-        .arguments = {"--max-message-bytes", "20000", "--max-stream-chunk-bytes", "4096", "--max-bytes-in-flight", "120000"}});
+    small = std::make_unique<evenkeel::testing::server>(
+        evenkeel::testing::server_options{.arguments = {"--max-message-bytes", "20000", "--max-stream-chunk-bytes",
+                                                        "4096", "--max-bytes-in-flight", "120000"}});
   }
   static void TearDownTestSuite() {
     whole.reset();
@@ -105,7 +106,8 @@ TEST_F(Sizes, MeasurementsAreCut) {
   const std::vector<evenkeel::gradient> parts{{"a", x_}, {"b", one}, {"c", x_}};
   EXPECT_EQ(streams_.measure_gradients(parts), large_messages_.measure_gradients(parts));
   const auto statistics = [this](const evenkeel::client& client) {
-    return client.measure_statistics(tensor(x_, shape_), evenkeel::norm_kind::batch, {.grad_output = tensor(x_, shape_)})
+    return client
+        .measure_statistics(tensor(x_, shape_), evenkeel::norm_kind::batch, {.grad_output = tensor(x_, shape_)})
         .to_bytes();
   };
   // The answer has a set for each of 128 channels, and is larger than a message of the small server.

@@ -1,9 +1,10 @@
 // The exceptions of statuses, from the bytes that a server sends.
+#include "rpc/status.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "rpc/status.hpp"
 #include "wire/message.hpp"
 
 namespace {
@@ -58,7 +59,8 @@ TEST(Status, NamesWrongFields) {
   request.nested(1, entry("eps", "expected more"));
   const auto fault =
       thrown<evenkeel::invalid_argument>(status_code::invalid_argument, status_with("BadRequest", request));
-  EXPECT_EQ(fault.fields(), (std::vector<evenkeel::field_violation>{{"axes[0]", "expected less"}, {"eps", "expected more"}}));
+  EXPECT_EQ(fault.fields(),
+            (std::vector<evenkeel::field_violation>{{"axes[0]", "expected less"}, {"eps", "expected more"}}));
   EXPECT_STREQ(fault.what(), "INVALID_ARGUMENT: a message");
 }
 
@@ -92,8 +94,7 @@ TEST(Status, TellsWhatIsNotFinite) {
   info.nested(3, entry("nonfinite_gradients", "4"));
   info.nested(3, entry("gradient_10", "w10"));
   info.nested(3, entry("gradient_9", "w9"));
-  const auto fault =
-      thrown<evenkeel::nonfinite_norm>(status_code::failed_precondition, status_with("ErrorInfo", info));
+  const auto fault = thrown<evenkeel::nonfinite_norm>(status_code::failed_precondition, status_with("ErrorInfo", info));
   EXPECT_TRUE(std::isnan(fault.details().total_norm));
   EXPECT_EQ(fault.details().nan_elements, 2);
   EXPECT_EQ(fault.details().infinite_elements, 3);
@@ -112,7 +113,8 @@ TEST(Status, HasATypeForEachCode) {
 
 TEST(Status, TellsACancellationFromTheEndOfTheTime) {
   const evenkeel::rpc::scope over{0ns, {}};
-  EXPECT_EQ(thrown<evenkeel::deadline_exceeded>(status_code::cancelled, "", over).code(), status_code::deadline_exceeded);
+  EXPECT_EQ(thrown<evenkeel::deadline_exceeded>(status_code::cancelled, "", over).code(),
+            status_code::deadline_exceeded);
   std::stop_source stop;
   stop.request_stop();
   const evenkeel::rpc::scope stopped{1h, stop.get_token()};

@@ -146,7 +146,8 @@ TEST_F(Streams, BrokenAnswersAreRefused) {
   expect("header comes a second time", [](responses& all) { all.insert(all.begin(), all[0]); });
   expect("summary is not the last", [](responses& all) { all.push_back(all[1]); });
   expect("output.shape", [](responses& all) { all[0].mutable_header()->mutable_output()->set_shape(0, 7); });
-  expect("output.dtype", [](responses& all) { all[0].mutable_header()->mutable_output()->set_dtype(pb::DATA_TYPE_FLOAT16); });
+  expect("output.dtype",
+         [](responses& all) { all[0].mutable_header()->mutable_output()->set_dtype(pb::DATA_TYPE_FLOAT16); });
   expect("output.name", [](responses& all) { all[0].mutable_header()->mutable_output()->set_name("y"); });
   expect("output.data", [](responses& all) { all[0].mutable_header()->mutable_output()->set_data("1234"); });
   expect("output is missing", [](responses& all) { all[0].mutable_header()->clear_output(); });

@@ -50,18 +50,18 @@ TEST(Wire, EnumsHaveTheNumbersOfTheContract) {
 TEST(Wire, EncodesEveryOptionOfANormalization) {
   const std::vector<float> weight{1, 2};
   const std::vector<double> running{3, 4};
-  const auto request = parsed<pb::NormalizeRequest>(evenkeel::ops::encode_normalize(
-      evenkeel::norm_kind::group, {.axes = {-1, 2},
-                                   .groups = 300,
-                                   .eps = 0,
-                                   .channel_axis = -2,
-                                   .training = false,
-                                   .momentum = 0.5,
-                                   .return_statistics = true,
-                                   .weight = weight,
-                                   .bias = weight,
-                                   .running_mean = running,
-                                   .running_var = evenkeel::tensor(running, {2, 1})}));
+  const auto request = parsed<pb::NormalizeRequest>(
+      evenkeel::ops::encode_normalize(evenkeel::norm_kind::group, {.axes = {-1, 2},
+                                                                   .groups = 300,
+                                                                   .eps = 0,
+                                                                   .channel_axis = -2,
+                                                                   .training = false,
+                                                                   .momentum = 0.5,
+                                                                   .return_statistics = true,
+                                                                   .weight = weight,
+                                                                   .bias = weight,
+                                                                   .running_mean = running,
+                                                                   .running_var = evenkeel::tensor(running, {2, 1})}));
   EXPECT_EQ(request.kind(), pb::NORM_KIND_GROUP);
   ASSERT_EQ(request.axes_size(), 2);
   EXPECT_EQ(request.axes(0), -1);
@@ -91,7 +91,8 @@ TEST(Wire, DoesNotCopyLongTensors) {
   wire::message request;
   request.nested(wire::normalize_request::input, evenkeel::ops::encode_tensor(x, "x"));
   std::vector<const std::byte*> borrowed;
-  request.for_each([](std::string_view) {}, [&](std::span<const std::byte> piece) { borrowed.push_back(piece.data()); });
+  request.for_each([](std::string_view) {},
+                   [&](std::span<const std::byte> piece) { borrowed.push_back(piece.data()); });
   EXPECT_EQ(borrowed, std::vector{std::as_bytes(std::span{x}).data()});
   const auto parsed_request = parsed<pb::NormalizeRequest>(request);
   EXPECT_EQ(parsed_request.input().name(), "x");
@@ -157,8 +158,9 @@ TEST(Wire, RefusesWhatIsNoMessage) {
                                       [](wire::reader message) { (void)evenkeel::ops::received_tensor{message}; });
   };
   using namespace std::string_literals;
-  for (const std::string& text : {"\x09"s, "\x09\x01"s, "\x7A\x05"s, "\x7A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"s,
-                                  "\x18"s + std::string(10, '\xFF'), "\x03"s, "\x00\x01"s, "\x08\x01"s, "\x7A\x02\x12\x05"s}) {
+  for (const std::string& text :
+       {"\x09"s, "\x09\x01"s, "\x7A\x05"s, "\x7A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"s,
+        "\x18"s + std::string(10, '\xFF'), "\x03"s, "\x00\x01"s, "\x08\x01"s, "\x7A\x02\x12\x05"s}) {
     EXPECT_THROW(read(text), wire::malformed) << ::testing::PrintToString(text);
   }
 }

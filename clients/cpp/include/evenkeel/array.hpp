@@ -147,7 +147,8 @@ namespace detail {
 
 }  // namespace detail
 
-/// A dense row-major copy of elements that lie apart, such as a transposed or sliced array: calls take dense tensors alone.
+/// A dense row-major copy of elements that lie apart, such as a transposed or sliced array: calls take dense tensors
+/// alone.
 ///
 /// @param first the element at index 0 of every dimension
 /// @param shape the dimensions

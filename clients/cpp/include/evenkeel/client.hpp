@@ -22,7 +22,8 @@ namespace evenkeel {
 
 /// Encryption. Files are PEM. They are read once, when the client is made.
 struct tls_options {
-  std::string ca_file{};      ///< One of these authorities must have signed the server's certificate. Default: the system's.
+  std::string
+      ca_file{};  ///< One of these authorities must have signed the server's certificate. Default: the system's.
   std::string cert_file{};    ///< The certificate that the server is shown; together with `key_file`.
   std::string key_file{};     ///< Its private key.
   std::string server_name{};  ///< The name that the server's certificate must have. Default: the host of the address.
@@ -30,11 +31,11 @@ struct tls_options {
 
 /// The settings of a client.
 struct client_options {
-  std::string token{};             ///< Sent as `authorization: Bearer TOKEN` with every call. Default: none.
+  std::string token{};               ///< Sent as `authorization: Bearer TOKEN` with every call. Default: none.
   std::optional<tls_options> tls{};  ///< Encrypts, as an `https://` address does.
   std::chrono::nanoseconds timeout = std::chrono::seconds{60};  ///< The time of a call that has no timeout of its own.
-  std::size_t connections = 1;     ///< The number of connections; calls take them in turn.
-  unsigned retries = 4;            ///< The most tries after the first, of calls that may succeed later.
+  std::size_t connections = 1;                                  ///< The number of connections; calls take them in turn.
+  unsigned retries = 4;  ///< The most tries after the first, of calls that may succeed later.
   /// Told, once, that the server's version does not fit the client's. Default: writes a line to std::cerr.
   std::function<void(std::string_view)> warn{};
 };
@@ -45,12 +46,13 @@ class core;
 
 /// A client of an evenkeel server.
 ///
-/// Its functions may be called from many threads at the same time. They return when the answer is there; run them in threads
-/// of your own (std::async) for calls side by side. Copies are cheap and share their connections, which close with the last.
+/// Its functions may be called from many threads at the same time. They return when the answer is there; run them in
+/// threads of your own (std::async) for calls side by side. Copies are cheap and share their connections, which close
+/// with the last.
 ///
-/// Every call throws an exception derived from evenkeel::error if it has no result: invalid_argument for arguments that do
-/// not fit; overloaded, unavailable, unauthenticated, message_too_large, deadline_exceeded, cancelled, unimplemented and
-/// internal_error for what has to do with server or connection.
+/// Every call throws an exception derived from evenkeel::error if it has no result: invalid_argument for arguments that
+/// do not fit; overloaded, unavailable, unauthenticated, message_too_large, deadline_exceeded, cancelled, unimplemented
+/// and internal_error for what has to do with server or connection.
 ///
 /// A tensor that is larger than the server's largest message goes as a stream by itself.
 class client {
@@ -64,7 +66,8 @@ class client {
   /// Normalizes a tensor.
   /// @throws evenkeel::error; see the class
   template <tensor_like X>
-  [[nodiscard]] normalized<element_of<X>> normalize(const X& x, norm_kind kind, const normalize_options& options = {}) const {
+  [[nodiscard]] normalized<element_of<X>> normalize(const X& x, norm_kind kind,
+                                                    const normalize_options& options = {}) const {
     auto from = normalize(any_tensor{view_of(x)}, kind, options);
     using statistic = array<statistic_of<element_of<X>>>;
     return {.output = array<element_of<X>>{std::move(from.output)},
@@ -75,7 +78,8 @@ class client {
             .running_var = std::move(from.running_var)};
   }
   /// Normalizes a tensor whose element type is known at run time.
-  [[nodiscard]] any_normalized normalize(const any_tensor& x, norm_kind kind, const normalize_options& options = {}) const;
+  [[nodiscard]] any_normalized normalize(const any_tensor& x, norm_kind kind,
+                                         const normalize_options& options = {}) const;
 
   /// Layer normalization: normalize with norm_kind::layer.
   template <tensor_like X>
@@ -99,7 +103,8 @@ class client {
   }
   /// Group normalization: normalize with norm_kind::group. `groups` takes the place of the one in the options.
   template <tensor_like X>
-  [[nodiscard]] normalized<element_of<X>> group_norm(const X& x, std::uint32_t groups, normalize_options options = {}) const {
+  [[nodiscard]] normalized<element_of<X>> group_norm(const X& x, std::uint32_t groups,
+                                                     normalize_options options = {}) const {
     options.groups = groups;
     return normalize(x, norm_kind::group, options);
   }
@@ -113,7 +118,7 @@ class client {
   ///
   /// There is no stream of this call: a request above the server's limit is a message_too_large.
   template <tensor_like X, tensor_like G>
-    requires std::same_as<element_of<X>, element_of<G>>
+  requires std::same_as<element_of<X>, element_of<G>>
   [[nodiscard]] normalize_gradients<element_of<X>> normalize_backward(const X& x, const G& grad_output, norm_kind kind,
                                                                       const normalize_options& options = {}) const {
     auto from = normalize_backward(any_tensor{view_of(x)}, any_tensor{view_of(grad_output)}, kind, options);

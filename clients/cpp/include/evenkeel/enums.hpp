@@ -1,8 +1,9 @@
 /// @file
-/// The kinds of the operations, by their numbers in the contract.
+/// The kinds of the operations, by their numbers in the contract, and their names.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace evenkeel {
 
@@ -36,5 +37,27 @@ enum class clip_mode : std::uint8_t {
   value = 2,            ///< Every element is clamped to [-threshold, threshold].
   norm_per_tensor = 3,  ///< As norm, but each tensor by its own norm.
 };
+
+/// The name: "batch", "layer", "rms", "instance", "group", "l2".
+[[nodiscard]] std::string_view to_string(norm_kind kind) noexcept;
+/// The name: "element", "channel", "alpha", "feature_alpha".
+[[nodiscard]] std::string_view to_string(dropout_kind kind) noexcept;
+/// The name: "inverted", "none".
+[[nodiscard]] std::string_view to_string(dropout_scaling scaling) noexcept;
+/// The name: "norm", "value", "norm_per_tensor".
+[[nodiscard]] std::string_view to_string(clip_mode mode) noexcept;
+
+/// The kind of a name, for settings that are text.
+/// @throws invalid_argument, of the field `kind`, for other names
+[[nodiscard]] norm_kind to_norm_kind(std::string_view name);
+/// The kind of a name.
+/// @throws invalid_argument, of the field `kind`, for other names
+[[nodiscard]] dropout_kind to_dropout_kind(std::string_view name);
+/// The scaling of a name.
+/// @throws invalid_argument, of the field `scaling`, for other names
+[[nodiscard]] dropout_scaling to_dropout_scaling(std::string_view name);
+/// The mode of a name.
+/// @throws invalid_argument, of the field `mode`, for other names
+[[nodiscard]] clip_mode to_clip_mode(std::string_view name);
 
 }  // namespace evenkeel

@@ -81,7 +81,8 @@ class invalid_argument : public error {
   std::vector<field_violation> fields_;
 };
 
-/// The server is overloaded and has refused the call at once. The call was retried as often as the client's settings allow.
+/// The server is overloaded and has refused the call at once. The call was retried as often as the client's settings
+/// allow.
 class overloaded : public error {
  public:
   /// The server's message, and how long it asks clients to wait.
@@ -100,8 +101,8 @@ class message_too_large : public error {
   using error::error;
 };
 
-/// A stream needs more elements at a time than the server has memory for. Calls on tensors in memory make the two passes
-/// by themselves, so they throw it only where two passes do not help.
+/// A stream needs more elements at a time than the server has memory for. Calls on tensors in memory make the two
+/// passes by themselves, so they throw it only where two passes do not help.
 class needs_two_passes : public error {
  public:
   using error::error;

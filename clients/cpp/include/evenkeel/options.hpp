@@ -1,8 +1,8 @@
 /// @file
 /// The options of the calls, for designated initializers: `{.eps = 1e-6, .timeout = 5s}`.
 ///
-/// Every call has `timeout`, the time that it may take with all its retries (default: the client's), and `stop`, a token
-/// that cancels it. What a call takes besides is checked by the server, which names each wrong field.
+/// Every call has `timeout`, the time that it may take with all its retries (default: the client's), and `stop`, a
+/// token that cancels it. What a call takes besides is checked by the server, which names each wrong field.
 #pragma once
 
 #include <chrono>
@@ -55,10 +55,10 @@ struct normalize_options {
 struct dropout_options {
   std::uint64_t seed = 0;    ///< The key of the Philox4x64-10 stream. Calls without a seed have the same draws.
   std::uint64_t offset = 0;  ///< The index of the first draw, so that slices of a tensor may be sent apart.
-  dropout_kind kind = dropout_kind::element;              ///< What is dropped together.
-  dropout_scaling scaling = dropout_scaling::inverted;    ///< How kept elements are scaled.
-  std::optional<std::int32_t> channel_axis{};             ///< The channel kinds: the axis of the channels. Default 1.
-  bool return_mask = false;                               ///< Whether the mask comes back. No effect on gradients.
+  dropout_kind kind = dropout_kind::element;            ///< What is dropped together.
+  dropout_scaling scaling = dropout_scaling::inverted;  ///< How kept elements are scaled.
+  std::optional<std::int32_t> channel_axis{};           ///< The channel kinds: the axis of the channels. Default 1.
+  bool return_mask = false;                             ///< Whether the mask comes back. No effect on gradients.
   /// Memory for the output (backward: for the gradient), which must not overlap what goes in. Default: new memory.
   std::optional<mutable_tensor> into{};
   timeout_type timeout{};  ///< Default: the client's.
@@ -67,14 +67,15 @@ struct dropout_options {
 
 /// The options of a clipping.
 struct clip_options {
-  std::optional<double> norm_type{};   ///< The order of the norm: above 0, or infinity. Default 2.
-  std::optional<double> total_norm{};  ///< By one norm: a norm that was measured elsewhere, for gradients on several machines.
-  std::optional<double> epsilon{};     ///< Added to the norm before the threshold is divided by it. Default 1e-6.
-  bool not_above = false;              ///< Round so that the exact norm of the result never exceeds the threshold.
-  bool error_if_nonfinite = false;     ///< Throw nonfinite_norm, and clip nothing, if a norm is NaN or infinite.
-  bool per_tensor = false;             ///< clip_grad_norm: clip each tensor by its own norm.
-  timeout_type timeout{};              ///< Default: the client's.
-  std::stop_token stop{};              ///< Cancels the call.
+  std::optional<double> norm_type{};  ///< The order of the norm: above 0, or infinity. Default 2.
+  std::optional<double>
+      total_norm{};  ///< By one norm: a norm that was measured elsewhere, for gradients on several machines.
+  std::optional<double> epsilon{};  ///< Added to the norm before the threshold is divided by it. Default 1e-6.
+  bool not_above = false;           ///< Round so that the exact norm of the result never exceeds the threshold.
+  bool error_if_nonfinite = false;  ///< Throw nonfinite_norm, and clip nothing, if a norm is NaN or infinite.
+  bool per_tensor = false;          ///< clip_grad_norm: clip each tensor by its own norm.
+  timeout_type timeout{};           ///< Default: the client's.
+  std::stop_token stop{};           ///< Cancels the call.
 };
 
 /// The options of a measurement of gradients.

@@ -24,12 +24,13 @@ class norm_partial {
   explicit norm_partial(double norm_type = 2);
 
   /// Adds the elements of another partial of the same order.
-  /// @throws invalid_argument if the order is another one (`norm_type`), or if both together have more than 2^59 elements
+  /// @throws invalid_argument if the order is another one (`norm_type`), or if both together have more than 2^59
+  /// elements
   /// (`elements`); nothing is added then.
   norm_partial& merge(const norm_partial& other);
 
-  /// The norm of all elements, rounded once to nearest, ties to even: correct to the bit. NaN if an element is NaN, else
-  /// infinite if an element is.
+  /// The norm of all elements, rounded once to nearest, ties to even: correct to the bit. NaN if an element is NaN,
+  /// else infinite if an element is.
   [[nodiscard]] double total_norm() const;
   /// The order of the norm: 1, 2 or infinity.
   [[nodiscard]] double norm_type() const noexcept { return norm_type_; }
@@ -63,21 +64,23 @@ class statistics_access;
 struct statistics;
 }  // namespace detail
 
-/// The exact sums over the sets of a tensor (the elements that are pooled together), from which mean and variance follow.
+/// The exact sums over the sets of a tensor (the elements that are pooled together), from which mean and variance
+/// follow.
 ///
-/// Made by client::measure_statistics. Programs pass it to each other with to_bytes() and from_bytes(). Copies are cheap:
-/// they share the sums until one of them merges.
+/// Made by client::measure_statistics. Programs pass it to each other with to_bytes() and from_bytes(). Copies are
+/// cheap: they share the sums until one of them merges.
 class statistics_partial {
  public:
   /// Adds the sets of another partial of the same kind and shape to those of this one.
-  /// @throws invalid_argument if they are of another kind (`kind`) or shape (`shape`), if gradients were measured for one of
-  /// them alone (`sets[0].sum_of_gradients`), or if a set has more than 2^59 elements (`sets[0].elements`); nothing is
-  /// added then.
+  /// @throws invalid_argument if they are of another kind (`kind`) or shape (`shape`), if gradients were measured for
+  /// one of them alone (`sets[0].sum_of_gradients`), or if a set has more than 2^59 elements (`sets[0].elements`);
+  /// nothing is added then.
   statistics_partial& merge(const statistics_partial& other);
 
   /// The normalization that the sets are pooled by.
   [[nodiscard]] norm_kind kind() const noexcept;
-  /// The shape of the sets: the input's without the pooled axes; group: with the number of groups in place of the channels.
+  /// The shape of the sets: the input's without the pooled axes; group: with the number of groups in place of the
+  /// channels.
   [[nodiscard]] const shape_type& shape() const noexcept;
   /// The number of elements that each set has, in all parts; 0 if there are no sets.
   [[nodiscard]] std::uint64_t elements() const noexcept;

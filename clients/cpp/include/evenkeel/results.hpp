@@ -20,10 +20,10 @@ namespace evenkeel {
 /// A normalized tensor, with `A` an array type and `S` that of the statistics.
 template <class A, class S>
 struct basic_normalized {
-  A output;                                ///< The tensor, in shape and dtype of the input.
-  std::vector<std::int32_t> axes{};        ///< The axes that were pooled, sorted.
-  std::optional<S> mean{};                 ///< With `return_statistics`: the means; not for rms and l2.
-  std::optional<S> rstd{};                 ///< With `return_statistics`: 1 / sqrt(var + eps).
+  A output;                                 ///< The tensor, in shape and dtype of the input.
+  std::vector<std::int32_t> axes{};         ///< The axes that were pooled, sorted.
+  std::optional<S> mean{};                  ///< With `return_statistics`: the means; not for rms and l2.
+  std::optional<S> rstd{};                  ///< With `return_statistics`: 1 / sqrt(var + eps).
   std::optional<any_array> running_mean{};  ///< The updated running mean, in the dtype that was sent.
   std::optional<any_array> running_var{};   ///< The updated running variance, in the dtype that was sent.
 };
@@ -39,9 +39,9 @@ struct basic_normalize_gradients {
 /// A tensor after dropout, with `A` an array type.
 template <class A>
 struct basic_dropped {
-  A output;                          ///< The tensor, in shape and dtype of the input.
-  std::uint64_t kept = 0;            ///< The number of elements that were kept.
-  std::optional<keep_bits> mask{};   ///< With `return_mask`: one bit for every draw.
+  A output;                         ///< The tensor, in shape and dtype of the input.
+  std::uint64_t kept = 0;           ///< The number of elements that were kept.
+  std::optional<keep_bits> mask{};  ///< With `return_mask`: one bit for every draw.
 };
 
 /// The dtype of statistics: double for double, else float.
@@ -79,12 +79,13 @@ struct clipped {
 
 /// What a server is and can do.
 struct server_description {
-  std::string version{};                      ///< The version, in the form of semver.org.
-  std::uint64_t max_message_bytes = 0;        ///< The longest message that it takes or sends.
-  std::uint64_t max_stream_chunk_bytes = 0;   ///< The longest chunk that it sends in a stream; 0: it streams no tensors.
-  std::vector<dtype> dtypes{};                ///< The element types, of those that this client knows.
-  std::vector<norm_kind> norm_kinds{};        ///< The normalizations, of those that this client knows.
-  std::vector<std::string> compression{};     ///< The compression methods that it accepts. This client sends messages plain.
+  std::string version{};                     ///< The version, in the form of semver.org.
+  std::uint64_t max_message_bytes = 0;       ///< The longest message that it takes or sends.
+  std::uint64_t max_stream_chunk_bytes = 0;  ///< The longest chunk that it sends in a stream; 0: it streams no tensors.
+  std::vector<dtype> dtypes{};               ///< The element types, of those that this client knows.
+  std::vector<norm_kind> norm_kinds{};       ///< The normalizations, of those that this client knows.
+  std::vector<std::string>
+      compression{};  ///< The compression methods that it accepts. This client sends messages plain.
 };
 
 }  // namespace evenkeel

@@ -39,6 +39,9 @@ enum class dtype : std::uint8_t {
 
 /// The name: "float32", "float64", "float16", "bfloat16".
 [[nodiscard]] std::string_view to_string(dtype type) noexcept;
+/// The dtype of a name, for settings that are text.
+/// @throws invalid_argument, of the field `dtype`, for other names
+[[nodiscard]] dtype to_dtype(std::string_view name);
 
 /// The dtype of a C++ type. It is specialized for the element types, and has no `value` for others.
 template <class T>
@@ -111,20 +114,20 @@ class tensor_view {
 
 /// A tensor, or a contiguous range of elements, which counts as a tensor of one dimension.
 template <class X>
-concept tensor_like =
-    requires(const X& x) {
-      { x.shape() } -> std::convertible_to<shape_type>;
-      { x.elements() } -> std::ranges::contiguous_range;
-      requires element<std::remove_cv_t<std::ranges::range_value_t<decltype(x.elements())>>>;
-    } || (std::ranges::contiguous_range<const X> && std::ranges::sized_range<const X> &&
-          element<std::remove_cv_t<std::ranges::range_value_t<const X>>>);
+concept tensor_like = requires(const X& x) {
+  { x.shape() } -> std::convertible_to<shape_type>;
+  { x.elements() } -> std::ranges::contiguous_range;
+  requires element<std::remove_cv_t<std::ranges::range_value_t<decltype(x.elements())>>>;
+}
+|| (std::ranges::contiguous_range<const X> && std::ranges::sized_range<const X> &&
+    element<std::remove_cv_t<std::ranges::range_value_t<const X>>>);
 
 /// A view of a range of elements in row-major order: `tensor(x, {256, 1024})`.
 ///
 /// The range (a vector, an array, a span) is not copied, and must outlive the view.
 /// @throws invalid_argument if the shape does not have as many elements.
 template <std::ranges::contiguous_range R>
-  requires element<std::remove_cv_t<std::ranges::range_value_t<const R>>>
+requires element<std::remove_cv_t<std::ranges::range_value_t<const R>>>
 [[nodiscard]] auto tensor(const R& elements, shape_type shape) {
   using value = std::remove_cv_t<std::ranges::range_value_t<const R>>;
   return tensor_view<value>{std::span<const value>{std::ranges::data(elements), std::ranges::size(elements)},
@@ -133,7 +136,7 @@ template <std::ranges::contiguous_range R>
 
 /// A view of a range of elements as a tensor of one dimension.
 template <std::ranges::contiguous_range R>
-  requires element<std::remove_cv_t<std::ranges::range_value_t<const R>>>
+requires element<std::remove_cv_t<std::ranges::range_value_t<const R>>>
 [[nodiscard]] auto tensor(const R& elements) {
   return tensor(elements, shape_type{static_cast<std::int64_t>(std::ranges::size(elements))});
 }

@@ -16,8 +16,8 @@ struct server_options {
   std::string listen = "127.0.0.1:0";    ///< The address; port 0 takes a free one.
 };
 
-/// A server on a free port, which ends with this object. On Linux it also ends with the thread that has started it, so that
-/// none is left where a test crashes.
+/// A server on a free port, which ends with this object. On Linux it also ends with the thread that has started it, so
+/// that none is left where a test crashes.
 class server {
  public:
   /// Starts a server, and waits until it says that it listens.
@@ -26,7 +26,9 @@ class server {
   ~server();
   server(const server&) = delete;
   server& operator=(const server&) = delete;
+  /// Takes over the server of another object.
   server(server&& other) noexcept;
+  /// Ends this server, and takes over that of another object.
   server& operator=(server&& other) noexcept;
 
   /// The address, as evenkeel::client takes it.

@@ -38,7 +38,8 @@ void require_sum(double norm_type, const natural& sum, std::uint64_t finite) {
           "expected a multiple of 2^1074 with norm_type 1, as every float64 is");
   // No float64 reaches 2^1024, and the unit is 2^-2148.
   const std::size_t term_bits = norm_type == 1 ? 2148 + 1024 : 2148 + 2048;
-  require(sum < natural{finite}.shifted_left(term_bits), "sum", "expected no more than the finite elements can add up to");
+  require(sum < natural{finite}.shifted_left(term_bits), "sum",
+          "expected no more than the finite elements can add up to");
 }
 
 }  // namespace

@@ -69,8 +69,8 @@ double rounded_root(const natural& units) {
   if (units.is_zero()) {
     return 0;
   }
-  // units = square * 4^half + rest, with a square of 116 or 117 bits, whose root has 58 or 59 bits. The root of the whole is
-  // the root of the square, rounded down to a whole number, and a fraction, times 2^half.
+  // units = square * 4^half + rest, with a square of 116 or 117 bits, whose root has 58 or 59 bits. The root of the
+  // whole is the root of the square, rounded down to a whole number, and a fraction, times 2^half.
   const int bits = static_cast<int>(units.bit_length());
   const int shift = bits - 117;
   const int half = shift >= 0 ? (shift + 1) / 2 : -((-shift) / 2);

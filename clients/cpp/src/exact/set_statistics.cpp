@@ -20,8 +20,8 @@ bool is_below(const signed_sum& sum, std::uint64_t count, std::size_t bits) {
 
 bool is_of_float64(const signed_sum& sum) { return sum.magnitude.is_zero() || sum.magnitude.trailing_zeros() >= 1074; }
 
-/// Whether so many numbers with this sum can have this sum of squares: the square of the sum is at most `count` times the
-/// sum of squares (Cauchy and Schwarz).
+/// Whether so many numbers with this sum can have this sum of squares: the square of the sum is at most `count` times
+/// the sum of squares (Cauchy and Schwarz).
 bool has_room(std::uint64_t count, const signed_sum& sum, const signed_sum& squares) {
   // The square of the sum is in units of 2^-4296.
   return sum.magnitude * sum.magnitude <= (natural{count} * squares.magnitude).shifted_left(-unit_exponent);
@@ -47,8 +47,7 @@ void require_possible_gradients(const set_statistics& set, std::uint64_t finite,
   const std::uint64_t finite_gradients = set.elements - gradients.nonfinite_gradients;
   require(is_below(gradients.sum, finite_gradients, element_bits), "sum_of_gradients",
           "expected no more than the finite gradients can add up to");
-  require(is_of_float64(gradients.sum), "sum_of_gradients",
-          "expected a multiple of 2^1074 units, as every float64 is");
+  require(is_of_float64(gradients.sum), "sum_of_gradients", "expected a multiple of 2^1074 units, as every float64 is");
   require(is_below(gradients.sum_of_products, std::min(finite, finite_gradients), product_bits), "sum_of_products",
           "expected no more than the finite products can add up to");
   require(!set.sum_of_squares.magnitude.is_zero() || gradients.sum_of_products.magnitude.is_zero(), "sum_of_products",

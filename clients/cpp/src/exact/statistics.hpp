@@ -62,9 +62,7 @@ struct statistics {
 /// Makes statistics_partial, and looks into it.
 class statistics_access {
  public:
-  static statistics_partial make(std::shared_ptr<statistics> shared) {
-    return statistics_partial{std::move(shared)};
-  }
+  static statistics_partial make(std::shared_ptr<statistics> shared) { return statistics_partial{std::move(shared)}; }
 };
 
 }  // namespace evenkeel::detail

@@ -185,7 +185,8 @@ statistics_partial& statistics_partial::merge(const statistics_partial& other) {
     throw invalid_argument{"shape", "expected the shape of the partial it is merged with"};
   }
   if (added.has_gradients() != has_gradients()) {
-    throw invalid_argument{"sets[0].sum_of_gradients", "expected in both of the partials that are merged or in neither"};
+    throw invalid_argument{"sets[0].sum_of_gradients",
+                           "expected in both of the partials that are merged or in neither"};
   }
   if (added.elements() + elements() > exact::max_elements) {
     throw invalid_argument{"sets[0].elements", "expected no more than 2^59, with those they are merged with"};

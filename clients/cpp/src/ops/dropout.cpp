@@ -205,7 +205,8 @@ any_dropped dropout(detail::core& core, const any_tensor& x, double p, const dro
   return {.output = std::move(result.output), .kept = result.kept, .mask = std::move(mask)};
 }
 
-any_array dropout_backward(detail::core& core, const any_tensor& grad_output, double p, const dropout_options& options) {
+any_array dropout_backward(detail::core& core, const any_tensor& grad_output, double p,
+                           const dropout_options& options) {
   return exchange(core, grad_output, p, options, direction::backward, 0).output;
 }
 

@@ -100,8 +100,8 @@ std::string whole(wire::reader message) {
 
 }  // namespace
 
-norm_partial measure_gradients(detail::core& core, std::span<const gradient> gradients,
-                               std::optional<double> norm_type, const rpc::scope& scope) {
+norm_partial measure_gradients(detail::core& core, std::span<const gradient> gradients, std::optional<double> norm_type,
+                               const rpc::scope& scope) {
   std::size_t total = 0;
   for (const auto& [name, tensor] : gradients) {
     total += tensor.bytes().size() + piece_overhead;
@@ -128,8 +128,8 @@ norm_partial measure_gradients(detail::core& core, std::span<const gradient> gra
 statistics_partial measure_statistics(detail::core& core, const any_tensor& x, norm_kind kind,
                                       const measure_statistics_options& options, const rpc::scope& scope) {
   namespace field = wire::measure_statistics_request;
-  wire::message header = encode_normalize(
-      kind, {.axes = options.axes, .groups = options.groups, .channel_axis = options.channel_axis});
+  wire::message header =
+      encode_normalize(kind, {.axes = options.axes, .groups = options.groups, .channel_axis = options.channel_axis});
   header.nested(wire::normalize_request::input, describe_tensor(x));
   std::span<const std::byte> gradients;
   if (options.grad_output) {

@@ -13,7 +13,6 @@ namespace evenkeel::ops {
                                              std::optional<double> norm_type, const rpc::scope& scope);
 /// Measures the statistics of a tensor. The time and the token are those of `scope`, and not those of the options.
 [[nodiscard]] statistics_partial measure_statistics(detail::core& core, const any_tensor& x, norm_kind kind,
-                                                    const measure_statistics_options& options,
-                                                    const rpc::scope& scope);
+                                                    const measure_statistics_options& options, const rpc::scope& scope);
 
 }  // namespace evenkeel::ops

@@ -95,10 +95,10 @@ std::size_t statistics_bytes(const any_tensor& x, norm_kind kind, const normaliz
   const std::size_t channel_axis = index_of(options.channel_axis.value_or(1), rank);
   std::size_t sets = 1;
   for (std::size_t axis = 0; axis < rank; ++axis) {
-    const bool is_pooled = options.axes.empty() ? pools(kind, axis, rank, channel_axis)
-                                                : std::any_of(options.axes.begin(), options.axes.end(), [&](std::int32_t given) {
-                                                    return index_of(given, rank) == axis;
-                                                  });
+    const bool is_pooled = options.axes.empty()
+                               ? pools(kind, axis, rank, channel_axis)
+                               : std::any_of(options.axes.begin(), options.axes.end(),
+                                             [&](std::int32_t given) { return index_of(given, rank) == axis; });
     sets *= is_pooled ? 1 : static_cast<std::size_t>(x.shape()[axis]);
   }
   // A number of the dtype of the statistics for each set, twice: at most as many sets as elements.

@@ -49,7 +49,8 @@ address parse_address(std::string_view text) {
     result.target += result.encrypted ? ":443" : ":80";
   }
   const std::string port = result.target.substr(result.target.rfind(':') + 1);
-  if (port.empty() || port.size() > 5 || !std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; })) {
+  if (port.empty() || port.size() > 5 ||
+      !std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; })) {
     refuse("expected a number as port");
   }
   return result;

@@ -37,8 +37,8 @@ call::~call() {
   }
 }
 
-/// A call that ends early may leave slices in the connection's write that is under way. It ends when the socket takes them, or
-/// when the connection closes.
+/// A call that ends early may leave slices in the connection's write that is under way. It ends when the socket takes
+/// them, or when the connection closes.
 void call::settle() noexcept {
   const auto began = std::chrono::steady_clock::now();
   bool is_replaced = false;

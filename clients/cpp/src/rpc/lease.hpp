@@ -10,8 +10,8 @@
 
 namespace evenkeel::rpc {
 
-/// Counts the slices that refer to the caller's memory. gRPC may hold them for a short time after the end of a call, if the
-/// call ended early: the memory must not go before.
+/// Counts the slices that refer to the caller's memory. gRPC may hold them for a short time after the end of a call, if
+/// the call ended early: the memory must not go before.
 class lease {
  public:
   /// A slice of the memory, without a copy.

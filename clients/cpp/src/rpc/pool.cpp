@@ -57,8 +57,7 @@ grpc::ChannelArguments arguments() {
 
 }  // namespace
 
-pool::pool(const address& address, const client_options& options)
-    : target_{address.target}, arguments_{arguments()} {
+pool::pool(const address& address, const client_options& options) : target_{address.target}, arguments_{arguments()} {
   if (target_.starts_with("unix:")) {
     // gRPC would send the path as the name of the host, which is none.
     arguments_.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");

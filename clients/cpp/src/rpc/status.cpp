@@ -1,5 +1,5 @@
-// The few messages of google.rpc that the service sends are read by hand: code that protoc makes of them would clash with
-// the program's own copy.
+// The few messages of google.rpc that the service sends are read by hand: code that protoc makes of them would clash
+// with the program's own copy.
 #include "rpc/status.hpp"
 
 #include <algorithm>
@@ -112,7 +112,8 @@ void read_any(wire::reader message, error_details& details) {
   }
 }
 
-/// google.rpc.Status, whose field 3 has the details. What cannot be read is left out: the status tells of a fault already.
+/// google.rpc.Status, whose field 3 has the details. What cannot be read is left out: the status tells of a fault
+/// already.
 error_details read_details(std::string_view bytes) {
   error_details details;
   const std::span<const std::byte> piece = std::as_bytes(std::span{bytes.data(), bytes.size()});

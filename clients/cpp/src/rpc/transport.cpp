@@ -23,7 +23,10 @@ namespace {
 class pump {
  public:
   pump(call& call, const char* method, const source& next, const sink& take)
-      : call_{call}, next_{next}, take_{take}, exchange_{call.stub().PrepareCall(&call.context(), method, &call.queue())} {}
+      : call_{call},
+        next_{next},
+        take_{take},
+        exchange_{call.stub().PrepareCall(&call.context(), method, &call.queue())} {}
 
   /// Runs until the call has ended, and returns its status. What source and sink have thrown is thrown again.
   grpc::Status run() {
@@ -124,7 +127,8 @@ class grpc_transport final : public transport {
     call call{pool_, scope, authorization_};
     grpc::ByteBuffer response;
     grpc::Status status;
-    auto exchange = call.stub().PrepareUnaryCall(&call.context(), method, to_buffer(request, call.lease()), &call.queue());
+    auto exchange =
+        call.stub().PrepareUnaryCall(&call.context(), method, to_buffer(request, call.lease()), &call.queue());
     exchange->StartCall();
     exchange->Finish(&response, &status, call::as_tag(1));
     (void)call.wait();

@@ -19,8 +19,8 @@ using source = std::function<bool(wire::message&)>;
 /// Takes the next message of a response. What it throws ends the call.
 using sink = std::function<void(const wire::rope&)>;
 
-/// The connections to a server. Its functions may be called from many threads; each makes one try of a call, and throws the
-/// exception of the status that the call ends with.
+/// The connections to a server. Its functions may be called from many threads; each makes one try of a call, and throws
+/// the exception of the status that the call ends with.
 ///
 /// The memory that messages refer to is not used any more when a function returns, also if it throws.
 class transport {

@@ -26,8 +26,8 @@ class malformed : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A position in a message. `next` goes to a field; one of the functions that read its value may follow, else it is skipped.
-/// The pieces must outlive the reader. All functions throw malformed.
+/// A position in a message. `next` goes to a field; one of the functions that read its value may follow, else it is
+/// skipped. The pieces must outlive the reader. All functions throw malformed.
 class reader {
  public:
   /// Reads a whole message.
