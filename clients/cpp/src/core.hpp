@@ -52,7 +52,7 @@ class core {
       } catch (const unavailable&) {
         delay = delay_or_rethrow(tries, std::nullopt, scope);
       }
-      scope.sleep(delay);
+      transport_->pause(delay, scope);
     }
   }
 

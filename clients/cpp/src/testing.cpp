@@ -73,8 +73,11 @@ server::server(const server_options& options) {
   }
   arguments.push_back(nullptr);
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+  if (::pipe(ends.data()) != 0) {
     throw std::runtime_error{"cannot make a pipe for the server's output"};
+  }
+  for (const int end : ends) {
+    ::fcntl(end, F_SETFD, FD_CLOEXEC);  // NOLINT(cppcoreguidelines-pro-type-vararg): POSIX's
   }
   const pid_t parent = ::getpid();
   process_ = ::fork();

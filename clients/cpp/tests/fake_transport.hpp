@@ -2,6 +2,7 @@
 /// A server that answers as a test says.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <string>
@@ -32,6 +33,8 @@ class fake_transport final : public rpc::transport {
   wire::rope unary(const char* method, const wire::message& request, const rpc::scope& scope) override {
     return rope_of(next(method, {text(request)}, scope).at(0));
   }
+
+  void pause(std::chrono::nanoseconds duration, const rpc::scope& scope) override { scope.sleep(duration); }
 
   void stream(const char* method, const rpc::source& source, const rpc::sink& take, const rpc::scope& scope) override {
     messages request;

@@ -2,6 +2,7 @@
 #include <evenkeel/v1/tensor_ops.pb.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <evenkeel/evenkeel.hpp>
 #include <functional>
 #include <limits>

@@ -54,8 +54,8 @@ TEST(Settings, RefusesWhatCannotBeUsed) {
   EXPECT_EQ(refused({.token = "a\nb"}), "token");
   EXPECT_EQ(refused({.timeout = std::chrono::seconds{-1}}), "timeout");
   EXPECT_EQ(refused({.connections = 0}), "connections");
-  EXPECT_EQ(refused({.tls = evenkeel::tls_options{.ca_file = "/nowhere/ca.pem"}}), "tls.ca_file");
-  EXPECT_EQ(refused({.tls = evenkeel::tls_options{.cert_file = "cert.pem"}}), "tls.key_file");
+  EXPECT_EQ(refused({.tls = {{.ca_file = "/nowhere/ca.pem"}}}), "tls.ca_file");
+  EXPECT_EQ(refused({.tls = {{.cert_file = "cert.pem"}}}), "tls.key_file");
 }
 
 TEST(Errors, HaveNamesAndMessages) {

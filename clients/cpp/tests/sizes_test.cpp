@@ -16,7 +16,7 @@ class Sizes : public testing::Test {
     whole = std::make_unique<evenkeel::testing::server>();
     small = std::make_unique<evenkeel::testing::server>(
         evenkeel::testing::server_options{.arguments = {"--max-message-bytes", "20000", "--max-stream-chunk-bytes",
-                                                        "4096", "--max-bytes-in-flight", "120000"}});
+                                                        "4096", "--max-bytes-in-flight", "200000"}});
   }
   static void TearDownTestSuite() {
     whole.reset();
@@ -80,7 +80,7 @@ TEST_F(Sizes, DropoutStreams) {
 }
 
 TEST_F(Sizes, ClippingStreamsAndMakesTwoPasses) {
-  const auto large = numbers(300 * 128);
+  const auto large = numbers(600 * 128);
   const std::vector<double> short_one{1, -2, 3};
   const std::vector<float> none;
   for (const bool per_tensor : {false, true}) {

@@ -88,6 +88,13 @@ std::shared_ptr<grpc::Channel> pool::next() {
   return channels_[calls_++ % channels_.size()];
 }
 
+void pool::reconnect() {
+  const std::lock_guard lock{mutex_};
+  for (const auto& channel : channels_) {
+    (void)channel->GetState(true);
+  }
+}
+
 void pool::replace(const std::shared_ptr<grpc::Channel>& stuck) {
   const std::lock_guard lock{mutex_};
   const auto place = std::find(channels_.begin(), channels_.end(), stuck);

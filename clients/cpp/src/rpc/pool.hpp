@@ -26,6 +26,8 @@ class pool {
 
   /// The channel of the next call.
   [[nodiscard]] std::shared_ptr<grpc::Channel> next();
+  /// Lets channels without a connection make one.
+  void reconnect();
   /// Puts a new channel in the place of one whose connection does not move any more. The old connection closes when the
   /// last call on it has ended.
   void replace(const std::shared_ptr<grpc::Channel>& stuck);

@@ -1,9 +1,11 @@
 #include "rpc/transport.hpp"
 
+#include <grpcpp/completion_queue.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/status.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <string>
@@ -139,6 +141,25 @@ class grpc_transport final : public transport {
   void stream(const char* method, const source& next, const sink& take, const scope& scope) override {
     call call{pool_, scope, authorization_};
     require_ok(pump{call, method, next, take}.run(), scope);
+  }
+
+  void pause(std::chrono::nanoseconds duration, const rpc::scope& scope) override {
+    constexpr std::chrono::nanoseconds longest_step = std::chrono::milliseconds{20};
+    pool_.reconnect();
+    // Where no thread polls a queue, gRPC does not go on with its handshakes, so this thread does not just sleep.
+    grpc::CompletionQueue queue;
+    const auto end = rpc::scope::clock::now() + duration;
+    for (auto left = duration; left.count() > 0 && !scope.stop().stop_requested();
+         left = end - rpc::scope::clock::now()) {
+      void* tag = nullptr;
+      bool ok = false;
+      const auto step = std::chrono::ceil<std::chrono::system_clock::duration>(std::min(left, longest_step));
+      queue.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + step);
+    }
+    queue.Shutdown();
+    if (scope.stop().stop_requested()) {
+      scope.check();
+    }
   }
 
  private:

@@ -2,6 +2,7 @@
 /// Sends messages to a server and receives others. This is all that the rest of the client sees of gRPC.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -36,6 +37,9 @@ class transport {
   [[nodiscard]] virtual wire::rope unary(const char* method, const wire::message& request, const scope& scope) = 0;
   /// Sends messages while it receives others. Both functions are called by this thread.
   virtual void stream(const char* method, const source& next, const sink& take, const scope& scope) = 0;
+  /// Waits before another try, and makes new connections in the meantime where they broke.
+  /// @throws cancelled
+  virtual void pause(std::chrono::nanoseconds duration, const scope& scope) = 0;
 };
 
 /// Connections over gRPC; they are made with the first call.
