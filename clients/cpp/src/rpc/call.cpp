@@ -1,0 +1,76 @@
+#include "rpc/call.hpp"
+
+#include <chrono>
+#include <cstdint>
+
+#include "evenkeel/errors.hpp"
+#include "rpc/status.hpp"
+
+namespace evenkeel::rpc {
+
+namespace {
+
+/// A connection that has not sent what it holds after this time is stuck: the server does not read any more.
+constexpr std::chrono::milliseconds patience{200};
+
+}  // namespace
+
+call::call(pool& pool, const scope& scope, const std::string& authorization) : pool_{pool}, channel_{pool.next()} {
+  scope.check();
+  context_.emplace();
+  context_->set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::duration_cast<std::chrono::system_clock::duration>(scope.left()));
+  if (!authorization.empty()) {
+    context_->AddMetadata("authorization", authorization);
+  }
+  canceller_.emplace(scope.stop(), canceller{&*context_});
+}
+
+call::~call() {
+  canceller_.reset();
+  context_.reset();
+  settle();
+  queue_.Shutdown();
+  void* tag = nullptr;
+  bool ok = false;
+  while (queue_.Next(&tag, &ok)) {
+  }
+}
+
+/// A call that ends early may leave slices in the connection's write that is under way. It ends when the socket takes
+/// them, or when the connection closes.
+void call::settle() noexcept {
+  const auto began = std::chrono::steady_clock::now();
+  bool is_replaced = false;
+  while (!lease_.is_over()) {
+    if (!is_replaced && std::chrono::steady_clock::now() - began > patience) {
+      pool_.replace(channel_);
+      channel_.reset();
+      is_replaced = true;
+    }
+    void* tag = nullptr;
+    bool ok = false;
+    // This thread is the one that polls the connection.
+    queue_.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + std::chrono::milliseconds{1});
+  }
+}
+
+call::event call::wait() {
+  void* tag = nullptr;
+  event next;
+  if (!queue_.Next(&tag, &next.ok)) {
+    throw internal_error{status_code::internal, "the completion queue has shut down"};
+  }
+  next.tag = static_cast<int>(reinterpret_cast<std::intptr_t>(tag));
+  return next;
+}
+
+void* call::as_tag(int number) noexcept { return reinterpret_cast<void*>(static_cast<std::intptr_t>(number)); }
+
+void require_ok(const grpc::Status& status, const scope& scope) {
+  if (!status.ok()) {
+    throw_status(static_cast<status_code>(status.error_code()), status.error_message(), status.error_details(), scope);
+  }
+}
+
+}  // namespace evenkeel::rpc
