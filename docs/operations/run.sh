@@ -36,9 +36,10 @@ extract() {
 extract
 
 mkfifo "$scratch/stdout"
-"$evenkeel" serve --listen 127.0.0.1:0 --log-level warn >"$scratch/stdout" &
+env -i PATH="$PATH" "$evenkeel" serve --listen 127.0.0.1:0 --log-level warn >"$scratch/stdout" &
 server=$!
-read -r line <"$scratch/stdout" # waits until the server prints its address, or ends
+# Waits until the server prints its address, or ends.
+read -r line <"$scratch/stdout" || { echo "$evenkeel: the server did not start" >&2; exit 1; }
 target=${line#listening on }
 
 wrong=0 run=0
