@@ -1,6 +1,6 @@
 /** Checks the tensors of answers. */
 
-import { DataType, type Tensor as TensorMessage } from "../gen/evenkeel/v1/tensor_ops_pb.js";
+import type { Tensor as TensorMessage } from "../gen/evenkeel/v1/tensor_ops_pb.js";
 import type { Landed } from "../wire/reader.js";
 import { dtypeFromWire, elementsOf, sizeOf, type DType } from "./dtype.js";
 import { protocolError } from "./errors.js";
@@ -20,7 +20,10 @@ function isSame(shape: readonly number[], other: readonly number[]): boolean {
 export function checkForm(field: string, message: TensorMessage | undefined, { dtype, shape }: Form): void {
   if (message === undefined) throw protocolError(field, "is missing");
   if (dtypeFromWire(message.dtype) !== dtype) {
-    throw protocolError(`${field}.dtype`, `is ${DataType[message.dtype] ?? message.dtype} where ${dtype} is due`);
+    throw protocolError(
+      `${field}.dtype`,
+      `is ${dtypeFromWire(message.dtype) ?? `type ${message.dtype}`} where ${dtype} is due`,
+    );
   }
   const given = message.shape.map(Number);
   if (!isSame(given, shape)) {
@@ -29,7 +32,12 @@ export function checkForm(field: string, message: TensorMessage | undefined, { d
 }
 
 /** The tensor of a message and its elements. */
-export function tensorOf<D extends DType>(field: string, message: TensorMessage, data: Uint8Array, dtype: D): Tensor<D> {
+export function tensorOf<D extends DType>(
+  field: string,
+  message: TensorMessage,
+  data: Uint8Array,
+  dtype: D,
+): Tensor<D> {
   const shape = message.shape.map(Number);
   checkForm(field, message, { dtype, shape });
   const size = shape.reduce((product, dim) => product * dim, sizeOf(dtype));
@@ -40,7 +48,12 @@ export function tensorOf<D extends DType>(field: string, message: TensorMessage,
 }
 
 /** The tensor of a message that has a form. */
-export function tensorLike<D extends DType>(field: string, message: TensorMessage, data: Uint8Array, form: Form<D>): Tensor<D> {
+export function tensorLike<D extends DType>(
+  field: string,
+  message: TensorMessage,
+  data: Uint8Array,
+  form: Form<D>,
+): Tensor<D> {
   checkForm(field, message, form);
   return tensorOf(field, message, data, form.dtype);
 }

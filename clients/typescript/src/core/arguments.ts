@@ -20,7 +20,8 @@ export function shown(value: unknown): string {
 
 /** Fails for names that are not options; TypeScript refuses them already. */
 export function checkNames(given: object, known: readonly string[]): void {
-  if (typeof given !== "object" || (given as object | null) === null) refuse("options", `expected an object, got ${shown(given)}`);
+  if (typeof given !== "object" || (given as object | null) === null)
+    refuse("options", `expected an object, got ${shown(given)}`);
   for (const name of Object.keys(given)) {
     if (!known.includes(name)) refuse(name, `there is no such option; there are ${known.join(", ")}`);
   }
@@ -62,6 +63,12 @@ export function number(path: string, value: number): number {
 
 export function flag(path: string, value: boolean): boolean {
   if (typeof value !== "boolean") refuse(path, `expected true or false, got ${shown(value)}`);
+  return value;
+}
+
+export function list<T>(path: string, value: readonly T[]): readonly T[] {
+  const given: unknown = value;
+  if (!Array.isArray(given)) refuse(path, `expected an array, got ${shown(given)}`);
   return value;
 }
 

@@ -6,7 +6,14 @@ import { GetServerInfoRequestSchema, GetServerInfoResponseSchema } from "../gen/
 import { MessageReceiver } from "../wire/receiver.js";
 import type { Landed, Layout, Place } from "../wire/reader.js";
 import { frame, type Framed } from "../wire/writer.js";
-import { EvenkeelError, InternalError, OverloadedError, protocolError, UnavailableError, UnimplementedError } from "./errors.js";
+import {
+  EvenkeelError,
+  InternalError,
+  OverloadedError,
+  protocolError,
+  UnavailableError,
+  UnimplementedError,
+} from "./errors.js";
 import { Scope, type CallOptions } from "./scope.js";
 import { infoOf, versionWarning, type Limits, type ServerInfo } from "./server-info.js";
 import { errorOf, StatusFault } from "./status.js";
@@ -125,7 +132,8 @@ export class Caller {
       // An older server stays one. All else may be better the next time.
       if (!(error instanceof UnimplementedError)) this.#limits = undefined;
       // A proxy may refuse the call. What is wrong with others is told by the call itself.
-      if (error instanceof UnimplementedError || (error instanceof EvenkeelError && error.code === "PERMISSION_DENIED")) return UNKNOWN;
+      if (error instanceof UnimplementedError || (error instanceof EvenkeelError && error.code === "PERMISSION_DENIED"))
+        return UNKNOWN;
       throw error;
     });
     return scope.race(this.#limits);

@@ -3,13 +3,7 @@
 
 import { Caller, type CallerSettings } from "./caller.js";
 import { clipGradNorm, clipGradValue, type ClipNormOptions, type Clipped, type ClipValueOptions } from "./clip.js";
-import {
-  dropout,
-  dropoutBackward,
-  type DropoutBackwardOptions,
-  type DropoutOptions,
-  type Dropped,
-} from "./dropout.js";
+import { dropout, dropoutBackward, type DropoutBackwardOptions, type DropoutOptions, type Dropped } from "./dropout.js";
 import type { Gradients } from "./gradients.js";
 import { measureGradients, type MeasureGradientsOptions } from "./measure-gradients.js";
 import { measureStatistics, type MeasureStatisticsOptions } from "./measure-statistics.js";
@@ -116,7 +110,10 @@ export abstract class BaseClient {
   }
 
   /** The gradient of a dropout's input, from that of its output and the options of the forward call. */
-  async dropoutBackward<T extends TensorLike>(gradOutput: T, options: DropoutBackwardOptions): Promise<Tensor<DTypeOf<T>>> {
+  async dropoutBackward<T extends TensorLike>(
+    gradOutput: T,
+    options: DropoutBackwardOptions,
+  ): Promise<Tensor<DTypeOf<T>>> {
     return dropoutBackward(this.#caller, gradOutput, options);
   }
 
@@ -128,12 +125,20 @@ export abstract class BaseClient {
    * const { gradients, totalNorm } = await client.clipGradNorm({ w: dw, b: db }, 1);
    * ```
    */
-  async clipGradNorm<const G extends Gradients>(gradients: G, maxNorm: number, options: ClipNormOptions = {}): Promise<Clipped<G>> {
+  async clipGradNorm<const G extends Gradients>(
+    gradients: G,
+    maxNorm: number,
+    options: ClipNormOptions = {},
+  ): Promise<Clipped<G>> {
     return clipGradNorm(this.#caller, gradients, maxNorm, options);
   }
 
   /** Clamps every element to [-maxValue, maxValue]; NaN stays NaN. */
-  async clipGradValue<const G extends Gradients>(gradients: G, maxValue: number, options: ClipValueOptions = {}): Promise<Clipped<G>> {
+  async clipGradValue<const G extends Gradients>(
+    gradients: G,
+    maxValue: number,
+    options: ClipValueOptions = {},
+  ): Promise<Clipped<G>> {
     return clipGradValue(this.#caller, gradients, maxValue, options);
   }
 

@@ -48,7 +48,9 @@ export async function clipStream(
 /** Whether a norm that was measured before can take the place of the gradients' own. */
 function canBeMeasured({ mode, normType = 2, totalNorm, notAbove = false }: ClipInit): boolean {
   const isByNorm = mode === ClipMode.NORM || mode === ClipMode.NORM_PER_TENSOR;
-  return isByNorm && totalNorm === undefined && !notAbove && (normType === 1 || normType === 2 || normType === Infinity);
+  return (
+    isByNorm && totalNorm === undefined && !notAbove && (normType === 1 || normType === 2 || normType === Infinity)
+  );
 }
 
 /** Clips by each gradient's norm: every gradient is a clipping of its own, by the norm of all of it. */
@@ -123,7 +125,8 @@ async function exchange(
       place: (_, bytes) => {
         order.inside();
         const output = outputs[begun - 1];
-        if (output === undefined) throw protocolError("tensor", "is missing before data: each gradient begins with one");
+        if (output === undefined)
+          throw protocolError("tensor", "is missing before data: each gradient begins with one");
         return output.take(bytes);
       },
       take: ({ rest, bytes }) => {

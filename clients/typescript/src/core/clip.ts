@@ -111,7 +111,12 @@ export async function clipGradValue<G extends Gradients>(
   return clip(caller, gradients, valueInit(ClipMode.VALUE, maxValue, options), options);
 }
 
-async function clip<G extends Gradients>(caller: Caller, gradients: G, init: ClipInit, options: CallOptions): Promise<Clipped<G>> {
+async function clip<G extends Gradients>(
+  caller: Caller,
+  gradients: G,
+  init: ClipInit,
+  options: CallOptions,
+): Promise<Clipped<G>> {
   const list = listed(gradients);
   const bulk = list.map(({ name, tensor }): Bulk => [GRADIENTS, wireTensor(tensor, name)]);
   const request = frame(ClipGradientsRequestSchema, init, bulk);
@@ -131,7 +136,12 @@ async function clip<G extends Gradients>(caller: Caller, gradients: G, init: Cli
   return named(gradients, list, outcome, init.mode === ClipMode.NORM_PER_TENSOR);
 }
 
-function named<G extends Gradients>(given: G, list: readonly Named[], outcome: ClipOutcome, isPerTensor: boolean): Clipped<G> {
+function named<G extends Gradients>(
+  given: G,
+  list: readonly Named[],
+  outcome: ClipOutcome,
+  isPerTensor: boolean,
+): Clipped<G> {
   const { totalNorm, scale, clippedElements, tensorNorms, gradients } = outcome;
   if (gradients.length !== list.length) {
     throw protocolError("gradients", `are ${gradients.length} where ${list.length} were sent`);

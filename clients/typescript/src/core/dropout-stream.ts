@@ -80,7 +80,11 @@ export async function dropoutStream<D extends DType>(
         order.end();
         output.complete();
         mask.complete();
-        return { output: new Tensor(tensor.dtype, tensor.shape, elementsOf(tensor.dtype, output.bytes)), kept, mask: mask.bytes };
+        return {
+          output: new Tensor(tensor.dtype, tensor.shape, elementsOf(tensor.dtype, output.bytes)),
+          kept,
+          mask: mask.bytes,
+        };
       },
     };
   };

@@ -54,7 +54,14 @@ export interface Dropped<D extends DType = DType> {
   readonly mask: Uint8Array | undefined;
 }
 
-const BACKWARD_OPTIONS = ["p", "seed", "offset", "kind", "scaling", "channelAxis"] as const satisfies (keyof DropoutOptions)[];
+const BACKWARD_OPTIONS = [
+  "p",
+  "seed",
+  "offset",
+  "kind",
+  "scaling",
+  "channelAxis",
+] as const satisfies (keyof DropoutOptions)[];
 
 const MASK = 14;
 const TENSOR = 15;
@@ -98,7 +105,14 @@ export async function dropout<T extends TensorLike>(
   return caller.within(options, async (scope) => {
     const streamed = await route(caller, scope, request.bytes, request.bytes + maskBytes + (maskBytes > 0 ? ROOM : 0));
     if (streamed !== undefined) {
-      const { output, kept, mask } = await dropoutStream(caller, scope, streamed, { case: "header", init }, input, maskBytes);
+      const { output, kept, mask } = await dropoutStream(
+        caller,
+        scope,
+        streamed,
+        { case: "header", init },
+        input,
+        maskBytes,
+      );
       return { output, kept, mask: returnMask ? mask : undefined };
     }
     const landed = await caller.unary(scope, "Dropout", request, { tensors: [TENSOR], bytes: [MASK] });

@@ -47,12 +47,13 @@ export function dtypeFromWire(wire: DataType): DType | undefined {
   return DTYPES.find((dtype) => WIRE[dtype] === wire);
 }
 
-const ARRAYS: { readonly [D in DType]: new (buffer: ArrayBufferLike, offset: number, length: number) => Elements[D] } = {
-  float32: Float32Array,
-  float64: Float64Array,
-  float16: Uint16Array,
-  bfloat16: Uint16Array,
-};
+const ARRAYS: { readonly [D in DType]: new (buffer: ArrayBufferLike, offset: number, length: number) => Elements[D] } =
+  {
+    float32: Float32Array,
+    float64: Float64Array,
+    float16: Uint16Array,
+    bfloat16: Uint16Array,
+  };
 
 /** The elements that bytes are: a view where they are aligned, else a copy. */
 export function elementsOf<D extends DType>(dtype: D, bytes: Uint8Array): Elements[D] {

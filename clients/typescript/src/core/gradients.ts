@@ -4,7 +4,8 @@ import { refuse, shown } from "./arguments.js";
 import { asTensor, Tensor, type DTypeOf, type TensorLike } from "./tensor.js";
 
 /** Gradients by the names of their parameters, or in order. */
-export type Gradients = readonly TensorLike[] | ReadonlyMap<string, TensorLike> | { readonly [name: string]: TensorLike };
+export type Gradients =
+  readonly TensorLike[] | ReadonlyMap<string, TensorLike> | { readonly [name: string]: TensorLike };
 
 /** Tensors in the place of gradients: with the same names, or in the same order. */
 export type LikeGradients<G extends Gradients> =
@@ -30,7 +31,12 @@ function checkName(name: unknown): asserts name is string {
 
 /** The gradients in order. */
 export function listed(gradients: Gradients): Named[] {
-  if (typeof gradients !== "object" || (gradients as object | null) === null || gradients instanceof Tensor || ArrayBuffer.isView(gradients)) {
+  if (
+    typeof gradients !== "object" ||
+    (gradients as object | null) === null ||
+    gradients instanceof Tensor ||
+    ArrayBuffer.isView(gradients)
+  ) {
     refuse("gradients", `expected an array, a map or an object of tensors, got ${shown(gradients)}`);
   }
   const entries: [string, TensorLike][] = Array.isArray(gradients)
@@ -45,9 +51,9 @@ export function listed(gradients: Gradients): Named[] {
 }
 
 /** Values in the place of the gradients, in their order. */
-export function inPlace<V>(gradients: Gradients, values: readonly V[]): unknown {
+export function inPlace(gradients: Gradients, values: readonly unknown[]): unknown {
   if (Array.isArray(gradients)) return [...values];
   const names = gradients instanceof Map ? [...(gradients as Map<string, TensorLike>).keys()] : Object.keys(gradients);
-  const entries = values.map((value, index): [string, V] => [names[index] ?? "", value]);
+  const entries = values.map((value, index): [string, unknown] => [names[index] ?? "", value]);
   return gradients instanceof Map ? new Map(entries) : Object.fromEntries(entries);
 }

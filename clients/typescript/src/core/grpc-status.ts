@@ -44,7 +44,11 @@ export function grpcFault(header: ReadHeader): StatusFault | undefined {
   if (number === undefined) return undefined;
   const code = /^\d+$/.test(number) ? CODES[Number(number)] : undefined;
   if (code === "OK") return undefined;
-  return new StatusFault(code ?? "UNKNOWN", decoded(header("grpc-message") ?? ""), detailsOf(header("grpc-status-details-bin")));
+  return new StatusFault(
+    code ?? "UNKNOWN",
+    decoded(header("grpc-message") ?? ""),
+    detailsOf(header("grpc-status-details-bin")),
+  );
 }
 
 const HTTP_CODES: Readonly<Record<number, Code>> = {
@@ -61,7 +65,10 @@ const HTTP_CODES: Readonly<Record<number, Code>> = {
 
 /** What an answer of HTTP means that has no status of the call. */
 export function httpFault(status: number): StatusFault {
-  return new StatusFault(HTTP_CODES[status] ?? "UNKNOWN", `the answer has HTTP's status ${status} and no status of a call`);
+  return new StatusFault(
+    HTTP_CODES[status] ?? "UNKNOWN",
+    `the answer has HTTP's status ${status} and no status of a call`,
+  );
 }
 
 /** gRPC's header of a time limit: at most eight digits, and a unit. */

@@ -45,7 +45,8 @@ function fromFloat32Bits(format: Format, bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const exponent = (bits >>> 23) & 0xff;
   const mantissa = bits & 0x7fffff;
-  if (exponent === 0xff) return sign | (mantissa === 0 ? format.special << format.mantissaBits : nan(format, mantissa >>> 3));
+  if (exponent === 0xff)
+    return sign | (mantissa === 0 ? format.special << format.mantissaBits : nan(format, mantissa >>> 3));
   // A subnormal float32 has no hidden bit; it is below both formats' numbers, or (bfloat16) has the same exponent.
   if (exponent === 0) {
     if (format.bias !== 127) return sign;
@@ -121,7 +122,8 @@ type Converted = Elements[DType];
 export function converted<E extends DType>(from: DType, elements: Elements[DType], to: E): Elements[E];
 export function converted(from: DType, elements: Converted, to: DType): Converted {
   if (from === to) return elements.slice();
-  const values = elements instanceof Uint16Array ? widened(from === "float16" ? "float16" : "bfloat16", elements) : elements;
+  const values =
+    elements instanceof Uint16Array ? widened(from === "float16" ? "float16" : "bfloat16", elements) : elements;
   switch (to) {
     case "float32":
       return values instanceof Float32Array ? values : new Float32Array(values);

@@ -1,6 +1,10 @@
 /** The names of kinds, and what they are on the wire. */
 
-import { DropoutKind as WireDropoutKind, DropoutScaling as WireScaling, NormKind as WireNormKind } from "../gen/evenkeel/v1/tensor_ops_pb.js";
+import {
+  DropoutKind as WireDropoutKind,
+  DropoutScaling as WireScaling,
+  NormKind as WireNormKind,
+} from "../gen/evenkeel/v1/tensor_ops_pb.js";
 import { choice } from "./arguments.js";
 
 /**

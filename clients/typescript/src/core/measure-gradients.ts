@@ -3,7 +3,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 
 import { MeasureGradientsRequestSchema, MeasureGradientsResponseSchema } from "../gen/evenkeel/v1/tensor_ops_pb.js";
-import { frame, type Bulk, type Framed } from "../wire/writer.js";
+import { frame, type Bulk, type Framed, type InitOf } from "../wire/writer.js";
 import { number } from "./arguments.js";
 import type { Caller } from "./caller.js";
 import { sizeOf } from "./dtype.js";
@@ -32,16 +32,19 @@ export function* gradientMessages(
 ): Generator<Framed> {
   let bulk: Bulk[] = [];
   let left = room - OVERHEAD;
-  let isFirst = true;
+  // The order of the norm is in the first message.
+  let fields: InitOf<typeof MeasureGradientsRequestSchema> = normType === undefined ? {} : { normType };
+  let count = 0;
   const message = (): Framed => {
-    const framed = frame(MeasureGradientsRequestSchema, isFirst && normType !== undefined ? { normType } : {}, bulk);
-    [bulk, left, isFirst] = [[], room - OVERHEAD, false];
+    const framed = frame(MeasureGradientsRequestSchema, fields, bulk);
+    [bulk, left, fields] = [[], room - OVERHEAD, {}];
+    count += 1;
     return framed;
   };
   for (const { tensor } of gradients) {
     const { dtype, bytes } = tensor;
     const size = sizeOf(dtype);
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const fitting = Math.floor((left - OVERHEAD) / size) * size;
       if (fitting <= 0 && bulk.length > 0) {
         yield message();
@@ -54,7 +57,7 @@ export function* gradientMessages(
     }
   }
   // Without gradients there is one message, for the order of the norm.
-  if (bulk.length > 0 || isFirst) yield message();
+  if (bulk.length > 0 || count === 0) yield message();
 }
 
 /** Measures by messages of at most so many bytes. */

@@ -136,6 +136,13 @@ export class NormPartial {
       if (value >> bits >= finite) refuse("sum", "expected no more than the finite elements can add up to");
     }
     // A zero may have come with a sign.
-    return new NormPartial({ normType, elements, nanElements, infiniteElements, largest: Math.abs(largest), sum: value });
+    return new NormPartial({
+      normType,
+      elements,
+      nanElements,
+      infiniteElements,
+      largest: Math.abs(largest),
+      sum: value,
+    });
   }
 }

@@ -2,7 +2,7 @@
 
 import type { NormalizeRequestSchema, TensorSchema } from "../gen/evenkeel/v1/tensor_ops_pb.js";
 import { wireTensor, type Bulk, type InitOf } from "../wire/writer.js";
-import { flag, int32, number, refuse, shown, uint32 } from "./arguments.js";
+import { flag, int32, list, number, refuse, shown, uint32 } from "./arguments.js";
 import { dtypeToWire } from "./dtype.js";
 import { kindToWire, type NormKind } from "./kinds.js";
 import type { CallOptions } from "./scope.js";
@@ -67,7 +67,8 @@ export const NORMALIZE_OPTIONS = [
 ] as const satisfies (keyof NormalizeOptions)[];
 
 /** The options that go with a short form's kind. */
-type Short<K extends keyof NormalizeOptions> = CallOptions & Pick<NormalizeOptions, K | "axes" | "eps" | "statistics" | "returnStatistics">;
+type Short<K extends keyof NormalizeOptions> = CallOptions &
+  Pick<NormalizeOptions, K | "axes" | "eps" | "statistics" | "returnStatistics">;
 
 /** Options of `layerNorm` and `rmsNorm`. */
 export type LayerNormOptions = Short<"weight" | "bias">;
@@ -85,10 +86,9 @@ export type TensorInit = InitOf<typeof TensorSchema>;
 
 /** The fields that say what is pooled. */
 export function poolInit({ kind, axes, groups, channelAxis }: PoolOptions): NormalizeInit {
-  if (axes !== undefined && !Array.isArray(axes)) refuse("axes", `expected an array of axes, got ${shown(axes)}`);
   return {
     kind: kindToWire(kind),
-    ...(axes === undefined ? {} : { axes: axes.map((axis, index) => int32(`axes[${index}]`, axis)) }),
+    ...(axes === undefined ? {} : { axes: list("axes", axes).map((axis, index) => int32(`axes[${index}]`, axis)) }),
     ...(groups === undefined ? {} : { groups: uint32("groups", groups) }),
     ...(channelAxis === undefined ? {} : { channelAxis: int32("channel_axis", channelAxis) }),
   };

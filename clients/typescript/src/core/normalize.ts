@@ -87,7 +87,9 @@ function answerBytes(input: Tensor, { runningMean, runningVar }: SideTensors, op
   const running = (runningMean?.bytes.length ?? 0) + (runningVar?.bytes.length ?? 0);
   const statistics =
     options.returnStatistics === true ? 2 * countSets(input.shape, options) * (input.dtype === "float64" ? 8 : 4) : 0;
-  return input.bytes.length <= ROOM && running + statistics === 0 ? 0 : input.bytes.length + running + statistics + ROOM;
+  return input.bytes.length <= ROOM && running + statistics === 0
+    ? 0
+    : input.bytes.length + running + statistics + ROOM;
 }
 
 type Answer = Pick<NormalizeResponse, "axes"> & {

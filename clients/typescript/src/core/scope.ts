@@ -35,7 +35,8 @@ export class Scope {
 
   constructor({ signal, timeoutMs }: CallOptions, defaultTimeoutMs: number, ended: AbortSignal) {
     const limit = timeoutMs === undefined ? defaultTimeoutMs : timeoutOf("timeoutMs", timeoutMs);
-    if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal", `expected an AbortSignal, got ${shown(signal)}`);
+    if (signal !== undefined && !(signal instanceof AbortSignal))
+      refuse("signal", `expected an AbortSignal, got ${shown(signal)}`);
     this.#deadline = performance.now() + limit;
     const expired = (): void => {
       this.#abort(new DeadlineExceededError(`the call did not end within ${limit} ms`));

@@ -38,14 +38,16 @@ export function infoOf(message: GetServerInfoResponse): ServerInfo {
   };
 }
 
-function parsed(version: string): [major: number, minor: number] | undefined {
+/** Major and minor version; NaN for a text that is no version. */
+function parsed(version: string): [major: number, minor: number] {
   const [, major, minor] = /^(\d+)\.(\d+)\./.exec(version) ?? [];
-  return major === undefined || minor === undefined ? undefined : [Number(major), Number(minor)];
+  return [Number(major), Number(minor)];
 }
 
 /** What to tell the user of a server whose version is not next to the client's; `undefined` if it is. */
 export function versionWarning(server: string, client: string = VERSION): string | undefined {
-  const [theirs, ours] = [parsed(server), parsed(client)];
-  if (theirs !== undefined && ours !== undefined && theirs[0] === ours[0] && Math.abs(theirs[1] - ours[1]) <= 1) return undefined;
+  const [theirMajor, theirMinor] = parsed(server);
+  const [ourMajor, ourMinor] = parsed(client);
+  if (theirMajor === ourMajor && Math.abs(theirMinor - ourMinor) <= 1) return undefined;
   return `the server has version ${server}, and this client ${client}: they may not understand each other`;
 }

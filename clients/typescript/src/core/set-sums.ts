@@ -48,7 +48,10 @@ function readSum(path: string, sum: ExactSum | undefined): bigint {
 /** The sum without zero bytes at either end, so that equal sums have equal bytes. */
 function writeSum(sum: bigint): ExactSum {
   const bytes = toBytes(sum < 0n ? -sum : sum);
-  const low = Math.max(bytes.findIndex((byte) => byte !== 0), 0);
+  const low = Math.max(
+    bytes.findIndex((byte) => byte !== 0),
+    0,
+  );
   return create(ExactSumSchema, { negative: sum < 0n, lowZeroBytes: low, magnitude: bytes.slice(low) });
 }
 
@@ -117,7 +120,10 @@ export function checkAlike(path: string, first: SetSums, set: SetSums): void {
     refuse(`${path}.elements`, `expected the ${first.elements} of the first set, got ${set.elements}`);
   }
   if ((set.gradients === undefined) !== (first.gradients === undefined)) {
-    const fault = first.gradients === undefined ? "expected none, since the first set has none" : "required, since the first set has it";
+    const fault =
+      first.gradients === undefined
+        ? "expected none, since the first set has none"
+        : "required, since the first set has it";
     refuse(`${path}.sum_of_gradients`, fault);
   }
 }
@@ -134,10 +140,12 @@ function isOfFloat64(sum: bigint): boolean {
 
 /** Fails for sums that no elements have. */
 export function checkSet(path: string, set: SetSums, maxElements: bigint): void {
-  if (set.elements > maxElements) refuse(`${path}.elements`, "expected no more than 2^59, with those they are merged with");
+  if (set.elements > maxElements)
+    refuse(`${path}.elements`, "expected no more than 2^59, with those they are merged with");
   const finite = set.elements - set.nanElements - set.infiniteElements - set.negativeInfiniteElements;
   if (finite < 0n) refuse(`${path}.elements`, "expected at least as many as those that are NaN or infinite");
-  if (!isBelow(set.sum, finite, ELEMENT_BITS)) refuse(`${path}.sum`, "expected no more than the finite elements can add up to");
+  if (!isBelow(set.sum, finite, ELEMENT_BITS))
+    refuse(`${path}.sum`, "expected no more than the finite elements can add up to");
   if (!isOfFloat64(set.sum)) refuse(`${path}.sum`, "expected a multiple of 2^1074 units, as every float64 is");
   if (set.sumOfSquares < 0n) refuse(`${path}.sum_of_squares`, "expected a sum that is not negative");
   if (!isBelow(set.sumOfSquares, finite, PRODUCT_BITS)) {

@@ -39,7 +39,8 @@ export function callerSettings({ timeoutMs, retries }: CommonOptions): CallerSet
 
 /** A number of things. */
 export function count(path: string, value: number, least: number): number {
-  if (!Number.isSafeInteger(value) || value < least) refuse(path, `expected an integer of at least ${least}, got ${shown(value)}`);
+  if (!Number.isSafeInteger(value) || value < least)
+    refuse(path, `expected an integer of at least ${least}, got ${shown(value)}`);
   return value;
 }
 
@@ -58,7 +59,10 @@ export function authorization({ token, allowPlaintext = false }: CommonOptions, 
     refuse("token", "expected visible ASCII characters: trim the line break of a file");
   }
   if (!isSafe && !allowPlaintext) {
-    refuse("token", "the server is another machine, and the token would not be encrypted: take https://, or allowPlaintext");
+    refuse(
+      "token",
+      "the server is another machine, and the token would not be encrypted: take https://, or allowPlaintext",
+    );
   }
   return `Bearer ${token}`;
 }

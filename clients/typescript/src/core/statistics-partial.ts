@@ -96,7 +96,8 @@ export class StatisticsPartial {
     const shape = message.shape.map(Number);
     if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) refuse("shape", "has a dimension that is none");
     const count = shape.reduce((product, dim) => product * dim, 1);
-    if (count !== message.sets.length) refuse("sets", `expected the ${count} sets of the shape, got ${message.sets.length}`);
+    if (count !== message.sets.length)
+      refuse("sets", `expected the ${count} sets of the shape, got ${message.sets.length}`);
     const sets = message.sets.map((set, index) => readSet(`sets[${index}]`, set));
     const [first] = sets;
     sets.forEach((set, index) => {

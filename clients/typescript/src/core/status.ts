@@ -144,11 +144,14 @@ export function errorOf({ code, message, details: list, cause }: Status): Evenke
         return new MessageTooLargeError(message, details);
       }
       if (known.reason === "NEEDS_TWO_PASSES") return new NeedsTwoPassesError(message, details);
-      if (known.reason === "OVERLOADED" || known.hasRetry) return new OverloadedError(message, known.retryAfterMs, details);
+      if (known.reason === "OVERLOADED" || known.hasRetry)
+        return new OverloadedError(message, known.retryAfterMs, details);
       return new EvenkeelError(code, message, details);
     case "FAILED_PRECONDITION": {
       const norm = known.reason === "NONFINITE_NORM" ? nonfinite(known.metadata) : undefined;
-      return norm === undefined ? new EvenkeelError(code, message, details) : new NonfiniteNormError(message, norm, details);
+      return norm === undefined
+        ? new EvenkeelError(code, message, details)
+        : new NonfiniteNormError(message, norm, details);
     }
     case "DEADLINE_EXCEEDED":
       return new DeadlineExceededError(message, details);

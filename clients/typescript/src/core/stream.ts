@@ -80,7 +80,8 @@ export class Output {
   /** The place of the next bytes. */
   take(bytes: number): Uint8Array {
     const place = this.bytes.subarray(this.#at, this.#at + bytes);
-    if (place.length < bytes) throw protocolError(this.#field, `has more than the ${this.bytes.length} bytes that are due`);
+    if (place.length < bytes)
+      throw protocolError(this.#field, `has more than the ${this.bytes.length} bytes that are due`);
     this.#at += bytes;
     return place;
   }

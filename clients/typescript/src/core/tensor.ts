@@ -1,7 +1,7 @@
 /** Tensors: dense arrays in row-major order. */
 
-import { refuse, shown } from "./arguments.js";
-import { isDType, sizeOf, type DType, type Elements } from "./dtype.js";
+import { list, refuse, shown } from "./arguments.js";
+import { isDType, type DType, type Elements } from "./dtype.js";
 import { InvalidArgumentError } from "./errors.js";
 import { converted, rounds } from "./half.js";
 
@@ -20,15 +20,16 @@ export type Nested = readonly (number | Nested)[];
 export type TensorLike = Tensor | Float32Array | Float64Array | Float16Elements;
 
 /** The element type of a {@link TensorLike}. */
-export type DTypeOf<T> = T extends Tensor<infer D>
-  ? D
-  : T extends Float32Array
-    ? "float32"
-    : T extends Float64Array
-      ? "float64"
-      : T extends Float16Elements
-        ? "float16"
-        : never;
+export type DTypeOf<T> =
+  T extends Tensor<infer D>
+    ? D
+    : T extends Float32Array
+      ? "float32"
+      : T extends Float64Array
+        ? "float64"
+        : T extends Float16Elements
+          ? "float16"
+          : never;
 
 /** The wire has little-endian elements, and so has nearly every machine. */
 const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
@@ -61,7 +62,7 @@ export class Tensor<D extends DType = DType> {
 
   /** The same elements in another type, rounded to nearest, ties to even. A copy, also if the type is the same. */
   to<E extends DType>(dtype: E): Tensor<E> {
-    if (!isDType(dtype)) refuse("dtype", `there is no type ${shown(dtype)}`);
+    checkDType(dtype);
     return new Tensor(dtype, this.shape, converted(this.dtype, this.data, dtype));
   }
 
@@ -93,25 +94,30 @@ export function tensor<D extends "float16" | "bfloat16">(
   dtype: D,
 ): Tensor<D>;
 /** A tensor of numbers, each rounded to the type; the nesting gives the shape, unless one is given. Default: float32. */
-export function tensor<D extends DType = "float32">(
-  numbers: Nested,
-  shape?: readonly number[],
-  dtype?: D,
-): Tensor<D>;
+export function tensor<D extends DType = "float32">(numbers: Nested, shape?: readonly number[], dtype?: D): Tensor<D>;
 export function tensor(
   data: Float32Array | Float64Array | Float16Elements | Uint16Array | Nested,
   shape?: readonly number[],
   dtype?: DType,
 ): Tensor {
-  if (dtype !== undefined && !isDType(dtype)) refuse("dtype", `there is no type ${shown(dtype)}`);
-  if (Array.isArray(data)) {
+  checkDType(dtype);
+  if (isNested(data)) {
     const numbers: number[] = [];
     const nesting = flatten(data, numbers, []);
     return shaped(dtype ?? "float32", rounds(numbers, dtype ?? "float32"), shape ?? nesting);
   }
-  const [own, elements] = typed(data as Exclude<typeof data, Nested>, dtype);
-  if (dtype !== undefined && dtype !== own) refuse("dtype", `the elements are ${own}, not ${dtype}; convert them with to()`);
+  const [own, elements] = typed(data, dtype);
+  if (dtype !== undefined && dtype !== own)
+    refuse("dtype", `the elements are ${own}, not ${dtype}; convert them with to()`);
   return shaped(own, elements, shape ?? [elements.length]);
+}
+
+function checkDType(dtype: unknown): void {
+  if (dtype !== undefined && !isDType(dtype)) refuse("dtype", `there is no type ${shown(dtype)}`);
+}
+
+function isNested(data: unknown): data is Nested {
+  return Array.isArray(data);
 }
 
 /** The type of an array's elements, and the elements. */
@@ -145,7 +151,10 @@ function flatten(nested: Nested, numbers: number[], path: readonly number[]): nu
       refuse(`data[${here.join("][")}]`, `expected a number, got ${shown(item)}`);
     }
     if (inner !== undefined && (inner.length !== found.length || inner.some((dim, axis) => dim !== found[axis]))) {
-      refuse(`data[${here.join("][")}]`, `expected the shape of its neighbours, [${inner.join(", ")}], got [${found.join(", ")}]`);
+      refuse(
+        `data[${here.join("][")}]`,
+        `expected the shape of its neighbours, [${inner.join(", ")}], got [${found.join(", ")}]`,
+      );
     }
     inner = found;
   });
@@ -154,8 +163,7 @@ function flatten(nested: Nested, numbers: number[], path: readonly number[]): nu
 
 function shaped<D extends DType>(dtype: D, data: Elements[D], shape: readonly number[]): Tensor<D> {
   if (!IS_LITTLE_ENDIAN) refuse("data", "this machine is big-endian, which the client does not support");
-  if (!Array.isArray(shape)) refuse("shape", `expected an array of dimensions, got ${shown(shape)}`);
-  shape.forEach((dim: unknown, axis) => {
+  list("shape", shape).forEach((dim: unknown, axis) => {
     if (typeof dim !== "number" || !Number.isSafeInteger(dim) || dim < 0) {
       refuse(`shape[${axis}]`, `expected an integer that is not negative, got ${shown(dim)}`);
     }
@@ -170,9 +178,9 @@ function shaped<D extends DType>(dtype: D, data: Elements[D], shape: readonly nu
 /** The tensor of an argument, whose name its errors have. */
 export function asTensor<T extends TensorLike>(path: string, value: T): Tensor<DTypeOf<T>> {
   return within(path, () => {
-    const found = value instanceof Tensor ? value : tensor(value as Float32Array);
+    const found: Tensor = value instanceof Tensor ? value : tensor(value as Float32Array);
     // The memory of an array goes away if it is transferred to another thread.
-    if (found.size * sizeOf(found.dtype) !== found.shape.reduce((product, dim) => product * dim, sizeOf(found.dtype))) {
+    if (found.size !== found.shape.reduce((product, dim) => product * dim, 1)) {
       refuse("data", `the array has ${found.size} elements; it was transferred to another thread, or resized`);
     }
     return found as Tensor<DTypeOf<T>>;
@@ -189,4 +197,3 @@ function within<T>(path: string, work: () => T): T {
     refuse(`${path}.${violation?.path ?? ""}`, violation?.description ?? error.message);
   }
 }
-

@@ -50,7 +50,8 @@ export class Client extends BaseClient {
 
 function tlsSettings(tls: TlsOptions | true | undefined): TlsOptions {
   if (tls === undefined || tls === true) return {};
-  if (typeof tls !== "object" || (tls as object | null) === null) refuse("tls", `expected true or settings, got ${shown(tls)}`);
+  if (typeof tls !== "object" || (tls as object | null) === null)
+    refuse("tls", `expected true or settings, got ${shown(tls)}`);
   checkNames(tls, TLS_OPTIONS);
   if ((tls.cert === undefined) !== (tls.key === undefined)) refuse("tls.cert", "a certificate and its key go together");
   return tls;

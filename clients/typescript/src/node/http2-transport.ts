@@ -76,7 +76,9 @@ export class Http2Transport implements Transport {
       te: "trailers",
       "user-agent": `evenkeel-typescript/${VERSION}`,
       ...(timeoutMs === undefined ? {} : { "grpc-timeout": grpcTimeout(timeoutMs) }),
-      ...(this.#authorization === undefined ? {} : { authorization: this.#authorization, [sensitiveHeaders]: ["authorization"] }),
+      ...(this.#authorization === undefined
+        ? {}
+        : { authorization: this.#authorization, [sensitiveHeaders]: ["authorization"] }),
     };
   }
 }
@@ -91,8 +93,8 @@ class Exchange {
   readonly #frames: FrameReader;
   readonly #pieces: Iterator<Uint8Array>;
   #status: { readonly http: number; readonly read: ReadHeader } | undefined;
-  #fault: unknown;
-  #settle: (fault: unknown) => void = () => undefined;
+  #fault: Error | undefined;
+  #settle: (fault: Error | undefined) => void = () => undefined;
   #isSettled = false;
 
   constructor(call: WireCall, lease: Lease, address: string, headers: OutgoingHttpHeaders) {
@@ -109,8 +111,8 @@ class Exchange {
       };
       this.#settle = (fault) => {
         call.signal.removeEventListener("abort", abort);
-        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a receiver may have thrown anything
-        if (fault === undefined) resolve(); else reject(fault);
+        if (fault === undefined) resolve();
+        else reject(fault);
       };
       call.signal.addEventListener("abort", abort, { once: true });
     });
@@ -142,9 +144,13 @@ class Exchange {
       this.#write();
     });
     // The trailers are announced in the turn in which the last bytes are.
-    stream.on("end", () => setImmediate(() => { this.#end(); }));
+    stream.on("end", () =>
+      setImmediate(() => {
+        this.#end();
+      }),
+    );
     stream.on("error", (error) => {
-      this.#fault ??= error;
+      this.#fault ??= error as Error;
     });
     stream.on("close", () => {
       this.#end();
@@ -155,9 +161,9 @@ class Exchange {
   #write(): void {
     try {
       while (!this.#isSettled && !this.#stream.destroyed && !this.#stream.writableEnded) {
-        const { done, value } = this.#pieces.next();
-        if (done === true) this.#stream.end();
-        else if (!this.#stream.write(value)) return;
+        const piece = this.#pieces.next();
+        if (piece.done === true) this.#stream.end();
+        else if (!this.#stream.write(piece.value)) return;
       }
     } catch (fault) {
       this.#give(fault);
@@ -166,7 +172,7 @@ class Exchange {
 
   /** Ends the call before its time. */
   #give(fault: unknown): void {
-    this.#finish(fault);
+    this.#finish(fault instanceof Error ? fault : new Error(String(fault)));
     this.#stream.close(constants.NGHTTP2_CANCEL);
   }
 
@@ -178,14 +184,14 @@ class Exchange {
     if (!this.#stream.closed) this.#stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
-  #finish(fault: unknown): void {
+  #finish(fault: Error | undefined): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
     this.#settle(fault);
   }
 
   /** Why the call has failed; `undefined` if it has not. */
-  #outcome(): unknown {
+  #outcome(): Error | undefined {
     if (this.#status === undefined) return this.#broken();
     const { http, read } = this.#status;
     if (read("grpc-status") === undefined) return httpFault(http);
@@ -195,20 +201,25 @@ class Exchange {
       this.#frames.finish();
       return undefined;
     } catch (cut) {
-      return cut;
+      return cut instanceof Error ? cut : new Error(String(cut));
     }
   }
 
   /** What a call means that has no status. */
   #broken(): StatusFault {
     const cause = this.#lease.fault() ?? origin(this.#fault);
-    const words = cause instanceof Error ? reasonOf(cause) : undefined;
+    const words = cause === undefined ? undefined : reasonOf(cause);
     if (this.#lease.fault() !== undefined) {
       return new StatusFault("UNAVAILABLE", `no connection to ${this.#address}: ${words ?? "it broke"}`, [], cause);
     }
-    const { rstCode } = this.#stream;
+    const rstCode = this.#stream.rstCode as number | undefined;
     if (this.#lease.session.destroyed || this.#lease.session.closed) {
-      return new StatusFault("UNAVAILABLE", `the connection to ${this.#address} has ended${words === undefined ? "" : `: ${words}`}`, [], cause);
+      return new StatusFault(
+        "UNAVAILABLE",
+        `the connection to ${this.#address} has ended${words === undefined ? "" : `: ${words}`}`,
+        [],
+        cause,
+      );
     }
     const message = `the server has ended the call without a status (code ${rstCode ?? 0} of HTTP/2)`;
     return new StatusFault(RESET_CODES[rstCode ?? 0] ?? "INTERNAL", message, [], cause);
@@ -216,8 +227,8 @@ class Exchange {
 }
 
 /** What an error of HTTP/2 was caused by. */
-function origin(error: unknown): unknown {
-  return error instanceof Error && error.cause !== undefined ? origin(error.cause) : error;
+function origin(error: Error | undefined): Error | undefined {
+  return error?.cause instanceof Error ? origin(error.cause) : error;
 }
 
 /** The message of an error; that of several tries to connect has none itself. */

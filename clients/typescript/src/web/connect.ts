@@ -45,7 +45,11 @@ function faultOf(error: unknown): StatusFault | undefined {
   const upper = name === "canceled" ? "CANCELLED" : name.toUpperCase();
   const code = CODES.find((known) => known === upper);
   const message = text(field(error, "message")) ?? "";
-  return new StatusFault(code === undefined || code === "OK" ? "UNKNOWN" : code, message, detailsOf(field(error, "details")));
+  return new StatusFault(
+    code === undefined || code === "OK" ? "UNKNOWN" : code,
+    message,
+    detailsOf(field(error, "details")),
+  );
 }
 
 function parsed(json: string): unknown {

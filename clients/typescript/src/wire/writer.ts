@@ -70,7 +70,10 @@ export function frame<Desc extends DescMessage>(
   message: InitOf<Desc>,
   bulk: readonly Bulk[] = [],
 ): Framed {
-  const pieces: Uint8Array[] = [new Uint8Array(PREFIX), toBinary(schema, create(schema, message as MessageInitShape<Desc>))];
+  const pieces: Uint8Array[] = [
+    new Uint8Array(PREFIX),
+    toBinary(schema, create(schema, message as MessageInitShape<Desc>)),
+  ];
   for (const [field, value] of bulk) {
     if (value instanceof Uint8Array) {
       pieces.push(head(field, value.length), value);
