@@ -35,7 +35,15 @@ test("tensors take arrays without copying them", () => {
 });
 
 test("nested numbers give the shape", () => {
-  const cube = tensor([[[1], [2]], [[3], [4]], [[5], [6]]], undefined, "float64");
+  const cube = tensor(
+    [
+      [[1], [2]],
+      [[3], [4]],
+      [[5], [6]],
+    ],
+    undefined,
+    "float64",
+  );
   assert.deepEqual([cube.dtype, cube.shape, cube.toNumbers()], ["float64", [3, 2, 1], [1, 2, 3, 4, 5, 6]]);
   assert.deepEqual(tensor([]).shape, [0]);
   assert.deepEqual(tensor([[], []]).shape, [2, 0]);

@@ -25,7 +25,10 @@ test("what is written is what the generated code reads", () => {
       { dtype: "bfloat16", shape: [2, 3] },
     ] as const;
     const message = { mode: ClipMode.NORM, threshold: 2 };
-    const framed = frame(ClipGradientsRequestSchema, message, [[15, gradients[0]], [15, gradients[1]]]);
+    const framed = frame(ClipGradientsRequestSchema, message, [
+      [15, gradients[0]],
+      [15, gradients[1]],
+    ]);
     const whole = concat(framed.parts);
     assert.equal(whole.length, PREFIX + framed.bytes);
     assert.equal(new DataView(whole.buffer).getUint32(1), framed.bytes);

@@ -59,7 +59,7 @@ export class Caller {
   async within<T>(options: CallOptions, work: (scope: Scope) => Promise<T>): Promise<T> {
     const scope = new Scope(options, this.#settings.timeoutMs, this.#ended.signal);
     try {
-      scope.signal.throwIfAborted();
+      scope.check();
       return await work(scope);
     } finally {
       scope.dispose();
@@ -99,13 +99,13 @@ export class Caller {
     for (let tries = 0; ; tries += 1) {
       const { messages, layout, place, take, result } = attempt();
       try {
-        signal.throwIfAborted();
+        scope.check();
         const receiver = new MessageReceiver(layout, place, take);
         const timeoutMs = scope.leftMs === Infinity ? undefined : Math.max(scope.leftMs, 0);
         await this.transport.call({ method, messages, receiver, signal, timeoutMs });
         return result();
       } catch (fault) {
-        signal.throwIfAborted();
+        scope.check();
         const error = explained(fault);
         const delay = delayBefore(error, tries);
         if (delay === undefined || tries >= this.#settings.retries || delay >= scope.leftMs) throw error;

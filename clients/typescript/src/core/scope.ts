@@ -31,6 +31,7 @@ export function checkOptions(options: CallOptions, known: readonly string[]): vo
 export class Scope {
   readonly #controller = new AbortController();
   readonly #deadline: number;
+  readonly #expired: () => void;
   readonly #end: (() => void)[] = [];
 
   constructor({ signal, timeoutMs }: CallOptions, defaultTimeoutMs: number, ended: AbortSignal) {
@@ -38,13 +39,13 @@ export class Scope {
     if (signal !== undefined && !(signal instanceof AbortSignal))
       refuse("signal", `expected an AbortSignal, got ${shown(signal)}`);
     this.#deadline = performance.now() + limit;
-    const expired = (): void => {
+    this.#expired = (): void => {
       this.#abort(new DeadlineExceededError(`the call did not end within ${limit} ms`));
     };
     if (limit <= 0) {
-      expired();
+      this.#expired();
     } else if (limit <= LONGEST_TIMER) {
-      const timer = setTimeout(expired, limit);
+      const timer = setTimeout(this.#expired, limit);
       this.#end.push(() => {
         clearTimeout(timer);
       });
@@ -63,6 +64,12 @@ export class Scope {
   /** The milliseconds that are left; infinite without a deadline. */
   get leftMs(): number {
     return this.#deadline - performance.now();
+  }
+
+  /** Fails if the call has to end. A timer may come late, where much is computed. */
+  check(): void {
+    if (this.leftMs <= 0) this.#expired();
+    this.signal.throwIfAborted();
   }
 
   /** Releases the timer and the signals. */
