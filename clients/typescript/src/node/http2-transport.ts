@@ -2,7 +2,7 @@
 
 import { constants, sensitiveHeaders, type ClientHttp2Stream, type OutgoingHttpHeaders } from "node:http2";
 
-import type { Code } from "../core/errors.js";
+import { DeadlineExceededError, type Code } from "../core/errors.js";
 import { grpcFault, grpcTimeout, httpFault, type ReadHeader } from "../core/grpc-status.js";
 import { StatusFault } from "../core/status.js";
 import { pathOf, type Transport, type WireCall } from "../core/transport.js";
@@ -60,7 +60,7 @@ export class Http2Transport implements Transport {
     try {
       await new Exchange(call, lease, this.#address.text, this.#headers(call)).ended;
     } finally {
-      lease.release(call.signal.aborted);
+      lease.release(call.signal.reason instanceof DeadlineExceededError);
     }
   }
 
@@ -104,7 +104,7 @@ class Exchange {
       throw new StatusFault("INTERNAL", "the answer has a frame of an unknown kind");
     });
     this.#pieces = pieces(call.messages);
-    this.#stream = lease.session.request(headers, { endStream: false });
+    this.#stream = begin(lease, headers, address);
     this.ended = new Promise<void>((resolve, reject) => {
       const abort = (): void => {
         this.#give(new StatusFault("CANCELLED", "the call was cancelled"));
@@ -223,6 +223,20 @@ class Exchange {
     }
     const message = `the server has ended the call without a status (code ${rstCode ?? 0} of HTTP/2)`;
     return new StatusFault(RESET_CODES[rstCode ?? 0] ?? "INTERNAL", message, [], cause);
+  }
+}
+
+/** Opens a stream. The connection may have ended since the last call. */
+function begin(lease: Lease, headers: OutgoingHttpHeaders, address: string): ClientHttp2Stream {
+  try {
+    return lease.session.request(headers, { endStream: false });
+  } catch (error) {
+    throw new StatusFault(
+      "UNAVAILABLE",
+      `no call can be made on the connection to ${address}: ${String(error)}`,
+      [],
+      error,
+    );
   }
 }
 
