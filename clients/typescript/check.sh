@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-. ./place.sh
+. ./place.sh check
 EVENKEEL_BINARY=$target/release/evenkeel
 case "${1-}" in
     --evenkeel) EVENKEEL_BINARY=$(realpath "${2:?--evenkeel needs a program}") ;;
@@ -23,17 +23,14 @@ export EVENKEEL_BINARY
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
 [[ -x $CHROMIUM ]] || { echo "FAILED: $CHROMIUM is not there (Debian: apt-get install chromium)" >&2 && exit 1; }
 
-mkdir -p "$place"
-exec 9>"$target/typescript/lock"
-flock 9
+lock
 copy
-install_packages
 cd "$place"
 run() { npx --no-install "$@"; }
 
 # The generated code is that of the contract.
-bash generate.sh "$target/typescript/generated"
-diff --recursive src/gen "$target/typescript/generated" ||
+bash generate.sh "$root/generated"
+diff --recursive src/gen "$root/generated" ||
     { echo "FAILED: src/gen is stale; run clients/typescript/generate.sh" >&2 && exit 1; }
 ! grep --quiet '"resolved"' package-lock.json ||
     { echo "FAILED: package-lock.json has addresses; npm ci with this folder's .npmrc writes none" >&2 && exit 1; }
@@ -46,7 +43,7 @@ npm run --silent build
 npm test --silent
 
 # The package, as a user installs it.
-new=$target/typescript/new
+new=$root/new
 rm -rf "$new" "$place"/*.tgz
 mkdir -p "$new"
 package=$place/$(npm pack --silent)

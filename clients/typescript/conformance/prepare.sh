@@ -3,15 +3,12 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-. ./place.sh
-mkdir -p "$place"
-exec 9>"$target/typescript/lock"
-flock 9
-sources=$(fingerprint)
-[[ $(cat "$target/typescript/adapter" 2>/dev/null) != "$sources" ]] || exit 0
+. ./place.sh adapter
+lock
+[[ $(cat "$root/built" 2>/dev/null) != "$fingerprint" ]] || exit 0
+rm -f "$root/built"
 copy
-install_packages
 cd "$place"
 npm run --silent build
 npx --no-install tsc --project tsconfig.test.json
-echo "$sources" >"$target/typescript/adapter"
+echo "$fingerprint" >"$root/built"

@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-. ./place.sh
+. ./place.sh adapter
 exec node "$place/build/conformance/adapter.js"

@@ -3,11 +3,13 @@
 /** The most bytes of a sum. */
 export const MAX_SUM_BYTES = 532;
 
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 /** The number that little-endian bytes are. */
 export function fromBytes(bytes: Uint8Array): bigint {
-  let hex = "";
-  for (const byte of bytes) hex = byte.toString(16).padStart(2, "0") + hex;
-  return hex === "" ? 0n : BigInt(`0x${hex}`);
+  if (bytes.length === 0) return 0n;
+  const digits = Array.from(bytes, (byte) => HEX[byte]).reverse();
+  return BigInt(`0x${digits.join("")}`);
 }
 
 /** A number that is not negative as little-endian bytes, without zeros at the end. */

@@ -3,6 +3,8 @@
 import { checkNames, number, refuse, shown } from "./arguments.js";
 import { CancelledError, DeadlineExceededError, type EvenkeelError } from "./errors.js";
 
+import { follow } from "./signals.js";
+
 /** What each call takes beside its own options. */
 export interface CallOptions {
   /** Cancels the call. The server stops working on it. */
@@ -118,10 +120,7 @@ export class Scope {
     if (signal.aborted) {
       abort();
     } else {
-      signal.addEventListener("abort", abort, { once: true });
-      this.#end.push(() => {
-        signal.removeEventListener("abort", abort);
-      });
+      this.#end.push(follow(signal, abort));
     }
   }
 }

@@ -47,12 +47,15 @@ function readSum(path: string, sum: ExactSum | undefined): bigint {
 
 /** The sum without zero bytes at either end, so that equal sums have equal bytes. */
 function writeSum(sum: bigint): ExactSum {
-  const bytes = toBytes(sum < 0n ? -sum : sum);
-  const low = Math.max(
-    bytes.findIndex((byte) => byte !== 0),
-    0,
-  );
-  return create(ExactSumSchema, { negative: sum < 0n, lowZeroBytes: low, magnitude: bytes.slice(low) });
+  if (sum === 0n) return create(ExactSumSchema);
+  const magnitude = sum < 0n ? -sum : sum;
+  const zeros = /0*$/.exec(magnitude.toString(16))?.[0].length ?? 0;
+  const lowZeroBytes = zeros >> 1;
+  return create(ExactSumSchema, {
+    negative: sum < 0n,
+    lowZeroBytes,
+    magnitude: toBytes(magnitude >> BigInt(8 * lowZeroBytes)),
+  });
 }
 
 export function readSet(path: string, set: SetStatistics): SetSums {
@@ -135,7 +138,7 @@ function isBelow(sum: bigint, count: bigint, bits: bigint): boolean {
 
 /** Whether the sum is one of float64s, all of which are multiples of 2^-1074. */
 function isOfFloat64(sum: bigint): boolean {
-  return sum % 2n ** 1074n === 0n;
+  return BigInt.asUintN(1074, sum) === 0n;
 }
 
 /** Fails for sums that no elements have. */
