@@ -143,6 +143,26 @@ test("signals cancel", async () => {
   await assert.rejects(client.serverInfo({ signal: 1 as unknown as AbortSignal }), InvalidArgumentError);
 });
 
+test("many calls share a signal, and Node warns of nothing", async () => {
+  const warnings: Error[] = [];
+  const keep = (warning: Error): void => {
+    warnings.push(warning);
+  };
+  process.on("warning", keep);
+  try {
+    await using server = await fake((stream) => {
+      inform(stream);
+    });
+    await using client = new Client(server.address);
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 30 }, () => client.serverInfo({ signal })));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(warnings, []);
+  } finally {
+    process.off("warning", keep);
+  }
+});
+
 test("the end of a client ends its calls", async () => {
   await using server = await fake(() => undefined);
   const client = new Client(server.address);
