@@ -9,6 +9,7 @@ import {
   ClipGradientsRequestSchema,
   ClipGradientsResponseSchema,
   ClipMode,
+  DataType,
 } from "../src/gen/evenkeel/v1/tensor_ops_pb.js";
 import { FrameReader, MessageReceiver } from "../src/wire/receiver.js";
 import { MessageReader, type Landed } from "../src/wire/reader.js";
@@ -49,10 +50,10 @@ const answer = toBinary(
     clippedElements: 2n ** 63n,
     tensorNorms: [1, 2, 3],
     gradients: [
-      { name: "w", dtype: 1, shape: [75n], data: data(300) },
+      { name: "w", dtype: DataType.FLOAT32, shape: [75n], data: data(300) },
       {},
       { shape: [0n] },
-      { dtype: 2, data: data(8) },
+      { dtype: DataType.FLOAT64, data: data(8) },
     ],
   }),
 );
