@@ -1,7 +1,7 @@
 //! The server's metrics.
 //!
 //! Each metric is an array of atomic numbers, indexed by labels from closed sets: counting takes no lock, no map and no
-//! string, and nothing that a client sends makes a new series. `docs/operations.md` explains each of them.
+//! string, and nothing that a client sends makes a new series. `docs/operating.md` explains each of them.
 
 mod calls;
 mod histogram;

@@ -3,7 +3,7 @@
     python check.py --evenkeel PATH --collector PATH --certificates FOLDER
 
 The folder has `cert.pem`, a self-signed certificate for localhost, and `key.pem`. Exits with 1 if something differs from
-docs/operations.md.
+docs/operating.md.
 """
 
 import argparse

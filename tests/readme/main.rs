@@ -1,7 +1,7 @@
 //! The README and the pages that it leads to, held to what happens.
 //!
 //! The commands on files are run and their output compared. The snippets must be the files that other tests run: the
-//! Rust one in `crates/client/tests/client/examples.rs`, the Python one in `checks/python/run.sh`. The typed call is
+//! Rust one in `crates/client/tests/client/examples.rs`, the Python ones in `clients/python/check.sh` and `checks/python/run.sh`. The typed call is
 //! made with the JSON that is printed. A command that no test knows of fails.
 
 mod blocks;
@@ -19,17 +19,27 @@ use blocks::{Block, Shell};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The beginnings of commands that are checked elsewhere, and the places of those checks.
-const ELSEWHERE: [(&str, &str); 10] = [
+const ELSEWHERE: [(&str, &str); 11] = [
     ("cargo run --release", "tests/service/process.rs: the first line"),
     ("cargo test", ".ci/run"),
     ("cargo run --release -p evenkeel-client", "crates/client/tests/client/examples.rs"),
-    ("curl ", "tests/service/connect/documented.rs"),
+    ("curl ", "tests/service/connect/documented.rs, docs/operations/run.sh"),
+    ("printf ", "docs/operations/run.sh"),
     ("grpcurl ", "the typed call, below; .ci/readme runs it with grpcurl itself"),
     ("pip install grpcio-tools", "checks/python/run.sh"),
     ("python -m grpc_tools.protoc", "checks/python/run.sh"),
     ("docker build", "deploy/prove.sh"),
     ("docker run", "deploy/prove.sh"),
     ("just load", ".ci/run"),
+];
+
+/// The index of the operations, and a page for each, whose programs `docs/operations/snippets.py` copies from the clients.
+const OPERATIONS: [&str; 5] = [
+    "docs/operations.md",
+    "docs/operations/clip_gradients.md",
+    "docs/operations/dropout.md",
+    "docs/operations/merge.md",
+    "docs/operations/normalize.md",
 ];
 
 /// The pages that show commands or programs: the README, and those that it leads to.
@@ -56,6 +66,7 @@ fn the_snippets_are_the_files_that_are_run() {
         |language| blocks.iter().filter(move |block| block.language == language).map(|block| block.text.trim_end());
     assert!(with("rust").eq([body("crates/client/examples/first_call.rs", "use evenkeel_client")]));
     let mut python = with("python");
+    assert_eq!(python.next(), Some(&*body("clients/python/examples/first_call.py", "import os")));
     assert_eq!(python.next(), Some(&*body("checks/python/first_call.py", "import grpc")));
     let mask = python.next().expect("the line that makes a mask");
     assert!(mask.starts_with("keep = np.random.Philox(key=seed)") && python.next().is_none());
@@ -63,7 +74,7 @@ fn the_snippets_are_the_files_that_are_run() {
 
 #[test]
 fn commands_on_files_print_what_is_shown() -> Result<(), Box<dyn Error>> {
-    let pages = pages();
+    let pages = pages() + "\n" + &OPERATIONS.map(read).join("\n");
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("tests/data");
     fs::create_dir_all(&data)?;
@@ -95,7 +106,7 @@ fn commands_on_files_print_what_is_shown() -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn a_server_accepts_the_example_of_a_configuration_file() -> Result<(), Box<dyn Error>> {
-    let page = read("docs/operations.md");
+    let page = read("docs/operating.md");
     let blocks = Block::all(&page);
     let [example] = blocks.iter().filter(|block| block.language == "toml").collect::<Vec<_>>()[..] else {
         return Err("the page has one example".into());
@@ -155,9 +166,12 @@ fn links_lead_somewhere() {
         "docs/cli.md",
         "docs/connect.md",
         "docs/numerics.md",
-        "docs/operations.md",
+        "docs/operating.md",
         "docs/settings.md",
-    ] {
+    ]
+    .into_iter()
+    .chain(OPERATIONS)
+    {
         let text = read(page);
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for target in targets.filter(|target| !target.starts_with("https://")) {

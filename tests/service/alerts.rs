@@ -1,4 +1,4 @@
-//! The alerts of `deploy/prometheus` are those of `docs/operations.md`, word for word, and query only metrics that
+//! The alerts of `deploy/prometheus` are those of `docs/operating.md`, word for word, and query only metrics that
 //! exist.
 
 use std::{

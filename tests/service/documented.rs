@@ -1,4 +1,4 @@
-//! The metrics that the server has are those that `docs/operations.md` lists.
+//! The metrics that the server has are those that `docs/operating.md` lists.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -91,9 +91,9 @@ fn documented(text: &str) -> BTreeMap<String, Row> {
     rows
 }
 
-/// `docs/operations.md`.
+/// `docs/operating.md`.
 pub(crate) fn operations() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md");
     fs::read_to_string(path).expect("it is in the repository")
 }
 
