@@ -170,10 +170,10 @@ public final class ClipGradients extends Call<Clipped, ClipGradients> {
   /** The numbers of a response, beside the gradients. */
   static Clipped numbers(ClipGradientsResponse response, List<Tensor> clipped) {
     return new Clipped(
-        clipped,
+        List.copyOf(clipped),
         response.getTotalNorm(),
         response.getScale(),
         response.getClippedElements(),
-        response.getTensorNormsList());
+        List.copyOf(response.getTensorNormsList()));
   }
 }

@@ -65,7 +65,12 @@ final class ClipPasses {
   private CompletableFuture<Clipped> perTensor(int index, Sums sums) {
     if (index == gradients.size()) {
       return CompletableFuture.completedFuture(
-          new Clipped(sums.clipped, sums.whole.totalNorm(), sums.scale, 0, sums.norms));
+          new Clipped(
+              List.copyOf(sums.clipped),
+              sums.whole.totalNorm(),
+              sums.scale,
+              0,
+              List.copyOf(sums.norms)));
     }
     List<Tensor> one = gradients.subList(index, index + 1);
     return measure(one)

@@ -23,12 +23,6 @@ public record Clipped(
     double scale,
     long clippedElements,
     List<Double> tensorNorms) {
-  /** Copies the lists. */
-  public Clipped {
-    gradients = List.copyOf(gradients);
-    tensorNorms = List.copyOf(tensorNorms);
-  }
-
   /**
    * {@return the gradients by their names, in the order given; of several with one name the last}
    */

@@ -8,9 +8,16 @@ import java.util.TreeMap;
 public final class NonfiniteNormException extends EvenkeelException {
   private static final long serialVersionUID = 1L;
 
+  /** The norm. */
   private final double totalNorm;
+
+  /** How many elements are NaN. */
   private final long nanElements;
+
+  /** How many elements are infinite. */
   private final long infiniteElements;
+
+  /** How many gradients have such elements. */
   private final long nonfiniteGradients;
 
   /** The first gradients, by their index. */

@@ -5,6 +5,7 @@ import dev.evenkeel.client.internal.wire.Incoming;
 import dev.evenkeel.client.internal.wire.Outgoing;
 import dev.evenkeel.v1.NormalizeResponse;
 import dev.evenkeel.v1.TensorOpsServiceGrpc;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -72,7 +73,7 @@ public final class Normalize extends NormalizationCall<Normalized, Normalize> {
   private Normalized result(Incoming<NormalizeResponse> answer) {
     return new Normalized(
         Answers.like(input, "output", answer.tensor(NormalizeResponse.OUTPUT_FIELD_NUMBER)),
-        answer.rest().getAxesList(),
+        List.copyOf(answer.rest().getAxesList()),
         Answers.optional("mean", answer.tensor(NormalizeResponse.MEAN_FIELD_NUMBER)),
         Answers.optional("rstd", answer.tensor(NormalizeResponse.RSTD_FIELD_NUMBER)),
         Answers.optional(

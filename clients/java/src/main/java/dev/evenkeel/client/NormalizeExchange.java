@@ -9,6 +9,7 @@ import dev.evenkeel.v1.NormalizeResponse;
 import dev.evenkeel.v1.NormalizeStreamRequest;
 import dev.evenkeel.v1.NormalizeStreamResponse;
 import dev.evenkeel.v1.TensorOpsServiceGrpc;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Supplier;
@@ -89,7 +90,7 @@ record NormalizeExchange(
       Parts.expectSummary(summary);
       return new Normalized(
           input.with(output.complete()),
-          header.getAxesList(),
+          List.copyOf(header.getAxesList()),
           summary.hasMean()
               ? Optional.of(Parts.tensor("mean", summary.getMean()))
               : Optional.empty(),

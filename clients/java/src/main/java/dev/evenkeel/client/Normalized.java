@@ -24,9 +24,4 @@ public record Normalized(
     Optional<Tensor> mean,
     Optional<Tensor> rstd,
     Optional<Tensor> runningMean,
-    Optional<Tensor> runningVar) {
-  /** Copies the list. */
-  public Normalized {
-    axes = List.copyOf(axes);
-  }
-}
+    Optional<Tensor> runningVar) {}

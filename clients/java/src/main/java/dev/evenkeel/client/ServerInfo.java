@@ -23,13 +23,6 @@ public record ServerInfo(
     List<DType> dtypes,
     List<NormKind> kinds,
     List<String> compression) {
-  /** Copies the lists. */
-  public ServerInfo {
-    dtypes = List.copyOf(dtypes);
-    kinds = List.copyOf(kinds);
-    compression = List.copyOf(compression);
-  }
-
   /** What a response says. Types and kinds that this client does not know are left out. */
   static ServerInfo of(GetServerInfoResponse response) {
     List<DType> dtypes =
@@ -46,6 +39,6 @@ public record ServerInfo(
         response.getMaxStreamChunkBytes(),
         dtypes,
         kinds,
-        response.getCompressionList());
+        List.copyOf(response.getCompressionList()));
   }
 }

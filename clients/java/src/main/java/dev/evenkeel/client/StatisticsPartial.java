@@ -108,7 +108,7 @@ public final class StatisticsPartial {
         "shape",
         LongStream.of(shape).allMatch(dimension -> dimension >= 0),
         "has a negative dimension");
-    boolean complete = Tensor.sizeOf(shape) == wire.getSetsCount();
+    boolean complete = Shapes.size(shape) == wire.getSetsCount();
     SetSums.check(
         "sets", complete, "expected as many as the shape has, got " + wire.getSetsCount());
     List<SetSums> sets = new ArrayList<>(wire.getSetsCount());

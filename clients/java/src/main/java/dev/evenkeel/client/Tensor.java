@@ -18,8 +18,6 @@ import java.util.stream.LongStream;
  * array of their own.
  */
 public final class Tensor {
-  private static final int MAX_RANK = 64;
-
   private final String name;
   private final DType dtype;
   private final long[] shape;
@@ -38,39 +36,8 @@ public final class Tensor {
   }
 
   private static Tensor checked(String name, DType dtype, long[] shape, Elements elements) {
-    if (shape.length > MAX_RANK) {
-      throw InvalidArgumentException.of(
-          "shape", "expected at most " + MAX_RANK + " dimensions, got " + shape.length);
-    }
-    for (long dimension : shape) {
-      if (dimension < 0) {
-        throw InvalidArgumentException.of(
-            "shape", "expected no negative dimension, got " + Arrays.toString(shape));
-      }
-    }
-    if (sizeOf(shape) != elements.count()) {
-      String reason =
-          "does not fit the data: "
-              + Arrays.toString(shape)
-              + " for "
-              + elements.count()
-              + " elements";
-      throw InvalidArgumentException.of("shape", reason);
-    }
+    Shapes.check(shape, elements.count());
     return new Tensor(name, dtype, shape, elements);
-  }
-
-  /** The number of elements of a shape; the largest long where it is larger. */
-  static long sizeOf(long[] shape) {
-    if (LongStream.of(shape).anyMatch(dimension -> dimension == 0)) {
-      return 0;
-    }
-    long size = 1;
-    for (long dimension : shape) {
-      long high = Math.multiplyHigh(size, dimension);
-      size = high == 0 && size * dimension > 0 ? size * dimension : Long.MAX_VALUE;
-    }
-    return size;
   }
 
   /**
@@ -162,7 +129,7 @@ public final class Tensor {
   /** The tensor of a response. */
   static Tensor of(String field, TensorMessage message) {
     long[] shape = message.shape().stream().mapToLong(Long::longValue).toArray();
-    if (sizeOf(shape) != message.elements().count()) {
+    if (Shapes.size(shape) != message.elements().count()) {
       String reason =
           "has " + message.elements().count() + " elements for the shape " + Arrays.toString(shape);
       throw new WireException(field + ".data", reason);
