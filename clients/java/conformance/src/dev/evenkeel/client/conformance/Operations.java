@@ -95,9 +95,13 @@ final class Operations {
 
   private <S extends PooledCall<?, S>> S pooled(S call) {
     given("kind", kind -> call.kind(NormKind.named(kind.getAsString())));
-    given("axes", axes -> call.axes(new Gson().fromJson(axes, int[].class)));
-    given("groups", groups -> call.groups(groups.getAsInt()));
-    given("channel_axis", axis -> call.channelAxis(axis.getAsInt()));
+    given(
+        "axes",
+        axes ->
+            call.axes(
+                axes.getAsJsonArray().asList().stream().mapToInt(Operations::integer).toArray()));
+    given("groups", groups -> call.groups(integer(groups)));
+    given("channel_axis", axis -> call.channelAxis(integer(axis)));
     return call;
   }
 
@@ -120,7 +124,7 @@ final class Operations {
     given("offset", offset -> call.offset(new BigInteger(offset.getAsString())));
     given("kind", kind -> call.kind(DropoutKind.named(kind.getAsString())));
     given("scaling", scaling -> call.scaling(DropoutScaling.named(scaling.getAsString())));
-    given("channel_axis", axis -> call.channelAxis(axis.getAsInt()));
+    given("channel_axis", axis -> call.channelAxis(integer(axis)));
     return call;
   }
 
@@ -243,6 +247,15 @@ final class Operations {
   private void given(String name, Consumer<JsonElement> set) {
     if (args.has(name)) {
       set.accept(args.get(name));
+    }
+  }
+
+  /** An int; a larger number cannot be passed to the client. */
+  private static int integer(JsonElement number) {
+    try {
+      return number.getAsBigInteger().intValueExact();
+    } catch (ArithmeticException tooLarge) {
+      throw new Adapter.Unsupported("a Java int cannot be so large");
     }
   }
 
