@@ -250,6 +250,10 @@ final class Operations {
     }
   }
 
+  private static int[] integers(JsonElement numbers) {
+    return numbers.getAsJsonArray().asList().stream().mapToInt(Operations::integer).toArray();
+  }
+
   /** An int; a larger number cannot be passed to the client. */
   private static int integer(JsonElement number) {
     try {
