@@ -95,11 +95,7 @@ final class Operations {
 
   private <S extends PooledCall<?, S>> S pooled(S call) {
     given("kind", kind -> call.kind(NormKind.named(kind.getAsString())));
-    given(
-        "axes",
-        axes ->
-            call.axes(
-                axes.getAsJsonArray().asList().stream().mapToInt(Operations::integer).toArray()));
+    given("axes", axes -> call.axes(integers(axes)));
     given("groups", groups -> call.groups(integer(groups)));
     given("channel_axis", axis -> call.channelAxis(integer(axis)));
     return call;
