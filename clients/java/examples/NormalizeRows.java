@@ -21,7 +21,7 @@ public final class NormalizeRows {
               .weight(weight)
               .bias(bias)
               .returnStatistics(true)
-              .deadline(Duration.ofSeconds(5))
+              .deadline(Duration.ofSeconds(30))
               .call();
       System.out.println("output " + Arrays.toString(normalized.output().floats()));
       System.out.println("mean   " + Arrays.toString(normalized.mean().orElseThrow().floats()));
