@@ -297,7 +297,7 @@ public final class TensorOps {
       "\024DROPOUT_SCALING_NONE\020\002*m\n\010ClipMode\022\031\n\025C" +
       "LIP_MODE_UNSPECIFIED\020\000\022\022\n\016CLIP_MODE_NORM" +
       "\020\001\022\023\n\017CLIP_MODE_VALUE\020\002\022\035\n\031CLIP_MODE_NOR" +
-      "M_PER_TENSOR\020\0032\203\010\n\020TensorOpsService\022J\n\tN" +
+      "M_PER_TENSOR\020\0032\312\t\n\020TensorOpsService\022J\n\tN" +
       "ormalize\022\035.evenkeel.v1.NormalizeRequest\032" +
       "\036.evenkeel.v1.NormalizeResponse\022b\n\021Norma" +
       "lizeBackward\022%.evenkeel.v1.NormalizeBack" +
@@ -313,20 +313,25 @@ public final class TensorOps {
       "t\032%.evenkeel.v1.MeasureGradientsResponse" +
       "(\001\022\\\n\021MeasureStatistics\022%.evenkeel.v1.Me" +
       "asureStatisticsRequest\032\036.evenkeel.v1.Sta" +
-      "tisticsPartial(\001\022`\n\017NormalizeStream\022#.ev" +
-      "enkeel.v1.NormalizeStreamRequest\032$.evenk" +
-      "eel.v1.NormalizeStreamResponse(\0010\001\022Z\n\rDr" +
-      "opoutStream\022!.evenkeel.v1.DropoutStreamR" +
-      "equest\032\".evenkeel.v1.DropoutStreamRespon" +
-      "se(\0010\001\022l\n\023ClipGradientsStream\022\'.evenkeel" +
-      ".v1.ClipGradientsStreamRequest\032(.evenkee" +
-      "l.v1.ClipGradientsStreamResponse(\0010\001\022V\n\r" +
-      "GetServerInfo\022!.evenkeel.v1.GetServerInf" +
-      "oRequest\032\".evenkeel.v1.GetServerInfoResp" +
-      "onseBs\n\017dev.evenkeel.v1P\001Z&evenkeel.dev/" +
-      "go/evenkeel/v1;evenkeelv1\252\002\013Evenkeel.V1\272" +
-      "\002\nEvenkeelV1\312\002\013Evenkeel\\V1\352\002\014Evenkeel::V" +
-      "1b\006proto3"
+      "tisticsPartial(\001\022d\n\025MeasureGradientsUnar" +
+      "y\022$.evenkeel.v1.MeasureGradientsRequest\032" +
+      "%.evenkeel.v1.MeasureGradientsResponse\022_" +
+      "\n\026MeasureStatisticsUnary\022%.evenkeel.v1.M" +
+      "easureStatisticsRequest\032\036.evenkeel.v1.St" +
+      "atisticsPartial\022`\n\017NormalizeStream\022#.eve" +
+      "nkeel.v1.NormalizeStreamRequest\032$.evenke" +
+      "el.v1.NormalizeStreamResponse(\0010\001\022Z\n\rDro" +
+      "poutStream\022!.evenkeel.v1.DropoutStreamRe" +
+      "quest\032\".evenkeel.v1.DropoutStreamRespons" +
+      "e(\0010\001\022l\n\023ClipGradientsStream\022\'.evenkeel." +
+      "v1.ClipGradientsStreamRequest\032(.evenkeel" +
+      ".v1.ClipGradientsStreamResponse(\0010\001\022V\n\rG" +
+      "etServerInfo\022!.evenkeel.v1.GetServerInfo" +
+      "Request\032\".evenkeel.v1.GetServerInfoRespo" +
+      "nseBs\n\017dev.evenkeel.v1P\001Z&evenkeel.dev/g" +
+      "o/evenkeel/v1;evenkeelv1\252\002\013Evenkeel.V1\272\002" +
+      "\nEvenkeelV1\312\002\013Evenkeel\\V1\352\002\014Evenkeel::V1" +
+      "b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,

@@ -232,6 +232,68 @@ public final class TensorOpsServiceGrpc {
     return getMeasureStatisticsMethod;
   }
 
+  private static volatile io.grpc.MethodDescriptor<dev.evenkeel.v1.MeasureGradientsRequest,
+      dev.evenkeel.v1.MeasureGradientsResponse> getMeasureGradientsUnaryMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "MeasureGradientsUnary",
+      requestType = dev.evenkeel.v1.MeasureGradientsRequest.class,
+      responseType = dev.evenkeel.v1.MeasureGradientsResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.evenkeel.v1.MeasureGradientsRequest,
+      dev.evenkeel.v1.MeasureGradientsResponse> getMeasureGradientsUnaryMethod() {
+    io.grpc.MethodDescriptor<dev.evenkeel.v1.MeasureGradientsRequest, dev.evenkeel.v1.MeasureGradientsResponse> getMeasureGradientsUnaryMethod;
+    if ((getMeasureGradientsUnaryMethod = TensorOpsServiceGrpc.getMeasureGradientsUnaryMethod) == null) {
+      synchronized (TensorOpsServiceGrpc.class) {
+        if ((getMeasureGradientsUnaryMethod = TensorOpsServiceGrpc.getMeasureGradientsUnaryMethod) == null) {
+          TensorOpsServiceGrpc.getMeasureGradientsUnaryMethod = getMeasureGradientsUnaryMethod =
+              io.grpc.MethodDescriptor.<dev.evenkeel.v1.MeasureGradientsRequest, dev.evenkeel.v1.MeasureGradientsResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "MeasureGradientsUnary"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.evenkeel.v1.MeasureGradientsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.evenkeel.v1.MeasureGradientsResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new TensorOpsServiceMethodDescriptorSupplier("MeasureGradientsUnary"))
+              .build();
+        }
+      }
+    }
+    return getMeasureGradientsUnaryMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.evenkeel.v1.MeasureStatisticsRequest,
+      dev.evenkeel.v1.StatisticsPartial> getMeasureStatisticsUnaryMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "MeasureStatisticsUnary",
+      requestType = dev.evenkeel.v1.MeasureStatisticsRequest.class,
+      responseType = dev.evenkeel.v1.StatisticsPartial.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.evenkeel.v1.MeasureStatisticsRequest,
+      dev.evenkeel.v1.StatisticsPartial> getMeasureStatisticsUnaryMethod() {
+    io.grpc.MethodDescriptor<dev.evenkeel.v1.MeasureStatisticsRequest, dev.evenkeel.v1.StatisticsPartial> getMeasureStatisticsUnaryMethod;
+    if ((getMeasureStatisticsUnaryMethod = TensorOpsServiceGrpc.getMeasureStatisticsUnaryMethod) == null) {
+      synchronized (TensorOpsServiceGrpc.class) {
+        if ((getMeasureStatisticsUnaryMethod = TensorOpsServiceGrpc.getMeasureStatisticsUnaryMethod) == null) {
+          TensorOpsServiceGrpc.getMeasureStatisticsUnaryMethod = getMeasureStatisticsUnaryMethod =
+              io.grpc.MethodDescriptor.<dev.evenkeel.v1.MeasureStatisticsRequest, dev.evenkeel.v1.StatisticsPartial>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "MeasureStatisticsUnary"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.evenkeel.v1.MeasureStatisticsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.evenkeel.v1.StatisticsPartial.getDefaultInstance()))
+              .setSchemaDescriptor(new TensorOpsServiceMethodDescriptorSupplier("MeasureStatisticsUnary"))
+              .build();
+        }
+      }
+    }
+    return getMeasureStatisticsUnaryMethod;
+  }
+
   private static volatile io.grpc.MethodDescriptor<dev.evenkeel.v1.NormalizeStreamRequest,
       dev.evenkeel.v1.NormalizeStreamResponse> getNormalizeStreamMethod;
 
@@ -503,6 +565,28 @@ public final class TensorOpsServiceGrpc {
 
     /**
      * <pre>
+     * MeasureGradients of one message, for clients that cannot send streams, such as browsers: it measures the message's gradients,
+     * merges its partials, or both.
+     * </pre>
+     */
+    default void measureGradientsUnary(dev.evenkeel.v1.MeasureGradientsRequest request,
+        io.grpc.stub.StreamObserver<dev.evenkeel.v1.MeasureGradientsResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getMeasureGradientsUnaryMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * MeasureStatistics of one message, for clients that cannot send streams: it measures the part whose header and elements the
+     * message has, merges its partials, or both.
+     * </pre>
+     */
+    default void measureStatisticsUnary(dev.evenkeel.v1.MeasureStatisticsRequest request,
+        io.grpc.stub.StreamObserver<dev.evenkeel.v1.StatisticsPartial> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getMeasureStatisticsUnaryMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
      * Normalize of a tensor of any size, which comes and goes in chunks as in DropoutStream: the bytes of the unary call. It holds what
      * is pooled together and lies next to each other in memory, such as a row; of BATCH with the input's own statistics, the tensor.
      * With running statistics in evaluation, or with `statistics`, it takes constant memory. What is too much for the server is
@@ -677,6 +761,30 @@ public final class TensorOpsServiceGrpc {
 
     /**
      * <pre>
+     * MeasureGradients of one message, for clients that cannot send streams, such as browsers: it measures the message's gradients,
+     * merges its partials, or both.
+     * </pre>
+     */
+    public void measureGradientsUnary(dev.evenkeel.v1.MeasureGradientsRequest request,
+        io.grpc.stub.StreamObserver<dev.evenkeel.v1.MeasureGradientsResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getMeasureGradientsUnaryMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * MeasureStatistics of one message, for clients that cannot send streams: it measures the part whose header and elements the
+     * message has, merges its partials, or both.
+     * </pre>
+     */
+    public void measureStatisticsUnary(dev.evenkeel.v1.MeasureStatisticsRequest request,
+        io.grpc.stub.StreamObserver<dev.evenkeel.v1.StatisticsPartial> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getMeasureStatisticsUnaryMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
      * Normalize of a tensor of any size, which comes and goes in chunks as in DropoutStream: the bytes of the unary call. It holds what
      * is pooled together and lies next to each other in memory, such as a row; of BATCH with the input's own statistics, the tensor.
      * With running statistics in evaluation, or with `statistics`, it takes constant memory. What is too much for the server is
@@ -838,6 +946,28 @@ public final class TensorOpsServiceGrpc {
 
     /**
      * <pre>
+     * MeasureGradients of one message, for clients that cannot send streams, such as browsers: it measures the message's gradients,
+     * merges its partials, or both.
+     * </pre>
+     */
+    public dev.evenkeel.v1.MeasureGradientsResponse measureGradientsUnary(dev.evenkeel.v1.MeasureGradientsRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getMeasureGradientsUnaryMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * MeasureStatistics of one message, for clients that cannot send streams: it measures the part whose header and elements the
+     * message has, merges its partials, or both.
+     * </pre>
+     */
+    public dev.evenkeel.v1.StatisticsPartial measureStatisticsUnary(dev.evenkeel.v1.MeasureStatisticsRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getMeasureStatisticsUnaryMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
      * Normalize of a tensor of any size, which comes and goes in chunks as in DropoutStream: the bytes of the unary call. It holds what
      * is pooled together and lies next to each other in memory, such as a row; of BATCH with the input's own statistics, the tensor.
      * With running statistics in evaluation, or with `statistics`, it takes constant memory. What is too much for the server is
@@ -972,6 +1102,28 @@ public final class TensorOpsServiceGrpc {
 
     /**
      * <pre>
+     * MeasureGradients of one message, for clients that cannot send streams, such as browsers: it measures the message's gradients,
+     * merges its partials, or both.
+     * </pre>
+     */
+    public dev.evenkeel.v1.MeasureGradientsResponse measureGradientsUnary(dev.evenkeel.v1.MeasureGradientsRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getMeasureGradientsUnaryMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * MeasureStatistics of one message, for clients that cannot send streams: it measures the part whose header and elements the
+     * message has, merges its partials, or both.
+     * </pre>
+     */
+    public dev.evenkeel.v1.StatisticsPartial measureStatisticsUnary(dev.evenkeel.v1.MeasureStatisticsRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getMeasureStatisticsUnaryMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
      * Returns the server's version, limits and capabilities, so that a client can check them before it sends a tensor.
      * Needs a token if the other methods need one.
      * </pre>
@@ -1062,6 +1214,30 @@ public final class TensorOpsServiceGrpc {
 
     /**
      * <pre>
+     * MeasureGradients of one message, for clients that cannot send streams, such as browsers: it measures the message's gradients,
+     * merges its partials, or both.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.evenkeel.v1.MeasureGradientsResponse> measureGradientsUnary(
+        dev.evenkeel.v1.MeasureGradientsRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getMeasureGradientsUnaryMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * MeasureStatistics of one message, for clients that cannot send streams: it measures the part whose header and elements the
+     * message has, merges its partials, or both.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.evenkeel.v1.StatisticsPartial> measureStatisticsUnary(
+        dev.evenkeel.v1.MeasureStatisticsRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getMeasureStatisticsUnaryMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
      * Returns the server's version, limits and capabilities, so that a client can check them before it sends a tensor.
      * Needs a token if the other methods need one.
      * </pre>
@@ -1078,12 +1254,14 @@ public final class TensorOpsServiceGrpc {
   private static final int METHODID_DROPOUT = 2;
   private static final int METHODID_DROPOUT_BACKWARD = 3;
   private static final int METHODID_CLIP_GRADIENTS = 4;
-  private static final int METHODID_GET_SERVER_INFO = 5;
-  private static final int METHODID_MEASURE_GRADIENTS = 6;
-  private static final int METHODID_MEASURE_STATISTICS = 7;
-  private static final int METHODID_NORMALIZE_STREAM = 8;
-  private static final int METHODID_DROPOUT_STREAM = 9;
-  private static final int METHODID_CLIP_GRADIENTS_STREAM = 10;
+  private static final int METHODID_MEASURE_GRADIENTS_UNARY = 5;
+  private static final int METHODID_MEASURE_STATISTICS_UNARY = 6;
+  private static final int METHODID_GET_SERVER_INFO = 7;
+  private static final int METHODID_MEASURE_GRADIENTS = 8;
+  private static final int METHODID_MEASURE_STATISTICS = 9;
+  private static final int METHODID_NORMALIZE_STREAM = 10;
+  private static final int METHODID_DROPOUT_STREAM = 11;
+  private static final int METHODID_CLIP_GRADIENTS_STREAM = 12;
 
   private static final class MethodHandlers<Req, Resp> implements
       io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
@@ -1121,6 +1299,14 @@ public final class TensorOpsServiceGrpc {
         case METHODID_CLIP_GRADIENTS:
           serviceImpl.clipGradients((dev.evenkeel.v1.ClipGradientsRequest) request,
               (io.grpc.stub.StreamObserver<dev.evenkeel.v1.ClipGradientsResponse>) responseObserver);
+          break;
+        case METHODID_MEASURE_GRADIENTS_UNARY:
+          serviceImpl.measureGradientsUnary((dev.evenkeel.v1.MeasureGradientsRequest) request,
+              (io.grpc.stub.StreamObserver<dev.evenkeel.v1.MeasureGradientsResponse>) responseObserver);
+          break;
+        case METHODID_MEASURE_STATISTICS_UNARY:
+          serviceImpl.measureStatisticsUnary((dev.evenkeel.v1.MeasureStatisticsRequest) request,
+              (io.grpc.stub.StreamObserver<dev.evenkeel.v1.StatisticsPartial>) responseObserver);
           break;
         case METHODID_GET_SERVER_INFO:
           serviceImpl.getServerInfo((dev.evenkeel.v1.GetServerInfoRequest) request,
@@ -1209,6 +1395,20 @@ public final class TensorOpsServiceGrpc {
               dev.evenkeel.v1.StatisticsPartial>(
                 service, METHODID_MEASURE_STATISTICS)))
         .addMethod(
+          getMeasureGradientsUnaryMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.evenkeel.v1.MeasureGradientsRequest,
+              dev.evenkeel.v1.MeasureGradientsResponse>(
+                service, METHODID_MEASURE_GRADIENTS_UNARY)))
+        .addMethod(
+          getMeasureStatisticsUnaryMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.evenkeel.v1.MeasureStatisticsRequest,
+              dev.evenkeel.v1.StatisticsPartial>(
+                service, METHODID_MEASURE_STATISTICS_UNARY)))
+        .addMethod(
           getNormalizeStreamMethod(),
           io.grpc.stub.ServerCalls.asyncBidiStreamingCall(
             new MethodHandlers<
@@ -1291,6 +1491,8 @@ public final class TensorOpsServiceGrpc {
               .addMethod(getClipGradientsMethod())
               .addMethod(getMeasureGradientsMethod())
               .addMethod(getMeasureStatisticsMethod())
+              .addMethod(getMeasureGradientsUnaryMethod())
+              .addMethod(getMeasureStatisticsUnaryMethod())
               .addMethod(getNormalizeStreamMethod())
               .addMethod(getDropoutStreamMethod())
               .addMethod(getClipGradientsStreamMethod())
