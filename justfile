@@ -71,6 +71,25 @@ proto-lint:
 metrics:
     bash .ci/metrics
 
+# The cases of conformance/ against every client, or one: `--client go` (needs Python, Go, Node, Java with Maven; installs the rest)
+conformance *arguments:
+    bash .ci/install cpp
+    bash conformance/run.sh {{ arguments }}
+
+# Tests of the runner of conformance/ itself (needs Python 3.11, openssl)
+conformance-check:
+    bash conformance/check.sh
+
+# All checks of a client: python, go, typescript, java or cpp (needs its language; check.sh says what else)
+client language:
+    cargo build --release --locked --package evenkeel
+    bash clients/{{ language }}/check.sh
+
+# The programs and pictures of docs/operations/*.md from the files that they show (needs Python 3.11)
+snippets:
+    python3 docs/operations/snippets.py
+    python3 docs/operations/pictures.py
+
 # Call the service from Python with stubs made from the proto alone (needs Python 3.11)
 python-check:
     bash checks/python/run.sh

@@ -30,6 +30,8 @@ pub(crate) struct Budget {
     reserve: usize,
     max_message: usize,
     purpose: Purpose,
+    /// The first bytes of each call that do not count, since the charge of its stream has room for them.
+    allowance: usize,
 }
 
 /// The purpose of a budget. Each purpose has a gauge of its own.
@@ -42,19 +44,27 @@ enum Purpose {
 
 impl Budget {
     /// The budget of the streams of all calls, for the memory that they hold beside messages.
-    pub(crate) const STREAMS: Self = Self::fixed(32 << 20, Purpose::Streams);
-    /// The budget of health and reflection, with their streams.
-    pub(crate) const QUESTIONS: Self = Self::fixed(8 << 20, Purpose::Questions);
+    pub(crate) const STREAMS: Self = Self::fixed(32 << 20, Purpose::Streams, 0);
+    /// The budget of health and reflection, with their streams. Short questions are answered even if nothing is left of it.
+    pub(crate) const QUESTIONS: Self = Self::fixed(8 << 20, Purpose::Questions, 4 << 10);
+    /// The same budget, for the streams themselves, all of whose bytes count.
+    pub(crate) const STREAMS_OF_QUESTIONS: Self = Self::fixed(8 << 20, Purpose::Questions, 0);
 
-    const fn fixed(limit: usize, purpose: Purpose) -> Self {
-        Self { limit, reserve: 0, max_message: MAX_QUESTION_BYTES, purpose }
+    const fn fixed(limit: usize, purpose: Purpose, allowance: usize) -> Self {
+        Self { limit, reserve: 0, max_message: MAX_QUESTION_BYTES, purpose, allowance }
     }
 
     /// A budget of `limit` bytes. Its reserve for small calls is so small that a call with the largest message, of
     /// `max_message` bytes, always fits beside it.
     pub(crate) const fn new(limit: usize, max_message: usize) -> Self {
         let (part, beside) = (limit / PARTS, limit.saturating_sub(max_message.saturating_mul(HELD_PER_REQUEST_BYTE)));
-        Self { limit, reserve: if part < beside { part } else { beside }, max_message, purpose: Purpose::Calls }
+        Self {
+            limit,
+            reserve: if part < beside { part } else { beside },
+            max_message,
+            purpose: Purpose::Calls,
+            allowance: 0,
+        }
     }
 
     /// The largest message, in bytes. The readers of messages refuse longer ones; the budget does not.
@@ -62,18 +72,9 @@ impl Budget {
         self.max_message
     }
 
-    /// The first bytes of each call that do not count, since the charge of its stream has room for them. Short questions are
-    /// answered even if nothing is left of their budget.
-    pub(crate) const fn allowance(self) -> usize {
-        match self.purpose {
-            Purpose::Calls | Purpose::Streams => 0,
-            Purpose::Questions => 4 << 10,
-        }
-    }
-
     /// Of the bytes that a call holds, those that count.
     const fn counted(self, bytes: usize) -> usize {
-        bytes.saturating_sub(self.allowance())
+        bytes.saturating_sub(self.allowance)
     }
 
     /// The gauge of the bytes that are reserved.
@@ -263,7 +264,11 @@ mod tests {
     fn short_questions_have_room_when_nothing_is_left() {
         let counters = Arc::default();
         let question = || Reservation::new(&counters, Budget::QUESTIONS);
-        let (all, free) = (8 << 20, Budget::QUESTIONS.allowance());
+        let (all, free) = (8 << 20, Budget::QUESTIONS.allowance);
+        let stream = Reservation::new(&counters, Budget::STREAMS_OF_QUESTIONS);
+        stream.try_grow(1000).expect("there is room");
+        assert_eq!(counters.question_bytes.get(), 1000, "all bytes of a stream count");
+        drop(stream);
         let large = question();
         large.try_grow(all + free).expect("it is all there");
         assert_eq!(counters.question_bytes.get(), all);

@@ -87,7 +87,8 @@ async fn there_are_no_more_connections_than_there_may_be() {
         let limits = if per_peer {
             ConnectionConfig { max_connections_per_peer: 2, ..Default::default() }
         } else {
-            ConnectionConfig { max_connections: 2, ..Default::default() }
+            // The last is for an address that has none.
+            ConnectionConfig { max_connections: 3, ..Default::default() }
         };
         let (server, mut client) = start_with(with(limits)).await;
         let second = TcpStream::connect(address(&server)).await.expect("the server listens");
@@ -98,11 +99,11 @@ async fn there_are_no_more_connections_than_there_may_be() {
         serves(&mut client).await;
 
         let mut elsewhere = tcp_from([127, 0, 0, 2], address(&server)).await;
-        if per_peer {
-            elsewhere.write_all(PREFACE).await.expect("the server reads");
-            assert_ne!(elsewhere.read(&mut [0; 9]).await.expect("it is another address"), 0);
-        } else {
-            assert_eq!(closed(&mut elsewhere).await, b"");
+        elsewhere.write_all(PREFACE).await.expect("the server reads");
+        assert_ne!(elsewhere.read(&mut [0; 9]).await.expect("it is another address"), 0);
+        if !per_peer {
+            let mut third = tcp_from([127, 0, 0, 3], address(&server)).await;
+            assert_eq!(closed(&mut third).await, b"", "three are open");
         }
         drop((second, elsewhere));
         // The server notices the close when it reads from the connection.

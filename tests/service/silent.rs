@@ -81,8 +81,8 @@ async fn ten_thousand_that_never_speak_are_closed_and_others_served() {
         ["--listen=127.0.0.1:0", "--log-level=error", "--max-connections-per-peer=0", "--handshake-timeout=5s"];
     let process = Process::start(&[&arguments[..], &[&cap]].concat(), &[]);
     let kept = beside(&process, MEMORY, come(process.address(), b"")).await;
-    // The caller beside them has a place as well.
-    assert!(kept >= CAP - 1, "only {kept} were waited for");
+    // The caller beside them has a place as well, and the last sixteenth is for other addresses.
+    assert!(kept >= CAP - CAP.div_ceil(16) - 1, "only {kept} were waited for");
     // All places are free again.
     beside(&process, MEMORY, async {}).await;
 }
@@ -113,7 +113,7 @@ async fn ten_thousand_halves_of_a_tls_handshake_are_closed_and_others_served() {
     // The caller has a place before the others come.
     let caller = Caller::Over(connect(authority.client(None, b"h2"), address).await.expect("it is trusted"));
     let kept = beside_caller(&process, caller, MEMORY_TLS, come(address, HALF_A_HELLO)).await;
-    assert!(kept >= CAP - 1, "only {kept} were waited for");
+    assert!(kept >= CAP - CAP.div_ceil(16) - 1, "only {kept} were waited for");
     // All places are free again.
     connect(authority.client(None, b"h2"), address).await.expect("there is a place");
 }

@@ -1,7 +1,9 @@
 // The adapter of conformance/README.md: calls the client's public functions as the lines on standard input ask.
+#include <condition_variable>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -78,9 +80,14 @@ json answer_to(const json& request, std::map<std::string, connection>& connectio
   if (request.contains("cancel_after_ms")) {
     call.stop = stop.get_token();
     canceller =
-        std::jthread{[&stop, delay = std::chrono::milliseconds{request.at("cancel_after_ms").get<std::int64_t>()}] {
-          std::this_thread::sleep_for(delay);
-          stop.request_stop();
+        std::jthread{[&stop, delay = std::chrono::milliseconds{request.at("cancel_after_ms").get<std::int64_t>()}](
+                         const std::stop_token& answered) {
+          std::mutex mutex;
+          std::unique_lock lock{mutex};
+          std::condition_variable_any().wait_for(lock, answered, delay, [] { return false; });
+          if (!answered.stop_requested()) {
+            stop.request_stop();
+          }
         }};
   }
   try {

@@ -1,7 +1,9 @@
 #include "operations.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace conformance {
 
@@ -21,6 +23,28 @@ void set(T& to, const json& arguments, const char* name, const Convert& convert)
 template <class T>
 constexpr auto as = [](const json& value) { return value.get<T>(); };
 
+/// Converts to an integer type of the client's options, which the compiler gives no number beyond it: braces narrow
+/// nothing.
+template <class Integer>
+Integer to_integer(const json& value) {
+  const auto number = value.get<std::int64_t>();
+  if (!std::in_range<Integer>(number)) {
+    throw unsupported("the compiler refuses a number beyond the option's type: {.groups = -1} is an error");
+  }
+  return static_cast<Integer>(number);
+}
+
+template <class Integer>
+constexpr auto as_integer = [](const json& value) { return to_integer<Integer>(value); };
+
+constexpr auto as_axes = [](const json& value) {
+  std::vector<std::int32_t> axes;
+  for (const json& axis : value) {
+    axes.push_back(to_integer<std::int32_t>(axis));
+  }
+  return axes;
+};
+
 /// Converts a name by a function of the client.
 template <auto Function>
 constexpr auto by_name = [](const json& value) { return Function(value.get<std::string>()); };
@@ -33,10 +57,10 @@ constexpr auto as_partial =
 evenkeel::normalize_options normalize_options(const json& arguments, const call& call, tensors& memory) {
   const auto tensor = [&memory](const json& value) { return memory(value); };
   evenkeel::normalize_options options{.timeout = call.timeout, .stop = call.stop};
-  set(options.axes, arguments, "axes", as<std::vector<std::int32_t>>);
-  set(options.groups, arguments, "groups", as<std::uint32_t>);
+  set(options.axes, arguments, "axes", as_axes);
+  set(options.groups, arguments, "groups", as_integer<std::uint32_t>);
   set(options.eps, arguments, "eps", to_double);
-  set(options.channel_axis, arguments, "channel_axis", as<std::int32_t>);
+  set(options.channel_axis, arguments, "channel_axis", as_integer<std::int32_t>);
   set(options.training, arguments, "training", as<bool>);
   set(options.momentum, arguments, "momentum", to_double);
   set(options.return_statistics, arguments, "return_statistics", as<bool>);
@@ -86,7 +110,7 @@ evenkeel::dropout_options dropout_options(const json& arguments, const call& cal
   set(options.offset, arguments, "offset", to_uint64);
   set(options.kind, arguments, "kind", by_name<evenkeel::to_dropout_kind>);
   set(options.scaling, arguments, "scaling", by_name<evenkeel::to_dropout_scaling>);
-  set(options.channel_axis, arguments, "channel_axis", as<std::int32_t>);
+  set(options.channel_axis, arguments, "channel_axis", as_integer<std::int32_t>);
   set(options.return_mask, arguments, "return_mask", as<bool>);
   return options;
 }
@@ -166,9 +190,9 @@ json measure_statistics(const json& arguments, const call& call) {
   const auto kind = evenkeel::to_norm_kind(arguments.at("kind").get<std::string>());
   const any_tensor input = memory(arguments.at("input"));
   evenkeel::measure_statistics_options options{.timeout = call.timeout, .stop = call.stop};
-  set(options.axes, arguments, "axes", as<std::vector<std::int32_t>>);
-  set(options.groups, arguments, "groups", as<std::uint32_t>);
-  set(options.channel_axis, arguments, "channel_axis", as<std::int32_t>);
+  set(options.axes, arguments, "axes", as_axes);
+  set(options.groups, arguments, "groups", as_integer<std::uint32_t>);
+  set(options.channel_axis, arguments, "channel_axis", as_integer<std::int32_t>);
   set(options.grad_output, arguments, "grad_output", [&memory](const json& value) { return memory(value); });
   return {{"partial", to_base64(call.client().measure_statistics(input, kind, options).to_bytes())}};
 }

@@ -141,7 +141,10 @@ mod tests {
         let held = turn(&handshakes.at_once).await;
         let all = peers.map(|last| {
             let order = &order;
-            handshakes.run(peer(last), async move { Ok::<(), ()>(order.borrow_mut().push(last)) })
+            handshakes.run(peer(last), async move {
+                order.borrow_mut().push(last);
+                Ok::<(), ()>(())
+            })
         });
         let release = async { drop(held) };
         _ = tokio::join!(futures_util::future::join_all(all), release);

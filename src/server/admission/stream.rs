@@ -73,8 +73,8 @@ impl StreamCharge {
     ) -> Result<Self, Error> {
         let (stream, budget) = match kind {
             Kind::Whole | Kind::OneByOne | Kind::Streamed => (STREAM, Budget::STREAMS),
-            Kind::Health => (STREAM, Budget::QUESTIONS),
-            Kind::Reflection => (REFLECTION_STREAM, Budget::QUESTIONS),
+            Kind::Health => (STREAM, Budget::STREAMS_OF_QUESTIONS),
+            Kind::Reflection => (REFLECTION_STREAM, Budget::STREAMS_OF_QUESTIONS),
         };
         let strings = strings_of(headers);
         let size = strings + headers.len() * ENTRY;

@@ -1,5 +1,7 @@
 //! The adapter of this client for the conformance cases (`conformance/README.md`): answers each line of standard input with a line.
 
+#![expect(clippy::print_stdout, reason = "the answers go to standard output")]
+
 mod calls;
 mod local;
 mod values;

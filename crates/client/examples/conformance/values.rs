@@ -149,7 +149,8 @@ pub(crate) fn describe(failure: &Error) -> Value {
         Error::Unavailable { .. } | Error::Connect { .. } => error("UNAVAILABLE", vec![]),
         Error::Protocol { .. } => error("INTERNAL", vec![]),
         Error::Status(status) => error(&name_of(status.code()), vec![]),
-        _ => error("UNKNOWN", vec![]),
+        Error::Setting { .. } | Error::Read(_) | Error::Write(_) => error("UNKNOWN", vec![]),
+        other => panic!("an error that this adapter does not know: {other}"),
     }
 }
 

@@ -41,6 +41,10 @@ async fn every_example_runs() {
     for file in folder.read_dir().expect("there are examples") {
         let path = file.expect("a readable folder").path();
         let name = path.file_stem().and_then(|name| name.to_str()).expect("a plain name");
+        // It answers lines of standard input; conformance/run.py gives it some.
+        if name == "conformance" {
+            continue;
+        }
         let printed = run(name, 1).await;
         assert!(!printed.trim().is_empty(), "{name} prints nothing");
         count += 1;
