@@ -237,6 +237,15 @@ impl Portion {
         Ok(())
     }
 
+    /// Makes the portion `wanted` bytes, or `needed` if the call could not have as many as are wanted even if it was alone.
+    ///
+    /// # Errors
+    /// As [`resize`](Self::resize).
+    pub(crate) fn resize_at_least(&mut self, needed: usize, wanted: usize) -> Result<(), Error> {
+        let all = (self.reservation.bytes() - self.bytes).saturating_add(wanted);
+        self.resize(if all > self.reservation.limit_with(all) { needed } else { wanted })
+    }
+
     /// Makes the portion `encoded` bytes, and `decoded` bytes more for the memory that decoding them takes.
     ///
     /// # Errors
@@ -283,6 +292,22 @@ mod tests {
         small.try_grow(free + 1).expect("there is room for one");
         drop((small, large));
         assert_eq!(counters.question_bytes.get(), 0);
+    }
+
+    /// A call alone gets what it needs where it cannot have what it wants.
+    #[test]
+    fn less_than_is_wanted_is_enough() {
+        let counters = Arc::default();
+        let reservation = Reservation::new(&counters, Budget::new(1 << 18, 1 << 14));
+        let mut other = Portion::new(&reservation);
+        other.resize(1 << 14).expect("it is all there");
+        let mut portion = Portion::new(&reservation);
+        portion.resize_at_least(20_000, 1 << 20).expect("it has what it needs");
+        assert_eq!(portion.bytes(), 20_000);
+        portion.resize_at_least(20_000, 1 << 16).expect("it has what it wants");
+        assert_eq!(portion.bytes(), 1 << 16);
+        assert_eq!(portion.resize_at_least(1 << 18, 1 << 20), OVERLOADED);
+        assert_eq!(portion.bytes(), 1 << 16);
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Frames {
             let needed = in_use.bytes + longer;
             if needed > in_use.reserved.bytes() {
                 // Frames of similar lengths then fit in the same reservation.
-                let reserved = in_use.reserved.resize(needed.next_multiple_of(STEP).max(*first));
+                let reserved = in_use.reserved.resize_at_least(needed, needed.next_multiple_of(STEP).max(*first));
                 reserved.inspect_err(|_| in_use.bytes -= frame.len())?;
             }
         }
