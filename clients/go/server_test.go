@@ -204,13 +204,15 @@ func TestFaultsThatAreNotSent(t *testing.T) {
 	client := newClient(t, "127.0.0.1:1", evenkeel.WithRetries(0))
 	x := evenkeel.Of([]float32{1, 2})
 	wrong := evenkeel.Of([]float32{1, 2}, 3)
+	// An int has 32 bits on some machines, where the conversion of a variable cuts it.
+	beyond := int64(1) << 40
 	for field, err := range map[string]error{
 		"input.data":        second(client.LayerNorm(t.Context(), wrong)),
 		"weight.data":       second(client.LayerNorm(t.Context(), x, evenkeel.Weight(wrong))),
 		"kind":              second(client.Normalize(t.Context(), x, nil)),
 		"groups":            second(client.GroupNorm(t.Context(), x, -1)),
-		"axes[1]":           second(client.LayerNorm(t.Context(), x, evenkeel.Axes(0, 1<<40))),
-		"channel_axis":      second(client.Dropout(t.Context(), x, 0.5, 1, evenkeel.ChannelAxis(1<<40))),
+		"axes[1]":           second(client.LayerNorm(t.Context(), x, evenkeel.Axes(0, int(beyond)))),
+		"channel_axis":      second(client.Dropout(t.Context(), x, 0.5, 1, evenkeel.ChannelAxis(int(beyond)))),
 		"scaling":           second(client.Dropout(t.Context(), x, 0.5, 1, evenkeel.DropoutScaling(9))),
 		"grad_output":       second(client.NormalizeBackward(t.Context(), x, nil, evenkeel.Layer)),
 		"grad_output.data":  second(client.DropoutBackward(t.Context(), wrong, 0.5, 1)),
