@@ -1,13 +1,11 @@
 //! The masks of dropout, computed here.
 
+use evenkeel_exact::philox;
+
 use crate::{Error, FieldViolation};
 
-/// The multipliers and the key increments of Philox4x64 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-const MULTIPLIERS: [u64; 2] = [0xD2E7_470E_E14C_6C93, 0xCA5A_8263_9512_1157];
-const WEYL: [u64; 2] = [0x9E37_79B9_7F4A_7C15, 0xBB67_AE85_84CA_A73B];
-const ROUNDS: usize = 10;
-/// The words of 32 bits in a block.
-const BLOCK: u64 = 8;
+/// The words that are drawn at a time.
+const WORDS: usize = 1 << 10;
 
 /// Which of `n` elements a dropout keeps: true for elements `offset` to `offset + n - 1` of the seed's stream that are kept with
 /// probability `1 - p`. Nothing is sent: the mask depends on these numbers alone, and is the server's. For the kinds that drop channels
@@ -28,18 +26,16 @@ pub fn keep_mask(seed: u64, n: usize, p: f64, offset: u64) -> Result<Vec<bool>, 
     if !(0.0..=1.0).contains(&p) {
         return Err(invalid("p", format!("{p} is not in [0, 1]")));
     }
-    let Some(last) = (n as u64).checked_sub(1) else { return Ok(Vec::new()) };
-    let Some(last) = offset.checked_add(last) else {
+    if offset.checked_add((n as u64).saturating_sub(1)).is_none() {
         return Err(invalid("offset", format!("{offset} with {n} elements runs past the end of the stream, 2^64")));
-    };
+    }
     // 2^32 itself keeps nothing.
     let threshold = (p * 2f64.powi(32)).ceil() as u64;
-    let mut keep = Vec::with_capacity(n);
-    for number in offset / BLOCK..=last / BLOCK {
-        let first = number * BLOCK;
-        let words = block(seed, number);
-        let within = offset.saturating_sub(first)..(last - first).saturating_add(1).min(BLOCK);
-        keep.extend(words[within.start as usize..within.end as usize].iter().map(|&word| u64::from(word) >= threshold));
+    let (mut keep, mut words) = (Vec::with_capacity(n), [0; WORDS]);
+    while keep.len() < n {
+        let some = &mut words[..WORDS.min(n - keep.len())];
+        philox::fill(seed, offset + keep.len() as u64, some);
+        keep.extend(some.iter().map(|&word| u64::from(word) >= threshold));
     }
     Ok(keep)
 }
@@ -47,20 +43,6 @@ pub fn keep_mask(seed: u64, n: usize, p: f64, offset: u64) -> Result<Vec<bool>, 
 fn invalid(field: &str, description: String) -> Error {
     let violation = FieldViolation { field: field.to_owned(), description };
     Error::InvalidArgument { message: violation.to_string(), violations: vec![violation] }
-}
-
-/// Words `8 * number` to `8 * number + 7` of the stream. NumPy increments the counter before it makes a block, so the first one has
-/// counter 1.
-fn block(seed: u64, number: u64) -> [u32; BLOCK as usize] {
-    let (mut counter, mut key) = ([number + 1, 0, 0, 0], [seed, 0]);
-    for _ in 0..ROUNDS {
-        let products =
-            [(0, 0), (1, 2)].map(|(multiplier, word)| u128::from(MULTIPLIERS[multiplier]) * u128::from(counter[word]));
-        let [(high0, low0), (high1, low1)] = products.map(|product| ((product >> 64) as u64, product as u64));
-        counter = [high1 ^ counter[1] ^ key[0], low1, high0 ^ counter[3] ^ key[1], low0];
-        key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
-    }
-    std::array::from_fn(|word| (counter[word / 2] >> (32 * (word % 2))) as u32)
 }
 
 #[cfg(test)]
@@ -80,6 +62,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Masks are drawn in pieces, whose joints change nothing. The words are those of NumPy by the tests of the stream.
+    #[test]
+    fn a_long_mask_has_the_words_of_the_stream() {
+        let (n, offset) = (2 * WORDS + 5, 13);
+        let mut words = vec![0; n];
+        philox::fill(42, offset, &mut words);
+        let expected: Vec<bool> = words.into_iter().map(|word| word >= 1 << 30).collect();
+        assert_eq!(keep_mask(42, n, 0.25, offset).expect("it is right"), expected);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Exact sums, and norms and statistics that can be measured in parts and merged without rounding.
+//! Exact sums, norms and statistics that can be measured in parts and merged without rounding, and the random stream of dropout.
 //!
-//! The server measures with these, and the client merges the partials of several servers. Both have to agree to the
-//! last bit, so both use this crate.
+//! The server measures with these, and the client merges the partials of several servers; the server draws masks, and the client
+//! can compute them. Both have to agree to the last bit, so both use this crate.
 //!
 //! ```
 //! use evenkeel_exact::{NormOrder, NormPartial};
@@ -22,6 +22,7 @@ mod brief;
 mod digits;
 mod float;
 mod partial;
+pub mod philox;
 mod quotient;
 mod set;
 mod signed;

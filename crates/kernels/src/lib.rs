@@ -65,7 +65,6 @@ mod lanes;
 mod norm;
 mod normalize;
 mod parallel;
-pub mod philox;
 pub mod simd;
 mod tensor;
 mod violations;
@@ -92,4 +91,4 @@ pub use normalize::{
 pub use tensor::{LengthMismatch, Tensor, TensorMut, TensorRef};
 pub use violations::{Violation, Violations};
 
-pub use evenkeel_exact::{GradientSums, NormOrder, NormPartial, SetStatistics, SignedSum};
+pub use evenkeel_exact::{GradientSums, NormOrder, NormPartial, SetStatistics, SignedSum, philox};

@@ -43,7 +43,7 @@ const ABREAST: usize = 32;
 /// A byte for each block from block `number` on: bit `i` says whether its word `i` is at least `threshold`. The same as
 /// [`fill`] and eight comparisons, but each step is one loop over many blocks, which vectorizes.
 #[inline(always)]
-pub(crate) fn fill_bits(seed: u64, number: u64, threshold: u32, bytes: &mut [u8]) {
+pub fn fill_bits(seed: u64, number: u64, threshold: u32, bytes: &mut [u8]) {
     let threshold = u64::from(threshold);
     let keys = keys(seed);
     let steps: [(u64, u64); ABREAST] = std::array::from_fn(|i| wide_product(MULTIPLIERS[0], i as u64));
