@@ -44,14 +44,14 @@ enum Purpose {
 
 impl Budget {
     /// The budget of the streams of all calls, for the memory that they hold beside messages.
-    pub(crate) const STREAMS: Self = Self::fixed(32 << 20, Purpose::Streams, 0);
+    pub(crate) const STREAMS: Self = Self::fixed(32 << 20, Purpose::Streams);
     /// The budget of health and reflection, with their streams. Short questions are answered even if nothing is left of it.
-    pub(crate) const QUESTIONS: Self = Self::fixed(8 << 20, Purpose::Questions, 4 << 10);
+    pub(crate) const QUESTIONS: Self = Self { allowance: 4 << 10, ..Self::fixed(8 << 20, Purpose::Questions) };
     /// The same budget, for the streams themselves, all of whose bytes count.
-    pub(crate) const STREAMS_OF_QUESTIONS: Self = Self::fixed(8 << 20, Purpose::Questions, 0);
+    pub(crate) const STREAMS_OF_QUESTIONS: Self = Self { allowance: 0, ..Self::QUESTIONS };
 
-    const fn fixed(limit: usize, purpose: Purpose, allowance: usize) -> Self {
-        Self { limit, reserve: 0, max_message: MAX_QUESTION_BYTES, purpose, allowance }
+    const fn fixed(limit: usize, purpose: Purpose) -> Self {
+        Self { limit, reserve: 0, max_message: MAX_QUESTION_BYTES, purpose, allowance: 0 }
     }
 
     /// A budget of `limit` bytes. Its reserve for small calls is so small that a call with the largest message, of

@@ -35,8 +35,8 @@ pub(crate) enum Failure {
     Io(String),
     /// Reading it did not end within this time.
     Late(Duration),
-    /// It has more bytes than [`MAX_BYTES`].
-    TooLarge,
+    /// It has more bytes than this.
+    TooLarge(u64),
     /// It was a regular file, and has become something that may block.
     NotRegular,
 }
@@ -46,7 +46,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Io(words) => f.write_str(words),
             Self::Late(limit) => write!(f, "reading it did not end within {limit:?}"),
-            Self::TooLarge => write!(f, "it has more than {MAX_BYTES} bytes"),
+            Self::TooLarge(most) => write!(f, "it has more than {most} bytes"),
             Self::NotRegular => f.write_str("it is not a regular file"),
         }
     }
@@ -62,7 +62,7 @@ impl From<io::Error> for Failure {
 pub(crate) fn once(path: &Path, limit: Duration) -> Result<(Vec<u8>, bool), Failure> {
     let path = path.to_owned();
     within(limit, move || {
-        let content = all_of(File::open(&path)?)?;
+        let content = up_to(MAX_BYTES, &path)?;
         Ok((content, fs::metadata(&path)?.is_file()))
     })
 }
@@ -72,9 +72,8 @@ pub(crate) async fn soon(path: &Path, limit: Duration) -> Content {
     let (sender, receiver) = oneshot::channel();
     let path = path.to_owned();
     thread::Builder::new().name("read".to_owned()).spawn(move || {
-        let read = || all_of(File::open(&path)?);
         // The receiver is gone after the limit.
-        let _ = sender.send(read());
+        let _ = sender.send(up_to(MAX_BYTES, &path));
     })?;
     match timeout(limit, receiver).await {
         Ok(Ok(content)) => content,
@@ -148,13 +147,14 @@ fn regular(path: &Path) -> Content {
     if !fs::metadata(path)?.is_file() {
         return Err(Failure::NotRegular);
     }
-    all_of(File::open(path)?)
+    up_to(MAX_BYTES, path)
 }
 
-fn all_of(file: File) -> Content {
+/// The content of a file of any kind, which may be a device without an end, if it has at most so many bytes. It may block.
+pub(crate) fn up_to(most: u64, path: &Path) -> Content {
     let mut content = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_BYTES { Err(Failure::TooLarge) } else { Ok(content) }
+    File::open(path)?.take(most + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > most { Err(Failure::TooLarge(most)) } else { Ok(content) }
 }
 
 #[cfg(test)]
@@ -174,7 +174,7 @@ mod tests {
             Ok(())
         });
         assert_eq!(late, Err(Failure::Late(SHORT)));
-        assert_eq!(once(Path::new("/dev/zero"), LONG), Err(Failure::TooLarge));
+        assert_eq!(once(Path::new("/dev/zero"), LONG), Err(Failure::TooLarge(MAX_BYTES)));
     }
 
     #[tokio::test]

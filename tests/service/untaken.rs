@@ -37,7 +37,7 @@ use crate::{
     beside::{MIB, beside},
     harness::{dropout, f32s, normalize},
     metrics::{config, scrape},
-    peer::{Peer, address, framed},
+    peer::{Peer, address, framed, request, request_to},
     process::Process,
     until::{until, within},
 };
@@ -80,14 +80,6 @@ async fn send(peer: &Peer, request: Request<()>, messages: Bytes) -> RecvStream 
     answer.await.expect("headers are subject to no window").into_body()
 }
 
-fn request(path: &str) -> Request<()> {
-    Request::post(format!("http://evenkeel/{path}")).header("content-type", "application/grpc").body(()).expect("one")
-}
-
-fn method(name: &str) -> Request<()> {
-    request(&format!("evenkeel.v1.TensorOpsService/{name}"))
-}
-
 /// The number of bytes that arrive until the stream is reset, and the reason of the reset.
 async fn until_reset(mut answer: RecvStream) -> (usize, Option<Reason>) {
     let mut came = 0;
@@ -122,7 +114,7 @@ async fn what_is_not_taken_is_in_the_budget_until_it_is_gone() {
             let peer = Peer::with(&granting(window), address(&server)).await;
             let mut answers = Vec::new();
             for (name, message) in calls() {
-                answers.push(ask(&peer, method(name), &message).await);
+                answers.push(ask(&peer, request(name), &message).await);
             }
             others_are_served(&server).await;
             until_at(&server, CALLS, 6.0).await;
@@ -165,10 +157,10 @@ async fn what_is_not_taken_is_cut_off() {
             }
             let mut answers = Vec::new();
             for (name, message) in calls {
-                answers.push((name, ask(&peer, method(name), &message).await));
+                answers.push((name, ask(&peer, request(name), &message).await));
             }
             for (name, messages) in streams() {
-                answers.push((name, send(&peer, method(name), messages.into()).await));
+                answers.push((name, send(&peer, request(name), messages.into()).await));
             }
             for (name, answer) in answers {
                 let (came, reason) = until_reset(answer).await;
@@ -196,7 +188,7 @@ async fn answers_of_health_and_reflection_are_cut_off() {
             ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &list),
             ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &list),
         ] {
-            let (came, reason) = until_reset(ask(&peer, request(path), message).await).await;
+            let (came, reason) = until_reset(ask(&peer, request_to(path), message).await).await;
             assert_eq!((came, reason), (window as usize, Some(Reason::CANCEL)), "{path}");
         }
     }
@@ -208,12 +200,12 @@ async fn a_watch_that_was_taken_goes_on() {
     let server = start(PAUSE, false).await;
     let peer = Peer::with(&granting(1 << 20), address(&server)).await;
     let check = HealthCheckRequest::default().encode_to_vec();
-    let mut watch = ask(&peer, request("grpc.health.v1.Health/Watch"), &check).await;
+    let mut watch = ask(&peer, request_to("grpc.health.v1.Health/Watch"), &check).await;
     assert!(watch.data().await.expect("it says SERVING").is_ok());
     // Another client is cut off meanwhile, three times in a row.
     for _ in 0..3 {
         let other = Peer::with(&granting(0), address(&server)).await;
-        until_reset(ask(&other, request("grpc.health.v1.Health/Check"), &check).await).await;
+        until_reset(ask(&other, request_to("grpc.health.v1.Health/Check"), &check).await).await;
     }
     let stopping = tokio::spawn(server.shutdown_and_wait());
     assert!(watch.data().await.expect("it says NOT_SERVING").is_ok());
@@ -274,7 +266,7 @@ async fn a_connection_that_is_not_read_is_closed() {
         let mut begun = Vec::new();
         for _ in 0..MANY {
             // The server may have closed the connection already, if the pause was over.
-            let Ok((answer, mut body)) = peer.send(method("Dropout")).await else { break };
+            let Ok((answer, mut body)) = peer.send(request("Dropout")).await else { break };
             // The client does not read, so it gets no larger window for its requests.
             if body.send_data(message.clone(), true).is_err() {
                 break;
@@ -341,7 +333,7 @@ async fn a_server_that_stops_does_not_wait_for_them_beyond_its_time() {
         Running::start(ServerConfig { connections, drain_timeout: PAUSE, ..config() }).await.expect("it starts");
     let peer = Peer::with(&granting(100), address(&server)).await;
     let (name, message) = calls().swap_remove(3);
-    let _answer = ask(&peer, method(name), &message).await;
+    let _answer = ask(&peer, request(name), &message).await;
     let stopped = server.shutdown_and_wait().await;
     assert!(matches!(stopped, Err(Error::DrainTimeout { calls: 1, .. })), "{stopped:?}");
 }

@@ -92,7 +92,12 @@ impl Peer {
 
 /// A request that begins a call of the tensor service.
 pub fn request(method: &str) -> Request<()> {
-    Request::post(format!("http://evenkeel/evenkeel.v1.TensorOpsService/{method}"))
+    request_to(&format!("evenkeel.v1.TensorOpsService/{method}"))
+}
+
+/// A request that begins a call: `grpc.health.v1.Health/Check`.
+pub fn request_to(path: &str) -> Request<()> {
+    Request::post(format!("http://evenkeel/{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(())

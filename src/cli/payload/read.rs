@@ -1,10 +1,6 @@
 //! Reads a request from a file that `evenkeel payload`, or a person, has written.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-};
+use std::path::Path;
 
 use bytes::{Buf as _, Bytes};
 use prost_reflect::DynamicMessage;
@@ -15,14 +11,20 @@ use super::{
     json,
     requests::{LONGEST, request_of},
 };
-use crate::cli::error::Error;
+use crate::{
+    cli::error::Error,
+    read::{self, Failure},
+};
 
 /// Reads the messages of a call.
 ///
 /// # Errors
 /// The file cannot be read, or has something else.
 pub(in crate::cli) fn read(call: Call, path: &Path, format: Format) -> Result<Payload, Error> {
-    let content = contents(path)?;
+    let content = read::up_to(LONGEST as u64, path).map_err(|failure| match failure {
+        Failure::TooLarge(_) => Error::file(path, failure.to_string()),
+        Failure::Io(_) | Failure::Late(_) | Failure::NotRegular => Error::file(path, format!("cannot read: {failure}")),
+    })?;
     let request = request_of(call);
     let payload = match format {
         Format::Json | Format::JsonLines => {
@@ -48,17 +50,6 @@ pub(in crate::cli) fn read(call: Call, path: &Path, format: Format) -> Result<Pa
         (1, _) | (2.., true) => Ok(payload),
         (count, _) => Err(Error::file(path, format!("there are {count} messages in it, and the call takes one"))),
     }
-}
-
-/// The bytes of a file, which may be a device without an end.
-fn contents(path: &Path) -> Result<Vec<u8>, Error> {
-    let cannot = |error: io::Error| Error::file(path, format!("cannot read: {error}"));
-    let mut content = Vec::new();
-    File::open(path).map_err(cannot)?.take(LONGEST as u64 + 1).read_to_end(&mut content).map_err(cannot)?;
-    if content.len() > LONGEST {
-        return Err(Error::file(path, format!("it has more than {LONGEST} bytes")));
-    }
-    Ok(content)
 }
 
 /// Messages behind their lengths.

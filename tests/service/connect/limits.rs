@@ -11,7 +11,7 @@ use evenkeel_proto::v1 as pb;
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use prost::Message as _;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::mpsc};
-use tonic::codegen::http::{Request, Response};
+use tonic::codegen::http::Response;
 
 use super::{
     client::{Answer, BOTH, JSON, JSON_STREAM, PROTO, SERVICE, Version},
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     compression::compress,
     metrics::{config, handled, scrape},
-    peer::{Peer, address, prefix},
+    peer::{Peer, address, prefix, request_to},
     until::{until, within},
 };
 
@@ -188,16 +188,12 @@ async fn health_is_answered_when_the_memory_for_questions_is_used_up() {
     let connections = ConnectionConfig { body_timeout: Duration::from_secs(3600), ..Default::default() };
     let server = start(ServerConfig { connections, ..config() }).await;
     let used = async || scrape(&server).await["evenkeel_question_bytes"] as usize;
-    let check = || {
-        let begun = Request::post(format!("http://evenkeel/{CHECK}")).header("content-type", "application/grpc");
-        begun.body(()).expect("a request")
-    };
     let (mut streams, mut messages, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     // Streams take most of it, and then messages on connections that have room for the stream take the rest.
     for _ in 0..4 {
         let peer = Peer::connect(address(&server)).await;
         for _ in 0..200 {
-            streams.push(peer.send(check()).await.expect("the connection is open"));
+            streams.push(peer.send(request_to(CHECK)).await.expect("the connection is open"));
         }
         peers.push(peer);
     }
@@ -207,7 +203,7 @@ async fn health_is_answered_when_the_memory_for_questions_is_used_up() {
         let takes = (ALL - before).min(LONGEST - FREE);
         if takes > 0 {
             let peer = Peer::connect(address(&server)).await;
-            let (answer, mut body) = peer.send(check()).await.expect("the connection is open");
+            let (answer, mut body) = peer.send(request_to(CHECK)).await.expect("the connection is open");
             body.send_data(prefix((takes + FREE) as u32), false).expect("the connection is open");
             // It is refused if a stream came before it.
             let answer = tokio::spawn(answer);
