@@ -7,6 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . .ci/env.sh
+. .ci/debian.sh
 . checks/python/server.sh
 
 library() {
@@ -16,14 +17,7 @@ library() {
 }
 
 if ! faketime=$(library); then
-    if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
-        echo "FAILED: libfaketimeMT.so.1 is not there (Debian: apt-get install libfaketime)" >&2
-        exit 1
-    fi
-    if ! { apt-get update && apt-get install --yes --no-install-recommends libfaketime; } >"$scratch/apt" 2>&1; then
-        tail -n 5 "$scratch/apt" >&2
-        exit 1
-    fi
+    debian libfaketime
     faketime=$(library)
 fi
 

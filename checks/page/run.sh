@@ -11,6 +11,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
+. .ci/debian.sh
 . checks/python/server.sh
 target=
 is_standin=
@@ -26,14 +27,11 @@ done
 
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
 if [[ ! -x $CHROMIUM ]]; then
-    if [[ $CHROMIUM != /usr/bin/chromium || $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
+    if [[ $CHROMIUM != /usr/bin/chromium ]]; then
         echo "FAILED: $CHROMIUM is not there (Debian: apt-get install chromium)" >&2
         exit 1
     fi
-    if ! { apt-get update && apt-get install --yes --no-install-recommends chromium fonts-liberation; } >"$scratch/apt" 2>&1; then
-        tail -n 5 "$scratch/apt" >&2
-        exit 1
-    fi
+    debian chromium fonts-liberation
 fi
 
 place=${CARGO_TARGET_DIR:-target}/page

@@ -1,21 +1,26 @@
 #!/usr/bin/env bash
 # Checks the Python client: generated files, formatting, lints, types, documentation, tests, and the wheel.
 #
-#   check.sh [--evenkeel PATH]
+#   check.sh [--evenkeel PATH] [--without torch] [--without oldest]
 #
-# PATH is the server's program; default: target/release/evenkeel of the repository. Needs Python 3.10 or later and openssl.
-# With python3.10 (or EVENKEEL_OLDEST_PYTHON) the tests run a second time, with the oldest versions of the dependencies. The tests of torch run where the
-# environment of checks/python has it (EVENKEEL_PYTHON_VENV, or target/python). Writes to target/ and to pip's cache alone.
+# PATH is the server's program; default: target/release/evenkeel of the repository. Needs Python 3.10 or later, openssl, and
+# - for the tests of torch, the environment of checks/python (EVENKEEL_PYTHON_VENV, or target/python) with torch in it;
+# - for a second run with the oldest versions of the dependencies, python3.10 (or EVENKEEL_OLDEST_PYTHON).
+# What is missing fails, unless it is named after --without. Writes to target/ and to pip's cache alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 root=$(cd ../.. && pwd)
 binary=${CARGO_TARGET_DIR:-$root/target}/release/evenkeel
-case ${1-} in
-    --evenkeel) binary=${2:?--evenkeel needs a PATH} ;;
-    '') ;;
-    *) echo "usage: $0 [--evenkeel PATH]" >&2 && exit 64 ;;
-esac
+without=
+while [[ $# != 0 ]]; do
+    case $1 in
+        --evenkeel) binary=${2:?--evenkeel needs a PATH} ;;
+        --without) without+=" ${2:?--without needs torch or oldest}" ;;
+        *) echo "usage: $0 [--evenkeel PATH] [--without torch] [--without oldest]" >&2 && exit 64 ;;
+    esac
+    shift 2
+done
 EVENKEEL_BINARY=$(realpath "$binary")
 [[ -x $EVENKEEL_BINARY ]] || { echo "$EVENKEEL_BINARY is no program: build the server, or name one with --evenkeel" >&2 && exit 1; }
 
@@ -61,24 +66,26 @@ step tests
 extra=
 tests
 
-torch=${EVENKEEL_PYTHON_VENV:-$root/target/python}/bin/python
-if [[ -x $torch ]] && "$torch" -c 'import torch' 2>/dev/null; then
+if [[ $without == *torch* ]]; then
+    step 'tests with torch: left out'
+else
     step tests with torch
+    torch=${EVENKEEL_PYTHON_VENV:-$root/target/python}/bin/python
+    [[ -x $torch ]] && "$torch" -c 'import torch' || { echo "$torch has no torch: run checks/python/run.sh, or leave these tests out" >&2 && exit 1; }
     python=$torch extra=$target/torch
     "$torch" -m pip install --quiet --upgrade --target "$extra" pytest==9.2.0
     tests tests/test_torch.py
-else
-    step 'tests with torch: left out, since there is none'
 fi
 
-oldest=${EVENKEEL_OLDEST_PYTHON:-python3.10}
-if command -v "$oldest" >/dev/null && "$oldest" --version >/dev/null 2>&1; then
+if [[ $without == *oldest* ]]; then
+    step 'tests with the oldest dependencies: left out'
+else
     step tests with Python 3.10 and the oldest dependencies
+    oldest=${EVENKEEL_OLDEST_PYTHON:-python3.10}
+    "$oldest" --version || { echo "there is no $oldest: name one, or leave these tests out" >&2 && exit 1; }
     extra=
     environment oldest "$oldest" --requirement requirements-oldest.txt
     tests
-else
-    step 'tests with Python 3.10: left out, since there is none'
 fi
 
 step wheel and sdist
