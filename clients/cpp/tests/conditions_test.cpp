@@ -1,6 +1,7 @@
 // What happens around calls: time, cancellation, servers that are not there, tokens, many threads.
 #include <gtest/gtest.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX's kill
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -22,6 +23,8 @@ class Paused {
  public:
   explicit Paused(const evenkeel::testing::server& server) : process_{server.process_id()} {
     ::kill(process_, SIGSTOP);
+    // The system tells when all threads have stopped: until then they may answer a call.
+    ::waitpid(process_, nullptr, WUNTRACED);
   }
   ~Paused() { ::kill(process_, SIGCONT); }
   Paused(const Paused&) = delete;
@@ -37,7 +40,7 @@ TEST(Conditions, ATimeoutEndsACallOfAServerThatDoesNotRead) {
   const evenkeel::testing::server server;
   const evenkeel::client client = server.client();
   (void)client.server_info();
-  // More than the buffers of the connection take, so that gRPC still holds the caller's memory at the deadline.
+  // More than the buffers of the connection take, so that gRPC still holds the message at the deadline.
   auto x = std::make_unique<std::vector<float>>(8U << 20U);
   const Paused paused{server};
   const auto began = clock_type::now();

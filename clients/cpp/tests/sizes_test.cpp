@@ -107,10 +107,10 @@ TEST_F(Sizes, MeasurementsAreCut) {
   EXPECT_EQ(streams_.measure_gradients(parts), large_messages_.measure_gradients(parts));
   const auto statistics = [this](const evenkeel::client& client) {
     return client
-        .measure_statistics(tensor(x_, shape_), evenkeel::norm_kind::batch, {.grad_output = tensor(x_, shape_)})
+        .measure_statistics(tensor(x_, {25, 512}), evenkeel::norm_kind::batch, {.grad_output = tensor(x_, {25, 512})})
         .to_bytes();
   };
-  // The answer has a set for each of 128 channels, and is larger than a message of the small server.
+  // The answer has a set for each of 512 channels, and is larger than a message of the small server.
   EXPECT_THROW((void)statistics(streams_), evenkeel::message_too_large);
   EXPECT_FALSE(statistics(large_messages_).empty());
   const auto rows = [this](const evenkeel::client& client) {

@@ -8,7 +8,7 @@
 
 namespace evenkeel::rpc {
 
-grpc::ByteBuffer to_buffer(const wire::message& message, [[maybe_unused]] lease& lease) {
+grpc::ByteBuffer to_buffer(const wire::message& message) {
   std::vector<grpc::Slice> slices;
   message.for_each(
       [&slices](std::string_view own) {
@@ -17,9 +17,9 @@ grpc::ByteBuffer to_buffer(const wire::message& message, [[maybe_unused]] lease&
         }
       },
       [&slices](std::span<const std::byte> borrowed) {
-        // One copy. A slice of the caller's memory (lease.slice) needs none, but the end of a call would have to wait
-        // until the connection has sent or dropped it: with a server that does not read any more, that was once beyond
-        // every deadline.
+        // One copy. A slice that refers to the caller's memory would need none, but a call that ends early would have
+        // to wait until the connection has sent or dropped it, which a server that does not read any more puts off for
+        // ever.
         slices.emplace_back(borrowed.data(), borrowed.size());
       });
   return grpc::ByteBuffer{slices.data(), slices.size()};

@@ -8,14 +8,7 @@
 
 namespace evenkeel::rpc {
 
-namespace {
-
-/// A connection that has not sent what it holds after this time is stuck: the server does not read any more.
-constexpr std::chrono::milliseconds patience{200};
-
-}  // namespace
-
-call::call(pool& pool, const scope& scope, const std::string& authorization) : pool_{pool}, channel_{pool.next()} {
+call::call(pool& pool, const scope& scope, const std::string& authorization) : channel_{pool.next()} {
   scope.check();
   context_.emplace();
   context_->set_deadline(std::chrono::system_clock::now() +
@@ -29,29 +22,10 @@ call::call(pool& pool, const scope& scope, const std::string& authorization) : p
 call::~call() {
   canceller_.reset();
   context_.reset();
-  settle();
   queue_.Shutdown();
   void* tag = nullptr;
   bool ok = false;
   while (queue_.Next(&tag, &ok)) {
-  }
-}
-
-/// A call that ends early may leave slices in the connection's write that is under way. It ends when the socket takes
-/// them, or when the connection closes.
-void call::settle() noexcept {
-  const auto began = std::chrono::steady_clock::now();
-  bool is_replaced = false;
-  while (!lease_.is_over()) {
-    if (!is_replaced && std::chrono::steady_clock::now() - began > patience) {
-      pool_.replace(channel_);
-      channel_.reset();
-      is_replaced = true;
-    }
-    void* tag = nullptr;
-    bool ok = false;
-    // This thread is the one that polls the connection.
-    queue_.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + std::chrono::milliseconds{1});
   }
 }
 

@@ -12,19 +12,18 @@
 #include <stop_token>
 #include <string>
 
-#include "rpc/lease.hpp"
 #include "rpc/pool.hpp"
 #include "rpc/scope.hpp"
 
 namespace evenkeel::rpc {
 
-/// What every call needs: its context, a queue that this thread alone polls, and the slices of the caller's memory.
+/// What every call needs: its context, and a queue that this thread alone polls.
 class call {
  public:
   /// Prepares a call on the next connection.
   /// @throws cancelled, deadline_exceeded
   call(pool& pool, const scope& scope, const std::string& authorization);
-  /// Waits until gRPC has done with the caller's memory.
+  /// Drains the queue.
   ~call();
   call(const call&) = delete;
   call& operator=(const call&) = delete;
@@ -35,8 +34,6 @@ class call {
   [[nodiscard]] grpc::ClientContext& context() noexcept { return *context_; }
   /// The queue.
   [[nodiscard]] grpc::CompletionQueue& queue() noexcept { return queue_; }
-  /// The slices.
-  [[nodiscard]] rpc::lease& lease() noexcept { return lease_; }
   /// A stub for the call's connection.
   [[nodiscard]] grpc::GenericStub stub() const { return grpc::GenericStub{channel_}; }
 
@@ -56,11 +53,7 @@ class call {
     void operator()() const { context->TryCancel(); }
   };
 
-  void settle() noexcept;
-
-  pool& pool_;
   std::shared_ptr<grpc::Channel> channel_;
-  rpc::lease lease_;
   grpc::CompletionQueue queue_;
   std::optional<grpc::ClientContext> context_;
   std::optional<std::stop_callback<canceller>> canceller_;

@@ -2,8 +2,9 @@
 
 #include <grpc/grpc.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
 
-#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -57,30 +58,26 @@ grpc::ChannelArguments arguments() {
 
 }  // namespace
 
-pool::pool(const address& address, const client_options& options) : target_{address.target}, arguments_{arguments()} {
-  if (target_.starts_with("unix:")) {
+pool::pool(const address& address, const client_options& options) {
+  grpc::ChannelArguments settings = arguments();
+  if (address.target.starts_with("unix:")) {
     // gRPC would send the path as the name of the host, which is none.
-    arguments_.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
+    settings.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
   }
   if (options.connections == 0 || options.connections > 1024) {
     throw invalid_argument{"connections", "expected 1 to 1024"};
   }
+  std::shared_ptr<grpc::ChannelCredentials> security = grpc::InsecureChannelCredentials();
   if (address.encrypted || options.tls) {
     const tls_options tls = options.tls.value_or(tls_options{});
-    credentials_ = credentials(tls);
+    security = credentials(tls);
     if (!tls.server_name.empty()) {
-      arguments_.SetSslTargetNameOverride(tls.server_name);
+      settings.SetSslTargetNameOverride(tls.server_name);
     }
-  } else {
-    credentials_ = grpc::InsecureChannelCredentials();
   }
   for (std::size_t index = 0; index < options.connections; ++index) {
-    channels_.push_back(connect());
+    channels_.push_back(grpc::CreateCustomChannel(address.target, security, settings));
   }
-}
-
-std::shared_ptr<grpc::Channel> pool::connect() const {
-  return grpc::CreateCustomChannel(target_, credentials_, arguments_);
 }
 
 std::shared_ptr<grpc::Channel> pool::next() {
@@ -92,14 +89,6 @@ void pool::reconnect() {
   const std::lock_guard lock{mutex_};
   for (const auto& channel : channels_) {
     (void)channel->GetState(true);
-  }
-}
-
-void pool::replace(const std::shared_ptr<grpc::Channel>& stuck) {
-  const std::lock_guard lock{mutex_};
-  const auto place = std::find(channels_.begin(), channels_.end(), stuck);
-  if (place != channels_.end()) {
-    *place = connect();
   }
 }
 

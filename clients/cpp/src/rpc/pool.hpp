@@ -3,8 +3,6 @@
 #pragma once
 
 #include <grpcpp/channel.h>
-#include <grpcpp/security/credentials.h>
-#include <grpcpp/support/channel_arguments.h>
 
 #include <cstddef>
 #include <memory>
@@ -28,16 +26,8 @@ class pool {
   [[nodiscard]] std::shared_ptr<grpc::Channel> next();
   /// Lets channels without a connection make one.
   void reconnect();
-  /// Puts a new channel in the place of one whose connection does not move any more. The old connection closes when the
-  /// last call on it has ended.
-  void replace(const std::shared_ptr<grpc::Channel>& stuck);
 
  private:
-  [[nodiscard]] std::shared_ptr<grpc::Channel> connect() const;
-
-  std::string target_;
-  std::shared_ptr<grpc::ChannelCredentials> credentials_;
-  grpc::ChannelArguments arguments_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<grpc::Channel>> channels_;
   std::size_t calls_ = 0;

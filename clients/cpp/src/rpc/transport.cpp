@@ -85,7 +85,7 @@ class pump {
     attempt([this] {
       wire::message message;
       if (next_(message)) {
-        exchange_->Write(to_buffer(message, call_.lease()), begin(written));
+        exchange_->Write(to_buffer(message), begin(written));
       } else {
         exchange_->WritesDone(begin(closed));
       }
@@ -129,8 +129,7 @@ class grpc_transport final : public transport {
     call call{pool_, scope, authorization_};
     grpc::ByteBuffer response;
     grpc::Status status;
-    auto exchange =
-        call.stub().PrepareUnaryCall(&call.context(), method, to_buffer(request, call.lease()), &call.queue());
+    auto exchange = call.stub().PrepareUnaryCall(&call.context(), method, to_buffer(request), &call.queue());
     exchange->StartCall();
     exchange->Finish(&response, &status, call::as_tag(1));
     (void)call.wait();
