@@ -157,7 +157,7 @@ def chosen(options) -> list[dict]:
 def run_client(
     client: dict, chosen_cases: list[dict], runner: Runner, table: matrix.Matrix, verbose: bool
 ) -> list[str]:
-    """Runs the cases of a client. Returns the failures."""
+    """Runs the cases of a client. Returns the failures, each with what is wrong."""
     name, failures = client["name"], []
     print(f"==> {name}", flush=True)
     if subprocess.run(client["prepare"], cwd=ROOT, stdout=sys.stderr).returncode:
@@ -168,7 +168,7 @@ def run_client(
         outcome, lines = runner.run(adapter, case)
         table.add(case["group"], name, outcome)
         if outcome == "failed":
-            failures.append(f"{name} {case['name']}")
+            failures.append("\n    ".join([f"{name} {case['name']}", *lines]))
         if outcome != "passed" or verbose:
             print(f"{outcome} {name} {case['name']} ({time.monotonic() - began:.1f} s)", flush=True)
             print("".join(f"    {line}\n" for line in lines), end="", flush=True)

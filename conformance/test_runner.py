@@ -60,8 +60,8 @@ class WrongAnswers(unittest.TestCase):
     def fails(self, wrong: str, case: str, words: str) -> None:
         code, output = ran("--case", case, wrong=wrong)
         self.assertEqual(code, 1, output)
-        self.assertIn(f"FAILED adapter {case}", output)
-        self.assertIn(words, output)
+        # The last lines repeat what is wrong.
+        self.assertIn(words, output.partition(f"FAILED adapter {case}\n")[2])
 
     def test_a_bit(self):
         self.fails("bit", "normalize/layer/readme", "output[0]: expected bfabba")
@@ -104,7 +104,7 @@ class WrongAnswers(unittest.TestCase):
     def test_an_adapter_that_dies_is_restarted(self):
         code, output = ran("--case", "normalize/batch/float", wrong="dies")
         self.assertEqual(code, 1)
-        self.assertEqual(output.count("the adapter has ended without an answer"), 3, output)
+        self.assertEqual(output.count("the adapter has ended without an answer"), 2 * 3, output)
 
     def test_an_adapter_that_does_not_answer_is_stopped(self):
         with mock.patch.object(run, "PATIENCE", 5):

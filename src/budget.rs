@@ -1,10 +1,13 @@
 //! The budget of the bytes that all calls hold together, and the reservations of single calls.
 
+mod portion;
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
+pub(crate) use self::portion::Portion;
 use crate::{
     config::HELD_PER_REQUEST_BYTE,
     counters::{Counters, Gauge},
@@ -65,6 +68,12 @@ impl Budget {
             purpose: Purpose::Calls,
             allowance: 0,
         }
+    }
+
+    /// `bytes`, or an eighth of the budget if that is less: as much as one purpose of a call may take before it is known
+    /// how much the call needs.
+    pub(crate) const fn part(self, bytes: usize) -> usize {
+        if bytes < self.limit / 8 { bytes } else { self.limit / 8 }
     }
 
     /// The largest message, in bytes. The readers of messages refuse longer ones; the budget does not.
@@ -202,63 +211,6 @@ impl Drop for Scratch {
     }
 }
 
-/// The bytes of a call's reservation that serve one purpose, as many as that purpose needs at the moment.
-///
-/// Dropping a portion gives nothing back, since the bytes that were read stay in memory after their reader is gone. The
-/// reservation gives them back when the call ends.
-#[derive(Debug)]
-pub(crate) struct Portion {
-    reservation: Arc<Reservation>,
-    bytes: usize,
-}
-
-impl Portion {
-    /// A portion of nothing.
-    pub(crate) fn new(reservation: &Arc<Reservation>) -> Self {
-        Self { reservation: Arc::clone(reservation), bytes: 0 }
-    }
-
-    /// The bytes that this portion has.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Makes the portion `bytes` bytes.
-    ///
-    /// # Errors
-    /// [`Error::Overloaded`] if other calls hold what is missing; the portion stays as it is.
-    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), Error> {
-        if bytes > self.bytes {
-            self.reservation.try_grow(bytes - self.bytes)?;
-        } else {
-            self.reservation.shrink(self.bytes - bytes);
-        }
-        self.bytes = bytes;
-        Ok(())
-    }
-
-    /// Makes the portion `wanted` bytes, or `needed` if the call could not have as many as are wanted even if it was alone.
-    ///
-    /// # Errors
-    /// As [`resize`](Self::resize).
-    pub(crate) fn resize_at_least(&mut self, needed: usize, wanted: usize) -> Result<(), Error> {
-        let all = (self.reservation.bytes() - self.bytes).saturating_add(wanted);
-        self.resize(if all > self.reservation.limit_with(all) { needed } else { wanted })
-    }
-
-    /// Makes the portion `encoded` bytes, and `decoded` bytes more for the memory that decoding them takes.
-    ///
-    /// # Errors
-    /// As [`resize`](Self::resize), and [`Error::TooManyParts`] if the call could not have so many bytes even if it was
-    /// alone: a retry would not help.
-    pub(crate) fn resize_decoded(&mut self, encoded: usize, decoded: usize) -> Result<(), Error> {
-        let bytes = encoded.saturating_add(decoded);
-        let all = (self.reservation.bytes() - self.bytes).saturating_add(bytes);
-        let limit = self.reservation.limit_with(all);
-        if decoded > 0 && all > limit { Err(Error::TooManyParts { limit }) } else { self.resize(bytes) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,18 +246,16 @@ mod tests {
         assert_eq!(counters.question_bytes.get(), 0);
     }
 
-    /// A call alone gets what it needs where it cannot have what it wants.
+    /// A call is told to retry if others hold what it requires, and not if it could never have that.
     #[test]
-    fn less_than_is_wanted_is_enough() {
-        let counters = Arc::default();
-        let reservation = Reservation::new(&counters, Budget::new(1 << 18, 1 << 14));
-        let [mut other, mut portion] = [(); 2].map(|()| Portion::new(&reservation));
-        other.resize(1 << 14).expect("it is all there");
-        portion.resize_at_least(20_000, 1 << 20).expect("it has what it needs");
-        assert_eq!(portion.bytes(), 20_000);
-        portion.resize_at_least(20_000, 1 << 16).expect("it has what it wants");
-        assert_eq!(portion.bytes(), 1 << 16);
-        assert_eq!(portion.resize_at_least(1 << 18, 1 << 20), OVERLOADED);
+    fn what_can_never_be_had_is_no_overload() {
+        let (counters, budget) = (Arc::default(), Budget::new(LIMIT, MESSAGE));
+        let portions = [(); 2].map(|()| Portion::new(&Reservation::new(&counters, budget)));
+        let [mut other, mut portion] = portions;
+        portion.require(LIMIT - RESERVE).expect("it is all there");
+        let refused = portion.require(LIMIT - RESERVE + 1);
+        assert_eq!(refused, Err(Error::TooMuchMemory { needed: LIMIT - RESERVE + 1, limit: LIMIT - RESERVE }));
+        assert_eq!((portion.bytes(), other.require(2 * MESSAGE)), (LIMIT - RESERVE, OVERLOADED));
     }
 
     #[test]

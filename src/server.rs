@@ -223,7 +223,9 @@ impl Server {
             beside.spawn(SelfCheck::of(&config, &metrics, health.unchecked()).run());
         }
         let limit = config.max_message_bytes;
-        let max_frame_bytes = usize::try_from(config.transport.max_frame_bytes).unwrap_or(usize::MAX);
+        let bytes_in_flight = config.admission.bytes_in_flight(limit);
+        let budget = Budget::new(bytes_in_flight, limit);
+        let max_frame_bytes = budget.part(usize::try_from(config.transport.max_frame_bytes).unwrap_or(usize::MAX));
         let limits = Limits { message: limit, chunk: config.max_stream_chunk_bytes, frame: max_frame_bytes };
         let service = Arc::new(Service::new(Arc::clone(&executor), limits, config.compression.clone()));
         // The service itself refuses answers above the limit.
@@ -235,7 +237,6 @@ impl Server {
             .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .prepare();
-        let bytes_in_flight = config.admission.bytes_in_flight(limit);
         let speaks_connect = config.web.speaks_connect(&config.listen);
         let schemas = speaks_connect.then(|| Schemas::new(&DESCRIPTORS).map(Arc::new)).transpose()?;
         let json = Json::new(schemas.clone(), Arc::clone(&executor));
@@ -245,7 +246,7 @@ impl Server {
             service: stack::calls(tokens, direct, codec, limit, others, json, page),
             counters: Arc::clone(&counters),
             recorder: recorder.clone(),
-            budget: Budget::new(bytes_in_flight, limit),
+            budget,
             compression: Compression::new(&config.compression),
             body_timeout: config.connections.body_timeout,
             max_frame_bytes,

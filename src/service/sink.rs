@@ -100,10 +100,10 @@ impl Sink {
     /// Reserves the memory of the chunks of a tensor of `total` bytes, if the sink has not reserved as much before.
     ///
     /// # Errors
-    /// [`Error::Overloaded`].
+    /// Those of [`Portion::require`].
     pub(super) fn reserve(&mut self, total: usize) -> Result<(), Error> {
         let bytes = chunks(self.chunk) * self.chunk.min(total);
-        if bytes > self.held.bytes() { self.held.resize(bytes) } else { Ok(()) }
+        if bytes > self.held.bytes() { self.held.require(bytes) } else { Ok(()) }
     }
 
     /// Makes chunks as long as those of the client, which has sent one of `len` bytes, if their memory can be reserved. A client

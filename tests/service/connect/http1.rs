@@ -1,6 +1,11 @@
 //! What HTTP/1.1 lets a client do that HTTP/2 does not.
 
-use evenkeel::{config::ServerConfig, server::Running};
+use std::time::Duration;
+
+use evenkeel::{
+    config::{ConnectionConfig, ServerConfig},
+    server::Running,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -117,6 +122,20 @@ async fn a_body_that_ends_too_early_is_a_client_that_left() {
             && series["evenkeel_bytes_in_flight"] == 0.0
     })
     .await;
+}
+
+/// A connection that is idle after a call ends with the time for the next request's headers, and is counted.
+#[tokio::test]
+async fn an_idle_connection_ends_and_is_counted() {
+    let connections = ConnectionConfig { handshake_timeout: Duration::from_millis(300), ..Default::default() };
+    let server = start(ServerConfig { connections, ..config() }).await;
+    let mut stream = connected(&server).await;
+    stream.write_all(whole().as_bytes()).await.expect("the server reads");
+    read_until(&mut stream, END).await;
+    let mut rest = Vec::new();
+    within("the connection ends", stream.read_to_end(&mut rest)).await.expect("it is closed");
+    let ended = "evenkeel_connections_ended_total{why=\"idle\"}";
+    until("it is counted", async || scrape(&server).await[ended] == 1.0).await;
 }
 
 /// A body that is longer than its length is the next request, which is none.
