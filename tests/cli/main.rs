@@ -25,6 +25,7 @@ mod settings;
 mod several;
 mod state_dicts;
 mod stored;
+mod test_server;
 mod two_passes;
 
 use evenkeel_testing::{authority, environment, pipe, socket_folder, stub, until};

@@ -33,6 +33,8 @@
 //! `https://` addresses need the feature `tls`. By default the client trusts the authorities that the system trusts;
 //! [`tls_ca`](Builder::tls_ca) gives others. The [token](Builder::token) goes to another machine only encrypted.
 //!
+//! The feature `testing` starts servers for the tests of a program (`testing::TestServer`).
+//!
 //! | call | does |
 //! |---|---|
 //! | [`Client::normalize`], [`Client::normalize_backward`] | batch, layer, RMS, instance, group, L2 normalization |
@@ -73,6 +75,8 @@ mod stream;
 mod tensor;
 mod tensor_reader;
 mod tensor_source;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use builder::Builder;
 pub use client::Client;
@@ -99,3 +103,8 @@ pub use tensor_source::{ArrayOpener, BoxReader, GradientSource, Once, Open, Tens
 
 pub use half;
 pub use ndarray;
+
+/// The programs of the README are compiled with those of the documentation.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -80,8 +80,10 @@ impl<B> Gathered<B> {
         while !data.is_empty() {
             if self.piece.len() == self.piece.capacity() {
                 self.end_piece();
-                let room = if self.pieces.is_empty() { FIRST.max(data.len()).min(PIECE) } else { PIECE };
-                self.held.resize(self.held.bytes() + room + PER_PIECE)?;
+                let wanted = if self.pieces.is_empty() { FIRST.max(data.len()) } else { PIECE };
+                // The rest of a message that is as long as it may be fits in.
+                let room = wanted.min(PIECE).min(self.limit - self.len + data.len());
+                self.held.require(self.held.bytes() + room + PER_PIECE)?;
                 self.piece.reserve_exact(room);
             }
             let here = data.len().min(self.piece.capacity() - self.piece.len());
