@@ -160,28 +160,49 @@ fn float(raw: &str) -> Result<f32, Fault> {
     }
 }
 
-/// A whole number, which may be written with a fraction of 0 or an exponent.
+/// A whole number, which may be written with a fraction of 0 or an exponent. It is exact in whatever way it is written.
 fn integer<T: FromStr + TryFrom<i128>>(raw: &str) -> Result<T, Fault> {
-    /// Whole numbers up to this are exact as a float64.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
+    const EXPECTED: &str = "expected a whole number in the range of its type";
     let digits = digits(raw, "expected a whole number")?;
     if let Ok(value) = digits.parse::<T>() {
         return Ok(value);
     }
-    let value = if digits.bytes().any(|byte| b".eE".contains(&byte)) {
-        digits
-            .parse::<f64>()
-            .ok()
-            .filter(|value| value.fract() == 0.0 && value.abs() <= EXACT)
-            .map(|value| value as i128)
-    } else {
-        digits.parse::<i128>().ok()
-    };
-    match value.map(T::try_from) {
+    match whole(&digits).map(T::try_from) {
         Some(Ok(value)) => Ok(value),
         Some(Err(_)) => wrong("the number is beyond the range of its type"),
-        None => wrong("expected a whole number in the range of its type"),
+        None => wrong(EXPECTED),
     }
+}
+
+/// The value of a decimal number such as `-12.50e1`, if it is whole and has at most 38 digits.
+fn whole(number: &str) -> Option<i128> {
+    let (number, exponent) = match number.split_once(['e', 'E']) {
+        Some((number, exponent)) => (number, exponent.parse::<i64>().ok()?),
+        None => (number, 0),
+    };
+    let (sign, number) = number.strip_prefix('-').map_or((1, number), |number| (-1, number));
+    let (before, after) = number.split_once('.').unwrap_or((number, ""));
+    let after = after.trim_end_matches('0');
+    let are_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if before.is_empty() || !are_digits(before) || !are_digits(after) {
+        return None;
+    }
+    // The number is `before` and `after` as one whole number, times ten to the power of `shift`.
+    let shift = exponent.checked_sub(after.len().try_into().ok()?)?;
+    let digits = before.bytes().chain(after.bytes()).skip_while(|&digit| digit == b'0');
+    let significant = digits.clone().count();
+    if significant == 0 {
+        return Some(0);
+    }
+    // Zeros at its end may go behind the point.
+    let dropped = usize::try_from(shift.min(0).unsigned_abs()).ok()?;
+    let kept = significant.checked_sub(dropped)?;
+    if kept > 38 || digits.clone().skip(kept).any(|digit| digit != b'0') {
+        return None;
+    }
+    let value = digits.take(kept).fold(0, |value, digit| 10 * value + i128::from(digit - b'0'));
+    let power = 10_i128.checked_pow(u32::try_from(shift.max(0)).ok()?)?;
+    value.checked_mul(power).map(|value| sign * value)
 }
 
 /// The number of a value of an enum, which is named or numbered.

@@ -48,6 +48,30 @@ fn text_of(name: &str, message: &[u8]) -> String {
     String::from_utf8(out.as_ref().to_vec()).expect("JSON is UTF-8")
 }
 
+/// A whole number is exact however it is written: float64 has neither the largest nor all of those between.
+#[test]
+fn whole_numbers_are_exact_in_every_form() {
+    for (text, seed) in [
+        ("9007199254740993.0", 9_007_199_254_740_993),
+        ("900719925474099300e-2", 9_007_199_254_740_993),
+        ("9.007199254740993E+15", 9_007_199_254_740_993),
+        ("18446744073709551615.000", u64::MAX),
+        ("1844674407370955161.5e1", u64::MAX),
+        ("\"1.8446744073709551615e19\"", u64::MAX),
+        ("0.00018446744073709551615e23", u64::MAX),
+        ("0.0e99999", 0),
+        ("-0.0", 0),
+        ("100e-2", 1),
+        (&format!("{}e-1000", "1".to_owned() + &"0".repeat(1000)), 1),
+        (&format!("0.{}1e1001", "0".repeat(1000)), 1),
+    ] {
+        let request: pb::DropoutRequest = decoded("DropoutRequest", &format!("{{\"seed\":{text}}}"));
+        assert_eq!(request.seed, seed, "{text}");
+    }
+    let request: pb::DropoutRequest = decoded("DropoutRequest", r#"{"channelAxis":-21474836.48e2}"#);
+    assert_eq!(request.channel_axis, Some(i32::MIN));
+}
+
 /// Every form that protobuf's mapping lets a writer choose.
 #[test]
 fn a_text_is_read_as_the_mapping_has_it() {
@@ -140,6 +164,13 @@ fn hostile_texts_are_refused() {
         (r#"{"kind":3000000000}"#, "kind", "range"),
         (r#"{"groups":-1}"#, "groups", "range"),
         (r#"{"groups":1.5}"#, "groups", "whole number"),
+        (r#"{"groups":1.00000000000000000001}"#, "groups", "whole number"),
+        (r#"{"groups":12e-1}"#, "groups", "whole number"),
+        (r#"{"groups":"-"}"#, "groups", "whole number"),
+        (r#"{"groups":"1-1"}"#, "groups", "whole number"),
+        (r#"{"groups":"1e5e5"}"#, "groups", "whole number"),
+        (r#"{"groups":4294967296.0}"#, "groups", "beyond the range"),
+        (r#"{"groups":1e-99999999999999999999}"#, "groups", "whole number"),
         (r#"{"groups":1e300}"#, "groups", "whole number"),
         (r#"{"groups":true}"#, "groups", "whole number"),
         (r#"{"groups":[[[1]]]}"#, "groups", "whole number"),

@@ -11,6 +11,7 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 use crate::{
     connection::{self, MakeService, Shared},
     io::Stream,
+    keep_alive::KeepAlive,
     limits::{ConnectionLimits, LimitReached},
     listener::Listener,
     metrics::{Counted, Metrics},
@@ -31,6 +32,7 @@ const CUT_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Transport<M> {
     shared: Arc<Shared<M>>,
     limits: Arc<ConnectionLimits>,
+    keep_alive: Option<KeepAlive>,
     tasks: JoinSet<()>,
     drain: watch::Sender<bool>,
 }
@@ -44,9 +46,10 @@ where
     /// A transport without connections. If `tls` is `None`, connections are plain text.
     pub fn new(make_service: M, settings: Settings, tls: Option<Arc<dyn TlsSettings>>, metrics: Arc<Metrics>) -> Self {
         let limits = ConnectionLimits::new(settings.max_connections, settings.max_connections_per_peer);
+        let keep_alive = KeepAlive::of(&settings);
         let (drain, draining) = watch::channel(false);
         let shared = Arc::new(Shared::new(make_service, settings, tls, metrics, draining));
-        Self { shared, limits, tasks: JoinSet::new(), drain }
+        Self { shared, limits, keep_alive, tasks: JoinSet::new(), drain }
     }
 
     /// Takes connections until `shutdown` completes, and closes the listener.
@@ -58,7 +61,7 @@ where
                 () = &mut shutdown => break,
                 // Frees the memory of a connection that has ended.
                 Some(_) = self.tasks.join_next() => (),
-                stream = next(&listener, &self.shared.metrics) => self.take(stream),
+                stream = next(&listener, self.keep_alive, &self.shared.metrics) => self.take(stream),
             }
         }
     }
@@ -108,9 +111,9 @@ where
 }
 
 /// The next connection, however long it takes.
-async fn next(listener: &Listener, metrics: &Metrics) -> Stream {
+async fn next(listener: &Listener, keep_alive: Option<KeepAlive>, metrics: &Metrics) -> Stream {
     loop {
-        match listener.accept().await {
+        match listener.accept(keep_alive).await {
             Ok(stream) => return stream,
             Err(error) if is_of_one_connection(&error) => (),
             Err(error) => {

@@ -7,6 +7,7 @@ mod connection;
 mod handle;
 mod handshakes;
 mod io;
+mod keep_alive;
 mod limits;
 mod listener;
 mod metrics;

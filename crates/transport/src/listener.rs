@@ -14,7 +14,7 @@ use rustix::{
 };
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
-use crate::io::Stream;
+use crate::{io::Stream, keep_alive::KeepAlive};
 
 /// Only programs of the server's own user can connect. An operator who wants more changes the file's mode.
 const SOCKET_MODE: u32 = 0o600;
@@ -60,13 +60,16 @@ impl Listener {
         Ok(Self(Socket::Unix { listener, _file: file }))
     }
 
-    /// The next connection.
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+    /// The next connection, with these probes if it is one of TCP.
+    pub(crate) async fn accept(&self, keep_alive: Option<KeepAlive>) -> io::Result<Stream> {
         match &self.0 {
             Socket::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Nagle's algorithm would hold the last segment of a response until the one before is acknowledged, for up to 40 ms.
                 stream.set_nodelay(true)?;
+                if let Some(keep_alive) = keep_alive {
+                    keep_alive.set(&stream)?;
+                }
                 Ok(Stream::Tcp(stream))
             }
             Socket::Unix { listener, .. } => Ok(Stream::Unix(listener.accept().await?.0)),

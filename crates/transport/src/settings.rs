@@ -33,7 +33,7 @@ pub struct Settings {
     /// How long a client may take nothing of a response; time comes back with the bytes that it takes
     /// ([`MinRateTimeout`](crate::MinRateTimeout)). Zero: for ever. Default: 30 s.
     pub send_timeout: Duration,
-    /// How long a connection may be silent before it is pinged. Zero: for ever. Default: 1 min.
+    /// How long a connection may be silent before it is pinged, by HTTP/2 or, with HTTP/1.1, by TCP. Zero: for ever. Default: 1 min.
     pub keep_alive_interval: Duration,
     /// How long the answer to a ping may take before the connection is closed. Default: 20 s.
     pub keep_alive_timeout: Duration,

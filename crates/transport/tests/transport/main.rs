@@ -1,6 +1,8 @@
 //! The transport under services that know nothing of gRPC, over real sockets.
 
 mod burst;
+#[cfg(target_os = "linux")]
+mod keep_alive;
 mod requests;
 mod resets;
 mod running;
