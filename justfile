@@ -85,6 +85,16 @@ client language:
     cargo build --release --locked --package evenkeel
     bash clients/{{ language }}/check.sh
 
+# Build each client's artefact, install it in a new folder, and run its first program; prints seconds (needs all six languages)
+client-install *arguments:
+    cargo build --release --locked --package evenkeel
+    bash clients/install.sh {{ arguments }}
+
+# Count the glue in the clients' first programs; `--write` writes the table of docs/clients.md anew (needs Python 3.11)
+glue *arguments:
+    python3 clients/glue.py {{ arguments }}
+    python3 -m unittest clients/glue_test.py
+
 # The programs and pictures of docs/operations/*.md from the files that they show (needs Python 3.11)
 snippets:
     python3 docs/operations/snippets.py
@@ -157,6 +167,10 @@ bench:
 # A part of it in two minutes; writes no document (needs Python 3.11)
 bench-short:
     bash benches/run.sh --short
+
+# Measure each client beside its language's bare stub, in turns, on two idle cores; prints one table (needs all six languages)
+bench-clients *arguments:
+    bash clients/bench.sh {{ arguments }}
 
 # Ten minutes of mixed traffic, two cores; fails on growth or a wrong answer; writes docs/soak.md (needs Python 3.11)
 soak:

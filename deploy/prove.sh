@@ -7,10 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . .ci/env.sh
-
-state=$PWD/target/container
-image=localhost/evenkeel:proof
-export BUILDAH_ISOLATION=chroot
+. deploy/image.sh
 
 fail() {
     echo "FAILED: $*" >&2
@@ -26,14 +23,6 @@ for program in buildah debootstrap cargo python3; do
 done
 [[ $(id -u) == 0 ]] || fail "chroot and debootstrap need root"
 mkdir -p "$state"
-
-store() {
-    buildah --root "$state/storage" --runroot "$state/run" --storage-driver vfs "$@"
-}
-
-has_image() {
-    store inspect --type image "$1" >/dev/null 2>&1
-}
 
 # debian_base NAME PACKAGES FINISH: commits a minimal Debian with PACKAGES as NAME, after FINISH has seen its tree.
 debian_base() {
@@ -121,11 +110,7 @@ until_true "the first line" grep -q '^listening on ' "$state/stdout"
 address=$(sed -n '1s/^listening on //p' "$state/stdout")
 until_true "health" inside "$address" "${health[@]:1}"
 
-# The container shares this machine's process ids: the service is the last in the chain of children.
-service=$runner
-while child=$(ps --ppid "$service" -o pid= | head -n 1) && [[ -n $child ]]; do
-    service=$((child))
-done
+service=$(service_of "$runner")
 uid=$(awk '/^Uid:/ { print $2 }' "/proc/$service/status")
 [[ $(readlink "/proc/$service/exe") == */evenkeel ]] || fail "process $service is not the service"
 [[ $uid != 0 ]] || fail "the service runs as root"

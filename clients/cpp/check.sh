@@ -75,6 +75,6 @@ cmake --build "$out/user/build"
 printed=$("$out/build/tests/with_server" "$out/user/build/first_call")
 [[ $printed == "-1.34164 -0.447212 0.447212 1.34164 " ]] || { echo "first_call printed: $printed" >&2 && exit 1; }
 for example in normalize dropout clip_gradients merge; do
-    "$out/build/tests/with_server" "$out/build/examples/$example" >&2
+    "$out/build/tests/with_server" "$out/build/examples/$example" | diff "docs/operations/printed/$example.txt" -
 done
 echo "the C++ client is in order" >&2

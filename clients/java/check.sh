@@ -43,10 +43,11 @@ EVENKEEL_LOG_LEVEL=warn "$evenkeel" serve --listen 127.0.0.1:0 >"$user/stdout" &
 server=$!
 read -r line <"$user/stdout"
 export EVENKEEL_ADDRESS=${line#listening on }
-for example in FirstCall NormalizeRows DropElements ClipByNorm MergeNorms; do
-    echo "-- $example"
-    java -cp "$user/target/classes:$(<"$user/classpath")" "$example" | tee "$user/$example"
+example() { # example CLASS [ARGUMENT]
+    java -cp "$user/target/classes:$(<"$user/classpath")" "$@"
+}
+example FirstCall "$EVENKEEL_ADDRESS" | diff <(echo '[-1.3416355, -0.4472118, 0.4472118, 1.3416355]') -
+for pair in Normalize=normalize Dropout=dropout ClipGradients=clip_gradients Merge=merge; do
+    example "${pair%=*}" | diff "$root/docs/operations/printed/${pair#*=}.txt" -
 done
-grep -qxF '[-1.3416355, -0.4472118, 0.4472118, 1.3416355]' "$user/FirstCall"
-grep -qxF 'total norm 5.0' "$user/MergeNorms"
 echo "the Java client passes"

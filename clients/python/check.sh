@@ -94,17 +94,20 @@ rm -rf "$target/dist" "$target/installed"
 environment installed python3 "$target"/dist/*.whl
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-cp examples/first_call.py "$scratch"
-(
-    cd "$scratch"
-    "$python" -c '
-import os, runpy
+cp examples/*.py "$scratch"
+example() { # example NAME: runs an example with a server of its own, by the installed client
+    (cd "$scratch" && "$python" -c '
+import os, runpy, sys
 from evenkeel_client.testing import Server
 with Server() as server:
     os.environ["EVENKEEL_ADDRESS"] = server.address
-    runpy.run_path("first_call.py")
-' | tee answer
-    grep -q -- '-1.3416355' answer
-)
+    runpy.run_path(sys.argv[1])
+' "$1.py")
+}
+example first_call | diff <(echo '[[-1.3416355 -0.4472118  0.4472118  1.3416355]]') -
+example many_calls
+for name in normalize dropout clip_gradients merge; do
+    example "$name" | diff "$root/docs/operations/printed/$name.txt" -
+done
 
 echo "all checks of the Python client passed"

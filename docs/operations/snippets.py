@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PART = re.compile(r"(?P<begin><!-- snippet: (?P<path>\S+) -->\n)(?P<shown>.*?)(?P<end><!-- end -->)", re.DOTALL)
-LANGUAGES = {".py": "python", ".go": "go", ".mjs": "js", ".ts": "ts", ".java": "java", ".cpp": "cpp", ".rs": "rust"}
+LANGUAGES = {".py": "python", ".go": "go", ".mjs": "js", ".ts": "ts", ".java": "java", ".cpp": "cpp", ".rs": "rust", ".txt": "text"}
 
 
 def pages() -> list[Path]:

@@ -1,17 +1,21 @@
 // The client beside the generated stub with the shortest correct code of a user, in turns: layer normalization of rows
-// of 1024 float32. Prints a JSON object for each size. Usage: bench BINARY, the server's program.
+// of 1024 float32. Prints a JSON object for each size. Usage: bench BINARY, the server's program; or EVENKEEL_ADDRESS
+// names a server that runs already, which must take messages of more than 64 MiB. EVENKEEL_BENCH_SCALE is a factor for
+// the number of rounds, such as 0.1.
 #include <evenkeel/v1/tensor_ops.grpc.pb.h>
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <evenkeel/evenkeel.hpp>
 #include <evenkeel/testing.hpp>
 #include <iostream>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -62,7 +66,7 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-void compare(const evenkeel::client& client, pb::TensorOpsService::Stub& stub, std::size_t bytes) {
+void compare(const evenkeel::client& client, pb::TensorOpsService::Stub& stub, std::size_t bytes, double scale) {
   std::vector<float> x(bytes / sizeof(float));
   for (std::size_t i = 0; i < x.size(); ++i) {
     x[i] = static_cast<float>(i * 2654435761U % 1000);
@@ -71,7 +75,8 @@ void compare(const evenkeel::client& client, pb::TensorOpsService::Stub& stub, s
   if (by_client(client, x, rows) != by_stub(stub, x, rows)) {  // also the first calls, which connect
     throw std::runtime_error{"the two do not agree"};
   }
-  const std::size_t rounds = std::clamp<std::size_t>((std::size_t{512} << 20) / bytes, 9, 300);
+  const std::size_t all = std::clamp<std::size_t>((std::size_t{512} << 20) / bytes, 9, 300);
+  const auto rounds = std::max<std::size_t>(1, static_cast<std::size_t>(scale * static_cast<double>(all)));
   std::vector<double> of_client;
   std::vector<double> of_stub;
   for (std::size_t round = 0; round < rounds; ++round) {
@@ -85,15 +90,22 @@ void compare(const evenkeel::client& client, pb::TensorOpsService::Stub& stub, s
 }
 
 void run(const std::string& binary) {
-  const evenkeel::testing::server server{{.binary = binary, .arguments = {"--max-message-bytes", max_message_bytes}}};
-  const evenkeel::client client = server.client();
+  const char* named = std::getenv("EVENKEEL_ADDRESS");
+  const char* scale = std::getenv("EVENKEEL_BENCH_SCALE");
+  std::optional<evenkeel::testing::server> server;
+  if (named == nullptr) {
+    server.emplace(
+        evenkeel::testing::server_options{.binary = binary, .arguments = {"--max-message-bytes", max_message_bytes}});
+  }
+  const std::string address = named != nullptr ? named : server->address();
+  const evenkeel::client client{address};
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
-  const auto stub = pb::TensorOpsService::NewStub(
-      grpc::CreateCustomChannel(server.address(), grpc::InsecureChannelCredentials(), arguments));
+  const auto stub =
+      pb::TensorOpsService::NewStub(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
   for (const std::size_t bytes :
        {std::size_t{4} << 10, std::size_t{256} << 10, std::size_t{4} << 20, std::size_t{64} << 20}) {
-    compare(client, *stub, bytes);
+    compare(client, *stub, bytes, scale != nullptr ? std::stod(scale) : 1.0);
   }
 }
 

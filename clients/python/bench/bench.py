@@ -2,6 +2,9 @@
 
     EVENKEEL_BINARY=path/to/evenkeel python bench/bench.py
 
+EVENKEEL_ADDRESS names a server that runs already, which must take messages of more than 64 MiB. EVENKEEL_BENCH_SCALE is a
+factor for the number of rounds, such as 0.1.
+
 The operation is a layer norm of float32 in rows of 1024. Client and stub take turns in each round, on connections of their
 own to one server on this machine. The stub needs the package grpcio-tools, and gets what a user would write by hand: the
 limits of messages raised, and a writable array as the result. "ratio" is the time of the stub by that of the client.
@@ -9,12 +12,14 @@ limits of messages raised, and a writable array as the result. "ratio" is the ti
 
 import importlib
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,16 @@ from evenkeel_client.testing import Server
 
 PROTO = Path(__file__).resolve().parents[3] / "proto"
 ROUNDS = {4 << 10: 400, 256 << 10: 120, 4 << 20: 40, 64 << 20: 8}
+
+
+@contextmanager
+def server_address() -> Iterator[str]:
+    """Return the address of a server: the one of the environment, or one that is started."""
+    if named := os.environ.get("EVENKEEL_ADDRESS"):
+        yield named
+    else:
+        with Server("--max-message-bytes", str(128 << 20)) as server:
+            yield server.address
 
 
 def stub_call(address: str, folder: str) -> Callable[[Any], Any]:
@@ -48,9 +63,10 @@ def stub_call(address: str, folder: str) -> Callable[[Any], Any]:
 
 def main() -> None:
     """Measure all sizes."""
-    with tempfile.TemporaryDirectory() as folder, Server("--max-message-bytes", str(128 << 20)) as server:
-        stub = stub_call(server.address, folder)
-        with Client(server.address) as client:
+    scale = float(os.environ.get("EVENKEEL_BENCH_SCALE", "1"))
+    with tempfile.TemporaryDirectory() as folder, server_address() as address:
+        stub = stub_call(address, folder)
+        with Client(address) as client:
             ways = {"client": lambda x: client.layer_norm(x).output, "stub": stub}
             for size, rounds in ROUNDS.items():
                 x = np.random.default_rng(1).standard_normal((size // 4096, 1024), dtype=np.float32)
@@ -58,7 +74,7 @@ def main() -> None:
                 if not np.array_equal(*results):
                     raise SystemExit("client and stub differ")
                 times: dict[str, list[float]] = {name: [] for name in ways}
-                for _ in range(rounds):
+                for _ in range(max(1, round(rounds * scale))):
                     for name, way in ways.items():
                         began = time.perf_counter()
                         way(x)

@@ -4,7 +4,7 @@
  *     EVENKEEL_BINARY=evenkeel node build/bench/bench.js
  *
  * Both normalize the same float32 tensor by rows of 1024, in turns; a time is the median. EVENKEEL_ADDRESS names a server that runs
- * already, which must take messages of more than 64 MiB.
+ * already, which must take messages of more than 64 MiB. EVENKEEL_BENCH_SCALE is a factor for the number of rounds, such as 0.1.
  */
 
 import { createClient } from "@connectrpc/connect";
@@ -15,6 +15,7 @@ import { startServer } from "@evenkeel/client/testing";
 import { DataType, NormKind, TensorOpsService } from "../src/gen/evenkeel/v1/tensor_ops_pb.js";
 
 const ROW = 1024;
+const scale = Number(process.env["EVENKEEL_BENCH_SCALE"] ?? 1);
 const address =
   process.env["EVENKEEL_ADDRESS"] ?? (await startServer({ args: ["--max-message-bytes=134217728"] })).address;
 
@@ -60,7 +61,7 @@ for (const [bytes, rounds] of sizes) {
   if (Buffer.compare(Buffer.from(expected.buffer), Buffer.from(given.buffer)) !== 0)
     throw new Error("the results differ");
   const times: { client: number[]; stub: number[] } = { client: [], stub: [] };
-  for (let round = 0; round < rounds; round += 1) {
+  for (let round = 0; round < Math.max(1, rounds * scale); round += 1) {
     times.client.push(await timed(() => byClient(x)));
     times.stub.push(await timed(() => byStub(x)));
   }

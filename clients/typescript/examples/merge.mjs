@@ -1,14 +1,21 @@
-// Measures two parts of the gradients, as two machines would, and merges them without rounding.
-import { Client, NormPartial, tensor } from "@evenkeel/client";
+// Measures gradients and a row in two parts, as two workers would, and computes one part by the measures of both.
+import { Client, NormPartial, StatisticsPartial, tensor } from "@evenkeel/client";
+
+const show = (name, values) => console.log(name, ...Array.from(values, (value) => value.toFixed(7)));
 
 const client = new Client(process.env.EVENKEEL_ADDRESS ?? "127.0.0.1:50051");
-const here = await client.measureGradients([tensor([3])]);
-const there = await client.measureGradients([tensor([4])]);
 
-// A partial goes to another program as bytes.
-const merged = here.merge(NormPartial.fromBytes(there.toBytes()));
-console.log(merged.totalNorm, merged.elements);
+const [here, there] = [[tensor([3])], [tensor([4])]];
+const sentNorm = (await client.measureGradients(there)).toBytes(); // from the other worker
+const norm = (await client.measureGradients(here)).merge(NormPartial.fromBytes(sentNorm));
+show("total_norm", [norm.totalNorm]);
+console.log("elements", Number(norm.elements));
+const clipped = await client.clipGradNorm(here, 1, { totalNorm: norm.totalNorm });
+show("clipped here", clipped.gradients[0].data);
 
-// Each machine clips its part by the norm of all parts.
-const { gradients } = await client.clipGradNorm([tensor([3])], 1, { totalNorm: merged.totalNorm });
-console.log(gradients[0].data);
+const [first, second] = [tensor([[40000, 40001]]), tensor([[40002, 40003]])];
+const sent = (await client.measureStatistics(first, { kind: "layer" })).toBytes(); // from the other worker
+const measured = await client.measureStatistics(second, { kind: "layer" });
+const statistics = measured.merge(StatisticsPartial.fromBytes(sent));
+const { output } = await client.layerNorm(second, { statistics });
+show("normalized here", output.data);

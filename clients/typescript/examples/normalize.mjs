@@ -1,18 +1,18 @@
-// Normalizes a row, with a scale and a shift, and prints the statistics and the gradients.
+// Normalizes a row far from zero with a weight, and computes the gradients.
 import { Client, tensor } from "@evenkeel/client";
+
+const show = (name, { data }) => console.log(name, ...Array.from(data, (value) => value.toFixed(7)));
 
 const client = new Client(process.env.EVENKEEL_ADDRESS ?? "127.0.0.1:50051");
 const x = tensor([[40000, 40001, 40002, 40003]]);
-const weight = new Float32Array([1, 1, 2, 2]);
-const bias = new Float32Array([0, 0, 1, 1]);
+const weight = tensor([1, 1, 1, 2]);
 
-const { output, mean, rstd } = await client.normalize(x, { kind: "layer", weight, bias, returnStatistics: true });
-console.log("output", output.data, "mean", mean?.data, "rstd", rstd?.data);
+const y = await client.layerNorm(x, { weight, eps: 1e-6, returnStatistics: true });
+show("output", y.output);
+show("mean", y.mean);
+show("rstd", y.rstd);
 
 const gradOutput = tensor([[1, 0, 0, 0]]);
-const { gradInput, gradWeight, gradBias } = await client.normalizeBackward(x, gradOutput, {
-  kind: "layer",
-  weight,
-  bias,
-});
-console.log("gradients", gradInput.data, gradWeight?.data, gradBias?.data);
+const gradients = await client.normalizeBackward(x, gradOutput, { kind: "layer", weight, eps: 1e-6 });
+show("grad_input", gradients.gradInput);
+show("grad_weight", gradients.gradWeight);

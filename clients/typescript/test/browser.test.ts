@@ -65,6 +65,27 @@ suite("in Chromium", { skip: process.env["EVENKEEL_NO_BROWSER"] !== undefined },
     await server.stop();
   });
 
+  test("the first call of examples/", async () => {
+    const bundle = await build({
+      entryPoints: [new URL("../../examples/first_call_browser.mjs", import.meta.url).pathname],
+      alias: { "@evenkeel/client/web": new URL("../../dist/web.js", import.meta.url).pathname },
+      bundle: true,
+      write: false,
+      format: "esm",
+      platform: "browser",
+    });
+    const first = await browser.newPage();
+    await first.goto(page.url());
+    await first.evaluate((address) => {
+      document.body.dataset["server"] = address;
+    }, `http://${server.address}`);
+    await first.addScriptTag({ type: "module", content: bundle.outputFiles[0]?.text ?? "" });
+    const printed = await first.waitForFunction(() => document.body.innerText);
+    const numbers = [-1.3416355, -0.4472118, 0.4472118, 1.3416355].map(Math.fround);
+    assert.equal(await printed.jsonValue(), numbers.join(" "));
+    await first.close();
+  });
+
   for (const protocol of ["connect", "grpc-web"] as const) {
     test(`all calls by ${protocol}`, async () => {
       const result = await page.evaluate(

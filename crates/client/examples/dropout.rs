@@ -1,4 +1,4 @@
-//! Shows which elements each kind of dropout keeps, and that the parts of an array, sent apart, join to the whole.
+//! Drops elements, computes the mask without the server, and drops a part and its gradient by the same draws.
 //!
 //! ```text
 //! cargo run --example dropout -p evenkeel-client [URL]
@@ -8,30 +8,32 @@
 
 use std::{env, error::Error};
 
-use evenkeel_client::{Client, DropoutKind};
-use ndarray::{Array1, Array3, concatenate, s};
+use evenkeel_client::{Client, keep_mask};
+use ndarray::{Array2, array, s};
+
+/// Prints a name and numbers.
+fn show<'a>(name: &str, values: impl IntoIterator<Item = &'a f32>) {
+    let numbers: String = values.into_iter().map(|value| format!(" {value:.7}")).collect();
+    println!("{name}{numbers}");
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let url = env::args().nth(1).unwrap_or_else(|| "http://127.0.0.1:50051".to_owned());
+    let url = env::args().nth(1).unwrap_or("http://127.0.0.1:50051".into());
     let client = Client::connect(url).await?;
+    let x = Array2::<f32>::ones((2, 8));
 
-    let x = Array3::<f32>::ones((2, 3, 12));
-    for kind in [DropoutKind::Element, DropoutKind::Channel, DropoutKind::Alpha, DropoutKind::FeatureAlpha] {
-        let dropped = client.dropout(&x, 0.3, 42).kind(kind).return_mask(true).send().await?;
-        let mask = dropped.mask.ok_or("the mask was asked for")?;
-        let mean = dropped.output.mean().ok_or("the output is not empty")?;
-        println!("{kind:?}: {} of {} elements kept, mean {mean:.3}", dropped.kept, x.len());
-        for draws in mask.rows() {
-            println!("  {}", draws.iter().map(|&kept| if kept { '#' } else { '.' }).collect::<String>());
-        }
-    }
+    let dropped = client.dropout(&x, 0.3, 42).return_mask(true).send().await?;
+    show("output", &dropped.output);
+    println!("kept {}", dropped.kept);
+    let mask = keep_mask(42, x.len(), 0.3, 0)?;
+    let same = dropped.mask.ok_or("the mask was asked for")?.into_iter().eq(mask);
+    println!("same mask {}", if same { "yes" } else { "no" });
 
-    let long = Array1::from_iter((0..100_000).map(|i| i as f32));
-    let whole = client.dropout(&long, 0.5, 7).send().await?;
-    let first = client.dropout(long.slice(s![..33_333]), 0.5, 7).send().await?;
-    let second = client.dropout(long.slice(s![33_333..]), 0.5, 7).offset(33_333).send().await?;
-    let joined = concatenate![ndarray::Axis(0), first.output, second.output];
-    println!("two parts join to the whole: {}", joined == whole.output);
+    let second = client.dropout(x.slice(s![1.., ..]), 0.3, 42).offset(8).send().await?;
+    show("second row", &second.output);
+    let grad_output = array![[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]];
+    let grad_input = client.dropout_backward(&grad_output, 0.3, 42).offset(8).send().await?;
+    show("grad_input", &grad_input);
     Ok(())
 }

@@ -1,4 +1,4 @@
-// Dropout drops elements, and computes the mask again without the server.
+// Dropout drops elements, computes the mask without the server, and drops a part and its gradient by the same draws.
 package main
 
 import (
@@ -12,25 +12,49 @@ import (
 	"evenkeel.dev/go/evenkeel"
 )
 
+// show prints a name and numbers.
+func show(name string, tensor *evenkeel.Tensor) {
+	fmt.Print(name)
+	for _, value := range tensor.Float32() {
+		fmt.Printf(" %.7f", value)
+	}
+	fmt.Println()
+}
+
 func main() {
 	client, err := evenkeel.New(cmp.Or(os.Getenv("EVENKEEL_ADDRESS"), "127.0.0.1:50051"))
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer client.Close()
+	ctx := context.Background()
+	x := slices.Repeat([]float32{1}, 16)
 
-	const p, seed = 0.3, 42
-	ones := slices.Repeat([]float32{1}, 16)
-	y, err := client.Dropout(context.Background(), evenkeel.Of(ones, 2, 8), p, seed, evenkeel.ReturnMask())
+	dropped, err := client.Dropout(ctx, evenkeel.Of(x, 2, 8), 0.3, 42, evenkeel.ReturnMask())
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(y.Output.Float32())
-	fmt.Println("kept", y.Kept)
-
-	mask, err := evenkeel.KeepMask(seed, 0, len(ones), p)
+	show("output", dropped.Output)
+	fmt.Println("kept", dropped.Kept)
+	mask, err := evenkeel.KeepMask(42, 0, len(x), 0.3)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("the same mask:", slices.Equal(mask, y.Mask.Bools()))
+	same := "no"
+	if slices.Equal(mask, dropped.Mask.Bools()) {
+		same = "yes"
+	}
+	fmt.Println("same mask", same)
+
+	second, err := client.Dropout(ctx, evenkeel.Of(x[8:], 1, 8), 0.3, 42, evenkeel.Offset(8))
+	if err != nil {
+		log.Fatal(err)
+	}
+	show("second row", second.Output)
+	gradOutput := evenkeel.Of([]float32{1, 2, 3, 4, 5, 6, 7, 8}, 1, 8)
+	gradInput, err := client.DropoutBackward(ctx, gradOutput, 0.3, 42, evenkeel.Offset(8))
+	if err != nil {
+		log.Fatal(err)
+	}
+	show("grad_input", gradInput)
 }

@@ -1,4 +1,4 @@
-// Merge measures gradients that live in two places, and clips each part by the norm of both.
+// Merge measures gradients and a row in two parts, as two workers would, and computes one part by the measures of both.
 package main
 
 import (
@@ -11,33 +11,52 @@ import (
 	"evenkeel.dev/go/evenkeel"
 )
 
-func main() {
-	client, err := evenkeel.New(cmp.Or(os.Getenv("EVENKEEL_ADDRESS"), "127.0.0.1:50051"))
+// show prints a name and numbers.
+func show[T float32 | float64](name string, values ...T) {
+	fmt.Print(name)
+	for _, value := range values {
+		fmt.Printf(" %.7f", value)
+	}
+	fmt.Println()
+}
+
+// must ends the program at an error, and is the value without one.
+func must[T any](value T, err error) T {
 	if err != nil {
 		log.Fatal(err)
 	}
+	return value
+}
+
+func main() {
+	client := must(evenkeel.New(cmp.Or(os.Getenv("EVENKEEL_ADDRESS"), "127.0.0.1:50051")))
 	defer client.Close()
 	ctx := context.Background()
 
 	here := evenkeel.Gradients{{Name: "w", Tensor: evenkeel.Of([]float32{3})}}
 	there := evenkeel.Gradients{{Name: "w", Tensor: evenkeel.Of([]float32{4})}}
-
-	norm, err := client.MeasureGradients(ctx, here)
-	if err != nil {
-		log.Fatal(err)
-	}
-	other, err := client.MeasureGradients(ctx, there) // in another program: MarshalBinary, send, UnmarshalBinary
-	if err != nil {
+	sent := must(must(client.MeasureGradients(ctx, there)).MarshalBinary()) // from the other worker
+	norm, other := must(client.MeasureGradients(ctx, here)), new(evenkeel.NormPartial)
+	if err := other.UnmarshalBinary(sent); err != nil {
 		log.Fatal(err)
 	}
 	if err := norm.Merge(other); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("total norm", norm.TotalNorm(), "of", norm.Elements(), "elements")
+	show("total_norm", norm.TotalNorm())
+	fmt.Println("elements", norm.Elements())
+	clipped := must(client.ClipGradNorm(ctx, here, 1, evenkeel.TotalNorm(norm.TotalNorm())))
+	show("clipped here", clipped.Gradients[0].Tensor.Float32()...)
 
-	clipped, err := client.ClipGradNorm(ctx, here, 1, evenkeel.TotalNorm(norm.TotalNorm()))
-	if err != nil {
+	first, second := evenkeel.Of([]float32{40000, 40001}, 1, 2), evenkeel.Of([]float32{40002, 40003}, 1, 2)
+	sent = must(must(client.MeasureStatistics(ctx, first, evenkeel.Layer)).MarshalBinary()) // from the other worker
+	statistics, others := must(client.MeasureStatistics(ctx, second, evenkeel.Layer)), new(evenkeel.StatisticsPartial)
+	if err := others.UnmarshalBinary(sent); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("this part", clipped.Gradients[0].Tensor.Float32())
+	if err := statistics.Merge(others); err != nil {
+		log.Fatal(err)
+	}
+	y := must(client.LayerNorm(ctx, second, evenkeel.Statistics(statistics)))
+	show("normalized here", y.Output.Float32()...)
 }

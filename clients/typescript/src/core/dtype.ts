@@ -7,9 +7,13 @@ export type DType = "float32" | "float64" | "float16" | "bfloat16";
 
 /** The arrays that hold elements. The two types of 16 bits are kept as their bits, since not every engine has arrays of them. */
 export interface Elements {
+  /** IEEE 754 binary32. */
   float32: Float32Array;
+  /** IEEE 754 binary64. */
   float64: Float64Array;
+  /** The bits of IEEE 754 binary16. */
   float16: Uint16Array;
+  /** The upper 16 bits of binary32. */
   bfloat16: Uint16Array;
 }
 

@@ -29,12 +29,14 @@ export interface ErrorDetails {
 
 /** The class of all errors that calls reject with. */
 export class EvenkeelError extends Error {
+  /** The name of the class. */
   override readonly name: string = "EvenkeelError";
   /** gRPC's code. */
   readonly code: Code;
   /** The reason of the server's ErrorInfo, such as `OVERLOADED`; `undefined` if it gave none. */
   readonly reason: string | undefined;
 
+  /** An error with gRPC's code. */
   constructor(code: Code, message: string, { reason, cause }: ErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
@@ -52,10 +54,12 @@ export interface FieldViolation {
 
 /** Arguments do not fit the call or each other. The client finds some of these faults before it sends anything. */
 export class InvalidArgumentError extends EvenkeelError {
+  /** The name of the class. */
   override readonly name: string = "InvalidArgumentError";
   /** The fields that are wrong. */
   readonly fields: readonly FieldViolation[];
 
+  /** An error about these fields. */
   constructor(message: string, fields: readonly FieldViolation[], details?: ErrorDetails) {
     super("INVALID_ARGUMENT", message, details);
     this.fields = fields;
@@ -64,10 +68,12 @@ export class InvalidArgumentError extends EvenkeelError {
 
 /** The server is overloaded and has refused the call at once. The client has made its retries, or no time was left for them. */
 export class OverloadedError extends EvenkeelError {
+  /** The name of the class. */
   override readonly name: string = "OverloadedError";
   /** After how many milliseconds the server takes the call again; `undefined` if it does not say. */
   readonly retryAfterMs: number | undefined;
 
+  /** A refusal, with the delay after which the server would take the call if it names one. */
   constructor(message: string, retryAfterMs: number | undefined, details?: ErrorDetails) {
     super("RESOURCE_EXHAUSTED", message, details);
     this.retryAfterMs = retryAfterMs;
@@ -76,8 +82,10 @@ export class OverloadedError extends EvenkeelError {
 
 /** A message, or the metadata, is larger than the server takes. The `reason` tells which. */
 export class MessageTooLargeError extends EvenkeelError {
+  /** The name of the class. */
   override readonly name: string = "MessageTooLargeError";
 
+  /** A refusal of a message. */
   constructor(message: string, details: ErrorDetails = { reason: "MESSAGE_TOO_LARGE" }) {
     super("RESOURCE_EXHAUSTED", message, details);
   }
@@ -85,11 +93,21 @@ export class MessageTooLargeError extends EvenkeelError {
 
 /** A stream needs more memory than the server has for it. The client makes two passes by itself where that helps. */
 export class NeedsTwoPassesError extends EvenkeelError {
+  /** The name of the class. */
   override readonly name: string = "NeedsTwoPassesError";
 
+  /** A refusal of a stream that can be made only once. */
   constructor(message: string, details: ErrorDetails = { reason: "NEEDS_TWO_PASSES" }) {
     super("RESOURCE_EXHAUSTED", message, details);
   }
+}
+
+/** A gradient with elements that are NaN or infinite. */
+export interface NonfiniteGradient {
+  /** Its place in the call. */
+  readonly index: number;
+  /** Its name, which the server shortens to 64 bytes. */
+  readonly name: string;
 }
 
 /** What makes a norm NaN or infinite. There may be no such elements: the norm of finite ones can be beyond float64. */
@@ -102,19 +120,21 @@ export interface Nonfinite {
   readonly infiniteElements: bigint;
   /** The number of gradients with such elements. */
   readonly nonfiniteGradients: bigint;
-  /** The first of these gradients, 16 at most: the index and the name, which the server shortens to 64 bytes. */
-  readonly gradients: readonly { readonly index: number; readonly name: string }[];
+  /** The first of these gradients, 16 at most. */
+  readonly gradients: readonly NonfiniteGradient[];
 }
 
 /** A norm is NaN or infinite, and `errorIfNonfinite` is set. Nothing was clipped. */
 export class NonfiniteNormError extends EvenkeelError implements Nonfinite {
+  /** The name of the class. */
   override readonly name: string = "NonfiniteNormError";
   readonly totalNorm: number;
   readonly nanElements: bigint;
   readonly infiniteElements: bigint;
   readonly nonfiniteGradients: bigint;
-  readonly gradients: readonly { readonly index: number; readonly name: string }[];
+  readonly gradients: readonly NonfiniteGradient[];
 
+  /** A refusal of gradients, with what makes their norm NaN or infinite. */
   constructor(message: string, nonfinite: Nonfinite, details: ErrorDetails = { reason: "NONFINITE_NORM" }) {
     super("FAILED_PRECONDITION", message, details);
     this.totalNorm = nonfinite.totalNorm;
@@ -127,8 +147,10 @@ export class NonfiniteNormError extends EvenkeelError implements Nonfinite {
 
 /** The call took longer than its `timeoutMs`. */
 export class DeadlineExceededError extends EvenkeelError {
+  /** The name of the class. */
   override readonly name: string = "DeadlineExceededError";
 
+  /** The end of a call at its deadline. */
   constructor(message: string, details?: ErrorDetails) {
     super("DEADLINE_EXCEEDED", message, details);
   }
@@ -136,8 +158,10 @@ export class DeadlineExceededError extends EvenkeelError {
 
 /** The call was cancelled by its `signal`, whose reason is the `cause`, or by the client's end. */
 export class CancelledError extends EvenkeelError {
+  /** The name of the class. */
   override readonly name: string = "CancelledError";
 
+  /** The end of a call by its caller's signal. */
   constructor(message: string, details?: ErrorDetails) {
     super("CANCELLED", message, details);
   }
@@ -145,8 +169,10 @@ export class CancelledError extends EvenkeelError {
 
 /** The server wants a token, and the client has none or a wrong one. */
 export class UnauthenticatedError extends EvenkeelError {
+  /** The name of the class. */
   override readonly name: string = "UnauthenticatedError";
 
+  /** A refusal of a token, or of a call without one. */
   constructor(message: string, details?: ErrorDetails) {
     super("UNAUTHENTICATED", message, details);
   }
@@ -154,8 +180,10 @@ export class UnauthenticatedError extends EvenkeelError {
 
 /** There is no connection, or it broke: the server is down, does not exist, or is about to stop. */
 export class UnavailableError extends EvenkeelError {
+  /** The name of the class. */
   override readonly name: string = "UnavailableError";
 
+  /** The end of a call without a connection. */
   constructor(message: string, details?: ErrorDetails) {
     super("UNAVAILABLE", message, details);
   }
@@ -163,8 +191,10 @@ export class UnavailableError extends EvenkeelError {
 
 /** The server, or the transport of a browser, does not have what the call needs. */
 export class UnimplementedError extends EvenkeelError {
+  /** The name of the class. */
   override readonly name: string = "UnimplementedError";
 
+  /** A refusal of what the server or the client cannot do. */
   constructor(message: string, details?: ErrorDetails) {
     super("UNIMPLEMENTED", message, details);
   }
@@ -172,8 +202,10 @@ export class UnimplementedError extends EvenkeelError {
 
 /** The server failed, or its answer breaks the contract: then it is another program or of another version. */
 export class InternalError extends EvenkeelError {
+  /** The name of the class. */
   override readonly name: string = "InternalError";
 
+  /** A fault of the server or of the client. */
   constructor(message: string, details?: ErrorDetails) {
     super("INTERNAL", message, details);
   }

@@ -21,6 +21,7 @@ export {
   type ErrorDetails,
   type FieldViolation,
   type Nonfinite,
+  type NonfiniteGradient,
 } from "./errors.js";
 export type { Gradients, LikeGradients, NumberOfEach } from "./gradients.js";
 export type { DropoutKind, DropoutScaling, NormKind } from "./kinds.js";

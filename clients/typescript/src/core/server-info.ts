@@ -7,7 +7,9 @@ import { VERSION } from "./version.js";
 
 /** The limits that decide which calls are made as streams. */
 export interface Limits {
+  /** The longest message that the server takes or sends, in bytes. */
   readonly maxMessageBytes: number;
+  /** The longest chunk of a streamed tensor that it sends, in bytes; 0: it streams no tensors. */
   readonly maxStreamChunkBytes: number;
 }
 

@@ -7,9 +7,13 @@ import { converted, rounds } from "./half.js";
 
 /** An engine's own array of float16, where there is one; named by its tag, since older type libraries do not have it. */
 export interface Float16Elements {
+  /** The name of the engine's class. */
   readonly [Symbol.toStringTag]: "Float16Array";
+  /** The memory that has the elements. */
   readonly buffer: ArrayBufferLike;
+  /** Where the first element begins in it. */
   readonly byteOffset: number;
+  /** The number of elements. */
   readonly length: number;
 }
 

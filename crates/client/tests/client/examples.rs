@@ -60,6 +60,19 @@ async fn the_first_call_prints_what_it_says() {
     assert_eq!(run("first_call", 1).await.lines().next(), promised.lines().next());
 }
 
+/// An operation's example is the same program in every language, which prints the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operations_print_what_their_pages_show() {
+    for (example, shown) in [
+        ("normalize", include_str!("../../../../docs/operations/printed/normalize.txt")),
+        ("dropout", include_str!("../../../../docs/operations/printed/dropout.txt")),
+        ("clip_gradients", include_str!("../../../../docs/operations/printed/clip_gradients.txt")),
+        ("merge", include_str!("../../../../docs/operations/printed/merge.txt")),
+    ] {
+        assert_eq!(run(example, 1).await, shown, "{example}");
+    }
+}
+
 /// Gradients in parts on three servers are clipped as one server would clip them all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shards_on_three_servers_make_the_whole() {
