@@ -26,7 +26,7 @@ use crate::{
     budget::Portion,
     error::Error,
     executor::Executor,
-    grpc::{BoxedResponse, GrpcService, Middleware, Unfinished, is_compressed, trailers},
+    grpc::{BoxedResponse, GrpcService, Middleware, Unfinished, trailers, unknown_encoding},
     json::{self, Growing, Schemas},
     service::{CallContext, Separated},
 };
@@ -59,8 +59,8 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Json {
         // The layer further in answers calls of methods that there are not.
         let rpc = self.schemas.as_ref().and_then(|schemas| schemas.rpc(request.uri().path())).cloned();
         let Some(rpc) = rpc else { return inner.call(request) };
-        if is_compressed(request.headers()) {
-            return Box::pin(ready(Ok(Status::from(Error::UnknownEncoding).into_http())));
+        if let Some(header) = unknown_encoding(&request) {
+            return Box::pin(ready(Ok(Status::from(Error::UnknownEncoding { header }).into_http())));
         }
         let (head, body) = request.into_parts();
         let converter = Converter { executor: Arc::clone(&self.executor), context: CallContext::of(&head.extensions) };
