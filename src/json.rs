@@ -14,5 +14,8 @@ mod write;
 
 pub(crate) use self::{growing::Growing, read::read, schemas::Schemas, write::write};
 
+/// The message of a type that it names.
+const ANY: &str = "google.protobuf.Any";
+
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,10 @@ use http_body_util::{BodyExt as _, StreamBody};
 use prost_reflect::MessageDescriptor;
 use tonic::{Status, body::Body, codegen::http::Request};
 
-use super::{admission::Messages, protocol::AsJson};
+use super::{
+    admission::{Kind, Messages},
+    protocol::AsJson,
+};
 use crate::{
     budget::Portion,
     error::Error,
@@ -64,7 +67,7 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Json {
         }
         let (head, body) = request.into_parts();
         let converter = Converter { executor: Arc::clone(&self.executor), context: CallContext::of(&head.extensions) };
-        let requests = Requests::new(converter.clone(), rpc.request, body);
+        let requests = Requests::new(converter.clone(), Kind::of_call(&head.extensions), rpc.request, body);
         let body = Body::new(StreamBody::new(stream::unfold(requests, Requests::next)));
         let answer = inner.call(Request::from_parts(head, body));
         Box::pin(async move {
@@ -138,12 +141,12 @@ struct Requests {
 }
 
 impl Requests {
-    fn new(converter: Converter, message: MessageDescriptor, body: Body) -> Self {
+    fn new(converter: Converter, kind: Kind, message: MessageDescriptor, body: Body) -> Self {
         let CallContext { record, reservation } = &converter.context;
         let budget = reservation.budget();
         Self {
             texts: Separated::new(body, budget.max_message()),
-            messages: budget.messages(record.method(), false),
+            messages: budget.messages(kind, record.method(), false),
             held: Portion::new(reservation),
             converter,
             message,
