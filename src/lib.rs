@@ -102,3 +102,5 @@ pub use checkpoint_hook::CheckpointHook;
 pub use direct::normalize_head;
 #[doc(hidden)]
 pub use guest::Guest;
+#[doc(hidden)]
+pub use json::JsonTrial;
