@@ -136,6 +136,10 @@ tls:
 h2spec:
     bash checks/h2spec/run.sh
 
+# Connect's conformance suite against a server that carries its service (installs connectconformance; needs Go)
+connectconformance *arguments:
+    bash checks/connectconformance/run.sh {{ arguments }}
+
 # Check the retry policies of grpc-go and grpcio against a server that refuses calls (needs Go, Python 3.11)
 retry:
     bash checks/retry/run.sh

@@ -12,7 +12,7 @@ fi
 seconds=$1
 shift
 targets=("$@")
-[[ $# -gt 0 ]] || targets=(direct decode head metadata kernels files measure streams)
+[[ $# -gt 0 ]] || targets=(direct decode head metadata kernels files measure streams json)
 
 # The flags of cargo-fuzz, without the address sanitizer, which stable Rust does not have. Coverage is an option of LLVM, which a
 # stable rustc accepts only with RUSTC_BOOTSTRAP. `--target` keeps the flags out of build scripts.

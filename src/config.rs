@@ -46,6 +46,7 @@ use self::transport::Transport;
 use crate::{
     address::{self, Address},
     checkpoint_hook::CheckpointHook,
+    guest::Guest,
     telemetry,
 };
 
@@ -114,6 +115,9 @@ pub struct ServerConfig {
     /// Called at every checkpoint of every operation: fault injection for tests.
     #[doc(hidden)]
     pub on_checkpoint: Option<CheckpointHook>,
+    /// A service that is carried beside the server's own, behind the same layers: for checks.
+    #[doc(hidden)]
+    pub guest: Option<Guest>,
 }
 
 impl Default for ServerConfig {
@@ -137,6 +141,7 @@ impl Default for ServerConfig {
             self_check: SelfCheckConfig::default(),
             codec_path: false,
             on_checkpoint: None,
+            guest: None,
         }
     }
 }
@@ -171,6 +176,7 @@ impl ServerConfig {
             self_check: _,
             codec_path: _,
             on_checkpoint: _,
+            guest: _,
         } = self;
         if !(MIN_MAX_MESSAGE_BYTES..=MAX_MAX_MESSAGE_BYTES).contains(max_message_bytes) {
             return Err(Error {
@@ -382,6 +388,7 @@ impl ServeArgs {
             self_check,
             codec_path,
             on_checkpoint: None,
+            guest: None,
         };
         server.validate()?;
         threads::check("serving-threads", serving_threads)?;

@@ -80,8 +80,11 @@ pub(crate) enum Error {
         reason: String,
     },
     /// The request's messages are compressed by a method that the server does not accept.
-    #[error("the server does not accept the request's grpc-encoding")]
-    UnknownEncoding,
+    #[error("the server does not accept the request's {header}")]
+    UnknownEncoding {
+        /// The header that the client has sent with the name of the method.
+        header: &'static str,
+    },
     /// A unary call has no message, or several.
     #[error("the method takes one message, and the call has {found}")]
     NotOneMessage {
@@ -198,7 +201,7 @@ impl Error {
             | Self::MetadataTooLarge { .. }
             | Self::ResponseTooLarge { .. }
             | Self::Unreadable { .. }
-            | Self::UnknownEncoding
+            | Self::UnknownEncoding { .. }
             | Self::NotOneMessage { .. }
             | Self::Overloaded { .. }
             | Self::Unauthenticated
@@ -222,7 +225,7 @@ impl Error {
             | Self::ResponseTooLarge { .. }
             | Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::Unreadable { code, .. } => *code,
-            Self::NotOneMessage { .. } | Self::UnknownEncoding => Code::Unimplemented,
+            Self::NotOneMessage { .. } | Self::UnknownEncoding { .. } => Code::Unimplemented,
             Self::Unauthenticated => Code::Unauthenticated,
             Self::Cancelled => Code::Cancelled,
             Self::DeadlineExceeded | Self::Stalled => Code::DeadlineExceeded,

@@ -7,7 +7,7 @@ use std::{convert::Infallible, pin::Pin};
 use tonic::{
     Status,
     body::Body,
-    codegen::http::{HeaderMap, HeaderValue, Response},
+    codegen::http::{HeaderMap, HeaderValue, Request, Response},
 };
 
 pub(crate) use evenkeel_proto::Method;
@@ -32,6 +32,17 @@ pub(crate) fn trailers(outcome: &Result<(), Status>) -> HeaderMap {
         Err(status) => status.add_header(&mut trailers).expect("our own messages and details fit into headers"),
     }
     trailers
+}
+
+/// An extension of a request whose client names the encoding of its messages in this header, and not in gRPC's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EncodedBy(pub(crate) &'static str);
+
+/// The header in which a client names an encoding that the server does not accept; `None`: the messages are plain.
+pub(crate) fn unknown_encoding<B>(request: &Request<B>) -> Option<&'static str> {
+    let header = request.extensions().get().map_or("grpc-encoding", |&EncodedBy(header)| header);
+    // Decompression has removed the header of an encoding that is accepted.
+    is_compressed(request.headers()).then_some(header)
 }
 
 /// Whether the client says that it compresses its messages; the codec's path answers such a call.

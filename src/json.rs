@@ -10,9 +10,14 @@ mod path;
 mod read;
 mod scalar;
 mod schemas;
+mod trial;
 mod write;
 
+pub use self::trial::JsonTrial;
 pub(crate) use self::{growing::Growing, read::read, schemas::Schemas, write::write};
+
+/// The message of a type that it names.
+const ANY: &str = "google.protobuf.Any";
 
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,7 @@
 //! | `machine` | what the machine gives to this process |
 //! | `shorten` | the ends of texts that are too long to be shown whole |
 //! | `checkpoint_hook` | the hook with which tests hold operations |
+//! | `guest` | a service that checks have a server carry beside its own |
 //! | `setting` | the error of a setting, and the files that settings name |
 //! | `grpc` | the parts of gRPC that several modules share: methods, middleware, boxed responses, trailers |
 //! | `error` | every way a call can fail, and its gRPC status |
@@ -68,6 +69,7 @@ mod error;
 mod estimate;
 mod executor;
 mod grpc;
+mod guest;
 mod instruction_set;
 mod json;
 mod lines;
@@ -98,3 +100,7 @@ mod wire;
 pub use checkpoint_hook::CheckpointHook;
 #[doc(hidden)]
 pub use direct::normalize_head;
+#[doc(hidden)]
+pub use guest::Guest;
+#[doc(hidden)]
+pub use json::JsonTrial;

@@ -196,7 +196,7 @@ impl Metrics {
             | Error::ResponseTooLarge { .. } => Reason::MessageTooLarge,
             Error::NeedsTwoPasses { .. } => Reason::NeedsTwoPasses,
             Error::MetadataTooLarge { .. } => Reason::MetadataTooLarge,
-            Error::UnknownEncoding => Reason::UnknownEncoding,
+            Error::UnknownEncoding { .. } => Reason::UnknownEncoding,
             Error::Unreadable { .. } => Reason::Unreadable,
             Error::DeadlineExceeded => Reason::DeadlineExceeded,
             Error::ShuttingDown => Reason::ShuttingDown,

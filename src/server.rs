@@ -3,6 +3,7 @@
 mod admission;
 mod body_error;
 mod calls;
+mod carried;
 mod codec_errors;
 mod compression;
 mod connect;
@@ -55,13 +56,14 @@ use crate::{
     scrape::{Certificate, Endpoint, Exposition},
     server::{
         calls::{CallSettings, MakeCallService},
+        carried::Carried,
         compression::Compression,
         connect::Connect,
         health::Health,
         json::Json,
         page::Page,
         self_check::SelfCheck,
-        stack::MakeWebService,
+        stack::{MakeWebService, Others},
         tokens::Tokens,
         web::Spoken,
     },
@@ -232,13 +234,17 @@ impl Server {
         let codec = TensorOpsServiceServer::new(Codec(Arc::clone(&service))).max_decoding_message_size(limit);
         let buffers = executor.buffers().clone();
         let direct = Direct::new(service, config.codec_path, buffers, limit);
-        let others = Routes::default()
+        let own = Routes::default()
             .add_service(health_service.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION_BYTES))
             .prepare();
         let speaks_connect = config.web.speaks_connect(&config.listen);
-        let schemas = speaks_connect.then(|| Schemas::new(&DESCRIPTORS).map(Arc::new)).transpose()?;
+        let of_guest = config.guest.as_ref().map(|guest| guest.descriptors);
+        let described: Vec<_> = DESCRIPTORS.into_iter().chain(of_guest).collect();
+        let schemas = speaks_connect.then(|| Schemas::new(&described).map(Arc::new)).transpose()?;
+        let carried = config.guest.as_ref().map(Carried::new).transpose()?;
+        let others = Others { own, guest: config.guest.map(|guest| guest.routes) };
         let json = Json::new(schemas.clone(), Arc::clone(&executor));
         // Its calls are Connect's.
         let page = speaks_connect.then(Page::new);
@@ -250,6 +256,7 @@ impl Server {
             compression: Compression::new(&config.compression),
             body_timeout: config.connections.body_timeout,
             max_frame_bytes,
+            carried,
         });
         let spoken = Spoken { grpc_web: config.web.grpc_web, connect: schemas.map(Connect::new) };
         let web = config.web.speaks_http1(&config.listen);

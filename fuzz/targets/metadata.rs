@@ -59,7 +59,8 @@ fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 
 fn is_grpc(content_type: &[u8]) -> bool {
     let (name, rest) = content_type.split_at(content_type.len().min("application/grpc".len()));
-    name == b"application/grpc" && (rest.is_empty() || b"+; ".contains(&rest[0]))
+    let rest = rest.strip_prefix(b"+proto").unwrap_or(rest);
+    name == b"application/grpc" && (rest.is_empty() || b"; ".contains(&rest[0]))
 }
 
 /// Digits and a unit, as gRPC's protocol over HTTP/2 defines `grpc-timeout`.

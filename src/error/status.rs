@@ -37,7 +37,7 @@ impl Error {
             Self::Invalid(_)
             | Self::NonFiniteNorm(_)
             | Self::Unreadable { .. }
-            | Self::UnknownEncoding
+            | Self::UnknownEncoding { .. }
             | Self::NotOneMessage { .. }
             | Self::Unauthenticated
             | Self::Cancelled
@@ -70,7 +70,7 @@ impl Error {
                 Some(details)
             }
             Self::Unreadable { .. }
-            | Self::UnknownEncoding
+            | Self::UnknownEncoding { .. }
             | Self::NotOneMessage { .. }
             | Self::Unauthenticated
             | Self::Cancelled
@@ -94,7 +94,7 @@ impl From<Error> for Status {
             | Error::NeedsTwoPasses { .. }
             | Error::MetadataTooLarge { .. }
             | Error::ResponseTooLarge { .. }
-            | Error::UnknownEncoding
+            | Error::UnknownEncoding { .. }
             | Error::NotOneMessage { .. }
             | Error::Overloaded { .. }
             | Error::Unauthenticated

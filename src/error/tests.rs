@@ -38,7 +38,7 @@ fn every_error() -> Vec<(Error, Code, Option<&'static str>)> {
         (Error::Overloaded { scarce: Scarce::Bytes }, Code::ResourceExhausted, Some("OVERLOADED")),
         (Error::Overloaded { scarce: Scarce::Places }, Code::ResourceExhausted, Some("OVERLOADED")),
         (Error::NotOneMessage { found: "none" }, Code::Unimplemented, None),
-        (Error::UnknownEncoding, Code::Unimplemented, None),
+        (Error::UnknownEncoding { header: "grpc-encoding" }, Code::Unimplemented, None),
         (Error::Unauthenticated, Code::Unauthenticated, None),
         (Error::Cancelled, Code::Cancelled, None),
         (Error::DeadlineExceeded, Code::DeadlineExceeded, None),
@@ -65,7 +65,7 @@ fn every_error() -> Vec<(Error, Code, Option<&'static str>)> {
             Error::NotOneMessage { .. } => 12,
             Error::TooManyParts { .. } => 13,
             Error::TooMuchMemory { .. } => 14,
-            Error::UnknownEncoding => 15,
+            Error::UnknownEncoding { .. } => 15,
             Error::MetadataTooLarge { .. } => 16,
             Error::NeedsTwoPasses { .. } => 17,
         };

@@ -1,5 +1,7 @@
 //! Texts in JSON become messages.
 
+mod any;
+
 use std::{fmt, sync::Arc};
 
 use evenkeel_kernels::Checkpoint;
@@ -10,7 +12,7 @@ use serde_json::value::RawValue;
 use tonic::Code;
 
 use super::{
-    Growing,
+    ANY, Growing,
     path::{Path, Step},
     scalar::{self, Fault, MOST, brief},
 };
@@ -122,8 +124,15 @@ impl Reader<'_> {
     fn put<E: serde::de::Error>(&mut self, kind: &Kind, raw: &str) -> Result<(), E> {
         match scalar::put(kind, raw, self.out) {
             Ok(()) => self.step(),
-            Err(Fault::Failed(error)) => Err(self.fail(error)),
-            Err(Fault::Wrong(reason)) => Err(self.wrong(reason)),
+            Err(fault) => Err(self.fault(fault)),
+        }
+    }
+
+    /// Ends the reading with the fault of a value.
+    fn fault<E: serde::de::Error>(&mut self, fault: Fault) -> E {
+        match fault {
+            Fault::Failed(error) => self.fail(error),
+            Fault::Wrong(reason) => self.wrong(reason),
         }
     }
 
@@ -168,6 +177,9 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { reader, message } = self;
+        if message.full_name() == ANY {
+            return any::read(reader, message, map);
+        }
         if message.full_name().starts_with("google.protobuf.") {
             return Err(reader.wrong("the server reads no such message from JSON"));
         }

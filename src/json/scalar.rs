@@ -106,7 +106,7 @@ fn zigzag(value: i64) -> u64 {
 }
 
 /// The text of a string.
-fn text(raw: &str) -> Result<Cow<'_, str>, Fault> {
+pub(super) fn text(raw: &str) -> Result<Cow<'_, str>, Fault> {
     match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(plain) if !plain.contains('\\') => Ok(plain.into()),
         Some(_) => serde_json::from_str::<String>(raw)

@@ -1,3 +1,5 @@
+mod any;
+
 use std::sync::Arc;
 
 use evenkeel_kernels::{Cancelled, Checkpoint, Uninterrupted};

@@ -6,7 +6,7 @@ use prost::encoding::{WireType, decode_key, decode_varint};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use tonic::Code;
 
-use super::Growing;
+use super::{ANY, Growing};
 use crate::error::Error;
 
 /// The most bytes of a number's text.
@@ -17,6 +17,9 @@ const ESCAPED: usize = 6;
 const PIECE: usize = 48 << 10;
 /// The values after which the writer asks whether the text is still wanted.
 const STEPS: usize = 4096;
+/// The depth to which messages that name their type may be in one another. Decoders do not bound it, since such a message is bytes
+/// to them.
+const MOST_ANYS: usize = 16;
 
 /// Adds the text of a message to `out`. The message is one that prost has encoded: the elements of a list lie together.
 ///
@@ -28,13 +31,18 @@ pub(crate) fn write(
     out: &mut Growing,
     checkpoint: &dyn Checkpoint,
 ) -> Result<(), Error> {
-    Writer { out, checkpoint, steps: 0 }.message(&mut message, descriptor)
+    Writer { out, checkpoint, steps: 0, anys: 0 }.message(&mut message, descriptor)
 }
+
+/// The message that is a number of seconds.
+const DURATION: &str = "google.protobuf.Duration";
 
 struct Writer<'a> {
     out: &'a mut Growing,
     checkpoint: &'a dyn Checkpoint,
     steps: usize,
+    /// The messages that name their type and are open.
+    anys: usize,
 }
 
 fn broken() -> Error {
@@ -54,12 +62,19 @@ impl Writer<'_> {
 
     /// Adds an object, to the end of `message`.
     fn message(&mut self, message: &mut &[u8], descriptor: &MessageDescriptor) -> Result<(), Error> {
-        if descriptor.full_name() == "google.protobuf.Duration" {
-            return self.duration(message);
+        match descriptor.full_name() {
+            DURATION => return self.duration(message),
+            ANY => return self.any(message, descriptor),
+            _ => (),
         }
         self.text("{")?;
+        self.fields(message, descriptor, true)?;
+        self.text("}")
+    }
+
+    /// Adds all fields of an object. `is_first`: it has no fields yet.
+    fn fields(&mut self, message: &mut &[u8], descriptor: &MessageDescriptor, mut is_first: bool) -> Result<(), Error> {
         let mut open: Option<FieldDescriptor> = None;
-        let mut is_first = true;
         while !message.is_empty() {
             let (number, wire_type) = decode_key(message).map_err(|_| broken())?;
             let Some(field) = descriptor.get_field(number) else {
@@ -102,7 +117,35 @@ impl Writer<'_> {
                 open = Some(field);
             }
         }
-        self.close(open)?;
+        self.close(open)
+    }
+
+    /// Adds an object that names its type.
+    fn any(&mut self, message: &mut &[u8], descriptor: &MessageDescriptor) -> Result<(), Error> {
+        let (mut url, mut value) = (&[][..], &[][..]);
+        while !message.is_empty() {
+            match decode_key(message).map_err(|_| broken())? {
+                (1, WireType::LengthDelimited) => url = delimited(message)?,
+                (2, WireType::LengthDelimited) => value = delimited(message)?,
+                (_, wire_type) => skip(message, wire_type)?,
+            }
+        }
+        if url.is_empty() {
+            return self.text("{}");
+        }
+        let name = url.rsplit(|&byte| byte == b'/').next().and_then(|name| std::str::from_utf8(name).ok());
+        let message = name.and_then(|name| descriptor.parent_pool().get_message_by_name(name));
+        let message = message.filter(|_| self.anys < MOST_ANYS).ok_or_else(broken)?;
+        self.anys += 1;
+        self.text("{\"@type\":")?;
+        self.string(url)?;
+        if [DURATION, ANY].contains(&message.full_name()) {
+            self.text(",\"value\":")?;
+            self.message(&mut value, &message)?;
+        } else {
+            self.fields(&mut value, &message, false)?;
+        }
+        self.anys -= 1;
         self.text("}")
     }
 
@@ -161,14 +204,16 @@ impl Writer<'_> {
                     None => self.number(number),
                 }
             }
-            Kind::String => {
-                let text = std::str::from_utf8(delimited(bytes)?).map_err(|_| broken())?;
-                let room = self.out.room(ESCAPED * text.len() + 2)?;
-                serde_json::to_writer(room, text).map_err(|_| broken())
-            }
+            Kind::String => self.string(delimited(bytes)?),
             Kind::Bytes => self.base64(delimited(bytes)?),
             Kind::Message(descriptor) => self.message(&mut delimited(bytes)?, descriptor),
         }
+    }
+
+    fn string(&mut self, text: &[u8]) -> Result<(), Error> {
+        let text = std::str::from_utf8(text).map_err(|_| broken())?;
+        let room = self.out.room(ESCAPED * text.len() + 2)?;
+        serde_json::to_writer(room, text).map_err(|_| broken())
     }
 
     fn number(&mut self, value: impl Into<i128>) -> Result<(), Error> {

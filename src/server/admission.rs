@@ -36,11 +36,11 @@ const STEPS_PER_MESSAGE: usize = 64;
 pub(super) const TEXT: Method = Method::Other;
 
 impl Budget {
-    /// The messages of a call of this method, of which none has come. `are_decompressed`: a layer behind this one
+    /// The messages of a call of this kind and method, of which none has come. `are_decompressed`: a layer behind this one
     /// decompresses messages and counts the plain bytes, so compressed messages are not counted here.
-    pub(super) fn messages(self, method: Method, are_decompressed: bool) -> Messages {
+    pub(super) fn messages(self, kind: Kind, method: Method, are_decompressed: bool) -> Messages {
         Messages {
-            kind: Kind::of(method),
+            kind,
             method,
             max_message: self.max_message(),
             are_decompressed,
@@ -55,12 +55,12 @@ impl Budget {
     /// As [`messages`](Self::messages), for messages that are texts, of which one is in memory at a time. What becomes of them is
     /// counted where they are converted.
     pub(super) fn texts(self, are_decompressed: bool) -> Messages {
-        Messages { kind: Kind::OneByOne, ..self.messages(TEXT, are_decompressed) }
+        self.messages(Kind::OneByOne, TEXT, are_decompressed)
     }
 
     /// As [`messages`](Self::messages), for bytes that are counted elsewhere.
     pub(super) fn uncounted(self) -> Messages {
-        Messages { kind: Kind::Streamed, ..self.messages(TEXT, false) }
+        self.messages(Kind::Streamed, TEXT, false)
     }
 }
 

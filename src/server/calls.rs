@@ -27,6 +27,7 @@ pub(super) use self::{
 use super::{
     admission::{ConnectionShare, Kind, StreamCharge, TEXT},
     body_error::TransportError,
+    carried::Carried,
     compression::{Account, Compression, Decompressed, is_accepted},
     protocol::{AsJson, Bare, NoCall, Refused},
 };
@@ -51,6 +52,8 @@ pub(super) struct CallSettings<S> {
     pub(super) body_timeout: Duration,
     /// The largest frame of a request, in bytes.
     pub(super) max_frame_bytes: usize,
+    /// The calls of a guest; `None`: there is no guest.
+    pub(super) carried: Option<Carried>,
 }
 
 /// Makes a [`CallService`] for each connection.
@@ -114,13 +117,17 @@ where
         B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let CallSettings { service, counters, recorder, budget, compression, body_timeout, max_frame_bytes } =
+        let CallSettings { service, counters, recorder, budget, compression, body_timeout, max_frame_bytes, carried } =
             &*self.settings;
         let (mut head, body) = request.into_parts();
         let transport = head.extensions.remove::<TransportError>();
         let (record, guard) = recorder.begin(head.uri.path(), &head.headers);
         let method = record.method();
-        let kind = Kind::of(method);
+        let of_guest = carried.as_ref().and_then(|carried| carried.kind(head.uri.path()));
+        let kind = of_guest.unwrap_or_else(|| Kind::of(method));
+        if let Some(kind) = of_guest {
+            head.extensions.insert(kind);
+        }
         let no_call = head.extensions.remove().or_else(|| NoCall::of(&head.method, &head.headers));
         let mut over = false;
         let charge =
@@ -144,7 +151,7 @@ where
         let bare = head.extensions.remove::<Bare>().filter(|_| no_call.is_none());
         let counted = || {
             let are_decompressed = encoding.is_some();
-            if is_json { budget.texts(are_decompressed) } else { budget.messages(method, are_decompressed) }
+            if is_json { budget.texts(are_decompressed) } else { budget.messages(kind, method, are_decompressed) }
         };
         // A request that is no call has no messages.
         let messages = no_call.is_none().then(|| if bare.is_some() { budget.uncounted() } else { counted() });

@@ -10,7 +10,7 @@ use tonic::{
 
 use crate::{
     error::Error,
-    grpc::{BoxedResponse, GrpcService, Middleware, is_compressed},
+    grpc::{BoxedResponse, GrpcService, Middleware, unknown_encoding},
 };
 
 /// Gives the codec's statuses an [`Error`] as their source, and a message above the limit the status
@@ -29,28 +29,28 @@ impl CodecErrors {
 
 impl<S: GrpcService<Future: Send + 'static>> Middleware<S> for CodecErrors {
     fn call(&self, request: Request<Body>, codec: &mut S) -> BoxedResponse {
-        // If the server accepts the request's encoding, decompression has removed the header.
-        let is_compressed = is_compressed(request.headers());
+        let unknown_encoding = unknown_encoding(&request);
         let answer = codec.call(request);
         let limit = self.limit;
-        Box::pin(async move { Ok(typed(answer.await?, is_compressed, limit)) })
+        Box::pin(async move { Ok(typed(answer.await?, unknown_encoding, limit)) })
     }
 }
 
 /// The response, with an error as the source of its status if the status is tonic's own.
-fn typed(mut response: Response<Body>, is_compressed: bool, limit: usize) -> Response<Body> {
+fn typed(mut response: Response<Body>, unknown_encoding: Option<&'static str>, limit: usize) -> Response<Body> {
     // A response without a status is a success, or that of an unknown method.
     let Some(status) = response.extensions().get::<Status>().filter(|status| Error::of(status).is_none()) else {
         return response;
     };
     // tonic checks the encoding first, so this status is about the encoding.
-    let error = if is_compressed && status.code() == Code::Unimplemented {
-        Error::UnknownEncoding
-    } else {
-        Error::receiving(status, limit)
+    let error = match unknown_encoding.filter(|_| status.code() == Code::Unimplemented) {
+        Some(header) => Error::UnknownEncoding { header },
+        None => Error::receiving(status, limit),
     };
-    if let Error::RequestTooLarge { .. } = error {
-        // tonic's status is OUT_OF_RANGE, without details.
+    // tonic's status names gRPC's header.
+    let is_of_another = matches!(error, Error::UnknownEncoding { header } if header != "grpc-encoding");
+    // tonic's status is OUT_OF_RANGE, without details.
+    if is_of_another || matches!(error, Error::RequestTooLarge { .. }) {
         return Status::from(error).into_http();
     }
     let mut status = status.clone();

@@ -43,7 +43,7 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Deadline {
         };
         let end = Instant::now() + timeout;
         let record = CallRecord::of(request.extensions());
-        let is_question = Kind::of(record.method()).is_question();
+        let is_question = Kind::of_call(request.extensions()).is_question();
         let call = inner.call(request);
         Box::pin(async move {
             // `timeout_at` polls the call first: a short call would be answered even after its deadline.

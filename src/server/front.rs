@@ -14,32 +14,42 @@ use tonic::{
 };
 use tower::Service;
 
+use super::admission::Kind;
 use crate::{
-    grpc::{BoxedResponse, GrpcService, Method},
+    grpc::{BoxedResponse, GrpcService, Method, Unfinished},
     observe::CallRecord,
 };
 
 /// Sends the calls of the tensor service straight to it, the others through tonic's router, whose way costs as much as
 /// the shortest calls do.
 #[derive(Clone, Debug)]
-pub(super) struct Front<T> {
+pub(super) struct Front<T, G> {
     tensors: T,
     others: Routes,
+    /// `None`: there is no guest.
+    guest: Option<G>,
 }
 
-impl<T> Front<T> {
-    pub(super) fn new(tensors: T, others: Routes) -> Self {
-        Self { tensors, others }
+impl<T, G> Front<T, G> {
+    pub(super) fn new(tensors: T, others: Routes, guest: Option<G>) -> Self {
+        Self { tensors, others, guest }
     }
 }
 
-impl<T: GrpcService<Future = BoxedResponse>> Service<Request<Body>> for Front<T> {
+impl<T, G> Service<Request<Body>> for Front<T, G>
+where
+    T: GrpcService<Future = BoxedResponse>,
+    G: GrpcService<Future = BoxedResponse>,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxedResponse;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         task::ready!(self.tensors.poll_ready(cx))?;
+        if let Some(guest) = &mut self.guest {
+            task::ready!(guest.poll_ready(cx))?;
+        }
         Service::<Request<Body>>::poll_ready(&mut self.others, cx)
     }
 
@@ -61,8 +71,19 @@ impl<T: GrpcService<Future = BoxedResponse>> Service<Request<Body>> for Front<T>
             Method::HealthCheck | Method::HealthWatch | Method::ReflectionV1 | Method::ReflectionV1Alpha => {
                 Box::pin(self.others.call(request))
             }
-            // The same status that the services give an unknown method.
-            Method::Other => Box::pin(ready(Ok(Status::unimplemented("").into_http()))),
+            Method::Other => match &mut self.guest {
+                Some(guest) if request.extensions().get::<Kind>().is_some() => {
+                    let answer = guest.call(request);
+                    Box::pin(async move {
+                        let mut response = answer.await?;
+                        // It may be a stream, for which the deadline holds, too.
+                        response.extensions_mut().insert(Unfinished);
+                        Ok(response)
+                    })
+                }
+                // The same status that the services give an unknown method.
+                Some(_) | None => Box::pin(ready(Ok(Status::unimplemented("").into_http()))),
+            },
         }
     }
 }

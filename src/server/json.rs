@@ -21,12 +21,15 @@ use http_body_util::{BodyExt as _, StreamBody};
 use prost_reflect::MessageDescriptor;
 use tonic::{Status, body::Body, codegen::http::Request};
 
-use super::{admission::Messages, protocol::AsJson};
+use super::{
+    admission::{Kind, Messages},
+    protocol::AsJson,
+};
 use crate::{
     budget::Portion,
     error::Error,
     executor::Executor,
-    grpc::{BoxedResponse, GrpcService, Middleware, Unfinished, is_compressed, trailers},
+    grpc::{BoxedResponse, GrpcService, Middleware, Unfinished, trailers, unknown_encoding},
     json::{self, Growing, Schemas},
     service::{CallContext, Separated},
 };
@@ -59,12 +62,12 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Json {
         // The layer further in answers calls of methods that there are not.
         let rpc = self.schemas.as_ref().and_then(|schemas| schemas.rpc(request.uri().path())).cloned();
         let Some(rpc) = rpc else { return inner.call(request) };
-        if is_compressed(request.headers()) {
-            return Box::pin(ready(Ok(Status::from(Error::UnknownEncoding).into_http())));
+        if let Some(header) = unknown_encoding(&request) {
+            return Box::pin(ready(Ok(Status::from(Error::UnknownEncoding { header }).into_http())));
         }
         let (head, body) = request.into_parts();
         let converter = Converter { executor: Arc::clone(&self.executor), context: CallContext::of(&head.extensions) };
-        let requests = Requests::new(converter.clone(), rpc.request, body);
+        let requests = Requests::new(converter.clone(), Kind::of_call(&head.extensions), rpc.request, body);
         let body = Body::new(StreamBody::new(stream::unfold(requests, Requests::next)));
         let answer = inner.call(Request::from_parts(head, body));
         Box::pin(async move {
@@ -138,12 +141,12 @@ struct Requests {
 }
 
 impl Requests {
-    fn new(converter: Converter, message: MessageDescriptor, body: Body) -> Self {
+    fn new(converter: Converter, kind: Kind, message: MessageDescriptor, body: Body) -> Self {
         let CallContext { record, reservation } = &converter.context;
         let budget = reservation.budget();
         Self {
             texts: Separated::new(body, budget.max_message()),
-            messages: budget.messages(record.method(), false),
+            messages: budget.messages(kind, record.method(), false),
             held: Portion::new(reservation),
             converter,
             message,

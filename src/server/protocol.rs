@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use tonic::{
     Status,
     body::Body,
-    codegen::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header},
+    codegen::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header},
 };
 
 use super::page::Page;
@@ -32,6 +32,8 @@ pub(super) enum NoCall {
     ContentTypeOfConnect,
     /// Calls are made over HTTP/2, since they end with trailers.
     Version,
+    /// The body is encoded for its transfer, and not only cut into chunks.
+    TransferEncoding,
     /// The method's messages are streams, and the content type is that of Connect's unary calls.
     ConnectStreams,
     /// The method is unary, and the content type is that of Connect's streams.
@@ -46,11 +48,21 @@ impl NoCall {
         }
         let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
+        // The messages are protobuf: others must not be taken for it.
+        let rest = rest.map(|rest| rest.strip_prefix(b"+proto").unwrap_or(rest));
         // `application/grpc-web` is another protocol.
         match rest {
-            Some([] | [b'+' | b';' | b' ', ..]) => None,
+            Some([] | [b';' | b' ', ..]) => None,
             Some(_) | None => Some(Self::ContentType),
         }
+    }
+
+    /// The reason why a request of HTTP/1.1 is no call: its library looks at the last transfer-encoding, and the bytes that it passes on
+    /// would still be encoded by those before it.
+    pub(super) fn of_http1(version: Version, headers: &HeaderMap) -> Option<Self> {
+        let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
+        let is_plain = encodings.next().is_none_or(|first| first.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        (version < Version::HTTP_2 && !(is_plain && encodings.next().is_none())).then_some(Self::TransferEncoding)
     }
 
     /// The response: the status that gRPC's specification has, and a text for people.
@@ -68,6 +80,9 @@ impl NoCall {
                 StatusCode::HTTP_VERSION_NOT_SUPPORTED,
                 "calls of gRPC are made over HTTP/2; over HTTP/1.1 they have the content-type application/grpc-web\n",
             ),
+            Self::TransferEncoding => {
+                (StatusCode::NOT_IMPLEMENTED, "the server reads the transfer-encoding chunked alone\n")
+            }
             Self::ConnectStreams => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "the method is a stream: in Connect its content-type is application/connect+json or \
@@ -158,15 +173,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn bodies_are_encoded_as_chunks_alone() {
+        let no_call = |version, encodings: &[&'static str]| {
+            let headers = encodings.iter().map(|&value| (header::TRANSFER_ENCODING, HeaderValue::from_static(value)));
+            NoCall::of_http1(version, &headers.collect())
+        };
+        for encodings in [&[][..], &["chunked"], &["Chunked"]] {
+            assert_eq!(no_call(Version::HTTP_11, encodings), None, "{encodings:?}");
+        }
+        for encodings in [&["gzip, chunked"][..], &["gzip", "chunked"], &["chunked", "chunked"], &["identity"], &[""]] {
+            assert_eq!(no_call(Version::HTTP_11, encodings), Some(NoCall::TransferEncoding), "{encodings:?}");
+        }
+        assert_eq!(no_call(Version::HTTP_2, &["gzip, chunked"]), None);
+    }
+
+    #[test]
     fn calls_are_told_from_other_requests() {
         let no_call = |method: &str, content_type: Option<&'static str>| {
             let content_type = content_type.map(|value| (header::CONTENT_TYPE, HeaderValue::from_static(value)));
             NoCall::of(&method.parse().expect("a method"), &content_type.into_iter().collect())
         };
-        for content_type in ["application/grpc", "application/grpc+proto", "application/grpc; charset=utf-8"] {
+        for content_type in [
+            "application/grpc",
+            "application/grpc+proto",
+            "application/grpc; charset=utf-8",
+            "application/grpc+proto;v=1",
+        ] {
             assert_eq!(no_call("POST", Some(content_type)), None, "{content_type}");
         }
-        for other in [None, Some("application/json"), Some("application/grpc-web"), Some("text/application/grpc")] {
+        let others = ["application/json", "application/grpc-web", "text/application/grpc", "application/grpc+json"];
+        for other in others.map(Some).into_iter().chain([None, Some("application/grpc+prototype")]) {
             assert_eq!(no_call("POST", other), Some(NoCall::ContentType), "{other:?}");
         }
         for method in ["GET", "PUT", "HEAD", "CONNECT", "BREW"] {

@@ -47,6 +47,15 @@ use crate::{
     grpc::{BoxedResponse, GrpcService, layer},
 };
 
+/// The services beside the tensor service.
+#[derive(Debug)]
+pub(super) struct Others {
+    /// Health and reflection.
+    pub(super) own: Routes,
+    /// A guest; `None`: there is none.
+    pub(super) guest: Option<Routes>,
+}
+
 /// The service that answers calls: `codec` answers those of the tensor service that `direct` leaves to it, `others`
 /// those of all other services. `limit` is the largest message, in bytes. `json`: converts the messages of Connect. `page`: is served
 /// at `/`.
@@ -55,7 +64,7 @@ pub(super) fn calls<C>(
     direct: Direct,
     codec: C,
     limit: usize,
-    others: Routes,
+    others: Others,
     json: Json,
     page: Option<Page>,
 ) -> impl GrpcService<Future = BoxedResponse> + Clone + Send + Sync + 'static
@@ -68,6 +77,8 @@ where
         // Around the codec alone: the statuses of this server's own code have their errors already.
         .layer(layer(CodecErrors::new(limit)))
         .service(codec);
+    // As the tensor service's codec.
+    let guest = others.guest.map(|guest| ServiceBuilder::new().layer(layer(CodecErrors::new(limit))).service(guest));
     ServiceBuilder::new()
         // First: a request that is no call of gRPC gets a status of HTTP, with or without a token; and a call that is
         // refused for its headers has none that the layers below could read.
@@ -78,7 +89,7 @@ where
         .layer(layer(Deadline))
         // Within the deadline, which a long conversion must not outlive.
         .layer(layer(json))
-        .service(Front::new(tensors, others))
+        .service(Front::new(tensors, others.own, guest))
 }
 
 /// Makes the service that answers the requests of one connection, including those of browsers and of Connect.

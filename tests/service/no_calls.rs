@@ -62,6 +62,7 @@ async fn what_is_no_call_gets_an_answer_of_http() {
         ("HEAD", DROPOUT, "application/grpc", 405, ""),
         ("POST", DROPOUT, "application/json", 415, "application/grpc"),
         ("POST", DROPOUT, "", 415, "application/grpc"),
+        ("POST", DROPOUT, "application/grpc+json", 415, "application/grpc"),
     ] {
         // Bodies that a call would be refused for: no message, and two messages.
         for body in [Bytes::new(), Bytes::from_static(&[0; 10])] {
@@ -77,7 +78,7 @@ async fn what_is_no_call_gets_an_answer_of_http() {
     let message = dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec();
     assert_eq!(peer.call("Dropout", &message).await.expect("an answer").code(), Code::Ok);
     let series = scrape(&server).await;
-    assert_eq!(series[&handled("Dropout", "unary", "UNKNOWN")], 8.0);
+    assert_eq!(series[&handled("Dropout", "unary", "UNKNOWN")], 10.0);
     assert_eq!(value(&series, "evenkeel_refused_total", &[("reason", "NOT_ONE_MESSAGE")]), 0.0);
 }
 

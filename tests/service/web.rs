@@ -178,6 +178,8 @@ async fn what_is_no_call_gets_an_answer_of_http() {
         (Version::Http1, "POST", "application/grpc", 505),
         (Version::Http1, "POST", "text/plain", 415),
         (Version::Http2, "POST", "text/plain", 415),
+        (Version::Http1, "POST", "application/grpc-web+json", 415),
+        (Version::Http2, "POST", "application/grpc-web+json", 415),
     ] {
         let way = Way { version, kind: Kind::Binary };
         let request = way.request(&server, SERVICE, "Dropout", message.clone(), |request| {

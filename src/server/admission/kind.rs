@@ -1,6 +1,8 @@
 //! The messages of a call that are counted, by its method.
 
-use crate::{config::HELD_PER_REQUEST_BYTE, grpc::Method};
+use tonic::codegen::http::Extensions;
+
+use crate::{config::HELD_PER_REQUEST_BYTE, grpc::Method, observe::CallRecord};
 
 /// The messages of a call that are in memory together, and the budget that they are reserved from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,14 @@ impl Kind {
             | Method::GetServerInfo
             | Method::Other => Self::Whole,
         }
+    }
+
+    /// The kind of the call with these extensions. A call of a guest has it among them, since its method is not in the table.
+    ///
+    /// # Panics
+    /// As [`CallRecord::method_of`].
+    pub(in crate::server) fn of_call(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or_else(|| Self::of(CallRecord::method_of(extensions)))
     }
 
     /// The bytes that are reserved for each byte of a message.

@@ -17,7 +17,7 @@ fn portion(counters: &Arc<Counters>, budget: Budget) -> Portion {
 
 fn of(budget: Budget, method: &str) -> Messages {
     let method = Method::of_path(&format!("/evenkeel.v1.TensorOpsService/{method}"));
-    budget.messages(method, false)
+    budget.messages(Kind::of(method), method, false)
 }
 
 fn messages(method: &str) -> Messages {
@@ -183,7 +183,10 @@ fn compressed_messages_that_are_decompressed_are_counted_elsewhere() {
         let counters = Arc::default();
         let mut held = portion(&counters, budget);
         message[0] = flag;
-        budget.messages(Method::Dropout, are_decompressed).frame(&message, &mut held).expect("there is room");
+        budget
+            .messages(Kind::Whole, Method::Dropout, are_decompressed)
+            .frame(&message, &mut held)
+            .expect("there is room");
         let is_elsewhere = flag == 1 && are_decompressed;
         let expected = if is_elsewhere { 0 } else { 2 * 2000 + 1000 * 512 - (64 << 10) };
         assert_eq!(counters.bytes_in_flight.get(), expected, "{flag} {are_decompressed}");

@@ -16,7 +16,7 @@ use tonic::{
 use super::{Codec, Protocol};
 use crate::{
     error::Error,
-    grpc::BoxError,
+    grpc::{BoxError, EncodedBy},
     server::protocol::{AsJson, Bare, Refused},
 };
 
@@ -41,6 +41,10 @@ where
             false
         }
     };
+    if is_compressed {
+        let [encoding, _] = protocol.encodings();
+        head.extensions.insert(EncodedBy(encoding));
+    }
     if protocol.codec == Codec::Json {
         head.extensions.insert(AsJson);
     }

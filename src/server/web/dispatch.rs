@@ -26,6 +26,14 @@ use crate::{
     },
 };
 
+/// The content types of gRPC-Web. tonic-web would answer others over HTTP/1.1 with a status that says nothing.
+const TYPES: [&[u8]; 4] = [
+    b"application/grpc-web",
+    b"application/grpc-web+proto",
+    b"application/grpc-web-text",
+    b"application/grpc-web-text+proto",
+];
+
 /// The protocols that are spoken beside gRPC.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct Spoken {
@@ -62,14 +70,18 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> BoxedResponse {
+        if let Some(no_call) = NoCall::of_http1(request.version(), request.headers()) {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(no_call);
+            return self.calls.call(request);
+        }
         if let Some(connect) = &self.spoken.connect
             && let Some(protocol) = Protocol::of(request.method(), request.headers())
         {
             return connect.call(protocol, request, &mut self.calls);
         }
         let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-        let is_web = self.spoken.grpc_web
-            && content_type.is_some_and(|content_type| content_type.starts_with(b"application/grpc-web"));
+        let is_web = self.spoken.grpc_web && content_type.is_some_and(|content_type| TYPES.contains(&content_type));
         if is_web && request.method() == Method::POST {
             let is_text = content_type.is_some_and(|content_type| content_type.starts_with(TEXT));
             return Box::pin(if is_text {

@@ -118,6 +118,28 @@ async fn every_error_has_its_code_and_its_status() {
     }
 }
 
+/// The error of an unknown encoding names the header in which the client has sent it.
+#[tokio::test]
+async fn an_unknown_encoding_is_named_by_its_header() {
+    let server = start(ServerConfig::on_free_port()).await;
+    for version in BOTH {
+        for (method, content_type, header) in [
+            ("Dropout", JSON, "content-encoding"),
+            ("Dropout", PROTO, "content-encoding"),
+            ("MeasureGradients", JSON_STREAM, "connect-content-encoding"),
+            ("MeasureGradients", PROTO_STREAM, "connect-content-encoding"),
+            ("DropoutStream", PROTO_STREAM, "connect-content-encoding"),
+        ] {
+            let answer = version.call(&server, method, content_type, &[(header, "br")], FIRST).await;
+            let text = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(
+                text.contains("unimplemented") && text.contains(&format!("the request's {header}")),
+                "{method}: {text}"
+            );
+        }
+    }
+}
+
 /// A clipping whose norm is not finite.
 const NOT_FINITE: &str = r#"{"mode":"CLIP_MODE_NORM","threshold":1,"errorIfNonfinite":true,"gradients":[{"shape":[1],"floatData":["NaN"]}]}"#;
 

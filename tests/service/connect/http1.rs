@@ -91,6 +91,26 @@ async fn a_body_may_come_in_chunks_or_when_it_is_asked_for() {
     assert!(read_until(&mut stream, END).await.contains(r#""kept":"1""#));
 }
 
+/// Chunks of a compressed body are not taken for the body.
+#[tokio::test]
+async fn a_transfer_encoding_beside_chunks_is_refused() {
+    let server = start(ServerConfig::on_free_port()).await;
+    let chunks = format!("{:x}\r\n{ONE}\r\n0\r\n\r\n", ONE.len());
+    for encodings in
+        ["transfer-encoding: gzip, chunked\r\n", "transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n"]
+    {
+        for content_type in ["application/json", "application/proto", "application/grpc-web", "text/plain"] {
+            let mut stream = connected(&server).await;
+            let request = head(encodings).replace("application/json", content_type) + &chunks;
+            stream.write_all((request + &whole()).as_bytes()).await.expect("the server reads");
+            let answer = read_until(&mut stream, "alone\n").await;
+            assert!(answer.starts_with("HTTP/1.1 501 Not Implemented"), "{content_type}: {answer}");
+            assert!(answer.contains("transfer-encoding"), "{answer}");
+            assert!(read_until(&mut stream, END).await.contains(r#""kept":"1""#), "the connection goes on");
+        }
+    }
+}
+
 /// A body that is shorter than its length, or no chunk: the call has ended, and is counted as what it was.
 #[tokio::test]
 async fn a_body_that_ends_too_early_is_a_client_that_left() {

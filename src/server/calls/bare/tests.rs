@@ -8,6 +8,7 @@ use crate::{
     budget::{Budget, Reservation},
     counters::Counters,
     grpc::Method,
+    server::admission::Kind,
 };
 
 const LIMIT: usize = 1 << 20;
@@ -28,7 +29,7 @@ async fn gathered_within(
     let reservation = Reservation::new(counters, budget);
     let frames = frames.into_iter().map(|frame| Ok::<_, BoxError>(Frame::data(frame)));
     let body = StreamBody::new(tokio_stream::iter(frames));
-    let messages = budget.messages(Method::Dropout, false);
+    let messages = budget.messages(Kind::Whole, Method::Dropout, false);
     let mut body = Gathered::new(body, false, limit, messages, [(); 2].map(|()| Portion::new(&reservation)));
     let (mut all, mut most) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
