@@ -31,6 +31,7 @@ use crate::service::Conformance;
 #[allow(
     clippy::all,
     clippy::pedantic,
+    dead_code,
     missing_docs,
     unreachable_pub,
     unused_qualifications,

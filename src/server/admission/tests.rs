@@ -212,7 +212,7 @@ fn health_and_reflection_have_a_budget_of_their_own_and_all_else_has_the_large_o
     let of_path = Method::of_path;
     for path in ["/grpc.health.v1.Health/Check", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"] {
         let mut held = portion(&counters, Budget::QUESTIONS);
-        let mut messages = Budget::QUESTIONS.messages(of_path(path), false);
+        let mut messages = Budget::QUESTIONS.messages(Kind::of(of_path(path)), of_path(path), false);
         messages.frame(&framed(&[1000]), &mut held).expect("there is room");
         assert_eq!(counters.question_bytes.get(), 0, "{path}");
         messages.frame(&framed(&[10_000])[..5], &mut held).expect("there is room");
@@ -221,7 +221,7 @@ fn health_and_reflection_have_a_budget_of_their_own_and_all_else_has_the_large_o
     for path in ["/", "/evenkeel.v1.TensorOpsService/Unknown", "/grpc.health.v1.Health", "/grpc.health.v2.Health/Check"]
     {
         let refused = Budget::new(0, 400)
-            .messages(of_path(path), false)
+            .messages(Kind::of(of_path(path)), of_path(path), false)
             .frame(&framed(&[1]), &mut portion(&counters, Budget::new(0, 400)));
         assert_eq!(refused, Err(Error::TooMuchMemory { needed: 2, limit: 0 }), "{path}");
     }
