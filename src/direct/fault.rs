@@ -3,7 +3,10 @@
 //! tonic's decoder makes these errors from the frames of the request. [`RawDecoder`] separates messages without decoding them: the
 //! errors do not depend on what the messages contain, and decoding them may take long.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::{Buf as _, Bytes};
+use http_body_util::BodyExt as _;
 use tonic::{
     Status, Streaming,
     body::Body,
@@ -14,11 +17,22 @@ use crate::error::Error;
 
 /// The error of a request that is not one plain message. `limit` is the length of the longest message, in bytes.
 pub(super) async fn fault(body: Body, limit: usize) -> Error {
-    let mut messages = messages(body, limit);
+    // tonic takes a request whose client leaves for one that has ended.
+    let failure = Arc::<OnceLock<Error>>::default();
+    let failed = Arc::clone(&failure);
+    let body = body.map_err(move |status| {
+        if let Some(error) = Error::of(&status) {
+            failed.get_or_init(|| error.clone());
+        }
+        status
+    });
+    let mut messages = messages(Body::new(body), limit);
     let status = match messages.message().await {
         Ok(Some(_)) => messages.trailers().await.err(),
-        // A request that ends without a message is refused before it comes here: tonic's decoder says this of one whose client leaves.
-        Ok(None) => return Error::Cancelled,
+        Ok(None) => match failure.get() {
+            Some(error) => return error.clone(),
+            None => Some(Status::internal("Missing request message.")),
+        },
         Err(status) => Some(status),
     };
     let status = status.unwrap_or_else(|| Status::internal("the message is not whole"));
