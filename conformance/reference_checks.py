@@ -105,7 +105,15 @@ def measure_statistics(args: dict, result: dict) -> None:
         require(part.HasField("sum_of_gradients") == ("grad_output" in args))
 
 
-CALLS = (normalize, normalize_backward, dropout, dropout_backward, clip_gradients, measure_gradients, measure_statistics)
+CALLS = (
+    normalize,
+    normalize_backward,
+    dropout,
+    dropout_backward,
+    clip_gradients,
+    measure_gradients,
+    measure_statistics,
+)
 CHECKS = {call.__name__: call for call in CALLS}
 
 

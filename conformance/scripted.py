@@ -103,7 +103,9 @@ class Scripted:
                 lies.change(message, step.get("set", {}))
                 yield message
 
-        form = grpc.stream_stream_rpc_method_handler if method.client_streaming else grpc.unary_stream_rpc_method_handler
+        form = (
+            grpc.stream_stream_rpc_method_handler if method.client_streaming else grpc.unary_stream_rpc_method_handler
+        )
         request = message_factory.GetMessageClass(method.input_type)
         response = message_factory.GetMessageClass(method.output_type)
         return form(answered, request.FromString, response.SerializeToString)
