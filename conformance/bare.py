@@ -15,6 +15,8 @@ from messages import DOMAIN, TRAILER, details, pb, rpc, status_pb2
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.enable_retries", 0)]
 NORMALIZE = ("eps", "channel_axis", "training", "momentum", "axes", "groups", "return_statistics")
 TENSORS = ("weight", "bias", "running_mean", "running_var", "input", "grad_output")
+# The most of a message that an error has: a server's may be of any length.
+TEXT_BYTES = 1000
 DROPOUT = ("p", "channel_axis", "return_mask")
 CLIP = ("threshold", "norm_type", "error_if_nonfinite", "total_norm", "epsilon", "not_above")
 FLOATS = ("eps", "momentum", "p", "threshold", "norm_type", "total_norm", "epsilon")
@@ -176,7 +178,8 @@ LOCAL = {call.__name__: call for call in (keep_mask, convert, merge_norms, merge
 
 def error(failure: grpc.RpcError) -> dict:
     """A status as the protocol has it."""
-    answer = {"code": failure.code().name, "reason": None, "fields": [], "retry_after_ms": None}
+    text = (failure.details() or "")[:TEXT_BYTES]
+    answer = {"code": failure.code().name, "message": text, "reason": None, "fields": [], "retry_after_ms": None}
     trailer = dict(failure.trailing_metadata() or ()).get(TRAILER, b"")
     try:
         packed = status_pb2.Status.FromString(trailer).details

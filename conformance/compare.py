@@ -128,6 +128,10 @@ def errors(expected: dict, actual):
             continue  # a gap: see `gaps`
         if key == "fields":
             right = fields(value, got)
+        elif key == "text_at_most":
+            text = actual.get("message")
+            got = f"{len(text.encode())} bytes" if isinstance(text, str) else text
+            right = isinstance(text, str) and 0 < len(text.encode()) <= value
         elif key == "code":
             right = got in value if isinstance(value, list) else got == value
         elif key == "norm":

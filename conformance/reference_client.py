@@ -14,11 +14,14 @@ import grpc
 
 import bare
 import local
+import reference_checks
 import values
 from messages import pb, rpc
 from reference_streams import STREAMS, size_of
 
 RETRIES = 4
+# The longest delay of a server that is waited for, in seconds.
+LONGEST_DELAY = 60
 # The least limit of any server: shorter messages are sent without asking for it.
 LEAST = 1 << 10
 VERSION = (0, 1)
@@ -28,7 +31,14 @@ class Failed(Exception):
     """A call without a result; `error` is as in the protocol."""
 
     def __init__(self, code: str, **details):
-        self.error = {"code": code, "reason": None, "fields": [], "retry_after_ms": None} | details
+        self.error = {"code": code, "message": code, "reason": None, "fields": [], "retry_after_ms": None} | details
+
+
+def whole(answer):
+    """The one message of an answer. grpc has None for the status OK without one."""
+    if answer is None:
+        raise local.Incomplete
+    return answer
 
 
 class Calls:
@@ -47,7 +57,7 @@ class Calls:
             self.current = how(request, timeout=timeout, metadata=self.metadata)
             if self.cancelled.is_set():
                 self.current.cancel()
-            return self.current if how is call else self.current.result()
+            return self.current if how is call else whole(self.current.result())
 
         return make
 
@@ -77,8 +87,7 @@ class Client:
         try:
             until = time.monotonic() + request.get("timeout_ms", 60_000) / 1000
             result = self.made(calls, request["op"], checked(request["op"], request.get("args", {})), until)
-            if not all(map(complete, [*result.values(), *result.get("gradients", [])])):
-                raise local.Incomplete
+            reference_checks.check(request["op"], request.get("args", {}), result)
             return {"result": result}
         except local.Incomplete:
             return {"error": Failed("INTERNAL").error}
@@ -139,13 +148,13 @@ class Client:
                 raise Failed("CANCELLED") from None
             except grpc.RpcError as failure:
                 error = bare.error(failure)
-            if error["reason"] == "OVERLOADED" and error["retry_after_ms"] is not None:
+            if error["reason"] == "OVERLOADED" and (error["retry_after_ms"] or 0) > 0:
                 delay = error["retry_after_ms"] / 1000
-            elif error["code"] == "UNAVAILABLE":
+            elif error["code"] == "UNAVAILABLE" or error["reason"] == "OVERLOADED":
                 delay = min(0.1 * 2**number, 5) * random.uniform(0.8, 1.2)
             else:
                 raise Failed(**error)
-            if number == RETRIES or delay > until - time.monotonic():
+            if number == RETRIES or delay > LONGEST_DELAY or delay > until - time.monotonic():
                 raise Failed(**error)
             if calls.cancelled.wait(delay):
                 raise Failed("CANCELLED")

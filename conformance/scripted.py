@@ -6,8 +6,11 @@ call is answered. A step is one of
     {"answer": true}                    an answer of the right form, with the tensors of the request
     {"answer": "short"}                 the same with four bytes too few
     {"answer": "no summary"}            a stream without its last message
+    {"set": CHANGE}                     an answer of the right form with other fields: see lies.py
+    {"messages": N}                     N times the message of an answer that is one, and the status OK
     {"fail": CODE, ...}                 a status, with "reason", "domain", "retry_ms" and "metadata", with "violations"
-                                        (their number), or with "details" (the base64 of the trailer)
+                                        (their number), or with "details" (the base64 of the trailer). "retry_delay" has
+                                        seconds and nanoseconds of a delay, "text" the length of the message
     {"cut": N}                          an answer whose connection breaks after some N bytes
     {"hang": true}                      no answer until the client leaves
 
@@ -21,8 +24,10 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+from google.protobuf import duration_pb2, message_factory
 
-from messages import DOMAIN, TRAILER, details, pb, rpc, status_pb2
+import lies
+from messages import DOMAIN, TRAILER, details, pb, status_pb2
 from relay import Relay
 
 OPTIONS = [
@@ -37,8 +42,11 @@ PATIENCE = 60
 CUT_BYTES = 1 << 20
 
 
-class Scripted(rpc.TensorOpsServiceServicer):
-    """`calls` counts the calls of each method, `left` those that the client gave up."""
+class Scripted:
+    """`calls` counts the calls of each method, `left` those that the client gave up.
+
+    The method of a call's name gets the step and the request, and returns the message of the answer, or yields its messages.
+    """
 
     def __init__(self, script: dict, version: str):
         self.script, self.version = script, version
@@ -46,7 +54,9 @@ class Scripted(rpc.TensorOpsServiceServicer):
         self.left: Counter[str] = Counter()
         self.seen = threading.Condition()
         self.server = grpc.server(ThreadPoolExecutor(16), options=OPTIONS)
-        rpc.add_TensorOpsServiceServicer_to_server(self, self.server)
+        service = pb.DESCRIPTOR.services_by_name["TensorOpsService"]
+        handlers = {method.name: self.handler(method) for method in service.methods if hasattr(self, method.name)}
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
         port = self.server.add_insecure_port("127.0.0.1:0")
         self.server.start()
         cuts = any("cut" in step for steps in script.values() if isinstance(steps, list) for step in steps)
@@ -82,6 +92,24 @@ class Scripted(rpc.TensorOpsServiceServicer):
             self.relay.cut_after(step["cut"])
         return step
 
+    def handler(self, method):
+        """The handler of a method. All answers are streams for it, so that their number is free."""
+        answer = getattr(self, method.name)
+
+        def answered(request, context):
+            step = self.begin(method.name, context)
+            made = answer(step, request)
+            for message in made if method.server_streaming else [made] * step.get("messages", 1):
+                lies.change(message, step.get("set", {}))
+                yield message
+
+        form = (
+            grpc.stream_stream_rpc_method_handler if method.client_streaming else grpc.unary_stream_rpc_method_handler
+        )
+        request = message_factory.GetMessageClass(method.input_type)
+        response = message_factory.GetMessageClass(method.output_type)
+        return form(answered, request.FromString, response.SerializeToString)
+
     def hang(self, method: str, context) -> None:
         gone = threading.Event()
         if context.add_callback(gone.set):
@@ -91,8 +119,7 @@ class Scripted(rpc.TensorOpsServiceServicer):
             self.seen.notify_all()
         context.abort(grpc.StatusCode.CANCELLED, "the client has left")
 
-    def GetServerInfo(self, request, context):
-        self.begin("GetServerInfo", context)
+    def GetServerInfo(self, step, request):
         limits = {name: self.script.get(name, default) for name, default in DEFAULTS.items()}
         return pb.GetServerInfoResponse(
             version=versioned(self.script.get("version", "same"), self.version),
@@ -101,62 +128,55 @@ class Scripted(rpc.TensorOpsServiceServicer):
             **limits,
         )
 
-    def Normalize(self, request, context):
-        step = self.begin("Normalize", context)
+    def Normalize(self, step, request):
         output = request.input
         if "cut" in step:
             output.data = bytes(max(CUT_BYTES, len(output.data)))
         shorten(step, output)
-        return pb.NormalizeResponse(axes=[len(output.shape) - 1], output=output)
+        return pb.NormalizeResponse(axes=[len(output.shape) - 1], output=output, **statistics(request))
 
-    def NormalizeBackward(self, request, context):
-        self.begin("NormalizeBackward", context)
+    def NormalizeBackward(self, step, request):
         return pb.NormalizeBackwardResponse(grad_input=request.grad_output)
 
-    def Dropout(self, request, context):
-        shorten(self.begin("Dropout", context), request.input)
+    def Dropout(self, step, request):
+        shorten(step, request.input)
         return pb.DropoutResponse(kept=math.prod(request.input.shape), output=request.input)
 
-    def DropoutBackward(self, request, context):
-        self.begin("DropoutBackward", context)
+    def DropoutBackward(self, step, request):
         return pb.DropoutBackwardResponse(grad_input=request.grad_output)
 
-    def ClipGradients(self, request, context):
-        step = self.begin("ClipGradients", context)
+    def ClipGradients(self, step, request):
         for gradient in request.gradients:
             shorten(step, gradient)
         return pb.ClipGradientsResponse(total_norm=1, scale=1, gradients=request.gradients)
 
-    def MeasureGradients(self, requests, context):
+    def MeasureGradients(self, step, requests):
         """The norm of elements that are all 0."""
-        self.begin("MeasureGradients", context)
         read = list(requests)
         count = sum(math.prod(tensor.shape) for request in read for tensor in request.gradients)
         order = next((request.norm_type for request in read if request.HasField("norm_type")), 2)
         return pb.MeasureGradientsResponse(partial=pb.NormPartial(norm_type=order, elements=count))
 
-    def MeasureStatistics(self, requests, context):
+    def MeasureStatistics(self, step, requests):
         """The statistics of rows whose elements are all 0."""
-        self.begin("MeasureStatistics", context)
-        header = next(requests).header
+        first = next(requests)
+        header = getattr(first, first.WhichOneof("part"))
         for _ in requests:
             pass
         *rows, length = header.input.shape
         one = pb.SetStatistics(elements=length, sum=pb.ExactSum(), sum_of_squares=pb.ExactSum())
         return pb.StatisticsPartial(kind=header.kind, shape=rows, sets=[one] * math.prod(rows))
 
-    def NormalizeStream(self, requests, context):
-        step = self.begin("NormalizeStream", context)
+    def NormalizeStream(self, step, requests):
         header = next(requests).header
         axes = [len(header.input.shape) - 1]
         yield pb.NormalizeStreamResponse(header=pb.NormalizeResponse(axes=axes, output=header.input))
         for data in self.echoed(step, (request.data for request in requests)):
             yield pb.NormalizeStreamResponse(data=data)
         if step.get("answer") != "no summary":
-            yield pb.NormalizeStreamResponse(summary=pb.NormalizeResponse())
+            yield pb.NormalizeStreamResponse(summary=pb.NormalizeResponse(**statistics(header)))
 
-    def DropoutStream(self, requests, context):
-        step = self.begin("DropoutStream", context)
+    def DropoutStream(self, step, requests):
         first = next(requests)
         forward = first.WhichOneof("part") == "header"
         if forward:
@@ -170,8 +190,7 @@ class Scripted(rpc.TensorOpsServiceServicer):
         if step.get("answer") != "no summary":
             yield pb.DropoutStreamResponse(summary=pb.DropoutResponse(kept=kept))
 
-    def ClipGradientsStream(self, requests, context):
-        step = self.begin("ClipGradientsStream", context)
+    def ClipGradientsStream(self, step, requests):
         yield pb.ClipGradientsStreamResponse(header=pb.ClipGradientsResponse())
         header = next(requests).header
         for request in requests:
@@ -193,6 +212,15 @@ class Scripted(rpc.TensorOpsServiceServicer):
             short = 0
 
 
+def statistics(request) -> dict:
+    """Mean and rstd of float32 rows, if they are asked for: all are 0."""
+    if not request.return_statistics:
+        return {}
+    rows = request.input.shape[:-1]
+    zeros = pb.Tensor(dtype=pb.DATA_TYPE_FLOAT32, shape=rows, data=bytes(4 * math.prod(rows)))
+    return {"mean": zeros, "rstd": zeros}
+
+
 def shorten(step: dict, tensor) -> None:
     if step.get("answer") == "short":
         tensor.data = tensor.data[:-4]
@@ -211,7 +239,7 @@ def versioned(wanted: str, version: str) -> str:
 def fail(context, step: dict) -> None:
     """Ends the call with the status of a step."""
     code = grpc.StatusCode[step["fail"]]
-    message = f"{step['fail']} as the script says"
+    message = "x" * step["text"] if "text" in step else f"{step['fail']} as the script says"
     trailers = []
     if "details" in step:
         trailers = [(TRAILER, base64.b64decode(step["details"]))]
@@ -234,6 +262,9 @@ def described(step: dict):
         retry = details.RetryInfo()
         retry.retry_delay.FromMilliseconds(step["retry_ms"])
         yield retry
+    if "retry_delay" in step:
+        seconds, nanos = step["retry_delay"]
+        yield details.RetryInfo(retry_delay=duration_pb2.Duration(seconds=seconds, nanos=nanos))
     if "violations" in step:
         bad = details.BadRequest()
         for number in range(step["violations"]):

@@ -18,6 +18,7 @@ from unittest import mock
 import grpc
 
 import adapter
+import bare
 import cases
 import compare
 import matrix
@@ -148,6 +149,12 @@ class Comparison(unittest.TestCase):
         for data, nan, same in (("AX4=", None, False), ("Af4=", "any quiet", True), ("AX0=", "any quiet", False)):
             self.assertEqual(self.differ({"a": tensor}, {"a": tensor | {"data": data}}, nan=nan) == [], same, data)
 
+    def test_a_text_is_no_longer_than_allowed(self):
+        expect = {"error": {"text_at_most": 4}}
+        for message, same in (("four", True), ("f\u00fcnf", False), ("", False), (None, False)):
+            answer = {"error": {"code": "INTERNAL", "message": message}}
+            self.assertEqual(compare.differences(expect, answer) == [], same, message)
+
     def test_a_name_of_several(self):
         expect = {"error": {"code": "INVALID_ARGUMENT", "fields": [["eps", "header.eps"]]}}
         for fields, same in (
@@ -197,6 +204,37 @@ class Script(unittest.TestCase):
         self.assertEqual(scripted.wait_left("Normalize", 1, 0.2), 0)
         call.cancel()
         self.assertEqual(scripted.wait_left("Normalize", 1, 20), 1)
+
+    def test_fields_of_an_answer_are_changed(self):
+        shape = {"item": 1, "times": 1000}
+        change = {"output": {"name": {"item": "ab", "times": 2}, "shape": shape}, "axes": None}
+        _, stub = self.called({"Normalize": [{"set": change}]})
+        answer = stub.Normalize(pb.NormalizeRequest(input=pb.Tensor(shape=[1, 4], data=b"1234")))
+        self.assertEqual((answer.output.name, list(answer.output.shape), answer.output.data), ("abab", [1] * 1000, b""))
+        self.assertEqual(list(answer.axes), [])
+
+    def test_a_part_of_a_stream_is_changed_alone(self):
+        _, stub = self.called({"DropoutStream": [{"set": {"summary": {"kept": 7}}}]})
+        header = pb.DropoutStreamRequest(header=pb.DropoutRequest(input=pb.Tensor(shape=[4])))
+        answers = list(stub.DropoutStream(iter([header])))
+        self.assertEqual([answer.WhichOneof("part") for answer in answers], ["header", "summary"])
+        self.assertEqual((answers[0].header.kept, answers[1].summary.kept), (0, 7))
+
+    def test_an_answer_can_have_any_number_of_messages(self):
+        for number in (0, 1, 2):
+            scripted, _ = self.called({"Normalize": [{"messages": number}]})
+            channel = grpc.insecure_channel(scripted.address)
+            self.addCleanup(channel.close)
+            call = channel.unary_stream("/evenkeel.v1.TensorOpsService/Normalize")
+            self.assertEqual(len(list(call(pb.NormalizeRequest().SerializeToString()))), number)
+
+    def test_delays_and_texts_of_any_length(self):
+        step = {"fail": "RESOURCE_EXHAUSTED", "text": 5000, "retry_delay": [-(2**63), -5]}
+        _, stub = self.called({"Normalize": [step]})
+        with self.assertRaises(grpc.RpcError) as caught:
+            stub.Normalize(pb.NormalizeRequest())
+        self.assertEqual(caught.exception.details(), "x" * 5000)
+        self.assertLess(bare.error(caught.exception)["retry_after_ms"], -(2**63))
 
     def test_versions(self):
         for version, seen in (("same", "0.1.99"), ("minor+2", "0.3.0"), ("2.0.0", "2.0.0")):

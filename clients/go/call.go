@@ -12,6 +12,8 @@ import (
 const (
 	firstBackoff = 100 * time.Millisecond
 	maxBackoff   = 5 * time.Second
+	// maxDelay is the longest delay of a server's that is waited for, whatever the deadline.
+	maxDelay = time.Minute
 )
 
 // call is a call of the program's, which may take several of gRPC's: retries, passes, and the question for the limits. They have
@@ -65,7 +67,7 @@ func (c *call) try(attempt func(*grpc.ClientConn) error) error {
 func (c *call) delay(err error) (time.Duration, bool) {
 	var overloaded *Overloaded
 	if errors.As(err, &overloaded) && overloaded.RetryAfter > 0 {
-		return overloaded.RetryAfter, true
+		return overloaded.RetryAfter, overloaded.RetryAfter <= maxDelay
 	}
 	var unavailable *Unavailable
 	if overloaded == nil && !errors.As(err, &unavailable) {

@@ -64,7 +64,7 @@ func (c *Client) clip(ctx context.Context, gradients Gradients, mode pb.ClipMode
 		return nil, err
 	}
 	if !stream {
-		clipped, err := call.clip(gradients, message)
+		clipped, err := call.clip(clipping.request, gradients, message)
 		if limits, stream = call.becomesStream(err, most); !stream {
 			return clipped, err
 		}
@@ -73,37 +73,44 @@ func (c *Client) clip(ctx context.Context, gradients Gradients, mode pb.ClipMode
 }
 
 // clip makes the unary call.
-func (c *call) clip(gradients Gradients, message *wire.Message) (*Clipped, error) {
+func (c *call) clip(request *pb.ClipGradientsRequest, gradients Gradients, message *wire.Message) (*Clipped, error) {
 	var answer pb.ClipGradientsResponse
 	reply := wire.NewReply(&answer)
-	received := reply.Tensors(gradientsNumber)
+	received := reply.Tensors(gradientsNumber, len(gradients))
 	if err := c.unary(pb.TensorOpsService_ClipGradients_FullMethodName, message, reply); err != nil {
 		return nil, err
 	}
 	if len(*received) != len(gradients) {
 		return nil, broken("gradients", "are %d where %d were sent", len(*received), len(gradients))
 	}
-	clipped := clippedOf(&answer)
+	clipped, err := clippedOf(&answer, request, len(gradients))
+	if err != nil {
+		return nil, err
+	}
 	for i, sent := range gradients {
 		field := fmt.Sprintf("gradients[%d]", i)
-		tensor, err := answerTo(field, sent.Tensor, &(*received)[i])
+		tensor, err := sent.Tensor.like(sent.Name).tensor(field, &(*received)[i])
 		if err != nil {
 			return nil, err
-		}
-		if name := (*received)[i].Header.GetName(); name != sent.Name {
-			return nil, broken(field+".name", "is %q where %q was sent", name, sent.Name)
 		}
 		clipped.Gradients = append(clipped.Gradients, Gradient{Name: sent.Name, Tensor: tensor})
 	}
 	return clipped, nil
 }
 
-// clippedOf is the answer without gradients.
-func clippedOf(answer *pb.ClipGradientsResponse) *Clipped {
+// clippedOf is the answer without gradients, to a request of so many.
+func clippedOf(answer *pb.ClipGradientsResponse, request *pb.ClipGradientsRequest, gradients int) (*Clipped, error) {
+	norms := 0
+	if request.GetMode() == pb.ClipMode_CLIP_MODE_NORM_PER_TENSOR {
+		norms = gradients
+	}
+	if given := len(answer.GetTensorNorms()); given != norms {
+		return nil, broken("tensor_norms", "are %d where %d are due", given, norms)
+	}
 	return &Clipped{
 		TotalNorm:       answer.GetTotalNorm(),
 		Scale:           answer.GetScale(),
 		ClippedElements: answer.GetClippedElements(),
 		TensorNorms:     answer.GetTensorNorms(),
-	}
+	}, nil
 }

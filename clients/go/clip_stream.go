@@ -52,7 +52,10 @@ func (c *call) clipOnce(request *pb.ClipGradientsRequest, gradients Gradients, l
 	if err != nil {
 		return nil, err
 	}
-	clipped := clippedOf(received.last)
+	clipped, err := clippedOf(received.last, request, len(gradients))
+	if err != nil {
+		return nil, err
+	}
 	for i, tensor := range received.tensors {
 		clipped.Gradients = append(clipped.Gradients, Gradient{Name: gradients[i].Name, Tensor: tensor.native()})
 	}

@@ -111,6 +111,9 @@ func (c *call) dropout(x *Tensor, message *wire.Message, draws []int) (*Dropped,
 }
 
 func dropped(y *Tensor, kept uint64, mask []byte, draws []int) (*Dropped, error) {
+	if kept > uint64(y.Len()) {
+		return nil, broken("kept", "is %d of %d elements", kept, y.Len())
+	}
 	d := &Dropped{Output: y, Kept: kept}
 	if draws == nil {
 		return d, nil

@@ -2,10 +2,18 @@ package evenkeel
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+)
+
+const (
+	// maxText is the most bytes of the text of an error.
+	maxText = 4 << 10
+	// more stands for the rest of a text.
+	more = "..."
 )
 
 // CallError is why a call has no result. Every error of this package's functions wraps one, most of them as a more exact type such as
@@ -16,7 +24,7 @@ import (
 type CallError struct {
 	// Code is gRPC's status code.
 	Code codes.Code
-	// Message is the server's message, or this client's if it has not asked the server.
+	// Message is the server's message, or this client's if it has not asked the server; at most 4 KiB.
 	Message string
 	// Reason is the reason of the google.rpc.ErrorInfo, such as "OVERLOADED"; "" if there is none.
 	Reason string
@@ -164,5 +172,13 @@ func invalid(path, description string) error {
 // broken is the error of an answer that breaks the contract in this field.
 func broken(field, format string, values ...any) error {
 	message := fmt.Sprintf("the server's answer breaks the contract: %s %s", field, fmt.Sprintf(format, values...))
-	return &Internal{&CallError{Code: codes.Internal, Message: message}}
+	return &Internal{&CallError{Code: codes.Internal, Message: bounded(message)}}
+}
+
+// bounded is the beginning of a text that is too long: that of a server, or one with names of its answer, may have any length.
+func bounded(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText-len(more)], "") + more
 }

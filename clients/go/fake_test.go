@@ -92,7 +92,7 @@ func (f *fake) attempts() []time.Time {
 
 // echo is an answer with the elements of the request.
 func echo(request *pb.NormalizeRequest) *pb.NormalizeResponse {
-	return &pb.NormalizeResponse{Output: request.GetInput()}
+	return &pb.NormalizeResponse{Axes: []int32{int32(len(request.GetInput().GetShape()) - 1)}, Output: request.GetInput()}
 }
 
 // start starts the server, and returns its address.

@@ -45,15 +45,16 @@ func TestAnswersThatBreakTheContractAreRefused(t *testing.T) {
 	}{
 		{"output", &pb.NormalizeResponse{}},
 		{"output.shape", &pb.NormalizeResponse{Output: with(described(4, 1), 16)}},
-		{"output.shape[0]", &pb.NormalizeResponse{Output: with(described(-1, 4), 16)}},
+		{"output.shape", &pb.NormalizeResponse{Output: with(described(-1, 4), 16)}},
 		{"output.data", &pb.NormalizeResponse{Output: with(described(1, 4), 12)}},
 		{"output.dtype", &pb.NormalizeResponse{Output: double}},
 		{"output.dtype", &pb.NormalizeResponse{Output: unknown}},
 		{"output.float_data", &pb.NormalizeResponse{Output: numbers}},
-		{"mean.data", &pb.NormalizeResponse{Output: good(), Mean: described(3)}},
+		{"mean", &pb.NormalizeResponse{Output: good(), Mean: described(1)}},
 		{"running_mean", &pb.NormalizeResponse{Output: good(), RunningMean: good()}},
 	} {
 		server := &fake{normalize: func(_ context.Context, _ *pb.NormalizeRequest) (*pb.NormalizeResponse, error) {
+			test.answer.Axes = []int32{1}
 			return test.answer, nil
 		}}
 		breaks(t, second(server.client(t).LayerNorm(t.Context(), four)), test.field)
@@ -96,7 +97,7 @@ func replay[Request, Response any](messages ...*Response) func(grpc.BidiStreamin
 func TestNormalizeStreamsThatBreakTheContractAreRefused(t *testing.T) {
 	type message = pb.NormalizeStreamResponse
 	header := func(t *pb.Tensor) *message {
-		return &message{Part: &pb.NormalizeStreamResponse_Header{Header: &pb.NormalizeResponse{Output: t}}}
+		return &message{Part: &pb.NormalizeStreamResponse_Header{Header: &pb.NormalizeResponse{Axes: []int32{1}, Output: t}}}
 	}
 	honest := header(described(1, 1000))
 	data := func(n int) *message { return &message{Part: &pb.NormalizeStreamResponse_Data{Data: make([]byte, n)}} }
@@ -112,7 +113,7 @@ func TestNormalizeStreamsThatBreakTheContractAreRefused(t *testing.T) {
 		{"header", []*message{data(4000), summary}},
 		{"header", []*message{honest, honest, data(4000), summary}},
 		{"output", []*message{header(nil), data(4000), summary}},
-		{"output", []*message{header(described(1000, 1)), data(4000), summary}},
+		{"output.shape", []*message{header(described(1000, 1)), data(4000), summary}},
 		{"output.data", []*message{header(with(described(1, 1000), 4000)), summary}},
 		{"data", []*message{honest, data(3999), summary}},
 		{"data", []*message{honest, data(3000), data(1001), summary}},

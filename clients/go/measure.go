@@ -2,6 +2,8 @@ package evenkeel
 
 import (
 	"context"
+	"math"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -52,6 +54,21 @@ func (c *call) measureGradients(gradients Gradients, normType *float64, limits *
 	norm, fault := exact.NormOf(answer.GetPartial())
 	if fault != nil {
 		return nil, broken("partial."+fault.Field, "%s", fault.Reason)
+	}
+	elements, order, total := uint64(0), 2.0, norm.Total()
+	for _, gradient := range gradients {
+		elements += uint64(gradient.Tensor.Len())
+	}
+	if normType != nil {
+		order = *normType
+	}
+	switch given := answer.GetTotalNorm(); {
+	case norm.Type != order:
+		return nil, broken("partial.norm_type", "is %v where %v is due", norm.Type, order)
+	case norm.Elements != elements:
+		return nil, broken("partial.elements", "is %d where %d were sent", norm.Elements, elements)
+	case given != total && !(math.IsNaN(given) && math.IsNaN(total)):
+		return nil, broken("total_norm", "is %v where the partial's is %v", given, total)
 	}
 	return &NormPartial{exact: norm}, nil
 }
@@ -120,7 +137,33 @@ func (c *call) measureStatistics(n *normalization, x *Tensor, limits *limits) (*
 	}
 	answer := new(pb.StatisticsPartial)
 	err := c.collect(pb.TensorOpsService_MeasureStatistics_FullMethodName, send, wire.NewReply(answer))
-	return answer, err
+	if err != nil {
+		return nil, err
+	}
+	return answer, n.checkStatistics(answer, x)
+}
+
+// checkStatistics says whether statistics can be those of x. The sets themselves are not looked at, but for the first.
+func (n *normalization) checkStatistics(answer *pb.StatisticsPartial, x *Tensor) error {
+	shape, sets := n.sets(x.shape), answer.GetSets()
+	isDim := func(given int64, due int) bool { return given == int64(due) }
+	switch {
+	case answer.GetKind() != n.request.GetKind():
+		return broken("kind", "is %v where %v is due", answer.GetKind(), n.request.GetKind())
+	case !slices.EqualFunc(answer.GetShape(), shape, isDim):
+		return broken("shape", "is %v where %v is due", answer.GetShape(), shape)
+	case len(sets) != product(shape):
+		return broken("sets", "are %d where %d are due", len(sets), product(shape))
+	case len(sets) == 0:
+		return nil
+	}
+	if due := uint64(x.Len() / len(sets)); sets[0].GetElements() != due {
+		return broken("sets[0].elements", "is %d where %d were sent", sets[0].GetElements(), due)
+	}
+	if (sets[0].GetSumOfGradients() != nil) != (n.gradOutput != nil) {
+		return broken("sets[0].sum_of_gradients", "must be there if, and only if, gradients were sent")
+	}
+	return nil
 }
 
 // sendPairs sends the next elements, and beside them the gradients of the outputs of the same elements. If there are more of one,

@@ -2,6 +2,7 @@ package evenkeel
 
 import (
 	"context"
+	"slices"
 
 	"evenkeel.dev/go/evenkeel/internal/wire"
 	pb "evenkeel.dev/go/evenkeel/v1"
@@ -96,16 +97,17 @@ func (r *normalizeReply) expect(reply *wire.Reply) {
 	r.runningMean, r.runningVar = reply.Tensor(12), reply.Tensor(13)
 }
 
-// result is all but the output.
-func (r *normalizeReply) result(n *normalization, axes []int32) (y *Normalized, err error) {
-	y = new(Normalized)
-	for _, axis := range axes {
-		y.Axes = append(y.Axes, int(axis))
+// result is all but the output, of a normalization of x.
+func (r *normalizeReply) result(n *normalization, x *Tensor, axes []int32) (y *Normalized, err error) {
+	y = &Normalized{Axes: n.pooledAxes(len(x.shape))}
+	if !slices.EqualFunc(axes, y.Axes, func(given int32, due int) bool { return int(given) == due }) {
+		return nil, broken("axes", "are %v where %v are pooled", axes, y.Axes)
 	}
-	if y.Mean, err = tensorOf("mean", r.mean); err != nil {
+	asked := n.request.GetReturnStatistics()
+	if y.Mean, err = n.statistic("mean", x, r.mean, asked && n.hasMean()); err != nil {
 		return nil, err
 	}
-	if y.Rstd, err = tensorOf("rstd", r.rstd); err != nil {
+	if y.Rstd, err = n.statistic("rstd", x, r.rstd, asked); err != nil {
 		return nil, err
 	}
 	if y.RunningMean, err = answerToOptional("running_mean", n.parameters[runningMean].tensor, r.runningMean); err != nil {
@@ -113,6 +115,21 @@ func (r *normalizeReply) result(n *normalization, axes []int32) (y *Normalized, 
 	}
 	y.RunningVar, err = answerToOptional("running_var", n.parameters[runningVar].tensor, r.runningVar)
 	return y, err
+}
+
+// statistic is the mean or the rstd of a normalization of x, which is there if, and only if, it is due.
+func (n *normalization) statistic(field string, x *Tensor, received *wire.Tensor, due bool) (*Tensor, error) {
+	if !due {
+		if received.Header != nil {
+			return nil, broken(field, "was not asked for")
+		}
+		return nil, nil
+	}
+	dtype := F32
+	if x.dtype == F64 {
+		dtype = F64
+	}
+	return form{dtype: dtype, shape: n.sets(x.shape)}.tensor(field, received)
 }
 
 // normalize makes the unary call.
@@ -124,7 +141,7 @@ func (c *call) normalize(n *normalization, x *Tensor, message *wire.Message) (*N
 	if err := c.unary(pb.TensorOpsService_Normalize_FullMethodName, message, reply); err != nil {
 		return nil, err
 	}
-	y, err := r.result(n, r.answer.GetAxes())
+	y, err := r.result(n, x, r.answer.GetAxes())
 	if err != nil {
 		return nil, err
 	}

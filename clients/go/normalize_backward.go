@@ -45,10 +45,10 @@ func (c *Client) NormalizeBackward(ctx context.Context, x, gradOutput *Tensor, n
 	if g.GradInput, err = answerTo("grad_input", x, gradInput); err != nil {
 		return nil, err
 	}
-	if g.GradWeight, err = answerToOptional("grad_weight", n.parameters[weight].tensor, gradWeight); err != nil {
+	if g.GradWeight, err = answerIfSent("grad_weight", n.parameters[weight].tensor, gradWeight); err != nil {
 		return nil, err
 	}
-	if g.GradBias, err = answerToOptional("grad_bias", n.parameters[bias].tensor, gradBias); err != nil {
+	if g.GradBias, err = answerIfSent("grad_bias", n.parameters[bias].tensor, gradBias); err != nil {
 		return nil, err
 	}
 	return g, nil

@@ -63,7 +63,7 @@ func (c *call) normalizeOnce(n *normalization, x *Tensor, limits *limits) (*Norm
 	if err != nil {
 		return nil, err
 	}
-	result, err := received.summary().result(n, received.axes)
+	result, err := received.summary().result(n, x, received.axes)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package evenkeel
 
 import (
-	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -29,52 +28,61 @@ func (t *Tensor) empty() *Tensor {
 	return &Tensor{dtype: t.dtype, shape: t.shape, bytes: newBytes(t.dtype, t.Len())}
 }
 
-// tensorOf is a tensor of a response; nil if there was none.
-func tensorOf(field string, received *wire.Tensor) (*Tensor, error) {
-	if received.Header == nil {
-		return nil, nil
+// form is what a tensor of a response must have.
+type form struct {
+	name  string
+	dtype DType
+	shape []int
+}
+
+// like is the form of the tensor, under this name.
+func (t *Tensor) like(name string) form { return form{name, t.dtype, t.shape} }
+
+// check says whether a header is of the form.
+func (f form) check(field string, header *pb.Tensor) error {
+	isDim := func(given int64, due int) bool { return given == int64(due) }
+	switch {
+	case header == nil:
+		return broken(field, "is missing")
+	case header.GetName() != f.name:
+		return broken(field+".name", "is %.64q where %q is due", header.GetName(), f.name)
+	case header.GetDtype() != f.dtype.wire():
+		return broken(field+".dtype", "is %v where %v is due", header.GetDtype(), f.dtype)
+	case !slices.EqualFunc(header.GetShape(), f.shape, isDim):
+		return broken(field+".shape", "is %v where %v is due", header.GetShape(), f.shape)
 	}
-	dtype := dtypeOf(received.Header.GetDtype())
-	if dtype == 0 {
-		return nil, broken(field+".dtype", "is %v, which this client does not know", received.Header.GetDtype())
+	return nil
+}
+
+// tensor is a tensor of a response that must be of the form.
+func (f form) tensor(field string, received *wire.Tensor) (*Tensor, error) {
+	if err := f.check(field, received.Header); err != nil {
+		return nil, err
 	}
 	if len(received.Header.GetFloatData()) > 0 {
 		return nil, broken(field+".float_data", "answers a request that used data")
 	}
-	shape := make([]int, len(received.Header.GetShape()))
-	for i, dim := range received.Header.GetShape() {
-		shape[i] = int(dim)
-	}
-	t := FromBytes(dtype, received.Data, shape...)
+	t := FromBytes(f.dtype, received.Data, f.shape...)
 	if t.fault != nil {
 		return nil, broken(field+"."+t.fault.Path, "%s", t.fault.Description)
 	}
 	return t, nil
 }
 
-// answerTo is a tensor of a response that must have the type and the shape of one that was sent.
+// answerTo is a tensor of a response that must have the type and the shape of one that was sent without a name.
 func answerTo(field string, sent *Tensor, received *wire.Tensor) (*Tensor, error) {
-	t, err := tensorOf(field, received)
-	switch {
-	case err != nil:
-		return nil, err
-	case t == nil:
-		return nil, broken(field, "is missing")
-	}
-	return t, t.checkAnswer(field, sent)
+	return sent.like("").tensor(field, received)
 }
 
-func (t *Tensor) checkAnswer(field string, sent *Tensor) error {
-	switch {
-	case t.dtype != sent.dtype:
-		return broken(field+".dtype", "is %v where %v was sent", t.dtype, sent.dtype)
-	case !slices.Equal(t.shape, sent.shape):
-		return broken(field+".shape", "is %v where %v was sent", t.shape, sent.shape)
+// answerIfSent is answerTo for an argument that may be nil; then, and only then, there must be no answer.
+func answerIfSent(field string, sent *Tensor, received *wire.Tensor) (*Tensor, error) {
+	if sent == nil {
+		return answerToOptional(field, nil, received)
 	}
-	return nil
+	return answerTo(field, sent, received)
 }
 
-// answerToOptional is answerTo for an argument that may be nil; then there must be no answer.
+// answerToOptional is answerTo for an answer that may be missing, and must be if the argument is nil.
 func answerToOptional(field string, sent *Tensor, received *wire.Tensor) (*Tensor, error) {
 	switch {
 	case received.Header == nil:
@@ -87,15 +95,8 @@ func answerToOptional(field string, sent *Tensor, received *wire.Tensor) (*Tenso
 
 // describes says whether the header of a stream's response describes the tensor that was sent.
 func (t *Tensor) describes(field, name string, header *pb.Tensor) error {
-	if header == nil {
-		return broken(field, "is missing")
-	}
-	if header.GetName() != name {
-		return broken(field+".name", "is %q where %q was sent", header.GetName(), name)
-	}
-	given := fmt.Sprint(header.GetDtype(), header.GetShape())
-	if sent := fmt.Sprint(t.dtype.wire(), t.shape); given != sent {
-		return broken(field, "is %s where %s was sent", given, sent)
+	if err := t.like(name).check(field, header); err != nil {
+		return err
 	}
 	if len(header.GetData()) > 0 || len(header.GetFloatData()) > 0 {
 		return broken(field+".data", "has elements, which do not belong in a header")

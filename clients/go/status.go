@@ -49,7 +49,7 @@ func fromGRPC(ctx context.Context, err error) error {
 		s = status.FromContextError(err)
 	}
 	found := detailsOf(s)
-	base := &CallError{Code: s.Code(), Message: s.Message(), Reason: found.info.GetReason(), status: s}
+	base := &CallError{Code: s.Code(), Message: bounded(s.Message()), Reason: found.info.GetReason(), status: s}
 	switch base.Code {
 	case codes.InvalidArgument:
 		return &InvalidArgument{base, violations(found.badRequest)}
@@ -104,7 +104,7 @@ func exhausted(base *CallError, found details) error {
 	case base.Reason == "NEEDS_TWO_PASSES":
 		return &NeedsTwoPasses{base}
 	case base.Reason == "OVERLOADED":
-		return &Overloaded{base, found.retry.GetRetryDelay().AsDuration()}
+		return &Overloaded{base, max(found.retry.GetRetryDelay().AsDuration(), 0)}
 	default:
 		return base
 	}

@@ -39,7 +39,11 @@ type receiver interface {
 // collect sends a stream of messages and receives one.
 func (c *call) collect(method string, send func(sender) error, reply *wire.Reply) error {
 	return c.exchange(method, &grpc.StreamDesc{ClientStreams: true}, send, func(stream grpc.ClientStream) error {
-		return stream.RecvMsg(reply)
+		err := stream.RecvMsg(reply)
+		if err == io.EOF {
+			return broken("the message", "is missing")
+		}
+		return err
 	})
 }
 

@@ -37,6 +37,7 @@ connection connect(const json& settings) {
 json error_of(const evenkeel::error& fault) {
   json value{{"code", evenkeel::to_string(fault.code())},
              {"reason", fault.reason().empty() ? json(nullptr) : json(fault.reason())},
+             {"message", fault.what()},
              {"fields", json::array()},
              {"retry_after_ms", nullptr}};
   if (const auto* invalid = dynamic_cast<const evenkeel::invalid_argument*>(&fault)) {
@@ -107,6 +108,6 @@ int main() {
     const json request = json::parse(line);
     json answer = answer_to(request, connections);
     answer["id"] = request.at("id");
-    std::cout << answer.dump() << std::endl;
+    std::cout << answer.dump(-1, ' ', false, json::error_handler_t::replace) << std::endl;
   }
 }

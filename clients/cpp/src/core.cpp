@@ -23,6 +23,8 @@ constexpr std::uint64_t chunk_overhead = 64;
 
 constexpr std::chrono::milliseconds first_delay{100};
 constexpr std::chrono::milliseconds longest_delay{5000};
+/// A server that asks for a longer delay is not waited for, whatever the deadline.
+constexpr std::chrono::minutes longest_asked{1};
 
 /// The delay before the next try: doubled with each, less up to a quarter, so that clients do not come all at once.
 std::chrono::nanoseconds backoff(unsigned tries) {
@@ -67,7 +69,7 @@ void core::stream(const char* method, const rpc::source& next, const rpc::sink& 
 std::chrono::nanoseconds core::delay_or_rethrow(unsigned tries, std::optional<std::chrono::nanoseconds> asked,
                                                 const rpc::scope& scope) const {
   const std::chrono::nanoseconds delay = asked ? *asked : backoff(tries);
-  if (tries >= options_.retries || delay >= scope.left()) {
+  if (tries >= options_.retries || delay > longest_asked || delay >= scope.left()) {
     throw;
   }
   return delay;

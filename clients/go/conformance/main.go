@@ -117,7 +117,7 @@ func (c clients) answer(r *request) (any, error) {
 
 // failure is the form of an error in an answer.
 func failure(err error) map[string]any {
-	form := map[string]any{"code": "UNKNOWN", "reason": nil, "fields": []string{}, "retry_after_ms": nil}
+	form := map[string]any{"code": "UNKNOWN", "message": err.Error(), "reason": nil, "fields": []string{}, "retry_after_ms": nil}
 	var call *evenkeel.CallError
 	if errors.As(err, &call) {
 		form["code"] = code.Code_name[int32(call.Code)]

@@ -126,6 +126,7 @@ def described(error: EvenkeelError) -> dict[str, Any]:
     return {
         **({"norm": norm} if norm else {}),
         "code": error.code.name,
+        "message": str(error),
         "reason": error.reason,
         "fields": [field.path for field in error.fields] if isinstance(error, errors.InvalidArgument) else [],
         "retry_after_ms": None if delay is None else round(delay * 1000),

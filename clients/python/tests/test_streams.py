@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -94,11 +95,23 @@ def test_whole_answers_are_results() -> None:
         ("normalize", [norm(header=pb.NormalizeResponse(axes=[1]))]),
         (
             "normalize",
-            [norm(header=pb.NormalizeResponse(output=pb.Tensor(dtype=pb.DataType.ValueType(2), shape=[2, 3])))],
+            [
+                norm(
+                    header=pb.NormalizeResponse(
+                        axes=[1], output=pb.Tensor(dtype=pb.DataType.ValueType(2), shape=[2, 3])
+                    )
+                )
+            ],
         ),
         (
             "normalize",
-            [norm(header=pb.NormalizeResponse(output=pb.Tensor(dtype=pb.DataType.ValueType(1), shape=[3, 2])))],
+            [
+                norm(
+                    header=pb.NormalizeResponse(
+                        axes=[1], output=pb.Tensor(dtype=pb.DataType.ValueType(1), shape=[3, 2])
+                    )
+                )
+            ],
         ),
         ("normalize", [b""]),
         ("normalize", [b"\x08\x01"]),
@@ -145,6 +158,7 @@ def test_broken_answers_are_errors(name: str, messages: list[bytes]) -> None:
     ],
 )
 def test_broken_unary_answers_are_errors(answer: pb.NormalizeResponse) -> None:
+    answer.axes[:] = [1]
     with pytest.raises(ProtocolError):
         normalize_call().decode(answer.SerializeToString())
 
@@ -161,11 +175,11 @@ def test_broken_answers_of_the_other_calls_are_errors() -> None:
     with pytest.raises(ProtocolError):
         normalize_call(grad_output=X).decode_gradients(b"")
     with pytest.raises(ProtocolError):
-        norm_partial(b"")
+        norm_partial(b"", [], 2.0)
     with pytest.raises(ProtocolError):
-        norm_partial(pb.MeasureGradientsResponse(partial=pb.NormPartial(norm_type=3)).SerializeToString())
+        norm_partial(pb.MeasureGradientsResponse(partial=pb.NormPartial(norm_type=3)).SerializeToString(), [], 3.0)
     with pytest.raises(ProtocolError):
-        statistics_partial(b"")
+        statistics_partial(b"", Pooling.of("layer", None, None, None), (2, 3), has_gradients=False)
 
 
 @pytest.mark.parametrize("most", [80, 200, 1000, 100_000])
@@ -212,7 +226,7 @@ def test_of_no_gradients_the_order_is_sent() -> None:
     ],
 )
 def test_the_number_of_sets_is_known(kind: Any, shape: Any, axes: Any, groups: Any, sets: int) -> None:
-    assert Pooling.of(kind, axes, groups, None).most_sets(shape) == sets
+    assert math.prod(Pooling.of(kind, axes, groups, None).sets_shape(shape)) == sets
 
 
 def test_limits_decide_about_streams() -> None:

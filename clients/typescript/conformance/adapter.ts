@@ -258,6 +258,7 @@ function errorToJson(error: EvenkeelError): object {
       : undefined;
   return {
     code: error.code,
+    message: error.message,
     reason: error.reason ?? null,
     fields: error instanceof InvalidArgumentError ? error.fields.map(({ path }) => path) : [],
     retry_after_ms: error instanceof OverloadedError ? (error.retryAfterMs ?? null) : null,

@@ -5,6 +5,7 @@ use tonic::{Request, Status, transport::Channel};
 
 use crate::{
     Client, Error,
+    collecting::Collecting,
     deadline::Deadline,
     fault::Fault,
     reset::{IsComplete, ResetsIncomplete},
@@ -17,6 +18,21 @@ pub(crate) struct Call {
 }
 
 impl Client {
+    /// Prepares a call whose request is a stream and whose response is one message.
+    pub(crate) fn collect<M>(&self, messages: M) -> (Collecting<Channel>, Call, Request<M>) {
+        let (channel, request) = self.request(messages);
+        let call = Call { client: self.clone(), deadline: Deadline::after(self.timeout()) };
+        (Collecting::new(channel, self.max_message_bytes()), call, request)
+    }
+
+    /// The same for a request whose stream is reset where it is not complete.
+    pub(crate) fn collect_whole<M>(&self, messages: M) -> (Collecting<ResetsIncomplete>, Call, Request<M>, IsComplete) {
+        let (channel, request) = self.request(messages);
+        let (channel, is_complete) = ResetsIncomplete::new(channel);
+        let call = Call { client: self.clone(), deadline: Deadline::after(self.timeout()) };
+        (Collecting::new(channel, self.max_message_bytes()), call, request, is_complete)
+    }
+
     /// Prepares a call of the generated stub, whose messages must each be within the limit.
     pub(crate) fn stream<M>(&self, messages: M) -> (TensorOpsServiceClient<Channel>, Call, Request<M>) {
         let limit = self.max_message_bytes();

@@ -127,6 +127,7 @@ impl ClipGradients {
     pub async fn send(self) -> Result<Clipped, Error> {
         let Self { input: ClipInput { client, gradients, forms }, request } = self;
         let names: Vec<String> = gradients.iter().map(|gradient| gradient.name.clone()).collect();
+        let mode = request.mode();
         let request = pb::ClipGradientsRequest { gradients, ..request };
         // The response has the numbers beside the gradients, with a norm for each at most.
         let message_len = request.encoded_len().saturating_add(NUMBERS + size_of::<f64>() * names.len());
@@ -145,12 +146,22 @@ impl ClipGradients {
             let reason = format!("are {} where {} were sent", received.len(), forms.len());
             return Err(Error::protocol("gradients", reason));
         }
+        expect_norms(mode, &tensor_norms, forms.len())?;
         let gradients = names.into_iter().zip(forms).zip(received).enumerate();
         let gradients = gradients
             .map(|(index, ((name, form), tensor))| decode(index, name, form, tensor))
             .collect::<Result<_, _>>()?;
         Ok(Clipped { gradients, total_norm, scale, clipped_elements, tensor_norms })
     }
+}
+
+/// Refuses an answer that has not a norm for each gradient where the mode has them, or has norms elsewhere.
+fn expect_norms(mode: pb::ClipMode, norms: &[f64], gradients: usize) -> Result<(), Error> {
+    let due = if mode == pb::ClipMode::NormPerTensor { gradients } else { 0 };
+    if norms.len() != due {
+        return Err(Error::protocol("tensor_norms", format!("are {} where {due} are due", norms.len())));
+    }
+    Ok(())
 }
 
 /// The numbers of an answer, and its gradients.
@@ -166,10 +177,10 @@ fn apart(answer: Answer<pb::ClipGradientsResponse>) -> (pb::ClipGradientsRespons
 }
 
 /// The clipped gradient at this index, whose name and form must be those that were sent.
-fn decode(index: usize, name: String, form: Form, tensor: Received) -> Result<Gradient, Error> {
+fn decode(index: usize, name: String, form: Form, mut tensor: Received) -> Result<Gradient, Error> {
     let field = format!("gradients[{index}]");
-    let given = &tensor.tensor.name;
-    if *given != name {
+    let given = std::mem::take(&mut tensor.tensor.name);
+    if given != name {
         return Err(Error::protocol(field + ".name", format!("is {given:?} where {name:?} was sent")));
     }
     let tensor = form.decode(&field, Some(tensor))?;

@@ -98,27 +98,18 @@ impl From<pb::Tensor> for Received {
     }
 }
 
-/// A tensor of a response as an array, which must have the type and the shape of its counterpart in the request.
+/// A tensor of a response as an array, which must have the type and the shape of its counterpart in the request, and no name.
 pub(crate) fn decode<A: Element, D: Dimension>(
     field: &str,
     tensor: Option<impl Into<Received>>,
     dim: &D,
 ) -> Result<Array<A, D>, Error> {
     let tensor = tensor.ok_or_else(|| Error::protocol(field, "is missing"))?;
-    let array = decode_any_shape::<A>(field, tensor)?;
-    let given = array.shape().to_vec();
-    match array.into_dimensionality() {
-        Ok(array) if given == dim.slice() => Ok(array),
-        Ok(_) | Err(_) => {
-            let reason = format!("is {given:?} where {:?} was sent", dim.slice());
-            Err(Error::protocol(format!("{field}.shape"), reason))
-        }
+    let Received { tensor: pb::Tensor { name, dtype, shape, float_data, data }, landed } = tensor.into();
+    let dims = dim.slice();
+    if !name.is_empty() {
+        return Err(Error::protocol(format!("{field}.name"), "is there, and none is due"));
     }
-}
-
-/// A tensor of a response as an array of a known type and any shape.
-pub(crate) fn decode_any_shape<A: Element>(field: &str, tensor: impl Into<Received>) -> Result<ArrayD<A>, Error> {
-    let Received { tensor: pb::Tensor { name: _, dtype, shape, float_data, data }, landed } = tensor.into();
     if DType::from_wire(dtype) != Some(A::DTYPE) {
         let given = pb::DataType::try_from(dtype).map_or_else(|_| dtype.to_string(), |it| it.as_str_name().to_owned());
         return Err(Error::protocol(format!("{field}.dtype"), format!("is {given} where {} is due", A::DTYPE)));
@@ -126,17 +117,18 @@ pub(crate) fn decode_any_shape<A: Element>(field: &str, tensor: impl Into<Receiv
     if !float_data.is_empty() {
         return Err(Error::protocol(format!("{field}.float_data"), "answers a request that used data"));
     }
-    let Ok(dims) = shape.iter().map(|&dim| usize::try_from(dim)).collect::<Result<Vec<_>, _>>() else {
-        return Err(Error::protocol(format!("{field}.shape"), format!("is {shape:?}, which no array has")));
-    };
+    if !shape.iter().map(|&dim| usize::try_from(dim).ok()).eq(dims.iter().map(|&dim| Some(dim))) {
+        return Err(Error::protocol(format!("{field}.shape"), format!("is {shape:?} where {dims:?} is due")));
+    }
     // Landed elements have the type that `dtype` names, which is `A`.
     let array = match landed.and_then(|landed| A::from_tensor(landed).ok()) {
-        Some(landed) => with_shape(&dims, landed.into_raw_vec_and_offset().0),
-        None => from_bytes(&dims, &data),
+        Some(landed) => with_shape(dims, landed.into_raw_vec_and_offset().0),
+        None => from_bytes(dims, &data),
     };
-    array.map_err(|mismatch| {
-        Error::protocol(format!("{field}.data"), format!("does not fill {} of shape {shape:?}: {mismatch}", A::DTYPE))
-    })
+    let array = array.map_err(|mismatch| {
+        Error::protocol(format!("{field}.data"), format!("does not fill {} of shape {dims:?}: {mismatch}", A::DTYPE))
+    })?;
+    Ok(array.into_dimensionality().expect("the shape is that of the dimensions"))
 }
 
 /// The dtype and the shape of a tensor that was sent. Its counterpart in the response must have the same.

@@ -31,7 +31,7 @@ use tonic::{
 
 use self::landing::{Landing, Slot};
 pub(crate) use self::method::Method;
-use crate::Tensor;
+use crate::{Tensor, collecting::several};
 
 /// The message of a response, and the elements of its last tensor if they have landed: they take the place of its `data`.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub(crate) async fn unary<T: Transport, M: Method>(
     grpc.ready().await.map_err(|error| Status::unknown(format!("Service was not ready: {error}")))?;
     let request = Request::from_parts(metadata, extensions, ());
     let path = PathAndQuery::from_static(M::PATH);
-    Ok(grpc.unary(request, path, Lifted::<M> { slot, method: PhantomData }).await?.into_inner())
+    Ok(grpc.unary(request, path, Lifted::<M> { slot, is_answered: false, method: PhantomData }).await?.into_inner())
 }
 
 /// The same as [`unary`] through tonic's codec.
@@ -120,6 +120,7 @@ impl<T: Transport, M: Method> Service<http::Request<Body>> for Wire<T, M> {
 /// for them.
 struct Lifted<M: Method> {
     slot: Slot<M::Answer>,
+    is_answered: bool,
     method: PhantomData<fn() -> M>,
 }
 
@@ -137,7 +138,7 @@ impl<M: Method> Codec for Lifted<M> {
     }
 
     fn decoder(&mut self) -> Self {
-        Self { slot: self.slot.clone(), method: PhantomData }
+        Self { slot: self.slot.clone(), is_answered: false, method: PhantomData }
     }
 }
 
@@ -155,11 +156,17 @@ impl<M: Method> Decoder for Lifted<M> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
-        if let Some(answer) = self.slot.take() {
-            return Ok(Some(answer));
+        let answer = if let Some(answer) = self.slot.take() {
+            Some(answer)
+        } else {
+            let message = tonic_prost::ProstDecoder::<M::Answer>::default().decode(buffer)?;
+            message.map(|message| Answer { message, landed: None })
+        };
+        // tonic decodes what comes after the first message, and drops it.
+        if answer.is_some() && std::mem::replace(&mut self.is_answered, true) {
+            return Err(several());
         }
-        let message = tonic_prost::ProstDecoder::<M::Answer>::default().decode(buffer)?;
-        Ok(message.map(|message| Answer { message, landed: None }))
+        Ok(answer)
     }
 }
 

@@ -97,6 +97,9 @@ impl<A: Element, D: Dimension> Dropout<A, D> {
         });
         let (output, kept, mask) = answer.await?;
         let mask = return_mask.then(|| mask::decode(&mask, &draws)).transpose()?;
+        if kept > dim.size() as u64 {
+            return Err(Error::protocol("kept", format!("is {kept} of {} elements", dim.size())));
+        }
         Ok(Dropped { output: codec::decode("output", output, &dim)?, kept, mask })
     }
 }

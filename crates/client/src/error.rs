@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, io, time::Duration};
 
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{RetryInfo, StatusExt as _};
 
 use crate::deadline::Deadline;
 
@@ -139,7 +139,7 @@ pub enum Error {
     Write(#[source] io::Error),
 
     /// Any other gRPC status.
-    #[error("{:?}: {}", .0.code(), .0.message())]
+    #[error("{:?}: {}", .0.code(), bounded(.0.message()))]
     Status(Box<Status>),
 }
 
@@ -162,7 +162,24 @@ fn with_cause(status: &Status, last_words: Option<String>) -> String {
             }
         }
     }
-    message
+    bounded(&message)
+}
+
+/// The most bytes of a message: a server, or a name in its answer, may be of any length.
+const LONGEST: usize = 4096;
+
+/// The beginning of a message that is too long.
+fn bounded(message: &str) -> String {
+    if message.len() <= LONGEST {
+        return message.to_owned();
+    }
+    let end = (0..=LONGEST - 3).rev().find(|&end| message.is_char_boundary(end)).unwrap_or(0);
+    format!("{}...", &message[..end])
+}
+
+/// The delay that a server asks for. One of 0, which a negative one also becomes, says nothing.
+fn asked(retry: &RetryInfo) -> Option<Duration> {
+    retry.retry_delay.filter(|delay| !delay.is_zero())
 }
 
 /// The elements of gradients that are NaN or infinite. There may be none: the norm of finite elements can be beyond
@@ -216,13 +233,13 @@ impl Error {
     }
 
     pub(crate) fn protocol(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Protocol { field: field.into(), reason: reason.into() }
+        Self::Protocol { field: field.into(), reason: bounded(&reason.into()) }
     }
 
     /// The error that a status means. `last_words`: why the connection broke, if it did.
     pub(crate) fn from_status(status: Status, deadline: Deadline, last_words: Option<String>) -> Self {
         let details = status.get_error_details();
-        let message = || status.message().to_owned();
+        let message = || bounded(status.message());
         let info = details.error_info().filter(|info| info.domain == DOMAIN);
         match status.code() {
             Code::InvalidArgument => Self::InvalidArgument {
@@ -252,10 +269,8 @@ impl Error {
                 (Some("MESSAGE_TOO_LARGE"), _) => Self::TooLarge { message: message() },
                 (Some("METADATA_TOO_LARGE"), _) => Self::MetadataTooLarge { message: message() },
                 (Some("NEEDS_TWO_PASSES"), _) => Self::NeedsTwoPasses { message: message() },
-                (Some("OVERLOADED"), retry) => {
-                    Self::Busy { message: message(), retry_after: retry.and_then(|retry| retry.retry_delay) }
-                }
-                (Some(_) | None, Some(retry)) => Self::Busy { message: message(), retry_after: retry.retry_delay },
+                (Some("OVERLOADED"), retry) => Self::Busy { message: message(), retry_after: retry.and_then(asked) },
+                (Some(_) | None, Some(retry)) => Self::Busy { message: message(), retry_after: asked(retry) },
                 (Some(_) | None, None) => Self::Status(Box::new(status)),
             },
             // tonic reports a response above this client's limit so. The service itself never sends this code.

@@ -40,24 +40,48 @@ impl MeasureGradients {
     pub async fn send(self) -> Result<NormPartial, Error> {
         let Self { client, gradients, norm_type } = self;
         let bytes = gradients.iter().fold(0, |sum: usize, gradient| sum.saturating_add(gradient.data.len()));
+        let elements = elements_of(&gradients);
         let answer = client.retrying(|client| {
             let gradients = gradients.clone();
             async move {
                 let (client, limit) = client.with_message_limit(bytes).await?;
                 let messages = Pieces::new(gradients, norm_type, limit);
-                let (mut stub, call, request) = client.stream(tokio_stream::iter(messages));
+                let (stub, call, request) = client.collect(tokio_stream::iter(messages));
                 call.end(stub.measure_gradients(request)).await
             }
         });
-        NormPartial::from_answer(answer.await?.into_inner())
+        NormPartial::from_answer(answer.await?, norm_type, elements)
     }
 }
 
 impl NormPartial {
-    pub(crate) fn from_answer(answer: pb::MeasureGradientsResponse) -> Result<Self, Error> {
-        let pb::MeasureGradientsResponse { partial, total_norm: _ } = answer;
+    /// The norm in an answer, which must be of this order (default: 2) and of so many elements.
+    pub(crate) fn from_answer(
+        answer: pb::MeasureGradientsResponse,
+        norm_type: Option<f64>,
+        elements: u64,
+    ) -> Result<Self, Error> {
+        let pb::MeasureGradientsResponse { partial, total_norm } = answer;
         let partial = partial.ok_or_else(|| Error::protocol("partial", "is missing"))?;
-        Self::from_wire(partial)
-            .map_err(|error| Error::protocol(format!("partial.{}", error.field()), error.to_string()))
+        let norm = Self::from_wire(partial)
+            .map_err(|error| Error::protocol(format!("partial.{}", error.field()), error.to_string()))?;
+        let (order, due) = (norm_type.unwrap_or(2.0), norm.total_norm());
+        if norm.norm_type().total_cmp(&order).is_ne() {
+            return Err(Error::protocol("partial.norm_type", format!("is {} where {order} is due", norm.norm_type())));
+        }
+        if norm.elements() != elements {
+            let reason = format!("is {} where {elements} were sent", norm.elements());
+            return Err(Error::protocol("partial.elements", reason));
+        }
+        if !(total_norm.is_nan() && due.is_nan()) && total_norm.total_cmp(&due).is_ne() {
+            return Err(Error::protocol("total_norm", format!("is {total_norm} where the partial's is {due}")));
+        }
+        Ok(norm)
     }
+}
+
+/// How many elements gradients have.
+pub(crate) fn elements_of(gradients: &[pb::Tensor]) -> u64 {
+    let product = |shape: &[i64]| shape.iter().fold(1_u64, |product, &dim| product.saturating_mul(dim.unsigned_abs()));
+    gradients.iter().fold(0, |sum, gradient| sum.saturating_add(product(&gradient.shape)))
 }

@@ -3,7 +3,9 @@
 
 use evenkeel_proto::v1 as pb;
 
-use crate::{Client, Error, NormPartial, StatisticsPartial, Tensor, direct::Answer};
+use crate::{
+    Client, Error, NormPartial, StatisticsPartial, Tensor, direct::Answer, measure::elements_of, statistics::Due,
+};
 
 #[doc(hidden)]
 impl Client {
@@ -45,9 +47,11 @@ impl Client {
     /// # Errors
     /// As [`MeasureGradients::send`](crate::MeasureGradients::send).
     pub async fn measure_gradients_message(&self, request: pb::MeasureGradientsRequest) -> Result<NormPartial, Error> {
-        let (mut stub, call, request) = self.stream(tokio_stream::once(request));
-        let answer = call.end(stub.measure_gradients(request)).await?.into_inner();
-        NormPartial::from_answer(answer)
+        let norm_type = request.norm_type;
+        let merged = request.partials.iter().fold(0, |sum: u64, partial| sum.saturating_add(partial.elements));
+        let elements = elements_of(&request.gradients).saturating_add(merged);
+        let (stub, call, request) = self.collect(tokio_stream::once(request));
+        NormPartial::from_answer(call.end(stub.measure_gradients(request)).await?, norm_type, elements)
     }
 
     /// MeasureStatistics of a part that fits in one message.
@@ -58,9 +62,9 @@ impl Client {
         &self,
         request: pb::MeasureStatisticsRequest,
     ) -> Result<StatisticsPartial, Error> {
-        let (mut stub, call, request) = self.stream(tokio_stream::once(request));
-        let answer = call.end(stub.measure_statistics(request)).await?.into_inner();
-        StatisticsPartial::from_answer(answer)
+        let due = Due::of_message(&request);
+        let (stub, call, request) = self.collect(tokio_stream::once(request));
+        StatisticsPartial::from_answer(call.end(stub.measure_statistics(request)).await?, due.as_ref())
     }
 }
 

@@ -12,6 +12,8 @@ use crate::{Client, Error, deadline::Deadline};
 const FIRST: Duration = Duration::from_millis(100);
 /// The longest of these waits.
 const LONGEST: Duration = Duration::from_secs(5);
+/// A server that asks for a longer wait is not waited for, whatever the deadline.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
 impl Client {
     /// The result of a call, which is made again where that may help. `call` gets the client with the time that is left, and keeps what
@@ -61,7 +63,7 @@ impl Retry {
         } else {
             return Err(error);
         };
-        if self.left == 0 || deadline.comes_within(wait) {
+        if self.left == 0 || wait > LONGEST_ASKED || deadline.comes_within(wait) {
             return Err(error);
         }
         self.left -= 1;
@@ -132,6 +134,9 @@ mod tests {
         assert_eq!(waits(100, deadline(), || busy(Some(second * 2))).await.len(), 2);
         assert_eq!(waits(100, deadline(), || busy(Some(second * 6))).await, NONE);
         assert_eq!(waits(0, deadline(), unavailable).await, NONE);
+        let never = Deadline::after(None);
+        assert_eq!(waits(1, never, || busy(Some(LONGEST_ASKED))).await, [LONGEST_ASKED]);
+        assert_eq!(waits(1, never, || busy(Some(LONGEST_ASKED + second))).await, NONE);
         let too_large = || Error::TooLarge { message: String::new() };
         let two_passes = || Error::NeedsTwoPasses { message: String::new() };
         assert_eq!(waits(100, deadline(), too_large).await, NONE);

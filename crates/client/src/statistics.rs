@@ -1,5 +1,6 @@
 //! MeasureStatistics.
 
+mod due;
 mod options;
 mod partial;
 mod pieces;
@@ -10,8 +11,8 @@ use ndarray::{CowArray, Dimension};
 use pb::measure_statistics_request::Part;
 
 pub use self::partial::{InvalidStatisticsPartial, StatisticsMergeError, StatisticsPartial};
-pub(crate) use self::stream::of_origin;
 pub use self::stream::{MeasureStatisticsStream, MeasureStatisticsStreamInput};
+pub(crate) use self::{due::Due, stream::of_origin};
 use self::{options::setters, pieces::Pieces};
 use crate::{Client, Element, Error, NormKind, codec};
 
@@ -64,6 +65,7 @@ impl MeasureStatistics {
     pub async fn send(self) -> Result<StatisticsPartial, Error> {
         let Self { client, header, mut input, grad_output } = self;
         let data = std::mem::take(&mut input.data);
+        let due = Due::of(&header, &input.shape, grad_output.is_some());
         let (part, grad_data) = match grad_output {
             None => (Part::Header(pb::NormalizeRequest { input: Some(input), ..header }), None),
             Some(mut grad_output) => {
@@ -88,10 +90,10 @@ impl MeasureStatistics {
             async move {
                 let (client, limit) = client.with_message_limit(bytes).await?;
                 let messages = Pieces::new(part, data, grad_data, limit);
-                let (mut stub, call, request) = client.stream(tokio_stream::iter(messages));
+                let (stub, call, request) = client.collect(tokio_stream::iter(messages));
                 call.end(stub.measure_statistics(request)).await
             }
         });
-        StatisticsPartial::from_answer(answer.await?.into_inner())
+        StatisticsPartial::from_answer(answer.await?, Some(&due))
     }
 }

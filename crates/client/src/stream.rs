@@ -26,7 +26,10 @@ pub(crate) use self::{
     requests::Requests,
     source::{Origin, Source},
 };
-use crate::{Error, call::Call, deadline::Deadline, fault::Fault, limits::Streamed, reset::ResetsIncomplete};
+use crate::{
+    Error, call::Call, collecting::Collecting, deadline::Deadline, fault::Fault, limits::Streamed,
+    reset::ResetsIncomplete,
+};
 
 /// A server's chunk may be this long though the client's are shorter.
 const LEAST_CHUNK_LIMIT: usize = 64 << 10;
@@ -51,14 +54,13 @@ impl<M: Method> Exchange<M> {
     }
 }
 
-/// A call with one message as its response: its stub, the request, and what is sent with it.
-pub(crate) type Collected<Q> =
-    (TensorOpsServiceClient<ResetsIncomplete>, Request<ReceiverStream<Q>>, Requests<Q>, Call);
+/// A call with one message as its response: its channel, the request, and what is sent with it.
+pub(crate) type Collected<Q> = (Collecting<ResetsIncomplete>, Request<ReceiverStream<Q>>, Requests<Q>, Call);
 
 /// A call that is about to be made, whose response is one message.
 pub(crate) fn collected<Q>(Streamed { client, chunk, .. }: &Streamed) -> Collected<Q> {
     let (sender, messages) = requests::channel();
-    let (stub, call, request, is_complete) = client.stream_whole(messages);
+    let (stub, call, request, is_complete) = client.collect_whole(messages);
     (stub, request, Requests::new(sender, *chunk, is_complete), call)
 }
 

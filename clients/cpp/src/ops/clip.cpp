@@ -17,8 +17,8 @@ namespace {
 /// What an answer has beside the gradients and their norms, with room to spare.
 constexpr std::size_t answer_overhead = 64;
 
-clipped as_message(detail::core& core, std::span<const gradient> gradients, const wire::message& request,
-                   const rpc::scope& scope) {
+clipped as_message(detail::core& core, std::span<const gradient> gradients, clip_mode mode,
+                   const wire::message& request, const rpc::scope& scope) {
   const wire::rope answer = core.unary(wire::method::clip_gradients, request, scope);
   return decoded(answer, [&](wire::reader message) {
     clipped result;
@@ -39,6 +39,7 @@ clipped as_message(detail::core& core, std::span<const gradient> gradients, cons
     if (result.gradients.size() != gradients.size()) {
       throw broken_contract("gradients", "are fewer than were sent");
     }
+    expect_norms(mode, result);
     return result;
   });
 }
@@ -55,7 +56,8 @@ clipped by_known_norm(detail::core& core, std::span<const gradient> gradients, s
                       double total_norm, const clip_options& options, std::size_t chunk, const rpc::scope& scope) {
   clip_options second = options;
   second.total_norm = total_norm;
-  return clip_as_stream(core, gradients, first, encode_clip(clip_mode::norm, threshold, second), chunk, scope);
+  return clip_as_stream(core, gradients, first, clip_mode::norm, encode_clip(clip_mode::norm, threshold, second), chunk,
+                        scope);
 }
 
 /// By each tensor's norm: every gradient is a clipping of its own, by the norm of all of it.
@@ -86,6 +88,12 @@ clipped per_tensor_in_two_passes(detail::core& core, std::span<const gradient> g
 }
 
 }  // namespace
+
+void expect_norms(clip_mode mode, const clipped& result) {
+  if (result.tensor_norms.size() != (mode == clip_mode::norm_per_tensor ? result.gradients.size() : 0)) {
+    throw broken_contract("tensor_norms", "are not as many as are due");
+  }
+}
 
 wire::message encode_clip(clip_mode mode, double threshold, const clip_options& options) {
   namespace field = wire::clip_gradients_request;
@@ -121,10 +129,10 @@ clipped clip_gradients(detail::core& core, std::span<const gradient> gradients, 
   const std::size_t largest = request.size() + answer_overhead + sizeof(double) * gradients.size();
   const std::optional<std::size_t> chunk = core.chunk_if_streamed(largest, scope);
   if (!chunk) {
-    return as_message(core, gradients, request, scope);
+    return as_message(core, gradients, mode, request, scope);
   }
   try {
-    return clip_as_stream(core, gradients, 0, header, *chunk, scope);
+    return clip_as_stream(core, gradients, 0, mode, header, *chunk, scope);
   } catch (const needs_two_passes&) {
     if (!is_measurable(mode, options)) {
       throw;

@@ -42,9 +42,13 @@ void read_clip_response(wire::reader message, clipped& result, const Take& take)
   }
 }
 
+/// Refuses an answer that has not a norm for each gradient where the mode has them, or has norms elsewhere.
+void expect_norms(clip_mode mode, const clipped& result);
+
 /// A stream of gradients, in one pass.
 /// @param first the index of the first gradient, for error messages
 [[nodiscard]] clipped clip_as_stream(detail::core& core, std::span<const gradient> gradients, std::size_t first,
-                                     const wire::message& header, std::size_t chunk, const rpc::scope& scope);
+                                     clip_mode mode, const wire::message& header, std::size_t chunk,
+                                     const rpc::scope& scope);
 
 }  // namespace evenkeel::ops

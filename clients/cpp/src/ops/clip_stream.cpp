@@ -120,7 +120,7 @@ class clipped_messages {
 
 }  // namespace
 
-clipped clip_as_stream(detail::core& core, std::span<const gradient> gradients, std::size_t first,
+clipped clip_as_stream(detail::core& core, std::span<const gradient> gradients, std::size_t first, clip_mode mode,
                        const wire::message& header, std::size_t chunk, const rpc::scope& scope) {
   return core.retried(scope, [&] {
     clipped_messages answer{gradients, first};
@@ -128,7 +128,9 @@ clipped clip_as_stream(detail::core& core, std::span<const gradient> gradients, 
         wire::method::clip_gradients_stream, gradient_messages{gradients, header, chunk},
         [&answer](const wire::rope& rope) { decoded(rope, [&answer](wire::reader message) { answer(message); }); },
         scope);
-    return answer.finish();
+    clipped result = answer.finish();
+    expect_norms(mode, result);
+    return result;
   });
 }
 

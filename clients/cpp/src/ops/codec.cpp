@@ -66,6 +66,18 @@ void received_tensor::expect(const std::string& path, const any_tensor& sent, st
   }
 }
 
+void received_tensor::expect(const std::string& path, dtype type, const shape_type& shape) const {
+  if (!name_.empty()) {
+    throw broken_contract(path + ".name", "is there, and none is due");
+  }
+  if (type_ != static_cast<std::uint64_t>(type)) {
+    throw broken_contract(path + ".dtype", "is another one than is due");
+  }
+  if (shape_ != shape) {
+    throw broken_contract(path + ".shape", "is another one than is due");
+  }
+}
+
 void received_tensor::expect_no_elements(const std::string& path) const {
   if (length_ != 0 || has_numbers_) {
     throw broken_contract(path + ".data", "has elements, which do not belong in a header");

@@ -41,11 +41,13 @@ class received_tensor {
 
   /// Refuses a tensor that has not the sent one's name, dtype and shape.
   void expect(const std::string& path, const any_tensor& sent, std::string_view name = {}) const;
+  /// Refuses a tensor that has not this dtype and shape, or has a name.
+  void expect(const std::string& path, dtype type, const shape_type& shape) const;
   /// Refuses elements where none belong.
   void expect_no_elements(const std::string& path) const;
   /// Copies the elements to memory of their length.
   void take(const std::string& path, std::span<std::byte> to);
-  /// The tensor with memory of its own, of any shape, and of a dtype that this client knows.
+  /// The tensor with memory of its own, whose dtype and shape were expected.
   [[nodiscard]] any_array to_array(const std::string& path);
 
  private:

@@ -84,6 +84,7 @@ answer as_message(detail::core& core, const any_tensor& x, answer result, const 
   decoded(rope, [&](wire::reader message) {
     static_assert(response_field::output == wire::dropout_backward_response::grad_input);
     bool is_there = false;
+    landing mask{"mask", result.mask};
     while (message.next()) {
       if (message.field() == response_field::output) {
         received_tensor tensor{message.nested()};
@@ -93,11 +94,10 @@ answer as_message(detail::core& core, const any_tensor& x, answer result, const 
       } else if (message.field() == response_field::kept) {
         result.kept = message.varint();
       } else if (message.field() == response_field::mask) {
-        landing mask{"mask", result.mask};
         mask.take(message.nested());
-        mask.complete();
       }
     }
+    mask.complete();
     if (!is_there) {
       throw broken_contract(path, "is missing");
     }
@@ -198,6 +198,9 @@ any_dropped dropout(detail::core& core, const any_tensor& x, double p, const dro
   const std::size_t count = draws(x.shape(), options);
   const std::size_t mask_bytes = options.return_mask ? (count + 7) / 8 : 0;
   answer result = exchange(core, x, p, options, direction::forward, mask_bytes);
+  if (result.kept > x.bytes().size() / size_of(x.type())) {
+    throw broken_contract("kept", "is more than the elements of the tensor");
+  }
   std::optional<keep_bits> mask;
   if (options.return_mask) {
     mask.emplace(count, std::move(result.mask));

@@ -1,12 +1,16 @@
 #include "ops/measure.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "ops/codec.hpp"
 #include "ops/landing.hpp"
 #include "ops/normalize.hpp"
+#include "ops/sets.hpp"
 
 namespace evenkeel::ops {
 
@@ -73,7 +77,14 @@ wire::rope collected(detail::core& core, const char* method, const MakeSource& m
   return core.retried(scope, [&] {
     std::optional<wire::rope> answer;
     core.stream(
-        method, make_source(), [&answer](const wire::rope& rope) { answer = rope; }, scope);
+        method, make_source(),
+        [&answer](const wire::rope& rope) {
+          if (answer) {
+            throw broken_contract("the message", "is not the only one");
+          }
+          answer = rope;
+        },
+        scope);
     if (!answer) {
       throw broken_contract("the message", "is missing");
     }
@@ -88,6 +99,73 @@ Partial read_partial(const std::string& bytes) {
     return Partial::from_bytes(std::as_bytes(std::span{bytes}));
   } catch (const invalid_argument& fault) {
     throw broken_contract("partial", fault.what());
+  }
+}
+
+/// Refuses a norm that is not of these gradients and this order, or beside a value that is not its own.
+void expect_norm(const norm_partial& partial, double total_norm, std::span<const gradient> gradients, double order) {
+  std::uint64_t elements = 0;
+  for (const auto& [name, tensor] : gradients) {
+    elements += tensor.bytes().size() / size_of(tensor.type());
+  }
+  if (partial.norm_type() != order) {
+    throw broken_contract("partial.norm_type", "is another one than was sent");
+  }
+  if (partial.elements() != elements) {
+    throw broken_contract("partial.elements", "are not as many as were sent");
+  }
+  const double due = partial.total_norm();
+  if (total_norm != due && !(std::isnan(total_norm) && std::isnan(due))) {
+    throw broken_contract("total_norm", "is not that of the partial");
+  }
+}
+
+/// Refuses a set that has not so many elements, or lacks the sums of gradients that were sent.
+void expect_set(wire::reader message, std::uint64_t due, bool has_gradients) {
+  namespace field = wire::set_statistics;
+  std::uint64_t elements = 0;
+  bool are_there = false;
+  while (message.next()) {
+    if (message.field() == field::elements) {
+      elements = message.varint();
+    } else if (message.field() == field::sum_of_gradients) {
+      are_there = true;
+    }
+  }
+  if (elements != due) {
+    throw broken_contract("sets[0].elements", "are not as many as were sent");
+  }
+  if (are_there != has_gradients) {
+    throw broken_contract("sets[0].sum_of_gradients", "must be there if, and only if, gradients were sent");
+  }
+}
+
+/// Refuses statistics that are not of the sets of a tensor, before the sets are read.
+void expect_sets(wire::reader message, const pooling& pool, const any_tensor& x, bool has_gradients) {
+  namespace field = wire::statistics_partial;
+  std::uint64_t kind = 0;
+  shape_type shape;
+  std::size_t count = 0;
+  const shape_type due = pool.sets(x.shape());
+  const std::size_t due_count = count_of(due);
+  const std::uint64_t elements = due_count == 0 ? 0 : x.bytes().size() / size_of(x.type()) / due_count;
+  while (message.next()) {
+    if (message.field() == field::kind) {
+      kind = message.varint();
+    } else if (message.field() == field::shape) {
+      message.repeated(shape);
+    } else if (message.field() == field::sets && ++count == 1) {
+      expect_set(message.nested(), elements, has_gradients);
+    }
+    if (count > due_count) {
+      throw broken_contract("sets", "are more than those of the tensor");
+    }
+  }
+  if (kind != static_cast<std::uint64_t>(pool.kind)) {
+    throw broken_contract("kind", "is another one than was sent");
+  }
+  if (shape != due || count != due_count) {
+    throw broken_contract("shape", "is another one than that of the sets");
   }
 }
 
@@ -115,13 +193,21 @@ norm_partial measure_gradients(detail::core& core, std::span<const gradient> gra
         };
       },
       scope);
-  return decoded(rope, [](wire::reader message) {
+  return decoded(rope, [&](wire::reader message) {
+    std::optional<norm_partial> partial;
+    double norm = 0;
     while (message.next()) {
       if (message.field() == wire::measure_gradients_response::partial) {
-        return read_partial<norm_partial>(whole(message.nested()));
+        partial = read_partial<norm_partial>(whole(message.nested()));
+      } else if (message.field() == wire::measure_gradients_response::total_norm) {
+        norm = message.real();
       }
     }
-    throw broken_contract("partial", "is missing");
+    if (!partial) {
+      throw broken_contract("partial", "is missing");
+    }
+    expect_norm(*partial, norm, gradients, norm_type.value_or(2));
+    return *partial;
   });
 }
 
@@ -161,7 +247,12 @@ statistics_partial measure_statistics(detail::core& core, const any_tensor& x, n
         };
       },
       scope);
-  return decoded(rope, [](wire::reader message) { return read_partial<statistics_partial>(whole(message)); });
+  const pooling pool{
+      .kind = kind, .axes = options.axes, .groups = options.groups, .channel_axis = options.channel_axis};
+  return decoded(rope, [&](wire::reader message) {
+    expect_sets(message, pool, x, options.grad_output.has_value());
+    return read_partial<statistics_partial>(whole(message));
+  });
 }
 
 }  // namespace evenkeel::ops

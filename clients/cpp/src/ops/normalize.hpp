@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core.hpp"
+#include "ops/sets.hpp"
 
 namespace evenkeel::ops {
 
@@ -16,6 +17,9 @@ namespace evenkeel::ops {
 
 /// The fields that both directions have in common: all but the tensors that are the size of the input.
 [[nodiscard]] wire::message encode_normalize(norm_kind kind, const normalize_options& options);
+
+/// What a normalization pools together.
+[[nodiscard]] pooling pooling_of(norm_kind kind, const normalize_options& options);
 
 /// The most bytes of `mean` and `rstd` together.
 [[nodiscard]] std::size_t statistics_bytes(const any_tensor& x, norm_kind kind, const normalize_options& options);

@@ -26,27 +26,6 @@ static_assert(field::kind == backward::kind && field::axes == backward::axes && 
 /// An integer with a sign as protobuf has it in a varint.
 std::uint64_t signed_varint(std::int32_t value) { return static_cast<std::uint64_t>(static_cast<std::int64_t>(value)); }
 
-/// Whether the kind pools an axis by default.
-bool pools(norm_kind kind, std::size_t axis, std::size_t rank, std::size_t channel_axis) {
-  switch (kind) {
-    case norm_kind::batch:
-      return axis != channel_axis;
-    case norm_kind::layer:
-    case norm_kind::rms:
-      return rank <= 3 ? axis + 1 == rank : axis != 0;
-    case norm_kind::instance:
-    case norm_kind::group:
-      return axis != 0 && axis != channel_axis;
-    case norm_kind::l2:
-      return axis == std::min<std::size_t>(1, rank - 1);
-  }
-  return false;
-}
-
-std::size_t index_of(std::int32_t axis, std::size_t rank) {
-  return static_cast<std::size_t>(axis < 0 ? axis + static_cast<std::int64_t>(rank) : axis);
-}
-
 }  // namespace
 
 wire::message encode_normalize(norm_kind kind, const normalize_options& options) {
@@ -87,22 +66,16 @@ wire::message encode_normalize(norm_kind kind, const normalize_options& options)
   return request;
 }
 
+pooling pooling_of(norm_kind kind, const normalize_options& options) {
+  return {.kind = kind, .axes = options.axes, .groups = options.groups, .channel_axis = options.channel_axis};
+}
+
 std::size_t statistics_bytes(const any_tensor& x, norm_kind kind, const normalize_options& options) {
   if (!options.return_statistics) {
     return 0;
   }
-  const std::size_t rank = x.shape().size();
-  const std::size_t channel_axis = index_of(options.channel_axis.value_or(1), rank);
-  std::size_t sets = 1;
-  for (std::size_t axis = 0; axis < rank; ++axis) {
-    const bool is_pooled = options.axes.empty()
-                               ? pools(kind, axis, rank, channel_axis)
-                               : std::any_of(options.axes.begin(), options.axes.end(),
-                                             [&](std::int32_t given) { return index_of(given, rank) == axis; });
-    sets *= is_pooled ? 1 : static_cast<std::size_t>(x.shape()[axis]);
-  }
-  // A number of the dtype of the statistics for each set, twice: at most as many sets as elements.
-  return 2 * sets * std::max(size_of(x.type()), sizeof(float));
+  // A number of the dtype of the statistics for each set, twice.
+  return 2 * count_of(pooling_of(kind, options).sets(x.shape())) * std::max(size_of(x.type()), sizeof(float));
 }
 
 }  // namespace evenkeel::ops

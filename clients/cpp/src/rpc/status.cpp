@@ -29,12 +29,16 @@ struct error_details {
   std::optional<std::chrono::nanoseconds> retry_after;
 };
 
+/// Longer delays count as this one, a hundred years, so that no clock overflows.
+constexpr std::int64_t max_delay_seconds = 3'153'600'000;
+
 /// google.protobuf.Duration.
 std::chrono::nanoseconds read_duration(wire::reader message) {
   std::chrono::nanoseconds duration{};
   while (message.next()) {
     if (message.field() == 1) {
-      duration += std::chrono::seconds{static_cast<std::int64_t>(message.varint())};
+      const auto seconds = static_cast<std::int64_t>(message.varint());
+      duration += std::chrono::seconds{std::clamp(seconds, -max_delay_seconds, max_delay_seconds)};
     } else if (message.field() == 2) {
       duration += std::chrono::nanoseconds{static_cast<std::int32_t>(message.varint())};
     }
@@ -46,7 +50,9 @@ std::chrono::nanoseconds read_duration(wire::reader message) {
 void read_retry_info(wire::reader message, error_details& details) {
   while (message.next()) {
     if (message.field() == 1) {
-      details.retry_after = read_duration(message.nested());
+      const std::chrono::nanoseconds delay = read_duration(message.nested());
+      // A delay that is not above 0 says nothing.
+      details.retry_after = delay.count() > 0 ? std::optional{delay} : std::nullopt;
     }
   }
 }

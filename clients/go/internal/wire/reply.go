@@ -16,6 +16,9 @@ import (
 // errShort is the error of a message that ends inside of a field, or whose bytes are no fields.
 var errShort = errors.New("the message is cut off or is no protobuf")
 
+// errTooMany is the error of a message with more tensors than are due: the rest is not read.
+var errTooMany = errors.New("the message has more tensors than are due")
+
 // Reply is a message to be received. Its methods say where the large fields go, each by its number; all other fields go to the
 // generated message.
 type Reply struct {
@@ -23,11 +26,12 @@ type Reply struct {
 	large []target
 }
 
-// target is where a large field goes: one of the four.
+// target is where a large field goes: one of the four, where most is the length of tensors.
 type target struct {
 	number  protowire.Number
 	tensor  *Tensor
 	tensors *[]Tensor
+	most    int
 	bytes   *[]byte
 	chunk   take
 }
@@ -53,10 +57,10 @@ func (r *Reply) Tensor(number protowire.Number) *Tensor {
 	return tensor
 }
 
-// Tensors is where the tensors go that repeat this number.
-func (r *Reply) Tensors(number protowire.Number) *[]Tensor {
+// Tensors is where the tensors go that repeat this number, most times at most.
+func (r *Reply) Tensors(number protowire.Number, most int) *[]Tensor {
 	tensors := new([]Tensor)
-	r.large = append(r.large, target{number: number, tensors: tensors})
+	r.large = append(r.large, target{number: number, tensors: tensors, most: most})
 	return tensors
 }
 
@@ -106,8 +110,14 @@ func (t *target) reset() {
 func (t *target) take(reader *mem.Reader, n int) error {
 	switch {
 	case t.tensor != nil:
+		if t.tensor.Header != nil {
+			return errTooMany
+		}
 		return t.tensor.read(reader, n)
 	case t.tensors != nil:
+		if len(*t.tensors) == t.most {
+			return errTooMany
+		}
 		*t.tensors = append(*t.tensors, Tensor{})
 		return (*t.tensors)[len(*t.tensors)-1].read(reader, n)
 	case t.bytes != nil:

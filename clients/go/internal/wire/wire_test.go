@@ -112,7 +112,7 @@ func TestReplyIsReadFromBuffersThatAreCutAnywhere(t *testing.T) {
 	}
 	var rest pb.ClipGradientsResponse
 	reply := NewReply(&rest)
-	received := reply.Tensors(15)
+	received := reply.Tensors(15, 3)
 	for length := 1; length <= len(data); length++ {
 		if err := (Codec{}).Unmarshal(cut(data, length), reply); err != nil {
 			t.Fatalf("buffers of %d bytes: %v", length, err)

@@ -128,7 +128,7 @@ class ClipCall:
 
     def decode(self, message: bytes) -> Clipped[Any]:
         """Return the result in the response of the unary call."""
-        rest, received = split(message, frozenset((_GRADIENTS,)))
+        rest, received = split(message, frozenset((_GRADIENTS,)), len(self.gradients))
         if len(received) != len(self.gradients):
             raise ProtocolError.of("gradients", f"are {len(received)} where {len(self.gradients)} were sent")
         arrays = [
@@ -139,6 +139,9 @@ class ClipCall:
 
     def result(self, arrays: list[Any], answer: pb.ClipGradientsResponse) -> Clipped[Any]:
         """Return the result with the numbers of an answer."""
+        norms = len(self.gradients) if self.options.mode == NORM_PER_TENSOR else 0
+        if len(answer.tensor_norms) != norms:
+            raise ProtocolError.of("tensor_norms", f"are {len(answer.tensor_norms)} where {norms} are due")
         return Clipped(
             gradients=self.collected(arrays),
             total_norm=answer.total_norm,

@@ -105,6 +105,8 @@ class DropoutCall:
 
     def result(self, output: Any, kept: int, mask: bytes) -> Dropped[Any]:
         """Return the result; the mask as the server sends it."""
+        if kept > math.prod(self.tensor.shape):
+            raise ProtocolError.of("kept", f"is {kept}, more than the elements of the tensor")
         return Dropped(output, kept, unpacked(mask, self.draws) if self.options.return_mask else None)
 
 

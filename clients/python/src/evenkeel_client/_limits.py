@@ -18,6 +18,8 @@ UNLIMITED_BYTES = 1 << 10
 _CHUNK_BYTES = 1 << 20
 _MESSAGE_OVERHEAD = 16
 _PREFERRED_STREAM_BYTES = 8 << 20
+_VERSION_LENGTH = 64
+"""The characters of a server's version in a warning."""
 
 
 @dataclass(frozen=True)
@@ -76,4 +78,6 @@ def version_warning(server: str, client: str = __version__) -> str | None:
         (server_major, server_minor), (client_major, client_minor) = numbers
         if server_major == client_major and abs(server_minor - client_minor) <= 1:
             return None
-    return f"the server's version {server} is further from the client's {client} than one minor version"
+    return (
+        f"the server's version {server[:_VERSION_LENGTH]} is further from the client's {client} than one minor version"
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from . import _wire
 from ._norm_partial import NormPartial
@@ -45,15 +48,26 @@ def _pieces(gradients: list[Tensor], most: int) -> Iterator[Tensor]:
             yield replace(tensor, name="", shape=(data.nbytes // size,), data=data)
 
 
-def norm_partial(message: bytes) -> NormPartial:
-    """Return the partial in the response of MeasureGradients."""
+def norm_partial(message: bytes, gradients: list[Tensor], norm_type: float) -> NormPartial:
+    """Return the partial in the response of MeasureGradients, which must be of this order and of these gradients."""
     answer = parsed(pb.MeasureGradientsResponse, message)
     if not answer.HasField("partial"):
         raise ProtocolError.of("partial", "is missing")
     try:
-        return NormPartial.from_message(answer.partial)
+        partial = NormPartial.from_message(answer.partial)
     except InvalidArgument as error:
         raise ProtocolError.of(f"partial.{error.fields[0].path}", error.fields[0].description) from None
+    _expect("partial.norm_type", partial.norm_type, norm_type)
+    _expect("partial.elements", partial.elements, sum(math.prod(tensor.shape) for tensor in gradients))
+    total = partial.total_norm
+    if not (math.isnan(total) and math.isnan(answer.total_norm)):
+        _expect("total_norm", answer.total_norm, total)
+    return partial
+
+
+def _expect(path: str, given: Any, due: Any) -> None:
+    if given != due:
+        raise ProtocolError.of(path, f"is {reprlib.repr(given)} where {reprlib.repr(due)} is due")
 
 
 def statistics_frames(pooling: Pooling, tensor: Tensor, grad_output: Tensor | None, most: int) -> Iterator[bytes]:
@@ -75,9 +89,20 @@ def statistics_frames(pooling: Pooling, tensor: Tensor, grad_output: Tensor | No
         yield b"".join(part for field, chunk in chunks for part in (_wire.prefix(field, len(chunk)), chunk))
 
 
-def statistics_partial(message: bytes) -> StatisticsPartial:
-    """Return the statistics in the response of MeasureStatistics."""
+def statistics_partial(
+    message: bytes, pooling: Pooling, shape: tuple[int, ...], *, has_gradients: bool
+) -> StatisticsPartial:
+    """Return the statistics in the response of MeasureStatistics, which must be those of a tensor of this shape."""
+    answer, sets = parsed(pb.StatisticsPartial, message), pooling.sets_shape(shape)
+    # The form comes first: each set takes time.
+    _expect("kind", answer.kind, pooling.kind)
+    _expect("shape", tuple(answer.shape), sets)
+    _expect("the number of sets", len(answer.sets), math.prod(sets))
     try:
-        return StatisticsPartial.from_message(parsed(pb.StatisticsPartial, message))
+        partial = StatisticsPartial.from_message(answer)
     except InvalidArgument as error:
         raise ProtocolError.of(error.fields[0].path, error.fields[0].description) from None
+    if partial.sets:
+        _expect("sets[0].elements", partial.elements, math.prod(shape) // len(partial.sets))
+        _expect("the presence of sets[0].sum_of_gradients", partial.has_gradients, has_gradients)
+    return partial

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -27,6 +28,8 @@ _AXES_BYTES = 80
 _TENSOR_BYTES = 16
 _DIM_BYTES = 10
 """More than a tensor, and than each of its dimensions, have beside the elements."""
+_UNCENTRED = (KINDS["rms"], KINDS["l2"])
+"""The kinds that subtract no mean."""
 _ROW_RANK = 3
 """Up to this rank LAYER and RMS pool the last axis."""
 
@@ -58,10 +61,9 @@ class Pooling:
             message.channel_axis = self.channel_axis
         return message
 
-    def most_sets(self, shape: tuple[int, ...]) -> int:
-        """Return how many sets a tensor of this shape has, if the server takes the arguments."""
-        rank = len(shape)
-        channel_axis = (1 if self.channel_axis is None else self.channel_axis) % max(rank, 1)
+    def pooled_axes(self, rank: int) -> tuple[int, ...]:
+        """Return the axes that are pooled of a tensor of this rank, sorted, if the server takes the arguments."""
+        channel_axis = self._channel_axis(rank)
         kinds = {number: kind for kind, number in KINDS.items()}
         default: set[int] = {
             "batch": set(range(rank)) - {channel_axis},
@@ -72,9 +74,19 @@ class Pooling:
             "l2": {min(1, rank - 1)},
         }[kinds[self.kind]]
         pooled = {axis % max(rank, 1) for axis in self.axes} or default
-        if self.groups:
+        if self.kind == KINDS["group"]:
             pooled |= {channel_axis}
-        return math.prod(dim for axis, dim in enumerate(shape) if axis not in pooled) * max(self.groups, 1)
+        return tuple(sorted(pooled))
+
+    def sets_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the sets of a tensor of this shape, if the server takes the arguments."""
+        pooled: dict[int, list[int]] = {axis: [] for axis in self.pooled_axes(len(shape))}
+        if self.kind == KINDS["group"]:
+            pooled[self._channel_axis(len(shape))] = [self.groups]
+        return tuple(dim for axis, length in enumerate(shape) for dim in pooled.get(axis, [length]))
+
+    def _channel_axis(self, rank: int) -> int:
+        return (1 if self.channel_axis is None else self.channel_axis) % max(rank, 1)
 
 
 @dataclass(frozen=True)
@@ -144,7 +156,7 @@ class NormalizeCall:
         """The most bytes of `mean` and `rstd` in a response."""
         if not self.options.return_statistics:
             return 0
-        elements = self._statistics_dtype.size * self.pooling.most_sets(self.input.shape)
+        elements = self._statistics_dtype.size * math.prod(self.pooling.sets_shape(self.input.shape))
         return 2 * (elements + _TENSOR_BYTES + _DIM_BYTES * len(self.input.shape))
 
     @property
@@ -189,11 +201,21 @@ class NormalizeCall:
 
     def result(self, axes: Any, output: Any, tensors: dict[int, Received]) -> Normalized[Any]:
         """Return the result with the tensors that came beside the output."""
+        shape = self.input.shape
+        pooled = self.pooling.pooled_axes(len(shape))
+        if tuple(axes) != pooled:
+            raise ProtocolError.of("axes", f"are {reprlib.repr(tuple(axes))} where {pooled} are pooled")
 
-        def statistic(path: str, field: int) -> Any:
-            if field not in tensors:
+        def statistic(path: str, field: int, *, is_due: bool) -> Any:
+            if (field in tensors) != is_due:
+                raise ProtocolError.of(path, "is missing" if is_due else "was not asked for")
+            if not is_due:
                 return None
-            return tensors[field].decode_any_shape(path, self._statistics_dtype, self.input.library)
+            return tensors[field].decode_as(
+                path, self._statistics_dtype, self.pooling.sets_shape(shape), self.input.library
+            )
+
+        are_returned = self.options.return_statistics
 
         def running(path: str, field: int) -> Any:
             if field not in tensors:
@@ -204,9 +226,9 @@ class NormalizeCall:
 
         return Normalized(
             output,
-            tuple(axes),
-            statistic("mean", _MEAN),
-            statistic("rstd", _RSTD),
+            pooled,
+            statistic("mean", _MEAN, is_due=are_returned and self.pooling.kind not in _UNCENTRED),
+            statistic("rstd", _RSTD, is_due=are_returned),
             running("running_mean", _RUNNING_MEAN),
             running("running_var", _RUNNING_VAR),
         )

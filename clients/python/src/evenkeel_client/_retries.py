@@ -11,6 +11,8 @@ from .errors import DeadlineExceeded, EvenkeelError, Overloaded
 
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 5.0
+_LONGEST_DELAY = 60.0
+"""A server that asks for more is not waited for, whatever the deadline."""
 
 
 class Deadline:
@@ -53,7 +55,7 @@ class Retries:
             delay = self._next_backoff()
         else:
             return None
-        if self._left == 0 or not self._deadline.allows(delay):
+        if self._left == 0 or delay > _LONGEST_DELAY or not self._deadline.allows(delay):
             return None
         self._left -= 1
         return delay

@@ -100,12 +100,18 @@ def _violations(bad_request: bytes) -> list[FieldViolation]:
     return violations
 
 
-def _retry_delay(retry_info: bytes) -> float:
-    """Return the seconds of a `google.rpc.RetryInfo`."""
+def _retry_delay(retry_info: bytes) -> float | None:
+    """Return the seconds of a `google.rpc.RetryInfo`; `None` if they are not above 0, which says nothing."""
     duration = _bytes(retry_info, 1)
-    numbers = {field.number: _wire.read_varint(duration, field.begin)[0] for field in _wire.fields(duration)}
+    numbers = {field.number: _signed(duration, field.begin) for field in _wire.fields(duration)}
     seconds: float = numbers.get(1, 0) + numbers.get(2, 0) / 1e9
-    return seconds
+    return seconds if seconds > 0 else None
+
+
+def _signed(message: bytes, begin: int) -> int:
+    """Return the number there, which is an int32 or an int64."""
+    value = _wire.read_varint(message, begin)[0] % (1 << 64)
+    return value - (1 << 64) if value >> 63 else value
 
 
 def _repeated(message: bytes, number: int) -> list[bytes]:

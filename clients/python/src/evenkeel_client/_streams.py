@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,9 @@ R_co = TypeVar("R_co", covariant=True)
 
 HEADER, BACKWARD_HEADER, SUMMARY, MASK, DATA = 1, 2, 3, 14, 15
 """The fields of the messages of a response."""
+
+_MOST_PARTS = 16
+"""A message has one part. A few more are read, for an error that says so."""
 
 
 class Receiver(Protocol, Generic[R_co]):
@@ -57,9 +60,16 @@ class Output:
         return self._data
 
 
+def whole(answer: Any) -> bytes:
+    """Return the one message of a response. grpc returns something else for the status OK without a message."""
+    if not isinstance(answer, bytes):
+        raise ProtocolError.of("message", "is missing")
+    return answer
+
+
 def part(message: bytes) -> _wire.Field:
     """Return the one part of a message of a response."""
-    found = list(_wire.fields(message))
+    found = list(_wire.fields(message, most=_MOST_PARTS))
     if len(found) != 1 or not found[0].has_length:
         raise ProtocolError.of("part", "is missing")
     return found[0]

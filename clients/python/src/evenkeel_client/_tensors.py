@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import _wire
-from ._dtypes import BY_NUMBER, DType
+from ._dtypes import DType
 from ._libraries import Bytes, Library, byte_length, library_of
 from ._proto import tensor_ops_pb2 as pb
 from .errors import ProtocolError
@@ -105,17 +106,13 @@ class Received:
             expect_described(path, self.head, sent)
         return sent.like(self._elements(path, sent.dtype, sent.shape))
 
-    def decode_any_shape(self, path: str, dtype: DType, library: Library) -> Any:
-        """Return the array, which must have this dtype."""
-        self._expect_dtype(path, dtype)
-        shape = tuple(self.head.shape)
-        if any(dim < 0 for dim in shape):
-            raise ProtocolError.of(f"{path}.shape", f"is {shape}, which no array has")
-        return library.from_bytes(self._elements(path, dtype, shape), dtype, shape)
-
-    def _expect_dtype(self, path: str, dtype: DType) -> None:
-        if BY_NUMBER.get(self.head.dtype) != dtype:
+    def decode_as(self, path: str, dtype: DType, shape: tuple[int, ...], library: Library) -> Any:
+        """Return the array, which must have this dtype and shape."""
+        if self.head.dtype != dtype.number:
             raise ProtocolError.of(f"{path}.dtype", f"is {self.head.dtype} where {dtype.number} is due")
+        if tuple(self.head.shape) != shape:
+            raise ProtocolError.of(f"{path}.shape", f"is {reprlib.repr(tuple(self.head.shape))} where {shape} is due")
+        return library.from_bytes(self._elements(path, dtype, shape), dtype, shape)
 
     def _elements(self, path: str, dtype: DType, shape: tuple[int, ...]) -> Bytes:
         """Copy the elements out of the message.
@@ -139,15 +136,21 @@ def expect_described(path: str, given: pb.Tensor, sent: Tensor) -> None:
         ("shape", tuple(given.shape), sent.shape),
     ):
         if is_given != was_sent:
-            raise ProtocolError.of(f"{path}.{part}", f"is {is_given!r} where {was_sent!r} was sent")
+            raise ProtocolError.of(f"{path}.{part}", f"is {reprlib.repr(is_given)} where {was_sent!r} was sent")
 
 
-def split(message: bytes, tensors: frozenset[int]) -> tuple[bytes, list[tuple[int, Received]]]:
-    """Part the tensors of a response, which are in these fields, from the rest, which protobuf may parse."""
+def split(message: bytes, tensors: frozenset[int], most: int | None = None) -> tuple[bytes, list[tuple[int, Received]]]:
+    """Part the tensors of a response, which are in these fields, from the rest, which protobuf may parse.
+
+    `most` is the number of tensors, by default one for each field. There are no more numbers than tensors beside them.
+    """
     rest: list[bytes] = []
     received: list[tuple[int, Received]] = []
-    for field in _wire.fields(message):
+    most = len(tensors) if most is None else most
+    for field in _wire.fields(message, most=2 * most + _wire.MOST_FIELDS):
         if field.number in tensors and field.has_length:
+            if len(received) == most:
+                raise ProtocolError.of("message", f"has more than {most} tensors")
             received.append((field.number, Received.read(message, field.begin, field.end)))
         else:
             rest.append(message[field.start : field.end])

@@ -14,6 +14,8 @@ from .errors import ProtocolError
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 _VARINT_BITS = 64
+MOST_FIELDS = 1 << 10
+"""The fields that a message without lists of tensors can have, with room to spare. A loop over more is a waste of time."""
 _MORE = 0x80
 """The bit of a byte of a number that says that another follows."""
 
@@ -58,10 +60,15 @@ def read_varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     raise malformed()
 
 
-def fields(data: bytes | memoryview, begin: int = 0, end: int | None = None) -> Iterator[Field]:
-    """Find the fields of the message between two positions, without copying any."""
+def fields(
+    data: bytes | memoryview, begin: int = 0, end: int | None = None, most: int = MOST_FIELDS
+) -> Iterator[Field]:
+    """Find the fields of the message between two positions, without copying any; `most`: their number."""
     at, end = begin, len(data) if end is None else end
     while at < end:
+        most -= 1
+        if most < 0:
+            raise ProtocolError("the server's answer has more fields than any answer needs")
         start, key = at, data[at]
         at += 1
         if key >= _MORE:  # Few keys have more than one byte, and a call costs as much as the rest.

@@ -11,6 +11,9 @@ from typing import Any
 
 import grpc
 
+_MAX_MESSAGE_BYTES = 4096
+"""The longest message of an error: a server, or a name in its answer, can be of any length."""
+
 
 @dataclass(frozen=True)
 class FieldViolation:
@@ -32,11 +35,12 @@ class EvenkeelError(Exception):
     code: grpc.StatusCode
     """The status in gRPC's terms."""
     message: str
-    """The server's message, or the client's for a fault that it found before it sent anything."""
+    """The server's message, or the client's for a fault that it found before it sent anything; at most 4 KiB."""
     reason: str | None
     """The reason of the `google.rpc.ErrorInfo`, such as `OVERLOADED`, or `None`."""
 
     def __init__(self, message: str, *, code: grpc.StatusCode, reason: str | None = None) -> None:
+        message = _shortened(message)
         super().__init__(message)
         self.code = code
         self.message = message
@@ -48,6 +52,14 @@ class EvenkeelError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # The constructors of the classes differ, and an error must pass from a worker process to its parent.
         return _restored, (type(self), self.args, self.__dict__)
+
+
+def _shortened(message: str) -> str:
+    """Return the beginning of a message that is too long."""
+    encoded = message[: _MAX_MESSAGE_BYTES + 1].encode(errors="replace")
+    if len(encoded) <= _MAX_MESSAGE_BYTES:
+        return message
+    return encoded[: _MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "..."
 
 
 def _restored(kind: type[EvenkeelError], args: tuple[Any, ...], state: dict[str, Any]) -> EvenkeelError:

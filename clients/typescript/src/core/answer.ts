@@ -12,13 +12,14 @@ export interface Form<D extends DType = DType> {
   readonly shape: readonly number[];
 }
 
-function isSame(shape: readonly number[], other: readonly number[]): boolean {
+export function isSame(shape: readonly number[], other: readonly number[]): boolean {
   return shape.length === other.length && shape.every((dim, axis) => dim === other[axis]);
 }
 
-/** Fails unless the tensor has the form; its elements are not looked at. */
-export function checkForm(field: string, message: TensorMessage | undefined, { dtype, shape }: Form): void {
+/** Fails unless the tensor has the form and the name; its elements are not looked at. */
+export function checkForm(field: string, message: TensorMessage | undefined, { dtype, shape }: Form, name = ""): void {
   if (message === undefined) throw protocolError(field, "is missing");
+  if (message.name !== name) throw protocolError(`${field}.name`, "is another one than was sent");
   if (dtypeFromWire(message.dtype) !== dtype) {
     throw protocolError(
       `${field}.dtype`,
@@ -27,35 +28,25 @@ export function checkForm(field: string, message: TensorMessage | undefined, { d
   }
   const given = message.shape.map(Number);
   if (!isSame(given, shape)) {
-    throw protocolError(`${field}.shape`, `is [${given.join(", ")}] where [${shape.join(", ")}] was sent`);
+    throw protocolError(`${field}.shape`, `is [${given.join(", ")}] where [${shape.join(", ")}] is due`);
   }
 }
 
-/** The tensor of a message and its elements. */
-export function tensorOf<D extends DType>(
-  field: string,
-  message: TensorMessage,
-  data: Uint8Array,
-  dtype: D,
-): Tensor<D> {
-  const shape = message.shape.map(Number);
-  checkForm(field, message, { dtype, shape });
-  const size = shape.reduce((product, dim) => product * dim, sizeOf(dtype));
-  if (size !== data.length || message.floatData.length > 0) {
-    throw protocolError(`${field}.data`, `has ${data.length} bytes, where the shape needs ${size}`);
-  }
-  return new Tensor(dtype, shape, elementsOf(dtype, data));
-}
-
-/** The tensor of a message that has a form. */
+/** The tensor of a message that has a form and a name. */
 export function tensorLike<D extends DType>(
   field: string,
   message: TensorMessage,
   data: Uint8Array,
   form: Form<D>,
+  name = "",
 ): Tensor<D> {
-  checkForm(field, message, form);
-  return tensorOf(field, message, data, form.dtype);
+  checkForm(field, message, form, name);
+  const { dtype, shape } = form;
+  const size = shape.reduce((product, dim) => product * dim, sizeOf(dtype));
+  if (size !== data.length || message.floatData.length > 0) {
+    throw protocolError(`${field}.data`, `has ${data.length} bytes, where the shape needs ${size}`);
+  }
+  return new Tensor(dtype, shape, elementsOf(dtype, data));
 }
 
 /** The tensors of an answer by their fields, of which each comes once at most. */

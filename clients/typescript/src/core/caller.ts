@@ -27,6 +27,8 @@ export interface CallerSettings {
 
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 5000;
+/** A server that asks for a longer delay is not waited for, whatever the deadline. */
+const LONGEST_DELAY_MS = 60_000;
 
 /** One try of a call: its messages and what takes the answer, both from the beginning. */
 export interface Attempt<T> {
@@ -155,6 +157,9 @@ function explained(fault: unknown): EvenkeelError {
 /** How long to wait before a call is made again; `undefined`: it is not. */
 function delayBefore(error: EvenkeelError, tries: number): number | undefined {
   const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** tries, LONGEST_BACKOFF_MS) * (0.5 + Math.random() / 2);
-  if (error instanceof OverloadedError && error.reason === "OVERLOADED") return error.retryAfterMs ?? backoff;
+  if (error instanceof OverloadedError && error.reason === "OVERLOADED") {
+    const delay = error.retryAfterMs ?? backoff;
+    return delay > LONGEST_DELAY_MS ? undefined : delay;
+  }
   return error instanceof UnavailableError ? backoff : undefined;
 }

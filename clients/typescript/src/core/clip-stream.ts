@@ -137,7 +137,7 @@ async function exchange(
           order.inside();
           const sent = gradients[begun];
           if (sent === undefined) throw protocolError("gradients", "are more than were sent");
-          checkForm(`gradients[${begun}]`, part.value, sent.tensor);
+          checkForm(`gradients[${begun}]`, part.value, sent.tensor, sent.name);
           begun += 1;
         } else if (part.case === "summary") {
           order.summary();

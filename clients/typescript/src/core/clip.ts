@@ -129,7 +129,7 @@ async function clip<G extends Gradients>(
     const tensors = landed.tensors.map(({ message, data }, index) => {
       const sent = list[index];
       if (sent === undefined) throw protocolError("gradients", `are more than the ${list.length} that were sent`);
-      return tensorLike(`gradients[${index}]`, message, data, sent.tensor);
+      return tensorLike(`gradients[${index}]`, message, data, sent.tensor, sent.name);
     });
     return { ...numbers, gradients: tensors };
   });
@@ -146,8 +146,9 @@ function named<G extends Gradients>(
   if (gradients.length !== list.length) {
     throw protocolError("gradients", `are ${gradients.length} where ${list.length} were sent`);
   }
-  if (isPerTensor && tensorNorms.length !== list.length) {
-    throw protocolError("tensor_norms", `are ${tensorNorms.length} of ${list.length} gradients`);
+  const norms = isPerTensor ? list.length : 0;
+  if (tensorNorms.length !== norms) {
+    throw protocolError("tensor_norms", `are ${tensorNorms.length} where ${norms} are due`);
   }
   return {
     gradients: inPlace(given, gradients) as LikeGradients<G>,

@@ -90,6 +90,10 @@ function draws({ shape, size }: Tensor, { kind, channelAxis = 1 }: DropoutBackwa
   return (shape[0] ?? 0) * (shape[channelAxis < 0 ? channelAxis + shape.length : channelAxis] ?? 0);
 }
 
+function checkKept(kept: bigint, { size }: Tensor): void {
+  if (kept > BigInt(size)) throw protocolError("kept", `is ${kept} of ${size} elements`);
+}
+
 export async function dropout<T extends TensorLike>(
   caller: Caller,
   x: T,
@@ -113,6 +117,7 @@ export async function dropout<T extends TensorLike>(
         input,
         maskBytes,
       );
+      checkKept(kept, input);
       return { output, kept, mask: returnMask ? mask : undefined };
     }
     const landed = await caller.unary(scope, "Dropout", request, { tensors: [TENSOR], bytes: [MASK] });
@@ -120,9 +125,11 @@ export async function dropout<T extends TensorLike>(
     if (output === undefined) throw protocolError("output", "is missing");
     const mask = landed.bytes.get(MASK) ?? new Uint8Array();
     if (mask.length !== maskBytes) throw protocolError("mask", `has ${mask.length} bytes where ${maskBytes} are due`);
+    const { kept } = fromBinary(DropoutResponseSchema, landed.rest);
+    checkKept(kept, input);
     return {
       output: tensorLike("output", output.message, output.data, input),
-      kept: fromBinary(DropoutResponseSchema, landed.rest).kept,
+      kept,
       mask: returnMask ? mask : undefined,
     };
   });

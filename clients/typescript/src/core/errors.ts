@@ -27,6 +27,14 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
+/** The most characters of the message of an error: a server, or a name in its answer, may be of any length. */
+const LONGEST_MESSAGE = 1 << 10;
+
+/** The beginning of a message that is too long. */
+function bounded(message: string): string {
+  return message.length <= LONGEST_MESSAGE ? message : `${message.slice(0, LONGEST_MESSAGE - 3)}...`;
+}
+
 /** The class of all errors that calls reject with. */
 export class EvenkeelError extends Error {
   /** The name of the class. */
@@ -38,7 +46,7 @@ export class EvenkeelError extends Error {
 
   /** An error with gRPC's code. */
   constructor(code: Code, message: string, { reason, cause }: ErrorDetails = {}) {
-    super(message, cause === undefined ? undefined : { cause });
+    super(bounded(message), cause === undefined ? undefined : { cause });
     this.code = code;
     this.reason = reason;
   }

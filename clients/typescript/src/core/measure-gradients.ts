@@ -2,7 +2,11 @@
 
 import { fromBinary } from "@bufbuild/protobuf";
 
-import { MeasureGradientsRequestSchema, MeasureGradientsResponseSchema } from "../gen/evenkeel/v1/tensor_ops_pb.js";
+import {
+  MeasureGradientsRequestSchema,
+  MeasureGradientsResponseSchema,
+  type NormPartial as NormPartialMessage,
+} from "../gen/evenkeel/v1/tensor_ops_pb.js";
 import { frame, type Bulk, type Framed, type InitOf } from "../wire/writer.js";
 import { number } from "./arguments.js";
 import type { Caller } from "./caller.js";
@@ -69,14 +73,26 @@ export async function collectNorm(
   normType: number | undefined,
 ): Promise<NormPartial> {
   const landed = await caller.collect(scope, "MeasureGradients", () => gradientMessages(gradients, normType, room));
-  const { partial } = fromBinary(MeasureGradientsResponseSchema, landed.rest);
+  const { partial, totalNorm } = fromBinary(MeasureGradientsResponseSchema, landed.rest);
   if (partial === undefined) throw protocolError("partial", "is missing");
+  const norm = checked(partial);
+  expect("partial.norm_type", norm.normType, normType ?? 2);
+  expect("partial.elements", norm.elements, BigInt(gradients.reduce((sum, { tensor }) => sum + tensor.size, 0)));
+  if (!(Number.isNaN(totalNorm) && Number.isNaN(norm.totalNorm))) expect("total_norm", totalNorm, norm.totalNorm);
+  return norm;
+}
+
+function checked(partial: NormPartialMessage): NormPartial {
   try {
     return NormPartial.fromMessage(partial);
   } catch (error) {
     if (error instanceof InvalidArgumentError) throw protocolError("partial", `is invalid: ${error.message}`);
     throw error;
   }
+}
+
+function expect<T extends number | bigint>(field: string, given: T, due: T): void {
+  if (given !== due) throw protocolError(field, `is ${given} where ${due} is due`);
 }
 
 export async function measureGradients(

@@ -5,13 +5,17 @@ import { fromBinary } from "@bufbuild/protobuf";
 import {
   MeasureStatisticsRequestSchema,
   StatisticsPartialSchema,
+  type StatisticsPartial as StatisticsMessage,
   type NormalizeBackwardRequestSchema,
 } from "../gen/evenkeel/v1/tensor_ops_pb.js";
 import { frame, type Bulk, type Framed, type InitOf } from "../wire/writer.js";
+import { isSame } from "./answer.js";
 import type { Caller } from "./caller.js";
 import { InvalidArgumentError, protocolError } from "./errors.js";
+import { kindFromWire } from "./kinds.js";
 import { POOL_OPTIONS, poolInit, tensorInit, type NormalizeInit, type PoolOptions } from "./normalize-options.js";
 import { checkOptions, type CallOptions, type Scope } from "./scope.js";
+import { setsShape } from "./sets.js";
 import { StatisticsPartial } from "./statistics-partial.js";
 import { messageRoom, withoutHeader } from "./stream.js";
 import { asTensor, type Tensor, type TensorLike } from "./tensor.js";
@@ -75,11 +79,34 @@ export async function collectStatistics(
   work: StatisticsWork,
 ): Promise<StatisticsPartial> {
   const landed = await withoutHeader(caller.collect(scope, "MeasureStatistics", () => messages(work, room)));
+  const message = fromBinary(StatisticsPartialSchema, landed.rest);
+  checkSets(message, work);
   try {
-    return StatisticsPartial.fromMessage(fromBinary(StatisticsPartialSchema, landed.rest));
+    return StatisticsPartial.fromMessage(message);
   } catch (error) {
     if (error instanceof InvalidArgumentError) throw protocolError("the partial", `is invalid: ${error.message}`);
     throw error;
+  }
+}
+
+/** Fails unless statistics can be those of the input. Each set takes time, so that their number comes first. */
+function checkSets({ kind, shape, sets }: StatisticsMessage, { input, gradOutput, pool }: StatisticsWork): void {
+  const name = kindFromWire(kind);
+  if (name === undefined || kind !== pool.kind) throw protocolError("kind", `is ${kind} where ${pool.kind} is due`);
+  const { axes, groups, channelAxis } = pool;
+  const due = setsShape(input.shape, { kind: name, axes, groups, channelAxis });
+  const given = shape.map(Number);
+  if (!isSame(given, due)) throw protocolError("shape", `is [${given.join(", ")}] where [${due.join(", ")}] is due`);
+  const count = due.reduce((product, dim) => product * dim, 1);
+  if (sets.length !== count) throw protocolError("sets", `are ${sets.length} where ${count} are due`);
+  const [first] = sets;
+  if (first === undefined) return;
+  const elements = BigInt(input.size / count);
+  if (first.elements !== elements) {
+    throw protocolError("sets[0].elements", `is ${first.elements} where ${elements} were sent`);
+  }
+  if ((first.sumOfGradients !== undefined) !== (gradOutput !== undefined)) {
+    throw protocolError("sets[0].sum_of_gradients", "must be there if, and only if, gradients were sent");
   }
 }
 

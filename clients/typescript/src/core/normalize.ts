@@ -9,7 +9,7 @@ import {
   type Tensor as TensorMessage,
 } from "../gen/evenkeel/v1/tensor_ops_pb.js";
 import { frame, wireTensor } from "../wire/writer.js";
-import { landedTensors, tensorLike, tensorOf } from "./answer.js";
+import { isSame, landedTensors, tensorLike } from "./answer.js";
 import type { Caller } from "./caller.js";
 import type { DType, StatisticDType } from "./dtype.js";
 import { protocolError } from "./errors.js";
@@ -23,7 +23,7 @@ import {
 } from "./normalize-options.js";
 import { normalizeStream } from "./normalize-stream.js";
 import { checkOptions } from "./scope.js";
-import { countSets } from "./sets.js";
+import { countSets, pooledAxes, setsShape } from "./sets.js";
 import { route } from "./stream.js";
 import { asTensor, type DTypeOf, type Tensor, type TensorLike } from "./tensor.js";
 
@@ -64,7 +64,7 @@ export async function normalize<T extends TensorLike>(
     const streamed = await route(caller, scope, request.bytes, answerBytes(input, sides, options));
     if (streamed !== undefined) {
       const { answer, data } = await normalizeStream(caller, scope, streamed, { input, sides, init });
-      return result(input, sides, answer, answer.output, data, (tensor) => tensor.data);
+      return result({ input, sides, options }, answer, answer.output, data, (tensor) => tensor.data);
     }
     const landed = await caller.unary(scope, "Normalize", request, LAYOUT);
     const tensors = landedTensors(landed);
@@ -78,7 +78,8 @@ export async function normalize<T extends TensorLike>(
       runningVar: tensors.get(13)?.message,
     };
     const output = tensors.get(OUTPUT);
-    return result(input, sides, whole, output?.message, output?.data, (tensor) => elements.get(tensor) ?? tensor.data);
+    const data = (tensor: TensorMessage): Uint8Array => elements.get(tensor) ?? tensor.data;
+    return result({ input, sides, options }, whole, output?.message, output?.data, data);
   });
 }
 
@@ -96,10 +97,16 @@ type Answer = Pick<NormalizeResponse, "axes"> & {
   readonly [F in "mean" | "rstd" | "runningMean" | "runningVar"]?: TensorMessage | undefined;
 };
 
+/** What was asked. */
+interface Asked<D extends DType> {
+  readonly input: Tensor<D>;
+  readonly sides: SideTensors;
+  readonly options: NormalizeOptions;
+}
+
 /** The checked answer. */
 function result<D extends DType>(
-  input: Tensor<D>,
-  sides: SideTensors,
+  { input, sides, options }: Asked<D>,
   answer: Answer,
   output: TensorMessage | undefined,
   data: Uint8Array | undefined,
@@ -107,12 +114,22 @@ function result<D extends DType>(
 ): Normalized<D> {
   const { axes, mean, rstd, runningMean, runningVar } = answer;
   if (output === undefined || data === undefined) throw protocolError("output", "is missing");
-  if (!axes.every((axis) => axis >= 0 && axis < input.shape.length)) {
-    throw protocolError("axes", `are [${axes.join(", ")}] of ${input.shape.length}`);
+  const pooled = pooledAxes(input.shape.length, options);
+  if (!isSame(axes, pooled)) {
+    throw protocolError("axes", `are [${axes.join(", ")}] where [${pooled.join(", ")}] are pooled`);
   }
-  const type = (input.dtype === "float64" ? "float64" : "float32") as StatisticDType<D>;
-  const statistic = (field: string, message: TensorMessage | undefined): Tensor<StatisticDType<D>> | undefined =>
-    message === undefined ? undefined : tensorOf(field, message, elements(message), type);
+  const dtype = (input.dtype === "float64" ? "float64" : "float32") as StatisticDType<D>;
+  const statistic = (
+    field: string,
+    message: TensorMessage | undefined,
+    isDue: boolean,
+  ): Tensor<StatisticDType<D>> | undefined => {
+    if ((message !== undefined) !== isDue) throw protocolError(field, isDue ? "is missing" : "was not asked for");
+    if (message === undefined) return undefined;
+    return tensorLike(field, message, elements(message), { dtype, shape: setsShape(input.shape, options) });
+  };
+  const isAsked = options.returnStatistics === true;
+  const hasMean = options.kind !== "rms" && options.kind !== "l2";
   const running = (field: string, sent: Tensor | undefined, message: TensorMessage | undefined): Tensor | undefined => {
     if (message === undefined) return undefined;
     if (sent === undefined) throw protocolError(field, "was not sent");
@@ -121,8 +138,8 @@ function result<D extends DType>(
   return {
     output: tensorLike("output", output, data, input),
     axes,
-    mean: statistic("mean", mean),
-    rstd: statistic("rstd", rstd),
+    mean: statistic("mean", mean, isAsked && hasMean),
+    rstd: statistic("rstd", rstd, isAsked),
     runningMean: running("running_mean", sides.runningMean, runningMean),
     runningVar: running("running_var", sides.runningVar, runningVar),
   };

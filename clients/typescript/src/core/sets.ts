@@ -1,35 +1,52 @@
-/** How many sets of elements a normalization pools, for the size of its statistics. */
+/** The sets of elements that a normalization pools: what an answer must have beside the output, and how large it is. */
 
 import type { PoolOptions } from "./normalize-options.js";
 
-/** The axes that are left in place, or `undefined` for options that the server refuses. */
-function kept(shape: readonly number[], { kind, axes, channelAxis = 1 }: PoolOptions): number[] | undefined {
-  const rank = shape.length;
-  const at = (axis: number): number => (axis < 0 ? axis + rank : axis);
-  const all = shape.map((_, axis) => axis);
-  if (axes !== undefined && axes.length > 0) {
-    const pooled = axes.map(at);
-    if (kind === "group") pooled.push(at(channelAxis));
-    return pooled.every((axis) => axis >= 0 && axis < rank) ? all.filter((axis) => !pooled.includes(axis)) : undefined;
-  }
+type Shape = readonly number[];
+
+function fromStart(axis: number, rank: number): number {
+  return axis < 0 ? axis + rank : axis;
+}
+
+/** The axes that are pooled if none are given. */
+function isPooledByDefault(kind: PoolOptions["kind"], axis: number, rank: number, channels: number): boolean {
   switch (kind) {
     case "batch":
-      return [at(channelAxis)];
+      return axis !== channels;
     case "layer":
     case "rms":
-      return rank <= 3 ? all.slice(0, -1) : [0];
+      return axis === rank - 1 || (rank > 3 && axis > 0);
     case "instance":
-      return [0, at(channelAxis)];
+      return axis > 0 && axis !== channels;
     case "group":
-      return [0];
+      return axis > 0;
     case "l2":
-      return all.filter((axis) => axis !== Math.min(1, rank - 1));
+      return axis === Math.min(1, rank - 1);
   }
 }
 
-/** The number of sets; the number of elements where it is not known. */
-export function countSets(shape: readonly number[], options: PoolOptions): number {
-  const elements = shape.reduce((product, dim) => product * dim, 1);
-  const sets = kept(shape, options)?.reduce((product, axis) => product * (shape[axis] ?? elements), 1) ?? elements;
-  return options.kind === "group" ? sets * (options.groups ?? 1) : sets;
+/** The axes that are pooled, sorted, of a tensor of this rank, if the server takes the options. */
+export function pooledAxes(rank: number, { kind, axes = [], channelAxis = 1 }: PoolOptions): number[] {
+  const channels = fromStart(channelAxis, rank);
+  const given = axes.map((axis) => fromStart(axis, rank));
+  const isPooled = (axis: number): boolean =>
+    (given.length > 0 ? given.includes(axis) : isPooledByDefault(kind, axis, rank, channels)) ||
+    (kind === "group" && axis === channels);
+  return Array.from({ length: rank }, (_, axis) => axis).filter(isPooled);
+}
+
+/** The shape of the sets: the tensor's without the pooled axes, with the groups in place of the channels. */
+export function setsShape(shape: Shape, options: PoolOptions): number[] {
+  const { kind, groups = 1, channelAxis = 1 } = options;
+  const pooled = pooledAxes(shape.length, options);
+  const channels = kind === "group" ? fromStart(channelAxis, shape.length) : -1;
+  return shape.flatMap((dim, axis) => {
+    if (axis === channels) return [groups];
+    return pooled.includes(axis) ? [] : [dim];
+  });
+}
+
+/** The number of sets. */
+export function countSets(shape: Shape, options: PoolOptions): number {
+  return setsShape(shape, options).reduce((product, dim) => product * dim, 1);
 }

@@ -96,7 +96,9 @@ function read(details: readonly Detail[]): Known {
       } else if (type === "google.rpc.RetryInfo") {
         hasRetry = true;
         const { retryDelay } = fromBinary(RetryInfoSchema, value);
-        if (retryDelay !== undefined) retryAfterMs = Number(retryDelay.seconds) * 1000 + retryDelay.nanos / 1e6;
+        const delay = retryDelay === undefined ? 0 : Number(retryDelay.seconds) * 1000 + retryDelay.nanos / 1e6;
+        // A delay that is not above 0 says nothing.
+        if (delay > 0) retryAfterMs = delay;
       }
     } catch {
       // The status has a code and a message all the same.

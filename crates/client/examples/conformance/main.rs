@@ -37,7 +37,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok(result) => json!({"result": result}),
             Err(Failure::Unsupported(reason)) => json!({"unsupported": reason}),
             Err(Failure::Argument(field)) => json!({"error": values::error("INVALID_ARGUMENT", vec![field])}),
-            Err(Failure::Error(error)) => json!({"error": values::describe(&error)}),
+            Err(Failure::Error(error)) => {
+                let mut described = values::describe(&error);
+                described["message"] = json!(error.to_string());
+                json!({"error": described})
+            }
         };
         answer["id"] = request["id"].clone();
         println!("{answer}");

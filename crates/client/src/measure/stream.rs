@@ -80,8 +80,10 @@ pub(crate) async fn of_origins<'a, O: Open + 'a>(
     norm_type: Option<f64>,
     gradients: impl Iterator<Item = ((i32, u64), &'a mut Origin<O>)>,
 ) -> Result<NormPartial, Error> {
-    let (mut stub, request, requests, call) = collected::<pb::MeasureGradientsRequest>(streamed);
+    let (stub, request, requests, call) = collected::<pb::MeasureGradientsRequest>(streamed);
     let requests = requests.with_chunks_of(LONGEST_ELEMENT, OVERHEAD);
+    let gradients: Vec<_> = gradients.collect();
+    let elements = gradients.iter().fold(0, |sum: u64, ((dtype, len), _)| sum.saturating_add(len / size_of(*dtype)));
     let feed = async move {
         requests.message(pb::MeasureGradientsRequest { norm_type, ..Default::default() }).await;
         for ((dtype, len), origin) in gradients {
@@ -93,14 +95,18 @@ pub(crate) async fn of_origins<'a, O: Open + 'a>(
         requests.complete();
         Ok::<_, Fault>(())
     };
-    let take = async move { Ok(stub.measure_gradients(request).await?.into_inner()) };
-    NormPartial::from_answer(call.both(feed, take).await?)
+    let take = async move { Ok(stub.measure_gradients(request).await?) };
+    NormPartial::from_answer(call.both(feed, take).await?, norm_type, elements)
+}
+
+/// The bytes of an element.
+fn size_of(dtype: i32) -> u64 {
+    DType::from_wire(dtype).expect("this client encoded it").size() as u64
 }
 
 /// A message with the next elements of a gradient.
 fn piece(dtype: i32, data: Bytes) -> pb::MeasureGradientsRequest {
-    let size = DType::from_wire(dtype).expect("this client encoded it").size();
-    let shape = vec![i64::try_from(data.len() / size).expect("dimensions fit isize")];
+    let shape = vec![i64::try_from(data.len() as u64 / size_of(dtype)).expect("dimensions fit isize")];
     let gradients = vec![pb::Tensor { dtype, shape, data, ..Default::default() }];
     pb::MeasureGradientsRequest { gradients, ..Default::default() }
 }

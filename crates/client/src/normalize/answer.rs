@@ -1,25 +1,55 @@
 //! What a response has beside the normalized elements.
 
 use evenkeel_proto::v1 as pb;
+use ndarray::{ArrayD, IxDyn};
 
-use crate::{DType, Error, Tensor, codec, codec::Form};
+use crate::{
+    Element, Error, Tensor, codec,
+    codec::Form,
+    sets::{self, Sets},
+};
 
-/// The axes that were pooled, of an input of so many dimensions.
-pub(super) fn axes(axes: Vec<i32>, ndim: usize) -> Result<Vec<usize>, Error> {
-    let axis = |axis| match usize::try_from(axis) {
-        Ok(axis) if axis < ndim => Ok(axis),
-        Ok(_) | Err(_) => Err(Error::protocol("axes", format!("names axis {axis} of an array of {ndim} dimensions"))),
-    };
-    axes.into_iter().map(axis).collect()
+/// What a response must have beside the output and the running statistics.
+pub(super) struct Due {
+    sets: Sets,
+    mean: bool,
+    rstd: bool,
 }
 
-/// A statistic of an input of these elements.
-pub(super) fn statistic(field: &str, input: DType, tensor: Option<pb::Tensor>) -> Result<Option<Tensor>, Error> {
-    let Some(tensor) = tensor else { return Ok(None) };
-    Ok(Some(match input {
-        DType::F64 => Tensor::F64(codec::decode_any_shape(field, tensor)?),
-        DType::F32 | DType::F16 | DType::Bf16 => Tensor::F32(codec::decode_any_shape(field, tensor)?),
-    }))
+impl Due {
+    /// That of a request with an input of this shape.
+    pub(super) fn of(request: &pb::NormalizeRequest, shape: &[usize]) -> Self {
+        let rstd = request.return_statistics;
+        Self { sets: Sets::of(request, shape), mean: rstd && sets::has_mean(request), rstd }
+    }
+
+    /// The axes that were pooled.
+    pub(super) fn axes(&self, given: &[i32]) -> Result<Vec<usize>, Error> {
+        if !given.iter().map(|&axis| usize::try_from(axis).ok()).eq(self.sets.axes.iter().map(|&axis| Some(axis))) {
+            return Err(Error::protocol("axes", format!("are {given:?} where {:?} are pooled", self.sets.axes)));
+        }
+        Ok(self.sets.axes.clone())
+    }
+
+    pub(super) fn mean<A: Element>(&self, tensor: Option<pb::Tensor>) -> Result<Option<ArrayD<A>>, Error> {
+        self.statistic("mean", self.mean, tensor)
+    }
+
+    pub(super) fn rstd<A: Element>(&self, tensor: Option<pb::Tensor>) -> Result<Option<ArrayD<A>>, Error> {
+        self.statistic("rstd", self.rstd, tensor)
+    }
+
+    fn statistic<A: Element>(
+        &self,
+        field: &str,
+        is_due: bool,
+        tensor: Option<pb::Tensor>,
+    ) -> Result<Option<ArrayD<A>>, Error> {
+        if is_due {
+            return codec::decode(field, tensor, &IxDyn(&self.sets.shape)).map(Some);
+        }
+        tensor.map_or(Ok(None), |_| Err(Error::protocol(field, "was not asked for")))
+    }
 }
 
 /// A running statistic of the response, which may be there only if one was sent.

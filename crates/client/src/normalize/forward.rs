@@ -75,6 +75,7 @@ impl<A: Element, D: Dimension> Normalize<A, D> {
         let Self { input: NormalizeInput { client, input, dim, element: _ }, options } = self;
         let Options { request, weight: _, bias: _, running_mean: mean_form, running_var: var_form } = options;
         let request = pb::NormalizeRequest { input: Some(input), ..request };
+        let due = answer::Due::of(&request, dim.slice());
         let answer = client.retrying(|client| {
             let request = request.clone();
             async move {
@@ -94,12 +95,11 @@ impl<A: Element, D: Dimension> Normalize<A, D> {
         let (message, landed) = answer.await?;
         let pb::NormalizeResponse { axes, mean, rstd, running_mean, running_var, output } = message;
         let output = output.map(|tensor| Received { tensor, landed });
-        let statistic = |field, tensor: Option<_>| tensor.map(|it| codec::decode_any_shape(field, it)).transpose();
         Ok(Normalized {
             output: codec::decode("output", output, &dim)?,
-            axes: answer::axes(axes, dim.ndim())?,
-            mean: statistic("mean", mean)?,
-            rstd: statistic("rstd", rstd)?,
+            axes: due.axes(&axes)?,
+            mean: due.mean(mean)?,
+            rstd: due.rstd(rstd)?,
             running_mean: answer::running("running_mean", mean_form, running_mean)?,
             running_var: answer::running("running_var", var_form, running_var)?,
         })

@@ -27,7 +27,7 @@ pub struct NormalizeStreamInput<O> {
 pub struct NormalizeStream<O> {
     client: Client,
     dtype: DType,
-    ndim: usize,
+    shape: Vec<usize>,
     origin: Origin<O>,
     len: u64,
     /// With the input, which has no elements.
@@ -86,10 +86,10 @@ impl<O: Open> NormalizeStreamInput<O> {
     /// The kind of normalization.
     pub fn kind(self, kind: NormKind) -> NormalizeStream<O> {
         let Self { client, input } = self;
-        let (dtype, ndim, len) = (input.dtype(), input.shape().len(), input.byte_len());
+        let (dtype, shape, len) = (input.dtype(), input.shape().to_vec(), input.byte_len());
         let mut options = Options::new(kind);
         options.request.input = Some(input.describe());
-        NormalizeStream { client, dtype, ndim, origin: Origin::Open(input.into_opener()), len, options }
+        NormalizeStream { client, dtype, shape, origin: Origin::Open(input.into_opener()), len, options }
     }
 }
 
@@ -118,11 +118,12 @@ impl<O: Open> NormalizeStream<O> {
     /// [`Error::NeedsTwoPasses`] if it has no memory for that; [`Error::Read`], [`Error::Write`]; [`Error::InvalidArgument`] for
     /// options that do not fit; any [`Error`] that has to do with the connection.
     pub async fn send<W: AsyncWrite + Unpin>(self, output: W) -> Result<NormalizedStream, Error> {
-        let Self { client, dtype, ndim, mut origin, len, mut options } = self;
+        let Self { client, dtype, shape, mut origin, len, mut options } = self;
         let header = std::mem::take(&mut options.request);
+        let due = answer::Due::of(&header, &shape);
         let streamed = client.streamed().await?;
         let outcome = exchange(&streamed, header, (&mut origin, len), Sink::Writer(output)).await?;
-        finish(outcome, dtype, ndim, options)
+        finish(outcome, dtype, &due, options)
     }
 
     /// As [`send`](Self::send), in constant memory of the server: the tensor is read twice, to be measured and to be normalized.
@@ -135,23 +136,28 @@ impl<O: Open> NormalizeStream<O> {
     /// # Errors
     /// As [`send`](Self::send). [`Error::Read`] if the tensor cannot be opened twice.
     pub async fn send_in_two_passes<W: AsyncWrite + Unpin>(self, output: W) -> Result<NormalizedStream, Error> {
-        let Self { client, dtype, ndim, mut origin, len, mut options } = self;
+        let Self { client, dtype, shape, mut origin, len, mut options } = self;
         let header = std::mem::take(&mut options.request);
+        let due = answer::Due::of(&header, &shape);
         let streamed = client.streamed().await?;
         let outcome = in_two_passes(streamed, header, (&mut origin, len), Sink::Writer(output)).await?;
-        finish(outcome, dtype, ndim, options)
+        finish(outcome, dtype, &due, options)
     }
 }
 
 /// The result, of a call with these options, whose request was sent.
-fn finish(outcome: Outcome, dtype: DType, ndim: usize, options: Options) -> Result<NormalizedStream, Error> {
+fn finish(outcome: Outcome, dtype: DType, due: &answer::Due, options: Options) -> Result<NormalizedStream, Error> {
     let Outcome { answer, elements: _ } = outcome;
     let pb::NormalizeResponse { axes, mean, rstd, running_mean, running_var, output: _ } = answer;
     let Options { request: _, weight: _, bias: _, running_mean: mean_form, running_var: var_form } = options;
+    let (mean, rstd) = match dtype {
+        DType::F64 => (due.mean(mean)?.map(Tensor::F64), due.rstd(rstd)?.map(Tensor::F64)),
+        DType::F32 | DType::F16 | DType::Bf16 => (due.mean(mean)?.map(Tensor::F32), due.rstd(rstd)?.map(Tensor::F32)),
+    };
     Ok(NormalizedStream {
-        axes: answer::axes(axes, ndim)?,
-        mean: answer::statistic("mean", dtype, mean)?,
-        rstd: answer::statistic("rstd", dtype, rstd)?,
+        axes: due.axes(&axes)?,
+        mean,
+        rstd,
         running_mean: answer::running("running_mean", mean_form, running_mean)?,
         running_var: answer::running("running_var", var_form, running_var)?,
     })

@@ -6,6 +6,7 @@ use evenkeel_exact as exact;
 use evenkeel_proto::{self as proto, v1 as pb};
 use prost::Message as _;
 
+use super::Due;
 use crate::{Error, NormKind};
 
 /// The exact sums over the sets of a tensor (the elements that are pooled together) from which mean and variance follow. Partials
@@ -83,7 +84,9 @@ impl StatisticsPartial {
         proto::encode_statistics(self.kind().to_wire(), &self.0)
     }
 
-    pub(crate) fn from_answer(answer: pb::StatisticsPartial) -> Result<Self, Error> {
+    /// The statistics in an answer, which must be about what is due, if that is known.
+    pub(crate) fn from_answer(answer: pb::StatisticsPartial, due: Option<&Due>) -> Result<Self, Error> {
+        due.map_or(Ok(()), |due| due.check(&answer))?;
         Self::from_wire(answer).map_err(|Fault { field, reason }| Error::protocol(field, reason))
     }
 

@@ -2,7 +2,7 @@
 
 use evenkeel_proto::v1::{self as pb, measure_statistics_request::Part};
 
-use super::options::setters;
+use super::{Due, options::setters};
 use crate::{
     Client, Error, NormKind, Open, StatisticsPartial, TensorSource,
     fault::Fault,
@@ -92,7 +92,9 @@ pub(crate) async fn of_origin<O: Open>(
         input: request.input.clone(),
         ..Default::default()
     };
-    let (mut stub, request, requests, call) = collected::<pb::MeasureStatisticsRequest>(streamed);
+    let shape = request.input.as_ref().map(|input| &input.shape[..]).unwrap_or_default();
+    let due = Due::of(request, shape, false);
+    let (stub, request, requests, call) = collected::<pb::MeasureStatisticsRequest>(streamed);
     let feed = async move {
         let mut source = origin.open().await?;
         let part = Some(Part::Header(header));
@@ -102,6 +104,6 @@ pub(crate) async fn of_origin<O: Open>(
         requests.complete();
         Ok::<_, Fault>(())
     };
-    let take = async move { Ok(stub.measure_statistics(request).await?.into_inner()) };
-    StatisticsPartial::from_answer(call.both(feed, take).await?)
+    let take = async move { Ok(stub.measure_statistics(request).await?) };
+    StatisticsPartial::from_answer(call.both(feed, take).await?, Some(&due))
 }

@@ -33,15 +33,27 @@ fn breaks<T: std::fmt::Debug>(result: Result<T, Error>, expected_field: &str) {
 
 #[tokio::test]
 async fn normalize() -> TestResult {
-    let honest = || pb::NormalizeResponse { axes: vec![0], output: Some(tensor()), ..Default::default() };
+    let scalar = |dtype: pb::DataType, bytes: usize| {
+        Some(pb::Tensor { dtype: dtype.into(), data: vec![0; bytes].into(), ..Default::default() })
+    };
+    let one = || scalar(pb::DataType::Float32, 4);
+    let honest = || pb::NormalizeResponse {
+        axes: vec![0],
+        output: Some(tensor()),
+        mean: one(),
+        rstd: one(),
+        ..Default::default()
+    };
     let lies = [
         ("output", pb::NormalizeResponse { output: None, ..honest() }),
         ("output.data", pb::NormalizeResponse { output: short(), ..honest() }),
         ("output.dtype", pb::NormalizeResponse { output: double(), ..honest() }),
         ("axes", pb::NormalizeResponse { axes: vec![-1], ..honest() }),
         ("axes", pb::NormalizeResponse { axes: vec![0, 1], ..honest() }),
-        ("mean.dtype", pb::NormalizeResponse { mean: double(), ..honest() }),
-        ("rstd.data", pb::NormalizeResponse { rstd: short(), ..honest() }),
+        ("mean", pb::NormalizeResponse { mean: None, ..honest() }),
+        ("mean.dtype", pb::NormalizeResponse { mean: scalar(pb::DataType::Float64, 8), ..honest() }),
+        ("mean.shape", pb::NormalizeResponse { mean: Some(tensor()), ..honest() }),
+        ("rstd.data", pb::NormalizeResponse { rstd: scalar(pb::DataType::Float32, 3), ..honest() }),
         ("running_mean.data", pb::NormalizeResponse { running_mean: short(), ..honest() }),
         ("running_var.dtype", pb::NormalizeResponse { running_var: double(), ..honest() }),
     ];
@@ -49,9 +61,10 @@ async fn normalize() -> TestResult {
         let answer = Box::new(move |_| Ok(lie.clone()));
         let client = Fake { normalize: answer, ..Fake::default() }.start().await?;
         let x = array![1.0_f32, 2.0];
-        breaks(client.normalize(&x).kind(NormKind::Batch).running_statistics(&x, &x).send().await, field);
+        let call = client.normalize(&x).kind(NormKind::Batch).running_statistics(&x, &x).return_statistics(true);
+        breaks(call.send().await, field);
     }
-    let unasked = pb::NormalizeResponse { running_mean: Some(tensor()), ..honest() };
+    let unasked = pb::NormalizeResponse { running_mean: Some(tensor()), mean: None, rstd: None, ..honest() };
     let client = Fake { normalize: Box::new(move |_| Ok(unasked.clone())), ..Fake::default() }.start().await?;
     breaks(client.normalize(array![1.0_f32, 2.0]).kind(NormKind::Batch).send().await, "running_mean");
     Ok(())

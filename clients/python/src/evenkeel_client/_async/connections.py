@@ -14,7 +14,7 @@ from .._address import Address
 from .._aio_statuses import Statuses
 from .._retries import Deadline
 from .._status import error_of
-from .._streams import R_co, Receiver
+from .._streams import R_co, Receiver, whole
 
 _SERVICE = "/evenkeel.v1.TensorOpsService/"
 
@@ -41,7 +41,7 @@ class Connections:
             answer: bytes = await make(message, **self._settings(deadline))
         except grpc.RpcError as error:
             raise error_of(error) from error
-        return answer
+        return whole(answer)
 
     async def collected(self, method: str, messages: Iterator[bytes], deadline: Deadline) -> bytes:
         """Send a stream of messages, and return the one message of the response."""
@@ -52,7 +52,7 @@ class Connections:
             answer: bytes = await call
         except grpc.RpcError as error:
             raise error_of(await statuses.error(error)) from error
-        return answer
+        return whole(answer)
 
     async def exchanged(
         self, method: str, messages: Iterator[bytes], receiver: Receiver[R_co], deadline: Deadline

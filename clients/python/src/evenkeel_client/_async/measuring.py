@@ -48,7 +48,7 @@ class Measuring(Caller):
         message = await self._collected(
             "MeasureGradients", lambda: gradient_frames(tensors, norm_type, limits.chunk_bytes), deadline
         )
-        return norm_partial(message)
+        return norm_partial(message, tensors, norm_type)
 
     async def measure_statistics(
         self,
@@ -93,4 +93,4 @@ class Measuring(Caller):
             lambda: statistics_frames(pooling, tensor, grad_output, limits.chunk_bytes),
             deadline,
         )
-        return statistics_partial(message)
+        return statistics_partial(message, pooling, tensor.shape, has_gradients=grad_output is not None)

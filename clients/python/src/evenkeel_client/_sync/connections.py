@@ -12,7 +12,7 @@ import grpc
 from .._address import Address
 from .._retries import Deadline
 from .._status import error_of
-from .._streams import R_co, Receiver
+from .._streams import R_co, Receiver, whole
 
 _SERVICE = "/evenkeel.v1.TensorOpsService/"
 
@@ -39,7 +39,7 @@ class Connections:
             answer: bytes = make(message, **self._settings(deadline))
         except grpc.RpcError as error:
             raise error_of(error) from error
-        return answer
+        return whole(answer)
 
     def collected(self, method: str, messages: Iterator[bytes], deadline: Deadline) -> bytes:
         """Send a stream of messages, and return the one message of the response."""
@@ -48,7 +48,7 @@ class Connections:
             answer: bytes = make(messages, **self._settings(deadline))
         except grpc.RpcError as error:
             raise error_of(error) from error
-        return answer
+        return whole(answer)
 
     def exchanged(self, method: str, messages: Iterator[bytes], receiver: Receiver[R_co], deadline: Deadline) -> R_co:
         """Send a stream of messages while the response is received, and return what the receiver makes of it."""

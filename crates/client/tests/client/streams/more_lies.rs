@@ -103,7 +103,7 @@ async fn every_part_of_a_normalization_is_checked() -> TestResult {
         ("axes", vec![of("", vec![1]), data(8), summary()]),
         ("data", vec![header(), data(7), summary()]),
         ("data", vec![header(), data(9), summary()]),
-        ("mean.dtype", vec![header(), data(8), Norm::Summary(mean)]),
+        ("mean", vec![header(), data(8), Norm::Summary(mean)]),
         ("running_mean", vec![header(), data(8), Norm::Summary(running)]),
     ];
     for (field, lie) in lies {

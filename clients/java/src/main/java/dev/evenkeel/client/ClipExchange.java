@@ -10,6 +10,7 @@ import dev.evenkeel.v1.ClipGradientsRequest;
 import dev.evenkeel.v1.ClipGradientsResponse;
 import dev.evenkeel.v1.ClipGradientsStreamRequest;
 import dev.evenkeel.v1.ClipGradientsStreamResponse;
+import dev.evenkeel.v1.ClipMode;
 import dev.evenkeel.v1.TensorOpsServiceGrpc;
 import java.util.ArrayList;
 import java.util.List;
@@ -33,7 +34,7 @@ record ClipExchange(Engine engine, Running running, Limits limits) {
                       gradient.message().described()))
           .add(gradient.elements());
     }
-    Taking taking = new Taking(gradients, firstIndex);
+    Taking taking = new Taking(options.getMode(), gradients, firstIndex);
     return engine.stream(
             running,
             TensorOpsServiceGrpc.getClipGradientsStreamMethod(),
@@ -45,6 +46,7 @@ record ClipExchange(Engine engine, Running running, Limits limits) {
 
   /** What has come of the response. */
   private static final class Taking {
+    private final ClipMode mode;
     private final List<Tensor> sent;
     private final int firstIndex;
     private final List<Tensor> clipped = new ArrayList<>();
@@ -52,7 +54,8 @@ record ClipExchange(Engine engine, Running running, Limits limits) {
     private Object header;
     private ClipGradientsResponse summary;
 
-    Taking(List<Tensor> sent, int firstIndex) {
+    Taking(ClipMode mode, List<Tensor> sent, int firstIndex) {
+      this.mode = mode;
       this.sent = sent;
       this.firstIndex = firstIndex;
     }
@@ -114,7 +117,7 @@ record ClipExchange(Engine engine, Running running, Limits limits) {
         throw new WireException(
             "gradients", "end before the one at index " + (firstIndex + clipped.size()));
       }
-      return ClipGradients.numbers(summary, clipped);
+      return ClipGradients.numbers(mode, summary, clipped);
     }
   }
 }

@@ -164,11 +164,13 @@ public final class ClipGradients extends Call<Clipped, ClipGradients> {
     for (int i = 0; i < given.size(); i++) {
       clipped.add(Answers.like(gradients.get(i), "gradients[" + i + "]", given.get(i)));
     }
-    return numbers(answer.rest(), clipped);
+    return numbers(request.getMode(), answer.rest(), clipped);
   }
 
   /** The numbers of a response, beside the gradients. */
-  static Clipped numbers(ClipGradientsResponse response, List<Tensor> clipped) {
+  static Clipped numbers(ClipMode mode, ClipGradientsResponse response, List<Tensor> clipped) {
+    int norms = mode == ClipMode.CLIP_MODE_NORM_PER_TENSOR ? clipped.size() : 0;
+    Answers.due("the number of tensor_norms", response.getTensorNormsCount(), norms);
     return new Clipped(
         List.copyOf(clipped),
         response.getTotalNorm(),

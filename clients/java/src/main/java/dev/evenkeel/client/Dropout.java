@@ -76,6 +76,7 @@ public final class Dropout extends DropoutCall<Dropped, Dropout> {
     }
     Tensor output =
         Answers.like(input, "output", answer.tensor(DropoutResponse.OUTPUT_FIELD_NUMBER));
+    checkKept(answer.rest().getKept(), input);
     return new Dropped(output, answer.rest().getKept(), mask);
   }
 }

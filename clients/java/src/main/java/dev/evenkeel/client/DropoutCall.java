@@ -1,5 +1,6 @@
 package dev.evenkeel.client;
 
+import dev.evenkeel.client.internal.wire.WireException;
 import dev.evenkeel.v1.DropoutRequest;
 import dev.evenkeel.v1.DropoutRequestOrBuilder;
 import java.math.BigInteger;
@@ -99,6 +100,13 @@ public abstract class DropoutCall<R, S extends DropoutCall<R, S>> extends Call<R
   public final S channelAxis(int axis) {
     request.setChannelAxis(axis);
     return self();
+  }
+
+  /** Throws if more elements were kept than the tensor has. */
+  static void checkKept(long kept, Tensor input) {
+    if (Long.compareUnsigned(kept, input.size()) > 0) {
+      throw new WireException("kept", "is " + Long.toUnsignedString(kept) + " of " + input.size());
+    }
   }
 
   /**

@@ -97,6 +97,7 @@ record DropoutExchange(
           options.getReturnMask() && !backward
               ? Optional.of(new Mask(DropoutCall.draws(options, input), mask.complete()))
               : Optional.empty();
+      DropoutCall.checkKept(summary.getKept(), input);
       return new Dropped(input.with(output.complete()), summary.getKept(), bits);
     }
   }

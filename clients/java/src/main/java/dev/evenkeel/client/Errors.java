@@ -19,6 +19,9 @@ import java.util.concurrent.CompletionException;
 final class Errors {
   private static final String DOMAIN = "evenkeel";
 
+  /** The most seconds of a delay; google.protobuf.Duration has no longer ones. */
+  private static final long LONGEST_DELAY = 315_576_000_000L;
+
   private Errors() {}
 
   /** The error of a call that ended so. */
@@ -87,11 +90,15 @@ final class Errors {
     };
   }
 
+  /** The delay that the server asks for; null: none, or one that is not above 0. */
   private static Duration delay(RetryInfo retry) {
     if (retry == null || !retry.hasRetryDelay()) {
       return null;
     }
-    return Duration.ofSeconds(retry.getRetryDelay().getSeconds(), retry.getRetryDelay().getNanos());
+    long seconds =
+        Math.max(Math.min(retry.getRetryDelay().getSeconds(), LONGEST_DELAY), -LONGEST_DELAY);
+    Duration delay = Duration.ofSeconds(seconds, retry.getRetryDelay().getNanos());
+    return delay.compareTo(Duration.ZERO) > 0 ? delay : null;
   }
 
   /** The status's description and, where the connection broke, why. */

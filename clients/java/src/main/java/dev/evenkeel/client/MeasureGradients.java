@@ -78,13 +78,25 @@ public final class MeasureGradients extends Call<NormPartial, MeasureGradients> 
             TensorOpsServiceGrpc.getMeasureGradientsMethod(),
             pieces,
             Marshallers.stream(MeasureGradientsResponse.parser(), field -> null),
-            answer::set)
+            message -> Answers.only(answer, message))
         .thenApply(
             done -> {
               if (answer.get() == null || !answer.get().rest().hasPartial()) {
                 throw new WireException("partial", "is missing");
               }
-              return Answers.partial(() -> NormPartial.of(answer.get().rest().getPartial()));
+              return checked(answer.get().rest(), gradients, normType == null ? 2 : normType);
             });
+  }
+
+  /** The partial of an answer, which must be of this order and of these gradients. */
+  private static NormPartial checked(
+      MeasureGradientsResponse answer, List<Tensor> gradients, double order) {
+    NormPartial partial = Answers.partial(() -> NormPartial.of(answer.getPartial()));
+    Answers.due("partial.norm_type", partial.normType(), order);
+    long elements = gradients.stream().mapToLong(Tensor::size).sum();
+    Answers.due("partial.elements", partial.elements(), elements);
+    // A zero may come with a sign.
+    Answers.due("total_norm", answer.getTotalNorm() + 0.0, partial.totalNorm() + 0.0);
+    return partial;
   }
 }

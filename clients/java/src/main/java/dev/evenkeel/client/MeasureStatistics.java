@@ -13,6 +13,7 @@ import dev.evenkeel.v1.NormalizeRequest;
 import dev.evenkeel.v1.TensorOpsServiceGrpc;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.LongStream;
 
 /**
  * The measurement of the statistics of a part of a tensor, in a form that merges. Tensors of any
@@ -98,14 +99,40 @@ public final class MeasureStatistics extends PooledCall<StatisticsPartial, Measu
             TensorOpsServiceGrpc.getMeasureStatisticsMethod(),
             pieces,
             Marshallers.stream(dev.evenkeel.v1.StatisticsPartial.parser(), none -> null),
-            answer::set)
+            message -> Answers.only(answer, message))
         .thenApply(
             done -> {
               if (answer.get() == null) {
                 throw new WireException("the response", "is missing");
               }
-              return Answers.partial(() -> StatisticsPartial.of(answer.get().rest()));
+              return checked(answer.get().rest(), options, input, gradOutput != null);
             });
+  }
+
+  /** The partial of an answer, which must be of this tensor. Each set takes time, so comes last. */
+  private static StatisticsPartial checked(
+      dev.evenkeel.v1.StatisticsPartial answer,
+      NormalizeRequest options,
+      Tensor input,
+      boolean hasGradients) {
+    long[] sets = Pooling.sets(options, input.shape());
+    if (answer.getKind() != options.getKind()) {
+      throw new WireException("kind", "is another one than was sent");
+    }
+    if (!answer.getShapeList().equals(LongStream.of(sets).boxed().toList())) {
+      throw new WireException("shape", "is another one than that of the sets");
+    }
+    Answers.due("the number of sets", (long) answer.getSetsCount(), Shapes.size(sets));
+    StatisticsPartial partial = Answers.partial(() -> StatisticsPartial.of(answer));
+    if (answer.getSetsCount() > 0) {
+      long elements = input.size() / answer.getSetsCount();
+      Answers.due("sets[0].elements", partial.elements(), elements);
+      if (partial.hasGradients() != hasGradients) {
+        throw new WireException(
+            "sets[0].sum_of_gradients", "must be there if, and only if, gradients were sent");
+      }
+    }
+    return partial;
   }
 
   private static Outgoing piece(Elements elements, Elements gradients, long offset, long length) {

@@ -5,7 +5,6 @@ import dev.evenkeel.client.internal.wire.Incoming;
 import dev.evenkeel.client.internal.wire.Outgoing;
 import dev.evenkeel.v1.NormalizeResponse;
 import dev.evenkeel.v1.TensorOpsServiceGrpc;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -48,18 +47,21 @@ public final class Normalize extends NormalizationCall<Normalized, Normalize> {
               boolean fits = limits.fits(bytes);
               boolean faster = options.answersEarly() && bytes >= Limits.FAST_STREAM;
               if (!limits.hasStreams() || fits && !faster) {
-                return unary(running, message);
+                return unary(running, options, message);
               }
               NormalizeExchange exchange =
                   new NormalizeExchange(engine, running, limits, options, input);
               return Futures.orElse(
                   exchange.inOnePass(),
                   NeedsTwoPassesException.class,
-                  fits ? Optional.of(() -> unary(running, message)) : exchange.twoPasses());
+                  fits
+                      ? Optional.of(() -> unary(running, options, message))
+                      : exchange.twoPasses());
             });
   }
 
-  private CompletableFuture<Normalized> unary(Running running, Outgoing message) {
+  private CompletableFuture<Normalized> unary(
+      Running running, NormalizeOptions options, Outgoing message) {
     return engine
         .unary(
             running,
@@ -67,17 +69,14 @@ public final class Normalize extends NormalizationCall<Normalized, Normalize> {
             message,
             NormalizeResponse.parser(),
             TENSORS)
-        .thenApply(this::result);
+        .thenApply(answer -> result(options, answer));
   }
 
-  private Normalized result(Incoming<NormalizeResponse> answer) {
-    return new Normalized(
+  private Normalized result(NormalizeOptions options, Incoming<NormalizeResponse> answer) {
+    return options.result(
+        input,
         Answers.like(input, "output", answer.tensor(NormalizeResponse.OUTPUT_FIELD_NUMBER)),
-        List.copyOf(answer.rest().getAxesList()),
-        Answers.optional("mean", answer.tensor(NormalizeResponse.MEAN_FIELD_NUMBER)),
-        Answers.optional("rstd", answer.tensor(NormalizeResponse.RSTD_FIELD_NUMBER)),
-        Answers.optional(
-            "running_mean", answer.tensor(NormalizeResponse.RUNNING_MEAN_FIELD_NUMBER)),
-        Answers.optional("running_var", answer.tensor(NormalizeResponse.RUNNING_VAR_FIELD_NUMBER)));
+        answer.rest().getAxesList(),
+        answer::tensor);
   }
 }

@@ -5,11 +5,11 @@ import dev.evenkeel.client.internal.wire.Elements;
 import dev.evenkeel.client.internal.wire.Filler;
 import dev.evenkeel.client.internal.wire.Marshallers;
 import dev.evenkeel.client.internal.wire.Outgoing;
+import dev.evenkeel.client.internal.wire.TensorMessage;
 import dev.evenkeel.v1.NormalizeResponse;
 import dev.evenkeel.v1.NormalizeStreamRequest;
 import dev.evenkeel.v1.NormalizeStreamResponse;
 import dev.evenkeel.v1.TensorOpsServiceGrpc;
-import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Supplier;
@@ -88,21 +88,24 @@ record NormalizeExchange(
 
     Normalized result() {
       Parts.expectSummary(summary);
-      return new Normalized(
-          input.with(output.complete()),
-          List.copyOf(header.getAxesList()),
-          summary.hasMean()
-              ? Optional.of(Parts.tensor("mean", summary.getMean()))
-              : Optional.empty(),
-          summary.hasRstd()
-              ? Optional.of(Parts.tensor("rstd", summary.getRstd()))
-              : Optional.empty(),
-          summary.hasRunningMean()
-              ? Optional.of(Parts.tensor("running_mean", summary.getRunningMean()))
-              : Optional.empty(),
-          summary.hasRunningVar()
-              ? Optional.of(Parts.tensor("running_var", summary.getRunningVar()))
-              : Optional.empty());
+      return options.result(
+          input, input.with(output.complete()), header.getAxesList(), this::summarized);
+    }
+
+    private TensorMessage summarized(int field) {
+      return switch (field) {
+        case NormalizeResponse.MEAN_FIELD_NUMBER ->
+            summary.hasMean() ? Parts.tensor("mean", summary.getMean()) : null;
+        case NormalizeResponse.RSTD_FIELD_NUMBER ->
+            summary.hasRstd() ? Parts.tensor("rstd", summary.getRstd()) : null;
+        case NormalizeResponse.RUNNING_MEAN_FIELD_NUMBER ->
+            summary.hasRunningMean()
+                ? Parts.tensor("running_mean", summary.getRunningMean())
+                : null;
+        case NormalizeResponse.RUNNING_VAR_FIELD_NUMBER ->
+            summary.hasRunningVar() ? Parts.tensor("running_var", summary.getRunningVar()) : null;
+        default -> null;
+      };
     }
   }
 }

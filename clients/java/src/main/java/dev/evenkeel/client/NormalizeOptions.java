@@ -4,6 +4,9 @@ import dev.evenkeel.client.internal.wire.Outgoing;
 import dev.evenkeel.client.internal.wire.TensorMessage;
 import dev.evenkeel.v1.NormalizeBackwardRequest;
 import dev.evenkeel.v1.NormalizeRequest;
+import dev.evenkeel.v1.NormalizeResponse;
+import java.util.List;
+import java.util.function.IntFunction;
 
 /**
  * The options of a normalization. NormalizeRequest and NormalizeBackwardRequest have the same
@@ -28,6 +31,27 @@ record NormalizeOptions(
         .tensor(NormalizeRequest.RUNNING_VAR_FIELD_NUMBER, message(runningVar))
         .tensor(NormalizeRequest.INPUT_FIELD_NUMBER, input)
         .tensor(NormalizeBackwardRequest.GRAD_OUTPUT_FIELD_NUMBER, message(gradOutput));
+  }
+
+  /**
+   * The result with the output; the other tensors of the response are those in the fields of
+   * NormalizeResponse, or null.
+   */
+  Normalized result(
+      Tensor input, Tensor output, List<Integer> axes, IntFunction<TensorMessage> field) {
+    long[] sets = Pooling.sets(numbers, input.shape());
+    boolean asked = numbers.getReturnStatistics();
+    TensorMessage mean = field.apply(NormalizeResponse.MEAN_FIELD_NUMBER);
+    TensorMessage rstd = field.apply(NormalizeResponse.RSTD_FIELD_NUMBER);
+    TensorMessage newMean = field.apply(NormalizeResponse.RUNNING_MEAN_FIELD_NUMBER);
+    TensorMessage newVar = field.apply(NormalizeResponse.RUNNING_VAR_FIELD_NUMBER);
+    return new Normalized(
+        output,
+        Answers.axes(axes, Pooling.axes(numbers, input.shape().length)),
+        Answers.statistic("mean", mean, asked && Pooling.hasMean(numbers), input, sets),
+        Answers.statistic("rstd", rstd, asked, input, sets),
+        Answers.running(runningMean, "running_mean", newMean),
+        Answers.running(runningVar, "running_var", newVar));
   }
 
   private static TensorMessage message(Tensor tensor) {

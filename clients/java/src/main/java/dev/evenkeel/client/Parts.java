@@ -40,7 +40,7 @@ final class Parts {
   }
 
   /** A small tensor, which protobuf has decoded. */
-  static Tensor tensor(String field, dev.evenkeel.v1.Tensor tensor) {
+  static TensorMessage tensor(String field, dev.evenkeel.v1.Tensor tensor) {
     int width = TensorMessage.width(tensor.getDtype());
     if (width == 0) {
       throw new WireException(field + ".dtype", "is none that the client knows");
@@ -51,8 +51,6 @@ final class Parts {
     Elements elements = Elements.allocate(tensor.getData().size() / width, width);
     new Filler(field + ".data", elements)
         .fill(tensor.getData().asReadOnlyByteBuffer().order(ByteOrder.LITTLE_ENDIAN));
-    return Tensor.of(
-        field,
-        new TensorMessage(tensor.getName(), tensor.getDtype(), tensor.getShapeList(), elements));
+    return new TensorMessage(tensor.getName(), tensor.getDtype(), tensor.getShapeList(), elements);
   }
 }

@@ -2,8 +2,10 @@ package dev.evenkeel.client;
 
 import dev.evenkeel.v1.NormalizeRequest;
 import java.util.BitSet;
+import java.util.List;
+import java.util.stream.IntStream;
 
-/** How many sets of elements a normalization pools. */
+/** The sets of elements that a normalization pools, if the server takes its options. */
 final class Pooling {
   private Pooling() {}
 
@@ -15,35 +17,66 @@ final class Pooling {
       return 0;
     }
     int width = input.dtype() == DType.FLOAT64 ? Double.BYTES : Float.BYTES;
-    return 2 * width * sets(request, input.shape());
+    return 2 * width * Shapes.size(sets(request, input.shape()));
   }
 
-  static long sets(NormalizeRequest request, long[] shape) {
+  /** The axes that are pooled, in ascending order. */
+  static List<Integer> axes(NormalizeRequest request, int rank) {
+    return pooled(request, rank).stream().boxed().toList();
+  }
+
+  /** The shape of the sets: the tensor's without the pooled axes, with groups for the channels. */
+  static long[] sets(NormalizeRequest request, long[] shape) {
     BitSet pooled = pooled(request, shape.length);
-    long sets = request.getGroups() > 0 ? request.getGroups() : 1;
-    for (int axis = 0; axis < shape.length; axis++) {
-      sets *= pooled.get(axis) ? 1 : shape[axis];
-    }
-    return Math.max(sets, 0);
+    int channel = channel(request, shape.length);
+    return IntStream.range(0, shape.length)
+        .filter(axis -> !pooled.get(axis) || grouped(request) && axis == channel)
+        .mapToLong(
+            axis ->
+                grouped(request) && axis == channel
+                    ? Integer.toUnsignedLong(request.getGroups())
+                    : shape[axis])
+        .toArray();
+  }
+
+  /** Whether the kind subtracts a mean. */
+  static boolean hasMean(NormalizeRequest request) {
+    return switch (request.getKind()) {
+      case NORM_KIND_RMS, NORM_KIND_L2 -> false;
+      default -> true;
+    };
+  }
+
+  private static boolean grouped(NormalizeRequest request) {
+    return request.getKind() == dev.evenkeel.v1.NormKind.NORM_KIND_GROUP;
+  }
+
+  private static int channel(NormalizeRequest request, int rank) {
+    return wrapped(request.hasChannelAxis() ? request.getChannelAxis() : 1, rank);
   }
 
   private static BitSet pooled(NormalizeRequest request, int rank) {
     BitSet pooled = new BitSet();
-    int channel = wrapped(request.hasChannelAxis() ? request.getChannelAxis() : 1, rank);
-    boolean grouped = request.getKind() == dev.evenkeel.v1.NormKind.NORM_KIND_GROUP;
+    int channel = channel(request, rank);
     if (request.getAxesCount() > 0) {
       request.getAxesList().forEach(axis -> pooled.set(wrapped(axis, rank)));
     } else {
       switch (request.getKind()) {
-        case NORM_KIND_BATCH -> pooled.set(0, rank);
-        case NORM_KIND_INSTANCE, NORM_KIND_GROUP -> pooled.set(Math.min(1, rank), rank);
+        case NORM_KIND_BATCH -> {
+          pooled.set(0, rank);
+          pooled.clear(channel);
+        }
+        case NORM_KIND_INSTANCE -> {
+          pooled.set(Math.min(1, rank), rank);
+          pooled.clear(channel);
+        }
+        case NORM_KIND_GROUP -> pooled.set(Math.min(1, rank), rank);
         case NORM_KIND_LAYER, NORM_KIND_RMS ->
             pooled.set(rank > 3 ? 1 : Math.max(rank - 1, 0), rank);
         default -> pooled.set(Math.max(Math.min(1, rank - 1), 0));
       }
-      pooled.set(channel, grouped);
     }
-    if (grouped) {
+    if (grouped(request)) {
       pooled.set(channel);
     }
     return pooled;

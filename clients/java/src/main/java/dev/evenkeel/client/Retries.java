@@ -18,6 +18,10 @@ import java.util.function.Supplier;
 record Retries(int most) {
   private static final Duration FIRST = Duration.ofMillis(100);
   private static final Duration LONGEST = Duration.ofSeconds(5);
+
+  /** A server that asks for a longer delay is not waited for, whatever the deadline. */
+  private static final Duration LONGEST_ASKED = Duration.ofMinutes(1);
+
   private static final String OVERLOADED = "OVERLOADED";
 
   <R> CompletableFuture<R> run(
@@ -64,7 +68,8 @@ record Retries(int most) {
   private static Optional<Duration> delay(EvenkeelException error, int retried) {
     if (error instanceof OverloadedException overloaded
         && error.reason().filter(OVERLOADED::equals).isPresent()) {
-      return Optional.of(overloaded.retryAfter().orElseGet(() -> backoff(retried)));
+      return Optional.of(overloaded.retryAfter().orElseGet(() -> backoff(retried)))
+          .filter(asked -> asked.compareTo(LONGEST_ASKED) <= 0);
     }
     return error instanceof UnavailableException ? Optional.of(backoff(retried)) : Optional.empty();
   }

@@ -11,6 +11,7 @@ import java.util.concurrent.CompletableFuture;
 final class UnaryCall<M> extends ClientCall.Listener<Incoming<M>> {
   private final CompletableFuture<Incoming<M>> result = new CompletableFuture<>();
   private Incoming<M> message;
+  private boolean hasSeveral;
 
   void start(ClientCall<Outgoing, Incoming<M>> call, Metadata headers, Outgoing request) {
     call.start(this, headers);
@@ -29,6 +30,7 @@ final class UnaryCall<M> extends ClientCall.Listener<Incoming<M>> {
 
   @Override
   public void onMessage(Incoming<M> received) {
+    hasSeveral = message != null;
     message = received;
   }
 
@@ -36,11 +38,11 @@ final class UnaryCall<M> extends ClientCall.Listener<Incoming<M>> {
   public void onClose(Status status, Metadata trailers) {
     if (!status.isOk()) {
       result.completeExceptionally(status.asRuntimeException(trailers));
-    } else if (message == null) {
+    } else if (message == null || hasSeveral) {
+      String fault =
+          hasSeveral ? "the call has more than one response" : "the call has no response";
       result.completeExceptionally(
-          Status.INTERNAL
-              .withDescription("the call ended without a response")
-              .asRuntimeException(trailers));
+          Status.INTERNAL.withDescription(fault).asRuntimeException(trailers));
     } else {
       result.complete(message);
     }
