@@ -38,6 +38,8 @@ OPTIONS = [
 DEFAULTS = {"max_message_bytes": 64 << 20, "max_stream_chunk_bytes": 1 << 20}
 # The longest that a call hangs, in seconds: a client that never leaves must not stop the run.
 PATIENCE = 60
+# The ports that clients were given, of all servers of this process.
+USED_PORTS: set[int] = set()
 # The bytes of a unary answer whose connection breaks: more than all windows of a client may hold back.
 CUT_BYTES = 1 << 20
 
@@ -53,18 +55,33 @@ class Scripted:
         self.calls: Counter[str] = Counter()
         self.left: Counter[str] = Counter()
         self.seen = threading.Condition()
-        self.server = grpc.server(ThreadPoolExecutor(16), options=OPTIONS)
-        service = pb.DESCRIPTOR.services_by_name["TensorOpsService"]
-        handlers = {method.name: self.handler(method) for method in service.methods if hasattr(self, method.name)}
-        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
-        port = self.server.add_insecure_port("127.0.0.1:0")
-        self.server.start()
         cuts = any("cut" in step for steps in script.values() if isinstance(steps, list) for step in steps)
-        self.relay = Relay(port) if cuts else None
-        self.address = f"127.0.0.1:{self.relay.port if self.relay else port}"
+        self.server, self.relay, port = self.listening(cuts)
+        self.address = f"127.0.0.1:{port}"
         self.longest = 0  # the bytes of the longest chunk that came
         if script.get("closed"):
             self.server.stop(None).wait()
+
+    def listening(self, with_relay: bool):
+        """A server that has started, a relay in front of it or None, and the port for clients.
+
+        No port is used twice: an adapter may keep the client of an earlier server of the same address.
+        """
+        service = pb.DESCRIPTOR.services_by_name["TensorOpsService"]
+        handlers = {method.name: self.handler(method) for method in service.methods if hasattr(self, method.name)}
+        while True:
+            server = grpc.server(ThreadPoolExecutor(16), options=OPTIONS)
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+            own = server.add_insecure_port("127.0.0.1:0")
+            server.start()
+            relay = Relay(own) if with_relay else None
+            port = relay.port if relay else own
+            if port not in USED_PORTS:
+                USED_PORTS.add(port)
+                return server, relay, port
+            if relay:
+                relay.close()
+            server.stop(None).wait()
 
     def close(self) -> None:
         if self.relay:
