@@ -7,7 +7,7 @@ use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};
 
-use crate::direct::Transport;
+use crate::direct::{Transport, several};
 
 /// The channel of such calls.
 pub(crate) struct Collecting<C> {
@@ -52,9 +52,4 @@ impl<C: Transport> Collecting<C> {
             Some(_) => Err(several()),
         }
     }
-}
-
-/// The status of an answer with more than the one message that is due.
-pub(crate) fn several() -> Status {
-    Status::internal("the answer has more than one message")
 }

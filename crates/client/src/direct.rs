@@ -31,13 +31,18 @@ use tonic::{
 
 use self::landing::{Landing, Slot};
 pub(crate) use self::method::Method;
-use crate::{Tensor, collecting::several};
+use crate::Tensor;
 
 /// The message of a response, and the elements of its last tensor if they have landed: they take the place of its `data`.
 #[derive(Debug)]
 pub(crate) struct Answer<A> {
     pub(crate) message: A,
     pub(crate) landed: Option<Tensor>,
+}
+
+/// The status of an answer with more than the one message that is due.
+pub(crate) fn several() -> Status {
+    Status::internal("the answer has more than one message")
 }
 
 /// A service that takes a request to a server: a channel.

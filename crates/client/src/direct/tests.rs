@@ -198,18 +198,39 @@ fn clipped() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Whether an answer was refused since it has more than one message.
+fn has_several<A>(outcome: &Outcome<A>) -> bool {
+    outcome.as_ref().is_err_and(|error| error.1 == several().message())
+}
+
+/// An answer of several messages is refused, however it is cut.
+#[test]
+fn an_answer_is_one_message() {
+    let message = framed(&pb::NormalizeResponse { axes: vec![1], ..Default::default() }.encode_to_vec()).to_vec();
+    for len in [1, 3, message.len(), 3 * message.len()] {
+        let frames = message.repeat(3).chunks(len).map(Bytes::copy_from_slice).collect();
+        let wired = Wired { status: 200, headers: vec![], frames, end: End::Trailers(vec![("grpc-status", "0")]) };
+        let (direct, codec, _) = both::<pb::NormalizeRequest>(&wired);
+        assert!(has_several(&direct) && codec.is_ok(), "{len}: {:?}", direct.err());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn normalized_arrays_arrive_alike(wired in answers(normalized())) {
         let (direct, codec, _) = both::<pb::NormalizeRequest>(&wired);
+        // The codec takes the first of several messages.
+        prop_assume!(!has_several(&direct));
         prop_assert!(direct == codec, "{:?} and {:?}", direct.err(), codec.err());
     }
 
     #[test]
     fn clipped_gradients_arrive_alike(wired in answers(clipped())) {
         let (direct, codec, _) = both::<pb::ClipGradientsRequest>(&wired);
+        // The codec takes the first of several messages.
+        prop_assume!(!has_several(&direct));
         prop_assert!(direct == codec, "{:?} and {:?}", direct.err(), codec.err());
     }
 }
