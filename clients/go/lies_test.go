@@ -214,7 +214,7 @@ func TestStreamsAreRetried(t *testing.T) {
 			}
 			if header := request.GetHeader(); header != nil {
 				output := header.GetInput()
-				part := &pb.NormalizeStreamResponse_Header{Header: &pb.NormalizeResponse{Output: output}}
+				part := &pb.NormalizeStreamResponse_Header{Header: &pb.NormalizeResponse{Axes: []int32{1}, Output: output}}
 				if err := stream.Send(&pb.NormalizeStreamResponse{Part: part}); err != nil {
 					return err
 				}

@@ -76,7 +76,7 @@ func TestARetryThatComesTooLateIsNotWaitedFor(t *testing.T) {
 }
 
 func TestACancelledCallDoesNotWaitForItsRetry(t *testing.T) {
-	server := &fake{normalize: failing(overloaded(time.Hour))}
+	server := &fake{normalize: failing(overloaded(time.Minute))}
 	ctx, cancel := context.WithCancel(t.Context())
 	client := server.client(t, evenkeel.WithTimeout(0))
 	time.AfterFunc(50*time.Millisecond, cancel)
