@@ -20,7 +20,7 @@ with Client(os.environ.get("EVENKEEL_ADDRESS", "127.0.0.1:50051")) as client:
     show("output", dropped.output)
     print("kept", dropped.kept)
     mask = keep_mask(seed=42, n=x.size, p=0.3).reshape(x.shape)
-    print("same mask", "yes" if np.array_equal(mask, dropped.mask) else "no")
+    print("same mask", "yes" if np.array_equal(mask, np.asarray(dropped.mask)) else "no")
 
     second = client.dropout(x[1:], 0.3, seed=42, offset=8)
     show("second row", second.output)
