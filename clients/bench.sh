@@ -44,16 +44,8 @@ run_python() { PYTHONPATH=clients/python/src "$python" clients/python/bench/benc
 build_go() { (cd clients/go && go build -o "$scratch/bench-go" ./bench); }
 run_go() { "$scratch/bench-go"; }
 
-build_typescript() (
-    cd clients/typescript
-    . ./place.sh check
-    lock
-    copy
-    cd "$place"
-    npm run --silent build
-    npx --no-install tsc --project tsconfig.test.json
-)
-run_typescript() { node "$target/typescript/check/clients/typescript/build/bench/bench.js"; }
+build_typescript() { bash clients/typescript/conformance/prepare.sh; }
+run_typescript() { node "$target/typescript/adapter/clients/typescript/build/bench/bench.js"; }
 
 build_java() { bash clients/java/conformance/prepare.sh; }
 run_java() { bash clients/java/bench/run.sh; }

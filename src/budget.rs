@@ -160,9 +160,8 @@ impl Reservation {
     /// # Errors
     /// Also [`Error::TooMuchMemory`] if the call could not have them even if it was alone: a retry would not help.
     pub(crate) fn reserve(&self, more: usize) -> Result<(), Error> {
-        let needed = self.bytes().saturating_add(more);
-        let limit = self.limit_with(needed);
-        if needed > limit { Err(Error::TooMuchMemory { needed, limit }) } else { self.try_grow(more) }
+        self.require_possible(self.bytes().saturating_add(more))?;
+        self.try_grow(more)
     }
 
     /// Reserves `kept` bytes, and `scratch` bytes until what is returned is dropped.
@@ -184,10 +183,11 @@ impl Reservation {
         self.budget.gauge(&self.counters)
     }
 
-    /// The bytes that this call could hold if no other call held any. They depend on `bytes`, the bytes that it is to
-    /// hold: a large call must leave the reserve free.
-    fn limit_with(&self, bytes: usize) -> usize {
-        self.budget.limit_with(bytes)
+    /// Refuses `needed` bytes if the call could not hold them even if no other call held any: a large call must leave the reserve
+    /// free.
+    fn require_possible(&self, needed: usize) -> Result<(), Error> {
+        let limit = self.budget.limit_with(needed);
+        if needed > limit { Err(Error::TooMuchMemory { needed, limit }) } else { Ok(()) }
     }
 }
 

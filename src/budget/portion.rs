@@ -45,9 +45,9 @@ impl Portion {
     /// # Errors
     /// Also [`Error::TooMuchMemory`] if the call could not have them even if it was alone: a retry would not help.
     pub(crate) fn require(&mut self, bytes: usize) -> Result<(), Error> {
-        let needed = (self.reservation.bytes() - self.bytes).saturating_add(bytes);
-        let limit = self.reservation.limit_with(needed);
-        if needed > limit { Err(Error::TooMuchMemory { needed, limit }) } else { self.resize(bytes) }
+        let beside = self.reservation.bytes() - self.bytes;
+        self.reservation.require_possible(beside.saturating_add(bytes))?;
+        self.resize(bytes)
     }
 
     /// Makes the portion `encoded` bytes, and `decoded` bytes more for the memory that decoding them takes.

@@ -162,7 +162,6 @@ fn float(raw: &str) -> Result<f32, Fault> {
 
 /// A whole number, which may be written with a fraction of 0 or an exponent. It is exact in whatever way it is written.
 fn integer<T: FromStr + TryFrom<i128>>(raw: &str) -> Result<T, Fault> {
-    const EXPECTED: &str = "expected a whole number in the range of its type";
     let digits = digits(raw, "expected a whole number")?;
     if let Ok(value) = digits.parse::<T>() {
         return Ok(value);
@@ -170,7 +169,7 @@ fn integer<T: FromStr + TryFrom<i128>>(raw: &str) -> Result<T, Fault> {
     match whole(&digits).map(T::try_from) {
         Some(Ok(value)) => Ok(value),
         Some(Err(_)) => wrong("the number is beyond the range of its type"),
-        None => wrong(EXPECTED),
+        None => wrong("expected a whole number in the range of its type"),
     }
 }
 

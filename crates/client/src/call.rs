@@ -7,6 +7,7 @@ use crate::{
     Client, Error,
     collecting::Collecting,
     deadline::Deadline,
+    direct::Transport,
     fault::Fault,
     reset::{IsComplete, ResetsIncomplete},
 };
@@ -20,40 +21,41 @@ pub(crate) struct Call {
 impl Client {
     /// Prepares a call whose request is a stream and whose response is one message.
     pub(crate) fn collect<M>(&self, messages: M) -> (Collecting<Channel>, Call, Request<M>) {
-        let (channel, request) = self.request(messages);
-        let call = Call { client: self.clone(), deadline: Deadline::after(self.timeout()) };
+        let (channel, call, request) = self.begin(messages);
         (Collecting::new(channel, self.max_message_bytes()), call, request)
     }
 
     /// The same for a request whose stream is reset where it is not complete.
     pub(crate) fn collect_whole<M>(&self, messages: M) -> (Collecting<ResetsIncomplete>, Call, Request<M>, IsComplete) {
-        let (channel, request) = self.request(messages);
+        let (channel, call, request) = self.begin(messages);
         let (channel, is_complete) = ResetsIncomplete::new(channel);
-        let call = Call { client: self.clone(), deadline: Deadline::after(self.timeout()) };
         (Collecting::new(channel, self.max_message_bytes()), call, request, is_complete)
     }
 
     /// Prepares a call of the generated stub, whose messages must each be within the limit.
     pub(crate) fn stream<M>(&self, messages: M) -> (TensorOpsServiceClient<Channel>, Call, Request<M>) {
-        let limit = self.max_message_bytes();
-        let (channel, request) = self.request(messages);
-        let deadline = Deadline::after(self.timeout());
-        let stub =
-            TensorOpsServiceClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit);
-        (stub, Call { client: self.clone(), deadline }, request)
+        let (channel, call, request) = self.begin(messages);
+        (self.stub(channel), call, request)
     }
 
-    /// The same for a request that is whose stream is reset where it is not complete.
+    /// The same for a request whose stream is reset where it is not complete.
     pub(crate) fn stream_whole<M>(
         &self,
         messages: M,
     ) -> (TensorOpsServiceClient<ResetsIncomplete>, Call, Request<M>, IsComplete) {
-        let limit = self.max_message_bytes();
-        let (channel, request) = self.request(messages);
+        let (channel, call, request) = self.begin(messages);
         let (channel, is_complete) = ResetsIncomplete::new(channel);
-        let stub =
-            TensorOpsServiceClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit);
-        (stub, Call { client: self.clone(), deadline: Deadline::after(self.timeout()) }, request, is_complete)
+        (self.stub(channel), call, request, is_complete)
+    }
+
+    fn stub<T: Transport>(&self, channel: T) -> TensorOpsServiceClient<T> {
+        let limit = self.max_message_bytes();
+        TensorOpsServiceClient::new(channel).max_decoding_message_size(limit).max_encoding_message_size(limit)
+    }
+
+    fn begin<M>(&self, messages: M) -> (Channel, Call, Request<M>) {
+        let (channel, request) = self.request(messages);
+        (channel, Call { client: self.clone(), deadline: Deadline::after(self.timeout()) }, request)
     }
 }
 

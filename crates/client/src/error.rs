@@ -2,8 +2,9 @@
 
 use std::{collections::HashMap, fmt, io, time::Duration};
 
+use prost::Message as _;
 use tonic::{Code, Status};
-use tonic_types::{RetryInfo, StatusExt as _};
+use tonic_types::{ErrorDetails, RetryInfo, RpcStatusExt as _, pb};
 
 use crate::deadline::Deadline;
 
@@ -177,6 +178,17 @@ fn bounded(message: &str) -> String {
     format!("{}...", &message[..end])
 }
 
+/// The details of a status, without a delay of the least number of seconds: prost-types negates it, and overflows.
+fn details_of(status: &Status) -> ErrorDetails {
+    let mut details = pb::Status::decode(status.details()).unwrap_or_default();
+    details.details.retain(|detail| {
+        let retry =
+            pb::RetryInfo::decode(&*detail.value).ok().filter(|_| detail.type_url.ends_with("google.rpc.RetryInfo"));
+        retry.and_then(|retry| retry.retry_delay).is_none_or(|delay| delay.seconds != i64::MIN)
+    });
+    details.get_error_details()
+}
+
 /// The delay that a server asks for. One of 0, which a negative one also becomes, says nothing.
 fn asked(retry: &RetryInfo) -> Option<Duration> {
     retry.retry_delay.filter(|delay| !delay.is_zero())
@@ -238,7 +250,7 @@ impl Error {
 
     /// The error that a status means. `last_words`: why the connection broke, if it did.
     pub(crate) fn from_status(status: Status, deadline: Deadline, last_words: Option<String>) -> Self {
-        let details = status.get_error_details();
+        let details = details_of(&status);
         let message = || bounded(status.message());
         let info = details.error_info().filter(|info| info.domain == DOMAIN);
         match status.code() {

@@ -130,6 +130,7 @@ mod tests {
         drop(large);
         assert_eq!(Arc::strong_count(&reservation), 1, "nothing keeps the reservation of the call");
     }
+
     /// In a small budget, a frame with the largest message leaves room for the message and its answer.
     #[test]
     fn small_budgets_have_small_steps() {
