@@ -14,7 +14,7 @@ from pathlib import Path
 
 import grpc
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "checks" / "python"))
 import stubs
 
 pb, rpc = stubs.load()
