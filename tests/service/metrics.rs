@@ -171,7 +171,9 @@ async fn a_tensor_that_is_computed_as_it_arrives_is_counted() {
     client.normalize(request).await.expect("it is right");
     let series = scrape(&server).await;
     let labels = [("grpc_method", "Normalize")];
-    assert_eq!(value(&series, "evenkeel_compute_seconds_count", &labels), 1.0);
+    // Parts that take long, as they do on busy cores, move to the pool, where each is a job of its own.
+    let jobs = value(&series, "evenkeel_compute_seconds_count", &labels);
+    assert!(jobs >= 1.0, "{jobs}");
     assert_eq!(value(&series, "evenkeel_operations_total", &[labels[0], ("kind", "layer"), ("dtype", "float32")]), 1.0);
     assert!(value(&series, "evenkeel_compute_seconds_sum", &labels) > 0.0);
     for bytes in ["evenkeel_received_bytes_total", "evenkeel_sent_bytes_total"] {
