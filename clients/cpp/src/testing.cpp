@@ -28,7 +28,7 @@ std::string binary_of(const server_options& options) {
   if (!options.binary.empty()) {
     return options.binary;
   }
-  const char* variable = std::getenv("EVENKEEL_BINARY");  // NOLINT(concurrency-mt-unsafe): nothing changes it
+  const char* variable = std::getenv("EVENKEEL_BINARY");
   return variable != nullptr && *variable != '\0' ? variable : "evenkeel";
 }
 
@@ -63,11 +63,12 @@ server::server(const server_options& options) {
   std::string binary = binary_of(options);
   std::vector<std::string> words{binary, "serve", "--listen", options.listen};
   words.insert(words.end(), options.arguments.begin(), options.arguments.end());
-  if (std::getenv("EVENKEEL_LOG_LEVEL") == nullptr &&  // NOLINT(concurrency-mt-unsafe): nothing changes it
+  if (std::getenv("EVENKEEL_LOG_LEVEL") == nullptr &&
       std::find(words.begin(), words.end(), "--log-level") == words.end()) {
     words.insert(words.end(), {"--log-level", "warn"});
   }
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) {
     arguments.push_back(word.data());
   }

@@ -155,6 +155,7 @@ namespace detail {
 /// @param strides for each dimension the distance of neighbours, in elements; 0 and negative ones are allowed
 /// @throws invalid_argument if there are not as many strides as dimensions
 template <element T>
+// NOLINTNEXTLINE(performance-unnecessary-value-param): it is moved, which the lint misses in a template
 [[nodiscard]] array<T> contiguous(const T* first, shape_type shape, std::span<const std::int64_t> strides) {
   std::vector<std::int64_t> bytes(strides.begin(), strides.end());
   for (std::int64_t& stride : bytes) {

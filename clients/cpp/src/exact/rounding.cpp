@@ -74,9 +74,9 @@ double rounded_root(const natural& units) {
   const int bits = static_cast<int>(units.bit_length());
   const int shift = bits - 117;
   const int half = shift >= 0 ? (shift + 1) / 2 : -((-shift) / 2);
-  const natural square = half >= 0 ? units.shifted_right(static_cast<std::size_t>(2 * half))
-                                   : units.shifted_left(static_cast<std::size_t>(-2 * half));
-  const bool has_low_bits = half > 0 && units.trailing_zeros() < static_cast<std::size_t>(2 * half);
+  const natural square = half >= 0 ? units.shifted_right(2 * static_cast<std::size_t>(half))
+                                   : units.shifted_left(2 * static_cast<std::size_t>(-half));
+  const bool has_low_bits = half > 0 && units.trailing_zeros() < 2 * static_cast<std::size_t>(half);
   const std::uint64_t root = whole_root(square);
   const bool has_rest = has_low_bits || natural{root} * natural{root} != square;
   return assembled(root, has_rest, unit_exponent / 2 + half);

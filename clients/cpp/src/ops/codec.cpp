@@ -132,7 +132,7 @@ void require_apart(const any_tensor& tensor, const std::optional<mutable_tensor>
   if (!into || into->bytes().empty() || tensor.bytes().empty()) {
     return;
   }
-  constexpr std::less<const std::byte*> before;
+  constexpr std::less<> before;
   const std::span<const std::byte> to = into->bytes();
   const std::span<const std::byte> from = tensor.bytes();
   if (before(to.data(), from.data() + from.size()) && before(from.data(), to.data() + to.size())) {
