@@ -35,6 +35,7 @@ std::string binary_of(const server_options& options) {
 /// In the new process: becomes the server.
 [[noreturn]] void become(std::vector<char*>& arguments, int output, pid_t parent) {
 #ifdef __linux__
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): how prctl is declared
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) {
     ::_exit(127);
