@@ -69,7 +69,7 @@ async fn compare(client: &Client, stub: &mut Stub, bytes: usize, scale: f64) -> 
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = format!("http://{}", env::var("EVENKEEL_ADDRESS").map_err(|_| "EVENKEEL_ADDRESS names no server")?);
     let scale = env::var("EVENKEEL_BENCH_SCALE").map_or(Ok(1.0), |scale| scale.parse())?;
-    let client = Client::connect(url.clone()).await?;
+    let client = Client::builder().max_message_bytes(128 << 20).connect(url.clone()).await?;
     let mut stub = TensorOpsServiceClient::connect(url).await?.max_decoding_message_size(128 << 20);
     for bytes in SIZES {
         compare(&client, &mut stub, bytes, scale).await?;
