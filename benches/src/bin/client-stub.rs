@@ -17,6 +17,8 @@ use tonic::transport::Channel;
 
 const ROW: usize = 1024;
 const SIZES: [usize; 4] = [4 << 10, 256 << 10, 4 << 20, 64 << 20];
+/// The largest message, in bytes, that client and stub take: a tensor of the largest size and its shape fit.
+const MOST: usize = 128 << 20;
 /// What is moved for a size, within the bounds on rounds.
 const BYTES: usize = 512 << 20;
 
@@ -69,8 +71,8 @@ async fn compare(client: &Client, stub: &mut Stub, bytes: usize, scale: f64) -> 
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = format!("http://{}", env::var("EVENKEEL_ADDRESS").map_err(|_| "EVENKEEL_ADDRESS names no server")?);
     let scale = env::var("EVENKEEL_BENCH_SCALE").map_or(Ok(1.0), |scale| scale.parse())?;
-    let client = Client::builder().max_message_bytes(128 << 20).connect(url.clone()).await?;
-    let mut stub = TensorOpsServiceClient::connect(url).await?.max_decoding_message_size(128 << 20);
+    let client = Client::builder().max_message_bytes(MOST).connect(url.clone()).await?;
+    let mut stub = TensorOpsServiceClient::connect(url).await?.max_decoding_message_size(MOST);
     for bytes in SIZES {
         compare(&client, &mut stub, bytes, scale).await?;
     }

@@ -117,8 +117,9 @@ TEST(Conditions, ManyThreadsShareAClient) {
   const std::vector<float> x(100000, 3.0F);
   const auto expected = client.dropout(x, 0.5, {.seed = 1}).output.to_vector();
   std::vector<std::jthread> threads;
-  threads.reserve(6);
-  for (int i = 0; i < 6; ++i) {
+  constexpr std::size_t callers = 6;
+  threads.reserve(callers);
+  for (std::size_t i = 0; i < callers; ++i) {
     threads.emplace_back([&, copy = client] {
       for (int call = 0; call < 5; ++call) {
         EXPECT_EQ(copy.dropout(x, 0.5, {.seed = 1}).output.to_vector(), expected);

@@ -35,7 +35,7 @@ class Sizes : public testing::Test {
   static inline std::unique_ptr<evenkeel::testing::server> small;
   evenkeel::client large_messages_ = whole->client();
   evenkeel::client streams_ = small->client();
-  std::vector<float> x_ = numbers(12'800);
+  std::vector<float> x_ = numbers(std::size_t{100} * 128);
   evenkeel::shape_type shape_{100, 128};
 };
 
@@ -49,7 +49,7 @@ TEST_F(Sizes, NormalizeStreams) {
 }
 
 TEST_F(Sizes, NormalizeMakesTwoPasses) {
-  const auto x = numbers(102'400);
+  const auto x = numbers(std::size_t{800} * 128);
   std::vector<float> y(x.size());
   const auto expected = large_messages_.batch_norm(tensor(x, {800, 128}));
   (void)streams_.batch_norm(tensor(x, {800, 128}), {.into = y});
@@ -80,7 +80,7 @@ TEST_F(Sizes, DropoutStreams) {
 }
 
 TEST_F(Sizes, ClippingStreamsAndMakesTwoPasses) {
-  const auto large = numbers(76'800);
+  const auto large = numbers(std::size_t{600} * 128);
   const std::vector<double> short_one{1, -2, 3};
   const std::vector<float> none;
   for (const bool per_tensor : {false, true}) {

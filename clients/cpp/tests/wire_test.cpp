@@ -143,9 +143,9 @@ TEST(Wire, ReadsMessagesInPieces) {
   response.add_gradients();
   response.mutable_gradients(1)->set_dtype(pb::DATA_TYPE_FLOAT16);
   response.mutable_gradients(1)->add_shape(0);
-  pb::ClipGradientsResponse::GetReflection()->MutableUnknownFields(&response)->AddLengthDelimited(999,
-                                                                                                  "what comes later");
-  pb::ClipGradientsResponse::GetReflection()->MutableUnknownFields(&response)->AddFixed32(998, 1);
+  auto& unknown = *pb::ClipGradientsResponse::GetReflection()->MutableUnknownFields(&response);
+  unknown.AddLengthDelimited(999, "what comes later");
+  unknown.AddFixed32(998, 1);
   for (std::size_t length = 1; length < 100; ++length) {
     expect_read(response.SerializeAsString(), length);
   }

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bash conformance/prepare.sh >&2 # Maven writes colours to its output
+bash conformance/prepare.sh >&2 # standard output is for the figures, and Maven writes colours to it
 build=$PWD/../../target/java
 evenkeel=${EVENKEEL_BINARY:-../../target/release/evenkeel}
 classpath=$build/classes:$(<"$build/classpath")
