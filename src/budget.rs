@@ -95,6 +95,15 @@ impl Budget {
         }
     }
 
+    /// What is used up when no more can be reserved.
+    const fn scarce(self) -> Scarce {
+        match self.purpose {
+            Purpose::Calls => Scarce::Bytes,
+            Purpose::Streams => Scarce::Streams,
+            Purpose::Questions => Scarce::Questions,
+        }
+    }
+
     /// The bytes that all calls may hold together once one of them holds `bytes`.
     const fn limit_with(self, bytes: usize) -> usize {
         if bytes > SMALL { self.limit - self.reserve } else { self.limit }
@@ -143,7 +152,7 @@ impl Reservation {
             // A call is large as soon as it holds so much, whatever it held before.
             if !self.gauge().try_add(counted, self.budget.limit_with(sum)) {
                 self.counters.refused_for_bytes.add_one();
-                return Err(Error::Overloaded { scarce: Scarce::Bytes });
+                return Err(Error::Overloaded { scarce: self.budget.scarce() });
             }
             match self.bytes.compare_exchange(before, sum, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
@@ -237,7 +246,7 @@ mod tests {
         for _ in 0..4 {
             small.reserve(free / 4).expect("so much does not count");
         }
-        assert_eq!(small.try_grow(1), OVERLOADED);
+        assert_eq!(small.try_grow(1), Err(Error::Overloaded { scarce: Scarce::Questions }));
         small.shrink(free);
         large.shrink(free + 1);
         assert_eq!(counters.question_bytes.get(), all - free - 1);

@@ -122,16 +122,21 @@ pub(crate) enum Error {
 pub(crate) enum Scarce {
     /// Memory for calls.
     Bytes,
+    /// Memory for the streams of calls, beside their messages.
+    Streams,
+    /// Memory for health and reflection, with their streams.
+    Questions,
     /// Places in the queue for a compute thread.
     Places,
 }
 
 impl Scarce {
-    /// The setting with the limit.
-    fn setting(self) -> &'static str {
+    /// The setting with the limit; `None` where the limit is fixed.
+    fn setting(self) -> Option<&'static str> {
         match self {
-            Self::Bytes => "max-bytes-in-flight",
-            Self::Places => "max-queued",
+            Self::Bytes => Some("max-bytes-in-flight"),
+            Self::Streams | Self::Questions => None,
+            Self::Places => Some("max-queued"),
         }
     }
 }
@@ -140,6 +145,8 @@ impl fmt::Display for Scarce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bytes => "the limit on bytes in flight is reached",
+            Self::Streams => "the memory for open streams is used up",
+            Self::Questions => "the memory for health and reflection is used up",
             Self::Places => "the limit on queued calls is reached",
         })
     }

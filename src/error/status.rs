@@ -65,7 +65,8 @@ impl Error {
                 info("METADATA_TOO_LARGE", [limit_of(*limit), size_of(*size)].into())
             }
             Self::Overloaded { scarce } => {
-                let mut details = info("OVERLOADED", [("setting".to_owned(), scarce.setting().to_owned())].into())?;
+                let setting = scarce.setting().map(|setting| ("setting".to_owned(), setting.to_owned()));
+                let mut details = info("OVERLOADED", setting.into_iter().collect())?;
                 details.set_retry_info(Some(RETRY_DELAY));
                 Some(details)
             }

@@ -36,6 +36,8 @@ fn every_error() -> Vec<(Error, Code, Option<&'static str>)> {
         (Error::receiving(&Status::internal("no protobuf"), 1024), Code::Internal, None),
         (Error::receiving(&Status::out_of_range("long"), 1024), Code::ResourceExhausted, Some("MESSAGE_TOO_LARGE")),
         (Error::Overloaded { scarce: Scarce::Bytes }, Code::ResourceExhausted, Some("OVERLOADED")),
+        (Error::Overloaded { scarce: Scarce::Streams }, Code::ResourceExhausted, Some("OVERLOADED")),
+        (Error::Overloaded { scarce: Scarce::Questions }, Code::ResourceExhausted, Some("OVERLOADED")),
         (Error::Overloaded { scarce: Scarce::Places }, Code::ResourceExhausted, Some("OVERLOADED")),
         (Error::NotOneMessage { found: "none" }, Code::Unimplemented, None),
         (Error::UnknownEncoding { header: "grpc-encoding" }, Code::Unimplemented, None),
@@ -117,13 +119,16 @@ fn the_limit_and_the_norm_are_told() {
 #[test]
 fn an_overload_names_what_is_used_up_and_its_setting() {
     for (scarce, setting, words) in [
-        (Scarce::Bytes, "max-bytes-in-flight", "the server is overloaded: the limit on bytes in flight is reached"),
-        (Scarce::Places, "max-queued", "the server is overloaded: the limit on queued calls is reached"),
+        (Scarce::Bytes, Some("max-bytes-in-flight"), "the limit on bytes in flight is reached"),
+        (Scarce::Streams, None, "the memory for open streams is used up"),
+        (Scarce::Questions, None, "the memory for health and reflection is used up"),
+        (Scarce::Places, Some("max-queued"), "the limit on queued calls is reached"),
     ] {
         let status = Status::from(Error::Overloaded { scarce });
-        assert_eq!(status.message(), words);
+        assert_eq!(status.message(), format!("the server is overloaded: {words}"));
         let details = status.get_error_details();
-        assert_eq!(details.error_info().expect("it has an ErrorInfo").metadata["setting"], setting);
+        let metadata = &details.error_info().expect("it has an ErrorInfo").metadata;
+        assert_eq!(metadata.get("setting").map(String::as_str), setting);
     }
 }
 

@@ -23,10 +23,10 @@ use crate::{
 const EVERY: usize = 97;
 /// Calls that panic before memory is looked at, and after.
 const BEFORE: usize = 100;
-const PANICS: usize = 600;
-/// The bytes by which this process may grow during the latter, usually 2 MiB: they are passed if a sixth of the panics
-/// leave a tensor of 256 KiB behind.
-const MOST: usize = 24 << 20;
+const PANICS: usize = 200;
+/// The bytes by which this process may grow during the latter, usually less than 3 MiB: they are passed if a sixth of the
+/// panics leave a tensor of 256 KiB behind.
+const MOST: usize = 8 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn panics_cost_one_call_each_and_spoil_no_other() {

@@ -13,7 +13,7 @@ use crate::documented::{asks_for_what_is_there, code, families, family, operatio
 
 /// Metric families that only describe the state of the server, and no fault: no alert queries them or tells the
 /// operator to look at them.
-const CALM: [&str; 15] = [
+const CALM: [&str; 14] = [
     "evenkeel_build_info",
     "evenkeel_buffers_kept_bytes",
     "evenkeel_calls_in_flight",
@@ -26,7 +26,6 @@ const CALM: [&str; 15] = [
     "evenkeel_received_bytes_total",
     "evenkeel_routes_total",
     "evenkeel_sent_bytes_total",
-    "evenkeel_stream_bytes",
     "process_cpu_seconds_total",
     "process_start_time_seconds",
 ];

@@ -83,7 +83,12 @@ async fn health_answers(process: &Process) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_take_no_more_than_all_streams_may_hold() {
-    for path in [HEALTH, REFLECTION, "evenkeel.v1.TensorOpsService/Dropout", "evenkeel.v1.TensorOpsService/Unknown"] {
+    for (path, memory) in [
+        (HEALTH, "health and reflection"),
+        (REFLECTION, "health and reflection"),
+        ("evenkeel.v1.TensorOpsService/Dropout", "open streams"),
+        ("evenkeel.v1.TensorOpsService/Unknown", "open streams"),
+    ] {
         let process = start();
         let attack = async {
             let mut open = half_open(&process, path).await;
@@ -95,6 +100,7 @@ async fn headers_take_no_more_than_all_streams_may_hold() {
             assert!(refused.code() == Code::ResourceExhausted || is_unknown, "{path}: {refused:?}");
             if !is_unknown {
                 assert_eq!(error_info(&refused).reason, "OVERLOADED");
+                assert!(refused.message().contains(memory), "{path}: {refused:?}");
             }
         };
         beside(&process, MOST, attack).await;

@@ -1,11 +1,13 @@
 //! No operation allocates more than its demand.
 //!
-//! The global allocator counts bytes for the whole process, so a single test runs all operations, one after the other.
+//! The global allocator counts the bytes of each test apart: every test computes on a pool of its own, whose threads know
+//! the counts they belong to.
 
 #![expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -18,21 +20,42 @@ use evenkeel_kernels::{
 
 struct Counting;
 
-/// The bytes that are allocated now, and the most that were at any time since this was set.
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
+/// The bytes that the threads of one pool have allocated.
+struct Counts {
+    now: AtomicUsize,
+    /// The most at any time since this was set.
+    most: AtomicUsize,
+}
+
+/// Counts begin far from 0, since a thread may free the bytes that another has allocated.
+const BEGIN: usize = usize::MAX / 2;
+
+/// The counts of each test; the first are of threads that belong to none.
+static COUNTS: [Counts; 16] = [const { Counts { now: AtomicUsize::new(BEGIN), most: AtomicUsize::new(BEGIN) } }; 16];
+/// The number of pools that have been made.
+static POOLS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// The place of this thread's counts.
+    static POOL: Cell<usize> = const { Cell::new(0) };
+}
+
+fn counts() -> &'static Counts {
+    &COUNTS[POOL.get()]
+}
 
 // SAFETY: every call goes to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(now, Ordering::Relaxed);
+        let counts = counts();
+        let now = counts.now.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        counts.most.fetch_max(now, Ordering::Relaxed);
         // SAFETY: the caller's guarantees are those that the system's allocator needs.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, address: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        counts().now.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller's guarantees are those that the system's allocator needs.
         unsafe { System.dealloc(address, layout) }
     }
@@ -46,10 +69,11 @@ const LITTLE: usize = 64 << 10;
 
 /// The result of `operation`, and the most bytes that it had allocated at any time, including the result.
 fn most<T>(operation: impl FnOnce() -> T) -> (T, usize) {
-    let before = NOW.load(Ordering::Relaxed);
-    MOST.store(before, Ordering::Relaxed);
+    let counts = counts();
+    let before = counts.now.load(Ordering::Relaxed);
+    counts.most.store(before, Ordering::Relaxed);
     let result = operation();
-    (result, MOST.load(Ordering::Relaxed) - before)
+    (result, counts.most.load(Ordering::Relaxed) - before)
 }
 
 /// Fails if an operation has allocated more than its demand and `output`, or less than a third of these where they are
@@ -161,19 +185,25 @@ fn check_dropouts(kind: DropoutKind, shape: &[usize]) {
     }
 }
 
-#[test]
-fn no_operation_allocates_more_than_it_demands() {
-    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
-    // One thread, so that what each of them may allocate hides little.
-    pool(1).install(check_all);
-    pool(1).install(check_exact_means);
-    pool(1).install(check_small_parts);
-    pool(1).install(check_known_statistics);
-    // Several, which work on parts that are large beside what each of them may allocate.
-    pool(3).install(check_large_parts);
+/// Runs `checks` on a new pool, whose threads count apart from all others.
+fn on_threads(threads: usize, checks: impl FnOnce() + Send) {
+    let pool = POOLS.fetch_add(1, Ordering::Relaxed) + 1;
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(move |_| POOL.set(pool));
+    builder.build().expect("threads can be started").install(checks);
 }
 
-/// Each sample is a part of its own, with very many sets or with a copy as large as the part.
+/// One thread, so that the memory that each of them may allocate hides little.
+fn on_one_thread(checks: impl FnOnce() + Send) {
+    on_threads(1, checks);
+}
+
+/// Several threads, which work on parts that are large beside the memory that each of them may allocate: each sample is a
+/// part of its own, with very many sets or with a copy as large as the part.
+#[test]
+fn large_parts() {
+    on_threads(3, check_large_parts);
+}
+
 fn check_large_parts() {
     let shape = [12, 2, 300_000];
     let spec = Normalization { axes: vec![1], ..Normalization::new(NormKind::Layer) };
@@ -183,6 +213,11 @@ fn check_large_parts() {
 }
 
 /// Each part has one set.
+#[test]
+fn small_parts() {
+    on_one_thread(check_small_parts);
+}
+
 fn check_small_parts() {
     let none = NormParameters::default();
     for dtype in [DType::F32, DType::F64] {
@@ -208,6 +243,11 @@ fn check_small_parts() {
 }
 
 /// The statistics of all sets are known before the elements.
+#[test]
+fn known_statistics() {
+    on_one_thread(check_known_statistics);
+}
+
 fn check_known_statistics() {
     for dtype in [DType::F32, DType::F64] {
         for (kind, shape) in [(NormKind::Batch, [2, 200_000, 2]), (NormKind::Instance, [65_536, 8, 2])] {
@@ -235,11 +275,14 @@ fn check_known_statistics() {
 }
 
 /// Sets of two elements, all of whose means are added again.
-fn check_exact_means() {
+#[test]
+fn exact_means() {
     let pairs = Normalization { axes: vec![0], ..Normalization::new(NormKind::Layer) };
-    for dtype in [DType::F32, DType::F64] {
-        check_normalization(&pairs, &cancelling(dtype, 1_200_000));
-    }
+    on_one_thread(|| {
+        for dtype in [DType::F32, DType::F64] {
+            check_normalization(&pairs, &cancelling(dtype, 1_200_000));
+        }
+    });
 }
 
 /// Two rows of elements of any size, the second the first's negative: each mean is added again exactly.
@@ -268,44 +311,77 @@ fn check_normalization(spec: &Normalization, input: &Tensor) {
     check(&format!("{what} backward"), demand, input.data().len(), taken);
 }
 
-fn check_all() {
-    let shapes: [&[usize]; 12] = [
-        &[300_000, 1],
-        &[2, 200_000],
-        &[1, 300_000],
-        &[50_000, 8],
-        &[300_000, 0],
-        &[0, 300_000],
-        &[300_000, 1, 0],
-        &[400, 400, 2],
-        &[2, 150_000, 2],
-        &[20_000, 2, 8],
-        &[8, 32, 28, 28],
-        &[4, 6, 20_000],
-    ];
-    for dtype in [DType::F32, DType::F64] {
-        for kind in NormKind::ALL {
-            shapes.iter().filter(|shape| shape.len() > 2 || kind != NormKind::Instance).for_each(|shape| {
-                check_normalizations(kind, &tensor(dtype, shape));
-            });
+/// Very many sets, very large sets, none, and of no elements.
+const SHAPES: [&[usize]; 12] = [
+    &[300_000, 1],
+    &[2, 200_000],
+    &[1, 300_000],
+    &[50_000, 8],
+    &[300_000, 0],
+    &[0, 300_000],
+    &[300_000, 1, 0],
+    &[400, 400, 2],
+    &[2, 150_000, 2],
+    &[20_000, 2, 8],
+    &[8, 32, 28, 28],
+    &[4, 6, 20_000],
+];
+
+fn check_kinds(dtype: DType, kinds: &[NormKind]) {
+    for &kind in kinds {
+        SHAPES.iter().filter(|shape| shape.len() > 2 || kind != NormKind::Instance).for_each(|shape| {
+            check_normalizations(kind, &tensor(dtype, shape));
+        });
+    }
+}
+
+#[test]
+fn normalizations_of_float32() {
+    on_one_thread(|| check_kinds(DType::F32, &NormKind::ALL));
+}
+
+#[test]
+fn normalizations_of_float64_with_running_statistics_or_groups() {
+    on_one_thread(|| check_kinds(DType::F64, &[NormKind::Batch, NormKind::Instance, NormKind::Group]));
+}
+
+#[test]
+fn normalizations_of_float64_along_axes() {
+    on_one_thread(|| check_kinds(DType::F64, &[NormKind::Layer, NormKind::Rms, NormKind::L2]));
+}
+
+/// Copies are large beside the memory that each thread may have.
+#[test]
+fn normalizations_of_extreme_elements() {
+    on_one_thread(|| {
+        for kind in [NormKind::Batch, NormKind::Layer, NormKind::L2] {
+            check_normalizations(kind, &extreme(&[4, 2, 400_000]));
         }
-    }
-    // Copies are large beside the memory that each thread may have.
-    for kind in [NormKind::Batch, NormKind::Layer, NormKind::L2] {
-        check_normalizations(kind, &extreme(&[4, 2, 600_000]));
-    }
+    });
+}
+
+#[test]
+fn dropouts() {
     let kinds = [DropoutKind::Element, DropoutKind::Channel, DropoutKind::Alpha, DropoutKind::FeatureAlpha];
-    for kind in kinds {
-        shapes.iter().for_each(|shape| check_dropouts(kind, shape));
-        check_dropouts(kind, &[1 << 23, 1, 0]);
-    }
-    for tensors in [1, 20_000] {
-        let gradients = vec![tensor(DType::F32, &[1]); tensors];
-        let views: Vec<_> = gradients.iter().map(Tensor::view).collect();
-        for mode in [ClipMode::Norm, ClipMode::Value, ClipMode::NormPerTensor] {
-            let spec = Clipping::new(mode, 1e-6);
-            let call = || clip_gradients(&spec, &views, &Uninterrupted).expect("it is right");
-            check(&format!("{mode:?}"), clip_demand(&spec, tensors), 4 * tensors, most(call).1);
+    on_one_thread(|| {
+        for kind in kinds {
+            SHAPES.iter().for_each(|shape| check_dropouts(kind, shape));
+            check_dropouts(kind, &[1 << 23, 1, 0]);
         }
-    }
+    });
+}
+
+#[test]
+fn clippings() {
+    on_one_thread(|| {
+        for tensors in [1, 20_000] {
+            let gradients = vec![tensor(DType::F32, &[1]); tensors];
+            let views: Vec<_> = gradients.iter().map(Tensor::view).collect();
+            for mode in [ClipMode::Norm, ClipMode::Value, ClipMode::NormPerTensor] {
+                let spec = Clipping::new(mode, 1e-6);
+                let call = || clip_gradients(&spec, &views, &Uninterrupted).expect("it is right");
+                check(&format!("{mode:?}"), clip_demand(&spec, tensors), 4 * tensors, most(call).1);
+            }
+        }
+    });
 }

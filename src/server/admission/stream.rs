@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_new_connection_has_streams_when_there_are_none_for_others() {
-        for kind in [Kind::Whole, Kind::Health] {
+        for (kind, scarce) in [(Kind::Whole, Scarce::Streams), (Kind::Health, Scarce::Questions)] {
             let counters = Arc::<Counters>::default();
             let share = Arc::default();
             let mut kept = Vec::new();
@@ -175,7 +175,7 @@ mod tests {
                     Err(error) => break error,
                 }
             };
-            assert_eq!(refused, Error::Overloaded { scarce: Scarce::Bytes });
+            assert_eq!(refused, Error::Overloaded { scarce });
             assert!(kept.len() > 500, "{}", kept.len());
             let other = Arc::default();
             let of_other: Vec<_> =

@@ -324,9 +324,12 @@ async fn memory_does_not_depend_on_the_tensor() {
         ],
         &[],
     );
+    // With the smallest windows of HTTP/2 a test takes a minute to wait for each of them.
+    let mut settings = Builder::new();
+    settings.initial_window_size(1 << 20).initial_connection_window_size(1 << 20);
     for (method, beginning) in beginnings(CHUNK * CHUNKS / 4) {
         let attack = async {
-            let peer = Peer::connect(process.address()).await;
+            let peer = Peer::with(&settings, process.address()).await;
             let (answer, mut body) = peer.begin(method).await;
             let sender = tokio::spawn(async move {
                 send_all(&mut body, beginning).await.expect("the stream goes on");
