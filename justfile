@@ -116,6 +116,11 @@ web-check:
 page *arguments:
     bash checks/page/run.sh {{ arguments }}
 
+# Count the seconds from nothing to the README's first answer; `--image`: from the container image (needs curl; root and buildah)
+first-minute *arguments:
+    cargo build --release --locked --package evenkeel
+    bash checks/minute/run.sh {{ arguments }}
+
 # gRPC's interop cases that apply to any server, from grpcio (needs Python 3.11)
 interop:
     bash checks/interop/run.sh

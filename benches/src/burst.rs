@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use evenkeel_load::{Connection, Ended, Kind, Outcome, Pace, Record, Reference, Until, Worker};
+use evenkeel_load::{Connection, Ended, Outcome, Pace, Record, Reference, Until, Worker};
 use h2::{RecvStream, client::SendRequest};
 use http::{HeaderMap, Request, StatusCode};
 use tokio::{net::TcpStream, task::JoinSet};
@@ -58,9 +58,10 @@ impl Load {
         let request = Request::post(call.uri()?).header("content-type", "application/grpc").header("te", "trailers");
         let (request, checking) = (request.body(())?, connect(address).await?);
         let mut load = Self { connections: Vec::new(), checking, call, request };
-        let answer_len = load.collect().await?.len();
-        let prepared = evenkeel_load::Request::new(load.call.path, "localhost", load.call.body.clone(), Kind::Message);
-        let (prepared, reference) = (Arc::new(prepared), Reference::of_length(answer_len));
+        let kind = load.call.kind();
+        let reference = Reference::of_answer(kind, &load.collect().await?)?;
+        let prepared = evenkeel_load::Request::new(load.call.path, "localhost", load.call.body.clone(), kind);
+        let prepared = Arc::new(prepared);
         for _ in 0..connections {
             let socket = TcpStream::connect(address).await?;
             socket.set_nodelay(true)?;

@@ -4,6 +4,7 @@ use std::iter;
 
 use bytes::Bytes;
 use evenkeel_frames::{PREFIX, encoded};
+use evenkeel_load::Kind;
 use evenkeel_proto::v1::{self as pb, normalize_stream_request::Part, normalize_stream_response::Part as Answered};
 use http::Uri;
 use prost::Message;
@@ -82,6 +83,14 @@ impl Call {
         let input = data::float32(bytes);
         let body = encoded(&kserve::ModelInferRequest::layer_norm(shape(bytes), input.clone()));
         Self { path: kserve::PATH, body, input, answer: Answer::Inferred }
+    }
+
+    /// The form of the response.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.answer {
+            Answer::NormalizedStream => Kind::Pieces,
+            Answer::Echo | Answer::Normalized(_) | Answer::Inferred => Kind::Message,
+        }
     }
 
     /// The URI of the call.

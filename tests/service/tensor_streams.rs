@@ -5,6 +5,7 @@ mod clip;
 mod dropout;
 mod hostile;
 mod normalize;
+mod used_up;
 
 use bytes::Bytes;
 use evenkeel_proto::v1 as pb;

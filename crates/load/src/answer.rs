@@ -78,10 +78,16 @@ impl Reference {
         Self { first: Arc::default(), compares_bytes }
     }
 
-    /// Every answer must have so many bytes, with its prefix.
-    pub fn of_length(length: usize) -> Self {
-        let first = First { lengths: [length, 0, 0], bytes: Default::default() };
-        Self { first: Arc::new(OnceLock::from(first)), compares_bytes: false }
+    /// Every answer must have as many bytes as this one, which is whole, with prefixes.
+    ///
+    /// # Errors
+    /// It is no answer of this kind; the error says why.
+    pub fn of_answer(kind: Kind, answer: &[u8]) -> Result<Self, String> {
+        let reference = Self::first(false);
+        let mut reader = reference.reader(kind);
+        reader.take(answer, &reference);
+        reader.end(&reference)?;
+        Ok(reference)
     }
 
     pub(crate) fn reader(&self, kind: Kind) -> Reader {
@@ -260,13 +266,28 @@ mod tests {
 
     #[test]
     fn lengths_alone_are_compared_without_keeping_bytes() {
-        for reference in [Reference::first(false), Reference::of_length(8)] {
+        let of_answer = Reference::of_answer(Kind::Message, &stream(&[b"def"])).expect("it is whole");
+        for reference in [Reference::first(false), of_answer] {
             assert_eq!(read(&reference, Kind::Message, &stream(&[b"abc"]), 2), Ok(()));
             assert_eq!(read(&reference, Kind::Message, &stream(&[b"xyz"]), 1), Ok(()));
             let error = read(&reference, Kind::Message, &stream(&[b"abcd"]), 3).expect_err("it is longer");
             assert_eq!(error, "an answer has 9 bytes, and the first one 8");
             assert!(reference.first.get().is_some_and(|first| first.bytes.iter().all(Vec::is_empty)));
         }
+    }
+
+    #[test]
+    fn a_whole_answer_tells_the_lengths_of_others() {
+        let whole = stream(&[b"\x0A\x01a", b"\x7A\x03abc", b"\x7A\x02de"]);
+        let reference = Reference::of_answer(Kind::Pieces, &whole).expect("it is whole");
+        let cut_elsewhere = stream(&[b"\x0A\x01a", b"\x7A\x04abcd", b"\x7A\x01e"]);
+        assert_eq!(read(&reference, Kind::Pieces, &cut_elsewhere, 4), Ok(()));
+        let error = read(&reference, Kind::Pieces, &stream(&[b"\x0A\x01a", b"\x7A\x04abcd"]), 4);
+        assert!(error.is_err_and(|error| error.contains("first one 8")), "it is shorter");
+        for wrong in [&whole[..3], &whole[..whole.len() - 1]] {
+            Reference::of_answer(Kind::Pieces, wrong).expect_err("it is not whole");
+        }
+        Reference::of_answer(Kind::Message, &whole).expect_err("it is no message");
     }
 
     /// An answer that is well by its status must also be whole.

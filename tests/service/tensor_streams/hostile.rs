@@ -43,7 +43,7 @@ const BYTES: &str = "evenkeel_bytes_in_flight";
 const CALLS: &str = "evenkeel_calls_unanswered";
 
 /// The messages before the data of a tensor of so many float32, for each method.
-fn beginnings(elements: usize) -> [(&'static str, Bytes); 3] {
+pub(super) fn beginnings(elements: usize) -> [(&'static str, Bytes); 3] {
     let tensor = || described(pb::DataType::Float32, &[elements as i64 / 16, 16]);
     let header = pb::DropoutRequest { p: Some(0.5), input: Some(tensor()), ..Default::default() };
     let of_dropout = pb::DropoutStreamRequest { part: Some(dropout::Part::Header(header)) };
@@ -60,18 +60,18 @@ fn beginnings(elements: usize) -> [(&'static str, Bytes); 3] {
 }
 
 /// A message of these data, of any method.
-fn chunk(bytes: &[u8]) -> Bytes {
+pub(super) fn chunk(bytes: &[u8]) -> Bytes {
     let part = Some(dropout::Part::Data(Bytes::copy_from_slice(bytes)));
     framed(&pb::DropoutStreamRequest { part }.encode_to_vec())
 }
 
-async fn start(body_timeout: Duration) -> Running {
+pub(super) async fn start(body_timeout: Duration) -> Running {
     let connections = ConnectionConfig { body_timeout, ..Default::default() };
     Running::start(ServerConfig { connections, ..config() }).await.expect("the server starts")
 }
 
 /// Nothing is held any more.
-async fn until_all_is_free(server: &Running) {
+pub(super) async fn until_all_is_free(server: &Running) {
     until("all is given back", async || {
         let gauges = scrape(server).await;
         gauges[BYTES] == 0.0 && gauges[CALLS] == 0.0
