@@ -24,7 +24,7 @@ const EVERY: usize = 97;
 /// Calls that panic before memory is looked at, and after.
 const BEFORE: usize = 100;
 const PANICS: usize = 200;
-/// The bytes by which this process may grow during the latter, usually less than 3 MiB: they are passed if a sixth of the
+/// The bytes by which this process may grow during the latter, usually less than 1 MiB: they are passed if a sixth of the
 /// panics leave a tensor of 256 KiB behind.
 const MOST: usize = 8 << 20;
 

@@ -22,8 +22,8 @@ use crate::{
     tensor_streams::begun_streams,
 };
 
-/// The number of made-up names: so many that the test would notice 50 bytes kept for each.
-const NAMES: u32 = 250_000;
+/// The number of made-up names: so many that the test would notice 100 bytes kept for each.
+const NAMES: u32 = 1_000_000;
 
 fn start(more: &[&str]) -> Process {
     Process::start(&[&["--listen=127.0.0.1:0", "--log-level=error"], more].concat(), &[])
@@ -88,11 +88,11 @@ async fn what_is_no_message() {
 /// Row 25: calls of made-up method names, which must not become series of the metrics, or be kept in memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_made_up() {
-    const ROUNDS: u32 = 5;
+    const ROUNDS: u32 = 10;
     const CONNECTIONS: u32 = 4;
     const AT_ONCE: u32 = 50;
     /// Usually the process does not grow.
-    const GROWTH: usize = 12 * MIB;
+    const GROWTH: usize = 24 * MIB;
     let mut process = Process::start(
         &["--listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", "--log-level=error,evenkeel::server=info"],
         &[],

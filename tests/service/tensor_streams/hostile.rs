@@ -324,7 +324,7 @@ async fn memory_does_not_depend_on_the_tensor() {
         ],
         &[],
     );
-    // With the smallest windows of HTTP/2 a test takes a minute to wait for each of them.
+    // HTTP/2's default windows are 64 KiB, and waiting for so many of them takes a minute.
     let mut settings = Builder::new();
     settings.initial_window_size(1 << 20).initial_connection_window_size(1 << 20);
     for (method, beginning) in beginnings(CHUNK * CHUNKS / 4) {
