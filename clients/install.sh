@@ -38,10 +38,9 @@ scratch=$(mktemp -d)
 [[ $scratch != "$checkout"/* ]] || fail "the temporary folder $scratch is in the checkout"
 built=$scratch/artefacts
 mkdir "$built"
-stop=()
+. deploy/server.sh
 finish() {
-    local command
-    for command in "${stop[@]}"; do eval "$command" || true; done
+    stop_servers
     [[ -n ${EVENKEEL_KEEP-} ]] || rm -rf "$scratch"
 }
 trap finish EXIT
@@ -49,28 +48,12 @@ trap finish EXIT
 # Servers and clients are on this machine.
 export NO_PROXY=${NO_PROXY:+$NO_PROXY,}localhost,127.0.0.1 no_proxy=${no_proxy:+$no_proxy,}localhost,127.0.0.1
 
-listening() { # listening FIFO PID: the address that the server prints as its first line
-    local line
-    read -r -t 60 line <"$1" || fail "the server did not start"
-    stop=("kill $2; wait" "${stop[@]}")
-    address=${line#listening on }
-}
-
 serve() {
-    mkfifo "$scratch/stdout"
     if [[ -n $with_image ]]; then
         has_image "$image" || fail "there is no image $image: run \`just container\`"
-        local container
-        container=$(store from --pull-never "$image")
-        stop+=("store rm $container >/dev/null")
-        store run --isolation chroot --env EVENKEEL_LISTEN=127.0.0.1:0 --env EVENKEEL_LOG_LEVEL=warn "$container" -- \
-            evenkeel serve >"$scratch/stdout" &
-        local runner=$!
-        listening "$scratch/stdout" "\$(service_of $runner)"
+        serve_image "$scratch" --log-level warn
     else
-        [[ -x $evenkeel ]] || fail "there is no program $evenkeel"
-        env -i PATH="$PATH" "$evenkeel" serve --listen 127.0.0.1:0 --log-level warn >"$scratch/stdout" &
-        listening "$scratch/stdout" $!
+        serve_program "$evenkeel" "$scratch" --log-level warn
     fi
 }
 

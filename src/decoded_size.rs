@@ -56,6 +56,8 @@ pub(crate) struct DecodedSize {
     /// The messages in the request that are being read, each in the one before it: the first `open` of these.
     levels: [Level; MOST_LEVELS],
     open: usize,
+    /// How many bytes of the request were read.
+    position: usize,
     /// The number of groups that are open. Their content is skipped.
     depth: u32,
     /// The bytes of memory so far, with those that every call may take.
@@ -68,8 +70,8 @@ pub(crate) struct DecodedSize {
 #[derive(Clone, Copy, Debug)]
 struct Level {
     shape: &'static Shape,
-    /// The bytes of it that are still to come.
-    left: usize,
+    /// The number of the request's bytes that end with it.
+    end: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +102,9 @@ impl DecodedSize {
             bits: 0,
             field: 0,
             within: request,
-            levels: [Level { shape: request, left: 0 }; MOST_LEVELS],
+            levels: [Level { shape: request, end: 0 }; MOST_LEVELS],
             open: 0,
+            position: 0,
             depth: 0,
             counted: 0,
             fields: 0,
@@ -136,7 +139,7 @@ impl DecodedSize {
                 Place::Key | Place::Number | Place::Length | Place::Unreadable => 1,
             };
             bytes = &bytes[read..];
-            self.levels[..self.open].iter_mut().for_each(|level| level.left = level.left.saturating_sub(read));
+            self.position += read;
             match self.place {
                 Place::Skip { missing, times } => {
                     self.count(read.saturating_mul(times));
@@ -165,7 +168,7 @@ impl DecodedSize {
 
     /// Leaves the messages that have ended, before another field.
     fn close(&mut self) {
-        while self.open > 0 && self.levels[self.open - 1].left == 0 {
+        while self.open > 0 && self.levels[self.open - 1].end <= self.position {
             self.open -= 1;
         }
         self.within = self.levels[..self.open].last().map_or(self.request, |level| level.shape);
@@ -226,7 +229,7 @@ impl DecodedSize {
                 // Its fields are not followed. The shortest ones, marks of groups, have one byte.
                 self.fields = self.fields.saturating_add(length);
             } else {
-                self.levels[self.open] = Level { shape, left: length };
+                self.levels[self.open] = Level { shape, end: self.position.saturating_add(length) };
                 self.open += 1;
                 self.place = Place::Key;
                 return;

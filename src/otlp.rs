@@ -31,7 +31,10 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracer, SdkTracerProvider, Span},
 };
 use tokio::sync::oneshot;
-use tonic::{Code, codegen::http::HeaderMap};
+use tonic::{
+    Code,
+    codegen::http::{HeaderMap, HeaderName},
+};
 
 use self::{headers::CollectorHeaders, outcome::Outcomes};
 use crate::{
@@ -40,6 +43,8 @@ use crate::{
     watched::Reloads,
 };
 
+/// The header of W3C's Trace Context.
+static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 /// How long the collector has for one request.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the end of the process waits for what is still to be sent.
@@ -233,7 +238,7 @@ fn is_error(code: Code) -> bool {
 
 /// The trace that headers name, in hexadecimal; `None`: none.
 pub(crate) fn trace_id(headers: &HeaderMap) -> Option<String> {
-    headers.get("traceparent")?;
+    headers.get(&TRACE_PARENT)?;
     let parent = parent(headers);
     parent.has_active_span().then(|| parent.span().span_context().trace_id().to_string())
 }

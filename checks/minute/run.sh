@@ -24,10 +24,9 @@ while (($# > 0)); do
 done
 
 scratch=$(mktemp -d)
-stop=()
+. deploy/server.sh
 finish() {
-    local command
-    for command in "${stop[@]}"; do eval "$command" || true; done
+    stop_servers
     rm -rf "$scratch"
 }
 trap finish EXIT
@@ -45,36 +44,18 @@ step() { # step NAME COMMAND...: runs it, and prints and adds its seconds.
     printf '%-34s %7.2f s\n' "$name" "$took"
 }
 
-listening() { # listening PROCESS: waits for the first line of the server, which is its address; PROCESS is ended at last.
-    local line
-    stop=("kill $1; wait" "${stop[@]}")
-    read -r -t "$most" line <"$scratch/stdout" || fail 'the server did not start'
-    address=${line#listening on }
-}
-
-mkfifo "$scratch/stdout"
 if [[ -n $with_image ]]; then
     . deploy/image.sh
     has_image "$image" || fail "there is no image $image: run \`just container\`"
     store push --quiet "$image" "docker-archive:$scratch/image.tar:$image"
     state=$scratch/empty
     load() { store pull --quiet "docker-archive:$scratch/image.tar" >/dev/null; }
-    start() {
-        container=$(store from --pull-never "$image")
-        stop+=("store rm $container >/dev/null")
-        store run --isolation chroot --env EVENKEEL_LISTEN=127.0.0.1:0 "$container" -- evenkeel serve \
-            >"$scratch/stdout" 2>"$scratch/log" &
-        listening "\$(service_of $!)"
-    }
+    start() { serve_image "$scratch"; }
     step "load the image ($(($(stat --format %s "$scratch/image.tar") >> 20)) MiB)" load
 else
     [[ -x $evenkeel ]] || fail "there is no program $evenkeel"
-    mkdir "$scratch/machine"
-    load() { cp "$evenkeel" "$scratch/machine/evenkeel"; }
-    start() {
-        (cd "$scratch/machine" && exec env -i ./evenkeel serve --listen 127.0.0.1:0) >"$scratch/stdout" 2>"$scratch/log" &
-        listening $!
-    }
+    load() { cp "$evenkeel" "$scratch/evenkeel"; }
+    start() { serve_program "$scratch/evenkeel" "$scratch"; }
     step "copy the program ($(($(stat --format %s "$evenkeel") >> 20)) MiB)" load
 fi
 step 'start it, until it listens' start

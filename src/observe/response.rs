@@ -18,7 +18,7 @@ use tonic::{
 };
 
 use super::{CallRecord, RecordGuard, Stage, record::Told};
-use crate::{error::Error, panics};
+use crate::{error::Error, grpc, panics};
 
 /// Runs `work`; a panic in it is counted, and becomes its error.
 fn catch<T>(record: &CallRecord, work: impl FnOnce() -> T) -> Result<T, Error> {
@@ -127,7 +127,7 @@ impl Told {
 
 /// The status in headers or trailers.
 fn told_by(headers: &HeaderMap) -> Option<Told> {
-    let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
+    let code = Code::from_bytes(headers.get(&grpc::STATUS)?.as_bytes());
     // tonic decodes the message, which is percent-encoded.
     let words = if code == Code::Ok { None } else { Status::from_header_map(headers) };
     let words = words.map(|status| status.message().to_owned()).filter(|words| !words.is_empty());

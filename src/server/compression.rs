@@ -19,10 +19,8 @@ pub(super) use self::{
     answer::{Compressed, Encoders},
     request::{Account, Decompressed},
 };
-use crate::config::Encoding;
+use crate::{config::Encoding, grpc};
 
-/// The header with the encoding of a call's messages.
-const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// The header with the encodings that its sender accepts.
 const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
@@ -54,9 +52,9 @@ impl Compression {
     /// The encoding of a request's messages, if it is one that is understood. It is removed from the headers, since the
     /// messages will be plain.
     pub(super) fn take(&self, headers: &mut HeaderMap) -> Option<Encoding> {
-        let name = headers.get(ENCODING)?.as_bytes();
+        let name = headers.get(&grpc::ENCODING)?.as_bytes();
         let encoding = self.encodings.iter().copied().find(|encoding| encoding.name().as_bytes() == name)?;
-        headers.remove(ENCODING);
+        headers.remove(&grpc::ENCODING);
         Some(encoding)
     }
 
@@ -69,7 +67,7 @@ impl Compression {
     pub(super) fn say(&self, answer: &mut HeaderMap, encoding: Option<Encoding>) {
         answer.insert(ACCEPTED, self.accepted.clone());
         if let Some(encoding) = encoding {
-            answer.insert(ENCODING, HeaderValue::from_static(encoding.name()));
+            answer.insert(&grpc::ENCODING, HeaderValue::from_static(encoding.name()));
         }
     }
 }

@@ -23,12 +23,9 @@ use tonic::{
 use super::admission::Kind;
 use crate::{
     error::Error,
-    grpc::{BoxedResponse, GrpcService, Middleware, Unfinished, trailers},
+    grpc::{BoxedResponse, GrpcService, Middleware, TIMEOUT, Unfinished, trailers},
     observe::CallRecord,
 };
-
-/// The header that has a call's deadline.
-const TIMEOUT: &str = "grpc-timeout";
 
 /// Ends calls at the deadline that their client has given. Dropping the call's future stops its work.
 #[derive(Clone, Copy, Debug)]
@@ -145,11 +142,11 @@ fn out_of_time() -> Response<Body> {
 /// [`Error::Invalid`] for anything else: running the call without a deadline would not be what its client has asked
 /// for.
 pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let Some(value) = headers.get(&TIMEOUT) else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse);
     timeout
         .map(Some)
-        .ok_or_else(|| Error::invalid(TIMEOUT, "it must be one to eight digits and one of H, M, S, m, u, n"))
+        .ok_or_else(|| Error::invalid(TIMEOUT.as_str(), "it must be one to eight digits and one of H, M, S, m, u, n"))
 }
 
 fn parse(text: &str) -> Option<Duration> {

@@ -29,7 +29,7 @@ use crate::{
     budget::Portion,
     error::Error,
     executor::Executor,
-    grpc::{BoxedResponse, GrpcService, Middleware, Unfinished, trailers, unknown_encoding},
+    grpc::{self, BoxedResponse, GrpcService, Middleware, Unfinished, trailers, unknown_encoding},
     json::{self, Growing, Schemas},
     service::{CallContext, Separated},
 };
@@ -72,7 +72,7 @@ impl<S: GrpcService<Future = BoxedResponse>> Middleware<S> for Json {
         let answer = inner.call(Request::from_parts(head, body));
         Box::pin(async move {
             let response = answer.await?;
-            if response.headers().contains_key("grpc-status") {
+            if response.headers().contains_key(&grpc::STATUS) {
                 return Ok(response);
             }
             let mut response = response.map(|body| {

@@ -13,7 +13,7 @@ use crate::documented::{asks_for_what_is_there, code, families, family, operatio
 
 /// Metric families that only describe the state of the server, and no fault: no alert queries them or tells the
 /// operator to look at them.
-const CALM: [&str; 14] = [
+const CALM: [&str; 13] = [
     "evenkeel_build_info",
     "evenkeel_buffers_kept_bytes",
     "evenkeel_calls_in_flight",
@@ -22,7 +22,6 @@ const CALM: [&str; 14] = [
     "evenkeel_connections_accepted_total",
     "evenkeel_jobs_running",
     "evenkeel_operations_total",
-    "evenkeel_question_bytes",
     "evenkeel_received_bytes_total",
     "evenkeel_routes_total",
     "evenkeel_sent_bytes_total",

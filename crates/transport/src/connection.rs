@@ -25,6 +25,7 @@ pub use crate::io::Version;
 use crate::{
     backlog::{Backlog, ReadTurn},
     chunk::Offer,
+    ended::EndedResponses,
     handle::ConnectionHandle,
     handshakes::Handshakes,
     io::{FairIo, Keeps, Outbox, ReceivedFrames, Rewind, SharedIo, Stream, WriteTimeout, detect},
@@ -180,17 +181,26 @@ where
 {
     let Shared { make_service, metrics, settings, backlog, http2, http1, tls: _, handshakes: _, draining } = shared;
     let connection = ConnectionHandle::new(Arc::clone(metrics));
+    let ended = Arc::new(EndedResponses::new(Arc::clone(&connection), settings.send_timeout));
     let service = make_service.make_service(&connection, version);
     let stream = FairIo::new(WriteTimeout::new(stream, settings.send_timeout, Arc::clone(&connection)));
     let (settings, metrics, draining) = (Arc::clone(settings), Arc::clone(metrics), draining.clone());
-    let driver = Driver { connection: Arc::clone(&connection), settings, metrics, draining, began, version };
+    let driver = Driver {
+        connection: Arc::clone(&connection),
+        ended: Arc::clone(&ended),
+        settings,
+        metrics,
+        draining,
+        began,
+        version,
+    };
     match (version, http1) {
         // Where HTTP/1.1 is not spoken, HTTP/2's library refuses its first bytes, as it refuses every wrong preface.
         (Version::Http2, _) | (Version::Http1, None) => {
             let offer = Arc::<Offer>::default();
             let stream = ReceivedFrames::new(stream, Arc::clone(&connection), ReadTurn::new(backlog));
             let stream = SharedIo::new(Outbox::new(stream, Arc::clone(&offer), Arc::clone(&connection)));
-            let service = Respond::new(service, connection, Some(offer));
+            let service = Respond::new(service, ended, Some(offer));
             let mut http2 = http2.clone();
             let windows = driver.settings.windows(driver.metrics.connections_open.get());
             http2.initial_connection_window_size(windows.connection).initial_stream_window_size(windows.stream);
@@ -202,7 +212,7 @@ where
             connection.preface().came();
             // The responses of HTTP/1.1 come one after another: there is nothing to send together.
             let stream = SharedIo::new(stream);
-            let http = http1.serve_connection(TokioIo::new(stream.clone()), Respond::new(service, connection, None));
+            let http = http1.serve_connection(TokioIo::new(stream.clone()), Respond::new(service, ended, None));
             Box::pin(drive(driver, Box::pin(http), stream))
         }
     }

@@ -28,6 +28,8 @@ pub struct ConnectionHandle {
     unanswered: AtomicUsize,
     /// HTTP was given a chunk so large that it is written before the connection reads more.
     has_much: AtomicBool,
+    /// A response whose end HTTP has was written, or lost.
+    has_written: AtomicBool,
     /// When the last request ended, in milliseconds after `began`.
     quiet_since: AtomicU64,
     is_cut: AtomicBool,
@@ -47,6 +49,7 @@ impl ConnectionHandle {
             open: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
             has_much: AtomicBool::new(false),
+            has_written: AtomicBool::new(false),
             quiet_since: AtomicU64::new(0),
             is_cut: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
@@ -110,6 +113,16 @@ impl ConnectionHandle {
     /// Whether HTTP was given a large chunk since the last call of this.
     pub(crate) fn take_gave_much(&self) -> bool {
         self.has_much.load(Ordering::Relaxed) && self.has_much.swap(false, Ordering::Acquire)
+    }
+
+    /// Called when the last byte of a response whose end HTTP has is written, or lost.
+    pub(crate) fn wrote_response(&self) {
+        self.has_written.store(true, Ordering::Release);
+    }
+
+    /// Whether a response was written to its end, or lost, since the last call of this.
+    pub(crate) fn take_wrote_response(&self) -> bool {
+        self.has_written.load(Ordering::Relaxed) && self.has_written.swap(false, Ordering::Acquire)
     }
 
     /// Whether the responses to some requests are not at their end.

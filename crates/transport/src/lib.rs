@@ -4,6 +4,7 @@ mod accept;
 mod backlog;
 mod chunk;
 mod connection;
+mod ended;
 mod handle;
 mod handshakes;
 mod io;

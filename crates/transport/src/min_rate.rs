@@ -12,6 +12,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// stream almost for nothing.
 pub const BYTES_PER_SECOND: u64 = 16 << 10;
 
+/// How long a client may take to move so many bytes, beside its pauses.
+pub(crate) fn at_least_rate(bytes: usize) -> Duration {
+    Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / BYTES_PER_SECOND)
+}
+
 /// A timeout that runs while the server waits for a client, and gets time back for the bytes that the client has moved: a second
 /// for each [`BYTES_PER_SECOND`].
 ///
@@ -58,8 +63,7 @@ impl MinRateTimeout {
         if let Some(since) = self.waiting_since.take() {
             self.left = self.left.saturating_sub(since.elapsed());
         }
-        let earned = Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / BYTES_PER_SECOND);
-        self.left = self.pause.min(self.left + earned);
+        self.left = self.pause.min(self.left + at_least_rate(bytes));
     }
 
     /// Called when there is nothing for the client to move. At the next wait it has the whole pause again.

@@ -15,7 +15,8 @@ use pin_project_lite::pin_project;
 
 use crate::{
     chunk::{Chunk, Offer},
-    handle::{ConnectionHandle, OpenRequest},
+    ended::EndedResponses,
+    handle::OpenRequest,
     send_progress::SendProgress,
 };
 
@@ -29,30 +30,30 @@ const MAX_UNWRITTEN: usize = 256 << 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Respond<S> {
     service: S,
-    connection: Arc<ConnectionHandle>,
+    ended: Arc<EndedResponses>,
     offer: Option<Arc<Offer>>,
 }
 
 impl<S> Respond<S> {
     /// `offer`: by which the stream beneath HTTP takes bytes without copying them; `None`: that stream takes none.
-    pub(crate) fn new(service: S, connection: Arc<ConnectionHandle>, offer: Option<Arc<Offer>>) -> Self {
-        Self { service, connection, offer }
+    pub(crate) fn new(service: S, ended: Arc<EndedResponses>, offer: Option<Arc<Offer>>) -> Self {
+        Self { service, ended, offer }
     }
 }
 
 impl<S, B> Service<Request<Incoming>> for Respond<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
 {
     type Response = Response<ResponseBody<B>>;
     type Error = Infallible;
     type Future = Responding<S::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let open = Some(OpenRequest::new(&self.connection));
-        let (connection, offer) = (Arc::clone(&self.connection), self.offer.clone());
-        Responding { response: self.service.call(request), open, progress: None, connection, offer }
+        let open = Some(OpenRequest::new(self.ended.connection()));
+        let (ended, offer) = (Arc::clone(&self.ended), self.offer.clone());
+        Responding { response: self.service.call(request), open, progress: None, ended, offer }
     }
 }
 
@@ -64,7 +65,7 @@ pin_project! {
         // `None` when the response has come.
         open: Option<OpenRequest>,
         progress: Option<Arc<SendProgress>>,
-        connection: Arc<ConnectionHandle>,
+        ended: Arc<EndedResponses>,
         offer: Option<Arc<Offer>>,
     }
 }
@@ -72,7 +73,7 @@ pin_project! {
 impl<F, B> Future for Responding<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
-    B: HttpBody<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
 {
     type Output = Result<Response<ResponseBody<B>>, Infallible>;
 
@@ -81,13 +82,20 @@ where
         // HTTP/2 runs this in a task that has a progress of its own. HTTP/1.1 has one task for all requests of a connection.
         let progress = this.progress.get_or_insert_with(|| {
             let progress = SendProgress::current();
-            progress.set_connection(this.connection);
+            progress.set_connection(this.ended.connection());
             progress
         });
         let Ok(response) = ready!(progress.enter(|| this.response.poll(cx)));
         let open = this.open.take().expect("it is not polled after its end");
-        let (progress, offer) = (Arc::clone(progress), this.offer.take());
-        let respond = |body| ResponseBody { body, open, progress, offer, rest: Bytes::new(), end: None };
+        let (progress, ended, offer) = (Arc::clone(progress), Arc::clone(this.ended), this.offer.take());
+        let respond = |body| ResponseBody {
+            kept: Some(Kept { body, open }),
+            progress,
+            ended,
+            offer,
+            rest: Bytes::new(),
+            end: None,
+        };
         Poll::Ready(Ok(response.map(respond)))
     }
 }
@@ -95,32 +103,41 @@ where
 /// The body of a response, in chunks.
 ///
 /// HTTP gets the end of the body when no byte waits for a window of the client, and not as soon as it has all bytes: until the
-/// end, the task that sends the response can reset its stream. After that only the socket can hold the response up. Either way
-/// the task keeps this body, and with it all that the service's body owns, until the last byte is written or lost.
+/// end, the task that sends the response can reset its stream. After that only the socket can hold the response up, and the
+/// connection keeps the service's body, with all that it owns, until the last byte is written or lost
+/// ([`EndedResponses`]).
 #[derive(Debug)]
 pub(crate) struct ResponseBody<B> {
-    body: B,
-    open: OpenRequest,
+    /// `None`: HTTP has the end.
+    kept: Option<Kept<B>>,
     progress: Arc<SendProgress>,
+    ended: Arc<EndedResponses>,
     offer: Option<Arc<Offer>>,
     /// Bytes of the body that HTTP was not given yet.
     rest: Bytes,
     end: Option<End>,
 }
 
+/// The parts of a response that last until it is written.
+#[derive(Debug)]
+struct Kept<B> {
+    body: B,
+    open: OpenRequest,
+}
+
 #[derive(Debug)]
 enum End {
     Bare,
     Trailers(HeaderMap),
-    Told,
 }
 
-impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ResponseBody<B> {
+impl<B: HttpBody<Data = Bytes> + Send + Unpin + 'static> HttpBody for ResponseBody<B> {
     type Data = Chunk;
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunk>, B::Error>>> {
-        let Self { body, open, progress, offer, rest, end } = &mut *self;
+        let Self { kept, progress, ended, offer, rest, end } = &mut *self;
+        let Some(Kept { body, open }) = kept else { return Poll::Ready(None) };
         while end.is_none() {
             if !rest.is_empty() {
                 ready!(progress.poll_below(MAX_UNWRITTEN, cx));
@@ -142,21 +159,21 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ResponseBody<B> {
         ready!(progress.poll_sent(cx));
         open.answered();
         progress.end();
-        Poll::Ready(match end.replace(End::Told) {
+        if let Some(kept) = kept.take() {
+            ended.keep(kept, progress);
+        }
+        Poll::Ready(match end.take() {
             Some(End::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
-            Some(End::Bare | End::Told) | None => None,
+            Some(End::Bare) | None => None,
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        match self.end {
-            Some(End::Told) => true,
-            Some(End::Bare | End::Trailers(_)) => false,
-            None => self.rest.is_empty() && self.progress.unwritten() == 0 && self.body.is_end_stream(),
-        }
+        let Some(Kept { body, open: _ }) = &self.kept else { return true };
+        self.end.is_none() && self.rest.is_empty() && self.progress.unwritten() == 0 && body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.kept.as_ref().map_or_else(SizeHint::default, |Kept { body, open: _ }| body.size_hint())
     }
 }

@@ -83,7 +83,7 @@ impl SendProgress {
     }
 
     fn check_written(&self) {
-        if self.has_ended() && self.is_written() {
+        if self.is_written() {
             let this = self.when_written.0.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(this) = this {
                 this();
@@ -182,8 +182,11 @@ impl SendProgress {
 
     fn gone(&self, bytes: usize) {
         let left = self.unwritten.fetch_sub(bytes, Ordering::SeqCst) - bytes;
-        if left == 0 {
+        if left == 0 && self.has_ended() {
             self.check_written();
+            if let Some(connection) = self.connection() {
+                connection.wrote_response();
+            }
         }
         if left < self.waits_below.load(Ordering::SeqCst) {
             self.waits_below.store(0, Ordering::Relaxed);

@@ -57,7 +57,6 @@ impl SendTimeout {
         Watched {
             task,
             unbegun: Some(self.backlog.add()),
-            is_done: false,
             progress: Arc::default(),
             timeout: MinRateTimeout::new(self.pause),
             metrics: Arc::clone(&self.metrics),
@@ -74,14 +73,12 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for SendTimeout {
 pin_project! {
     /// A task that is given up when its client does not take its response.
     ///
-    /// A task that has given HTTP the end of its response is kept until all of the response is written, since the response's body
-    /// must last as long.
+    /// A task that has given HTTP the end of its response has ended: see [`EndedResponses`](crate::ended::EndedResponses).
     struct Watched<F> {
         #[pin]
         task: F,
         // `None` when the task was polled once.
         unbegun: Option<Unbegun>,
-        is_done: bool,
         progress: Arc<SendProgress>,
         timeout: MinRateTimeout,
         metrics: Arc<Metrics>,
@@ -95,10 +92,7 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
         let this = self.project();
         drop(this.unbegun.take());
         let (progress, timeout) = (this.progress, this.timeout);
-        if !*this.is_done {
-            *this.is_done = progress.enter(|| this.task.poll(cx)).is_ready();
-        }
-        if *this.is_done && (!progress.has_ended() || progress.poll_below(1, cx).is_ready()) {
+        if progress.enter(|| this.task.poll(cx)).is_ready() {
             return Poll::Ready(());
         }
         timeout.progressed(progress.take_written());
@@ -107,12 +101,7 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
         }
         if progress.unwritten() > 0 && timeout.poll_elapsed(cx).is_ready() {
             progress.give_up();
-            match progress.connection().filter(|_| *this.is_done) {
-                // A stream that has its end cannot be reset any more, so the connection is closed: the socket takes nothing,
-                // or the client has taken back a window.
-                Some(connection) => connection.stall(),
-                None => this.metrics.sends_timed_out.add_one(),
-            }
+            this.metrics.sends_timed_out.add_one();
             return Poll::Ready(());
         }
         Poll::Pending
@@ -121,19 +110,13 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::poll_fn,
-        sync::atomic::{AtomicBool, Ordering},
-    };
+    use std::future::poll_fn;
 
     use bytes::{Buf as _, Bytes};
-    use tokio::{
-        sync::oneshot,
-        time::{Instant, sleep},
-    };
+    use tokio::time::{Instant, sleep};
 
     use super::*;
-    use crate::{chunk::Chunk, handle::ConnectionHandle, min_rate::BYTES_PER_SECOND};
+    use crate::{chunk::Chunk, min_rate::BYTES_PER_SECOND};
 
     const PAUSE: Duration = Duration::from_secs(30);
     const RATE: usize = BYTES_PER_SECOND as usize;
@@ -198,53 +181,5 @@ mod tests {
         };
         SendTimeout::new(PAUSE, Arc::clone(&metrics), Backlog::new()).watch(task).await;
         assert_eq!(metrics.sends_timed_out.get(), 0);
-    }
-    /// Says when it is dropped.
-    struct Owned(Arc<AtomicBool>);
-
-    impl Drop for Owned {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_task_at_its_end_is_kept_until_its_response_is_written() {
-        let (metrics, is_dropped) = (Arc::<Metrics>::default(), Arc::<AtomicBool>::default());
-        let owned = Owned(Arc::clone(&is_dropped));
-        let task = async move {
-            let progress = SendProgress::current();
-            let chunk = Chunk::new(Bytes::from_static(b"x"), &progress, None);
-            progress.end();
-            let seen = Arc::clone(&owned.0);
-            tokio::spawn(async move {
-                sleep(PAUSE / 2).await;
-                assert!(!seen.load(Ordering::Relaxed), "its last byte is not written");
-                drop(chunk);
-            });
-        };
-        let began = Instant::now();
-        SendTimeout::new(PAUSE, Arc::clone(&metrics), Backlog::new()).watch(task).await;
-        assert!(began.elapsed() >= PAUSE / 2 && is_dropped.load(Ordering::Relaxed));
-        assert_eq!(metrics.sends_timed_out.get(), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_ended_whose_client_does_not_take_the_rest_of_a_response_at_its_end() {
-        let metrics = Arc::<Metrics>::default();
-        let connection = ConnectionHandle::new(Arc::clone(&metrics));
-        let (kept, keep) = oneshot::channel();
-        let its = Arc::clone(&connection);
-        let task = async move {
-            let progress = SendProgress::current();
-            progress.set_connection(&its);
-            kept.send(Chunk::new(Bytes::from_static(b"x"), &progress, None)).expect("it is waited for");
-            progress.end();
-        };
-        SendTimeout::new(PAUSE, Arc::clone(&metrics), Backlog::new()).watch(task).await;
-        connection.stalled().await;
-        assert!(connection.is_stalled());
-        assert_eq!(metrics.sends_timed_out.get(), 1);
-        drop(keep);
     }
 }

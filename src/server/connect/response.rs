@@ -23,6 +23,7 @@ use super::{
     Errors, Protocol,
     error::{http_status, status_of, text_of},
 };
+use crate::grpc;
 
 /// The headers of gRPC that have no meaning in Connect, or another name.
 const OF_GRPC: [&str; 5] =
@@ -37,7 +38,7 @@ pub(super) async fn translated(
 ) -> Response<Body> {
     let (mut head, mut body) = response.into_parts();
     let mut pieces = VecDeque::new();
-    let status = if head.headers.contains_key("grpc-status") {
+    let status = if head.headers.contains_key(&grpc::STATUS) {
         status_of(&head.headers)
     } else {
         match gather(&mut body, &mut pieces).await {

@@ -21,6 +21,7 @@ use super::{
     error::{Fault, status_of, text_of},
     response::{own, rename},
 };
+use crate::grpc;
 
 /// The flag of the last message.
 const END: u8 = 2;
@@ -38,7 +39,7 @@ struct End<'a> {
 pub(super) fn translated(protocol: Protocol, response: Response<Body>, errors: Errors) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     // A call that has failed before its first message has its trailers in its headers.
-    let ended = head.headers.contains_key("grpc-status").then(|| std::mem::take(&mut head.headers));
+    let ended = head.headers.contains_key(&grpc::STATUS).then(|| std::mem::take(&mut head.headers));
     let [encoding, _] = protocol.encodings();
     let accepted = ended.as_ref().and_then(|ended| ended.get("grpc-accept-encoding")).cloned();
     if let Some(accepted) = accepted {

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use crate::{
+    ended::EndedResponses,
     handle::ConnectionHandle,
     io::{Keeps, Next, SharedIo, Version},
     metrics::Metrics,
@@ -115,6 +116,7 @@ pub(super) enum End {
 /// Watches a connection, and ends it.
 pub(super) struct Driver {
     pub(super) connection: Arc<ConnectionHandle>,
+    pub(super) ended: Arc<EndedResponses>,
     pub(super) settings: Arc<Settings>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) draining: watch::Receiver<bool>,
@@ -129,7 +131,7 @@ impl Driver {
         C: GracefulConnection<Error = Error>,
         T: Keeps,
     {
-        let Self { connection, settings, metrics, mut draining, began, version } = self;
+        let Self { connection, ended, settings, metrics, mut draining, began, version } = self;
         let age = (!settings.max_connection_age.is_zero()).then(|| jittered(settings.max_connection_age));
         let mut state = State { began, age, goaway_sent: None, closing: CLOSING };
         let mut drains = false;
@@ -164,6 +166,7 @@ impl Driver {
                 served = poll_fn(|cx| loop {
                     let polled = http.as_mut().poll(cx);
                     if polled.is_ready() || io.lock().http_waits(cx) == Next::Wait {
+                        ended.poll(cx);
                         return polled;
                     }
                 }) => {
