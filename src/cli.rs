@@ -108,11 +108,21 @@ impl Cli {
         if serves {
             arguments.insert(1.min(arguments.len()), "serve".into());
         }
-        let definition = Self::command();
+        let definition = Self::definition();
         Self::parse(&definition, arguments.clone()).map_err(|answer| {
             let logs_json = answer.use_stderr() && layers::logs_json(&definition, &arguments);
             Answer { answer, logs_json }
         })
+    }
+
+    /// The commands and flags. A number below zero after a flag is the flag's value, which it refuses by its own name, and not
+    /// another flag.
+    fn definition() -> clap::Command {
+        let takes_negative = |arg: clap::Arg| {
+            let takes = arg.get_action().takes_values() && !arg.is_positional();
+            if takes { arg.allow_negative_numbers(true) } else { arg }
+        };
+        Self::command().mut_subcommands(|command| command.mut_args(takes_negative))
     }
 
     fn parse(definition: &clap::Command, arguments: Vec<OsString>) -> Result<Self, clap::Error> {
@@ -160,7 +170,27 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
+        Cli::definition().debug_assert();
+    }
+
+    #[test]
+    fn a_number_below_zero_is_refused_by_the_flag_before_it() {
+        use clap::error::ErrorKind::{UnknownArgument, ValueValidation};
+        let refused = |arguments: &[&str]| {
+            let arguments = ["evenkeel"].iter().chain(arguments).map(OsString::from);
+            Cli::parse_or_serve(arguments).expect_err("no flag takes it").answer
+        };
+        for flag in [
+            &["--max-connections", "-1"][..],
+            &["dropout", "x.npy", "--seed", "-1"],
+            &["normalize", "x.npy", "--groups", "-2"],
+            &["load", "-c", "-1"],
+        ] {
+            let error = refused(flag);
+            assert_eq!(error.kind(), ValueValidation, "{flag:?}: {error}");
+            assert!(error.to_string().contains(flag[flag.len() - 2]), "{flag:?}: {error}");
+        }
+        assert_eq!(refused(&["clip", "-1"]).kind(), UnknownArgument, "it follows no flag");
     }
 
     #[test]
