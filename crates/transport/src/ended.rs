@@ -30,7 +30,8 @@ pub(crate) struct EndedResponses {
 #[derive(Debug, Default)]
 struct State {
     responses: Vec<Ended>,
-    /// Goes off at the first deadline of a response, or of one that was written meanwhile.
+    /// Goes off at the first deadline of a response, or before: later responses have later deadlines, and bytes that are taken move a
+    /// deadline on.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
@@ -38,8 +39,9 @@ struct Ended {
     /// It is dropped with this.
     _body: Box<dyn Any + Send>,
     progress: Arc<SendProgress>,
-    /// When all must be written; `None`: never.
-    deadline: Option<Instant>,
+    /// The time that its client has, from this moment on.
+    left: Duration,
+    since: Instant,
 }
 
 impl fmt::Debug for Ended {
@@ -48,8 +50,22 @@ impl fmt::Debug for Ended {
     }
 }
 
+impl Ended {
+    /// When the time is over. `pause`: the most time that there ever is.
+    fn deadline(&mut self, pause: Duration, now: Instant) -> Instant {
+        let taken = self.progress.take_written();
+        if taken > 0 {
+            let time = self.left + at_least_rate(taken);
+            self.left = time.saturating_sub(now - self.since).min(pause);
+            self.since = now;
+        }
+        self.since + self.left
+    }
+}
+
 impl EndedResponses {
-    /// `pause`: how long the client may take beside the time for its bytes; zero: for ever.
+    /// `pause`: how long the client may take nothing of a response; zero: for ever. Bytes that it takes give it time back, a second
+    /// for each [`BYTES_PER_SECOND`](crate::BYTES_PER_SECOND), though never more than `pause`.
     pub(crate) fn new(connection: Arc<ConnectionHandle>, pause: Duration) -> Self {
         Self { connection, pause, state: Mutex::default() }
     }
@@ -66,21 +82,18 @@ impl EndedResponses {
     /// Keeps `body` until all of its response is written or lost. Called before HTTP gets the end of the response, since HTTP then
     /// wakes the connection's task, which finds the response.
     pub(crate) fn keep(&self, body: impl Any + Send, progress: &Arc<SendProgress>) {
-        let unwritten = progress.unwritten();
-        if unwritten == 0 {
-            return;
+        if progress.unwritten() > 0 {
+            self.add(Box::new(body), progress);
         }
-        let deadline = (!self.pause.is_zero()).then(|| Instant::now() + self.pause + at_least_rate(unwritten));
-        let ended = Ended { _body: Box::new(body), progress: Arc::clone(progress), deadline };
-        let mut state = self.state();
-        if let (Some(alarm), Some(deadline)) = (&mut state.alarm, deadline)
-            && alarm.deadline() > deadline
-        {
-            alarm.as_mut().reset(deadline);
+    }
+
+    fn add(&self, body: Box<dyn Any + Send>, progress: &Arc<SendProgress>) {
+        let ended = Ended { _body: body, progress: Arc::clone(progress), left: self.pause, since: Instant::now() };
+        self.state().responses.push(ended);
+        // The last byte may have been written before the connection's task could find the response.
+        if progress.unwritten() == 0 {
+            self.connection.wrote_response();
         }
-        state.responses.push(ended);
-        // The last byte may have been written meanwhile.
-        self.connection.wrote_response();
     }
 
     /// Drops the bodies of the responses that are written or lost. Stalls the connection if its client does not take the rest of one
@@ -93,6 +106,9 @@ impl EndedResponses {
         if self.connection.take_wrote_response() {
             state.responses.retain(|ended| ended.progress.unwritten() > 0);
         }
+        if self.pause.is_zero() {
+            return;
+        }
         loop {
             if let Some(alarm) = &mut state.alarm {
                 if alarm.as_mut().poll(cx).is_pending() {
@@ -100,16 +116,21 @@ impl EndedResponses {
                 }
                 state.alarm = None;
             }
-            let Some(first) = state.responses.iter().filter_map(|ended| ended.deadline).min() else {
-                if state.responses.is_empty() {
-                    state.responses.shrink_to_fit();
+            let (now, mut first) = (Instant::now(), None::<Instant>);
+            let mut is_overdue = false;
+            for ended in &mut state.responses {
+                let deadline = ended.deadline(self.pause, now);
+                first = Some(first.map_or(deadline, |first| first.min(deadline)));
+                if deadline <= now {
+                    ended.progress.give_up();
+                    is_overdue = true;
                 }
+            }
+            let Some(first) = first else {
+                state.responses.shrink_to_fit();
                 return;
             };
-            let now = Instant::now();
-            if first <= now {
-                let overdue = |ended: &&Ended| ended.deadline.is_some_and(|deadline| deadline <= now);
-                state.responses.iter().filter(overdue).for_each(|ended| ended.progress.give_up());
+            if is_overdue {
                 self.connection.stall();
                 return;
             }
@@ -183,30 +204,56 @@ mod tests {
         assert!(!is_kept(&body), "it was written before its end");
     }
 
-    /// A response whose last byte was written just before its body came is reported by its coming alone.
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_comes_too_late_is_dropped() {
+    async fn a_body_that_comes_after_its_last_byte_was_written_is_dropped() {
         let (responses, progress, body) = (responses(PAUSE), Arc::<SendProgress>::default(), Arc::new(()));
         progress.gave(1);
-        responses.keep(Arc::clone(&body), &progress);
-        // The progress knows of no connection, so this reports nothing.
         progress.wrote(1);
+        responses.add(Box::new(Arc::clone(&body)), &progress);
         assert!(is_kept(&body) && !is_overdue(&responses) && !is_kept(&body));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_response_may_be_left_for_a_pause_and_the_time_for_its_bytes() {
-        for (first, second, first_is_late) in [(1, RATE, true), (RATE, 1, true), (20 * RATE, 1, false)] {
+    async fn a_response_may_be_left_for_a_pause_however_long_it_is() {
+        for bytes in [1, 1000 * RATE] {
             let responses = responses(PAUSE);
             let began = Instant::now();
-            let (first, _) = ended(&responses, first);
+            let (first, _) = ended(&responses, bytes);
             assert!(!is_overdue(&responses));
             advance(PAUSE / 3).await;
-            let (second, _) = ended(&responses, second);
+            let (second, _) = ended(&responses, 1);
             overdue(&responses).await;
-            let least = if first_is_late { PAUSE } else { PAUSE + PAUSE / 3 };
-            assert!((least..least + 2 * SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
-            assert_eq!((first.is_given_up(), second.is_given_up()), (first_is_late, !first_is_late));
+            assert!((PAUSE..PAUSE + SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
+            assert_eq!((first.is_given_up(), second.is_given_up()), (true, false));
+        }
+    }
+
+    /// However many bytes are taken at once, they give no more time than a pause.
+    #[tokio::test(start_paused = true)]
+    async fn bytes_that_were_taken_buy_a_pause_at_most() {
+        let responses = responses(PAUSE);
+        let began = Instant::now();
+        let (progress, _) = ended(&responses, 1000 * RATE);
+        assert!(!is_overdue(&responses));
+        progress.wrote(999 * RATE);
+        overdue(&responses).await;
+        assert!((PAUSE..2 * PAUSE + SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
+        assert!(progress.is_given_up());
+    }
+
+    /// A client that takes half the rate has time for as many bytes as it takes in two pauses, whenever it is looked at.
+    #[tokio::test(start_paused = true)]
+    async fn a_response_that_is_taken_at_half_the_rate_is_given_up_after_two_pauses() {
+        for step in [SECOND, SECOND / 100] {
+            let responses = responses(PAUSE);
+            let began = Instant::now();
+            let (progress, _) = ended(&responses, 1000 * RATE);
+            while !is_overdue(&responses) {
+                advance(step).await;
+                progress.wrote((RATE as f64 * step.as_secs_f64() / 2.0) as usize);
+                assert!(began.elapsed() < 3 * PAUSE);
+            }
+            assert!((PAUSE..2 * PAUSE + SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
         }
     }
 

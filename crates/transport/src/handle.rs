@@ -30,7 +30,9 @@ pub struct ConnectionHandle {
     has_much: AtomicBool,
     /// A response whose end HTTP has was written, or lost.
     has_written: AtomicBool,
-    /// When the last request ended, in milliseconds after `began`.
+    /// The socket does not take what is to be written.
+    is_blocked: AtomicBool,
+    /// When the last request ended, or the socket took the last byte that it had not taken before, in milliseconds after `began`.
     quiet_since: AtomicU64,
     is_cut: AtomicBool,
     is_stalled: AtomicBool,
@@ -50,6 +52,7 @@ impl ConnectionHandle {
             unanswered: AtomicUsize::new(0),
             has_much: AtomicBool::new(false),
             has_written: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
             quiet_since: AtomicU64::new(0),
             is_cut: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
@@ -125,6 +128,19 @@ impl ConnectionHandle {
         self.has_written.load(Ordering::Relaxed) && self.has_written.swap(false, Ordering::Acquire)
     }
 
+    /// Called when the socket does not take all that is to be written.
+    pub(crate) fn blocked(&self) {
+        self.is_blocked.store(true, Ordering::Release);
+    }
+
+    /// Called when the socket has taken all, or will never take the rest.
+    pub(crate) fn unblocked(&self) {
+        if self.is_blocked.load(Ordering::Relaxed) {
+            self.quiet_from_now();
+            self.is_blocked.store(false, Ordering::Release);
+        }
+    }
+
     /// Whether the responses to some requests are not at their end.
     pub(crate) fn is_responding(&self) -> bool {
         self.unanswered.load(Ordering::Acquire) > 0
@@ -135,9 +151,15 @@ impl ConnectionHandle {
         &self.preface
     }
 
-    /// Since when no request is open; `None`: one is.
+    fn quiet_from_now(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.quiet_since.store(now, Ordering::Relaxed);
+    }
+
+    /// Since when no request is open and nothing waits for the socket; `None`: something is, or does. The end of a response may wait
+    /// for the socket when its request is not open any more, since HTTP has copied it.
     pub(crate) fn quiet_since(&self) -> Option<Instant> {
-        (self.open.load(Ordering::Acquire) == 0)
+        (self.open.load(Ordering::Acquire) == 0 && !self.is_blocked.load(Ordering::Acquire))
             .then(|| self.began + Duration::from_millis(self.quiet_since.load(Ordering::Relaxed)))
     }
 }
@@ -169,8 +191,7 @@ impl OpenRequest {
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.answered();
-        let now = u64::try_from(self.connection.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.connection.quiet_since.store(now, Ordering::Relaxed);
+        self.connection.quiet_from_now();
         self.connection.open.fetch_sub(1, Ordering::Release);
     }
 }

@@ -189,7 +189,7 @@ struct Connected {
     dropped: Arc<AtomicUsize>,
     metrics: Arc<Metrics>,
     served: tokio::task::JoinHandle<()>,
-    _draining: watch::Sender<bool>,
+    draining: watch::Sender<bool>,
 }
 
 impl Connected {
@@ -211,7 +211,7 @@ impl Connected {
             .await
             .expect("the server speaks HTTP/2");
         tokio::spawn(connection);
-        let mut connected = Self { client, counts, dropped, metrics, served, _draining: draining };
+        let mut connected = Self { client, counts, dropped, metrics, served, draining };
         // The server's settings, and its answers to the client's.
         connected.get(1).await;
         connected.counts.take_writes();
@@ -320,4 +320,23 @@ async fn a_client_that_takes_back_its_window_is_cut_off() {
     timeout(NEVER, response.into_body().collect()).await.expect("it ends").expect_err("it is not whole");
     assert_eq!(connected.metrics.sends_timed_out.get(), 1);
     assert_eq!((connected.dropped.load(Ordering::SeqCst), connected.metrics.requests_open.get()), (2, 0));
+}
+
+/// HTTP copies a response of some bytes, and its request is not open any more while the copy waits for the socket.
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_the_socket() {
+    let mut connected = Connected::new(1 << 20, MIB as u32, None, NEVER).await;
+    let counts = Arc::clone(&connected.counts);
+    counts.fill();
+    let request = Request::get("http://localhost/10").body(Empty::new()).expect("a request");
+    let answer = tokio::spawn(connected.client.send_request(request));
+    until("the server tries to write", || counts.writer.lock().expect("no panic").is_some()).await;
+    assert_eq!(connected.metrics.requests_open.get(), 0);
+    connected.draining.send(true).expect("the connection is there");
+    // Longer than a client without requests has to close its connection.
+    tokio::time::sleep(NEVER / 2).await;
+    counts.empty();
+    let answer = answer.await.expect("no panic").expect("it has headers");
+    let all = answer.into_body().collect().await.expect("it is whole");
+    assert_eq!(all.trailers().expect("it has trailers")["grpc-status"], "0");
 }

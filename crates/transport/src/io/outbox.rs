@@ -95,17 +95,22 @@ impl<T: AsyncWrite + Unpin> Outbox<T> {
         while !self.kept.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let len = self.kept.slices(&mut slices);
-            let sent = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..len]));
+            let Poll::Ready(sent) = Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..len]) else {
+                self.connection.blocked();
+                return Poll::Pending;
+            };
             let sent = sent.and_then(|sent| if sent == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(sent) });
             match sent {
                 Ok(sent) => self.kept.advance(sent),
                 Err(error) => {
                     // Dropping the bytes reports them as lost, so that no response waits for them any longer.
                     self.kept = Kept::default();
+                    self.connection.unblocked();
                     return Poll::Ready(Err(error));
                 }
             }
         }
+        self.connection.unblocked();
         self.turns = MAX_TURNS;
         self.kept.release();
         Pin::new(&mut self.io).poll_flush(cx)
