@@ -88,6 +88,8 @@ impl EndedResponses {
     }
 
     fn add(&self, body: Box<dyn Any + Send>, progress: &Arc<SendProgress>) {
+        // What was written before gives no time.
+        progress.take_written();
         let ended = Ended { _body: body, progress: Arc::clone(progress), left: self.pause, since: Instant::now() };
         self.state().responses.push(ended);
         // The last byte may have been written before the connection's task could find the response.
@@ -255,6 +257,19 @@ mod tests {
             }
             assert!((PAUSE..2 * PAUSE + SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_that_were_written_before_the_end_buy_nothing() {
+        let (responses, progress) = (responses(PAUSE), Arc::<SendProgress>::default());
+        let began = Instant::now();
+        progress.set_connection(responses.connection());
+        progress.gave(1000 * RATE);
+        progress.wrote(999 * RATE);
+        progress.end();
+        responses.keep((), &progress);
+        overdue(&responses).await;
+        assert!((PAUSE..PAUSE + SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
     }
 
     /// The alarm of the first response stands when that is written.
