@@ -262,6 +262,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bytes_that_were_written_before_the_end_buy_nothing() {
         let (responses, progress) = (responses(PAUSE), Arc::<SendProgress>::default());
+        // Its alarm is the next moment at which bytes are counted.
+        let (first, _) = ended(&responses, 1);
+        assert!(!is_overdue(&responses));
+        first.wrote(1);
+        advance(PAUSE / 2).await;
         let began = Instant::now();
         progress.set_connection(responses.connection());
         progress.gave(1000 * RATE);
