@@ -1,8 +1,8 @@
 //! Responses whose end HTTP has, and whose last bytes are not written.
 //!
-//! The body of a response must last as long as its bytes do, but the task that gave HTTP the end has nothing more to do: to wake it
-//! once more costs as much as a sixth of a call of some KiB. So the connection keeps the body, and drops it when the
-//! connection's own task has written the last byte. The connection also watches the time: HTTP got the end because the client's
+//! The body of a response must last as long as its bytes do, but the task that gave HTTP the end has nothing more to do: keeping it
+//! takes a timer and a further poll for each call. So the connection keeps the body, and drops it when the connection's own
+//! task has written the last byte. The connection also watches the time: HTTP got the end because the client's
 //! windows had room for all of the response, and a client may make its windows smaller afterwards. (While the socket takes nothing,
 //! [`WriteTimeout`](crate::io::WriteTimeout) runs.)
 
