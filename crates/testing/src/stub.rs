@@ -15,13 +15,14 @@ use crate::{
     until::{NEVER, in_vain},
 };
 
-/// The server, on a free port, until this is dropped.
+/// The server, on a free port. When this has been dropped, its connections are closed.
 #[derive(Debug)]
 pub struct Stub {
     /// Where it listens.
     pub address: SocketAddr,
     calls: mpsc::Receiver<Held>,
-    _stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 /// A call that waits for its answer. If this is dropped, the call is reset.
@@ -38,7 +39,7 @@ impl Stub {
         let (address, listens) = mpsc::channel();
         let (calls, held) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
-        thread::spawn(move || {
+        let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
             runtime.block_on(async {
                 let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a free port");
@@ -50,7 +51,7 @@ impl Stub {
             });
         });
         let address = listens.recv_timeout(NEVER).expect("it listens");
-        Self { address, calls: held, _stop: stop }
+        Self { address, calls: held, stop: Some(stop), thread: Some(thread) }
     }
 
     /// The next call.
@@ -61,6 +62,15 @@ impl Stub {
     /// The next call, if one has come.
     pub fn call_now(&self) -> Option<Held> {
         self.calls.try_recv().ok()
+    }
+}
+
+impl Drop for Stub {
+    /// Waits until the connections are closed: a call that is dropped after this one is not reset before its connection ends.
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // A panic of the server has been printed, and its test fails without it.
+        let _ = self.thread.take().map(thread::JoinHandle::join);
     }
 }
 
