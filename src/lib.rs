@@ -1,10 +1,11 @@
 //! The evenkeel server: normalization, dropout and gradient clipping over gRPC.
 //!
 //! There is no arithmetic here; that is in [`evenkeel_kernels`]. Dependencies point one way:
-//! `main -> server -> direct -> service -> {wire, executor} -> kernels`.
+//! `program -> server -> direct -> service -> {wire, executor} -> kernels`.
 //!
 //! | module | holds |
 //! |---|---|
+//! | `program` | what the binary does: a command, and its exit code |
 //! | [`cli`] | the command line |
 //! | [`address`] | the address that a server listens on |
 //! | [`config`] | the server's settings, their flags and environment variables |
@@ -82,6 +83,7 @@ mod owning;
 mod panics;
 mod pem;
 mod priority;
+mod program;
 mod read;
 pub mod reload;
 mod scrape;
@@ -104,3 +106,5 @@ pub use direct::normalize_head;
 pub use guest::Guest;
 #[doc(hidden)]
 pub use json::JsonTrial;
+#[doc(hidden)]
+pub use program::run_program;

@@ -23,7 +23,7 @@ mod tokens;
 mod transport;
 mod web;
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use evenkeel_proto::v1::tensor_ops_service_server::TensorOpsServiceServer;
@@ -126,6 +126,12 @@ impl From<otlp::Error> for Error {
     }
 }
 
+/// A server that serves; its result is that of [`Server::serve`].
+pub type Serving = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// The event that ends a server.
+type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A server that listens, and serves once [`Server::serve`] is called.
 #[derive(Debug)]
 pub struct Server {
@@ -195,9 +201,19 @@ impl Server {
     /// Serves until `shutdown` completes, and then until the calls in flight are answered, but no longer than
     /// `config.drain_timeout`.
     ///
+    /// Both futures are boxed, so that the server is compiled once, and not again in each program that starts it.
+    ///
     /// # Errors
     /// [`Error::Reflection`], [`Error::Json`], [`Error::DrainTimeout`].
-    pub async fn serve(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    pub fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Serving {
+        self.serve_until(Box::pin(shutdown))
+    }
+
+    fn serve_until(self, shutdown: Shutdown) -> Serving {
+        Box::pin(self.serve_and_flush(shutdown))
+    }
+
+    async fn serve_and_flush(mut self, shutdown: Shutdown) -> Result<(), Error> {
         let otlp = self.otlp.take();
         let recorder = Recorder::new(Arc::clone(&self.metrics), otlp.as_ref().map(Otlp::recorder));
         let served = self.serve_calls(shutdown, recorder).await;
@@ -207,7 +223,7 @@ impl Server {
         served
     }
 
-    async fn serve_calls(self, shutdown: impl Future<Output = ()> + Send, recorder: Recorder) -> Result<(), Error> {
+    async fn serve_calls(self, shutdown: Shutdown, recorder: Recorder) -> Result<(), Error> {
         let Self { config, listener, address, executor, counters, metrics, endpoint, otlp: _, tls, tokens, reloads } =
             self;
         // Files are read again also while calls are drained, until this function returns.
@@ -286,7 +302,7 @@ struct Life {
 
 impl Life {
     /// Serves connections until `shutdown` completes, and then until the calls in flight are answered.
-    async fn live<M, S, B>(self, mut transport: Transport<M>, shutdown: impl Future<Output = ()>) -> Result<(), Error>
+    async fn live<M, S, B>(self, mut transport: Transport<M>, shutdown: Shutdown) -> Result<(), Error>
     where
         M: MakeService<Service = S>,
         S: hyper::service::Service<hyper::Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
