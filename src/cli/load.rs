@@ -25,6 +25,7 @@ use super::{
     error::Error,
     payload::{Call, Options},
     report::print,
+    security::SecurityArgs,
     session::duration,
     tasks::blocking,
     text,
@@ -51,17 +52,13 @@ pub struct LoadArgs {
     #[arg(long, value_name = "CALL", default_value = "Normalize", value_parser = Call::parse)]
     call: Call,
 
-    /// The server, HOST:PORT, `http://HOST:PORT` or `unix:PATH`.
+    /// The server, HOST:PORT, a URL such as `https://HOST:PORT`, or `unix:PATH`.
     #[arg(long, value_name = "URL", env = "EVENKEEL_SERVER", default_value = "127.0.0.1:50051")]
     server: String,
 
-    /// A file whose first line that is no comment is the token to send, to another machine only with --allow-plaintext.
-    #[arg(long, value_name = "FILE", env = "EVENKEEL_CLIENT_TOKEN_FILE")]
-    token_file: Option<PathBuf>,
-
-    /// Send the token to another machine, though a load is sent in plain text.
-    #[arg(long, env = "EVENKEEL_CLIENT_ALLOW_PLAINTEXT")]
-    allow_plaintext: bool,
+    /// What a server with TLS or tokens wants.
+    #[command(flatten)]
+    security: SecurityArgs,
 
     #[command(flatten, next_help_heading = "The request")]
     options: Options,

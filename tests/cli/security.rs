@@ -111,6 +111,39 @@ fn a_server_gets_a_certificate_and_a_token() -> TestResult {
     Ok(())
 }
 
+/// A load has the same flags, and goes over TLS in whole.
+#[test]
+fn a_load_goes_over_tls() -> TestResult {
+    let folder = files()?;
+    let wants = [TLS[0], TLS[1], ("--tls-client-ca", "clients.pem"), ("--auth-token-file", "tokens")];
+    let server = serve(&folder, &wants)?;
+    let address = server.url.trim_start_matches("http://");
+    let load = |flags: &str| {
+        folder.run(&format!("load -n 40 -c 4 --connections 2 --shape 64,1024 --check -O json --server {flags}"))
+    };
+    for server in [address.to_owned(), format!("https://{address}")] {
+        let run = load(&format!("{server} {ALL}"))?;
+        run.succeeded();
+        let report: serde_json::Value = serde_json::from_str(&run.stdout)?;
+        assert_eq!(report["statusCodeDistribution"], serde_json::json!({ "OK": 40 }), "{report}");
+        assert_eq!((&report["options"]["insecure"], &report["wrongAnswers"]), (&false.into(), &0.into()), "{report}");
+    }
+    let run = load(&format!("{address} {}", ALL.replace("--token-file token", "--token-file bad-token")))?;
+    let report: serde_json::Value = serde_json::from_str(&run.stdout)?;
+    assert_eq!(report["statusCodeDistribution"], serde_json::json!({ "Unauthenticated": 40 }), "{report}");
+    for (flags, words) in [
+        (ALL.replace("ca.pem", "other.pem"), "UnknownIssuer"),
+        (format!("{ALL} --tls-server-name other.example"), "certificate not valid for name \"other.example\""),
+        (ALL.replace("client.", "stranger."), "received fatal alert: UnknownCA"),
+    ] {
+        load(&format!("{address} {flags}"))?.failed(1, &[address, "cannot connect", words]);
+    }
+    load(&format!("http://{address} {ALL}"))?.failed(64, &["--tls-ca", "not encrypted"]);
+    load(&format!("{address} {}", ALL.replace("--tls-key client.key", "")))?.failed(64, &["--tls-key is missing"]);
+    load(&format!("https://{address} --tls-ca token"))?.failed(64, &["--tls-ca: token: there is no certificate"]);
+    Ok(())
+}
+
 /// The server's configuration file and its environment have settings of the same names.
 #[test]
 fn the_servers_settings_are_not_the_clients() -> TestResult {

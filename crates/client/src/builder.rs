@@ -199,7 +199,7 @@ impl Builder {
         Ok(Client::new(channels, last_words, max_message_bytes, timeout, authorization, codec_path, retries))
     }
 
-    fn route(&self, url: &str) -> Result<Route, Error> {
+    pub(crate) fn route(&self, url: &str) -> Result<Route, Error> {
         let Self {
             connect_timeout,
             timeout: _,           // each call sets it

@@ -94,6 +94,9 @@ pub use normalize::{
     NormKind, Normalize, NormalizeBackward, NormalizeBackwardInput, NormalizeGradients, NormalizeInput,
     NormalizeStream, NormalizeStreamInput, Normalized, NormalizedStream,
 };
+#[cfg(feature = "tls")]
+#[doc(hidden)]
+pub use security::Access;
 pub use server_info::ServerInfo;
 pub use statistics::{
     InvalidStatisticsPartial, MeasureStatistics, MeasureStatisticsInput, MeasureStatisticsStream,

@@ -1,6 +1,8 @@
 //! How connections are encrypted, and the certificate and the token that the client sends.
 
 #[cfg(feature = "tls")]
+mod access;
+#[cfg(feature = "tls")]
 mod connector;
 mod last_words;
 mod route;
@@ -15,6 +17,8 @@ use tonic::{
     transport::Endpoint,
 };
 
+#[cfg(feature = "tls")]
+pub use self::access::Access;
 pub(crate) use self::{last_words::LastWords, route::Route};
 use crate::{Builder, Error};
 

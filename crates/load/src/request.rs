@@ -6,6 +6,9 @@ use bytes::Bytes;
 
 use crate::{answer::Kind, hpack};
 
+/// Where the header `:scheme` stands in a block.
+const SCHEME: usize = 1;
+
 /// A call that is known beforehand: its headers, which are encoded once, and its body.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -25,6 +28,13 @@ impl Request {
         }
         hpack::write_field(&mut block, 0, "te", "trailers");
         Self { block, body, kind, timeout: None }
+    }
+
+    /// The same call over TLS: its scheme is `https`.
+    #[must_use]
+    pub fn https(mut self) -> Self {
+        self.block[SCHEME] = 0x87;
+        self
     }
 
     /// A header that each call carries; the name is in lower case.
@@ -64,5 +74,18 @@ impl Request {
 
     pub(crate) fn limit(&self) -> Option<Duration> {
         self.timeout
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers are those of HPACK's static table (RFC 7541, appendix A) with the bit of an indexed field.
+    #[test]
+    fn the_scheme_is_that_of_the_connection() {
+        let request = Request::new("/a.B/C", "a:1", Bytes::new(), Kind::Message);
+        assert_eq!(request.block()[..2], [0x80 | 3, 0x80 | 6]);
+        assert_eq!(request.https().block()[..2], [0x80 | 3, 0x80 | 7]);
     }
 }

@@ -1,6 +1,6 @@
 //! A load, as the command line describes it.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use clap::ValueEnum;
@@ -9,14 +9,10 @@ use evenkeel_load::{Kind, Request, Schedule, Shape, Unending, Until};
 use serde_json::json;
 
 use super::{LoadArgs, target::Target};
-use crate::{
-    cli::{
-        error::Error,
-        payload::{self, Format, Payload},
-        tasks::blocking,
-    },
-    lines::lines,
-    read::{self, READ_TIMEOUT},
+use crate::cli::{
+    error::Error,
+    payload::{self, Format, Payload},
+    tasks::blocking,
 };
 
 /// The calls of a load whose end no flag names, as ghz has it.
@@ -53,7 +49,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) async fn new(arguments: &LoadArgs) -> Result<Self, Error> {
-        let target = Target::parse(&arguments.server)?;
+        let target = Target::new(&arguments.server, &arguments.security).await?;
         let (concurrency, connections) = (arguments.concurrency as usize, arguments.connections as usize);
         if connections > concurrency {
             let reason =
@@ -74,8 +70,11 @@ impl Plan {
         };
         let path = payload.call().method().path();
         let mut request = Request::new(path, target.authority(), body, kind).timeout(arguments.timeout.into());
-        if let Some(file) = &arguments.token_file {
-            request = request.header("authorization", &format!("Bearer {}", token(file, &target, arguments).await?));
+        if target.is_encrypted() {
+            request = request.https();
+        }
+        if let Some(authorization) = target.authorization() {
+            request = request.header("authorization", authorization);
         }
         let options = options(arguments, &payload, &target, request.body_len());
         Ok(Self {
@@ -178,23 +177,6 @@ fn schedule(arguments: &LoadArgs, until: &Until) -> Result<Option<Schedule>, Err
     Schedule::new(shape, lasts, calls).map(Some).map_err(many)
 }
 
-/// The first token of a file.
-async fn token(file: &Path, target: &Target, arguments: &LoadArgs) -> Result<String, Error> {
-    const FLAG: &str = "--token-file";
-    let refuse = |reason: String| Error::usage(FLAG, format!("{}: {reason}", file.display()));
-    let content = read::soon(file, READ_TIMEOUT).await.map_err(|error| refuse(format!("cannot read: {error}")))?;
-    let tokens = lines(&content).map_err(refuse)?;
-    let (_, token) = tokens.into_iter().next().ok_or_else(|| refuse("there is no token in it".to_owned()))?;
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) || token.len() > 8192 {
-        return Err(refuse("a token is visible ASCII, 8192 bytes at most".to_owned()));
-    }
-    if !arguments.allow_plaintext && !target.is_local().await.unwrap_or(false) {
-        let reason = "the token would go to another machine in plain text; --allow-plaintext sends it all the same";
-        return Err(Error::usage(FLAG, reason));
-    }
-    Ok(token.to_owned())
-}
-
 fn options(
     arguments: &LoadArgs,
     payload: &Payload,
@@ -206,6 +188,7 @@ fn options(
     let mut options = BTreeMap::from([
         ("call", json!(payload.call().name())),
         ("host", json!(target.to_string())),
+        ("insecure", json!(!target.is_encrypted())),
         ("concurrency", json!(concurrency)),
         ("connections", json!(connections)),
         ("timeout", json!(Duration::from(*timeout).as_nanos() as u64)),

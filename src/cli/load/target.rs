@@ -2,6 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
+use evenkeel_client::{self as client, Access};
 use evenkeel_load::{Connection, Lost, Reference, Request};
 use procfs::{
     net::TcpState,
@@ -10,17 +11,29 @@ use procfs::{
 use tokio::net::{TcpStream, UnixStream};
 use tonic::codegen::http::Uri;
 
-use crate::cli::{error::Error, security::SecurityArgs};
+use crate::cli::{
+    error::{Error, causes},
+    security::SecurityArgs,
+    tasks::blocking,
+};
 
 const FLAG: &str = "--server (EVENKEEL_SERVER)";
 
+/// A server, and how it is reached.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    at: At,
+    access: Access,
+}
+
 /// The address of a server.
 #[derive(Clone, Debug)]
-pub(super) enum Target {
+enum At {
     /// A port of TCP.
     Tcp {
         /// Host and port.
         authority: String,
+        is_encrypted: bool,
     },
     /// A socket of a Unix domain.
     Unix(PathBuf),
@@ -38,47 +51,44 @@ pub(super) enum Process {
 }
 
 impl Target {
-    /// Reads an address as all commands take it, but for https://.
-    pub(super) fn parse(server: &str) -> Result<Self, Error> {
-        let url = SecurityArgs::default().url(server)?;
-        if let Some(path) = url.strip_prefix("unix:") {
-            return Ok(Self::Unix(path.strip_prefix("//").unwrap_or(path).into()));
-        }
-        let uri: Uri = url.parse().map_err(|error| Error::usage(FLAG, format!("{error}")))?;
-        if uri.scheme_str() == Some("https") {
-            return Err(Error::usage(FLAG, "a load is sent in plain text only, and https:// is not"));
-        }
-        let host = uri.host().unwrap_or_default();
-        Ok(Self::Tcp { authority: format!("{host}:{}", uri.port_u16().unwrap_or(80)) })
+    /// Takes an address and what the server wants as all commands take them. The files of `security` are read.
+    pub(super) async fn new(server: &str, security: &SecurityArgs) -> Result<Self, Error> {
+        let url = security.url(server)?;
+        let at = At::parse(&url)?;
+        let builder = security.apply(client::Client::builder()).await?;
+        let access = blocking(move || Ok(builder.access(&url))).await?;
+        let access = access.map_err(|error| Error::of_connection(security.explain(error)))?;
+        Ok(Self { at, access })
+    }
+
+    /// The value of the header `authorization`, if there is a token.
+    pub(super) fn authorization(&self) -> Option<&str> {
+        self.access.authorization()
+    }
+
+    /// Whether connections are encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.at, At::Tcp { is_encrypted: true, .. })
     }
 
     /// The value of the header `:authority`.
     pub(super) fn authority(&self) -> &str {
-        match self {
-            Self::Tcp { authority } => authority,
-            Self::Unix(_) => "localhost",
-        }
+        self.at.authority()
     }
 
     /// Opens a connection.
     pub(super) async fn connect(&self, request: Arc<Request>, reference: Reference) -> Result<Connection, Lost> {
-        match self {
-            Self::Tcp { authority } => {
+        if let Some(socket) = self.access.connect_tls().await {
+            let socket = socket.map_err(|error| Lost(causes(&*error)))?;
+            return Connection::open(socket, request, reference).await;
+        }
+        match &self.at {
+            At::Tcp { authority, .. } => {
                 let socket = TcpStream::connect(authority).await?;
                 socket.set_nodelay(true)?;
                 Connection::open(socket, request, reference).await
             }
-            Self::Unix(path) => Connection::open(UnixStream::connect(path).await?, request, reference).await,
-        }
-    }
-
-    /// Whether nothing leaves this machine.
-    pub(super) async fn is_local(&self) -> io::Result<bool> {
-        match self {
-            Self::Tcp { .. } => {
-                Ok(self.addresses().await?.iter().all(|address| address.ip().to_canonical().is_loopback()))
-            }
-            Self::Unix(_) => Ok(true),
+            At::Unix(path) => Connection::open(UnixStream::connect(path).await?, request, reference).await,
         }
     }
 
@@ -89,12 +99,12 @@ impl Target {
     /// The process that listens there, if it is on this machine.
     pub(super) async fn process(&self) -> Process {
         let unknown = |reason: &str| Process::Unknown(reason.to_owned());
-        let inodes = match self {
-            Self::Unix(path) => procfs::net::unix().map(|sockets| {
+        let inodes = match &self.at {
+            At::Unix(path) => procfs::net::unix().map(|sockets| {
                 let theirs = |socket: &procfs::net::UnixNetEntry| socket.path.as_ref() == Some(path);
                 sockets.into_iter().filter(theirs).map(|socket| socket.inode).collect::<Vec<_>>()
             }),
-            Self::Tcp { .. } => {
+            At::Tcp { .. } => {
                 let addresses = match self.addresses().await {
                     Ok(addresses) => addresses,
                     Err(error) => return Process::Unknown(error.to_string()),
@@ -111,6 +121,26 @@ impl Target {
                 Some(pid) => Process::Found(pid),
                 None => unknown("no process that may be seen listens there"),
             },
+        }
+    }
+}
+
+impl At {
+    /// Reads a URL.
+    fn parse(url: &str) -> Result<Self, Error> {
+        if let Some(path) = url.strip_prefix("unix:") {
+            return Ok(Self::Unix(path.strip_prefix("//").unwrap_or(path).into()));
+        }
+        let uri: Uri = url.parse().map_err(|error| Error::usage(FLAG, format!("{error}")))?;
+        let is_encrypted = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
+        Ok(Self::Tcp { authority: format!("{}:{port}", uri.host().unwrap_or_default()), is_encrypted })
+    }
+
+    fn authority(&self) -> &str {
+        match self {
+            Self::Tcp { authority, .. } => authority,
+            Self::Unix(_) => "localhost",
         }
     }
 }
@@ -154,9 +184,9 @@ impl Process {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { authority } => f.write_str(authority),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        match &self.at {
+            At::Tcp { authority, .. } => f.write_str(authority),
+            At::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -165,33 +195,38 @@ impl fmt::Display for Target {
 mod tests {
     use super::*;
 
-    #[test]
-    fn addresses_are_those_of_the_other_commands() {
+    async fn target(server: &str) -> Result<Target, Error> {
+        Target::new(server, &SecurityArgs::default()).await
+    }
+
+    #[tokio::test]
+    async fn addresses_are_those_of_the_other_commands() {
         for (server, authority) in [
             ("localhost:1", "localhost:1"),
             ("http://[::1]:5", "[::1]:5"),
             ("http://a", "a:80"),
             ("unix:/run/a", "localhost"),
         ] {
-            assert_eq!(Target::parse(server).expect(server).authority(), authority);
+            assert_eq!(target(server).await.expect(server).authority(), authority);
         }
-        for (server, word) in [("https://a:1", "plain text"), ("nonsense", "HOST:PORT")] {
-            let error = Target::parse(server).expect_err(server);
-            assert!(error.is_usage() && error.to_string().contains(word), "{error}");
-        }
-        let parsed = Target::parse("unix:///run/a").expect("a path");
+        let At::Tcp { authority, is_encrypted: true } = At::parse("https://a").expect("a URL") else {
+            panic!("it is encrypted")
+        };
+        assert_eq!(authority, "a:443");
+        let error = target("nonsense").await.expect_err("it has no port");
+        assert!(error.is_usage() && error.to_string().contains("HOST:PORT"), "{error}");
+        let parsed = target("unix:///run/a").await.expect("a path");
         assert_eq!(parsed.to_string(), "unix:/run/a");
     }
 
     #[tokio::test]
     async fn the_process_that_listens_is_found() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let target = Target::parse(&listener.local_addr().expect("it is bound").to_string()).expect("an address");
-        assert_eq!(target.process().await, Process::Found(std::process::id()));
-        assert!(target.is_local().await.expect("it needs no name"));
+        let here = target(&listener.local_addr().expect("it is bound").to_string()).await.expect("an address");
+        assert_eq!(here.process().await, Process::Found(std::process::id()));
         drop(listener);
-        assert!(matches!(target.process().await, Process::Unknown(_)));
-        let far = Target::parse("192.0.2.1:1").expect("an address");
+        assert!(matches!(here.process().await, Process::Unknown(_)));
+        let far = target("192.0.2.1:1").await.expect("an address");
         assert!(matches!(far.process().await, Process::Unknown(reason) if reason.contains("another machine")));
     }
 }

@@ -116,7 +116,7 @@ fn flags_that_do_not_fit_are_named() -> TestResult {
         ("--load-schedule line --load-step -1 --load-start 5 --load-end 9", &["--load-end"]),
         ("--load-schedule line --load-step 1 --load-step-duration 1s", &["--load-step-duration", "step"]),
         ("--load-schedule line --load-step 1 --rps 5", &["--rps", "--load-start"]),
-        ("--server https://a:1", &["--server", "plain text"]),
+        ("--server ftp://a:1", &["--server", "HOST:PORT"]),
         ("--server nonsense", &["--server", "HOST:PORT"]),
         ("-D a -B b", &["--data-file", "--binary-file"]),
         ("-O xml", &["--format", "summary"]),
