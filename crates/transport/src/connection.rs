@@ -28,7 +28,7 @@ use crate::{
     ended::EndedResponses,
     handle::ConnectionHandle,
     handshakes::Handshakes,
-    io::{FairIo, Keeps, Outbox, ReceivedFrames, Rewind, SharedIo, Stream, WriteTimeout, detect},
+    io::{FairIo, Keeps, Outbox, ReceivedFrames, Rewind, SharedIo, Socket, Stream, WriteTimeout, detect},
     limits::network,
     metrics::Metrics,
     response_body::Respond,
@@ -174,7 +174,7 @@ fn speak<T, M, S, B>(
     began: Instant,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>>
 where
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T: AsyncRead + AsyncWrite + Send + Socket + Unpin + 'static,
     M: MakeService<Service = S>,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
@@ -222,7 +222,7 @@ where
 async fn drive<C, T>(driver: Driver, http: Pin<Box<C>>, stream: SharedIo<T>)
 where
     C: GracefulConnection<Error = hyper::Error>,
-    T: Keeps + AsyncRead + AsyncWrite + Unpin,
+    T: Keeps + AsyncRead + AsyncWrite + Socket + Unpin,
 {
     let most = driver.settings.linger_bytes();
     // The client may not have read all that was sent. Closing a socket while the client writes to it, or while it has bytes

@@ -32,7 +32,8 @@ pub struct ConnectionHandle {
     has_written: AtomicBool,
     /// The socket does not take what is to be written.
     is_blocked: AtomicBool,
-    /// When the last request ended, or the socket took the last byte that it had not taken before, in milliseconds after `began`.
+    /// When the last request ended, or the socket took the last byte that it had not taken before, or the system was seen with
+    /// bytes to send, in milliseconds after `began`.
     quiet_since: AtomicU64,
     is_cut: AtomicBool,
     is_stalled: AtomicBool,
@@ -131,6 +132,11 @@ impl ConnectionHandle {
     /// Called when the socket does not take all that is to be written.
     pub(crate) fn blocked(&self) {
         self.is_blocked.store(true, Ordering::Release);
+    }
+
+    /// Called when the system still has bytes to send.
+    pub(crate) fn sends(&self) {
+        self.quiet_from_now();
     }
 
     /// Called when the socket has taken all, or will never take the rest.

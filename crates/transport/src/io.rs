@@ -11,6 +11,7 @@ mod outbox;
 mod passing;
 mod received;
 mod shared;
+mod socket;
 mod stream;
 mod write_timeout;
 
@@ -21,6 +22,7 @@ pub(crate) use self::{
     outbox::Outbox,
     received::ReceivedFrames,
     shared::{Keeps, Next, SharedIo},
+    socket::Socket,
     stream::Stream,
     write_timeout::WriteTimeout,
 };

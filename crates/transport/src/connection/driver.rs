@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     ended::EndedResponses,
     handle::ConnectionHandle,
-    io::{Keeps, Next, SharedIo, Version},
+    io::{Keeps, Next, SharedIo, Socket, Version},
     metrics::Metrics,
     settings::Settings,
 };
@@ -32,6 +32,8 @@ enum Action {
     GoAway(Why),
     /// Close it, whatever is open on it.
     Abort,
+    /// Close it, since no request is open on it and nothing waits for its socket.
+    Close,
     /// Close it: the client has not sent its preface in time.
     HandshakeTimeout,
 }
@@ -72,9 +74,11 @@ impl State {
         }
         let quiet_since = connection.quiet_since();
         if let Some((told, end)) = self.goaway_sent {
-            if end.is_some_and(&mut reached) || quiet_since.is_some_and(|since| reached(since.max(told) + self.closing))
-            {
+            if end.is_some_and(&mut reached) {
                 return Action::Abort;
+            }
+            if quiet_since.is_some_and(|since| reached(since.max(told) + self.closing)) {
+                return Action::Close;
             }
             // Nothing tells the driver when the last open request ends, so it looks again after this time.
             return Action::Wait(Some(wake.unwrap_or(now + self.closing).min(now + self.closing)));
@@ -96,9 +100,8 @@ impl State {
         let grace = Some(settings.max_connection_age_grace).filter(|grace| !grace.is_zero());
         let end = match why {
             Why::Age => grace.map(|grace| now + grace),
-            Why::Idle => None,
-            // The requests have as long as if the connection went on.
-            Why::WornOut => self.age.zip(grace).map(|(age, grace)| self.began + age + grace),
+            // The requests that come all the same have as long as if the connection went on.
+            Why::Idle | Why::WornOut => self.age.zip(grace).map(|(age, grace)| self.began + age + grace),
         };
         self.goaway_sent = Some((now, end));
     }
@@ -129,12 +132,14 @@ impl Driver {
     pub(super) async fn drive<C, T>(self, mut http: Pin<Box<C>>, io: &SharedIo<T>) -> End
     where
         C: GracefulConnection<Error = Error>,
-        T: Keeps,
+        T: Keeps + Socket,
     {
         let Self { connection, ended, settings, metrics, mut draining, began, version } = self;
         let age = (!settings.max_connection_age.is_zero()).then(|| jittered(settings.max_connection_age));
         let mut state = State { began, age, goaway_sent: None, closing: CLOSING };
         let mut drains = false;
+        // When the system was first seen with bytes to send that the client does not take.
+        let mut unsent_since = None;
         loop {
             let now = Instant::now();
             let wake = match state.next(&connection, &settings, now) {
@@ -150,7 +155,11 @@ impl Driver {
                     http.as_mut().graceful_shutdown();
                     continue;
                 }
-                Action::Abort => {
+                Action::Close if io.has_unsent() && !is_over(*unsent_since.get_or_insert(now), &settings, now) => {
+                    connection.sends();
+                    continue;
+                }
+                Action::Abort | Action::Close => {
                     metrics.connections_cut.add_one();
                     connection.cut();
                     tracing::debug!("cut off a connection that was told to go");
@@ -199,6 +208,11 @@ impl Driver {
     }
 }
 
+/// Whether the client has had its time to take what it was sent since this moment.
+fn is_over(since: Instant, settings: &Settings, now: Instant) -> bool {
+    !settings.send_timeout.is_zero() && now >= since + settings.send_timeout
+}
+
 /// `age`, made longer or shorter by up to a tenth, at random.
 fn jittered(age: Duration) -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
@@ -234,12 +248,12 @@ mod tests {
         state.told(Why::WornOut, &settings, told);
         let closed = told + CLOSING;
         assert_eq!(state.next(&connection, &settings, told), Action::Wait(Some(closed)));
-        assert_eq!(state.next(&connection, &settings, closed), Action::Abort);
+        assert_eq!(state.next(&connection, &settings, closed), Action::Close);
         let request = OpenRequest::new(&connection);
         let later = began + Duration::from_secs(1_000_000);
         assert_eq!(state.next(&connection, &settings, later), Action::Wait(Some(later + CLOSING)), "a request is open");
         drop(request);
-        assert_eq!(state.next(&connection, &settings, later), Action::Abort);
+        assert_eq!(state.next(&connection, &settings, later), Action::Close);
     }
 
     #[test]
@@ -259,6 +273,19 @@ mod tests {
             assert!(!ends(1049));
             assert_eq!(ends(1050), is_cut);
         }
+    }
+
+    /// A request may come while the client is told to go.
+    #[test]
+    fn a_connection_that_was_idle_ages_all_the_same() {
+        let (began, age, grace) = (Instant::now(), Duration::from_secs(100), Duration::from_secs(20));
+        let mut state = State { began, age: Some(age), goaway_sent: None, closing: CLOSING };
+        let settings = Settings { max_connection_age_grace: grace, ..Settings::default() };
+        let connection = connection(false);
+        state.told(Why::Idle, &settings, began + Duration::from_secs(10));
+        let _request = OpenRequest::new(&connection);
+        assert!(matches!(state.next(&connection, &settings, began + Duration::from_secs(119)), Action::Wait(_)));
+        assert_eq!(state.next(&connection, &settings, began + age + grace), Action::Abort);
     }
 
     #[test]

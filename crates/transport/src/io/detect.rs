@@ -8,7 +8,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
-use super::forward::forward_writes;
+use super::{forward::forward_writes, socket::Socket};
 
 /// The preface of HTTP/2 (RFC 9113, section 3.4), which is no request of HTTP/1.1.
 const HTTP_2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -51,6 +51,12 @@ pub(crate) struct Rewind<T> {
     next: usize,
     read: usize,
     stream: T,
+}
+
+impl<T: Socket> Socket for Rewind<T> {
+    fn has_unsent(&self) -> bool {
+        self.stream.has_unsent()
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Rewind<T> {

@@ -12,6 +12,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::socket::Socket;
 use crate::turn::Turn;
 
 /// The bytes that a connection moves in its turn. Of tensors they take one or two tenths of a millisecond; small frames take
@@ -37,6 +38,12 @@ impl<T> FairIo<T> {
             Poll::Pending => self.turn.waits(),
         }
         polled
+    }
+}
+
+impl<T: Socket> Socket for FairIo<T> {
+    fn has_unsent(&self) -> bool {
+        self.io.has_unsent()
     }
 }
 

@@ -23,7 +23,10 @@ use self::{
     kept::{Kept, SLICES},
     resets::Resets,
 };
-use super::shared::{Keeps, Next};
+use super::{
+    shared::{Keeps, Next},
+    socket::Socket,
+};
 use crate::{chunk::Offer, handle::ConnectionHandle, settings::RESETS_BEFORE_GOAWAY};
 
 /// From so many kept bytes on, some are sent before more are kept: a response of 1 MiB with its headers and trailers fits.
@@ -95,10 +98,7 @@ impl<T: AsyncWrite + Unpin> Outbox<T> {
         while !self.kept.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let len = self.kept.slices(&mut slices);
-            let Poll::Ready(sent) = Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..len]) else {
-                self.connection.blocked();
-                return Poll::Pending;
-            };
+            let sent = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..len]));
             let sent = sent.and_then(|sent| if sent == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(sent) });
             match sent {
                 Ok(sent) => self.kept.advance(sent),
@@ -110,7 +110,6 @@ impl<T: AsyncWrite + Unpin> Outbox<T> {
                 }
             }
         }
-        self.connection.unblocked();
         self.turns = MAX_TURNS;
         self.kept.release();
         Pin::new(&mut self.io).poll_flush(cx)
@@ -138,6 +137,12 @@ impl<T: AsyncWrite + Keeps + Unpin> Keeps for Outbox<T> {
 
     fn http_ended(&mut self) {
         self.io.http_ended();
+    }
+}
+
+impl<T: Socket> Socket for Outbox<T> {
+    fn has_unsent(&self) -> bool {
+        self.io.has_unsent()
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     forward::forward_writes,
     passing::{HEAD, Passing, payload_len},
     shared::{Keeps, Next},
+    socket::Socket,
 };
 use crate::{backlog::ReadTurn, handle::ConnectionHandle, send_window::SendWindow};
 
@@ -134,6 +135,12 @@ fn poll_read_most<T: AsyncRead>(
 }
 
 /// The stream keeps no bytes that are written, and reads in turn with those of other connections.
+impl<T: Socket> Socket for ReceivedFrames<T> {
+    fn has_unsent(&self) -> bool {
+        self.io.has_unsent()
+    }
+}
+
 impl<T> Keeps for ReceivedFrames<T> {
     fn http_waits(&mut self, _: &mut Context<'_>) -> Next {
         self.turn.task_waits();

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::{fair::FairIo, forward::forward_writes};
+use super::{fair::FairIo, forward::forward_writes, socket::Socket};
 
 /// A stream that may keep bytes that are written to it for a while, and may read in turn with the streams of other connections.
 pub(crate) trait Keeps {
@@ -51,6 +51,12 @@ impl<T> SharedIo<T> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         // A panic while the lock is held ends the only task that uses it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Socket> Socket for SharedIo<T> {
+    fn has_unsent(&self) -> bool {
+        self.lock().has_unsent()
     }
 }
 

@@ -13,6 +13,8 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
+use super::socket::Socket;
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -37,6 +39,17 @@ impl Stream {
             Self::Tcp(stream) => stream.readable().await,
             Self::Tls(stream) => stream.get_ref().0.readable().await,
             Self::Unix(stream) => stream.readable().await,
+        }
+    }
+}
+
+impl Socket for Stream {
+    /// What is written to a Unix domain socket is at the client's end at once.
+    fn has_unsent(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.has_unsent(),
+            Self::Tls(stream) => stream.get_ref().0.has_unsent(),
+            Self::Unix(_) => false,
         }
     }
 }

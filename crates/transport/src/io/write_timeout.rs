@@ -8,22 +8,32 @@ use std::{
     time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
+use super::socket::Socket;
 use crate::{handle::ConnectionHandle, min_rate::MinRateTimeout};
 
-/// A stream that fails when its client, for too long, takes fewer bytes than it must.
+/// How long a connection waits until it looks again whether the system has sent all. Nothing tells it.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A stream that fails when its client, for too long, takes fewer bytes than it must. It says in the connection's handle whether
+/// bytes wait for the socket.
 #[derive(Debug)]
 pub(crate) struct WriteTimeout<T> {
     io: T,
     timeout: MinRateTimeout,
     connection: Arc<ConnectionHandle>,
+    /// The wait of a shutdown for bytes that the system has not sent.
+    unsent: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> WriteTimeout<T> {
     /// `pause`: how long the client may take nothing; zero: for ever.
     pub(crate) fn new(io: T, pause: Duration, connection: Arc<ConnectionHandle>) -> Self {
-        Self { io, timeout: MinRateTimeout::new(pause), connection }
+        Self { io, timeout: MinRateTimeout::new(pause), connection, unsent: None }
     }
 
     /// Returns the result of an attempt to write, or an error if the client takes too long. `bytes`: how many were written.
@@ -37,6 +47,7 @@ impl<T> WriteTimeout<T> {
             Poll::Ready(Ok(written)) => self.timeout.progressed(bytes(written)),
             Poll::Ready(Err(_)) => (),
             Poll::Pending => {
+                self.connection.blocked();
                 if self.timeout.poll_elapsed(cx).is_ready() {
                     self.connection.stall();
                     tracing::debug!("a client did not read from its connection in time");
@@ -48,13 +59,19 @@ impl<T> WriteTimeout<T> {
     }
 }
 
+impl<T: Socket> Socket for WriteTimeout<T> {
+    fn has_unsent(&self) -> bool {
+        self.io.has_unsent()
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for WriteTimeout<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<T> {
+impl<T: AsyncWrite + Socket + Unpin> AsyncWrite for WriteTimeout<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write(cx, buf);
         self.watch(polled, |&written| written, cx)
@@ -62,10 +79,21 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.io).poll_flush(cx);
+        if polled.is_ready() {
+            self.connection.unblocked();
+        }
         self.watch(polled, |()| 0, cx)
     }
 
+    /// Waits until the system has sent all, since the client can lose the rest when the socket is closed.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.io.has_unsent() {
+            let wait = self.unsent.get_or_insert_with(|| Box::pin(sleep(LOOK_AGAIN)));
+            if wait.as_mut().poll(cx).is_pending() {
+                return self.watch(Poll::Pending, |()| 0, cx);
+            }
+            self.unsent = None;
+        }
         let polled = Pin::new(&mut self.io).poll_shutdown(cx);
         self.watch(polled, |()| 0, cx)
     }
@@ -112,6 +140,43 @@ mod tests {
         assert_eq!(metrics.sends_timed_out.get(), u64::from(done.is_err()));
         assert!(done.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::TimedOut), "{done:?}");
         (began.elapsed(), done.is_ok())
+    }
+
+    /// A stream that takes all bytes into a buffer, as TLS does, and cannot write the buffer while this is true.
+    struct Buffer(bool);
+
+    impl Socket for Buffer {
+        fn has_unsent(&self) -> bool {
+            false
+        }
+    }
+
+    impl AsyncWrite for Buffer {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.0 { Poll::Pending } else { Poll::Ready(Ok(())) }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.poll_flush(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_in_a_buffer_wait_for_the_socket() {
+        let connection = ConnectionHandle::new(Arc::default());
+        let mut stream = WriteTimeout::new(Buffer(true), PAUSE, Arc::clone(&connection));
+        stream.write_all(b"bytes").await.expect("the buffer has room");
+        let mut flush = Box::pin(stream.flush());
+        assert!(futures_util::poll!(&mut flush).is_pending());
+        drop(flush);
+        assert_eq!(connection.quiet_since(), None);
+        stream.io.0 = false;
+        stream.flush().await.expect("the socket has room");
+        assert!(connection.quiet_since().is_some());
     }
 
     #[tokio::test(start_paused = true)]
