@@ -134,11 +134,6 @@ impl ConnectionHandle {
         self.is_blocked.store(true, Ordering::Release);
     }
 
-    /// Called when the system still has bytes to send.
-    pub(crate) fn sends(&self) {
-        self.quiet_from_now();
-    }
-
     /// Called when the socket has taken all, or will never take the rest.
     pub(crate) fn unblocked(&self) {
         if self.is_blocked.load(Ordering::Relaxed) {
@@ -157,7 +152,8 @@ impl ConnectionHandle {
         &self.preface
     }
 
-    fn quiet_from_now(&self) {
+    /// Called when something ends that kept the connection busy, or the system still has bytes to send.
+    pub(crate) fn quiet_from_now(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.quiet_since.store(now, Ordering::Relaxed);
     }

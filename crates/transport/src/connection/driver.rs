@@ -156,7 +156,7 @@ impl Driver {
                     continue;
                 }
                 Action::Close if io.has_unsent() && !is_over(*unsent_since.get_or_insert(now), &settings, now) => {
-                    connection.sends();
+                    connection.quiet_from_now();
                     continue;
                 }
                 Action::Abort | Action::Close => {

@@ -134,13 +134,13 @@ fn poll_read_most<T: AsyncRead>(
     read
 }
 
-/// The stream keeps no bytes that are written, and reads in turn with those of other connections.
 impl<T: Socket> Socket for ReceivedFrames<T> {
     fn has_unsent(&self) -> bool {
         self.io.has_unsent()
     }
 }
 
+/// The stream keeps no bytes that are written, and reads in turn with those of other connections.
 impl<T> Keeps for ReceivedFrames<T> {
     fn http_waits(&mut self, _: &mut Context<'_>) -> Next {
         self.turn.task_waits();

@@ -18,10 +18,10 @@ impl Socket for TcpStream {
     fn has_unsent(&self) -> bool {
         /// The system then takes bytes only when it has sent all that it has.
         const NOTHING: u32 = 1;
-        /// The limit of the system's settings.
+        /// The limit that the system's settings give.
         const DEFAULT: u32 = 0;
         let socket = SockRef::from(self);
-        // No socket whose connection has failed is writable in vain, and none without this limit has bytes that count.
+        // Nothing is waited for where the system cannot tell. A socket whose connection has failed counts as writable.
         if socket.set_tcp_notsent_lowat(NOTHING).is_err() {
             return false;
         }
