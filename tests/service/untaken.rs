@@ -28,7 +28,10 @@ use tokio::{
     net::{TcpSocket, TcpStream},
     time::sleep,
 };
-use tonic::{Code, codegen::http::Request};
+use tonic::{
+    Code,
+    codegen::http::{HeaderValue, Request},
+};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
 
@@ -285,6 +288,19 @@ async fn a_connection_that_is_not_read_is_closed() {
         until_at(&server, BYTES, 0.0).await;
         assert_eq!(scrape(&server).await[CALLS], 0.0);
     }
+}
+
+/// Nothing is left of a refused request while its client takes its time with the answer, which has a body in Connect.
+#[tokio::test]
+async fn an_error_that_is_not_taken_does_not_keep_its_request_in_the_budget() {
+    let message = dropout(2.0, f32s(&[ELEMENTS as i64], &[1.0; ELEMENTS])).encode_to_vec();
+    let server = start(Duration::ZERO, false).await;
+    let peer = Peer::with(&granting(0), address(&server)).await;
+    let mut request = request("Dropout");
+    request.headers_mut().insert("content-type", HeaderValue::from_static("application/proto"));
+    let answer = send(&peer, request, message.into()).await;
+    until_at(&server, BYTES, 0.0).await;
+    assert!(!answer.is_end_stream(), "the answer is still to be taken");
 }
 
 /// The same over HTTP/1.1. (gRPC-Web over HTTP/2 uses the same code as gRPC.)

@@ -351,14 +351,24 @@ fn normalizations_of_float64_along_axes() {
     on_one_thread(|| check_kinds(DType::F64, |kind| !kind.has_channels()));
 }
 
-/// Copies are large beside the memory that each thread may have.
 #[test]
-fn normalizations_of_extreme_elements() {
-    on_one_thread(|| {
-        for kind in [NormKind::Batch, NormKind::Layer, NormKind::L2] {
-            check_normalizations(kind, &extreme(&[4, 2, 600_000]));
-        }
-    });
+fn normalizations_of_extreme_elements_by_channels() {
+    check_extreme_elements(NormKind::Batch);
+}
+
+#[test]
+fn normalizations_of_extreme_elements_along_axes() {
+    check_extreme_elements(NormKind::Layer);
+}
+
+#[test]
+fn normalizations_of_extreme_elements_by_norms() {
+    check_extreme_elements(NormKind::L2);
+}
+
+/// Copies are large beside the memory that each thread may have.
+fn check_extreme_elements(kind: NormKind) {
+    on_one_thread(|| check_normalizations(kind, &extreme(&[4, 2, 600_000])));
 }
 
 #[test]

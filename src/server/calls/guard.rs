@@ -15,13 +15,24 @@ use crate::{budget::Reservation, owning::owning};
 /// A call, from its headers until the last byte of its response is dropped, with the memory it holds.
 #[derive(Debug)]
 pub(in crate::server) struct CallGuard {
-    _charge: StreamCharge,
-    _reservation: Arc<Reservation>,
+    charge: StreamCharge,
+    /// `None`: the answer has no message.
+    reservation: Option<Arc<Reservation>>,
 }
 
 impl CallGuard {
     pub(super) fn new(charge: StreamCharge, reservation: Arc<Reservation>) -> Arc<Self> {
-        Arc::new(Self { _charge: charge, _reservation: reservation })
+        Arc::new(Self { charge, reservation: Some(reservation) })
+    }
+
+    /// The guard of an answer without a message, whose client may take its time: nothing is left of the request, unless a job
+    /// still computes with it, which has the reservation, too.
+    pub(super) fn without_messages(self: Arc<Self>) -> Arc<Self> {
+        match Arc::try_unwrap(self) {
+            Ok(Self { charge, reservation: _ }) => Arc::new(Self { charge, reservation: None }),
+            // The request's body is still being read.
+            Err(shared) => shared,
+        }
     }
 
     /// The same bytes, which keep the guard: they may be a slice of a large buffer, whose memory is not free before.

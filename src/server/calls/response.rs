@@ -51,6 +51,7 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>> + Unpin> Future for 
             None => (response, true),
         };
         let call = self.guard.take().expect("it is not polled after its end");
+        let call = if guard.is_none() { call.without_messages() } else { call };
         let connection = Arc::clone(&self.connection);
         Poll::Ready(Ok(response.map(|body| {
             let record = guard.as_ref().map(|guard| guard.record().clone());
