@@ -2,7 +2,11 @@
 //!
 //! An estimate knows how many elements there are, and not their values. Sums of values that cancel are computed again exactly,
 //! which takes up to two hundred times as long. Thousands of such jobs on the threads that serve would hold up all other calls.
-//! So after a job has taken much longer than any that belongs there, jobs of its size run on the pool for a while.
+//! So after jobs have taken much longer than any that belongs there, jobs of their size run on the pool for a while.
+//!
+//! A single job may look long for reasons that are not its own: the kernel handles interrupts in its time, or gives it memory. One
+//! such job in ten thousand must not send all others away, since the way to the pool and back doubles the time of a short job. So
+//! the time of long jobs is a debt, which is paid off while time passes, and caution begins when the debt is large.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -21,19 +25,27 @@ const HARMLESS: Duration = Duration::from_nanos(500);
 /// core is not taken for a long one.
 const LONG: Duration = Duration::from_nanos(4 * INLINE.as_nanos() as u64);
 
-/// Whether jobs that are expected to be short run on the pool, since one of them has turned out to be long.
+/// The time of long jobs that is no reason for caution: a few jobs that only seemed long.
+const FORGIVEN: Duration = Duration::from_millis(2);
+/// The debt of a job is paid off in this many times the job's own time. Long jobs that take a smaller part of a thread's time
+/// hardly hold up others.
+const PAID_IN: u32 = 16;
+
+/// Whether jobs that are expected to be short run on the pool, since some of them have turned out to be long.
 #[derive(Debug)]
 pub(super) struct Caution {
     /// How long caution holds after a long job.
     lasts: Duration,
     begin: Instant,
-    /// The nanoseconds from `begin` to the end of caution; 0 if no job has been long.
+    /// The nanoseconds from `begin` until the debt of long jobs is paid off.
+    paid: AtomicU64,
+    /// The nanoseconds from `begin` to the end of caution; 0 if there was no reason for it yet.
     until: AtomicU64,
 }
 
 impl Caution {
     pub(super) fn new(lasts: Duration) -> Self {
-        Self { lasts, begin: Instant::now(), until: AtomicU64::new(0) }
+        Self { lasts, begin: Instant::now(), paid: AtomicU64::new(0), until: AtomicU64::new(0) }
     }
 
     /// Whether a job that is expected to take so long runs on the pool.
@@ -53,10 +65,23 @@ impl Caution {
         inline::prepare();
         let before = worked();
         let result = job();
-        if worked().saturating_sub(before) > LONG {
-            self.until.store(nanos(self.begin.elapsed() + self.lasts), Ordering::Relaxed);
+        let time = worked().saturating_sub(before);
+        if time > LONG {
+            self.add(time);
         }
         result
+    }
+
+    /// Adds the time of a long job to the debt.
+    fn add(&self, time: Duration) {
+        let now = self.begin.elapsed();
+        let (now_nanos, debt) = (nanos(now), nanos(time * PAID_IN));
+        let paid = |paid: u64| paid.max(now_nanos).saturating_add(debt);
+        let before = self.paid.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| Some(paid(before)));
+        let owed = paid(before.unwrap_or_default()) - now_nanos;
+        if owed > nanos(FORGIVEN * PAID_IN) {
+            self.until.store(nanos(now + self.lasts), Ordering::Relaxed);
+        }
     }
 }
 
@@ -88,11 +113,33 @@ mod tests {
         let caution = Caution::new(Duration::from_secs(3600));
         caution.watch(SHORT, || work_for(SHORT));
         assert!(!caution.sends_away(SHORT));
-        caution.watch(SHORT, || work_for(2 * LONG));
+        caution.watch(SHORT, || work_for(2 * FORGIVEN));
         assert!(caution.sends_away(SHORT) && !caution.sends_away(HARMLESS / 2));
         let brief = Caution::new(Duration::ZERO);
-        brief.watch(SHORT, || work_for(2 * LONG));
+        brief.watch(SHORT, || work_for(2 * FORGIVEN));
         assert!(!brief.sends_away(SHORT));
+    }
+
+    /// Jobs of which each alone is forgiven, one after the other.
+    #[test]
+    fn many_long_jobs_send_others_away() {
+        let caution = Caution::new(Duration::from_secs(3600));
+        let sent_away = (1..=100).find(|_| {
+            caution.watch(SHORT, || work_for(2 * LONG));
+            caution.sends_away(SHORT)
+        });
+        assert!(sent_away.is_some_and(|jobs| jobs > 1), "{sent_away:?}");
+    }
+
+    /// The same with pauses in which the debt is paid off.
+    #[test]
+    fn long_jobs_now_and_then_send_none_away() {
+        let caution = Caution::new(Duration::from_secs(3600));
+        for _ in 0..20 {
+            caution.add(FORGIVEN / 2);
+            std::thread::sleep(FORGIVEN / 2 * PAID_IN);
+            assert!(!caution.sends_away(SHORT));
+        }
     }
 
     /// A job that waits does not hold up its thread's core.
@@ -101,7 +148,7 @@ mod tests {
         let caution = Caution::new(Duration::from_secs(3600));
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            work_for(4 * LONG);
+            work_for(2 * FORGIVEN);
             sender.send(())
         });
         caution.watch(SHORT, || receiver.recv()).expect("it is sent");

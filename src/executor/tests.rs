@@ -164,7 +164,7 @@ async fn a_long_job_sends_others_to_the_pool() {
     let long = |_: &dyn Checkpoint| {
         let begin = std::time::Instant::now();
         // Long enough, also if this thread has to wait for a core most of the time.
-        while begin.elapsed() < 100 * INLINE {
+        while begin.elapsed() < 1000 * INLINE {
             std::hint::spin_loop();
         }
         Ok(())

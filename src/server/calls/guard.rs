@@ -17,19 +17,19 @@ use crate::{budget::Reservation, owning::owning};
 pub(in crate::server) struct CallGuard {
     charge: StreamCharge,
     /// `None`: the answer has no message.
-    reservation: Option<Arc<Reservation>>,
+    _reservation: Option<Arc<Reservation>>,
 }
 
 impl CallGuard {
     pub(super) fn new(charge: StreamCharge, reservation: Arc<Reservation>) -> Arc<Self> {
-        Arc::new(Self { charge, reservation: Some(reservation) })
+        Arc::new(Self { charge, _reservation: Some(reservation) })
     }
 
     /// The guard of an answer without a message, whose client may take its time: nothing is left of the request, unless a job
     /// still computes with it, which has the reservation, too.
     pub(super) fn without_messages(self: Arc<Self>) -> Arc<Self> {
         match Arc::try_unwrap(self) {
-            Ok(Self { charge, reservation: _ }) => Arc::new(Self { charge, reservation: None }),
+            Ok(Self { charge, .. }) => Arc::new(Self { charge, _reservation: None }),
             // The request's body is still being read.
             Err(shared) => shared,
         }
