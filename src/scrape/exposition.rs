@@ -201,7 +201,8 @@ fn connections(encoder: &mut DescriptorEncoder<'_>, counted: &Counters) -> fmt::
     ] {
         count(&mut family, &[("why", why)], value.get())?;
     }
-    let mut family = counters(encoder, "evenkeel_stalled", "Calls whose client did not send or read in time.")?;
+    let mut family =
+        counters(encoder, "evenkeel_stalled", "Calls and connections whose client did not send or read in time.")?;
     count(&mut family, &[("way", "receive")], counted.receives_timed_out.get())?;
     count(&mut family, &[("way", "send")], transport.sends_timed_out.get())?;
     for (name, help, value) in [
