@@ -61,9 +61,10 @@ impl Service {
         message: Arrived<pb::MeasureGradientsRequest>,
     ) -> Result<Measured, Error> {
         let (limit, record) = (self.limits.message, &context.record);
+        // The job may outlive the call. It keeps the call's reservation, since it keeps the message.
+        let reservation = Arc::clone(&context.reservation);
         if message.is_heavy(Method::MeasureGradients) {
-            // The job may outlive the call. It keeps the call's reservation, since it keeps the message.
-            let (reservation, described) = (Arc::clone(&context.reservation), record.clone());
+            let described = record.clone();
             let job = move |checkpoint: &dyn evenkeel_kernels::Checkpoint| {
                 let _reservation = reservation;
                 let request = message.decode()?;
@@ -84,7 +85,11 @@ impl Service {
         }
         let estimate = Work::Measure.estimate(&views, call.parts());
         let call = Box::new(call);
-        self.executor.run(record, estimate, move |checkpoint| add(measured, &call, checkpoint)).await
+        let job = move |checkpoint: &dyn evenkeel_kernels::Checkpoint| {
+            let _reservation = reservation;
+            add(measured, &call, checkpoint)
+        };
+        self.executor.run(record, estimate, job).await
     }
 }
 

@@ -66,11 +66,12 @@ impl NormalizeStream {
             let shape = call.input.shape();
             let operation = NormalizationInOrder::new(&call.spec, &call.parameters.view(), dtype, shape, checkpoint)
                 .map_err(|error| call.parameters.beside(error))?;
-            Ok((call, operation))
+            // The job may outlive the call. It keeps the call's reservation, since it keeps the parameters.
+            Ok((call, operation, scratch))
         };
         // Checking merged statistics and computing with them takes microseconds for each set.
         let estimate = estimate::statistics(0, merged) + estimate::parameters(elements);
-        let (call, operation) = service.executor.run(&context.record, estimate, prepare).await?;
+        let (call, operation, scratch) = service.executor.run(&context.record, estimate, prepare).await?;
         let gives_statistics = operation.gives_statistics(call.return_statistics);
         let answer = call.encode_beginning(operation.axes());
         let operation = NormalizePart { operation, dtype, sets: demand.units };

@@ -24,6 +24,7 @@ mod expiry;
 mod faults;
 mod float_data;
 mod frames;
+mod given_up;
 mod health;
 mod heavy;
 mod hostile;

@@ -1,0 +1,83 @@
+//! Calls that are given up while a job still has their message.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use evenkeel::{CheckpointHook, config::ServerConfig, server::Running};
+use evenkeel_proto::v1 as pb;
+use evenkeel_testing::streamed::Call;
+use pb::{ClipMode, NormKind};
+use prost::Message as _;
+use tonic::{Code, codegen::http::HeaderValue};
+
+use crate::{
+    harness::{clip, dropout, f32s, normalize},
+    metrics::scrape,
+    peer::{Peer, address, framed, request, status},
+    until::until,
+};
+
+/// A job that waits for a thread, or has not come to a checkpoint, outlives its call. Its message stays in the budget as long.
+#[tokio::test]
+async fn a_call_that_is_given_up_keeps_its_memory_until_its_job_has_ended() {
+    const ELEMENTS: usize = 500_000;
+    let hold = Arc::new(AtomicBool::new(true));
+    let held = Arc::clone(&hold);
+    let hook = CheckpointHook::new(move |_| {
+        while held.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+    });
+    let metrics_listen = Some(([127, 0, 0, 1], 0).into());
+    let config = ServerConfig { on_checkpoint: Some(hook), threads: 1, metrics_listen, ..ServerConfig::on_free_port() };
+    let server = Running::start(config).await.expect("the server starts");
+    let tensor = || f32s(&[2, ELEMENTS as i64 / 2], &[1.5; ELEMENTS]);
+    let layer = || normalize(NormKind::Layer, tensor());
+    let backward = pb::NormalizeBackwardRequest {
+        kind: NormKind::Layer.into(),
+        input: Some(tensor()),
+        grad_output: Some(tensor()),
+        ..Default::default()
+    };
+    let measured = pb::MeasureGradientsRequest { gradients: vec![tensor()], ..Default::default() };
+    let part = pb::measure_statistics_request::Part::Header(normalize(NormKind::Batch, tensor()));
+    let statistics = pb::MeasureStatisticsRequest { part: Some(part), ..Default::default() };
+    let weighted = pb::NormalizeRequest {
+        weight: Some(f32s(&[ELEMENTS as i64], &[1.5; ELEMENTS])),
+        ..normalize(NormKind::Layer, f32s(&[1, ELEMENTS as i64], &[1.5; ELEMENTS]))
+    };
+    let (stream, in_stream) = Call::Normalize(Box::new(weighted)).streamed(&[ELEMENTS]);
+    let calls = [
+        ("Normalize", framed(&layer().encode_to_vec())),
+        ("Normalize", framed(&pb::NormalizeRequest { return_statistics: true, ..layer() }.encode_to_vec())),
+        ("NormalizeBackward", framed(&backward.encode_to_vec())),
+        ("Dropout", framed(&dropout(0.5, tensor()).encode_to_vec())),
+        ("ClipGradients", framed(&clip(ClipMode::Norm, 1.0, vec![tensor()]).encode_to_vec())),
+        ("MeasureGradients", framed(&measured.encode_to_vec())),
+        ("MeasureGradientsUnary", framed(&measured.encode_to_vec())),
+        ("MeasureStatistics", framed(&statistics.encode_to_vec())),
+        ("MeasureStatisticsUnary", framed(&statistics.encode_to_vec())),
+        (stream, in_stream.iter().flat_map(|message| framed(message)).collect()),
+    ];
+    for (method, messages) in calls {
+        hold.store(true, Ordering::Relaxed);
+        let peer = Peer::connect(address(&server)).await;
+        let mut request = request(method);
+        request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("100m"));
+        let (answer, mut body) = peer.send(request).await.expect("the connection is open");
+        body.send_data(messages, true).expect("the connection is open");
+        assert_eq!(status(answer).await.expect("an answer").code(), Code::DeadlineExceeded, "{method}");
+        // Other calls have a turn: nothing of this one is given back meanwhile.
+        for _ in 0..3 {
+            let bytes = scrape(&server).await["evenkeel_bytes_in_flight"];
+            assert!(bytes >= 4.0 * ELEMENTS as f64, "{method}: {bytes}");
+        }
+        hold.store(false, Ordering::Relaxed);
+        until("the memory is given back", async || scrape(&server).await["evenkeel_bytes_in_flight"] == 0.0).await;
+    }
+}
