@@ -140,8 +140,8 @@ impl Service {
             let admitted = admit(&context, operation?, limit)?;
             let buffers = self.executor.buffers().clone();
             let cost = admitted.cost;
-            self.executor
-                .run(&context.record, cost, move |checkpoint| admitted.compute(loan, &buffers, limit, checkpoint))
+            context
+                .run(&self.executor, cost, move |checkpoint| admitted.compute(loan, &buffers, limit, checkpoint))
                 .await
         }
     }
@@ -165,7 +165,7 @@ impl Service {
     ) -> Result<T, Error> {
         let limit = self.limits.message;
         let buffers = self.executor.buffers().clone();
-        let record = context.record.clone();
+        let of_call = context.clone();
         let job = move |checkpoint: &dyn Checkpoint| {
             let request = O::Request::decode(message).map_err(|error| Error::undecodable(&error))?;
             checkpoint.check()?;
@@ -173,7 +173,7 @@ impl Service {
             checkpoint.check()?;
             admit(&context, operation, limit)?.compute(loan, &buffers, limit, checkpoint).map(respond)
         };
-        self.executor.run(&record, Duration::MAX, job).await
+        of_call.run(&self.executor, Duration::MAX, job).await
     }
 }
 

@@ -75,10 +75,9 @@ impl Caution {
     /// Adds the time of a long job to the debt.
     fn add(&self, time: Duration) {
         let now = self.begin.elapsed();
-        let (now_nanos, debt) = (nanos(now), nanos(time * PAID_IN));
-        let paid = |paid: u64| paid.max(now_nanos).saturating_add(debt);
-        let before = self.paid.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| Some(paid(before)));
-        let owed = paid(before.unwrap_or_default()) - now_nanos;
+        let debt = nanos(time * PAID_IN);
+        self.paid.fetch_max(nanos(now), Ordering::Relaxed);
+        let owed = self.paid.fetch_add(debt, Ordering::Relaxed) + debt - nanos(now);
         if owed > nanos(FORGIVEN * PAID_IN) {
             self.until.store(nanos(now + self.lasts), Ordering::Relaxed);
         }

@@ -101,7 +101,7 @@ impl Converter {
         job: impl FnOnce(&dyn Checkpoint) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let estimate = PER_BYTE.saturating_mul(u32::try_from(len).unwrap_or(u32::MAX));
-        self.executor.run(&self.context.record, estimate, job).await
+        self.context.run(&self.executor, estimate, job).await
     }
 
     /// A message behind its prefix, which `convert` makes of `len` bytes. Memory for `room` bytes is taken at first.

@@ -148,7 +148,7 @@ impl Arriving {
         }
         // This may take long: rows may have one element each, and then there are as many statistics as elements.
         let estimate = Work::Normalize.estimate(&[], sets);
-        service.executor.run(&context.record, estimate, move |_| finish()).await
+        context.run(&service.executor, estimate, move |_| finish()).await
     }
 }
 

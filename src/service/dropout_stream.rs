@@ -147,7 +147,7 @@ impl TensorStream for DropoutStream {
             }
             Ok((operation, mask, scratch))
         };
-        let (operation, mask, scratch) = self.service.executor.run(&self.context.record, estimate, draw).await?;
+        let (operation, mask, scratch) = self.context.run(&self.service.executor, estimate, draw).await?;
         let kept = if is_backward { 0 } else { operation.kept(&mask) };
         if returns_mask {
             // The rest of the mask owns its reservation.

@@ -1,7 +1,5 @@
 //! MeasureGradients: the messages of a stream are measured one by one, so that one is in memory at a time.
 
-use std::sync::Arc;
-
 use evenkeel_exact::{NormOrder, NormPartial};
 use evenkeel_kernels::{TensorRef, measure_gradients};
 use evenkeel_proto::v1 as pb;
@@ -61,19 +59,16 @@ impl Service {
         message: Arrived<pb::MeasureGradientsRequest>,
     ) -> Result<Measured, Error> {
         let (limit, record) = (self.limits.message, &context.record);
-        // The job may outlive the call. It keeps the call's reservation, since it keeps the message.
-        let reservation = Arc::clone(&context.reservation);
         if message.is_heavy(Method::MeasureGradients) {
             let described = record.clone();
             let job = move |checkpoint: &dyn evenkeel_kernels::Checkpoint| {
-                let _reservation = reservation;
                 let request = message.decode()?;
                 checkpoint.check()?;
                 let call = wire::MeasureGradients::decode(request, measured.order(), limit)?;
                 measured.describe(call.order, &call.views(), &described);
                 add(measured, &call, checkpoint)
             };
-            return self.executor.run(record, std::time::Duration::MAX, job).await;
+            return context.run(&self.executor, std::time::Duration::MAX, job).await;
         }
         let call = wire::MeasureGradients::decode(message.decode()?, measured.order(), limit)?;
         let views = call.views();
@@ -85,11 +80,7 @@ impl Service {
         }
         let estimate = Work::Measure.estimate(&views, call.parts());
         let call = Box::new(call);
-        let job = move |checkpoint: &dyn evenkeel_kernels::Checkpoint| {
-            let _reservation = reservation;
-            add(measured, &call, checkpoint)
-        };
-        self.executor.run(record, estimate, job).await
+        context.run(&self.executor, estimate, move |checkpoint| add(measured, &call, checkpoint)).await
     }
 }
 

@@ -66,12 +66,11 @@ impl NormalizeStream {
             let shape = call.input.shape();
             let operation = NormalizationInOrder::new(&call.spec, &call.parameters.view(), dtype, shape, checkpoint)
                 .map_err(|error| call.parameters.beside(error))?;
-            // The job may outlive the call. It keeps the call's reservation, since it keeps the parameters.
-            Ok((call, operation, scratch))
+            Ok((call, operation))
         };
         // Checking merged statistics and computing with them takes microseconds for each set.
         let estimate = estimate::statistics(0, merged) + estimate::parameters(elements);
-        let (call, operation, scratch) = service.executor.run(&context.record, estimate, prepare).await?;
+        let (call, operation) = context.run(&service.executor, estimate, prepare).await?;
         let gives_statistics = operation.gives_statistics(call.return_statistics);
         let answer = call.encode_beginning(operation.axes());
         let operation = NormalizePart { operation, dtype, sets: demand.units };
@@ -136,7 +135,7 @@ impl TensorStream for NormalizeStream {
         };
         // Rows may have one element each, and then there are as many statistics as elements.
         let estimate = if gives_statistics { Work::Normalize.estimate(&[], sets) } else { Duration::ZERO };
-        let (summary, _scratch) = self.service.executor.run(&self.context.record, estimate, finish).await?;
+        let (summary, _scratch) = self.context.run(&self.service.executor, estimate, finish).await?;
         sink.message(&answered(Answer::Summary(summary))).await
     }
 }

@@ -78,7 +78,7 @@ impl Service {
             return Err(Error::invalid("data", format!("the last {} bytes of the part are missing", part.missing())));
         }
         let sets = measured.total.as_ref().map_or(0, |total| total.sets().len());
-        let record = context.record.clone();
+        let of_call = context.clone();
         let finish = move |_: &dyn Checkpoint| {
             let Measured { total, dtypes, elements, .. } = *measured;
             let Some(total) = total else {
@@ -90,7 +90,7 @@ impl Service {
             check_size(answer.encoded_len(), limit)?;
             Ok(respond(answer))
         };
-        self.executor.run(&record, estimate::statistics(0, sets), finish).await
+        of_call.run(&self.executor, estimate::statistics(0, sets), finish).await
     }
 
     async fn take(
@@ -99,7 +99,7 @@ impl Service {
         mut measured: Box<Measured>,
         message: Arrived<pb::MeasureStatisticsRequest>,
     ) -> Result<Box<Measured>, Error> {
-        let (limit, record, context) = (self.limits.message, &context.record, context.clone());
+        let (limit, of_call, context) = (self.limits.message, context, context.clone());
         if message.is_heavy(Method::MeasureStatistics) {
             let job = move |checkpoint: &dyn Checkpoint| {
                 let request = message.decode()?;
@@ -109,16 +109,16 @@ impl Service {
                 measured.add(request, &context, checkpoint)?;
                 Ok(measured)
             };
-            return self.executor.run(record, Duration::MAX, job).await;
+            return of_call.run(&self.executor, Duration::MAX, job).await;
         }
         let request = wire::MeasureStatistics::decode(message.decode()?, limit)?;
-        measured.describe(&request, record);
+        measured.describe(&request, &of_call.record);
         let estimate = measured.estimate(&request);
         let job = move |checkpoint: &dyn Checkpoint| {
             measured.add(request, &context, checkpoint)?;
             Ok(measured)
         };
-        self.executor.run(record, estimate, job).await
+        of_call.run(&self.executor, estimate, job).await
     }
 }
 

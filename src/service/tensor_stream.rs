@@ -1,9 +1,6 @@
 //! Calls whose tensors come and go in chunks, while they are computed.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use evenkeel_kernels::Checkpoint;
 use prost::Message;
 
 use super::{
@@ -58,13 +55,7 @@ impl Service {
         if !is_heavy {
             return decode();
         }
-        // The job may outlive the call. It keeps the call's reservation, since it keeps the message.
-        let reservation = Arc::clone(&context.reservation);
-        let job = move |_: &dyn Checkpoint| {
-            let _reservation = reservation;
-            decode()
-        };
-        self.executor.run(&context.record, std::time::Duration::MAX, job).await
+        context.run(&self.executor, std::time::Duration::MAX, move |_| decode()).await
     }
 
     /// The most bytes of a tensor in a chunk that is sent.
@@ -181,7 +172,7 @@ pub(super) fn no_header() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{sync::Arc, thread};
 
     use evenkeel_proto::v1 as pb;
 

@@ -97,6 +97,6 @@ impl Gathered {
                 .map(|Gradient { tensor, buffer, scratch, .. }| (tensor, owning(buffers.lend(buffer), scratch)));
             Ok((clipped, bytes.collect()))
         };
-        service.executor.run(&context.record, estimate, clip).await
+        context.run(&service.executor, estimate, clip).await
     }
 }
