@@ -51,18 +51,26 @@ async fn a_call_that_is_given_up_keeps_its_memory_until_its_job_has_ended() {
         weight: Some(f32s(&[ELEMENTS as i64], &[1.5; ELEMENTS])),
         ..normalize(NormKind::Layer, f32s(&[1, ELEMENTS as i64], &[1.5; ELEMENTS]))
     };
-    let (stream, in_stream) = Call::Normalize(Box::new(weighted)).streamed(&[ELEMENTS]);
+    let backward_dropout =
+        pb::DropoutBackwardRequest { p: Some(0.5), seed: 7, grad_output: Some(tensor()), ..Default::default() };
+    let streamed = |call: Call| {
+        let (method, messages) = call.streamed(&[4 * ELEMENTS]);
+        (method, messages.iter().flat_map(|message| framed(message)).collect())
+    };
     let calls = [
         ("Normalize", framed(&layer().encode_to_vec())),
         ("Normalize", framed(&pb::NormalizeRequest { return_statistics: true, ..layer() }.encode_to_vec())),
         ("NormalizeBackward", framed(&backward.encode_to_vec())),
         ("Dropout", framed(&dropout(0.5, tensor()).encode_to_vec())),
+        ("DropoutBackward", framed(&backward_dropout.encode_to_vec())),
         ("ClipGradients", framed(&clip(ClipMode::Norm, 1.0, vec![tensor()]).encode_to_vec())),
         ("MeasureGradients", framed(&measured.encode_to_vec())),
         ("MeasureGradientsUnary", framed(&measured.encode_to_vec())),
         ("MeasureStatistics", framed(&statistics.encode_to_vec())),
         ("MeasureStatisticsUnary", framed(&statistics.encode_to_vec())),
-        (stream, in_stream.iter().flat_map(|message| framed(message)).collect()),
+        streamed(Call::Normalize(Box::new(weighted))),
+        streamed(Call::Dropout(dropout(0.5, tensor()))),
+        streamed(Call::Clip(clip(ClipMode::Norm, 1.0, vec![tensor()]))),
     ];
     for (method, messages) in calls {
         hold.store(true, Ordering::Relaxed);
