@@ -15,7 +15,6 @@ use hyper::{
 use hyper_util::{rt::TokioIo, server::graceful::GracefulConnection};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
     sync::watch,
     time::{Instant, timeout, timeout_at},
 };
@@ -28,7 +27,7 @@ use crate::{
     ended::EndedResponses,
     handle::ConnectionHandle,
     handshakes::Handshakes,
-    io::{FairIo, Keeps, Outbox, ReceivedFrames, Rewind, SharedIo, Socket, Stream, WriteTimeout, detect},
+    io::{FairIo, Keeps, Outbox, ProbingTcp, ReceivedFrames, Rewind, SharedIo, Socket, Stream, WriteTimeout, detect},
     limits::network,
     metrics::Metrics,
     response_body::Respond,
@@ -140,7 +139,7 @@ async fn open<M>(stream: Stream, shared: &Shared<M>, limit: Instant) -> Option<(
 /// Why a connection was not opened.
 enum Unopened {
     /// The TLS handshake failed.
-    Refused(TcpStream),
+    Refused(ProbingTcp),
     /// The client closed the connection before the version of HTTP was certain.
     Ended,
 }
@@ -150,7 +149,7 @@ async fn secure_and_detect<M>(stream: Stream, shared: &Shared<M>) -> Result<(Ver
     let stream = match (stream, &shared.tls) {
         (Stream::Tcp(tcp), Some(tls)) => {
             // An error means that the client has left.
-            let peer = tcp.peer_addr().ok().map(|address| network(address.ip()));
+            let peer = tcp.get_ref().peer_addr().ok().map(|address| network(address.ip()));
             match Box::pin(shared.handshakes.run(peer, tls::accept(&**tls, tcp))).await {
                 Ok(stream) => Stream::Tls(Box::new(stream)),
                 Err((error, tcp)) => {

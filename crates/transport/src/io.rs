@@ -1,4 +1,5 @@
-//! The streams that are around a connection's socket, from the inside out: [`Rewind`] gives the bytes that were read to detect
+//! The streams that are around a connection's socket, from the inside out: [`ProbingTcp`] tries to write
+//! where the system does not say that there is room; [`Rewind`] gives the bytes that were read to detect
 //! the version of HTTP once more; [`WriteTimeout`] fails when the client does not read; [`FairIo`] lets other connections of
 //! the thread go on; [`ReceivedFrames`] notes the windows that the client grants, and lets connections read in turn;
 //! [`Outbox`] sends together what HTTP writes one after another; and [`SharedIo`] gives HTTP and the connection's driver a handle
@@ -9,6 +10,7 @@ mod fair;
 mod forward;
 mod outbox;
 mod passing;
+mod probing;
 mod received;
 mod shared;
 mod socket;
@@ -20,6 +22,7 @@ pub(crate) use self::{
     detect::{Rewind, detect},
     fair::FairIo,
     outbox::Outbox,
+    probing::ProbingTcp,
     received::ReceivedFrames,
     shared::{Keeps, Next, SharedIo},
     socket::Socket,

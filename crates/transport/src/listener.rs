@@ -14,7 +14,10 @@ use rustix::{
 };
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
-use crate::{io::Stream, keep_alive::KeepAlive};
+use crate::{
+    io::{ProbingTcp, Stream},
+    keep_alive::KeepAlive,
+};
 
 /// Only programs of the server's own user can connect. An operator who wants more changes the file's mode.
 const SOCKET_MODE: u32 = 0o600;
@@ -70,7 +73,7 @@ impl Listener {
                 if let Some(keep_alive) = keep_alive {
                     keep_alive.set(&stream)?;
                 }
-                Ok(Stream::Tcp(stream))
+                Ok(Stream::Tcp(ProbingTcp::new(stream)))
             }
             Socket::Unix { listener, .. } => Ok(Stream::Unix(listener.accept().await?.0)),
         }

@@ -3,8 +3,9 @@
 use std::{fmt, io, sync::Arc};
 
 use rustls::ServerConfig;
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::io::ProbingTcp;
 
 /// Gives a transport the settings of TLS for each handshake, so that a certificate can be replaced while it serves.
 pub trait TlsSettings: fmt::Debug + Send + Sync + 'static {
@@ -18,7 +19,7 @@ pub trait TlsSettings: fmt::Debug + Send + Sync + 'static {
 /// The handshake failed: its error, and the connection, on which the client has yet to read the alert with the reason.
 pub(crate) async fn accept(
     settings: &dyn TlsSettings,
-    stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, (io::Error, TcpStream)> {
+    stream: ProbingTcp,
+) -> Result<TlsStream<ProbingTcp>, (io::Error, ProbingTcp)> {
     TlsAcceptor::from(settings.current()).accept(stream).into_fallible().await
 }

@@ -9,26 +9,26 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpStream, UnixStream},
+    net::UnixStream,
 };
 use tokio_rustls::server::TlsStream;
 
-use super::socket::Socket;
+use super::{probing::ProbingTcp, socket::Socket};
 
 /// A connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Tcp(TcpStream),
+    Tcp(ProbingTcp),
     Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<ProbingTcp>>),
 }
 
 impl Stream {
     /// The address of the client; a Unix domain socket has none.
     pub(crate) fn peer(&self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip()),
-            Self::Tls(stream) => stream.get_ref().0.peer_addr().ok().map(|address| address.ip()),
+            Self::Tcp(stream) => stream.get_ref().peer_addr().ok().map(|address| address.ip()),
+            Self::Tls(stream) => stream.get_ref().0.get_ref().peer_addr().ok().map(|address| address.ip()),
             Self::Unix(_) => None,
         }
     }
@@ -36,8 +36,8 @@ impl Stream {
     /// Waits until there is something to read, or the connection has ended.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => stream.readable().await,
-            Self::Tls(stream) => stream.get_ref().0.readable().await,
+            Self::Tcp(stream) => stream.get_ref().readable().await,
+            Self::Tls(stream) => stream.get_ref().0.get_ref().readable().await,
             Self::Unix(stream) => stream.readable().await,
         }
     }
