@@ -115,12 +115,14 @@ impl Otlp {
     pub(crate) async fn flush(self) {
         let (done, flushed) = oneshot::channel();
         // The SDK blocks the thread that flushes; this thread of its own does not keep the process from ending.
-        thread::spawn(move || {
+        let flush = move || {
             let Self { traces, metrics } = self;
             let sent = metrics.shutdown().is_ok() & traces.shutdown_with_timeout(FLUSH_TIMEOUT).is_ok();
             // The receiver is gone after the timeout.
             let _ = done.send(sent);
-        });
+        };
+        // If the system gives no thread, nothing is sent, and the receiver hears of it.
+        drop(thread::Builder::new().name("flush".to_owned()).spawn(flush));
         match tokio::time::timeout(FLUSH_TIMEOUT, flushed).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) | Err(_) => {

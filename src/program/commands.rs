@@ -81,9 +81,14 @@ where
         let Err((code, error)) = ended else { return Ok::<_, io::Error>(Ok(())) };
         // The write blocks if standard error is not read: then another signal ends the command.
         let (told, is_told) = oneshot::channel();
-        thread::spawn(move || {
-            let _ = told.send(fail(code, error));
+        let text = error.clone();
+        let tell = thread::Builder::new().name("tell".to_owned()).spawn(move || {
+            let _ = told.send(fail(code, text));
         });
+        if tell.is_err() {
+            // The system gives no thread, which may be the error itself.
+            return Ok(Err(fail(code, error)));
+        }
         Ok(tokio::select! {
             Ok(code) = is_told => Err(code),
             code = interrupts.received() => Err(ExitCode::from(code)),

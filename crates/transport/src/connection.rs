@@ -30,6 +30,7 @@ use crate::{
     io::{FairIo, Keeps, Outbox, ProbingTcp, ReceivedFrames, Rewind, SharedIo, Socket, Stream, WriteTimeout, detect},
     limits::network,
     metrics::Metrics,
+    ping_timer::PingTimer,
     response_body::Respond,
     send_timeout::SendTimeout,
     settings::Settings,
@@ -202,7 +203,10 @@ where
             let service = Respond::new(service, ended, Some(offer));
             let mut http2 = http2.clone();
             let windows = driver.settings.windows(driver.metrics.connections_open.get());
-            http2.initial_connection_window_size(windows.connection).initial_stream_window_size(windows.stream);
+            http2
+                .timer(PingTimer::new(stream.clone()))
+                .initial_connection_window_size(windows.connection)
+                .initial_stream_window_size(windows.stream);
             let http = http2.serve_connection(TokioIo::new(stream.clone()), service);
             Box::pin(drive(driver, Box::pin(http), stream))
         }

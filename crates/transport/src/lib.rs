@@ -13,6 +13,7 @@ mod limits;
 mod listener;
 mod metrics;
 mod min_rate;
+mod ping_timer;
 mod preface;
 mod response_body;
 mod send_progress;

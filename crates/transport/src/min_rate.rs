@@ -55,6 +55,16 @@ impl MinRateTimeout {
         }
     }
 
+    /// Whether the time is over for a client that has moved so many bytes since the last call of this. Called now and then, where no task
+    /// waits for the end of the time.
+    pub(crate) fn is_over(&mut self, bytes: usize) -> bool {
+        let now = Instant::now();
+        let waited = self.waiting_since.replace(now).map_or(Duration::ZERO, |since| now - since);
+        let left = (self.left + at_least_rate(bytes)).saturating_sub(waited);
+        self.left = self.pause.min(left);
+        left.is_zero() && !self.pause.is_zero()
+    }
+
     /// Called when the client has moved so many bytes since the last call of this. With none, the timeout goes on.
     pub fn progressed(&mut self, bytes: usize) {
         if bytes == 0 {

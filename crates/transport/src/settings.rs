@@ -133,7 +133,6 @@ impl Settings {
         let may_come_late = streams.saturating_mul(3);
         let mut http2 = http2::Builder::new(send_timeout);
         http2
-            .timer(TokioTimer::new())
             .max_frame_size(max_frame_bytes)
             .max_concurrent_streams(max_streams_per_connection)
             .max_header_list_size(max_header_bytes)

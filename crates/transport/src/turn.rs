@@ -19,12 +19,13 @@ pub struct Turn {
     most: usize,
     /// When the turn began; `None`: it has not.
     since: Option<Instant>,
+    polled: Option<Instant>,
 }
 
 impl Turn {
     /// A turn is over when `most` units of work are done, or after a millisecond. The caller chooses the unit, such as bytes.
     pub fn new(most: usize) -> Self {
-        Self { done: 0, most, since: None }
+        Self { done: 0, most, since: None, polled: None }
     }
 
     /// Called when `more` units of work were done.
@@ -37,9 +38,15 @@ impl Turn {
         (self.done, self.since) = (0, None);
     }
 
+    /// When the turn was last polled.
+    pub(crate) fn polled(&self) -> Option<Instant> {
+        self.polled
+    }
+
     /// Pending when the turn is over. The task is woken for its next turn after the other tasks and sockets that are ready.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
+        self.polled = Some(now);
         if self.done < self.most && now - *self.since.get_or_insert(now) < TURN_TIME {
             return Poll::Ready(());
         }

@@ -1,7 +1,7 @@
 //! Decides when a connection ends: because of its age, because it has no requests, because many of them were reset, or because
 //! the server drains.
 
-use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, mem, pin::Pin, sync::Arc, time::Duration};
 
 use hyper::Error;
 use hyper_util::server::graceful::GracefulConnection;
@@ -15,6 +15,7 @@ use crate::{
     handle::ConnectionHandle,
     io::{Keeps, Next, SharedIo, Socket, Version},
     metrics::Metrics,
+    min_rate::MinRateTimeout,
     settings::Settings,
 };
 
@@ -138,8 +139,8 @@ impl Driver {
         let age = (!settings.max_connection_age.is_zero()).then(|| jittered(settings.max_connection_age));
         let mut state = State { began, age, goaway_sent: None, closing: CLOSING };
         let mut drains = false;
-        // When the system was first seen with bytes to send that the client does not take.
-        let mut unsent_since = None;
+        // The time of a client that does not take what the system has to send.
+        let mut leaving = None;
         loop {
             let now = Instant::now();
             let wake = match state.next(&connection, &settings, now) {
@@ -155,7 +156,12 @@ impl Driver {
                     http.as_mut().graceful_shutdown();
                     continue;
                 }
-                Action::Close if io.has_unsent() && !is_over(*unsent_since.get_or_insert(now), &settings, now) => {
+                Action::Close
+                    if io.has_unsent()
+                        && !leaving
+                            .get_or_insert_with(|| Leaving::new(settings.send_timeout, io.taken()))
+                            .is_over(io.taken()) =>
+                {
                     connection.quiet_from_now();
                     continue;
                 }
@@ -208,9 +214,22 @@ impl Driver {
     }
 }
 
-/// Whether the client has had its time to take what it was sent since this moment.
-fn is_over(since: Instant, settings: &Settings, now: Instant) -> bool {
-    !settings.send_timeout.is_zero() && now >= since + settings.send_timeout
+/// The time that a client has to take what the system has to send.
+struct Leaving {
+    timeout: MinRateTimeout,
+    taken: u64,
+}
+
+impl Leaving {
+    fn new(pause: Duration, taken: u64) -> Self {
+        Self { timeout: MinRateTimeout::new(pause), taken }
+    }
+
+    /// Whether the time is over for a client that has taken so many bytes of the connection.
+    fn is_over(&mut self, taken: u64) -> bool {
+        let more = taken.saturating_sub(mem::replace(&mut self.taken, taken));
+        self.timeout.is_over(usize::try_from(more).unwrap_or(usize::MAX))
+    }
 }
 
 /// `age`, made longer or shorter by up to a tenth, at random.
@@ -223,8 +242,10 @@ fn jittered(age: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
-    use crate::handle::OpenRequest;
+    use crate::{handle::OpenRequest, min_rate::BYTES_PER_SECOND};
 
     /// A connection that is worn out, or not, whose client has sent its preface.
     fn connection(is_worn_out: bool) -> Arc<ConnectionHandle> {
@@ -286,6 +307,26 @@ mod tests {
         let _request = OpenRequest::new(&connection);
         assert!(matches!(state.next(&connection, &settings, began + Duration::from_secs(119)), Action::Wait(_)));
         assert_eq!(state.next(&connection, &settings, began + age + grace), Action::Abort);
+    }
+
+    /// How long a client that takes so many bytes each second has to take what the system holds, within a thousand seconds.
+    async fn has_time(each_second: u64) -> u64 {
+        let mut leaving = Leaving::new(Duration::from_secs(30), 5);
+        let begin = Instant::now();
+        for second in 0..1000 {
+            if leaving.is_over(5 + second * each_second) {
+                break;
+            }
+            advance(Duration::from_secs(1)).await;
+        }
+        begin.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_ends_when_its_client_no_longer_takes_what_the_system_holds() {
+        assert_eq!(has_time(0).await, 30);
+        assert_eq!(has_time(BYTES_PER_SECOND).await, 1000);
+        assert!((31..200).contains(&has_time(BYTES_PER_SECOND / 2).await));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     io::IoSlice,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker, ready},
 };
@@ -39,6 +39,7 @@ struct Counts {
     is_flat: AtomicBool,
     /// The system has bytes that it does not send.
     is_unsent: AtomicBool,
+    taken: AtomicU64,
     /// The socket takes nothing, and wakes this when it does again.
     is_full: AtomicBool,
     writer: Mutex<Option<Waker>>,
@@ -71,6 +72,10 @@ struct Counting {
 impl Socket for Counting {
     fn has_unsent(&self) -> bool {
         self.counts.is_unsent.load(Ordering::SeqCst)
+    }
+
+    fn taken(&self) -> u64 {
+        self.counts.taken.load(Ordering::SeqCst)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
-use super::{forward::forward_writes, socket::Socket};
+use super::{forward::forward_writes, socket::forward_socket};
 
 /// The preface of HTTP/2 (RFC 9113, section 3.4), which is no request of HTTP/1.1.
 const HTTP_2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -53,11 +53,7 @@ pub(crate) struct Rewind<T> {
     stream: T,
 }
 
-impl<T: Socket> Socket for Rewind<T> {
-    fn has_unsent(&self) -> bool {
-        self.stream.has_unsent()
-    }
-}
+forward_socket!(Rewind, this => this.stream);
 
 impl<T: AsyncRead + Unpin> AsyncRead for Rewind<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

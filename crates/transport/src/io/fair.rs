@@ -10,7 +10,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
 
 use super::socket::Socket;
 use crate::turn::Turn;
@@ -25,11 +28,12 @@ const TURN_BYTES: usize = 4 << 20;
 pub(crate) struct FairIo<T> {
     io: T,
     turn: Turn,
+    last_read: Option<Instant>,
 }
 
 impl<T> FairIo<T> {
     pub(crate) fn new(io: T) -> Self {
-        Self { io, turn: Turn::new(TURN_BYTES) }
+        Self { io, turn: Turn::new(TURN_BYTES), last_read: None }
     }
 
     /// Counts the bytes of a read or a write towards the turn. `bytes`: how many a result has moved.
@@ -46,6 +50,14 @@ impl<T: Socket> Socket for FairIo<T> {
     fn has_unsent(&self) -> bool {
         self.io.has_unsent()
     }
+
+    fn taken(&self) -> u64 {
+        self.io.taken()
+    }
+
+    fn last_read(&self) -> Option<Instant> {
+        self.last_read
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for FairIo<T> {
@@ -53,6 +65,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for FairIo<T> {
         ready!(self.turn.poll(cx));
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.last_read = self.turn.polled();
+        }
         self.note(polled, |_| buf.filled().len() - before)
     }
 }

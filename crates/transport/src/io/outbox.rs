@@ -25,7 +25,7 @@ use self::{
 };
 use super::{
     shared::{Keeps, Next},
-    socket::Socket,
+    socket::forward_socket,
 };
 use crate::{chunk::Offer, handle::ConnectionHandle, settings::RESETS_BEFORE_GOAWAY};
 
@@ -140,11 +140,7 @@ impl<T: AsyncWrite + Keeps + Unpin> Keeps for Outbox<T> {
     }
 }
 
-impl<T: Socket> Socket for Outbox<T> {
-    fn has_unsent(&self) -> bool {
-        self.io.has_unsent()
-    }
-}
+forward_socket!(Outbox, this => this.io);
 
 impl<T: AsyncRead + Unpin> AsyncRead for Outbox<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

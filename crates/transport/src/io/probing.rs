@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::socket::Socket;
+use super::socket::{Socket, has_unsent, unacknowledged};
 use crate::min_rate::MinRateTimeout;
 
 /// How long a write waits for the system before it is tried again.
@@ -28,11 +28,12 @@ pub(crate) struct ProbingTcp {
     stream: TcpStream,
     /// Runs while a write waits.
     wait: MinRateTimeout,
+    written: u64,
 }
 
 impl ProbingTcp {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, wait: MinRateTimeout::new(WAIT) }
+        Self { stream, wait: MinRateTimeout::new(WAIT), written: 0 }
     }
 
     pub(crate) fn get_ref(&self) -> &TcpStream {
@@ -58,13 +59,21 @@ impl ProbingTcp {
             };
         }
         self.wait.restart();
+        if let Poll::Ready(Ok(bytes)) = polled {
+            self.written += bytes as u64;
+        }
         polled
     }
 }
 
 impl Socket for ProbingTcp {
     fn has_unsent(&self) -> bool {
-        self.stream.has_unsent()
+        has_unsent(&self.stream)
+    }
+
+    fn taken(&self) -> u64 {
+        let Ok(held) = unacknowledged(&self.stream) else { return 0 };
+        self.written.saturating_sub(held as u64)
     }
 }
 
@@ -128,6 +137,7 @@ mod tests {
         while timeout(3 * WAIT, server.write(&bytes)).await.is_ok() {}
         client.read_exact(&mut vec![0; LITTLE]).await.expect("it is open");
         assert!(!is_announced(&server).await, "the system says that there is room: nothing is tested");
+        assert!(server.taken() >= LITTLE as u64, "{} bytes", server.taken());
         let written = timeout(60 * WAIT, server.write_vectored(&[IoSlice::new(&bytes)])).await.expect("it is tried");
         assert!((1..=2 * LITTLE).contains(&written.expect("it is open")));
     }

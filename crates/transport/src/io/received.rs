@@ -14,7 +14,7 @@ use super::{
     forward::forward_writes,
     passing::{HEAD, Passing, payload_len},
     shared::{Keeps, Next},
-    socket::Socket,
+    socket::forward_socket,
 };
 use crate::{backlog::ReadTurn, handle::ConnectionHandle, send_window::SendWindow};
 
@@ -134,11 +134,7 @@ fn poll_read_most<T: AsyncRead>(
     read
 }
 
-impl<T: Socket> Socket for ReceivedFrames<T> {
-    fn has_unsent(&self) -> bool {
-        self.io.has_unsent()
-    }
-}
+forward_socket!(ReceivedFrames, this => this.io);
 
 /// The stream keeps no bytes that are written, and reads in turn with those of other connections.
 impl<T> Keeps for ReceivedFrames<T> {

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::{fair::FairIo, forward::forward_writes, socket::Socket};
+use super::{fair::FairIo, forward::forward_writes, socket::forward_socket};
 
 /// A stream that may keep bytes that are written to it for a while, and may read in turn with the streams of other connections.
 pub(crate) trait Keeps {
@@ -54,11 +54,7 @@ impl<T> SharedIo<T> {
     }
 }
 
-impl<T: Socket> Socket for SharedIo<T> {
-    fn has_unsent(&self) -> bool {
-        self.lock().has_unsent()
-    }
-}
+forward_socket!(SharedIo, this => this.lock());
 
 impl<T> Clone for SharedIo<T> {
     fn clone(&self) -> Self {

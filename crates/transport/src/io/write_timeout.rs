@@ -13,7 +13,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::socket::Socket;
+use super::socket::{Socket, forward_socket};
 use crate::{handle::ConnectionHandle, min_rate::MinRateTimeout};
 
 /// How long a connection waits until it looks again whether the system has sent all. Nothing tells it.
@@ -26,8 +26,8 @@ pub(crate) struct WriteTimeout<T> {
     io: T,
     timeout: MinRateTimeout,
     connection: Arc<ConnectionHandle>,
-    /// The wait of a shutdown for bytes that the system has not sent.
-    unsent: Option<Pin<Box<Sleep>>>,
+    /// The wait of a shutdown for bytes that the system has not sent, and what the client had taken when it began.
+    unsent: Option<(Pin<Box<Sleep>>, u64)>,
 }
 
 impl<T> WriteTimeout<T> {
@@ -59,11 +59,7 @@ impl<T> WriteTimeout<T> {
     }
 }
 
-impl<T: Socket> Socket for WriteTimeout<T> {
-    fn has_unsent(&self) -> bool {
-        self.io.has_unsent()
-    }
-}
+forward_socket!(WriteTimeout, this => this.io);
 
 impl<T: AsyncRead + Unpin> AsyncRead for WriteTimeout<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -88,11 +84,13 @@ impl<T: AsyncWrite + Socket + Unpin> AsyncWrite for WriteTimeout<T> {
     /// Waits until the system has sent all, since the client can lose the rest when the socket is closed.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.io.has_unsent() {
-            let wait = self.unsent.get_or_insert_with(|| Box::pin(sleep(LOOK_AGAIN)));
+            let Self { io, timeout, unsent, .. } = &mut *self;
+            let (wait, taken) = unsent.get_or_insert_with(|| (Box::pin(sleep(LOOK_AGAIN)), io.taken()));
             if wait.as_mut().poll(cx).is_pending() {
                 return self.watch(Poll::Pending, |()| 0, cx);
             }
-            self.unsent = None;
+            timeout.progressed(usize::try_from(io.taken().saturating_sub(*taken)).unwrap_or(usize::MAX));
+            *unsent = None;
         }
         let polled = Pin::new(&mut self.io).poll_shutdown(cx);
         self.watch(polled, |()| 0, cx)
@@ -114,13 +112,15 @@ impl<T: AsyncWrite + Socket + Unpin> AsyncWrite for WriteTimeout<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
         time::{Instant, sleep},
     };
 
     use super::*;
-    use crate::metrics::Metrics;
+    use crate::{metrics::Metrics, min_rate::BYTES_PER_SECOND};
 
     const PAUSE: Duration = Duration::from_secs(30);
 
@@ -148,6 +148,10 @@ mod tests {
     impl Socket for Buffer {
         fn has_unsent(&self) -> bool {
             false
+        }
+
+        fn taken(&self) -> u64 {
+            0
         }
     }
 
@@ -177,6 +181,51 @@ mod tests {
         stream.io.0 = false;
         stream.flush().await.expect("the socket has room");
         assert!(connection.quiet_since().is_some());
+    }
+
+    /// A stream that has given all to the system, which has bytes to send for so long.
+    struct Unsent {
+        until: Instant,
+        /// What the client takes before each look.
+        each: u64,
+        taken: AtomicU64,
+    }
+
+    impl Socket for Unsent {
+        fn has_unsent(&self) -> bool {
+            Instant::now() < self.until
+        }
+
+        fn taken(&self) -> u64 {
+            self.taken.fetch_add(self.each, Ordering::Relaxed)
+        }
+    }
+
+    impl AsyncWrite for Unsent {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_waits_for_a_client_that_takes_what_the_system_holds() {
+        let least = u64::try_from(LOOK_AGAIN.as_millis()).expect("it is short") * BYTES_PER_SECOND / 1000;
+        for (each, done) in [(least + 1, true), (0, false)] {
+            let began = Instant::now();
+            let socket = Unsent { until: began + 3 * PAUSE, each, taken: AtomicU64::new(0) };
+            let mut stream = WriteTimeout::new(socket, PAUSE, ConnectionHandle::new(Arc::default()));
+            assert_eq!(stream.shutdown().await.is_ok(), done);
+            let expected = if done { 3 * PAUSE } else { PAUSE };
+            assert!((expected..expected + Duration::from_secs(1)).contains(&began.elapsed()), "{:?}", began.elapsed());
+        }
     }
 
     #[tokio::test(start_paused = true)]
