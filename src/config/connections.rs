@@ -44,7 +44,7 @@ pub struct ConnectionConfig {
     pub body_timeout: Duration,
     /// How long a connection may be silent before it is pinged. Zero: for ever.
     pub keep_alive_interval: Duration,
-    /// How long the answer to a ping may take. Above zero.
+    /// How long a client that was pinged may give no sign of life. Above zero.
     pub keep_alive_timeout: Duration,
     /// How old a connection may become before its client is told to open another. Zero: any age.
     pub max_connection_age: Duration,
@@ -155,7 +155,7 @@ pub struct ConnectionArgs {
     )]
     pub keep_alive_interval: humantime::Duration,
 
-    /// How long the answer to a ping may take before the connection is closed.
+    /// How long a pinged client may neither send nor take a byte before its connection is closed.
     #[arg(
         long,
         value_name = "DURATION",

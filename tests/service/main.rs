@@ -53,6 +53,7 @@ mod settings;
 mod shutdown;
 mod signals;
 mod silent;
+mod slow_readers;
 mod stalled;
 mod statements;
 mod statistics;

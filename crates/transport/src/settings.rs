@@ -35,7 +35,8 @@ pub struct Settings {
     pub send_timeout: Duration,
     /// How long a connection may be silent before it is pinged, by HTTP/2 or, with HTTP/1.1, by TCP. Zero: for ever. Default: 1 min.
     pub keep_alive_interval: Duration,
-    /// How long the answer to a ping may take before the connection is closed. Default: 20 s.
+    /// How long a client that was pinged may give no sign of life before its connection is closed: it neither sends bytes nor takes
+    /// any. Default: 20 s.
     pub keep_alive_timeout: Duration,
     /// How old a connection may become, give or take a tenth, before its client is told to open another. Zero: any age. Default:
     /// zero.
