@@ -19,6 +19,7 @@ use crate::{
     harness::{clip, dropout, f32s, normalize},
     metrics::scrape,
     peer::{Peer, address, framed, request, status},
+    requests::{calls, tensor},
     until::until,
 };
 
@@ -36,14 +37,7 @@ async fn a_call_that_is_given_up_keeps_its_memory_until_its_job_has_ended() {
     let metrics_listen = Some(([127, 0, 0, 1], 0).into());
     let config = ServerConfig { on_checkpoint: Some(hook), threads: 1, metrics_listen, ..ServerConfig::on_free_port() };
     let server = Running::start(config).await.expect("the server starts");
-    let tensor = || f32s(&[2, ELEMENTS as i64 / 2], &[1.5; ELEMENTS]);
-    let layer = || normalize(NormKind::Layer, tensor());
-    let backward = pb::NormalizeBackwardRequest {
-        kind: NormKind::Layer.into(),
-        input: Some(tensor()),
-        grad_output: Some(tensor()),
-        ..Default::default()
-    };
+    let tensor = || tensor(ELEMENTS);
     let measured = pb::MeasureGradientsRequest { gradients: vec![tensor()], ..Default::default() };
     let part = pb::measure_statistics_request::Part::Header(normalize(NormKind::Batch, tensor()));
     let statistics = pb::MeasureStatisticsRequest { part: Some(part), ..Default::default() };
@@ -51,19 +45,11 @@ async fn a_call_that_is_given_up_keeps_its_memory_until_its_job_has_ended() {
         weight: Some(f32s(&[ELEMENTS as i64], &[1.5; ELEMENTS])),
         ..normalize(NormKind::Layer, f32s(&[1, ELEMENTS as i64], &[1.5; ELEMENTS]))
     };
-    let backward_dropout =
-        pb::DropoutBackwardRequest { p: Some(0.5), seed: 7, grad_output: Some(tensor()), ..Default::default() };
     let streamed = |call: Call| {
         let (method, messages) = call.streamed(&[4 * ELEMENTS]);
         (method, messages.iter().flat_map(|message| framed(message)).collect())
     };
-    let calls = [
-        ("Normalize", framed(&layer().encode_to_vec())),
-        ("Normalize", framed(&pb::NormalizeRequest { return_statistics: true, ..layer() }.encode_to_vec())),
-        ("NormalizeBackward", framed(&backward.encode_to_vec())),
-        ("Dropout", framed(&dropout(0.5, tensor()).encode_to_vec())),
-        ("DropoutBackward", framed(&backward_dropout.encode_to_vec())),
-        ("ClipGradients", framed(&clip(ClipMode::Norm, 1.0, vec![tensor()]).encode_to_vec())),
+    let others = [
         ("MeasureGradients", framed(&measured.encode_to_vec())),
         ("MeasureGradientsUnary", framed(&measured.encode_to_vec())),
         ("MeasureStatistics", framed(&statistics.encode_to_vec())),
@@ -72,7 +58,8 @@ async fn a_call_that_is_given_up_keeps_its_memory_until_its_job_has_ended() {
         streamed(Call::Dropout(dropout(0.5, tensor()))),
         streamed(Call::Clip(clip(ClipMode::Norm, 1.0, vec![tensor()]))),
     ];
-    for (method, messages) in calls {
+    let calls = calls(ELEMENTS).into_iter().map(|(method, message)| (method, framed(&message)));
+    for (method, messages) in calls.chain(others) {
         hold.store(true, Ordering::Relaxed);
         let peer = Peer::connect(address(&server)).await;
         let mut request = request(method);

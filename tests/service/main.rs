@@ -43,6 +43,7 @@ mod presence;
 mod process;
 mod reflection;
 mod refused;
+mod requests;
 mod routes;
 mod rows;
 mod same_bits;

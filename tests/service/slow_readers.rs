@@ -11,21 +11,21 @@ use evenkeel::{
     config::{ConnectionConfig, ServerConfig},
     server::Running,
 };
+use evenkeel_proto::v1 as pb;
 use h2::client::Builder;
 use pb::NormKind;
 use prost::Message as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     time::{Instant, Interval, interval},
 };
 
 use crate::{
     harness::{f32s, normalize},
-    peer::{Peer, address, framed},
+    peer::{Peer, framed},
+    untaken::narrow,
 };
-use evenkeel_proto::v1 as pb;
-
 /// The bytes that are read at a time, and how often: ten times the least rate of a response.
 const BYTES: usize = 16 << 10;
 const EACH: Duration = Duration::from_millis(100);
@@ -49,10 +49,8 @@ struct Slow {
 
 impl Slow {
     async fn connect(server: &Running, pings: bool) -> Self {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        // The system of the client shall not read for it.
-        socket.set_recv_buffer_size(64 << 10).expect("a size");
-        let stream = socket.connect(address(server)).await.expect("the server listens");
+        // The system of the client does not read for it.
+        let stream = narrow(server).await;
         Self { stream, until: Instant::now() + SLOW, ticks: interval(EACH), pings }
     }
 }

@@ -1,8 +1,6 @@
 //! Rows 37, 38 and 43: answers that are ready and that the client does not take, over HTTP/2 and HTTP/1.1, and from
 //! every service.
 
-mod requests;
-
 use std::{
     io,
     pin::Pin,
@@ -35,13 +33,13 @@ use tonic::{
 use tonic_health::pb::HealthCheckRequest;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
 
-use self::requests::{calls, streams};
 use crate::{
     beside::{MIB, beside},
     harness::{dropout, f32s, normalize},
     metrics::{config, scrape},
     peer::{Peer, address, framed, request, request_to},
     process::Process,
+    requests::{calls, streams},
     until::{until, within},
 };
 
@@ -116,7 +114,7 @@ async fn what_is_not_taken_is_in_the_budget_until_it_is_gone() {
         for window in WINDOWS {
             let peer = Peer::with(&granting(window), address(&server)).await;
             let mut answers = Vec::new();
-            for (name, message) in calls() {
+            for (name, message) in calls(ELEMENTS) {
                 answers.push(ask(&peer, request(name), &message).await);
             }
             others_are_served(&server).await;
@@ -141,7 +139,7 @@ async fn what_is_not_taken_is_cut_off() {
         let server = start(PAUSE, codec_path).await;
         for window in WINDOWS {
             let peer = Peer::with(&granting(window), address(&server)).await;
-            let mut calls = calls();
+            let mut calls = calls(ELEMENTS);
             // The statistics of 4000 sets have more bytes than the largest of these windows.
             let part = pb::measure_statistics_request::Part::Header(normalize(
                 NormKind::Layer,
@@ -162,7 +160,7 @@ async fn what_is_not_taken_is_cut_off() {
             for (name, message) in calls {
                 answers.push((name, ask(&peer, request(name), &message).await));
             }
-            for (name, messages) in streams() {
+            for (name, messages) in streams(ELEMENTS) {
                 answers.push((name, send(&peer, request(name), messages.into()).await));
             }
             for (name, answer) in answers {
@@ -246,7 +244,7 @@ impl AsyncWrite for Deaf {
 }
 
 /// A connection for which the kernel buffers only little.
-async fn narrow(server: &Running) -> TcpStream {
+pub(crate) async fn narrow(server: &Running) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(1 << 16).expect("it may be small");
     socket.connect(address(server)).await.expect("the server listens")
@@ -348,7 +346,7 @@ async fn a_server_that_stops_does_not_wait_for_them_beyond_its_time() {
     let server =
         Running::start(ServerConfig { connections, drain_timeout: PAUSE, ..config() }).await.expect("it starts");
     let peer = Peer::with(&granting(100), address(&server)).await;
-    let (name, message) = calls().swap_remove(3);
+    let (name, message) = calls(ELEMENTS).swap_remove(3);
     let _answer = ask(&peer, request(name), &message).await;
     let stopped = server.shutdown_and_wait().await;
     assert!(matches!(stopped, Err(Error::DrainTimeout { calls: 1, .. })), "{stopped:?}");

@@ -1,6 +1,7 @@
 //! A timeout for clients that send or take bytes too slowly.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -79,6 +80,23 @@ impl MinRateTimeout {
     /// Called when there is nothing for the client to move. At the next wait it has the whole pause again.
     pub fn restart(&mut self) {
         (self.left, self.waiting_since) = (self.pause, None);
+    }
+}
+
+/// What a client has taken of a connection, by the counts that [`Socket::taken`](crate::io::Socket::taken) gives.
+#[derive(Debug, Default)]
+pub(crate) struct Taken(u64);
+
+impl Taken {
+    /// `taken`: the count so far.
+    pub(crate) fn since(taken: u64) -> Self {
+        Self(taken)
+    }
+
+    /// How many bytes the client has taken since this was last asked. `taken`: the count now.
+    pub(crate) fn more(&mut self, taken: u64) -> usize {
+        let more = taken.saturating_sub(mem::replace(&mut self.0, taken));
+        usize::try_from(more).unwrap_or(usize::MAX)
     }
 }
 

@@ -15,10 +15,10 @@ use hyper::rt::{Sleep, Timer};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, sleep_until};
 
-use crate::io::Socket;
+use crate::{io::Socket, min_rate::Taken};
 
 /// A client that has taken so many bytes is there. The system of a client that hangs may still take a ping or two.
-const SIGN_OF_LIFE: u64 = 1 << 10;
+const SIGN_OF_LIFE: usize = 1 << 10;
 
 /// The timer of a connection. Its sleeps go on for as long as the client gives signs of life.
 pub(crate) struct PingTimer {
@@ -44,7 +44,7 @@ impl Timer for PingTimer {
 
     fn sleep_until(&self, deadline: time::Instant) -> Pin<Box<dyn Sleep>> {
         let (socket, deadline) = (Arc::clone(&self.socket), Instant::from_std(deadline));
-        let (pause, taken) = (deadline.saturating_duration_since(Instant::now()), socket.taken());
+        let (pause, taken) = (deadline.saturating_duration_since(Instant::now()), Taken::since(socket.taken()));
         Box::pin(PingSleep { sleep: sleep_until(deadline), pause, taken, socket })
     }
 
@@ -59,8 +59,7 @@ pin_project! {
         #[pin]
         sleep: tokio::time::Sleep,
         pause: Duration,
-        // What the client had taken when this began, or looked last.
-        taken: u64,
+        taken: Taken,
         socket: Arc<dyn Socket + Send + Sync>,
     }
 }
@@ -72,9 +71,8 @@ impl Future for PingSleep {
         let mut this = self.project();
         loop {
             ready!(this.sleep.as_mut().poll(cx));
-            let (now, taken) = (Instant::now(), this.socket.taken());
-            let takes = taken.saturating_sub(*this.taken) >= SIGN_OF_LIFE;
-            *this.taken = taken;
+            let now = Instant::now();
+            let takes = this.taken.more(this.socket.taken()) >= SIGN_OF_LIFE;
             let sign = if takes { Some(now) } else { this.socket.last_read() };
             match sign.map(|sign| sign + *this.pause).filter(|&deadline| deadline > now) {
                 Some(deadline) => this.sleep.as_mut().reset(deadline),

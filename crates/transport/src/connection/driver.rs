@@ -1,7 +1,7 @@
 //! Decides when a connection ends: because of its age, because it has no requests, because many of them were reset, or because
 //! the server drains.
 
-use std::{future::poll_fn, mem, pin::Pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
 use hyper::Error;
 use hyper_util::server::graceful::GracefulConnection;
@@ -15,7 +15,7 @@ use crate::{
     handle::ConnectionHandle,
     io::{Keeps, Next, SharedIo, Socket, Version},
     metrics::Metrics,
-    min_rate::MinRateTimeout,
+    min_rate::{MinRateTimeout, Taken},
     settings::Settings,
 };
 
@@ -158,9 +158,7 @@ impl Driver {
                 }
                 Action::Close
                     if io.has_unsent()
-                        && !leaving
-                            .get_or_insert_with(|| Leaving::new(settings.send_timeout, io.taken()))
-                            .is_over(io.taken()) =>
+                        && !leaving.get_or_insert_with(|| Leaving::new(settings.send_timeout)).is_over(io.taken()) =>
                 {
                     connection.quiet_from_now();
                     continue;
@@ -217,18 +215,17 @@ impl Driver {
 /// The time that a client has to take what the system has to send.
 struct Leaving {
     timeout: MinRateTimeout,
-    taken: u64,
+    taken: Taken,
 }
 
 impl Leaving {
-    fn new(pause: Duration, taken: u64) -> Self {
-        Self { timeout: MinRateTimeout::new(pause), taken }
+    fn new(pause: Duration) -> Self {
+        Self { timeout: MinRateTimeout::new(pause), taken: Taken::default() }
     }
 
     /// Whether the time is over for a client that has taken so many bytes of the connection.
     fn is_over(&mut self, taken: u64) -> bool {
-        let more = taken.saturating_sub(mem::replace(&mut self.taken, taken));
-        self.timeout.is_over(usize::try_from(more).unwrap_or(usize::MAX))
+        self.timeout.is_over(self.taken.more(taken))
     }
 }
 
@@ -311,7 +308,7 @@ mod tests {
 
     /// How long a client that takes so many bytes each second has to take what the system holds, within a thousand seconds.
     async fn has_time(each_second: u64) -> u64 {
-        let mut leaving = Leaving::new(Duration::from_secs(30), 5);
+        let mut leaving = Leaving::new(Duration::from_secs(30));
         let begin = Instant::now();
         for second in 0..1000 {
             if leaving.is_over(5 + second * each_second) {

@@ -43,11 +43,10 @@ impl ProbingTcp {
     /// Returns the result of a write. If it is pending for long enough, the result is that of `write`, which asks the system.
     fn probe(
         &mut self,
-        polled: Poll<io::Result<usize>>,
+        mut polled: Poll<io::Result<usize>>,
         write: impl Fn(SockRef<'_>) -> io::Result<usize>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let mut polled = polled;
         while polled.is_pending() {
             ready!(self.wait.poll_elapsed(cx));
             self.wait.restart();

@@ -10,11 +10,14 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 use super::socket::{Socket, forward_socket};
-use crate::{handle::ConnectionHandle, min_rate::MinRateTimeout};
+use crate::{
+    handle::ConnectionHandle,
+    min_rate::{MinRateTimeout, Taken},
+};
 
 /// How long a connection waits until it looks again whether the system has sent all. Nothing tells it.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -26,8 +29,8 @@ pub(crate) struct WriteTimeout<T> {
     io: T,
     timeout: MinRateTimeout,
     connection: Arc<ConnectionHandle>,
-    /// The wait of a shutdown for bytes that the system has not sent, and what the client had taken when it began.
-    unsent: Option<(Pin<Box<Sleep>>, u64)>,
+    /// The wait of a shutdown for bytes that the system has not sent.
+    unsent: Option<(Pin<Box<Sleep>>, Taken)>,
 }
 
 impl<T> WriteTimeout<T> {
@@ -85,12 +88,12 @@ impl<T: AsyncWrite + Socket + Unpin> AsyncWrite for WriteTimeout<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.io.has_unsent() {
             let Self { io, timeout, unsent, .. } = &mut *self;
-            let (wait, taken) = unsent.get_or_insert_with(|| (Box::pin(sleep(LOOK_AGAIN)), io.taken()));
+            let (wait, taken) = unsent.get_or_insert_with(|| (Box::pin(sleep(LOOK_AGAIN)), Taken::since(io.taken())));
             if wait.as_mut().poll(cx).is_pending() {
                 return self.watch(Poll::Pending, |()| 0, cx);
             }
-            timeout.progressed(usize::try_from(io.taken().saturating_sub(*taken)).unwrap_or(usize::MAX));
-            *unsent = None;
+            timeout.progressed(taken.more(io.taken()));
+            wait.as_mut().reset(Instant::now() + LOOK_AGAIN);
         }
         let polled = Pin::new(&mut self.io).poll_shutdown(cx);
         self.watch(polled, |()| 0, cx)

@@ -1,19 +1,18 @@
-//! Requests with answers that are larger than the windows.
+//! Requests of every method, with tensors of some size.
 
 use evenkeel_proto::v1 as pb;
 use evenkeel_testing::streamed::Call;
 use pb::{ClipMode, NormKind};
 use prost::Message as _;
 
-use super::ELEMENTS;
 use crate::{
     harness::{clip, dropout, f32s, normalize},
     peer::framed,
 };
 
-/// Calls of every method, each with an answer that is larger than the windows.
-pub(super) fn calls() -> Vec<(&'static str, Vec<u8>)> {
-    let input = || f32s(&[100, 1000], &[1.5; ELEMENTS]);
+/// Calls of every method whose answer is as large as its request. Their tensors have so many elements, a multiple of 100.
+pub(crate) fn calls(elements: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let input = || tensor(elements);
     let layer = || normalize(NormKind::Layer, input());
     let backward = pb::NormalizeBackwardRequest {
         kind: NormKind::Layer.into(),
@@ -34,8 +33,8 @@ pub(super) fn calls() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Calls of the streams of tensors, and their messages, in one.
-pub(super) fn streams() -> Vec<(&'static str, Vec<u8>)> {
-    let input = f32s(&[100, 1000], &[1.5; ELEMENTS]);
+pub(crate) fn streams(elements: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let input = tensor(elements);
     let calls = [
         Call::Dropout(dropout(0.5, input.clone())),
         Call::Normalize(Box::new(normalize(NormKind::Layer, input.clone()))),
@@ -43,4 +42,9 @@ pub(super) fn streams() -> Vec<(&'static str, Vec<u8>)> {
     ];
     let streamed = calls.map(|call| call.streamed(&[50_000]));
     streamed.map(|(name, messages)| (name, messages.iter().flat_map(|message| framed(message)).collect())).into()
+}
+
+/// A tensor of 100 rows.
+pub(crate) fn tensor(elements: usize) -> pb::Tensor {
+    f32s(&[100, elements as i64 / 100], &vec![1.5; elements])
 }
