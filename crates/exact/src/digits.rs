@@ -37,3 +37,15 @@ pub(crate) fn make_positive(digits: &mut [i64]) -> bool {
     }
     negative
 }
+
+/// A carried number that is not negative, the lowest byte first: the number of bytes below its lowest digit that is not 0, and the
+/// bytes from there to its highest.
+pub(crate) fn to_le_bytes(digits: &[i64]) -> (u32, Vec<u8>) {
+    let is_set = |&digit: &i64| digit != 0;
+    let (Some(first), Some(last)) = (digits.iter().position(is_set), digits.iter().rposition(is_set)) else {
+        return (0, Vec::new());
+    };
+    let mut bytes = Vec::with_capacity(4 * (last + 1 - first));
+    digits[first..=last].iter().for_each(|&digit| bytes.extend_from_slice(&(digit as u32).to_le_bytes()));
+    (4 * first as u32, bytes)
+}

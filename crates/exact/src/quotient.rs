@@ -48,15 +48,18 @@ impl Quotient {
                 *number += 0.0; // 0 in the place of -0.0
                 break;
             }
-            // The remainder, in the finer of both units.
             let taken = BigInt::from(BigUint::from(mantissa) * &self.denominator);
             let taken = if rest.sign() == Sign::Minus { -taken } else { taken };
-            let finer = power.min(unit);
-            rest = (rest << (unit - finer)) - (taken << (power - finer));
-            unit = finer;
+            (rest, unit) = difference((rest, unit), (taken, power));
         }
         numbers
     }
+}
+
+/// The difference of two numbers, each as `integer * 2^exponent`.
+pub(crate) fn difference((a, of_a): (BigInt, i64), (b, of_b): (BigInt, i64)) -> (BigInt, i64) {
+    let finer = of_a.min(of_b);
+    ((a << (of_a - finer)) - (b << (of_b - finer)), finer)
 }
 
 /// The float64 nearest to `numerator / denominator * 2^exponent` as `mantissa * 2^power`, which may be beyond its range.

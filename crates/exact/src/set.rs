@@ -1,8 +1,8 @@
 //! The exact sums over a set of elements, and the statistics that follow from them.
 
-use num_bigint::{BigInt, BigUint};
+use num_bigint::BigUint;
 
-use crate::{Quotient, SignedSum};
+use crate::{Quotient, SignedSum, quotient::difference};
 
 /// The counts and exact sums of the elements of a set, from which its mean and variance follow. Sets merge by adding,
 /// without rounding.
@@ -115,8 +115,7 @@ impl SetStatistics {
 
     /// The sum of the squares of the deviations, divided by `share`: (n Q - S^2) / n / share.
     fn variance_over(&self, share: u64) -> Option<Quotient> {
-        let sum = self.sum.to_integer();
-        self.of_deviations(&sum, &sum, &self.sum_of_squares, share)
+        self.of_deviations(&self.sum, &self.sum, &self.sum_of_squares, share)
     }
 
     /// The mean of the gradients; `None` if not all elements and gradients are finite, or if none were measured.
@@ -128,8 +127,7 @@ impl SetStatistics {
     /// The mean of the products of each gradient and its element's deviation from the mean. `None` as for their mean.
     pub fn mean_gradient_times_deviation(&self) -> Option<Quotient> {
         let gradients = self.finite_gradients()?;
-        let (sum, of_gradients) = (self.sum.to_integer(), gradients.sum.to_integer());
-        self.of_deviations(&sum, &of_gradients, &gradients.sum_of_products, self.elements)
+        self.of_deviations(&self.sum, &gradients.sum, &gradients.sum_of_products, self.elements)
     }
 
     fn finite_gradients(&self) -> Option<&GradientSums> {
@@ -137,15 +135,13 @@ impl SetStatistics {
     }
 
     /// (n P - A B) / n / share, where P is the sum of the products of two numbers of each element whose own sums are A and B.
-    fn of_deviations(&self, a: &BigInt, b: &BigInt, products: &SignedSum, share: u64) -> Option<Quotient> {
+    fn of_deviations(&self, a: &SignedSum, b: &SignedSum, products: &SignedSum, share: u64) -> Option<Quotient> {
         if !self.is_finite() {
             return None;
         }
-        // In units of 2^-4296: the products are in units of 2^-2148, and so are both sums.
-        let unit = SignedSum::UNIT_EXPONENT;
-        let products = (products.to_integer() * self.elements) << -unit;
-        let denominator = BigUint::from(self.elements) * share;
-        Some(Quotient::new(products - a * b, denominator, 2 * i64::from(unit)))
+        let [(a, of_a), (b, of_b), (products, of_products)] = [a, b, products].map(SignedSum::to_integer);
+        let (numerator, exponent) = difference((products * self.elements, of_products), (a * b, of_a + of_b));
+        Some(Quotient::new(numerator, BigUint::from(self.elements) * share, exponent))
     }
 }
 

@@ -90,22 +90,33 @@ impl SignedSum {
 
     /// The sum divided by `n`, which must not be 0.
     pub fn over(&self, n: u64) -> Quotient {
-        Quotient::new(self.to_integer(), n.into(), Self::UNIT_EXPONENT.into())
+        let (integer, exponent) = self.to_integer();
+        Quotient::new(integer, n.into(), exponent)
     }
 
-    /// The sum in units.
-    pub(crate) fn to_integer(&self) -> BigInt {
-        self.above(0)
+    /// The sum as `integer * 2^exponent`. The exponent is as large as whole bytes allow, since sums of elements of one size are short
+    /// so, and far from the unit.
+    pub(crate) fn to_integer(&self) -> (BigInt, i64) {
+        let low = self.low_zero_bytes;
+        (self.above(low), i64::from(Self::UNIT_EXPONENT) + 8 * i64::from(low))
     }
 
     /// Whether it is a multiple of 2^1074 units, as every float64 is.
     pub(crate) fn is_of_float64(&self) -> bool {
-        self.is_zero() || self.to_integer().trailing_zeros().is_some_and(|zeros| zeros >= 1074)
+        let zeros = |lowest: &u8| 8 * self.low_zero_bytes() + lowest.trailing_zeros();
+        self.magnitude.first().is_none_or(|lowest| zeros(lowest) >= 1074)
     }
 
     /// Whether the magnitude is below `count * 2^power` units.
     pub(crate) fn is_below(&self, count: u64, power: u32) -> bool {
-        self.is_zero() || *self.to_integer().magnitude() < BigUint::from(count) << power
+        let is_short = count > 0 && self.bits() <= power;
+        self.is_zero() || is_short || *self.above(0).magnitude() < BigUint::from(count) << power
+    }
+
+    /// The number of bits of the magnitude, in units.
+    fn bits(&self) -> u32 {
+        let zeros = self.magnitude.last().map_or(0, |highest| highest.leading_zeros());
+        8 * (self.low_zero_bytes() + self.magnitude.len() as u32) - zeros
     }
 
     /// The sum in units of `256^low`; `low` is not above `low_zero_bytes`.

@@ -4,10 +4,10 @@ mod fault;
 
 use std::ops::Range;
 
-use num_bigint::BigUint;
+use num_bigint::Sign;
 
 pub use self::fault::{InvalidStatistics, SetFault, StatisticsMismatch};
-use crate::{SetStatistics, SignedSum};
+use crate::{SetStatistics, SignedSum, quotient::difference};
 
 /// The statistics of the sets of a part of a tensor, or of several parts together.
 ///
@@ -235,10 +235,9 @@ fn has_room(n: u64, sum: &SignedSum, squares: &SignedSum) -> bool {
     if sum.is_zero() {
         return true;
     }
-    let sum = sum.to_integer();
-    // The square is in units of 2^-4296.
-    let most = (BigUint::from(n) * squares.to_integer().magnitude()) << -SignedSum::UNIT_EXPONENT;
-    sum.magnitude().pow(2) <= most
+    let ((sum, of_sum), (squares, of_squares)) = (sum.to_integer(), squares.to_integer());
+    let (room, _) = difference((squares * n, of_squares), (sum.pow(2), 2 * of_sum));
+    room.sign() != Sign::Minus
 }
 
 #[cfg(test)]

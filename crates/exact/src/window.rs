@@ -1,5 +1,7 @@
 //! Accumulators for sums whose terms lie between two given powers of two.
 
+use std::borrow::Cow;
+
 use crate::{
     SignedSum,
     digits::{self, ADDITIONS_BEFORE_CARRY, DIGIT_BITS},
@@ -74,10 +76,11 @@ impl Window {
     /// The sum of all terms that were added.
     pub fn sum(&self, cells: &mut [i64]) -> SignedSum {
         self.carry(cells);
-        let mut digits = cells[..self.digits].to_vec();
-        let negative = digits::make_positive(&mut digits);
-        let bytes: Vec<u8> = digits.iter().flat_map(|&digit| (digit as u32).to_le_bytes()).collect();
-        SignedSum::new(negative, self.low_zero_bytes, &bytes).expect("the sum of 2^60 products is no longer")
+        let mut digits = Cow::Borrowed(&cells[..self.digits]);
+        let negative = digits.last().is_some_and(|&top| top < 0) && digits::make_positive(digits.to_mut());
+        // Few digits of most sums are not 0.
+        let (zeros, bytes) = digits::to_le_bytes(&digits);
+        SignedSum::new(negative, self.low_zero_bytes + zeros, &bytes).expect("the sum of 2^60 products is no longer")
     }
 
     #[inline]

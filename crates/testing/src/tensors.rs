@@ -10,7 +10,8 @@ pub fn norm_kinds() -> impl Iterator<Item = pb::NormKind> {
 
 /// A float32 tensor in `data`.
 pub fn f32s(shape: &[i64], elements: &[f32]) -> pb::Tensor {
-    tensor(pb::DataType::Float32, shape, elements.iter().flat_map(|x| x.to_le_bytes()).collect())
+    let data: Vec<_> = elements.iter().map(|x| x.to_le_bytes()).collect();
+    tensor(pb::DataType::Float32, shape, data.into_flattened())
 }
 
 /// A tensor of any dtype in `data`.

@@ -1,6 +1,6 @@
 //! Statistics that merge, against fractions of whole numbers.
 
-use num_bigint::BigInt;
+use num_bigint::{BigInt, BigUint};
 use proptest::prelude::*;
 
 use super::*;
