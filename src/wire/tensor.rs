@@ -339,7 +339,7 @@ pub(super) fn decode_dims(dims: &[i64], path: Path, found: &mut Violations) -> O
     dims.iter().map(|&dim| usize::try_from(dim)).collect::<Result<_, _>>().ok()
 }
 
-/// The bytes of a place of a tensor without elements, whose statistics take the memory. A place counts as two float32; two
+/// The bytes of a place of a tensor without elements, whose statistics or mask take the memory. A place counts as two float32; two
 /// float64 are twice as long, and the size of the answer is checked later.
 const EMPTY_PLACE: usize = 8;
 
@@ -354,8 +354,7 @@ fn fits(dims: &[usize], dtype: DType, limit: usize) -> bool {
 /// The reason why a tensor without elements does not fit; `None`: it has elements.
 fn too_many_places(dims: &[usize], limit: usize) -> Option<String> {
     let most = limit / EMPTY_PLACE;
-    let reason =
-        || format!("{dims:?} has no elements, but its other dimensions make more than {most} places of statistics");
+    let reason = || format!("{dims:?} has no elements, but its other dimensions multiply to more than {most}");
     dims.contains(&0).then(reason)
 }
 

@@ -25,6 +25,7 @@ mod settings;
 mod several;
 mod state_dicts;
 mod stored;
+mod terminal;
 mod test_server;
 mod two_passes;
 

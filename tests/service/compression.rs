@@ -1,6 +1,7 @@
 //! Compressed messages: the same bits in both directions, and the ways in which one can be wrong.
 
 mod bombs;
+mod partials;
 mod tables;
 
 use std::io::Write as _;

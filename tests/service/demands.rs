@@ -90,7 +90,7 @@ fn rows_of_one_element() -> Vec<Asked> {
 }
 
 /// Messages whose tensors and partials take much more memory when they are decoded than on the wire.
-fn many_parts() -> Vec<Asked> {
+pub(crate) fn many_parts() -> Vec<Asked> {
     let tensors = clip(ClipMode::NormPerTensor, 1.0, vec![f32s(&[1], &[3.0]); 50_000]);
     let partial = pb::NormPartial { norm_type: 2.0, ..Default::default() };
     let partials = pb::MeasureGradientsRequest { partials: vec![partial; 110_000], ..Default::default() };

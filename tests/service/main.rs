@@ -13,6 +13,7 @@ mod compression;
 mod connect;
 mod connections;
 mod deadlines;
+mod defaults;
 mod demands;
 mod deploy;
 mod descriptors;

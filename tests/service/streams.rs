@@ -71,7 +71,7 @@ async fn half_open(process: &Process, path: &str) -> Vec<(Peer, Vec<(ResponseFut
 }
 
 /// Checks on a new connection that the health of the server, and of the tensor service, is answered.
-async fn health_answers(process: &Process) {
+pub(crate) async fn health_answers(process: &Process) {
     let peer = Peer::connect(process.address()).await;
     for service in ["", SERVICE_NAME] {
         let (answer, mut body) = peer.send(request(HEALTH, 0)).await.expect("the connection is open");

@@ -1,6 +1,8 @@
 //! Rows 37, 38 and 43: answers that are ready and that the client does not take, over HTTP/2 and HTTP/1.1, and from
 //! every service.
 
+mod streams;
+
 use std::{
     io,
     pin::Pin,
@@ -146,12 +148,14 @@ async fn what_is_not_taken_is_cut_off() {
                 f32s(&[4000, 2], &[1.5; 8000]),
             ));
             let measured = pb::MeasureStatisticsRequest { part: Some(part), ..Default::default() };
-            calls.push(("MeasureStatistics", measured.encode_to_vec()));
+            let measured = measured.encode_to_vec();
+            calls.extend(["MeasureStatistics", "MeasureStatisticsUnary"].map(|name| (name, measured.clone())));
             if window <= 1 {
                 let gradients = vec![f32s(&[2], &[1.0, 2.0])];
                 let measured = pb::MeasureGradientsRequest { gradients, ..Default::default() }.encode_to_vec();
                 calls.extend([
-                    ("MeasureGradients", measured),
+                    ("MeasureGradients", measured.clone()),
+                    ("MeasureGradientsUnary", measured),
                     ("Dropout", dropout(0.0, f32s(&[1], &[1.0])).encode_to_vec()),
                     ("GetServerInfo", Vec::new()),
                 ]);
@@ -170,7 +174,7 @@ async fn what_is_not_taken_is_cut_off() {
         }
         until_at(&server, BYTES, 0.0).await;
         let timed_out = scrape(&server).await["evenkeel_stalled_total{way=\"send\"}"];
-        assert_eq!(timed_out, (4 * (6 + 1 + 3) + 2 * 3) as f64);
+        assert_eq!(timed_out, (4 * (6 + 2 + 3) + 2 * 4) as f64);
     }
 }
 
@@ -384,5 +388,6 @@ async fn answers_that_are_not_taken_take_no_more_than_the_budget() {
         }
         assert!(!kept.is_empty() && kept.len() <= BUDGET / (8 * LARGE) && refused > 0, "{} {refused}", kept.len());
     };
+    // Usually it grows by 26 MiB.
     beside(&process, BUDGET + 40 * MIB, attack).await;
 }

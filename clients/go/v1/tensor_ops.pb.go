@@ -347,7 +347,9 @@ type Tensor struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The element type. DATA_TYPE_UNSPECIFIED is refused, except beside `float_data`.
 	Dtype DataType `protobuf:"varint,2,opt,name=dtype,proto3,enum=evenkeel.v1.DataType" json:"dtype,omitempty"`
-	// The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+	// The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+	// others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+	// a place for each.
 	Shape []int64 `protobuf:"varint,3,rep,packed,name=shape,proto3" json:"shape,omitempty"`
 	// The elements as numbers, for values typed by hand (grpcurl, small load files): exactly product(shape) of them, in
 	// row-major order, each rounded to `dtype`. Far slower than `data`. If `input` (`gradients[i]`) of a request uses it,

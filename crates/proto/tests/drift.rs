@@ -40,3 +40,29 @@ fn generated_code_matches_the_proto() {
         );
     }
 }
+
+/// Generated code of every language has its package: adding it later would break the programs that use that code.
+#[test]
+fn every_language_has_its_package() {
+    let set = prost_types::FileDescriptorSet::decode(evenkeel_proto::FILE_DESCRIPTOR_SET).expect("it is a descriptor");
+    let file = set.file.iter().find(|file| file.package() == "evenkeel.v1").expect("the contract is in it");
+    let options = file.options.as_ref().expect("it has options");
+    let packages = [
+        options.go_package(),
+        options.java_package(),
+        options.csharp_namespace(),
+        options.php_namespace(),
+        options.ruby_package(),
+        options.swift_prefix(),
+    ];
+    let expected = [
+        "evenkeel.dev/go/evenkeel/v1;evenkeelv1",
+        "dev.evenkeel.v1",
+        "Evenkeel.V1",
+        r"Evenkeel\V1",
+        "Evenkeel::V1",
+        "EvenkeelV1",
+    ];
+    assert_eq!(packages, expected);
+    assert!(options.java_multiple_files());
+}

@@ -343,46 +343,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{future::poll_fn, sync::Arc};
-
-    use http_body_util::StreamBody;
-    use tokio_stream::StreamExt as _;
-
-    use super::*;
-    use crate::budget::{Budget, Reservation};
-
-    /// A frame with a byte, or with so many bytes, makes a piece of its own. The account has the memory of the pieces, which is more
-    /// than their bytes.
-    #[tokio::test]
-    async fn the_memory_of_pieces_is_counted() {
-        const FRAMES: usize = 300;
-        for len in [1_u16, 20_000, 40_000] {
-            let reservation = Reservation::new(&Arc::default(), Budget::new(1 << 30, 1 << 28));
-            let account = Account {
-                held: Portion::new(&reservation),
-                times: 1,
-                limit: 1 << 28,
-                method: Method::MeasureGradients,
-                record: CallRecord::detached(Method::MeasureGradients),
-            };
-            // gzip with blocks that are stored as they are.
-            let prefix = Announced { flag: 1, length: 1 << 28 }.to_bytes();
-            let begin = [&prefix[..], &[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255]].concat();
-            let block = [&[0][..], &len.to_le_bytes(), &(!len).to_le_bytes(), &vec![7; usize::from(len)]].concat();
-            let frames = std::iter::once(begin).chain(std::iter::repeat_n(block, FRAMES));
-            let frames = tokio_stream::iter(frames.map(|frame| Ok::<_, BoxError>(Frame::data(Bytes::from(frame)))));
-            let body = StreamBody::new(frames.chain(tokio_stream::pending()));
-            let mut body = Decompressed::new(body, Encoding::Gzip, account);
-            let all = FRAMES * usize::from(len);
-            poll_fn(|cx| {
-                // Nothing is handed on before the message has ended.
-                assert!(Pin::new(&mut body).poll_frame(cx).is_pending());
-                let Place::Compressed { message, .. } = &body.place else { return Poll::Pending };
-                if message.len < all || message.filled > 0 { Poll::Pending } else { Poll::Ready(()) }
-            })
-            .await;
-            assert!(reservation.bytes() >= FRAMES * (usize::from(len) + 64), "{}", reservation.bytes());
-        }
-    }
-}
+mod tests;

@@ -8,7 +8,9 @@ pub struct Tensor {
     /// The element type. DATA_TYPE_UNSPECIFIED is refused, except beside `float_data`.
     #[prost(enumeration = "DataType", tag = "2")]
     pub dtype: i32,
-    /// The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+    /// The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+    /// others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+    /// a place for each.
     #[prost(int64, repeated, tag = "3")]
     pub shape: ::prost::alloc::vec::Vec<i64>,
     /// The elements as numbers, for values typed by hand (grpcurl, small load files): exactly product(shape) of them, in

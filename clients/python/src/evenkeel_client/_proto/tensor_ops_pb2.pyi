@@ -218,7 +218,10 @@ class Tensor(message.Message):
     """The elements as bytes: little-endian, row-major, exactly product(shape) * size(dtype) bytes."""
     @builtins.property
     def shape(self) -> containers.RepeatedScalarFieldContainer[builtins.int]:
-        """The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0."""
+        """The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+        others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+        a place for each.
+        """
 
     @builtins.property
     def float_data(self) -> containers.RepeatedScalarFieldContainer[builtins.float]:

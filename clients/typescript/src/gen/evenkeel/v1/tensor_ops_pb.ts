@@ -47,7 +47,9 @@ export type Tensor = Message<"evenkeel.v1.Tensor"> & {
   dtype: DataType;
 
   /**
-   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+   * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+   * a place for each.
    *
    * @generated from field: repeated int64 shape = 3;
    */

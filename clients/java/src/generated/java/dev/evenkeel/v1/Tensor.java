@@ -127,7 +127,9 @@ private static final long serialVersionUID = 0L;
       emptyLongList();
   /**
    * <pre>
-   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+   * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+   * a place for each.
    * </pre>
    *
    * <code>repeated int64 shape = 3;</code>
@@ -140,7 +142,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+   * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+   * a place for each.
    * </pre>
    *
    * <code>repeated int64 shape = 3;</code>
@@ -151,7 +155,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+   * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+   * a place for each.
    * </pre>
    *
    * <code>repeated int64 shape = 3;</code>
@@ -895,7 +901,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+     * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+     * a place for each.
      * </pre>
      *
      * <code>repeated int64 shape = 3;</code>
@@ -908,7 +916,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+     * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+     * a place for each.
      * </pre>
      *
      * <code>repeated int64 shape = 3;</code>
@@ -919,7 +929,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+     * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+     * a place for each.
      * </pre>
      *
      * <code>repeated int64 shape = 3;</code>
@@ -931,7 +943,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+     * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+     * a place for each.
      * </pre>
      *
      * <code>repeated int64 shape = 3;</code>
@@ -950,7 +964,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+     * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+     * a place for each.
      * </pre>
      *
      * <code>repeated int64 shape = 3;</code>
@@ -967,7 +983,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+     * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+     * a place for each.
      * </pre>
      *
      * <code>repeated int64 shape = 3;</code>
@@ -985,7 +1003,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+     * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+     * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+     * a place for each.
      * </pre>
      *
      * <code>repeated int64 shape = 3;</code>

@@ -49,7 +49,9 @@ public interface TensorOrBuilder extends
 
   /**
    * <pre>
-   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+   * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+   * a place for each.
    * </pre>
    *
    * <code>repeated int64 shape = 3;</code>
@@ -58,7 +60,9 @@ public interface TensorOrBuilder extends
   java.util.List<java.lang.Long> getShapeList();
   /**
    * <pre>
-   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+   * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+   * a place for each.
    * </pre>
    *
    * <code>repeated int64 shape = 3;</code>
@@ -67,7 +71,9 @@ public interface TensorOrBuilder extends
   int getShapeCount();
   /**
    * <pre>
-   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0.
+   * The dimensions, outermost first; at most 64, none negative. Empty: a scalar, one element. A dimension may be 0; the
+   * others then multiply to at most an eighth of the server's limit on messages in bytes, as statistics and masks have
+   * a place for each.
    * </pre>
    *
    * <code>repeated int64 shape = 3;</code>
