@@ -16,13 +16,15 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn compressed_partials_take_no_more_than_the_budget() {
     const BUDGET: usize = 64 * MIB;
-    /// As for partials that are not compressed.
-    const BESIDE: usize = 160 * MIB;
+    /// With the budget, the process usually grows by 40 MiB; by 162 if what messages become is not counted.
+    const BESIDE: usize = 64 * MIB;
     let process = Process::start(
         &[
             "--listen=127.0.0.1:0",
             "--log-level=warn",
             "--compression=gzip,zstd",
+            // So many messages are decoded at once.
+            "--threads=8",
             "--max-message-bytes=16777216",
             "--max-bytes-in-flight=67108864",
         ],
@@ -35,7 +37,7 @@ async fn compressed_partials_take_no_more_than_the_budget() {
             for encoding in super::BOTH {
                 let compressed = compress(encoding, &message);
                 assert!(compressed.len() < message.len() / 50, "{method}: {} bytes", compressed.len());
-                for _ in 0..6 {
+                for _ in 0..24 {
                     let compressed = compressed.clone();
                     callers.spawn(
                         async move { served(&Peer::connect(address).await, method, encoding, &compressed).await },
