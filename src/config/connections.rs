@@ -155,7 +155,8 @@ pub struct ConnectionArgs {
     )]
     pub keep_alive_interval: humantime::Duration,
 
-    /// How long a pinged client may neither send nor take a byte before its connection is closed.
+    /// How long a pinged client may neither send nor take a byte before its connection is closed. If the socket is full,
+    /// `--body-timeout` decides.
     #[arg(
         long,
         value_name = "DURATION",

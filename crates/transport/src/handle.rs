@@ -77,10 +77,12 @@ impl ConnectionHandle {
         self.is_cut.store(true, Ordering::Relaxed);
     }
 
+    /// Called when the client has not read, or has not taken, for too long. A connection counts once.
     pub(crate) fn stall(&self) {
-        self.is_stalled.store(true, Ordering::Relaxed);
-        self.metrics.sends_timed_out.add_one();
-        self.stalled.notify_one();
+        if !self.is_stalled.swap(true, Ordering::Relaxed) {
+            self.metrics.sends_timed_out.add_one();
+            self.stalled.notify_one();
+        }
     }
 
     /// Waits until the client has not read, or has not taken, for too long.

@@ -1,10 +1,11 @@
 //! The streams that are around a connection's socket, from the inside out: [`ProbingTcp`] tries to write
-//! where the system does not say that there is room; [`Rewind`] gives the bytes that were read to detect
+//! where the system does not say that there is room, and [`CountedUnix`] counts what was read of a Unix domain socket; [`Rewind`] gives the bytes that were read to detect
 //! the version of HTTP once more; [`WriteTimeout`] fails when the client does not read; [`FairIo`] lets other connections of
 //! the thread go on; [`ReceivedFrames`] notes the windows that the client grants, and lets connections read in turn;
 //! [`Outbox`] sends together what HTTP writes one after another; and [`SharedIo`] gives HTTP and the connection's driver a handle
 //! each.
 
+mod counted_unix;
 mod detect;
 mod fair;
 mod forward;
@@ -19,6 +20,7 @@ mod write_timeout;
 
 pub use self::detect::Version;
 pub(crate) use self::{
+    counted_unix::CountedUnix,
     detect::{Rewind, detect},
     fair::FairIo,
     outbox::Outbox,

@@ -15,7 +15,7 @@ use rustix::{
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
 use crate::{
-    io::{ProbingTcp, Stream},
+    io::{CountedUnix, ProbingTcp, Stream},
     keep_alive::KeepAlive,
 };
 
@@ -75,7 +75,7 @@ impl Listener {
                 }
                 Ok(Stream::Tcp(ProbingTcp::new(stream)))
             }
-            Socket::Unix { listener, .. } => Ok(Stream::Unix(listener.accept().await?.0)),
+            Socket::Unix { listener, .. } => Ok(Stream::Unix(CountedUnix::new(listener.accept().await?.0))),
         }
     }
 

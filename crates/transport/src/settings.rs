@@ -36,7 +36,7 @@ pub struct Settings {
     /// How long a connection may be silent before it is pinged, by HTTP/2 or, with HTTP/1.1, by TCP. Zero: for ever. Default: 1 min.
     pub keep_alive_interval: Duration,
     /// How long a client that was pinged may give no sign of life before its connection is closed: it neither sends bytes nor takes
-    /// any. Default: 20 s.
+    /// any. Where the socket is full, the connection ends when `send_timeout` is over. Default: 20 s.
     pub keep_alive_timeout: Duration,
     /// How old a connection may become, give or take a tenth, before its client is told to open another. Zero: any age. Default:
     /// zero.

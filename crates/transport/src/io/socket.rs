@@ -1,6 +1,6 @@
 //! The bytes that the system has taken from a connection, and has not sent, or whose arrival it does not know of.
 
-use std::ffi::c_int;
+use std::{ffi::c_int, os::fd::AsFd};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -71,13 +71,14 @@ fn is_writable(socket: &TcpStream) -> Result<bool> {
     Ok(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)
 }
 
-/// The number of written bytes of which the client's system has not said that they have come.
+/// The number of written bytes of which the client's system has not said that they have come; of a Unix domain socket, about the
+/// number that the client has not read.
 ///
 /// # Errors
 /// Those of the system.
 #[expect(unsafe_code, reason = "no library asks for this number")]
-pub(super) fn unacknowledged(stream: &TcpStream) -> Result<usize> {
-    /// `SIOCOUTQ`: see tcp(7).
+pub(super) fn unacknowledged(stream: impl AsFd) -> Result<usize> {
+    /// `SIOCOUTQ`: see tcp(7) and unix(7).
     const OUT_QUEUE: Opcode = 0x5411;
     // SAFETY: for this request the kernel writes an int, and reads nothing.
     let bytes = unsafe { ioctl(stream, Getter::<OUT_QUEUE, c_int>::new()) }?;

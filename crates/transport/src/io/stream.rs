@@ -7,19 +7,16 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::UnixStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
-use super::{probing::ProbingTcp, socket::Socket};
+use super::{counted_unix::CountedUnix, probing::ProbingTcp, socket::Socket};
 
 /// A connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(ProbingTcp),
-    Unix(UnixStream),
+    Unix(CountedUnix),
     Tls(Box<TlsStream<ProbingTcp>>),
 }
 
@@ -38,27 +35,25 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.get_ref().readable().await,
             Self::Tls(stream) => stream.get_ref().0.get_ref().readable().await,
-            Self::Unix(stream) => stream.readable().await,
+            Self::Unix(stream) => stream.get_ref().readable().await,
         }
     }
 }
 
 impl Socket for Stream {
-    /// What is written to a Unix domain socket is at the client's end at once.
     fn has_unsent(&self) -> bool {
         match self {
             Self::Tcp(stream) => stream.has_unsent(),
             Self::Tls(stream) => stream.get_ref().0.has_unsent(),
-            Self::Unix(_) => false,
+            Self::Unix(stream) => stream.has_unsent(),
         }
     }
 
-    /// A Unix domain socket holds some 200 KiB, and the system does not tell how many of them the client has read.
     fn taken(&self) -> u64 {
         match self {
             Self::Tcp(stream) => stream.taken(),
             Self::Tls(stream) => stream.get_ref().0.taken(),
-            Self::Unix(_) => 0,
+            Self::Unix(stream) => stream.taken(),
         }
     }
 }

@@ -80,6 +80,7 @@ impl<T: AsyncWrite + Socket + Unpin> AsyncWrite for WriteTimeout<T> {
         let polled = Pin::new(&mut self.io).poll_flush(cx);
         if polled.is_ready() {
             self.connection.unblocked();
+            self.timeout.rest();
         }
         self.watch(polled, |()| 0, cx)
     }
@@ -119,7 +120,7 @@ mod tests {
 
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
-        time::{Instant, sleep},
+        time::{Instant, sleep, timeout},
     };
 
     use super::*;
@@ -184,6 +185,29 @@ mod tests {
         stream.io.0 = false;
         stream.flush().await.expect("the socket has room");
         assert!(connection.quiet_since().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_takes_nothing_counts_once() {
+        let metrics = Arc::<Metrics>::default();
+        let mut stream = WriteTimeout::new(Buffer(true), PAUSE, ConnectionHandle::new(Arc::clone(&metrics)));
+        stream.flush().await.expect_err("the client takes nothing");
+        stream.shutdown().await.expect_err("nor does it later");
+        assert_eq!(metrics.sends_timed_out.get(), 1);
+    }
+
+    /// The client needs nearly the whole pause for a first response, and then asks for nothing for long.
+    #[tokio::test(start_paused = true)]
+    async fn a_rest_between_two_responses_does_not_count() {
+        let almost = PAUSE - Duration::from_secs(1);
+        let mut stream = WriteTimeout::new(Buffer(true), PAUSE, ConnectionHandle::new(Arc::default()));
+        for _ in 0..3 {
+            stream.io.0 = true;
+            assert!(timeout(almost, stream.flush()).await.is_err(), "it waits for the client");
+            stream.io.0 = false;
+            stream.flush().await.expect("the client takes all");
+            sleep(2 * PAUSE).await;
+        }
     }
 
     /// A stream that has given all to the system, which has bytes to send for so long.
