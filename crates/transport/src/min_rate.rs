@@ -27,8 +27,6 @@ pub struct MinRateTimeout {
     pause: Duration,
     left: Duration,
     waiting_since: Option<Instant>,
-    /// Since when nothing is left for the client to move, if some of the pause is used up.
-    resting_since: Option<Instant>,
     /// Set at the first wait, and then moved only when it goes off or would go off too late: most calls never wait for long.
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -36,16 +34,13 @@ pub struct MinRateTimeout {
 impl MinRateTimeout {
     /// `pause`: the longest time without a byte; zero waits for ever.
     pub fn new(pause: Duration) -> Self {
-        Self { pause, left: pause, waiting_since: None, resting_since: None, alarm: None }
+        Self { pause, left: pause, waiting_since: None, alarm: None }
     }
 
     /// Called while the server waits for the client. Ready: the time is over.
     pub fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.pause.is_zero() {
             return Poll::Pending;
-        }
-        if let Some(since) = self.resting_since.take() {
-            self.left = self.pause.min(self.left + since.elapsed());
         }
         let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + self.left;
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -82,19 +77,9 @@ impl MinRateTimeout {
         self.left = self.pause.min(self.left + at_least_rate(bytes));
     }
 
-    /// Called when the client has moved all that there was. The time until the next wait is given back.
-    pub(crate) fn rest(&mut self) {
-        if let Some(since) = self.waiting_since.take() {
-            self.left = self.left.saturating_sub(since.elapsed());
-        }
-        if self.left < self.pause {
-            self.resting_since.get_or_insert_with(Instant::now);
-        }
-    }
-
     /// Called when there is nothing for the client to move. At the next wait it has the whole pause again.
     pub fn restart(&mut self) {
-        (self.left, self.waiting_since, self.resting_since) = (self.pause, None, None);
+        (self.left, self.waiting_since) = (self.pause, None);
     }
 }
 
@@ -156,26 +141,6 @@ mod tests {
             assert!(!has_elapsed(&mut timeout));
             tokio::time::advance(Duration::from_secs(25)).await;
             timeout.progressed(25 * BYTES_PER_SECOND as usize);
-        }
-    }
-
-    /// A client that has moved all is not waited for, however long it does nothing.
-    #[tokio::test(start_paused = true)]
-    async fn rests_give_time_back() {
-        let second = Duration::from_secs(1);
-        for (rest, left) in [(second, 11), (1000 * second, 30)] {
-            let mut timeout = MinRateTimeout::new(PAUSE);
-            assert!(!has_elapsed(&mut timeout));
-            tokio::time::advance(20 * second).await;
-            timeout.rest();
-            tokio::time::advance(rest / 2).await;
-            timeout.rest();
-            tokio::time::advance(rest / 2).await;
-            assert!(!has_elapsed(&mut timeout));
-            tokio::time::advance((left - 1) * second).await;
-            assert!(!has_elapsed(&mut timeout), "{rest:?}");
-            tokio::time::advance(second + second / 10).await;
-            assert!(has_elapsed(&mut timeout), "{rest:?}");
         }
     }
 

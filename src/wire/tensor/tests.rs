@@ -178,7 +178,7 @@ fn a_shape_may_fill_a_message_and_no_more() {
     decode(message(pb::DataType::Float16, &[0, dim / 2], &[])).expect("it fits");
     let (field, reason) = refusal(message(pb::DataType::Float16, &[0, dim / 2 + 1], &[]));
     assert_eq!(field, "input.shape");
-    assert!(reason.contains("has no elements, but its other dimensions make more than"), "{reason}");
+    assert!(reason.contains("has no elements, but its other dimensions multiply to more than"), "{reason}");
     decode(message(pb::DataType::Float32, &[1; 64], &[0; 4])).expect("rank 64 is allowed");
 }
 

@@ -27,39 +27,53 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct WriteTimeout<T> {
     io: T,
+    pause: Duration,
+    /// Of writes.
     timeout: MinRateTimeout,
     connection: Arc<ConnectionHandle>,
-    /// The wait of a shutdown for bytes that the system has not sent.
-    unsent: Option<(Pin<Box<Sleep>>, Taken)>,
+    shutdown: Option<Shutdown>,
+}
+
+/// A shutdown that has begun.
+#[derive(Debug)]
+struct Shutdown {
+    timeout: MinRateTimeout,
+    /// The wait until the next look at the bytes that the system has not sent.
+    look: Pin<Box<Sleep>>,
+    taken: Taken,
 }
 
 impl<T> WriteTimeout<T> {
     /// `pause`: how long the client may take nothing; zero: for ever.
     pub(crate) fn new(io: T, pause: Duration, connection: Arc<ConnectionHandle>) -> Self {
-        Self { io, timeout: MinRateTimeout::new(pause), connection, unsent: None }
+        Self { io, pause, timeout: MinRateTimeout::new(pause), connection, shutdown: None }
     }
 
-    /// Returns the result of an attempt to write, or an error if the client takes too long. `bytes`: how many were written.
-    fn watch<R>(
-        &mut self,
-        polled: Poll<io::Result<R>>,
-        bytes: impl FnOnce(&R) -> usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<R>> {
-        match &polled {
-            Poll::Ready(Ok(written)) => self.timeout.progressed(bytes(written)),
-            Poll::Ready(Err(_)) => (),
-            Poll::Pending => {
-                self.connection.blocked();
-                if self.timeout.poll_elapsed(cx).is_ready() {
-                    self.connection.stall();
-                    tracing::debug!("a client did not read from its connection in time");
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
-            }
+    /// Returns the result of an attempt to write, or an error if the client takes too long.
+    fn watch_write(&mut self, polled: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(written)) = polled {
+            self.timeout.progressed(written);
         }
-        polled
+        watch(polled, &mut self.timeout, &self.connection, cx)
     }
+}
+
+/// Returns the result of something that waits for the client, or an error if the client takes longer than the timeout.
+fn watch<R>(
+    polled: Poll<io::Result<R>>,
+    timeout: &mut MinRateTimeout,
+    connection: &ConnectionHandle,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<R>> {
+    if polled.is_pending() {
+        connection.blocked();
+        if timeout.poll_elapsed(cx).is_ready() {
+            connection.stall();
+            tracing::debug!("a client did not read from its connection in time");
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+    }
+    polled
 }
 
 forward_socket!(WriteTimeout, this => this.io);
@@ -73,31 +87,39 @@ impl<T: AsyncRead + Unpin> AsyncRead for WriteTimeout<T> {
 impl<T: AsyncWrite + Socket + Unpin> AsyncWrite for WriteTimeout<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.watch(polled, |&written| written, cx)
+        self.watch_write(polled, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.io).poll_flush(cx);
         if polled.is_ready() {
             self.connection.unblocked();
-            self.timeout.rest();
+            // The socket has all that there was, and what comes next has the whole time. `SendTimeout` and `EndedResponses` see to it
+            // that each response is taken fast enough.
+            self.timeout.restart();
         }
-        self.watch(polled, |()| 0, cx)
+        let Self { timeout, connection, .. } = &mut *self;
+        watch(polled, timeout, connection, cx)
     }
 
     /// Waits until the system has sent all, since the client can lose the rest when the socket is closed.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.io.has_unsent() {
-            let Self { io, timeout, unsent, .. } = &mut *self;
-            let (wait, taken) = unsent.get_or_insert_with(|| (Box::pin(sleep(LOOK_AGAIN)), Taken::since(io.taken())));
-            if wait.as_mut().poll(cx).is_pending() {
-                return self.watch(Poll::Pending, |()| 0, cx);
+        let Self { io, pause, timeout: _, connection, shutdown } = &mut *self;
+        // It has a time of its own: HTTP flushes again while it waits.
+        let Shutdown { timeout, look, taken } = shutdown.get_or_insert_with(|| Shutdown {
+            timeout: MinRateTimeout::new(*pause),
+            look: Box::pin(sleep(LOOK_AGAIN)),
+            taken: Taken::since(io.taken()),
+        });
+        while io.has_unsent() {
+            if look.as_mut().poll(cx).is_pending() {
+                return watch(Poll::Pending, timeout, connection, cx);
             }
             timeout.progressed(taken.more(io.taken()));
-            wait.as_mut().reset(Instant::now() + LOOK_AGAIN);
+            look.as_mut().reset(Instant::now() + LOOK_AGAIN);
         }
-        let polled = Pin::new(&mut self.io).poll_shutdown(cx);
-        self.watch(polled, |()| 0, cx)
+        let polled = Pin::new(io).poll_shutdown(cx);
+        watch(polled, timeout, connection, cx)
     }
 
     fn poll_write_vectored(
@@ -106,7 +128,7 @@ impl<T: AsyncWrite + Socket + Unpin> AsyncWrite for WriteTimeout<T> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.watch(polled, |&written| written, cx)
+        self.watch_write(polled, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -196,17 +218,19 @@ mod tests {
         assert_eq!(metrics.sends_timed_out.get(), 1);
     }
 
-    /// The client needs nearly the whole pause for a first response, and then asks for nothing for long.
+    /// The client needs nearly the whole pause for each response, and asks for the next at once, or after long.
     #[tokio::test(start_paused = true)]
-    async fn a_rest_between_two_responses_does_not_count() {
+    async fn each_response_has_the_whole_time() {
         let almost = PAUSE - Duration::from_secs(1);
-        let mut stream = WriteTimeout::new(Buffer(true), PAUSE, ConnectionHandle::new(Arc::default()));
-        for _ in 0..3 {
-            stream.io.0 = true;
-            assert!(timeout(almost, stream.flush()).await.is_err(), "it waits for the client");
-            stream.io.0 = false;
-            stream.flush().await.expect("the client takes all");
-            sleep(2 * PAUSE).await;
+        for rest in [Duration::ZERO, 2 * PAUSE] {
+            let mut stream = WriteTimeout::new(Buffer(true), PAUSE, ConnectionHandle::new(Arc::default()));
+            for _ in 0..3 {
+                stream.io.0 = true;
+                assert!(timeout(almost, stream.flush()).await.is_err(), "it waits for the client");
+                stream.io.0 = false;
+                stream.flush().await.expect("the client takes all");
+                sleep(rest).await;
+            }
         }
     }
 
