@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use crate::{
     beside::{MIB, beside},
+    demands::BESIDE,
     harness::{f32s, normalize},
     peer::{Peer, framed},
     process::Process,
@@ -18,8 +19,6 @@ use crate::{
 
 /// The default budget.
 const BUDGET: usize = 1024 * MIB;
-/// As in [`demands`](crate::demands).
-const BESIDE: usize = 160 * MIB;
 
 /// Answers of 64 MB, to requests of a few bytes, that are not taken: 64 of them, and room for some fifteen. Health is answered
 /// meanwhile on new connections, and SIGTERM waits for them no longer than the drain timeout and a second.

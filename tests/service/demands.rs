@@ -36,7 +36,7 @@ const LIMIT: usize = 16 * MIB;
 const BUDGET: usize = 64 * MIB;
 /// How much the process may take beside the budget: for unused buffers, windows, the scratch memory of compute threads,
 /// and freed memory that the allocator keeps. The usual growth, with the budget, is 22 to 71 MiB.
-const BESIDE: usize = 160 * MIB;
+pub(crate) const BESIDE: usize = 160 * MIB;
 
 /// A request, and the method it is for.
 type Asked = (&'static str, Vec<u8>);

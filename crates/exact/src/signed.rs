@@ -94,8 +94,8 @@ impl SignedSum {
         Quotient::new(integer, n.into(), exponent)
     }
 
-    /// The sum as `integer * 2^exponent`. The exponent is as large as whole bytes allow, since sums of elements of one size are short
-    /// so, and far from the unit.
+    /// The sum as `integer * 2^exponent`. The exponent is as large as whole bytes allow: in units of 2^-2148, the integers of most sums
+    /// would have thousands of bits.
     pub(crate) fn to_integer(&self) -> (BigInt, i64) {
         let low = self.low_zero_bytes;
         (self.above(low), i64::from(Self::UNIT_EXPONENT) + 8 * i64::from(low))

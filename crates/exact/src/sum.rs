@@ -212,12 +212,11 @@ impl ExactSum {
     pub fn to_le_bytes(&self) -> Vec<u8> {
         let mut sum = self.clone();
         sum.carry();
-        let (top, digits) = sum.digits[GUARD_DIGITS..].split_last().expect("there are more digits than guard digits");
-        let top = u32::try_from(*top).expect("a sum of 2^60 squares or fewer, not negative");
-        let digits = digits.iter().map(|&digit| digit as u32); // carried: below 2^32
-        let mut bytes: Vec<u8> = digits.chain([top]).flat_map(u32::to_le_bytes).collect();
-        bytes.truncate(significant(&bytes).len());
-        bytes
+        let digits = &sum.digits[GUARD_DIGITS..];
+        let top = *digits.last().expect("there are more digits than guard digits");
+        assert!(u32::try_from(top).is_ok(), "a sum of 2^60 squares or fewer, not negative");
+        let (zeros, bytes) = digits::to_le_bytes(digits);
+        [&vec![0; zeros as usize], significant(&bytes)].concat()
     }
 
     /// The sum with these bytes; zeros at the end do not matter.

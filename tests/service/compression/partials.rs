@@ -4,7 +4,7 @@ use evenkeel::config::Encoding;
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use super::{bombs::call, compress};
+use super::{BOTH, bombs::call, compress};
 use crate::{
     beside::{MIB, beside},
     demands::many_parts,
@@ -35,7 +35,7 @@ async fn compressed_partials_take_no_more_than_the_budget() {
     let attack = async move {
         let mut callers = JoinSet::new();
         for (method, message) in many_parts() {
-            for encoding in super::BOTH {
+            for encoding in BOTH {
                 let compressed = compress(encoding, &message);
                 assert!(compressed.len() < message.len() / 50, "{method}: {} bytes", compressed.len());
                 for _ in 0..24 {

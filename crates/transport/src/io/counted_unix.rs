@@ -11,7 +11,7 @@ use tokio::{
     net::UnixStream,
 };
 
-use super::socket::{Socket, unacknowledged};
+use super::socket::{Socket, taken};
 
 /// The socket.
 #[derive(Debug)]
@@ -45,8 +45,7 @@ impl Socket for CountedUnix {
 
     /// The system counts the memory of what was not read, some of which is its own, so that the count is a little late.
     fn taken(&self) -> u64 {
-        let Ok(held) = unacknowledged(&self.stream) else { return self.written };
-        self.written.saturating_sub(held as u64)
+        taken(&self.stream, self.written)
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::socket::{Socket, has_unsent, unacknowledged};
+use super::socket::{Socket, has_unsent, taken};
 use crate::min_rate::MinRateTimeout;
 
 /// How long a write waits for the system before it is tried again.
@@ -71,8 +71,7 @@ impl Socket for ProbingTcp {
     }
 
     fn taken(&self) -> u64 {
-        let Ok(held) = unacknowledged(&self.stream) else { return 0 };
-        self.written.saturating_sub(held as u64)
+        taken(&self.stream, self.written)
     }
 }
 

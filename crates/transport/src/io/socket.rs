@@ -71,13 +71,18 @@ fn is_writable(socket: &TcpStream) -> Result<bool> {
     Ok(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)
 }
 
+/// See [`Socket::taken`]. `written`: the bytes that the system has taken from this side.
+pub(super) fn taken(stream: impl AsFd, written: u64) -> u64 {
+    unacknowledged(stream).map_or(0, |held| written.saturating_sub(held as u64))
+}
+
 /// The number of written bytes of which the client's system has not said that they have come; of a Unix domain socket, about the
 /// number that the client has not read.
 ///
 /// # Errors
 /// Those of the system.
 #[expect(unsafe_code, reason = "no library asks for this number")]
-pub(super) fn unacknowledged(stream: impl AsFd) -> Result<usize> {
+fn unacknowledged(stream: impl AsFd) -> Result<usize> {
     /// `SIOCOUTQ`: see tcp(7) and unix(7).
     const OUT_QUEUE: Opcode = 0x5411;
     // SAFETY: for this request the kernel writes an int, and reads nothing.

@@ -1,4 +1,4 @@
-//! Messages that are decompressed: the memory that their pieces take.
+//! Messages that are decompressed: the memory that their pieces take, and what an empty one costs.
 
 use std::{future::poll_fn, sync::Arc};
 
