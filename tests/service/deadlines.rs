@@ -52,7 +52,7 @@ async fn a_call_out_of_time_is_answered_by_the_book_and_stopped() {
     let server = Running::start(config).await.expect("the server starts");
     let mut client = without_a_clock(&server);
 
-    let first = within("the answer of a call out of time", client.dropout(with_timeout("100m"))).await;
+    let first = within("the answer of a call out of time", client.dropout(with_timeout("1S"))).await;
     let status = refusal(first, Code::DeadlineExceeded);
     assert_eq!(status.message(), "the deadline of the call has passed");
     until("the computation has stopped", async || stopped.load(Ordering::Relaxed) == 1).await;
